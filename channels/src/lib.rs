@@ -1,0 +1,1 @@
+//! Releases, channels, graphs, health and every type that crosses a process boundary.

@@ -1,0 +1,1 @@
+//! Observes a cluster, plans one step at a time, rolls it, and reports.

@@ -1,0 +1,1 @@
+//! The operator's command line: keys, lint, publish, drift, holds; and the demo.

@@ -1,0 +1,1 @@
+//! Carries releases and signed metadata across an air gap.

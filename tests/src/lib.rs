@@ -1,0 +1,1 @@
+//! End-to-end scenarios over real processes, seeded simulation, and the tidy checks.

@@ -1,0 +1,1 @@
+//! The hub: signed release graphs out, fleet reports in, drift and directives between.
