@@ -1,1 +1,8 @@
 //! Releases, channels, graphs, health and every type that crosses a process boundary.
+//!
+//! Everything here is a synchronous function of values: no clock, no network, no task. Reading a
+//! channel repository from disk is the one exception, and it is a loader of its own.
+
+pub mod names;
+pub mod version;
+pub mod wire;

@@ -1,0 +1,165 @@
+//! Release versions and the requirements that name sets of them.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::names::NameError;
+
+/// A release's semantic version.
+///
+/// Order is semver precedence first; build metadata (`4.2.14+amd64`, one architecture only) breaks
+/// ties by its text, so that versions sort the same way everywhere.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ReleaseVersion(semver::Version);
+
+impl ReleaseVersion {
+    /// The semantic version inside.
+    pub fn semver(&self) -> &semver::Version {
+        &self.0
+    }
+
+    /// The same version without build metadata.
+    pub fn without_build(&self) -> Self {
+        let mut version = self.0.clone();
+        version.build = semver::BuildMetadata::EMPTY;
+        Self(version)
+    }
+}
+
+impl From<semver::Version> for ReleaseVersion {
+    fn from(version: semver::Version) -> Self {
+        Self(version)
+    }
+}
+
+impl PartialOrd for ReleaseVersion {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for ReleaseVersion {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0
+            .cmp_precedence(&other.0)
+            .then_with(|| self.0.build.as_str().cmp(other.0.build.as_str()))
+    }
+}
+
+impl fmt::Display for ReleaseVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0.to_string())
+    }
+}
+
+impl FromStr for ReleaseVersion {
+    type Err = NameError;
+    fn from_str(value: &str) -> Result<Self, NameError> {
+        if value.len() > 128 {
+            return Err(NameError::new("version", value, "it must have at most 128 characters"));
+        }
+        semver::Version::parse(value)
+            .map(Self)
+            .map_err(|_| NameError::new("version", value, "it must be a semantic version, x.y.z"))
+    }
+}
+
+impl TryFrom<String> for ReleaseVersion {
+    type Error = NameError;
+    fn try_from(value: String) -> Result<Self, NameError> {
+        value.parse()
+    }
+}
+
+impl From<ReleaseVersion> for String {
+    fn from(version: ReleaseVersion) -> Self {
+        version.to_string()
+    }
+}
+
+/// A set of versions written as a semver requirement (`^3.9`, `>=4.0.0, <4.2.0`, `=4.1.0-rc.1`).
+///
+/// Pre-releases match only when a comparator names a pre-release of the same `x.y.z`, which is the
+/// `semver` crate's rule. Build metadata plays no part.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Requirement {
+    text: String,
+    req: semver::VersionReq,
+}
+
+impl Requirement {
+    /// Whether `version` is in the set.
+    pub fn matches(&self, version: &ReleaseVersion) -> bool {
+        self.req.matches(version.semver())
+    }
+}
+
+impl fmt::Display for Requirement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.text)
+    }
+}
+
+impl FromStr for Requirement {
+    type Err = NameError;
+    fn from_str(value: &str) -> Result<Self, NameError> {
+        if value.len() > 512 {
+            return Err(NameError::new(
+                "requirement",
+                value,
+                "it must have at most 512 characters",
+            ));
+        }
+        let req = semver::VersionReq::parse(value).map_err(|_| {
+            NameError::new("requirement", value, "it must be a semver requirement such as \"^3.9\"")
+        })?;
+        Ok(Self { text: value.to_owned(), req })
+    }
+}
+
+impl TryFrom<String> for Requirement {
+    type Error = NameError;
+    fn try_from(value: String) -> Result<Self, NameError> {
+        value.parse()
+    }
+}
+
+impl From<Requirement> for String {
+    fn from(requirement: Requirement) -> Self {
+        requirement.text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(text: &str) -> ReleaseVersion {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn order_is_precedence_then_build_text() {
+        let mut versions =
+            ["4.2.14+s390x", "4.2.14+amd64", "4.2.14", "4.2.2", "4.2.14-rc.1"].map(version);
+        versions.sort();
+        assert_eq!(
+            versions.map(|v| v.to_string()),
+            ["4.2.2", "4.2.14-rc.1", "4.2.14", "4.2.14+amd64", "4.2.14+s390x"]
+        );
+    }
+
+    #[test]
+    fn prereleases_match_only_when_named() {
+        let minor: Requirement = "^3.9".parse().unwrap();
+        assert!(minor.matches(&version("3.9.1")));
+        assert!(!minor.matches(&version("3.9.2-rc.1")));
+        let named: Requirement = ">=3.9.2-rc.1, <3.10.0".parse().unwrap();
+        assert!(named.matches(&version("3.9.2-rc.1")));
+    }
+}

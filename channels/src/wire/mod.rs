@@ -1,0 +1,55 @@
+//! Every document that crosses a process boundary.
+//!
+//! Readers tolerate unknown fields and unknown enum values, because an agent two minor releases
+//! older or newer than its hub must still work. What a reader may *not* skip is listed in a
+//! document's `critical` field. Each type has a golden file under `channels/golden/`, and a test
+//! reads every golden file of every released form.
+
+mod directive;
+mod enrolment;
+mod hub;
+mod people;
+mod problem;
+mod publication;
+mod release;
+mod report;
+
+pub use directive::{
+    Action, Directive, Grant, Hold, HoldRequest, HoldScope, Reason, ReportReply, ResumeRequest,
+};
+pub use enrolment::{EnrolmentReply, EnrolmentRequest, JoinToken, JoinTokenRequest};
+pub use hub::{HubKeys, HubStatus};
+pub use people::{
+    AuditRow, ClusterRow, Drift, DriftAnswer, DriftState, DriftTotals, Freshness, HealthAnswer,
+    HealthRow, Page, ProductRow, VersionCount,
+};
+pub use problem::Problem;
+pub use publication::{
+    MAX_PUBLICATION_BYTES, MAX_PUBLICATION_FILES, Publication, PublicationFile, PublicationReply,
+};
+pub use release::{
+    ArchContent, Component, Critical, Dependency, Finalize, Image, ReleaseDocument, Role, Severity,
+    UnknownCritical,
+};
+pub use report::{
+    ClusterHeader, Failure, GrantRequest, HealthSummary, HealthVerdict, Phase, ProductState,
+    Progress, Report, UnitState, WaitingOn,
+};
+
+/// Media types of our documents (design: `application/vnd.fairway.<document>.v1+json`).
+pub mod media_type {
+    /// A Cincinnati graph, version 1, as OpenShift's update service names it.
+    pub const CINCINNATI: &str = "application/vnd.redhat.cincinnati.v1+json";
+    /// A release document.
+    pub const RELEASE: &str = "application/vnd.fairway.release.v1+json";
+    /// A report of a cluster agent.
+    pub const REPORT: &str = "application/vnd.fairway.report.v1+json";
+    /// The hub's reply to a report.
+    pub const REPORT_REPLY: &str = "application/vnd.fairway.report-reply.v1+json";
+    /// An enrolment request.
+    pub const ENROLMENT: &str = "application/vnd.fairway.enrolment.v1+json";
+    /// A staged set of metadata and targets.
+    pub const PUBLICATION: &str = "application/vnd.fairway.publication.v1+json";
+    /// An error of `/api/v1` (RFC 9457).
+    pub const PROBLEM: &str = "application/problem+json";
+}

@@ -1,0 +1,267 @@
+//! Answers for fleet admins: clusters, drift, health, audit.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::directive::Reason;
+use super::report::{Failure, HealthSummary, Phase, Progress, UnitState, WaitingOn};
+use crate::names::{Arch, ChannelName, ClusterId, ProductRef, UnitName};
+use crate::version::ReleaseVersion;
+
+/// One page of a keyset-paged list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Page<T> {
+    /// The rows.
+    pub items: Vec<T>,
+    /// Pass as `cursor` for the next page; absent on the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// One cluster as `GET /api/v1/clusters` shows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClusterRow {
+    /// Its id.
+    pub id: ClusterId,
+    /// Its name.
+    pub name: String,
+    /// When it enrolled.
+    pub enrolled_at: Timestamp,
+    /// Last report by the server's clock, absent before the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_seen: Option<Timestamp>,
+    /// How fresh that is.
+    pub freshness: Freshness,
+    /// Version of its agent.
+    pub agent_version: String,
+    /// Last committed `seq`.
+    pub seq: u64,
+    /// Its products.
+    pub products: Vec<ProductRow>,
+}
+
+/// One product on one cluster.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProductRow {
+    /// Which product.
+    pub product: ProductRef,
+    /// The channel it follows.
+    pub channel: ChannelName,
+    /// Its architecture.
+    pub arch: Arch,
+    /// What it runs.
+    pub version: ReleaseVersion,
+    /// What it is moving to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<ReleaseVersion>,
+    /// What it is doing.
+    pub phase: Phase,
+    /// Since when.
+    pub since: Timestamp,
+    /// The unit that is out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<UnitName>,
+    /// How far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
+    /// Health.
+    pub health: HealthSummary,
+    /// Distance to the channel's head.
+    pub drift: Drift,
+    /// Why it is not moving: the agent's reasons.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waiting_on: Vec<WaitingOn>,
+    /// Why it may not move: the hub's reasons.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub why_not: Vec<Reason>,
+    /// Last failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// Units as last reported; only in the answer about one cluster.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub units: Vec<UnitState>,
+}
+
+/// Age class of a cluster's last report, by the server's clock (reference/telemetry.md §1.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Freshness {
+    /// At most 2 report intervals old.
+    Fresh,
+    /// At most 5 intervals (or 30 minutes, if that is longer).
+    Late,
+    /// Older than that.
+    Silent,
+    /// Older than 24 hours; leaves the drift figures.
+    Gone,
+    /// Enrolled, but has not reported.
+    Never,
+}
+
+impl Freshness {
+    /// The name used on the wire, in tables and as a metric label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fresh => "fresh",
+            Self::Late => "late",
+            Self::Silent => "silent",
+            Self::Gone => "gone",
+            Self::Never => "never",
+        }
+    }
+}
+
+/// Distance of one cluster's product from the head of its channel, on its own graph.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drift {
+    /// Class.
+    pub state: DriftState,
+    /// Edges to the channel's head; absent when it cannot be reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hops: Option<u32>,
+    /// Minor releases behind the head (majors count as their distance in minors is unknown: see
+    /// `head`).
+    pub behind_minor: u64,
+    /// Patch releases behind, when major and minor are the head's.
+    pub behind_patch: u64,
+    /// Days since the newest reachable release came out, 0 on the head.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub age_days: Option<u64>,
+    /// The head.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<ReleaseVersion>,
+}
+
+/// Class of a drift.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DriftState {
+    /// Runs the head of its channel.
+    Current,
+    /// The head is reachable.
+    Behind,
+    /// Its version is in the graph, but no way leads to the head.
+    Stranded,
+    /// Its version is not in the graph.
+    OffGraph,
+    /// The hub has no such graph.
+    NoGraph,
+}
+
+impl DriftState {
+    /// The name used on the wire, in tables and as a metric label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Current => "current",
+            Self::Behind => "behind",
+            Self::Stranded => "stranded",
+            Self::OffGraph => "off_graph",
+            Self::NoGraph => "no_graph",
+        }
+    }
+}
+
+/// `GET /api/v1/drift`: one entry per (product, channel, arch).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DriftAnswer {
+    /// Server's clock.
+    pub at: Timestamp,
+    /// Totals per graph.
+    pub items: Vec<DriftTotals>,
+}
+
+/// Drift of a fleet on one graph. Active clusters only; silent ones are counted apart.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DriftTotals {
+    /// Which product.
+    pub product: ProductRef,
+    /// Which channel.
+    pub channel: ChannelName,
+    /// Which architecture.
+    pub arch: Arch,
+    /// The head of the graph.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<ReleaseVersion>,
+    /// Clusters counted below.
+    pub active: u64,
+    /// Clusters left out because they are silent, gone or never reported.
+    pub silent: u64,
+    /// On the head.
+    pub current: u64,
+    /// On the way.
+    pub behind: u64,
+    /// In the graph with no way to the head.
+    pub stranded: u64,
+    /// Not in the graph.
+    pub off_graph: u64,
+    /// Clusters whose unit is out right now.
+    pub rolling: u64,
+    /// Clusters that wait, are paused or failed.
+    pub stopped: u64,
+    /// Most hops any active cluster needs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hops_max: Option<u32>,
+    /// Clusters by version, newest first.
+    pub versions: Vec<VersionCount>,
+}
+
+/// How many clusters run a version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionCount {
+    /// The version.
+    pub version: ReleaseVersion,
+    /// Active clusters on it.
+    pub clusters: u64,
+}
+
+/// `GET /api/v1/health`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HealthAnswer {
+    /// Server's clock.
+    pub at: Timestamp,
+    /// Active clusters by verdict: healthy.
+    pub healthy: u64,
+    /// Unhealthy.
+    pub unhealthy: u64,
+    /// Unknown.
+    pub unknown: u64,
+    /// Products of clusters that are not healthy, worst first; bounded.
+    pub worst: Vec<HealthRow>,
+}
+
+/// One product of one cluster that is not healthy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HealthRow {
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// Its name.
+    pub name: String,
+    /// The product.
+    pub product: ProductRef,
+    /// Its health.
+    pub health: HealthSummary,
+    /// The first reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// One row of the append-only, hash-chained audit log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditRow {
+    /// Position, from 1.
+    pub id: u64,
+    /// When.
+    pub at: Timestamp,
+    /// Who: a token's name, a cluster or `hub`.
+    pub actor: String,
+    /// What, `snake_case`.
+    pub action: String,
+    /// On what.
+    pub object: String,
+    /// Details as JSON text.
+    pub detail: String,
+    /// SHA-256 of the row before, hex.
+    pub previous: String,
+    /// SHA-256 of this row with `previous`, hex.
+    pub hash: String,
+}

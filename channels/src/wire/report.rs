@@ -1,0 +1,291 @@
+//! What a cluster agent tells the hub.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use signing::Sha256Digest;
+
+use super::release::Role;
+use crate::names::{Arch, ChannelName, ClusterId, PoolName, ProductRef, UnitName};
+use crate::version::ReleaseVersion;
+
+/// `POST /api/v1/reports`, signed by the cluster's key.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// One header per cluster.
+    pub cluster: ClusterHeader,
+    /// Whether `products` is the whole state; otherwise products not listed are unchanged.
+    #[serde(default = "yes")]
+    pub full: bool,
+    /// One state per product, at most [`Report::MAX_PRODUCTS`].
+    pub products: Vec<ProductState>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Report {
+    /// A cluster that runs more products than this reports them in several clusters' names; the
+    /// bound keeps a report under the hub's body limit.
+    pub const MAX_PRODUCTS: usize = 8;
+    /// Largest body the hub reads: 8 products with 64 units each fit with room.
+    pub const MAX_BYTES: usize = 64 * 1024;
+    /// Units listed per product; the rest is only counted (worst ones are listed first).
+    pub const MAX_UNITS: usize = 64;
+    /// Reasons listed per product.
+    pub const MAX_REASONS: usize = 16;
+}
+
+/// Who reports, and which report it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClusterHeader {
+    /// Issued by the hub at enrolment.
+    pub id: ClusterId,
+    /// Grows with every report of this cluster; a report that does not grow is a replay.
+    pub seq: u64,
+    /// Agent's clock, kept only as skew.
+    pub sent_at: Timestamp,
+    /// Version of the agent.
+    pub agent_version: String,
+}
+
+/// One product on the cluster.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProductState {
+    /// Which product.
+    pub product: ProductRef,
+    /// The channel it follows.
+    pub channel: ChannelName,
+    /// Its architecture.
+    pub arch: Arch,
+    /// The release that every unit runs, or the one it is moving away from.
+    pub version: ReleaseVersion,
+    /// The release it wants to run or is moving to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<ReleaseVersion>,
+    /// What it is doing.
+    pub phase: Phase,
+    /// Since when, by the agent's clock.
+    pub since: Timestamp,
+    /// The unit that is out, if one is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<UnitName>,
+    /// How far a roll has come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
+    /// Health, always present, also outside rolls.
+    pub health: HealthSummary,
+    /// Why nothing moves; empty while something does or nothing needs to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waiting_on: Vec<WaitingOn>,
+    /// Last failure that still matters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// The agent asks to start or go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wants: Option<GrantRequest>,
+    /// Units, those that need attention first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub units: Vec<UnitState>,
+}
+
+/// Where a product's roll stands; the phase of its unit while one is out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Runs what it should run; nothing to do.
+    Idle,
+    /// Would move, but waits (see `waiting_on`).
+    Waiting,
+    /// Checks of one unit before anything changes.
+    Preflight,
+    /// Cordon and drain, or the operator's own quiesce command.
+    Quiesce,
+    /// The unit is being changed.
+    Mutate,
+    /// Waiting for the unit to answer with the new version.
+    AwaitReturn,
+    /// The unit answers; waiting for its health.
+    AwaitHealth,
+    /// Healthy again; watching before the next unit.
+    Soak,
+    /// Stopped by a gate; needs `resume` or a person.
+    Paused,
+    /// A phase this reader does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+impl Phase {
+    /// The name used on the wire, in tables and as a metric label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Waiting => "waiting",
+            Self::Preflight => "preflight",
+            Self::Quiesce => "quiesce",
+            Self::Mutate => "mutate",
+            Self::AwaitReturn => "await_return",
+            Self::AwaitHealth => "await_health",
+            Self::Soak => "soak",
+            Self::Paused => "paused",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// Whether a unit is out in this phase (rolling.md §9, invariant I1).
+    pub fn is_rolling(self) -> bool {
+        match self {
+            Self::Preflight
+            | Self::Quiesce
+            | Self::Mutate
+            | Self::AwaitReturn
+            | Self::AwaitHealth
+            | Self::Soak => true,
+            Self::Idle | Self::Waiting | Self::Paused | Self::Unknown => false,
+        }
+    }
+}
+
+impl std::fmt::Display for Phase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Units done of units in all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Units that run the target and have soaked.
+    pub done: u32,
+    /// Units in all.
+    pub total: u32,
+}
+
+/// Three-valued: unknown is never healthy.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum HealthVerdict {
+    /// Every required signal is present, fresh and inside its limit.
+    Healthy,
+    /// At least one signal is outside its limit.
+    Unhealthy,
+    /// A required signal is missing, stale or unreadable (or a verdict this reader does not know).
+    #[default]
+    #[serde(other)]
+    Unknown,
+}
+
+impl HealthVerdict {
+    /// The name used on the wire, in tables and as a metric label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::Unhealthy => "unhealthy",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// The worse of two: unhealthy, then unknown, then healthy.
+    #[must_use]
+    pub fn worst(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Unhealthy, _) | (_, Self::Unhealthy) => Self::Unhealthy,
+            (Self::Unknown, _) | (_, Self::Unknown) => Self::Unknown,
+            (Self::Healthy, Self::Healthy) => Self::Healthy,
+        }
+    }
+}
+
+impl std::fmt::Display for HealthVerdict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// A product's health with the two lags fleet admins ask for.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct HealthSummary {
+    /// Worst over all units.
+    pub verdict: HealthVerdict,
+    /// When the verdict last changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// Worst `KRaft` quorum lag over the voters, milliseconds (rolling.md §1.4).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quorum_lag_ms: Option<u64>,
+    /// The voter with that lag.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quorum_lag_unit: Option<UnitName>,
+    /// Worst PLEG lag over the nodes, milliseconds (rolling.md §4.2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pleg_lag_ms: Option<u64>,
+    /// The node with that lag.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pleg_lag_unit: Option<UnitName>,
+}
+
+/// One reason why nothing moves, with its numbers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WaitingOn {
+    /// Stable, `snake_case` name of the gate (`quorum_lag`, `metric_missing`, `hold`, …).
+    pub gate: String,
+    /// The unit it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<UnitName>,
+    /// The sentence shown in UI, command line and logs.
+    pub message: String,
+    /// What was observed, in the gate's unit of measure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed: Option<f64>,
+    /// The limit it is compared with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<f64>,
+    /// Since when it holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+}
+
+/// Something went wrong that a person should see.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Stable, `snake_case` kind; an attack's name where one was met (`rollback`, `freeze`, …).
+    pub kind: String,
+    /// One line for people.
+    pub message: String,
+    /// When it was first seen.
+    pub at: Timestamp,
+}
+
+/// The agent asks for a grant, or for its renewal before the next unit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GrantRequest {
+    /// The release it wants to move to.
+    pub to: ReleaseVersion,
+    /// Digest of that release's document, as verified by the agent.
+    pub release_digest: Sha256Digest,
+    /// Generation of the grant it holds, if it holds one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renews: Option<u64>,
+}
+
+/// One unit of a product.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UnitState {
+    /// Its name.
+    pub name: UnitName,
+    /// Its role.
+    pub role: Role,
+    /// Its pool.
+    pub pool: PoolName,
+    /// The component version it reports, if it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Its health.
+    pub health: HealthVerdict,
+    /// One line why it is not healthy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
