@@ -103,6 +103,12 @@ fn ranked(rank: &[usize], from: usize, to: usize) -> Result<(usize, usize), Grap
     }
 }
 
+/// Edges under one set of risks, while they are collected.
+struct Shared<'a> {
+    risks: &'a [Risk],
+    edges: Vec<(usize, usize)>,
+}
+
 /// Groups pairs by their whole set of risks; a pair given several sets carries their union.
 fn group(
     mut pairs: Vec<((usize, usize), usize)>,
@@ -119,7 +125,7 @@ fn group(
     }
     let number_of: Vec<usize> =
         risk_sets.iter().map(|set| numbers.get(set.as_slice()).copied().unwrap_or(0)).collect();
-    let mut by_set: BTreeMap<usize, (&[Risk], Vec<(usize, usize)>)> = BTreeMap::new();
+    let mut by_set: BTreeMap<usize, Shared<'_>> = BTreeMap::new();
     let mut united: BTreeMap<Vec<Risk>, Vec<(usize, usize)>> = BTreeMap::new();
     for chunk in pairs.chunk_by(|a, b| a.0 == b.0) {
         let Some(&(pair, first)) = chunk.first() else { continue };
@@ -129,8 +135,8 @@ fn group(
         if chunk.len() == 1 {
             by_set
                 .entry(number_of[first])
-                .or_insert_with(|| (&risk_sets[first], Vec::new()))
-                .1
+                .or_insert_with(|| Shared { risks: &risk_sets[first], edges: Vec::new() })
+                .edges
                 .push(pair);
         } else {
             let mut risks: Vec<Risk> =
@@ -140,7 +146,7 @@ fn group(
             united.entry(risks).or_default().push(pair);
         }
     }
-    for (risks, edges) in by_set.into_values() {
+    for Shared { risks, edges } in by_set.into_values() {
         united.entry(risks.to_vec()).or_default().extend(edges);
     }
     Ok(united
