@@ -23,6 +23,7 @@ impl ReleaseVersion {
     }
 
     /// The same version without build metadata.
+    #[must_use]
     pub fn without_build(&self) -> Self {
         let mut version = self.0.clone();
         version.build = semver::BuildMetadata::EMPTY;
