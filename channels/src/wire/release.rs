@@ -153,7 +153,7 @@ pub struct Component {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// A `KRaft` controller (a voter of the metadata quorum).
+    /// A KRaft controller (a voter of the metadata quorum).
     Controller,
     /// A Kafka broker.
     Broker,

@@ -213,7 +213,7 @@ pub struct HealthSummary {
     /// When the verdict last changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
-    /// Worst `KRaft` quorum lag over the voters, milliseconds (rolling.md §1.4).
+    /// Worst KRaft quorum lag over the voters, milliseconds (rolling.md §1.4).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quorum_lag_ms: Option<u64>,
     /// The voter with that lag.
