@@ -1,3 +1,5 @@
+//! Each rule finds its fault, and nothing else.
+
 use std::path::Path;
 
 use super::*;
