@@ -64,10 +64,10 @@ impl SuiteStore {
 
     /// The name the suite knows a document by.
     fn known_as(name: &str) -> Option<&str> {
-        if name.starts_with("root.") && !name.ends_with(".json") {
-            return Some("root.json");
+        match name.strip_suffix(".json") {
+            Some(_) => Some(name),
+            None => name.starts_with("root.").then_some("root.json"),
         }
-        name.ends_with(".json").then_some(name)
     }
 }
 

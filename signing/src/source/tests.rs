@@ -1,7 +1,5 @@
 //! Sources keep their bounds and never mistake a failure for absence.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use super::*;
 use crate::names::TargetPath;
 use crate::{DirSource, MemSource, Sha256Digest};
@@ -160,7 +158,7 @@ mod http {
         let (base, _request) = server(ok("content-length: 100000", &body).into_bytes()).await;
         let limits = HttpLimits {
             overall: Duration::from_millis(300),
-            grace: Duration::from_secs(3600),
+            grace: Duration::from_hours(1),
             min_bytes_per_s: 1,
             ..limits()
         };

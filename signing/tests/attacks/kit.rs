@@ -151,7 +151,7 @@ impl Role {
 
     fn sign_with(&self, build: impl FnOnce(&[&dyn Signer]) -> Vec<u8>) -> Vec<u8> {
         let keys: Vec<_> = self.signers.iter().map(|seed| key(*seed)).collect();
-        let signers: Vec<&dyn Signer> = keys.iter().map(|key| key as &dyn Signer).collect();
+        let signers: Vec<&dyn Signer> = keys.iter().map(|key| -> &dyn Signer { key }).collect();
         build(&signers)
     }
 }
@@ -266,7 +266,7 @@ impl Repo {
         let unsigned = build_root(&spec, &[], None).unwrap();
         let mut signers = self.root.signers.clone();
         signers.extend(also);
-        let bytes = self.edited("root", unsigned, &signers);
+        let bytes = self.edited("root", &unsigned, &signers);
         self.files.put(&format!("metadata/{}.root.json", self.root.version), bytes);
     }
 
@@ -283,7 +283,7 @@ impl Repo {
         let Role { version, expires, .. } = self.snapshot;
         let built =
             self.snapshot.sign_with(|s| build_snapshot(version, expires, &pins, s).unwrap());
-        let bytes = self.edited("snapshot", built, &self.snapshot.signers);
+        let bytes = self.edited("snapshot", &built, &self.snapshot.signers);
         let pin = MetaPin {
             version,
             length: u64::try_from(bytes.len()).unwrap(),
@@ -295,7 +295,7 @@ impl Repo {
         let built = self
             .timestamp
             .sign_with(|s| build_timestamp(version, expires, self.signed_at, pin, s).unwrap());
-        let bytes = self.edited("timestamp", built, &self.timestamp.signers);
+        let bytes = self.edited("timestamp", &built, &self.timestamp.signers);
         self.files.put("metadata/timestamp.json", bytes);
     }
 
@@ -323,7 +323,7 @@ impl Repo {
         let Role { version, expires, .. } = *role;
         let built =
             role.sign_with(|s| build_targets(version, expires, &entries, &delegations, s).unwrap());
-        self.edited(name, built, &role.signers)
+        self.edited(name, &built, &role.signers)
     }
 
     fn put_targets(
@@ -344,8 +344,8 @@ impl Repo {
     }
 
     /// Applies the role's edit and signs again with `signers`.
-    fn edited(&self, role: &str, bytes: Vec<u8>, signers: &[u8]) -> Vec<u8> {
-        let mut envelope: Value = serde_json::from_slice(&bytes).unwrap();
+    fn edited(&self, role: &str, bytes: &[u8], signers: &[u8]) -> Vec<u8> {
+        let mut envelope: Value = serde_json::from_slice(bytes).unwrap();
         if let Some(edit) = self.edits.get(role) {
             edit(&mut envelope["signed"]);
         }
