@@ -3,6 +3,7 @@
 //! `cli` parses, `commands` does one thing per module, `hub` talks to an update server, `publisher`
 //! makes the signed set (without prompts, files or network), and `out` is the only printer.
 
+mod authoring;
 mod cli;
 mod clock;
 mod commands;
@@ -10,6 +11,7 @@ mod error;
 mod files;
 mod hub;
 mod out;
+pub mod publisher;
 mod span;
 mod table;
 

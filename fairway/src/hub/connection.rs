@@ -5,12 +5,10 @@ use std::path::{Path, PathBuf};
 use reqwest::Url;
 
 use crate::error::{CliError, Result};
+use crate::files::read_bounded;
 
 /// Longest token file read; a token has 46 characters.
 const MAX_TOKEN_BYTES: u64 = 4_096;
-
-/// Longest CA file read; the whole Mozilla bundle has 220 kB.
-const MAX_CA_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Environment variable that holds a token itself.
 const TOKEN_VARIABLE: &str = "FAIRWAY_TOKEN";
@@ -25,10 +23,6 @@ pub(crate) struct HubArgs {
     /// File that holds the API token (or the token itself in `FAIRWAY_TOKEN`)
     #[arg(long, env = "FAIRWAY_TOKEN_FILE", value_name = "FILE", global = true)]
     pub(crate) token_file: Option<PathBuf>,
-
-    /// PEM file of certificate authorities to trust besides the system's
-    #[arg(long, env = "FAIRWAY_CA_FILE", value_name = "FILE", global = true)]
-    pub(crate) ca_file: Option<PathBuf>,
 }
 
 /// A secret that is never shown by accident.
@@ -54,8 +48,6 @@ pub(crate) struct Connection {
     pub(crate) server: Url,
     /// The API token, where there is one.
     pub(crate) token: Option<Token>,
-    /// More certificate authorities, PEM.
-    pub(crate) ca_pem: Option<Vec<u8>>,
 }
 
 impl HubArgs {
@@ -72,11 +64,7 @@ impl HubArgs {
                 Err(_) => None,
             },
         };
-        let ca_pem = match &self.ca_file {
-            Some(path) => Some(read_bounded(path, MAX_CA_BYTES, "CA file")?),
-            None => None,
-        };
-        Ok(Connection { server: server_url(server)?, token, ca_pem })
+        Ok(Connection { server: server_url(server)?, token })
     }
 }
 
@@ -109,17 +97,13 @@ fn clean_token(text: &str) -> Option<Token> {
 }
 
 fn read_token(path: &Path) -> Result<Token> {
-    let bytes = read_bounded(path, MAX_TOKEN_BYTES, "token file")?;
+    let bytes = read_bounded(path, MAX_TOKEN_BYTES).map_err(|error| {
+        CliError::failed(format!("failed to read the token file {}: {error}", path.display()))
+    })?;
     let text = String::from_utf8(bytes)
         .map_err(|_| CliError::failed(format!("the token file {} is not text", path.display())))?;
     clean_token(&text)
         .ok_or_else(|| CliError::failed(format!("the token file {} is empty", path.display())))
-}
-
-fn read_bounded(path: &Path, max_bytes: u64, what: &str) -> Result<Vec<u8>> {
-    crate::files::read_bounded(path, max_bytes).map_err(|error| {
-        CliError::failed(format!("failed to read the {what} {}: {error}", path.display()))
-    })
 }
 
 #[cfg(test)]
@@ -149,8 +133,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("token");
         std::fs::write(&path, "fw_secret\n").unwrap();
-        let args =
-            HubArgs { server: Some("http://hub".into()), token_file: Some(path), ca_file: None };
+        let args = HubArgs { server: Some("http://hub".into()), token_file: Some(path) };
         let connection = args.connection(None).unwrap();
         assert_eq!(connection.token.as_ref().unwrap().as_str(), "fw_secret");
         assert!(!format!("{connection:?}").contains("fw_secret"));
@@ -161,8 +144,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("token");
         std::fs::write(&path, " \n").unwrap();
-        let args =
-            HubArgs { server: Some("http://hub".into()), token_file: Some(path), ca_file: None };
+        let args = HubArgs { server: Some("http://hub".into()), token_file: Some(path) };
         assert!(args.connection(None).unwrap_err().to_string().ends_with("is empty"));
     }
 }

@@ -44,18 +44,13 @@ pub(crate) struct Hub {
 impl Hub {
     /// Prepares a client; nothing is sent yet.
     pub(crate) fn new(connection: &Connection) -> Result<Self> {
-        install_tls();
-        let mut builder = reqwest::Client::builder()
+        signing::source::install_tls_provider();
+        let builder = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(READ_TIMEOUT)
             // A redirect could carry the token to another host.
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("fairway/", env!("CARGO_PKG_VERSION")));
-        if let Some(pem) = &connection.ca_pem {
-            let certificates = reqwest::Certificate::from_pem_bundle(pem)
-                .map_err(|error| CliError::because("failed to read the CA file", &error))?;
-            builder = builder.tls_certs_merge(certificates);
-        }
         let client = builder
             .build()
             .map_err(|error| CliError::because("failed to prepare the HTTP client", &error))?;
@@ -178,13 +173,5 @@ impl Hub {
         }
         CliError::failed(format!("the hub at {} {what}: {cause}", self.base))
             .hint("is it running, and is --server (FAIRWAY_SERVER) its address?")
-    }
-}
-
-/// Chooses the TLS provider for the whole process; a second call changes nothing.
-fn install_tls() {
-    if rustls::crypto::CryptoProvider::get_default().is_none() {
-        // Losing the race to another thread of this process means that the provider is installed.
-        let _already_installed = rustls::crypto::ring::default_provider().install_default();
     }
 }

@@ -159,9 +159,8 @@ impl Work<'_> {
         let channels = named(&targets_role(), channels_role(vendor))?;
         let own = named(&targets_role(), vendor_role(vendor))?;
         let entries = |kind| -> BTreeMap<TargetPath, TargetEntry> {
-            let entry = |(path, bytes): (&TargetPath, &Vec<u8>)| {
-                (path.clone(), TargetEntry::of(bytes))
-            };
+            let entry =
+                |(path, bytes): (&TargetPath, &Vec<u8>)| (path.clone(), TargetEntry::of(bytes));
             content.of(vendor, kind).map(entry).collect()
         };
         let documents = entries(Kind::Releases);

@@ -67,8 +67,8 @@ impl Content {
     }
 
     fn add(&mut self, path: String, bytes: Vec<u8>) -> Result<(), ContentError> {
-        let target = TargetPath::new(path.clone())
-            .map_err(|source| ContentError::Path { path, source })?;
+        let target =
+            TargetPath::new(path.clone()).map_err(|source| ContentError::Path { path, source })?;
         self.targets.insert(target, bytes);
         Ok(())
     }
