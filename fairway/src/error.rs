@@ -36,17 +36,18 @@ pub(crate) struct CliError {
     exit: Exit,
     message: String,
     hint: Option<String>,
+    refusal: bool,
 }
 
 impl CliError {
     /// The command could not do its work.
     pub(crate) fn failed(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Failure, message: message.into(), hint: None }
+        Self { exit: Exit::Failure, message: message.into(), hint: None, refusal: false }
     }
 
     /// The command did its work and the answer is no.
     pub(crate) fn no(message: impl Into<String>) -> Self {
-        Self { exit: Exit::No, message: message.into(), hint: None }
+        Self { exit: Exit::No, message: message.into(), hint: None, refusal: false }
     }
 
     /// `what: error: its source: …` as one line.
@@ -59,6 +60,18 @@ impl CliError {
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// Marks the error as a definite no of the hub: nothing was changed there.
+    #[must_use]
+    pub(crate) fn refusal(mut self) -> Self {
+        self.refusal = true;
+        self
+    }
+
+    /// Whether the hub surely changed nothing.
+    pub(crate) fn is_refusal(&self) -> bool {
+        self.refusal
     }
 
     /// The exit code this error asks for.
@@ -86,7 +99,7 @@ impl From<std::io::Error> for CliError {
         } else {
             Exit::Failure
         };
-        Self { exit, message: format!("failed to write output: {error}"), hint: None }
+        Self { exit, message: format!("failed to write output: {error}"), hint: None, refusal: false }
     }
 }
 

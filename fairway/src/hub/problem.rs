@@ -27,7 +27,10 @@ pub(super) fn to_error(
         Some(problem) => describe(problem),
         None => format!("the hub answered {status} to {path}"),
     };
-    let error = CliError::failed(message);
+    let mut error = CliError::failed(message);
+    if status.is_client_error() {
+        error = error.refusal();
+    }
     match hint(status, had_token) {
         Some(hint) => error.hint(hint),
         None => error,

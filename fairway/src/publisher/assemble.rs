@@ -72,21 +72,26 @@ pub fn assemble(
     terms: &Terms,
     now: Timestamp,
 ) -> Result<Assembly, PublisherError> {
-    check_vendors(content, layout)?;
-    let mut work = Work { previous, keyring, now, repository: roots(previous)?, changes: vec![] };
-    let root_expires = work.root(layout, terms)?;
-    for (vendor, keys) in &layout.vendors {
-        work.vendor(vendor, keys, content, terms)?;
-    }
-    let top = targets_role();
-    let delegations = named(&top, top_delegations(layout))?;
-    let none = BTreeMap::new();
-    work.role(&top, &layout.targets, terms.targets_days, &none, &delegations)?;
+    let mut work = Work::new(previous, Some(keyring), now)?;
+    let root_expires = work.run(content, layout, terms)?;
     let Work { mut repository, changes, .. } = work;
     for (path, bytes) in content.targets() {
         repository.put_target(path, bytes.clone());
     }
     Ok(Assembly { repository, changes, root_expires })
+}
+
+/// What [`assemble`] would sign, without any key.
+pub fn plan(
+    content: &Content,
+    layout: &Layout,
+    previous: &StagedRepository,
+    terms: &Terms,
+    now: Timestamp,
+) -> Result<Vec<Change>, PublisherError> {
+    let mut work = Work::new(previous, None, now)?;
+    work.run(content, layout, terms)?;
+    Ok(work.changes)
 }
 
 impl Assembly {
@@ -115,16 +120,44 @@ impl Assembly {
     }
 }
 
-/// One run of [`assemble`].
+/// One run of [`assemble`] or [`plan`].
 struct Work<'a> {
     previous: &'a StagedRepository,
-    keyring: &'a mut dyn Keyring,
+    /// Absent in a plan, which signs nothing.
+    keyring: Option<&'a mut dyn Keyring>,
     now: Timestamp,
     repository: StagedRepository,
     changes: Vec<Change>,
 }
 
-impl Work<'_> {
+impl<'a> Work<'a> {
+    fn new(
+        previous: &'a StagedRepository,
+        keyring: Option<&'a mut dyn Keyring>,
+        now: Timestamp,
+    ) -> Result<Self, PublisherError> {
+        Ok(Self { previous, keyring, now, repository: roots(previous)?, changes: Vec::new() })
+    }
+
+    /// All roles, delegates before their delegators; returns [`Assembly::root_expires`].
+    fn run(
+        &mut self,
+        content: &Content,
+        layout: &Layout,
+        terms: &Terms,
+    ) -> Result<Option<Timestamp>, PublisherError> {
+        check_vendors(content, layout)?;
+        let root_expires = self.root(layout, terms)?;
+        for (vendor, keys) in &layout.vendors {
+            self.vendor(vendor, keys, content, terms)?;
+        }
+        let top = targets_role();
+        let delegations = named(&top, top_delegations(layout))?;
+        let none = BTreeMap::new();
+        self.role(&top, &layout.targets, terms.targets_days, &none, &delegations)?;
+        Ok(root_expires)
+    }
+
     /// Renews root when it is due and its keys are at hand; otherwise says until when it is valid.
     fn root(
         &mut self,
@@ -138,13 +171,22 @@ impl Work<'_> {
         if !root::is_root_due(&newest, terms, self.now) {
             return Ok(None);
         }
-        let bytes = match root::renew(&newest, self.keyring, terms, self.now) {
-            Ok(bytes) => bytes,
-            // Root keys are offline more often than not; the caller warns and goes on.
-            Err(PublisherError::Keys { .. }) => return Ok(Some(newest.body.expires)),
-            Err(error) => return Err(error),
-        };
-        self.put(&TopRole::Root.into(), bytes, Why::Expiry, BTreeMap::new(), &BTreeMap::new())?;
+        if let Some(keyring) = self.keyring.as_deref_mut() {
+            let bytes = match root::renew(&newest, keyring, terms, self.now) {
+                Ok(bytes) => bytes,
+                // Root keys are offline more often than not; the caller warns and goes on.
+                Err(PublisherError::Keys { .. }) => return Ok(Some(newest.body.expires)),
+                Err(error) => return Err(error),
+            };
+            self.stage(&TopRole::Root.into(), bytes)?;
+        }
+        self.changes.push(Change {
+            role: TopRole::Root.into(),
+            version: newest.body.version.saturating_add(1),
+            why: Why::Expiry,
+            added: Vec::new(),
+            removed: Vec::new(),
+        });
         Ok(None)
     }
 
@@ -214,54 +256,33 @@ impl Work<'_> {
                 } else if is_due(expires, days, self.now) {
                     Why::Expiry
                 } else {
-                    return self.keep(before);
+                    return self.stage(role, before.raw().to_vec());
                 }
             }
         };
         let out_of_range = || PublisherError::Expiry { role: role.clone() };
         let version = before.as_ref().map_or(0, |before| before.body.version);
         let version = version.checked_add(1).ok_or_else(out_of_range)?;
-        let expires = expiry(self.now, days).ok_or_else(out_of_range)?;
-        let signers = self
-            .keyring
-            .open(role, keys)
-            .map_err(|source| PublisherError::Keys { role: role.clone(), source })?;
-        let signers: Vec<&dyn Signer> = signers.iter().map(AsRef::as_ref).collect();
-        let bytes = build(role, version, expires, targets, delegations, &signers)?;
-        check_threshold(&parse(role, &bytes)?, &keys.key_set())?;
-        let listed = before.map(|before| listed(&before)).unwrap_or_default();
-        self.put(role, bytes, why, listed, targets)
-    }
-
-    fn keep(&mut self, document: &Document<Targets>) -> Result<(), PublisherError> {
-        let role = document.role().clone();
-        self.repository
-            .put_metadata(&role, document.raw().to_vec())
-            .map(|_version| ())
-            .map_err(|source| PublisherError::Build { role, source })
-    }
-
-    fn put(
-        &mut self,
-        role: &RoleName,
-        bytes: Vec<u8>,
-        why: Why,
-        before: BTreeMap<String, Option<signing::Sha256Digest>>,
-        after: &BTreeMap<TargetPath, TargetEntry>,
-    ) -> Result<(), PublisherError> {
-        let version = self
-            .repository
-            .put_metadata(role, bytes)
-            .map_err(|source| PublisherError::Build { role: role.clone(), source })?;
-        let is_new = |path: &TargetPath, entry: &TargetEntry| {
-            before.get(path.as_str()).copied().flatten() != Some(entry.digest)
-        };
-        let added = after.iter().filter(|(path, entry)| is_new(path, entry));
-        let added = added.map(|(path, _)| path.clone()).collect();
-        let removed = before.into_keys().filter_map(|path| TargetPath::new(path).ok());
-        let removed = removed.filter(|path| !after.contains_key(path)).collect();
-        self.changes.push(Change { role: role.clone(), version, why, added, removed });
+        if let Some(keyring) = self.keyring.as_deref_mut() {
+            let expires = expiry(self.now, days).ok_or_else(out_of_range)?;
+            let signers = keyring
+                .open(role, keys)
+                .map_err(|source| PublisherError::Keys { role: role.clone(), source })?;
+            let signers: Vec<&dyn Signer> = signers.iter().map(AsRef::as_ref).collect();
+            let bytes = build(role, version, expires, targets, delegations, &signers)?;
+            check_threshold(&parse(role, &bytes)?, &keys.key_set())?;
+            self.stage(role, bytes)?;
+        }
+        let before = before.map(|before| listed(&before)).unwrap_or_default();
+        self.changes.push(change(role, version, why, &before, targets));
         Ok(())
+    }
+
+    fn stage(&mut self, role: &RoleName, bytes: Vec<u8>) -> Result<(), PublisherError> {
+        self.repository
+            .put_metadata(role, bytes)
+            .map(|_version| ())
+            .map_err(|source| PublisherError::Build { role: role.clone(), source })
     }
 
     fn published(&self, role: &RoleName) -> Result<Option<Document<Targets>>, PublisherError> {
@@ -295,6 +316,24 @@ fn check_vendors(content: &Content, layout: &Layout) -> Result<(), PublisherErro
         }
     }
     Ok(())
+}
+
+/// What a role lists now and did not before, and the reverse.
+fn change(
+    role: &RoleName,
+    version: u64,
+    why: Why,
+    before: &BTreeMap<String, Option<signing::Sha256Digest>>,
+    after: &BTreeMap<TargetPath, TargetEntry>,
+) -> Change {
+    let is_new = |path: &TargetPath, entry: &TargetEntry| {
+        before.get(path.as_str()).copied().flatten() != Some(entry.digest)
+    };
+    let added = after.iter().filter(|(path, entry)| is_new(path, entry));
+    let added = added.map(|(path, _)| path.clone()).collect();
+    let removed = before.keys().filter_map(|path| TargetPath::new(path.as_str()).ok());
+    let removed = removed.filter(|path| !after.contains_key(path)).collect();
+    Change { role: role.clone(), version, why, added, removed }
 }
 
 /// Fails unless enough of `keys` have signed.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use channels::cincinnati;
+use channels::compile::Compiled;
 use channels::graph::Graph;
 use channels::names::{Arch, ChannelName, ProductRef, VendorName};
 use channels::wire::ReleaseDocument;
@@ -46,6 +47,17 @@ pub(super) enum Kind {
 }
 
 impl Content {
+    /// Adds everything of a compiled product.
+    pub fn add_product(&mut self, product: &Compiled) -> Result<(), ContentError> {
+        for release in &product.releases {
+            self.add_release(release)?;
+        }
+        for (channel, arch, graph) in &product.graphs {
+            self.add_graph(&product.product, channel, arch, graph)?;
+        }
+        Ok(())
+    }
+
     /// Adds a release document under its own vendor, product and version.
     pub fn add_release(&mut self, release: &ReleaseDocument) -> Result<(), ContentError> {
         let path = ReleaseDocument::target_path(&release.product_ref(), &release.version);

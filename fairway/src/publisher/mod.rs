@@ -19,7 +19,7 @@ mod root;
 #[cfg(test)]
 mod tests;
 
-pub use assemble::{Assembly, Change, Why, assemble};
+pub use assemble::{Assembly, Change, Why, assemble, plan};
 pub use content::{Content, ContentError};
 pub use error::PublisherError;
 pub use keyring::{Keyring, KeyringError, MemoryKeyring};

@@ -180,6 +180,17 @@ fn a_new_release_is_signed_by_the_two_roles_that_list_it() {
 }
 
 #[test]
+fn a_plan_says_what_will_be_signed_without_any_key() {
+    let mut world = World::new();
+    world.publish(&content(&["1.0.0"]), day(0));
+    let next = content(&["1.0.0", "1.1.0"]);
+    for now in [day(1), day(250)] {
+        let planned = plan(&next, &world.layout, &world.published, &Terms::default(), now).unwrap();
+        assert_eq!(planned, world.assemble(&next, now).unwrap().changes);
+    }
+}
+
+#[test]
 fn a_release_that_changed_is_refused() {
     let mut world = World::new();
     world.publish(&content(&["1.0.0"]), day(0));
