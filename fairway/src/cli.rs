@@ -5,8 +5,14 @@ use clap::{Parser, Subcommand};
 use crate::commands::audit::AuditArgs;
 use crate::commands::clusters::ClustersArgs;
 use crate::commands::drift::DriftArgs;
+use crate::commands::graph::GraphArgs;
 use crate::commands::health::HealthArgs;
 use crate::commands::holds::{HoldArgs, HoldsArgs, ResumeArgs};
+use crate::commands::init::InitArgs;
+use crate::commands::key::KeyArgs;
+use crate::commands::lint::LintArgs;
+use crate::commands::publish::PublishArgs;
+use crate::commands::verify::VerifyArgs;
 
 /// Fairway: signed release channels for clusters that upgrade themselves.
 ///
@@ -22,6 +28,18 @@ pub(crate) struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Make a channel repository and keys for a new hub, ready to publish
+    Init(InitArgs),
+    /// Make a key, or show one
+    Key(KeyArgs),
+    /// Check a channel repository
+    Lint(LintArgs),
+    /// Print the graph of a channel as JSON or for Graphviz
+    Graph(GraphArgs),
+    /// Lint, compile, sign what changed, and hand it to the hub
+    Publish(PublishArgs),
+    /// Check what a server serves as an agent would
+    Verify(VerifyArgs),
     /// List the fleet's clusters; invite, show, retire
     Clusters(ClustersArgs),
     /// Show how far the fleet is from the heads of its channels

@@ -99,7 +99,12 @@ impl From<std::io::Error> for CliError {
         } else {
             Exit::Failure
         };
-        Self { exit, message: format!("failed to write output: {error}"), hint: None, refusal: false }
+        Self {
+            exit,
+            message: format!("failed to write output: {error}"),
+            hint: None,
+            refusal: false,
+        }
     }
 }
 

@@ -60,6 +60,21 @@ fn run(command: &Command, out: &mut Out) -> Result<()> {
 async fn dispatch(command: &Command, out: &mut Out) -> Result<()> {
     let now = clock::now();
     match command {
+        Command::Init(args) => {
+            let passphrases = args.passphrase.passphrases(out)?;
+            commands::init::run(args, passphrases, now, out).await
+        }
+        Command::Key(args) => {
+            let passphrases = args.passphrase.passphrases(out)?;
+            commands::key::run(args, passphrases, out)
+        }
+        Command::Lint(args) => commands::lint::run(args, now, out),
+        Command::Graph(args) => commands::graph::run(args, out),
+        Command::Publish(args) => {
+            let passphrases = args.passphrase.passphrases(out)?;
+            commands::publish::run(args, passphrases, now, out).await
+        }
+        Command::Verify(args) => commands::verify::run(args, now, out).await,
         Command::Clusters(args) => commands::clusters::run(args, now, out).await,
         Command::Drift(args) => commands::drift::run(args, out).await,
         Command::Health(args) => commands::health::run(args, out).await,

@@ -99,7 +99,11 @@ fn dot(graph: &Graph) -> String {
     let mut text = String::from("digraph channel {\n  rankdir=BT;\n  node [shape=box];\n");
     for (index, node) in graph.nodes().iter().enumerate() {
         let style = match (node.is_tombstone(), graph.head_index() == Some(index)) {
-            (true, _) => " [style=dashed, label=".to_owned() + &quoted(&format!("{} (withdrawn)", node.version)) + "]",
+            (true, _) => {
+                " [style=dashed, label=".to_owned()
+                    + &quoted(&format!("{} (withdrawn)", node.version))
+                    + "]"
+            }
             (false, true) => " [penwidth=2]".to_owned(),
             (false, false) => String::new(),
         };

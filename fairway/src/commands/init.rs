@@ -85,13 +85,7 @@ pub(crate) async fn run(
     report(args, &hub, &hub_keys, &root, out)
 }
 
-fn report(
-    args: &InitArgs,
-    hub: &Hub,
-    keys: &HubKeys,
-    root: &[u8],
-    out: &mut Out,
-) -> Result<()> {
+fn report(args: &InitArgs, hub: &Hub, keys: &HubKeys, root: &[u8], out: &mut Out) -> Result<()> {
     let dir = args.dir.display();
     out.line(&format!("root 1       {}", Sha256Digest::of(root)))?;
     for (name, pem) in [("timestamp", &keys.timestamp), ("snapshot", &keys.snapshot)] {
@@ -100,7 +94,10 @@ fn report(
     }
     let local = hub.base().host_str().is_some_and(|host| {
         host == "localhost"
-            || host.trim_matches(['[', ']']).parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+            || host
+                .trim_matches(['[', ']'])
+                .parse()
+                .is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
     });
     if hub.base().scheme() == "http" && !local {
         out.warn(
@@ -108,7 +105,9 @@ fn report(
              server's own before you hand out root.json",
         )?;
     }
-    out.note(&format!("{dir} is ready: agents pin {dir}/root.json; private keys are in {dir}/keys"))?;
+    out.note(&format!(
+        "{dir} is ready: agents pin {dir}/root.json; private keys are in {dir}/keys"
+    ))?;
     out.note(&format!(
         "next: edit {dir}/{}/releases/1.0.0.yaml, then: fairway publish {dir}",
         args.product
@@ -122,8 +121,9 @@ fn hub_key(pem: &str) -> Result<PublicKey> {
 
 /// Nothing but git's own directory may be there.
 fn check_empty(dir: &Path) -> Result<()> {
-    let failed =
-        |error: std::io::Error| CliError::failed(format!("failed to look into {}: {error}", dir.display()));
+    let failed = |error: std::io::Error| {
+        CliError::failed(format!("failed to look into {}: {error}", dir.display()))
+    };
     if !dir.exists() {
         return Ok(());
     }
@@ -138,11 +138,7 @@ fn check_empty(dir: &Path) -> Result<()> {
 }
 
 /// Makes every key and signs root 1.
-fn ceremony(
-    args: &InitArgs,
-    hub: &HubKeys,
-    now: Timestamp,
-) -> Result<(Vec<NamedKey>, Vec<u8>)> {
+fn ceremony(args: &InitArgs, hub: &HubKeys, now: Timestamp) -> Result<(Vec<NamedKey>, Vec<u8>)> {
     let mut keys = Vec::new();
     let mut keyring = MemoryKeyring::default();
     let mut make = |name: String| -> Result<PublicKey> {
@@ -176,10 +172,12 @@ fn write(
     root: &[u8],
     passphrase: &str,
 ) -> Result<()> {
-    let failed =
-        |error: std::io::Error| CliError::failed(format!("failed to fill {}: {error}", dir.display()));
+    let failed = |error: std::io::Error| {
+        CliError::failed(format!("failed to fill {}: {error}", dir.display()))
+    };
     std::fs::create_dir_all(dir).map_err(failed)?;
-    let staging = tempfile::Builder::new().prefix(".fairway-init-").tempdir_in(dir).map_err(failed)?;
+    let staging =
+        tempfile::Builder::new().prefix(".fairway-init-").tempdir_in(dir).map_err(failed)?;
     let stage = staging.path();
     for (path, text) in scaffold.files() {
         let path = stage.join(path);

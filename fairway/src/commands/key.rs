@@ -96,9 +96,7 @@ pub(crate) fn write_pair(private: &Path, key: &SecretKey, passphrase: &str) -> R
         .and_then(|mut file| {
             std::io::Write::write_all(&mut file, key.public().to_spki_pem().as_bytes())
         })
-        .map_err(|error| {
-            CliError::failed(format!("failed to write {}: {error}", public.display()))
-        })
+        .map_err(|error| CliError::failed(format!("failed to write {}: {error}", public.display())))
 }
 
 /// The key id in groups of four, which people can compare over a telephone.

@@ -57,9 +57,8 @@ pub(crate) fn run(args: &LintArgs, now: Timestamp, out: &mut Out) -> Result<()> 
             }
         }
     }
-    let count = |severity: Severity| {
-        lines.iter().filter(|line| line.severity == severity.as_str()).count()
-    };
+    let count =
+        |severity: Severity| lines.iter().filter(|line| line.severity == severity.as_str()).count();
     let errors = count(Severity::Error);
     if errors > 0 {
         let what = if read { "errors" } else { "files that cannot be read" };

@@ -3,8 +3,14 @@
 pub(crate) mod audit;
 pub(crate) mod clusters;
 pub(crate) mod drift;
+pub(crate) mod graph;
 pub(crate) mod health;
 pub(crate) mod holds;
+pub(crate) mod init;
+pub(crate) mod key;
+pub(crate) mod lint;
+pub(crate) mod publish;
+pub(crate) mod verify;
 
 use serde::Serialize;
 

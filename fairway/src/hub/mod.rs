@@ -16,7 +16,7 @@ use reqwest::{Method, RequestBuilder, Response, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub(crate) use connection::{Connection, HubArgs};
+pub(crate) use connection::{Connection, HubArgs, server_url};
 
 use crate::error::{CliError, Result};
 

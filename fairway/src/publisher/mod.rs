@@ -17,6 +17,8 @@ mod keyring;
 mod layout;
 mod root;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 
 pub use assemble::{Assembly, Change, Why, assemble, plan};
