@@ -41,11 +41,6 @@ impl FileKeyring {
         Self { files, passphrases, opened: BTreeMap::new() }
     }
 
-    /// Adds a key that was just made, so that its passphrase is not asked for.
-    pub(crate) fn add(&mut self, key: SecretKey) {
-        self.opened.insert(key.public().key_id(), key);
-    }
-
     /// The key, or where it would be if it were here.
     fn get(&mut self, public: &PublicKey) -> Result<Result<SecretKey, String>, FileKeyringError> {
         let id = public.key_id();

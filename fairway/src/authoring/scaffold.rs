@@ -112,7 +112,7 @@ upgrade_from = [">=1.0.0, <2.0.0"]
         // The digest of nothing: well formed, and no image has it.
         let digest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         format!(
-            r#"# One release. Immutable once published: to change anything, release a new version.
+            r"# One release. Immutable once published: to change anything, release a new version.
 version: 1.0.0
 released_at: {day}
 
@@ -129,7 +129,7 @@ components:
 
 # The first release: nothing older may move to it.
 upgrade_from: []
-"#
+"
         )
     }
 }

@@ -155,6 +155,16 @@ mod tests {
         let risks = builder.risks(vec![risk]);
         builder.edge(two, three);
         builder.conditional(one, three, risks);
-        insta::assert_snapshot!(dot(&builder.build().unwrap()), @"");
+        insta::assert_snapshot!(dot(&builder.build().unwrap()), @r#"
+        digraph channel {
+          rankdir=BT;
+          node [shape=box];
+          "1.0.0";
+          "1.1.0" [style=dashed, label="1.1.0 (withdrawn)"];
+          "1.2.0" [penwidth=2];
+          "1.1.0" -> "1.2.0";
+          "1.0.0" -> "1.2.0" [style=dashed, label="Disk\"Fills"];
+        }
+        "#);
     }
 }

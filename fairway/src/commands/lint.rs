@@ -31,7 +31,7 @@ enum LintFormat {
 
 /// A finding, or a file that could not be read at all.
 #[derive(Debug, Serialize)]
-struct Line {
+struct Report {
     severity: &'static str,
     code: String,
     file: String,
@@ -47,7 +47,7 @@ const MALFORMED: &str = "malformed";
 pub(crate) fn run(args: &LintArgs, now: Timestamp, out: &mut Out) -> Result<()> {
     let (lines, read) = match Workspace::load(&args.dir) {
         Ok(workspace) => (lint(&workspace, now).iter().map(line).collect(), true),
-        Err(errors) => (errors.iter().map(malformed).collect::<Vec<Line>>(), false),
+        Err(errors) => (errors.iter().map(malformed).collect::<Vec<Report>>(), false),
     };
     match args.output {
         LintFormat::Json => out.json(&lines)?,
@@ -94,8 +94,8 @@ pub(crate) fn load(dir: &Path, out: &mut Out) -> Result<Workspace> {
     }
 }
 
-fn line(finding: &Finding) -> Line {
-    Line {
+fn line(finding: &Finding) -> Report {
+    Report {
         severity: finding.severity.as_str(),
         code: finding.code.as_str().to_owned(),
         file: finding.file.display().to_string(),
@@ -104,13 +104,13 @@ fn line(finding: &Finding) -> Line {
     }
 }
 
-fn malformed(error: &channels::repository::RepositoryError) -> Line {
+fn malformed(error: &channels::repository::RepositoryError) -> Report {
     let file = error.file().display().to_string();
     let message = chain(error);
     // The text begins with the place, which is a field of its own here.
     let rest = message.strip_prefix(&file).unwrap_or(&message);
     let rest = rest.trim_start_matches([':', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9']);
-    Line {
+    Report {
         severity: Severity::Error.as_str(),
         code: MALFORMED.to_owned(),
         line: error.line(),
@@ -119,8 +119,8 @@ fn malformed(error: &channels::repository::RepositoryError) -> Line {
     }
 }
 
-fn text(line: &Line) -> String {
-    let Line { severity, code, file, message, .. } = line;
+fn text(line: &Report) -> String {
+    let Report { severity, code, file, message, .. } = line;
     let place = line.line.map_or_else(|| file.clone(), |number| format!("{file}:{number}"));
     format!("{place}: {severity}: {message} [{code}]")
 }

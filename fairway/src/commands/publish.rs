@@ -154,7 +154,11 @@ fn explain(error: &PublisherError) -> CliError {
         PublisherError::Keys { .. } => {
             text.hint("hub.toml names the public half x.pub; the private half x.pem lies beside it")
         }
-        _ => text,
+        PublisherError::Signatures { .. }
+        | PublisherError::Build { .. }
+        | PublisherError::Previous { .. }
+        | PublisherError::Expiry { .. }
+        | PublisherError::TooLarge { .. } => text,
     }
 }
 

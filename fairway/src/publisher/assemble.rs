@@ -13,7 +13,7 @@ use signing::{
 };
 
 use super::content::{Content, Kind, vendor_of};
-use super::error::PublisherError;
+use super::error::{self, PublisherError};
 use super::keyring::Keyring;
 use super::layout::{
     Layout, RoleKeys, Terms, VendorKeys, channels_role, expiry, is_due, releases_role,
@@ -279,10 +279,7 @@ impl<'a> Work<'a> {
     }
 
     fn stage(&mut self, role: &RoleName, bytes: Vec<u8>) -> Result<(), PublisherError> {
-        self.repository
-            .put_metadata(role, bytes)
-            .map(|_version| ())
-            .map_err(|source| PublisherError::Build { role: role.clone(), source })
+        self.repository.put_metadata(role, bytes).map(|_version| ()).map_err(error::build(role))
     }
 
     fn published(&self, role: &RoleName) -> Result<Option<Document<Targets>>, PublisherError> {
@@ -299,9 +296,7 @@ fn roots(previous: &StagedRepository) -> Result<StagedRepository, PublisherError
     let mut roots = StagedRepository::new();
     for (name, bytes) in previous.files() {
         if matches!(name, FileName::Metadata { role, .. } if *role == root) {
-            roots
-                .put_metadata(&root, bytes.to_vec())
-                .map_err(|source| PublisherError::Build { role: root.clone(), source })?;
+            roots.put_metadata(&root, bytes.to_vec()).map_err(error::build(&root))?;
         }
     }
     Ok(roots)
@@ -358,12 +353,11 @@ fn build(
     signers: &[&dyn Signer],
 ) -> Result<Vec<u8>, PublisherError> {
     repository::build_targets(version, expires, targets, delegations, signers)
-        .map_err(|source| PublisherError::Build { role: role.clone(), source })
+        .map_err(error::build(role))
 }
 
 fn parse(role: &RoleName, bytes: &[u8]) -> Result<Document<Targets>, PublisherError> {
-    Document::parse(role, bytes)
-        .map_err(|source| PublisherError::Previous { role: role.clone(), source })
+    Document::parse(role, bytes).map_err(error::previous(role))
 }
 
 fn listed(document: &Document<Targets>) -> BTreeMap<String, Option<signing::Sha256Digest>> {
@@ -374,5 +368,5 @@ fn listed(document: &Document<Targets>) -> BTreeMap<String, Option<signing::Sha2
 }
 
 fn named<T>(role: &RoleName, result: Result<T, NameError>) -> Result<T, PublisherError> {
-    result.map_err(|source| PublisherError::Build { role: role.clone(), source: source.into() })
+    result.map_err(|source| error::build(role)(source.into()))
 }

@@ -11,7 +11,6 @@ use signing::{NameError, TargetPath};
 
 /// Content that cannot become a target.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum ContentError {
     /// The name does not make a target path.
     #[error("{path} is not a usable target path")]

@@ -6,7 +6,6 @@ use super::keyring::KeyringError;
 
 /// The set cannot be published as it is.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum PublisherError {
     /// There is no root to publish under.
     #[error("there is no root metadata to publish under")]
@@ -63,7 +62,7 @@ pub enum PublisherError {
         role: RoleName,
         /// Why.
         #[source]
-        source: BuildError,
+        source: Box<BuildError>,
     },
     /// Metadata that was published before cannot be read.
     #[error("failed to read the published metadata of role {role}")]
@@ -72,7 +71,7 @@ pub enum PublisherError {
         role: RoleName,
         /// Why.
         #[source]
-        source: signing::Error,
+        source: Box<signing::Error>,
     },
     /// A date beyond what can be written.
     #[error("the expiry of role {role} is out of range")]
@@ -90,4 +89,14 @@ pub enum PublisherError {
         /// How many there may be.
         limit: usize,
     },
+}
+
+/// `map_err` argument for a failed build of `role`.
+pub(super) fn build(role: &RoleName) -> impl Fn(BuildError) -> PublisherError {
+    |source| PublisherError::Build { role: role.clone(), source: Box::new(source) }
+}
+
+/// `map_err` argument for published metadata of `role` that cannot be read.
+pub(super) fn previous(role: &RoleName) -> impl Fn(signing::Error) -> PublisherError {
+    |source| PublisherError::Previous { role: role.clone(), source: Box::new(source) }
 }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use signing::metadata::{Document, KeySet, Root};
 use signing::{PublicKey, RootSpec, Signer, StagedRepository, TopRole, repository};
 
-use super::error::PublisherError;
+use super::error::{self, PublisherError};
 use super::keyring::Keyring;
 use super::layout::{RoleKeys, Terms, expiry, is_due};
 
@@ -63,7 +63,7 @@ pub fn first_root(
 pub(super) fn newest(repository: &StagedRepository) -> Result<Document<Root>, PublisherError> {
     let role = TopRole::Root.into();
     let (_, bytes) = repository.newest(&role).ok_or(PublisherError::NoRoot)?;
-    Document::parse(&role, bytes).map_err(|source| PublisherError::Previous { role, source })
+    Document::parse(&role, bytes).map_err(error::previous(&role))
 }
 
 /// Whether the newest root should be renewed.
@@ -110,10 +110,8 @@ fn sign(
         .map_err(|source| PublisherError::Keys { role: role.clone(), source })?;
     let signers: Vec<&dyn Signer> = signers.iter().map(AsRef::as_ref).collect();
     let spec = RootSpec { version, expires, roles };
-    let bytes = repository::build_root(&spec, &signers, previous)
-        .map_err(|source| PublisherError::Build { role: role.clone(), source })?;
-    let document = Document::<Root>::parse(&role, &bytes)
-        .map_err(|source| PublisherError::Previous { role: role.clone(), source })?;
+    let bytes = repository::build_root(&spec, &signers, previous).map_err(error::build(&role))?;
+    let document = Document::<Root>::parse(&role, &bytes).map_err(error::previous(&role))?;
     super::assemble::check_threshold(&document, &root_keys.key_set())?;
     Ok(bytes)
 }

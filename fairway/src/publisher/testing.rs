@@ -82,13 +82,15 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new() -> Self {
-        Self::with_root_key(&secret(1))
+        Self::with_seed(0)
     }
 
-    pub(crate) fn with_root_key(root: &SecretKey) -> Self {
+    /// All keys of seeds above `first`.
+    pub(crate) fn with_seed(first: u8) -> Self {
         let mut keyring = MemoryKeyring::default();
-        let root = RoleKeys::single(keyring.add(root.clone()));
+        let secret = |seed| secret(first + seed);
         let mut single = |seed| RoleKeys::single(keyring.add(secret(seed)));
+        let root = single(1);
         let vendor = VendorKeys { vendor: single(3), releases: single(4), channels: single(5) };
         let layout = Layout { targets: single(2), vendors: BTreeMap::from([(acme(), vendor)]) };
         let (snapshot, timestamp) = (secret(8), secret(9));

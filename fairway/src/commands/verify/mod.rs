@@ -68,7 +68,7 @@ struct Verified {
 
 #[derive(Debug, Serialize)]
 struct Role {
-    role: String,
+    name: String,
     version: u64,
     targets: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -85,7 +85,7 @@ struct Fault {
 }
 
 impl Fault {
-    fn of(what: impl ToString, error: &signing::Error) -> Self {
+    fn of(what: &impl ToString, error: &signing::Error) -> Self {
         let attack = error.attack().map(|attack| attack.to_string());
         Self { what: what.to_string(), message: chain(error), attack }
     }
@@ -131,7 +131,7 @@ async fn verify<S: Source>(root: &[u8], source: S, now: Timestamp) -> Result<Ver
     let found = client.roles(now).await.map_err(|error| refuse(&error))?;
     let mut faults: Vec<Fault> = Vec::new();
     for (role, error) in &found.broken {
-        faults.push(Fault::of(format!("role {role}"), error));
+        faults.push(Fault::of(&format!("role {role}"), error));
     }
     let mut contents = Contents::default();
     let mut roles = Vec::new();
@@ -146,7 +146,7 @@ async fn verify<S: Source>(root: &[u8], source: S, now: Timestamp) -> Result<Ver
         }
         let expires = source.metadata(&role, version).and_then(|bytes| expiry(&role, &bytes));
         let targets = listed.len();
-        roles.push(Role { role: role.to_string(), version, targets, expires });
+        roles.push(Role { name: role.to_string(), version, targets, expires });
     }
     Ok(Verified {
         root_version: refreshed.root_version,
@@ -188,7 +188,7 @@ fn print(verified: &Verified, now: Timestamp, out: &mut Out) -> Result<()> {
     let mut table = Table::new(&["role", "version", "targets", "valid_for"]);
     for role in &verified.roles {
         table.row(vec![
-            role.role.clone(),
+            role.name.clone(),
             role.version.to_string(),
             role.targets.to_string(),
             role.expires.map_or_else(String::new, |expires| until(expires, now)),

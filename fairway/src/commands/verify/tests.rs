@@ -1,4 +1,4 @@
-use signing::{SecretKey, StagedRepository};
+use signing::StagedRepository;
 
 use super::*;
 use crate::publisher::testing::{World, content, day};
@@ -17,7 +17,7 @@ async fn a_good_repository_shows_every_role_and_until_when_it_is_valid() {
     let roles: Vec<(&str, usize, Option<Timestamp>)> = verified
         .roles
         .iter()
-        .map(|role| (role.role.as_str(), role.targets, role.expires))
+        .map(|role| (role.name.as_str(), role.targets, role.expires))
         .collect();
     let year = Some(day(365));
     assert_eq!(
@@ -45,7 +45,7 @@ async fn an_expired_timestamp_is_a_freeze() {
 async fn another_root_is_arbitrary_software() {
     let mut world = World::new();
     let staged = world.staged(&content(&["1.0.0"]), day(0));
-    let other = World::with_root_key(&SecretKey::from_seed([77; 32]));
+    let other = World::with_seed(70);
     let error = check(&other, staged, day(0)).await.unwrap_err();
     assert!(error.to_string().ends_with("(attack: arbitrary_software)"), "{error}");
 }
