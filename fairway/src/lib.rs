@@ -14,6 +14,8 @@ mod out;
 pub mod publisher;
 mod span;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -27,11 +27,11 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// as long as that takes.
 const READ_TIMEOUT: Duration = Duration::from_mins(2);
 
-/// Largest answer read into memory: a page of 1,000 clusters with reasons stays under 8 MiB.
+/// Largest answer read into memory: a page of 500 clusters with their reasons stays under 4 MiB.
 const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 
 /// Rows asked for in one page; the largest page the hub gives.
-pub(crate) const PAGE_ROWS: usize = 1_000;
+pub(crate) const PAGE_ROWS: usize = 500;
 
 /// A hub and the token shown to it.
 #[derive(Debug)]

@@ -137,8 +137,8 @@ async fn pages_are_followed_to_the_end() {
     let first = Page { items: vec![cluster("north", 1, vec![])], next: Some("c1".into()) };
     let second = Page { items: vec![cluster("south", 2, vec![])], next: None };
     let hub = FakeHub::start(vec![
-        ("GET /api/v1/clusters?channel=stable&limit=1000", Answer::json(&first)),
-        ("GET /api/v1/clusters?channel=stable&limit=999&cursor=c1", Answer::json(&second)),
+        ("GET /api/v1/clusters?channel=stable&limit=500", Answer::json(&first)),
+        ("GET /api/v1/clusters?channel=stable&limit=500&cursor=c1", Answer::json(&second)),
     ])
     .await;
     let (result, stdout, stderr) =
@@ -165,8 +165,8 @@ async fn a_name_is_resolved_exactly_and_not_by_its_prefix() {
     };
     let one = "GET /api/v1/clusters/00000000-0000-0000-0000-000000000001";
     let hub = FakeHub::start(vec![
-        ("GET /api/v1/clusters?name=north&limit=1000", Answer::json(&page)),
-        ("GET /api/v1/clusters?name=nor&limit=1000", Answer::json(&page)),
+        ("GET /api/v1/clusters?name=north&limit=500", Answer::json(&page)),
+        ("GET /api/v1/clusters?name=nor&limit=500", Answer::json(&page)),
         (one, Answer::json(&cluster("north", 1, vec![]))),
     ])
     .await;
