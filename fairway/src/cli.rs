@@ -19,7 +19,7 @@ use crate::commands::verify::VerifyArgs;
 /// Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 the answer is no (lint
 /// errors, an attack, nothing of that name), 2 wrong usage or failure.
 #[derive(Debug, Parser)]
-#[command(name = "fairway", version, propagate_version = true, max_term_width = 100)]
+#[command(name = "fairway", version, max_term_width = 100)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use channels::wire::{HubKeys, HubStatus, Problem, Publication, PublicationReply};
 use clap::Parser as _;
-use signing::SecretKey;
+use signing::{SecretKey, keyfile};
 
 use crate::cli::Cli;
 use crate::error::CliError;
@@ -46,7 +46,31 @@ impl Desk {
         (result, stdout.text(), stderr.text())
     }
 
+    /// A directory as `fairway init` made it once for all tests, with keys that open at once:
+    /// encrypting and decrypting them is meant to be slow.
     async fn init(&self) {
+        static TEMPLATE: tokio::sync::OnceCell<Vec<(PathBuf, Vec<u8>)>> =
+            tokio::sync::OnceCell::const_new();
+        let make = async || {
+            let desk = Self::new();
+            desk.init_in_earnest().await;
+            let mut files = Vec::new();
+            read_all(&desk.dir(), Path::new(""), &mut files);
+            files
+        };
+        for (path, bytes) in TEMPLATE.get_or_init(make).await {
+            let path = self.dir().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            if path.extension().is_some_and(|extension| extension == "pem") {
+                let pem = std::str::from_utf8(bytes).unwrap();
+                keyfile::write_new(&path, pem).unwrap();
+            } else {
+                std::fs::write(&path, bytes).unwrap();
+            }
+        }
+    }
+
+    async fn init_in_earnest(&self) {
         let pem = |seed| SecretKey::from_seed([seed; 32]).public().to_spki_pem();
         let status = HubStatus {
             version: "0.1.0".into(),
@@ -77,6 +101,23 @@ impl Desk {
     }
 }
 
+/// All files below a directory, private keys without their encryption.
+fn read_all(root: &Path, below: &Path, files: &mut Vec<(PathBuf, Vec<u8>)>) {
+    for entry in std::fs::read_dir(root.join(below)).unwrap() {
+        let entry = entry.unwrap();
+        let path = below.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            read_all(root, &path, files);
+        } else if path.extension().is_some_and(|extension| extension == "pem") {
+            let key = keyfile::from_pem(&keyfile::read(entry.path()).unwrap(), b"correct horse");
+            let pem = keyfile::to_plain_pem(&key.unwrap()).unwrap();
+            files.push((path, pem.as_bytes().to_vec()));
+        } else {
+            files.push((path, std::fs::read(entry.path()).unwrap()));
+        }
+    }
+}
+
 fn reply(changed: bool) -> PublicationReply {
     PublicationReply {
         changed,
@@ -101,6 +142,11 @@ fn paths(publication: &Publication) -> Vec<&str> {
     publication.files.iter().map(|file| file.path.as_str()).collect()
 }
 
+#[test]
+fn the_command_line_is_consistent() {
+    <Cli as clap::CommandFactory>::command().debug_assert();
+}
+
 const FIRST: [&str; 5] = [
     "1.acme.channels.json",
     "1.acme.json",
@@ -112,7 +158,7 @@ const FIRST: [&str; 5] = [
 #[tokio::test]
 async fn init_then_publish_sends_the_whole_signed_set() {
     let desk = Desk::new();
-    desk.init().await;
+    desk.init_in_earnest().await;
     let hub = accepting(true).await;
     let (result, stdout, stderr) = desk.run("publish DIR --message first", &hub.url).await;
     result.unwrap();

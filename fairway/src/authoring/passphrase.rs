@@ -22,8 +22,8 @@ const VARIABLE: &str = "FAIRWAY_PASSPHRASE";
 /// Flags of every command that opens private keys.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct PassphraseArgs {
-    /// Read the passphrase of the keys from this file descriptor (or set `FAIRWAY_PASSPHRASE`)
-    #[arg(long, value_name = "N")]
+    /// Read the keys' passphrase from this file descriptor; CI may set `FAIRWAY_PASSPHRASE` instead
+    #[arg(long, value_name = "N", global = true)]
     pub(crate) passphrase_fd: Option<u32>,
 }
 

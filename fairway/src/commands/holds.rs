@@ -61,7 +61,7 @@ pub(crate) struct HoldsArgs {
 /// Arguments of `fairway resume`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ResumeArgs {
-    /// Number of the hold, as `fairway holds` lists it
+    /// Number of the hold; holds lists them
     hold: u64,
     /// What you have seen and accept; kept in the audit log
     #[arg(long, value_name = "TEXT")]

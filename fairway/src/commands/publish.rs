@@ -17,7 +17,7 @@ use crate::span::until;
 /// Arguments of `fairway publish`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct PublishArgs {
-    /// The directory `fairway init` made
+    /// The directory that init made
     dir: PathBuf,
     /// Say what would be signed; sign nothing, send nothing
     #[arg(long)]

@@ -16,11 +16,11 @@ const TOKEN_VARIABLE: &str = "FAIRWAY_TOKEN";
 /// Flags of every command that talks to a hub.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct HubArgs {
-    /// Address of the update server, e.g. <https://updates.example.com>
+    /// Address of the update server, with its scheme
     #[arg(long, env = "FAIRWAY_SERVER", value_name = "URL", global = true)]
     pub(crate) server: Option<String>,
 
-    /// File that holds the API token (or the token itself in `FAIRWAY_TOKEN`)
+    /// File that holds the API token; the token itself may stand in variable FAIRWAY_TOKEN
     #[arg(long, env = "FAIRWAY_TOKEN_FILE", value_name = "FILE", global = true)]
     pub(crate) token_file: Option<PathBuf>,
 }

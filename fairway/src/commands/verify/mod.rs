@@ -28,10 +28,10 @@ const MAX_ROOT_BYTES: u64 = 1024 * 1024;
 /// Arguments of `fairway verify`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct VerifyArgs {
-    /// Address of the update server, e.g. <https://updates.example.com>
+    /// Address of the update server, with its scheme
     #[arg(long, env = "FAIRWAY_SERVER", value_name = "URL")]
     server: String,
-    /// The root agents pin (`root.json` of the authoring directory)
+    /// The root agents pin: root.json of the directory it is published from
     #[arg(long, value_name = "FILE")]
     root: PathBuf,
     /// How to print the result
