@@ -22,8 +22,13 @@ const VARIABLE: &str = "FAIRWAY_PASSPHRASE";
 /// Flags of every command that opens private keys.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct PassphraseArgs {
-    /// Read the keys' passphrase from this file descriptor; CI may set `FAIRWAY_PASSPHRASE` instead
-    #[arg(long, value_name = "N", global = true)]
+    /// Read the keys' passphrase from this file descriptor.
+    #[arg(
+        long,
+        help = "Read the keys' passphrase from this file descriptor; CI may set FAIRWAY_PASSPHRASE",
+        value_name = "N",
+        global = true
+    )]
     pub(crate) passphrase_fd: Option<u32>,
 }
 

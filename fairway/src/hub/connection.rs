@@ -20,8 +20,14 @@ pub(crate) struct HubArgs {
     #[arg(long, env = "FAIRWAY_SERVER", value_name = "URL", global = true)]
     pub(crate) server: Option<String>,
 
-    /// File that holds the API token; the token itself may stand in variable FAIRWAY_TOKEN
-    #[arg(long, env = "FAIRWAY_TOKEN_FILE", value_name = "FILE", global = true)]
+    /// File that holds the API token.
+    #[arg(
+        long,
+        help = "File that holds the API token; FAIRWAY_TOKEN may hold the token itself",
+        env = "FAIRWAY_TOKEN_FILE",
+        value_name = "FILE",
+        global = true
+    )]
     pub(crate) token_file: Option<PathBuf>,
 }
 
