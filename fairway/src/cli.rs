@@ -12,6 +12,7 @@ use crate::commands::init::InitArgs;
 use crate::commands::key::KeyArgs;
 use crate::commands::lint::LintArgs;
 use crate::commands::publish::PublishArgs;
+use crate::commands::tokens::TokenArgs;
 use crate::commands::verify::VerifyArgs;
 
 /// Fairway: signed release channels for clusters that upgrade themselves.
@@ -54,4 +55,6 @@ pub(crate) enum Command {
     Resume(ResumeArgs),
     /// Show who changed what on the hub
     Audit(AuditArgs),
+    /// Make, list or revoke API tokens of people and machines
+    Token(TokenArgs),
 }

@@ -84,5 +84,6 @@ async fn dispatch(command: &Command, out: &mut Out) -> Result<()> {
         Command::Holds(args) => commands::holds::list(args, now, out).await,
         Command::Resume(args) => commands::holds::resume(args, out).await,
         Command::Audit(args) => commands::audit::run(args, out).await,
+        Command::Token(args) => commands::tokens::run(args, now, out).await,
     }
 }

@@ -51,6 +51,9 @@ struct ScopeArgs {
 /// Arguments of `fairway holds`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct HoldsArgs {
+    /// Show lifted holds too, newest first
+    #[arg(long)]
+    all: bool,
     /// How to print the answer
     #[arg(long, value_enum, default_value_t)]
     output: Format,
@@ -91,7 +94,8 @@ pub(crate) async fn hold(args: &HoldArgs, out: &mut Out) -> Result<()> {
 /// Runs `fairway holds`.
 pub(crate) async fn list(args: &HoldsArgs, now: Timestamp, out: &mut Out) -> Result<()> {
     let hub = Hub::new(&args.hub.connection(None)?)?;
-    let page: Page<Hold> = hub.get("api/v1/holds", &[]).await?;
+    let query: Vec<_> = args.all.then(|| ("all", "true".to_owned())).into_iter().collect();
+    let page: Page<Hold> = hub.get("api/v1/holds", &query).await?;
     super::print(
         out,
         args.output,

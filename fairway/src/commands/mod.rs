@@ -10,6 +10,7 @@ pub(crate) mod init;
 pub(crate) mod key;
 pub(crate) mod lint;
 pub(crate) mod publish;
+pub(crate) mod tokens;
 pub(crate) mod verify;
 
 use serde::Serialize;

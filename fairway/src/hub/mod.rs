@@ -9,6 +9,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
@@ -174,4 +175,18 @@ impl Hub {
         CliError::failed(format!("the hub at {} {what}: {cause}", self.base))
             .hint("is it running, and is --server (FAIRWAY_SERVER) its address?")
     }
+}
+
+/// A text as one segment of a path, percent-encoded.
+pub(crate) fn segment(text: &str) -> String {
+    let mut encoded = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _infallible = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
 }

@@ -27,7 +27,11 @@ pub(super) fn to_error(
         Some(problem) => describe(problem),
         None => format!("the hub answered {status} to {path}"),
     };
-    let mut error = CliError::failed(message);
+    let mut error = match (status, problem) {
+        // The hub answered the question; without a problem the address is wrong.
+        (StatusCode::NOT_FOUND, Some(_)) => CliError::no(message),
+        _ => CliError::failed(message),
+    };
     if status.is_client_error() {
         error = error.refusal();
     }

@@ -10,7 +10,7 @@ use channels::wire::{ClusterRow, JoinToken, JoinTokenRequest, Page};
 use jiff::Timestamp;
 
 use crate::error::{CliError, Result};
-use crate::hub::{Hub, HubArgs, PAGE_ROWS};
+use crate::hub::{Hub, HubArgs, PAGE_ROWS, segment};
 use crate::out::Out;
 use crate::span::{Span, until};
 use crate::table::Format;
@@ -123,8 +123,7 @@ pub(crate) async fn run(args: &ClustersArgs, now: Timestamp, out: &mut Out) -> R
             invite(&hub, &request, args.output, now, out).await
         }
         Some(Command::Show { cluster }) => {
-            let id = resolve(&hub, cluster).await?;
-            let row: ClusterRow = hub.get(&format!("api/v1/clusters/{id}"), &[]).await?;
+            let row = one(&hub, cluster).await?;
             match args.output {
                 Format::Json => out.json(&row),
                 Format::Table => out.data(&render::details(&row, now)),
@@ -200,18 +199,16 @@ async fn invite(
 
 /// The id of a cluster named by id or by name.
 pub(crate) async fn resolve(hub: &Hub, cluster: &str) -> Result<ClusterId> {
-    if let Ok(id) = cluster.parse() {
-        return Ok(id);
+    match cluster.parse() {
+        Ok(id) => Ok(id),
+        Err(_) => Ok(one(hub, cluster).await?.id),
     }
-    let unknown = || {
-        CliError::no(format!("no cluster is called {cluster:?}"))
-            .hint("`fairway clusters` lists names and ids")
-    };
+}
+
+/// One cluster, by id or name.
+async fn one(hub: &Hub, cluster: &str) -> Result<ClusterRow> {
     if cluster.is_empty() {
-        return Err(unknown());
+        return Err(CliError::failed("the name of a cluster is not empty"));
     }
-    // The filter is a prefix: the name itself sorts first among the names that begin with it, but
-    // the hub's order is by id, so every match is looked at.
-    let page = fetch(hub, &[("name", cluster.to_owned())], MAX_CLUSTERS).await?;
-    page.items.iter().find(|row| row.name == cluster).map(|row| row.id).ok_or_else(unknown)
+    hub.get(&format!("api/v1/clusters/{}", segment(cluster)), &[]).await
 }

@@ -158,23 +158,29 @@ async fn a_list_cut_by_its_limit_says_so() {
 }
 
 #[tokio::test]
-async fn a_name_is_resolved_exactly_and_not_by_its_prefix() {
-    let page = Page {
-        items: vec![cluster("north-2", 2, vec![]), cluster("north", 1, vec![])],
-        next: None,
-    };
-    let one = "GET /api/v1/clusters/00000000-0000-0000-0000-000000000001";
-    let hub = FakeHub::start(vec![
-        ("GET /api/v1/clusters?name=north&limit=500", Answer::json(&page)),
-        ("GET /api/v1/clusters?name=nor&limit=500", Answer::json(&page)),
-        (one, Answer::json(&cluster("north", 1, vec![]))),
-    ])
-    .await;
-    let (result, stdout, _) = clusters(&hub, &["show", "north"]).await;
+async fn a_cluster_is_found_by_its_name() {
+    let answer = Answer::json(&cluster("north/2", 1, vec![]));
+    let hub = FakeHub::start(vec![("GET /api/v1/clusters/north%2F2", answer)]).await;
+    let (result, stdout, _) = clusters(&hub, &["show", "north/2"]).await;
     result.unwrap();
     assert!(stdout.contains("00000000-0000-0000-0000-000000000001"), "{stdout}");
-    let (result, ..) = clusters(&hub, &["show", "nor"]).await;
-    assert_eq!(result.unwrap_err().to_string(), "no cluster is called \"nor\"");
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_not_there_is_a_no_and_not_a_failure() {
+    let problem = channels::wire::Problem {
+        kind: "/problems/not_found".into(),
+        title: "Not found".into(),
+        status: 404,
+        detail: "no cluster \"nor\" in force".into(),
+        attack: None,
+    };
+    let answer =
+        Answer { status: 404, content_type: "application/problem+json", ..Answer::json(&problem) };
+    let hub = FakeHub::start(vec![("GET /api/v1/clusters/nor", answer)]).await;
+    let error = clusters(&hub, &["show", "nor"]).await.0.unwrap_err();
+    assert_eq!(error.to_string(), "the hub refused: Not found: no cluster \"nor\" in force");
+    assert_eq!(error.exit().code(), 1);
 }
 
 #[tokio::test]
