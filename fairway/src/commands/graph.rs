@@ -47,25 +47,19 @@ pub(crate) fn run(args: &GraphArgs, out: &mut Out) -> Result<()> {
         None => true,
         Some(text) => is_called(product, text),
     };
-    let mut products = workspace.products.iter().filter(|source| wanted(&source.product));
-    let (Some(source), None) = (products.next(), products.next()) else {
-        return Err(CliError::no("there is not exactly one such product")
-            .hint(format!("pass --product; there are: {}", list(known()))));
-    };
+    let products = workspace.products.iter().filter(|source| wanted(&source.product));
+    let source = only(products, "product")
+        .map_err(|error| error.hint(format!("pass --product; there are: {}", list(known()))))?;
     let compiled = channels::compile::compile(source).map_err(|errors| {
         CliError::no(list(errors.iter().map(|error| crate::error::chain(error))))
     })?;
-    let graphs = compiled.graphs.iter().filter(|(channel, ..)| *channel == args.channel);
-    let mut graphs =
-        graphs.filter(|(_, arch, _)| args.arch.as_ref().is_none_or(|wanted| wanted == arch));
-    let (Some((_, _, graph)), None) = (graphs.next(), graphs.next()) else {
+    let graphs = compiled.graphs.iter().filter(|(channel, arch, _)| {
+        *channel == args.channel && args.arch.as_ref().is_none_or(|wanted| wanted == arch)
+    });
+    let (_, _, graph) = only(graphs, "channel and architecture").map_err(|error| {
         let all = compiled.graphs.iter().map(|(channel, arch, _)| format!("{channel} {arch}"));
-        return Err(CliError::no("there is not exactly one such graph").hint(format!(
-            "pass --channel and --arch; {} has: {}",
-            source.product,
-            list(all)
-        )));
-    };
+        error.hint(format!("pass --channel and --arch; {} has: {}", source.product, list(all)))
+    })?;
     match args.format {
         GraphFormat::Json => {
             let bytes = cincinnati::to_json(graph);
@@ -74,6 +68,15 @@ pub(crate) fn run(args: &GraphArgs, out: &mut Out) -> Result<()> {
             out.line(&text)
         }
         GraphFormat::Dot => out.data(&dot(graph)),
+    }
+}
+
+/// The one item, or an error that says whether there are none or several.
+fn only<T>(mut items: impl Iterator<Item = T>, what: &str) -> Result<T> {
+    match (items.next(), items.next()) {
+        (Some(item), None) => Ok(item),
+        (None, _) => Err(CliError::no(format!("there is no such {what}"))),
+        (Some(_), Some(_)) => Err(CliError::no(format!("there is more than one such {what}"))),
     }
 }
 
