@@ -33,7 +33,7 @@ pub struct GraphEntry {
     /// What it is for.
     pub key: GraphKey,
     /// The graph, parsed from the signed bytes.
-    pub graph: Graph,
+    pub graph: Arc<Graph>,
     /// SHA-256 of the signed bytes.
     pub digest: Sha256Digest,
     /// The role that signed it.
@@ -82,31 +82,23 @@ impl TufFile {
 
 /// Versions and expiry of what is served.
 #[derive(Debug, Clone)]
-pub struct Versions {
+pub(crate) struct Versions {
     /// Version of root.
-    pub root: u64,
+    pub(crate) root: u64,
     /// Version of snapshot.
-    pub snapshot: u64,
+    pub(crate) snapshot: u64,
     /// Version of timestamp.
-    pub timestamp: u64,
+    pub(crate) timestamp: u64,
     /// When the timestamp was signed.
-    pub signed_at: Timestamp,
+    pub(crate) signed_at: Timestamp,
     /// Expiry by role name, top-level and delegated.
-    pub expires: BTreeMap<String, Timestamp>,
+    pub(crate) expires: BTreeMap<String, Timestamp>,
 }
 
 /// Top-level roles: when one of them has expired, nothing verifies any more.
 pub(crate) const TOP_ROLES: [&str; 4] = ["root", "snapshot", "targets", "timestamp"];
 
-/// Roles the hub signs by itself.
-const ONLINE_ROLES: [&str; 2] = ["snapshot", "timestamp"];
-
 impl Versions {
-    /// The first of the online roles to expire.
-    pub(crate) fn online_expiry(&self) -> Option<(&str, Timestamp)> {
-        self.first_of(&ONLINE_ROLES)
-    }
-
     /// The first of `roles` to expire.
     pub(crate) fn first_of<'r>(&self, roles: &[&'r str]) -> Option<(&'r str, Timestamp)> {
         roles
@@ -118,7 +110,7 @@ impl Versions {
 
 /// A verified publication; immutable.
 #[derive(Debug)]
-pub struct Published {
+pub(crate) struct Published {
     pub(crate) versions: Versions,
     pub(crate) graphs: ByGraph<Arc<GraphEntry>>,
     pub(crate) releases: BTreeMap<ProductRef, BTreeMap<ReleaseVersion, Arc<ReleaseEntry>>>,

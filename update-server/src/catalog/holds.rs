@@ -67,7 +67,8 @@ impl Held {
             held = held.with_risk(&risk(all), &|_, to| to == version)?;
         }
         if !self.everything.is_empty() {
-            let elsewhere = |_: &ReleaseVersion, to: &ReleaseVersion| !self.releases.contains_key(to);
+            let elsewhere =
+                |_: &ReleaseVersion, to: &ReleaseVersion| !self.releases.contains_key(to);
             held = held.with_risk(&risk(self.everything.iter()), &elsewhere)?;
         }
         Ok(held)

@@ -89,8 +89,11 @@ impl Catalog {
             empty: Arc::new(body(empty)),
             generation: 0,
         };
-        let inner =
-            Inner { served: ArcSwap::from_pointee(served), default_product, holds: Mutex::default() };
+        let inner = Inner {
+            served: ArcSwap::from_pointee(served),
+            default_product,
+            holds: Mutex::default(),
+        };
         Self { inner: Arc::new(inner) }
     }
 

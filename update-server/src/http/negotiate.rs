@@ -223,8 +223,14 @@ mod tests {
     #[test]
     fn lists_and_weights_are_honoured_where_cincinnati_answers_406() {
         accepts("application/json, */*;q=0.5", Some(MediaType::Json));
-        accepts("text/html, application/vnd.redhat.cincinnati.v1+json;q=0.2", Some(MediaType::Cincinnati));
-        accepts("application/json;q=0.1, application/vnd.redhat.cincinnati.v1+json", Some(MediaType::Cincinnati));
+        accepts(
+            "text/html, application/vnd.redhat.cincinnati.v1+json;q=0.2",
+            Some(MediaType::Cincinnati),
+        );
+        accepts(
+            "application/json;q=0.1, application/vnd.redhat.cincinnati.v1+json",
+            Some(MediaType::Cincinnati),
+        );
         accepts("APPLICATION/JSON; charset=utf-8", Some(MediaType::Json));
         accepts("application/json;q=0, */*", Some(MediaType::Cincinnati));
         accepts("*/*;q=0", None);

@@ -197,7 +197,8 @@ impl ResponseError for ApiError {
         }
         if self.code == Code::Unauthenticated {
             // A browser then asks for a password: the token goes there.
-            response.insert_header((WWW_AUTHENTICATE, "Basic realm=\"fairway\", charset=\"UTF-8\""));
+            response
+                .insert_header((WWW_AUTHENTICATE, "Basic realm=\"fairway\", charset=\"UTF-8\""));
         }
         // A string of our own making: serialising it cannot fail.
         response.body(serde_json::to_string(&self.problem()).unwrap_or_default())
