@@ -3,3 +3,4 @@
 pub mod catalog;
 pub mod http;
 pub mod metrics;
+pub mod publish;
