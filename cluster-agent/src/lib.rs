@@ -1,1 +1,5 @@
 //! Observes a cluster, plans one step at a time, rolls it, and reports.
+
+pub mod gate;
+pub mod observation;
+pub mod telemetry;
