@@ -1,1 +1,3 @@
 //! Observes a cluster, plans one step at a time, rolls it, and reports.
+
+pub mod driver;
