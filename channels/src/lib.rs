@@ -3,6 +3,7 @@
 //! Everything here is a synchronous function of values: no clock, no network, no task. Reading a
 //! channel repository from disk is the one exception, and it is a loader of its own.
 
+pub mod health;
 pub mod names;
 pub mod version;
 pub mod wire;
