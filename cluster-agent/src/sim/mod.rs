@@ -7,6 +7,7 @@
 //! may treat a simulated cluster differently from a real one.
 
 mod broker;
+mod clock;
 mod cluster;
 mod fault;
 mod ledger;
