@@ -5,12 +5,17 @@ use std::path::{Path, PathBuf};
 
 use channels::wire::{JoinToken, JoinTokenRequest};
 use clap::Args;
+use cluster_agent::agent::enroll;
 use cluster_agent::config::{Overrides, Settings};
 use cluster_agent::sim::{ClusterSpec, Fault, SimServer};
 use serde::{Deserialize, Serialize};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use super::scenario::{LAG_MS, Member};
 use super::stage::{LAGGING_UNIT, write};
+use crate::clock;
 use crate::error::{CliError, Result};
 use crate::hub::Hub;
 
@@ -111,10 +116,37 @@ pub(crate) async fn run(args: &FleetArgs) -> Result<()> {
         agents.push(settings);
     }
     write(&spec.dir.join("address"), simulator.address().to_string())?;
-    cluster_agent::serve_all(agents, &spec.join_token)
-        .await
-        .map_err(|e| CliError::because("an agent failed", &e))?;
+    let result = serve(agents, &spec.join_token).await;
     simulator.stop().await;
+    result
+}
+
+/// Enrols and runs all agents until SIGTERM or until one of them ends by itself.
+async fn serve(agents: Vec<Settings>, join_token: &str) -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate())
+        .map_err(|e| CliError::because("failed to listen for SIGTERM", &e))?;
+    let (stop, stopped) = watch::channel(false);
+    let mut running = JoinSet::new();
+    for settings in agents {
+        enroll(&settings, join_token, clock::now())
+            .await
+            .map_err(|e| CliError::because("failed to enrol a cluster", &e))?;
+        running.spawn(cluster_agent::agent::run(settings, stopped.clone()));
+    }
+    let early = tokio::select! {
+        ended = running.join_next() => ended,
+        _ = terminate.recv() => None,
+    };
+    // Nobody listens any more only when every agent has ended.
+    let _nobody = stop.send(true);
+    let mut results: Vec<_> = early.into_iter().collect();
+    while let Some(ended) = running.join_next().await {
+        results.push(ended);
+    }
+    for result in results {
+        let ended = result.map_err(|e| CliError::because("an agent broke", &e))?;
+        ended.map_err(|e| CliError::because("an agent failed", &e))?;
+    }
     Ok(())
 }
 

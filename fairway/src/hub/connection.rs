@@ -56,6 +56,18 @@ pub(crate) struct Connection {
     pub(crate) token: Option<Token>,
 }
 
+impl Connection {
+    /// With the token a file holds.
+    pub(crate) fn with_token_file(server: Url, file: &Path) -> Result<Self> {
+        Ok(Self { server, token: Some(read_token(file)?) })
+    }
+
+    /// Without a token.
+    pub(crate) fn anonymous(server: Url) -> Self {
+        Self { server, token: None }
+    }
+}
+
 impl HubArgs {
     /// Reads files and environment; `fallback` is the address to use when none was given.
     pub(crate) fn connection(&self, fallback: Option<&str>) -> Result<Connection> {
