@@ -3,6 +3,10 @@
 //! Everything here is a synchronous function of values: no clock, no network, no task. Reading a
 //! channel repository from disk is the one exception, and it is a loader of its own.
 
+pub mod cincinnati;
+pub mod drift;
+pub mod graph;
 pub mod names;
+pub mod path;
 pub mod version;
 pub mod wire;

@@ -1,1 +1,3 @@
-//! it
+//! One binary for all integration tests: they share the cost of linking and of building processes.
+
+mod tidy;
