@@ -6,6 +6,7 @@
 pub mod cincinnati;
 pub mod drift;
 pub mod graph;
+pub mod health;
 pub mod names;
 pub mod path;
 pub mod version;

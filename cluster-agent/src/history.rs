@@ -11,7 +11,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use signing::Sha256Digest;
 
-use crate::driver::{StepId, StepOrder, UnitKey};
+use crate::driver::StepOrder;
+use crate::gate::MutateRecord;
+use crate::observation::UnitKey;
 use crate::phase::Phase;
 
 /// Completed moves kept per product, as many as OpenShift's cluster version keeps.
@@ -26,7 +28,7 @@ pub struct History {
     pub out: Option<Out>,
     /// Set by a gate or a failed step, cleared by `resume`.
     pub pause: Option<Pause>,
-    /// A green baseline is owed before the next unit: a roll begins, or was resumed.
+    /// A green baseline from this time on is owed before the next unit: the roll was resumed.
     pub baseline_owed_since: Option<Timestamp>,
     /// When the last unit was finished or dropped; a grant must be newer.
     pub last_step_ended_at: Option<Timestamp>,
@@ -61,6 +63,8 @@ pub struct Roll {
     pub started_at: Timestamp,
     /// Units finished.
     pub units_done: u32,
+    /// Whether any unit may have been changed; until then the roll can be given up.
+    pub touched: bool,
     /// Other releases that units were left on when the target changed in mid-roll.
     pub passed: Vec<ReleaseVersion>,
 }
@@ -90,7 +94,7 @@ pub struct Out {
     /// When no command may be started any more; `None` without a hub or for an adopted unit.
     pub grant_expires_at: Option<Timestamp>,
     /// How it looked when it was taken out.
-    pub before: Before,
+    pub before: MutateRecord,
     /// Who leads the quorum, followed since the step began.
     pub leadership: Leadership,
     /// Where the step stands.
@@ -105,17 +109,6 @@ pub enum Cause {
     Planned,
     /// It restarted or changed by itself and is watched like one that was changed.
     Adopted,
-}
-
-/// A unit as it was before its step, evidence that it really restarted.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Before {
-    /// The version it reported.
-    pub version: Option<String>,
-    /// `process_start_time_seconds`.
-    pub process_start_s: Option<f64>,
-    /// When the step began.
-    pub at: Timestamp,
 }
 
 /// Elections during a step: one is allowed if the unit led, none otherwise (I6).
@@ -224,7 +217,7 @@ impl History {
             Some(roll) if roll.to == *to => {}
             Some(roll) => {
                 let left = std::mem::replace(&mut roll.to, to.clone());
-                if roll.units_done > 0 && !roll.passed.contains(&left) {
+                if roll.touched && !roll.passed.contains(&left) {
                     roll.passed.push(left);
                 }
                 roll.release_digest = release_digest;
@@ -235,6 +228,7 @@ impl History {
                     release_digest,
                     started_at: now,
                     units_done: 0,
+                    touched: false,
                     passed: vec![],
                 });
             }
@@ -298,7 +292,7 @@ mod tests {
         );
         history.begin_roll(&product, &version("4.0.0"), digest, Timestamp::UNIX_EPOCH);
         if let Some(roll) = history.products.get_mut(&product).and_then(|p| p.roll.as_mut()) {
-            roll.units_done = 1;
+            roll.touched = true;
         }
         history.begin_roll(&product, &version("4.1.0"), digest, Timestamp::UNIX_EPOCH);
         let roll = history.products[&product].roll.clone().unwrap();

@@ -1,3 +1,12 @@
 //! Observes a cluster, plans one step at a time, rolls it, and reports.
 
+pub mod clock;
+pub mod crash;
 pub mod driver;
+pub mod gate;
+pub mod history;
+pub mod observation;
+pub mod phase;
+pub mod plan;
+pub mod state;
+pub mod telemetry;

@@ -3,26 +3,13 @@
 use std::fmt;
 use std::str::FromStr;
 
-use channels::names::{NameError, ProductRef, UnitName};
+use channels::names::NameError;
 use channels::version::ReleaseVersion;
 use channels::wire::{Component, Role};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// A unit of one product on the cluster.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct UnitKey {
-    /// The product it belongs to.
-    pub product: ProductRef,
-    /// Its name inside the product.
-    pub unit: UnitName,
-}
-
-impl fmt::Display for UnitKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&format!("{}:{}", self.product, self.unit))
-    }
-}
+pub use crate::observation::UnitKey;
 
 /// Names one step (one attempt to move one unit) for ever.
 ///

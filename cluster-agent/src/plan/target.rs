@@ -158,7 +158,7 @@ impl Basis<'_> {
     ) -> Chosen {
         let accepted = policy.accepted(self.now);
         let fresh = self.propose(product, policy, record, graph, &accepted);
-        let Some(roll) = &record.roll else { return fresh };
+        let Some(roll) = record.roll.as_ref().filter(|roll| roll.touched) else { return fresh };
         let reaches = |to: &ReleaseVersion| {
             running(record).iter().all(|from| from == to || offers(graph, from, to, &accepted))
         };
@@ -311,7 +311,7 @@ fn outcome(from: &ReleaseVersion, step: NextStep) -> Chosen {
 /// Releases that units may run at the moment.
 pub fn running(record: &ProductHistory) -> BTreeSet<ReleaseVersion> {
     let mut versions = BTreeSet::from([record.version.clone()]);
-    if let Some(roll) = &record.roll {
+    if let Some(roll) = record.roll.as_ref().filter(|roll| roll.touched) {
         versions.extend(roll.passed.iter().cloned());
         versions.insert(roll.to.clone());
     }
