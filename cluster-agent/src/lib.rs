@@ -1,6 +1,7 @@
 //! Observes a cluster, plans one step at a time, rolls it, and reports.
 
 pub mod clock;
+pub mod config;
 pub mod crash;
 pub mod driver;
 pub mod gate;
