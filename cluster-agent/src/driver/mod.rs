@@ -6,6 +6,7 @@
 
 mod exec;
 mod order;
+pub(crate) mod process;
 mod simulated;
 
 use std::io;

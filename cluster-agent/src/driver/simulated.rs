@@ -33,12 +33,7 @@ impl SimulatedDriver {
     /// A driver for the cluster at `base`, e.g. `http://127.0.0.1:9400/clusters/east`.
     pub fn new(base: &str) -> Result<Self, DriverError> {
         let base = base.trim_end_matches('/').to_owned();
-        let client = reqwest::Client::builder()
-            .timeout(TIMEOUT)
-            .connect_timeout(TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .build()
+        let client = crate::hub::http_client(TIMEOUT, TIMEOUT)
             .map_err(|source| DriverError::Request { url: base.clone(), source })?;
         Ok(Self { base, client })
     }

@@ -5,7 +5,6 @@
 //! finds it again by its step id. (Under systemd this needs `KillMode=process`; the default kills
 //! the whole control group.) The shell sees the command only as its argument array.
 
-mod process;
 mod stage_dir;
 mod template;
 
@@ -69,14 +68,24 @@ pub type ExecCommands = BTreeMap<Stage, CommandSpec>;
 pub struct ExecDriver {
     steps: PathBuf,
     commands: ExecCommands,
+    kill_grace: Duration,
 }
 
 impl ExecDriver {
     /// A driver that keeps its files in `<state_dir>/steps`; removes what old steps left there.
     pub fn open(state_dir: &std::path::Path, commands: ExecCommands) -> Result<Self, DriverError> {
-        let driver = Self { steps: state_dir.join("steps"), commands };
+        let steps = state_dir.join("steps");
+        let driver = Self { steps, commands, kill_grace: KILL_GRACE };
         driver.prune()?;
         Ok(driver)
+    }
+
+    /// Sets the time between `SIGTERM` and `SIGKILL` of a stage that ran out of time (30 s unless
+    /// set).
+    #[must_use]
+    pub fn with_kill_grace(mut self, kill_grace: Duration) -> Self {
+        self.kill_grace = kill_grace;
+        self
     }
 
     /// Whether the stage has a command.
@@ -128,7 +137,8 @@ impl ExecDriver {
     pub async fn status(&self, step: &StepId, stage: Stage) -> Result<StepStatus, DriverError> {
         let timeout = self.spec(stage)?.timeout;
         let dir = self.stage_dir(step, stage);
-        tokio::task::spawn_blocking(move || dir.status(timeout))
+        let kill_grace = self.kill_grace;
+        tokio::task::spawn_blocking(move || dir.status(timeout, kill_grace))
             .await
             .map_err(|_| DriverError::Thread)?
     }

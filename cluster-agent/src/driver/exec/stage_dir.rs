@@ -14,9 +14,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::super::process::ProcessIdentity;
 use super::super::{DriverError, StepStatus};
-use super::process::ProcessIdentity;
-use super::{EXIT_LOST, EXIT_TIMED_OUT, KILL_GRACE, LOG_MAX_BYTES, LOG_TAIL_BYTES};
+use super::{EXIT_LOST, EXIT_TIMED_OUT, LOG_MAX_BYTES, LOG_TAIL_BYTES};
 
 /// Longest control file read; they hold one or two short lines.
 const CONTROL_FILE_MAX_BYTES: u64 = 4096;
@@ -54,7 +54,11 @@ impl StageDir {
     }
 
     /// How the stage stands; tells a stage that exceeded `timeout` to end.
-    pub(super) fn status(&self, timeout: Duration) -> Result<StepStatus, DriverError> {
+    pub(super) fn status(
+        &self,
+        timeout: Duration,
+        kill_grace: Duration,
+    ) -> Result<StepStatus, DriverError> {
         let Some(claim) = self.read("claim")? else { return Ok(StepStatus::Absent) };
         let claim_path = self.path.join("claim");
         let process = ProcessIdentity::parse(&claim).ok_or_else(|| DriverError::Damaged {
@@ -72,19 +76,24 @@ impl StageDir {
             let exit_code = if timed_out { EXIT_TIMED_OUT } else { EXIT_LOST };
             return Ok(StepStatus::Finished { exit_code, log_tail: self.log_tail()? });
         }
-        self.enforce(&process, timeout)?;
+        self.enforce(&process, timeout, kill_grace)?;
         self.bound_log()?;
         Ok(StepStatus::Running { since: self.claimed_at(&claim_path)? })
     }
 
-    fn enforce(&self, process: &ProcessIdentity, timeout: Duration) -> Result<(), DriverError> {
+    fn enforce(
+        &self,
+        process: &ProcessIdentity,
+        timeout: Duration,
+        kill_grace: Duration,
+    ) -> Result<(), DriverError> {
         let Some(age) = process.age().filter(|age| *age >= timeout) else { return Ok(()) };
         let marker = self.path.join("timed_out");
         if !marker.exists() {
             File::create(&marker).map_err(|source| file_error("write", &marker, source))?;
             return process.terminate();
         }
-        if age >= timeout.saturating_add(KILL_GRACE) { process.kill() } else { Ok(()) }
+        if age >= timeout.saturating_add(kill_grace) { process.kill() } else { Ok(()) }
     }
 
     fn claimed_at(&self, path: &Path) -> Result<Timestamp, DriverError> {

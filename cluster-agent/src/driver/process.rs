@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
 
-use super::super::DriverError;
+use super::DriverError;
 
 /// Ticks per second in `/proc/<pid>/stat`. Linux fixes `USER_HZ` at 100 on every architecture that
 /// runs Kubernetes or Kafka.
@@ -17,7 +17,7 @@ const TICKS_PER_S: u64 = 100;
 
 /// One process, for ever; the wrapper is started as the leader of its own process group.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ProcessIdentity {
+pub(crate) struct ProcessIdentity {
     boot: String,
     pid: i32,
     start_ticks: u64,
@@ -32,7 +32,7 @@ struct Stat {
 
 impl ProcessIdentity {
     /// Reads what the wrapper recorded: the boot id, then the line of `/proc/<pid>/stat`.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut lines = text.lines();
         let boot = lines.next().filter(|line| !line.is_empty())?.to_owned();
         let stat = parse_stat(lines.next()?)?;
@@ -43,7 +43,7 @@ impl ProcessIdentity {
     ///
     /// While a group has members its id is not given to a new process, so a process of that id with
     /// another start time proves that the group is gone.
-    pub(super) fn group_runs(&self) -> bool {
+    pub(crate) fn group_runs(&self) -> bool {
         if boot_id().as_deref() != Some(self.boot.as_str()) {
             return false;
         }
@@ -55,7 +55,7 @@ impl ProcessIdentity {
     }
 
     /// How long ago it started, by the monotonic clock; `None` if it ran before this boot.
-    pub(super) fn age(&self) -> Option<Duration> {
+    pub(crate) fn age(&self) -> Option<Duration> {
         if boot_id().as_deref() != Some(self.boot.as_str()) {
             return None;
         }
@@ -69,12 +69,12 @@ impl ProcessIdentity {
     }
 
     /// Asks the whole group to end (`SIGTERM`).
-    pub(super) fn terminate(&self) -> Result<(), DriverError> {
+    pub(crate) fn terminate(&self) -> Result<(), DriverError> {
         signal_group(self.pid, Signal::TERM)
     }
 
     /// Ends the whole group (`SIGKILL`).
-    pub(super) fn kill(&self) -> Result<(), DriverError> {
+    pub(crate) fn kill(&self) -> Result<(), DriverError> {
         signal_group(self.pid, Signal::KILL)
     }
 }

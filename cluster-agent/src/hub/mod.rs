@@ -1,0 +1,5 @@
+//! Talking to the hub.
+
+mod http;
+
+pub use http::http_client;
