@@ -115,6 +115,8 @@ pub enum Event {
         /// Whether the unit's driver has a quiesce stage.
         quiesce: Quiesce,
     },
+    /// The unit already runs the expected version: there is nothing to change.
+    AlreadyThere,
     /// A gate closed, or someone placed a hold, before the change.
     Refused {
         /// Which.
@@ -348,6 +350,10 @@ fn before_change(phase: Phase, event: Event, now: Timestamp) -> Stepped {
         }
         (Phase::Preflight { quiesced, .. }, Event::Cleared { quiesce: Quiesce::Absent }) => {
             Ok((Phase::Mutate { since: now, quiesced }, vec![Effect::Start(Stage::Mutate)]))
+        }
+        (Phase::Preflight { quiesced, .. }, Event::AlreadyThere) => {
+            let back = Phase::AwaitHealth { since: now, quiesced, green_probes: 0, breaks: 0 };
+            stays(back)
         }
         (Phase::Quiesce { .. }, Event::NotStarted) => {
             stays(Phase::Preflight { since: now, quiesced: false })

@@ -32,9 +32,7 @@ pub(super) fn product_blockers(
 }
 
 /// Everything about one unit that forbids taking it out now, the hub's leave apart.
-///
-/// Asked again between quiesce and change, because draining can take minutes.
-pub fn step_blockers(scene: &Scene<'_>, key: &UnitKey) -> Vec<WaitingOn> {
+pub(super) fn step_blockers(scene: &Scene<'_>, key: &UnitKey) -> Vec<WaitingOn> {
     let mut why: Vec<WaitingOn> =
         [paused(scene), step_refused(scene, key)].into_iter().flatten().collect();
     let unsafe_now = unsafe_to_go(scene, key);
@@ -46,6 +44,17 @@ pub fn step_blockers(scene: &Scene<'_>, key: &UnitKey) -> Vec<WaitingOn> {
     why
 }
 
+/// The gates that are asked again for a unit that is already out but not yet changed, right before
+/// its drain and again before its change (draining can take minutes).
+pub fn go_blockers(scene: &Scene<'_>, key: &UnitKey) -> Vec<WaitingOn> {
+    let mut why = unsafe_to_go(scene, key);
+    why.extend(observation_old(scene));
+    if why.is_empty() {
+        why.extend(gate_twice(scene, key));
+    }
+    why
+}
+
 /// The roll is stopped until a person resumes it.
 pub(super) fn paused(scene: &Scene<'_>) -> Option<WaitingOn> {
     let pause = scene.history.pause.as_ref()?;
@@ -53,7 +62,7 @@ pub(super) fn paused(scene: &Scene<'_>) -> Option<WaitingOn> {
 }
 
 /// Someone on the cluster said stop.
-pub(super) fn local_hold(scene: &Scene<'_>) -> Option<WaitingOn> {
+pub fn local_hold(scene: &Scene<'_>) -> Option<WaitingOn> {
     let hold = scene.standing.hold.as_ref()?;
     Some(WaitingOn::LocalHold { reason: hold.reason.clone(), since: hold.since })
 }

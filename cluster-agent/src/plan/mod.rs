@@ -27,7 +27,7 @@ use crate::observation::{Observation, UnitKey};
 use crate::state::LocalHold;
 
 pub use adopt::{Stray, calm_down, note_calm};
-pub use gates::step_blockers;
+pub use gates::{go_blockers, local_hold};
 pub use pick::{Outdated, candidates};
 pub use policy::{AcceptedRisk, Grants, Mode, Policy, ProductPolicy, Timings};
 pub use target::{
