@@ -3,8 +3,17 @@
 //! Plain values: made by the observer from probe results, read by gates, planner and reports.
 //! Nothing in here does I/O or reads a clock.
 
+pub(crate) mod agreement;
+mod baseline;
 mod finding;
+mod memory;
+mod observer;
+mod quorum;
+mod reading;
+mod summary;
 mod target;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
@@ -14,6 +23,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use finding::{Finding, LagSource};
+pub use observer::{Observer, ObserverError, ObserverSettings};
 pub use target::{Placement, Target, VersionEvidence};
 
 /// One unit of the cluster; unique across products.
@@ -43,6 +53,26 @@ pub struct Observation {
     /// Partitions at exactly `min.insync.replicas` while nothing was under-replicated, by product;
     /// absent until brokers were seen that way once.
     pub at_min_isr_baseline: BTreeMap<ProductRef, u64>,
+}
+
+impl Observation {
+    /// The controllers of a product.
+    pub(crate) fn voters(&self, product: &ProductRef) -> Vec<(&UnitName, &UnitObservation)> {
+        self.of_role(product, Role::Controller)
+    }
+
+    /// Units of one role of a product.
+    pub(crate) fn of_role(
+        &self,
+        product: &ProductRef,
+        role: Role,
+    ) -> Vec<(&UnitName, &UnitObservation)> {
+        self.units
+            .iter()
+            .filter(|(key, unit)| key.product == *product && unit.role == role)
+            .map(|(key, unit)| (&key.unit, unit))
+            .collect()
+    }
 }
 
 /// One unit.
@@ -158,6 +188,8 @@ pub struct QuorumObservation {
     pub leaderless_since: Option<Timestamp>,
     /// Whether the quorum commits.
     pub commits: channels::health::CommitProgress,
+    /// Time within which it must; `None` = it need not (`metadata.max.idle.interval.ms=0`).
+    pub commit_window_ms: Option<u64>,
     /// What is wrong with the quorum as a whole.
     pub findings: Vec<Finding>,
 }

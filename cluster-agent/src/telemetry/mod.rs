@@ -2,6 +2,19 @@
 //!
 //! Never decides about health: it says what was read, what is absent and what cannot be read.
 
+pub mod alias;
+pub mod filter;
+mod line;
+pub mod page;
+pub mod scrape;
 pub mod signal;
+pub mod wanted;
 
+pub use alias::AliasMap;
+pub use page::{FamilyReading, Page, PageError, Sample, SampleValue};
+pub use scrape::{Probe, ProbeTarget, ScrapeError, ScrapeLimits, Scraped, Scraper};
 pub use signal::Signal;
+pub use wanted::{FamilyKind, Wanted, WantedError};
+
+#[cfg(test)]
+mod tests;

@@ -120,8 +120,6 @@ impl Signal {
                 Self::UnderMinIsr,
                 Self::AtMinIsr,
                 Self::Reassigning,
-                Self::OfflinePartitions,
-                Self::FencedBrokers,
             ],
             Role::Node => &[
                 Self::ProcessStart,
@@ -151,10 +149,17 @@ impl Signal {
                 Self::CurrentEpoch,
                 Self::ActiveController,
                 Self::MetadataErrors,
+                Self::OfflinePartitions,
+                Self::FencedBrokers,
             ],
-            Role::Broker => {
-                &[Self::ProcessStart, Self::Version, Self::UnderReplicated, Self::UnderMinIsr]
-            }
+            Role::Broker => &[
+                Self::ProcessStart,
+                Self::Version,
+                Self::UnderReplicated,
+                Self::UnderMinIsr,
+                Self::AtMinIsr,
+                Self::Reassigning,
+            ],
             Role::Node => {
                 &[Self::ProcessStart, Self::Version, Self::RelistDuration, Self::PlegLastSeen]
             }
