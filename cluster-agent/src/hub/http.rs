@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-/// A client that follows no redirect (a hub has one address; elsewhere is someone else).
+/// A client that follows no redirect: a signed request is for the address it was made for.
 pub fn http_client(
     connect: Duration,
     overall: Duration,
 ) -> Result<reqwest::Client, reqwest::Error> {
-    // Fails only if a provider is installed already, which is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    signing::source::install_tls_provider();
     reqwest::Client::builder()
         .connect_timeout(connect)
         .timeout(overall)

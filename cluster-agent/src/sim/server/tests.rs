@@ -85,7 +85,7 @@ async fn faults_defects_and_state_go_over_http() {
     let page = http.get(&metrics).send().await.unwrap().text().await.unwrap();
     assert!(page.contains("kubelet_pleg_relist") && !page.contains("last_seen"));
     let state: ClusterState = http.get(&base).send().await.unwrap().json().await.unwrap();
-    assert_eq!(state.units[&"n-1".parse().unwrap()].faults, [fault.clone()]);
+    assert_eq!(state.units[&"n-1".parse().unwrap()].faults, std::slice::from_ref(&fault));
     assert_eq!(http.delete(&fault_url).send().await.unwrap().status(), 204);
     let page = http.get(&metrics).send().await.unwrap().text().await.unwrap();
     assert!(page.contains("last_seen"));
