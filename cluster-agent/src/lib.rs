@@ -1,5 +1,7 @@
 //! Observes a cluster, plans one step at a time, rolls it, and reports.
 
+pub mod agent;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod crash;
@@ -12,4 +14,5 @@ pub mod phase;
 pub mod plan;
 pub mod sim;
 pub mod state;
+pub mod status;
 pub mod telemetry;

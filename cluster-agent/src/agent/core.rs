@@ -3,10 +3,8 @@
 //! Synchronous and deterministic. Every method that changes the memory says so in its [`Change`];
 //! the shell writes the memory to disk *before* it runs the effects of that change (I10).
 
-use std::collections::BTreeSet;
-
 use channels::names::ProductRef;
-use channels::wire::{self, Component, ReportReply};
+use channels::wire::{self, ReportReply};
 use jiff::Timestamp;
 
 use super::events::{DriverFacts, event};
@@ -16,8 +14,9 @@ use crate::history::{Cause, History, Leadership, Out, Pause, ProductHistory};
 use crate::observation::{Observation, UnitKey};
 use crate::phase::{Effect, Illegal, Phase, Retry};
 use crate::plan::{
-    Ask, Basis, Heard, HubError, Known, Outdated, Plan, Policy, Scene, Standing, Step, Stray, Target,
-    Targets, calm_down, note_calm, plan,
+    Ask, Basis, Heard, HubError, Known, Outdated, Plan, Policy, Scene, Standing, Step, Stray,
+    Targets, WaitingOn, calm_down, documents_needed, note_calm,
+    plan,
 };
 use crate::state::{Approval, LocalHold, ResumeOrder};
 
@@ -132,18 +131,61 @@ impl Core {
         self.approvals = approvals;
     }
 
-    /// Takes in what was verified.
-    pub fn learn(&mut self, known: Known, now: Timestamp) {
+    /// Takes in what was verified. A failure that was there before keeps its time.
+    pub fn learn(&mut self, mut known: Known, now: Timestamp) {
+        for (product, new) in &mut known {
+            let old = self.known.get(product).and_then(|old| old.failure.as_ref());
+            if let (Some(new), Some(old)) = (&mut new.failure, old)
+                && (&new.failure.kind, &new.failure.message)
+                    == (&old.failure.kind, &old.failure.message)
+            {
+                new.failure.at = old.failure.at;
+            }
+        }
         self.known = known;
         self.retarget(now);
     }
 
-    /// Takes in the hub's reply to a report that was sent at `sent_at`.
-    pub fn hear(&mut self, reply: &ReportReply, sent_at: Timestamp) {
+    /// Whether a decision waits for a document that nobody has tried to fetch.
+    pub fn lacks_documents(&self, now: Timestamp) -> bool {
+        self.policy.products.iter().any(|(product, policy)| {
+            let Some(known) = self.known.get(product) else { return false };
+            let Some(graph) = &known.graph else { return false };
+            documents_needed(product, graph, policy, &self.history, &self.approvals, now)
+                .iter()
+                .any(|version| !known.releases.contains_key(version))
+        })
+    }
+
+    /// Takes in that the driver cannot say how a stage stands.
+    pub fn driver_silent(&mut self, stage: Stage, why: &str, now: Timestamp) {
+        self.current_wait = Some(wire::WaitingOn {
+            gate: "driver".to_owned(),
+            unit: self.history.out.as_ref().map(|out| out.order.key.unit.clone()),
+            message: format!("the driver cannot say how stage {stage} stands: {why}"),
+            observed: None,
+            limit: None,
+            since: Some(now),
+        });
+    }
+
+    /// Takes in the hub's reply to a report that was sent at `sent_at` and asked for `asked`.
+    ///
+    /// A reply to a report that asked for nothing says `wait`; it must not hide what was said to a
+    /// report that did ask, but it does end a hold.
+    pub fn hear(&mut self, reply: &ReportReply, asked: Option<&ProductRef>, sent_at: Timestamp) {
         self.standing.hub_error = None;
         for directive in &reply.directives {
+            let product = &directive.product;
+            if directive.action == wire::Action::Wait && asked != Some(product) {
+                let held = self.standing.directives.get(product);
+                if held.is_some_and(|heard| heard.directive.action == wire::Action::Hold) {
+                    self.standing.directives.remove(product);
+                }
+                continue;
+            }
             let heard = Heard { directive: directive.clone(), at: sent_at };
-            self.standing.directives.insert(directive.product.clone(), heard);
+            self.standing.directives.insert(product.clone(), heard);
         }
     }
 
@@ -212,13 +254,17 @@ impl Core {
             }
         }
         let Some(out) = &mut self.history.out else { return change };
-        let quorum =
-            self.observation.as_ref().and_then(|o| o.quorums.get(&out.order.key.product));
-        if phase.wire() == wire::Phase::AwaitHealth && before.wire() == wire::Phase::AwaitReturn {
-            out.before.leader_offset_at_return = quorum.and_then(|q| q.leader_log_end_offset);
-        }
-        if phase.wire() == wire::Phase::Soak && before.wire() != wire::Phase::Soak {
-            out.before.epoch_at_soak = quorum.and_then(|q| q.epoch);
+        if let Some(observation) = &self.observation {
+            let key = &out.order.key;
+            match (before.wire(), phase.wire()) {
+                (wire::Phase::AwaitReturn, wire::Phase::AwaitHealth) => {
+                    out.before.note_return(key, observation);
+                }
+                (from, wire::Phase::Soak) if from != wire::Phase::Soak => {
+                    out.before.note_soak(key, observation);
+                }
+                _ => {}
+            }
         }
         let ended = matches!(phase, Phase::Done | Phase::Dropped { .. });
         let key = out.order.key.clone();
@@ -272,12 +318,14 @@ impl Core {
             out.order.step_id = step;
             out.order.attempt = out.order.attempt.saturating_add(1);
         }
-        let quorum =
-            self.observation.as_ref().and_then(|o| o.quorums.get(&out.order.key.product));
+        let key = &out.order.key;
+        let quorum = self.observation.as_ref().and_then(|o| o.quorums.get(&key.product));
         let leader = quorum.and_then(|q| q.leader.clone());
-        let was_leader = leader.as_ref() == Some(&out.order.key.unit);
+        let was_leader = leader.as_ref() == Some(&key.unit);
         out.leadership = Leadership { was_leader, leader, changes: 0 };
-        out.before.epoch_at_soak = quorum.and_then(|q| q.epoch);
+        if let Some(observation) = &self.observation {
+            out.before.note_soak(key, observation);
+        }
         let before = out.phase.clone();
         let timings = self.policy.timings.step(out.order.role);
         let (phase, effects) =
@@ -287,16 +335,7 @@ impl Core {
 
     /// Plans, and carries the next step into the memory. `step` names the step, should one begin.
     pub fn decide(&mut self, step: StepId, now: Timestamp) -> (Change, Option<Ask>) {
-        let Some(observation) = &self.observation else { return (Change::default(), None) };
-        let scene = Scene {
-            observation,
-            targets: &self.targets,
-            policy: &self.policy,
-            history: &self.history,
-            standing: &self.standing,
-            now,
-        };
-        let made = plan(&scene);
+        let Some(made) = self.planned(now) else { return (Change::default(), None) };
         let ask = made.ask.clone();
         let next = made.next.clone();
         self.plan = Some(made);
@@ -313,6 +352,23 @@ impl Core {
         (change, ask)
     }
 
+    /// Plans without beginning anything.
+    pub fn plan_only(&mut self, now: Timestamp) {
+        self.plan = self.planned(now);
+    }
+
+    fn planned(&self, now: Timestamp) -> Option<Plan> {
+        let observation = self.observation.as_ref()?;
+        Some(plan(&Scene {
+            observation,
+            targets: &self.targets,
+            policy: &self.policy,
+            history: &self.history,
+            standing: &self.standing,
+            now,
+        }))
+    }
+
     fn take_out(&mut self, outdated: Outdated, step: StepId, now: Timestamp) -> Change {
         let Outdated { key, role, from, goal, is_leader } = outdated;
         let Some(observation) = &self.observation else { return Change::default() };
@@ -324,13 +380,7 @@ impl Core {
             .get(&key.product)
             .and_then(|heard| heard.directive.grant.as_ref())
             .filter(|grant| grant.to == goal.to);
-        let before = MutateRecord {
-            at: now,
-            process_start_before: unit.process_start,
-            pleg_p99_before_ms: unit.pleg.as_ref().and_then(|pleg| pleg.p99_ms),
-            leader_offset_at_return: None,
-            epoch_at_soak: None,
-        };
+        let before = MutateRecord::before(&key, observation);
         let leader = observation.quorums.get(&key.product).and_then(|q| q.leader.clone());
         let generation = grant.map_or(0, |grant| grant.generation);
         let out = Out {
@@ -369,7 +419,7 @@ impl Core {
                 role: unit.role,
                 from: runs,
                 to: goal.to,
-                component: Component { ..component },
+                component,
                 attempt: 1,
             },
             pool: unit.pool.clone(),
@@ -383,20 +433,25 @@ impl Core {
         Change::moved()
     }
 
-    /// Whether something moves or could move as soon as gates hold: then probes are fast.
+    /// Whether something moves, or would as soon as its gates hold: then probes are fast. What
+    /// waits for a person or the hub is looked at slowly.
     pub fn is_engaged(&self) -> bool {
-        self.history.out.is_some()
-            || self.plan.as_ref().is_some_and(|plan| plan.picked.is_some())
-            || self.targets.values().any(|target| matches!(target, Target::Move(_)))
-    }
-
-    /// The product that a unit is out of.
-    pub fn rolling_product(&self) -> Option<&ProductRef> {
-        self.history.out.as_ref().map(|out| &out.order.key.product)
-    }
-
-    /// Driver facts of a unit whose driver has no stage for the phase.
-    pub fn no_stage(stages: BTreeSet<Stage>) -> DriverFacts {
-        DriverFacts { stages, status: None }
+        let Some(plan) = &self.plan else { return true };
+        let patient = |why: &WaitingOn| {
+            matches!(
+                why,
+                WaitingOn::Paused { .. }
+                    | WaitingOn::LocalHold { .. }
+                    | WaitingOn::HubHold { .. }
+                    | WaitingOn::HubWait { .. }
+                    | WaitingOn::HubUnreachable { .. }
+                    | WaitingOn::GrantUnfit { .. }
+                    | WaitingOn::StepRefused { .. }
+            )
+        };
+        let waits = |key: &UnitKey| {
+            plan.waiting_on.get(&key.product).is_some_and(|why| why.iter().any(patient))
+        };
+        self.history.out.is_some() || plan.picked.as_ref().is_some_and(|key| !waits(key))
     }
 }

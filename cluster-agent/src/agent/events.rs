@@ -25,7 +25,7 @@ pub struct DriverFacts {
 }
 
 /// The event of the moment, if there is one.
-pub fn event(scene: &Scene<'_>, out: &Out, driver: &DriverFacts) -> Option<Event> {
+pub(super) fn event(scene: &Scene<'_>, out: &Out, driver: &DriverFacts) -> Option<Event> {
     if scene.history.pause.is_none()
         && let Some(why) = stop(scene, out)
     {

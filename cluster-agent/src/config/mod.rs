@@ -15,7 +15,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use pools::{DriverSettings, PoolSettings, UnitSettings};
-pub use settings::{HubSettings, ProbeSettings, ProductSettings, Settings};
+pub use settings::{HubSettings, ProbeSettings, ProductSettings, Reports, Settings};
 
 /// Largest configuration file read; a thousand units take a few hundred kibibytes.
 const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;

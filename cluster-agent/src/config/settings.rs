@@ -209,15 +209,17 @@ fn timings(fragment: &Fragment, probes: &ProbeSettings) -> Result<Timings, Confi
     }
     // Two seconds by invariant I2; a slower probe than that must still be able to act.
     let fresh_ms = usual.observation_max_ms.max(probes.fast_ms.saturating_mul(2));
+    let observation_max_ms = ranged(
+        "timings.observation_max_ms",
+        given.observation_max_ms,
+        fresh_ms,
+        500..=60_000,
+    )?;
     Ok(Timings {
+        node_observation_max_ms: observation_max_ms.saturating_add(probes.node_fast_ms),
         baseline_ms: ranged("timings.baseline_ms", given.baseline_ms, usual.baseline_ms, 0..=DAY_MS)?,
         gate_apart_ms: probes.fast_ms,
-        observation_max_ms: ranged(
-            "timings.observation_max_ms",
-            given.observation_max_ms,
-            fresh_ms,
-            500..=60_000,
-        )?,
+        observation_max_ms,
         grant_max_age_ms: ranged(
             "hub.grant_max_age_ms",
             fragment.hub.grant_max_age_ms,

@@ -4,12 +4,13 @@
 //! the hub's grant, which is only asked for when everything on the cluster is ready.
 
 use channels::names::ProductRef;
-use channels::wire::{Action, Directive, Grant};
+use channels::wire::{Action, Directive, Grant, Role};
 use jiff::Timestamp;
 
 use super::pick::units;
 use super::target::{Goal, Stand, stand};
 use super::waiting_on::{WaitingOn, unsafe_to_take_out};
+use super::watch::evidence_at;
 use super::{Grants, Heard, Scene};
 use crate::gate::may_take_out;
 use crate::observation::UnitKey;
@@ -24,17 +25,16 @@ pub(super) fn product_blockers(
     product: &ProductRef,
     goal: &Goal,
 ) -> Vec<WaitingOn> {
-    [local_hold(scene), observation_old(scene)]
-        .into_iter()
-        .flatten()
-        .chain(unknown_versions(scene, product, goal))
-        .collect()
+    local_hold(scene).into_iter().chain(unknown_versions(scene, product, goal)).collect()
 }
 
 /// Everything about one unit that forbids taking it out now, the hub's leave apart.
 pub(super) fn step_blockers(scene: &Scene<'_>, key: &UnitKey) -> Vec<WaitingOn> {
     let mut why: Vec<WaitingOn> =
-        [paused(scene), step_refused(scene, key)].into_iter().flatten().collect();
+        [paused(scene), step_refused(scene, key), evidence_old(scene, key)]
+            .into_iter()
+            .flatten()
+            .collect();
     let unsafe_now = unsafe_to_go(scene, key);
     if unsafe_now.is_empty() {
         why.extend([baseline(scene, key), gate_twice(scene, key)].into_iter().flatten());
@@ -48,7 +48,7 @@ pub(super) fn step_blockers(scene: &Scene<'_>, key: &UnitKey) -> Vec<WaitingOn> 
 /// its drain and again before its change (draining can take minutes).
 pub fn go_blockers(scene: &Scene<'_>, key: &UnitKey) -> Vec<WaitingOn> {
     let mut why = unsafe_to_go(scene, key);
-    why.extend(observation_old(scene));
+    why.extend(evidence_old(scene, key));
     if why.is_empty() {
         why.extend(gate_twice(scene, key));
     }
@@ -67,10 +67,16 @@ pub fn local_hold(scene: &Scene<'_>) -> Option<WaitingOn> {
     Some(WaitingOn::LocalHold { reason: hold.reason.clone(), since: hold.since })
 }
 
-/// I2: the last probe is too old to act on.
-fn observation_old(scene: &Scene<'_>) -> Option<WaitingOn> {
-    let age_ms = elapsed_ms(scene.observation.at, scene.now);
-    let limit_ms = scene.policy.timings.observation_max_ms;
+/// I2: the last probe of the unit and its peers is too old to act on.
+fn evidence_old(scene: &Scene<'_>, key: &UnitKey) -> Option<WaitingOn> {
+    let age_ms = elapsed_ms(evidence_at(scene.observation, key), scene.now);
+    let role = scene.observation.units.get(key).map(|unit| unit.role);
+    let limit_ms = match role {
+        Some(Role::Node) => scene.policy.timings.node_observation_max_ms,
+        Some(Role::Controller | Role::Broker | Role::Workload) | None => {
+            scene.policy.timings.observation_max_ms
+        }
+    };
     (age_ms > limit_ms).then_some(WaitingOn::ObservationOld { age_ms, limit_ms })
 }
 
@@ -161,6 +167,20 @@ pub(super) fn grant(scene: &Scene<'_>, product: &ProductRef, goal: &Goal) -> Opt
                 .or_else(|| (!is_fresh(scene, heard)).then_some(WaitingOn::GrantNotRenewed))
         }
     }
+}
+
+/// What the hub said no with, or that it says nothing.
+pub(super) fn refusal_of_hub(
+    scene: &Scene<'_>,
+    product: &ProductRef,
+    goal: &Goal,
+) -> Option<WaitingOn> {
+    grant(scene, product, goal).filter(|why| {
+        matches!(
+            why,
+            WaitingOn::HubHold { .. } | WaitingOn::HubWait { .. } | WaitingOn::HubUnreachable { .. }
+        )
+    })
 }
 
 /// Heard after the last step ended, and not long ago.

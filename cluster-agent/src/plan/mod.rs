@@ -35,7 +35,7 @@ pub use target::{
     documents_needed, plain, running, stand,
 };
 pub use waiting_on::{WaitingOn, finding_to_wire};
-pub use watch::{Held, Watch};
+pub use watch::{Held, Watch, evidence_at};
 
 /// Everything a decision depends on.
 #[derive(Debug, Clone, Copy)]
@@ -164,7 +164,13 @@ pub fn plan(scene: &Scene<'_>) -> Plan {
     if let Some(outdated) = pick::next_unit(scene, product, goal) {
         plan.picked = Some(outdated.key.clone());
         why.extend(gates::step_blockers(scene, &outdated.key));
-        if why.is_empty() {
+        let transient = |w: &WaitingOn| {
+            matches!(w, WaitingOn::ObservationOld { .. } | WaitingOn::GateOnce { .. })
+        };
+        if !why.is_empty() && why.iter().all(transient) {
+            // A slow probe must not hide, for a moment each time, that the hub said no.
+            why.extend(gates::refusal_of_hub(scene, product, goal));
+        } else if why.is_empty() {
             match gates::grant(scene, product, goal) {
                 None => plan.next = Some(Step::TakeOut(outdated)),
                 Some(reason) => {

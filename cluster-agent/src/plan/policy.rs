@@ -41,6 +41,8 @@ pub struct Timings {
     pub gate_apart_ms: u64,
     /// Age beyond which an observation is no ground to act on (I2).
     pub observation_max_ms: u64,
+    /// The same for nodes, which are probed less often.
+    pub node_observation_max_ms: u64,
     /// Age beyond which a directive is no ground to act on.
     pub grant_max_age_ms: u64,
     /// Wait before a refused step is tried again.
@@ -129,6 +131,7 @@ impl Default for Timings {
             baseline_ms: 120_000,
             gate_apart_ms: 500,
             observation_max_ms: 2_000,
+            node_observation_max_ms: 4_000,
             grant_max_age_ms: 15_000,
             refused_retry_ms: 60_000,
             steps: BTreeMap::from([

@@ -201,7 +201,7 @@ impl WaitingOn {
 }
 
 /// A blocker of a gate as a reason why `unit` may not go.
-pub fn unsafe_to_take_out(
+pub(super) fn unsafe_to_take_out(
     unit: &UnitName,
     (about_unit, finding): (Option<UnitName>, Finding),
 ) -> WaitingOn {

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use crate::gate::{GatePolicy, may_take_out};
-use crate::observation::{Observation, UnitKey};
+use crate::observation::{Finding, Observation, UnitKey};
 use crate::phase::elapsed_ms;
 
 /// Two observations further apart than this prove nothing about the time between them.
@@ -44,9 +44,10 @@ impl Watch {
         self.held.retain(|key, _| keys.contains(key));
         for key in keys {
             if may_take_out(key, observation, policy).is_empty() {
-                let fresh = Held { since: observation.at, last: observation.at, probes: 1 };
+                let at = evidence_at(observation, key);
+                let fresh = Held { since: at, last: at, probes: 1 };
                 let held = self.held.entry(key.clone()).or_insert(fresh);
-                held.extend(observation.at, apart_ms);
+                held.extend(at, apart_ms);
             } else {
                 self.held.remove(key);
             }
@@ -62,6 +63,19 @@ impl Watch {
     pub fn clear(&mut self) {
         self.held.clear();
     }
+}
+
+/// When the oldest page was read that a decision about `key` rests on: its peers' and, if it
+/// answers, its own. Nodes are probed less often than the rest, so this is older than the
+/// observation itself.
+pub fn evidence_at(observation: &Observation, key: &UnitKey) -> Timestamp {
+    let Some(unit) = observation.units.get(key) else { return observation.at };
+    observation
+        .units
+        .iter()
+        .filter(|(peer, seen)| peer.product == key.product && seen.role == unit.role)
+        .filter_map(|(_, seen)| seen.last_good.filter(|_| !seen.findings.iter().any(Finding::is_down)))
+        .fold(observation.at, Timestamp::min)
 }
 
 impl Held {
