@@ -1,6 +1,8 @@
 //! The command line as `clap` sees it. It only parses.
 
-use clap::{Parser, Subcommand};
+use std::ffi::OsString;
+
+use clap::{Args, Parser, Subcommand};
 
 use crate::commands::audit::AuditArgs;
 use crate::commands::clusters::ClustersArgs;
@@ -14,6 +16,7 @@ use crate::commands::lint::LintArgs;
 use crate::commands::publish::PublishArgs;
 use crate::commands::tokens::TokenArgs;
 use crate::commands::verify::VerifyArgs;
+use crate::demo::{DemoArgs, FleetArgs};
 
 /// Fairway: signed release channels for clusters that upgrade themselves.
 ///
@@ -57,4 +60,33 @@ pub(crate) enum Command {
     Audit(AuditArgs),
     /// Make, list or revoke API tokens of people and machines
     Token(TokenArgs),
+    /// Show a fleet upgrade itself on this machine: real server, real agents, simulated clusters
+    Demo(DemoArgs),
+    /// One agent process of the demo
+    #[command(hide = true)]
+    DemoFleet(FleetArgs),
+    /// Be an update server; the rest is what `update-server` takes
+    #[command(disable_help_flag = true)]
+    Server(Rest),
+    /// Be a cluster agent; the rest is what `cluster-agent` takes
+    #[command(disable_help_flag = true)]
+    Agent(Rest),
+    /// Be an offline mirror; the rest is what `offline-mirror` takes
+    #[command(disable_help_flag = true)]
+    Mirror(Rest),
+}
+
+/// Arguments handed on as they are.
+#[derive(Debug, Args)]
+pub(crate) struct Rest {
+    /// The other program's command and options
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
+    pub(crate) arguments: Vec<OsString>,
+}
+
+impl Rest {
+    /// The arguments behind a program's name.
+    pub(crate) fn of(&self, program: &str) -> Vec<OsString> {
+        std::iter::once(program.into()).chain(self.arguments.iter().cloned()).collect()
+    }
 }
