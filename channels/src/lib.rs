@@ -3,6 +3,12 @@
 //! Everything here is a synchronous function of values: no clock, no network, no task. Reading a
 //! channel repository from disk is the one exception, and it is a loader of its own.
 
+pub mod cincinnati;
+pub mod compile;
+pub mod drift;
+pub mod graph;
 pub mod names;
+pub mod path;
+pub mod repository;
 pub mod version;
 pub mod wire;

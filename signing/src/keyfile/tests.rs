@@ -1,0 +1,121 @@
+//! Key files open with the right passphrase only, here and in OpenSSL.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use super::*;
+use std::process::{Command, Stdio};
+
+fn key() -> SecretKey {
+    SecretKey::from_seed([9; 32])
+}
+
+#[test]
+fn encrypted_pem_opens_with_its_passphrase_only() {
+    let pem = to_pem(&key(), b"correct horse").unwrap();
+    assert!(pem.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----\n"), "{}", *pem);
+    assert_eq!(from_pem(&pem, b"correct horse").unwrap().public(), key().public());
+    assert!(matches!(from_pem(&pem, b"wrong").unwrap_err(), KeyFileError::Passphrase));
+}
+
+#[test]
+fn plain_pem_round_trips_and_is_not_taken_for_an_encrypted_one() {
+    let pem = to_plain_pem(&key()).unwrap();
+    assert_eq!(from_plain_pem(&pem).unwrap().public(), key().public());
+    assert!(matches!(from_pem(&pem, b"").unwrap_err(), KeyFileError::Format { .. }));
+    let encrypted = to_pem(&key(), b"x").unwrap();
+    assert!(matches!(from_plain_pem(&encrypted).unwrap_err(), KeyFileError::Format { .. }));
+}
+
+#[test]
+fn key_file_is_private_and_never_overwritten() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.pem");
+    write_new(&path, "text").unwrap();
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(*read(&path).unwrap(), "text");
+    assert!(matches!(write_new(&path, "other").unwrap_err(), KeyFileError::Io { .. }));
+    assert_eq!(*read(&path).unwrap(), "text");
+}
+
+#[test]
+fn key_file_that_others_can_read_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.pem");
+    write_new(&path, "text").unwrap();
+    for mode in [0o640, 0o604, 0o620] {
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        let error = read(&path).unwrap_err();
+        assert!(matches!(error, KeyFileError::Permissions { mode: m, .. } if m == mode), "{error}");
+    }
+}
+
+#[test]
+fn oversized_key_file_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.pem");
+    write_new(&path, &"x".repeat(16 * 1024 + 1)).unwrap();
+    assert!(matches!(read(&path).unwrap_err(), KeyFileError::TooLarge { .. }));
+}
+
+fn openssl(arguments: &[&str], input: &str) -> String {
+    let mut child = Command::new("openssl")
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+#[ignore = "needs openssl"]
+fn openssl_opens_our_encrypted_pem() {
+    let pem = to_pem(&key(), b"passphrase").unwrap();
+    let public = openssl(&["pkey", "-pubout", "-passin", "pass:passphrase"], &pem);
+    assert_eq!(public, key().public().to_spki_pem());
+}
+
+#[test]
+#[ignore = "needs openssl"]
+fn openssl_opens_our_plain_pem() {
+    let public = openssl(&["pkey", "-pubout"], &to_plain_pem(&key()).unwrap());
+    assert_eq!(public, key().public().to_spki_pem());
+}
+
+#[test]
+#[ignore = "needs openssl"]
+fn we_open_the_keys_openssl_makes() {
+    let plain = openssl(&["genpkey", "-algorithm", "ed25519"], "");
+    let key = from_plain_pem(&plain).unwrap();
+    assert_eq!(openssl(&["pkey", "-pubout"], &plain), key.public().to_spki_pem());
+    for kdf in [&["-v2", "aes-256-cbc"][..], &["-scrypt", "-v2", "aes-256-cbc"]] {
+        let arguments = [&["pkcs8", "-topk8", "-passout", "pass:secret"], kdf].concat();
+        let encrypted = openssl(&arguments, &plain);
+        assert_eq!(from_pem(&encrypted, b"secret").unwrap().public(), key.public());
+    }
+}
+
+#[test]
+#[ignore = "needs openssl"]
+fn rsa_pss_signature_of_openssl_verifies() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    openssl(
+        &["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", &path("k")],
+        "",
+    );
+    let public = openssl(&["pkey", "-pubout", "-in", &path("k")], "");
+    std::fs::write(path("m"), b"message").unwrap();
+    let pss = ["-sigopt", "rsa_padding_mode:pss", "-sigopt", "rsa_pss_saltlen:digest"];
+    let (k, s, m) = (path("k"), path("s"), path("m"));
+    let arguments = [&["dgst", "-sha256", "-sign", &k][..], &pss, &["-out", &s, &m]].concat();
+    openssl(&arguments, "");
+    let key = crate::PublicKey::from_spki_pem(&public).unwrap();
+    let signature = std::fs::read(path("s")).unwrap();
+    assert!(key.verify(b"message", &signature).is_ok());
+    assert!(key.verify(b"Message", &signature).is_err());
+}

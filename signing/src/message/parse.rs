@@ -1,0 +1,105 @@
+//! Reading `Signature-Input` and `Signature`: the one shape of the profile, nothing more.
+//!
+//! Not a structured-fields parser (RFC 8941): one label, strings without escapes, integers.
+
+use super::{LABEL, MAX_LIFETIME, MessageError, SignatureParams, TAG};
+use crate::key::KeyId;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+
+/// Longest `Signature-Input`, in bytes: twice what the profile can produce.
+const MAX_FIELD_BYTES: usize = 1024;
+
+/// A parsed `Signature-Input`.
+#[derive(Debug)]
+pub(super) struct Input<'a> {
+    /// The covered components as sent, with parentheses.
+    pub(super) covered: &'a str,
+    /// Everything after the label, as sent: the value of `@signature-params`.
+    pub(super) params_text: &'a str,
+    /// The parameters.
+    pub(super) params: SignatureParams,
+}
+
+fn outside(reason: &'static str) -> MessageError {
+    MessageError::Profile { field: "Signature-Input", reason }
+}
+
+pub(super) fn input(field: &str) -> Result<Input<'_>, MessageError> {
+    if field.len() > MAX_FIELD_BYTES {
+        return Err(outside("too long"));
+    }
+    let params_text = strip_label(field.trim()).ok_or(outside("another label than fairway"))?;
+    let end = params_text.find(')').ok_or(outside("no component list"))? + 1;
+    let (covered, rest) = params_text.split_at(end);
+    if !covered.starts_with('(') {
+        return Err(outside("no component list"));
+    }
+    let mut named = parameters(rest)?;
+    let mut take = |name| named.remove(name).ok_or(outside("a parameter is missing"));
+    let created = time(take("created")?)?;
+    let expires = time(take("expires")?)?;
+    let nonce = string(take("nonce")?)?.to_owned();
+    let key_id = KeyId::new(string(take("keyid")?)?).map_err(|_| outside("keyid"))?;
+    if string(take("alg")?)? != "ed25519" {
+        return Err(outside("another algorithm than ed25519"));
+    }
+    if string(take("tag")?)? != TAG {
+        return Err(outside("another tag than fairway-v1"));
+    }
+    if !named.is_empty() {
+        return Err(outside("an unknown parameter"));
+    }
+    super::sign::check_nonce(&nonce)?;
+    let lifetime = expires.duration_since(created);
+    if lifetime.is_negative() || lifetime.unsigned_abs() > MAX_LIFETIME {
+        return Err(outside("a life that is negative or over five minutes"));
+    }
+    let params = SignatureParams { created, expires, nonce, key_id };
+    Ok(Input { covered, params_text, params })
+}
+
+/// The bytes of the `Signature` field.
+pub(super) fn signature(field: &str) -> Result<Vec<u8>, MessageError> {
+    let outside = |reason| MessageError::Profile { field: "Signature", reason };
+    if field.len() > MAX_FIELD_BYTES {
+        return Err(outside("too long"));
+    }
+    let encoded = strip_label(field.trim())
+        .and_then(|value| value.strip_prefix(':'))
+        .and_then(|value| value.strip_suffix(':'))
+        .ok_or(outside("not fairway=:…:"))?;
+    BASE64.decode(encoded).map_err(|_| outside("not base64"))
+}
+
+fn strip_label(field: &str) -> Option<&str> {
+    field.strip_prefix(LABEL)?.strip_prefix('=')
+}
+
+/// Splits `;name=value;…`. No value of the profile may hold a `;`, in quotes or not.
+fn parameters(text: &str) -> Result<BTreeMap<&str, &str>, MessageError> {
+    let mut named = BTreeMap::new();
+    let list = text.strip_prefix(';').ok_or(outside("no parameters"))?;
+    for parameter in list.split(';') {
+        let (name, value) =
+            parameter.split_once('=').ok_or(outside("a parameter without value"))?;
+        if named.insert(name, value).is_some() {
+            return Err(outside("a parameter given twice"));
+        }
+    }
+    Ok(named)
+}
+
+fn string(value: &str) -> Result<&str, MessageError> {
+    let inner = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
+    inner.filter(|inner| !inner.contains(['"', '\\'])).ok_or(outside("not a plain string"))
+}
+
+fn time(value: &str) -> Result<Timestamp, MessageError> {
+    // `parse` alone would also take a sign or leading zeros: second spellings of one number.
+    let canonical = value.bytes().all(|b| b.is_ascii_digit()) && !value.starts_with('0');
+    let seconds = value.parse().ok().filter(|_| canonical).ok_or(outside("not a time"))?;
+    Timestamp::from_second(seconds).map_err(|_| MessageError::Time)
+}

@@ -1,0 +1,156 @@
+//! One signed file: envelope, signatures, typed content.
+
+use super::role::{Body, KeySet};
+use crate::error::Error;
+use crate::key::KeyId;
+use crate::names::RoleName;
+use crate::{Sha256Digest, cjson, json};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// One signature of an envelope.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedBy {
+    /// The key it claims.
+    pub key_id: KeyId,
+    /// The signature; empty where the file holds no hex (tuf-on-ci writes `""` for "not yet").
+    pub signature: Vec<u8>,
+}
+
+/// A parsed metadata file. Parsing checks form only; [`Document::verify`] checks who signed.
+#[derive(Debug, Clone)]
+pub struct Document<T> {
+    /// The typed view of `signed`.
+    pub body: T,
+    role: RoleName,
+    raw: Vec<u8>,
+    canonical: Vec<u8>,
+    signatures: Vec<SignedBy>,
+}
+
+#[derive(Deserialize)]
+struct Envelope {
+    signatures: Vec<WireSignature>,
+    signed: Value,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireSignature {
+    keyid: KeyId,
+    sig: String,
+}
+
+/// What every `signed` part begins with (TUF 1.0.34 §4.3).
+#[derive(Deserialize)]
+struct Header {
+    #[serde(rename = "_type")]
+    kind: String,
+    spec_version: String,
+}
+
+impl<T: Body> Document<T> {
+    /// Parses the metadata of `role`.
+    pub fn parse(role: &RoleName, bytes: &[u8]) -> Result<Self, Error> {
+        let malformed = |reason: String| Error::Malformed { role: role.clone(), reason };
+        let value = json::parse(bytes).map_err(|e| malformed(e.to_string()))?;
+        let Envelope { signatures, signed } =
+            Envelope::deserialize(value).map_err(|e| malformed(e.to_string()))?;
+        let signatures = unique(role, signatures)?;
+        let canonical = cjson::encode(&signed).map_err(|e| malformed(e.to_string()))?;
+
+        let header = Header::deserialize(&signed).map_err(|e| malformed(e.to_string()))?;
+        if header.kind != T::TYPE {
+            let role = role.clone();
+            return Err(Error::WrongType { role, found: header.kind, expected: T::TYPE });
+        }
+        // Only the major version says whether we would understand the rest (§4.3).
+        if header.spec_version.split('.').next() != Some("1") {
+            return Err(Error::SpecVersion { role: role.clone(), found: header.spec_version });
+        }
+        let body = T::deserialize(signed).map_err(|e| malformed(e.to_string()))?;
+        if body.version() == 0 {
+            return Err(malformed("version 0".to_owned()));
+        }
+        body.validate(role)?;
+        Ok(Self { body, role: role.clone(), raw: bytes.to_vec(), canonical, signatures })
+    }
+
+    /// Requires good signatures of at least `keys.threshold` *distinct keys*: the same key under
+    /// two ids counts once (§5.3.4, §5.4.2, §5.5.3, §5.6.3).
+    pub fn verify(&self, keys: &KeySet) -> Result<(), Error> {
+        if keys.threshold == 0 {
+            return Err(Error::ZeroThreshold { role: self.role.clone() });
+        }
+        let valid = u64::try_from(self.signers(keys).len()).unwrap_or(u64::MAX);
+        if valid < keys.threshold {
+            let role = self.role.clone();
+            return Err(Error::Signatures { role, valid, threshold: keys.threshold });
+        }
+        Ok(())
+    }
+
+    /// The ids of the keys of `keys` that signed, one per distinct key.
+    pub fn signers(&self, keys: &KeySet) -> Vec<KeyId> {
+        let mut values = BTreeSet::new();
+        let mut signers = Vec::new();
+        for SignedBy { key_id, signature } in &self.signatures {
+            let Some(key) = keys.keys.get(key_id) else { continue };
+            if key.verify(&self.canonical, signature).is_ok() && values.insert(key.value()) {
+                signers.push(key_id.clone());
+            }
+        }
+        signers
+    }
+
+    /// Requires an expiry later than `now` (§5.3.10, §5.4.4, §5.5.6, §5.6.5).
+    pub fn check_expiry(&self, now: Timestamp) -> Result<(), Error> {
+        let expires = self.body.expires();
+        if expires > now {
+            Ok(())
+        } else {
+            Err(Error::Expired { role: self.role.clone(), expires, now })
+        }
+    }
+
+    /// Whose metadata this is.
+    pub fn role(&self) -> &RoleName {
+        &self.role
+    }
+
+    /// The bytes as they were read.
+    pub fn raw(&self) -> &[u8] {
+        &self.raw
+    }
+
+    /// The digest of the bytes as they were read.
+    pub fn digest(&self) -> Sha256Digest {
+        Sha256Digest::of(&self.raw)
+    }
+
+    /// The signatures as they were read, unverified.
+    pub fn signatures(&self) -> &[SignedBy] {
+        &self.signatures
+    }
+
+    /// The bytes that are signed.
+    pub fn canonical(&self) -> &[u8] {
+        &self.canonical
+    }
+}
+
+/// Two signatures for one key id are refused: no honest signer makes them.
+fn unique(role: &RoleName, wire: Vec<WireSignature>) -> Result<Vec<SignedBy>, Error> {
+    let mut seen = BTreeSet::new();
+    let mut signatures = Vec::with_capacity(wire.len());
+    for WireSignature { keyid, sig } in wire {
+        if !seen.insert(keyid.clone()) {
+            return Err(Error::DuplicateSignature { role: role.clone(), key_id: keyid });
+        }
+        // Not hex is not a signature; it counts for nothing rather than spoiling the others.
+        signatures
+            .push(SignedBy { key_id: keyid, signature: hex::decode(sig).unwrap_or_default() });
+    }
+    Ok(signatures)
+}

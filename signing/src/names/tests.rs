@@ -1,0 +1,82 @@
+//! Hostile names, and the file names made from honest ones.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use super::*;
+use crate::Sha256Digest;
+use proptest::prelude::*;
+
+#[test]
+fn target_paths_that_could_leave_their_directory_are_refused() {
+    let long = "a".repeat(513);
+    for bad in [
+        "",
+        "/",
+        "/etc/passwd",
+        "a//b",
+        "a/",
+        "../x",
+        "a/../../x",
+        "a/./b",
+        "a\\b",
+        "a\0",
+        "a\n",
+        &long,
+    ] {
+        assert!(TargetPath::new(bad).is_err(), "{bad:?}");
+    }
+    for good in ["a", "acme/app/1.2.3+x.release.json", "a b/ü", "..a", "a..", "..."] {
+        assert!(TargetPath::new(good).is_ok(), "{good:?}");
+    }
+}
+
+#[test]
+fn odd_role_names_become_harmless_file_names() {
+    for (role, expected) in [
+        ("acme.releases", "metadata/3.acme.releases.json"),
+        ("../x", "metadata/3...%2Fx.json"),
+        ("a/b?c#d", "metadata/3.a%2Fb%3Fc%23d.json"),
+        ("é", "metadata/3.%C3%A9.json"),
+    ] {
+        let name = FileName::Metadata { role: RoleName::new(role).unwrap(), version: Some(3) };
+        assert_eq!(name.relative_path(), expected);
+        assert_eq!(FileName::from_relative_path(expected).unwrap(), name);
+    }
+}
+
+#[test]
+fn the_hash_goes_in_front_of_the_file_name_not_of_the_path() {
+    let digest = Sha256Digest::of(b"x");
+    let name = FileName::target(TargetPath::new("acme/my app/1.release.json").unwrap(), digest);
+    let hex = digest.hex();
+    assert_eq!(name.relative_path(), format!("targets/acme/my app/{hex}.1.release.json"));
+    assert_eq!(name.url_path(), format!("targets/acme/my%20app/{hex}.1.release.json"));
+    assert_eq!(FileName::from_relative_path(&name.relative_path()).unwrap(), name);
+}
+
+#[test]
+fn second_spellings_of_a_file_name_are_refused() {
+    for bad in [
+        "metadata/007.root.json",
+        "metadata/1.%61cme.json",
+        "metadata/1.root",
+        "metadata/.json",
+        "metadata/../x.json",
+        "targets/app.json",
+        "targets/../x",
+        "elsewhere/1.root.json",
+        "",
+    ] {
+        assert!(FileName::from_relative_path(bad).is_err(), "{bad}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn file_names_read_back(role in "[ -~é]{1,20}", version in proptest::option::of(1u64..)) {
+        let name = FileName::Metadata { role: RoleName::new(role).unwrap(), version };
+        let read = FileName::from_relative_path(&name.relative_path()).unwrap();
+        // A role called `7.x` without a version reads as version 7 of `x`; never the other way.
+        prop_assert_eq!(read.relative_path(), name.relative_path());
+    }
+}
