@@ -145,7 +145,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
 }
 
 async fn run_export(args: ExportArgs) -> anyhow::Result<()> {
-    let source = signing::HttpSource::new(&format!("{}/tuf/", args.server.trim_end_matches('/')))?;
+    let base = format!("{}/tuf/", args.server.trim_end_matches('/'));
+    let source = signing::HttpSource::new(&base, signing::source::HttpLimits::default())?;
     let registry = args.access.registry(&args.registry)?;
     let request = ExportRequest {
         product: args.product,

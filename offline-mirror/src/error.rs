@@ -15,7 +15,7 @@ pub enum Error {
         what: String,
         /// What the TUF client found.
         #[source]
-        source: signing::Error,
+        source: Box<signing::Error>,
     },
     /// A signed document is not what its path says, or cannot be read.
     #[error("{path}: {why}")]

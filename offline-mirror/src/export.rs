@@ -53,7 +53,7 @@ pub async fn export<S: Source>(
     ExportRecord::remove(&request.dir)?;
 
     let recording = Recording::new(source);
-    let mut client = Client::open(&request.root, recording.clone(), MemStore::new())
+    let mut client = Client::open(&request.root, &recording, MemStore::new())
         .map_err(trust("the pinned root"))?;
     recording.add_root(client.trusted_versions().root, &request.root);
     client.refresh(now).await.map_err(trust("the hub's repository"))?;
@@ -86,7 +86,7 @@ pub async fn export<S: Source>(
 /// Names the step a TUF error belongs to.
 pub(crate) fn trust(what: impl Into<String>) -> impl FnOnce(signing::Error) -> Error {
     let what = what.into();
-    move |source| Error::Trust { what, source }
+    move |source| Error::Trust { what, source: Box::new(source) }
 }
 
 /// Fetches and checks the release document: signed, and saying what its path says.
@@ -167,10 +167,7 @@ pub(crate) fn images_of(
         .flat_map(|(_, content)| {
             std::iter::once(&content.payload).chain(content.components.iter().map(|c| &c.image))
         })
-        .map(|image| ExportedImage {
-            repository: image.repository.clone(),
-            digest: image.digest,
-        })
+        .map(|image| ExportedImage { repository: image.repository.clone(), digest: image.digest })
         .collect())
 }
 

@@ -56,9 +56,8 @@ impl Feed {
     ) -> Result<PublicationReply, Error> {
         let unreachable = |source| Error::Unreachable { url: self.url.clone(), source };
         let message = format!("import of {} {}", record.product, record.version);
-        let body = serde_json::to_vec(&Publication { message, files }).map_err(|e| {
-            Error::Document { path: "publication".to_owned(), why: e.to_string() }
-        })?;
+        let body = serde_json::to_vec(&Publication { message, files })
+            .map_err(|e| Error::Document { path: "publication".to_owned(), why: e.to_string() })?;
         let response = self
             .http
             .post(&self.url)
@@ -89,7 +88,7 @@ impl Feed {
 /// Root, targets, snapshot and timestamp stay behind: the site has its own, and its `targets` role
 /// delegates to the same vendor keys.
 pub(crate) async fn vendor_files<S: Source>(
-    client: &mut Client<Recording<S>, MemStore>,
+    client: &mut Client<&Recording<S>, MemStore>,
     recording: &Recording<S>,
     product: &ProductRef,
     now: Timestamp,

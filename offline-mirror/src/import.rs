@@ -59,7 +59,7 @@ pub async fn import(
 ) -> Result<Imported, Error> {
     let record = ExportRecord::read(&request.dir)?;
     let recording = Recording::new(DirSource::new(request.dir.join(TUF_DIR)));
-    let mut client = Client::open(&request.root, recording.clone(), MemStore::new())
+    let mut client = Client::open(&request.root, &recording, MemStore::new())
         .map_err(trust("the pinned root"))?;
     client.refresh(now).await.map_err(trust("the exported repository"))?;
     let document = fetch_release(&mut client, &record.product, &record.version, now).await?;

@@ -7,8 +7,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
-use signing::Sha256Digest;
+use signing::{Sha256Digest, Sha256Hasher};
 
 use crate::error::Error;
 use crate::manifest::{Descriptor, MANIFEST_BYTES_MAX};
@@ -126,7 +125,7 @@ impl Layout {
 /// Hashes a file once and compares length and digest.
 fn check_file(path: &Path, blob: &Descriptor) -> Result<(), Error> {
     let mut file = std::fs::File::open(path).map_err(Error::io("open", path))?;
-    let (mut hasher, mut length, mut chunk) = (Sha256::new(), 0_u64, vec![0; CHUNK_BYTES]);
+    let (mut hasher, mut length, mut chunk) = (Sha256Hasher::new(), 0_u64, vec![0; CHUNK_BYTES]);
     loop {
         let read = file.read(&mut chunk).map_err(Error::io("read", path))?;
         let Some(bytes) = chunk.get(..read).filter(|b| !b.is_empty()) else { break };
@@ -137,16 +136,11 @@ fn check_file(path: &Path, blob: &Descriptor) -> Result<(), Error> {
     if length != blob.size {
         return Err(Error::Size { what: what(), expected: blob.size, found: length });
     }
-    let hex = hasher.finalize().iter().fold(String::from("sha256:"), |mut text, byte| {
-        use std::fmt::Write as _;
-        // Writing into a String cannot fail.
-        drop(write!(text, "{byte:02x}"));
-        text
-    });
-    match hex.parse::<Sha256Digest>() {
-        Ok(found) if found == blob.digest => Ok(()),
-        Ok(found) => Err(Error::Digest { what: what(), expected: blob.digest, found }),
-        Err(e) => Err(Error::Document { path: what(), why: e.to_string() }),
+    let found = hasher.finish();
+    if found == blob.digest {
+        Ok(())
+    } else {
+        Err(Error::Digest { what: what(), expected: blob.digest, found })
     }
 }
 

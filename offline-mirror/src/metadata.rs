@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use signing::{Fetched, FileName, Source, SourceError};
 
@@ -19,16 +19,16 @@ pub(crate) const TUF_DIR: &str = "tuf";
 type Files = BTreeMap<String, Vec<u8>>;
 
 /// A source that keeps a copy of every file it hands out.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Recording<S> {
     inner: S,
-    files: Arc<Mutex<Files>>,
+    files: Mutex<Files>,
 }
 
 impl<S> Recording<S> {
     /// Watches `inner`.
     pub(crate) fn new(inner: S) -> Self {
-        Self { inner, files: Arc::default() }
+        Self { inner, files: Mutex::default() }
     }
 
     /// What was handed out so far.

@@ -51,10 +51,8 @@ impl ExportRecord {
 
     /// Writes the record; the directory counts as finished from here.
     pub(crate) fn write(&self, dir: &Path) -> Result<(), Error> {
-        let bytes = serde_json::to_vec_pretty(self).map_err(|e| Error::Document {
-            path: FILE.to_owned(),
-            why: e.to_string(),
-        })?;
+        let bytes = serde_json::to_vec_pretty(self)
+            .map_err(|e| Error::Document { path: FILE.to_owned(), why: e.to_string() })?;
         write_file(&dir.join(FILE), &bytes)
     }
 

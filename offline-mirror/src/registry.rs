@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::time::Duration;
 
-use futures_util::TryStreamExt;
 use oci_distribution::Reference;
 use oci_distribution::client::{Client, ClientConfig, ClientProtocol};
 use oci_distribution::errors::OciDistributionError;
@@ -18,7 +17,7 @@ use crate::manifest::{ACCEPTED, Descriptor};
 /// A registry that accepts no connection for this long is down, not slow.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Silence inside one response after which it counts as broken; large blobs may take any time.
-const READ_TIMEOUT: Duration = Duration::from_secs(60);
+const READ_TIMEOUT: Duration = Duration::from_mins(1);
 /// Piece handed to the HTTP client while pushing; bounds memory per blob.
 const PUSH_PIECE_BYTES: usize = 1024 * 1024;
 
@@ -62,8 +61,7 @@ impl std::fmt::Debug for Registry {
 impl Registry {
     /// Prepares a client; nothing is sent yet.
     pub fn new(access: RegistryAccess) -> Self {
-        let protocol =
-            if access.plain_http { ClientProtocol::Http } else { ClientProtocol::Https };
+        let protocol = if access.plain_http { ClientProtocol::Http } else { ClientProtocol::Https };
         let client = Client::new(ClientConfig {
             protocol,
             // One PUT per blob: half the requests of a chunked push (reference: mirror.md §5).
