@@ -64,8 +64,7 @@ impl FleetSpec {
             expires_in_s: TOKEN_LIFE_S,
             note: "demo".to_owned(),
         };
-        let token: JoinToken =
-            hub.post("api/v1/join-tokens", "application/json", &request).await?;
+        let token: JoinToken = hub.post("api/v1/join-tokens", "application/json", &request).await?;
         Ok(Self {
             hub: hub.base().to_string(),
             root: root.to_owned(),
@@ -173,12 +172,17 @@ fn configuration(
             .map(|(i, unit)| {
                 let metrics = simulator.metrics_url(&member.name, &unit.name);
                 let node_id = match role {
-                    channels::wire::Role::Controller => format!(", node_id = {}, on_node = \"\"", i + 1),
+                    channels::wire::Role::Controller => {
+                        format!(", node_id = {}, on_node = \"\"", i + 1)
+                    }
                     channels::wire::Role::Broker
                     | channels::wire::Role::Node
                     | channels::wire::Role::Workload => String::new(),
                 };
-                format!("    {{ name = \"{}\", metrics_url = \"{metrics}\"{node_id} }},\n", unit.name)
+                format!(
+                    "    {{ name = \"{}\", metrics_url = \"{metrics}\"{node_id} }},\n",
+                    unit.name
+                )
             })
             .collect()
     };

@@ -92,10 +92,8 @@ mod tests {
             write(dir.path(), edition).unwrap();
             let workspace = channels::repository::Workspace::load(dir.path()).unwrap();
             let findings = channels::lint::lint(&workspace, now);
-            let errors: Vec<_> = findings
-                .iter()
-                .filter(|f| f.severity == channels::lint::Severity::Error)
-                .collect();
+            let errors: Vec<_> =
+                findings.iter().filter(|f| f.severity == channels::lint::Severity::Error).collect();
             assert!(errors.is_empty(), "{edition:?}: {errors:?}");
             versions.push(workspace.products.iter().map(|p| p.releases.len()).sum::<usize>());
         }

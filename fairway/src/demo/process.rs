@@ -27,8 +27,9 @@ impl Process {
         I: IntoIterator<Item = A>,
         A: AsRef<OsStr>,
     {
-        let failed =
-            |error: std::io::Error| CliError::because(format!("failed to start the {what}"), &error);
+        let failed = |error: std::io::Error| {
+            CliError::because(format!("failed to start the {what}"), &error)
+        };
         let binary = std::env::current_exe().map_err(failed)?;
         let out = std::fs::File::create(log).map_err(failed)?;
         let child = Command::new(binary)
@@ -51,7 +52,9 @@ impl Process {
             Ok(None) => Ok(()),
             Ok(Some(status)) => Err(CliError::failed(format!("the {} ended: {status}", self.what))
                 .hint(format!("its log is {}", self.log.display()))),
-            Err(error) => Err(CliError::because(format!("failed to watch the {}", self.what), &error)),
+            Err(error) => {
+                Err(CliError::because(format!("failed to watch the {}", self.what), &error))
+            }
         }
     }
 

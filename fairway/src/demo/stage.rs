@@ -105,9 +105,8 @@ impl Stage {
             let log = self.dir.join(format!("agents-{number}.log"));
             let process = Process::start("agents", arguments, &log)?;
             let address = self.wait_for(&dir.join("address")).await?;
-            let simulator = Hub::new(&Connection::anonymous(server_url(&format!(
-                "http://{address}"
-            ))?))?;
+            let simulator =
+                Hub::new(&Connection::anonymous(server_url(&format!("http://{address}"))?))?;
             let clusters = members.iter().map(|member| member.name.clone()).collect();
             self.fleets.push(Fleet { process, simulator, clusters });
         }

@@ -30,24 +30,25 @@ pub(super) struct Vendor {
 impl Vendor {
     /// Makes all keys and signs root 1 over the hub's public halves.
     pub(super) async fn establish(hub: &Hub, now: Timestamp) -> Result<Self> {
-        let failed = |what: &'static str| move |e: &dyn std::error::Error| CliError::because(what, e);
         let mut keyring = MemoryKeyring::default();
         let mut role = || -> Result<RoleKeys> {
-            let key = SecretKey::generate().map_err(|e| failed("failed to make a key")(&e))?;
+            let key =
+                SecretKey::generate().map_err(|e| CliError::because("failed to make a key", &e))?;
             Ok(RoleKeys::single(keyring.add(key)))
         };
         let (root, targets) = (role()?, role()?);
         let vendor = VendorKeys { vendor: role()?, releases: role()?, channels: role()? };
-        let name: VendorName = VENDOR.parse().map_err(|e| failed("failed to name the vendor")(&e))?;
+        let name: VendorName =
+            VENDOR.parse().map_err(|e| CliError::because("failed to name the vendor", &e))?;
         let keys: HubKeys = hub.get("api/v1/hub/keys", &[]).await?;
         let root_keys = RootKeys::with_hub(root, targets.clone(), &keys)
-            .map_err(|e| failed("failed to read the hub's keys")(&e))?;
+            .map_err(|e| CliError::because("failed to read the hub's keys", &e))?;
         let root = first_root(&root_keys, &mut keyring, &Terms::default(), now)
-            .map_err(|e| failed("failed to sign root")(&e))?;
+            .map_err(|e| CliError::because("failed to sign root", &e))?;
         let mut published = StagedRepository::new();
         published
             .put_metadata(&signing::TopRole::Root.into(), root.clone())
-            .map_err(|e| failed("failed to stage root")(&e))?;
+            .map_err(|e| CliError::because("failed to stage root", &e))?;
         let layout = Layout { targets, vendors: std::iter::once((name, vendor)).collect() };
         Ok(Self { keyring, layout, published, root })
     }
@@ -85,15 +86,14 @@ impl Vendor {
         let publication = assembly
             .publication(message)
             .map_err(|e| CliError::because("failed to pack the publication", &e))?;
-        let reply =
-            hub.post("api/v1/publications", media_type::PUBLICATION, &publication).await?;
+        let reply = hub.post("api/v1/publications", media_type::PUBLICATION, &publication).await?;
         self.published = assembly.repository;
         Ok(reply)
     }
 }
 
 /// The first of several errors, in the command line's form.
-fn first<E: std::error::Error>(what: &str, errors: &[E]) -> CliError {
+fn first<E: std::error::Error + 'static>(what: &str, errors: &[E]) -> CliError {
     match errors.first() {
         Some(error) => CliError::because(format!("failed to {what} the example repository"), error),
         None => CliError::failed(format!("failed to {what} the example repository")),

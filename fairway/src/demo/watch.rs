@@ -70,11 +70,7 @@ impl Watch {
         let key = (cluster.to_owned(), row.product.clone());
         let told = Told {
             version: row.version.clone(),
-            unit: row
-                .unit
-                .as_ref()
-                .filter(|_| row.phase.is_rolling())
-                .map(ToString::to_string),
+            unit: row.unit.as_ref().filter(|_| row.phase.is_rolling()).map(ToString::to_string),
             why: row
                 .waiting_on
                 .iter()
@@ -93,18 +89,23 @@ impl Watch {
                 }
                 if let Some(unit) = told.unit.as_ref().filter(|u| before.unit.as_ref() != Some(u)) {
                     let target = row.target.as_ref().map(ToString::to_string).unwrap_or_default();
-                    let progress =
-                        row.progress.map(|p| format!(" ({}/{} done)", p.done, p.total));
+                    let progress = row.progress.map(|p| format!(" ({}/{} done)", p.done, p.total));
                     let progress = progress.unwrap_or_default();
                     out.line(&line(format!("{} → {target}: {unit}{progress}", row.version)))?;
                 }
                 if told.why.is_some() && before.why != told.why {
-                    let why = row.waiting_on.iter().find(|reason| Some(&reason.gate) == told.why.as_ref());
+                    let why = row
+                        .waiting_on
+                        .iter()
+                        .find(|reason| Some(&reason.gate) == told.why.as_ref());
                     let why = why.map(|reason| reason.message.as_str()).unwrap_or_default();
                     out.line(&line(format!("waits: {why}")))?;
                 }
-                if row.phase == Phase::Paused && self.seen.get(&key).is_none_or(|s| s.phase != Phase::Paused) {
-                    let why = row.waiting_on.first().map(|r| r.message.as_str()).unwrap_or_default();
+                if row.phase == Phase::Paused
+                    && self.seen.get(&key).is_none_or(|s| s.phase != Phase::Paused)
+                {
+                    let why =
+                        row.waiting_on.first().map(|r| r.message.as_str()).unwrap_or_default();
                     out.line(&line(format!("paused: {why}")))?;
                 }
             }
