@@ -367,9 +367,9 @@ async fn a_failed_commit_acknowledges_nobody_and_leaves_memory_as_it_was() {
     hub.invite(1).await;
     let id = hub.enrol(1).await.unwrap();
     // Both jobs are queued while the writer is busy, so they share a batch.
-    let (started, release) = block(&hub);
-    started.recv().unwrap();
-    let good = hub.report(id, 1, true, &[state("acme/kafka", Phase::Soak)]);
+    let release = block(&hub).await;
+    let products = [state("acme/kafka", Phase::Soak)];
+    let good = hub.report(id, 1, true, &products);
     let bad = hub.store.submit(|batch| {
         batch.conn.execute("INSERT INTO no_such_table VALUES (1)", [])?;
         Ok(())
@@ -384,47 +384,39 @@ async fn a_failed_commit_acknowledges_nobody_and_leaves_memory_as_it_was() {
 }
 
 /// Occupies the writer until the returned sender speaks.
-fn block(hub: &Hub) -> (std::sync::mpsc::Receiver<()>, std::sync::mpsc::Sender<()>) {
-    let (tell, started) = channel();
+async fn block(hub: &Hub) -> std::sync::mpsc::Sender<()> {
+    let (tell, started) = tokio::sync::oneshot::channel();
     let (release, released) = channel::<()>();
     let store = hub.store.clone();
-    tokio::spawn(async move {
-        store
-            .submit(move |_| {
-                tell.send(()).unwrap();
-                released.recv().unwrap();
-                Ok(())
-            })
-            .await
-    });
-    // Lets the spawned task queue its job on this single-threaded runtime.
-    (wait_for(started), release)
+    let occupy = move |_: &mut Batch<'_>| {
+        tell.send(()).unwrap();
+        released.recv().unwrap();
+        Ok(())
+    };
+    tokio::spawn(async move { store.submit(occupy).await });
+    started.await.unwrap();
+    release
 }
 
-fn wait_for(started: std::sync::mpsc::Receiver<()>) -> std::sync::mpsc::Receiver<()> {
-    started
-}
-
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn a_full_queue_refuses_at_once_and_what_was_taken_is_still_written() {
     let hub =
         Hub::open(tempfile::tempdir().unwrap(), StoreSettings { queue_capacity: 1, ..settings() });
     hub.invite(3).await;
     let id = hub.enrol(1).await.unwrap();
-    let (started, release) = block(&hub);
-    tokio::task::spawn_blocking(move || started.recv().unwrap()).await.unwrap();
+    let release = block(&hub).await;
+    let products = [state("acme/kafka", Phase::Soak)];
     // The writer holds one job; the queue takes one more.
     let mut waiting = Vec::new();
     let mut busy = 0;
     for seq in 1..=3 {
-        let report = hub.report(id, seq, true, &[state("acme/kafka", Phase::Soak)]);
-        let mut report = Box::pin(report);
-        match futures_util::poll!(&mut report) {
-            std::task::Poll::Ready(result) => {
+        let mut report = Box::pin(hub.report(id, seq, true, &products));
+        match futures_util::future::poll_immediate(&mut report).await {
+            Some(result) => {
                 assert_eq!(result, Err(Refusal::Busy));
                 busy += 1;
             }
-            std::task::Poll::Pending => waiting.push(report),
+            None => waiting.push(report),
         }
     }
     assert_eq!((waiting.len(), busy), (1, 2));
@@ -438,8 +430,9 @@ async fn stopping_commits_what_is_queued() {
     let mut hub = Hub::new();
     hub.invite(1).await;
     let id = hub.enrol(1).await.unwrap();
-    let mut report = Box::pin(hub.report(id, 1, true, &[state("acme/kafka", Phase::Soak)]));
-    assert!(futures_util::poll!(&mut report).is_pending());
+    let products = [state("acme/kafka", Phase::Soak)];
+    let mut report = Box::pin(hub.report(id, 1, true, &products));
+    assert_eq!(futures_util::future::poll_immediate(&mut report).await, None);
     hub.store.stop();
     assert_eq!(report.await.unwrap().seq, 1);
     hub.thread.take().unwrap().join();
