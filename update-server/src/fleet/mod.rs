@@ -224,6 +224,16 @@ impl FleetIndex {
         }
     }
 
+    /// Clusters in force.
+    pub fn in_force(&self) -> u64 {
+        self.tally.freshness.values().sum()
+    }
+
+    /// Silent clusters whose last word was that a unit is out: the loudest kind of silence.
+    pub fn silent_while_updating(&self) -> u64 {
+        self.tally.silent_rolling
+    }
+
     /// Clusters in force by class of their last report.
     pub fn freshness_counts(&self) -> BTreeMap<Freshness, u64> {
         self.tally.freshness.clone()

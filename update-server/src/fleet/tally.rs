@@ -39,6 +39,8 @@ pub(super) struct GraphTally {
 pub(super) struct Tally {
     pub(super) graphs: BTreeMap<u32, GraphTally>,
     pub(super) freshness: BTreeMap<Freshness, u64>,
+    /// Silent or gone clusters whose last word was that a unit is out.
+    pub(super) silent_rolling: u64,
     /// Active clusters by their worst product.
     pub(super) verdicts: BTreeMap<HealthVerdict, u64>,
     /// Active clusters with a verdict other than healthy.
@@ -67,6 +69,12 @@ impl Tally {
             } else {
                 graph.silent = graph.silent.saturating_sub(1);
             }
+        }
+        if !active && row.products.iter().any(|p| p.phase.is_rolling()) {
+            self.silent_rolling = match change {
+                Change::Enter => self.silent_rolling.saturating_add(1),
+                Change::Leave => self.silent_rolling.saturating_sub(1),
+            };
         }
         if let Some(verdict) = row.verdict().filter(|_| active) {
             count(&mut self.verdicts, verdict, change);

@@ -84,9 +84,7 @@ impl Offline {
         let role = role.clone();
         match found.cmp(served) {
             std::cmp::Ordering::Greater => Ok(true),
-            std::cmp::Ordering::Less => {
-                Err(PublishError::Older { role, found, served: *served })
-            }
+            std::cmp::Ordering::Less => Err(PublishError::Older { role, found, served: *served }),
             std::cmp::Ordering::Equal if **known == *bytes => Ok(false),
             std::cmp::Ordering::Equal => Err(PublishError::Equivocation { role, version: found }),
         }
@@ -142,10 +140,8 @@ impl Offline {
     /// beside its own the earliest of all that lead to it.
     pub(super) fn expiries(&self) -> Result<BTreeMap<RoleName, Expiry>, PublishError> {
         let root = self.newest_root()?.body.expires;
-        let mut found = BTreeMap::from([(
-            RoleName::from(TopRole::Root),
-            Expiry { own: root, earliest: root },
-        )]);
+        let mut found =
+            BTreeMap::from([(RoleName::from(TopRole::Root), Expiry { own: root, earliest: root })]);
         let mut open = vec![(RoleName::from(TopRole::Targets), root)];
         while let Some((role, above)) = open.pop() {
             let Some((_, bytes)) = self.roles.get(&role).filter(|_| !found.contains_key(&role))

@@ -18,6 +18,7 @@ pub struct Committed {
     tokens: ArcSwap<TokenTable>,
     pub(super) queued: AtomicUsize,
     pub(super) writable: AtomicBool,
+    pub(super) stopped: AtomicBool,
 }
 
 impl Committed {
@@ -29,6 +30,7 @@ impl Committed {
             tokens: ArcSwap::from_pointee(tokens),
             queued: AtomicUsize::new(0),
             writable: AtomicBool::new(true),
+            stopped: AtomicBool::new(false),
         }
     }
 

@@ -61,7 +61,7 @@ pub struct StoreSettings {
     pub history_days: u32,
 }
 
-/// Why a write was not done. Everything but the last two is an answer to the caller's request.
+/// Why a write was not done. Everything but the last three is an answer to the caller's request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// `seq` did not grow and the body is not the last one again.
@@ -131,9 +131,12 @@ pub enum Refusal {
     /// The queue is full.
     #[error("too many writes are waiting")]
     Busy,
-    /// The commit failed, or the hub is shutting down. Nothing was written.
+    /// The commit failed; nothing was written. The log says why.
     #[error("the store cannot write")]
-    Unavailable,
+    Failed,
+    /// The hub is going down; nothing was written.
+    #[error("the server is shutting down")]
+    Stopped,
 }
 
 /// Why a job of a batch ends without a result.
@@ -263,11 +266,14 @@ impl Store {
             self.committed.queued.fetch_sub(1, Ordering::Relaxed);
             return Err(match error {
                 TrySendError::Full(_) => Refusal::Busy,
-                TrySendError::Disconnected(_) => Refusal::Unavailable,
+                TrySendError::Disconnected(_) => Refusal::Stopped,
             });
         }
         // A batch that fails drops its jobs, and with them this channel's other end.
-        told.await.unwrap_or(Err(Refusal::Unavailable))
+        told.await.unwrap_or_else(|_| {
+            let stopped = self.committed.stopped.load(Ordering::Relaxed);
+            Err(if stopped { Refusal::Stopped } else { Refusal::Failed })
+        })
     }
 
     /// Maintenance: ages rows into their freshness class, forgets old history, truncates the log,

@@ -375,7 +375,7 @@ async fn a_failed_commit_acknowledges_nobody_and_leaves_memory_as_it_was() {
         Ok(())
     });
     let (good, bad, ()) = tokio::join!(good, bad, async { release.send(()).unwrap() });
-    assert_eq!((good.unwrap_err(), bad), (Refusal::Unavailable, Err(Refusal::Unavailable)));
+    assert_eq!((good.unwrap_err(), bad), (Refusal::Failed, Err(Refusal::Failed)));
     assert_eq!(hub.phase(id), None);
     assert!(!hub.store.committed().is_writable());
     hub.report(id, 1, true, &[state("acme/kafka", Phase::Soak)]).await.unwrap();
@@ -437,7 +437,7 @@ async fn stopping_commits_what_is_queued() {
     assert_eq!(report.await.unwrap().seq, 1);
     hub.thread.take().unwrap().join();
     let late = hub.report(id, 2, true, &[]).await;
-    assert_eq!(late, Err(Refusal::Unavailable));
+    assert_eq!(late, Err(Refusal::Stopped));
 }
 
 #[tokio::test]

@@ -59,6 +59,7 @@ impl Writer {
                 }
             }
             if stop {
+                self.committed.stopped.store(true, Ordering::Relaxed);
                 self.checkpoint();
                 return;
             }
