@@ -85,10 +85,6 @@ impl TufFile {
 pub(crate) struct Versions {
     /// Version of root.
     pub(crate) root: u64,
-    /// Version of snapshot.
-    pub(crate) snapshot: u64,
-    /// Version of timestamp.
-    pub(crate) timestamp: u64,
     /// When the timestamp was signed.
     pub(crate) signed_at: Timestamp,
     /// Expiry by role name, top-level and delegated.

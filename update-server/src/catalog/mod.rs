@@ -8,7 +8,7 @@ mod body;
 mod content;
 mod holds;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

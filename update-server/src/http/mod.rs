@@ -9,4 +9,6 @@ pub mod dashboard;
 pub mod negotiate;
 pub mod problem;
 pub mod public;
+#[cfg(test)]
+mod tests;
 pub mod tuf;

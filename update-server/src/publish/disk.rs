@@ -89,6 +89,12 @@ impl Disk {
         Ok(())
     }
 
+    /// Everything up to the commit point and not further, as if the server was killed there.
+    #[cfg(test)]
+    pub(super) fn stage_for_test(&self, files: &[(String, Arc<[u8]>)]) {
+        self.stage(files).unwrap();
+    }
+
     fn stage(&self, files: &[(String, Arc<[u8]>)]) -> Result<(), PublishError> {
         let staged = self.root.join(STAGED);
         create_private_dir(&staged)?;

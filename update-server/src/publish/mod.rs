@@ -336,13 +336,7 @@ fn versions(offline: &Offline, online: &Online) -> Result<Versions, PublishError
     for (role, signed) in [("snapshot", &online.snapshot), ("timestamp", &online.timestamp)] {
         expires.insert(role.to_owned(), signed.expires);
     }
-    Ok(Versions {
-        root: offline.root_version(),
-        snapshot: online.snapshot.version,
-        timestamp: online.timestamp.version,
-        signed_at: online.signed_at,
-        expires,
-    })
+    Ok(Versions { root: offline.root_version(), signed_at: online.signed_at, expires })
 }
 
 /// Graphs that are new or changed, as `vendor/product channel arch`.
