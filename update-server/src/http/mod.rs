@@ -2,6 +2,7 @@
 //!
 //! Handlers parse, look up and render; they take no decision about a fleet.
 
+pub mod api;
 pub mod assets;
 pub mod cincinnati;
 pub mod dashboard;
