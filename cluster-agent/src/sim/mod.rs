@@ -26,3 +26,6 @@ pub use fault::Fault;
 pub use ledger::{Ledger, RestartRecord};
 pub use server::{Defect, SimServer, SimServerError, UpgradeBody};
 pub use spec::{ClusterSpec, ClusterState, QuorumState, UnitSpec, UnitState};
+
+#[cfg(test)]
+mod observed;
