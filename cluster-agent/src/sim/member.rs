@@ -114,4 +114,6 @@ pub enum MemberError {
 }
 
 #[cfg(test)]
+mod process_tests;
+#[cfg(test)]
 mod tests;

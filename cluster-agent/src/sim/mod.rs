@@ -17,6 +17,7 @@ mod pages;
 mod pleg;
 mod quorum;
 mod rng;
+mod serve;
 mod server;
 mod spec;
 mod text;
@@ -24,5 +25,9 @@ mod text;
 pub use cluster::{Answer, SimCluster, SimError};
 pub use fault::Fault;
 pub use ledger::{Ledger, RestartRecord};
+pub use serve::SimArgs;
 pub use server::{Defect, SimServer, SimServerError, UpgradeBody};
 pub use spec::{ClusterSpec, ClusterState, QuorumState, UnitSpec, UnitState};
+
+#[cfg(test)]
+mod observed;

@@ -263,6 +263,11 @@ impl Quorum {
         i64::from(self.rng.below(ELECTION_BACKOFF_MAX_MS))
     }
 
+    /// When a record was appended, or the oldest moment that is remembered after that.
+    pub(super) fn appended_at_ms(&self, offset: i64) -> Option<i64> {
+        self.history.iter().find(|(_, end)| *end > offset).map(|(at, _)| *at)
+    }
+
     /// The leader's log end at a moment, or its oldest remembered one.
     fn leader_end_at(&self, at_ms: i64) -> i64 {
         let before = self.history.iter().rev().find(|(at, _)| *at <= at_ms);

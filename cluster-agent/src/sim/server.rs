@@ -61,6 +61,12 @@ pub enum SimServerError {
         /// The name.
         name: String,
     },
+    /// A unit's name cannot be one.
+    #[error("cannot name the simulated units")]
+    UnitName {
+        /// What is wrong with it.
+        source: channels::names::NameError,
+    },
     /// The address cannot be listened on.
     #[error("cannot listen on {address}")]
     Listen {

@@ -148,6 +148,7 @@ async fn page(member: web::Data<Member>) -> HttpResponse {
         voters: member.voters,
         active_brokers: 0,
         fenced_brokers: 0,
+        applied_at_ms: None,
     });
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(page)
 }

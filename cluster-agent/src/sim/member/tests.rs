@@ -120,7 +120,7 @@ fn args(dir: &std::path::Path, id: u32, listen: SocketAddr) -> MemberArgs {
     MemberArgs { dir: dir.to_owned(), unit, id, voters: 3, listen }
 }
 
-fn free_address() -> SocketAddr {
+pub(super) fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
@@ -141,7 +141,7 @@ fn start(args: MemberArgs) -> Running {
 }
 
 /// Polls a page until it contains `text`; the bound only turns a hang into a failure.
-async fn shows(address: SocketAddr, text: &str) -> String {
+pub(super) async fn shows(address: SocketAddr, text: &str) -> String {
     let brief = Duration::from_secs(2);
     let http = crate::hub::http_client(brief, brief).unwrap();
     let mut last = String::new();
