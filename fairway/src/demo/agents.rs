@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use channels::wire::{JoinToken, JoinTokenRequest};
 use clap::Args;
@@ -14,7 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::scenario::{LAG_MS, Member};
-use super::stage::{LAGGING_UNIT, write};
+use super::stage::write;
 use crate::clock;
 use crate::error::{CliError, Result};
 use crate::hub::Hub;
@@ -28,6 +29,12 @@ const NODE_SOAK_MS: u32 = 120_000;
 /// Period of relists and of idle node probes at speed 1, milliseconds.
 const RELIST_MS: u32 = 1_000;
 const NODE_IDLE_MS: u32 = 30_000;
+/// The agent's shortest period of idle node probes.
+const NODE_IDLE_MIN_MS: u32 = 2_000;
+
+/// Between two looks for the first leader, and how many: 10 s, five election timeouts.
+const LEADER_LOOK_EVERY: Duration = Duration::from_millis(100);
+const LEADER_LOOKS_MAX: u32 = 100;
 
 /// Options of the hidden command that is one agent process.
 #[derive(Debug, Args)]
@@ -106,7 +113,7 @@ pub(crate) async fn run(args: &FleetArgs) -> Result<()> {
     let mut agents = Vec::new();
     for (member, cluster) in spec.members.iter().zip(&clusters) {
         if member.lagging {
-            lag(&simulator, &member.name)?;
+            lag(&simulator, &member.name).await?;
         }
         let file = spec.dir.join(format!("{}.toml", member.name));
         write(&file, configuration(&spec, member, cluster, &simulator))?;
@@ -149,12 +156,27 @@ async fn serve(agents: Vec<Settings>, join_token: &str) -> Result<()> {
     Ok(())
 }
 
-fn lag(simulator: &SimServer, cluster: &str) -> Result<()> {
-    let unit = LAGGING_UNIT.parse().map_err(|e| CliError::because("bad unit name", &e))?;
-    simulator
-        .with(cluster, |cluster| cluster.set_fault(&unit, Fault::Lag { ms: LAG_MS }))
-        .ok_or_else(|| CliError::failed(format!("no simulated cluster {cluster}")))?
-        .map_err(|e| CliError::because("failed to make a controller lag", &e))
+/// Makes one controller replicate too slowly: not the leader, who is never behind itself.
+async fn lag(simulator: &SimServer, cluster: &str) -> Result<()> {
+    for _ in 0..LEADER_LOOKS_MAX {
+        let state = simulator
+            .state(cluster)
+            .ok_or_else(|| CliError::failed(format!("no simulated cluster {cluster}")))?;
+        let leader = state.quorum.and_then(|quorum| quorum.leader);
+        let follower = state
+            .units
+            .iter()
+            .find(|(_, unit)| unit.role == channels::wire::Role::Controller && !unit.is_leader)
+            .filter(|_| leader.is_some());
+        if let Some((unit, _)) = follower {
+            return simulator
+                .with(cluster, |cluster| cluster.set_fault(unit, Fault::Lag { ms: LAG_MS }))
+                .ok_or_else(|| CliError::failed(format!("no simulated cluster {cluster}")))?
+                .map_err(|e| CliError::because("failed to make a controller lag", &e));
+        }
+        tokio::time::sleep(LEADER_LOOK_EVERY).await;
+    }
+    Err(CliError::failed(format!("the controllers of {cluster} elected no leader")))
 }
 
 /// An agent's configuration file, as a person would write it.
@@ -249,7 +271,7 @@ url = "{url}"
         name = member.name,
         hub = spec.hub,
         root = spec.root.display(),
-        node_idle = scaled(NODE_IDLE_MS).max(1_000),
+        node_idle = scaled(NODE_IDLE_MS).max(NODE_IDLE_MIN_MS),
         baseline = scaled(BASELINE_MS),
         controller_soak = scaled(CONTROLLER_SOAK_MS),
         node_soak = scaled(NODE_SOAK_MS),

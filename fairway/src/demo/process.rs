@@ -12,6 +12,11 @@ use crate::error::{CliError, Result};
 /// Time a child gets to end by itself after SIGTERM before it is killed.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// Between two looks whether a child has written its address.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Looks until a child that has not written its address counts as broken: 30 s.
+const LOOKS_MAX: u32 = 600;
+
 /// A running child; killed when dropped.
 #[derive(Debug)]
 pub(super) struct Process {
@@ -56,6 +61,21 @@ impl Process {
                 Err(CliError::because(format!("failed to watch the {}", self.what), &error))
             }
         }
+    }
+
+    /// Waits until the child has written a file that says where it listens.
+    pub(super) async fn wait_for(&mut self, file: &Path) -> Result<String> {
+        for _ in 0..LOOKS_MAX {
+            self.check()?;
+            if let Ok(text) = std::fs::read_to_string(file)
+                && !text.trim().is_empty()
+            {
+                return Ok(text.trim().to_owned());
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        Err(CliError::failed(format!("the {} did not start in time", self.what))
+            .hint(format!("its log is {}", self.log.display())))
     }
 
     /// Asks the child to end, waits, and kills it if it does not.

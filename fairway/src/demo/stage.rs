@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use cluster_agent::sim::ClusterState;
 
@@ -16,13 +15,6 @@ use crate::clock;
 use crate::error::{CliError, Result};
 use crate::hub::{Connection, Hub, server_url};
 use crate::out::Out;
-
-/// Between two looks whether a child has written its address.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// Looks until a child that has not written its address counts as broken: 30 s.
-const LOOKS_MAX: u32 = 600;
-/// Name of the lagging controller: the last one, so that it is not the first leader.
-pub(super) const LAGGING_UNIT: &str = "c-3";
 
 /// Everything the demo started.
 #[derive(Debug)]
@@ -64,9 +56,9 @@ impl Stage {
             "--config".into(),
             config.into_os_string(),
         ];
-        let process = Process::start("update server", arguments, &self.dir.join("hub.log"))?;
+        let mut process = Process::start("update server", arguments, &self.dir.join("hub.log"))?;
+        let address = process.wait_for(&data.join("address")).await?;
         self.server = Some(process);
-        let address = self.wait_for(&data.join("address")).await?;
         let connection = Connection::with_token_file(
             server_url(&format!("http://{address}"))?,
             &data.join("admin.token"),
@@ -103,8 +95,8 @@ impl Stage {
             let file = spec.write()?;
             let arguments = ["demo-fleet".into(), "--spec".into(), file.into_os_string()];
             let log = self.dir.join(format!("agents-{number}.log"));
-            let process = Process::start("agents", arguments, &log)?;
-            let address = self.wait_for(&dir.join("address")).await?;
+            let mut process = Process::start("agent process", arguments, &log)?;
+            let address = process.wait_for(&dir.join("address")).await?;
             let simulator =
                 Hub::new(&Connection::anonymous(server_url(&format!("http://{address}"))?))?;
             let clusters = members.iter().map(|member| member.name.clone()).collect();
@@ -128,8 +120,12 @@ impl Stage {
     /// Makes the lagging controllers replicate in time again.
     pub(super) async fn repair(&self, members: &[Member]) -> Result<()> {
         for member in members.iter().filter(|member| member.lagging) {
-            let path = format!("clusters/{}/units/{LAGGING_UNIT}/fault", member.name);
-            self.simulator_of(&member.name)?.delete(&path).await?;
+            let simulator = self.simulator_of(&member.name)?;
+            let path = format!("clusters/{}", member.name);
+            let state: ClusterState = simulator.get(&path, &[]).await?;
+            for unit in state.units.keys() {
+                simulator.delete(&format!("{path}/units/{unit}/fault")).await?;
+            }
         }
         Ok(())
     }
@@ -157,20 +153,6 @@ impl Stage {
     pub(super) fn check(&mut self) -> Result<()> {
         let fleets = self.fleets.iter_mut().map(|fleet| &mut fleet.process);
         self.server.iter_mut().chain(fleets).try_for_each(Process::check)
-    }
-
-    async fn wait_for(&mut self, file: &Path) -> Result<String> {
-        for _ in 0..LOOKS_MAX {
-            self.check()?;
-            if let Ok(text) = std::fs::read_to_string(file)
-                && !text.trim().is_empty()
-            {
-                return Ok(text.trim().to_owned());
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-        Err(CliError::failed(format!("{} did not appear", file.display()))
-            .hint(format!("the logs are in {}", self.dir.display())))
     }
 
     /// Ends all children: agents first, so that their last reports find a server.
