@@ -156,23 +156,22 @@ async fn serve(agents: Vec<Settings>, join_token: &str) -> Result<()> {
     Ok(())
 }
 
-/// Makes one controller replicate too slowly: not the leader, who is never behind itself.
+/// Makes the quorum's followers replicate too slowly, so that no controller can be spared.
 async fn lag(simulator: &SimServer, cluster: &str) -> Result<()> {
+    let missing = || CliError::failed(format!("no simulated cluster {cluster}"));
     for _ in 0..LEADER_LOOKS_MAX {
-        let state = simulator
-            .state(cluster)
-            .ok_or_else(|| CliError::failed(format!("no simulated cluster {cluster}")))?;
-        let leader = state.quorum.and_then(|quorum| quorum.leader);
-        let follower = state
-            .units
-            .iter()
-            .find(|(_, unit)| unit.role == channels::wire::Role::Controller && !unit.is_leader)
-            .filter(|_| leader.is_some());
-        if let Some((unit, _)) = follower {
-            return simulator
-                .with(cluster, |cluster| cluster.set_fault(unit, Fault::Lag { ms: LAG_MS }))
-                .ok_or_else(|| CliError::failed(format!("no simulated cluster {cluster}")))?
-                .map_err(|e| CliError::because("failed to make a controller lag", &e));
+        let state = simulator.state(cluster).ok_or_else(missing)?;
+        if state.quorum.is_some_and(|quorum| quorum.leader.is_some()) {
+            let followers = state.units.iter().filter(|(_, unit)| {
+                unit.role == channels::wire::Role::Controller && !unit.is_leader
+            });
+            for (unit, _) in followers {
+                simulator
+                    .with(cluster, |cluster| cluster.set_fault(unit, Fault::Lag { ms: LAG_MS }))
+                    .ok_or_else(missing)?
+                    .map_err(|e| CliError::because("failed to make a controller lag", &e))?;
+            }
+            return Ok(());
         }
         tokio::time::sleep(LEADER_LOOK_EVERY).await;
     }

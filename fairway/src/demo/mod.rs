@@ -144,7 +144,7 @@ async fn perform(args: &DemoArgs, stage: &mut Stage, out: &mut Out) -> Result<()
         if !repaired && watch.lagging_seen() && watch.done_percent() >= REPAIR_WHEN_DONE_PERCENT {
             stage.repair(&members).await?;
             repaired = true;
-            out.line("repaired   the lagging controller")?;
+            out.line("repaired   the lagging quorum")?;
         }
         looks += 1;
         if args.once && looks > LOOKS_MAX {

@@ -9,7 +9,7 @@ pub(super) const CLUSTERS_PER_PROCESS: usize = 8;
 const CONTROLLERS: usize = 3;
 /// Nodes of a cluster.
 const NODES: usize = 3;
-/// How far the lagging controller replicates behind, milliseconds; the limit is the quorum's fetch
+/// How far the lagging quorum's followers replicate behind, milliseconds; the limit is the quorum's fetch
 /// timeout of 2,000.
 pub(super) const LAG_MS: u32 = 8_000;
 
@@ -24,7 +24,7 @@ pub(super) struct Member {
     pub(super) kafka: String,
     /// Platform release it runs at first.
     pub(super) platform: String,
-    /// Whether one of its controllers replicates too slowly until it is repaired.
+    /// Whether its followers replicate too slowly until they are repaired.
     pub(super) lagging: bool,
 }
 

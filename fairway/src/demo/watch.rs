@@ -163,5 +163,14 @@ impl Watch {
 
 /// Gates that pass by themselves within seconds would only scroll.
 fn worth_telling(gate: &str) -> bool {
-    !matches!(gate, "baseline" | "probes" | "grant" | "soak" | "other_product" | "not_asked")
+    !matches!(
+        gate,
+        "baseline"
+            | "gate_once"
+            | "grant"
+            | "grant_renewal"
+            | "hub_wait"
+            | "observation_old"
+            | "other_product"
+    )
 }
