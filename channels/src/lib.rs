@@ -4,9 +4,12 @@
 //! channel repository from disk is the one exception, and it is a loader of its own.
 
 pub mod cincinnati;
+pub mod compile;
 pub mod drift;
 pub mod graph;
+pub mod lint;
 pub mod names;
 pub mod path;
+pub mod repository;
 pub mod version;
 pub mod wire;

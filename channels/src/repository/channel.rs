@@ -1,0 +1,94 @@
+//! `channels/<name>.yaml`, in the schema of OpenShift's graph data.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::{RepositoryError, files};
+use crate::names::ChannelName;
+use crate::version::ReleaseVersion;
+
+/// A channel as its file says it.
+#[derive(Debug, Clone)]
+pub struct ChannelSource {
+    /// The file, relative to the repository's root.
+    pub file: PathBuf,
+    /// Its name, also that of the file.
+    pub name: ChannelName,
+    /// Versions in the order written. `1.2.3+arch` is the release 1.2.3 on one architecture only.
+    pub versions: Vec<ReleaseVersion>,
+    /// Versions that stay nodes and are never upgrade targets; they may be listed in `versions`
+    /// too.
+    pub tombstones: Vec<ReleaseVersion>,
+    /// Where releases are promoted from, if anywhere. Read and checked; promotion is not done here.
+    pub feeder: Option<Feeder>,
+}
+
+/// Where a channel's releases come from.
+#[derive(Debug, Clone)]
+pub struct Feeder {
+    /// The feeding channel; for OpenShift's own files that may be a version-less internal one.
+    pub name: ChannelName,
+    /// How long a release stays in the feeding channel first.
+    pub delay: Option<jiff::Span>,
+    /// `public`: only releases with a published erratum.
+    pub errata: Option<String>,
+    /// Only versions this matches.
+    pub filter: Option<regex::Regex>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChannelFile {
+    name: ChannelName,
+    #[serde(default)]
+    versions: Vec<ReleaseVersion>,
+    #[serde(default)]
+    tombstones: Vec<ReleaseVersion>,
+    #[serde(default)]
+    feeder: Option<FeederFile>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FeederFile {
+    name: ChannelName,
+    #[serde(default)]
+    delay: Option<jiff::Span>,
+    #[serde(default)]
+    errata: Option<String>,
+    #[serde(default)]
+    filter: Option<String>,
+}
+
+/// Parses a channel file.
+pub(super) fn parse(file: PathBuf, text: &str) -> Result<ChannelSource, RepositoryError> {
+    let channel: ChannelFile = files::parse(&file, text, "Channels")?;
+    files::check_name(&file, channel.name.as_str(), "name")?;
+    let feeder = channel.feeder.map(|feeder| parse_feeder(&file, feeder)).transpose()?;
+    Ok(ChannelSource {
+        name: channel.name,
+        versions: channel.versions,
+        tombstones: channel.tombstones,
+        feeder,
+        file,
+    })
+}
+
+fn parse_feeder(file: &Path, feeder: FeederFile) -> Result<Feeder, RepositoryError> {
+    let filter = feeder.filter.map(|filter| {
+        regex::Regex::new(&filter).map_err(|_| {
+            RepositoryError::content(
+                file,
+                format!("feeder.filter {filter:?} is not a regular expression"),
+                "write it as for blocked edges, e.g. 4[.]1[.].*",
+            )
+        })
+    });
+    Ok(Feeder {
+        name: feeder.name,
+        delay: feeder.delay,
+        errata: feeder.errata,
+        filter: filter.transpose()?,
+    })
+}

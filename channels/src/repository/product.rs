@@ -1,0 +1,90 @@
+//! One product's directory.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::files::{list, read, read_folder};
+use super::{
+    BlockSource, ChannelSource, Defaults, ReleaseSource, RepositoryError, SETTINGS_FILE, block,
+    channel, release, settings,
+};
+use crate::names::{ChannelName, ProductRef};
+use crate::version::ReleaseVersion;
+
+const RELEASES: &str = "releases";
+const CHANNELS: &str = "channels";
+const BLOCKED_EDGES: &str = "blocked-edges";
+
+/// One product as its directory says it.
+#[derive(Debug, Clone)]
+pub struct ProductSource {
+    /// The directory, relative to the repository's root.
+    pub directory: PathBuf,
+    /// Which product it is.
+    pub product: ProductRef,
+    /// What its releases need not repeat.
+    pub defaults: Defaults,
+    /// Releases by version.
+    pub releases: BTreeMap<ReleaseVersion, ReleaseSource>,
+    /// Channels by name.
+    pub channels: BTreeMap<ChannelName, ChannelSource>,
+    /// Blocked edges in the order of their file names.
+    pub blocks: Vec<BlockSource>,
+}
+
+impl ProductSource {
+    /// Reads the product in `directory` below `root`.
+    pub fn load(root: &Path, directory: &Path) -> Result<Self, Vec<RepositoryError>> {
+        let mut errors = lookalikes(root, directory).unwrap_or_else(|error| vec![error]);
+        let file = directory.join(SETTINGS_FILE);
+        let settings = read(root, &file).and_then(|text| settings::parse(&file, &text));
+        let (product, defaults) = match settings {
+            Ok(settings) => settings,
+            Err(error) => {
+                errors.push(error);
+                return Err(errors);
+            }
+        };
+        // File names are checked against their content, so neither map can meet a key twice.
+        let releases = read_folder(root, &directory.join(RELEASES), &mut errors, |file, text| {
+            release::parse(file, text, &product, &defaults)
+        });
+        let channels = read_folder(root, &directory.join(CHANNELS), &mut errors, channel::parse);
+        let mut patterns = block::Patterns::new();
+        let blocks = read_folder(root, &directory.join(BLOCKED_EDGES), &mut errors, |f, text| {
+            block::parse(f, text, &mut patterns)
+        });
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        Ok(Self {
+            directory: directory.to_owned(),
+            product,
+            defaults,
+            releases: releases.into_iter().map(|r| (r.document.version.clone(), r)).collect(),
+            channels: channels.into_iter().map(|c| (c.name.clone(), c)).collect(),
+            blocks,
+        })
+    }
+}
+
+/// Finds entries whose names are nearly those that are read, e.g. `blocked_edges`: such a
+/// directory would be skipped in silence, and its blocks with it.
+fn lookalikes(root: &Path, directory: &Path) -> Result<Vec<RepositoryError>, RepositoryError> {
+    let known = [RELEASES, CHANNELS, BLOCKED_EDGES];
+    let near = |name: &str| {
+        let name = name.to_ascii_lowercase();
+        let is_document = Path::new(&name).extension().is_some_and(|e| e == "md");
+        !is_document && ["release", "channel", "block"].iter().any(|stem| name.starts_with(stem))
+    };
+    let entries = list(root, &root.join(directory))?;
+    let stray = entries
+        .into_iter()
+        .filter(|entry| !known.contains(&entry.name.as_str()) && near(&entry.name));
+    Ok(stray
+        .map(|entry| RepositoryError::StrayFile {
+            file: directory.join(entry.name),
+            advice: format!("the names read are {}", known.join(", ")),
+        })
+        .collect())
+}
