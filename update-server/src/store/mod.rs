@@ -1,4 +1,4 @@
-//! What the hub keeps: one SQLite file, one writer, and the committed state in memory.
+//! What the hub keeps: one database file, one writer, and the committed state in memory.
 //!
 //! ```text
 //! handler --try_send--> bounded queue --> writer thread: BEGIN, jobs, COMMIT --> memory --> ack
@@ -288,7 +288,7 @@ impl Store {
     }
 }
 
-/// SQLite has no unsigned integers; nothing we count reaches 2^63.
+/// `SQLite` has no unsigned integers; nothing we count reaches 2^63.
 fn int(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }

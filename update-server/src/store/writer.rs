@@ -51,7 +51,9 @@ impl Writer {
                 match result {
                     Ok(deliveries) => {
                         observer(size, started.elapsed());
-                        deliveries.into_iter().for_each(|tell| tell());
+                        for tell in deliveries {
+                            tell();
+                        }
                     }
                     Err(error) => {
                         tracing::error!(error = %error, store.batch = size, "commit failed");

@@ -211,7 +211,9 @@ async fn other_methods_and_paths_get_their_problem() {
     let hub = Hub::new().await;
     let answer = hub.ask(Access::Admin, "PUT", "/api/v1/holds", None).await;
     assert_eq!(answer.problem(), (405, "method_not_allowed".to_owned()));
-    assert_eq!(answer.header("allow"), Some("GET, POST"));
+    assert_eq!(answer.header("allow"), Some("GET, HEAD, POST"));
+    let head = hub.ask(Access::Admin, "HEAD", "/api/v1/holds", None).await;
+    assert_eq!((head.status, head.header("content-type")), (200, Some("application/json")));
     for path in ["/api/v1/nothing", "/nothing"] {
         let answer = hub.ask(Access::Admin, "GET", path, None).await;
         assert_eq!(answer.problem(), (404, "not_found".to_owned()), "{path}");
