@@ -1,1 +1,100 @@
 //! The operator's command line: keys, lint, publish, drift, holds; and the demo.
+//!
+//! `cli` parses, `commands` does one thing per module, `hub` talks to an update server, `publisher`
+//! makes the signed set (without prompts, files or network), and `out` is the only printer.
+
+mod authoring;
+mod cli;
+mod clock;
+mod commands;
+mod demo;
+mod error;
+mod files;
+mod hub;
+mod out;
+pub mod publisher;
+mod span;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::cli::{Cli, Command};
+use crate::error::{CliError, Exit, Result};
+use crate::out::Out;
+
+/// Runs the command line; `args` begins with the program's name.
+///
+/// Exit codes: 0 done, 1 the answer is no, 2 wrong usage or failure.
+pub fn cli_main(args: impl Iterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version go to stdout with code 0; a terminal that is gone is no failure.
+            let _reader_gone = error.print();
+            return ExitCode::from(if error.use_stderr() { Exit::Failure.code() } else { 0 });
+        }
+    };
+    match &cli.command {
+        Command::Server(rest) => return update_server::cli_main(rest.of("update-server")),
+        Command::Agent(rest) => return cluster_agent::cli::cli_main(rest.of("cluster-agent")),
+        Command::Mirror(rest) => return offline_mirror::cli::cli_main(rest.of("offline-mirror")),
+        _ => {}
+    }
+    let mut out = Out::process();
+    match run(&cli.command, &mut out) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            if error.exit() != Exit::Silent {
+                // Nobody is left to tell when stderr is gone too; the exit code remains.
+                let _stderr_gone = out.error(&error);
+            }
+            ExitCode::from(error.exit().code())
+        }
+    }
+}
+
+fn run(command: &Command, out: &mut Out) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::because("failed to start the runtime", &error))?;
+    runtime.block_on(dispatch(command, out))
+}
+
+async fn dispatch(command: &Command, out: &mut Out) -> Result<()> {
+    let now = clock::now();
+    match command {
+        Command::Init(args) => {
+            let passphrases = args.passphrase.passphrases(out)?;
+            commands::init::run(args, passphrases, now, out).await
+        }
+        Command::Key(args) => {
+            let passphrases = args.passphrase.passphrases(out)?;
+            commands::key::run(args, passphrases, out)
+        }
+        Command::Lint(args) => commands::lint::run(args, now, out),
+        Command::Graph(args) => commands::graph::run(args, out),
+        Command::Publish(args) => {
+            let passphrases = args.passphrase.passphrases(out)?;
+            commands::publish::run(args, passphrases, now, out).await
+        }
+        Command::Verify(args) => commands::verify::run(args, now, out).await,
+        Command::Clusters(args) => commands::clusters::run(args, now, out).await,
+        Command::Drift(args) => commands::drift::run(args, out).await,
+        Command::Health(args) => commands::health::run(args, out).await,
+        Command::Hold(args) => commands::holds::hold(args, out).await,
+        Command::Holds(args) => commands::holds::list(args, now, out).await,
+        Command::Resume(args) => commands::holds::resume(args, out).await,
+        Command::Audit(args) => commands::audit::run(args, out).await,
+        Command::Token(args) => commands::tokens::run(args, now, out).await,
+        Command::Demo(args) => demo::run(args, out).await,
+        Command::DemoFleet(args) => demo::run_fleet(args).await,
+        // Handed on before there is a runtime: the other programs start their own.
+        Command::Server(_) | Command::Agent(_) | Command::Mirror(_) => Ok(()),
+    }
+}

@@ -1,0 +1,122 @@
+//! The directory `fairway init` makes: channel repository, `hub.toml`, public keys and the metadata
+//! as last published, all in git; private keys beside them, outside git.
+
+mod config;
+mod keys;
+mod metadata;
+mod passphrase;
+pub(crate) mod scaffold;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use channels::names::VendorName;
+use signing::{KeyId, PublicKey};
+
+pub(crate) use config::HubConfig;
+use config::{MAX_CONFIG_BYTES, RoleConfig};
+pub(crate) use keys::FileKeyring;
+pub(crate) use metadata::MetadataDir;
+pub(crate) use passphrase::{PassphraseArgs, Passphrases};
+
+use crate::error::{CliError, Result};
+use crate::files::read_bounded;
+use crate::publisher::{Layout, RoleKeys, Terms, VendorKeys};
+
+/// Name of the file that makes a directory publishable.
+pub(crate) const CONFIG_FILE: &str = "hub.toml";
+
+/// Largest public key file read; an RSA-8192 SPKI PEM has 1.5 kB.
+pub(crate) const MAX_PUBLIC_KEY_BYTES: u64 = 16 * 1024;
+
+/// An opened authoring directory.
+#[derive(Debug)]
+pub(crate) struct Authoring {
+    root: PathBuf,
+    config: HubConfig,
+    layout: Layout,
+    files: BTreeMap<KeyId, PathBuf>,
+}
+
+impl Authoring {
+    /// Reads `hub.toml` and every public key it names.
+    pub(crate) fn open(root: &Path) -> Result<Self> {
+        let path = root.join(CONFIG_FILE);
+        let bytes = read_bounded(&path, MAX_CONFIG_BYTES).map_err(|error| {
+            let error = CliError::failed(format!("failed to read {}: {error}", path.display()));
+            error.hint("`fairway init DIR --server URL` makes a directory to publish from")
+        })?;
+        let config = HubConfig::parse(&path, &bytes)?;
+        let mut files = BTreeMap::new();
+        let mut role = |role: &RoleConfig| role_keys(root, role, &mut files);
+        let targets = role(&config.targets)?;
+        let mut vendors: BTreeMap<VendorName, VendorKeys> = BTreeMap::new();
+        for (name, vendor) in &config.vendors {
+            let keys = VendorKeys {
+                vendor: role(&vendor.own())?,
+                releases: role(&vendor.releases)?,
+                channels: role(&vendor.channels)?,
+            };
+            vendors.insert(name.clone(), keys);
+        }
+        // Root's keys are named so that a renewal finds their private halves.
+        role(&config.root)?;
+        let layout = Layout { targets, vendors };
+        Ok(Self { root: root.to_owned(), config, layout, files })
+    }
+
+    /// The directory.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Address of the hub, as written.
+    pub(crate) fn server(&self) -> &str {
+        &self.config.server
+    }
+
+    /// Who may sign what.
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// How long signatures last.
+    pub(crate) fn terms(&self) -> Terms {
+        self.config.expiry_days.terms()
+    }
+
+    /// The private keys, opened when needed.
+    pub(crate) fn keyring(&self, passphrases: Passphrases) -> FileKeyring {
+        FileKeyring::new(self.files.clone(), passphrases)
+    }
+
+    /// The metadata as last published.
+    pub(crate) fn metadata(&self) -> MetadataDir {
+        MetadataDir::new(self.root.join("metadata"))
+    }
+}
+
+fn role_keys(
+    root: &Path,
+    role: &RoleConfig,
+    files: &mut BTreeMap<KeyId, PathBuf>,
+) -> Result<RoleKeys> {
+    let mut keys = Vec::new();
+    for file in &role.keys {
+        let path = root.join(file);
+        let key = read_public(&path)?;
+        files.insert(key.key_id(), path);
+        keys.push(key);
+    }
+    Ok(RoleKeys { keys, threshold: role.threshold })
+}
+
+/// Reads the public half of a key, SPKI PEM.
+pub(crate) fn read_public(path: &Path) -> Result<PublicKey> {
+    let failed = |why: &str| {
+        CliError::failed(format!("failed to read the public key {}: {why}", path.display()))
+    };
+    let bytes = read_bounded(path, MAX_PUBLIC_KEY_BYTES).map_err(|e| failed(&e.to_string()))?;
+    let text = String::from_utf8(bytes).map_err(|_| failed("it is not text"))?;
+    PublicKey::from_spki_pem(&text).map_err(|error| failed(&error.to_string()))
+}

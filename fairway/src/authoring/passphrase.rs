@@ -1,0 +1,169 @@
+//! Passphrases: from the terminal, a file descriptor, or (for CI) the environment.
+
+use std::io::Read as _;
+use std::path::Path;
+
+use signing::SecretKey;
+use signing::keyfile::{self, KeyFileError};
+use zeroize::Zeroizing;
+
+use crate::error::{CliError, Result};
+use crate::out::Out;
+
+/// How often a person may mistype one passphrase.
+const ATTEMPTS: usize = 3;
+
+/// Longest passphrase read from a descriptor.
+const MAX_PASSPHRASE_BYTES: u64 = 1_024;
+
+/// Environment variable that holds a passphrase.
+const VARIABLE: &str = "FAIRWAY_PASSPHRASE";
+
+/// Flags of every command that opens private keys.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct PassphraseArgs {
+    /// Read the keys' passphrase from this file descriptor.
+    #[arg(
+        long,
+        help = "Read the keys' passphrase from this file descriptor; CI may set FAIRWAY_PASSPHRASE",
+        value_name = "N",
+        global = true
+    )]
+    pub(crate) passphrase_fd: Option<u32>,
+}
+
+/// Passphrases of this run; one that opened a key is tried on the next.
+pub(crate) struct Passphrases {
+    known: Vec<Zeroizing<String>>,
+    /// Whether a person may be asked.
+    terminal: bool,
+}
+
+impl std::fmt::Debug for Passphrases {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Passphrases").field("known", &self.known.len()).finish_non_exhaustive()
+    }
+}
+
+impl PassphraseArgs {
+    /// Reads the descriptor or the environment; otherwise the terminal will be asked.
+    pub(crate) fn passphrases(&self, out: &mut Out) -> Result<Passphrases> {
+        if let Some(fd) = self.passphrase_fd {
+            let path = format!("/dev/fd/{fd}");
+            let text = read_line(Path::new(&path)).map_err(|error| {
+                CliError::failed(format!("failed to read the passphrase from {path}: {error}"))
+            })?;
+            return Ok(Passphrases { known: vec![text], terminal: false });
+        }
+        match std::env::var(VARIABLE) {
+            Ok(text) if !text.is_empty() => {
+                out.warn(&format!(
+                    "{VARIABLE} is visible to every process of this user; --passphrase-fd is not"
+                ))?;
+                Ok(Passphrases { known: vec![Zeroizing::new(text)], terminal: false })
+            }
+            Ok(_) | Err(_) => Ok(Passphrases { known: Vec::new(), terminal: true }),
+        }
+    }
+}
+
+fn read_line(path: &Path) -> std::io::Result<Zeroizing<String>> {
+    let mut text = Zeroizing::new(String::new());
+    std::fs::File::open(path)?.take(MAX_PASSPHRASE_BYTES).read_to_string(&mut text)?;
+    let line = text.lines().next().unwrap_or_default();
+    Ok(Zeroizing::new(line.to_owned()))
+}
+
+impl Passphrases {
+    /// One passphrase and nobody to ask.
+    #[cfg(test)]
+    pub(crate) fn given(passphrase: &str) -> Self {
+        Self { known: vec![Zeroizing::new(passphrase.to_owned())], terminal: false }
+    }
+
+    /// The passphrase for keys that are about to be made; a person types it twice.
+    pub(crate) fn for_new_keys(&mut self) -> Result<Zeroizing<String>> {
+        if let Some(given) = self.known.first() {
+            return not_empty(given.clone());
+        }
+        let first = not_empty(ask("Passphrase for the new keys: ")?)?;
+        let again = ask("The same again: ")?;
+        if first != again {
+            return Err(CliError::failed("the two passphrases differ"));
+        }
+        self.known.push(first.clone());
+        Ok(first)
+    }
+
+    /// Opens a private key: with a known passphrase, or by asking for it.
+    pub(crate) fn open(&mut self, file: &Path, pem: &str) -> Result<SecretKey> {
+        // Keys kept for machines need no passphrase; `keyfile::read` saw to their permissions.
+        if pem.trim_start().starts_with("-----BEGIN PRIVATE KEY-----") {
+            return keyfile::from_plain_pem(pem)
+                .map_err(|error| CliError::because("failed to open the key", &error));
+        }
+        for passphrase in &self.known {
+            match keyfile::from_pem(pem, passphrase.as_bytes()) {
+                Err(KeyFileError::Passphrase) => {}
+                result => return finish(result),
+            }
+        }
+        if !self.terminal {
+            return finish(Err(KeyFileError::Passphrase));
+        }
+        for _ in 0..ATTEMPTS {
+            let passphrase = ask(&format!("Passphrase of {}: ", file.display()))?;
+            match keyfile::from_pem(pem, passphrase.as_bytes()) {
+                Err(KeyFileError::Passphrase) => {}
+                Ok(key) => {
+                    self.known.push(passphrase);
+                    return Ok(key);
+                }
+                result => return finish(result),
+            }
+        }
+        finish(Err(KeyFileError::Passphrase))
+    }
+}
+
+fn finish(result: std::result::Result<SecretKey, KeyFileError>) -> Result<SecretKey> {
+    result.map_err(|error| CliError::because("failed to open the key", &error))
+}
+
+fn not_empty(passphrase: Zeroizing<String>) -> Result<Zeroizing<String>> {
+    if passphrase.is_empty() {
+        return Err(CliError::failed("the passphrase is empty"));
+    }
+    Ok(passphrase)
+}
+
+fn ask(prompt: &str) -> Result<Zeroizing<String>> {
+    rpassword::prompt_password(prompt).map(Zeroizing::new).map_err(|error| {
+        CliError::failed(format!("failed to ask for a passphrase: {error}"))
+            .hint("without a terminal, pass --passphrase-fd N or set FAIRWAY_PASSPHRASE")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_passphrase_is_the_first_line_without_its_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("fd");
+        std::fs::write(&path, "two words \r\nrest").unwrap();
+        assert_eq!(read_line(&path).unwrap().as_str(), "two words ");
+    }
+
+    #[test]
+    fn new_keys_never_get_an_empty_passphrase() {
+        let error = Passphrases::given("").for_new_keys().unwrap_err();
+        assert_eq!(error.to_string(), "the passphrase is empty");
+    }
+
+    #[test]
+    fn passphrases_are_not_printed() {
+        assert!(!format!("{:?}", Passphrases::given("hunter2")).contains("hunter2"));
+    }
+}

@@ -1,0 +1,92 @@
+//! The command line as `clap` sees it. It only parses.
+
+use std::ffi::OsString;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::commands::audit::AuditArgs;
+use crate::commands::clusters::ClustersArgs;
+use crate::commands::drift::DriftArgs;
+use crate::commands::graph::GraphArgs;
+use crate::commands::health::HealthArgs;
+use crate::commands::holds::{HoldArgs, HoldsArgs, ResumeArgs};
+use crate::commands::init::InitArgs;
+use crate::commands::key::KeyArgs;
+use crate::commands::lint::LintArgs;
+use crate::commands::publish::PublishArgs;
+use crate::commands::tokens::TokenArgs;
+use crate::commands::verify::VerifyArgs;
+use crate::demo::{DemoArgs, FleetArgs};
+
+/// Fairway: signed release channels for clusters that upgrade themselves.
+///
+/// Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 the answer is no (lint
+/// errors, an attack, nothing of that name), 2 wrong usage or failure.
+#[derive(Debug, Parser)]
+#[command(name = "fairway", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make a channel repository and keys for a new hub, ready to publish
+    Init(InitArgs),
+    /// Make a key, or show one
+    Key(KeyArgs),
+    /// Check a channel repository
+    Lint(LintArgs),
+    /// Print the graph of a channel as JSON or for Graphviz
+    Graph(GraphArgs),
+    /// Lint, compile, sign what changed, and hand it to the hub
+    Publish(PublishArgs),
+    /// Check what a server serves as an agent would
+    Verify(VerifyArgs),
+    /// List the fleet's clusters; invite, show, retire
+    Clusters(ClustersArgs),
+    /// Show how far the fleet is from the heads of its channels
+    Drift(DriftArgs),
+    /// Show how many clusters are well, and which are not
+    Health(HealthArgs),
+    /// Stop the fleet, a product, a channel, a release or a cluster
+    Hold(HoldArgs),
+    /// List what is held
+    Holds(HoldsArgs),
+    /// Lift a hold
+    Resume(ResumeArgs),
+    /// Show who changed what on the hub
+    Audit(AuditArgs),
+    /// Make, list or revoke API tokens of people and machines
+    Token(TokenArgs),
+    /// Show a fleet upgrade itself on this machine: real server, real agents, simulated clusters
+    Demo(DemoArgs),
+    /// One agent process of the demo
+    #[command(hide = true)]
+    DemoFleet(FleetArgs),
+    /// Be an update server; the rest is what `update-server` takes
+    #[command(disable_help_flag = true)]
+    Server(Rest),
+    /// Be a cluster agent; the rest is what `cluster-agent` takes
+    #[command(disable_help_flag = true)]
+    Agent(Rest),
+    /// Be an offline mirror; the rest is what `offline-mirror` takes
+    #[command(disable_help_flag = true)]
+    Mirror(Rest),
+}
+
+/// Arguments handed on as they are.
+#[derive(Debug, Args)]
+pub(crate) struct Rest {
+    /// The other program's command and options
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
+    pub(crate) arguments: Vec<OsString>,
+}
+
+impl Rest {
+    /// The arguments behind a program's name.
+    pub(crate) fn of(&self, program: &str) -> Vec<OsString> {
+        std::iter::once(program.into()).chain(self.arguments.iter().cloned()).collect()
+    }
+}

@@ -1,0 +1,214 @@
+//! `fairway clusters`: the fleet, one row per product of a cluster; invite, show, retire.
+
+mod render;
+#[cfg(test)]
+mod tests;
+
+use channels::names::{ChannelName, ClusterId, ProductRef};
+use channels::version::ReleaseVersion;
+use channels::wire::{ClusterRow, JoinToken, JoinTokenRequest, Page};
+use jiff::Timestamp;
+
+use crate::error::{CliError, Result};
+use crate::hub::{Hub, HubArgs, PAGE_ROWS, segment};
+use crate::out::Out;
+use crate::span::{Span, until};
+use crate::table::Format;
+
+/// Clusters listed when neither `--limit` nor `--all` is given: a long screenful, not a fleet.
+const DEFAULT_LIMIT: &str = "1000";
+
+/// Most clusters ever fetched, ten times the largest fleet we test with: a hub whose pages never
+/// end must not fill our memory.
+const MAX_CLUSTERS: usize = 10_000_000;
+
+/// Arguments of `fairway clusters`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ClustersArgs {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    list: ListArgs,
+    #[command(flatten)]
+    hub: HubArgs,
+    /// How to print the answer
+    #[arg(long, value_enum, default_value_t, global = true)]
+    output: Format,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Mint a join token with which clusters enrol; it is shown once
+    Invite {
+        /// How many clusters may enrol with it
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        uses: u32,
+        /// How long it stays valid (90s, 15m, 12h, 30d); at most 30 days
+        #[arg(long, default_value = "1h", value_name = "TIME")]
+        expires: Span,
+        /// What it is for; kept in the audit log
+        #[arg(long, default_value = "", value_name = "TEXT", hide_default_value = true)]
+        note: String,
+    },
+    /// Show one cluster with its units and its reasons
+    Show {
+        /// Its id or its name
+        cluster: String,
+    },
+    /// Take a cluster out of the fleet; its key is no longer accepted
+    Retire {
+        /// Its id or its name
+        cluster: String,
+    },
+}
+
+/// Filters and length of the list.
+#[derive(Debug, clap::Args)]
+struct ListArgs {
+    /// Only clusters that run this product
+    #[arg(long, value_name = "VENDOR/PRODUCT")]
+    product: Option<ProductRef>,
+    /// Only clusters that follow this channel
+    #[arg(long)]
+    channel: Option<ChannelName>,
+    /// Only clusters on this version
+    #[arg(long)]
+    version: Option<ReleaseVersion>,
+    /// Only clusters in this phase (idle, waiting, mutate, soak, paused, …)
+    #[arg(long)]
+    phase: Option<String>,
+    /// Only clusters with this verdict (healthy, unhealthy, unknown)
+    #[arg(long)]
+    health: Option<String>,
+    /// Only clusters with this freshness (fresh, late, silent, gone, never)
+    #[arg(long)]
+    freshness: Option<String>,
+    /// Only clusters whose name starts so
+    #[arg(long, value_name = "PREFIX")]
+    name: Option<String>,
+    /// At most so many clusters
+    #[arg(long, default_value = DEFAULT_LIMIT, conflicts_with = "all")]
+    limit: usize,
+    /// All clusters, however many
+    #[arg(long)]
+    all: bool,
+}
+
+impl ListArgs {
+    fn query(&self) -> Vec<(&'static str, String)> {
+        let filters = [
+            ("product", self.product.as_ref().map(ToString::to_string)),
+            ("channel", self.channel.as_ref().map(ToString::to_string)),
+            ("version", self.version.as_ref().map(ToString::to_string)),
+            ("phase", self.phase.clone()),
+            ("health", self.health.clone()),
+            ("freshness", self.freshness.clone()),
+            ("name", self.name.clone()),
+        ];
+        filters.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
+    }
+}
+
+/// Runs `fairway clusters …`.
+pub(crate) async fn run(args: &ClustersArgs, now: Timestamp, out: &mut Out) -> Result<()> {
+    let hub = Hub::new(&args.hub.connection(None)?)?;
+    match &args.command {
+        None => list(&hub, args, now, out).await,
+        Some(_) if !args.list.query().is_empty() => {
+            Err(CliError::failed("filters apply to the list of clusters only"))
+        }
+        Some(Command::Invite { uses, expires, note }) => {
+            let request =
+                JoinTokenRequest { uses: *uses, expires_in_s: expires.0, note: note.clone() };
+            invite(&hub, &request, args.output, now, out).await
+        }
+        Some(Command::Show { cluster }) => {
+            let row = one(&hub, cluster).await?;
+            match args.output {
+                Format::Json => out.json(&row),
+                Format::Table => out.data(&render::details(&row, now)),
+                Format::Csv => out.data(&render::units(&row).csv()),
+            }
+        }
+        Some(Command::Retire { cluster }) => {
+            let id = resolve(&hub, cluster).await?;
+            hub.delete(&format!("api/v1/clusters/{id}")).await?;
+            out.note(&format!("cluster {cluster} ({id}) is retired; its key is no longer accepted"))
+        }
+    }
+}
+
+async fn list(hub: &Hub, args: &ClustersArgs, now: Timestamp, out: &mut Out) -> Result<()> {
+    let limit = if args.list.all { MAX_CLUSTERS } else { args.list.limit.clamp(1, MAX_CLUSTERS) };
+    let page = fetch(hub, &args.list.query(), limit).await?;
+    let more = page.next.is_some();
+    let shown = page.items.len();
+    super::print(
+        out,
+        args.output,
+        &page,
+        || render::list(&page.items, now, args.output),
+        "no cluster matches",
+    )?;
+    if more {
+        out.warn(&format!("only the first {shown} clusters are shown; --all shows the rest"))?;
+    }
+    Ok(())
+}
+
+/// Follows pages until `limit` rows or the end; `next` says whether there are more.
+async fn fetch(
+    hub: &Hub,
+    filters: &[(&'static str, String)],
+    limit: usize,
+) -> Result<Page<ClusterRow>> {
+    let mut all = Page { items: Vec::new(), next: None };
+    loop {
+        let mut query = filters.to_vec();
+        query.push(("limit", PAGE_ROWS.min(limit - all.items.len()).to_string()));
+        if let Some(cursor) = all.next.take() {
+            query.push(("cursor", cursor));
+        }
+        let page: Page<ClusterRow> = hub.get("api/v1/clusters", &query).await?;
+        let progressed = !page.items.is_empty();
+        all.items.extend(page.items);
+        all.next = page.next;
+        // An empty page that promises more would be asked for again for ever.
+        if all.next.is_none() || !progressed || all.items.len() >= limit {
+            return Ok(all);
+        }
+    }
+}
+
+async fn invite(
+    hub: &Hub,
+    request: &JoinTokenRequest,
+    format: Format,
+    now: Timestamp,
+    out: &mut Out,
+) -> Result<()> {
+    let token: JoinToken = hub.post("api/v1/join-tokens", "application/json", request).await?;
+    if format == Format::Json {
+        return out.json(&token);
+    }
+    out.line(&token.token)?;
+    let clusters = if token.uses == 1 { "cluster" } else { "clusters" };
+    let left = until(token.expires_at, now);
+    out.note(&format!("{} {clusters} may enrol with it in the next {left}", token.uses))
+}
+
+/// The id of a cluster named by id or by name.
+pub(crate) async fn resolve(hub: &Hub, cluster: &str) -> Result<ClusterId> {
+    match cluster.parse() {
+        Ok(id) => Ok(id),
+        Err(_) => Ok(one(hub, cluster).await?.id),
+    }
+}
+
+/// One cluster, by id or name.
+async fn one(hub: &Hub, cluster: &str) -> Result<ClusterRow> {
+    if cluster.is_empty() {
+        return Err(CliError::failed("the name of a cluster is not empty"));
+    }
+    hub.get(&format!("api/v1/clusters/{}", segment(cluster)), &[]).await
+}

@@ -1,0 +1,158 @@
+//! Clusters as tables.
+
+use std::fmt::Write as _;
+
+use channels::wire::{ClusterRow, Drift, DriftState, HealthSummary, ProductRow};
+use jiff::Timestamp;
+
+use crate::out::printable;
+use crate::span::age;
+use crate::table::{Format, Table, cell};
+
+const COLUMNS: &[&str] = &[
+    "name", "product", "channel", "version", "target", "phase", "unit", "progress", "health",
+    "drift", "seen", "why",
+];
+
+/// One row per product; a cluster without products still has a row.
+pub(super) fn list(rows: &[ClusterRow], now: Timestamp, format: Format) -> Table {
+    let mut table = Table::new(COLUMNS);
+    for row in rows {
+        let seen = seen(row, now, format);
+        if row.products.is_empty() {
+            let mut cells = vec![row.name.clone()];
+            cells.resize(COLUMNS.len() - 2, String::new());
+            cells.push(seen.clone());
+            table.row(cells);
+        }
+        for product in &row.products {
+            table.row(vec![
+                row.name.clone(),
+                product.product.to_string(),
+                product.channel.to_string(),
+                product.version.to_string(),
+                cell(product.target.as_ref().filter(|target| **target != product.version)),
+                product.phase.to_string(),
+                cell(product.unit.as_ref()),
+                product.progress.map_or_else(String::new, |p| format!("{}/{}", p.done, p.total)),
+                product.health.verdict.to_string(),
+                drift(&product.drift),
+                seen.clone(),
+                first_reason(product).unwrap_or_default(),
+            ]);
+        }
+    }
+    table
+}
+
+/// Relative for people; exact, with the class, for machines (CSV has the time, not its age).
+fn seen(row: &ClusterRow, now: Timestamp, format: Format) -> String {
+    match (row.last_seen, format) {
+        (Some(at), Format::Csv | Format::Json) => at.to_string(),
+        (Some(at), Format::Table) => match row.freshness.as_str() {
+            "fresh" => age(at, now),
+            class => format!("{} ({class})", age(at, now)),
+        },
+        (None, _) => "never".to_owned(),
+    }
+}
+
+fn drift(drift: &Drift) -> String {
+    match (drift.state, drift.hops) {
+        (DriftState::Behind, Some(1)) => "1 hop".to_owned(),
+        (DriftState::Behind, Some(hops)) => format!("{hops} hops"),
+        (state, _) => state.as_str().to_owned(),
+    }
+}
+
+/// A failure first, then the hub's refusal, then what the agent waits for.
+fn first_reason(product: &ProductRow) -> Option<String> {
+    let failure = product.failure.as_ref().map(|f| format!("{}: {}", f.kind, f.message));
+    let refusal = || product.why_not.first().map(|reason| reason.message.clone());
+    let waiting = || product.waiting_on.first().map(|reason| reason.message.clone());
+    failure.or_else(refusal).or_else(waiting)
+}
+
+/// One cluster in full, for people.
+pub(super) fn details(row: &ClusterRow, now: Timestamp) -> String {
+    let mut text = String::new();
+    let mut line = |label: &str, value: &str| {
+        // Writing to a String cannot fail.
+        let _infallible =
+            writeln!(text, "{}", format!("{label:<10} {}", printable(value)).trim_end());
+    };
+    line("cluster", &row.name);
+    line("id", &row.id.to_string());
+    line("enrolled", &row.enrolled_at.to_string());
+    line("agent", &row.agent_version);
+    line("seen", &seen(row, now, Format::Table));
+    for product in &row.products {
+        line("", "");
+        line("product", &product.product.to_string());
+        line("follows", &format!("{} ({})", product.channel, product.arch));
+        let target = product.target.as_ref().filter(|target| **target != product.version);
+        let moving = target.map_or_else(String::new, |target| format!(" -> {target}"));
+        line("version", &format!("{}{moving}", product.version));
+        let head = product.drift.head.as_ref().map(|head| format!(", head {head}"));
+        line("drift", &format!("{}{}", drift(&product.drift), head.unwrap_or_default()));
+        let progress = product.progress.map(|p| format!(", {} of {} units done", p.done, p.total));
+        let phase = format!(
+            "{} for {}{}",
+            product.phase,
+            age(product.since, now),
+            progress.unwrap_or_default()
+        );
+        line("phase", &phase);
+        line("health", &health(&product.health));
+        if let Some(failure) = &product.failure {
+            line("failed", &format!("{}: {}", failure.kind, failure.message));
+        }
+        for reason in &product.why_not {
+            line("why not", &format!("{}: {}", reason.code, reason.message));
+        }
+        for reason in &product.waiting_on {
+            line("waits on", &format!("{}: {}", reason.gate, reason.message));
+        }
+    }
+    let units = units(row);
+    if !units.is_empty() {
+        text.push('\n');
+        text.push_str(&units.text());
+    }
+    text
+}
+
+/// The verdict with its two lags.
+pub(crate) fn health(health: &HealthSummary) -> String {
+    let mut text = health.verdict.to_string();
+    let lags = [
+        ("quorum lag", health.quorum_lag_ms, &health.quorum_lag_unit),
+        ("PLEG lag", health.pleg_lag_ms, &health.pleg_lag_unit),
+    ];
+    for (name, lag_ms, unit) in lags {
+        if let Some(lag_ms) = lag_ms {
+            let unit = unit.as_ref().map_or_else(String::new, |unit| format!(" on {unit}"));
+            let _infallible = write!(text, ", {name} {lag_ms} ms{unit}");
+        }
+    }
+    text
+}
+
+/// Units of one cluster, over all its products.
+pub(super) fn units(row: &ClusterRow) -> Table {
+    let mut table = Table::new(&["product", "unit", "role", "pool", "version", "health", "why"]);
+    for product in &row.products {
+        for unit in &product.units {
+            table.row(vec![
+                product.product.to_string(),
+                unit.name.to_string(),
+                unit.role.to_string(),
+                unit.pool.to_string(),
+                cell(unit.version.as_ref()),
+                unit.health.to_string(),
+                cell(unit.why.as_ref()),
+            ]);
+        }
+    }
+    table
+}

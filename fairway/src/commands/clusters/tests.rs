@@ -1,0 +1,207 @@
+use channels::wire::{
+    Drift, DriftState, Freshness, HealthSummary, HealthVerdict, Phase, ProductRow, Progress,
+    Reason, Role, UnitState, WaitingOn,
+};
+use clap::Parser as _;
+
+use super::*;
+use crate::hub::testing::{Answer, FakeHub};
+use crate::out::capture;
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn now() -> Timestamp {
+    at("2026-05-01T12:00:00Z")
+}
+
+fn product() -> ProductRow {
+    ProductRow {
+        product: "acme/kafka".parse().unwrap(),
+        channel: "stable".parse().unwrap(),
+        arch: "amd64".parse().unwrap(),
+        version: "3.9.1".parse().unwrap(),
+        target: Some("4.0.1".parse().unwrap()),
+        phase: Phase::Soak,
+        since: at("2026-05-01T11:59:18Z"),
+        unit: Some("c-2".parse().unwrap()),
+        progress: Some(Progress { done: 1, total: 3 }),
+        health: HealthSummary {
+            verdict: HealthVerdict::Unhealthy,
+            since: None,
+            quorum_lag_ms: Some(2_100),
+            quorum_lag_unit: Some("c-1".parse().unwrap()),
+            pleg_lag_ms: None,
+            pleg_lag_unit: None,
+        },
+        drift: Drift {
+            state: DriftState::Behind,
+            hops: Some(2),
+            behind_minor: 1,
+            behind_patch: 0,
+            age_days: Some(12),
+            head: Some("4.1.0".parse().unwrap()),
+        },
+        waiting_on: vec![WaitingOn {
+            gate: "quorum_lag".into(),
+            unit: Some("c-1".parse().unwrap()),
+            message: "quorum lag of c-1 is 2100 ms, limit 1000 ms".into(),
+            observed: Some(2_100.0),
+            limit: Some(1_000.0),
+            since: None,
+        }],
+        why_not: Vec::new(),
+        failure: None,
+        units: vec![UnitState {
+            name: "c-1".parse().unwrap(),
+            role: Role::Controller,
+            pool: "controllers".parse().unwrap(),
+            version: Some("3.9.1".into()),
+            health: HealthVerdict::Unhealthy,
+            why: Some("lags".into()),
+        }],
+    }
+}
+
+fn cluster(name: &str, id: u128, products: Vec<ProductRow>) -> ClusterRow {
+    ClusterRow {
+        id: ClusterId(uuid::Uuid::from_u128(id)),
+        name: name.into(),
+        enrolled_at: at("2026-04-01T00:00:00Z"),
+        last_seen: (!products.is_empty()).then(|| at("2026-05-01T11:59:48Z")),
+        freshness: if products.is_empty() { Freshness::Never } else { Freshness::Fresh },
+        agent_version: "0.1.0".into(),
+        seq: 7,
+        products,
+    }
+}
+
+#[derive(clap::Parser)]
+struct Cli {
+    #[command(flatten)]
+    args: ClustersArgs,
+}
+
+async fn clusters(hub: &FakeHub, args: &[&str]) -> (Result<()>, String, String) {
+    let server = ["clusters", "--server", &hub.url];
+    let args = Cli::try_parse_from(server.iter().chain(args)).unwrap().args;
+    let (mut out, stdout, stderr) = capture::out();
+    let result = run(&args, now(), &mut out).await;
+    (result, stdout.text(), stderr.text())
+}
+
+#[test]
+fn the_list_shows_movement_health_and_the_first_reason() {
+    let held = ProductRow {
+        why_not: vec![Reason { code: "held".into(), message: "held by ann: storm".into() }],
+        ..product()
+    };
+    let rows = [
+        cluster("north", 1, vec![product()]),
+        cluster("south", 2, vec![held]),
+        cluster("new", 3, vec![]),
+    ];
+    insta::assert_snapshot!(render::list(&rows, now(), Format::Table).text(), @"
+    NAME   PRODUCT     CHANNEL  VERSION  TARGET  PHASE  UNIT  PROGRESS  HEALTH     DRIFT   SEEN   WHY
+    north  acme/kafka  stable   3.9.1    4.0.1   soak   c-2   1/3       unhealthy  2 hops  12s    quorum lag of c-1 is 2100 ms, limit 1000 ms
+    south  acme/kafka  stable   3.9.1    4.0.1   soak   c-2   1/3       unhealthy  2 hops  12s    held by ann: storm
+    new    -           -        -        -       -      -     -         -          -       never  -
+    ");
+}
+
+#[test]
+fn one_cluster_is_shown_with_every_reason_and_unit() {
+    insta::assert_snapshot!(render::details(&cluster("north", 1, vec![product()]), now()), @"
+    cluster    north
+    id         00000000-0000-0000-0000-000000000001
+    enrolled   2026-04-01T00:00:00Z
+    agent      0.1.0
+    seen       12s
+
+    product    acme/kafka
+    follows    stable (amd64)
+    version    3.9.1 -> 4.0.1
+    drift      2 hops, head 4.1.0
+    phase      soak for 42s, 1 of 3 units done
+    health     unhealthy, quorum lag 2100 ms on c-1
+    waits on   quorum_lag: quorum lag of c-1 is 2100 ms, limit 1000 ms
+
+    PRODUCT     UNIT  ROLE        POOL         VERSION  HEALTH     WHY
+    acme/kafka  c-1   controller  controllers  3.9.1    unhealthy  lags
+    ");
+}
+
+#[tokio::test]
+async fn pages_are_followed_to_the_end() {
+    let first = Page { items: vec![cluster("north", 1, vec![])], next: Some("c1".into()) };
+    let second = Page { items: vec![cluster("south", 2, vec![])], next: None };
+    let hub = FakeHub::start(vec![
+        ("GET /api/v1/clusters?channel=stable&limit=500", Answer::json(&first)),
+        ("GET /api/v1/clusters?channel=stable&limit=500&cursor=c1", Answer::json(&second)),
+    ])
+    .await;
+    let (result, stdout, stderr) =
+        clusters(&hub, &["--channel", "stable", "--output", "csv"]).await;
+    result.unwrap();
+    assert_eq!(stdout.lines().count(), 3, "{stdout}");
+    assert_eq!(stderr, "");
+}
+
+#[tokio::test]
+async fn a_list_cut_by_its_limit_says_so() {
+    let first = Page { items: vec![cluster("north", 1, vec![])], next: Some("c1".into()) };
+    let hub = FakeHub::start(vec![("GET /api/v1/clusters?limit=1", Answer::json(&first))]).await;
+    let (result, _, stderr) = clusters(&hub, &["--limit", "1"]).await;
+    result.unwrap();
+    assert_eq!(stderr, "warning: only the first 1 clusters are shown; --all shows the rest\n");
+}
+
+#[tokio::test]
+async fn a_cluster_is_found_by_its_name() {
+    let answer = Answer::json(&cluster("north/2", 1, vec![]));
+    let hub = FakeHub::start(vec![("GET /api/v1/clusters/north%2F2", answer)]).await;
+    let (result, stdout, _) = clusters(&hub, &["show", "north/2"]).await;
+    result.unwrap();
+    assert!(stdout.contains("00000000-0000-0000-0000-000000000001"), "{stdout}");
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_not_there_is_a_no_and_not_a_failure() {
+    let problem = channels::wire::Problem {
+        kind: "/problems/not_found".into(),
+        title: "Not found".into(),
+        status: 404,
+        detail: "no cluster \"nor\" in force".into(),
+        attack: None,
+    };
+    let answer =
+        Answer { status: 404, content_type: "application/problem+json", ..Answer::json(&problem) };
+    let hub = FakeHub::start(vec![("GET /api/v1/clusters/nor", answer)]).await;
+    let error = clusters(&hub, &["show", "nor"]).await.0.unwrap_err();
+    assert_eq!(error.to_string(), "the hub refused: Not found: no cluster \"nor\" in force");
+    assert_eq!(error.exit().code(), 1);
+}
+
+#[tokio::test]
+async fn an_invitation_prints_the_token_alone_on_stdout() {
+    let token = JoinToken { token: "fj_x".into(), uses: 3, expires_at: at("2026-05-01T12:30:00Z") };
+    let hub = FakeHub::start(vec![("POST /api/v1/join-tokens", Answer::json(&token))]).await;
+    let (result, stdout, stderr) =
+        clusters(&hub, &["invite", "--uses", "3", "--expires", "30m"]).await;
+    result.unwrap();
+    assert_eq!(stdout, "fj_x\n");
+    assert_eq!(stderr, "3 clusters may enrol with it in the next 30m\n");
+    assert_eq!(
+        hub.seen(),
+        [r#"POST /api/v1/join-tokens - {"uses":3,"expires_in_s":1800,"note":""}"#]
+    );
+}
+
+#[tokio::test]
+async fn filters_before_a_subcommand_are_refused_and_not_dropped() {
+    let hub = FakeHub::start(vec![]).await;
+    let (result, ..) = clusters(&hub, &["--channel", "stable", "invite"]).await;
+    assert!(result.unwrap_err().to_string().contains("filters"));
+    assert_eq!(hub.seen().len(), 0);
+}

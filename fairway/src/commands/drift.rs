@@ -1,0 +1,173 @@
+//! `fairway drift`: how far the fleet is from the heads of its channels.
+
+use channels::names::{ChannelName, ProductRef};
+use channels::wire::{DriftAnswer, DriftTotals};
+
+use crate::error::Result;
+use crate::hub::{Hub, HubArgs};
+use crate::out::Out;
+use crate::table::{Format, Table, cell};
+
+/// Versions named in a table row; the rest is counted. JSON and CSV name all of them.
+const VERSIONS_SHOWN: usize = 4;
+
+/// Arguments of `fairway drift`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct DriftArgs {
+    /// Only this product
+    #[arg(long, value_name = "VENDOR/PRODUCT")]
+    product: Option<ProductRef>,
+    /// Only this channel
+    #[arg(long)]
+    channel: Option<ChannelName>,
+    /// How to print the answer
+    #[arg(long, value_enum, default_value_t)]
+    output: Format,
+    #[command(flatten)]
+    hub: HubArgs,
+}
+
+/// Runs `fairway drift`.
+pub(crate) async fn run(args: &DriftArgs, out: &mut Out) -> Result<()> {
+    let hub = Hub::new(&args.hub.connection(None)?)?;
+    let mut answer: DriftAnswer = hub.get("api/v1/drift", &[]).await?;
+    answer.items.retain(|item| {
+        args.product.as_ref().is_none_or(|product| *product == item.product)
+            && args.channel.as_ref().is_none_or(|channel| *channel == item.channel)
+    });
+    let render = || table(&answer.items, args.output);
+    super::print(out, args.output, &answer, render, "the hub serves no such channel")
+}
+
+fn table(items: &[DriftTotals], format: Format) -> Table {
+    let mut table = Table::new(&[
+        "product",
+        "channel",
+        "arch",
+        "head",
+        "active",
+        "current",
+        "behind",
+        "stranded",
+        "off_graph",
+        "rolling",
+        "stopped",
+        "silent",
+        "hops_max",
+        "versions",
+    ]);
+    for item in items {
+        table.row(vec![
+            item.product.to_string(),
+            item.channel.to_string(),
+            item.arch.to_string(),
+            cell(item.head.as_ref()),
+            item.active.to_string(),
+            item.current.to_string(),
+            item.behind.to_string(),
+            item.stranded.to_string(),
+            item.off_graph.to_string(),
+            item.rolling.to_string(),
+            item.stopped.to_string(),
+            item.silent.to_string(),
+            cell(item.hops_max.as_ref()),
+            versions(item, format),
+        ]);
+    }
+    table
+}
+
+fn versions(item: &DriftTotals, format: Format) -> String {
+    let shown = if format == Format::Table { VERSIONS_SHOWN } else { usize::MAX };
+    let mut parts: Vec<String> = item
+        .versions
+        .iter()
+        .take(shown)
+        .map(|count| format!("{}: {}", count.version, count.clusters))
+        .collect();
+    let rest = item.versions.len().saturating_sub(shown);
+    if rest > 0 {
+        parts.push(format!("{rest} more"));
+    }
+    parts.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use channels::wire::VersionCount;
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::hub::testing::{Answer, FakeHub};
+    use crate::out::capture;
+
+    fn totals(product: &str) -> DriftTotals {
+        let versions = ["4.1.0", "4.0.1", "4.0.0", "3.9.1", "3.9.0"];
+        let count = |text: &&str| VersionCount { version: text.parse().unwrap(), clusters: 2 };
+        DriftTotals {
+            product: product.parse().unwrap(),
+            channel: "stable".parse().unwrap(),
+            arch: "amd64".parse().unwrap(),
+            head: Some("4.1.0".parse().unwrap()),
+            active: 10,
+            silent: 1,
+            current: 2,
+            behind: 8,
+            stranded: 0,
+            off_graph: 0,
+            rolling: 1,
+            stopped: 1,
+            hops_max: Some(3),
+            versions: versions.iter().map(count).collect(),
+        }
+    }
+
+    #[derive(clap::Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: DriftArgs,
+    }
+
+    async fn drift(args: &[&str]) -> (String, String) {
+        let answer = DriftAnswer {
+            at: "2026-05-01T12:00:00Z".parse().unwrap(),
+            items: vec![totals("acme/kafka"), totals("acme/platform")],
+        };
+        let hub = FakeHub::start(vec![("GET /api/v1/drift", Answer::json(&answer))]).await;
+        let server = ["drift", "--server", &hub.url];
+        let args = Cli::try_parse_from(server.iter().chain(args)).unwrap().args;
+        let (mut out, stdout, stderr) = capture::out();
+        run(&args, &mut out).await.unwrap();
+        (stdout.text(), stderr.text())
+    }
+
+    #[tokio::test]
+    async fn the_table_has_a_row_per_graph() {
+        insta::assert_snapshot!(drift(&[]).await.0, @"
+        PRODUCT        CHANNEL  ARCH   HEAD   ACTIVE  CURRENT  BEHIND  STRANDED  OFF-GRAPH  ROLLING  STOPPED  SILENT  HOPS-MAX  VERSIONS
+        acme/kafka     stable   amd64  4.1.0  10      2        8       0         0          1        1        1       3         4.1.0: 2; 4.0.1: 2; 4.0.0: 2; 3.9.1: 2; 1 more
+        acme/platform  stable   amd64  4.1.0  10      2        8       0         0          1        1        1       3         4.1.0: 2; 4.0.1: 2; 4.0.0: 2; 3.9.1: 2; 1 more
+        ");
+    }
+
+    #[tokio::test]
+    async fn csv_names_every_version() {
+        insta::assert_snapshot!(drift(&["--product", "acme/kafka", "--output", "csv"]).await.0, @"
+        product,channel,arch,head,active,current,behind,stranded,off_graph,rolling,stopped,silent,hops_max,versions
+        acme/kafka,stable,amd64,4.1.0,10,2,8,0,0,1,1,1,3,4.1.0: 2; 4.0.1: 2; 4.0.0: 2; 3.9.1: 2; 3.9.0: 2
+        ");
+    }
+
+    #[tokio::test]
+    async fn json_is_the_hubs_document() {
+        let (stdout, _) = drift(&["--output", "json", "--product", "acme/platform"]).await;
+        let answer: DriftAnswer = serde_json::from_str(&stdout).unwrap();
+        assert_eq!(answer.items, [totals("acme/platform")]);
+    }
+
+    #[tokio::test]
+    async fn nothing_found_is_said_on_stderr_and_leaves_stdout_empty() {
+        let (stdout, stderr) = drift(&["--channel", "beta"]).await;
+        assert_eq!((stdout.as_str(), stderr.as_str()), ("", "the hub serves no such channel\n"));
+    }
+}

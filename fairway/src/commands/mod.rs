@@ -1,0 +1,41 @@
+//! One module per command group. Each has its arguments, its requests and its rendering.
+
+pub(crate) mod audit;
+pub(crate) mod clusters;
+pub(crate) mod drift;
+pub(crate) mod graph;
+pub(crate) mod health;
+pub(crate) mod holds;
+pub(crate) mod init;
+pub(crate) mod key;
+pub(crate) mod lint;
+pub(crate) mod publish;
+pub(crate) mod tokens;
+pub(crate) mod verify;
+
+use serde::Serialize;
+
+use crate::error::Result;
+use crate::out::Out;
+use crate::table::{Format, Table};
+
+/// Prints one answer in the format asked for; an empty table says so on stderr.
+fn print<T: Serialize>(
+    out: &mut Out,
+    format: Format,
+    answer: &T,
+    table: impl FnOnce() -> Table,
+    nothing: &str,
+) -> Result<()> {
+    match format {
+        Format::Json => out.json(answer),
+        Format::Csv => out.data(&table().csv()),
+        Format::Table => {
+            let table = table();
+            if table.is_empty() {
+                return out.note(nothing);
+            }
+            out.data(&table.text())
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! `fairway publish DIR`: lint, compile, sign what changed, hand it to the hub.
+
+use std::path::PathBuf;
+
+use channels::wire::{PublicationReply, media_type};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::lint;
+use crate::authoring::{Authoring, PassphraseArgs, Passphrases};
+use crate::error::{CliError, Result};
+use crate::hub::{Hub, HubArgs};
+use crate::out::Out;
+use crate::publisher::{Assembly, Change, Content, PublisherError, Why, assemble, plan};
+use crate::span::until;
+
+/// Arguments of `fairway publish`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct PublishArgs {
+    /// The directory that init made
+    dir: PathBuf,
+    /// Say what would be signed; sign nothing, send nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Why, for the hub's audit log
+    #[arg(long, short, default_value = "", value_name = "TEXT", hide_default_value = true)]
+    message: String,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t)]
+    output: PublishFormat,
+    #[command(flatten)]
+    hub: HubArgs,
+    #[command(flatten)]
+    pub(crate) passphrase: PassphraseArgs,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+enum PublishFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+/// `--output json`.
+#[derive(Serialize)]
+struct Outcome<'a> {
+    /// Roles signed now, or that would be.
+    signed: Vec<SignedRole>,
+    /// The hub's answer; absent in a dry run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reply: Option<&'a PublicationReply>,
+}
+
+#[derive(Serialize)]
+struct SignedRole {
+    role: String,
+    version: u64,
+    why: &'static str,
+    added: Vec<String>,
+    removed: Vec<String>,
+}
+
+/// Runs `fairway publish`.
+pub(crate) async fn run(
+    args: &PublishArgs,
+    passphrases: Passphrases,
+    now: Timestamp,
+    out: &mut Out,
+) -> Result<()> {
+    let authoring = Authoring::open(&args.dir)?;
+    let content = compile(&authoring, now, out)?;
+    let previous = authoring.metadata().load()?;
+    let (layout, terms) = (authoring.layout(), authoring.terms());
+    if args.dry_run {
+        let changes =
+            plan(&content, layout, &previous, &terms, now).map_err(|error| explain(&error))?;
+        return report(args, &changes, None, out);
+    }
+    let connection = args.hub.connection(Some(authoring.server()))?;
+    let hub = Hub::new(&connection)?;
+    let mut keyring = authoring.keyring(passphrases);
+    let assembly = assemble(&content, layout, &mut keyring, &previous, &terms, now)
+        .map_err(|error| explain(&error))?;
+    if let Some(expires) = assembly.root_expires {
+        out.warn(&format!(
+            "root expires in {} and its private keys are not here; publish once with them at hand",
+            until(expires, now)
+        ))?;
+    }
+    let reply = send(&authoring, &assembly, &hub, &args.message).await?;
+    report(args, &assembly.changes, Some(&reply), out)
+}
+
+fn compile(authoring: &Authoring, now: Timestamp, out: &mut Out) -> Result<Content> {
+    let workspace = lint::check(authoring.root(), now, out)?;
+    let mut content = Content::default();
+    for product in &workspace.products {
+        let compiled = channels::compile::compile(product).map_err(|errors| {
+            let all: Vec<String> = errors.iter().map(|error| crate::error::chain(error)).collect();
+            CliError::no(all.join("; "))
+        })?;
+        content
+            .add_product(&compiled)
+            .map_err(|error| CliError::because("failed to compile", &error))?;
+    }
+    Ok(content)
+}
+
+/// Keeps the new metadata, sends it, and takes it back only if the hub surely refused: when the
+/// answer was lost, signing the same versions again with other bytes would be a conflict.
+async fn send(
+    authoring: &Authoring,
+    assembly: &Assembly,
+    hub: &Hub,
+    message: &str,
+) -> Result<PublicationReply> {
+    let publication = assembly.publication(message).map_err(|error| explain(&error))?;
+    let metadata = authoring.metadata();
+    let added = metadata.add(&assembly.repository)?;
+    let sent = hub.post("api/v1/publications", media_type::PUBLICATION, &publication).await;
+    match sent {
+        Ok(reply) => {
+            metadata.prune(&assembly.repository)?;
+            Ok(reply)
+        }
+        Err(error) => {
+            if error.is_refusal() {
+                metadata.take_back(&added)?;
+            }
+            Err(error)
+        }
+    }
+}
+
+fn explain(error: &PublisherError) -> CliError {
+    let text = CliError::because("failed to publish", error);
+    match error {
+        PublisherError::ReleaseChanged { .. } => {
+            text.hint("restore its file from git, and release the change as a new version")
+        }
+        PublisherError::ReleaseRemoved { .. } => text.hint(
+            "restore its file from git; to withdraw a release, list it as a tombstone in its \
+             channels",
+        ),
+        PublisherError::NoRoot => text.hint("restore metadata/ from git"),
+        PublisherError::StrangeVendor { .. } => {
+            text.hint("add a [vendors.<name>] table to hub.toml, with keys of its own")
+        }
+        PublisherError::TargetsKeys { .. } => {
+            text.hint("a new targets key needs a new root, signed by the root keys")
+        }
+        PublisherError::Keys { .. } => {
+            text.hint("hub.toml names the public half x.pub; the private half x.pem lies beside it")
+        }
+        PublisherError::Signatures { .. }
+        | PublisherError::Build { .. }
+        | PublisherError::Previous { .. }
+        | PublisherError::Expiry { .. }
+        | PublisherError::TooLarge { .. } => text,
+    }
+}
+
+fn report(
+    args: &PublishArgs,
+    changes: &[Change],
+    reply: Option<&PublicationReply>,
+    out: &mut Out,
+) -> Result<()> {
+    if args.output == PublishFormat::Json {
+        return out.json(&Outcome { signed: changes.iter().map(signed).collect(), reply });
+    }
+    let verb = if args.dry_run { "would sign" } else { "signed" };
+    for change in changes {
+        let SignedRole { role, version, why, added, removed } = signed(change);
+        out.line(&format!("{verb} {role} {version} ({why})"))?;
+        for path in added {
+            out.line(&format!("  + {path}"))?;
+        }
+        for path in removed {
+            out.line(&format!("  - {path}"))?;
+        }
+    }
+    if changes.is_empty() {
+        out.line("nothing to sign: the repository is as it was published")?;
+    }
+    match reply {
+        None => Ok(()),
+        Some(reply) if reply.changed => {
+            out.line(&format!(
+                "published: root {}, snapshot {}, timestamp {}",
+                reply.root_version, reply.snapshot_version, reply.timestamp_version
+            ))?;
+            for graph in &reply.graphs {
+                out.line(&format!("  serves {graph}"))?;
+            }
+            Ok(())
+        }
+        Some(_) => out.line("the hub serves this already"),
+    }
+}
+
+fn signed(change: &Change) -> SignedRole {
+    let paths = |paths: &[signing::TargetPath]| paths.iter().map(ToString::to_string).collect();
+    SignedRole {
+        role: change.role.to_string(),
+        version: change.version,
+        why: match change.why {
+            Why::New => "new",
+            Why::Content => "content",
+            Why::Keys => "keys",
+            Why::Expiry => "expiry",
+        },
+        added: paths(&change.added),
+        removed: paths(&change.removed),
+    }
+}

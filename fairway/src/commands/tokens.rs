@@ -1,0 +1,170 @@
+//! `fairway token new|list|revoke`: API tokens of people and machines.
+
+use channels::wire::Page;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+use crate::hub::{Hub, HubArgs};
+use crate::out::Out;
+use crate::span::age;
+use crate::table::{Format, Table};
+
+/// Arguments of `fairway token`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct TokenArgs {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    hub: HubArgs,
+    /// How to print the answer
+    #[arg(long, value_enum, default_value_t, global = true)]
+    output: Format,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Make a token; it is shown once
+    New {
+        /// Who or what will hold it; the actor in the audit log
+        name: String,
+        /// What it may do
+        #[arg(long, value_enum)]
+        access: Access,
+    },
+    /// List the tokens in force
+    List,
+    /// Revoke a token
+    Revoke {
+        /// Its number, as listed
+        id: u64,
+    },
+}
+
+/// What a token may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+enum Access {
+    /// Read.
+    Viewer,
+    /// Read; hold, resume, invite, retire.
+    Operator,
+    /// Read; publish.
+    Publisher,
+    /// Everything, and tokens.
+    Admin,
+}
+
+#[derive(Debug, Serialize)]
+struct NewToken<'a> {
+    name: &'a str,
+    access: Access,
+}
+
+/// A token as the hub shows it: with its secret only when it was just made.
+#[derive(Debug, Serialize, Deserialize)]
+struct ApiToken {
+    id: u64,
+    name: String,
+    access: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    token: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    created_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    created_by: Option<String>,
+}
+
+/// Runs `fairway token …`.
+pub(crate) async fn run(args: &TokenArgs, now: Timestamp, out: &mut Out) -> Result<()> {
+    let hub = Hub::new(&args.hub.connection(None)?)?;
+    match &args.command {
+        Command::New { name, access } => {
+            let request = NewToken { name, access: *access };
+            let made: ApiToken = hub.post("api/v1/tokens", "application/json", &request).await?;
+            if args.output == Format::Json {
+                return out.json(&made);
+            }
+            out.line(made.token.as_deref().unwrap_or_default())?;
+            out.note(&format!(
+                "token {} of {} ({}); it is shown this once",
+                made.id, made.name, made.access
+            ))
+        }
+        Command::List => {
+            let page: Page<ApiToken> = hub.get("api/v1/tokens", &[]).await?;
+            let table = || table(&page.items, now, args.output);
+            super::print(out, args.output, &page, table, "there are no tokens")
+        }
+        Command::Revoke { id } => {
+            hub.delete(&format!("api/v1/tokens/{id}")).await?;
+            out.note(&format!("token {id} is revoked"))
+        }
+    }
+}
+
+fn table(tokens: &[ApiToken], now: Timestamp, format: Format) -> Table {
+    let mut table = Table::new(&["id", "name", "access", "created", "created_by"]);
+    for token in tokens {
+        let created = token.created_at.map_or_else(String::new, |at| match format {
+            Format::Table => age(at, now),
+            Format::Json | Format::Csv => at.to_string(),
+        });
+        table.row(vec![
+            token.id.to_string(),
+            token.name.clone(),
+            token.access.clone(),
+            created,
+            token.created_by.clone().unwrap_or_default(),
+        ]);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::hub::testing::{Answer, FakeHub};
+    use crate::out::capture;
+
+    #[derive(clap::Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: TokenArgs,
+    }
+
+    async fn token(hub: &FakeHub, words: &[&str]) -> (String, String) {
+        let server = ["token", "--server", &hub.url];
+        let args = Cli::try_parse_from(server.iter().chain(words)).unwrap().args;
+        let (mut out, stdout, stderr) = capture::out();
+        run(&args, "2026-05-01T12:00:00Z".parse().unwrap(), &mut out).await.unwrap();
+        (stdout.text(), stderr.text())
+    }
+
+    #[tokio::test]
+    async fn a_new_token_stands_alone_on_stdout() {
+        let made = serde_json::json!(
+            {"id": 2, "name": "ci", "access": "publisher", "token": "fw_x"}
+        );
+        let hub = FakeHub::start(vec![("POST /api/v1/tokens", Answer::json(&made))]).await;
+        let (stdout, stderr) = token(&hub, &["new", "ci", "--access", "publisher"]).await;
+        assert_eq!(stdout, "fw_x\n");
+        assert_eq!(stderr, "token 2 of ci (publisher); it is shown this once\n");
+        assert_eq!(hub.seen(), [r#"POST /api/v1/tokens - {"name":"ci","access":"publisher"}"#]);
+    }
+
+    #[tokio::test]
+    async fn tokens_are_listed_without_their_secrets() {
+        let page = serde_json::json!({"items": [{
+            "id": 1, "name": "admin", "access": "admin",
+            "created_at": "2026-05-01T11:00:00Z", "created_by": "hub"
+        }]});
+        let hub = FakeHub::start(vec![("GET /api/v1/tokens", Answer::json(&page))]).await;
+        insta::assert_snapshot!(token(&hub, &["list"]).await.0, @"
+        ID  NAME   ACCESS  CREATED  CREATED-BY
+        1   admin  admin   60m      hub
+        ");
+    }
+}

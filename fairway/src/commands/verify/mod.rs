@@ -1,0 +1,215 @@
+//! `fairway verify`: would an agent that pins this root accept what the server serves?
+
+mod content;
+mod recording;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use signing::metadata::{Document, Targets};
+use signing::source::HttpLimits;
+use signing::{Client, HttpSource, MemStore, RoleName, Source};
+
+use crate::error::{CliError, Result, chain};
+use crate::files::read_bounded;
+use crate::hub::server_url;
+use crate::out::Out;
+use crate::span::until;
+use crate::table::Table;
+use content::Contents;
+use recording::Recording;
+
+/// Largest root file read, as the client's own bound for root.
+const MAX_ROOT_BYTES: u64 = 1024 * 1024;
+
+/// Arguments of `fairway verify`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct VerifyArgs {
+    /// Address of the update server, with its scheme
+    #[arg(long, env = "FAIRWAY_SERVER", value_name = "URL")]
+    server: String,
+    /// The root agents pin: root.json of the directory it is published from
+    #[arg(long, value_name = "FILE")]
+    root: PathBuf,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t)]
+    output: VerifyFormat,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+enum VerifyFormat {
+    /// A table of roles and a summary.
+    #[default]
+    Table,
+    /// One JSON object.
+    Json,
+}
+
+/// What a verified repository holds.
+#[derive(Debug, Serialize)]
+struct Verified {
+    root_version: u64,
+    snapshot_version: u64,
+    timestamp_version: u64,
+    /// Earliest expiry of root, timestamp, snapshot and targets.
+    expires: Timestamp,
+    roles: Vec<Role>,
+    releases: usize,
+    graphs: usize,
+    /// Edges that a graph offers and the target's release document does not allow: agents refuse
+    /// them.
+    refused_edges: Vec<String>,
+    /// What agents refuse, each with the name of the attack where there is one.
+    faults: Vec<Fault>,
+}
+
+#[derive(Debug, Serialize)]
+struct Role {
+    name: String,
+    version: u64,
+    targets: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<Timestamp>,
+}
+
+/// Something an agent refuses.
+#[derive(Debug, Serialize)]
+struct Fault {
+    what: String,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attack: Option<String>,
+}
+
+impl Fault {
+    fn of(what: &impl ToString, error: &signing::Error) -> Self {
+        let attack = error.attack().map(|attack| attack.to_string());
+        Self { what: what.to_string(), message: chain(error), attack }
+    }
+}
+
+/// Runs `fairway verify`.
+pub(crate) async fn run(args: &VerifyArgs, now: Timestamp, out: &mut Out) -> Result<()> {
+    let server = server_url(&args.server)?;
+    let root = read_bounded(&args.root, MAX_ROOT_BYTES).map_err(|error| {
+        CliError::failed(format!("failed to read {}: {error}", args.root.display()))
+    })?;
+    let base = server
+        .join("tuf/")
+        .map_err(|error| CliError::because(format!("failed to join tuf/ to {server}"), &error))?;
+    let source = HttpSource::new(base.as_str(), HttpLimits::default())
+        .map_err(|error| CliError::because("failed to prepare the HTTP client", &error))?;
+    let verified = verify(&root, source, now).await?;
+    match args.output {
+        VerifyFormat::Json => out.json(&verified)?,
+        VerifyFormat::Table => print(&verified, now, out)?,
+    }
+    match verified.faults.first() {
+        None => Ok(()),
+        Some(first) => {
+            let attack = first.attack.as_ref().map(|attack| format!(" (attack: {attack})"));
+            Err(CliError::no(format!(
+                "agents refuse {} of it: {}: {}{}",
+                verified.faults.len(),
+                first.what,
+                first.message,
+                attack.unwrap_or_default()
+            )))
+        }
+    }
+}
+
+/// The walk itself, over any source.
+async fn verify<S: Source>(root: &[u8], source: S, now: Timestamp) -> Result<Verified> {
+    let source = Recording::new(source);
+    let mut client =
+        Client::open(root, &source, MemStore::new()).map_err(|error| refuse(&error))?;
+    let refreshed = client.refresh(now).await.map_err(|error| refuse(&error))?;
+    let found = client.roles(now).await.map_err(|error| refuse(&error))?;
+    let mut faults: Vec<Fault> = Vec::new();
+    for (role, error) in &found.broken {
+        faults.push(Fault::of(&format!("role {role}"), error));
+    }
+    let mut contents = Contents::default();
+    let mut roles = Vec::new();
+    for (role, version) in found.usable {
+        let listed = client.listed_targets(&role, now).await.map_err(|error| refuse(&error))?;
+        for target in &listed {
+            match client.fetch_target(target).await {
+                Ok(bytes) => contents.add(target.path.as_str(), &bytes, &mut faults),
+                Err(error) if is_unreachable(&error) => return Err(refuse(&error)),
+                Err(error) => faults.push(Fault::of(&target.path, &error)),
+            }
+        }
+        let expires = source.metadata(&role, version).and_then(|bytes| expiry(&role, &bytes));
+        let targets = listed.len();
+        roles.push(Role { name: role.to_string(), version, targets, expires });
+    }
+    Ok(Verified {
+        root_version: refreshed.root_version,
+        snapshot_version: refreshed.snapshot_version,
+        timestamp_version: refreshed.timestamp_version,
+        expires: refreshed.expires,
+        roles,
+        releases: contents.releases(),
+        graphs: contents.graphs(),
+        refused_edges: contents.refused_edges(),
+        faults,
+    })
+}
+
+fn expiry(role: &RoleName, bytes: &[u8]) -> Option<Timestamp> {
+    Document::<Targets>::parse(role, bytes).ok().map(|document| document.body.expires)
+}
+
+/// The server could not be asked at all; a file that is promised and missing is its answer.
+fn is_unreachable(error: &signing::Error) -> bool {
+    error.attack().is_none() && matches!(error, signing::Error::Fetch { .. })
+}
+
+fn refuse(error: &signing::Error) -> CliError {
+    let text = chain(error);
+    if is_unreachable(error) {
+        return CliError::failed(format!("the repository cannot be fetched: {text}"))
+            .hint("is the server running, and has anything been published to it?");
+    }
+    match error.attack() {
+        Some(attack) => {
+            CliError::no(format!("agents refuse the repository: {text} (attack: {attack})"))
+        }
+        None => CliError::no(format!("agents refuse the repository: {text}")),
+    }
+}
+
+fn print(verified: &Verified, now: Timestamp, out: &mut Out) -> Result<()> {
+    let mut table = Table::new(&["role", "version", "targets", "valid_for"]);
+    for role in &verified.roles {
+        table.row(vec![
+            role.name.clone(),
+            role.version.to_string(),
+            role.targets.to_string(),
+            role.expires.map_or_else(String::new, |expires| until(expires, now)),
+        ]);
+    }
+    out.data(&table.text())?;
+    out.line("")?;
+    out.line(&format!(
+        "root {}, snapshot {}, timestamp {}: valid until {} (for {})",
+        verified.root_version,
+        verified.snapshot_version,
+        verified.timestamp_version,
+        verified.expires,
+        until(verified.expires, now)
+    ))?;
+    out.line(&format!("{} releases, {} graphs", verified.releases, verified.graphs))?;
+    for edge in &verified.refused_edges {
+        out.warn(&format!("agents refuse the edge {edge}: the release does not list its source"))?;
+    }
+    for fault in verified.faults.iter().skip(1) {
+        out.warn(&format!("agents refuse {}: {}", fault.what, fault.message))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,168 @@
+//! Which hub, with which token: from flags, files and the environment.
+
+use std::path::{Path, PathBuf};
+
+use reqwest::Url;
+
+use crate::error::{CliError, Result};
+use crate::files::read_bounded;
+
+/// Longest token file read; a token has 46 characters.
+const MAX_TOKEN_BYTES: u64 = 4_096;
+
+/// Environment variable that holds a token itself.
+const TOKEN_VARIABLE: &str = "FAIRWAY_TOKEN";
+
+/// Flags of every command that talks to a hub.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct HubArgs {
+    /// Address of the update server, with its scheme
+    #[arg(long, env = "FAIRWAY_SERVER", value_name = "URL", global = true)]
+    pub(crate) server: Option<String>,
+
+    /// File that holds the API token.
+    #[arg(
+        long,
+        help = "File that holds the API token; FAIRWAY_TOKEN may hold the token itself",
+        env = "FAIRWAY_TOKEN_FILE",
+        value_name = "FILE",
+        global = true
+    )]
+    pub(crate) token_file: Option<PathBuf>,
+}
+
+/// A secret that is never shown by accident.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Token(String);
+
+impl Token {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+/// A checked address with what is needed to talk to it.
+#[derive(Debug, Clone)]
+pub(crate) struct Connection {
+    /// Base of all paths; ends in `/`.
+    pub(crate) server: Url,
+    /// The API token, where there is one.
+    pub(crate) token: Option<Token>,
+}
+
+impl Connection {
+    /// With the token a file holds.
+    pub(crate) fn with_token_file(server: Url, file: &Path) -> Result<Self> {
+        Ok(Self { server, token: Some(read_token(file)?) })
+    }
+
+    /// Without a token.
+    pub(crate) fn anonymous(server: Url) -> Self {
+        Self { server, token: None }
+    }
+}
+
+impl HubArgs {
+    /// Reads files and environment; `fallback` is the address to use when none was given.
+    pub(crate) fn connection(&self, fallback: Option<&str>) -> Result<Connection> {
+        let server = self.server.as_deref().or(fallback).ok_or_else(|| {
+            CliError::failed("no update server is named")
+                .hint("pass --server URL or set FAIRWAY_SERVER")
+        })?;
+        let token = match &self.token_file {
+            Some(path) => Some(read_token(path)?),
+            None => match std::env::var(TOKEN_VARIABLE) {
+                Ok(text) => clean_token(&text),
+                Err(_) => None,
+            },
+        };
+        Ok(Connection { server: server_url(server)?, token })
+    }
+}
+
+/// Checks an address and makes it a base for paths.
+pub(crate) fn server_url(text: &str) -> Result<Url> {
+    let wrong = |why: &str| {
+        CliError::failed(format!("{text:?} is not the address of an update server: {why}"))
+            .hint("write it with its scheme, e.g. https://updates.example.com")
+    };
+    let mut url = Url::parse(text).map_err(|error| wrong(&error.to_string()))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(wrong("the scheme must be http or https"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(wrong("it must not hold a user or password"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(wrong("it must not hold a query or fragment"));
+    }
+    if !url.path().ends_with('/') {
+        let path = format!("{}/", url.path());
+        url.set_path(&path);
+    }
+    Ok(url)
+}
+
+fn clean_token(text: &str) -> Option<Token> {
+    let text = text.trim();
+    (!text.is_empty()).then(|| Token(text.to_owned()))
+}
+
+fn read_token(path: &Path) -> Result<Token> {
+    let bytes = read_bounded(path, MAX_TOKEN_BYTES).map_err(|error| {
+        CliError::failed(format!("failed to read the token file {}: {error}", path.display()))
+    })?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| CliError::failed(format!("the token file {} is not text", path.display())))?;
+    clean_token(&text)
+        .ok_or_else(|| CliError::failed(format!("the token file {} is empty", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_becomes_a_base_for_paths() {
+        let url = server_url("http://hub.example:8080").unwrap();
+        assert_eq!(url.join("api/v1/hub").unwrap().as_str(), "http://hub.example:8080/api/v1/hub");
+        let below = server_url("https://example.com/updates").unwrap();
+        assert_eq!(
+            below.join("api/v1/hub").unwrap().as_str(),
+            "https://example.com/updates/api/v1/hub"
+        );
+    }
+
+    #[test]
+    fn an_address_with_secrets_or_without_scheme_is_refused() {
+        for bad in ["hub.example", "ftp://hub", "http://u:p@hub", "http://hub/?a=b", "hub:8080"] {
+            assert!(server_url(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_file_is_read_without_its_line_break_and_never_printed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("token");
+        std::fs::write(&path, "fw_secret\n").unwrap();
+        let args = HubArgs { server: Some("http://hub".into()), token_file: Some(path) };
+        let connection = args.connection(None).unwrap();
+        assert_eq!(connection.token.as_ref().unwrap().as_str(), "fw_secret");
+        assert!(!format!("{connection:?}").contains("fw_secret"));
+    }
+
+    #[test]
+    fn an_empty_token_file_is_an_error_and_not_an_anonymous_request() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("token");
+        std::fs::write(&path, " \n").unwrap();
+        let args = HubArgs { server: Some("http://hub".into()), token_file: Some(path) };
+        assert!(args.connection(None).unwrap_err().to_string().ends_with("is empty"));
+    }
+}

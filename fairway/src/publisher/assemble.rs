@@ -1,0 +1,372 @@
+//! Signs what changed and keeps the rest byte for byte.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use channels::names::VendorName;
+use channels::wire::{MAX_PUBLICATION_BYTES, MAX_PUBLICATION_FILES, Publication, PublicationFile};
+use jiff::Timestamp;
+use signing::metadata::{Body, Document, KeySet, Targets};
+use signing::{
+    Delegation, FileName, NameError, RoleName, Signer, StagedRepository, TargetEntry, TargetPath,
+    TopRole, repository,
+};
+
+use super::content::{Content, Kind, vendor_of};
+use super::error::{self, PublisherError};
+use super::keyring::Keyring;
+use super::layout::{
+    Layout, RoleKeys, Terms, VendorKeys, channels_role, expiry, is_due, releases_role,
+    targets_role, top_delegations, vendor_delegations, vendor_role,
+};
+use super::root;
+
+/// A signed set, ready to be published.
+#[derive(Debug, Clone)]
+pub struct Assembly {
+    /// All metadata the publisher signs, every root included, and all targets.
+    pub repository: StagedRepository,
+    /// What was signed now; empty when nothing changed.
+    pub changes: Vec<Change>,
+    /// When root should have been renewed but its keys are not at hand: the end of its validity.
+    pub root_expires: Option<Timestamp>,
+}
+
+/// One role that was signed again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The role.
+    pub role: RoleName,
+    /// Its new version.
+    pub version: u64,
+    /// Why.
+    pub why: Why,
+    /// Targets that are new or have other content.
+    pub added: Vec<TargetPath>,
+    /// Targets that are no longer listed.
+    pub removed: Vec<TargetPath>,
+}
+
+/// Why a role was signed again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// It was never published.
+    New,
+    /// What it lists or delegates changed.
+    Content,
+    /// Its keys changed.
+    Keys,
+    /// Less than a third of its life was left.
+    Expiry,
+}
+
+/// Makes the signed set out of `content`, keeping whatever `previous` has that is still right.
+///
+/// `previous` holds the metadata as it was last published, root 1 at the least. Refuses a release
+/// that changed or vanished since.
+pub fn assemble(
+    content: &Content,
+    layout: &Layout,
+    keyring: &mut dyn Keyring,
+    previous: &StagedRepository,
+    terms: &Terms,
+    now: Timestamp,
+) -> Result<Assembly, PublisherError> {
+    let mut work = Work::new(previous, Some(keyring), now)?;
+    let root_expires = work.run(content, layout, terms)?;
+    let Work { mut repository, changes, .. } = work;
+    for (path, bytes) in content.targets() {
+        repository.put_target(path, bytes.clone());
+    }
+    Ok(Assembly { repository, changes, root_expires })
+}
+
+/// What [`assemble`] would sign, without any key.
+pub fn plan(
+    content: &Content,
+    layout: &Layout,
+    previous: &StagedRepository,
+    terms: &Terms,
+    now: Timestamp,
+) -> Result<Vec<Change>, PublisherError> {
+    let mut work = Work::new(previous, None, now)?;
+    work.run(content, layout, terms)?;
+    Ok(work.changes)
+}
+
+impl Assembly {
+    /// The set as the hub takes it.
+    pub fn publication(&self, message: &str) -> Result<Publication, PublisherError> {
+        let too_large = |what, found, limit| PublisherError::TooLarge { what, found, limit };
+        let mut files = Vec::new();
+        let mut bytes_in_all = 0;
+        for (name, bytes) in self.repository.files() {
+            let path = match name {
+                FileName::Metadata { .. } => name.relative_path(),
+                FileName::Target { path, .. } => format!("targets/{path}"),
+            };
+            let base64 = base64::engine::general_purpose::STANDARD.encode(bytes);
+            // Keys, quotes and commas of one entry.
+            bytes_in_all += path.len() + base64.len() + 32;
+            files.push(PublicationFile { path, base64 });
+        }
+        if files.len() > MAX_PUBLICATION_FILES {
+            return Err(too_large("files", files.len(), MAX_PUBLICATION_FILES));
+        }
+        if bytes_in_all > MAX_PUBLICATION_BYTES {
+            return Err(too_large("bytes", bytes_in_all, MAX_PUBLICATION_BYTES));
+        }
+        Ok(Publication { message: message.to_owned(), files })
+    }
+}
+
+/// One run of [`assemble`] or [`plan`].
+struct Work<'a> {
+    previous: &'a StagedRepository,
+    /// Absent in a plan, which signs nothing.
+    keyring: Option<&'a mut dyn Keyring>,
+    now: Timestamp,
+    repository: StagedRepository,
+    changes: Vec<Change>,
+}
+
+impl<'a> Work<'a> {
+    fn new(
+        previous: &'a StagedRepository,
+        keyring: Option<&'a mut dyn Keyring>,
+        now: Timestamp,
+    ) -> Result<Self, PublisherError> {
+        Ok(Self { previous, keyring, now, repository: roots(previous)?, changes: Vec::new() })
+    }
+
+    /// All roles, delegates before their delegators; returns [`Assembly::root_expires`].
+    fn run(
+        &mut self,
+        content: &Content,
+        layout: &Layout,
+        terms: &Terms,
+    ) -> Result<Option<Timestamp>, PublisherError> {
+        check_vendors(content, layout)?;
+        let root_expires = self.root(layout, terms)?;
+        for (vendor, keys) in &layout.vendors {
+            self.vendor(vendor, keys, content, terms)?;
+        }
+        let top = targets_role();
+        let delegations = named(&top, top_delegations(layout))?;
+        let none = BTreeMap::new();
+        self.role(&top, &layout.targets, terms.targets_days, &none, &delegations)?;
+        Ok(root_expires)
+    }
+
+    /// Renews root when it is due and its keys are at hand; otherwise says until when it is valid.
+    fn root(
+        &mut self,
+        layout: &Layout,
+        terms: &Terms,
+    ) -> Result<Option<Timestamp>, PublisherError> {
+        let newest = root::newest(self.previous)?;
+        if !layout.targets.accepts_like(newest.body.keys(TopRole::Targets)) {
+            return Err(PublisherError::TargetsKeys { version: newest.body.version });
+        }
+        if !root::is_root_due(&newest, terms, self.now) {
+            return Ok(None);
+        }
+        if let Some(keyring) = self.keyring.as_deref_mut() {
+            let bytes = match root::renew(&newest, keyring, terms, self.now) {
+                Ok(bytes) => bytes,
+                // Root keys are offline more often than not; the caller warns and goes on.
+                Err(PublisherError::Keys { .. }) => return Ok(Some(newest.body.expires)),
+                Err(error) => return Err(error),
+            };
+            self.stage(&TopRole::Root.into(), bytes)?;
+        }
+        self.changes.push(Change {
+            role: TopRole::Root.into(),
+            version: newest.body.version.saturating_add(1),
+            why: Why::Expiry,
+            added: Vec::new(),
+            removed: Vec::new(),
+        });
+        Ok(None)
+    }
+
+    fn vendor(
+        &mut self,
+        vendor: &VendorName,
+        keys: &VendorKeys,
+        content: &Content,
+        terms: &Terms,
+    ) -> Result<(), PublisherError> {
+        let releases = named(&targets_role(), releases_role(vendor))?;
+        let channels = named(&targets_role(), channels_role(vendor))?;
+        let own = named(&targets_role(), vendor_role(vendor))?;
+        let entries = |kind| -> BTreeMap<TargetPath, TargetEntry> {
+            let entry =
+                |(path, bytes): (&TargetPath, &Vec<u8>)| (path.clone(), TargetEntry::of(bytes));
+            content.of(vendor, kind).map(entry).collect()
+        };
+        let documents = entries(Kind::Releases);
+        self.check_immutable(&releases, &documents)?;
+        self.role(&releases, &keys.releases, terms.releases_days, &documents, &[])?;
+        let graphs = entries(Kind::Channels);
+        self.role(&channels, &keys.channels, terms.channels_days, &graphs, &[])?;
+        let delegations = named(&own, vendor_delegations(vendor, keys))?;
+        self.role(&own, &keys.vendor, terms.vendor_days, &BTreeMap::new(), &delegations)
+    }
+
+    fn check_immutable(
+        &self,
+        role: &RoleName,
+        documents: &BTreeMap<TargetPath, TargetEntry>,
+    ) -> Result<(), PublisherError> {
+        let Some(before) = self.published(role)? else { return Ok(()) };
+        for (path, info) in &before.body.targets {
+            let path = named(role, TargetPath::new(path.clone()))?;
+            match documents.get(&path) {
+                None => return Err(PublisherError::ReleaseRemoved { path }),
+                Some(entry) if info.hashes.as_sha256() != Some(entry.digest) => {
+                    return Err(PublisherError::ReleaseChanged { path });
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps the published metadata of a role, or signs it anew under the next version.
+    fn role(
+        &mut self,
+        role: &RoleName,
+        keys: &RoleKeys,
+        days: u32,
+        targets: &BTreeMap<TargetPath, TargetEntry>,
+        delegations: &[Delegation],
+    ) -> Result<(), PublisherError> {
+        let before = self.published(role)?;
+        let why = match &before {
+            None => Why::New,
+            Some(before) => {
+                let (version, expires) = (before.body.version, before.body.expires);
+                let same = build(role, version, expires, targets, delegations, &[])?;
+                let same = parse(role, &same)?.canonical() == before.canonical();
+                if !same {
+                    Why::Content
+                } else if before.verify(&keys.key_set()).is_err() {
+                    Why::Keys
+                } else if is_due(expires, days, self.now) {
+                    Why::Expiry
+                } else {
+                    return self.stage(role, before.raw().to_vec());
+                }
+            }
+        };
+        let out_of_range = || PublisherError::Expiry { role: role.clone() };
+        let version = before.as_ref().map_or(0, |before| before.body.version);
+        let version = version.checked_add(1).ok_or_else(out_of_range)?;
+        if let Some(keyring) = self.keyring.as_deref_mut() {
+            let expires = expiry(self.now, days).ok_or_else(out_of_range)?;
+            let signers = keyring
+                .open(role, keys)
+                .map_err(|source| PublisherError::Keys { role: role.clone(), source })?;
+            let signers: Vec<&dyn Signer> = signers.iter().map(AsRef::as_ref).collect();
+            let bytes = build(role, version, expires, targets, delegations, &signers)?;
+            check_threshold(&parse(role, &bytes)?, &keys.key_set())?;
+            self.stage(role, bytes)?;
+        }
+        let before = before.map(|before| listed(&before)).unwrap_or_default();
+        self.changes.push(change(role, version, why, &before, targets));
+        Ok(())
+    }
+
+    fn stage(&mut self, role: &RoleName, bytes: Vec<u8>) -> Result<(), PublisherError> {
+        self.repository.put_metadata(role, bytes).map(|_version| ()).map_err(error::build(role))
+    }
+
+    fn published(&self, role: &RoleName) -> Result<Option<Document<Targets>>, PublisherError> {
+        match self.previous.newest(role) {
+            Some((_, bytes)) => parse(role, bytes).map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+/// Every root that was published: a client walks them all.
+fn roots(previous: &StagedRepository) -> Result<StagedRepository, PublisherError> {
+    let root = RoleName::from(TopRole::Root);
+    let mut roots = StagedRepository::new();
+    for (name, bytes) in previous.files() {
+        if matches!(name, FileName::Metadata { role, .. } if *role == root) {
+            roots.put_metadata(&root, bytes.to_vec()).map_err(error::build(&root))?;
+        }
+    }
+    Ok(roots)
+}
+
+fn check_vendors(content: &Content, layout: &Layout) -> Result<(), PublisherError> {
+    for path in content.targets().keys() {
+        let vendor = vendor_of(path);
+        if !layout.vendors.keys().any(|known| known.as_str() == vendor) {
+            let vendor = vendor.to_owned();
+            return Err(PublisherError::StrangeVendor { vendor, path: path.clone() });
+        }
+    }
+    Ok(())
+}
+
+/// What a role lists now and did not before, and the reverse.
+fn change(
+    role: &RoleName,
+    version: u64,
+    why: Why,
+    before: &BTreeMap<String, Option<signing::Sha256Digest>>,
+    after: &BTreeMap<TargetPath, TargetEntry>,
+) -> Change {
+    let is_new = |path: &TargetPath, entry: &TargetEntry| {
+        before.get(path.as_str()).copied().flatten() != Some(entry.digest)
+    };
+    let added = after.iter().filter(|(path, entry)| is_new(path, entry));
+    let added = added.map(|(path, _)| path.clone()).collect();
+    let removed = before.keys().filter_map(|path| TargetPath::new(path.as_str()).ok());
+    let removed = removed.filter(|path| !after.contains_key(path)).collect();
+    Change { role: role.clone(), version, why, added, removed }
+}
+
+/// Fails unless enough of `keys` have signed.
+pub(super) fn check_threshold<T: Body>(
+    document: &Document<T>,
+    keys: &KeySet,
+) -> Result<(), PublisherError> {
+    let valid = u64::try_from(document.signers(keys).len()).unwrap_or(u64::MAX);
+    if valid < keys.threshold {
+        let role = document.role().clone();
+        return Err(PublisherError::Signatures { role, valid, threshold: keys.threshold });
+    }
+    Ok(())
+}
+
+fn build(
+    role: &RoleName,
+    version: u64,
+    expires: Timestamp,
+    targets: &BTreeMap<TargetPath, TargetEntry>,
+    delegations: &[Delegation],
+    signers: &[&dyn Signer],
+) -> Result<Vec<u8>, PublisherError> {
+    repository::build_targets(version, expires, targets, delegations, signers)
+        .map_err(error::build(role))
+}
+
+fn parse(role: &RoleName, bytes: &[u8]) -> Result<Document<Targets>, PublisherError> {
+    Document::parse(role, bytes).map_err(error::previous(role))
+}
+
+fn listed(document: &Document<Targets>) -> BTreeMap<String, Option<signing::Sha256Digest>> {
+    let entry = |(path, info): (&String, &signing::metadata::TargetInfo)| {
+        (path.clone(), info.hashes.as_sha256())
+    };
+    document.body.targets.iter().map(entry).collect()
+}
+
+fn named<T>(role: &RoleName, result: Result<T, NameError>) -> Result<T, PublisherError> {
+    result.map_err(|source| error::build(role)(source.into()))
+}

@@ -1,0 +1,102 @@
+//! Why a signed set could not be made.
+
+use signing::{BuildError, RoleName, TargetPath};
+
+use super::keyring::KeyringError;
+
+/// The set cannot be published as it is.
+#[derive(Debug, thiserror::Error)]
+pub enum PublisherError {
+    /// There is no root to publish under.
+    #[error("there is no root metadata to publish under")]
+    NoRoot,
+    /// The root says that other keys sign `targets`.
+    #[error("root {version} does not name the targets keys that are configured")]
+    TargetsKeys {
+        /// Version of the newest root.
+        version: u64,
+    },
+    /// A product of a vendor nobody delegated to.
+    #[error("{path} belongs to vendor {vendor}, for which no keys are configured")]
+    StrangeVendor {
+        /// The vendor.
+        vendor: String,
+        /// The first of its targets.
+        path: TargetPath,
+    },
+    /// A released version was changed.
+    #[error("{path} was published with other content; a release is immutable")]
+    ReleaseChanged {
+        /// The release document.
+        path: TargetPath,
+    },
+    /// A released version is gone.
+    #[error("{path} was published and is gone from the channel repository")]
+    ReleaseRemoved {
+        /// The release document.
+        path: TargetPath,
+    },
+    /// The private keys of a role cannot be used.
+    #[error("failed to open the keys of role {role}")]
+    Keys {
+        /// The role.
+        role: RoleName,
+        /// Why.
+        #[source]
+        source: KeyringError,
+    },
+    /// Too few private keys of a role were opened, or keys of something else.
+    #[error("role {role} needs {threshold} signatures and got {valid}")]
+    Signatures {
+        /// The role.
+        role: RoleName,
+        /// Good signatures.
+        valid: u64,
+        /// Signatures needed.
+        threshold: u64,
+    },
+    /// Metadata could not be built.
+    #[error("failed to build the metadata of role {role}")]
+    Build {
+        /// The role.
+        role: RoleName,
+        /// Why.
+        #[source]
+        source: Box<BuildError>,
+    },
+    /// Metadata that was published before cannot be read.
+    #[error("failed to read the published metadata of role {role}")]
+    Previous {
+        /// The role.
+        role: RoleName,
+        /// Why.
+        #[source]
+        source: Box<signing::Error>,
+    },
+    /// A date beyond what can be written.
+    #[error("the expiry of role {role} is out of range")]
+    Expiry {
+        /// The role.
+        role: RoleName,
+    },
+    /// More than a hub takes in one publication.
+    #[error("the publication has {found} {what}, more than the {limit} a hub takes")]
+    TooLarge {
+        /// `files` or `bytes`.
+        what: &'static str,
+        /// How many there are.
+        found: usize,
+        /// How many there may be.
+        limit: usize,
+    },
+}
+
+/// `map_err` argument for a failed build of `role`.
+pub(super) fn build(role: &RoleName) -> impl Fn(BuildError) -> PublisherError {
+    |source| PublisherError::Build { role: role.clone(), source: Box::new(source) }
+}
+
+/// `map_err` argument for published metadata of `role` that cannot be read.
+pub(super) fn previous(role: &RoleName) -> impl Fn(signing::Error) -> PublisherError {
+    |source| PublisherError::Previous { role: role.clone(), source: Box::new(source) }
+}

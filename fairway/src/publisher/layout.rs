@@ -1,0 +1,165 @@
+//! Who may sign what: the roles of a hub's repository and their public keys (design §4).
+
+use std::collections::BTreeMap;
+
+use channels::names::VendorName;
+use jiff::{SignedDuration, Timestamp};
+use signing::metadata::KeySet;
+use signing::{Delegation, NameError, PublicKey, RoleName, TopRole};
+
+/// Public keys of one role and how many of them must sign.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoleKeys {
+    /// The keys; order has no meaning.
+    pub keys: Vec<PublicKey>,
+    /// Distinct keys that must sign, at least 1.
+    pub threshold: u32,
+}
+
+impl RoleKeys {
+    /// One key that signs alone.
+    pub fn single(key: PublicKey) -> Self {
+        Self { keys: vec![key], threshold: 1 }
+    }
+
+    /// The same as the metadata of a delegator holds it.
+    pub(super) fn key_set(&self) -> KeySet {
+        let keys = self.keys.iter().map(|key| (key.key_id(), key.clone())).collect();
+        KeySet { keys, threshold: u64::from(self.threshold) }
+    }
+
+    /// Whether both accept the same signatures.
+    pub(super) fn accepts_like(&self, other: &KeySet) -> bool {
+        let own: std::collections::BTreeSet<_> = self.keys.iter().map(PublicKey::value).collect();
+        let others = other.keys.values().map(PublicKey::value).collect();
+        own == others && u64::from(self.threshold) == other.threshold
+    }
+}
+
+/// Keys of one vendor's three roles.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VendorKeys {
+    /// Signs the delegations below.
+    pub vendor: RoleKeys,
+    /// Signs release documents; offline.
+    pub releases: RoleKeys,
+    /// Signs graphs; may be online.
+    pub channels: RoleKeys,
+}
+
+/// Keys of all roles a publisher signs, but for root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// Signs the delegations to vendors, nothing else.
+    pub targets: RoleKeys,
+    /// The vendors.
+    pub vendors: BTreeMap<VendorName, VendorKeys>,
+}
+
+/// How long signatures are valid, in days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    /// Life of root.
+    pub root_days: u32,
+    /// Life of the top-level targets role.
+    pub targets_days: u32,
+    /// Life of a vendor's role.
+    pub vendor_days: u32,
+    /// Life of a vendor's list of releases.
+    pub releases_days: u32,
+    /// Life of a vendor's list of graphs.
+    pub channels_days: u32,
+}
+
+impl Default for Terms {
+    /// A year for every role: short enough to be practised, long enough for offline keys.
+    fn default() -> Self {
+        let year = 365;
+        Self {
+            root_days: year,
+            targets_days: year,
+            vendor_days: year,
+            releases_days: year,
+            channels_days: year,
+        }
+    }
+}
+
+/// `now` plus whole days; `None` beyond the calendar.
+pub(super) fn expiry(now: Timestamp, days: u32) -> Option<Timestamp> {
+    now.checked_add(SignedDuration::from_hours(i64::from(days) * 24)).ok()
+}
+
+/// Whether less than a third of a life of `days` is left.
+pub(super) fn is_due(expires: Timestamp, days: u32, now: Timestamp) -> bool {
+    let third = SignedDuration::from_hours(i64::from(days) * 24 / 3);
+    expires.duration_since(now) < third
+}
+
+/// The top-level targets role.
+pub fn targets_role() -> RoleName {
+    TopRole::Targets.into()
+}
+
+/// `<vendor>`.
+pub fn vendor_role(vendor: &VendorName) -> Result<RoleName, NameError> {
+    RoleName::new(vendor.as_str())
+}
+
+/// `<vendor>.releases`.
+pub fn releases_role(vendor: &VendorName) -> Result<RoleName, NameError> {
+    RoleName::new(format!("{vendor}.releases"))
+}
+
+/// `<vendor>.channels`.
+pub fn channels_role(vendor: &VendorName) -> Result<RoleName, NameError> {
+    RoleName::new(format!("{vendor}.channels"))
+}
+
+/// What `targets` delegates: everything of a vendor to the vendor, and to nobody after it.
+pub(super) fn top_delegations(layout: &Layout) -> Result<Vec<Delegation>, NameError> {
+    layout
+        .vendors
+        .iter()
+        .map(|(vendor, keys)| {
+            Ok(delegation(vendor_role(vendor)?, &keys.vendor, format!("{vendor}/*/*")))
+        })
+        .collect()
+}
+
+/// What a vendor delegates: release documents to one role, graphs to another.
+pub(super) fn vendor_delegations(
+    vendor: &VendorName,
+    keys: &VendorKeys,
+) -> Result<Vec<Delegation>, NameError> {
+    let releases = format!("{vendor}/*/*.release.json");
+    let channels = format!("{vendor}/*/*.graph.json");
+    Ok(vec![
+        delegation(releases_role(vendor)?, &keys.releases, releases),
+        delegation(channels_role(vendor)?, &keys.channels, channels),
+    ])
+}
+
+fn delegation(role: RoleName, keys: &RoleKeys, pattern: String) -> Delegation {
+    Delegation {
+        role,
+        keys: keys.keys.clone(),
+        threshold: keys.threshold,
+        paths: vec![pattern],
+        terminating: true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_is_renewed_in_the_last_third_of_its_life() {
+        let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let expires = expiry(now, 90).unwrap();
+        assert_eq!(expires.to_string(), "2026-04-01T00:00:00Z");
+        assert!(!is_due(expires, 90, "2026-03-01T23:59:59Z".parse().unwrap()));
+        assert!(is_due(expires, 90, "2026-03-02T00:00:01Z".parse().unwrap()));
+    }
+}

@@ -1,0 +1,31 @@
+//! Makes the signed set: what is in the channel repository, signed by whoever must sign it.
+//!
+//! Pure but for the signers: no prompts, no files, no network, no clock. Only what changed is
+//! signed again, so publishing an unchanged repository gives the same bytes. `snapshot` and
+//! `timestamp` are the hub's to sign.
+//!
+//! ```text
+//! Content (releases, graphs) ─┐
+//! previous metadata ──────────┼─> assemble ─> Assembly { repository, changes } ─> wire::Publication
+//! Layout + Keyring ───────────┘
+//! ```
+
+mod assemble;
+mod content;
+mod error;
+mod keyring;
+mod layout;
+mod root;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use assemble::{Assembly, Change, Why, assemble, plan};
+pub use content::{Content, ContentError};
+pub use error::PublisherError;
+pub use keyring::{Keyring, KeyringError, MemoryKeyring};
+pub use layout::{
+    Layout, RoleKeys, Terms, VendorKeys, channels_role, releases_role, targets_role, vendor_role,
+};
+pub use root::{RootKeys, first_root};

@@ -1,0 +1,117 @@
+//! Root metadata: the first one, and its renewal under the same keys.
+//!
+//! Changing keys is a ceremony of its own and never happens here.
+
+use std::collections::BTreeMap;
+
+use channels::wire::HubKeys;
+use jiff::Timestamp;
+use signing::metadata::{Document, KeySet, Root};
+use signing::{PublicKey, RootSpec, Signer, StagedRepository, TopRole, repository};
+
+use super::error::{self, PublisherError};
+use super::keyring::Keyring;
+use super::layout::{RoleKeys, Terms, expiry, is_due};
+
+/// Keys that root 1 names.
+#[derive(Debug, Clone)]
+pub struct RootKeys {
+    /// Offline keys that sign root itself.
+    pub root: RoleKeys,
+    /// Offline keys that sign `targets`.
+    pub targets: RoleKeys,
+    /// The hub's online key for `snapshot`.
+    pub snapshot: PublicKey,
+    /// The hub's online key for `timestamp`.
+    pub timestamp: PublicKey,
+}
+
+impl RootKeys {
+    /// Joins the publisher's keys with what a hub says its own are.
+    pub fn with_hub(
+        root: RoleKeys,
+        targets: RoleKeys,
+        hub: &HubKeys,
+    ) -> Result<Self, signing::KeyError> {
+        Ok(Self {
+            root,
+            targets,
+            snapshot: PublicKey::from_spki_pem(&hub.snapshot)?,
+            timestamp: PublicKey::from_spki_pem(&hub.timestamp)?,
+        })
+    }
+}
+
+/// Root 1 over `keys`, signed by the root keys of `keyring`: what agents pin.
+pub fn first_root(
+    keys: &RootKeys,
+    keyring: &mut dyn Keyring,
+    terms: &Terms,
+    now: Timestamp,
+) -> Result<Vec<u8>, PublisherError> {
+    let spec = |role: &RoleKeys| (role.keys.clone(), role.threshold);
+    let roles = BTreeMap::from([
+        (TopRole::Root, spec(&keys.root)),
+        (TopRole::Targets, spec(&keys.targets)),
+        (TopRole::Snapshot, (vec![keys.snapshot.clone()], 1)),
+        (TopRole::Timestamp, (vec![keys.timestamp.clone()], 1)),
+    ]);
+    sign(1, roles, &keys.root, keyring, terms, now, None)
+}
+
+/// The newest root of a repository.
+pub(super) fn newest(repository: &StagedRepository) -> Result<Document<Root>, PublisherError> {
+    let role = TopRole::Root.into();
+    let (_, bytes) = repository.newest(&role).ok_or(PublisherError::NoRoot)?;
+    Document::parse(&role, bytes).map_err(error::previous(&role))
+}
+
+/// Whether the newest root should be renewed.
+pub(super) fn is_root_due(root: &Document<Root>, terms: &Terms, now: Timestamp) -> bool {
+    is_due(root.body.expires, terms.root_days, now)
+}
+
+/// Root N+1: the same keys and thresholds as root N, a new expiry.
+pub(super) fn renew(
+    root: &Document<Root>,
+    keyring: &mut dyn Keyring,
+    terms: &Terms,
+    now: Timestamp,
+) -> Result<Vec<u8>, PublisherError> {
+    let out_of_range = || PublisherError::Expiry { role: TopRole::Root.into() };
+    let role_keys = |set: &KeySet| -> Result<RoleKeys, PublisherError> {
+        let threshold = u32::try_from(set.threshold).map_err(|_| out_of_range())?;
+        Ok(RoleKeys { keys: set.keys.values().cloned().collect(), threshold })
+    };
+    let mut roles = BTreeMap::new();
+    for top in TopRole::ALL {
+        let keys = role_keys(root.body.keys(top))?;
+        roles.insert(top, (keys.keys, keys.threshold));
+    }
+    let root_keys = role_keys(root.body.keys(TopRole::Root))?;
+    let version = root.body.version.checked_add(1).ok_or_else(out_of_range)?;
+    sign(version, roles, &root_keys, keyring, terms, now, Some(root.raw()))
+}
+
+fn sign(
+    version: u64,
+    roles: BTreeMap<TopRole, (Vec<PublicKey>, u32)>,
+    root_keys: &RoleKeys,
+    keyring: &mut dyn Keyring,
+    terms: &Terms,
+    now: Timestamp,
+    previous: Option<&[u8]>,
+) -> Result<Vec<u8>, PublisherError> {
+    let role = signing::RoleName::from(TopRole::Root);
+    let expires = expiry(now, terms.root_days)
+        .ok_or_else(|| PublisherError::Expiry { role: role.clone() })?;
+    let signers = keyring
+        .open(&role, root_keys)
+        .map_err(|source| PublisherError::Keys { role: role.clone(), source })?;
+    let signers: Vec<&dyn Signer> = signers.iter().map(AsRef::as_ref).collect();
+    let spec = RootSpec { version, expires, roles };
+    let bytes = repository::build_root(&spec, &signers, previous).map_err(error::build(&role))?;
+    let document = Document::<Root>::parse(&role, &bytes).map_err(error::previous(&role))?;
+    super::assemble::check_threshold(&document, &root_keys.key_set())?;
+    Ok(bytes)
+}
