@@ -107,8 +107,6 @@ impl Roots {
         floors: &Floors,
         now: Timestamp,
     ) -> Result<Timestamped, Error> {
-        let effective = floors.effective(now);
-        self.check_expiry(effective)?;
         // §5.4.2: signatures.
         let mut timestamp = self.signed::<TimestampMetadata>(TopRole::Timestamp, bytes)?;
         // §5.4.3: neither its version nor the snapshot's may go back.
@@ -121,7 +119,7 @@ impl Roots {
         let snapshot = timestamp.body.snapshot().version;
         no_lower(TopRole::Snapshot, snapshot, floors.snapshot_version())?;
         let now = Self::signed_time(&timestamp, floors, now)?;
-        // §5.4.4: expiry, also of one that was kept.
+        // §5.4.4: expiry, also of one that was kept; and root's again, by the time just learned.
         self.check_expiry(now)?;
         timestamp.check_expiry(now)?;
         Ok(Timestamped { roots: self.clone(), timestamp, now })

@@ -292,3 +292,22 @@ async fn another_kind_of_metadata_in_place_of_the_right_one_is_refused() {
     repo.files.put("metadata/timestamp.json", sealed(&signed["signed"], &[40]));
     refused!(first_use(&repo).await, MixAndMatch, Error::WrongType { .. });
 }
+
+#[tokio::test]
+async fn version_zero_is_refused() {
+    let mut repo = Repo::new();
+    repo.edit("timestamp", |signed| signed["version"] = json!(0));
+    repo.publish();
+    refused!(first_use(&repo).await, None, Error::Malformed { .. });
+}
+
+#[tokio::test]
+async fn delegating_twice_to_one_name_is_refused() {
+    let mut repo = Repo::new();
+    repo.edit("acme", |signed| {
+        let roles = signed["delegations"]["roles"].as_array_mut().unwrap();
+        roles.push(roles[0].clone());
+    });
+    repo.publish();
+    refused!(first_use(&repo).await, None, Error::Malformed { .. });
+}

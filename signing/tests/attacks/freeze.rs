@@ -169,3 +169,38 @@ async fn repositories_that_do_not_say_when_they_signed_are_accepted() {
     repo.publish_next();
     assert!(first_use(&repo).await.unwrap().is_some());
 }
+
+#[tokio::test]
+async fn expired_root_is_named_before_anything_else_is_asked_for() {
+    let mut repo = Repo::new();
+    repo.root.expires = at(-1);
+    repo.publish_next_root(&[]);
+    repo.files.remove("metadata/timestamp.json");
+    refused!(first_use(&repo).await, Freeze, Error::Expired { .. });
+}
+
+#[tokio::test]
+async fn signed_time_counts_for_the_root_too() {
+    let mut repo = Repo::new();
+    repo.root.expires = at(10);
+    repo.publish_root(&[]);
+    repo.signed_at = at(20);
+    repo.publish_next();
+    refused!(
+        first_use(&repo).await,
+        Freeze,
+        Error::Expired { role, .. } if role.as_str() == "root"
+    );
+}
+
+#[tokio::test]
+async fn time_that_was_accepted_once_stays_accepted_when_the_clock_falls_far_back() {
+    let mut repo = Repo::new();
+    for role in [&mut repo.timestamp, &mut repo.snapshot] {
+        role.expires = at(24 * 50);
+    }
+    repo.signed_at = at(24 * 40);
+    repo.publish_next();
+    repo.client().refresh(at(24 * 40)).await.unwrap();
+    assert!(!repo.client().refresh(at(0)).await.unwrap().changed);
+}

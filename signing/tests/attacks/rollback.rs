@@ -212,3 +212,13 @@ async fn store_written_by_an_attacker_is_no_trust_anchor() {
     assert_eq!(client.trusted_versions().timestamp, 0);
     assert!(client.refresh(at(0)).await.unwrap().changed);
 }
+
+#[tokio::test]
+async fn rotating_the_timestamp_key_alone_lifts_the_floor_of_the_snapshot_as_well() {
+    let run_up = |repo: &mut Repo| {
+        repo.snapshot.version = u64::MAX;
+        repo.timestamp.version = 2;
+    };
+    let repo = recovered(run_up, |repo| repo.timestamp.rotate(&[41])).await;
+    assert!(first_use(&repo).await.unwrap().is_some());
+}

@@ -32,6 +32,8 @@ pub struct Body {
     pub digest: Sha256Digest,
     /// Identity first. A coding that could not be made is left out: it only saves traffic.
     variants: Vec<Variant>,
+    /// Coding and length of every variant, for negotiation.
+    ready: Vec<(Encoding, usize)>,
 }
 
 impl Body {
@@ -52,12 +54,13 @@ impl Body {
                 }
             }
         }
-        Self { digest, variants }
+        let ready = variants.iter().map(|variant| (variant.encoding, variant.bytes.len()));
+        Self { digest, ready: ready.collect(), variants }
     }
 
     /// The codings at hand with the lengths of their bodies, for negotiation.
-    pub fn ready(&self) -> Vec<(Encoding, usize)> {
-        self.variants.iter().map(|variant| (variant.encoding, variant.bytes.len())).collect()
+    pub fn ready(&self) -> &[(Encoding, usize)] {
+        &self.ready
     }
 
     /// The document in one coding.

@@ -125,7 +125,7 @@ fn answer(request: &HttpRequest, state: &PublicState) -> Result<HttpResponse, Re
     let served = state.catalog.served();
     let product = product(request, state)?;
     let found = find(&served, product.as_ref(), &query, state.clock.now())?;
-    let encoding = negotiate::encoding(headers, &found.body.ready());
+    let encoding = negotiate::encoding(headers, found.body.ready());
     let variant = encoding.and_then(|coding| found.body.variant(coding)).ok_or_else(|| {
         let kind = "invalid_content_encoding";
         Refused::new(StatusCode::NOT_ACCEPTABLE, kind, "identity, gzip or zstd")
@@ -142,7 +142,9 @@ fn answer(request: &HttpRequest, state: &PublicState) -> Result<HttpResponse, Re
     }
     if let Some(reason) = &found.stale {
         let age = served.published.as_ref().map_or(0, |p| age_s(p, state.clock.now()));
-        response.insert_header((STALE, reason.as_str())).insert_header((AGE, age.to_string()));
+        // A role may be called anything; a header takes ASCII.
+        let reason = reason.escape_default().to_string();
+        response.insert_header((STALE, reason)).insert_header((AGE, age.to_string()));
     }
     if unchanged {
         return Ok(response.finish());

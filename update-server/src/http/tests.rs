@@ -220,12 +220,13 @@ async fn an_expired_vendor_marks_its_own_graphs_only() {
     let mut beta = Vendor::new("beta", 40);
     beta.graph("stable", &["1.0.0"], &[]);
     beta.expires = hours(6);
+    beta.role_prefix = "béta";
     fixture.vendors.push(beta);
     hub.publisher.publish(fixture.publication(), t0()).unwrap();
     assert_eq!(hub.get(GRAPH, &[]).await.header("x-fairway-stale"), None);
     let beta = hub.get("/api/upgrades_info/beta/kafka/v1/graph?channel=stable", &[]).await;
     let reason = beta.header("x-fairway-stale").unwrap();
-    assert_eq!(reason, "beta.channels expired at 2026-11-20T18:00:00Z");
+    assert_eq!(reason, "b\\u{e9}ta.channels expired at 2026-11-20T18:00:00Z");
 }
 
 #[actix_web::test]

@@ -88,3 +88,32 @@ pub(crate) fn percent_decode(text: &str) -> Option<String> {
     }
     String::from_utf8(out).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::percent_decode;
+    use proptest::prelude::*;
+
+    #[test]
+    fn broken_escapes_and_bytes_that_are_no_text_are_refused() {
+        for bad in ["%", "%a", "a%zz", "%ff", "%c3"] {
+            assert_eq!(percent_decode(bad), None, "{bad}");
+        }
+        assert_eq!(percent_decode("a%2Fb%25+%C3%A9").as_deref(), Some("a/b%+é"));
+    }
+
+    proptest! {
+        #[test]
+        fn what_signing_encodes_is_decoded_to_its_file_name(name in "[ -~é]{1,40}") {
+            let role = signing::RoleName::new(name).unwrap();
+            let file = signing::FileName::Metadata { role: role.clone(), version: Some(3) };
+            let decoded = percent_decode(&file.url_path());
+            prop_assert_eq!(decoded, Some(format!("metadata/3.{role}.json")));
+        }
+
+        #[test]
+        fn no_path_panics(path in "[%0-9a-f/.]{0,30}") {
+            let _ = percent_decode(&path);
+        }
+    }
+}

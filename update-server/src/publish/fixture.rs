@@ -47,6 +47,8 @@ pub(crate) fn open(data_dir: &Path, now: Timestamp) -> (Publisher, Catalog) {
 #[derive(Debug, Clone)]
 pub(crate) struct Vendor {
     pub(crate) name: &'static str,
+    /// What its roles are called; its name, unless a test says otherwise.
+    pub(crate) role_prefix: &'static str,
     pub(crate) own_key: u8,
     pub(crate) releases_key: u8,
     pub(crate) channels_key: u8,
@@ -61,6 +63,7 @@ impl Vendor {
     pub(crate) fn new(name: &'static str, first_key: u8) -> Self {
         Self {
             name,
+            role_prefix: name,
             own_key: first_key,
             releases_key: first_key + 1,
             channels_key: first_key + 2,
@@ -107,7 +110,7 @@ impl Vendor {
     }
 
     fn role(&self, of: &str) -> RoleName {
-        RoleName::new(format!("{}{of}", self.name)).unwrap()
+        RoleName::new(format!("{}{of}", self.role_prefix)).unwrap()
     }
 
     /// `<vendor>`, `<vendor>.releases` and `<vendor>.channels` with their versions.
@@ -234,7 +237,7 @@ impl Fixture {
         files.insert(format!("metadata/{}.targets.json", self.targets_version), self.targets());
         for vendor in &self.vendors {
             for (version, role, bytes) in vendor.metadata() {
-                files.insert(format!("metadata/{version}.{role}.json"), bytes);
+                files.insert(format!("metadata/{version}.{}.json", role.quoted()), bytes);
             }
             for (path, bytes) in vendor.releases.iter().chain(&vendor.graphs) {
                 files.insert(format!("targets/{path}"), bytes.clone());

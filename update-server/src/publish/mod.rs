@@ -26,7 +26,7 @@ use channels::names::ProductRef;
 use channels::wire::{HubKeys, Publication, PublicationReply};
 use jiff::Timestamp;
 use signing::repository::StagedTarget;
-use signing::{Attack, FileName, MemStore, StagedRepository, TopRole, verify_staged};
+use signing::{Attack, FileName, MemStore, StagedRepository, TargetPath, TopRole, verify_staged};
 
 use self::disk::Disk;
 pub use self::error::PublishError;
@@ -89,15 +89,22 @@ impl Publisher {
         self.keys.public()
     }
 
-    fn start(&self, offline: Offline, online: &Online, now: Timestamp) -> Result<(), PublishError> {
+    fn start(
+        &self,
+        mut offline: Offline,
+        online: &Online,
+        now: Timestamp,
+    ) -> Result<(), PublishError> {
         offline.check_online_keys(&self.keys)?;
         let staged = offline.staged().map_err(PublishError::build)?;
         let listed = self.listed_at(&offline, &staged, offline.valid_moment(now)?)?;
         let mut state = self.lock();
+        let paths: Vec<TargetPath> = offline.targets.keys().cloned().collect();
+        offline.share(&staged, &paths);
         let content = extract(&offline, &state, None, &listed)?;
         let root_version = offline.root_version();
         let mut served = staged_with(staged.clone(), online)?;
-        state.files = serve_files(&served, root_version);
+        state.files = serve_files(&served, root_version, &BTreeMap::new());
         if !online.is_intact(&offline.newest_root()?)? || online.due(now) != Due::Nothing {
             // Versions go on from the stored ones even where those do not verify.
             served = self.sign(staged, Some(online), Due::Snapshot, now)?;
@@ -115,13 +122,14 @@ impl Publisher {
     ) -> Result<PublicationReply, PublishError> {
         let incoming = Incoming::read(publication)?;
         let mut state = self.lock();
-        let merged = state.offline.merge(&incoming)?;
+        let mut merged = state.offline.merge(&incoming)?;
         merged.offline.check_online_keys(&self.keys)?;
         if let Some(online) = state.online.as_ref().filter(|_| !merged.changed) {
             return Ok(reply(false, &state.offline, online, Vec::new()));
         }
         let staged = merged.offline.staged().map_err(PublishError::build)?;
         let served = self.sign(staged.clone(), state.online.as_ref(), Due::Snapshot, now)?;
+        merged.offline.share(&staged, incoming.targets.keys());
         let listed = self.verify(&merged, &staged, &served, now)?;
         refuse_unlisted(&incoming, &merged.offline, &listed)?;
         let before = self.catalog.served().published.clone();
@@ -226,7 +234,7 @@ impl Publisher {
         served: &StagedRepository,
         root_version: u64,
     ) -> Result<(), PublishError> {
-        let files = serve_files(served, root_version);
+        let files = serve_files(served, root_version, &state.files);
         let known: BTreeSet<String> = state
             .files
             .iter()
@@ -314,8 +322,16 @@ fn refuse_unlisted(
     Ok(())
 }
 
-fn serve_files(staged: &StagedRepository, root_version: u64) -> BTreeMap<FileName, TufFile> {
+/// The files of a set; those that are served already keep their memory.
+fn serve_files(
+    staged: &StagedRepository,
+    root_version: u64,
+    known: &BTreeMap<FileName, TufFile>,
+) -> BTreeMap<FileName, TufFile> {
     let file = |(name, bytes): (&FileName, &Arc<[u8]>)| {
+        if let Some(file) = known.get(name).filter(|file| file.immutable) {
+            return (name.clone(), file.clone());
+        }
         let bytes = Bytes::from_owner(bytes.clone());
         let file = if *name == FileName::timestamp() {
             TufFile::timestamp(bytes, root_version)

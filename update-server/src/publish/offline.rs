@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use signing::metadata::{Document, Root, Targets};
 use signing::{
-    BuildError, PublicKey, RoleName, Sha256Digest, StagedRepository, TargetPath, TopRole,
+    BuildError, FileName, PublicKey, RoleName, Sha256Digest, StagedRepository, TargetPath, TopRole,
 };
 
 use super::error::PublishError;
@@ -113,6 +113,21 @@ impl Offline {
             staged.put_target(path, bytes.to_vec());
         }
         Ok(staged)
+    }
+
+    /// Lets the targets of `paths` share the memory of their staged copies, which are what is served.
+    pub(super) fn share<'p>(
+        &mut self,
+        staged: &StagedRepository,
+        paths: impl IntoIterator<Item = &'p TargetPath>,
+    ) {
+        for path in paths {
+            if let Some((digest, bytes)) = self.targets.get_mut(path)
+                && let Some(copy) = staged.get(&FileName::target(path.clone(), *digest))
+            {
+                *bytes = copy.clone();
+            }
+        }
     }
 
     /// The newest root, parsed.
