@@ -256,7 +256,11 @@ impl Store {
             let result = match work(batch) {
                 Ok(value) => Ok(value),
                 Err(Stop::Refused(refusal)) => Err(refusal),
-                Err(Stop::Sql(error)) => return Err(error),
+                Err(Stop::Sql(error)) => {
+                    // Before `tell` goes: whoever hears of a failure also sees it in `/readyz`.
+                    batch.committed.writable.store(false, Ordering::Relaxed);
+                    return Err(error);
+                }
             };
             // The caller may have gone away; its change is committed all the same.
             Ok(Box::new(move || drop(tell.send(result))))
