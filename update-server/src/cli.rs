@@ -16,6 +16,8 @@ use crate::config::{ConfigError, Fragments, LogFormat, Settings};
 
 /// Usage errors and failures, as in every Fairway command.
 const EXIT_FAILURE: u8 = 2;
+/// Our state changes; the server library's own start and stop lines say nothing more.
+const DEFAULT_FILTER: &str = "info,actix_server=warn";
 
 #[derive(Debug, Parser)]
 #[command(name = "update-server", version, about = "Fairway's hub", long_about = None)]
@@ -145,9 +147,10 @@ fn execute(cli: Cli) -> anyhow::Result<()> {
     }
 }
 
-/// Lines go to stderr; `FAIRWAY_LOG` filters them (`info` unless set).
+/// Lines go to stderr; `FAIRWAY_LOG` filters them.
 fn start_logging(format: LogFormat) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_from_env("FAIRWAY_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter =
+        EnvFilter::try_from_env("FAIRWAY_LOG").unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
     let json = match format {
         LogFormat::Json => true,
         LogFormat::Text => false,

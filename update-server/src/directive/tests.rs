@@ -109,7 +109,8 @@ fn a_hold_of_any_scope_answers_hold_with_the_holders_reason() {
         HoldScope::Cluster { cluster: cluster() },
     ];
     for scope in scopes {
-        let decision = run(&[hold(scope.clone())], NOW, &Ledger::default(), &[case.clone()]);
+        let decision =
+            run(&[hold(scope.clone())], NOW, &Ledger::default(), std::slice::from_ref(&case));
         let directive = &decision.directives[0];
         assert_eq!(directive.action, Action::Hold, "{scope:?}");
         assert_eq!(directive.reasons[0].message, "held by mira: brokers page (hold 3)");

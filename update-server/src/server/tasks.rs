@@ -11,7 +11,7 @@ use crate::http::api::HubState;
 /// Freshness classes and `/readyz` are at most this old.
 const TICK: Duration = Duration::from_secs(15);
 /// Metadata lives for a day or more; a minute's delay is nothing.
-const RESIGN_CHECK: Duration = Duration::from_secs(60);
+const RESIGN_CHECK: Duration = Duration::from_mins(1);
 
 /// Starts them; they end when they are aborted.
 pub(super) fn spawn(state: &web::Data<HubState>) -> Vec<JoinHandle<()>> {

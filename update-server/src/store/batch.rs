@@ -111,11 +111,10 @@ impl Batch<'_> {
 
     /// The row of a name in force.
     pub(super) fn slot_of_name(&self, name: &str) -> Option<Slot> {
-        let known = self
-            .committed
-            .fleet()
-            .slot_of_name(name)
-            .filter(|slot| self.cluster(*slot).is_some_and(|r| r.retired_at.is_none()));
+        // Two statements: the fleet must not be locked twice at once.
+        let known = self.committed.fleet().slot_of_name(name);
+        let known =
+            known.filter(|slot| self.cluster(*slot).is_some_and(|r| r.retired_at.is_none()));
         known.or_else(|| self.find(|r| r.name == name && r.retired_at.is_none()))
     }
 

@@ -15,7 +15,7 @@ use crate::fleet::{ClusterKey, ClusterRecord, FleetIndex, Slot};
 /// The database holds something this hub did not write.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// SQLite failed.
+    /// The database failed.
     #[error("failed to read the database")]
     Sql(#[from] rusqlite::Error),
     /// A value does not parse.
@@ -52,7 +52,7 @@ impl At<'_> {
         self.row.get(column).map_err(|e| self.wrong(column, e.to_string()))
     }
 
-    fn wrong(&self, column: &'static str, why: impl ToString) -> LoadError {
+    fn wrong(&self, column: &'static str, why: impl std::fmt::Display) -> LoadError {
         LoadError::Value { table: self.table, row: self.id, column, why: why.to_string() }
     }
 

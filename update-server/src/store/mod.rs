@@ -1,4 +1,4 @@
-//! What the hub keeps: one SQLite file, one writer, and the committed state in memory.
+//! What the hub keeps: one database file, one writer, and the committed state in memory.
 //!
 //! ```text
 //! handler --try_send--> bounded queue --> writer thread: BEGIN, jobs, COMMIT --> memory --> ack
@@ -256,7 +256,11 @@ impl Store {
             let result = match work(batch) {
                 Ok(value) => Ok(value),
                 Err(Stop::Refused(refusal)) => Err(refusal),
-                Err(Stop::Sql(error)) => return Err(error),
+                Err(Stop::Sql(error)) => {
+                    // Before `tell` goes: whoever hears of a failure also sees it in `/readyz`.
+                    batch.committed.writable.store(false, Ordering::Relaxed);
+                    return Err(error);
+                }
             };
             // The caller may have gone away; its change is committed all the same.
             Ok(Box::new(move || drop(tell.send(result))))
@@ -288,7 +292,7 @@ impl Store {
     }
 }
 
-/// SQLite has no unsigned integers; nothing we count reaches 2^63.
+/// `SQLite` has no unsigned integers; nothing we count reaches 2^63.
 fn int(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }

@@ -3,6 +3,8 @@
 //! `PRAGMA user_version` counts the migrations that ran. A migration is never edited once it has
 //! been released; a file written by a newer hub is refused, not guessed at.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,7 +15,7 @@ const MIGRATIONS: &[&str] = &[include_str!("../../migrations/sqlite/0001_first.s
 
 /// Only a person's `sqlite3` on the same file ever makes the writer wait.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// 64 MiB of log before SQLite copies it back by itself; the maintenance tick does it earlier.
+/// 64 MiB of log before `SQLite` copies it back by itself; the maintenance tick does it earlier.
 const WAL_AUTOCHECKPOINT_PAGES: u32 = 16_384;
 /// Statements of the writer: one per kind of write, and one per day of history.
 const STATEMENT_CACHE: usize = 64;
@@ -21,20 +23,28 @@ const STATEMENT_CACHE: usize = 64;
 /// The database cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum SchemaError {
-    /// SQLite refused.
+    /// `SQLite` refused.
     #[error("failed to open the database {path}", path = path.display())]
     Open {
         /// Which file.
         path: PathBuf,
-        /// SQLite's answer.
+        /// What `SQLite` says.
         source: rusqlite::Error,
+    },
+    /// The file cannot be made.
+    #[error("failed to create the database {path}", path = path.display())]
+    Create {
+        /// Which file.
+        path: PathBuf,
+        /// The system's answer.
+        source: std::io::Error,
     },
     /// A migration failed; the file is as it was before it.
     #[error("failed to run migration {number} on the database")]
     Migrate {
         /// Which one, from 1.
         number: usize,
-        /// SQLite's answer.
+        /// What `SQLite` says.
         source: rusqlite::Error,
     },
     /// The file was written by a newer hub.
@@ -50,6 +60,7 @@ pub enum SchemaError {
 /// Opens the one connection that writes, and brings the schema up to date.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, SchemaError> {
     let wrap = |source| SchemaError::Open { path: path.to_owned(), source };
+    make_private(path).map_err(|source| SchemaError::Create { path: path.to_owned(), source })?;
     let mut conn = Connection::open(path).map_err(wrap)?;
     conn.busy_timeout(BUSY_TIMEOUT).map_err(wrap)?;
     conn.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
@@ -61,6 +72,11 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, SchemaError> {
     .map_err(wrap)?;
     migrate(&mut conn)?;
     Ok(conn)
+}
+
+/// Makes the file for its owner only; the log and its index inherit that.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path).map(drop)
 }
 
 /// Opens a connection that can only read.

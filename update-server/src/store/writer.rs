@@ -47,11 +47,13 @@ impl Writer {
                 self.committed.queued.fetch_sub(size, Ordering::Relaxed);
                 let started = Instant::now();
                 let result = self.commit(batch);
-                self.committed.writable.store(result.is_ok(), Ordering::Relaxed);
                 match result {
                     Ok(deliveries) => {
+                        self.committed.writable.store(true, Ordering::Relaxed);
                         observer(size, started.elapsed());
-                        deliveries.into_iter().for_each(|tell| tell());
+                        for tell in deliveries {
+                            tell();
+                        }
                     }
                     Err(error) => {
                         tracing::error!(error = %error, store.batch = size, "commit failed");
@@ -69,7 +71,12 @@ impl Writer {
     /// All or nothing. On an error every job of the batch is dropped unanswered, which its caller
     /// reads as "unavailable".
     fn commit(&mut self, batch: Vec<Work>) -> rusqlite::Result<Vec<Delivery>> {
-        let tx = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        // Said before anything is dropped, because dropping a job tells its caller.
+        let failed = |_: &rusqlite::Error| self.committed.writable.store(false, Ordering::Relaxed);
+        let tx = self
+            .conn
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .inspect_err(failed)?;
         let rows = self.committed.fleet().rows();
         let mut open = Batch {
             conn: &tx,
@@ -83,7 +90,7 @@ impl Writer {
             deliveries.push(work(&mut open)?);
         }
         let changes = open.changes;
-        tx.commit()?;
+        tx.commit().inspect_err(failed)?;
         let ticked = changes.ticked();
         self.head = changes.publish(&self.committed);
         if ticked {

@@ -10,7 +10,7 @@ mod clusters;
 mod enrolments;
 mod fleet;
 mod front;
-mod guard;
+mod guarded;
 mod holds;
 mod hub;
 mod join_tokens;
@@ -27,11 +27,11 @@ mod tokens;
 
 use actix_web::http::header::{ALLOW, HeaderValue};
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{HttpResponse, Resource, ResponseError as _};
+use actix_web::{HttpResponse, Resource, ResponseError as _, Route, guard};
 use channels::wire::MAX_PUBLICATION_BYTES;
 
 use super::problem::{self, ApiError, Code};
-pub use guard::{Admin, Guarded, Needs, Operator, Publisher, Viewer};
+pub use guarded::{Admin, Guarded, Needs, Operator, Publisher, Viewer};
 pub use signature::{CREATED_WINDOW, SignedBy};
 pub use state::HubState;
 
@@ -64,34 +64,33 @@ fn agents(config: &mut ServiceConfig) {
 
 fn fleet_reads(config: &mut ServiceConfig) {
     config
-        .service(read("/api/v1/clusters").route(web::get().to(clusters::list)))
+        .service(read("/api/v1/clusters").route(get().to(clusters::list)))
         .service(
             only("/api/v1/clusters/{id}", "GET, HEAD, DELETE")
-                .route(web::get().to(clusters::one))
-                .route(web::head().to(clusters::one))
+                .route(get().to(clusters::one))
                 .route(web::delete().to(clusters::retire)),
         )
-        .service(read("/api/v1/clusters/{id}/history").route(web::get().to(clusters::history)))
-        .service(read("/api/v1/drift").route(web::get().to(fleet::drift)))
-        .service(read("/api/v1/health").route(web::get().to(fleet::health)))
-        .service(read("/api/v1/products").route(web::get().to(fleet::products)))
-        .service(read("/api/v1/channels").route(web::get().to(fleet::channels)))
-        .service(read("/api/v1/audit").route(web::get().to(audit::list)))
-        .service(read("/api/v1/audit/verify").route(web::get().to(audit::verify)));
+        .service(read("/api/v1/clusters/{id}/history").route(get().to(clusters::history)))
+        .service(read("/api/v1/drift").route(get().to(fleet::drift)))
+        .service(read("/api/v1/health").route(get().to(fleet::health)))
+        .service(read("/api/v1/products").route(get().to(fleet::products)))
+        .service(read("/api/v1/channels").route(get().to(fleet::channels)))
+        .service(read("/api/v1/audit").route(get().to(audit::list)))
+        .service(read("/api/v1/audit/verify").route(get().to(audit::verify)));
 }
 
 fn people(config: &mut ServiceConfig) {
     config
         .service(
-            only("/api/v1/holds", "GET, POST")
-                .route(web::get().to(holds::list))
+            only("/api/v1/holds", "GET, HEAD, POST")
+                .route(get().to(holds::list))
                 .route(web::post().to(holds::place)),
         )
         .service(only("/api/v1/holds/{id}/resume", "POST").route(web::post().to(holds::resume)))
         .service(only("/api/v1/join-tokens", "POST").route(web::post().to(join_tokens::mint)))
         .service(
-            only("/api/v1/tokens", "GET, POST")
-                .route(web::get().to(tokens::list))
+            only("/api/v1/tokens", "GET, HEAD, POST")
+                .route(get().to(tokens::list))
                 .route(web::post().to(tokens::create)),
         )
         .service(only("/api/v1/tokens/{id}", "DELETE").route(web::delete().to(tokens::revoke)))
@@ -104,12 +103,12 @@ fn people(config: &mut ServiceConfig) {
 
 fn operations(config: &mut ServiceConfig) {
     config
-        .service(read("/api/v1/hub").route(web::get().to(hub::status)))
-        .service(read("/api/v1/hub/keys").route(web::get().to(hub::keys)))
-        .service(read("/metrics").route(web::get().to(probes::metrics)))
-        .service(read("/livez").route(web::get().to(probes::live)))
-        .service(read("/readyz").route(web::get().to(probes::ready)))
-        .service(read("/").route(web::get().to(front::page)));
+        .service(read("/api/v1/hub").route(get().to(hub::status)))
+        .service(read("/api/v1/hub/keys").route(get().to(hub::keys)))
+        .service(read("/metrics").route(get().to(probes::metrics)))
+        .service(read("/livez").route(get().to(probes::live)))
+        .service(read("/readyz").route(get().to(probes::ready)))
+        .service(read("/").route(get().to(front::page)));
 }
 
 fn json(limit: usize) -> web::JsonConfig {
@@ -127,5 +126,10 @@ fn only(path: &str, allow: &'static str) -> Resource {
 }
 
 fn read(path: &str) -> Resource {
-    only(path, "GET")
+    only(path, "GET, HEAD")
+}
+
+/// GET, and HEAD with the same headers.
+fn get() -> Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }

@@ -3,6 +3,7 @@
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpResponse, web};
 use channels::wire::{DriftState, Freshness, HealthVerdict, Reason};
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::HubState;
@@ -70,9 +71,12 @@ fn fill_server(state: &HubState) {
     let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
     metrics.ingest_queue_depth.set(count(committed.queued()));
     metrics.holds.set(count(committed.holds().len()));
+    let seconds = |at: Timestamp| at.duration_since(Timestamp::UNIX_EPOCH).as_secs_f64();
     if let Some(expires) = state.catalog.status(state.now()).expires {
-        let seconds = expires.duration_since(jiff::Timestamp::UNIX_EPOCH).as_secs_f64();
-        metrics.graph_signature_expiry_timestamp_seconds.set(seconds);
+        metrics.graph_signature_expiry_timestamp_seconds.set(seconds(expires));
+    }
+    if let Some(published) = &state.catalog.served().published {
+        metrics.graph_build_timestamp_seconds.set(seconds(published.versions.signed_at));
     }
 }
 

@@ -26,7 +26,8 @@ pub(super) async fn post(
     let mut cluster = None;
     let result = receive(&state, &request, payload, &mut cluster).await;
     let metrics = &state.metrics;
-    let cluster = cluster.map_or_else(String::new, |id: ClusterId| id.to_string());
+    let cluster = cluster.map(|id: ClusterId| id.to_string());
+    let cluster = cluster.as_deref();
     match result {
         Ok(reply) => {
             metrics.count_report("ok");

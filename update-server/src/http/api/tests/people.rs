@@ -135,8 +135,13 @@ async fn a_hold_stops_agents_and_shows_to_plain_clients_until_it_is_lifted() {
 async fn a_publication_over_http_is_verified_served_counted_and_audited() {
     let hub = Hub::new().await;
     let post = async |publication: &channels::wire::Publication| {
-        let body = serde_json::to_value(publication).unwrap();
-        hub.ask(Access::Publisher, "POST", "/api/v1/publications", Some(body)).await
+        let header = format!("Bearer {}", token(Access::Publisher).reveal());
+        let request = TestRequest::post()
+            .uri("/api/v1/publications")
+            .insert_header(("authorization", header))
+            .insert_header(("content-type", channels::wire::media_type::PUBLICATION))
+            .set_payload(serde_json::to_vec(publication).unwrap());
+        hub.call(request).await
     };
     let mut forged = Fixture::new().publication();
     forged.files.retain(|f| !f.path.ends_with("root.json"));
@@ -153,6 +158,9 @@ async fn a_publication_over_http_is_verified_served_counted_and_audited() {
         ("the-publisher", "publish")
     );
     let page = hub.ask(Access::Viewer, "GET", "/metrics", None).await.text();
+    let signed_at = t0().as_second();
+    let built = format!("fairway_graph_build_timestamp_seconds {signed_at}.0");
+    assert!(page.contains(&built), "{page}");
     for line in ["ok\"} 1", "unchanged\"} 1", "root_missing\"} 1"] {
         let line = format!("fairway_publications_total{{result=\"{line}");
         assert!(page.contains(&line), "{line} not in {page}");
@@ -211,7 +219,9 @@ async fn other_methods_and_paths_get_their_problem() {
     let hub = Hub::new().await;
     let answer = hub.ask(Access::Admin, "PUT", "/api/v1/holds", None).await;
     assert_eq!(answer.problem(), (405, "method_not_allowed".to_owned()));
-    assert_eq!(answer.header("allow"), Some("GET, POST"));
+    assert_eq!(answer.header("allow"), Some("GET, HEAD, POST"));
+    let head = hub.ask(Access::Admin, "HEAD", "/api/v1/holds", None).await;
+    assert_eq!((head.status, head.header("content-type")), (200, Some("application/json")));
     for path in ["/api/v1/nothing", "/nothing"] {
         let answer = hub.ask(Access::Admin, "GET", path, None).await;
         assert_eq!(answer.problem(), (404, "not_found".to_owned()), "{path}");
