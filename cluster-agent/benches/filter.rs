@@ -19,11 +19,11 @@ fn kubelet_page() -> String {
     for family in 0..90 {
         line(format!("# HELP family_{family}_seconds Some help.\n"));
         line(format!("# TYPE family_{family}_seconds histogram\n"));
-        for sample in 0..115 {
+        for sample in 0..130 {
             line(format!(
                 "family_{family}_seconds_bucket{{container=\"container-{sample}\",namespace=\"space\",\
                  pod=\"pod-with-a-long-name-{sample}-7d4b9c\",uid=\"0b6f1c9e-64d2-4f36-8c1b-{sample}\",\
-                 path=\"/api/{{id}}\",le=\"0.5\"}} {sample}\n"
+                 path=\"/api/v1/pods\",le=\"0.5\"}} {sample}\n"
             ));
         }
     }

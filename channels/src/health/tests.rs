@@ -213,10 +213,8 @@ fn after_a_restart_the_new_values_are_the_deltas() {
 fn a_hung_relist_is_seen_by_the_stall_while_p99_stays_flat() {
     let mut tracker = PlegTracker::new();
     let good = |n| histogram([0, 0, 0, n, 0, 0, 0, 0, 0, 0, 0, 0]);
-    let mut relists = 0;
-    for second in 0..=100 {
+    for (relists, second) in (0..=100).zip(0_i64..) {
         record(&mut tracker, sample(second * 1000, good(relists)));
-        relists += 1;
     }
     // 0.025 + 0.025 * 0.99: nothing returns any more, so nothing slow is ever counted.
     let flat = Some(50);

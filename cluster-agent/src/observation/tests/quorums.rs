@@ -92,7 +92,7 @@ fn a_healthy_quorum_is_healthy_once_followers_passed_a_sample() {
         assert_eq!(unit.version.as_deref(), Some("3.9.1"));
     }
     let seen = later.quorums.get(&key("c1").product).unwrap();
-    assert_eq!(seen.leader.as_ref().map(|name| name.as_str()), Some("c1"));
+    assert_eq!(seen.leader.as_ref().unwrap().as_str(), "c1");
     assert_eq!((seen.epoch, seen.leader_log_end_offset), (Some(7), Some(1010)));
     assert!(seen.findings.is_empty() && seen.commits == CommitProgress::Moving);
     assert_eq!(later.health(&key("c1").product, None).verdict, HealthVerdict::Healthy);
@@ -247,9 +247,9 @@ fn dropped_raft_metrics_name_what_is_missing_and_never_pass() {
 #[test]
 fn where_the_state_is_not_exported_leader_and_activity_tell_it() {
     let bare = |voter: &Voter| {
-        let line = page(voter);
-        let kept = line.lines().filter(|line| !line.contains("current_state"));
-        (voter.id, kept.map(|line| format!("{line}\n")).collect::<String>())
+        let whole = page(voter);
+        let kept: Vec<&str> = whole.lines().filter(|l| !l.contains("current_state")).collect();
+        (voter.id, kept.join("\n") + "\n")
     };
     let mut observer = quorum();
     let pages = [voter(1, 1001), voter(2, 1001), voter(3, 1001)].map(|v| bare(&v));
