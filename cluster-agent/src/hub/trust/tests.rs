@@ -123,8 +123,10 @@ async fn the_same_hint_saves_the_request_and_never_outlives_an_expiry_or_an_hour
     let hour = now() + SignedDuration::from_hours(1);
     releases.refresh(hour, Some("\"b\"")).await.unwrap();
     assert!(fetches() > before, "an hour later");
-    let late = now() + SignedDuration::from_hours(25);
-    assert_eq!(releases.refresh(late, Some("\"b\"")).await.unwrap_err().kind(), "freeze");
+    let minutes = |m: i64| now() + SignedDuration::from_mins(m);
+    releases.refresh(minutes(24 * 60 - 10), Some("\"b\"")).await.unwrap();
+    let past = releases.refresh(minutes(24 * 60 + 10), Some("\"b\"")).await;
+    assert_eq!(past.unwrap_err().kind(), "freeze");
 }
 
 #[tokio::test]
