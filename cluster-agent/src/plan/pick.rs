@@ -1,8 +1,8 @@
 //! Which product has the lane, and which of its units goes next.
 //!
 //! Controllers, then brokers, then nodes, then workloads; inside a role unhealthy units whose gate
-//! holds without them, then followers in id order, and the active controller last. The leader is
-//! read from the observation at every pick, because leadership moves (I6).
+//! holds without them, then followers in id order, and the active controller last even if it is
+//! unhealthy. The leader is read from the observation at every pick, because leadership moves (I6).
 
 use channels::names::ProductRef;
 use channels::version::ReleaseVersion;
@@ -102,7 +102,7 @@ fn rank(
         .and_then(|policy| policy.pools.iter().position(|p| Some(p) == pool))
         .unwrap_or(usize::MAX);
     let node_id = unit.and_then(|unit| unit.node_id).unwrap_or(i64::MAX);
-    (!goes_first, candidate.is_leader, pool_place, node_id, candidate.key.clone())
+    (candidate.is_leader, !goes_first, pool_place, node_id, candidate.key.clone())
 }
 
 /// A product whose units all run the goal, so that its move is complete.
