@@ -19,3 +19,6 @@ use jiff::Timestamp;
 pub fn elapsed_ms(from: Timestamp, to: Timestamp) -> u64 {
     u64::try_from(to.as_millisecond().saturating_sub(from.as_millisecond())).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests;

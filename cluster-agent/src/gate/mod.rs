@@ -19,3 +19,6 @@ pub use take_out::may_take_out;
 
 /// One refusal: the unit it is about (`None` = the quorum or the cluster) and why.
 pub type Blocker = (Option<UnitName>, Finding);
+
+#[cfg(test)]
+mod tests;

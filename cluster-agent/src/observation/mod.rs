@@ -13,6 +13,7 @@ mod reading;
 mod summary;
 mod target;
 #[cfg(test)]
+#[expect(clippy::wildcard_enum_match_arm, reason = "tests")]
 mod tests;
 
 use std::collections::BTreeMap;

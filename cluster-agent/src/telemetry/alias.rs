@@ -99,7 +99,6 @@ pub const ROWS: &[AliasRow] = {
         row(S::UnderReplicated, Strimzi, "kafka_server_replicamanager_underreplicatedpartitions"),
         row(S::UnderReplicated, ValueSuffix, "kafka_server_replicamanager_total_underreplicatedpartitions_value"),
         row(S::UnderMinIsr, Strimzi, "kafka_server_replicamanager_underminisrpartitioncount"),
-        row(S::UnderMinIsr, Confluent, "kafka_server_replicamanager_underminisrpartitioncount_value"),
         row(S::UnderMinIsr, ValueSuffix, "kafka_server_replicamanager_total_underminisrpartitioncount_value"),
         row(S::AtMinIsr, Strimzi, "kafka_server_replicamanager_atminisrpartitioncount"),
         row(S::AtMinIsr, ValueSuffix, "kafka_server_replicamanager_total_atminisrpartitioncount_value"),

@@ -17,4 +17,11 @@ pub use signal::Signal;
 pub use wanted::{FamilyKind, Wanted, WantedError};
 
 #[cfg(test)]
+#[expect(
+    clippy::default_trait_access,
+    clippy::format_collect,
+    clippy::type_complexity,
+    clippy::wildcard_enum_match_arm,
+    reason = "tests"
+)]
 mod tests;
