@@ -68,6 +68,19 @@ impl ProcessIdentity {
         Some(uptime.saturating_sub(started))
     }
 
+    /// Asks this process alone to end (`SIGTERM`); does nothing if it has ended.
+    pub(crate) fn terminate_alone(&self) -> Result<(), DriverError> {
+        let same_boot = boot_id().as_deref() == Some(self.boot.as_str());
+        let runs = stat_of(self.pid).is_some_and(|stat| stat.start_ticks == self.start_ticks);
+        let Some(pid) = Pid::from_raw(self.pid).filter(|_| same_boot && runs) else {
+            return Ok(());
+        };
+        match rustix::process::kill_process(pid, Signal::TERM) {
+            Ok(()) | Err(Errno::SRCH) => Ok(()),
+            Err(errno) => Err(DriverError::Kill { group: self.pid, source: errno.into() }),
+        }
+    }
+
     /// Asks the whole group to end (`SIGTERM`).
     pub(crate) fn terminate(&self) -> Result<(), DriverError> {
         signal_group(self.pid, Signal::TERM)
@@ -77,6 +90,12 @@ impl ProcessIdentity {
     pub(crate) fn kill(&self) -> Result<(), DriverError> {
         signal_group(self.pid, Signal::KILL)
     }
+}
+
+/// What the wrapper records of itself, for this process.
+pub(crate) fn record_of_self() -> Option<String> {
+    let stat = fs::read_to_string("/proc/self/stat").ok()?;
+    Some(format!("{}\n{stat}", boot_id()?))
 }
 
 fn signal_group(group: i32, signal: Signal) -> Result<(), DriverError> {

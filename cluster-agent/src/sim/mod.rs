@@ -7,6 +7,7 @@
 //! may treat a simulated cluster differently from a real one.
 
 mod broker;
+mod clock;
 mod cluster;
 mod fault;
 mod ledger;
@@ -16,6 +17,7 @@ mod pages;
 mod pleg;
 mod quorum;
 mod rng;
+mod serve;
 mod server;
 mod spec;
 mod text;
@@ -23,5 +25,9 @@ mod text;
 pub use cluster::{Answer, SimCluster, SimError};
 pub use fault::Fault;
 pub use ledger::{Ledger, RestartRecord};
+pub use serve::SimArgs;
 pub use server::{Defect, SimServer, SimServerError, UpgradeBody};
 pub use spec::{ClusterSpec, ClusterState, QuorumState, UnitSpec, UnitState};
+
+#[cfg(test)]
+mod observed;

@@ -27,6 +27,8 @@ pub(super) struct ControllerView<'a> {
     pub(super) voters: usize,
     pub(super) active_brokers: usize,
     pub(super) fenced_brokers: usize,
+    /// When the leader appended the record applied last, where that is known.
+    pub(super) applied_at_ms: Option<i64>,
 }
 
 /// A controller's page.
@@ -48,6 +50,12 @@ pub(super) fn controller(view: &ControllerView<'_>) -> String {
     gauge("metadataerrorcount", &0);
     gauge("lastappliedrecordoffset", &(view.high_watermark - 1));
     gauge("lastcommittedrecordoffset", &(view.high_watermark - 1));
+    // Before the first record is applied Kafka reports its own clock as the lag.
+    let applied_at_ms = if view.high_watermark < 0 { Some(0) } else { view.applied_at_ms };
+    if let Some(at_ms) = applied_at_ms {
+        gauge("lastappliedrecordtimestamp", &at_ms);
+        gauge("lastappliedrecordlagms", &(view.process.now_ms - at_ms));
+    }
     text.finish()
 }
 
@@ -145,7 +153,7 @@ pub(super) fn kubelet(process: &ProcessView<'_>, node: &str, pleg: &Pleg) -> Str
 pub(super) fn workload(process: &ProcessView<'_>) -> String {
     let mut text = Text::default();
     go(&mut text, process);
-    let name = "app_build_info";
+    let name = "workload_build_info";
     text.family(name, "gauge", "A metric with a constant '1' value labeled by version");
     text.sample(name, &format!("version=\"{}\"", process.version), 1);
     text.finish()

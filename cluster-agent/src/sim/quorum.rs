@@ -12,17 +12,17 @@ use super::rng::Rng;
 pub(super) const TICK_MS: i64 = 50;
 
 /// `controller.quorum.fetch.timeout.ms`.
-const FETCH_TIMEOUT_MS: i64 = 2000;
+pub(super) const FETCH_TIMEOUT_MS: i64 = 2000;
 
 /// A leader resigns if it hears from no majority for 1.5 × the fetch timeout.
-const CHECK_QUORUM_MS: i64 = 3000;
+pub(super) const CHECK_QUORUM_MS: i64 = 3000;
 
 /// `controller.quorum.election.timeout.ms`, and the backoff on top of it.
-const ELECTION_TIMEOUT_MS: i64 = 1000;
+pub(super) const ELECTION_TIMEOUT_MS: i64 = 1000;
 const ELECTION_BACKOFF_MAX_MS: u32 = 1000;
 
 /// `metadata.max.idle.interval.ms`: an idle leader appends this often.
-const IDLE_APPEND_MS: i64 = 500;
+pub(super) const IDLE_APPEND_MS: i64 = 500;
 
 /// Records a follower that was away copies per tick (20,000/s: metadata records are small).
 const CATCH_UP_PER_TICK: i64 = 1000;
@@ -261,6 +261,11 @@ impl Quorum {
 
     fn backoff(&mut self) -> i64 {
         i64::from(self.rng.below(ELECTION_BACKOFF_MAX_MS))
+    }
+
+    /// When a record was appended, or the oldest moment that is remembered after that.
+    pub(super) fn appended_at_ms(&self, offset: i64) -> Option<i64> {
+        self.history.iter().find(|(_, end)| *end > offset).map(|(at, _)| *at)
     }
 
     /// The leader's log end at a moment, or its oldest remembered one.

@@ -22,6 +22,7 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 use channels::names::UnitName;
 use serde::{Deserialize, Serialize};
 
+use super::clock::now_ms;
 use super::cluster::{Answer, SimCluster, SimError};
 use super::fault::Fault;
 use super::spec::{ClusterSpec, ClusterState};
@@ -60,6 +61,12 @@ pub enum SimServerError {
         /// The name.
         name: String,
     },
+    /// A unit's name cannot be one.
+    #[error("cannot name the simulated units")]
+    UnitName {
+        /// What is wrong with it.
+        source: channels::names::NameError,
+    },
     /// The address cannot be listened on.
     #[error("cannot listen on {address}")]
     Listen {
@@ -79,11 +86,6 @@ impl Clusters {
         cluster.advance(now_ms());
         Some(cluster)
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the simulator's one look at the clock")]
-fn now_ms() -> i64 {
-    jiff::Timestamp::now().as_millisecond()
 }
 
 /// A running simulator; ends when [`SimServer::stop`] is called or the process ends.

@@ -103,6 +103,7 @@ impl SimCluster {
             voters: quorum.voters.len(),
             active_brokers,
             fenced_brokers: brokers().count() - active_brokers,
+            applied_at_ms: quorum.appended_at_ms(voter.high_watermark - 1),
         })
     }
 
