@@ -1,1 +1,171 @@
+//! What compiles into which edges, nodes and metadata.
 
+use super::*;
+use crate::cincinnati::to_json;
+use crate::repository::tests::product;
+
+const ANY: &str = "upgrade_from: [\">=1.0.0\"]\n";
+
+fn only_graph(source: &ProductSource) -> Graph {
+    let mut compiled = compile(source).unwrap();
+    assert_eq!(compiled.graphs.len(), 1);
+    compiled.graphs.remove(0).2
+}
+
+/// Offers as `from>to` with risk names in brackets.
+fn edges(graph: &Graph) -> Vec<String> {
+    let mut edges = Vec::new();
+    for node in graph.nodes() {
+        for offer in graph.targets_of(&node.version) {
+            let risks: Vec<&str> = offer.risks.iter().map(|risk| risk.name.as_str()).collect();
+            let risks = if risks.is_empty() { String::new() } else { format!("{risks:?}") };
+            edges.push(format!("{}>{}{risks}", node.version, offer.to));
+        }
+    }
+    edges
+}
+
+#[test]
+fn edges_come_from_upgrade_from_over_the_versions_in_the_channel() {
+    let releases = [
+        ("1.0.0", "upgrade_from: []\n"),
+        ("1.1.0", "upgrade_from: [\"~1.0\"]\n"),
+        ("1.2.0", "upgrade_from: [\"~1.1\"]\n"),
+        ("1.2.1", "upgrade_from: [\"~1.1\", \"~1.2\"]\ndowngrade_from: []\n"),
+    ];
+    let all = product(&releases, "versions: [1.0.0, 1.1.0, 1.2.0, 1.2.1]\n", &[]);
+    assert_eq!(
+        edges(&only_graph(&all)),
+        ["1.0.0>1.1.0", "1.1.0>1.2.0", "1.1.0>1.2.1", "1.2.0>1.2.1"]
+    );
+    let some = product(&releases, "versions: [1.1.0, 1.2.1]\n", &[]);
+    assert_eq!(edges(&only_graph(&some)), ["1.1.0>1.2.1"]);
+}
+
+#[test]
+fn a_downgrade_is_an_edge_only_where_the_older_release_lists_it() {
+    let releases = [
+        ("1.0.0", "upgrade_from: []\ndowngrade_from: [\"=1.0.1\"]\n"),
+        ("1.0.1", ANY),
+        ("1.0.2", ANY),
+    ];
+    let source = product(&releases, "versions: [1.0.0, 1.0.1, 1.0.2]\n", &[]);
+    assert_eq!(
+        edges(&only_graph(&source)),
+        ["1.0.0>1.0.1", "1.0.0>1.0.2", "1.0.1>1.0.0", "1.0.1>1.0.2"]
+    );
+}
+
+#[test]
+fn a_tombstone_stays_a_node_and_is_never_a_target() {
+    let releases = [("1.0.0", ANY), ("1.0.1", ANY), ("1.0.2", ANY)];
+    let channel = "versions: [1.0.0, 1.0.1, 1.0.2]\ntombstones: [1.0.1]\n";
+    let graph = only_graph(&product(&releases, channel, &[]));
+    assert_eq!(edges(&graph), ["1.0.0>1.0.2", "1.0.1>1.0.2"]);
+    let node = graph.node(&"1.0.1".parse().unwrap()).unwrap();
+    assert!(node.is_tombstone());
+    assert!(!node.metadata.contains_key(CHANNELS_KEY), "it is not offered by any channel");
+    let only = "versions: [1.0.0, 1.0.2]\ntombstones: [1.0.1]\n";
+    assert_eq!(only_graph(&product(&releases, only, &[])), graph, "one listing is enough");
+}
+
+#[test]
+fn blocks_remove_edges_and_risks_make_them_conditional() {
+    let releases = [("1.0.0", ANY), ("1.0.1", ANY), ("1.0.2", ANY), ("1.0.3", ANY)];
+    let risk = |name: &str, to: &str, from: &str| {
+        format!(
+            "to: {to}\nfrom: {from}\nname: {name}\nmessage: m\nurl: https://e.com\nmatchingRules: \
+             [{{type: Always}}]\n"
+        )
+    };
+    let one = risk("A", "\">=1.0.1\"\nfixedIn: 1.0.3", "\"=1.0.0\"");
+    let two = risk("B", "1.0.2", "1[.]0[.][01][+].*");
+    let source = product(
+        &releases,
+        "versions: [1.0.0, 1.0.1, 1.0.2, 1.0.3]\n",
+        &[("a", one.as_str()), ("b", two.as_str()), ("c", "to: 1.0.3\nfrom: 1[.]0[.]1\n")],
+    );
+    let graph = only_graph(&source);
+    assert_eq!(
+        edges(&graph),
+        [
+            "1.0.0>1.0.1[\"A\"]",
+            "1.0.0>1.0.2[\"A\", \"B\"]",
+            "1.0.0>1.0.3",
+            "1.0.1>1.0.2[\"B\"]",
+            "1.0.2>1.0.3"
+        ]
+    );
+    assert_eq!(graph.edges().len(), 2, "a conditional edge is not also a plain one");
+    assert_eq!(graph.conditional().len(), 3);
+}
+
+#[test]
+fn an_entry_with_an_architecture_is_in_that_graph_only() {
+    let two = "upgrade_from: [\">=1.0.0\"]\narches: {amd64: {}, arm64: {}}\n";
+    let releases = [("1.0.0", two), ("1.0.1", two), ("1.0.2", two)];
+    let source = product(&releases, "versions: [1.0.0, 1.0.1+arm64, 1.0.2]\n", &[]);
+    let compiled = compile(&source).unwrap();
+    let nodes: Vec<(String, Vec<String>)> = compiled
+        .graphs
+        .iter()
+        .map(|(_, arch, graph)| {
+            let versions = graph.nodes().iter().map(|node| node.version.to_string());
+            (arch.to_string(), versions.collect())
+        })
+        .collect();
+    let texts = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+    assert_eq!(
+        nodes,
+        [
+            ("amd64".to_owned(), texts(&["1.0.0", "1.0.2"])),
+            ("arm64".to_owned(), texts(&["1.0.0", "1.0.1", "1.0.2"]))
+        ]
+    );
+}
+
+#[test]
+fn a_node_carries_payload_and_metadata_and_the_graph_its_origin() {
+    let more = "upgrade_from: []\nseverity: critical\nurl: https://acme.example/1\n";
+    let graph = only_graph(&product(&[("1.0.0", more)], "versions: [1.0.0]\n", &[]));
+    let digest = signing::Sha256Digest::of(b"1.0.0").to_string();
+    let node = &graph.nodes()[0];
+    assert_eq!(node.payload, format!("registry.acme.example/acme/app-release@{digest}"));
+    let expected = [
+        (SEVERITY_KEY, "critical"),
+        (CHANNELS_KEY, "stable"),
+        (MANIFEST_KEY, digest.as_str()),
+        (URL_KEY, "https://acme.example/1"),
+    ];
+    let expected: BTreeMap<String, String> =
+        expected.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+    assert_eq!(node.metadata, expected);
+    let origin = graph.origin().unwrap();
+    assert_eq!((origin.product.to_string().as_str(), origin.arch.as_str()), ("acme/app", "amd64"));
+}
+
+#[test]
+fn a_channel_that_names_what_does_not_exist_is_refused_with_every_fault() {
+    let source = product(&[("1.0.0", ANY)], "versions: [1.0.0+arm64, 1.0.1, 1.0.0]\n", &[]);
+    let errors = compile(&source).unwrap_err();
+    let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    assert_eq!(errors.len(), 2, "{texts:?}");
+    assert!(matches!(&errors[0], CompileError::MissingArch { version, .. }
+        if version.to_string() == "1.0.0+arm64"));
+    assert!(texts[1].starts_with("app/channels/stable.yaml: 1.0.1 has no release file"));
+}
+
+#[test]
+fn the_order_of_entries_does_not_change_a_byte() {
+    let releases = [("1.0.0", ANY), ("1.0.1", ANY), ("1.0.2", ANY)];
+    let one = only_graph(&product(&releases, "versions: [1.0.0, 1.0.1, 1.0.2]\n", &[]));
+    let two = only_graph(&product(&releases, "versions: [1.0.2, 1.0.0, 1.0.1]\n", &[]));
+    assert_eq!(to_json(&one), to_json(&two));
+}
+
+#[test]
+fn build_metadata_that_is_no_architecture_belongs_to_the_version() {
+    let releases = [("1.0.0+k3s1", ANY), ("1.0.1+k3s1", ANY)];
+    let graph = only_graph(&product(&releases, "versions: [1.0.0+k3s1, 1.0.1+k3s1]\n", &[]));
+    assert_eq!(edges(&graph), ["1.0.0+k3s1>1.0.1+k3s1"]);
+}

@@ -41,7 +41,7 @@ pub struct PullSpec {
 impl FromStr for PullSpec {
     type Err = NameError;
     fn from_str(text: &str) -> Result<Self, NameError> {
-        let error = |why| NameError::new("image by digest", text, why);
+        let error = |why| NameError::new("pull specification", text, why);
         let (name, digest) = text
             .split_once('@')
             .ok_or_else(|| error("it must end with @sha256:<64 hex digits>; tags can move"))?;

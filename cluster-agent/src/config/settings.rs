@@ -215,7 +215,15 @@ fn timings(fragment: &Fragment, probes: &ProbeSettings) -> Result<Timings, Confi
         fresh_ms,
         500..=60_000,
     )?;
+    let page_still_ms = ranged(
+        "limits.quorum.commit_window_ms",
+        fragment.limits.quorum.commit_window_ms,
+        usual.page_still_ms,
+        1_000..=60_000,
+    )?;
     Ok(Timings {
+        // A slow probe must be able to see the offset move at all.
+        page_still_ms: page_still_ms.max(probes.idle_ms.saturating_mul(2)),
         node_observation_max_ms: observation_max_ms.saturating_add(probes.node_fast_ms),
         baseline_ms: ranged("timings.baseline_ms", given.baseline_ms, usual.baseline_ms, 0..=DAY_MS)?,
         gate_apart_ms: probes.fast_ms,

@@ -98,6 +98,30 @@ fn unsafe_to_go(scene: &Scene<'_>, key: &UnitKey) -> Vec<WaitingOn> {
     may_take_out(key, scene.observation, &scene.policy.gate)
         .into_iter()
         .map(|blocker| unsafe_to_take_out(&key.unit, blocker))
+        .chain(stale_pages(scene, key))
+        .collect()
+}
+
+/// Voters whose pages stand still: the lags computed from them say nothing. The unit itself does
+/// not count (it is to be restarted), unless it leads: then every other lag is measured against it.
+fn stale_pages(scene: &Scene<'_>, key: &UnitKey) -> Vec<WaitingOn> {
+    let limit_ms = scene.policy.timings.page_still_ms;
+    let units = &scene.observation.units;
+    let voters = units.iter().filter(|(voter, unit)| {
+        unit.role == Role::Controller
+            && voter.product == key.product
+            && (*voter != key || unit.is_leader)
+    });
+    scene
+        .standing
+        .stillness
+        .still(voters.map(|(voter, _)| voter), scene.observation, limit_ms)
+        .into_iter()
+        .map(|still| WaitingOn::PageStill {
+            unit: still.key.unit,
+            observed_ms: still.for_ms,
+            limit_ms,
+        })
         .collect()
 }
 

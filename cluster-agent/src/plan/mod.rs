@@ -11,6 +11,7 @@ mod adopt;
 mod gates;
 mod pick;
 mod policy;
+mod stillness;
 mod target;
 mod waiting_on;
 mod watch;
@@ -34,6 +35,7 @@ pub use target::{
     Basis, Goal, Known, Knowledge, Severity, Stand, Target, Targets, Trouble, VerifiedRelease,
     documents_needed, plain, running, stand,
 };
+pub use stillness::{Still, Stillness};
 pub use waiting_on::{WaitingOn, finding_to_wire};
 pub use watch::{Held, Watch, evidence_at};
 
@@ -65,6 +67,8 @@ pub struct Standing {
     pub hub_error: Option<HubError>,
     /// How long the gates have held.
     pub watch: Watch,
+    /// Whether controllers' pages move.
+    pub stillness: Stillness,
 }
 
 /// A directive and when it was heard.
@@ -137,7 +141,8 @@ pub fn plan(scene: &Scene<'_>) -> Plan {
     if let Some(pause) = gates::paused(scene) {
         let product = scene.history.out.as_ref().map(|out| out.key().product.clone());
         for (name, why) in &mut plan.waiting_on {
-            if product.as_ref().is_none_or(|p| p == name) {
+            let wants = scene.targets.get(name).is_some_and(|t| *t != Target::Settled);
+            if product.as_ref().map_or(wants, |p| p == name) {
                 why.insert(0, pause.clone());
             }
         }
@@ -204,6 +209,7 @@ impl Standing {
         observation: &Observation,
         now: Timestamp,
     ) {
+        self.stillness.note(observation);
         let keys: BTreeSet<UnitKey> = {
             let scene = Scene { observation, targets, policy, history, standing: self, now };
             match pick::lane(&scene) {

@@ -55,6 +55,8 @@ pub enum WaitingOn {
     VersionMissing { unit: UnitName },
     #[error("the cluster was last observed {age_ms} ms ago, limit {limit_ms} ms")]
     ObservationOld { age_ms: u64, limit_ms: u64 },
+    #[error("{unit} serves a stale page: its log end offset has stood still for {observed_ms} ms, limit {limit_ms} ms")]
+    PageStill { unit: UnitName, observed_ms: u64, limit_ms: u64 },
     #[error("{unit} may not go: {}{finding}", about(about_unit.as_ref(), unit))]
     Unsafe { unit: UnitName, about_unit: Option<UnitName>, finding: Finding },
     #[error("{unit} was refused and is tried again in {} s: {}", left_ms.div_ceil(1000), why.message)]
@@ -109,6 +111,7 @@ impl WaitingOn {
             Self::VersionUnknown { .. } => "version_unknown",
             Self::VersionMissing { .. } => "version_missing",
             Self::ObservationOld { .. } => "observation_old",
+            Self::PageStill { .. } => "stale",
             Self::Unsafe { finding, .. } => finding.gate_name(),
             Self::StepRefused { why, .. } => &why.gate,
             Self::Baseline { .. } => "baseline",
@@ -133,6 +136,7 @@ impl WaitingOn {
             | Self::VersionMissing { unit }
             | Self::StepRefused { unit, .. }
             | Self::Baseline { unit, .. }
+            | Self::PageStill { unit, .. }
             | Self::GateOnce { unit, .. } => Some(unit),
             Self::LocalHold { .. }
             | Self::OtherProduct { .. }
@@ -165,6 +169,7 @@ impl WaitingOn {
             Self::Paused { why, .. } | Self::StepRefused { why, .. } => (why.observed, why.limit),
             Self::Unsafe { finding, .. } => (finding.observed(), finding.limit()),
             Self::ObservationOld { age_ms: seen, limit_ms: limit }
+            | Self::PageStill { observed_ms: seen, limit_ms: limit, .. }
             | Self::Baseline { observed_ms: seen, limit_ms: limit, .. } => {
                 (Some(number(*seen)), Some(number(*limit)))
             }

@@ -50,19 +50,37 @@ fn without_a_hub_the_policy_alone_decides() {
     assert_eq!(world.asked, 0);
 }
 
+/// One whole roll in which the agent dies once; two controllers' worth of changes and a node's
+/// cover every phase.
+fn dies(change: u32, death: Death) {
+    let mut world = World::new(&Build { nodes: 1, ..Build::default() });
+    world.die_in = Some((change, death));
+    world.until(2_500, World::is_done);
+    world.check();
+    let restarts = world.sim.state().ledger.restarts.len();
+    assert_eq!(restarts, 4, "{death:?} at change {change}");
+    assert!(world.cordoned.is_empty(), "{death:?} at change {change}");
+}
+
 #[test]
-fn an_agent_that_dies_at_any_change_never_rolls_a_unit_twice() {
-    for death in [Death::BeforePersist, Death::AfterPersist, Death::AfterEffect] {
-        // A roll of two controllers' worth of changes covers every phase; the leader is in it.
-        for change in 0..24 {
-            let mut world = World::new(&Build { nodes: 1, ..Build::default() });
-            world.die_in = Some((change, death));
-            world.until(2_500, World::is_done);
-            world.check();
-            let restarts = world.sim.state().ledger.restarts.len();
-            assert_eq!(restarts, 4, "{death:?} at change {change}");
-            assert!(world.cordoned.is_empty(), "{death:?} at change {change}");
-        }
+fn an_agent_that_dies_between_write_and_effect_never_rolls_a_unit_twice() {
+    // The first controller's step, and the node's: every phase of both kinds.
+    for change in (0..7).chain(18..28) {
+        dies(change, Death::AfterPersist);
+    }
+}
+
+#[test]
+fn an_agent_that_dies_after_an_effect_finds_its_step_again() {
+    for change in (0..6).chain(18..26) {
+        dies(change, Death::AfterEffect);
+    }
+}
+
+#[test]
+fn an_agent_that_dies_before_the_write_has_done_nothing() {
+    for change in [0, 1, 2, 4, 19, 21] {
+        dies(change, Death::BeforePersist);
     }
 }
 

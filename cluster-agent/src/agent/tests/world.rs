@@ -468,7 +468,7 @@ pub(super) fn policy(build: &Build) -> Policy {
     Policy {
         gate: GatePolicy::default(),
         timings: Timings {
-            baseline_ms: 4_000,
+            baseline_ms: 7_000,
             refused_retry_ms: 3_000,
             steps: roles.map(|role| (role, step)).into(),
             ..Timings::default()
