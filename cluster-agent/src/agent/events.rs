@@ -7,9 +7,7 @@ use std::collections::BTreeSet;
 use channels::wire::{self, Action};
 
 use crate::driver::{Stage, StepStatus};
-use crate::gate::{
-    Blocker, back_and_healthy, has_returned, still_soaking_well, stop_conditions,
-};
+use crate::gate::{Blocker, back_and_healthy, has_returned, still_soaking_well, stop_conditions};
 use crate::history::{Cause, Out};
 use crate::observation::Finding;
 use crate::phase::{Event, Phase, Quiesce};
@@ -94,13 +92,11 @@ fn preflight(scene: &Scene<'_>, out: &Out, driver: &DriverFacts) -> Option<Event
 
 /// Every gate once more: right before anything is changed, and again after a drain.
 fn cleared(scene: &Scene<'_>, out: &Out, driver: &DriverFacts) -> Option<Event> {
-    let why = pause_or_hold(scene, out).into_iter().chain(go_blockers(scene, out.key()));
-    for reason in why {
-        match reason {
-            // One more probe will tell; nothing has been changed, so waiting is safe.
-            WaitingOn::GateOnce { .. } | WaitingOn::ObservationOld { .. } => return None,
-            other => return Some(Event::Refused { why: other.to_wire() }),
-        }
+    let blockers = go_blockers(scene, out.key());
+    if let Some(why) = pause_or_hold(scene, out).into_iter().chain(blockers).next() {
+        // One more probe will tell; nothing has been changed, so waiting is safe.
+        let tells = matches!(why, WaitingOn::GateOnce { .. } | WaitingOn::ObservationOld { .. });
+        return (!tells).then(|| Event::Refused { why: why.to_wire() });
     }
     let quiesce =
         if driver.stages.contains(&Stage::Quiesce) { Quiesce::Present } else { Quiesce::Absent };

@@ -90,10 +90,7 @@ pub(super) fn status(args: &ReadArgs) -> anyhow::Result<Answer> {
     let settings = settings(&args.config)?;
     let running = in_use(&settings.state_dir)?;
     let Some(status) = status::read(&settings.state_dir)? else {
-        anyhow::bail!(
-            "no agent has run with state directory {} yet",
-            settings.state_dir.display()
-        );
+        anyhow::bail!("no agent has run with state directory {} yet", settings.state_dir.display());
     };
     let text = match args.output {
         Output::Text => status::render(&status, running, clock::now()),

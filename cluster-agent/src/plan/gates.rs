@@ -147,9 +147,11 @@ fn baseline(scene: &Scene<'_>, key: &UnitKey) -> Option<WaitingOn> {
         (true, None) => return None,
     };
     let limit_ms = scene.policy.timings.baseline_ms;
-    let observed_ms = scene.standing.watch.held(key).map_or(0, |held| {
-        elapsed_ms(held.since.max(owed_since), held.last)
-    });
+    let observed_ms = scene
+        .standing
+        .watch
+        .held(key)
+        .map_or(0, |held| elapsed_ms(held.since.max(owed_since), held.last));
     (observed_ms < limit_ms).then(|| WaitingOn::Baseline {
         unit: key.unit.clone(),
         observed_ms,
@@ -202,7 +204,9 @@ pub(super) fn refusal_of_hub(
     grant(scene, product, goal).filter(|why| {
         matches!(
             why,
-            WaitingOn::HubHold { .. } | WaitingOn::HubWait { .. } | WaitingOn::HubUnreachable { .. }
+            WaitingOn::HubHold { .. }
+                | WaitingOn::HubWait { .. }
+                | WaitingOn::HubUnreachable { .. }
         )
     })
 }

@@ -31,11 +31,11 @@ pub use adopt::{Stray, calm_down, note_calm};
 pub use gates::{go_blockers, local_hold};
 pub use pick::{Outdated, candidates};
 pub use policy::{AcceptedRisk, Grants, Mode, Policy, ProductPolicy, Timings};
+pub use stillness::{Still, Stillness};
 pub use target::{
-    Basis, Goal, Known, Knowledge, Severity, Stand, Target, Targets, Trouble, VerifiedRelease,
+    Basis, Goal, Knowledge, Known, Severity, Stand, Target, Targets, Trouble, VerifiedRelease,
     documents_needed, plain, running, stand,
 };
-pub use stillness::{Still, Stillness};
 pub use waiting_on::{WaitingOn, finding_to_wire};
 pub use watch::{Held, Watch, evidence_at};
 

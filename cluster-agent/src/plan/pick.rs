@@ -33,9 +33,11 @@ pub struct Outdated {
 /// One product at a time, because one unit at a time is easier to keep when the other products
 /// stand still, and because a hub grants one product of a cluster.
 pub(super) fn lane<'a>(scene: &Scene<'a>) -> Option<(&'a ProductRef, &'a Goal)> {
-    let rolling = scene.history.products.iter().find(|(_, record)| {
-        record.roll.as_ref().is_some_and(|roll| roll.touched)
-    });
+    let rolling = scene
+        .history
+        .products
+        .iter()
+        .find(|(_, record)| record.roll.as_ref().is_some_and(|roll| roll.touched));
     if let Some((product, _)) = rolling {
         // A roll that is blocked in the middle keeps the lane: nothing else starts beside it.
         return match scene.targets.get_key_value(product) {
@@ -75,11 +77,7 @@ pub fn candidates(scene: &Scene<'_>, product: &ProductRef, goal: &Goal) -> Vec<O
 }
 
 /// The unit that goes next; `None` if every unit runs the goal or cannot be told.
-pub(super) fn next_unit(
-    scene: &Scene<'_>,
-    product: &ProductRef,
-    goal: &Goal,
-) -> Option<Outdated> {
+pub(super) fn next_unit(scene: &Scene<'_>, product: &ProductRef, goal: &Goal) -> Option<Outdated> {
     let policy = scene.policy.products.get(product);
     let mut candidates = candidates(scene, product, goal);
     candidates.sort_by_key(|c| rank(scene, policy, c));

@@ -47,11 +47,8 @@ impl Stillness {
                 self.voters.remove(key);
                 continue;
             };
-            let seen = self.voters.entry(key.clone()).or_insert(Seen {
-                offset,
-                since: at,
-                moved: false,
-            });
+            let seen =
+                self.voters.entry(key.clone()).or_insert(Seen { offset, since: at, moved: false });
             if seen.offset != offset {
                 *seen = Seen { offset, since: at, moved: true };
             }

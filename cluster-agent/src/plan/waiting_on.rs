@@ -55,7 +55,9 @@ pub enum WaitingOn {
     VersionMissing { unit: UnitName },
     #[error("the cluster was last observed {age_ms} ms ago, limit {limit_ms} ms")]
     ObservationOld { age_ms: u64, limit_ms: u64 },
-    #[error("{unit} serves a stale page: its log end offset has stood still for {observed_ms} ms, limit {limit_ms} ms")]
+    #[error(
+        "{unit} serves a stale page: its log end offset has stood still for {observed_ms} ms, limit {limit_ms} ms"
+    )]
     PageStill { unit: UnitName, observed_ms: u64, limit_ms: u64 },
     #[error("{unit} may not go: {}{finding}", about(about_unit.as_ref(), unit))]
     Unsafe { unit: UnitName, about_unit: Option<UnitName>, finding: Finding },
@@ -164,6 +166,7 @@ impl WaitingOn {
     }
 
     /// Observed value and limit, where the gate has numbers.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "most gates have none; it is for display")]
     fn numbers(&self) -> (Option<f64>, Option<f64>) {
         match self {
             Self::Paused { why, .. } | Self::StepRefused { why, .. } => (why.observed, why.limit),
@@ -181,6 +184,7 @@ impl WaitingOn {
     }
 
     /// Since when it holds, where the gate knows it itself.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the ledger knows it for all others")]
     fn since(&self) -> Option<Timestamp> {
         match self {
             Self::Paused { since, .. }

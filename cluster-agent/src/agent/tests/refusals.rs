@@ -5,9 +5,7 @@ use std::sync::Arc;
 use channels::wire::{Failure, Role};
 use jiff::Timestamp;
 
-use super::world::{
-    Build, Hub, World, graph, knowledge, known, product, release, unit, version,
-};
+use super::world::{Build, Hub, World, graph, knowledge, known, product, release, unit, version};
 use crate::plan::{Known, Mode, Severity, Trouble};
 use crate::sim::Fault;
 use crate::state::{Approval, LocalHold};
@@ -143,7 +141,8 @@ fn a_lagging_voter_blocks_the_others_and_says_by_how_much() {
     // The laggard itself may go first (the others can do without it); nobody else may.
     let restarts = world.sim.state().ledger.restarts;
     assert!(restarts.iter().all(|restart| restart.unit == laggard), "{restarts:?}");
-    let blocked = state.waiting_on.iter().any(|why| why.gate == "quorum_lag" && why.observed > why.limit);
+    let blocked =
+        state.waiting_on.iter().any(|why| why.gate == "quorum_lag" && why.observed > why.limit);
     assert!(blocked || !restarts.is_empty(), "{:#?}", state.waiting_on);
 }
 
@@ -152,7 +151,8 @@ fn two_lagging_voters_block_everything_with_their_numbers() {
     let mut world = World::new(&Build { controllers: 5, ..Build::default() });
     world.steps(2);
     let leader = world.sim.state().quorum.unwrap().leader.unwrap();
-    let followers: Vec<_> = ["c-1", "c-2", "c-3"].map(unit).into_iter().filter(|u| *u != leader).collect();
+    let followers: Vec<_> =
+        ["c-1", "c-2", "c-3"].map(unit).into_iter().filter(|u| *u != leader).collect();
     for voter in &followers[..2] {
         world.sim.set_fault(voter, Fault::Lag { ms: 6_000 }).unwrap();
     }
@@ -228,8 +228,7 @@ fn policy_manual_waits_for_an_approval() {
     let mut world = World::new(&Build { mode: Mode::Manual, ..Build::default() });
     let message = refuses(&mut world, "approval");
     assert!(message.contains("4.0.0"), "{message}");
-    let approval =
-        Approval { product: product(KAFKA), to: version("4.0.0"), at: world.now() };
+    let approval = Approval { product: product(KAFKA), to: version("4.0.0"), at: world.now() };
     world.core.orders(None, vec![approval]);
     world.until(1_500, |w| w.runs(KAFKA) == "4.0.0");
     assert_eq!(world.runs("acme/platform"), "1.32.0");

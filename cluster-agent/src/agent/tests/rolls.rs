@@ -25,12 +25,8 @@ fn a_calm_cluster_rolls_controllers_then_nodes_with_the_leader_last() {
     assert_eq!(restarts[2].leader.as_ref(), Some(&restarts[2].unit), "leader last");
     assert!(world.cordoned.is_empty());
     assert_eq!(world.asked, 6, "a grant before every unit");
-    let first: Vec<Phase> = world
-        .phases
-        .iter()
-        .filter(|(unit, _)| unit == "n-1")
-        .map(|(_, phase)| *phase)
-        .collect();
+    let first: Vec<Phase> =
+        world.phases.iter().filter(|(unit, _)| unit == "n-1").map(|(_, phase)| *phase).collect();
     let expected = [
         Phase::Preflight,
         Phase::Quiesce,
@@ -202,9 +198,7 @@ fn a_unit_that_comes_back_sick_keeps_the_next_one_where_it_is() {
 #[test]
 fn a_unit_that_restarts_by_itself_in_mid_roll_is_soaked_before_the_next_one() {
     let mut world = World::new(&Build { controllers: 5, nodes: 0, ..Build::default() });
-    world.until(600, |w| {
-        w.sim.state().ledger.restarts.len() == 1 && w.core.history.out.is_none()
-    });
+    world.until(600, |w| w.sim.state().ledger.restarts.len() == 1 && w.core.history.out.is_none());
     // Between two units, an outsider restarts one that was not yet rolled.
     world.hub = Hub::Silent;
     let stray = unit("c-5");

@@ -131,10 +131,8 @@ impl Default for Build {
 
 impl World {
     pub(super) fn new(build: &Build) -> Self {
-        let sizes = [
-            (Role::Controller, build.controllers, "3.9.0"),
-            (Role::Node, build.nodes, "1.32.0"),
-        ];
+        let sizes =
+            [(Role::Controller, build.controllers, "3.9.0"), (Role::Node, build.nodes, "1.32.0")];
         let spec = ClusterSpec::of("east", build.seed, 10, &sizes).unwrap();
         let sim = SimCluster::new(&spec, START_MS);
         let targets = targets(build.controllers, build.nodes);
@@ -185,17 +183,17 @@ impl World {
         self.core.learn(known, self.now());
         let seen = self.observe();
         let change = self.core.observe(seen, self.now());
-        if !self.apply(change) {
+        if !self.apply(&change) {
             return;
         }
         let facts = self.facts();
         let change = self.core.advance(&facts, self.now()).unwrap();
-        if !self.apply(change) {
+        if !self.apply(&change) {
             return;
         }
         let id = self.step_id();
         let (change, ask) = self.core.decide(id, self.now());
-        if !self.apply(change) {
+        if !self.apply(&change) {
             return;
         }
         let Some(ask) = ask else { return };
@@ -206,7 +204,7 @@ impl World {
         }
         let id = self.step_id();
         let (change, _) = self.core.decide(id, self.now());
-        self.apply(change);
+        self.apply(&change);
     }
 
     pub(super) fn steps(&mut self, count: u32) {
@@ -226,8 +224,8 @@ impl World {
     }
 
     /// Persists, then acts; `false` if the agent died on the way.
-    fn apply(&mut self, change: Change) -> bool {
-        let dies = self.dying(&change);
+    fn apply(&mut self, change: &Change) -> bool {
+        let dies = self.dying(change);
         if dies == Some(Death::BeforePersist) {
             self.kill();
             return false;
@@ -242,7 +240,9 @@ impl World {
         for (order, stage) in &change.start {
             self.start(order, *stage);
         }
-        if change.moved && let Some(out) = &self.core.history.out {
+        if change.moved
+            && let Some(out) = &self.core.history.out
+        {
             self.phases.push((out.key().unit.to_string(), out.phase.wire()));
         }
         if dies == Some(Death::AfterEffect) {
@@ -380,7 +380,7 @@ impl World {
         let id = self.step_id();
         let order = ResumeOrder { at: self.now() };
         let change = self.core.resume(&order, id, self.now()).unwrap();
-        self.apply(change);
+        self.apply(&change);
     }
 
     /// Products as the agent reports them.
@@ -482,7 +482,11 @@ pub(super) fn policy(build: &Build) -> Policy {
 }
 
 /// A graph with these versions and edges.
-pub(super) fn graph(versions: &[&str], edges: &[(usize, usize)], risky: &[(usize, usize)]) -> Graph {
+pub(super) fn graph(
+    versions: &[&str],
+    edges: &[(usize, usize)],
+    risky: &[(usize, usize)],
+) -> Graph {
     let mut builder = GraphBuilder::new(None);
     for text in versions {
         builder.node(Node {
