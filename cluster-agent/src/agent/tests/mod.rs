@@ -8,6 +8,8 @@
     reason = "tests"
 )]
 
+mod lab;
 mod refusals;
 mod rolls;
+mod whole;
 mod world;
