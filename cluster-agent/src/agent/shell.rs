@@ -32,6 +32,17 @@ const DOCUMENTS_SOON: SignedDuration = SignedDuration::from_millis(200);
 /// A view that has not changed is written again this often, so that its age says the agent lives.
 const STATUS_AT_LEAST: SignedDuration = SignedDuration::from_secs(5);
 
+/// Gates that every start waits at for a moment.
+const PASSING: [&str; 7] = [
+    "baseline",
+    "gate_once",
+    "observation_old",
+    "other_product",
+    "page_unproved",
+    "grant",
+    "grant_renewal",
+];
+
 /// One agent.
 #[derive(Debug)]
 pub(super) struct Shell {
@@ -455,6 +466,10 @@ fn drivers(settings: &Settings) -> Result<BTreeMap<(ProductRef, PoolName), Drive
 
 fn log_turn(turn: &Turn) {
     match turn {
+        // Every start passes these: they are progress, not obstacles.
+        Turn::Waits(product, why) if PASSING.contains(&why.gate.as_str()) => tracing::debug!(
+            %product, gate = why.gate, "waiting: {}", why.message
+        ),
         Turn::Waits(product, why) => tracing::info!(
             %product, gate = why.gate, unit = why.unit.as_ref().map(tracing::field::display),
             "waiting: {}", why.message

@@ -117,10 +117,11 @@ fn stale_pages(scene: &Scene<'_>, key: &UnitKey) -> Vec<WaitingOn> {
         .stillness
         .still(voters.map(|(voter, _)| voter), scene.observation, limit_ms)
         .into_iter()
-        .map(|still| WaitingOn::PageStill {
-            unit: still.key.unit,
-            observed_ms: still.for_ms,
-            limit_ms,
+        .map(|still| match still.for_ms {
+            Some(observed_ms) => {
+                WaitingOn::PageStill { unit: still.key.unit, observed_ms, limit_ms }
+            }
+            None => WaitingOn::PageUnproved { unit: still.key.unit },
         })
         .collect()
 }

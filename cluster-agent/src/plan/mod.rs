@@ -69,6 +69,8 @@ pub struct Standing {
     pub watch: Watch,
     /// Whether controllers' pages move.
     pub stillness: Stillness,
+    /// Since when this process observes; what needs several probes is unknown at first.
+    pub awake_since: Option<Timestamp>,
 }
 
 /// A directive and when it was heard.
@@ -147,7 +149,8 @@ pub fn plan(scene: &Scene<'_>) -> Plan {
             }
         }
     }
-    if scene.history.out.is_some() {
+    if let Some(out) = &scene.history.out {
+        note_other_products(scene, &out.key().product, &mut plan);
         return plan;
     }
     if let Some(stray) = adopt::stray(scene) {
@@ -159,12 +162,7 @@ pub fn plan(scene: &Scene<'_>) -> Plan {
         return plan;
     }
     let Some((product, goal)) = pick::lane(scene) else { return plan };
-    for (other, target) in scene.targets {
-        if other != product && matches!(target, Target::Move(_)) {
-            let why = WaitingOn::OtherProduct { product: product.clone() };
-            plan.waiting_on.entry(other.clone()).or_default().push(why);
-        }
-    }
+    note_other_products(scene, product, &mut plan);
     let mut why = gates::product_blockers(scene, product, goal);
     if let Some(outdated) = pick::next_unit(scene, product, goal) {
         plan.picked = Some(outdated.key.clone());
@@ -189,6 +187,16 @@ pub fn plan(scene: &Scene<'_>) -> Plan {
     plan
 }
 
+/// Products that could move, were it not for the one that does.
+fn note_other_products(scene: &Scene<'_>, moving: &ProductRef, plan: &mut Plan) {
+    for (other, target) in scene.targets {
+        if other != moving && matches!(target, Target::Move(_)) {
+            let why = WaitingOn::OtherProduct { product: moving.clone() };
+            plan.waiting_on.entry(other.clone()).or_default().push(why);
+        }
+    }
+}
+
 fn ask(scene: &Scene<'_>, product: &ProductRef, goal: &Goal) -> Ask {
     let held = scene.standing.directives.get(product).and_then(|h| h.directive.grant.as_ref());
     let request = GrantRequest {
@@ -209,6 +217,7 @@ impl Standing {
         observation: &Observation,
         now: Timestamp,
     ) {
+        self.awake_since.get_or_insert(now);
         self.stillness.note(observation);
         let keys: BTreeSet<UnitKey> = {
             let scene = Scene { observation, targets, policy, history, standing: self, now };

@@ -30,8 +30,8 @@ struct Seen {
 pub struct Still {
     /// The voter.
     pub key: UnitKey,
-    /// For how long, milliseconds.
-    pub for_ms: u64,
+    /// For how long, milliseconds; `None` if it has not been seen to move at all.
+    pub for_ms: Option<u64>,
 }
 
 impl Stillness {
@@ -55,8 +55,8 @@ impl Stillness {
         }
     }
 
-    /// Voters among `keys` that have stood still for longer than `limit_ms`, or have not been seen
-    /// to move at all.
+    /// Voters among `keys` that have stood still for longer than `limit_ms`, or that have not been
+    /// seen to move yet.
     pub fn still<'a>(
         &self,
         keys: impl Iterator<Item = &'a UnitKey>,
@@ -67,7 +67,9 @@ impl Stillness {
             let seen = self.voters.get(key)?;
             let read_at = observation.units.get(key)?.last_good?;
             let for_ms = elapsed_ms(seen.since, read_at);
-            (!seen.moved || for_ms > limit_ms).then(|| Still { key: key.clone(), for_ms })
+            let for_ms = (seen.moved || for_ms > limit_ms).then_some(for_ms);
+            let still = for_ms.is_none_or(|for_ms| for_ms > limit_ms);
+            still.then(|| Still { key: key.clone(), for_ms })
         })
         .collect()
     }

@@ -59,6 +59,8 @@ pub enum WaitingOn {
         "{unit} serves a stale page: its log end offset has stood still for {observed_ms} ms, limit {limit_ms} ms"
     )]
     PageStill { unit: UnitName, observed_ms: u64, limit_ms: u64 },
+    #[error("the log end offset of {unit} has not been seen to move yet")]
+    PageUnproved { unit: UnitName },
     #[error("{unit} may not go: {}{finding}", about(about_unit.as_ref(), unit))]
     Unsafe { unit: UnitName, about_unit: Option<UnitName>, finding: Finding },
     #[error("{unit} was refused and is tried again in {} s: {}", left_ms.div_ceil(1000), why.message)]
@@ -114,6 +116,7 @@ impl WaitingOn {
             Self::VersionMissing { .. } => "version_missing",
             Self::ObservationOld { .. } => "observation_old",
             Self::PageStill { .. } => "stale",
+            Self::PageUnproved { .. } => "page_unproved",
             Self::Unsafe { finding, .. } => finding.gate_name(),
             Self::StepRefused { why, .. } => &why.gate,
             Self::Baseline { .. } => "baseline",
@@ -139,6 +142,7 @@ impl WaitingOn {
             | Self::StepRefused { unit, .. }
             | Self::Baseline { unit, .. }
             | Self::PageStill { unit, .. }
+            | Self::PageUnproved { unit }
             | Self::GateOnce { unit, .. } => Some(unit),
             Self::LocalHold { .. }
             | Self::OtherProduct { .. }

@@ -12,7 +12,7 @@ use crate::status::{self, Status};
 use crate::{agent, clock};
 
 /// Longest wait for anything; a loaded machine is slow, a defect is for ever.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_mins(3);
 
 fn anywhere() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 0))
