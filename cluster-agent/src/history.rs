@@ -189,17 +189,13 @@ impl History {
     pub fn end_step(&mut self, now: Timestamp) {
         let Some(out) = self.out.take() else { return };
         self.last_step_ended_at = Some(now);
-        match out.phase {
-            Phase::Dropped { why } => {
-                self.refused = Some(RefusedStep { key: out.order.key, why, at: now });
-            }
-            _ if out.cause == Cause::Adopted => {}
-            _ => {
-                self.refused = None;
-                let product = self.products.get_mut(&out.order.key.product);
-                if let Some(roll) = product.and_then(|p| p.roll.as_mut()) {
-                    roll.units_done = roll.units_done.saturating_add(1);
-                }
+        if let Phase::Dropped { why } = out.phase {
+            self.refused = Some(RefusedStep { key: out.order.key, why, at: now });
+        } else if out.cause == Cause::Planned {
+            self.refused = None;
+            let product = self.products.get_mut(&out.order.key.product);
+            if let Some(roll) = product.and_then(|p| p.roll.as_mut()) {
+                roll.units_done = roll.units_done.saturating_add(1);
             }
         }
     }

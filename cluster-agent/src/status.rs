@@ -113,7 +113,13 @@ fn render_into(
     }
     if let Some(pause) = &status.pause {
         let unit = pause.why.unit.as_ref().map_or_else(String::new, |unit| format!("{unit}: "));
-        writeln!(text, "PAUSED  {}{unit}{} (since {}; `resume` goes on)", gate(&pause.why), pause.why.message, pause.at)?;
+        writeln!(
+            text,
+            "PAUSED  {}{unit}{} (since {}; `resume` goes on)",
+            gate(&pause.why),
+            pause.why.message,
+            pause.at
+        )?;
     }
     if let Some(step) = &status.step {
         writeln!(
@@ -172,11 +178,7 @@ fn render_product(text: &mut String, state: &ProductState, now: Timestamp) -> st
     for unit in &state.units {
         let version = unit.version.as_deref().unwrap_or("version unknown");
         let why = unit.why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
-        writeln!(
-            text,
-            "  {:<10} {:<16} {version:<12} {}{why}",
-            unit.role, unit.name, unit.health
-        )?;
+        writeln!(text, "  {:<10} {:<16} {version:<12} {}{why}", unit.role, unit.name, unit.health)?;
     }
     Ok(())
 }

@@ -12,11 +12,10 @@ use crate::driver::{Stage, StepId, StepOrder};
 use crate::gate::MutateRecord;
 use crate::history::{Cause, History, Leadership, Out, Pause, ProductHistory};
 use crate::observation::{Observation, UnitKey};
-use crate::phase::{Effect, Illegal, Phase, Retry};
+use crate::phase::{Effect, Event, Illegal, Phase, Retry};
 use crate::plan::{
     Ask, Basis, Heard, HubError, Known, Outdated, Plan, Policy, Scene, Standing, Step, Stray,
-    Targets, WaitingOn, calm_down, documents_needed, note_calm,
-    plan,
+    Targets, WaitingOn, calm_down, documents_needed, note_calm, plan,
 };
 use crate::state::{Approval, LocalHold, ResumeOrder};
 
@@ -65,7 +64,6 @@ impl Change {
     }
 
     /// Both changes, in order.
-    #[must_use]
     pub fn and(mut self, later: Self) -> Self {
         self.persist |= later.persist;
         self.moved |= later.moved;
@@ -202,7 +200,11 @@ impl Core {
     }
 
     /// Advances the unit that is out by what its driver and the observation say.
-    pub fn advance(&mut self, driver: &DriverFacts, now: Timestamp) -> Result<Change, Box<Illegal>> {
+    pub fn advance(
+        &mut self,
+        driver: &DriverFacts,
+        now: Timestamp,
+    ) -> Result<Change, Box<Illegal>> {
         let Some(observation) = &self.observation else { return Ok(Change::default()) };
         let Some(out) = &self.history.out else { return Ok(Change::default()) };
         // Evidence is counted per probe: an observation that was judged is not judged again.
@@ -220,11 +222,10 @@ impl Core {
         };
         let Some(event) = event(&scene, out, driver) else { return Ok(Change::default()) };
         self.evaluated_at = Some(observation.at);
-        self.current_wait = match &event {
-            crate::phase::Event::NotReturned { why } | crate::phase::Event::NotHealthy { why } => {
-                Some(why.clone())
-            }
-            _ => None,
+        self.current_wait = if let Event::NotReturned { why } | Event::NotHealthy { why } = &event {
+            Some(why.clone())
+        } else {
+            None
         };
         let timings = self.policy.timings.step(out.role());
         let before = out.phase.clone();
@@ -270,7 +271,8 @@ impl Core {
         let key = out.order.key.clone();
         let changes_unit = phase.is_changed() && out.cause == Cause::Planned;
         out.phase = phase;
-        if changes_unit && let Some(record) = self.history.products.get_mut(&key.product)
+        if changes_unit
+            && let Some(record) = self.history.products.get_mut(&key.product)
             && let Some(roll) = &mut record.roll
         {
             roll.touched = true;
@@ -304,7 +306,12 @@ impl Core {
     }
 
     /// Carries out a person's `resume`: reality is read again, and a new green window is owed.
-    pub fn resume(&mut self, order: &ResumeOrder, step: StepId, now: Timestamp) -> Result<Change, Box<Illegal>> {
+    pub fn resume(
+        &mut self,
+        order: &ResumeOrder,
+        step: StepId,
+        now: Timestamp,
+    ) -> Result<Change, Box<Illegal>> {
         self.history.refused = None;
         let Some(pause) = self.history.pause.take_if(|pause| pause.at <= order.at) else {
             return Ok(Change { persist: true, ..Change::default() });
@@ -328,8 +335,7 @@ impl Core {
         }
         let before = out.phase.clone();
         let timings = self.policy.timings.step(out.order.role);
-        let (phase, effects) =
-            before.clone().step(crate::phase::Event::Resumed { retry }, now, &timings)?;
+        let (phase, effects) = before.clone().step(Event::Resumed { retry }, now, &timings)?;
         Ok(self.enter(&before, phase, effects, now).and(Change::moved()))
     }
 

@@ -37,15 +37,15 @@ pub async fn enroll(
     join_token: &str,
     now: Timestamp,
 ) -> Result<Enrolment, AgentError> {
-    let state = StateDir::open(&settings.state_dir).map_err(|source| AgentError::State { source })?;
+    let state =
+        StateDir::open(&settings.state_dir).map_err(|source| AgentError::State { source })?;
     let hub = |source| AgentError::Hub { source: Box::new(source) };
     let key = open_or_create_key(state.path()).map_err(hub)?;
     let client = HubClient::new(&settings.hub.url, key).map_err(hub)?;
     let version = env!("CARGO_PKG_VERSION");
     let reply =
         client.enrol(join_token, &settings.cluster_name, version, now).await.map_err(hub)?;
-    let enrolment =
-        Enrolment { hub_url: settings.hub.url.clone(), cluster_id: reply.cluster_id };
+    let enrolment = Enrolment { hub_url: settings.hub.url.clone(), cluster_id: reply.cluster_id };
     let path = state.path().join(ENROLMENT_FILE);
     encode(&path, &enrolment)
         .and_then(|bytes| replace(&path, &bytes, Durability::Flushed))

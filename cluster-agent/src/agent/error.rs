@@ -65,7 +65,7 @@ pub enum AgentError {
         /// The pool.
         pool: PoolName,
         /// Why.
-        source: DriverError,
+        source: Box<DriverError>,
     },
     /// The units cannot be observed.
     #[error("the configured units cannot be observed")]
@@ -86,8 +86,10 @@ pub enum AgentError {
         source: Box<Illegal>,
     },
     /// The unit that is out belongs to no configured pool.
-    #[error("{unit} is out, but its pool {pool} is no longer configured: put it back, or finish \
-             the step by hand and move state.json away")]
+    #[error(
+        "{unit} is out, but its pool {pool} is no longer configured: put it back, or finish \
+             the step by hand and move state.json away"
+    )]
     NoDriver {
         /// The unit.
         unit: String,

@@ -4,16 +4,17 @@
 
 use std::collections::BTreeSet;
 
-use channels::wire::{self, Action};
+use channels::wire::{self, Action, HealthVerdict};
 
 use crate::driver::{Stage, StepStatus};
-use crate::gate::{
-    Blocker, back_and_healthy, has_returned, still_soaking_well, stop_conditions,
-};
+use crate::gate::{Blocker, back_and_healthy, has_returned, still_soaking_well, stop_conditions};
 use crate::history::{Cause, Out};
 use crate::observation::Finding;
-use crate::phase::{Event, Phase, Quiesce};
+use crate::phase::{Event, Phase, Quiesce, elapsed_ms};
 use crate::plan::{Scene, WaitingOn, finding_to_wire, go_blockers, local_hold, plain};
+
+/// Lags and relist counts need this long to be known again after the agent started.
+const WAKING_MS: u64 = 30_000;
 
 /// What the driver of the unit that is out has to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +47,7 @@ pub(super) fn event(scene: &Scene<'_>, out: &Out, driver: &DriverFacts) -> Optio
             Some(why) => Event::NotReturned { why },
         }),
         Phase::AwaitHealth { .. } => Some(await_health(scene, out)),
-        Phase::Soak { .. } => Some(soak(scene, out)),
+        Phase::Soak { .. } => soak(scene, out),
         Phase::Done | Phase::Dropped { .. } => None,
     }
 }
@@ -94,13 +95,11 @@ fn preflight(scene: &Scene<'_>, out: &Out, driver: &DriverFacts) -> Option<Event
 
 /// Every gate once more: right before anything is changed, and again after a drain.
 fn cleared(scene: &Scene<'_>, out: &Out, driver: &DriverFacts) -> Option<Event> {
-    let why = pause_or_hold(scene, out).into_iter().chain(go_blockers(scene, out.key()));
-    for reason in why {
-        match reason {
-            // One more probe will tell; nothing has been changed, so waiting is safe.
-            WaitingOn::GateOnce { .. } | WaitingOn::ObservationOld { .. } => return None,
-            other => return Some(Event::Refused { why: other.to_wire() }),
-        }
+    let blockers = go_blockers(scene, out.key());
+    if let Some(why) = pause_or_hold(scene, out).into_iter().chain(blockers).next() {
+        // One more probe will tell; nothing has been changed, so waiting is safe.
+        let tells = matches!(why, WaitingOn::GateOnce { .. } | WaitingOn::ObservationOld { .. });
+        return (!tells).then(|| Event::Refused { why: why.to_wire() });
     }
     let quiesce =
         if driver.stages.contains(&Stage::Quiesce) { Quiesce::Present } else { Quiesce::Absent };
@@ -161,19 +160,25 @@ fn await_health(scene: &Scene<'_>, out: &Out) -> Event {
     }
 }
 
-fn soak(scene: &Scene<'_>, out: &Out) -> Event {
+fn soak(scene: &Scene<'_>, out: &Out) -> Option<Event> {
     let expected = &out.order.component.version;
     let found =
         still_soaking_well(out.key(), expected, &out.before, scene.observation, &scene.policy.gate);
     // An election while everyone should be calm means something else is wrong: a person looks.
     let election = found.iter().find(|(_, f)| matches!(f, Finding::EpochChanged { .. }));
     if let (Some(blocker), None) = (election, &scene.history.pause) {
-        return Event::Stop { why: finding_to_wire(blocker, None) };
+        return Some(Event::Stop { why: finding_to_wire(blocker, None) });
     }
-    match first(&found, out) {
+    let waking = scene.standing.awake_since.is_none_or(|at| elapsed_ms(at, scene.now) < WAKING_MS);
+    let unknown = found.iter().all(|(_, finding)| finding.verdict() == HealthVerdict::Unknown);
+    if waking && unknown && !found.is_empty() {
+        // A restarted agent cannot tell yet; that is no break of the soak, and no part of it.
+        return None;
+    }
+    Some(match first(&found, out) {
         None => Event::Healthy,
         Some(why) => Event::NotHealthy { why },
-    }
+    })
 }
 
 fn first(found: &[Blocker], out: &Out) -> Option<wire::WaitingOn> {

@@ -48,14 +48,12 @@ impl Ledger {
         for (product, list) in reasons {
             for reason in list {
                 let key = (product.clone(), reason.gate.clone(), reason.unit.clone());
-                let since = match self.reasons.get(&key) {
-                    Some(since) => *since,
-                    None => {
-                        turns.push(Turn::Waits(product.clone(), reason.clone()));
-                        self.reasons.insert(key.clone(), now);
-                        now
-                    }
-                };
+                let known = self.reasons.get(&key).copied();
+                if known.is_none() {
+                    turns.push(Turn::Waits(product.clone(), reason.clone()));
+                    self.reasons.insert(key.clone(), now);
+                }
+                let since = known.unwrap_or(now);
                 reason.since = reason.since.or(Some(since));
                 current.insert(key);
             }

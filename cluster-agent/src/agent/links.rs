@@ -15,9 +15,7 @@ use tokio::sync::mpsc;
 use crate::clock;
 use crate::history::History;
 use crate::hub::{HubClient, HubReleases, TrustError};
-use crate::plan::{
-    Known, Knowledge, Policy, Severity, Trouble, VerifiedRelease, documents_needed,
-};
+use crate::plan::{Knowledge, Known, Policy, Severity, Trouble, VerifiedRelease, documents_needed};
 use crate::state::Approval;
 
 /// Reports that may wait to be sent: a roll's phases can change faster than a slow hub answers;
@@ -173,8 +171,7 @@ async fn product_knowledge(
         }
     };
     let graph = Arc::new(graph.graph().clone());
-    let needed =
-        documents_needed(product, &graph, policy, &order.history, &order.approvals, now);
+    let needed = documents_needed(product, &graph, policy, &order.history, &order.approvals, now);
     knowledge.graph = Some(graph);
     let mut found = BTreeMap::new();
     for version in needed {
@@ -201,8 +198,7 @@ fn document_failure(error: &TrustError, now: Timestamp) -> Failure {
 }
 
 fn trouble(error: &TrustError, now: Timestamp) -> Trouble {
-    let severity =
-        if error.is_transport() { Severity::Unreachable } else { Severity::Refused };
+    let severity = if error.is_transport() { Severity::Unreachable } else { Severity::Refused };
     Trouble { failure: error.to_failure(now), severity }
 }
 

@@ -38,7 +38,7 @@ use crate::crash::CrashPoint;
 use shell::Shell;
 
 /// How often order files are looked at while nothing else is due.
-const LOOK: Duration = Duration::from_millis(1000);
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Runs one agent until `shutdown` becomes true or its sender is gone.
 ///

@@ -49,7 +49,12 @@ impl Outbox {
     }
 
     /// A report was answered.
-    pub(super) fn answered(&mut self, reply: &ReportReply, asked: Option<&ProductRef>, now: Timestamp) {
+    pub(super) fn answered(
+        &mut self,
+        reply: &ReportReply,
+        asked: Option<&ProductRef>,
+        now: Timestamp,
+    ) {
         self.backoff_s = 0;
         let slot_s = i64::try_from(reply.next_report_in_s.clamp(1, SLOT_MAX_S)).unwrap_or(60);
         let slot_at = later(now, slot_s);

@@ -60,8 +60,8 @@ impl Prober {
             total_timeout_ms: probes.timeout_ms,
             max_bytes: usize::try_from(probes.body_max_bytes).unwrap_or(usize::MAX),
         };
-        let scraper = Scraper::new(scrape, clock::now)
-            .map_err(|source| AgentError::Scrape { source })?;
+        let scraper =
+            Scraper::new(scrape, clock::now).map_err(|source| AgentError::Scrape { source })?;
         Ok(Self { observer, scraper, settings: probes, members_at: None, nodes_at: None })
     }
 
@@ -85,16 +85,16 @@ impl Prober {
         }
         self.members_at = Some(now);
         let nodes_due = is_due(self.nodes_at, node_ms, now);
-        let members = self.observer.probe_targets(|target| {
-            target.role != Role::Node || Some(&target.key) == out
-        });
+        let members = self
+            .observer
+            .probe_targets(|target| target.role != Role::Node || Some(&target.key) == out);
         let results = self.scraper.probe_all(members).await;
         let mut seen = self.observer.apply(results, member_ms, clock::now());
         if nodes_due {
             self.nodes_at = Some(now);
-            let nodes = self.observer.probe_targets(|target| {
-                target.role == Role::Node && Some(&target.key) != out
-            });
+            let nodes = self
+                .observer
+                .probe_targets(|target| target.role == Role::Node && Some(&target.key) != out);
             let results = self.scraper.probe_all(nodes).await;
             seen = self.observer.apply(results, node_ms, clock::now());
         }

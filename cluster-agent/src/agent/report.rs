@@ -93,17 +93,23 @@ fn phase(
     target: Option<&Target>,
     waiting_on: &[wire::WaitingOn],
 ) -> wire::Phase {
-    let paused = core.history.pause.is_some();
-    let concerned = core.history.out.as_ref().is_none_or(|out| out.key().product == *product);
-    let rolling = core.history.products.get(product).is_some_and(|p| p.roll.is_some());
     match out {
-        _ if paused && concerned && (out.is_some() || rolling) => wire::Phase::Paused,
+        _ if is_paused(core, product) => wire::Phase::Paused,
         Some(out) => out.phase.wire(),
         None if !waiting_on.is_empty() || matches!(target, Some(Target::Move(_))) => {
             wire::Phase::Waiting
         }
         None => wire::Phase::Idle,
     }
+}
+
+/// Whether the pause is this product's: its unit is out, or it was when the roll paused.
+fn is_paused(core: &Core, product: &ProductRef) -> bool {
+    core.history.pause.is_some()
+        && match &core.history.out {
+            Some(out) => out.key().product == *product,
+            None => core.history.products.get(product).is_some_and(|p| p.roll.is_some()),
+        }
 }
 
 /// Why the product does not move; while a unit is out, why that one does not advance.
@@ -138,8 +144,7 @@ fn failure(core: &Core, product: &ProductRef) -> Option<Failure> {
     };
     let paused = || {
         let pause = core.history.pause.as_ref()?;
-        let out = core.history.out.as_ref()?;
-        (out.key().product == *product).then(|| Failure {
+        is_paused(core, product).then(|| Failure {
             kind: pause.why.gate.clone(),
             message: pause.why.message.clone(),
             at: pause.at,

@@ -8,6 +8,7 @@ use channels::names::{ClusterId, PoolName, ProductRef};
 use channels::wire::{Action, ProductState};
 use jiff::{SignedDuration, Timestamp};
 
+use super::AgentError;
 use super::core::{Change, Core};
 use super::enrolment::load_enrolment;
 use super::events::DriverFacts;
@@ -16,7 +17,6 @@ use super::links::{Links, Metadata, News, Refresh, Sending, chain};
 use super::outbox::Outbox;
 use super::prober::{Pace, Prober};
 use super::report::{product_states, report};
-use super::AgentError;
 use crate::clock;
 use crate::config::{DriverSettings, Reports, Settings};
 use crate::crash::{CrashPoint, Side};
@@ -31,6 +31,17 @@ const DOCUMENTS_SOON: SignedDuration = SignedDuration::from_millis(200);
 
 /// A view that has not changed is written again this often, so that its age says the agent lives.
 const STATUS_AT_LEAST: SignedDuration = SignedDuration::from_secs(5);
+
+/// Gates that every start waits at for a moment.
+const PASSING: [&str; 7] = [
+    "baseline",
+    "gate_once",
+    "observation_old",
+    "other_product",
+    "page_unproved",
+    "grant",
+    "grant_renewal",
+];
 
 /// One agent.
 #[derive(Debug)]
@@ -65,9 +76,8 @@ impl Shell {
     pub(super) fn open(settings: Settings, crash: CrashPoint) -> Result<Self, AgentError> {
         let state =
             StateDir::open(&settings.state_dir).map_err(|source| AgentError::State { source })?;
-        let mut document = state
-            .load(&settings.cluster_name)
-            .map_err(|source| AgentError::State { source })?;
+        let mut document =
+            state.load(&settings.cluster_name).map_err(|source| AgentError::State { source })?;
         let (cluster_id, client) = identity(&settings, &state)?;
         let releases = open_releases(&settings)?;
         let grants = cluster_id.map_or(Grants::None, Grants::From);
@@ -262,8 +272,8 @@ impl Shell {
     /// Starts a stage; if that fails, the next round finds it absent and the phase decides.
     async fn start(&self, order: &StepOrder, stage: Stage) {
         let place = self.core.history.out.as_ref().map(|out| &out.pool);
-        let driver = place
-            .and_then(|pool| self.drivers.get(&(order.key.product.clone(), pool.clone())));
+        let driver =
+            place.and_then(|pool| self.drivers.get(&(order.key.product.clone(), pool.clone())));
         let Some(driver) = driver else { return };
         if !driver.has_stage(stage) {
             return;
@@ -415,8 +425,7 @@ fn identity(
         return Ok((None, None));
     }
     let url = settings.hub.url.clone();
-    let enrolment =
-        load_enrolment(state.path()).map_err(|source| AgentError::State { source })?;
+    let enrolment = load_enrolment(state.path()).map_err(|source| AgentError::State { source })?;
     let Some(enrolment) = enrolment else { return Err(AgentError::NotEnrolled { url }) };
     if enrolment.hub_url != url {
         return Err(AgentError::OtherHub { found: enrolment.hub_url, expected: url });
@@ -442,14 +451,12 @@ fn drivers(settings: &Settings) -> Result<BTreeMap<(ProductRef, PoolName), Drive
                 DriverSettings::Exec(commands) => {
                     ExecDriver::open(&settings.state_dir, commands.clone()).map(Driver::Exec)
                 }
-                DriverSettings::Simulated(url) => {
-                    SimulatedDriver::new(url).map(Driver::Simulated)
-                }
+                DriverSettings::Simulated(url) => SimulatedDriver::new(url).map(Driver::Simulated),
             };
             let driver = driver.map_err(|source| AgentError::Driver {
                 product: product.clone(),
                 pool: pool.name.clone(),
-                source,
+                source: Box::new(source),
             })?;
             drivers.insert((product.clone(), pool.name.clone()), driver);
         }
@@ -459,6 +466,10 @@ fn drivers(settings: &Settings) -> Result<BTreeMap<(ProductRef, PoolName), Drive
 
 fn log_turn(turn: &Turn) {
     match turn {
+        // Every start passes these: they are progress, not obstacles.
+        Turn::Waits(product, why) if PASSING.contains(&why.gate.as_str()) => tracing::debug!(
+            %product, gate = why.gate, "waiting: {}", why.message
+        ),
         Turn::Waits(product, why) => tracing::info!(
             %product, gate = why.gate, unit = why.unit.as_ref().map(tracing::field::display),
             "waiting: {}", why.message

@@ -149,7 +149,13 @@ fn render(checked: &Checked) -> String {
         let target = state.target.as_ref().filter(|target| **target != state.version);
         let target = target.map_or_else(String::new, |target| format!(" -> {target}"));
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "{} {}{target}: {}", state.product, state.version, word(state, blockers));
+        let _ = writeln!(
+            text,
+            "{} {}{target}: {}",
+            state.product,
+            state.version,
+            word(state, blockers)
+        );
         for blocker in blockers {
             let _ = writeln!(text, "  blocked  [{}] {}", blocker.gate, blocker.message);
         }

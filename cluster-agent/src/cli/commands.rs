@@ -11,6 +11,8 @@ use super::{
 use crate::agent;
 use crate::clock;
 use crate::config::{Overrides, Settings};
+use crate::sim::SimArgs;
+use crate::sim::member::MemberCommand;
 use crate::state::{Approval, Control, InUse, LocalHold, ResumeOrder, in_use};
 use crate::status;
 
@@ -90,10 +92,7 @@ pub(super) fn status(args: &ReadArgs) -> anyhow::Result<Answer> {
     let settings = settings(&args.config)?;
     let running = in_use(&settings.state_dir)?;
     let Some(status) = status::read(&settings.state_dir)? else {
-        anyhow::bail!(
-            "no agent has run with state directory {} yet",
-            settings.state_dir.display()
-        );
+        anyhow::bail!("no agent has run with state directory {} yet", settings.state_dir.display());
     };
     let text = match args.output {
         Output::Text => status::render(&status, running, clock::now()),
@@ -134,4 +133,23 @@ pub(super) fn approve(args: &ApproveArgs) -> anyhow::Result<Answer> {
     let (product, to) = (args.product.clone(), args.version.clone());
     Control::new(&settings.state_dir).approve(Approval { product, to, at: clock::now() })?;
     Ok(Answer::yes(format!("{} may move to {}\n", args.product, args.version)))
+}
+
+pub(super) fn sim(args: &SimArgs) -> anyhow::Result<Answer> {
+    logging::start(None);
+    runtime()?.block_on(async {
+        let server = args.start()?;
+        for cluster in &args.clusters {
+            tracing::info!(url = server.cluster_url(cluster), "simulating");
+        }
+        tokio::signal::ctrl_c().await.context("cannot listen for SIGINT")?;
+        server.stop().await;
+        anyhow::Ok(())
+    })?;
+    Ok(Answer::yes(""))
+}
+
+pub(super) fn member(command: &MemberCommand) -> anyhow::Result<Answer> {
+    runtime()?.block_on(command.execute())?;
+    Ok(Answer::yes(""))
 }

@@ -18,6 +18,9 @@ use channels::version::ReleaseVersion;
 
 pub use logging::LogFormat;
 
+use crate::sim::SimArgs;
+use crate::sim::member::MemberCommand;
+
 /// Rolls this cluster's units to signed releases, one at a time, while their health is proved.
 #[derive(Debug, Parser)]
 #[command(name = "cluster-agent", version)]
@@ -44,6 +47,11 @@ pub enum Command {
     Resume(ConfigArgs),
     /// Allow a product whose policy is manual (or patch) to move to a release.
     Approve(ApproveArgs),
+    /// Simulate clusters over HTTP, to try the agent without any.
+    Sim(SimArgs),
+    /// Run or restart one controller of a quorum made of small processes, to try the exec driver.
+    #[command(subcommand)]
+    Member(MemberCommand),
 }
 
 /// Which configuration.
@@ -199,6 +207,8 @@ fn run_command(command: &Command) -> anyhow::Result<Answer> {
         Command::Hold(args) => commands::hold(args),
         Command::Resume(args) => commands::resume(args),
         Command::Approve(args) => commands::approve(args),
+        Command::Sim(args) => commands::sim(args),
+        Command::Member(command) => commands::member(command),
     }
 }
 

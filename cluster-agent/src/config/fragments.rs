@@ -103,6 +103,7 @@ pub(super) struct Limits {
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "keys of the file: units belong into names")]
 pub(super) struct QuorumLimits {
     pub(super) fetch_timeout_ms: Option<u64>,
     pub(super) commit_window_ms: Option<u64>,
@@ -139,6 +140,7 @@ pub(super) struct GateLimits {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "keys of the file")]
 pub(super) struct Product {
     pub(super) product: String,
     pub(super) channel: String,
@@ -199,6 +201,7 @@ pub(super) struct Exec {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "keys of the file")]
 pub(super) struct Command {
     pub(super) command: Vec<String>,
     pub(super) timeout_ms: Option<u64>,

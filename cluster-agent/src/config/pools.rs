@@ -7,10 +7,10 @@ use std::time::Duration;
 use channels::names::{PoolName, ProductRef, UnitName};
 use channels::wire::Role;
 
+use super::ConfigError;
 use super::fragments;
 use super::ranges::{DAY_MS, ranged};
 use super::settings::ProbeSettings;
-use super::ConfigError;
 use crate::driver::{CommandSpec, CommandTemplate, ExecCommands, Stage};
 use crate::observation::{Placement, Target, UnitKey, VersionEvidence};
 use crate::telemetry::Signal;

@@ -7,10 +7,10 @@ use channels::health::{PlegLimits, QuorumLimits};
 use channels::names::{Arch, ProductRef};
 use channels::wire::{Report, Role};
 
+use super::ConfigError;
 use super::fragments::{self, Fragment};
 use super::pools::{PoolSettings, pools};
 use super::ranges::{DAY_MS, ranged, ranged_u32};
-use super::ConfigError;
 use crate::gate::GatePolicy;
 use crate::phase::StepTimings;
 use crate::plan::{AcceptedRisk, Grants, Mode, Policy, ProductPolicy, Timings};
@@ -209,15 +209,24 @@ fn timings(fragment: &Fragment, probes: &ProbeSettings) -> Result<Timings, Confi
     }
     // Two seconds by invariant I2; a slower probe than that must still be able to act.
     let fresh_ms = usual.observation_max_ms.max(probes.fast_ms.saturating_mul(2));
-    let observation_max_ms = ranged(
-        "timings.observation_max_ms",
-        given.observation_max_ms,
-        fresh_ms,
-        500..=60_000,
+    let observation_max_ms =
+        ranged("timings.observation_max_ms", given.observation_max_ms, fresh_ms, 500..=60_000)?;
+    let page_still_ms = ranged(
+        "limits.quorum.commit_window_ms",
+        fragment.limits.quorum.commit_window_ms,
+        usual.page_still_ms,
+        1_000..=60_000,
     )?;
     Ok(Timings {
+        // A slow probe must be able to see the offset move at all.
+        page_still_ms: page_still_ms.max(probes.idle_ms.saturating_mul(2)),
         node_observation_max_ms: observation_max_ms.saturating_add(probes.node_fast_ms),
-        baseline_ms: ranged("timings.baseline_ms", given.baseline_ms, usual.baseline_ms, 0..=DAY_MS)?,
+        baseline_ms: ranged(
+            "timings.baseline_ms",
+            given.baseline_ms,
+            usual.baseline_ms,
+            0..=DAY_MS,
+        )?,
         gate_apart_ms: probes.fast_ms,
         observation_max_ms,
         grant_max_age_ms: ranged(
@@ -299,11 +308,21 @@ fn pleg_limits(given: &fragments::PlegLimits) -> Result<PlegLimits, ConfigError>
     let key = |name: &str| format!("limits.pleg.{name}");
     Ok(PlegLimits {
         window_ms: ranged(&key("window_ms"), given.window_ms, usual.window_ms, 5_000..=3_600_000)?,
-        min_relists: ranged_u32(&key("min_relists"), given.min_relists, usual.min_relists, 1..=1_000)?,
+        min_relists: ranged_u32(
+            &key("min_relists"),
+            given.min_relists,
+            usual.min_relists,
+            1..=1_000,
+        )?,
         period_ms: ranged(&key("period_ms"), given.period_ms, usual.period_ms, 10..=60_000)?,
         green_ms: ranged(&key("green_ms"), given.green_ms, usual.green_ms, 10..=60_000)?,
         red_ms: ranged(&key("red_ms"), given.red_ms, usual.red_ms, 100..=600_000)?,
-        stall_red_ms: ranged(&key("stall_red_ms"), given.stall_red_ms, usual.stall_red_ms, 500..=600_000)?,
+        stall_red_ms: ranged(
+            &key("stall_red_ms"),
+            given.stall_red_ms,
+            usual.stall_red_ms,
+            500..=600_000,
+        )?,
         ..usual
     })
 }
@@ -341,11 +360,27 @@ fn gate(given: &fragments::GateLimits) -> Result<GatePolicy, ConfigError> {
             given.p99_baseline_factor,
             usual.p99_baseline_factor,
         )?,
-        leaderless_stop_ms: ms("leaderless_stop_ms", given.leaderless_stop_ms, usual.leaderless_stop_ms)?,
+        leaderless_stop_ms: ms(
+            "leaderless_stop_ms",
+            given.leaderless_stop_ms,
+            usual.leaderless_stop_ms,
+        )?,
         commit_stop_ms: ms("commit_stop_ms", given.commit_stop_ms, usual.commit_stop_ms)?,
-        voters_bad_stop_ms: ms("voters_bad_stop_ms", given.voters_bad_stop_ms, usual.voters_bad_stop_ms)?,
-        voters_lost_stop_ms: ms("voters_lost_stop_ms", given.voters_lost_stop_ms, usual.voters_lost_stop_ms)?,
-        unit_lost_stop_ms: ms("unit_lost_stop_ms", given.unit_lost_stop_ms, usual.unit_lost_stop_ms)?,
+        voters_bad_stop_ms: ms(
+            "voters_bad_stop_ms",
+            given.voters_bad_stop_ms,
+            usual.voters_bad_stop_ms,
+        )?,
+        voters_lost_stop_ms: ms(
+            "voters_lost_stop_ms",
+            given.voters_lost_stop_ms,
+            usual.voters_lost_stop_ms,
+        )?,
+        unit_lost_stop_ms: ms(
+            "unit_lost_stop_ms",
+            given.unit_lost_stop_ms,
+            usual.unit_lost_stop_ms,
+        )?,
     })
 }
 
@@ -377,7 +412,11 @@ fn one_product(
             Some(pin) => Some(pin.parse().map_err(|e| ConfigError::invalid(key("pin"), e))?),
             None => None,
         },
-        accepted_risks: given.accepted_risks.iter().map(|risk| accepted(&key, risk)).collect::<Result<_, _>>()?,
+        accepted_risks: given
+            .accepted_risks
+            .iter()
+            .map(|risk| accepted(&key, risk))
+            .collect::<Result<_, _>>()?,
         initial_version: given
             .initial_version
             .parse()
@@ -400,7 +439,8 @@ fn accepted(
 
 fn check_sizes(products: &BTreeMap<ProductRef, ProductSettings>) -> Result<(), ConfigError> {
     if products.is_empty() || products.len() > Report::MAX_PRODUCTS {
-        let why = format!("there must be 1 to {}, there are {}", Report::MAX_PRODUCTS, products.len());
+        let why =
+            format!("there must be 1 to {}, there are {}", Report::MAX_PRODUCTS, products.len());
         return Err(ConfigError::invalid("products", why));
     }
     let mut nodes = BTreeSet::new();

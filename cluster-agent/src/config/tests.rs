@@ -71,9 +71,11 @@ fn what_is_drained_must_be_put_back() {
 
 #[test]
 fn mode_hub_without_reports_is_refused() {
-    let text = EXAMPLE
-        .replacen("reports = true", "reports = false", 1)
-        .replacen("mode = \"auto\"", "mode = \"hub\"", 1);
+    let text = EXAMPLE.replacen("reports = true", "reports = false", 1).replacen(
+        "mode = \"auto\"",
+        "mode = \"hub\"",
+        1,
+    );
     assert!(refused(&text).contains("only a hub grants"), "{}", refused(&text));
     let alone = EXAMPLE.replacen("reports = true", "reports = false", 1);
     assert_eq!(parse(&alone).unwrap().hub.reports, Reports::Off);

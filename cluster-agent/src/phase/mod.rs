@@ -274,17 +274,19 @@ impl Phase {
     /// Advances by one event; the caller persists the phase, then runs the effects.
     pub fn step(self, event: Event, now: Timestamp, timings: &StepTimings) -> Stepped {
         match (self, event) {
-            (phase, Event::Stop { why }) => stop(phase, why),
+            (phase, Event::Stop { why }) => Ok(stop(phase, why)),
             (phase, Event::Resumed { retry }) => Ok(resume(phase, retry, now)),
-            (phase @ (Self::Preflight { .. } | Self::Quiesce { .. } | Self::Undo { .. }), event) => {
-                before_change(phase, event, now)
-            }
+            (
+                phase @ (Self::Preflight { .. } | Self::Quiesce { .. } | Self::Undo { .. }),
+                event,
+            ) => before_change(phase, event, now),
             (phase @ (Self::Mutate { .. } | Self::Restore { .. }), event) => {
                 commanded(phase, event, now)
             }
-            (phase @ (Self::AwaitReturn { .. } | Self::AwaitHealth { .. } | Self::Soak { .. }), e) => {
-                observed(phase, e, now, timings)
-            }
+            (
+                phase @ (Self::AwaitReturn { .. } | Self::AwaitHealth { .. } | Self::Soak { .. }),
+                e,
+            ) => observed(phase, e, now, timings),
             (phase @ (Self::Done | Self::Dropped { .. }), event) => illegal(phase, event),
         }
     }
@@ -294,26 +296,26 @@ fn illegal(phase: Phase, event: Event) -> Stepped {
     Err(Box::new(Illegal { phase, event }))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "an arm of a table whose other arms can fail")]
 fn stays(phase: Phase) -> Stepped {
     Ok((phase, vec![]))
 }
 
 /// I13: a stop starts nothing new, undoes what can be undone safely, lets a restart complete.
-fn stop(phase: Phase, why: wire::WaitingOn) -> Stepped {
+fn stop(phase: Phase, why: wire::WaitingOn) -> (Phase, Vec<Effect>) {
     let pause = Effect::Pause(why.clone());
-    match phase {
-        Phase::Preflight { quiesced: false, .. } => Ok((Phase::Dropped { why }, vec![pause])),
-        // A quiesce that still runs is undone when it has ended: its end is refused while paused.
-        other => Ok((other, vec![pause])),
+    if let Phase::Preflight { quiesced: false, .. } = phase {
+        return (Phase::Dropped { why }, vec![pause]);
     }
+    // A quiesce that still runs is undone when it has ended: its end is refused while paused.
+    (phase, vec![pause])
 }
 
 fn resume(phase: Phase, retry: Retry, now: Timestamp) -> (Phase, Vec<Effect>) {
     match (phase, retry) {
-        (
-            Phase::Mutate { quiesced, .. } | Phase::AwaitReturn { quiesced, .. },
-            Retry::Again,
-        ) => (Phase::Preflight { since: now, quiesced }, vec![]),
+        (Phase::Mutate { quiesced, .. } | Phase::AwaitReturn { quiesced, .. }, Retry::Again) => {
+            (Phase::Preflight { since: now, quiesced }, vec![])
+        }
         (Phase::Undo { why, .. }, Retry::Again) => {
             (Phase::Undo { since: now, why }, vec![Effect::Start(Stage::Restore)])
         }
@@ -333,11 +335,15 @@ fn resume(phase: Phase, retry: Retry, now: Timestamp) -> (Phase, Vec<Effect>) {
 
 fn before_change(phase: Phase, event: Event, now: Timestamp) -> Stepped {
     match (phase, event) {
-        (phase, Event::Running) => stays(phase),
+        // A stage that ended well still needs its gates: `Cleared` or `Refused` follows.
+        (phase, Event::Running)
+        | (
+            phase @ (Phase::Preflight { .. } | Phase::Quiesce { .. }),
+            Event::Finished { exit_code: 0, .. },
+        ) => stays(phase),
         (phase @ Phase::Preflight { .. }, Event::NotStarted) => {
             Ok((phase, vec![Effect::Start(Stage::Preflight)]))
         }
-        (phase @ Phase::Preflight { .. }, Event::Finished { exit_code: 0, .. }) => stays(phase),
         (Phase::Preflight { quiesced, .. }, Event::Finished { exit_code, log_tail }) => {
             let why = command_failed("preflight", exit_code, &log_tail, now);
             Ok(drop_step(quiesced, why, now))
@@ -358,7 +364,6 @@ fn before_change(phase: Phase, event: Event, now: Timestamp) -> Stepped {
         (Phase::Quiesce { .. }, Event::NotStarted) => {
             stays(Phase::Preflight { since: now, quiesced: false })
         }
-        (phase @ Phase::Quiesce { .. }, Event::Finished { exit_code: 0, .. }) => stays(phase),
         (Phase::Quiesce { .. }, Event::Finished { exit_code, log_tail }) => {
             let why = command_failed("quiesce", exit_code, &log_tail, now);
             Ok(drop_step(true, why, now))
@@ -445,15 +450,15 @@ fn observed(phase: Phase, event: Event, now: Timestamp, timings: &StepTimings) -
             Ok(overdue(phase, since, timings.await_health_ms, "health_overdue", &why, now))
         }
         (phase @ Phase::Soak { since, .. }, Event::Healthy) => {
-            if elapsed_ms(since, now) >= timings.soak_ms { stays(Phase::Done) } else { stays(phase) }
+            if elapsed_ms(since, now) >= timings.soak_ms {
+                stays(Phase::Done)
+            } else {
+                stays(phase)
+            }
         }
-        (
-            Phase::Soak { breaks, .. },
-            Event::NotHealthy { why } | Event::NotReturned { why },
-        ) => {
+        (Phase::Soak { breaks, .. }, Event::NotHealthy { why } | Event::NotReturned { why }) => {
             let breaks = breaks.saturating_add(1);
-            let back =
-                Phase::AwaitHealth { since: now, quiesced: false, green_probes: 0, breaks };
+            let back = Phase::AwaitHealth { since: now, quiesced: false, green_probes: 0, breaks };
             if breaks <= SOAK_BREAKS_MAX {
                 return stays(back);
             }
@@ -493,12 +498,7 @@ fn overdue(
 /// The longest piece of a command's output that is put into a reason.
 const OUTPUT_IN_REASON_CHARS: usize = 300;
 
-fn command_failed(
-    stage: &str,
-    exit_code: i32,
-    log_tail: &str,
-    now: Timestamp,
-) -> wire::WaitingOn {
+fn command_failed(stage: &str, exit_code: i32, log_tail: &str, now: Timestamp) -> wire::WaitingOn {
     let trimmed = log_tail.trim();
     let skip = trimmed.chars().count().saturating_sub(OUTPUT_IN_REASON_CHARS);
     let tail: String = trimmed.chars().skip(skip).collect();

@@ -78,8 +78,7 @@ fn a_driver_without_quiesce_goes_from_preflight_to_mutate_and_restores_nothing()
 
 #[test]
 fn a_closed_gate_before_the_change_leaves_nothing_out() {
-    let (phase, effects) =
-        step(Phase::first(at(0)), Event::Refused { why: why("quorum_lag") }, 1);
+    let (phase, effects) = step(Phase::first(at(0)), Event::Refused { why: why("quorum_lag") }, 1);
     assert_eq!((phase, effects), (Phase::Dropped { why: why("quorum_lag") }, vec![]));
 }
 

@@ -36,7 +36,8 @@ pub(super) fn stray(scene: &Scene<'_>) -> Option<Stray> {
     scene.targets.iter().find_map(|(product, target)| {
         let Target::Move(goal) = target else { return None };
         scene.history.products.get(product)?.roll.as_ref().filter(|roll| roll.touched)?;
-        super::pick::units(scene, product).find_map(|(key, unit)| stray_unit(scene, key, unit, goal))
+        super::pick::units(scene, product)
+            .find_map(|(key, unit)| stray_unit(scene, key, unit, goal))
     })
 }
 

@@ -98,6 +98,31 @@ fn unsafe_to_go(scene: &Scene<'_>, key: &UnitKey) -> Vec<WaitingOn> {
     may_take_out(key, scene.observation, &scene.policy.gate)
         .into_iter()
         .map(|blocker| unsafe_to_take_out(&key.unit, blocker))
+        .chain(stale_pages(scene, key))
+        .collect()
+}
+
+/// Voters whose pages stand still: the lags computed from them say nothing. The unit itself does
+/// not count (it is to be restarted), unless it leads: then every other lag is measured against it.
+fn stale_pages(scene: &Scene<'_>, key: &UnitKey) -> Vec<WaitingOn> {
+    let limit_ms = scene.policy.timings.page_still_ms;
+    let units = &scene.observation.units;
+    let voters = units.iter().filter(|(voter, unit)| {
+        unit.role == Role::Controller
+            && voter.product == key.product
+            && (*voter != key || unit.is_leader)
+    });
+    scene
+        .standing
+        .stillness
+        .still(voters.map(|(voter, _)| voter), scene.observation, limit_ms)
+        .into_iter()
+        .map(|still| match still.for_ms {
+            Some(observed_ms) => {
+                WaitingOn::PageStill { unit: still.key.unit, observed_ms, limit_ms }
+            }
+            None => WaitingOn::PageUnproved { unit: still.key.unit },
+        })
         .collect()
 }
 
@@ -123,9 +148,11 @@ fn baseline(scene: &Scene<'_>, key: &UnitKey) -> Option<WaitingOn> {
         (true, None) => return None,
     };
     let limit_ms = scene.policy.timings.baseline_ms;
-    let observed_ms = scene.standing.watch.held(key).map_or(0, |held| {
-        elapsed_ms(held.since.max(owed_since), held.last)
-    });
+    let observed_ms = scene
+        .standing
+        .watch
+        .held(key)
+        .map_or(0, |held| elapsed_ms(held.since.max(owed_since), held.last));
     (observed_ms < limit_ms).then(|| WaitingOn::Baseline {
         unit: key.unit.clone(),
         observed_ms,
@@ -178,7 +205,9 @@ pub(super) fn refusal_of_hub(
     grant(scene, product, goal).filter(|why| {
         matches!(
             why,
-            WaitingOn::HubHold { .. } | WaitingOn::HubWait { .. } | WaitingOn::HubUnreachable { .. }
+            WaitingOn::HubHold { .. }
+                | WaitingOn::HubWait { .. }
+                | WaitingOn::HubUnreachable { .. }
         )
     })
 }

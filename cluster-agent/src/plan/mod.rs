@@ -11,6 +11,7 @@ mod adopt;
 mod gates;
 mod pick;
 mod policy;
+mod stillness;
 mod target;
 mod waiting_on;
 mod watch;
@@ -30,8 +31,9 @@ pub use adopt::{Stray, calm_down, note_calm};
 pub use gates::{go_blockers, local_hold};
 pub use pick::{Outdated, candidates};
 pub use policy::{AcceptedRisk, Grants, Mode, Policy, ProductPolicy, Timings};
+pub use stillness::{Still, Stillness};
 pub use target::{
-    Basis, Goal, Known, Knowledge, Severity, Stand, Target, Targets, Trouble, VerifiedRelease,
+    Basis, Goal, Knowledge, Known, Severity, Stand, Target, Targets, Trouble, VerifiedRelease,
     documents_needed, plain, running, stand,
 };
 pub use waiting_on::{WaitingOn, finding_to_wire};
@@ -65,6 +67,10 @@ pub struct Standing {
     pub hub_error: Option<HubError>,
     /// How long the gates have held.
     pub watch: Watch,
+    /// Whether controllers' pages move.
+    pub stillness: Stillness,
+    /// Since when this process observes; what needs several probes is unknown at first.
+    pub awake_since: Option<Timestamp>,
 }
 
 /// A directive and when it was heard.
@@ -137,12 +143,14 @@ pub fn plan(scene: &Scene<'_>) -> Plan {
     if let Some(pause) = gates::paused(scene) {
         let product = scene.history.out.as_ref().map(|out| out.key().product.clone());
         for (name, why) in &mut plan.waiting_on {
-            if product.as_ref().is_none_or(|p| p == name) {
+            let wants = scene.targets.get(name).is_some_and(|t| *t != Target::Settled);
+            if product.as_ref().map_or(wants, |p| p == name) {
                 why.insert(0, pause.clone());
             }
         }
     }
-    if scene.history.out.is_some() {
+    if let Some(out) = &scene.history.out {
+        note_other_products(scene, &out.key().product, &mut plan);
         return plan;
     }
     if let Some(stray) = adopt::stray(scene) {
@@ -154,12 +162,7 @@ pub fn plan(scene: &Scene<'_>) -> Plan {
         return plan;
     }
     let Some((product, goal)) = pick::lane(scene) else { return plan };
-    for (other, target) in scene.targets {
-        if other != product && matches!(target, Target::Move(_)) {
-            let why = WaitingOn::OtherProduct { product: product.clone() };
-            plan.waiting_on.entry(other.clone()).or_default().push(why);
-        }
-    }
+    note_other_products(scene, product, &mut plan);
     let mut why = gates::product_blockers(scene, product, goal);
     if let Some(outdated) = pick::next_unit(scene, product, goal) {
         plan.picked = Some(outdated.key.clone());
@@ -184,6 +187,16 @@ pub fn plan(scene: &Scene<'_>) -> Plan {
     plan
 }
 
+/// Products that could move, were it not for the one that does.
+fn note_other_products(scene: &Scene<'_>, moving: &ProductRef, plan: &mut Plan) {
+    for (other, target) in scene.targets {
+        if other != moving && matches!(target, Target::Move(_)) {
+            let why = WaitingOn::OtherProduct { product: moving.clone() };
+            plan.waiting_on.entry(other.clone()).or_default().push(why);
+        }
+    }
+}
+
 fn ask(scene: &Scene<'_>, product: &ProductRef, goal: &Goal) -> Ask {
     let held = scene.standing.directives.get(product).and_then(|h| h.directive.grant.as_ref());
     let request = GrantRequest {
@@ -204,6 +217,8 @@ impl Standing {
         observation: &Observation,
         now: Timestamp,
     ) {
+        self.awake_since.get_or_insert(now);
+        self.stillness.note(observation);
         let keys: BTreeSet<UnitKey> = {
             let scene = Scene { observation, targets, policy, history, standing: self, now };
             match pick::lane(&scene) {

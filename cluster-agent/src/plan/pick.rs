@@ -1,8 +1,8 @@
 //! Which product has the lane, and which of its units goes next.
 //!
 //! Controllers, then brokers, then nodes, then workloads; inside a role unhealthy units whose gate
-//! holds without them, then followers in id order, and the active controller last. The leader is
-//! read from the observation at every pick, because leadership moves (I6).
+//! holds without them, then followers in id order, and the active controller last even if it is
+//! unhealthy. The leader is read from the observation at every pick, because leadership moves (I6).
 
 use channels::names::ProductRef;
 use channels::version::ReleaseVersion;
@@ -33,9 +33,11 @@ pub struct Outdated {
 /// One product at a time, because one unit at a time is easier to keep when the other products
 /// stand still, and because a hub grants one product of a cluster.
 pub(super) fn lane<'a>(scene: &Scene<'a>) -> Option<(&'a ProductRef, &'a Goal)> {
-    let rolling = scene.history.products.iter().find(|(_, record)| {
-        record.roll.as_ref().is_some_and(|roll| roll.touched)
-    });
+    let rolling = scene
+        .history
+        .products
+        .iter()
+        .find(|(_, record)| record.roll.as_ref().is_some_and(|roll| roll.touched));
     if let Some((product, _)) = rolling {
         // A roll that is blocked in the middle keeps the lane: nothing else starts beside it.
         return match scene.targets.get_key_value(product) {
@@ -75,11 +77,7 @@ pub fn candidates(scene: &Scene<'_>, product: &ProductRef, goal: &Goal) -> Vec<O
 }
 
 /// The unit that goes next; `None` if every unit runs the goal or cannot be told.
-pub(super) fn next_unit(
-    scene: &Scene<'_>,
-    product: &ProductRef,
-    goal: &Goal,
-) -> Option<Outdated> {
+pub(super) fn next_unit(scene: &Scene<'_>, product: &ProductRef, goal: &Goal) -> Option<Outdated> {
     let policy = scene.policy.products.get(product);
     let mut candidates = candidates(scene, product, goal);
     candidates.sort_by_key(|c| rank(scene, policy, c));
@@ -102,7 +100,7 @@ fn rank(
         .and_then(|policy| policy.pools.iter().position(|p| Some(p) == pool))
         .unwrap_or(usize::MAX);
     let node_id = unit.and_then(|unit| unit.node_id).unwrap_or(i64::MAX);
-    (!goes_first, candidate.is_leader, pool_place, node_id, candidate.key.clone())
+    (candidate.is_leader, !goes_first, pool_place, node_id, candidate.key.clone())
 }
 
 /// A product whose units all run the goal, so that its move is complete.

@@ -45,6 +45,8 @@ pub struct Timings {
     pub node_observation_max_ms: u64,
     /// Age beyond which a directive is no ground to act on.
     pub grant_max_age_ms: u64,
+    /// A controller's log end offset must move within this, or its page is from the past.
+    pub page_still_ms: u64,
     /// Wait before a refused step is tried again.
     pub refused_retry_ms: u64,
     /// Deadlines and soak by role.
@@ -133,6 +135,7 @@ impl Default for Timings {
             observation_max_ms: 2_000,
             node_observation_max_ms: 4_000,
             grant_max_age_ms: 15_000,
+            page_still_ms: 5_000,
             refused_retry_ms: 60_000,
             steps: BTreeMap::from([
                 (Role::Controller, step(420_000, 60_000)),

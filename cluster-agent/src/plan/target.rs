@@ -126,7 +126,10 @@ impl Basis<'_> {
         let refused = known.failure.as_ref().and_then(refused_metadata);
         let Some(graph) = &known.graph else {
             let why = refused.unwrap_or_else(|| no_metadata(known));
-            return Target::Blocked { to: record.roll.as_ref().map(|r| r.to.clone()), why: vec![why] };
+            return Target::Blocked {
+                to: record.roll.as_ref().map(|r| r.to.clone()),
+                why: vec![why],
+            };
         };
         let chosen = self.choose(product, policy, record, graph, known);
         let target = match chosen {
@@ -204,23 +207,17 @@ impl Basis<'_> {
             (Mode::Manual | Mode::Patch, Some(to)) if to > *from => {
                 outcome(from, step(&PathGoal::Version(to)))
             }
-            (Mode::Manual, _) => match outcome(from, step(&PathGoal::Head)) {
-                Chosen::To(to) => Chosen::Blocked {
-                    to: Some(to.clone()),
-                    why: WaitingOn::NeedsApproval { to },
-                },
-                other => other,
-            },
-            (Mode::Patch, _) => match outcome(from, step(&PathGoal::PatchOnly)) {
-                Chosen::Nothing => match outcome(from, step(&PathGoal::Head)) {
-                    Chosen::To(to) => Chosen::Blocked {
-                        to: Some(to.clone()),
-                        why: WaitingOn::NotAPatch { from: from.clone(), to },
-                    },
-                    other => other,
-                },
-                other => other,
-            },
+            (Mode::Manual, _) => {
+                outcome(from, step(&PathGoal::Head)).held_back(|to| WaitingOn::NeedsApproval { to })
+            }
+            (Mode::Patch, _) => {
+                let patch = outcome(from, step(&PathGoal::PatchOnly));
+                if patch != Chosen::Nothing {
+                    return patch;
+                }
+                outcome(from, step(&PathGoal::Head))
+                    .held_back(|to| WaitingOn::NotAPatch { from: from.clone(), to })
+            }
         }
     }
 
@@ -235,7 +232,7 @@ impl Basis<'_> {
         let blocked = |why| Target::Blocked { to: Some(to.clone()), why: vec![why] };
         let release = match document(known, to) {
             Ok(release) => release,
-            Err(why) => return blocked(why),
+            Err(why) => return blocked(*why),
         };
         for from in running(record).iter().filter(|from| *from != to) {
             if !release.document.allows_from(from) {
@@ -253,9 +250,10 @@ impl Basis<'_> {
         for from in running(record).into_iter().filter(|from| from != to) {
             let old = match document(known, &from) {
                 Ok(old) => old,
-                Err(why) => return blocked(why),
+                Err(why) => return blocked(*why),
             };
-            for component in old.document.arches.get(&policy.arch).iter().flat_map(|a| &a.components)
+            for component in
+                old.document.arches.get(&policy.arch).iter().flat_map(|a| &a.components)
             {
                 let version = plain(&component.version).to_owned();
                 olds.entry(component.role).or_default().insert(version, from.clone());
@@ -289,6 +287,16 @@ enum Chosen {
     Nothing,
     To(ReleaseVersion),
     Blocked { to: Option<ReleaseVersion>, why: WaitingOn },
+}
+
+impl Chosen {
+    /// A release that is there but that policy does not take by itself.
+    fn held_back(self, why: impl FnOnce(ReleaseVersion) -> WaitingOn) -> Self {
+        match self {
+            Self::To(to) => Self::Blocked { to: Some(to.clone()), why: why(to) },
+            Self::Nothing | Self::Blocked { .. } => self,
+        }
+    }
 }
 
 fn outcome(from: &ReleaseVersion, step: NextStep) -> Chosen {
@@ -351,29 +359,27 @@ fn offers(
 }
 
 fn allowed(known: &Knowledge, to: &ReleaseVersion, froms: &BTreeSet<ReleaseVersion>) -> bool {
-    document(known, to)
-        .is_ok_and(|release| froms.iter().all(|from| from == to || release.document.allows_from(from)))
+    document(known, to).is_ok_and(|release| {
+        froms.iter().all(|from| from == to || release.document.allows_from(from))
+    })
 }
 
 fn document<'k>(
     known: &'k Knowledge,
     version: &ReleaseVersion,
-) -> Result<&'k VerifiedRelease, WaitingOn> {
+) -> Result<&'k VerifiedRelease, Box<WaitingOn>> {
+    let missing = |why: &str| {
+        Box::new(WaitingOn::ReleaseMissing { version: version.clone(), why: why.to_owned() })
+    };
     match known.releases.get(version) {
         Some(Ok(release)) => Ok(release),
-        Some(Err(failure)) if failure.kind == "release_missing" => Err(WaitingOn::ReleaseMissing {
-            version: version.clone(),
-            why: failure.message.clone(),
-        }),
-        Some(Err(failure)) => Err(WaitingOn::Unverified {
+        Some(Err(failure)) if failure.kind == "release_missing" => Err(missing(&failure.message)),
+        Some(Err(failure)) => Err(Box::new(WaitingOn::Unverified {
             kind: failure.kind.clone(),
             message: failure.message.clone(),
             since: failure.at,
-        }),
-        None => Err(WaitingOn::ReleaseMissing {
-            version: version.clone(),
-            why: "it has not been fetched yet".to_owned(),
-        }),
+        })),
+        None => Err(missing("it has not been fetched yet")),
     }
 }
 

@@ -55,6 +55,12 @@ pub enum WaitingOn {
     VersionMissing { unit: UnitName },
     #[error("the cluster was last observed {age_ms} ms ago, limit {limit_ms} ms")]
     ObservationOld { age_ms: u64, limit_ms: u64 },
+    #[error(
+        "{unit} serves a stale page: its log end offset has stood still for {observed_ms} ms, limit {limit_ms} ms"
+    )]
+    PageStill { unit: UnitName, observed_ms: u64, limit_ms: u64 },
+    #[error("the log end offset of {unit} has not been seen to move yet")]
+    PageUnproved { unit: UnitName },
     #[error("{unit} may not go: {}{finding}", about(about_unit.as_ref(), unit))]
     Unsafe { unit: UnitName, about_unit: Option<UnitName>, finding: Finding },
     #[error("{unit} was refused and is tried again in {} s: {}", left_ms.div_ceil(1000), why.message)]
@@ -109,6 +115,8 @@ impl WaitingOn {
             Self::VersionUnknown { .. } => "version_unknown",
             Self::VersionMissing { .. } => "version_missing",
             Self::ObservationOld { .. } => "observation_old",
+            Self::PageStill { .. } => "stale",
+            Self::PageUnproved { .. } => "page_unproved",
             Self::Unsafe { finding, .. } => finding.gate_name(),
             Self::StepRefused { why, .. } => &why.gate,
             Self::Baseline { .. } => "baseline",
@@ -133,6 +141,8 @@ impl WaitingOn {
             | Self::VersionMissing { unit }
             | Self::StepRefused { unit, .. }
             | Self::Baseline { unit, .. }
+            | Self::PageStill { unit, .. }
+            | Self::PageUnproved { unit }
             | Self::GateOnce { unit, .. } => Some(unit),
             Self::LocalHold { .. }
             | Self::OtherProduct { .. }
@@ -160,11 +170,13 @@ impl WaitingOn {
     }
 
     /// Observed value and limit, where the gate has numbers.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "most gates have none; it is for display")]
     fn numbers(&self) -> (Option<f64>, Option<f64>) {
         match self {
             Self::Paused { why, .. } | Self::StepRefused { why, .. } => (why.observed, why.limit),
             Self::Unsafe { finding, .. } => (finding.observed(), finding.limit()),
             Self::ObservationOld { age_ms: seen, limit_ms: limit }
+            | Self::PageStill { observed_ms: seen, limit_ms: limit, .. }
             | Self::Baseline { observed_ms: seen, limit_ms: limit, .. } => {
                 (Some(number(*seen)), Some(number(*limit)))
             }
@@ -176,6 +188,7 @@ impl WaitingOn {
     }
 
     /// Since when it holds, where the gate knows it itself.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the ledger knows it for all others")]
     fn since(&self) -> Option<Timestamp> {
         match self {
             Self::Paused { since, .. }

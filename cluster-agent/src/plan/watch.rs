@@ -74,7 +74,9 @@ pub fn evidence_at(observation: &Observation, key: &UnitKey) -> Timestamp {
         .units
         .iter()
         .filter(|(peer, seen)| peer.product == key.product && seen.role == unit.role)
-        .filter_map(|(_, seen)| seen.last_good.filter(|_| !seen.findings.iter().any(Finding::is_down)))
+        .filter_map(|(_, seen)| {
+            seen.last_good.filter(|_| !seen.findings.iter().any(Finding::is_down))
+        })
         .fold(observation.at, Timestamp::min)
 }
 

@@ -14,7 +14,9 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{Durability, StateError, encode, file_error, read_bounded, replace};
+use super::{
+    Durability, StateError, create_private_dir, encode, file_error, read_bounded, replace,
+};
 
 /// Someone on the cluster stopped every start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,6 +74,8 @@ impl Control {
 
     fn write<T: Serialize>(&self, name: &str, value: &T) -> Result<(), StateError> {
         let path = self.path(name);
+        // A hold may be placed before the agent has ever run.
+        create_private_dir(&self.dir)?;
         replace(&path, &encode(&path, value)?, Durability::Flushed)
     }
 

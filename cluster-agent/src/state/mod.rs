@@ -167,8 +167,8 @@ pub(crate) enum Durability {
 /// Replaces a file by rename.
 pub(crate) fn replace(path: &Path, bytes: &[u8], durability: Durability) -> Result<(), StateError> {
     let temporary = path.with_extension("tmp");
-    let mut file = private_file(&temporary)
-        .map_err(|source| file_error("create", &temporary, source))?;
+    let mut file =
+        private_file(&temporary).map_err(|source| file_error("create", &temporary, source))?;
     file.write_all(bytes).map_err(|source| file_error("write", &temporary, source))?;
     if durability == Durability::Flushed {
         file.sync_all().map_err(|source| file_error("flush", &temporary, source))?;

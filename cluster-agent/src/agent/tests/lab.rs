@@ -1,0 +1,256 @@
+//! A signed repository and a simulated cluster, both over real HTTP, and an agent's configuration.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use actix_web::dev::ServerHandle;
+use actix_web::{App, HttpResponse, HttpServer, web};
+use channels::cincinnati::to_json;
+use channels::wire::Role;
+use jiff::{SignedDuration, Timestamp};
+use signing::{
+    Delegation, RoleName, RootSpec, SecretKey, Signer, StagedRepository, TargetEntry, TargetPath,
+    TopRole, Versions, build_root, build_targets,
+};
+
+use super::world::{graph, release};
+use crate::clock;
+use crate::sim::{ClusterSpec, SimServer};
+
+type Files = Arc<Mutex<BTreeMap<String, Vec<u8>>>>;
+
+/// Everything an agent needs around it.
+pub(super) struct Lab {
+    pub(super) sim: SimServer,
+    pub(super) hub_url: String,
+    pub(super) config: PathBuf,
+    files: Files,
+    versions: Versions,
+    roles_version: u64,
+    root: Vec<u8>,
+    server: ServerHandle,
+}
+
+fn key(seed: u8) -> SecretKey {
+    SecretKey::from_seed([seed; 32])
+}
+
+fn hours(count: i64) -> Timestamp {
+    clock::now() + SignedDuration::from_hours(count)
+}
+
+/// What is published.
+pub(super) struct Offer {
+    /// `upgrade_from` of Kafka 4.0.0.
+    pub(super) upgrade_from: &'static str,
+    /// Seed of the key that signs graphs; 12 is the vendor's.
+    pub(super) channels_key: u8,
+}
+
+impl Default for Offer {
+    fn default() -> Self {
+        Self { upgrade_from: "^3.9", channels_key: 12 }
+    }
+}
+
+impl Lab {
+    pub(super) fn start(dir: &Path, listen: SocketAddr) -> Self {
+        let sizes = [(Role::Controller, 3, "3.9.0"), (Role::Node, 2, "1.32.0")];
+        let spec = ClusterSpec::of("east", 5, 20, &sizes).unwrap();
+        let sim = SimServer::start(&[spec], SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let files = Files::default();
+        let served = web::Data::from(Arc::clone(&files));
+        let server = HttpServer::new(move || {
+            App::new().app_data(served.clone()).route("/tuf/{path:.*}", web::get().to(serve))
+        })
+        .workers(1)
+        .disable_signals()
+        .bind(listen)
+        .unwrap();
+        let hub_url = format!("http://{}", server.addrs()[0]);
+        let server = server.run();
+        let handle = server.handle();
+        tokio::spawn(server);
+        let root = root();
+        std::fs::write(dir.join("root.json"), &root).unwrap();
+        let config = dir.join("agent.toml");
+        std::fs::write(&config, configuration(&hub_url, &sim)).unwrap();
+        Self {
+            sim,
+            hub_url,
+            config,
+            files,
+            versions: Versions::default(),
+            roles_version: 0,
+            root,
+            server: handle,
+        }
+    }
+
+    pub(super) fn publish(&mut self, offer: &Offer) {
+        self.roles_version += 1;
+        let mut staged = StagedRepository::new();
+        let mut releases = BTreeMap::new();
+        let mut graphs = BTreeMap::new();
+        for (path, bytes) in documents(offer) {
+            let target = TargetPath::new(path.clone()).unwrap();
+            let list = if path.ends_with(".graph.json") { &mut graphs } else { &mut releases };
+            list.insert(target.clone(), TargetEntry::of(&bytes));
+            staged.put_target(&target, bytes);
+        }
+        let top = [delegation("acme", 10, "acme/*/*")];
+        let acme = [
+            delegation("acme.releases", 11, "acme/*/*.release.json"),
+            delegation("acme.channels", 12, "acme/*/*.graph.json"),
+        ];
+        let none = BTreeMap::new();
+        self.put(&mut staged, "targets", &none, &top, 2);
+        self.put(&mut staged, "acme", &none, &acme, 10);
+        self.put(&mut staged, "acme.releases", &releases, &[], 11);
+        self.put(&mut staged, "acme.channels", &graphs, &[], offer.channels_key);
+        staged.put_metadata(&TopRole::Root.into(), self.root.clone()).unwrap();
+        let staged =
+            staged.with_online_roles(&key(3), &key(4), clock::now(), self.versions).unwrap();
+        let newest = staged.newest(&TopRole::Snapshot.into()).map_or(0, |(version, _)| version);
+        self.versions.snapshot = newest;
+        self.versions.timestamp = newest;
+        let mut files = self.files.lock().unwrap();
+        for (path, bytes) in staged.write_order() {
+            files.insert(path, bytes.to_vec());
+        }
+    }
+
+    fn put(
+        &self,
+        staged: &mut StagedRepository,
+        name: &str,
+        targets: &BTreeMap<TargetPath, TargetEntry>,
+        delegations: &[Delegation],
+        seed: u8,
+    ) {
+        let signer = key(seed);
+        let signers: [&dyn Signer; 1] = [&signer];
+        let bytes =
+            build_targets(self.roles_version, hours(24), targets, delegations, &signers).unwrap();
+        staged.put_metadata(&RoleName::new(name).unwrap(), bytes).unwrap();
+    }
+
+    pub(super) async fn stop(self) {
+        self.server.stop(false).await;
+        self.sim.stop().await;
+    }
+}
+
+async fn serve(
+    path: web::Path<String>,
+    files: web::Data<Mutex<BTreeMap<String, Vec<u8>>>>,
+) -> HttpResponse {
+    match files.lock().unwrap().get(path.as_str()) {
+        Some(bytes) => HttpResponse::Ok().body(bytes.clone()),
+        None => HttpResponse::NotFound().finish(),
+    }
+}
+
+fn root() -> Vec<u8> {
+    let one = |seed: u8| (vec![key(seed).public().clone()], 1);
+    let roles = BTreeMap::from([
+        (TopRole::Root, one(1)),
+        (TopRole::Targets, one(2)),
+        (TopRole::Snapshot, one(3)),
+        (TopRole::Timestamp, one(4)),
+    ]);
+    let spec = RootSpec { version: 1, expires: hours(24 * 365), roles };
+    build_root(&spec, &[&key(1)], None).unwrap()
+}
+
+fn delegation(name: &str, seed: u8, paths: &str) -> Delegation {
+    Delegation {
+        role: RoleName::new(name).unwrap(),
+        keys: vec![key(seed).public().clone()],
+        threshold: 1,
+        paths: vec![paths.to_owned()],
+        terminating: true,
+    }
+}
+
+fn documents(offer: &Offer) -> Vec<(String, Vec<u8>)> {
+    let kafka = graph(&["3.9.0", "4.0.0"], &[(0, 1)], &[]);
+    let platform = graph(&["1.32.0", "1.33.0"], &[(0, 1)], &[]);
+    let one = |product: &str, version: &str, role, from: &[&str]| {
+        let release = release(product, version, role, from);
+        let bytes = serde_json::to_vec(&*release.document).unwrap();
+        (format!("{product}/{version}.release.json"), bytes)
+    };
+    vec![
+        ("acme/kafka/stable.amd64.graph.json".to_owned(), to_json(&kafka)),
+        ("acme/platform/stable.amd64.graph.json".to_owned(), to_json(&platform)),
+        one("acme/kafka", "3.9.0", Role::Controller, &[]),
+        one("acme/kafka", "4.0.0", Role::Controller, &[offer.upgrade_from]),
+        one("acme/platform", "1.32.0", Role::Node, &[]),
+        one("acme/platform", "1.33.0", Role::Node, &["~1.32"]),
+    ]
+}
+
+fn configuration(hub_url: &str, sim: &SimServer) -> String {
+    let units = |names: &[&str], with_id: bool| {
+        let lines: Vec<String> = names
+            .iter()
+            .zip(1..)
+            .map(|(name, id)| {
+                let url = sim.metrics_url("east", &name.parse().unwrap());
+                let id = if with_id { format!("node_id = {id}, ") } else { String::new() };
+                format!("{{ name = \"{name}\", {id}metrics_url = \"{url}\", on_node = \"\" }}")
+            })
+            .collect();
+        lines.join(", ")
+    };
+    let steps: String = ["controller", "node"]
+        .map(|role| format!("[timings.{role}]\nsoak_ms = 1000\ngreen_probes = 2\n"))
+        .concat();
+    let url = sim.cluster_url("east");
+    format!(
+        r#"state_dir = "state"
+[cluster]
+name = "east"
+[hub]
+url = "{hub_url}"
+root = "root.json"
+reports = false
+refresh_ms = 1000
+[policy]
+mode = "auto"
+[probes]
+fast_ms = 200
+idle_ms = 1000
+node_fast_ms = 400
+[timings]
+baseline_ms = 2000
+refused_retry_ms = 2000
+{steps}
+[[products]]
+product = "acme/kafka"
+channel = "stable"
+initial_version = "3.9.0"
+[[products.pools]]
+name = "controllers"
+role = "controller"
+units = [{controllers}]
+[products.pools.simulated]
+url = "{url}"
+[[products]]
+product = "acme/platform"
+channel = "stable"
+initial_version = "1.32.0"
+[[products.pools]]
+name = "workers"
+role = "node"
+units = [{nodes}]
+[products.pools.simulated]
+url = "{url}"
+"#,
+        controllers = units(&["c-1", "c-2", "c-3"], true),
+        nodes = units(&["n-1", "n-2"], false),
+    )
+}

@@ -1,0 +1,15 @@
+//! The core against the simulated cluster: real pages, real gates, a hub, faults and crashes.
+//!
+//! Every run follows from its seed. `SEED=n` replays one, `SEEDS=n` runs that many.
+#![expect(
+    clippy::as_conversions,
+    clippy::cast_possible_wrap,
+    clippy::wildcard_enum_match_arm,
+    reason = "tests"
+)]
+
+mod lab;
+mod refusals;
+mod rolls;
+mod whole;
+mod world;
