@@ -11,14 +11,14 @@ use crate::error::Error;
 /// that.
 pub(crate) const MANIFEST_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// Indexes inside indexes; real ones nest once, and a bound stops a cycle of lies.
-pub(crate) const INDEX_DEPTH_MAX: usize = 4;
-
-/// Media types we ask for: OCI and Docker, image and index.
-pub(crate) const ACCEPTED: [&str; 4] = [
+/// Media types of images, the default first.
+pub(crate) const IMAGE_TYPES: [&str; 2] = [
     "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.oci.image.index.v1+json",
     "application/vnd.docker.distribution.manifest.v2+json",
+];
+/// Media types of indexes, the default first.
+pub(crate) const INDEX_TYPES: [&str; 2] = [
+    "application/vnd.oci.image.index.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
 ];
 
@@ -70,7 +70,8 @@ pub(crate) struct ParsedManifest {
 
 /// Parses manifest bytes whose digest was checked already.
 ///
-/// Refuses what could be read as two things at once (layers *and* manifests, GHSA-qq97-vm5h-rrhg).
+/// Refuses what could be read as two things at once: layers *and* manifests, or a media type of the
+/// other kind (GHSA-qq97-vm5h-rrhg).
 pub(crate) fn parse(digest: &Sha256Digest, bytes: &[u8]) -> Result<ParsedManifest, Error> {
     let refuse = |why: String| Error::Manifest { digest: digest.to_string(), why };
     if bytes.len() > MANIFEST_BYTES_MAX {
@@ -80,18 +81,20 @@ pub(crate) fn parse(digest: &Sha256Digest, bytes: &[u8]) -> Result<ParsedManifes
     if raw.schema_version != 2 {
         return Err(refuse(format!("schemaVersion {}, expected 2", raw.schema_version)));
     }
-    let (manifest, default_type) = match (raw.config, raw.layers, raw.manifests) {
-        (None, None, Some(manifests)) => (Manifest::Index { manifests }, ACCEPTED[1]),
+    let (manifest, types) = match (raw.config, raw.layers, raw.manifests) {
+        (None, None, Some(manifests)) => (Manifest::Index { manifests }, INDEX_TYPES),
         (Some(config), layers, None) => {
             let blobs = std::iter::once(config).chain(layers.unwrap_or_default()).collect();
-            (Manifest::Image { blobs }, ACCEPTED[0])
+            (Manifest::Image { blobs }, IMAGE_TYPES)
         }
         _ => return Err(refuse("it is neither an image nor an index".to_owned())),
     };
-    Ok(ParsedManifest {
-        media_type: raw.media_type.unwrap_or_else(|| default_type.to_owned()),
-        manifest,
-    })
+    let [default_type, _] = types;
+    let media_type = raw.media_type.unwrap_or_else(|| default_type.to_owned());
+    if !types.contains(&media_type.as_str()) {
+        return Err(refuse(format!("media type {media_type:?} does not fit what it holds")));
+    }
+    Ok(ParsedManifest { media_type, manifest })
 }
 
 #[cfg(test)]
@@ -125,6 +128,14 @@ mod tests {
             format!(r#"{{"schemaVersion":2,"config":{one},"layers":[{one}],"manifests":[{one}]}}"#);
         let error = check(&text).unwrap_err();
         assert!(matches!(error, Error::Manifest { ref why, .. } if why.contains("neither")));
+    }
+
+    #[test]
+    fn an_index_that_calls_itself_an_image_is_refused() {
+        let text =
+            format!(r#"{{"schemaVersion":2,"mediaType":"{}","manifests":[]}}"#, IMAGE_TYPES[0]);
+        let error = check(&text).unwrap_err();
+        assert!(matches!(error, Error::Manifest { ref why, .. } if why.contains("media type")));
     }
 
     #[test]
