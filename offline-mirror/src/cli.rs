@@ -114,7 +114,7 @@ struct AccessArgs {
     #[arg(long)]
     registry_prefix: Option<String>,
     /// Talk HTTP without TLS to the registry.
-    #[arg(long)]
+    #[arg(long, env = "FAIRWAY_PLAIN_HTTP")]
     plain_http: bool,
     /// User for the registry.
     #[arg(long, requires = "registry_password_file")]

@@ -241,13 +241,12 @@ impl<'a> Copy<'a> {
     async fn manifest(&mut self, repository: &str, wanted: Wanted) -> Result<Vec<u8>, Error> {
         let kept = self.layout.keep_manifest(&wanted.digest)?;
         let fetched = kept.is_none();
-        let bytes = match kept {
-            Some(bytes) => bytes,
-            None => {
-                let bytes = self.registry.pull_manifest(repository, wanted).await?;
-                self.layout.put(&wanted.digest, &bytes)?;
-                bytes
-            }
+        let bytes = if let Some(bytes) = kept {
+            bytes
+        } else {
+            let bytes = self.registry.pull_manifest(repository, wanted).await?;
+            self.layout.put(&wanted.digest, &bytes)?;
+            bytes
         };
         self.count(wanted.digest, u64::try_from(bytes.len()).unwrap_or(u64::MAX), fetched);
         Ok(bytes)

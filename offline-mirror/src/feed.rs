@@ -80,18 +80,14 @@ impl Feed {
             return serde_json::from_slice(&text)
                 .map_err(|e| refused(format!("its answer cannot be read: {e}"), None));
         }
-        Err(match serde_json::from_slice::<Problem>(&text) {
-            Ok(problem) => {
-                let attack = problem.attack.map(serde_json::Value::String);
-                // A server newer than we are may name attacks that we have no name for.
-                let attack = attack.and_then(|name| serde_json::from_value::<Attack>(name).ok());
-                refused(problem.detail, attack)
-            }
-            Err(_) => {
-                let text = String::from_utf8_lossy(&text);
-                refused(text.chars().take(REFUSAL_CHARS_MAX).collect(), None)
-            }
-        })
+        let Ok(problem) = serde_json::from_slice::<Problem>(&text) else {
+            let text = String::from_utf8_lossy(&text);
+            return Err(refused(text.chars().take(REFUSAL_CHARS_MAX).collect(), None));
+        };
+        let attack = problem.attack.map(serde_json::Value::String);
+        // A server newer than we are may name attacks that we have no name for.
+        let attack = attack.and_then(|name| serde_json::from_value::<Attack>(name).ok());
+        Err(refused(problem.detail, attack))
     }
 }
 

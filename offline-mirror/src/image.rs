@@ -118,7 +118,7 @@ impl Walk {
         let children = match manifest {
             Manifest::Image { blobs } => {
                 for blob in blobs {
-                    self.add_blob(&digest, blob)?;
+                    self.add_blob(&digest, &blob)?;
                 }
                 Vec::new()
             }
@@ -134,7 +134,7 @@ impl Walk {
         self.tree
     }
 
-    fn add_blob(&mut self, manifest: &Sha256Digest, blob: Descriptor) -> Result<(), Error> {
+    fn add_blob(&mut self, manifest: &Sha256Digest, blob: &Descriptor) -> Result<(), Error> {
         let known = self.tree.blobs.entry(blob.digest).or_insert_with(|| blob.clone());
         if known.size == blob.size {
             return Ok(());

@@ -95,7 +95,9 @@ pub async fn import(
         trees.push((image.repository, tree));
     }
     let mut tally = Tally::default();
-    verified.values().for_each(|bytes| tally.add(*bytes));
+    for bytes in verified.values() {
+        tally.add(*bytes);
+    }
     tracing::info!(objects = tally.objects, files = files.len(), "export verified");
 
     let (mut pushed, mut present) = (Tally::default(), Tally::default());

@@ -99,6 +99,8 @@ pub(crate) fn parse(digest: &Sha256Digest, bytes: &[u8]) -> Result<ParsedManifes
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn check(text: &str) -> Result<ParsedManifest, Error> {
@@ -142,5 +144,40 @@ mod tests {
     fn a_digest_that_is_no_digest_is_refused() {
         let text = r#"{"schemaVersion":2,"manifests":[{"mediaType":"a/b","digest":"sha256:../..","size":1}]}"#;
         assert!(matches!(check(text), Err(Error::Manifest { .. })));
+    }
+
+    proptest! {
+        #[test]
+        fn what_parses_is_of_one_kind_with_a_media_type_that_fits(
+            media_type in prop::option::of(prop::sample::select(
+                [IMAGE_TYPES, INDEX_TYPES, ["text/plain", ""]].concat(),
+            )),
+            config: bool, layers: bool, manifests: bool, version in 1..4_u32,
+        ) {
+            let one = descriptor("x");
+            let mut text = format!(r#"{{"schemaVersion":{version}"#);
+            for (there, member) in [
+                (media_type.is_some(), format!(r#""mediaType":"{}""#, media_type.unwrap_or(""))),
+                (config, format!(r#""config":{one}"#)),
+                (layers, format!(r#""layers":[{one}]"#)),
+                (manifests, format!(r#""manifests":[{one}]"#)),
+            ] {
+                if there {
+                    text = format!("{text},{member}");
+                }
+            }
+            let parsed = check(&(text + "}"));
+            let is_image = config && !manifests;
+            let is_index = manifests && !config && !layers;
+            let fits = media_type.is_none_or(|t| {
+                is_image && IMAGE_TYPES.contains(&t) || is_index && INDEX_TYPES.contains(&t)
+            });
+            prop_assert_eq!(parsed.is_ok(), version == 2 && (is_image || is_index) && fits);
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes: Vec<u8>) {
+            prop_assert!(parse(&Sha256Digest::of(&bytes), &bytes).is_err());
+        }
     }
 }

@@ -14,6 +14,7 @@ async fn run(args: &[&str]) -> Output {
         .args(args)
         .env_remove("FAIRWAY_SERVER")
         .env_remove("FAIRWAY_TOKEN_FILE")
+        .env_remove("FAIRWAY_PLAIN_HTTP")
         .output()
         .await
         .unwrap()
@@ -144,4 +145,46 @@ async fn usage_and_failure_are_exit_2() {
 #[test]
 fn the_definition_is_sound() {
     offline_mirror::cli::command().debug_assert();
+}
+
+/// The indented blocks of the manual that run the program.
+fn manual_commands() -> Vec<String> {
+    let manual = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/offline-mirror.md");
+    let text = std::fs::read_to_string(manual).unwrap();
+    let mut blocks = vec![String::new()];
+    for line in text.lines() {
+        match (line.strip_prefix("    "), blocks.last_mut()) {
+            (Some(command), Some(block)) => block.extend([command, "\n"]),
+            _ => blocks.push(String::new()),
+        }
+    }
+    blocks.retain(|block| block.starts_with("offline-mirror "));
+    blocks
+}
+
+#[actix_web::test]
+async fn the_manuals_commands_run_as_written() {
+    let (scene, folder) = served();
+    std::fs::rename(folder.path().join("root.json"), folder.path().join("hub-root.json")).unwrap();
+    std::fs::rename(folder.path().join("token"), folder.path().join("publisher.token")).unwrap();
+    let program = Path::new(env!("CARGO_BIN_EXE_offline-mirror")).parent().unwrap();
+    let path = std::env::var("PATH").unwrap();
+    let commands = manual_commands();
+    assert_eq!(commands.len(), 4, "{commands:#?}");
+    for command in commands {
+        let output = tokio::process::Command::new("bash")
+            .args(["-euc", &command])
+            .current_dir(folder.path())
+            .env("PATH", format!("{}:{path}", program.display()))
+            .env("FAIRWAY_PLAIN_HTTP", "true")
+            .env("HUB", format!("http://{}", scene.upstream.host))
+            .env("REGISTRY", &scene.upstream.host)
+            .env("SITE", format!("http://{}", scene.site.host))
+            .env("SITE_REGISTRY", &scene.site.host)
+            .output()
+            .await
+            .unwrap();
+        assert_eq!(output.status.code(), Some(0), "{command}{}", stderr(&output));
+    }
+    assert_eq!(scene.site.publications().len(), 2);
 }

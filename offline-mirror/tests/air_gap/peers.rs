@@ -61,7 +61,7 @@ fn write_layout(dir: &Path) -> Sha256Digest {
         digest
     };
     // Larger than one piece of a push, so that streaming is exercised.
-    let shared: Vec<u8> = (0..3_000_000_u32).map(|i| i.to_le_bytes()[i as usize % 3]).collect();
+    let shared: Vec<u8> = (0..750_000_u32).flat_map(u32::to_le_bytes).collect();
     put(b"{}");
     let mut manifests = Vec::new();
     for arch in ["amd64", "arm64"] {

@@ -264,10 +264,10 @@ fn take_manifest(
 ) -> HttpResponse {
     let manifest: Value = serde_json::from_slice(body).unwrap();
     let links = |member: &str| -> Vec<String> {
-        let listed = match &manifest[member] {
-            Value::Array(listed) => listed.clone(),
-            Value::Null => vec![],
-            one => vec![one.clone()],
+        let listed = match (manifest.get(member), manifest[member].as_array()) {
+            (_, Some(listed)) => listed.clone(),
+            (Some(one), None) => vec![one.clone()],
+            (None, None) => vec![],
         };
         listed.iter().map(|l| format!("{repository}@{}", l["digest"].as_str().unwrap())).collect()
     };
