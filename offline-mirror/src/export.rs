@@ -7,17 +7,18 @@ use channels::names::{Arch, ProductRef};
 use channels::version::ReleaseVersion;
 use channels::wire::{Critical, ReleaseDocument};
 use jiff::Timestamp;
-use signing::{Client, MemStore, RoleName, Sha256Digest, Source, Target, TargetPath, Verified};
+use serde::Serialize;
+use signing::{
+    Client, FileName, MemStore, RoleName, Sha256Digest, Source, Target, TargetPath, Verified,
+};
 
 use crate::error::Error;
+use crate::image::{Walk, Wanted};
 use crate::layout::Layout;
-use crate::manifest::{Descriptor, INDEX_DEPTH_MAX, Manifest, parse};
+use crate::manifest::Descriptor;
 use crate::metadata::{self, Recording};
 use crate::record::{ExportRecord, ExportedImage};
-use crate::registry::Registry;
-
-/// Manifests one release may reach; a release has a handful of images with a few architectures.
-const MANIFESTS_MAX: usize = 4096;
+use crate::registry::{Registry, check_repository};
 
 /// What to carry.
 #[derive(Debug)]
@@ -34,9 +35,36 @@ pub struct ExportRequest {
     pub dir: PathBuf,
 }
 
+/// How much was moved or found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Tally {
+    /// Manifests and blobs.
+    pub objects: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+impl Tally {
+    pub(crate) fn add(&mut self, bytes: u64) {
+        self.objects = self.objects.saturating_add(1);
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+}
+
+/// What an export wrote.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Exported {
+    /// The record in the directory.
+    pub record: ExportRecord,
+    /// Manifests and blobs fetched from the registry.
+    pub fetched: Tally,
+    /// Manifests and blobs that were in the directory already, and are good.
+    pub kept: Tally,
+}
+
 /// Verifies the hub's repository as an agent would, then writes metadata, targets and blobs.
 ///
-/// Idempotent: blobs already there are kept. `export.json` is written last; without it the
+/// Idempotent: blobs already there are hashed and kept, bad ones fetched again. `export.json` is written last; without it the
 /// directory does not count as an export.
 ///
 /// # Errors
@@ -47,27 +75,38 @@ pub async fn export<S: Source>(
     source: S,
     registry: &Registry,
     now: Timestamp,
-) -> Result<ExportRecord, Error> {
-    let layout = Layout::at(&request.dir);
-    layout.create()?;
-    ExportRecord::remove(&request.dir)?;
-
+) -> Result<Exported, Error> {
     let recording = Recording::new(source);
     let mut client = Client::open(&request.root, &recording, MemStore::new())
         .map_err(trust("the pinned root"))?;
-    recording.add_root(client.trusted_versions().root, &request.root);
+    let pinned = client.trusted_versions().root;
+    recording.add_root(pinned, &request.root);
     client.refresh(now).await.map_err(trust("the hub's repository"))?;
-
     let document = fetch_release(&mut client, &request.product, &request.version, now).await?;
     copy_targets(&mut client, &request.product, now).await?;
-    metadata::write(&request.dir, &recording.files())?;
+    let older = recording.copy_roots_before(pinned).await;
+    older.map_err(|source| Error::Trust {
+        what: "the hub's older roots".to_owned(),
+        source: Box::new(signing::Error::Fetch { file: FileName::root(pinned), source }),
+    })?;
+    let arches = match request.arches.as_slice() {
+        [] => document.arches.keys().cloned().collect(),
+        chosen => chosen.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>(),
+    };
+    let images = images_of(&document, &arches)?;
 
-    let images = images_of(&document, &request.arches)?;
+    // Nothing is touched before the hub's answer is believed; from here the directory does not
+    // count as an export until the record is back.
+    let layout = Layout::at(&request.dir);
+    layout.create()?;
+    ExportRecord::remove(&request.dir)?;
+    metadata::write(&request.dir, &recording.files())?;
+    let mut copy = Copy::new(&layout, registry);
     let mut top = Vec::new();
     for image in &images {
-        let found = copy_image(&layout, registry, image).await?;
+        let found = copy.image(image).await?;
         tracing::info!(image.repository = %image.repository, image.digest = %image.digest, "copied image");
-        top.push((format!("{}@{}", image.repository, image.digest), found));
+        top.extend(found.map(|d| (format!("{}@{}", image.repository, image.digest), d)));
     }
     layout.write_index(&top)?;
 
@@ -77,10 +116,11 @@ pub async fn export<S: Source>(
         created_at: now,
         product: request.product.clone(),
         version: request.version.clone(),
+        arches,
         images: images.into_iter().collect(),
     };
     record.write(&request.dir)?;
-    Ok(record)
+    Ok(Exported { record, fetched: copy.fetched, kept: copy.kept })
 }
 
 /// Names the step a TUF error belongs to.
@@ -103,11 +143,8 @@ pub(crate) async fn fetch_release<S: Source>(
         serde_json::from_slice(&bytes).map_err(|e| refuse(e.to_string()))?;
     document.check_critical().map_err(|e| refuse(e.to_string()))?;
     if document.product_ref() != *product || document.version != *version {
-        return Err(refuse(format!(
-            "wrong_software: the document is about {} {}",
-            document.product_ref(),
-            document.version
-        )));
+        let found = format!("{} {}", document.product_ref(), document.version);
+        return Err(Error::WrongSoftware { path, found });
     }
     Ok(document)
 }
@@ -150,102 +187,88 @@ pub(crate) async fn copy_targets<S: Source>(
     Ok(found)
 }
 
-/// The images a release names for the chosen architectures, each once.
+/// The images a release names for these architectures, each once. An image that is itself an index
+/// over several architectures is carried whole: its digest is over all of them.
 pub(crate) fn images_of(
     document: &ReleaseDocument,
     arches: &[Arch],
 ) -> Result<BTreeSet<ExportedImage>, Error> {
-    if let Some(missing) = arches.iter().find(|a| !document.arches.contains_key(*a)) {
-        let what = format!("architecture {missing} of {}", document.version);
-        return Err(Error::NotListed { what });
-    }
-    let wanted = |arch: &Arch| arches.is_empty() || arches.contains(arch);
-    Ok(document
-        .arches
-        .iter()
-        .filter(|(arch, _)| wanted(arch))
-        .flat_map(|(_, content)| {
-            std::iter::once(&content.payload).chain(content.components.iter().map(|c| &c.image))
-        })
-        .map(|image| ExportedImage { repository: image.repository.clone(), digest: image.digest })
-        .collect())
-}
-
-/// Copies one image: manifests first (they are needed to know the blobs), then blobs.
-async fn copy_image(
-    layout: &Layout,
-    registry: &Registry,
-    image: &ExportedImage,
-) -> Result<Descriptor, Error> {
-    let mut top = None;
-    let mut seen = BTreeSet::new();
-    let mut queue = vec![(image.digest, 0_usize)];
-    while let Some((digest, depth)) = queue.pop() {
-        if !seen.insert(digest) {
-            continue;
-        }
-        let bytes = manifest_bytes(layout, registry, &image.repository, &digest).await?;
-        let parsed = parse(&digest, &bytes)?;
-        if digest == image.digest {
-            top = Some(Descriptor {
-                media_type: parsed.media_type,
-                digest,
-                size: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
-            });
-        }
-        match parsed.manifest {
-            Manifest::Image { blobs } => {
-                for blob in blobs {
-                    copy_blob(layout, registry, &image.repository, &blob).await?;
-                }
-            }
-            Manifest::Index { manifests } => {
-                check_bounds(&digest, depth, seen.len() + manifests.len())?;
-                queue.extend(manifests.into_iter().map(|m| (m.digest, depth + 1)));
-            }
+    let mut images = BTreeSet::new();
+    for arch in arches {
+        let Some(content) = document.arches.get(arch) else {
+            let what = format!("architecture {arch} of {}", document.version);
+            return Err(Error::NotListed { what });
+        };
+        let components = content.components.iter().map(|component| &component.image);
+        for image in std::iter::once(&content.payload).chain(components) {
+            check_repository(&image.repository)?;
+            let repository = image.repository.clone();
+            images.insert(ExportedImage { repository, digest: image.digest });
         }
     }
-    top.ok_or_else(|| Error::NotListed { what: format!("image {}", image.digest) })
+    Ok(images)
 }
 
-/// Bounds on what a chain of indexes may reach.
-pub(crate) fn check_bounds(
-    digest: &Sha256Digest,
-    depth: usize,
-    manifests: usize,
-) -> Result<(), Error> {
-    if depth >= INDEX_DEPTH_MAX || manifests > MANIFESTS_MAX {
-        let why = format!(
-            "more than {INDEX_DEPTH_MAX} indexes inside each other or {MANIFESTS_MAX} manifests"
-        );
-        return Err(Error::Manifest { digest: digest.to_string(), why });
-    }
-    Ok(())
+/// One run's copying, with what it has looked at already: images share layers.
+struct Copy<'a> {
+    layout: &'a Layout,
+    registry: &'a Registry,
+    done: BTreeSet<Sha256Digest>,
+    fetched: Tally,
+    kept: Tally,
 }
 
-async fn manifest_bytes(
-    layout: &Layout,
-    registry: &Registry,
-    repository: &str,
-    digest: &Sha256Digest,
-) -> Result<Vec<u8>, Error> {
-    if layout.has(digest) {
-        return layout.manifest(digest);
+impl<'a> Copy<'a> {
+    fn new(layout: &'a Layout, registry: &'a Registry) -> Self {
+        let (fetched, kept) = (Tally::default(), Tally::default());
+        Self { layout, registry, done: BTreeSet::new(), fetched, kept }
     }
-    let bytes = registry.pull_manifest(repository, digest).await?;
-    layout.put(digest, &bytes)?;
-    Ok(bytes)
-}
 
-async fn copy_blob(
-    layout: &Layout,
-    registry: &Registry,
-    repository: &str,
-    blob: &Descriptor,
-) -> Result<(), Error> {
-    if layout.has(&blob.digest) {
-        return Ok(());
+    /// Copies one image: manifests first (they are needed to know the blobs), then blobs.
+    async fn image(&mut self, image: &ExportedImage) -> Result<Option<Descriptor>, Error> {
+        let mut walk = Walk::from(image.digest);
+        while let Some(wanted) = walk.next() {
+            let bytes = self.manifest(&image.repository, wanted).await?;
+            walk.visit(wanted, bytes)?;
+        }
+        let tree = walk.finish();
+        for blob in tree.blobs() {
+            self.blob(&image.repository, blob).await?;
+        }
+        Ok(tree.top().cloned())
     }
-    registry.pull_blob(repository, blob, &layout.partial_path(&blob.digest)).await?;
-    layout.adopt(blob)
+
+    async fn manifest(&mut self, repository: &str, wanted: Wanted) -> Result<Vec<u8>, Error> {
+        let kept = self.layout.keep_manifest(&wanted.digest)?;
+        let fetched = kept.is_none();
+        let bytes = if let Some(bytes) = kept {
+            bytes
+        } else {
+            let bytes = self.registry.pull_manifest(repository, wanted).await?;
+            self.layout.put(&wanted.digest, &bytes)?;
+            bytes
+        };
+        self.count(wanted.digest, u64::try_from(bytes.len()).unwrap_or(u64::MAX), fetched);
+        Ok(bytes)
+    }
+
+    async fn blob(&mut self, repository: &str, blob: &Descriptor) -> Result<(), Error> {
+        if self.done.contains(&blob.digest) {
+            return Ok(());
+        }
+        let fetched = !self.layout.keep(blob)?;
+        if fetched {
+            let partial = self.layout.partial_path(&blob.digest);
+            self.registry.pull_blob(repository, blob, &partial).await?;
+            self.layout.adopt(&blob.digest)?;
+        }
+        self.count(blob.digest, blob.size, fetched);
+        Ok(())
+    }
+
+    fn count(&mut self, digest: Sha256Digest, bytes: u64, fetched: bool) {
+        if self.done.insert(digest) {
+            if fetched { self.fetched.add(bytes) } else { self.kept.add(bytes) }
+        }
+    }
 }

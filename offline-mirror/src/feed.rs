@@ -1,23 +1,27 @@
 //! Hands a vendor's verified files, byte-identical, to a site's update server.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use channels::names::ProductRef;
-use channels::wire::{Problem, Publication, PublicationFile, PublicationReply, media_type};
+use channels::wire::{
+    MAX_PUBLICATION_BYTES, MAX_PUBLICATION_FILES, Problem, Publication, PublicationFile,
+    PublicationReply, media_type,
+};
 use jiff::Timestamp;
-use signing::{Client, MemStore, Source};
+use signing::{Attack, Client, MemStore, Source};
 
 use crate::error::Error;
 use crate::export::copy_targets;
 use crate::metadata::Recording;
-use crate::record::ExportRecord;
 
 /// The server verifies the whole set before it answers; a large one takes seconds.
 const PUBLISH_TIMEOUT: Duration = Duration::from_mins(2);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest answer read: a reply lists the graphs it serves, thousands at most.
+const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 /// Longest problem text read from a server that refuses.
 const REFUSAL_CHARS_MAX: usize = 2000;
 
@@ -38,26 +42,28 @@ impl Feed {
     /// `server` is the base URL; `token` needs the role publisher there.
     ///
     /// # Errors
-    /// When the HTTP client cannot be built (no TLS provider).
+    /// When TLS cannot be set up.
     pub fn new(server: &str, token: String) -> Result<Self, Error> {
+        signing::source::install_tls_provider();
         let url = format!("{}/api/v1/publications", server.trim_end_matches('/'));
         let http = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(PUBLISH_TIMEOUT)
             .build()
-            .map_err(|source| Error::Unreachable { url: url.clone(), source })?;
+            .map_err(|source| Error::Http { source })?;
         Ok(Self { http, url, token })
     }
 
     pub(crate) async fn publish(
         &self,
-        record: &ExportRecord,
+        message: String,
         files: Vec<PublicationFile>,
     ) -> Result<PublicationReply, Error> {
         let unreachable = |source| Error::Unreachable { url: self.url.clone(), source };
-        let message = format!("import of {} {}", record.product, record.version);
+        check_size("files", files.len(), MAX_PUBLICATION_FILES)?;
         let body = serde_json::to_vec(&Publication { message, files })
             .map_err(|e| Error::Document { path: "publication".to_owned(), why: e.to_string() })?;
+        check_size("bytes", body.len(), MAX_PUBLICATION_BYTES)?;
         let response = self
             .http
             .post(&self.url)
@@ -68,19 +74,38 @@ impl Feed {
             .await
             .map_err(unreachable)?;
         let status = response.status();
-        let text = response.text().await.map_err(unreachable)?;
+        let text = read_answer(response).await.map_err(unreachable)?;
+        let refused = |detail, attack| Error::Refused { status: status.as_u16(), detail, attack };
         if status.is_success() {
-            return serde_json::from_str(&text).map_err(|e| Error::Refused {
-                status: status.as_u16(),
-                detail: format!("its answer cannot be read: {e}"),
-            });
+            return serde_json::from_slice(&text)
+                .map_err(|e| refused(format!("its answer cannot be read: {e}"), None));
         }
-        let detail = match serde_json::from_str::<Problem>(&text) {
-            Ok(problem) => problem.detail,
-            Err(_) => text.chars().take(REFUSAL_CHARS_MAX).collect(),
+        let Ok(problem) = serde_json::from_slice::<Problem>(&text) else {
+            let text = String::from_utf8_lossy(&text);
+            return Err(refused(text.chars().take(REFUSAL_CHARS_MAX).collect(), None));
         };
-        Err(Error::Refused { status: status.as_u16(), detail })
+        let attack = problem.attack.map(serde_json::Value::String);
+        // A server newer than we are may name attacks that we have no name for.
+        let attack = attack.and_then(|name| serde_json::from_value::<Attack>(name).ok());
+        Err(refused(problem.detail, attack))
     }
+}
+
+fn check_size(unit: &'static str, found: usize, limit: usize) -> Result<(), Error> {
+    if found <= limit { Ok(()) } else { Err(Error::TooLarge { unit, found, limit }) }
+}
+
+/// The answer as far as it is looked at; the rest of a longer one is left unread.
+async fn read_answer(mut response: reqwest::Response) -> Result<Vec<u8>, reqwest::Error> {
+    let mut text = Vec::new();
+    while let Some(piece) = response.chunk().await? {
+        let room = ANSWER_BYTES_MAX.saturating_sub(text.len());
+        text.extend(piece.iter().take(room));
+        if text.len() >= ANSWER_BYTES_MAX {
+            break;
+        }
+    }
+    Ok(text)
 }
 
 /// The vendor's role files and targets, after the client believed each of them.
@@ -122,7 +147,7 @@ fn file(path: String, bytes: &[u8]) -> PublicationFile {
 }
 
 /// Reads an API token from a file, without the newline an editor leaves.
-pub(crate) fn read_token(path: &PathBuf) -> Result<String, Error> {
+pub(crate) fn read_token(path: &Path) -> Result<String, Error> {
     Ok(std::fs::read_to_string(path).map_err(Error::io("read", path))?.trim().to_owned())
 }
 

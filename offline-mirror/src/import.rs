@@ -1,47 +1,75 @@
 //! From a directory into a site: verify everything, then blobs, manifests, and metadata last.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use channels::names::Arch;
+use channels::wire::{PublicationFile, PublicationReply, ReleaseDocument};
 use jiff::Timestamp;
-use signing::{Client, DirSource, MemStore};
+use serde::Serialize;
+use signing::client::limits::{MAX_ROOT_BYTES, MAX_TIMESTAMP_BYTES};
+use signing::metadata::SIGNED_AT;
+use signing::{Attack, Client, DirSource, DirStore, FileName, MemStore, Sha256Digest};
 
 use crate::error::Error;
-use crate::export::{check_bounds, fetch_release, images_of, trust};
+use crate::export::{Tally, fetch_release, images_of, trust};
 use crate::feed::{Feed, vendor_files};
+use crate::image::{ImageTree, Walk};
 use crate::layout::Layout;
-use crate::manifest::{Descriptor, Manifest, ParsedManifest, parse};
 use crate::metadata::{Recording, TUF_DIR};
 use crate::record::{ExportRecord, ExportedImage};
 use crate::registry::Registry;
 
-/// What to import, and into what.
+/// What to import, and what to ask of it.
 #[derive(Debug)]
 pub struct ImportRequest {
     /// The export directory.
     pub dir: PathBuf,
     /// The root of the hub it came from, pinned beforehand by a way of its own.
     pub root: Vec<u8>,
+    /// Architectures that the site needs; empty = whatever was exported.
+    pub arches: Vec<Arch>,
+    /// Where the site remembers which versions of the hub's metadata it has seen; without it an
+    /// older export cannot be told from a newer one.
+    pub state: Option<PathBuf>,
+    /// A person's leave to use metadata that expired on its way.
+    pub accept_expired: Option<AcceptExpired>,
+}
+
+/// Leave to use metadata that was good when the hub signed it and has expired since.
+///
+/// Only expiry is forgiven: everything is verified as of the moment the hub signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AcceptExpired {
+    /// When this leave itself ends.
+    pub until: Timestamp,
+    /// Why, for the site's audit log.
+    pub reason: String,
 }
 
 /// What an import found and did.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Imported {
     /// The record it followed.
     pub record: ExportRecord,
     /// Manifests and blobs that were verified.
-    pub verified: usize,
-    /// Blobs and manifests pushed to the site's registry; what was there already is not counted.
-    pub pushed: usize,
+    pub verified: Tally,
+    /// Blobs pushed to the site's registry.
+    pub pushed: Tally,
+    /// Blobs that the site's registry had already.
+    pub present: Tally,
+    /// The moment the metadata was verified as of, if it has expired since and that was accepted.
+    pub expired_as_of: Option<Timestamp>,
     /// What the site's update server answered, if one was fed.
-    pub publication: Option<channels::wire::PublicationReply>,
+    pub publication: Option<PublicationReply>,
 }
 
-/// One image with everything below it, children before parents.
-struct VerifiedImage {
-    repository: String,
-    blobs: Vec<Descriptor>,
-    manifests: Vec<(Descriptor, Vec<u8>)>,
+/// What the metadata says, believed.
+struct Believed {
+    document: ReleaseDocument,
+    files: Vec<PublicationFile>,
+    expired_as_of: Option<Timestamp>,
 }
 
 /// Verifies the whole directory without a network, then feeds registry and update server.
@@ -58,104 +86,181 @@ pub async fn import(
     now: Timestamp,
 ) -> Result<Imported, Error> {
     let record = ExportRecord::read(&request.dir)?;
-    let recording = Recording::new(DirSource::new(request.dir.join(TUF_DIR)));
-    let mut client = Client::open(&request.root, &recording, MemStore::new())
-        .map_err(trust("the pinned root"))?;
-    client.refresh(now).await.map_err(trust("the exported repository"))?;
-    let document = fetch_release(&mut client, &record.product, &record.version, now).await?;
-
-    let named = images_of(&document, &[])?;
+    let Believed { document, files, expired_as_of } = believe(request, &record, now).await?;
+    let images = named_images(request, &record, &document)?;
     let layout = Layout::at(&request.dir);
-    let mut images = Vec::new();
-    for image in &record.images {
-        if !named.contains(image) {
-            let why = format!("{}@{} is not in the release", image.repository, image.digest);
-            return Err(Error::NotAnExport { dir: request.dir.clone(), why });
-        }
-        images.push(verify_image(&layout, image)?);
+    let (mut trees, mut verified) = (Vec::new(), BTreeMap::new());
+    for image in images {
+        let tree = verify_image(&layout, &image, &mut verified)?;
+        trees.push((image.repository, tree));
     }
-    let files = vendor_files(&mut client, &recording, &record.product, now).await?;
-    let verified = images.iter().map(|i| i.blobs.len() + i.manifests.len()).sum();
-    tracing::info!(objects = verified, files = files.len(), "export verified");
+    let mut tally = Tally::default();
+    for bytes in verified.values() {
+        tally.add(*bytes);
+    }
+    tracing::info!(objects = tally.objects, files = files.len(), "export verified");
 
-    let mut pushed = 0;
+    let (mut pushed, mut present) = (Tally::default(), Tally::default());
     if let Some(registry) = registry {
-        for image in &images {
-            pushed += push_image(&layout, registry, image).await?;
+        for (repository, tree) in &trees {
+            push_blobs(&layout, registry, repository, tree, &mut pushed, &mut present).await?;
+        }
+        for (repository, tree) in &trees {
+            for node in tree.children_first() {
+                let bytes = node.bytes.clone();
+                registry.push_manifest(repository, &node.descriptor, bytes).await?;
+            }
         }
     }
     let publication = match server {
-        Some(server) => Some(server.publish(&record, files).await?),
+        Some(server) => {
+            Some(server.publish(message(request, &record, expired_as_of), files).await?)
+        }
         None => None,
     };
-    Ok(Imported { record, verified, pushed, publication })
+    Ok(Imported { record, verified: tally, pushed, present, expired_as_of, publication })
 }
 
-/// Checks every manifest and blob of an image where it lies.
-fn verify_image(layout: &Layout, image: &ExportedImage) -> Result<VerifiedImage, Error> {
-    let mut found =
-        VerifiedImage { repository: image.repository.clone(), blobs: vec![], manifests: vec![] };
-    let mut seen = BTreeSet::new();
-    let mut queue = vec![(image.digest, 0_usize)];
-    while let Some((digest, depth)) = queue.pop() {
-        if !seen.insert(digest) {
-            continue;
+/// For the site's audit log.
+fn message(request: &ImportRequest, record: &ExportRecord, as_of: Option<Timestamp>) -> String {
+    let message = format!("import of {} {}", record.product, record.version);
+    match (&request.accept_expired, as_of) {
+        (Some(leave), Some(as_of)) => {
+            format!("{message}; metadata of {as_of} accepted although expired: {}", leave.reason)
         }
-        let bytes = layout.manifest(&digest)?;
-        let ParsedManifest { media_type, manifest } = parse(&digest, &bytes)?;
-        match manifest {
-            Manifest::Image { blobs } => {
-                for blob in blobs {
-                    layout.verify(&blob)?;
-                    found.blobs.push(blob);
-                }
-            }
-            Manifest::Index { manifests } => {
-                check_bounds(&digest, depth, seen.len() + manifests.len())?;
-                queue.extend(manifests.into_iter().map(|m| (m.digest, depth + 1)));
-            }
-        }
-        let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        found.manifests.push((Descriptor { media_type, digest, size }, bytes));
+        _ => message,
     }
-    // Parents were met before their children; a registry wants children first.
-    found.manifests.reverse();
-    Ok(found)
 }
 
-async fn push_image(
+/// Verifies the metadata, as of now or, with leave, as of when the hub signed it.
+async fn believe(
+    request: &ImportRequest,
+    record: &ExportRecord,
+    now: Timestamp,
+) -> Result<Believed, Error> {
+    let error = match believe_at(request, record, now).await {
+        Err(error) if error.attack() == Some(Attack::Freeze) => error,
+        answer => return answer,
+    };
+    let leave = request.accept_expired.as_ref().filter(|leave| now < leave.until);
+    let signed_at = leave.and_then(|_| signed_at(&request.dir)).filter(|at| *at < now);
+    // The moment is read before it is believed, but it lies inside the signed timestamp: if it was
+    // changed, the signature does not verify.
+    let Some(as_of) = signed_at else { return Err(error) };
+    let believed = believe_at(request, record, as_of).await?;
+    Ok(Believed { expired_as_of: Some(as_of), ..believed })
+}
+
+async fn believe_at(
+    request: &ImportRequest,
+    record: &ExportRecord,
+    now: Timestamp,
+) -> Result<Believed, Error> {
+    let source = DirSource::new(request.dir.join(TUF_DIR));
+    let refused = "the exported repository";
+    if let Some(dir) = &request.state {
+        // A client of its own: the one below has to read every file that it hands on.
+        let store =
+            DirStore::open(dir).map_err(|source| Error::State { dir: dir.clone(), source })?;
+        let mut floors = Client::open(&request.root, source.clone(), store)
+            .map_err(trust("the pinned root or the trust state"))?;
+        floors.refresh(now).await.map_err(trust(refused))?;
+    }
+    let recording = Recording::new(source);
+    let mut client = Client::open(&request.root, &recording, MemStore::new())
+        .map_err(trust("the pinned root"))?;
+    client.refresh(now).await.map_err(trust(refused))?;
+    let document = fetch_release(&mut client, &record.product, &record.version, now).await?;
+    let files = vendor_files(&mut client, &recording, &record.product, now).await?;
+    Ok(Believed { document, files, expired_as_of: None })
+}
+
+/// When the hub signed the timestamp, by its own word.
+fn signed_at(dir: &Path) -> Option<Timestamp> {
+    let path = dir.join(TUF_DIR).join(FileName::timestamp().relative_path());
+    let bytes = read_bounded(&path, MAX_TIMESTAMP_BYTES).ok()?;
+    let envelope: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
+    envelope.get("signed")?.get(SIGNED_AT)?.as_str()?.parse().ok()
+}
+
+/// The images of the carried architectures, by the signed document. The record is not signed: it
+/// may only choose among what the release has.
+fn named_images(
+    request: &ImportRequest,
+    record: &ExportRecord,
+    document: &ReleaseDocument,
+) -> Result<BTreeSet<ExportedImage>, Error> {
+    let refuse = |why: String| Error::NotAnExport { dir: request.dir.clone(), why };
+    if record.arches.is_empty() && !document.arches.is_empty() {
+        return Err(refuse("export.json names no architecture".to_owned()));
+    }
+    if let Some(missing) = request.arches.iter().find(|arch| !record.arches.contains(arch)) {
+        return Err(refuse(format!("it does not carry the architecture {missing}")));
+    }
+    let images = images_of(document, &record.arches)?;
+    if !images.iter().eq(&record.images) {
+        return Err(refuse("export.json names other images than the release".to_owned()));
+    }
+    Ok(images)
+}
+
+/// Checks every manifest and blob of an image where it lies; `verified` holds what was checked
+/// with another image, and is added to.
+fn verify_image(
+    layout: &Layout,
+    image: &ExportedImage,
+    verified: &mut BTreeMap<Sha256Digest, u64>,
+) -> Result<ImageTree, Error> {
+    let mut walk = Walk::from(image.digest);
+    while let Some(wanted) = walk.next() {
+        let bytes = layout.manifest(&wanted.digest)?;
+        verified.insert(wanted.digest, u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        walk.visit(wanted, bytes)?;
+    }
+    let tree = walk.finish();
+    for blob in tree.blobs() {
+        if verified.get(&blob.digest) != Some(&blob.size) {
+            layout.verify(blob)?;
+            verified.insert(blob.digest, blob.size);
+        }
+    }
+    Ok(tree)
+}
+
+async fn push_blobs(
     layout: &Layout,
     registry: &Registry,
-    image: &VerifiedImage,
-) -> Result<usize, Error> {
-    let mut pushed = 0;
-    for blob in &image.blobs {
-        if !registry.has_blob(&image.repository, &blob.digest).await? {
+    repository: &str,
+    tree: &ImageTree,
+    pushed: &mut Tally,
+    present: &mut Tally,
+) -> Result<(), Error> {
+    for blob in tree.blobs() {
+        if registry.has_blob(repository, &blob.digest).await? {
+            present.add(blob.size);
+        } else {
             let path = layout.blob_path(&blob.digest);
-            registry.push_blob(&image.repository, blob, &path).await?;
-            pushed += 1;
+            registry.push_blob(repository, blob, &path).await?;
+            pushed.add(blob.size);
         }
     }
-    for (manifest, bytes) in &image.manifests {
-        let media_type = &manifest.media_type;
-        registry
-            .push_manifest(&image.repository, &manifest.digest, media_type, bytes.clone())
-            .await?;
-        pushed += 1;
-    }
-    Ok(pushed)
+    Ok(())
 }
 
-/// Reads a file that a person named, with a bound that says why.
+/// Reads the root that a person named.
 pub(crate) fn read_root(path: &Path) -> Result<Vec<u8>, Error> {
-    /// The TUF client refuses roots over 512 kB; nothing larger needs to be read.
-    const ROOT_BYTES_MAX: u64 = 512 * 1024;
-    let length = std::fs::metadata(path).map_err(Error::io("read", path))?.len();
-    if length > ROOT_BYTES_MAX {
-        return Err(Error::Document {
-            path: path.display().to_string(),
-            why: format!("{length} bytes are too many for a root, at most {ROOT_BYTES_MAX}"),
-        });
+    read_bounded(path, MAX_ROOT_BYTES)
+}
+
+fn read_bounded(path: &Path, bytes_max: u64) -> Result<Vec<u8>, Error> {
+    let file = std::fs::File::open(path).map_err(Error::io("open", path))?;
+    let mut bytes = Vec::new();
+    file.take(bytes_max.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(Error::io("read", path))?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length <= bytes_max) {
+        return Ok(bytes);
     }
-    std::fs::read(path).map_err(Error::io("read", path))
+    let why = format!("more than {bytes_max} bytes");
+    Err(Error::Document { path: path.display().to_string(), why })
 }

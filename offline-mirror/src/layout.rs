@@ -1,7 +1,7 @@
 //! An OCI image layout on disk: `oci-layout`, `index.json`, `blobs/sha256/<hex>`.
 //!
-//! A blob appears under its name only when all its bytes have the digest of that name, so whatever
-//! is there may be reused by the next run.
+//! A blob appears under its name only when all its bytes have the digest of that name. Disks and
+//! sticks rot, so whoever reuses a blob hashes it again all the same.
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -44,41 +44,59 @@ impl Layout {
         write_file(&self.dir.join("oci-layout"), br#"{"imageLayoutVersion":"1.0.0"}"#)
     }
 
-    /// Whether the blob is there; its content was verified when it was put there.
-    pub fn has(&self, digest: &Sha256Digest) -> bool {
-        self.blob_path(digest).is_file()
+    /// Whether the blob is there and good; a bad one is removed, so that it is fetched again.
+    pub(crate) fn keep(&self, blob: &Descriptor) -> Result<bool, Error> {
+        match self.verify(blob) {
+            Ok(()) => Ok(true),
+            Err(Error::Missing { .. }) => Ok(false),
+            Err(Error::Size { .. } | Error::Digest { .. }) => {
+                self.remove(&blob.digest)?;
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The manifest if it is there and good; a bad one is removed.
+    pub(crate) fn keep_manifest(&self, digest: &Sha256Digest) -> Result<Option<Vec<u8>>, Error> {
+        match self.manifest(digest) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(Error::Missing { .. }) => Ok(None),
+            Err(Error::Digest { .. }) => self.remove(digest).map(|()| None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn remove(&self, digest: &Sha256Digest) -> Result<(), Error> {
+        let path = self.blob_path(digest);
+        std::fs::remove_file(&path).map_err(Error::io("remove", path))
     }
 
     /// Writes a small blob (a manifest) whose digest the caller checked.
     pub(crate) fn put(&self, digest: &Sha256Digest, bytes: &[u8]) -> Result<(), Error> {
-        let found = Sha256Digest::of(bytes);
-        if found != *digest {
-            let what = format!("manifest {digest}");
-            return Err(Error::Digest { what, expected: *digest, found });
-        }
         write_file(&self.blob_path(digest), bytes)
     }
 
-    /// Moves a finished download under its name, if length and digest are right.
-    pub(crate) fn adopt(&self, blob: &Descriptor) -> Result<(), Error> {
-        let partial = self.partial_path(&blob.digest);
-        let checked = check_file(&partial, blob);
-        if checked.is_err() {
-            // Kept bytes would be trusted as a good prefix by nobody; a retry starts clean.
-            drop(std::fs::remove_file(&partial));
-        }
-        checked?;
-        let path = self.blob_path(&blob.digest);
-        std::fs::rename(&partial, &path).map_err(Error::io("rename to", path))
+    /// Moves a finished download, whose length and digest were checked, under its name.
+    pub(crate) fn adopt(&self, digest: &Sha256Digest) -> Result<(), Error> {
+        let path = self.blob_path(digest);
+        let partial = self.partial_path(digest);
+        std::fs::rename(partial, &path).map_err(Error::io("rename to", &path))?;
+        sync_folder(&path)
     }
 
     /// Reads a manifest blob and checks its digest.
     pub(crate) fn manifest(&self, digest: &Sha256Digest) -> Result<Vec<u8>, Error> {
         let path = self.blob_path(digest);
-        let file = std::fs::File::open(&path).map_err(|_| Error::Missing {
-            what: format!("manifest {digest}"),
-            dir: self.dir.clone(),
-        })?;
+        let file = match std::fs::File::open(&path) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                return Err(Error::Missing {
+                    what: format!("manifest {digest}"),
+                    dir: self.dir.clone(),
+                });
+            }
+            opened => opened.map_err(Error::io("open", &path))?,
+        };
         let mut bytes = Vec::new();
         let limit = u64::try_from(MANIFEST_BYTES_MAX).unwrap_or(u64::MAX);
         file.take(limit + 1).read_to_end(&mut bytes).map_err(Error::io("read", &path))?;
@@ -154,7 +172,16 @@ pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let mut file = std::fs::File::create(&partial).map_err(Error::io("create", &partial))?;
     file.write_all(bytes).map_err(Error::io("write", &partial))?;
     file.sync_all().map_err(Error::io("sync", &partial))?;
-    std::fs::rename(&partial, path).map_err(Error::io("rename to", path))
+    std::fs::rename(&partial, path).map_err(Error::io("rename to", path))?;
+    sync_folder(path)
+}
+
+/// Makes a rename last: sticks get pulled.
+fn sync_folder(path: &Path) -> Result<(), Error> {
+    let Some(folder) = path.parent() else { return Ok(()) };
+    std::fs::File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(Error::io("sync", folder))
 }
 
 #[cfg(test)]
@@ -170,17 +197,19 @@ mod tests {
     }
 
     #[test]
-    fn a_blob_with_other_bytes_is_never_adopted() {
+    fn a_bad_blob_is_not_kept() {
         let dir = tempfile::tempdir().unwrap();
         let layout = Layout::at(dir.path());
         layout.create().unwrap();
         let wanted = blob(b"right");
-        std::fs::write(layout.partial_path(&wanted.digest), b"wrong").unwrap();
-        assert!(matches!(layout.adopt(&wanted), Err(Error::Digest { .. })));
-        assert!(!layout.has(&wanted.digest));
-        std::fs::write(layout.partial_path(&wanted.digest), b"right").unwrap();
-        layout.adopt(&wanted).unwrap();
-        layout.verify(&wanted).unwrap();
+        assert!(!layout.keep(&wanted).unwrap());
+        layout.put(&wanted.digest, b"right").unwrap();
+        assert!(layout.keep(&wanted).unwrap());
+        layout.put(&wanted.digest, b"wrong").unwrap();
+        assert!(!layout.keep(&wanted).unwrap());
+        assert!(!layout.blob_path(&wanted.digest).exists());
+        layout.put(&wanted.digest, b"wrong").unwrap();
+        assert_eq!(layout.keep_manifest(&wanted.digest).unwrap(), None);
     }
 
     #[test]

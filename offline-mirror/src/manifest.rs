@@ -11,14 +11,14 @@ use crate::error::Error;
 /// that.
 pub(crate) const MANIFEST_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// Indexes inside indexes; real ones nest once, and a bound stops a cycle of lies.
-pub(crate) const INDEX_DEPTH_MAX: usize = 4;
-
-/// Media types we ask for: OCI and Docker, image and index.
-pub(crate) const ACCEPTED: [&str; 4] = [
+/// Media types of images, the default first.
+pub(crate) const IMAGE_TYPES: [&str; 2] = [
     "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.oci.image.index.v1+json",
     "application/vnd.docker.distribution.manifest.v2+json",
+];
+/// Media types of indexes, the default first.
+pub(crate) const INDEX_TYPES: [&str; 2] = [
+    "application/vnd.oci.image.index.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
 ];
 
@@ -70,7 +70,8 @@ pub(crate) struct ParsedManifest {
 
 /// Parses manifest bytes whose digest was checked already.
 ///
-/// Refuses what could be read as two things at once (layers *and* manifests, GHSA-qq97-vm5h-rrhg).
+/// Refuses what could be read as two things at once: layers *and* manifests, or a media type of the
+/// other kind (GHSA-qq97-vm5h-rrhg).
 pub(crate) fn parse(digest: &Sha256Digest, bytes: &[u8]) -> Result<ParsedManifest, Error> {
     let refuse = |why: String| Error::Manifest { digest: digest.to_string(), why };
     if bytes.len() > MANIFEST_BYTES_MAX {
@@ -80,22 +81,26 @@ pub(crate) fn parse(digest: &Sha256Digest, bytes: &[u8]) -> Result<ParsedManifes
     if raw.schema_version != 2 {
         return Err(refuse(format!("schemaVersion {}, expected 2", raw.schema_version)));
     }
-    let (manifest, default_type) = match (raw.config, raw.layers, raw.manifests) {
-        (None, None, Some(manifests)) => (Manifest::Index { manifests }, ACCEPTED[1]),
+    let (manifest, types) = match (raw.config, raw.layers, raw.manifests) {
+        (None, None, Some(manifests)) => (Manifest::Index { manifests }, INDEX_TYPES),
         (Some(config), layers, None) => {
             let blobs = std::iter::once(config).chain(layers.unwrap_or_default()).collect();
-            (Manifest::Image { blobs }, ACCEPTED[0])
+            (Manifest::Image { blobs }, IMAGE_TYPES)
         }
         _ => return Err(refuse("it is neither an image nor an index".to_owned())),
     };
-    Ok(ParsedManifest {
-        media_type: raw.media_type.unwrap_or_else(|| default_type.to_owned()),
-        manifest,
-    })
+    let [default_type, _] = types;
+    let media_type = raw.media_type.unwrap_or_else(|| default_type.to_owned());
+    if !types.contains(&media_type.as_str()) {
+        return Err(refuse(format!("media type {media_type:?} does not fit what it holds")));
+    }
+    Ok(ParsedManifest { media_type, manifest })
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn check(text: &str) -> Result<ParsedManifest, Error> {
@@ -128,8 +133,51 @@ mod tests {
     }
 
     #[test]
+    fn an_index_that_calls_itself_an_image_is_refused() {
+        let text =
+            format!(r#"{{"schemaVersion":2,"mediaType":"{}","manifests":[]}}"#, IMAGE_TYPES[0]);
+        let error = check(&text).unwrap_err();
+        assert!(matches!(error, Error::Manifest { ref why, .. } if why.contains("media type")));
+    }
+
+    #[test]
     fn a_digest_that_is_no_digest_is_refused() {
         let text = r#"{"schemaVersion":2,"manifests":[{"mediaType":"a/b","digest":"sha256:../..","size":1}]}"#;
         assert!(matches!(check(text), Err(Error::Manifest { .. })));
+    }
+
+    proptest! {
+        #[test]
+        fn what_parses_is_of_one_kind_with_a_media_type_that_fits(
+            media_type in prop::option::of(prop::sample::select(
+                [IMAGE_TYPES, INDEX_TYPES, ["text/plain", ""]].concat(),
+            )),
+            config: bool, layers: bool, manifests: bool, version in 1..4_u32,
+        ) {
+            let one = descriptor("x");
+            let mut text = format!(r#"{{"schemaVersion":{version}"#);
+            for (there, member) in [
+                (media_type.is_some(), format!(r#""mediaType":"{}""#, media_type.unwrap_or(""))),
+                (config, format!(r#""config":{one}"#)),
+                (layers, format!(r#""layers":[{one}]"#)),
+                (manifests, format!(r#""manifests":[{one}]"#)),
+            ] {
+                if there {
+                    text = format!("{text},{member}");
+                }
+            }
+            let parsed = check(&(text + "}"));
+            let is_image = config && !manifests;
+            let is_index = manifests && !config && !layers;
+            let fits = media_type.is_none_or(|t| {
+                is_image && IMAGE_TYPES.contains(&t) || is_index && INDEX_TYPES.contains(&t)
+            });
+            prop_assert_eq!(parsed.is_ok(), version == 2 && (is_image || is_index) && fits);
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes: Vec<u8>) {
+            prop_assert!(parse(&Sha256Digest::of(&bytes), &bytes).is_err());
+        }
     }
 }

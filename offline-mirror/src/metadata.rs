@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
+use signing::client::limits::{MAX_ROOT_BYTES, MAX_ROOT_ROTATIONS};
 use signing::{Fetched, FileName, Source, SourceError};
 
 use crate::error::Error;
@@ -44,6 +45,20 @@ impl<S> Recording<S> {
     fn keep(&self, file: &FileName, bytes: &[u8]) {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         files.insert(file.relative_path(), bytes.to_vec());
+    }
+}
+
+impl<S: Source> Recording<S> {
+    /// Copies the roots before `pinned` too, for sites that pinned one of those. They are taken as
+    /// they come: a site's client walks the chain from its own root and believes nothing else.
+    pub(crate) async fn copy_roots_before(&self, pinned: u64) -> Result<(), SourceError> {
+        for version in (pinned.saturating_sub(MAX_ROOT_ROTATIONS).max(1)..pinned).rev() {
+            let root = FileName::root(version);
+            if self.fetch(&root, MAX_ROOT_BYTES, None).await? == Fetched::NotFound {
+                break;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use channels::names::ProductRef;
+use channels::names::{Arch, ProductRef};
 use channels::version::ReleaseVersion;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -32,7 +32,10 @@ pub struct ExportRecord {
     pub product: ProductRef,
     /// The release carried.
     pub version: ReleaseVersion,
-    /// Its images.
+    /// The architectures carried, all of them the release's.
+    pub arches: Vec<Arch>,
+    /// What the release names for these architectures, for people and scripts; import works it out
+    /// again from the signed document.
     pub images: Vec<ExportedImage>,
 }
 
