@@ -1,1 +1,24 @@
 //! The hub: signed release graphs out, fleet reports in, drift and directives between.
+//!
+//! Read in this order: [`config`] (what a person may set), [`server`] (what is started, in which
+//! order, and how it ends), [`http`] (every path), [`store`] (what is kept, and when a write is
+//! acknowledged), [`fleet`] (what is answered from memory), [`directive`] (what a cluster may do
+//! next), [`publish`] and [`catalog`] (what is served to everyone).
+
+pub mod auth;
+pub mod catalog;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod directive;
+pub mod fleet;
+pub mod http;
+pub mod metrics;
+pub mod publish;
+pub mod served;
+pub mod server;
+pub mod store;
+
+pub use cli::{ServeArgs, cli_main};
+pub use config::Settings;
+pub use server::{RunError, Running, run};

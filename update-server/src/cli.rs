@@ -1,0 +1,170 @@
+//! The command line: parses, starts logging, hands over to [`crate::server`].
+
+use std::ffi::OsString;
+use std::io::{IsTerminal as _, Write as _};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use channels::names::ProductRef;
+use clap::{Args, Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{ConfigError, Fragments, LogFormat, Settings};
+
+/// Usage errors and failures, as in every Fairway command.
+const EXIT_FAILURE: u8 = 2;
+
+#[derive(Debug, Parser)]
+#[command(name = "update-server", version, about = "Fairway's hub", long_about = None)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve until SIGTERM or SIGINT.
+    Serve(ServeArgs),
+    /// Check the configuration and exit.
+    CheckConfig(ServeArgs),
+}
+
+/// Options of `serve`. Each may also be set in the file of `--config`; the command line wins over
+/// the environment, the environment over the file.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ServeArgs {
+    /// TOML file with settings.
+    #[arg(long, env = "FAIRWAY_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Directory of everything the hub keeps.
+    #[arg(long, env = "FAIRWAY_DATA_DIR", value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Address and port to listen on; port 0 takes a free one [default: 127.0.0.1:8480].
+    #[arg(long, env = "FAIRWAY_LISTEN", value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+    /// `vendor/product` answered on the graph paths that name no product.
+    #[arg(long, env = "FAIRWAY_DEFAULT_PRODUCT", value_name = "PRODUCT")]
+    pub default_product: Option<ProductRef>,
+    /// Seconds between two reports of one cluster [default: 300].
+    #[arg(long, env = "FAIRWAY_REPORT_INTERVAL_S", value_name = "S")]
+    pub report_interval_s: Option<u64>,
+    /// Seconds a grant is valid [default: 900].
+    #[arg(long, env = "FAIRWAY_GRANT_TTL_S", value_name = "S")]
+    pub grant_ttl_s: Option<u64>,
+    /// Let people without a token read [default: false].
+    #[arg(long, env = "FAIRWAY_ANONYMOUS_VIEWER", value_name = "BOOL",
+          num_args = 0..=1, default_missing_value = "true")]
+    pub anonymous_viewer: Option<bool>,
+    /// Writes that may wait for the writer [default: 20000].
+    #[arg(long, env = "FAIRWAY_QUEUE_CAPACITY", value_name = "N")]
+    pub queue_capacity: Option<usize>,
+    /// Days of history kept [default: 30].
+    #[arg(long, env = "FAIRWAY_HISTORY_DAYS", value_name = "DAYS")]
+    pub history_days: Option<u32>,
+    /// HTTP worker threads [default: one per core].
+    #[arg(long, env = "FAIRWAY_WORKERS", value_name = "N")]
+    pub workers: Option<usize>,
+    /// Seconds a graceful shutdown may take [default: 10].
+    #[arg(long, env = "FAIRWAY_SHUTDOWN_TIMEOUT_S", value_name = "S")]
+    pub shutdown_timeout_s: Option<u64>,
+    /// How log lines look [default: auto = text on a terminal, JSON elsewhere].
+    #[arg(long, env = "FAIRWAY_LOG_FORMAT", value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
+}
+
+impl ServeArgs {
+    /// The settings of this command line and its file.
+    pub fn settings(self) -> Result<Settings, ConfigError> {
+        let file = match &self.config {
+            Some(path) => Fragments::load(path)?,
+            None => Fragments::default(),
+        };
+        let line = Fragments {
+            listen: self.listen,
+            data_dir: self.data_dir,
+            default_product: self.default_product,
+            report_interval_s: self.report_interval_s,
+            grant_ttl_s: self.grant_ttl_s,
+            anonymous_viewer: self.anonymous_viewer,
+            queue_capacity: self.queue_capacity,
+            history_days: self.history_days,
+            workers: self.workers,
+            shutdown_timeout_s: self.shutdown_timeout_s,
+            log_format: self.log_format,
+        };
+        line.over(file).try_into()
+    }
+}
+
+/// Runs a command line, the program's name first. Used by the thin `main`, and by `fairway` when
+/// it re-executes itself as a server.
+pub fn cli_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Also the answer to --help and --version, which succeed.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(EXIT_FAILURE) } else { ExitCode::SUCCESS };
+        }
+    };
+    match execute(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nobody is left to tell if stderr is closed.
+            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            ExitCode::from(EXIT_FAILURE)
+        }
+    }
+}
+
+fn execute(cli: Cli) -> anyhow::Result<()> {
+    match cli.command {
+        Command::CheckConfig(args) => {
+            args.settings()?;
+            Ok(())
+        }
+        Command::Serve(args) => {
+            let settings = args.settings()?;
+            start_logging(settings.log_format)?;
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .enable_all()
+                .build()
+                .context("failed to start the runtime")?;
+            runtime.block_on(async {
+                let shutdown = shutdown_signal().context("failed to listen for signals")?;
+                Ok(crate::server::run(settings, shutdown).await?)
+            })
+        }
+    }
+}
+
+/// Lines go to stderr; `FAIRWAY_LOG` filters them (`info` unless set).
+fn start_logging(format: LogFormat) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_from_env("FAIRWAY_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let json = match format {
+        LogFormat::Json => true,
+        LogFormat::Text => false,
+        LogFormat::Auto => !std::io::stderr().is_terminal(),
+    };
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let started = if json {
+        lines.json().flatten_event(true).with_current_span(false).try_init()
+    } else {
+        lines.try_init()
+    };
+    started.map_err(|error| anyhow::anyhow!("failed to start logging: {error}"))
+}
+
+fn shutdown_signal() -> std::io::Result<impl Future<Output = ()> + Send> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

@@ -1,0 +1,175 @@
+//! Pages of clusters by filter, in row order.
+
+use std::collections::BTreeSet;
+
+use channels::names::{ChannelName, ClusterId, ProductRef};
+use channels::version::ReleaseVersion;
+use channels::wire::{ClusterRow, Freshness, HealthVerdict, Phase, ProductRow};
+use jiff::Timestamp;
+
+use super::row::{Product, Row};
+use super::{DriftMemo, FleetIndex, ProductRecord, Slot, freshness};
+use crate::served::Served;
+
+/// Most rows in one page.
+pub const MAX_PAGE: usize = 500;
+
+/// Which clusters to list. Product, channel, version, phase and health must hold for one and the
+/// same product of a cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ClusterFilter {
+    /// Runs this product.
+    pub product: Option<ProductRef>,
+    /// Follows this channel.
+    pub channel: Option<ChannelName>,
+    /// Runs this version.
+    pub version: Option<ReleaseVersion>,
+    /// Is in this phase.
+    pub phase: Option<Phase>,
+    /// Has this verdict.
+    pub health: Option<HealthVerdict>,
+    /// Reported this long ago.
+    pub freshness: Option<Freshness>,
+    /// Is called something that starts like this.
+    pub name_prefix: Option<String>,
+}
+
+/// A filter with its names resolved to numbers.
+struct Resolved<'f> {
+    filter: &'f ClusterFilter,
+    graphs: Option<BTreeSet<u32>>,
+    /// Outer `None`: any; inner `None`: a version no cluster has.
+    version: Option<Option<u32>>,
+}
+
+impl Resolved<'_> {
+    fn matches(&self, row: &Row, class: Freshness) -> bool {
+        let filter = self.filter;
+        !row.is_retired()
+            && filter.freshness.is_none_or(|f| f == class)
+            && filter.name_prefix.as_ref().is_none_or(|p| row.name.starts_with(p.as_str()))
+            && (!self.about_products() || row.products.iter().any(|p| self.matches_product(p)))
+    }
+
+    fn about_products(&self) -> bool {
+        self.graphs.is_some()
+            || self.version.is_some()
+            || self.filter.phase.is_some()
+            || self.filter.health.is_some()
+    }
+
+    fn matches_product(&self, product: &Product) -> bool {
+        self.graphs.as_ref().is_none_or(|graphs| graphs.contains(&product.graph))
+            && self.version.is_none_or(|version| version == Some(product.version))
+            && self.filter.phase.is_none_or(|phase| phase == product.phase)
+            && self.filter.health.is_none_or(|health| health == product.verdict)
+    }
+}
+
+impl FleetIndex {
+    fn resolve<'f>(&self, filter: &'f ClusterFilter) -> Resolved<'f> {
+        let by_graph = filter.product.is_some() || filter.channel.is_some();
+        let graphs = by_graph.then(|| {
+            self.graphs
+                .iter()
+                .filter(|(key, _)| {
+                    filter.product.as_ref().is_none_or(|p| *p == key.product)
+                        && filter.channel.as_ref().is_none_or(|c| *c == key.channel)
+                })
+                .map(|(_, number)| number)
+                .collect()
+        });
+        let version = filter.version.as_ref().map(|v| self.versions.number(v));
+        Resolved { filter, graphs, version }
+    }
+
+    /// Up to `limit` matching clusters after row `after`, and the row to go on from if there may
+    /// be more.
+    pub fn page(
+        &self,
+        filter: &ClusterFilter,
+        after: Option<Slot>,
+        limit: usize,
+        view: &mut View<'_>,
+    ) -> (Vec<ClusterRow>, Option<Slot>) {
+        let resolved = self.resolve(filter);
+        let start = after.map_or(0, |slot| slot.0.saturating_add(1));
+        let limit = limit.clamp(1, MAX_PAGE);
+        let mut found = Vec::new();
+        let mut last = None;
+        for (number, row) in (start..).zip(self.rows.iter().skip(Slot(start).index())) {
+            let class = freshness(row.last_seen.get(), self.interval_s, view.now);
+            if !resolved.matches(row, class) {
+                continue;
+            }
+            if found.len() == limit {
+                return (found, last);
+            }
+            last = Some(Slot(number));
+            found.push(self.render(row, view));
+        }
+        (found, None)
+    }
+
+    /// One cluster in force.
+    pub fn cluster(&self, id: ClusterId, view: &mut View<'_>) -> Option<ClusterRow> {
+        let row = self.rows.get(self.slot(id)?.index())?;
+        (!row.is_retired()).then(|| self.render(row, view))
+    }
+
+    pub(super) fn render(&self, row: &Row, view: &mut View<'_>) -> ClusterRow {
+        ClusterRow {
+            id: row.id,
+            name: row.name.to_string(),
+            enrolled_at: row.enrolled_at.get().unwrap_or(Timestamp::UNIX_EPOCH),
+            last_seen: row.last_seen.get(),
+            freshness: freshness(row.last_seen.get(), self.interval_s, view.now),
+            agent_version: row.agent_version.to_string(),
+            seq: row.seq,
+            products: row.products.iter().filter_map(|p| self.product_row(p, view)).collect(),
+        }
+    }
+
+    fn product_row(&self, product: &Product, view: &mut View<'_>) -> Option<ProductRow> {
+        let names = self.names(product)?;
+        let numbers = (product.graph, product.version);
+        let drift = view.memo.get(view.served, numbers, (names.graph, names.version), view.now);
+        let record: ProductRecord = product.unpack(names);
+        Some(ProductRow {
+            product: record.graph.product,
+            channel: record.graph.channel,
+            arch: record.graph.arch,
+            version: record.version,
+            target: record.target,
+            phase: record.phase,
+            since: record.since,
+            unit: record.unit,
+            progress: record.progress,
+            health: record.health,
+            drift,
+            waiting_on: record.waiting_on,
+            why_not: record.why_not,
+            failure: record.failure,
+            units: Vec::new(),
+        })
+    }
+}
+
+/// What an answer needs beside the rows.
+#[derive(Debug)]
+pub struct View<'a> {
+    /// The hub's time.
+    pub now: Timestamp,
+    /// What is served.
+    pub served: &'a dyn Served,
+    /// Drift known already.
+    pub memo: &'a mut DriftMemo,
+}
+
+impl<'a> View<'a> {
+    /// A view at `now`, with old answers dropped from the memo.
+    pub fn new(now: Timestamp, served: &'a dyn Served, memo: &'a mut DriftMemo) -> Self {
+        memo.refresh(served.generation(), now);
+        Self { now, served, memo }
+    }
+}

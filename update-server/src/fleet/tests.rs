@@ -1,0 +1,287 @@
+//! Counters against a recount, pages against filters, rows against records.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::directive::ReleaseFacts;
+use crate::served::Served;
+use channels::wire::{
+    Drift, DriftState, HealthSummary, HealthVerdict, Phase, Progress, Reason, WaitingOn,
+};
+use proptest::prelude::*;
+
+const NOW: i64 = 1_790_000_000;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+/// Everything up to 1.0.3 is on a straight line to that head; 9.x is off the graph.
+#[derive(Debug)]
+pub(crate) struct Line;
+
+impl Served for Line {
+    fn facts(&self, _: &GraphKey, _: &ReleaseVersion, _: &ReleaseVersion) -> ReleaseFacts {
+        ReleaseFacts::default()
+    }
+
+    fn drift(&self, _: &GraphKey, version: &ReleaseVersion, _: Timestamp) -> Drift {
+        let patch = version.semver().patch;
+        let (state, hops) = match (version.semver().major, patch) {
+            (1, 3) => (DriftState::Current, Some(0)),
+            (1, _) => (DriftState::Behind, Some(u32::try_from(3 - patch).unwrap())),
+            _ => (DriftState::OffGraph, None),
+        };
+        Drift {
+            state,
+            hops,
+            behind_minor: 0,
+            behind_patch: 0,
+            age_days: None,
+            head: Some("1.0.3".parse().unwrap()),
+        }
+    }
+
+    fn generation(&self) -> u64 {
+        1
+    }
+
+    fn timestamp_etag(&self) -> Option<String> {
+        None
+    }
+}
+
+fn product(name: &str, version: &str, phase: Phase, verdict: HealthVerdict) -> ProductRecord {
+    ProductRecord {
+        graph: GraphKey {
+            product: name.parse().unwrap(),
+            channel: "stable".parse().unwrap(),
+            arch: "amd64".parse().unwrap(),
+        },
+        version: version.parse().unwrap(),
+        target: None,
+        phase,
+        since: at(NOW),
+        unit: None,
+        progress: None,
+        health: HealthSummary { verdict, ..HealthSummary::default() },
+        waiting_on: Vec::new(),
+        why_not: Vec::new(),
+        failure: None,
+    }
+}
+
+fn cluster(n: u32, last_seen: Option<i64>, products: Vec<ProductRecord>) -> ClusterRecord {
+    ClusterRecord {
+        id: ClusterId(uuid::Uuid::from_u128(u128::from(n) + 1)),
+        name: format!("site-{n}"),
+        key: ClusterKey { bytes: [1; 32], id: Sha256Digest::of(&n.to_be_bytes()) },
+        enrolled_at: at(NOW - 1000),
+        retired_at: None,
+        agent_version: "0.1.0".to_owned(),
+        last_seen: last_seen.map(at),
+        seq: 5,
+        ledger: Ledger::default(),
+        products,
+    }
+}
+
+fn fleet_of(clusters: &[ClusterRecord]) -> FleetIndex {
+    let mut fleet = FleetIndex::new(300);
+    for (n, record) in (0..).zip(clusters) {
+        fleet.apply(Slot(n), record, at(NOW));
+    }
+    fleet
+}
+
+fn kafka(version: &str, phase: Phase) -> ProductRecord {
+    product("acme/kafka", version, phase, HealthVerdict::Healthy)
+}
+
+#[test]
+fn a_record_survives_its_row() {
+    let mut full = kafka("1.0.0", Phase::Mutate);
+    full.target = Some("1.0.1".parse().unwrap());
+    full.unit = Some("controller-2".parse().unwrap());
+    full.progress = Some(Progress { done: 1, total: 3 });
+    full.health.quorum_lag_ms = Some(120);
+    full.health.quorum_lag_unit = Some("controller-1".parse().unwrap());
+    full.health.since = Some(at(NOW - 3));
+    full.why_not = vec![Reason { code: "held".to_owned(), message: "m".to_owned() }];
+    full.waiting_on = vec![WaitingOn {
+        gate: "quorum_lag".to_owned(),
+        unit: None,
+        message: "m".to_owned(),
+        observed: Some(1.5),
+        limit: Some(1.0),
+        since: None,
+    }];
+    let record = cluster(0, Some(NOW), vec![full, kafka("1.0.3", Phase::Idle)]);
+    let fleet = fleet_of(std::slice::from_ref(&record));
+    assert_eq!(fleet.record(Slot(0)), Some(record));
+}
+
+#[test]
+fn silent_clusters_leave_the_figures_but_stay_visible() {
+    let silent = cluster(1, Some(NOW - 4000), vec![kafka("1.0.0", Phase::Idle)]);
+    let never = cluster(2, None, Vec::new());
+    let active = cluster(0, Some(NOW), vec![kafka("1.0.1", Phase::Waiting)]);
+    let fleet = fleet_of(&[active, silent, never]);
+    let mut memo = DriftMemo::default();
+    let mut view = View::new(at(NOW), &Line, &mut memo);
+    let totals = fleet.drift(&mut view).items.remove(0);
+    assert_eq!((totals.active, totals.silent, totals.behind), (1, 1, 1));
+    assert_eq!((totals.stopped, totals.hops_max), (1, Some(2)));
+    assert_eq!(totals.versions.len(), 1);
+    let (all, _) = fleet.page(&ClusterFilter::default(), None, 10, &mut view);
+    assert_eq!(all.len(), 3);
+}
+
+#[test]
+fn time_alone_moves_a_cluster_out_of_the_figures() {
+    let mut fleet = fleet_of(&[cluster(0, Some(NOW), vec![kafka("1.0.1", Phase::Idle)])]);
+    let mut memo = DriftMemo::default();
+    fleet.sweep(at(NOW + 4000));
+    let totals = fleet.drift(&mut View::new(at(NOW + 4000), &Line, &mut memo)).items.remove(0);
+    assert_eq!((totals.active, totals.silent), (0, 1));
+    assert_eq!(fleet.freshness_counts().get(&Freshness::Silent), Some(&1));
+}
+
+#[test]
+fn a_retired_cluster_is_gone_and_its_name_is_free() {
+    let mut retired = cluster(0, Some(NOW), vec![kafka("1.0.1", Phase::Idle)]);
+    let mut fleet = fleet_of(std::slice::from_ref(&retired));
+    retired.retired_at = Some(at(NOW));
+    fleet.apply(Slot(0), &retired, at(NOW));
+    let mut memo = DriftMemo::default();
+    let mut view = View::new(at(NOW), &Line, &mut memo);
+    assert!(fleet.drift(&mut view).items.is_empty());
+    assert!(fleet.cluster(retired.id, &mut view).is_none());
+    assert_eq!(fleet.slot_of_name("site-0"), None);
+    assert!(fleet.identity(&retired.key.id).unwrap().retired, "its key is still known");
+}
+
+#[test]
+fn filters_hold_for_one_and_the_same_product() {
+    let mixed = cluster(
+        0,
+        Some(NOW),
+        vec![
+            kafka("1.0.1", Phase::Idle),
+            product("acme/os", "9.0.0", Phase::Soak, HealthVerdict::Unknown),
+        ],
+    );
+    let fleet = fleet_of(&[mixed]);
+    let mut memo = DriftMemo::default();
+    let mut view = View::new(at(NOW), &Line, &mut memo);
+    let mut count = |filter: ClusterFilter| fleet.page(&filter, None, 10, &mut view).0.len();
+    let os = || ClusterFilter { product: Some("acme/os".parse().unwrap()), ..Default::default() };
+    assert_eq!(count(os()), 1);
+    assert_eq!(count(ClusterFilter { phase: Some(Phase::Soak), ..os() }), 1);
+    assert_eq!(count(ClusterFilter { phase: Some(Phase::Idle), ..os() }), 0);
+    assert_eq!(count(ClusterFilter { version: Some("7.7.7".parse().unwrap()), ..os() }), 0);
+    let named = |p: &str| ClusterFilter { name_prefix: Some(p.to_owned()), ..Default::default() };
+    assert_eq!((count(named("site")), count(named("b"))), (1, 0));
+}
+
+#[test]
+fn pages_cover_every_cluster_once() {
+    let clusters: Vec<_> = (0..25).map(|n| cluster(n, Some(NOW), Vec::new())).collect();
+    let fleet = fleet_of(&clusters);
+    let mut memo = DriftMemo::default();
+    let mut view = View::new(at(NOW), &Line, &mut memo);
+    let (mut seen, mut after, mut pages) = (Vec::new(), None, 0);
+    loop {
+        let (rows, next) = fleet.page(&ClusterFilter::default(), after, 10, &mut view);
+        seen.extend(rows.into_iter().map(|r| r.name));
+        pages += 1;
+        after = next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!((seen.len(), pages), (25, 3));
+    assert_eq!(seen, clusters.iter().map(|c| c.name.clone()).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_worst_clusters_come_unhealthy_first_with_their_first_reason() {
+    let mut bad = product("acme/kafka", "1.0.0", Phase::Paused, HealthVerdict::Unhealthy);
+    bad.waiting_on = vec![WaitingOn {
+        gate: "quorum_lag".to_owned(),
+        unit: None,
+        message: "controller-1 lags 5 s".to_owned(),
+        observed: None,
+        limit: None,
+        since: None,
+    }];
+    let unknown = product("acme/kafka", "1.0.0", Phase::Idle, HealthVerdict::Unknown);
+    let fleet = fleet_of(&[
+        cluster(0, Some(NOW), vec![unknown]),
+        cluster(1, Some(NOW), vec![bad]),
+        cluster(2, Some(NOW), vec![kafka("1.0.0", Phase::Idle)]),
+    ]);
+    let mut memo = DriftMemo::default();
+    let health = fleet.health(&View::new(at(NOW), &Line, &mut memo));
+    assert_eq!((health.healthy, health.unhealthy, health.unknown), (1, 1, 1));
+    assert_eq!(health.worst[0].why.as_deref(), Some("controller-1 lags 5 s"));
+    assert_eq!(health.worst[1].name, "site-0");
+}
+
+#[test]
+fn a_fleet_that_invents_names_is_stopped() {
+    let fleet = FleetIndex::new(300);
+    let many: Vec<ProductRecord> =
+        (0..=MAX_DISTINCT).map(|n| kafka(&format!("1.0.{n}"), Phase::Idle)).collect();
+    assert!(fleet.has_room_for(&many[..8]));
+    assert!(!fleet.has_room_for(&many));
+}
+
+fn any_product() -> impl Strategy<Value = ProductRecord> {
+    let versions = prop::sample::select(vec!["1.0.1", "1.0.2", "1.0.3", "9.0.0"]);
+    let phases = prop::sample::select(vec![Phase::Idle, Phase::Waiting, Phase::Soak]);
+    let verdicts = prop::sample::select(vec![
+        HealthVerdict::Healthy,
+        HealthVerdict::Unhealthy,
+        HealthVerdict::Unknown,
+    ]);
+    (prop::sample::select(vec!["acme/kafka", "acme/os"]), versions, phases, verdicts)
+        .prop_map(|(name, version, phase, verdict)| product(name, version, phase, verdict))
+}
+
+proptest! {
+    #[test]
+    fn counters_equal_a_recount_after_any_history(
+        changes in prop::collection::vec(
+            (0u32..6, prop::option::of(0i64..90_000), any::<bool>(),
+             prop::collection::vec(any_product(), 0..3)), 1..40)
+    ) {
+        let mut fleet = fleet_of(&(0..6).map(|n| cluster(n, None, vec![])).collect::<Vec<_>>());
+        let mut last = BTreeMap::new();
+        for (n, age, retired, products) in changes {
+            let mut record = cluster(n, age.map(|a| NOW - a), products);
+            record.retired_at = retired.then(|| at(NOW));
+            fleet.apply(Slot(n), &record, at(NOW));
+            last.insert(n, record);
+        }
+        fleet.sweep(at(NOW + 777));
+        let fresh: Vec<ClusterRecord> = (0..6)
+            .map(|n| last.get(&n).cloned().unwrap_or_else(|| cluster(n, None, vec![])))
+            .collect();
+        let mut recount = fleet_of(&fresh);
+        recount.sweep(at(NOW + 777));
+        let (mut a, mut b) = (DriftMemo::default(), DriftMemo::default());
+        let (mut a, mut b) =
+            (View::new(at(NOW), &Line, &mut a), View::new(at(NOW), &Line, &mut b));
+        let key = |t: &channels::wire::DriftTotals| t.product.clone();
+        let (mut x, mut y) = (fleet.drift(&mut a).items, recount.drift(&mut b).items);
+        x.sort_by_key(key);
+        y.sort_by_key(key);
+        prop_assert_eq!(x, y);
+        prop_assert_eq!(fleet.health(&a), recount.health(&b));
+        let nonzero = |m: BTreeMap<Freshness, u64>| -> Vec<_> {
+            m.into_iter().filter(|(_, n)| *n > 0).collect()
+        };
+        prop_assert_eq!(nonzero(fleet.freshness_counts()), nonzero(recount.freshness_counts()));
+    }
+}

@@ -1,0 +1,66 @@
+//! Bodies of agents' requests: bounded while reading, in size and in time.
+
+use std::time::Duration;
+
+use actix_web::HttpRequest;
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use actix_web::web::Payload;
+use futures_util::StreamExt as _;
+
+use super::super::problem::{ApiError, Code};
+
+/// 64 KiB arrive in this time over any link an agent lives on; slower is a stalled peer.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Checks that a body is plain JSON, ours by name or not.
+pub(super) fn check_type(request: &HttpRequest, ours: &str) -> Result<(), ApiError> {
+    let header = |name| request.headers().get(name).and_then(|v| v.to_str().ok());
+    let refuse = |detail| Err(ApiError::new(Code::UnsupportedMediaType, detail));
+    if header(CONTENT_ENCODING).is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
+        return refuse("send the body without Content-Encoding".to_owned());
+    }
+    let found = header(CONTENT_TYPE).unwrap_or_default();
+    let essence = found.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case(ours) || essence.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    refuse(format!("send Content-Type {ours} or application/json, not {found:?}"))
+}
+
+/// Reads at most `limit` bytes.
+pub(super) async fn read(
+    request: &HttpRequest,
+    payload: Payload,
+    limit: usize,
+) -> Result<Vec<u8>, ApiError> {
+    let announced = request
+        .headers()
+        .get(CONTENT_LENGTH)
+        .and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+    let bound = u64::try_from(limit).unwrap_or(u64::MAX);
+    if announced.is_some_and(|length| length > bound) {
+        return Err(too_large(limit));
+    }
+    match tokio::time::timeout(READ_TIMEOUT, collect(payload, limit)).await {
+        Ok(result) => result,
+        Err(_) => Err(ApiError::new(Code::InvalidRequest, "the body did not arrive in 10 s")),
+    }
+}
+
+async fn collect(mut payload: Payload, limit: usize) -> Result<Vec<u8>, ApiError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|error| {
+            ApiError::new(Code::InvalidRequest, format!("the body broke off: {error}"))
+        })?;
+        if body.len() + chunk.len() > limit {
+            return Err(too_large(limit));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+fn too_large(limit: usize) -> ApiError {
+    ApiError::new(Code::BodyTooLarge, format!("at most {limit} bytes are read"))
+}

@@ -1,0 +1,149 @@
+//! `/api/v1/clusters`: one row per cluster in force.
+
+use actix_web::{HttpResponse, web};
+use channels::names::{ChannelName, ClusterId, ProductRef};
+use channels::version::ReleaseVersion;
+use channels::wire::{ClusterRow, Freshness, HealthVerdict, Page, Phase};
+use serde::Deserialize;
+
+use super::super::problem::{ApiError, Code};
+use super::state::from_disk;
+use super::{Guarded, HubState, Operator, Viewer, paging};
+use crate::fleet::{ClusterFilter, Slot};
+use crate::store::HistoryRow;
+
+const PHASES: [Phase; 10] = [
+    Phase::Idle,
+    Phase::Waiting,
+    Phase::Preflight,
+    Phase::Quiesce,
+    Phase::Mutate,
+    Phase::AwaitReturn,
+    Phase::AwaitHealth,
+    Phase::Soak,
+    Phase::Paused,
+    Phase::Unknown,
+];
+const VERDICTS: [HealthVerdict; 3] =
+    [HealthVerdict::Healthy, HealthVerdict::Unhealthy, HealthVerdict::Unknown];
+
+/// Parameters of the list. Phases and verdicts are text here: the wire types read an unknown name
+/// as "unknown", which in a question would be a wrong answer.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListQuery {
+    product: Option<ProductRef>,
+    channel: Option<ChannelName>,
+    version: Option<ReleaseVersion>,
+    phase: Option<String>,
+    health: Option<String>,
+    freshness: Option<Freshness>,
+    name: Option<String>,
+    cursor: Option<String>,
+    limit: Option<usize>,
+}
+
+fn one_of<T: Copy>(
+    name: &'static str,
+    value: Option<&str>,
+    all: &[T],
+    text: fn(T) -> &'static str,
+) -> Result<Option<T>, ApiError> {
+    let Some(value) = value else { return Ok(None) };
+    match all.iter().copied().find(|known| text(*known) == value) {
+        Some(found) => Ok(Some(found)),
+        None => {
+            let known: Vec<&str> = all.iter().copied().map(text).collect();
+            let detail = format!("{name} must be one of {}", known.join(", "));
+            Err(ApiError::new(Code::InvalidRequest, detail))
+        }
+    }
+}
+
+/// `GET /api/v1/clusters`
+pub(super) async fn list(
+    _: Guarded<Viewer>,
+    state: web::Data<HubState>,
+    query: web::Query<ListQuery>,
+) -> Result<web::Json<Page<ClusterRow>>, ApiError> {
+    let query = query.into_inner();
+    let limit = paging::limit(query.limit)?;
+    let after = paging::after("clusters", query.cursor.as_deref())?
+        .map(|last| u32::try_from(last).map_or(Slot(u32::MAX), Slot));
+    let filter = ClusterFilter {
+        phase: one_of("phase", query.phase.as_deref(), &PHASES, Phase::as_str)?,
+        health: one_of("health", query.health.as_deref(), &VERDICTS, HealthVerdict::as_str)?,
+        product: query.product,
+        channel: query.channel,
+        version: query.version,
+        freshness: query.freshness,
+        name_prefix: query.name,
+    };
+    let (items, next) =
+        state.with_fleet(|fleet, view| fleet.page(&filter, after, limit, view));
+    let next = next.map(|slot| paging::cursor("clusters", u64::from(slot.0)));
+    Ok(web::Json(Page { items, next }))
+}
+
+/// A cluster by id or, for people, by name.
+fn find(state: &HubState, text: &str) -> Result<(ClusterRow, Slot), ApiError> {
+    let found = state.with_fleet(|fleet, view| {
+        let slot = match text.parse::<ClusterId>() {
+            Ok(id) => fleet.slot(id)?,
+            Err(_) => fleet.slot_of_name(text)?,
+        };
+        let id = fleet.record(slot)?.id;
+        Some((fleet.cluster(id, view)?, slot))
+    });
+    found.ok_or_else(|| ApiError::new(Code::NotFound, format!("no cluster {text:?} in force")))
+}
+
+/// `GET /api/v1/clusters/{id or name}`
+pub(super) async fn one(
+    _: Guarded<Viewer>,
+    state: web::Data<HubState>,
+    path: web::Path<String>,
+) -> Result<web::Json<ClusterRow>, ApiError> {
+    let (mut row, slot) = find(&state, &path)?;
+    let products: Vec<ProductRef> = row.products.iter().map(|p| p.product.clone()).collect();
+    let units = from_disk(&state, move |reader| {
+        products.iter().map(|product| reader.units(slot, product)).collect::<Result<Vec<_>, _>>()
+    })
+    .await?;
+    for (product, units) in row.products.iter_mut().zip(units) {
+        product.units = units;
+    }
+    Ok(web::Json(row))
+}
+
+/// Parameters of a cluster's history.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HistoryQuery {
+    limit: Option<usize>,
+}
+
+/// `GET /api/v1/clusters/{id or name}/history`
+pub(super) async fn history(
+    _: Guarded<Viewer>,
+    state: web::Data<HubState>,
+    path: web::Path<String>,
+    query: web::Query<HistoryQuery>,
+) -> Result<web::Json<Page<HistoryRow>>, ApiError> {
+    let limit = paging::limit(query.limit)?;
+    let (_, slot) = find(&state, &path)?;
+    let items = from_disk(&state, move |reader| reader.history(slot, limit)).await?;
+    Ok(web::Json(Page { items, next: None }))
+}
+
+/// `DELETE /api/v1/clusters/{id or name}`
+pub(super) async fn retire(
+    by: Guarded<Operator>,
+    state: web::Data<HubState>,
+    path: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    let (row, _) = find(&state, &path)?;
+    state.store.retire(row.id, by.actor.clone(), state.now()).await?;
+    tracing::info!(cluster.id = %row.id, cluster.name = row.name, by = by.actor, "cluster retired");
+    Ok(HttpResponse::NoContent().finish())
+}

@@ -1,0 +1,133 @@
+//! `/api/v1`, `/metrics`, the probes and the dashboard's route.
+//!
+//! Every handler that needs a person says so in its signature ([`Guarded`]); agents are known by
+//! their request signature; the rest is public. Handlers parse, ask [`crate::store`] or
+//! [`crate::fleet`], and render.
+
+mod audit;
+mod body;
+mod clusters;
+mod enrolments;
+mod fleet;
+mod front;
+mod guard;
+mod holds;
+mod hub;
+mod join_tokens;
+mod paging;
+mod probes;
+mod publications;
+mod refusal;
+mod reports;
+mod signature;
+mod state;
+#[cfg(test)]
+mod tests;
+mod tokens;
+
+use actix_web::http::header::{ALLOW, HeaderValue};
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{HttpResponse, Resource, ResponseError as _};
+use channels::wire::MAX_PUBLICATION_BYTES;
+
+use super::problem::{self, ApiError, Code};
+pub use guard::{Admin, Guarded, Needs, Operator, Publisher, Viewer};
+pub use signature::{CREATED_WINDOW, SignedBy};
+pub use state::HubState;
+
+/// Largest JSON body of a person's request: a reason and a name.
+const MAX_JSON_BYTES: usize = 64 * 1024;
+
+/// Registers everything: `App::new().configure(api::routes(state))`.
+pub fn routes(state: web::Data<HubState>) -> impl FnOnce(&mut ServiceConfig) {
+    move |config| {
+        config
+            .app_data(state)
+            .app_data(json(MAX_JSON_BYTES))
+            .app_data(web::QueryConfig::default().error_handler(problem::query_error))
+            .app_data(web::PathConfig::default().error_handler(problem::path_error));
+        agents(config);
+        fleet_reads(config);
+        people(config);
+        operations(config);
+        config.service(
+            web::scope("/api/v1").default_service(web::to(async || {
+                ApiError::new(Code::NotFound, "no such path below /api/v1").error_response()
+            })),
+        );
+    }
+}
+
+fn agents(config: &mut ServiceConfig) {
+    config
+        .service(only("/api/v1/reports", "POST").route(web::post().to(reports::post)))
+        .service(only("/api/v1/enrolments", "POST").route(web::post().to(enrolments::post)));
+}
+
+fn fleet_reads(config: &mut ServiceConfig) {
+    config
+        .service(read("/api/v1/clusters").route(web::get().to(clusters::list)))
+        .service(
+            only("/api/v1/clusters/{id}", "GET, HEAD, DELETE")
+                .route(web::get().to(clusters::one))
+                .route(web::head().to(clusters::one))
+                .route(web::delete().to(clusters::retire)),
+        )
+        .service(read("/api/v1/clusters/{id}/history").route(web::get().to(clusters::history)))
+        .service(read("/api/v1/drift").route(web::get().to(fleet::drift)))
+        .service(read("/api/v1/health").route(web::get().to(fleet::health)))
+        .service(read("/api/v1/products").route(web::get().to(fleet::products)))
+        .service(read("/api/v1/channels").route(web::get().to(fleet::channels)))
+        .service(read("/api/v1/audit").route(web::get().to(audit::list)))
+        .service(read("/api/v1/audit/verify").route(web::get().to(audit::verify)));
+}
+
+fn people(config: &mut ServiceConfig) {
+    config
+        .service(
+            only("/api/v1/holds", "GET, POST")
+                .route(web::get().to(holds::list))
+                .route(web::post().to(holds::place)),
+        )
+        .service(only("/api/v1/holds/{id}/resume", "POST").route(web::post().to(holds::resume)))
+        .service(only("/api/v1/join-tokens", "POST").route(web::post().to(join_tokens::mint)))
+        .service(
+            only("/api/v1/tokens", "GET, POST")
+                .route(web::get().to(tokens::list))
+                .route(web::post().to(tokens::create)),
+        )
+        .service(only("/api/v1/tokens/{id}", "DELETE").route(web::delete().to(tokens::revoke)))
+        .service(
+            only("/api/v1/publications", "POST")
+                .app_data(json(MAX_PUBLICATION_BYTES))
+                .route(web::post().to(publications::post)),
+        );
+}
+
+fn operations(config: &mut ServiceConfig) {
+    config
+        .service(read("/api/v1/hub").route(web::get().to(hub::status)))
+        .service(read("/api/v1/hub/keys").route(web::get().to(hub::keys)))
+        .service(read("/metrics").route(web::get().to(probes::metrics)))
+        .service(read("/livez").route(web::get().to(probes::live)))
+        .service(read("/readyz").route(web::get().to(probes::ready)))
+        .service(read("/").route(web::get().to(front::page)));
+}
+
+fn json(limit: usize) -> web::JsonConfig {
+    web::JsonConfig::default().limit(limit).error_handler(problem::json_error)
+}
+
+/// A resource that answers other methods with a problem and `Allow`.
+fn only(path: &str, allow: &'static str) -> Resource {
+    web::resource(path.to_owned()).default_service(web::to(move || async move {
+        let mut response: HttpResponse =
+            ApiError::new(Code::MethodNotAllowed, format!("use {allow}")).error_response();
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
+        response
+    }))
+}
+
+fn read(path: &str) -> Resource {
+    only(path, "GET")
+}

@@ -1,0 +1,59 @@
+//! Keyset paging: an opaque cursor that names the last row of the page before.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::super::problem::{ApiError, Code};
+use crate::fleet::MAX_PAGE;
+
+/// Rows in a page unless the request says otherwise.
+const DEFAULT_LIMIT: usize = 100;
+/// Says what a cursor counts, so that one list's cursor is refused by another.
+const FORM: &str = "1";
+
+/// Makes a cursor of `list` that goes on after `last`.
+pub(super) fn cursor(list: &str, last: u64) -> String {
+    URL_SAFE_NO_PAD.encode(format!("{list}:{FORM}:{last}"))
+}
+
+/// Reads a cursor of `list`.
+pub(super) fn after(list: &str, cursor: Option<&str>) -> Result<Option<u64>, ApiError> {
+    let Some(cursor) = cursor else { return Ok(None) };
+    let read = || {
+        let text = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
+        text.strip_prefix(list)?.strip_prefix(':')?.strip_prefix(FORM)?.strip_prefix(':')?
+            .parse()
+            .ok()
+    };
+    match read() {
+        Some(last) => Ok(Some(last)),
+        None => Err(ApiError::new(
+            Code::InvalidCursor,
+            "pass the `next` of the page before, or no cursor for the first page",
+        )),
+    }
+}
+
+/// Reads a page size.
+pub(super) fn limit(limit: Option<usize>) -> Result<usize, ApiError> {
+    let limit = limit.unwrap_or(DEFAULT_LIMIT);
+    if (1..=MAX_PAGE).contains(&limit) {
+        return Ok(limit);
+    }
+    Err(ApiError::new(Code::InvalidRequest, format!("limit must be between 1 and {MAX_PAGE}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_reads_back_only_for_its_own_list() {
+        let made = cursor("clusters", 41);
+        assert_eq!(after("clusters", Some(&made)).unwrap(), Some(41));
+        assert_eq!(after("clusters", None).unwrap(), None);
+        for (list, bad) in [("audit", made.as_str()), ("clusters", "x"), ("clusters", "")] {
+            assert_eq!(after(list, Some(bad)).unwrap_err().code(), Code::InvalidCursor);
+        }
+    }
+}

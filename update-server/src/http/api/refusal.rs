@@ -1,0 +1,34 @@
+//! Refusals of the store as problems.
+
+use super::super::problem::{ApiError, Code};
+use crate::store::Refusal;
+
+/// A full queue drains in seconds; one report interval later would be a herd.
+const RETRY_AFTER_S: u64 = 5;
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        let code = match &refusal {
+            Refusal::Replayed { .. } => Code::ReplayedReport,
+            Refusal::UnknownCluster
+            | Refusal::UnknownHold { .. }
+            | Refusal::UnknownToken { .. } => Code::NotFound,
+            Refusal::Retired => Code::Forbidden,
+            Refusal::TooManyProducts { .. } | Refusal::TooManyNames => Code::Unprocessable,
+            Refusal::JoinToken { .. } => Code::InvalidJoinToken,
+            Refusal::NameTaken { .. } => Code::NameTaken,
+            Refusal::AlreadyResumed { .. }
+            | Refusal::TokenNameTaken { .. }
+            | Refusal::LastAdmin => Code::Conflict,
+            Refusal::Busy => Code::QueueFull,
+            Refusal::Failed => Code::Internal,
+            Refusal::Stopped => Code::ShuttingDown,
+        };
+        let error = Self::new(code, refusal.to_string());
+        if code.status().is_server_error() {
+            error.with_retry_after(RETRY_AFTER_S)
+        } else {
+            error
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! `POST /api/v1/reports`: a cluster tells, the hub answers what it may do.
+
+use actix_web::web::{self, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use channels::names::{ClusterId, ProductRef};
+use channels::wire::{Report, ReportReply, media_type};
+use jiff::Timestamp;
+use signing::Sha256Digest;
+use std::collections::BTreeSet;
+use tokio::time::Instant;
+
+use super::super::problem::{ApiError, Code};
+use super::{HubState, body, signature};
+use crate::store::AcceptedReport;
+
+/// Longest agent version kept.
+pub(super) const MAX_AGENT_VERSION_BYTES: usize = 64;
+
+/// The handler: receives, and counts and logs how it went.
+pub(super) async fn post(
+    state: web::Data<HubState>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<HttpResponse, ApiError> {
+    let started = Instant::now();
+    let mut cluster = None;
+    let result = receive(&state, &request, payload, &mut cluster).await;
+    let metrics = &state.metrics;
+    let cluster = cluster.map_or_else(String::new, |id: ClusterId| id.to_string());
+    match result {
+        Ok(reply) => {
+            metrics.count_report("ok");
+            metrics.observe_ack(started.elapsed());
+            tracing::debug!(cluster.id = cluster, report.seq = reply.seq, "report committed");
+            let json = serde_json::to_vec(&reply)
+                .map_err(|error| ApiError::internal("write a reply", &error))?;
+            Ok(HttpResponse::Ok().content_type(media_type::REPORT_REPLY).body(json))
+        }
+        Err(error) => {
+            let reason = error.code().slug();
+            metrics.count_report(reason);
+            tracing::warn!(
+                cluster.id = cluster,
+                reason,
+                detail = error.detail(),
+                "report refused"
+            );
+            Err(error)
+        }
+    }
+}
+
+async fn receive(
+    state: &web::Data<HubState>,
+    request: &HttpRequest,
+    payload: Payload,
+    cluster: &mut Option<ClusterId>,
+) -> Result<ReportReply, ApiError> {
+    body::check_type(request, media_type::REPORT)?;
+    let body = body::read(request, payload, Report::MAX_BYTES).await?;
+    let now = state.now();
+    let signer = signature::identify(state, request, &body, now)?.cluster;
+    *cluster = Some(signer.id);
+    if signer.retired {
+        let detail = "this cluster was retired; enrol it again with a new key";
+        return Err(ApiError::new(Code::Forbidden, detail));
+    }
+    let report: Report = serde_json::from_slice(&body).map_err(|error| {
+        ApiError::new(Code::InvalidJson, format!("not a report: {error}"))
+    })?;
+    if report.cluster.id != signer.id {
+        let detail = format!("cluster {} signed for cluster {}", signer.id, report.cluster.id);
+        return Err(ApiError::new(Code::Forbidden, detail));
+    }
+    check(&report).map_err(|detail| ApiError::new(Code::Unprocessable, detail))?;
+    observe_skew(state, report.cluster.sent_at, now);
+    let accepted = AcceptedReport {
+        slot: signer.slot,
+        report,
+        body_digest: Sha256Digest::of(&body),
+        received_at: now,
+    };
+    Ok(state.store.report(accepted).await?)
+}
+
+/// The limits a report keeps to.
+fn check(report: &Report) -> Result<(), String> {
+    let header = &report.cluster;
+    // SQLite's integers; no agent counts that far.
+    if i64::try_from(header.seq).is_err() {
+        return Err(format!("seq {} is out of range", header.seq));
+    }
+    if header.agent_version.len() > MAX_AGENT_VERSION_BYTES {
+        return Err(format!("agent_version has more than {MAX_AGENT_VERSION_BYTES} bytes"));
+    }
+    let products = &report.products;
+    if products.len() > Report::MAX_PRODUCTS {
+        return Err(format!("{} products, at most {}", products.len(), Report::MAX_PRODUCTS));
+    }
+    if products.is_empty() && report.full {
+        return Err("a full report lists at least one product".to_owned());
+    }
+    let distinct: BTreeSet<&ProductRef> = products.iter().map(|p| &p.product).collect();
+    if distinct.len() != products.len() {
+        return Err("a product is listed twice".to_owned());
+    }
+    for state in products {
+        let (units, reasons) = (state.units.len(), state.waiting_on.len());
+        if units > Report::MAX_UNITS {
+            return Err(format!("{}: {units} units, at most {}", state.product, Report::MAX_UNITS));
+        }
+        if reasons > Report::MAX_REASONS {
+            let max = Report::MAX_REASONS;
+            return Err(format!("{}: {reasons} reasons, at most {max}", state.product));
+        }
+    }
+    Ok(())
+}
+
+fn observe_skew(state: &HubState, sent_at: Timestamp, now: Timestamp) {
+    let skew = now.duration_since(sent_at).abs();
+    state.metrics.agent_clock_skew_seconds.observe(skew.as_secs_f64());
+}

@@ -1,0 +1,237 @@
+//! The graph as Cincinnati clients ask for it (reference: OpenShift's `policy-engine`).
+//!
+//! Same paths, parameters, media types and errors; beyond it entity tags, 304, HEAD, weights and
+//! lists in `Accept`, ready-made gzip and zstd, and a mark on stale answers. Never an empty 200
+//! before the first publication.
+
+use std::future::{Ready, ready};
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{
+    ACCESS_CONTROL_ALLOW_ORIGIN, AGE, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG,
+    HeaderName, RETRY_AFTER, VARY,
+};
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
+use channels::names::{Arch, ChannelName, ProductRef};
+use jiff::Timestamp;
+
+use super::negotiate::{self, Encoding, MediaType};
+use super::public::{PublicState, method_not_allowed};
+use crate::catalog::{Body, Published, Served, expiry_reason};
+
+/// Why the answer is an empty graph: `channel` or `arch`.
+const UNKNOWN: HeaderName = HeaderName::from_static("x-fairway-unknown");
+
+/// Why the answer should not be trusted: which role expired, and when.
+const STALE: HeaderName = HeaderName::from_static("x-fairway-stale");
+
+/// Caches may answer for half a minute; agents do not come here, they follow `/tuf/`.
+const CACHE: &str = "public, max-age=30, stale-while-revalidate=30";
+
+/// What a plain client asks for when it does not say, by the Cincinnati API.
+const DEFAULT_ARCH: &str = "amd64";
+
+/// A first publication follows within minutes of the first start, if at all.
+const RETRY_AFTER_S: u64 = 15;
+
+/// The paths, each with GET and HEAD.
+const PATHS: [&str; 3] = [
+    "/api/upgrades_info/graph",
+    "/api/upgrades_info/v1/graph",
+    "/api/upgrades_info/{vendor}/{product}/v1/graph",
+];
+
+/// An error in Cincinnati's form.
+#[derive(Debug)]
+struct Refused {
+    status: StatusCode,
+    kind: &'static str,
+    value: String,
+}
+
+impl Refused {
+    fn new(status: StatusCode, kind: &'static str, value: impl Into<String>) -> Self {
+        Self { status, kind, value: value.into() }
+    }
+
+    fn json(&self) -> String {
+        serde_json::json!({ "kind": self.kind, "value": self.value }).to_string()
+    }
+
+    fn respond(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status);
+        response
+            .insert_header((CONTENT_TYPE, "application/json"))
+            .insert_header((CACHE_CONTROL, "no-store"))
+            .insert_header((ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
+            .insert_header((VARY, "Accept, Accept-Encoding"));
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            response.insert_header((RETRY_AFTER, RETRY_AFTER_S.to_string()));
+        }
+        response.body(self.json())
+    }
+}
+
+/// What the query asks for.
+#[derive(Debug)]
+struct Query {
+    channel: ChannelName,
+    arch: Arch,
+}
+
+/// What was found for it.
+struct Found<'s> {
+    body: &'s Body,
+    unknown: Option<&'static str>,
+    stale: Option<String>,
+}
+
+pub(super) fn routes(config: &mut ServiceConfig) {
+    for path in PATHS {
+        config.service(
+            web::resource(path)
+                .route(web::get().to(graph))
+                .route(web::head().to(graph))
+                .default_service(web::to(other_method)),
+        );
+    }
+}
+
+fn graph(request: HttpRequest, state: web::Data<PublicState>) -> Ready<HttpResponse> {
+    let response = answer(&request, &state).unwrap_or_else(|refused| refused.respond());
+    state.metrics.count_graph(response.status().as_u16());
+    ready(response)
+}
+
+fn other_method(state: web::Data<PublicState>) -> Ready<HttpResponse> {
+    let status = StatusCode::METHOD_NOT_ALLOWED;
+    state.metrics.count_graph(status.as_u16());
+    let refused = Refused::new(status, "method_not_allowed", "use GET or HEAD");
+    ready(method_not_allowed("application/json", refused.json()))
+}
+
+fn answer(request: &HttpRequest, state: &PublicState) -> Result<HttpResponse, Refused> {
+    let headers = request.headers();
+    let media = negotiate::media_type(headers).ok_or_else(|| {
+        let offered = format!("{} or {}", MediaType::Json.as_str(), MediaType::Cincinnati.as_str());
+        Refused::new(StatusCode::NOT_ACCEPTABLE, "invalid_content_type", offered)
+    })?;
+    let query = Query::parse(request.query_string())?;
+    let served = state.catalog.served();
+    let product = product(request, state)?;
+    let found = find(&served, product.as_ref(), &query, state.clock.now())?;
+    let encoding = negotiate::encoding(headers, &found.body.ready());
+    let variant = encoding.and_then(|coding| found.body.variant(coding)).ok_or_else(|| {
+        let kind = "invalid_content_encoding";
+        Refused::new(StatusCode::NOT_ACCEPTABLE, kind, "identity, gzip or zstd")
+    })?;
+    let unchanged = negotiate::if_none_match(headers, &variant.etag);
+    let mut response = if unchanged { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    response
+        .insert_header((ETAG, variant.etag.as_str()))
+        .insert_header((VARY, "Accept, Accept-Encoding"))
+        .insert_header((CACHE_CONTROL, CACHE))
+        .insert_header((ACCESS_CONTROL_ALLOW_ORIGIN, "*"));
+    if let Some(what) = found.unknown {
+        response.insert_header((UNKNOWN, what));
+    }
+    if let Some(reason) = &found.stale {
+        let age = served.published.as_ref().map_or(0, |p| age_s(p, state.clock.now()));
+        response.insert_header((STALE, reason.as_str())).insert_header((AGE, age.to_string()));
+    }
+    if unchanged {
+        return Ok(response.finish());
+    }
+    if variant.encoding != Encoding::Identity {
+        response.insert_header((CONTENT_ENCODING, variant.encoding.as_str()));
+    }
+    Ok(response.insert_header((CONTENT_TYPE, media.as_str())).body(variant.bytes.clone()))
+}
+
+impl Query {
+    /// `channel` is needed, `arch` is `amd64` unless given, `version` and `id` are taken and not
+    /// used, anything else is ignored; of a repeated parameter the last counts.
+    fn parse(query: &str) -> Result<Self, Refused> {
+        let invalid =
+            |value: String| Refused::new(StatusCode::BAD_REQUEST, "invalid_params", value);
+        let pairs = web::Query::<Vec<(String, String)>>::from_query(query)
+            .map_err(|error| invalid(error.to_string()))?;
+        let last = |name: &str| {
+            pairs.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        };
+        let Some(channel) = last("channel") else {
+            let value = "mandatory client parameters missing: channel";
+            return Err(Refused::new(StatusCode::BAD_REQUEST, "missing_params", value));
+        };
+        Ok(Self {
+            channel: channel.parse().map_err(|error| invalid(format!("channel: {error}")))?,
+            arch: last("arch")
+                .unwrap_or(DEFAULT_ARCH)
+                .parse()
+                .map_err(|error| invalid(format!("arch: {error}")))?,
+        })
+    }
+}
+
+/// The product in the path, else the configured one.
+fn product(request: &HttpRequest, state: &PublicState) -> Result<Option<ProductRef>, Refused> {
+    let path = request.match_info();
+    let (Some(vendor), Some(product)) = (path.get("vendor"), path.get("product")) else {
+        return Ok(state.catalog.default_product().cloned());
+    };
+    format!("{vendor}/{product}")
+        .parse()
+        .map(Some)
+        .map_err(|error: channels::names::NameError| not_found(error.to_string()))
+}
+
+fn not_found(value: impl Into<String>) -> Refused {
+    Refused::new(StatusCode::NOT_FOUND, "does_not_exist", value)
+}
+
+fn find<'s>(
+    served: &'s Served,
+    product: Option<&ProductRef>,
+    query: &Query,
+    now: Timestamp,
+) -> Result<Found<'s>, Refused> {
+    let Some(published) = &served.published else {
+        let value = "nothing has been published on this server";
+        return Err(Refused::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", value));
+    };
+    let Some(product) = product else {
+        let value = "no default product is configured; \
+                     use /api/upgrades_info/{vendor}/{product}/v1/graph";
+        return Err(not_found(value));
+    };
+    let Some(channels) = served.shown.get(product) else {
+        return Err(not_found(format!("no product {product} is published here")));
+    };
+    let empty = |what, stale| Found { body: &served.empty, unknown: Some(what), stale };
+    let online = staleness(published, None, now);
+    Ok(match channels.get(&query.channel).map(|arches| arches.get(&query.arch)) {
+        None => empty("channel", online),
+        Some(None) => empty("arch", online),
+        Some(Some(shown)) => {
+            let role = (shown.entry.role.as_str(), shown.entry.offline_expires);
+            Found { body: &shown.body, unknown: None, stale: staleness(published, Some(role), now) }
+        }
+    })
+}
+
+/// The role that has expired first, if one has: a top-level one, or `role`, which signed the graph.
+fn staleness(
+    published: &Published,
+    role: Option<(&str, Timestamp)>,
+    now: Timestamp,
+) -> Option<String> {
+    let top = published.versions.first_of(&crate::catalog::TOP_ROLES);
+    let first = top.into_iter().chain(role).min_by_key(|(_, expires)| *expires)?;
+    (first.1 <= now).then(|| expiry_reason(first))
+}
+
+/// Seconds since the repository was last signed as a whole.
+fn age_s(published: &Published, now: Timestamp) -> i64 {
+    now.as_second().saturating_sub(published.versions.signed_at.as_second()).max(0)
+}

@@ -1,0 +1,269 @@
+//! The page over made-up fleets.
+
+use channels::wire::{
+    ClusterRow, Drift, DriftState, DriftTotals, Freshness, HealthSummary, HealthVerdict, Hold,
+    HoldScope, Phase, ProductRow, Progress, Reason, VersionCount, WaitingOn,
+};
+use jiff::Timestamp;
+
+use super::words::{lag, relative, span};
+use super::{DashboardView, refresh_from_query, render, respond};
+use crate::catalog::CatalogStatus;
+
+fn now() -> Timestamp {
+    "2026-11-20T12:00:00Z".parse().unwrap()
+}
+
+fn ago(seconds: i64) -> Timestamp {
+    now() - jiff::SignedDuration::from_secs(seconds)
+}
+
+fn empty() -> DashboardView {
+    DashboardView {
+        at: now(),
+        hub_version: "0.1.0".to_owned(),
+        refresh_s: 2,
+        status: CatalogStatus {
+            root_version: None,
+            expires: None,
+            stale: None,
+            expired_roles: Vec::new(),
+            products: Vec::new(),
+        },
+        drift: Vec::new(),
+        clusters: Vec::new(),
+        clusters_total: 0,
+        holds: Vec::new(),
+    }
+}
+
+fn product(phase: Phase) -> ProductRow {
+    ProductRow {
+        product: "acme/kafka".parse().unwrap(),
+        channel: "stable".parse().unwrap(),
+        arch: "amd64".parse().unwrap(),
+        version: "3.9.1".parse().unwrap(),
+        target: Some("4.0.0".parse().unwrap()),
+        phase,
+        since: ago(90),
+        unit: None,
+        progress: Some(Progress { done: 2, total: 7 }),
+        health: HealthSummary {
+            verdict: HealthVerdict::Healthy,
+            quorum_lag_ms: Some(12),
+            quorum_lag_unit: Some("controller-2".parse().unwrap()),
+            pleg_lag_ms: Some(1_234),
+            ..HealthSummary::default()
+        },
+        drift: Drift {
+            state: DriftState::Behind,
+            hops: Some(1),
+            behind_minor: 1,
+            behind_patch: 0,
+            age_days: Some(3),
+            head: None,
+        },
+        waiting_on: Vec::new(),
+        why_not: Vec::new(),
+        failure: None,
+        units: Vec::new(),
+    }
+}
+
+fn cluster(name: &str, products: Vec<ProductRow>) -> ClusterRow {
+    ClusterRow {
+        id: "9b2a3f0e-6f0f-4b6c-8d3a-0c1d2e3f4a5b".parse().unwrap(),
+        name: name.to_owned(),
+        enrolled_at: ago(3600),
+        last_seen: Some(ago(4)),
+        freshness: Freshness::Fresh,
+        agent_version: "0.1.0".to_owned(),
+        seq: 9,
+        products,
+    }
+}
+
+fn fleet() -> DashboardView {
+    let mut waiting = product(Phase::Waiting);
+    waiting.waiting_on.push(WaitingOn {
+        gate: "quorum_lag".to_owned(),
+        unit: Some("controller-3".parse().unwrap()),
+        message: "lag 812 ms is over 500 ms".to_owned(),
+        observed: Some(812.0),
+        limit: Some(500.0),
+        since: None,
+    });
+    waiting.why_not.push(Reason { code: "held".to_owned(), message: "wait for <b>".to_owned() });
+    let mut rolling = product(Phase::AwaitHealth);
+    rolling.unit = Some("controller-1".parse().unwrap());
+    let count =
+        |version: &str, clusters| VersionCount { version: version.parse().unwrap(), clusters };
+    DashboardView {
+        status: CatalogStatus {
+            root_version: Some(2),
+            expires: Some("2026-11-21T10:30:00Z".parse().unwrap()),
+            products: vec!["acme/kafka".parse().unwrap()],
+            ..empty().status
+        },
+        drift: vec![DriftTotals {
+            product: "acme/kafka".parse().unwrap(),
+            channel: "stable".parse().unwrap(),
+            arch: "amd64".parse().unwrap(),
+            head: Some("4.0.0".parse().unwrap()),
+            active: 3,
+            silent: 1,
+            current: 1,
+            behind: 2,
+            stranded: 0,
+            off_graph: 0,
+            rolling: 1,
+            stopped: 1,
+            hops_max: Some(1),
+            versions: vec![count("4.0.0", 1), count("3.9.1", 2)],
+        }],
+        clusters: vec![
+            cluster("site-b", vec![rolling]),
+            cluster("site-a", vec![waiting]),
+            cluster("site-new", Vec::new()),
+        ],
+        clusters_total: 5,
+        holds: vec![Hold {
+            id: 7,
+            scope: HoldScope::Fleet,
+            reason: "change freeze".to_owned(),
+            by: "ops".to_owned(),
+            at: ago(600),
+            resumed_at: None,
+            resumed_by: None,
+        }],
+        ..empty()
+    }
+}
+
+#[track_caller]
+fn has(html: &str, wanted: &[&str]) {
+    for text in wanted {
+        assert!(html.contains(text), "no {text:?} in\n{html}");
+    }
+}
+
+#[test]
+fn an_empty_hub_says_what_to_do_next() {
+    let html = render(&empty()).unwrap();
+    has(&html, &["Nothing is published.", "fairway publish", "fairway clusters invite"]);
+}
+
+#[test]
+fn a_fleet_shows_what_moves_and_why_the_rest_does_not() {
+    let html = render(&fleet()).unwrap();
+    has(
+        &html,
+        &[
+            "1/3 current · Fairway",
+            "33 %",
+            "1 of 3 on the head",
+            "head <strong>4.0.0</strong>",
+            "controller-3: lag 812 ms is over 500 ms",
+            "quorum_lag",
+            "await health",
+            "2/7",
+            "12 ms<small>controller-2</small>",
+            "1.2 s",
+            "1 hop behind",
+            "Held: the whole fleet.",
+            "change freeze",
+            "hold 7 by ops, 10 min ago",
+            "root 2 · signed",
+            "in 22 h 30 min",
+            "Enrolled, not heard of yet",
+            "site-new",
+            "2 more clusters",
+        ],
+    );
+    let rows = [html.find("site-a").unwrap(), html.find("site-b").unwrap()];
+    assert!(rows.is_sorted(), "rows are in the order of names");
+}
+
+#[test]
+fn text_from_the_fleet_cannot_become_markup() {
+    let mut view = fleet();
+    view.clusters[0].name = "<script>alert(1)</script>".to_owned();
+    let html = render(&view).unwrap();
+    assert!(!html.contains("<script"), "{html}");
+    has(&html, &["&#60;script&#62;", "wait for &#60;b&#62;"]);
+}
+
+#[test]
+fn the_page_needs_no_script_no_inline_style_and_no_other_host() {
+    let html = render(&fleet()).unwrap();
+    for forbidden in ["<script", "style=", "onclick", "http://", "https://", "<style"] {
+        assert!(!html.contains(forbidden), "{forbidden}");
+    }
+    let response = respond(&fleet()).unwrap();
+    let policy = response.headers().get("content-security-policy").unwrap().to_str().unwrap();
+    assert!(policy.contains("default-src 'none'"));
+    assert!(!policy.contains("unsafe"));
+}
+
+#[test]
+fn expired_signatures_are_a_notice() {
+    let mut view = fleet();
+    view.status.stale = Some("root expired at 2026-11-19T00:00:00Z".to_owned());
+    view.status.expired_roles = vec!["beta.channels".to_owned()];
+    let html = render(&view).unwrap();
+    has(&html, &["Signatures have expired.", "root expired at", "beta.channels must be signed"]);
+    has(&html, &["root 2 · expired"]);
+}
+
+#[test]
+fn refreshing_can_be_paused() {
+    let html = render(&fleet()).unwrap();
+    has(&html, &["http-equiv=\"refresh\" content=\"2\"", "href=\"/?refresh=0\""]);
+    let mut paused = fleet();
+    paused.refresh_s = 0;
+    assert!(!render(&paused).unwrap().contains("http-equiv"));
+    for (query, expected) in [
+        ("", 2),
+        ("refresh=0", 0),
+        ("x=1&refresh=30", 30),
+        ("refresh=x", 2),
+        ("refresh=99999", 3600),
+    ] {
+        assert_eq!(refresh_from_query(query), expected, "{query}");
+    }
+}
+
+#[test]
+fn the_parts_of_a_bar_fill_it_exactly() {
+    let mut view = fleet();
+    let totals = &mut view.drift[0];
+    (totals.current, totals.behind, totals.stranded, totals.off_graph, totals.silent) =
+        (1, 1, 1, 3, 1);
+    let html = render(&view).unwrap();
+    let stack = html.split("class=\"stack\"").nth(1).unwrap().split("</svg>").next().unwrap();
+    let number = |part: &str, name: &str| -> u64 {
+        let after = part.split(&format!(" {name}=\"")).nth(1).unwrap();
+        after.split('"').next().unwrap().parse().unwrap()
+    };
+    let mut edge = 0;
+    for part in stack.split("<rect").skip(1) {
+        assert_eq!(number(part, "x"), edge);
+        edge += number(part, "width");
+    }
+    assert_eq!(edge, 1000);
+}
+
+#[test]
+fn times_and_lags_read_like_sentences() {
+    assert_eq!(
+        [lag(0), lag(999), lag(1000), lag(61_500)],
+        ["0 ms", "999 ms", "1.0 s", "1 min 1 s"]
+    );
+    assert_eq!(
+        [span(59), span(60), span(3_660), span(180_000)],
+        ["59 s", "1 min", "1 h 1 min", "2 d 2 h"]
+    );
+    assert_eq!(relative(now(), ago(0)), "just now");
+    assert_eq!(relative(now(), ago(5)), "5 s ago");
+    assert_eq!(relative(now(), ago(-5)), "in 5 s");
+}

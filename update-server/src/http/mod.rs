@@ -1,0 +1,14 @@
+//! The HTTP surface: negotiation, public reads, errors, the dashboard's page.
+//!
+//! Handlers parse, look up and render; they take no decision about a fleet.
+
+pub mod api;
+pub mod assets;
+pub mod cincinnati;
+pub mod dashboard;
+pub mod negotiate;
+pub mod problem;
+pub mod public;
+#[cfg(test)]
+mod tests;
+pub mod tuf;

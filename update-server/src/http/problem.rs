@@ -1,0 +1,297 @@
+//! Errors of `/api/v1` as `application/problem+json` (RFC 9457).
+//!
+//! One table maps a code to its slug, status and title; the slug is part of the API (`type`
+//! `/problems/<slug>`), a metric label and a field in logs. Details of 5xx never leave the process.
+
+use std::fmt;
+
+use actix_web::error::{JsonPayloadError, PathError, QueryPayloadError};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::{HttpRequest, HttpResponse, ResponseError};
+use channels::wire::{Problem, media_type};
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $slug:literal, $status:literal, $title:literal;)*) => {
+        /// What went wrong, as a client can tell it apart.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Code { $($(#[$doc])* $name,)* }
+
+        impl Code {
+            /// Every code, for documentation and tests.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            /// Slug, HTTP status and title.
+            fn row(self) -> (&'static str, u16, &'static str) {
+                match self { $(Self::$name => ($slug, $status, $title),)* }
+            }
+        }
+    };
+}
+
+codes! {
+    /// A parameter, header or field that cannot be read.
+    InvalidRequest = "invalid_request", 400, "The request cannot be read";
+    /// A body that is not the JSON document asked for.
+    InvalidJson = "invalid_json", 400, "The body is not the expected JSON document";
+    /// A paging cursor this server did not make.
+    InvalidCursor = "invalid_cursor", 400, "The cursor is not one of this server's";
+    /// A well-formed publication that breaks a rule of publications.
+    InvalidPublication = "invalid_publication", 422, "The publication is not acceptable";
+    /// A publication that a client would refuse.
+    PublicationUnverified = "publication_unverified", 422, "The publication does not verify";
+    /// A release document differs from the one published under the same path.
+    ReleaseImmutable = "release_immutable", 409, "A published release cannot change";
+    /// Metadata older than, or different from, what is served under the same version.
+    PublicationConflict = "publication_conflict", 409, "The publication is older than what is served";
+    /// Root names other snapshot or timestamp keys than the hub's own.
+    OnlineKeysMismatch = "online_keys_mismatch", 422, "Root does not name this hub's online keys";
+    /// The first publication came without root 1.
+    RootMissing = "root_missing", 422, "The first publication must contain root 1";
+    /// No credentials, or unknown ones.
+    Unauthenticated = "unauthenticated", 401, "Credentials are missing or unknown";
+    /// A request signature that is missing, malformed or wrong.
+    InvalidSignature = "invalid_signature", 401, "The request's signature does not verify";
+    /// A request signature created too long ago or in the future.
+    SignatureExpired = "signature_expired", 401, "The request was signed too long ago";
+    /// A key no cluster enrolled with, or a retired one.
+    UnknownCluster = "unknown_cluster", 401, "No enrolled cluster has this key";
+    /// A join token that is unknown, used up or expired.
+    InvalidJoinToken = "invalid_join_token", 401, "The join token is unknown, used up or expired";
+    /// Known, but not allowed.
+    Forbidden = "forbidden", 403, "The role does not allow this";
+    /// No such resource.
+    NotFound = "not_found", 404, "There is no such resource";
+    /// A resource, but not with this method.
+    MethodNotAllowed = "method_not_allowed", 405, "The resource does not take this method";
+    /// Nothing acceptable to the client.
+    NotAcceptable = "not_acceptable", 406, "No acceptable representation";
+    /// The state of the resource does not allow it.
+    Conflict = "conflict", 409, "The state does not allow this";
+    /// A report whose `seq` does not grow.
+    ReplayedReport = "replayed_report", 409, "The report's sequence number does not grow";
+    /// A cluster name someone else has.
+    NameTaken = "name_taken", 409, "The name is taken";
+    /// A resource that was removed.
+    Gone = "gone", 410, "The resource was removed";
+    /// A body over the limit.
+    BodyTooLarge = "body_too_large", 413, "The body is larger than the limit";
+    /// A body in a form this server does not read.
+    UnsupportedMediaType = "unsupported_media_type", 415, "The body's media type is not supported";
+    /// Readable, but the values contradict each other or a limit.
+    Unprocessable = "unprocessable", 422, "The values are not acceptable";
+    /// Too many requests of one caller.
+    RateLimited = "rate_limited", 429, "Too many requests";
+    /// A bug, a full disk, a broken database.
+    Internal = "internal", 500, "The server failed";
+    /// Nothing published.
+    NotReady = "not_ready", 503, "Nothing has been published here";
+    /// The write queue is full.
+    QueueFull = "queue_full", 503, "The server is busy";
+    /// The server is going down.
+    ShuttingDown = "shutting_down", 503, "The server is shutting down";
+}
+
+impl Code {
+    /// The stable slug.
+    pub fn slug(self) -> &'static str {
+        self.row().0
+    }
+
+    /// The HTTP status.
+    pub fn status(self) -> StatusCode {
+        StatusCode::from_u16(self.row().1).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// The title.
+    pub fn title(self) -> &'static str {
+        self.row().2
+    }
+}
+
+/// An error of a handler.
+#[derive(Debug)]
+pub struct ApiError {
+    code: Code,
+    detail: String,
+    attack: Option<String>,
+    retry_after_s: Option<u64>,
+}
+
+impl ApiError {
+    /// An error whose detail says what, where and what to do.
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into(), attack: None, retry_after_s: None }
+    }
+
+    /// An internal failure: `error` and its sources go to the log, the client gets a fixed text.
+    pub fn internal(operation: &'static str, error: &(dyn std::error::Error + 'static)) -> Self {
+        let mut chain = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            chain = format!("{chain}: {cause}");
+            source = cause.source();
+        }
+        tracing::error!(operation, error = chain, "request failed");
+        Self::new(Code::Internal, format!("{operation}: {chain}"))
+    }
+
+    /// Names the TUF attack that was met.
+    #[must_use]
+    pub fn with_attack(mut self, attack: Option<String>) -> Self {
+        self.attack = attack;
+        self
+    }
+
+    /// Tells the client when to come back, in seconds.
+    #[must_use]
+    pub fn with_retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after_s = Some(seconds);
+        self
+    }
+
+    /// The code.
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    /// The detail, for logs and the audit trail; not for clients when the status is 5xx.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// The document sent to the client.
+    pub fn problem(&self) -> Problem {
+        let detail = match self.code {
+            Code::Internal => "The log of the server says more.".to_owned(),
+            _ => self.detail.clone(),
+        };
+        Problem {
+            kind: format!("/problems/{}", self.code.slug()),
+            title: self.code.title().to_owned(),
+            status: self.code.status().as_u16(),
+            detail,
+            attack: self.attack.clone(),
+        }
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code.slug(), self.detail)
+    }
+}
+
+impl std::error::Error for ApiError {}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        self.code.status()
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status_code());
+        response.content_type(media_type::PROBLEM).insert_header((CACHE_CONTROL, "no-store"));
+        if let Some(seconds) = self.retry_after_s {
+            response.insert_header((RETRY_AFTER, seconds.to_string()));
+        }
+        if self.code == Code::Unauthenticated {
+            // A browser then asks for a password: the token goes there.
+            response
+                .insert_header((WWW_AUTHENTICATE, "Basic realm=\"fairway\", charset=\"UTF-8\""));
+        }
+        // A string of our own making: serialising it cannot fail.
+        response.body(serde_json::to_string(&self.problem()).unwrap_or_default())
+    }
+}
+
+/// Error handler for `web::JsonConfig`.
+pub fn json_error(error: JsonPayloadError, _request: &HttpRequest) -> actix_web::Error {
+    let code = match &error {
+        JsonPayloadError::OverflowKnownLength { .. } | JsonPayloadError::Overflow { .. } => {
+            Code::BodyTooLarge
+        }
+        JsonPayloadError::ContentType => Code::UnsupportedMediaType,
+        JsonPayloadError::Payload(_) => Code::InvalidRequest,
+        _ => Code::InvalidJson,
+    };
+    ApiError::new(code, error.to_string()).into()
+}
+
+/// Error handler for `web::QueryConfig`.
+pub fn query_error(error: QueryPayloadError, _request: &HttpRequest) -> actix_web::Error {
+    ApiError::new(Code::InvalidRequest, format!("query: {error}")).into()
+}
+
+/// Error handler for `web::PathConfig`: a path that cannot name anything names nothing.
+pub fn path_error(error: PathError, _request: &HttpRequest) -> actix_web::Error {
+    ApiError::new(Code::NotFound, format!("path: {error}")).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::{App, test, web};
+    use std::collections::BTreeSet;
+
+    #[::core::prelude::v1::test]
+    fn every_slug_is_its_own_and_every_status_is_an_error() {
+        let slugs: BTreeSet<_> = Code::ALL.iter().map(|code| code.slug()).collect();
+        assert_eq!(slugs.len(), Code::ALL.len());
+        for code in Code::ALL {
+            assert_eq!(code.status().as_u16(), code.row().1);
+            assert!(code.status().is_client_error() || code.status().is_server_error());
+        }
+    }
+
+    #[::core::prelude::v1::test]
+    fn the_detail_of_an_internal_error_stays_inside() {
+        let secret = std::io::Error::other("/var/lib/secret is full");
+        let problem = ApiError::internal("store", &secret).problem();
+        assert!(!problem.detail.contains("secret"), "{problem:?}");
+        assert_eq!(problem.kind, "/problems/internal");
+    }
+
+    #[::core::prelude::v1::test]
+    fn an_attack_is_named_in_the_problem() {
+        let error = ApiError::new(Code::PublicationUnverified, "targets went back")
+            .with_attack(Some("rollback".to_owned()));
+        assert_eq!(error.problem().attack.as_deref(), Some("rollback"));
+        assert_eq!(error.status_code().as_u16(), 422);
+    }
+
+    async fn echo(body: web::Json<Problem>) -> HttpResponse {
+        HttpResponse::Ok().json(body.into_inner())
+    }
+
+    #[actix_web::test]
+    async fn bad_bodies_answer_with_their_own_problem() {
+        let config = web::JsonConfig::default().limit(200).error_handler(json_error);
+        let app = test::init_service(App::new().app_data(config).route("/", web::post().to(echo)));
+        let app = app.await;
+        let big = format!("\"{}\"", "x".repeat(500));
+        for (body, content_type, expected) in [
+            ("{", "application/json", Code::InvalidJson),
+            ("{}", "application/json", Code::InvalidJson),
+            (big.as_str(), "application/json", Code::BodyTooLarge),
+            ("{}", "text/plain", Code::UnsupportedMediaType),
+        ] {
+            let request = test::TestRequest::post()
+                .insert_header(("content-type", content_type))
+                .set_payload(body.to_owned())
+                .to_request();
+            let response = test::call_service(&app, request).await;
+            assert_eq!(response.status(), expected.status(), "{body}");
+            assert_eq!(response.headers().get("content-type").unwrap(), media_type::PROBLEM);
+            let problem: Problem = test::read_body_json(response).await;
+            assert_eq!(problem.kind, format!("/problems/{}", expected.slug()));
+        }
+    }
+
+    #[actix_web::test]
+    async fn a_full_queue_says_when_to_come_back() {
+        let response = ApiError::new(Code::QueueFull, "queue").with_retry_after(7).error_response();
+        assert_eq!(response.status().as_u16(), 503);
+        assert_eq!(response.headers().get(RETRY_AFTER).unwrap(), "7");
+    }
+}

@@ -1,0 +1,88 @@
+//! The TUF repository (`/tuf/metadata/…`, `/tuf/targets/…`) as plain files.
+//!
+//! Looked up in memory by name, so no path can lead anywhere else. Bodies are the signed bytes
+//! without content coding: clients bound what they read by the signed length.
+
+use std::future::{Ready, ready};
+
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::negotiate;
+use super::public::{PublicState, method_not_allowed};
+
+/// Where the repository begins.
+const PREFIX: &str = "/tuf/";
+
+/// A name pins the content for good.
+const IMMUTABLE: &str = "public, max-age=31536000, immutable";
+
+/// `timestamp.json` is asked for at every poll; a tag makes that cheap.
+const REVALIDATE: &str = "no-cache";
+
+/// Polls ask for the next root all the time; a minute's delay of a new root harms nobody.
+const MISSING_ROOT: &str = "public, max-age=60";
+
+pub(super) fn routes(config: &mut ServiceConfig) {
+    config.service(
+        web::resource([
+            concat!("/tuf/metadata/", "{path:.*}"),
+            concat!("/tuf/targets/", "{path:.*}"),
+        ])
+        .route(web::get().to(file))
+        .route(web::head().to(file))
+        .default_service(web::to(other_method)),
+    );
+}
+
+fn file(request: HttpRequest, state: web::Data<PublicState>) -> Ready<HttpResponse> {
+    let response = answer(&request, &state);
+    state.metrics.count_tuf(response.status().as_u16());
+    ready(response)
+}
+
+fn other_method(state: web::Data<PublicState>) -> Ready<HttpResponse> {
+    state.metrics.count_tuf(405);
+    ready(method_not_allowed("text/plain", "use GET or HEAD\n".to_owned()))
+}
+
+fn answer(request: &HttpRequest, state: &PublicState) -> HttpResponse {
+    // The path as sent, decoded once and here: the router's own decoding keeps some escapes.
+    let path = request.uri().path().strip_prefix(PREFIX).and_then(percent_decode);
+    let Some(file) = path.as_deref().and_then(|path| state.catalog.tuf_file(path)) else {
+        return not_found(path.as_deref());
+    };
+    let unchanged = negotiate::if_none_match(request.headers(), &file.etag);
+    let mut response = if unchanged { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    response
+        .insert_header((ETAG, file.etag.as_str()))
+        .insert_header((CACHE_CONTROL, if file.immutable { IMMUTABLE } else { REVALIDATE }));
+    if unchanged {
+        return response.finish();
+    }
+    response.insert_header((CONTENT_TYPE, "application/json")).body(file.bytes)
+}
+
+fn not_found(path: Option<&str>) -> HttpResponse {
+    let root = path.is_some_and(|path| path.ends_with(".root.json"));
+    HttpResponse::NotFound()
+        .insert_header((CACHE_CONTROL, if root { MISSING_ROOT } else { "no-store" }))
+        .content_type("text/plain")
+        .body("no such file in this repository\n")
+}
+
+/// Undoes percent-encoding; `None` for a broken escape or bytes that are not UTF-8.
+pub(crate) fn percent_decode(text: &str) -> Option<String> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte == b'%' {
+            let escape = [bytes.next()?, bytes.next()?];
+            out.extend(hex::decode(escape).ok()?);
+        } else {
+            out.push(byte);
+        }
+    }
+    String::from_utf8(out).ok()
+}

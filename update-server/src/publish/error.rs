@@ -1,0 +1,282 @@
+//! Why a publication was refused, or could not be stored.
+
+use std::error::Error as _;
+use std::io;
+use std::path::PathBuf;
+
+use channels::graph::GraphError;
+use channels::wire::UnknownCritical;
+use signing::keyfile::KeyFileError;
+use signing::{Attack, BuildError, KeyError, RoleName, TargetPath};
+
+use crate::http::problem::{ApiError, Code};
+
+/// Why a publication was refused, or could not be stored. Nothing changed then.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// More files than a publication may have.
+    #[error("the publication has {found} files; at most {limit} are taken")]
+    TooManyFiles {
+        /// Files found.
+        found: usize,
+        /// The bound.
+        limit: usize,
+    },
+    /// A path of another shape than those of a publication.
+    #[error("{path:?} cannot be published: {why}")]
+    Path {
+        /// The path.
+        path: String,
+        /// The rule it breaks.
+        why: &'static str,
+    },
+    /// Content that is not base64.
+    #[error("the content of {path} is not base64")]
+    Base64 {
+        /// Whose.
+        path: String,
+        /// Where it fails.
+        #[source]
+        source: base64::DecodeError,
+    },
+    /// Metadata that does not parse, or whose name and content disagree.
+    #[error("{path} is not usable metadata")]
+    Metadata {
+        /// Its path.
+        path: String,
+        /// Why.
+        #[source]
+        source: BuildError,
+    },
+    /// The first publication came without root 1.
+    #[error("the first publication must contain metadata/1.root.json")]
+    RootMissing,
+    /// A root that is not the next one.
+    #[error("root {found} does not follow the served root: {expected} is next")]
+    RootGap {
+        /// Version found.
+        found: u64,
+        /// Version expected.
+        expected: u64,
+    },
+    /// Root does not let the hub sign an online role by itself.
+    #[error("root {root} must name this hub's {role} key with threshold 1 (see /api/v1/hub/keys)")]
+    OnlineKeys {
+        /// Version of root.
+        root: u64,
+        /// `snapshot` or `timestamp`.
+        role: &'static str,
+    },
+    /// Metadata older than what is served.
+    #[error("{role} version {found} is older than version {served}, which is served")]
+    Older {
+        /// Whose metadata.
+        role: RoleName,
+        /// Version found.
+        found: u64,
+        /// Version served.
+        served: u64,
+    },
+    /// Two different files of one version.
+    #[error("{role} version {version} is already published with other content")]
+    Equivocation {
+        /// Whose metadata.
+        role: RoleName,
+        /// The version.
+        version: u64,
+    },
+    /// A role of this publication that a client would refuse.
+    #[error("{role} does not verify")]
+    Role {
+        /// The role.
+        role: RoleName,
+        /// Why.
+        #[source]
+        source: signing::Error,
+    },
+    /// The set as a whole would be refused by a client.
+    #[error("a client would refuse the repository")]
+    Verify(#[source] signing::Error),
+    /// The hub's own roles cannot be built.
+    #[error("snapshot and timestamp cannot be signed")]
+    Build(#[source] BuildError),
+    /// A file that no role lists with these bytes.
+    #[error("no role lists {path} with the bytes that were sent")]
+    Unlisted {
+        /// The target.
+        path: TargetPath,
+    },
+    /// A listed file that is neither served nor part of the publication.
+    #[error("{role} lists {path}, but its bytes were not sent")]
+    Missing {
+        /// The target.
+        path: TargetPath,
+        /// Who lists it.
+        role: RoleName,
+    },
+    /// A release document with other bytes than the one published under this path.
+    #[error("{path} is published already and cannot change")]
+    Immutable {
+        /// The target.
+        path: TargetPath,
+    },
+    /// A target that is neither a graph nor a release document.
+    #[error("{path} is neither <version>.release.json nor <channel>.<arch>.graph.json")]
+    UnknownTarget {
+        /// The target.
+        path: TargetPath,
+    },
+    /// A graph that does not parse.
+    #[error("{path} is not a release graph")]
+    Graph {
+        /// The target.
+        path: TargetPath,
+        /// Why.
+        #[source]
+        source: GraphError,
+    },
+    /// A release document that does not parse.
+    #[error("{path} is not a release document")]
+    Release {
+        /// The target.
+        path: TargetPath,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A release document that needs a newer hub.
+    #[error("{path} needs a newer hub")]
+    Critical {
+        /// The target.
+        path: TargetPath,
+        /// Why.
+        #[source]
+        source: UnknownCritical,
+    },
+    /// A valid document of something else.
+    #[error("{path} holds a document of {found}")]
+    WrongSoftware {
+        /// The target.
+        path: TargetPath,
+        /// What the document says it is of.
+        found: String,
+    },
+    /// A key file cannot be read or made.
+    #[error("the hub's {role} key cannot be used")]
+    Key {
+        /// `snapshot` or `timestamp`.
+        role: &'static str,
+        /// Why.
+        #[source]
+        source: KeyFileError,
+    },
+    /// No randomness for a key.
+    #[error("the hub's {role} key cannot be made")]
+    NewKey {
+        /// `snapshot` or `timestamp`.
+        role: &'static str,
+        /// Why.
+        #[source]
+        source: KeyError,
+    },
+    /// The file system refused.
+    #[error("cannot {action} {path}")]
+    Disk {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// The system's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// The data directory's repository is damaged.
+    #[error("the stored repository is damaged: {what}")]
+    Damaged {
+        /// Which file, and how.
+        what: String,
+    },
+}
+
+impl PublishError {
+    /// Code, slug and status of the answer.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::TooManyFiles { .. } => Code::BodyTooLarge,
+            Self::Path { .. }
+            | Self::Base64 { .. }
+            | Self::Metadata { .. }
+            | Self::Unlisted { .. }
+            | Self::Missing { .. }
+            | Self::UnknownTarget { .. }
+            | Self::Graph { .. }
+            | Self::Release { .. }
+            | Self::Critical { .. }
+            | Self::WrongSoftware { .. } => Code::InvalidPublication,
+            Self::RootMissing => Code::RootMissing,
+            Self::OnlineKeys { .. } => Code::OnlineKeysMismatch,
+            Self::RootGap { .. } | Self::Older { .. } | Self::Equivocation { .. } => {
+                Code::PublicationConflict
+            }
+            Self::Immutable { .. } => Code::ReleaseImmutable,
+            Self::Role { .. } | Self::Verify(_) => Code::PublicationUnverified,
+            Self::Build(BuildError::NotStaged { .. }) => Code::InvalidPublication,
+            Self::Build(_)
+            | Self::Key { .. }
+            | Self::NewKey { .. }
+            | Self::Disk { .. }
+            | Self::Damaged { .. } => Code::Internal,
+        }
+    }
+
+    /// The attack this would have been, if it is one.
+    pub fn attack(&self) -> Option<Attack> {
+        match self {
+            Self::Older { .. } => Some(Attack::Rollback),
+            Self::Equivocation { .. } => Some(Attack::MixAndMatch),
+            Self::Role { source, .. } | Self::Verify(source) => source.attack(),
+            Self::Unlisted { .. } | Self::Immutable { .. } => Some(Attack::ArbitrarySoftware),
+            Self::WrongSoftware { .. } => Some(Attack::WrongSoftware),
+            Self::Metadata { source: BuildError::Existing(source), .. } => source.attack(),
+            Self::TooManyFiles { .. }
+            | Self::Path { .. }
+            | Self::Base64 { .. }
+            | Self::Metadata { .. }
+            | Self::RootMissing
+            | Self::RootGap { .. }
+            | Self::OnlineKeys { .. }
+            | Self::Build(_)
+            | Self::Missing { .. }
+            | Self::UnknownTarget { .. }
+            | Self::Graph { .. }
+            | Self::Release { .. }
+            | Self::Critical { .. }
+            | Self::Key { .. }
+            | Self::NewKey { .. }
+            | Self::Disk { .. }
+            | Self::Damaged { .. } => None,
+        }
+    }
+
+    /// The error and all its sources in one line.
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = self.source();
+        while let Some(cause) = source {
+            text = format!("{text}: {cause}");
+            source = cause.source();
+        }
+        text
+    }
+}
+
+impl From<PublishError> for ApiError {
+    fn from(error: PublishError) -> Self {
+        let code = error.code();
+        if code == Code::Internal {
+            return Self::internal("publish", &error);
+        }
+        let attack = error.attack().map(|attack| attack.as_str().to_owned());
+        Self::new(code, error.chain()).with_attack(attack)
+    }
+}

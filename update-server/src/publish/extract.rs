@@ -1,0 +1,144 @@
+//! From verified targets to what the catalog serves: every graph and release document is parsed,
+//! compared with its path, and taken over from the last publication where it did not change.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use actix_web::web::Bytes;
+use channels::cincinnati::{self, TargetKind};
+use channels::names::ProductRef;
+use channels::version::ReleaseVersion;
+use channels::wire::{Critical, ReleaseDocument};
+use signing::repository::StagedTarget;
+use signing::{RoleName, Sha256Digest, Target, TargetPath};
+
+use super::error::PublishError;
+use super::offline::{Expiry, Offline};
+use crate::catalog::{Body, ByGraph, GraphEntry, GraphKey, Published, ReleaseEntry};
+
+/// Release documents by product and version.
+pub(super) type Releases = BTreeMap<ProductRef, BTreeMap<ReleaseVersion, Arc<ReleaseEntry>>>;
+
+/// The parsed content of a publication.
+#[derive(Debug, Default)]
+pub(super) struct Content {
+    pub(super) graphs: ByGraph<Arc<GraphEntry>>,
+    pub(super) releases: Releases,
+    /// Bytes of everything that is listed, and of nothing else.
+    pub(super) targets: BTreeMap<TargetPath, (Sha256Digest, Arc<[u8]>)>,
+}
+
+/// What extraction looks at besides the listed targets.
+pub(super) struct Extraction<'a> {
+    /// Bytes, the publication's on top of the served ones.
+    pub(super) offline: &'a Offline,
+    /// What was served before, targets included.
+    pub(super) before: &'a Offline,
+    /// What was served before, parsed.
+    pub(super) served: Option<&'a Published>,
+    /// Expiry by role.
+    pub(super) expiries: &'a BTreeMap<RoleName, Expiry>,
+}
+
+impl Extraction<'_> {
+    /// Parses all listed targets.
+    pub(super) fn run(&self, listed: &[StagedTarget]) -> Result<Content, PublishError> {
+        let mut content = Content::default();
+        for StagedTarget { target, .. } in listed {
+            let (digest, bytes) = self.bytes(target)?;
+            match cincinnati::parse_target_path(target.path.as_str()) {
+                Some(TargetKind::Release { product, version }) => {
+                    let entry = self.release(target, bytes, &product, &version)?;
+                    content.releases.entry(product).or_default().insert(version, entry);
+                }
+                Some(TargetKind::Graph { product, channel, arch }) => {
+                    let key = GraphKey { product, channel, arch };
+                    let entry = self.graph(target, bytes, key.clone())?;
+                    let channels = content.graphs.entry(key.product).or_default();
+                    channels.entry(key.channel).or_default().insert(key.arch, entry);
+                }
+                None => {
+                    return Err(PublishError::UnknownTarget { path: target.path.clone() });
+                }
+            }
+            content.targets.insert(target.path.clone(), (digest, bytes.clone()));
+        }
+        Ok(content)
+    }
+
+    /// The bytes of a listed target; the client has checked length and hash of those that are here.
+    fn bytes(&self, target: &Target) -> Result<(Sha256Digest, &Arc<[u8]>), PublishError> {
+        match self.offline.targets.get(&target.path) {
+            Some((digest, bytes)) if *digest == target.digest => Ok((*digest, bytes)),
+            Some(_) | None => {
+                let (path, role) = (target.path.clone(), target.role.clone());
+                Err(PublishError::Missing { path, role })
+            }
+        }
+    }
+
+    fn release(
+        &self,
+        target: &Target,
+        bytes: &[u8],
+        product: &ProductRef,
+        version: &ReleaseVersion,
+    ) -> Result<Arc<ReleaseEntry>, PublishError> {
+        let path = || target.path.clone();
+        if let Some((digest, _)) = self.before.targets.get(&target.path)
+            && *digest != target.digest
+        {
+            return Err(PublishError::Immutable { path: path() });
+        }
+        let served = self.served.and_then(|served| served.releases.get(product)?.get(version));
+        if let Some(entry) = served.filter(|entry| entry.digest == target.digest) {
+            return Ok(entry.clone());
+        }
+        let document: ReleaseDocument = serde_json::from_slice(bytes)
+            .map_err(|source| PublishError::Release { path: path(), source })?;
+        document
+            .check_critical()
+            .map_err(|source| PublishError::Critical { path: path(), source })?;
+        if document.product_ref() != *product || document.version != *version {
+            let found = format!("{} {}", document.product_ref(), document.version);
+            return Err(PublishError::WrongSoftware { path: path(), found });
+        }
+        Ok(Arc::new(ReleaseEntry { document, digest: target.digest }))
+    }
+
+    fn graph(
+        &self,
+        target: &Target,
+        bytes: &Arc<[u8]>,
+        key: GraphKey,
+    ) -> Result<Arc<GraphEntry>, PublishError> {
+        let path = || target.path.clone();
+        let role = target.role.to_string();
+        let expiry = self.expiries.get(&target.role).ok_or_else(|| PublishError::Damaged {
+            what: format!("{role} lists targets, but no delegation leads to it"),
+        })?;
+        let offline_expires = expiry.earliest;
+        let served = self.served.and_then(|served| served.graph(&key));
+        let served = served.filter(|entry| entry.digest == target.digest);
+        let (graph, body) = if let Some(entry) = served {
+            if entry.role == role && entry.offline_expires == offline_expires {
+                return Ok(entry.clone());
+            }
+            (entry.graph.clone(), entry.body.clone())
+        } else {
+            let graph = cincinnati::from_json(bytes)
+                .map_err(|source| PublishError::Graph { path: path(), source })?;
+            if let Some(origin) = graph.origin()
+                && (&origin.product, &origin.channel, &origin.arch)
+                    != (&key.product, &key.channel, &key.arch)
+            {
+                let found = format!("{} {} {}", origin.product, origin.channel, origin.arch);
+                return Err(PublishError::WrongSoftware { path: path(), found });
+            }
+            let bytes = Bytes::from_owner(bytes.clone());
+            (Arc::new(graph), Arc::new(Body::new(bytes, target.digest)))
+        };
+        let digest = target.digest;
+        Ok(Arc::new(GraphEntry { key, graph, digest, role, offline_expires, body }))
+    }
+}

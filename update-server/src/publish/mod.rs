@@ -1,0 +1,367 @@
+//! Publications: verified as a client would, stored so that a crash leaves the old or the new set,
+//! then swapped in at once. The hub adds `snapshot` and `timestamp` and renews them by itself.
+//!
+//! Nothing here trusts a publisher's credentials: what is served is what the signatures of root,
+//! targets and the vendors' roles allow.
+
+mod disk;
+mod error;
+mod extract;
+#[cfg(test)]
+pub(crate) mod fixture;
+mod incoming;
+mod keys;
+mod load;
+mod offline;
+mod online;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use actix_web::web::Bytes;
+use channels::names::ProductRef;
+use channels::wire::{HubKeys, Publication, PublicationReply};
+use jiff::Timestamp;
+use signing::repository::StagedTarget;
+use signing::{Attack, FileName, MemStore, StagedRepository, TopRole, verify_staged};
+
+use self::disk::Disk;
+pub use self::error::PublishError;
+use self::extract::{Content, Extraction};
+use self::incoming::Incoming;
+pub use self::keys::OnlineKeys;
+use self::offline::{Merged, Offline};
+use self::online::{Due, Online};
+use crate::catalog::{Catalog, GraphEntry, Published, TufFile, Versions};
+use crate::http::tuf::percent_decode;
+
+/// How many superseded sets stay readable. A client in the middle of an update still wants the files
+/// of the set it began with; three publications within one update do not happen in earnest.
+const KEPT_SETS: usize = 3;
+
+/// Takes publications and keeps the repository fresh. One per data directory.
+#[derive(Debug)]
+pub struct Publisher {
+    keys: OnlineKeys,
+    disk: Disk,
+    catalog: Catalog,
+    /// Held for the whole of a publication: they come one after the other.
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    offline: Offline,
+    /// `None` before the first publication.
+    online: Option<Online>,
+    /// The files of the served set.
+    files: BTreeMap<FileName, TufFile>,
+    /// Files of earlier sets that the served one no longer has, newest set first.
+    superseded: VecDeque<BTreeMap<FileName, TufFile>>,
+}
+
+impl Publisher {
+    /// Opens the repository of `<data-dir>/tuf`, finishes or undoes what a crash left, verifies it
+    /// from root 1 and serves it. Metadata that expired while the server was down is served and
+    /// marked stale; a damaged repository is an error.
+    pub fn open(
+        data_dir: &Path,
+        keys: OnlineKeys,
+        default_product: Option<ProductRef>,
+        now: Timestamp,
+    ) -> Result<(Self, Catalog), PublishError> {
+        let catalog = Catalog::new(default_product);
+        let disk = Disk::open(data_dir)?;
+        let loaded = load::load(&disk)?;
+        let publisher =
+            Self { keys, disk, catalog: catalog.clone(), state: Mutex::new(State::default()) };
+        if let Some((offline, online)) = loaded {
+            publisher.start(offline, online, now)?;
+        }
+        Ok((publisher, catalog))
+    }
+
+    /// The public halves of the online keys.
+    pub fn online_keys(&self) -> HubKeys {
+        self.keys.public()
+    }
+
+    fn start(&self, offline: Offline, online: Online, now: Timestamp) -> Result<(), PublishError> {
+        offline.check_online_keys(&self.keys)?;
+        let staged = offline.staged().map_err(PublishError::Build)?;
+        let listed = self.listed_at(&offline, &staged, offline.valid_moment(now)?)?;
+        let mut state = self.lock();
+        let content = extract(&offline, &state, None, &listed)?;
+        let root_version = offline.root_version();
+        let mut served = staged_with(staged.clone(), &online)?;
+        state.files = serve_files(&served, root_version);
+        if !online.is_intact(&offline.newest_root()?)? || online.due(now) != Due::Nothing {
+            // Versions go on from the stored ones even where those do not verify.
+            served = self.sign(staged, Some(&online), Due::Snapshot, now)?;
+            self.store(&mut state, &served, root_version)?;
+        }
+        self.finish(&mut state, offline, Online::of(&served)?, content)
+    }
+
+    /// Takes one publication: verifies the merged set as a client would, stores it and swaps it in.
+    /// Blocks for as long as that takes; call it from a thread that may block.
+    pub fn publish(
+        &self,
+        publication: Publication,
+        now: Timestamp,
+    ) -> Result<PublicationReply, PublishError> {
+        let incoming = Incoming::read(publication)?;
+        let mut state = self.lock();
+        let merged = state.offline.merge(&incoming)?;
+        merged.offline.check_online_keys(&self.keys)?;
+        if let Some(online) = state.online.as_ref().filter(|_| !merged.changed) {
+            return Ok(reply(false, &state.offline, online, Vec::new()));
+        }
+        let staged = merged.offline.staged().map_err(PublishError::Build)?;
+        let served = self.sign(staged.clone(), state.online.as_ref(), Due::Snapshot, now)?;
+        let listed = self.verify(&merged, &staged, &served, now)?;
+        refuse_unlisted(&incoming, &merged.offline, &listed)?;
+        let before = self.catalog.served().published.clone();
+        let content = extract(&merged.offline, &state, before.as_deref(), &listed)?;
+        let graphs = new_graphs(before.as_deref(), &content);
+        self.store(&mut state, &served, merged.offline.root_version())?;
+        let online = Online::of(&served)?;
+        self.finish(&mut state, merged.offline, online.clone(), content)?;
+        Ok(reply(true, &state.offline, &online, graphs))
+    }
+
+    /// Signs timestamp or snapshot again once a third of its life is over. Says whether it did.
+    pub fn resign_if_due(&self, now: Timestamp) -> Result<bool, PublishError> {
+        let mut state = self.lock();
+        let Some(online) = state.online.clone() else { return Ok(false) };
+        let due = online.due(now);
+        let Some(before) = self.catalog.served().published.clone() else { return Ok(false) };
+        if due == Due::Nothing {
+            return Ok(false);
+        }
+        let staged = state.offline.staged().map_err(PublishError::Build)?;
+        let served = self.sign(staged_with(staged, &online)?, Some(&online), due, now)?;
+        let root_version = state.offline.root_version();
+        self.store(&mut state, &served, root_version)?;
+        let content = Content {
+            graphs: before.graphs.clone(),
+            releases: before.releases.clone(),
+            targets: state.offline.targets.clone(),
+        };
+        let offline = state.offline.clone();
+        self.finish(&mut state, offline, Online::of(&served)?, content)?;
+        Ok(true)
+    }
+
+    /// Adds the hub's own roles.
+    fn sign(
+        &self,
+        staged: StagedRepository,
+        last: Option<&Online>,
+        due: Due,
+        now: Timestamp,
+    ) -> Result<StagedRepository, PublishError> {
+        let previous = last.map(Online::versions).unwrap_or_default();
+        let (snapshot, timestamp) = (&self.keys.snapshot, &self.keys.timestamp);
+        match due {
+            Due::Nothing => Ok(staged),
+            Due::Timestamp => staged.with_timestamp(timestamp, now, previous),
+            Due::Snapshot => staged.with_online_roles(snapshot, timestamp, now, previous),
+        }
+        .map_err(PublishError::Build)
+    }
+
+    /// Asks our own client about the set that would be served. One delegated role of an earlier
+    /// publication may have expired: that harms its own vendor only, and its targets stay served.
+    fn verify(
+        &self,
+        merged: &Merged,
+        staged: &StagedRepository,
+        served: &StagedRepository,
+        now: Timestamp,
+    ) -> Result<Vec<StagedTarget>, PublishError> {
+        let pinned = merged.offline.pinned_root()?;
+        let mut verified =
+            verify_staged(pinned, served, MemStore::new(), now).map_err(PublishError::Verify)?;
+        for role in &merged.changed_roles {
+            verified
+                .require(role)
+                .map_err(|source| PublishError::Role { role: role.clone(), source })?;
+        }
+        let expired = |error: &signing::Error| error.attack() == Some(Attack::Freeze);
+        let fault = verified.broken.into_iter().find(|(_, error)| !expired(error));
+        if let Some((role, source)) = fault {
+            return Err(PublishError::Role { role, source });
+        }
+        let moment = merged.offline.valid_moment(now)?;
+        if moment == now {
+            return Ok(verified.targets);
+        }
+        self.listed_at(&merged.offline, staged, moment)
+    }
+
+    /// All targets as a client would have found them at `moment`, when nothing had expired. The two
+    /// online roles are made for this question only and thrown away.
+    fn listed_at(
+        &self,
+        offline: &Offline,
+        staged: &StagedRepository,
+        moment: Timestamp,
+    ) -> Result<Vec<StagedTarget>, PublishError> {
+        let set = self.sign(staged.clone(), None, Due::Snapshot, moment)?;
+        let pinned = offline.pinned_root()?;
+        let verified =
+            verify_staged(pinned, &set, MemStore::new(), moment).map_err(PublishError::Verify)?;
+        match verified.broken.into_iter().next() {
+            Some((role, source)) => Err(PublishError::Role { role, source }),
+            None => Ok(verified.targets),
+        }
+    }
+
+    /// Writes what is new of a set to disk and remembers which files it supersedes.
+    fn store(
+        &self,
+        state: &mut State,
+        served: &StagedRepository,
+        root_version: u64,
+    ) -> Result<(), PublishError> {
+        let files = serve_files(served, root_version);
+        let known: BTreeSet<String> = state
+            .files
+            .iter()
+            .filter(|(_, file)| file.immutable)
+            .map(|(name, _)| name.relative_path())
+            .collect();
+        let mut order = served.write_order();
+        order.retain(|(path, _)| !known.contains(path));
+        self.disk.commit(&order)?;
+        let mut superseded = std::mem::replace(&mut state.files, files);
+        superseded.retain(|name, file| file.immutable && !state.files.contains_key(name));
+        state.superseded.push_front(superseded);
+        state.superseded.truncate(KEPT_SETS);
+        Ok(())
+    }
+
+    /// Swaps a stored set in and removes files that nobody needs any more.
+    fn finish(
+        &self,
+        state: &mut State,
+        mut offline: Offline,
+        online: Online,
+        content: Content,
+    ) -> Result<(), PublishError> {
+        let versions = versions(&offline, &online)?;
+        offline.targets = content.targets;
+        let sets = state.superseded.iter().rev().chain([&state.files]);
+        let all = || sets.clone().flatten();
+        // A file's address is its name, percent-decoded once.
+        let files = all()
+            .filter_map(|(name, file)| Some((percent_decode(&name.url_path())?, file.clone())))
+            .collect();
+        let keep = all().map(|(name, _)| name.relative_path()).collect();
+        let Content { graphs, releases, .. } = content;
+        self.catalog.swap(Published { versions, graphs, releases, files });
+        self.disk.sweep(&keep);
+        state.offline = offline;
+        state.online = Some(online);
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // The state is replaced field by field only after a set is stored; a panic before that
+        // leaves it as it was.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// `staged` with a snapshot and a timestamp that exist already.
+fn staged_with(
+    mut staged: StagedRepository,
+    online: &Online,
+) -> Result<StagedRepository, PublishError> {
+    let both = [(TopRole::Snapshot, &online.snapshot), (TopRole::Timestamp, &online.timestamp)];
+    for (role, signed) in both {
+        staged.put_metadata(&role.into(), signed.bytes.to_vec()).map_err(PublishError::Build)?;
+    }
+    Ok(staged)
+}
+
+fn extract(
+    offline: &Offline,
+    state: &State,
+    served: Option<&Published>,
+    listed: &[StagedTarget],
+) -> Result<Content, PublishError> {
+    let expiries = offline.expiries()?;
+    Extraction { offline, before: &state.offline, served, expiries: &expiries }.run(listed)
+}
+
+/// Every target of the publication must be listed with exactly its bytes.
+fn refuse_unlisted(
+    incoming: &Incoming,
+    offline: &Offline,
+    listed: &[StagedTarget],
+) -> Result<(), PublishError> {
+    let listed: BTreeMap<_, _> =
+        listed.iter().map(|staged| (&staged.target.path, staged.target.digest)).collect();
+    for path in incoming.targets.keys() {
+        let sent = offline.targets.get(path).map(|(digest, _)| digest);
+        if sent.is_none() || listed.get(path) != sent {
+            return Err(PublishError::Unlisted { path: path.clone() });
+        }
+    }
+    Ok(())
+}
+
+fn serve_files(staged: &StagedRepository, root_version: u64) -> BTreeMap<FileName, TufFile> {
+    let file = |(name, bytes): (&FileName, &Arc<[u8]>)| {
+        let bytes = Bytes::from_owner(bytes.clone());
+        let file = if *name == FileName::timestamp() {
+            TufFile::timestamp(bytes, root_version)
+        } else {
+            TufFile::versioned(bytes)
+        };
+        (name.clone(), file)
+    };
+    staged.files().map(file).collect()
+}
+
+fn versions(offline: &Offline, online: &Online) -> Result<Versions, PublishError> {
+    let roles = offline.expiries()?;
+    let mut expires: BTreeMap<String, Timestamp> =
+        roles.into_iter().map(|(role, expiry)| (role.to_string(), expiry.own)).collect();
+    for (role, signed) in [("snapshot", &online.snapshot), ("timestamp", &online.timestamp)] {
+        expires.insert(role.to_owned(), signed.expires);
+    }
+    Ok(Versions { root: offline.root_version(), signed_at: online.signed_at, expires })
+}
+
+/// Graphs that are new or changed, as `vendor/product channel arch`.
+fn new_graphs(before: Option<&Published>, content: &Content) -> Vec<String> {
+    let all = content.graphs.values().flat_map(BTreeMap::values).flat_map(BTreeMap::values);
+    let changed = |entry: &&Arc<GraphEntry>| {
+        let last = before.and_then(|before| before.graph(&entry.key));
+        last.is_none_or(|last| last.digest != entry.digest)
+    };
+    all.filter(changed)
+        .map(|entry| format!("{} {} {}", entry.key.product, entry.key.channel, entry.key.arch))
+        .collect()
+}
+
+fn reply(
+    changed: bool,
+    offline: &Offline,
+    online: &Online,
+    graphs: Vec<String>,
+) -> PublicationReply {
+    PublicationReply {
+        changed,
+        root_version: offline.root_version(),
+        snapshot_version: online.snapshot.version,
+        timestamp_version: online.timestamp.version,
+        graphs,
+    }
+}

@@ -1,0 +1,64 @@
+//! What the rest of the hub asks the catalog: releases, edges, drift.
+//!
+//! A trait, so that the store and the fleet index are tested without signing ceremonies; the
+//! process has one implementation, over the catalog.
+
+use channels::version::ReleaseVersion;
+use channels::wire::{Drift, DriftState};
+use jiff::Timestamp;
+
+use crate::catalog::Catalog;
+use crate::directive::ReleaseFacts;
+use crate::fleet::GraphKey;
+
+/// Answers about what is served now.
+pub trait Served: Send + Sync + std::fmt::Debug {
+    /// What is known about the step `from` → `to` on one graph.
+    fn facts(&self, graph: &GraphKey, from: &ReleaseVersion, to: &ReleaseVersion) -> ReleaseFacts;
+
+    /// Distance of `version` to the head of one graph.
+    fn drift(&self, graph: &GraphKey, version: &ReleaseVersion, now: Timestamp) -> Drift;
+
+    /// Changes whenever an answer of the two above may change.
+    fn generation(&self) -> u64;
+
+    /// `ETag` of `timestamp.json`, before the first publication `None`.
+    fn timestamp_etag(&self) -> Option<String>;
+}
+
+impl Served for Catalog {
+    fn facts(&self, graph: &GraphKey, from: &ReleaseVersion, to: &ReleaseVersion) -> ReleaseFacts {
+        let release = self.release(&graph.product, to);
+        let entry = self.graph(&graph.product, &graph.channel, &graph.arch);
+        ReleaseFacts {
+            digest: release.as_ref().map(|r| r.digest),
+            allowed: release.is_some_and(|r| r.document.allows_from(from)),
+            offered: entry.is_some_and(|e| e.graph.targets_of(from).iter().any(|o| o.to == to)),
+        }
+    }
+
+    fn drift(&self, graph: &GraphKey, version: &ReleaseVersion, now: Timestamp) -> Drift {
+        let Some(entry) = self.graph(&graph.product, &graph.channel, &graph.arch) else {
+            return Drift {
+                state: DriftState::NoGraph,
+                hops: None,
+                behind_minor: 0,
+                behind_patch: 0,
+                age_days: None,
+                head: None,
+            };
+        };
+        let released_at = |version: &ReleaseVersion| {
+            self.release(&graph.product, version).map(|r| r.document.released_at)
+        };
+        channels::drift::drift(&entry.graph, &released_at, version, now)
+    }
+
+    fn generation(&self) -> u64 {
+        Self::generation(self)
+    }
+
+    fn timestamp_etag(&self) -> Option<String> {
+        Self::timestamp_etag(self)
+    }
+}

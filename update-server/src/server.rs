@@ -1,0 +1,188 @@
+//! The process: what is started in which order, what runs beside the handlers, how it ends.
+//!
+//! Start: data directory and its lock, online keys, repository, database, first admin token,
+//! socket, address file. End: no new requests, open ones answered, queued writes committed, lock
+//! released.
+
+mod data_dir;
+mod error;
+mod first_start;
+mod tasks;
+#[cfg(test)]
+mod tests;
+
+use std::future::Future;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::{App, HttpServer, ResponseError as _, web};
+use tokio::task::JoinHandle;
+
+use crate::catalog::Catalog;
+use crate::clock;
+use crate::config::Settings;
+use crate::http::api::{self, HubState};
+use crate::http::problem::{ApiError, Code};
+use crate::http::public::{self, Clock, PublicState};
+use crate::metrics::Metrics;
+use crate::publish::{OnlineKeys, Publisher};
+use crate::store::{Reader, Store, StoreSettings, WriterThread};
+use data_dir::DataDir;
+pub use error::RunError;
+
+/// An agent's next report in the same minute reuses its connection; an idle one costs a few KB.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// Headers of a request arrive at once or the peer is stalled.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A hub that is listening.
+pub struct Running {
+    /// The address it really listens on.
+    pub address: SocketAddr,
+    data_dir: DataDir,
+    store: Store,
+    writer: WriterThread,
+    handle: ServerHandle,
+    server: JoinHandle<std::io::Result<()>>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl std::fmt::Debug for Running {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Running").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+/// Starts a hub and serves until `shutdown` is ready, then ends gracefully.
+pub async fn run(
+    settings: Settings,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), RunError> {
+    let mut running = Running::start(settings).await?;
+    tokio::select! {
+        () = shutdown => running.stop().await,
+        result = &mut running.server => {
+            let error = match result {
+                Ok(Ok(())) => std::io::Error::other("the server ended by itself"),
+                Ok(Err(error)) => error,
+                Err(panic) => std::io::Error::other(panic),
+            };
+            running.stop().await?;
+            Err(RunError::Server(error))
+        }
+    }
+}
+
+impl Running {
+    /// Starts a hub; it serves in the background until [`Running::stop`].
+    pub async fn start(settings: Settings) -> Result<Self, RunError> {
+        let now = clock::now();
+        let data_dir = DataDir::open(&settings.data_dir)?;
+        let keys = OnlineKeys::load_or_create(data_dir.path())?;
+        let product = settings.default_product.clone();
+        let (publisher, catalog) = Publisher::open(data_dir.path(), keys, product, now)?;
+        let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
+        let (store, writer) = open_store(&settings, &catalog, &metrics)?;
+        let reader = Reader::open(data_dir.path())?;
+        first_start::ensure_admin(&data_dir, &store, now).await?;
+        let state = web::Data::new(HubState {
+            store: store.clone(),
+            reader,
+            catalog,
+            publisher,
+            metrics,
+            clock: Clock::new(clock::now),
+            settings: settings.clone(),
+            holds_shown: Mutex::default(),
+        });
+        state.show_holds();
+        let listener = TcpListener::bind(settings.listen)
+            .map_err(|source| RunError::Bind { listen: settings.listen, source })?;
+        let address = listener.local_addr().map_err(RunError::Server)?;
+        let server = serve(listener, &settings, &state)?;
+        let handle = server.handle();
+        let server = tokio::spawn(server);
+        data_dir.write_address(address)?;
+        let committed = store.committed();
+        tracing::info!(
+            address = %address,
+            data_dir = %data_dir.path().display(),
+            clusters = committed.fleet().in_force(),
+            holds = committed.holds().len(),
+            root.version = state.catalog.status(now).root_version,
+            version = env!("CARGO_PKG_VERSION"),
+            "listening"
+        );
+        let tasks = tasks::spawn(&state);
+        Ok(Self { address, data_dir, store, writer, handle, server, tasks })
+    }
+
+    /// Answers what is open, commits what is queued, and lets the data directory go.
+    pub async fn stop(self) -> Result<(), RunError> {
+        tracing::info!("shutting down");
+        self.handle.stop(true).await;
+        for task in &self.tasks {
+            task.abort();
+        }
+        let (store, writer) = (self.store, self.writer);
+        tokio::task::spawn_blocking(move || {
+            store.stop();
+            writer.join();
+        })
+        .await
+        .map_err(|panic| RunError::Server(std::io::Error::other(panic)))?;
+        self.data_dir.close();
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+fn open_store(
+    settings: &Settings,
+    catalog: &Catalog,
+    metrics: &Metrics,
+) -> Result<(Store, WriterThread), RunError> {
+    let store_settings = StoreSettings {
+        report_interval_s: settings.report_interval_s,
+        grant_ttl_s: settings.grant_ttl_s,
+        queue_capacity: settings.queue_capacity,
+        history_days: settings.history_days,
+    };
+    let metrics = metrics.clone();
+    let observer = Box::new(move |jobs: usize, took: Duration| {
+        metrics.observe_commit(u32::try_from(jobs).unwrap_or(u32::MAX), took);
+    });
+    let served = Arc::new(catalog.clone());
+    Ok(Store::open(&settings.data_dir, store_settings, served, observer, clock::now())?)
+}
+
+fn serve(
+    listener: TcpListener,
+    settings: &Settings,
+    state: &web::Data<HubState>,
+) -> Result<Server, RunError> {
+    let public = PublicState {
+        catalog: state.catalog.clone(),
+        metrics: state.metrics.clone(),
+        clock: state.clock.clone(),
+    };
+    let state = state.clone();
+    let mut server = HttpServer::new(move || {
+        App::new()
+            .configure(public::routes(public.clone()))
+            .configure(api::routes(state.clone()))
+            .default_service(web::to(async || {
+                ApiError::new(Code::NotFound, "no such path").error_response()
+            }))
+    })
+    .disable_signals()
+    .keep_alive(KEEP_ALIVE)
+    .client_request_timeout(HEADER_TIMEOUT)
+    .shutdown_timeout(settings.shutdown_timeout_s);
+    if let Some(workers) = settings.workers {
+        server = server.workers(workers);
+    }
+    Ok(server.listen(listener).map_err(RunError::Server)?.run())
+}

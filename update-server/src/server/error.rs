@@ -1,0 +1,61 @@
+//! Why a hub does not run.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::auth::NoRandomness;
+use crate::publish::PublishError;
+use crate::store::{OpenError, Refusal, SchemaError};
+
+/// A hub that cannot start, or that ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The data directory cannot be used.
+    #[error("failed to {action} {path}", path = path.display())]
+    DataDir {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// Another process has it.
+    #[error("another update-server uses {path}", path = path.display())]
+    Locked {
+        /// The data directory.
+        path: PathBuf,
+    },
+    /// The repository.
+    #[error("failed to open the repository")]
+    Repository(#[from] PublishError),
+    /// The database.
+    #[error("failed to open the store")]
+    Store(#[from] OpenError),
+    /// The database, for reading.
+    #[error("failed to open the store for reading")]
+    Reader(#[from] SchemaError),
+    /// No randomness for the first token.
+    #[error("failed to make the first admin token")]
+    Token(#[from] NoRandomness),
+    /// The first token's file exists and holds something else.
+    #[error("{path} does not hold a token: remove it and start again", path = path.display())]
+    TokenFile {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The first token cannot be stored.
+    #[error("failed to store the first admin token")]
+    TokenStore(#[from] Refusal),
+    /// The socket.
+    #[error("failed to listen on {listen}")]
+    Bind {
+        /// The address asked for.
+        listen: SocketAddr,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// The HTTP server ended.
+    #[error("the HTTP server failed")]
+    Server(#[source] std::io::Error),
+}

@@ -1,0 +1,224 @@
+//! The audit log: append-only, each row hashed together with the one before.
+//!
+//! The chain shows that a row was changed or removed from the middle. Only a copy kept elsewhere
+//! shows that the end was cut off, so exports carry the newest hash.
+
+use channels::wire::AuditRow;
+use jiff::Timestamp;
+use rusqlite::{Connection, Row, params};
+use signing::Sha256Digest;
+
+/// `previous` of the first row.
+const GENESIS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
+/// End of the chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Head {
+    id: u64,
+    hash: String,
+}
+
+/// What happened, as its author tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// When, by the hub's clock.
+    pub at: Timestamp,
+    /// A token's name, a cluster's id, or `hub`.
+    pub actor: String,
+    /// What, `snake_case`.
+    pub action: &'static str,
+    /// On what.
+    pub object: String,
+    /// Details.
+    pub detail: serde_json::Value,
+}
+
+/// Reads the end of the chain.
+pub(super) fn head(conn: &Connection) -> rusqlite::Result<Head> {
+    let newest = conn.query_row("SELECT id, hash FROM audit ORDER BY id DESC LIMIT 1", [], |row| {
+        Ok(Head { id: unsigned(row, 0)?, hash: row.get(1)? })
+    });
+    match newest {
+        Err(rusqlite::Error::QueryReturnedNoRows) => Ok(Head { id: 0, hash: GENESIS.to_owned() }),
+        other => other,
+    }
+}
+
+/// Adds a row after `head`, in the transaction of what it tells.
+pub(super) fn append(conn: &Connection, head: &mut Head, event: &Event) -> rusqlite::Result<()> {
+    let mut row = AuditRow {
+        id: head.id + 1,
+        at: event.at,
+        actor: event.actor.clone(),
+        action: event.action.to_owned(),
+        object: event.object.clone(),
+        detail: event.detail.to_string(),
+        previous: head.hash.clone(),
+        hash: String::new(),
+    };
+    row.hash = hash(&row);
+    conn.prepare_cached(
+        "INSERT INTO audit (id, at, actor, action, object, detail, previous, hash) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?
+    .execute(params![
+        super::int(row.id),
+        row.at.to_string(),
+        row.actor,
+        row.action,
+        row.object,
+        row.detail,
+        row.previous,
+        row.hash
+    ])?;
+    *head = Head { id: row.id, hash: row.hash };
+    Ok(())
+}
+
+/// SHA-256 over `previous` and every other column, as one JSON array: lengths and borders of the
+/// columns are part of what is hashed.
+fn hash(row: &AuditRow) -> String {
+    let at = row.at.to_string();
+    let canonical = serde_json::json!([
+        row.previous,
+        row.id,
+        at,
+        row.actor,
+        row.action,
+        row.object,
+        row.detail
+    ]);
+    Sha256Digest::of(canonical.to_string().as_bytes()).hex()
+}
+
+/// Up to `limit` rows below `before`, newest first.
+pub(super) fn page(
+    conn: &Connection,
+    before: Option<u64>,
+    limit: usize,
+) -> rusqlite::Result<Vec<AuditRow>> {
+    conn.prepare_cached(
+        "SELECT id, at, actor, action, object, detail, previous, hash FROM audit \
+         WHERE id < ?1 ORDER BY id DESC LIMIT ?2",
+    )?
+    .query_map(
+        params![before.map_or(i64::MAX, super::int), i64::try_from(limit).unwrap_or(i64::MAX)],
+        read,
+    )?
+    .collect()
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
+    let at: String = row.get(1)?;
+    Ok(AuditRow {
+        id: unsigned(row, 0)?,
+        // A time that does not parse was not written by us; the epoch makes the hash differ.
+        at: at.parse().unwrap_or(Timestamp::UNIX_EPOCH),
+        actor: row.get(2)?,
+        action: row.get(3)?,
+        object: row.get(4)?,
+        detail: row.get(5)?,
+        previous: row.get(6)?,
+        hash: row.get(7)?,
+    })
+}
+
+fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    Ok(u64::try_from(row.get::<_, i64>(column)?).unwrap_or(0))
+}
+
+/// What checking the whole chain found.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct ChainCheck {
+    /// Rows that were checked and are good.
+    pub rows: u64,
+    /// Hash of the last good row.
+    pub head: String,
+    /// First row that does not fit, if one does not.
+    pub broken_at: Option<u64>,
+}
+
+/// Checks every row against the one before it.
+pub(super) fn verify_chain(conn: &Connection) -> rusqlite::Result<ChainCheck> {
+    let mut check = ChainCheck { rows: 0, head: GENESIS.to_owned(), broken_at: None };
+    let mut statement = conn.prepare(
+        "SELECT id, at, actor, action, object, detail, previous, hash FROM audit ORDER BY id",
+    )?;
+    for row in statement.query_map([], read)? {
+        let row = row?;
+        if row.id != check.rows + 1 || row.previous != check.head || row.hash != hash(&row) {
+            check.broken_at = Some(row.id);
+            return Ok(check);
+        }
+        check.rows = row.id;
+        check.head = row.hash;
+    }
+    Ok(check)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::schema::open_writer;
+
+    fn log_of(rows: u64) -> (tempfile::TempDir, Connection) {
+        let dir = tempfile::tempdir().unwrap();
+        let conn = open_writer(&dir.path().join("hub.sqlite3")).unwrap();
+        let mut end = head(&conn).unwrap();
+        for n in 1..=rows {
+            let event = Event {
+                at: Timestamp::from_second(1_790_000_000).unwrap(),
+                actor: "mira".to_owned(),
+                action: "hold",
+                object: n.to_string(),
+                detail: serde_json::json!({ "reason": "x" }),
+            };
+            append(&conn, &mut end, &event).unwrap();
+        }
+        assert_eq!(head(&conn).unwrap(), end);
+        (dir, conn)
+    }
+
+    #[test]
+    fn an_untouched_chain_verifies() {
+        let (_dir, conn) = log_of(5);
+        let check = verify_chain(&conn).unwrap();
+        assert_eq!((check.rows, check.broken_at), (5, None));
+    }
+
+    #[test]
+    fn rows_can_be_neither_changed_nor_deleted() {
+        let (_dir, conn) = log_of(2);
+        for sql in ["UPDATE audit SET actor = 'x'", "DELETE FROM audit"] {
+            let error = conn.execute(sql, []).unwrap_err();
+            assert!(error.to_string().contains("append-only"), "{error}");
+        }
+    }
+
+    #[test]
+    fn tampering_behind_the_triggers_is_found_at_its_row() {
+        for (tamper, broken_at) in [
+            ("UPDATE audit SET actor = 'eve' WHERE id = 3", 3),
+            ("UPDATE audit SET at = '2020-01-01T00:00:00Z' WHERE id = 2", 2),
+            ("DELETE FROM audit WHERE id = 4", 5),
+            ("UPDATE audit SET hash = previous WHERE id = 5", 5),
+        ] {
+            let (_dir, conn) = log_of(6);
+            conn.execute_batch(
+                "DROP TRIGGER audit_is_append_only_1; DROP TRIGGER audit_is_append_only_2",
+            )
+            .unwrap();
+            conn.execute(tamper, []).unwrap();
+            assert_eq!(verify_chain(&conn).unwrap().broken_at, Some(broken_at), "{tamper}");
+        }
+    }
+
+    #[test]
+    fn pages_go_backwards_from_the_newest() {
+        let (_dir, conn) = log_of(5);
+        let ids = |before| -> Vec<u64> {
+            page(&conn, before, 2).unwrap().into_iter().map(|r| r.id).collect()
+        };
+        assert_eq!((ids(None), ids(Some(4)), ids(Some(2))), (vec![5, 4], vec![3, 2], vec![1]));
+    }
+}

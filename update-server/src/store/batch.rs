@@ -1,0 +1,160 @@
+//! One transaction of the writer, and what it will change in memory once it is durable.
+//!
+//! Jobs of one batch see each other's changes here, while readers do not.
+
+use std::collections::BTreeMap;
+
+use channels::names::ClusterId;
+use channels::wire::Hold;
+use jiff::Timestamp;
+use rusqlite::Connection;
+use signing::Sha256Digest;
+
+use super::audit::{self, Event, Head};
+use super::{Committed, Stop, StoreSettings, history};
+use crate::auth::TokenTable;
+use crate::fleet::{ClusterRecord, Slot};
+use crate::served::Served;
+
+/// The open transaction.
+pub(crate) struct Batch<'t> {
+    pub(super) conn: &'t Connection,
+    pub(super) committed: &'t Committed,
+    pub(super) served: &'t dyn Served,
+    pub(super) settings: &'t StoreSettings,
+    pub(super) changes: Changes,
+}
+
+/// What memory takes over after the commit.
+pub(super) struct Changes {
+    pub(super) head: Head,
+    clusters: BTreeMap<Slot, (ClusterRecord, Timestamp)>,
+    pub(super) rows: u32,
+    pub(super) holds: Option<Vec<Hold>>,
+    pub(super) tokens: Option<TokenTable>,
+    sweep: Option<Timestamp>,
+    history_day: Option<i64>,
+}
+
+impl Changes {
+    pub(super) fn new(head: Head, rows: u32) -> Self {
+        Self {
+            head,
+            clusters: BTreeMap::new(),
+            rows,
+            holds: None,
+            tokens: None,
+            sweep: None,
+            history_day: None,
+        }
+    }
+
+    /// Whether a maintenance tick was in the batch.
+    pub(super) fn ticked(&self) -> bool {
+        self.sweep.is_some()
+    }
+
+    /// Puts the changes where readers see them.
+    pub(super) fn publish(self, committed: &Committed) -> Head {
+        if let Some(holds) = self.holds {
+            committed.set_holds(holds);
+        }
+        if let Some(tokens) = self.tokens {
+            committed.set_tokens(tokens);
+        }
+        if !self.clusters.is_empty() || self.sweep.is_some() {
+            let mut fleet = committed.fleet_mut();
+            for (slot, (record, now)) in &self.clusters {
+                fleet.apply(*slot, record, *now);
+            }
+            if let Some(now) = self.sweep {
+                fleet.sweep(now);
+            }
+        }
+        self.head
+    }
+}
+
+impl Batch<'_> {
+    /// Adds an audit row.
+    pub(super) fn audit(&mut self, event: &Event) -> rusqlite::Result<()> {
+        audit::append(self.conn, &mut self.changes.head, event)
+    }
+
+    /// A cluster as of this point of the batch.
+    pub(super) fn cluster(&self, slot: Slot) -> Option<ClusterRecord> {
+        match self.changes.clusters.get(&slot) {
+            Some((record, _)) => Some(record.clone()),
+            None => self.committed.fleet().record(slot),
+        }
+    }
+
+    /// Keeps a cluster's record for memory.
+    pub(super) fn put_cluster(&mut self, slot: Slot, record: ClusterRecord, now: Timestamp) {
+        self.changes.clusters.insert(slot, (record, now));
+    }
+
+    fn find(&self, matches: impl Fn(&ClusterRecord) -> bool) -> Option<Slot> {
+        self.changes.clusters.iter().find(|(_, (r, _))| matches(r)).map(|(slot, _)| *slot)
+    }
+
+    /// The row of a cluster id.
+    pub(super) fn slot(&self, id: ClusterId) -> Option<Slot> {
+        self.committed.fleet().slot(id).or_else(|| self.find(|r| r.id == id))
+    }
+
+    /// The row of a key.
+    pub(super) fn slot_of_key(&self, key_id: &Sha256Digest) -> Option<Slot> {
+        let known = self.committed.fleet().identity(key_id).map(|i| i.slot);
+        known.or_else(|| self.find(|r| r.key.id == *key_id))
+    }
+
+    /// The row of a name in force.
+    pub(super) fn slot_of_name(&self, name: &str) -> Option<Slot> {
+        let known = self
+            .committed
+            .fleet()
+            .slot_of_name(name)
+            .filter(|slot| self.cluster(*slot).is_some_and(|r| r.retired_at.is_none()));
+        known.or_else(|| self.find(|r| r.name == name && r.retired_at.is_none()))
+    }
+
+    /// Holds as of this point of the batch.
+    pub(super) fn holds(&self) -> Vec<Hold> {
+        match &self.changes.holds {
+            Some(holds) => holds.clone(),
+            None => self.committed.holds().as_ref().clone(),
+        }
+    }
+
+    /// Tokens as of this point of the batch.
+    pub(super) fn tokens(&self) -> TokenTable {
+        match &self.changes.tokens {
+            Some(tokens) => tokens.clone(),
+            None => self.committed.tokens().as_ref().clone(),
+        }
+    }
+
+    /// Makes sure the history table of the day exists in this transaction.
+    pub(super) fn history_day(&mut self, at: Timestamp) -> rusqlite::Result<()> {
+        let day = at.as_second().div_euclid(86_400);
+        if self.changes.history_day != Some(day) {
+            history::create(self.conn, at)?;
+            self.changes.history_day = Some(day);
+        }
+        Ok(())
+    }
+
+    /// Maintenance inside the transaction; see `Store::tick`.
+    pub(super) fn tick(&mut self, now: Timestamp) -> Result<(), Stop> {
+        history::prune(self.conn, self.settings.history_days, now)?;
+        self.conn
+            .prepare_cached(
+                "INSERT INTO meta (name, value) VALUES ('last_tick', ?1) \
+                 ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            )?
+            .execute([now.to_string()])?;
+        self.changes.sweep = Some(now);
+        Ok(())
+    }
+}

@@ -1,0 +1,78 @@
+//! The committed state in memory: fleet, holds, tokens, and how the writer is doing.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use arc_swap::ArcSwap;
+use channels::wire::Hold;
+
+use crate::auth::TokenTable;
+use crate::fleet::{DriftMemo, FleetIndex};
+
+/// Everything reads are answered from. Only the writer changes it, after a commit.
+#[derive(Debug)]
+pub struct Committed {
+    fleet: RwLock<FleetIndex>,
+    memo: Mutex<DriftMemo>,
+    holds: ArcSwap<Vec<Hold>>,
+    tokens: ArcSwap<TokenTable>,
+    pub(super) queued: AtomicUsize,
+    pub(super) writable: AtomicBool,
+    pub(super) stopped: AtomicBool,
+}
+
+impl Committed {
+    pub(super) fn new(fleet: FleetIndex, holds: Vec<Hold>, tokens: TokenTable) -> Self {
+        Self {
+            fleet: RwLock::new(fleet),
+            memo: Mutex::default(),
+            holds: ArcSwap::from_pointee(holds),
+            tokens: ArcSwap::from_pointee(tokens),
+            queued: AtomicUsize::new(0),
+            writable: AtomicBool::new(true),
+            stopped: AtomicBool::new(false),
+        }
+    }
+
+    /// The fleet, for reading. Hold it briefly: the writer waits for it after each commit.
+    pub fn fleet(&self) -> RwLockReadGuard<'_, FleetIndex> {
+        self.fleet.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn fleet_mut(&self) -> RwLockWriteGuard<'_, FleetIndex> {
+        self.fleet.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Drift known already. Lock it after [`Committed::fleet`], never before.
+    pub fn memo(&self) -> MutexGuard<'_, DriftMemo> {
+        self.memo.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Holds in force, by number.
+    pub fn holds(&self) -> Arc<Vec<Hold>> {
+        self.holds.load_full()
+    }
+
+    pub(super) fn set_holds(&self, holds: Vec<Hold>) {
+        self.holds.store(Arc::new(holds));
+    }
+
+    /// Tokens in force.
+    pub fn tokens(&self) -> Arc<TokenTable> {
+        self.tokens.load_full()
+    }
+
+    pub(super) fn set_tokens(&self, tokens: TokenTable) {
+        self.tokens.store(Arc::new(tokens));
+    }
+
+    /// Writes that wait for the writer.
+    pub fn queued(&self) -> usize {
+        self.queued.load(Ordering::Relaxed)
+    }
+
+    /// Whether the last commit succeeded.
+    pub fn is_writable(&self) -> bool {
+        self.writable.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,167 @@
+//! How clusters come and go: join tokens, enrolment, retirement.
+
+use channels::names::ClusterId;
+use channels::wire::EnrolmentReply;
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension as _, params};
+use signing::Sha256Digest;
+
+use super::audit::Event;
+use super::{Batch, Refusal, Stop, Store, int};
+use crate::directive::Ledger;
+use crate::fleet::{ClusterKey, ClusterRecord, Slot};
+
+/// An enrolment whose signature by its own key was verified.
+#[derive(Debug, Clone)]
+pub struct Enrolment {
+    /// SHA-256 of the join token.
+    pub token_digest: Sha256Digest,
+    /// The key it registers.
+    pub key: ClusterKey,
+    /// A name for people.
+    pub name: String,
+    /// Version of the agent.
+    pub agent_version: String,
+    /// When, by the hub's clock.
+    pub now: Timestamp,
+}
+
+/// A join token as the hub keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct JoinTokenRow {
+    /// Its number.
+    pub id: i64,
+    /// How many clusters may enrol with it.
+    pub uses: u32,
+    /// How many did.
+    pub used: u32,
+    /// When it stops working.
+    pub expires_at: Timestamp,
+}
+
+impl Store {
+    /// Makes a cluster known; idempotent by key.
+    pub async fn enrol(&self, enrolment: Enrolment) -> Result<EnrolmentReply, Refusal> {
+        self.submit(move |batch| batch.enrol(enrolment)).await
+    }
+
+    /// Takes a cluster out of the fleet for good; its key works no more.
+    pub async fn retire(&self, id: ClusterId, by: String, now: Timestamp) -> Result<(), Refusal> {
+        self.submit(move |batch| batch.retire(id, by, now)).await
+    }
+}
+
+impl Batch<'_> {
+    fn enrol(&mut self, enrolment: Enrolment) -> Result<EnrolmentReply, Stop> {
+        let now = enrolment.now;
+        let token = self.join_token(&enrolment.token_digest, now)?;
+        if let Some(slot) = self.slot_of_key(&enrolment.key.id) {
+            let known = self.cluster(slot).ok_or(Refusal::UnknownCluster)?;
+            if known.retired_at.is_some() {
+                return Err(Refusal::Retired.into());
+            }
+            return Ok(self.welcome(slot, known.id, now));
+        }
+        if token.used >= token.uses {
+            return Err(Refusal::JoinToken { why: "has no uses left" }.into());
+        }
+        if self.slot_of_name(&enrolment.name).is_some() {
+            return Err(Refusal::NameTaken { name: enrolment.name }.into());
+        }
+        let slot = Slot(self.changes.rows);
+        let record = ClusterRecord {
+            id: ClusterId(uuid::Uuid::new_v4()),
+            name: enrolment.name,
+            key: enrolment.key,
+            enrolled_at: now,
+            retired_at: None,
+            agent_version: enrolment.agent_version,
+            last_seen: None,
+            seq: 0,
+            ledger: Ledger::default(),
+            products: Vec::new(),
+        };
+        self.insert(slot, &record, &token)?;
+        self.changes.rows += 1;
+        let id = record.id;
+        self.put_cluster(slot, record, now);
+        Ok(self.welcome(slot, id, now))
+    }
+
+    fn welcome(&self, slot: Slot, cluster_id: ClusterId, now: Timestamp) -> EnrolmentReply {
+        let next_report_in_s = self.committed.fleet().next_report_in_s(slot, now);
+        EnrolmentReply { cluster_id, next_report_in_s }
+    }
+
+    fn insert(
+        &mut self,
+        slot: Slot,
+        record: &ClusterRecord,
+        token: &JoinTokenRow,
+    ) -> rusqlite::Result<()> {
+        self.conn
+            .prepare_cached("UPDATE join_token SET used = used + 1 WHERE id = ?1")?
+            .execute([token.id])?;
+        self.conn
+            .prepare_cached(
+                "INSERT INTO cluster (id, uuid, name, key, key_id, join_token, enrolled_at, \
+                 agent_version) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            )?
+            .execute(params![
+                slot.rowid(),
+                record.id.0.as_bytes(),
+                record.name,
+                record.key.bytes,
+                record.key.id.as_bytes(),
+                token.id,
+                record.enrolled_at.as_millisecond(),
+                record.agent_version,
+            ])?;
+        self.audit(&Event {
+            at: record.enrolled_at,
+            actor: format!("join-token/{}", token.id),
+            action: "enrol",
+            object: record.id.to_string(),
+            detail: serde_json::json!({ "name": record.name, "key_id": record.key.id.hex() }),
+        })
+    }
+
+    /// A join token that is known and has not expired. Whether it has uses left is asked only for
+    /// a new key: a retry after a lost answer must succeed.
+    fn join_token(&self, digest: &Sha256Digest, now: Timestamp) -> Result<JoinTokenRow, Stop> {
+        let row: Option<(i64, u32, u32, i64)> = self
+            .conn
+            .prepare_cached("SELECT id, uses, used, expires_at FROM join_token WHERE digest = ?1")?
+            .query_row([digest.as_bytes()], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+            })
+            .optional()?;
+        let (id, uses, used, expires_at) = row.ok_or(Refusal::JoinToken { why: "is unknown" })?;
+        if expires_at <= now.as_millisecond() {
+            return Err(Refusal::JoinToken { why: "has expired" }.into());
+        }
+        let expires_at = Timestamp::from_millisecond(expires_at).unwrap_or(Timestamp::MIN);
+        Ok(JoinTokenRow { id, uses, used, expires_at })
+    }
+
+    fn retire(&mut self, id: ClusterId, by: String, now: Timestamp) -> Result<(), Stop> {
+        let slot = self.slot(id).ok_or(Refusal::UnknownCluster)?;
+        let mut record = self.cluster(slot).ok_or(Refusal::UnknownCluster)?;
+        if record.retired_at.is_some() {
+            return Err(Refusal::UnknownCluster.into());
+        }
+        record.retired_at = Some(now);
+        self.conn
+            .prepare_cached("UPDATE cluster SET retired_at = ?2 WHERE id = ?1")?
+            .execute(params![slot.rowid(), now.as_millisecond()])?;
+        self.audit(&Event {
+            at: now,
+            actor: by,
+            action: "retire",
+            object: id.to_string(),
+            detail: serde_json::json!({ "name": record.name, "seq": int(record.seq) }),
+        })?;
+        self.put_cluster(slot, record, now);
+        Ok(())
+    }
+}

@@ -1,0 +1,172 @@
+//! Warm start: the committed state from disk into memory.
+
+use channels::names::ClusterId;
+use channels::wire::Hold;
+use jiff::Timestamp;
+use rusqlite::types::FromSql;
+use rusqlite::{Connection, Row};
+use signing::Sha256Digest;
+
+use super::Committed;
+use crate::auth::{Access, TokenRecord, TokenTable};
+use crate::directive::Ledger;
+use crate::fleet::{ClusterKey, ClusterRecord, FleetIndex, Slot};
+
+/// The database holds something this hub did not write.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// SQLite failed.
+    #[error("failed to read the database")]
+    Sql(#[from] rusqlite::Error),
+    /// A value does not parse.
+    #[error("table {table}, row {row}: {column} is not readable: {why}")]
+    Value {
+        /// Which table.
+        table: &'static str,
+        /// Which row.
+        row: i64,
+        /// Which column.
+        column: &'static str,
+        /// What is wrong.
+        why: String,
+    },
+    /// Row numbers are slots; a missing one means a row was deleted by hand.
+    #[error("table cluster: row {expected} is missing, found {found}")]
+    Gap {
+        /// The next row there should be.
+        expected: i64,
+        /// The row there is.
+        found: i64,
+    },
+}
+
+/// Names the row a value is read from.
+struct At<'r> {
+    table: &'static str,
+    id: i64,
+    row: &'r Row<'r>,
+}
+
+impl At<'_> {
+    fn get<T: FromSql>(&self, column: &'static str) -> Result<T, LoadError> {
+        self.row.get(column).map_err(|e| self.wrong(column, e.to_string()))
+    }
+
+    fn wrong(&self, column: &'static str, why: impl ToString) -> LoadError {
+        LoadError::Value { table: self.table, row: self.id, column, why: why.to_string() }
+    }
+
+    fn time(&self, column: &'static str) -> Result<Option<Timestamp>, LoadError> {
+        self.get::<Option<i64>>(column)?
+            .map(|ms| Timestamp::from_millisecond(ms).map_err(|e| self.wrong(column, e)))
+            .transpose()
+    }
+
+    fn some_time(&self, column: &'static str) -> Result<Timestamp, LoadError> {
+        self.time(column)?.ok_or_else(|| self.wrong(column, "absent"))
+    }
+
+    fn unsigned(&self, column: &'static str) -> Result<u64, LoadError> {
+        u64::try_from(self.get::<i64>(column)?).map_err(|e| self.wrong(column, e))
+    }
+
+    fn json<T: serde::de::DeserializeOwned>(&self, column: &'static str) -> Result<T, LoadError> {
+        serde_json::from_str(&self.get::<String>(column)?).map_err(|e| self.wrong(column, e))
+    }
+
+    fn digest(&self, column: &'static str) -> Result<Sha256Digest, LoadError> {
+        let bytes: [u8; 32] = self.get(column)?;
+        format!("sha256:{}", hex::encode(bytes)).parse().map_err(|e| self.wrong(column, e))
+    }
+}
+
+/// Reads everything that lives in memory.
+pub(super) fn load(
+    conn: &Connection,
+    interval_s: u64,
+    now: Timestamp,
+) -> Result<Committed, LoadError> {
+    Ok(Committed::new(fleet(conn, interval_s, now)?, holds(conn)?, tokens(conn)?))
+}
+
+fn fleet(conn: &Connection, interval_s: u64, now: Timestamp) -> Result<FleetIndex, LoadError> {
+    let mut fleet = FleetIndex::new(interval_s);
+    let mut statement = conn.prepare(
+        "SELECT id, uuid, name, key, key_id, enrolled_at, retired_at, agent_version, last_seen, \
+         seq, generation, grant_json, products FROM cluster ORDER BY id",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let id: i64 = row.get("id")?;
+        let expected = i64::from(fleet.rows()) + 1;
+        let slot = Slot::from_rowid(id)
+            .filter(|_| id == expected)
+            .ok_or(LoadError::Gap { expected, found: id })?;
+        fleet.apply(slot, &cluster(&At { table: "cluster", id, row })?, now);
+    }
+    Ok(fleet)
+}
+
+fn cluster(at: &At<'_>) -> Result<ClusterRecord, LoadError> {
+    let current = at
+        .get::<Option<String>>("grant_json")?
+        .map(|json| serde_json::from_str(&json).map_err(|e| at.wrong("grant_json", e)))
+        .transpose()?;
+    Ok(ClusterRecord {
+        id: ClusterId(uuid::Uuid::from_bytes(at.get("uuid")?)),
+        name: at.get("name")?,
+        key: ClusterKey { bytes: at.get("key")?, id: at.digest("key_id")? },
+        enrolled_at: at.some_time("enrolled_at")?,
+        retired_at: at.time("retired_at")?,
+        agent_version: at.get("agent_version")?,
+        last_seen: at.time("last_seen")?,
+        seq: at.unsigned("seq")?,
+        ledger: Ledger { generation: at.unsigned("generation")?, current },
+        products: at.json("products")?,
+    })
+}
+
+/// One row of the `hold` table.
+pub(super) fn hold(row: &Row<'_>) -> Result<Hold, LoadError> {
+    let at = At { table: "hold", id: row.get("id")?, row };
+    Ok(Hold {
+        id: at.unsigned("id")?,
+        scope: at.json("scope")?,
+        reason: at.get("reason")?,
+        by: at.get("by")?,
+        at: at.some_time("at")?,
+        resumed_at: at.time("resumed_at")?,
+        resumed_by: at.get("resumed_by")?,
+    })
+}
+
+fn holds(conn: &Connection) -> Result<Vec<Hold>, LoadError> {
+    let mut holds = Vec::new();
+    let mut statement = conn.prepare("SELECT * FROM hold WHERE resumed_at IS NULL ORDER BY id")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        holds.push(hold(row)?);
+    }
+    Ok(holds)
+}
+
+fn tokens(conn: &Connection) -> Result<TokenTable, LoadError> {
+    let mut table = TokenTable::default();
+    let mut statement = conn.prepare("SELECT * FROM token WHERE revoked_at IS NULL")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let at = At { table: "token", id: row.get("id")?, row };
+        let access: String = at.get("access")?;
+        let access =
+            Access::parse(&access).ok_or_else(|| at.wrong("access", "not an access level"))?;
+        let record = TokenRecord {
+            id: at.unsigned("id")?,
+            name: at.get("name")?,
+            access,
+            created_at: at.some_time("created_at")?,
+            created_by: at.get("created_by")?,
+        };
+        table.insert(at.digest("digest")?, record);
+    }
+    Ok(table)
+}

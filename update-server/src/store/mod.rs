@@ -1,0 +1,294 @@
+//! What the hub keeps: one SQLite file, one writer, and the committed state in memory.
+//!
+//! ```text
+//! handler --try_send--> bounded queue --> writer thread: BEGIN, jobs, COMMIT --> memory --> ack
+//! ```
+//!
+//! A caller hears "yes" only after the commit that holds its change, and only then can a reader
+//! see it. If a commit fails, nobody in it is answered with success and memory stays as it was.
+//! The queue never blocks a caller: when it is full the answer is [`Refusal::Busy`].
+
+mod audit;
+mod batch;
+mod committed;
+mod enrol;
+mod history;
+mod ingest;
+mod load;
+mod people;
+mod reader;
+mod schema;
+#[cfg(test)]
+pub(crate) mod tests;
+mod units;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::oneshot;
+
+use crate::served::Served;
+pub use audit::{ChainCheck, Event};
+pub(crate) use batch::Batch;
+pub use committed::Committed;
+pub use enrol::{Enrolment, JoinTokenRow};
+pub use history::HistoryRow;
+pub use ingest::AcceptedReport;
+pub use load::LoadError;
+pub use people::{NewHold, NewJoinToken, NewToken};
+pub use reader::{Reader, ReaderError};
+pub use schema::SchemaError;
+
+/// File name of the database below the data directory.
+pub const DATABASE_FILE: &str = "hub.sqlite3";
+
+/// What the store needs to know.
+#[derive(Debug, Clone, Copy)]
+pub struct StoreSettings {
+    /// Seconds between two reports of one cluster.
+    pub report_interval_s: u64,
+    /// Seconds a grant is valid.
+    pub grant_ttl_s: u64,
+    /// Writes that may wait.
+    pub queue_capacity: usize,
+    /// Days of history kept.
+    pub history_days: u32,
+}
+
+/// Why a write was not done. Everything but the last three is an answer to the caller's request.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// `seq` did not grow and the body is not the last one again.
+    #[error("seq {seq} is not above {last}, the last one committed for this cluster")]
+    Replayed {
+        /// What was sent.
+        seq: u64,
+        /// What is committed.
+        last: u64,
+    },
+    /// No such cluster.
+    #[error("no such cluster")]
+    UnknownCluster,
+    /// The cluster was retired.
+    #[error("this cluster was retired; enrol it again with a new key")]
+    Retired,
+    /// With those the cluster would have more products than a report may list.
+    #[error("{found} products on one cluster, at most {max} are kept")]
+    TooManyProducts {
+        /// After merging.
+        found: usize,
+        /// The bound.
+        max: usize,
+    },
+    /// The report invents more channels or versions than the index holds.
+    #[error("the fleet has too many distinct channels or versions")]
+    TooManyNames,
+    /// Unknown, expired or used up.
+    #[error("the join token {why}")]
+    JoinToken {
+        /// Which of the three.
+        why: &'static str,
+    },
+    /// Another cluster in force has the name.
+    #[error("the name {name:?} is taken by another cluster")]
+    NameTaken {
+        /// The name.
+        name: String,
+    },
+    /// No such hold.
+    #[error("there is no hold {id}")]
+    UnknownHold {
+        /// Its number.
+        id: u64,
+    },
+    /// The hold was lifted before.
+    #[error("hold {id} was lifted before")]
+    AlreadyResumed {
+        /// Its number.
+        id: u64,
+    },
+    /// No such token in force.
+    #[error("there is no token {id} in force")]
+    UnknownToken {
+        /// Its number.
+        id: u64,
+    },
+    /// Another token in force has the name.
+    #[error("a token named {name:?} is in force")]
+    TokenNameTaken {
+        /// The name.
+        name: String,
+    },
+    /// Nobody could administer the hub after it.
+    #[error("this is the last admin token; make another one first")]
+    LastAdmin,
+    /// The queue is full.
+    #[error("too many writes are waiting")]
+    Busy,
+    /// The commit failed; nothing was written. The log says why.
+    #[error("the store cannot write")]
+    Failed,
+    /// The hub is going down; nothing was written.
+    #[error("the server is shutting down")]
+    Stopped,
+}
+
+/// Why a job of a batch ends without a result.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// This caller is refused; the others go on. Nothing may have been written for it.
+    Refused(Refusal),
+    /// The database failed; the whole batch is undone.
+    Sql(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Stop {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// Tells the caller, once the batch is durable.
+type Delivery = Box<dyn FnOnce() + Send>;
+type Work = Box<dyn FnOnce(&mut Batch<'_>) -> Result<Delivery, rusqlite::Error> + Send>;
+
+/// What the queue carries.
+enum Job {
+    Work(Work),
+    /// Everything before it is committed, then the writer ends.
+    Stop,
+}
+
+/// Called after every commit with the number of jobs and the time it took.
+pub type CommitObserver = Box<dyn Fn(usize, Duration) + Send>;
+
+/// The database could not be brought up.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The file.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    /// Its content.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// No thread for the writer.
+    #[error("failed to start the writer thread")]
+    Thread(#[source] std::io::Error),
+}
+
+/// Handle on the writer; cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    queue: SyncSender<Job>,
+    committed: Arc<Committed>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("queued", &self.committed.queued()).finish_non_exhaustive()
+    }
+}
+
+/// The writer thread; join it after [`Store::stop`].
+#[derive(Debug)]
+pub struct WriterThread(JoinHandle<()>);
+
+impl WriterThread {
+    /// Waits until everything queued before [`Store::stop`] is committed. Blocks.
+    pub fn join(self) {
+        // A panicked writer has answered nobody; there is nothing left to save.
+        let _ = self.0.join();
+    }
+}
+
+impl Store {
+    /// Opens `<data_dir>/hub.sqlite3`, reads it into memory and starts the writer.
+    pub fn open(
+        data_dir: &Path,
+        settings: StoreSettings,
+        served: Arc<dyn Served>,
+        observer: CommitObserver,
+        now: Timestamp,
+    ) -> Result<(Self, WriterThread), OpenError> {
+        let conn = schema::open_writer(&data_dir.join(DATABASE_FILE))?;
+        let committed = Arc::new(load::load(&conn, settings.report_interval_s, now)?);
+        let head = audit::head(&conn).map_err(LoadError::from)?;
+        let (queue, jobs): (SyncSender<Job>, Receiver<Job>) = sync_channel(settings.queue_capacity);
+        let writer = writer::Writer::new(conn, Arc::clone(&committed), served, settings, head);
+        let thread = std::thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || writer.run(&jobs, &observer))
+            .map_err(OpenError::Thread)?;
+        Ok((Self { queue, committed }, WriterThread(thread)))
+    }
+
+    /// What is committed.
+    pub fn committed(&self) -> &Arc<Committed> {
+        &self.committed
+    }
+
+    /// Ends the writer after everything queued so far. Blocks while the queue is full.
+    pub fn stop(&self) {
+        // An error means the writer is gone already.
+        let _ = self.queue.send(Job::Stop);
+    }
+
+    /// Queues a job and waits for its commit.
+    pub(crate) async fn submit<T, F>(&self, work: F) -> Result<T, Refusal>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Batch<'_>) -> Result<T, Stop> + Send + 'static,
+    {
+        let (tell, told) = oneshot::channel();
+        let work: Work = Box::new(move |batch| {
+            let result = match work(batch) {
+                Ok(value) => Ok(value),
+                Err(Stop::Refused(refusal)) => Err(refusal),
+                Err(Stop::Sql(error)) => return Err(error),
+            };
+            // The caller may have gone away; its change is committed all the same.
+            Ok(Box::new(move || drop(tell.send(result))))
+        });
+        self.committed.queued.fetch_add(1, Ordering::Relaxed);
+        if let Err(error) = self.queue.try_send(Job::Work(work)) {
+            self.committed.queued.fetch_sub(1, Ordering::Relaxed);
+            return Err(match error {
+                TrySendError::Full(_) => Refusal::Busy,
+                TrySendError::Disconnected(_) => Refusal::Stopped,
+            });
+        }
+        // A batch that fails drops its jobs, and with them this channel's other end.
+        told.await.unwrap_or_else(|_| {
+            let stopped = self.committed.stopped.load(Ordering::Relaxed);
+            Err(if stopped { Refusal::Stopped } else { Refusal::Failed })
+        })
+    }
+
+    /// Maintenance: ages rows into their freshness class, forgets old history, truncates the log,
+    /// and finds out whether the disk still takes a commit.
+    pub async fn tick(&self, now: Timestamp) -> Result<(), Refusal> {
+        self.submit(move |batch| batch.tick(now)).await
+    }
+
+    /// Adds an audit row about something that is not in the database (a publication).
+    pub async fn record(&self, event: Event) -> Result<(), Refusal> {
+        self.submit(move |batch| Ok(batch.audit(&event)?)).await
+    }
+}
+
+/// SQLite has no unsigned integers; nothing we count reaches 2^63.
+fn int(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,242 @@
+//! What people write: holds, API tokens, join tokens. Each with its audit row in one transaction.
+
+use channels::wire::{Hold, HoldScope};
+use jiff::Timestamp;
+use rusqlite::params;
+use serde_json::json;
+use signing::Sha256Digest;
+
+use super::audit::Event;
+use super::{Batch, Refusal, Stop, Store};
+use crate::auth::{Access, TokenRecord};
+
+/// A hold to place.
+#[derive(Debug, Clone)]
+pub struct NewHold {
+    /// What to stop.
+    pub scope: HoldScope,
+    /// Why.
+    pub reason: String,
+    /// Who places it.
+    pub by: String,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// An API token to make.
+#[derive(Debug, Clone)]
+pub struct NewToken {
+    /// Who or what will hold it.
+    pub name: String,
+    /// What it may do.
+    pub access: Access,
+    /// SHA-256 of the secret.
+    pub digest: Sha256Digest,
+    /// Who makes it.
+    pub by: String,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// A join token to make.
+#[derive(Debug, Clone)]
+pub struct NewJoinToken {
+    /// SHA-256 of the secret.
+    pub digest: Sha256Digest,
+    /// How many clusters may enrol with it.
+    pub uses: u32,
+    /// When it stops working.
+    pub expires_at: Timestamp,
+    /// What it is for.
+    pub note: String,
+    /// Who makes it.
+    pub by: String,
+    /// When.
+    pub now: Timestamp,
+}
+
+impl Store {
+    /// Places a hold.
+    pub async fn hold(&self, new: NewHold) -> Result<Hold, Refusal> {
+        self.submit(move |batch| batch.hold(new)).await
+    }
+
+    /// Lifts a hold.
+    pub async fn resume(
+        &self,
+        id: u64,
+        acknowledge: String,
+        by: String,
+        now: Timestamp,
+    ) -> Result<Hold, Refusal> {
+        self.submit(move |batch| batch.resume(id, &acknowledge, by, now)).await
+    }
+
+    /// Makes an API token.
+    pub async fn create_token(&self, new: NewToken) -> Result<TokenRecord, Refusal> {
+        self.submit(move |batch| batch.create_token(new)).await
+    }
+
+    /// Ends an API token.
+    pub async fn revoke_token(&self, id: u64, by: String, now: Timestamp) -> Result<(), Refusal> {
+        self.submit(move |batch| batch.revoke_token(id, by, now)).await
+    }
+
+    /// Makes a join token.
+    pub async fn create_join_token(&self, new: NewJoinToken) -> Result<(), Refusal> {
+        self.submit(move |batch| batch.create_join_token(&new)).await
+    }
+}
+
+fn id_of(rowid: i64) -> u64 {
+    u64::try_from(rowid).unwrap_or(0)
+}
+
+impl Batch<'_> {
+    fn hold(&mut self, new: NewHold) -> Result<Hold, Stop> {
+        let scope = json!(new.scope);
+        self.conn
+            .prepare_cached("INSERT INTO hold (scope, reason, by, at) VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![scope.to_string(), new.reason, new.by, new.now.as_millisecond()])?;
+        let hold = Hold {
+            id: id_of(self.conn.last_insert_rowid()),
+            scope: new.scope,
+            reason: new.reason,
+            by: new.by,
+            at: new.now,
+            resumed_at: None,
+            resumed_by: None,
+        };
+        self.audit(&Event {
+            at: hold.at,
+            actor: hold.by.clone(),
+            action: "hold",
+            object: format!("hold/{}", hold.id),
+            detail: json!({ "scope": scope, "reason": hold.reason }),
+        })?;
+        let mut holds = self.holds();
+        holds.push(hold.clone());
+        self.changes.holds = Some(holds);
+        Ok(hold)
+    }
+
+    fn resume(
+        &mut self,
+        id: u64,
+        acknowledge: &str,
+        by: String,
+        now: Timestamp,
+    ) -> Result<Hold, Stop> {
+        let mut holds = self.holds();
+        let Some(position) = holds.iter().position(|h| h.id == id) else {
+            let known: i64 = self
+                .conn
+                .prepare_cached("SELECT count(*) FROM hold WHERE id = ?1")?
+                .query_row([super::int(id)], |row| row.get(0))?;
+            return Err(if known == 0 {
+                Refusal::UnknownHold { id }.into()
+            } else {
+                Refusal::AlreadyResumed { id }.into()
+            });
+        };
+        let mut hold = holds.remove(position);
+        self.conn
+            .prepare_cached("UPDATE hold SET resumed_at = ?2, resumed_by = ?3 WHERE id = ?1")?
+            .execute(params![super::int(id), now.as_millisecond(), by])?;
+        self.audit(&Event {
+            at: now,
+            actor: by.clone(),
+            action: "resume",
+            object: format!("hold/{id}"),
+            detail: json!({ "acknowledge": acknowledge, "reason": hold.reason }),
+        })?;
+        hold.resumed_at = Some(now);
+        hold.resumed_by = Some(by);
+        self.changes.holds = Some(holds);
+        Ok(hold)
+    }
+
+    fn create_token(&mut self, new: NewToken) -> Result<TokenRecord, Stop> {
+        let mut tokens = self.tokens();
+        if tokens.list().iter().any(|t| t.name == new.name) {
+            return Err(Refusal::TokenNameTaken { name: new.name }.into());
+        }
+        self.conn
+            .prepare_cached(
+                "INSERT INTO token (name, digest, access, created_at, created_by) \
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute(params![
+                new.name,
+                new.digest.as_bytes(),
+                new.access.as_str(),
+                new.now.as_millisecond(),
+                new.by
+            ])?;
+        let record = TokenRecord {
+            id: id_of(self.conn.last_insert_rowid()),
+            name: new.name,
+            access: new.access,
+            created_at: new.now,
+            created_by: new.by,
+        };
+        self.audit(&Event {
+            at: record.created_at,
+            actor: record.created_by.clone(),
+            action: "create_token",
+            object: format!("token/{}", record.id),
+            detail: json!({ "name": record.name, "access": record.access }),
+        })?;
+        tokens.insert(new.digest, record.clone());
+        self.changes.tokens = Some(tokens);
+        Ok(record)
+    }
+
+    fn revoke_token(&mut self, id: u64, by: String, now: Timestamp) -> Result<(), Stop> {
+        let mut tokens = self.tokens();
+        let gone = tokens.remove(id).ok_or(Refusal::UnknownToken { id })?;
+        if gone.access == Access::Admin && !tokens.list().iter().any(|t| t.access == Access::Admin)
+        {
+            return Err(Refusal::LastAdmin.into());
+        }
+        self.conn
+            .prepare_cached("UPDATE token SET revoked_at = ?2 WHERE id = ?1")?
+            .execute(params![super::int(id), now.as_millisecond()])?;
+        self.audit(&Event {
+            at: now,
+            actor: by,
+            action: "revoke_token",
+            object: format!("token/{id}"),
+            detail: json!({ "name": gone.name }),
+        })?;
+        self.changes.tokens = Some(tokens);
+        Ok(())
+    }
+
+    fn create_join_token(&mut self, new: &NewJoinToken) -> Result<(), Stop> {
+        self.conn
+            .prepare_cached(
+                "INSERT INTO join_token (digest, uses, expires_at, note, created_at, created_by) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            )?
+            .execute(params![
+                new.digest.as_bytes(),
+                new.uses,
+                new.expires_at.as_millisecond(),
+                new.note,
+                new.now.as_millisecond(),
+                new.by
+            ])?;
+        let id = self.conn.last_insert_rowid();
+        self.audit(&Event {
+            at: new.now,
+            actor: new.by.clone(),
+            action: "create_join_token",
+            object: format!("join-token/{id}"),
+            detail: json!({
+                "uses": new.uses, "expires_at": new.expires_at.to_string(), "note": new.note,
+            }),
+        })?;
+        Ok(())
+    }
+}

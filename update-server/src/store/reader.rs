@@ -1,0 +1,78 @@
+//! Reads of what is only on disk: units, history, audit, lifted holds. Blocking; callers use a
+//! blocking thread. Short statements only: a long read keeps the log from being truncated.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use channels::names::ProductRef;
+use channels::wire::{AuditRow, Hold, UnitState};
+use rusqlite::{Connection, OptionalExtension as _};
+
+use super::audit::{self, ChainCheck};
+use super::history::{self, HistoryRow};
+use super::{DATABASE_FILE, LoadError, SchemaError, load, schema, units};
+use crate::fleet::Slot;
+
+/// A read failed.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to read the database")]
+pub struct ReaderError(#[from] LoadError);
+
+impl From<rusqlite::Error> for ReaderError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self(error.into())
+    }
+}
+
+/// One read-only connection, shared: these reads are people's, not the fleet's.
+#[derive(Debug, Clone)]
+pub struct Reader(Arc<Mutex<Connection>>);
+
+impl Reader {
+    /// Opens `<data_dir>/hub.sqlite3`, which the writer has made.
+    pub fn open(data_dir: &Path) -> Result<Self, SchemaError> {
+        let conn = schema::open_reader(&data_dir.join(DATABASE_FILE))?;
+        Ok(Self(Arc::new(Mutex::new(conn))))
+    }
+
+    fn conn(&self) -> MutexGuard<'_, Connection> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Units of one product of a cluster, as last reported.
+    pub fn units(&self, slot: Slot, product: &ProductRef) -> Result<Vec<UnitState>, ReaderError> {
+        let blob: Option<Option<Vec<u8>>> = self
+            .conn()
+            .query_row("SELECT units FROM cluster WHERE id = ?1", [slot.rowid()], |r| r.get(0))
+            .optional()?;
+        let mut all = blob.flatten().as_deref().map(units::decode).unwrap_or_default();
+        Ok(all.remove(product).unwrap_or_default())
+    }
+
+    /// The newest changes of a cluster, newest first.
+    pub fn history(&self, slot: Slot, limit: usize) -> Result<Vec<HistoryRow>, ReaderError> {
+        Ok(history::read(&self.conn(), slot, limit)?)
+    }
+
+    /// Audit rows below `before`, newest first.
+    pub fn audit(&self, before: Option<u64>, limit: usize) -> Result<Vec<AuditRow>, ReaderError> {
+        Ok(audit::page(&self.conn(), before, limit)?)
+    }
+
+    /// Checks the whole audit chain.
+    pub fn verify_audit(&self) -> Result<ChainCheck, ReaderError> {
+        Ok(audit::verify_chain(&self.conn())?)
+    }
+
+    /// The newest holds, lifted ones included, newest first.
+    pub fn all_holds(&self, limit: usize) -> Result<Vec<Hold>, ReaderError> {
+        let conn = self.conn();
+        let mut statement = conn.prepare("SELECT * FROM hold ORDER BY id DESC LIMIT ?1")?;
+        let mut rows = statement.query([i64::try_from(limit).unwrap_or(i64::MAX)])?;
+        let mut holds = Vec::new();
+        while let Some(row) = rows.next()? {
+            holds.push(load::hold(row)?);
+        }
+        Ok(holds)
+    }
+}

@@ -1,0 +1,127 @@
+//! The database file: how it is opened, and how its schema grows.
+//!
+//! `PRAGMA user_version` counts the migrations that ran. A migration is never edited once it has
+//! been released; a file written by a newer hub is refused, not guessed at.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+/// Every migration, in order; `user_version` is how many of them ran.
+const MIGRATIONS: &[&str] = &[include_str!("../../migrations/sqlite/0001_first.sql")];
+
+/// Only a person's `sqlite3` on the same file ever makes the writer wait.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// 64 MiB of log before SQLite copies it back by itself; the maintenance tick does it earlier.
+const WAL_AUTOCHECKPOINT_PAGES: u32 = 16_384;
+/// Statements of the writer: one per kind of write, and one per day of history.
+const STATEMENT_CACHE: usize = 64;
+
+/// The database cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum SchemaError {
+    /// SQLite refused.
+    #[error("failed to open the database {path}", path = path.display())]
+    Open {
+        /// Which file.
+        path: PathBuf,
+        /// SQLite's answer.
+        source: rusqlite::Error,
+    },
+    /// A migration failed; the file is as it was before it.
+    #[error("failed to run migration {number} on the database")]
+    Migrate {
+        /// Which one, from 1.
+        number: usize,
+        /// SQLite's answer.
+        source: rusqlite::Error,
+    },
+    /// The file was written by a newer hub.
+    #[error("the database has schema {found}, this hub knows up to {known}: use a newer hub")]
+    Newer {
+        /// `user_version` of the file.
+        found: i64,
+        /// Migrations this hub has.
+        known: usize,
+    },
+}
+
+/// Opens the one connection that writes, and brings the schema up to date.
+pub(super) fn open_writer(path: &Path) -> Result<Connection, SchemaError> {
+    let wrap = |source| SchemaError::Open { path: path.to_owned(), source };
+    let mut conn = Connection::open(path).map_err(wrap)?;
+    conn.busy_timeout(BUSY_TIMEOUT).map_err(wrap)?;
+    conn.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
+    // FULL: an acknowledged report survives power loss. Grouped commits make it cheap.
+    conn.execute_batch(&format!(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
+         PRAGMA trusted_schema = OFF; PRAGMA wal_autocheckpoint = {WAL_AUTOCHECKPOINT_PAGES};"
+    ))
+    .map_err(wrap)?;
+    migrate(&mut conn)?;
+    Ok(conn)
+}
+
+/// Opens a connection that can only read.
+pub(super) fn open_reader(path: &Path) -> Result<Connection, SchemaError> {
+    let wrap = |source| SchemaError::Open { path: path.to_owned(), source };
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags).map_err(wrap)?;
+    conn.busy_timeout(BUSY_TIMEOUT).map_err(wrap)?;
+    Ok(conn)
+}
+
+fn migrate(conn: &mut Connection) -> Result<(), SchemaError> {
+    let failed = |number| move |source| SchemaError::Migrate { number, source };
+    let found: i64 =
+        conn.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed(0))?;
+    let known = MIGRATIONS.len();
+    let done = usize::try_from(found).unwrap_or(usize::MAX);
+    if done > known {
+        return Err(SchemaError::Newer { found, known });
+    }
+    for (number, sql) in (1..).zip(MIGRATIONS).skip(done) {
+        let tx = conn.transaction().map_err(failed(number))?;
+        tx.execute_batch(sql).map_err(failed(number))?;
+        tx.execute_batch(&format!("PRAGMA user_version = {number}")).map_err(failed(number))?;
+        tx.commit().map_err(failed(number))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn opening_twice_migrates_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("hub.sqlite3");
+        drop(open_writer(&path).unwrap());
+        let conn = open_writer(&path).unwrap();
+        let version: i64 = conn.query_row("PRAGMA user_version", [], |r| r.get(0)).unwrap();
+        assert_eq!(usize::try_from(version).unwrap(), MIGRATIONS.len());
+        let mode: String = conn.query_row("PRAGMA journal_mode", [], |r| r.get(0)).unwrap();
+        let sync: i64 = conn.query_row("PRAGMA synchronous", [], |r| r.get(0)).unwrap();
+        assert_eq!((mode.as_str(), sync), ("wal", 2), "2 = FULL");
+    }
+
+    #[test]
+    fn a_database_of_a_newer_hub_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("hub.sqlite3");
+        open_writer(&path).unwrap().execute_batch("PRAGMA user_version = 999").unwrap();
+        let error = open_writer(&path).unwrap_err();
+        assert!(matches!(error, SchemaError::Newer { found: 999, .. }), "{error}");
+    }
+
+    #[test]
+    fn a_reader_cannot_write() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("hub.sqlite3");
+        let _writer = open_writer(&path).unwrap();
+        let reader = open_reader(&path).unwrap();
+        assert!(reader.execute("DELETE FROM meta", []).is_err());
+    }
+}

@@ -1,0 +1,121 @@
+//! The one thread that writes: collects jobs, commits them together, then answers.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use rusqlite::{Connection, TransactionBehavior};
+use tokio::time::Instant;
+
+use super::audit::Head;
+use super::batch::{Batch, Changes};
+use super::{CommitObserver, Committed, Delivery, Job, StoreSettings, Work};
+use crate::served::Served;
+
+/// Jobs in one commit: beyond this the gain is gone and the wait grows (telemetry.md §3.1).
+const MAX_BATCH: usize = 2000;
+/// How long the first job of a batch waits for company.
+const LINGER: Duration = Duration::from_millis(10);
+
+/// Owner of the writing connection.
+pub(super) struct Writer {
+    conn: Connection,
+    committed: Arc<Committed>,
+    served: Arc<dyn Served>,
+    settings: StoreSettings,
+    head: Head,
+}
+
+impl Writer {
+    pub(super) fn new(
+        conn: Connection,
+        committed: Arc<Committed>,
+        served: Arc<dyn Served>,
+        settings: StoreSettings,
+        head: Head,
+    ) -> Self {
+        Self { conn, committed, served, settings, head }
+    }
+
+    /// Runs until `Job::Stop` or until every handle is gone.
+    pub(super) fn run(mut self, jobs: &Receiver<Job>, observer: &CommitObserver) {
+        loop {
+            let (batch, stop) = collect(jobs);
+            if !batch.is_empty() {
+                let size = batch.len();
+                self.committed.queued.fetch_sub(size, Ordering::Relaxed);
+                let started = Instant::now();
+                let result = self.commit(batch);
+                self.committed.writable.store(result.is_ok(), Ordering::Relaxed);
+                match result {
+                    Ok(deliveries) => {
+                        observer(size, started.elapsed());
+                        deliveries.into_iter().for_each(|tell| tell());
+                    }
+                    Err(error) => {
+                        tracing::error!(error = %error, store.batch = size, "commit failed");
+                    }
+                }
+            }
+            if stop {
+                self.committed.stopped.store(true, Ordering::Relaxed);
+                self.checkpoint();
+                return;
+            }
+        }
+    }
+
+    /// All or nothing. On an error every job of the batch is dropped unanswered, which its caller
+    /// reads as "unavailable".
+    fn commit(&mut self, batch: Vec<Work>) -> rusqlite::Result<Vec<Delivery>> {
+        let tx = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let rows = self.committed.fleet().rows();
+        let mut open = Batch {
+            conn: &tx,
+            committed: &self.committed,
+            served: self.served.as_ref(),
+            settings: &self.settings,
+            changes: Changes::new(self.head.clone(), rows),
+        };
+        let mut deliveries = Vec::with_capacity(batch.len());
+        for work in batch {
+            deliveries.push(work(&mut open)?);
+        }
+        let changes = open.changes;
+        tx.commit()?;
+        let ticked = changes.ticked();
+        self.head = changes.publish(&self.committed);
+        if ticked {
+            self.checkpoint();
+        }
+        Ok(deliveries)
+    }
+
+    fn checkpoint(&self) {
+        // Only saves disk; a reader in the way is no failure.
+        if let Err(error) = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
+            tracing::debug!(error = %error, "checkpoint skipped");
+        }
+    }
+}
+
+/// Waits for a first job, then takes what comes within the linger. The flag says that the writer
+/// shall end after this batch.
+fn collect(jobs: &Receiver<Job>) -> (Vec<Work>, bool) {
+    let mut batch = Vec::new();
+    match jobs.recv() {
+        Ok(Job::Work(work)) => batch.push(work),
+        Ok(Job::Stop) | Err(_) => return (batch, true),
+    }
+    let deadline = Instant::now() + LINGER;
+    while batch.len() < MAX_BATCH {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match jobs.recv_timeout(left) {
+            Ok(Job::Work(work)) => batch.push(work),
+            Ok(Job::Stop) | Err(RecvTimeoutError::Disconnected) => return (batch, true),
+            Err(RecvTimeoutError::Timeout) => break,
+        }
+    }
+    (batch, false)
+}
