@@ -16,6 +16,7 @@ mod span;
 mod table;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -63,17 +64,17 @@ async fn dispatch(command: &Command, out: &mut Out) -> Result<()> {
     let now = clock::now();
     match command {
         Command::Init(args) => {
-            let passphrases = args.passphrase.passphrases(out)?;
+            let passphrases = args.passphrase.passphrases()?;
             commands::init::run(args, passphrases, now, out).await
         }
         Command::Key(args) => {
-            let passphrases = args.passphrase.passphrases(out)?;
+            let passphrases = args.passphrase.passphrases()?;
             commands::key::run(args, passphrases, out)
         }
         Command::Lint(args) => commands::lint::run(args, now, out),
         Command::Graph(args) => commands::graph::run(args, out),
         Command::Publish(args) => {
-            let passphrases = args.passphrase.passphrases(out)?;
+            let passphrases = args.passphrase.passphrases()?;
             commands::publish::run(args, passphrases, now, out).await
         }
         Command::Verify(args) => commands::verify::run(args, now, out).await,
