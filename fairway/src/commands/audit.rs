@@ -146,9 +146,9 @@ mod tests {
         let (mut out, stdout, _) = capture::out();
         run(&args, &mut out).await.unwrap();
         insta::assert_snapshot!(stdout.text(), @r#"
-        ID  AT                    ACTOR  ACTION       OBJECT  DETAIL
-        9   2026-05-01T12:00:00Z  ann    hold_placed  hold/3  {"reason":"storm"}
-        8   2026-05-01T12:00:00Z  ann    hold_placed  hold/3  {"reason":"storm"}
+        ID  AT-UTC               ACTOR  ACTION       OBJECT  DETAIL
+        9   2026-05-01 12:00:00  ann    hold_placed  hold/3  {"reason":"storm"}
+        8   2026-05-01 12:00:00  ann    hold_placed  hold/3  {"reason":"storm"}
         "#);
     }
 }

@@ -58,7 +58,7 @@ pub(crate) fn run(args: &LintArgs, now: Timestamp, out: &mut Out) -> Result<()> 
             }
         }
     }
-    let count =
+    let number =
         |severity: Severity| lines.iter().filter(|line| line.severity == severity.as_str()).count();
     let errors = number(Severity::Error);
     if errors > 0 {
