@@ -107,7 +107,11 @@ pub fn cli_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) => {
             // Also the answer to --help and --version, which succeed.
             let _ = error.print();
-            return if error.use_stderr() { ExitCode::from(EXIT_FAILURE) } else { ExitCode::SUCCESS };
+            return if error.use_stderr() {
+                ExitCode::from(EXIT_FAILURE)
+            } else {
+                ExitCode::SUCCESS
+            };
         }
     };
     match execute(cli) {

@@ -211,7 +211,7 @@ impl Metrics {
         self.store_commit_seconds.observe(took.as_secs_f64());
     }
 
-    /// Everything as OpenMetrics text (see [`CONTENT_TYPE`]).
+    /// Everything as `OpenMetrics` text (see [`CONTENT_TYPE`]).
     pub fn render(&self) -> String {
         let mut page = String::new();
         // Writing to a String has no failing case.

@@ -59,7 +59,7 @@ fn edges(graph: &Graph) -> (Vec<String>, Vec<String>) {
 }
 
 #[track_caller]
-fn shows(scope: HoldScope, plain: &[&str], held: &[&str]) {
+fn shows(scope: &HoldScope, plain: &[&str], held: &[&str]) {
     let (_dir, _publisher, catalog) = served();
     catalog.set_holds(&[hold(scope.clone())]);
     let (found_plain, found_held) = edges(&shown(&catalog, "acme"));
@@ -74,17 +74,17 @@ fn texts(items: &[&str]) -> Vec<String> {
 fn a_hold_covers_exactly_its_scope() {
     let product = || "acme/kafka".parse().unwrap();
     let all: &[&str] = &["1.1.0", "1.2.0"];
-    shows(HoldScope::Fleet, &[], all);
-    shows(HoldScope::Product { product: product() }, &[], all);
-    shows(HoldScope::Product { product: "beta/kafka".parse().unwrap() }, all, &[]);
+    shows(&HoldScope::Fleet, &[], all);
+    shows(&HoldScope::Product { product: product() }, &[], all);
+    shows(&HoldScope::Product { product: "beta/kafka".parse().unwrap() }, all, &[]);
     let channel = "stable".parse().unwrap();
-    shows(HoldScope::Channel { product: product(), channel }, &[], all);
+    shows(&HoldScope::Channel { product: product(), channel }, &[], all);
     let channel = "fast".parse().unwrap();
-    shows(HoldScope::Channel { product: product(), channel }, all, &[]);
+    shows(&HoldScope::Channel { product: product(), channel }, all, &[]);
     let version = "1.2.0".parse().unwrap();
-    shows(HoldScope::Release { product: product(), version }, &["1.1.0"], &["1.2.0"]);
+    shows(&HoldScope::Release { product: product(), version }, &["1.1.0"], &["1.2.0"]);
     let cluster = "9b2a3f0e-6f0f-4b6c-8d3a-0c1d2e3f4a5b".parse().unwrap();
-    shows(HoldScope::Cluster { cluster }, all, &[]);
+    shows(&HoldScope::Cluster { cluster }, all, &[]);
 }
 
 #[test]

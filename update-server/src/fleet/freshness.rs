@@ -39,7 +39,7 @@ pub fn is_active(freshness: Freshness) -> bool {
 /// Seconds from `now` to the cluster's next report slot.
 ///
 /// Row `slot` of `rows` reports at `slot / rows` of every interval, so that reports arrive in row
-/// order: no herd after an outage, and SQLite touches neighbouring pages (telemetry.md §3.1). A
+/// order: no herd after an outage, and the database touches neighbouring pages (telemetry.md §3.1). A
 /// slot less than a quarter interval away is skipped, so a report outside its slot (a phase
 /// change) is not followed by another at once. Always between 1 and 1.25 intervals + 1.
 pub fn next_report_in_s(slot: Slot, rows: u32, interval_s: u64, now: Timestamp) -> u64 {

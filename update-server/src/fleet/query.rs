@@ -38,8 +38,16 @@ pub struct ClusterFilter {
 struct Resolved<'f> {
     filter: &'f ClusterFilter,
     graphs: Option<BTreeSet<u32>>,
-    /// Outer `None`: any; inner `None`: a version no cluster has.
-    version: Option<Option<u32>>,
+    version: Versions,
+}
+
+/// Which versions match.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Versions {
+    Any,
+    Only(u32),
+    /// The version asked for is one no cluster has.
+    NoneKnown,
 }
 
 impl Resolved<'_> {
@@ -53,14 +61,18 @@ impl Resolved<'_> {
 
     fn about_products(&self) -> bool {
         self.graphs.is_some()
-            || self.version.is_some()
+            || self.version != Versions::Any
             || self.filter.phase.is_some()
             || self.filter.health.is_some()
     }
 
     fn matches_product(&self, product: &Product) -> bool {
         self.graphs.as_ref().is_none_or(|graphs| graphs.contains(&product.graph))
-            && self.version.is_none_or(|version| version == Some(product.version))
+            && match self.version {
+                Versions::Any => true,
+                Versions::Only(version) => version == product.version,
+                Versions::NoneKnown => false,
+            }
             && self.filter.phase.is_none_or(|phase| phase == product.phase)
             && self.filter.health.is_none_or(|health| health == product.verdict)
     }
@@ -79,7 +91,12 @@ impl FleetIndex {
                 .map(|(_, number)| number)
                 .collect()
         });
-        let version = filter.version.as_ref().map(|v| self.versions.number(v));
+        let version = match &filter.version {
+            None => Versions::Any,
+            Some(version) => {
+                self.versions.number(version).map_or(Versions::NoneKnown, Versions::Only)
+            }
+        };
         Resolved { filter, graphs, version }
     }
 

@@ -11,7 +11,7 @@ use signing::Sha256Digest;
 
 use crate::directive::Ledger;
 
-/// A cluster's row number, from 0 in the order of enrolment; its SQLite rowid is one more.
+/// A cluster's row number, from 0 in the order of enrolment; its rowid in the database is one more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Slot(pub u32);
 

@@ -4,7 +4,7 @@
 //! lists in `Accept`, ready-made gzip and zstd, and a mark on stale answers. Never an empty 200
 //! before the first publication.
 
-use std::future::{Ready, ready};
+use std::future::ready;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
@@ -88,27 +88,31 @@ struct Found<'s> {
 }
 
 pub(super) fn routes(config: &mut ServiceConfig) {
+    let graph =
+        |request: HttpRequest, state: web::Data<PublicState>| ready(graph(&request, &state));
     for path in PATHS {
         config.service(
             web::resource(path)
                 .route(web::get().to(graph))
                 .route(web::head().to(graph))
-                .default_service(web::to(other_method)),
+                .default_service(web::to(|state: web::Data<PublicState>| {
+                    ready(other_method(&state))
+                })),
         );
     }
 }
 
-fn graph(request: HttpRequest, state: web::Data<PublicState>) -> Ready<HttpResponse> {
-    let response = answer(&request, &state).unwrap_or_else(|refused| refused.respond());
+fn graph(request: &HttpRequest, state: &PublicState) -> HttpResponse {
+    let response = answer(request, state).unwrap_or_else(|refused| refused.respond());
     state.metrics.count_graph(response.status().as_u16());
-    ready(response)
+    response
 }
 
-fn other_method(state: web::Data<PublicState>) -> Ready<HttpResponse> {
+fn other_method(state: &PublicState) -> HttpResponse {
     let status = StatusCode::METHOD_NOT_ALLOWED;
     state.metrics.count_graph(status.as_u16());
     let refused = Refused::new(status, "method_not_allowed", "use GET or HEAD");
-    ready(method_not_allowed("application/json", refused.json()))
+    method_not_allowed("application/json", refused.json())
 }
 
 fn answer(request: &HttpRequest, state: &PublicState) -> Result<HttpResponse, Refused> {

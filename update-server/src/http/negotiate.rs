@@ -197,7 +197,7 @@ mod tests {
     const READY: [(Encoding, usize); 3] =
         [(Encoding::Identity, 100), (Encoding::Gzip, 30), (Encoding::Zstd, 20)];
 
-    fn headers(name: HeaderName, values: &[&str]) -> HeaderMap {
+    fn headers(name: &HeaderName, values: &[&str]) -> HeaderMap {
         let mut map = HeaderMap::new();
         for value in values {
             map.append(name.clone(), HeaderValue::from_bytes(value.as_bytes()).unwrap());
@@ -207,7 +207,7 @@ mod tests {
 
     #[track_caller]
     fn accepts(value: &str, expected: Option<MediaType>) {
-        assert_eq!(media_type(&headers(ACCEPT, &[value])), expected, "Accept: {value}");
+        assert_eq!(media_type(&headers(&ACCEPT, &[value])), expected, "Accept: {value}");
     }
 
     #[test]
@@ -240,13 +240,13 @@ mod tests {
 
     #[test]
     fn several_accept_lines_count_as_one_list() {
-        let map = headers(ACCEPT, &["text/html", "application/json"]);
+        let map = headers(&ACCEPT, &["text/html", "application/json"]);
         assert_eq!(media_type(&map), Some(MediaType::Json));
     }
 
     #[track_caller]
     fn encodes(value: &str, expected: Option<Encoding>) {
-        let map = headers(ACCEPT_ENCODING, &[value]);
+        let map = headers(&ACCEPT_ENCODING, &[value]);
         assert_eq!(encoding(&map, &READY), expected, "Accept-Encoding: {value}");
     }
 
@@ -276,7 +276,7 @@ mod tests {
 
     #[track_caller]
     fn matches(value: &str, expected: bool) {
-        let map = headers(IF_NONE_MATCH, &[value]);
+        let map = headers(&IF_NONE_MATCH, &[value]);
         assert_eq!(if_none_match(&map, "\"abc\""), expected, "If-None-Match: {value}");
     }
 
@@ -292,7 +292,7 @@ mod tests {
         matches("\"abc", false);
         matches("", false);
         assert!(!if_none_match(&HeaderMap::new(), "\"abc\""));
-        assert!(if_none_match(&headers(IF_NONE_MATCH, &["\"x\"", "\"abc\""]), "\"abc\""));
+        assert!(if_none_match(&headers(&IF_NONE_MATCH, &["\"x\"", "\"abc\""]), "\"abc\""));
     }
 
     #[test]

@@ -162,9 +162,10 @@ impl ApiError {
 
     /// The document sent to the client.
     pub fn problem(&self) -> Problem {
-        let detail = match self.code {
-            Code::Internal => "The log of the server says more.".to_owned(),
-            _ => self.detail.clone(),
+        let detail = if self.code == Code::Internal {
+            "The log of the server says more.".to_owned()
+        } else {
+            self.detail.clone()
         };
         Problem {
             kind: format!("/problems/{}", self.code.slug()),
@@ -206,24 +207,32 @@ impl ResponseError for ApiError {
 }
 
 /// Error handler for `web::JsonConfig`.
+#[expect(clippy::needless_pass_by_value, reason = "the signature actix asks for")]
 pub fn json_error(error: JsonPayloadError, _request: &HttpRequest) -> actix_web::Error {
-    let code = match &error {
-        JsonPayloadError::OverflowKnownLength { .. } | JsonPayloadError::Overflow { .. } => {
-            Code::BodyTooLarge
-        }
-        JsonPayloadError::ContentType => Code::UnsupportedMediaType,
-        JsonPayloadError::Payload(_) => Code::InvalidRequest,
-        _ => Code::InvalidJson,
+    let too_large = matches!(
+        error,
+        JsonPayloadError::OverflowKnownLength { .. } | JsonPayloadError::Overflow { .. }
+    );
+    let code = if too_large {
+        Code::BodyTooLarge
+    } else if matches!(error, JsonPayloadError::ContentType) {
+        Code::UnsupportedMediaType
+    } else if matches!(error, JsonPayloadError::Payload(_)) {
+        Code::InvalidRequest
+    } else {
+        Code::InvalidJson
     };
     ApiError::new(code, error.to_string()).into()
 }
 
 /// Error handler for `web::QueryConfig`.
+#[expect(clippy::needless_pass_by_value, reason = "the signature actix asks for")]
 pub fn query_error(error: QueryPayloadError, _request: &HttpRequest) -> actix_web::Error {
     ApiError::new(Code::InvalidRequest, format!("query: {error}")).into()
 }
 
 /// Error handler for `web::PathConfig`: a path that cannot name anything names nothing.
+#[expect(clippy::needless_pass_by_value, reason = "the signature actix asks for")]
 pub fn path_error(error: PathError, _request: &HttpRequest) -> actix_web::Error {
     ApiError::new(Code::NotFound, format!("path: {error}")).into()
 }

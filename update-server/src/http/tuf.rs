@@ -3,7 +3,7 @@
 //! Looked up in memory by name, so no path can lead anywhere else. Bodies are the signed bytes
 //! without content coding: clients bound what they read by the signed length.
 
-use std::future::{Ready, ready};
+use std::future::ready;
 
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
 use actix_web::web::{self, ServiceConfig};
@@ -25,6 +25,7 @@ const REVALIDATE: &str = "no-cache";
 const MISSING_ROOT: &str = "public, max-age=60";
 
 pub(super) fn routes(config: &mut ServiceConfig) {
+    let file = |request: HttpRequest, state: web::Data<PublicState>| ready(file(&request, &state));
     config.service(
         web::resource([
             concat!("/tuf/metadata/", "{path:.*}"),
@@ -32,19 +33,20 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         ])
         .route(web::get().to(file))
         .route(web::head().to(file))
-        .default_service(web::to(other_method)),
+        .default_service(web::to(|state: web::Data<PublicState>| ready(other_method(&state)))),
     );
 }
 
-fn file(request: HttpRequest, state: web::Data<PublicState>) -> Ready<HttpResponse> {
-    let response = answer(&request, &state);
+fn file(request: &HttpRequest, state: &PublicState) -> HttpResponse {
+    let response = answer(request, state);
     state.metrics.count_tuf(response.status().as_u16());
-    ready(response)
+    response
 }
 
-fn other_method(state: web::Data<PublicState>) -> Ready<HttpResponse> {
-    state.metrics.count_tuf(405);
-    ready(method_not_allowed("text/plain", "use GET or HEAD\n".to_owned()))
+fn other_method(state: &PublicState) -> HttpResponse {
+    let response = method_not_allowed("text/plain", "use GET or HEAD\n".to_owned());
+    state.metrics.count_tuf(response.status().as_u16());
+    response
 }
 
 fn answer(request: &HttpRequest, state: &PublicState) -> HttpResponse {

@@ -46,7 +46,7 @@ pub enum PublishError {
         path: String,
         /// Why.
         #[source]
-        source: BuildError,
+        source: Box<BuildError>,
     },
     /// The first publication came without root 1.
     #[error("the first publication must contain metadata/1.root.json")]
@@ -92,14 +92,14 @@ pub enum PublishError {
         role: RoleName,
         /// Why.
         #[source]
-        source: signing::Error,
+        source: Box<signing::Error>,
     },
     /// The set as a whole would be refused by a client.
     #[error("a client would refuse the repository")]
-    Verify(#[source] signing::Error),
+    Verify(#[source] Box<signing::Error>),
     /// The hub's own roles cannot be built.
     #[error("snapshot and timestamp cannot be signed")]
-    Build(#[source] BuildError),
+    Build(#[source] Box<BuildError>),
     /// A file that no role lists with these bytes.
     #[error("no role lists {path} with the bytes that were sent")]
     Unlisted {
@@ -133,7 +133,7 @@ pub enum PublishError {
         path: TargetPath,
         /// Why.
         #[source]
-        source: GraphError,
+        source: Box<GraphError>,
     },
     /// A release document that does not parse.
     #[error("{path} is not a release document")]
@@ -199,6 +199,21 @@ pub enum PublishError {
 }
 
 impl PublishError {
+    /// The hub's own roles cannot be built.
+    pub(super) fn build(source: BuildError) -> Self {
+        Self::Build(Box::new(source))
+    }
+
+    /// A client would refuse the set.
+    pub(super) fn verify(source: signing::Error) -> Self {
+        Self::Verify(Box::new(source))
+    }
+
+    /// A client would refuse the role.
+    pub(super) fn role(role: RoleName, source: signing::Error) -> Self {
+        Self::Role { role, source: Box::new(source) }
+    }
+
     /// Code, slug and status of the answer.
     pub fn code(&self) -> Code {
         match self {
@@ -220,7 +235,9 @@ impl PublishError {
             }
             Self::Immutable { .. } => Code::ReleaseImmutable,
             Self::Role { .. } | Self::Verify(_) => Code::PublicationUnverified,
-            Self::Build(BuildError::NotStaged { .. }) => Code::InvalidPublication,
+            Self::Build(source) if matches!(**source, BuildError::NotStaged { .. }) => {
+                Code::InvalidPublication
+            }
             Self::Build(_)
             | Self::Key { .. }
             | Self::NewKey { .. }
@@ -237,11 +254,16 @@ impl PublishError {
             Self::Role { source, .. } | Self::Verify(source) => source.attack(),
             Self::Unlisted { .. } | Self::Immutable { .. } => Some(Attack::ArbitrarySoftware),
             Self::WrongSoftware { .. } => Some(Attack::WrongSoftware),
-            Self::Metadata { source: BuildError::Existing(source), .. } => source.attack(),
+            Self::Metadata { source, .. } => {
+                if let BuildError::Existing(source) = &**source {
+                    source.attack()
+                } else {
+                    None
+                }
+            }
             Self::TooManyFiles { .. }
             | Self::Path { .. }
             | Self::Base64 { .. }
-            | Self::Metadata { .. }
             | Self::RootMissing
             | Self::RootGap { .. }
             | Self::OnlineKeys { .. }

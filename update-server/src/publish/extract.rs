@@ -127,7 +127,7 @@ impl Extraction<'_> {
             (entry.graph.clone(), entry.body.clone())
         } else {
             let graph = cincinnati::from_json(bytes)
-                .map_err(|source| PublishError::Graph { path: path(), source })?;
+                .map_err(|source| PublishError::Graph { path: path(), source: Box::new(source) })?;
             if let Some(origin) = graph.origin()
                 && (&origin.product, &origin.channel, &origin.arch)
                     != (&key.product, &key.channel, &key.arch)

@@ -47,7 +47,7 @@ pub(crate) fn open(data_dir: &Path, now: Timestamp) -> (Publisher, Catalog) {
 #[derive(Debug, Clone)]
 pub(crate) struct Vendor {
     pub(crate) name: &'static str,
-    pub(crate) vendor_key: u8,
+    pub(crate) own_key: u8,
     pub(crate) releases_key: u8,
     pub(crate) channels_key: u8,
     pub(crate) releases_version: u64,
@@ -61,7 +61,7 @@ impl Vendor {
     pub(crate) fn new(name: &'static str, first_key: u8) -> Self {
         Self {
             name,
-            vendor_key: first_key,
+            own_key: first_key,
             releases_key: first_key + 1,
             channels_key: first_key + 2,
             releases_version: 1,
@@ -133,7 +133,7 @@ impl Vendor {
         };
         let (releases, channels) = (self.releases_version, self.channels_version);
         vec![
-            (1, self.role(""), build(1, &BTreeMap::new(), &delegations, self.vendor_key)),
+            (1, self.role(""), build(1, &BTreeMap::new(), &delegations, self.own_key)),
             (
                 releases,
                 self.role(".releases"),
@@ -215,7 +215,7 @@ impl Fixture {
             .iter()
             .map(|vendor| Delegation {
                 role: vendor.role(""),
-                keys: vec![key(vendor.vendor_key).public().clone()],
+                keys: vec![key(vendor.own_key).public().clone()],
                 threshold: 1,
                 paths: vec![format!("{}/*/*", vendor.name)],
                 terminating: true,

@@ -52,9 +52,9 @@ impl Incoming {
             return Err(refuse("metadata must have its version in its name"));
         };
         // Parses, and checks that name and content agree.
-        StagedRepository::new()
-            .put_file(&path, bytes.clone())
-            .map_err(|source| PublishError::Metadata { path: path.clone(), source })?;
+        StagedRepository::new().put_file(&path, bytes.clone()).map_err(|source| {
+            PublishError::Metadata { path: path.clone(), source: Box::new(source) }
+        })?;
         let twice = match role.as_top() {
             Some(TopRole::Snapshot | TopRole::Timestamp) => {
                 return Err(refuse("the hub signs snapshot and timestamp itself"));

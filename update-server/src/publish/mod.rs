@@ -79,7 +79,7 @@ impl Publisher {
         let publisher =
             Self { keys, disk, catalog: catalog.clone(), state: Mutex::new(State::default()) };
         if let Some((offline, online)) = loaded {
-            publisher.start(offline, online, now)?;
+            publisher.start(offline, &online, now)?;
         }
         Ok((publisher, catalog))
     }
@@ -89,18 +89,18 @@ impl Publisher {
         self.keys.public()
     }
 
-    fn start(&self, offline: Offline, online: Online, now: Timestamp) -> Result<(), PublishError> {
+    fn start(&self, offline: Offline, online: &Online, now: Timestamp) -> Result<(), PublishError> {
         offline.check_online_keys(&self.keys)?;
-        let staged = offline.staged().map_err(PublishError::Build)?;
+        let staged = offline.staged().map_err(PublishError::build)?;
         let listed = self.listed_at(&offline, &staged, offline.valid_moment(now)?)?;
         let mut state = self.lock();
         let content = extract(&offline, &state, None, &listed)?;
         let root_version = offline.root_version();
-        let mut served = staged_with(staged.clone(), &online)?;
+        let mut served = staged_with(staged.clone(), online)?;
         state.files = serve_files(&served, root_version);
         if !online.is_intact(&offline.newest_root()?)? || online.due(now) != Due::Nothing {
             // Versions go on from the stored ones even where those do not verify.
-            served = self.sign(staged, Some(&online), Due::Snapshot, now)?;
+            served = self.sign(staged, Some(online), Due::Snapshot, now)?;
             self.store(&mut state, &served, root_version)?;
         }
         self.finish(&mut state, offline, Online::of(&served)?, content)
@@ -120,7 +120,7 @@ impl Publisher {
         if let Some(online) = state.online.as_ref().filter(|_| !merged.changed) {
             return Ok(reply(false, &state.offline, online, Vec::new()));
         }
-        let staged = merged.offline.staged().map_err(PublishError::Build)?;
+        let staged = merged.offline.staged().map_err(PublishError::build)?;
         let served = self.sign(staged.clone(), state.online.as_ref(), Due::Snapshot, now)?;
         let listed = self.verify(&merged, &staged, &served, now)?;
         refuse_unlisted(&incoming, &merged.offline, &listed)?;
@@ -142,7 +142,7 @@ impl Publisher {
         if due == Due::Nothing {
             return Ok(false);
         }
-        let staged = state.offline.staged().map_err(PublishError::Build)?;
+        let staged = state.offline.staged().map_err(PublishError::build)?;
         let served = self.sign(staged_with(staged, &online)?, Some(&online), due, now)?;
         let root_version = state.offline.root_version();
         self.store(&mut state, &served, root_version)?;
@@ -171,7 +171,7 @@ impl Publisher {
             Due::Timestamp => staged.with_timestamp(timestamp, now, previous),
             Due::Snapshot => staged.with_online_roles(snapshot, timestamp, now, previous),
         }
-        .map_err(PublishError::Build)
+        .map_err(PublishError::build)
     }
 
     /// Asks our own client about the set that would be served. One delegated role of an earlier
@@ -185,16 +185,14 @@ impl Publisher {
     ) -> Result<Vec<StagedTarget>, PublishError> {
         let pinned = merged.offline.pinned_root()?;
         let mut verified =
-            verify_staged(pinned, served, MemStore::new(), now).map_err(PublishError::Verify)?;
+            verify_staged(pinned, served, MemStore::new(), now).map_err(PublishError::verify)?;
         for role in &merged.changed_roles {
-            verified
-                .require(role)
-                .map_err(|source| PublishError::Role { role: role.clone(), source })?;
+            verified.require(role).map_err(|source| PublishError::role(role.clone(), source))?;
         }
         let expired = |error: &signing::Error| error.attack() == Some(Attack::Freeze);
         let fault = verified.broken.into_iter().find(|(_, error)| !expired(error));
         if let Some((role, source)) = fault {
-            return Err(PublishError::Role { role, source });
+            return Err(PublishError::role(role, source));
         }
         let moment = merged.offline.valid_moment(now)?;
         if moment == now {
@@ -214,9 +212,9 @@ impl Publisher {
         let set = self.sign(staged.clone(), None, Due::Snapshot, moment)?;
         let pinned = offline.pinned_root()?;
         let verified =
-            verify_staged(pinned, &set, MemStore::new(), moment).map_err(PublishError::Verify)?;
+            verify_staged(pinned, &set, MemStore::new(), moment).map_err(PublishError::verify)?;
         match verified.broken.into_iter().next() {
-            Some((role, source)) => Err(PublishError::Role { role, source }),
+            Some((role, source)) => Err(PublishError::role(role, source)),
             None => Ok(verified.targets),
         }
     }
@@ -284,7 +282,7 @@ fn staged_with(
 ) -> Result<StagedRepository, PublishError> {
     let both = [(TopRole::Snapshot, &online.snapshot), (TopRole::Timestamp, &online.timestamp)];
     for (role, signed) in both {
-        staged.put_metadata(&role.into(), signed.bytes.to_vec()).map_err(PublishError::Build)?;
+        staged.put_metadata(&role.into(), signed.bytes.to_vec()).map_err(PublishError::build)?;
     }
     Ok(staged)
 }

@@ -118,7 +118,7 @@ impl Offline {
     /// The newest root, parsed.
     pub(super) fn newest_root(&self) -> Result<Document<Root>, PublishError> {
         let (_, bytes) = self.roots.last_key_value().ok_or(PublishError::RootMissing)?;
-        Document::parse(&TopRole::Root.into(), bytes).map_err(PublishError::Verify)
+        Document::parse(&TopRole::Root.into(), bytes).map_err(PublishError::verify)
     }
 
     /// Requires that the newest root lets each of the hub's keys sign its role alone.
@@ -149,7 +149,7 @@ impl Offline {
                 continue;
             };
             let document: Document<Targets> =
-                Document::parse(&role, bytes).map_err(PublishError::Verify)?;
+                Document::parse(&role, bytes).map_err(PublishError::verify)?;
             let own = document.body.expires;
             let earliest = own.min(above);
             // Pushed last to first: the first delegation, the most trusted one, is followed first.

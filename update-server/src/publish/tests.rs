@@ -355,7 +355,7 @@ fn a_damaged_data_directory_is_an_error_and_not_an_empty_hub() {
     let targets = dir.path().join("tuf/metadata/1.targets.json");
     let mut bytes = fs::read(&targets).unwrap();
     assert_eq!(signing::Sha256Digest::of(&bytes).hex(), digest);
-    let last = bytes.iter().rposition(|byte| byte.is_ascii_digit()).unwrap();
+    let last = bytes.iter().rposition(u8::is_ascii_digit).unwrap();
     bytes[last] = if bytes[last] == b'1' { b'2' } else { b'1' };
     fs::write(&targets, &bytes).unwrap();
     let keys = super::fixture::online_keys();

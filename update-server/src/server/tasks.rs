@@ -36,8 +36,7 @@ async fn resign(state: web::Data<HubState>) {
         timer.tick().await;
         let signer = state.clone();
         let now = state.now();
-        let result =
-            tokio::task::spawn_blocking(move || signer.publisher.resign_if_due(now)).await;
+        let result = tokio::task::spawn_blocking(move || signer.publisher.resign_if_due(now)).await;
         match result {
             Ok(Ok(false)) => {}
             Ok(Ok(true)) => tracing::info!("online roles signed again"),

@@ -157,4 +157,10 @@ impl Batch<'_> {
         self.changes.sweep = Some(now);
         Ok(())
     }
+
+    /// Fails as a broken disk would.
+    #[cfg(test)]
+    pub(crate) fn break_database(&self) -> rusqlite::Result<()> {
+        self.conn.execute("INSERT INTO no_such_table VALUES (1)", []).map(drop)
+    }
 }

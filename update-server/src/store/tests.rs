@@ -370,10 +370,7 @@ async fn a_failed_commit_acknowledges_nobody_and_leaves_memory_as_it_was() {
     let release = block(&hub).await;
     let products = [state("acme/kafka", Phase::Soak)];
     let good = hub.report(id, 1, true, &products);
-    let bad = hub.store.submit(|batch| {
-        batch.conn.execute("INSERT INTO no_such_table VALUES (1)", [])?;
-        Ok(())
-    });
+    let bad = hub.store.submit(|batch| Ok(batch.break_database()?));
     let (good, bad, ()) = tokio::join!(good, bad, async { release.send(()).unwrap() });
     assert_eq!((good.unwrap_err(), bad), (Refusal::Failed, Err(Refusal::Failed)));
     assert_eq!(hub.phase(id), None);

@@ -33,10 +33,8 @@ pub(super) async fn read(
     payload: Payload,
     limit: usize,
 ) -> Result<Vec<u8>, ApiError> {
-    let announced = request
-        .headers()
-        .get(CONTENT_LENGTH)
-        .and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+    let announced =
+        request.headers().get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
     let bound = u64::try_from(limit).unwrap_or(u64::MAX);
     if announced.is_some_and(|length| length > bound) {
         return Err(too_large(limit));

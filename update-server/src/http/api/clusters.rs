@@ -50,14 +50,12 @@ fn one_of<T: Copy>(
     text: fn(T) -> &'static str,
 ) -> Result<Option<T>, ApiError> {
     let Some(value) = value else { return Ok(None) };
-    match all.iter().copied().find(|known| text(*known) == value) {
-        Some(found) => Ok(Some(found)),
-        None => {
-            let known: Vec<&str> = all.iter().copied().map(text).collect();
-            let detail = format!("{name} must be one of {}", known.join(", "));
-            Err(ApiError::new(Code::InvalidRequest, detail))
-        }
+    if let Some(found) = all.iter().copied().find(|known| text(*known) == value) {
+        return Ok(Some(found));
     }
+    let known: Vec<&str> = all.iter().copied().map(text).collect();
+    let detail = format!("{name} must be one of {}", known.join(", "));
+    Err(ApiError::new(Code::InvalidRequest, detail))
 }
 
 /// `GET /api/v1/clusters`
@@ -79,8 +77,7 @@ pub(super) async fn list(
         freshness: query.freshness,
         name_prefix: query.name,
     };
-    let (items, next) =
-        state.with_fleet(|fleet, view| fleet.page(&filter, after, limit, view));
+    let (items, next) = state.with_fleet(|fleet, view| fleet.page(&filter, after, limit, view));
     let next = next.map(|slot| paging::cursor("clusters", u64::from(slot.0)));
     Ok(web::Json(Page { items, next }))
 }

@@ -1,6 +1,6 @@
 //! `/api/v1/{drift,health,products,channels}`: answers about the fleet and what is served to it.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use actix_web::web;
 use channels::names::{Arch, ChannelName, ProductRef};
@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use signing::Sha256Digest;
 
 use super::{Guarded, HubState, Viewer};
+use crate::fleet::FleetIndex;
 
 /// Parameters of the drift answer.
 #[derive(Debug, Deserialize)]
@@ -26,7 +27,7 @@ pub(super) async fn drift(
     state: web::Data<HubState>,
     query: web::Query<DriftQuery>,
 ) -> web::Json<DriftAnswer> {
-    let mut answer = state.with_fleet(|fleet, view| fleet.drift(view));
+    let mut answer = state.with_fleet(FleetIndex::drift);
     answer.items.retain(|totals| {
         query.product.as_ref().is_none_or(|p| *p == totals.product)
             && query.channel.as_ref().is_none_or(|c| *c == totals.channel)
@@ -63,10 +64,9 @@ pub(super) async fn products(
     _: Guarded<Viewer>,
     state: web::Data<HubState>,
 ) -> web::Json<Page<ProductAnswer>> {
-    let products: BTreeMap<ProductRef, ()> =
-        state.catalog.graphs().map(|key| (key.product, ())).collect();
+    let products: BTreeSet<ProductRef> = state.catalog.graphs().map(|key| key.product).collect();
     let items = products
-        .into_keys()
+        .into_iter()
         .map(|product| {
             let releases = state
                 .catalog

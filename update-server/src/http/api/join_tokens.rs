@@ -37,17 +37,10 @@ pub(super) async fn mint(
         .map_err(|error| ApiError::internal("make a join token", &error))?;
     let now = state.now();
     let life = SignedDuration::from_secs(i64::try_from(expires_in_s).unwrap_or(i64::MAX));
-    let expires_at = now
-        .checked_add(life)
-        .map_err(|error| ApiError::internal("compute an expiry", &error))?;
-    let new = NewJoinToken {
-        digest: secret.digest(),
-        uses,
-        expires_at,
-        note,
-        by: by.actor.clone(),
-        now,
-    };
+    let expires_at =
+        now.checked_add(life).map_err(|error| ApiError::internal("compute an expiry", &error))?;
+    let new =
+        NewJoinToken { digest: secret.digest(), uses, expires_at, note, by: by.actor.clone(), now };
     state.store.create_join_token(new).await?;
     tracing::info!(by = by.actor, uses, expires_at = %expires_at, "join token made");
     let token = JoinToken { token: secret.reveal().to_owned(), uses, expires_at };

@@ -50,11 +50,9 @@ pub fn routes(state: web::Data<HubState>) -> impl FnOnce(&mut ServiceConfig) {
         fleet_reads(config);
         people(config);
         operations(config);
-        config.service(
-            web::scope("/api/v1").default_service(web::to(async || {
-                ApiError::new(Code::NotFound, "no such path below /api/v1").error_response()
-            })),
-        );
+        config.service(web::scope("/api/v1").default_service(web::to(async || {
+            ApiError::new(Code::NotFound, "no such path below /api/v1").error_response()
+        })));
     }
 }
 

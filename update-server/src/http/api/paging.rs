@@ -21,7 +21,10 @@ pub(super) fn after(list: &str, cursor: Option<&str>) -> Result<Option<u64>, Api
     let Some(cursor) = cursor else { return Ok(None) };
     let read = || {
         let text = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
-        text.strip_prefix(list)?.strip_prefix(':')?.strip_prefix(FORM)?.strip_prefix(':')?
+        text.strip_prefix(list)?
+            .strip_prefix(':')?
+            .strip_prefix(FORM)?
+            .strip_prefix(':')?
             .parse()
             .ok()
     };

@@ -28,11 +28,8 @@ struct Readiness {
 /// `GET /readyz`: what is served is there and fresh, and a report could be committed.
 pub(super) async fn ready(state: web::Data<HubState>) -> HttpResponse {
     let reasons = reasons(&state);
-    let mut response = if reasons.is_empty() {
-        HttpResponse::Ok()
-    } else {
-        HttpResponse::ServiceUnavailable()
-    };
+    let mut response =
+        if reasons.is_empty() { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
     response
         .insert_header((CACHE_CONTROL, "no-store"))
         .json(Readiness { ready: reasons.is_empty(), reasons })

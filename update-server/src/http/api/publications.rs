@@ -2,6 +2,7 @@
 
 use actix_web::web;
 use channels::wire::{Publication, PublicationReply};
+use signing::Attack;
 
 use super::super::problem::ApiError;
 use super::{Guarded, HubState, Publisher};
@@ -15,8 +16,7 @@ pub(super) async fn post(
     request: web::Json<Publication>,
 ) -> Result<web::Json<PublicationReply>, ApiError> {
     let publication = request.into_inner();
-    let (now, files, message) =
-        (state.now(), publication.files.len(), publication.message.clone());
+    let (now, files, message) = (state.now(), publication.files.len(), publication.message.clone());
     let result = {
         let state = state.clone();
         web::block(move || state.publisher.publish(publication, now))
@@ -55,7 +55,7 @@ pub(super) async fn post(
 }
 
 fn refused(state: &HubState, by: &str, error: PublishError) -> ApiError {
-    let attack = error.attack().map(|attack| attack.as_str());
+    let attack = error.attack().map(Attack::as_str);
     let error = ApiError::from(error);
     let reason = error.code().slug();
     state.metrics.count_publication(reason);

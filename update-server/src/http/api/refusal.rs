@@ -25,10 +25,6 @@ impl From<Refusal> for ApiError {
             Refusal::Stopped => Code::ShuttingDown,
         };
         let error = Self::new(code, refusal.to_string());
-        if code.status().is_server_error() {
-            error.with_retry_after(RETRY_AFTER_S)
-        } else {
-            error
-        }
+        if code.status().is_server_error() { error.with_retry_after(RETRY_AFTER_S) } else { error }
     }
 }

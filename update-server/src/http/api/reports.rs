@@ -39,12 +39,7 @@ pub(super) async fn post(
         Err(error) => {
             let reason = error.code().slug();
             metrics.count_report(reason);
-            tracing::warn!(
-                cluster.id = cluster,
-                reason,
-                detail = error.detail(),
-                "report refused"
-            );
+            tracing::warn!(cluster.id = cluster, reason, detail = error.detail(), "report refused");
             Err(error)
         }
     }
@@ -65,9 +60,8 @@ async fn receive(
         let detail = "this cluster was retired; enrol it again with a new key";
         return Err(ApiError::new(Code::Forbidden, detail));
     }
-    let report: Report = serde_json::from_slice(&body).map_err(|error| {
-        ApiError::new(Code::InvalidJson, format!("not a report: {error}"))
-    })?;
+    let report: Report = serde_json::from_slice(&body)
+        .map_err(|error| ApiError::new(Code::InvalidJson, format!("not a report: {error}")))?;
     if report.cluster.id != signer.id {
         let detail = format!("cluster {} signed for cluster {}", signer.id, report.cluster.id);
         return Err(ApiError::new(Code::Forbidden, detail));

@@ -14,7 +14,7 @@ use crate::fleet::Identity;
 
 /// How old a signature may be. Agents sign right before they send; with the growing `seq` a
 /// shorter window would only punish clocks.
-pub const CREATED_WINDOW: Duration = Duration::from_secs(60);
+pub const CREATED_WINDOW: Duration = Duration::from_mins(1);
 
 /// A request whose signature verified.
 #[derive(Debug, Clone, Copy)]
@@ -99,8 +99,7 @@ pub(super) fn identify(
     let key_id = message::key_id(&headers.signature_input).map_err(|e| refuse(&e))?;
     let unknown =
         || ApiError::new(Code::UnknownCluster, format!("no cluster enrolled with key {key_id}"));
-    let digest: Sha256Digest =
-        format!("sha256:{key_id}").parse().map_err(|_| unknown())?;
+    let digest: Sha256Digest = format!("sha256:{key_id}").parse().map_err(|_| unknown())?;
     let cluster = state.store.committed().fleet().identity(&digest).ok_or_else(unknown)?;
     let key = PublicKey::ed25519(&cluster.key.bytes)
         .map_err(|error| ApiError::internal("read a cluster's key", &error))?;

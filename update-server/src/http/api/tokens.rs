@@ -46,15 +46,13 @@ pub(super) async fn create(
 ) -> Result<HttpResponse, ApiError> {
     let TokenRequest { name, access } = request.into_inner();
     let name = name.trim().to_owned();
-    if name.is_empty() || name.chars().count() > MAX_NAME_CHARS || name.contains(char::is_control)
-    {
+    if name.is_empty() || name.chars().count() > MAX_NAME_CHARS || name.contains(char::is_control) {
         let detail = format!("name must have 1 to {MAX_NAME_CHARS} printable characters");
         return Err(ApiError::new(Code::Unprocessable, detail));
     }
     let secret = Secret::generate(SecretKind::Api)
         .map_err(|error| ApiError::internal("make a token", &error))?;
-    let new =
-        NewToken { name, access, digest: secret.digest(), by: by.actor, now: state.now() };
+    let new = NewToken { name, access, digest: secret.digest(), by: by.actor, now: state.now() };
     let record = state.store.create_token(new).await?;
     tracing::info!(token.id = record.id, by = record.created_by, %access, "token made");
     Ok(HttpResponse::Created().json(TokenAnswer {
