@@ -7,6 +7,7 @@ pub mod cincinnati;
 pub mod compile;
 pub mod drift;
 pub mod graph;
+pub mod health;
 pub mod lint;
 pub mod names;
 pub mod path;

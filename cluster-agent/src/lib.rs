@@ -1,1 +1,18 @@
 //! Observes a cluster, plans one step at a time, rolls it, and reports.
+
+pub mod agent;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod crash;
+pub mod driver;
+pub mod gate;
+pub mod history;
+pub mod hub;
+pub mod observation;
+pub mod phase;
+pub mod plan;
+pub mod sim;
+pub mod state;
+pub mod status;
+pub mod telemetry;

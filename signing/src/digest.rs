@@ -127,7 +127,6 @@ impl std::io::Write for Sha256Hasher {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

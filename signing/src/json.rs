@@ -101,7 +101,6 @@ impl<'de> Visitor<'de> for Strict {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
     use proptest::prelude::*;

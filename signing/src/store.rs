@@ -25,7 +25,7 @@ pub struct StoreError {
 }
 
 /// Keeps small named documents. Names are plain file names, made by the client.
-pub trait Store: Send {
+pub trait Store: Send + Sync {
     /// The document, or none if it was never saved.
     fn load(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError>;
     /// Saves durably and atomically: after a crash the old or the new document is there.
@@ -153,7 +153,6 @@ impl Store for MemStore {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

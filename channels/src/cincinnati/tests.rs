@@ -1,3 +1,5 @@
+//! The graph format, both ways, and its bounds.
+
 use proptest::prelude::*;
 
 use super::*;

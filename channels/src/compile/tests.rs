@@ -1,3 +1,5 @@
+//! What compiles into which edges, nodes and metadata.
+
 use super::*;
 use crate::cincinnati::to_json;
 use crate::repository::tests::product;

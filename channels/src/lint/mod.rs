@@ -108,6 +108,30 @@ pub enum Code {
 }
 
 impl Code {
+    /// Every rule, in the order of the manual's table.
+    pub const ALL: [Self; 20] = [
+        Self::MissingRelease,
+        Self::MissingArch,
+        Self::GraphInvalid,
+        Self::Cycle,
+        Self::DependencyUnsatisfied,
+        Self::NoWayOut,
+        Self::HeadUnreachable,
+        Self::NodeUnreachable,
+        Self::DuplicateDigest,
+        Self::RiskName,
+        Self::RiskUrl,
+        Self::RiskNameReused,
+        Self::BlockMatchesNothing,
+        Self::DowngradeOverFinalize,
+        Self::FeederMissing,
+        Self::ReleasedInFuture,
+        Self::ReleaseUnlisted,
+        Self::DependencyUnknown,
+        Self::VersionRepeated,
+        Self::DowngradeCycle,
+    ];
+
     /// The code as printed.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -1,3 +1,5 @@
+//! Each rule finds its fault, and nothing else.
+
 use std::path::Path;
 
 use super::*;
@@ -184,4 +186,23 @@ fn one_payload_for_two_releases_is_found() {
     let workspace = Workspace { root: PathBuf::new(), products: vec![source] };
     let found = lint(&workspace, now());
     assert_eq!((found.len(), found[0].code), (1, Code::DuplicateDigest));
+}
+
+#[test]
+fn the_manual_lists_every_code_with_its_severity() {
+    let manual = include_str!("../../../docs/channel-repository.md");
+    let rows: Vec<(String, String)> = manual
+        .lines()
+        .filter_map(|line| {
+            let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+            let code = cells.get(1)?.strip_prefix('`')?.strip_suffix('`')?;
+            let severity = cells.get(2)?;
+            ["error", "warning", "note"]
+                .contains(severity)
+                .then(|| (code.to_owned(), (*severity).to_owned()))
+        })
+        .collect();
+    let codes =
+        Code::ALL.map(|code| (code.as_str().to_owned(), code.severity().as_str().to_owned()));
+    assert_eq!(rows, codes);
 }

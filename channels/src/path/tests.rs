@@ -1,3 +1,5 @@
+//! Steps and paths, by example and against a plain search.
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use proptest::prelude::*;

@@ -14,7 +14,7 @@ pub enum RepositoryError {
         #[source]
         source: std::io::Error,
     },
-    /// A file is larger than [`super::files::MAX_FILE_BYTES`].
+    /// A file is larger than is read (1 MiB).
     #[error(
         "{}: has {bytes} bytes; at most {limit} are read, move bulk data elsewhere",
         file.display()

@@ -120,7 +120,11 @@ impl<S: Source, T: Store> Client<S, T> {
         let top = self.fresh(now)?.targets().clone();
         let mut walk = Walk::default();
         for edge in top.body.delegations.iter().filter(|edge| follow(&edge.name)) {
-            self.walk_below(&top, edge, now, &follow, &mut walk).await?;
+            let below = self.walk_below(&top, edge, now, &follow).await?;
+            walk.broken.extend(below.broken);
+            for (role, routes) in below.routes {
+                walk.routes.entry(role).or_default().extend(routes);
+            }
         }
         let top = Route { metadata: top, edges: Vec::new() };
         walk.routes.entry(top.metadata.role().clone()).or_default().push(top);
@@ -129,15 +133,15 @@ impl<S: Source, T: Store> Client<S, T> {
         Ok(walk)
     }
 
-    /// Breadth first below one top-level delegation.
+    /// Breadth first below one top-level delegation. Beyond the bound nothing of it counts.
     async fn walk_below(
         &mut self,
         top: &Arc<Document<Targets>>,
         first: &DelegatedRole,
         now: Timestamp,
         follow: &(impl Fn(&RoleName) -> bool + Send),
-        walk: &mut Walk,
-    ) -> Result<(), Error> {
+    ) -> Result<Walk, Error> {
+        let mut walk = Walk::default();
         let mut visited = BTreeSet::new();
         let mut queue = VecDeque::from([(top.clone(), vec![first.clone()])]);
         while let Some((delegator, edges)) = queue.pop_front() {
@@ -147,8 +151,8 @@ impl<S: Source, T: Store> Client<S, T> {
             }
             if visited.len() > MAX_ROLES_PER_DELEGATION {
                 let limit = MAX_ROLES_PER_DELEGATION;
-                walk.broken.insert(first.name.clone(), Error::TooManyRoles { limit });
-                return Ok(());
+                let broken = BTreeMap::from([(first.name.clone(), Error::TooManyRoles { limit })]);
+                return Ok(Walk { broken, ..Walk::default() });
             }
             match self.delegate(&delegator, edge, now).await {
                 Ok(Some(metadata)) => {
@@ -167,6 +171,6 @@ impl<S: Source, T: Store> Client<S, T> {
                 }
             }
         }
-        Ok(())
+        Ok(walk)
     }
 }

@@ -121,6 +121,3 @@ fn bounded(bytes: Vec<u8>, limit: u64) -> Result<Vec<u8>, SourceError> {
     let fits = u64::try_from(bytes.len()).is_ok_and(|length| length <= limit);
     if fits { Ok(bytes) } else { Err(SourceError::TooLarge { limit }) }
 }
-
-#[cfg(test)]
-mod tests;

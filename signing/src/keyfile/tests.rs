@@ -1,7 +1,5 @@
 //! Key files open with the right passphrase only, here and in OpenSSL.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use super::*;
 use std::process::{Command, Stdio};
 

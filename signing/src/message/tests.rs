@@ -1,7 +1,5 @@
 //! The published test vector, the profile, and every way a request can be altered.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use super::base::signature_base;
 use super::*;
 use crate::SecretKey;

@@ -26,6 +26,7 @@ pub struct Document<T> {
     pub body: T,
     role: RoleName,
     raw: Vec<u8>,
+    digest: Sha256Digest,
     canonical: Vec<u8>,
     signatures: Vec<SignedBy>,
 }
@@ -74,7 +75,8 @@ impl<T: Body> Document<T> {
             return Err(malformed("version 0".to_owned()));
         }
         body.validate(role)?;
-        Ok(Self { body, role: role.clone(), raw: bytes.to_vec(), canonical, signatures })
+        let (role, raw, digest) = (role.clone(), bytes.to_vec(), Sha256Digest::of(bytes));
+        Ok(Self { body, role, raw, digest, canonical, signatures })
     }
 
     /// Requires good signatures of at least `keys.threshold` *distinct keys*: the same key under
@@ -126,7 +128,7 @@ impl<T: Body> Document<T> {
 
     /// The digest of the bytes as they were read.
     pub fn digest(&self) -> Sha256Digest {
-        Sha256Digest::of(&self.raw)
+        self.digest
     }
 
     /// The signatures as they were read, unverified.

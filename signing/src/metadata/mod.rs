@@ -20,6 +20,3 @@ pub use timestamp::{SIGNED_AT, TimestampMetadata};
 
 /// The specification this crate implements, written into everything it makes.
 pub const SPEC_VERSION: &str = "1.0.34";
-
-#[cfg(test)]
-mod tests;

@@ -11,14 +11,14 @@ pub use role::{RoleName, TopRole};
 /// A name that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    /// Not a role name: empty, longer than 256 bytes, or with control characters.
+    /// Not a role name: empty, longer than 200 bytes percent-encoded, or with control characters.
     #[error("not a role name: {found:?}")]
     Role {
         /// What was read.
         found: String,
     },
-    /// Not a target path: empty, absolute, over 512 bytes, or with `.`, `..`, empty segments,
-    /// backslashes or control characters.
+    /// Not a target path: empty, absolute, over 512 bytes, a segment over 160 bytes, or with `.`,
+    /// `..`, empty segments, backslashes or control characters.
     #[error("not a target path: {found:?}")]
     Target {
         /// What was read.

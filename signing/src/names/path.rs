@@ -13,14 +13,21 @@ pub struct TargetPath(String);
 impl TargetPath {
     /// Longest path, in bytes.
     pub const MAX_BYTES: usize = 512;
+    /// Longest segment, in bytes: with a hash in front of it and a writer's temporary suffix
+    /// behind it, it fits the 255 bytes of a file name.
+    pub const MAX_SEGMENT_BYTES: usize = 160;
 
     /// Checks and takes `path`.
     pub fn new(path: impl Into<String>) -> Result<Self, NameError> {
         let path = path.into();
         let safe = path.len() <= Self::MAX_BYTES
-            && path.split('/').all(|segment| !matches!(segment, "" | "." | ".."))
+            && path.split('/').all(Self::is_segment)
             && !path.chars().any(|c| c.is_control() || c == '\\');
         if safe { Ok(Self(path)) } else { Err(NameError::Target { found: path }) }
+    }
+
+    fn is_segment(segment: &str) -> bool {
+        !matches!(segment, "" | "." | "..") && segment.len() <= Self::MAX_SEGMENT_BYTES
     }
 
     /// The path as text.

@@ -47,15 +47,16 @@ impl fmt::Display for TopRole {
 pub struct RoleName(String);
 
 impl RoleName {
-    /// Longest name, in bytes: percent-encoded and with a version it still fits a file name of
-    /// most systems for all sensible names.
-    const MAX_BYTES: usize = 256;
+    /// Longest name in its percent-encoded form, in bytes. With a version in front and `.json`
+    /// and a writer's temporary suffix behind it, it fits the 255 bytes of a file name; a vendor
+    /// whose delegate does not must not be able to make another's disk operations fail.
+    const MAX_QUOTED_BYTES: usize = 200;
 
     /// Checks and takes `name`.
     pub fn new(name: impl Into<String>) -> Result<Self, NameError> {
         let name = name.into();
         let usable = !name.is_empty()
-            && name.len() <= Self::MAX_BYTES
+            && super::percent_encode(&name).len() <= Self::MAX_QUOTED_BYTES
             && !name.chars().any(char::is_control);
         if usable { Ok(Self(name)) } else { Err(NameError::Role { found: name }) }
     }

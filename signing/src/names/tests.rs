@@ -1,14 +1,13 @@
 //! Hostile names, and the file names made from honest ones.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use super::*;
 use crate::Sha256Digest;
 use proptest::prelude::*;
 
 #[test]
 fn target_paths_that_could_leave_their_directory_are_refused() {
-    let long = "a".repeat(513);
+    let long = "a".repeat(161);
+    let deep = "a/".repeat(256) + "a";
     for bad in [
         "",
         "/",
@@ -22,11 +21,21 @@ fn target_paths_that_could_leave_their_directory_are_refused() {
         "a\0",
         "a\n",
         &long,
+        &deep,
     ] {
         assert!(TargetPath::new(bad).is_err(), "{bad:?}");
     }
     for good in ["a", "acme/app/1.2.3+x.release.json", "a b/ü", "..a", "a..", "..."] {
         assert!(TargetPath::new(good).is_ok(), "{good:?}");
+    }
+}
+
+#[test]
+fn role_names_always_fit_a_file_name() {
+    assert!(RoleName::new("a".repeat(200)).is_ok());
+    assert!(RoleName::new("/".repeat(66)).is_ok());
+    for bad in ["", "a\n", &"a".repeat(201), &"/".repeat(67)] {
+        assert!(RoleName::new(bad).is_err(), "{bad:?}");
     }
 }
 

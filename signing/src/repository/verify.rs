@@ -53,7 +53,7 @@ impl VerifiedRepository {
 /// Broken top-level roles are an error. A broken delegated role is listed in
 /// [`VerifiedRepository::broken`]: one vendor must not be able to stop the others' publications.
 /// `store` is written to as any client writes to its store; give a copy to keep the floors.
-pub fn verify_staged<T: Store + Sync>(
+pub fn verify_staged<T: Store>(
     pinned_root: &[u8],
     staged: &StagedRepository,
     store: T,
@@ -63,7 +63,7 @@ pub fn verify_staged<T: Store + Sync>(
     at_once(verify(client, staged, now))
 }
 
-async fn verify<T: Store + Sync>(
+async fn verify<T: Store>(
     mut client: Client<MemSource, T>,
     staged: &StagedRepository,
     now: Timestamp,
@@ -86,7 +86,7 @@ async fn verify<T: Store + Sync>(
     Ok(VerifiedRepository { versions, expires, roles, targets, broken })
 }
 
-async fn targets_of<T: Store + Sync>(
+async fn targets_of<T: Store>(
     client: &mut Client<MemSource, T>,
     role: &RoleName,
     staged: &StagedRepository,

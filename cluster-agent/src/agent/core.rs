@@ -1,0 +1,457 @@
+//! The agent without its I/O: memory, plan and the unit that is out, advanced by facts.
+//!
+//! Synchronous and deterministic. Every method that changes the memory says so in its [`Change`];
+//! the shell writes the memory to disk *before* it runs the effects of that change (I10).
+
+use channels::names::ProductRef;
+use channels::wire::{self, ReportReply};
+use jiff::Timestamp;
+
+use super::events::{DriverFacts, event};
+use crate::driver::{Stage, StepId, StepOrder};
+use crate::gate::MutateRecord;
+use crate::history::{Cause, History, Leadership, Out, Pause, ProductHistory};
+use crate::observation::{Observation, UnitKey};
+use crate::phase::{Effect, Illegal, Phase, Retry};
+use crate::plan::{
+    Ask, Basis, Heard, HubError, Known, Outdated, Plan, Policy, Scene, Standing, Step, Stray,
+    Targets, WaitingOn, calm_down, documents_needed, note_calm,
+    plan,
+};
+use crate::state::{Approval, LocalHold, ResumeOrder};
+
+/// Pauses whose step itself failed: `resume` tries the step again under a new id.
+const RETRIED: [&str; 3] = ["mutate_failed", "return_overdue", "restore_failed"];
+
+/// The agent's mind.
+#[derive(Debug)]
+pub struct Core {
+    /// What its owner allows.
+    pub policy: Policy,
+    /// What it remembers.
+    pub history: History,
+    /// What is known and verified.
+    pub known: Known,
+    /// Moves a person approved.
+    pub approvals: Vec<Approval>,
+    /// What it was told, and for how long gates have held.
+    pub standing: Standing,
+    /// The cluster as last seen.
+    pub observation: Option<Observation>,
+    /// Where products want to go.
+    pub targets: Targets,
+    /// The last plan.
+    pub plan: Option<Plan>,
+    /// Why the unit that is out does not advance.
+    pub current_wait: Option<wire::WaitingOn>,
+    evaluated_at: Option<Timestamp>,
+}
+
+/// What a method changed, and what the shell does about it once the memory is on disk.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[must_use = "a change that is not persisted is forgotten by a crash"]
+pub struct Change {
+    /// The memory differs from what is on disk.
+    pub persist: bool,
+    /// The phase differs from what the hub knows.
+    pub moved: bool,
+    /// Driver stages to start.
+    pub start: Vec<(StepOrder, Stage)>,
+}
+
+impl Change {
+    fn moved() -> Self {
+        Self { persist: true, moved: true, start: vec![] }
+    }
+
+    /// Both changes, in order.
+    #[must_use]
+    pub fn and(mut self, later: Self) -> Self {
+        self.persist |= later.persist;
+        self.moved |= later.moved;
+        self.start.extend(later.start);
+        self
+    }
+}
+
+impl Core {
+    /// The mind of an agent that wakes up with `history`.
+    pub fn new(policy: Policy, mut history: History) -> Self {
+        for (product, settings) in &policy.products {
+            history.products.entry(product.clone()).or_insert_with(|| ProductHistory {
+                version: settings.initial_version.clone(),
+                roll: None,
+                completed: vec![],
+            });
+        }
+        Self {
+            policy,
+            history,
+            known: Known::new(),
+            approvals: vec![],
+            standing: Standing::default(),
+            observation: None,
+            targets: Targets::new(),
+            plan: None,
+            current_wait: None,
+            evaluated_at: None,
+        }
+    }
+
+    /// Takes in an observation.
+    pub fn observe(&mut self, observation: Observation, now: Timestamp) -> Change {
+        if let Some(out) = &mut self.history.out
+            && out.phase.is_changed()
+        {
+            let quorum = observation.quorums.get(&out.order.key.product);
+            out.leadership.note(quorum.and_then(|q| q.leader.as_ref()));
+        }
+        let persist = note_calm(&mut self.history, &observation);
+        self.retarget(now);
+        self.standing.note(&self.targets, &self.policy, &self.history, &observation, now);
+        self.observation = Some(observation);
+        Change { persist, ..Change::default() }
+    }
+
+    /// Resolves where products want to go; only between units does it matter (I12).
+    fn retarget(&mut self, now: Timestamp) {
+        let basis = Basis {
+            known: &self.known,
+            policy: &self.policy,
+            history: &self.history,
+            approvals: &self.approvals,
+            now,
+        };
+        self.targets = basis.targets();
+    }
+
+    /// Takes in what people on the cluster ordered.
+    pub fn orders(&mut self, hold: Option<LocalHold>, approvals: Vec<Approval>) {
+        self.standing.hold = hold;
+        self.approvals = approvals;
+    }
+
+    /// Takes in what was verified. A failure that was there before keeps its time.
+    pub fn learn(&mut self, mut known: Known, now: Timestamp) {
+        for (product, new) in &mut known {
+            let old = self.known.get(product).and_then(|old| old.failure.as_ref());
+            if let (Some(new), Some(old)) = (&mut new.failure, old)
+                && (&new.failure.kind, &new.failure.message)
+                    == (&old.failure.kind, &old.failure.message)
+            {
+                new.failure.at = old.failure.at;
+            }
+        }
+        self.known = known;
+        self.retarget(now);
+    }
+
+    /// Whether a decision waits for a document that nobody has tried to fetch.
+    pub fn lacks_documents(&self, now: Timestamp) -> bool {
+        self.policy.products.iter().any(|(product, policy)| {
+            let Some(known) = self.known.get(product) else { return false };
+            let Some(graph) = &known.graph else { return false };
+            documents_needed(product, graph, policy, &self.history, &self.approvals, now)
+                .iter()
+                .any(|version| !known.releases.contains_key(version))
+        })
+    }
+
+    /// Takes in that the driver cannot say how a stage stands.
+    pub fn driver_silent(&mut self, stage: Stage, why: &str, now: Timestamp) {
+        self.current_wait = Some(wire::WaitingOn {
+            gate: "driver".to_owned(),
+            unit: self.history.out.as_ref().map(|out| out.order.key.unit.clone()),
+            message: format!("the driver cannot say how stage {stage} stands: {why}"),
+            observed: None,
+            limit: None,
+            since: Some(now),
+        });
+    }
+
+    /// Takes in the hub's reply to a report that was sent at `sent_at` and asked for `asked`.
+    ///
+    /// A reply to a report that asked for nothing says `wait`; it must not hide what was said to a
+    /// report that did ask, but it does end a hold.
+    pub fn hear(&mut self, reply: &ReportReply, asked: Option<&ProductRef>, sent_at: Timestamp) {
+        self.standing.hub_error = None;
+        for directive in &reply.directives {
+            let product = &directive.product;
+            if directive.action == wire::Action::Wait && asked != Some(product) {
+                let held = self.standing.directives.get(product);
+                if held.is_some_and(|heard| heard.directive.action == wire::Action::Hold) {
+                    self.standing.directives.remove(product);
+                }
+                continue;
+            }
+            let heard = Heard { directive: directive.clone(), at: sent_at };
+            self.standing.directives.insert(product.clone(), heard);
+        }
+    }
+
+    /// Takes in that a report was not answered.
+    pub fn unheard(&mut self, why: String, now: Timestamp) {
+        let since = self.standing.hub_error.as_ref().map_or(now, |error| error.since);
+        self.standing.hub_error = Some(HubError { why, since });
+    }
+
+    /// The stage whose status the phase of the unit that is out depends on.
+    pub fn awaited_stage(&self) -> Option<(&StepOrder, Stage)> {
+        let out = self.history.out.as_ref()?;
+        Some((&out.order, out.phase.stage()?))
+    }
+
+    /// Advances the unit that is out by what its driver and the observation say.
+    pub fn advance(&mut self, driver: &DriverFacts, now: Timestamp) -> Result<Change, Box<Illegal>> {
+        let Some(observation) = &self.observation else { return Ok(Change::default()) };
+        let Some(out) = &self.history.out else { return Ok(Change::default()) };
+        // Evidence is counted per probe: an observation that was judged is not judged again.
+        let judged = out.phase.stage().is_none() && self.evaluated_at == Some(observation.at);
+        if judged {
+            return Ok(Change::default());
+        }
+        let scene = Scene {
+            observation,
+            targets: &self.targets,
+            policy: &self.policy,
+            history: &self.history,
+            standing: &self.standing,
+            now,
+        };
+        let Some(event) = event(&scene, out, driver) else { return Ok(Change::default()) };
+        self.evaluated_at = Some(observation.at);
+        self.current_wait = match &event {
+            crate::phase::Event::NotReturned { why } | crate::phase::Event::NotHealthy { why } => {
+                Some(why.clone())
+            }
+            _ => None,
+        };
+        let timings = self.policy.timings.step(out.role());
+        let before = out.phase.clone();
+        let (phase, effects) = before.clone().step(event, now, &timings)?;
+        Ok(self.enter(&before, phase, effects, now))
+    }
+
+    /// Carries a step's outcome into the memory.
+    fn enter(
+        &mut self,
+        before: &Phase,
+        phase: Phase,
+        effects: Vec<Effect>,
+        now: Timestamp,
+    ) -> Change {
+        let mut change = Change { persist: phase != *before, ..Change::default() };
+        change.moved = phase.wire() != before.wire();
+        for effect in effects {
+            match effect {
+                Effect::Start(stage) => {
+                    let order = self.history.out.as_ref().map(|out| out.order.clone());
+                    change.start.extend(order.map(|order| (order, stage)));
+                }
+                Effect::Pause(why) => {
+                    change = change.and(self.pause(why, now));
+                }
+            }
+        }
+        let Some(out) = &mut self.history.out else { return change };
+        if let Some(observation) = &self.observation {
+            let key = &out.order.key;
+            match (before.wire(), phase.wire()) {
+                (wire::Phase::AwaitReturn, wire::Phase::AwaitHealth) => {
+                    out.before.note_return(key, observation);
+                }
+                (from, wire::Phase::Soak) if from != wire::Phase::Soak => {
+                    out.before.note_soak(key, observation);
+                }
+                _ => {}
+            }
+        }
+        let ended = matches!(phase, Phase::Done | Phase::Dropped { .. });
+        let key = out.order.key.clone();
+        let changes_unit = phase.is_changed() && out.cause == Cause::Planned;
+        out.phase = phase;
+        if changes_unit && let Some(record) = self.history.products.get_mut(&key.product)
+            && let Some(roll) = &mut record.roll
+        {
+            roll.touched = true;
+        }
+        if ended {
+            self.end(&key, now);
+            change = change.and(Change::moved());
+        }
+        change
+    }
+
+    fn end(&mut self, key: &UnitKey, now: Timestamp) {
+        let done = self.history.out.as_ref().is_some_and(|out| out.phase == Phase::Done);
+        if done && let Some(observation) = &self.observation {
+            calm_down(&mut self.history, key, observation);
+        }
+        self.history.end_step(now);
+        self.current_wait = None;
+        // What held while the unit was out proves nothing for the next one.
+        self.standing.watch.clear();
+    }
+
+    fn pause(&mut self, why: wire::WaitingOn, now: Timestamp) -> Change {
+        if self.history.pause.is_some() {
+            return Change::default();
+        }
+        let unit = self.history.out.as_ref().map(|out| out.order.key.unit.clone());
+        let why = wire::WaitingOn { unit: why.unit.or(unit), ..why };
+        self.history.pause = Some(Pause { why, at: now });
+        Change::moved()
+    }
+
+    /// Carries out a person's `resume`: reality is read again, and a new green window is owed.
+    pub fn resume(&mut self, order: &ResumeOrder, step: StepId, now: Timestamp) -> Result<Change, Box<Illegal>> {
+        self.history.refused = None;
+        let Some(pause) = self.history.pause.take_if(|pause| pause.at <= order.at) else {
+            return Ok(Change { persist: true, ..Change::default() });
+        };
+        self.history.baseline_owed_since = Some(now);
+        self.standing.watch.clear();
+        let Some(out) = &mut self.history.out else { return Ok(Change::moved()) };
+        let retry =
+            if RETRIED.contains(&pause.why.gate.as_str()) { Retry::Again } else { Retry::GoOn };
+        if retry == Retry::Again {
+            out.order.step_id = step;
+            out.order.attempt = out.order.attempt.saturating_add(1);
+        }
+        let key = &out.order.key;
+        let quorum = self.observation.as_ref().and_then(|o| o.quorums.get(&key.product));
+        let leader = quorum.and_then(|q| q.leader.clone());
+        let was_leader = leader.as_ref() == Some(&key.unit);
+        out.leadership = Leadership { was_leader, leader, changes: 0 };
+        if let Some(observation) = &self.observation {
+            out.before.note_soak(key, observation);
+        }
+        let before = out.phase.clone();
+        let timings = self.policy.timings.step(out.order.role);
+        let (phase, effects) =
+            before.clone().step(crate::phase::Event::Resumed { retry }, now, &timings)?;
+        Ok(self.enter(&before, phase, effects, now).and(Change::moved()))
+    }
+
+    /// Plans, and carries the next step into the memory. `step` names the step, should one begin.
+    pub fn decide(&mut self, step: StepId, now: Timestamp) -> (Change, Option<Ask>) {
+        let Some(made) = self.planned(now) else { return (Change::default(), None) };
+        let ask = made.ask.clone();
+        let next = made.next.clone();
+        self.plan = Some(made);
+        let change = match next {
+            None => Change::default(),
+            Some(Step::Complete { product, to }) => {
+                self.history.complete(&product, &to, now);
+                self.retarget(now);
+                Change::moved()
+            }
+            Some(Step::Adopt(stray)) => self.adopt(stray, step, now),
+            Some(Step::TakeOut(outdated)) => self.take_out(outdated, step, now),
+        };
+        (change, ask)
+    }
+
+    /// Plans without beginning anything.
+    pub fn plan_only(&mut self, now: Timestamp) {
+        self.plan = self.planned(now);
+    }
+
+    fn planned(&self, now: Timestamp) -> Option<Plan> {
+        let observation = self.observation.as_ref()?;
+        Some(plan(&Scene {
+            observation,
+            targets: &self.targets,
+            policy: &self.policy,
+            history: &self.history,
+            standing: &self.standing,
+            now,
+        }))
+    }
+
+    fn take_out(&mut self, outdated: Outdated, step: StepId, now: Timestamp) -> Change {
+        let Outdated { key, role, from, goal, is_leader } = outdated;
+        let Some(observation) = &self.observation else { return Change::default() };
+        let Some(unit) = observation.units.get(&key) else { return Change::default() };
+        let Some(component) = goal.components.get(&role).cloned() else { return Change::default() };
+        let grant = self
+            .standing
+            .directives
+            .get(&key.product)
+            .and_then(|heard| heard.directive.grant.as_ref())
+            .filter(|grant| grant.to == goal.to);
+        let before = MutateRecord::before(&key, observation);
+        let leader = observation.quorums.get(&key.product).and_then(|q| q.leader.clone());
+        let generation = grant.map_or(0, |grant| grant.generation);
+        let out = Out {
+            order: StepOrder {
+                step_id: step,
+                key: key.clone(),
+                role,
+                from,
+                to: goal.to.clone(),
+                component,
+                attempt: 1,
+            },
+            pool: unit.pool.clone(),
+            cause: Cause::Planned,
+            grant_expires_at: grant.map(|grant| grant.expires_at),
+            before,
+            leadership: Leadership { was_leader: is_leader, leader, changes: 0 },
+            phase: Phase::first(now),
+        };
+        self.history.highest_generation = self.history.highest_generation.max(generation);
+        self.history.baseline_owed_since = None;
+        self.history.begin_roll(&key.product, &goal.to, goal.release_digest, now);
+        self.history.out = Some(out);
+        Change::moved()
+    }
+
+    fn adopt(&mut self, stray: Stray, step: StepId, now: Timestamp) -> Change {
+        let Stray { key, runs, goal, component, before } = stray;
+        let Some(observation) = &self.observation else { return Change::default() };
+        let Some(unit) = observation.units.get(&key) else { return Change::default() };
+        let leader = observation.quorums.get(&key.product).and_then(|q| q.leader.clone());
+        self.history.out = Some(Out {
+            order: StepOrder {
+                step_id: step,
+                key,
+                role: unit.role,
+                from: runs,
+                to: goal.to,
+                component,
+                attempt: 1,
+            },
+            pool: unit.pool.clone(),
+            cause: Cause::Adopted,
+            grant_expires_at: None,
+            before,
+            // It may have led before it went: its own election is not held against it.
+            leadership: Leadership { was_leader: true, leader, changes: 0 },
+            phase: Phase::adopted(now),
+        });
+        Change::moved()
+    }
+
+    /// Whether something moves, or would as soon as its gates hold: then probes are fast. What
+    /// waits for a person or the hub is looked at slowly.
+    pub fn is_engaged(&self) -> bool {
+        let Some(plan) = &self.plan else { return true };
+        let patient = |why: &WaitingOn| {
+            matches!(
+                why,
+                WaitingOn::Paused { .. }
+                    | WaitingOn::LocalHold { .. }
+                    | WaitingOn::HubHold { .. }
+                    | WaitingOn::HubWait { .. }
+                    | WaitingOn::HubUnreachable { .. }
+                    | WaitingOn::GrantUnfit { .. }
+                    | WaitingOn::StepRefused { .. }
+            )
+        };
+        let waits = |key: &UnitKey| {
+            plan.waiting_on.get(&key.product).is_some_and(|why| why.iter().any(patient))
+        };
+        self.history.out.is_some() || plan.picked.as_ref().is_some_and(|key| !waits(key))
+    }
+}

@@ -1,0 +1,106 @@
+//! Why an agent cannot run.
+
+use channels::names::{PoolName, ProductRef};
+use std::path::PathBuf;
+
+use crate::crash::CrashPointError;
+use crate::driver::DriverError;
+use crate::hub::{HubError, TrustError};
+use crate::observation::ObserverError;
+use crate::phase::Illegal;
+use crate::state::StateError;
+use crate::telemetry::ScrapeError;
+
+/// An error that ends the agent; everything else is a reason to wait and is reported.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// The state directory.
+    #[error("the state directory cannot be used")]
+    State {
+        /// Why.
+        source: StateError,
+    },
+    /// The agent reports, but has no identity.
+    #[error(
+        "this cluster is not enrolled at {url}: run `cluster-agent enroll --token TOKEN`, or set \
+         hub.reports = false"
+    )]
+    NotEnrolled {
+        /// The hub.
+        url: String,
+    },
+    /// The enrolment belongs to another hub.
+    #[error("this cluster is enrolled at {found}, the configuration says {expected}")]
+    OtherHub {
+        /// Where it is enrolled.
+        found: String,
+        /// Where it should be.
+        expected: String,
+    },
+    /// The pinned root cannot be read.
+    #[error("cannot read the pinned root {}", path.display())]
+    Root {
+        /// Where it should be.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The repository cannot be opened.
+    #[error("the signed repository cannot be opened")]
+    Trust {
+        /// Why.
+        source: Box<TrustError>,
+    },
+    /// The hub cannot be spoken to.
+    #[error("the hub cannot be spoken to")]
+    Hub {
+        /// Why.
+        source: Box<HubError>,
+    },
+    /// A driver cannot be set up.
+    #[error("the driver of pool {pool} of {product} cannot be set up")]
+    Driver {
+        /// The product.
+        product: ProductRef,
+        /// The pool.
+        pool: PoolName,
+        /// Why.
+        source: DriverError,
+    },
+    /// The units cannot be observed.
+    #[error("the configured units cannot be observed")]
+    Observer {
+        /// Why.
+        source: ObserverError,
+    },
+    /// Pages cannot be fetched.
+    #[error("metrics pages cannot be fetched")]
+    Scrape {
+        /// Why.
+        source: ScrapeError,
+    },
+    /// A defect: the loop fed a phase an event it does not know.
+    #[error("the step cannot go on")]
+    Illegal {
+        /// What happened.
+        source: Box<Illegal>,
+    },
+    /// The unit that is out belongs to no configured pool.
+    #[error("{unit} is out, but its pool {pool} is no longer configured: put it back, or finish \
+             the step by hand and move state.json away")]
+    NoDriver {
+        /// The unit.
+        unit: String,
+        /// The pool.
+        pool: PoolName,
+    },
+    /// The crash point of a test.
+    #[error("the crash point cannot be read")]
+    CrashPoint {
+        /// Why.
+        source: CrashPointError,
+    },
+    /// A task that talks to the hub ended.
+    #[error("the task that talks to the hub ended early")]
+    TaskEnded,
+}

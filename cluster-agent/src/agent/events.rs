@@ -1,0 +1,183 @@
+//! What happened to the unit that is out: reality turned into one event of its phase.
+//!
+//! Pure. Driver status and observation come in; the phase machine decides what follows.
+
+use std::collections::BTreeSet;
+
+use channels::wire::{self, Action};
+
+use crate::driver::{Stage, StepStatus};
+use crate::gate::{
+    Blocker, back_and_healthy, has_returned, still_soaking_well, stop_conditions,
+};
+use crate::history::{Cause, Out};
+use crate::observation::Finding;
+use crate::phase::{Event, Phase, Quiesce};
+use crate::plan::{Scene, WaitingOn, finding_to_wire, go_blockers, local_hold, plain};
+
+/// What the driver of the unit that is out has to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DriverFacts {
+    /// Stages it has.
+    pub stages: BTreeSet<Stage>,
+    /// How the phase's stage stands, if the phase has one and the driver too.
+    pub status: Option<StepStatus>,
+}
+
+/// The event of the moment, if there is one.
+pub(super) fn event(scene: &Scene<'_>, out: &Out, driver: &DriverFacts) -> Option<Event> {
+    if scene.history.pause.is_none()
+        && let Some(why) = stop(scene, out)
+    {
+        return Some(Event::Stop { why });
+    }
+    match &out.phase {
+        Phase::Preflight { .. } => preflight(scene, out, driver),
+        Phase::Quiesce { .. } => {
+            unless_succeeded(driver.status.as_ref()).or_else(|| cleared(scene, out, driver))
+        }
+        Phase::Mutate { .. } => driver.status.as_ref().map(stage_event),
+        Phase::Undo { .. } | Phase::Restore { .. } => Some(match &driver.status {
+            Some(status) => stage_event(status),
+            None => Event::Finished { exit_code: 0, log_tail: String::new() },
+        }),
+        Phase::AwaitReturn { .. } => Some(match first(&returned(scene, out), out) {
+            None => Event::Returned,
+            Some(why) => Event::NotReturned { why },
+        }),
+        Phase::AwaitHealth { .. } => Some(await_health(scene, out)),
+        Phase::Soak { .. } => Some(soak(scene, out)),
+        Phase::Done | Phase::Dropped { .. } => None,
+    }
+}
+
+/// The stop table, and elections that the step may not have caused.
+fn stop(scene: &Scene<'_>, out: &Out) -> Option<wire::WaitingOn> {
+    let found = stop_conditions(Some(out.key()), scene.observation, &scene.policy.gate);
+    if let Some(blocker) = found.first() {
+        return Some(finding_to_wire(blocker, None));
+    }
+    let seen = &out.leadership;
+    (out.phase.is_changed() && seen.changes > seen.allowed()).then(|| {
+        let message = format!(
+            "the quorum's leader changed {} times during the step, {} allowed",
+            seen.changes,
+            seen.allowed()
+        );
+        wire::WaitingOn {
+            gate: "unexpected_election".to_owned(),
+            unit: seen.leader.clone(),
+            message,
+            observed: Some(f64::from(seen.changes)),
+            limit: Some(f64::from(seen.allowed())),
+            since: Some(scene.now),
+        }
+    })
+}
+
+fn preflight(scene: &Scene<'_>, out: &Out, driver: &DriverFacts) -> Option<Event> {
+    let unit = scene.observation.units.get(out.key())?;
+    let runs = unit.version.as_deref().map(plain);
+    if runs == Some(plain(&out.order.component.version)) {
+        return Some(Event::AlreadyThere);
+    }
+    let commanded = driver.stages.contains(&Stage::Preflight);
+    let waits = if commanded { unless_succeeded(driver.status.as_ref()) } else { None };
+    if waits.is_some() {
+        return waits;
+    }
+    if let Some(at) = out.grant_expires_at.filter(|at| scene.now >= *at) {
+        return Some(Event::Refused { why: WaitingOn::GrantExpired { at }.to_wire() });
+    }
+    cleared(scene, out, driver)
+}
+
+/// Every gate once more: right before anything is changed, and again after a drain.
+fn cleared(scene: &Scene<'_>, out: &Out, driver: &DriverFacts) -> Option<Event> {
+    let why = pause_or_hold(scene, out).into_iter().chain(go_blockers(scene, out.key()));
+    for reason in why {
+        match reason {
+            // One more probe will tell; nothing has been changed, so waiting is safe.
+            WaitingOn::GateOnce { .. } | WaitingOn::ObservationOld { .. } => return None,
+            other => return Some(Event::Refused { why: other.to_wire() }),
+        }
+    }
+    let quiesce =
+        if driver.stages.contains(&Stage::Quiesce) { Quiesce::Present } else { Quiesce::Absent };
+    Some(Event::Cleared { quiesce })
+}
+
+/// I13: a pause, a local hold or a hold of the hub stops a step that has changed nothing.
+fn pause_or_hold(scene: &Scene<'_>, out: &Out) -> Option<WaitingOn> {
+    if let Some(pause) = &scene.history.pause {
+        return Some(WaitingOn::Paused { why: pause.why.clone(), since: pause.at });
+    }
+    if let Some(hold) = local_hold(scene) {
+        return Some(hold);
+    }
+    if out.grant_expires_at.is_none() || out.cause == Cause::Adopted {
+        return None;
+    }
+    let heard = scene.standing.directives.get(&out.key().product)?;
+    let directive = &heard.directive;
+    (directive.action == Action::Hold && heard.at > out.before.at).then(|| {
+        let message = directive.reasons.first().map_or("held", |r| r.message.as_str()).to_owned();
+        WaitingOn::HubHold { code: "held".to_owned(), message }
+    })
+}
+
+/// The stage's event, unless the stage has ended well.
+fn unless_succeeded(status: Option<&StepStatus>) -> Option<Event> {
+    match status {
+        Some(StepStatus::Finished { exit_code: 0, .. }) | None => None,
+        Some(other) => Some(stage_event(other)),
+    }
+}
+
+fn stage_event(status: &StepStatus) -> Event {
+    match status {
+        StepStatus::Absent => Event::NotStarted,
+        StepStatus::Running { .. } => Event::Running,
+        StepStatus::Finished { exit_code, log_tail } => {
+            Event::Finished { exit_code: *exit_code, log_tail: log_tail.clone() }
+        }
+    }
+}
+
+fn returned(scene: &Scene<'_>, out: &Out) -> Vec<Blocker> {
+    has_returned(out.key(), &out.order.component.version, &out.before, scene.observation)
+}
+
+fn await_health(scene: &Scene<'_>, out: &Out) -> Event {
+    if let Some(why) = first(&returned(scene, out), out) {
+        return Event::NotReturned { why };
+    }
+    let expected = &out.order.component.version;
+    let found =
+        back_and_healthy(out.key(), expected, &out.before, scene.observation, &scene.policy.gate);
+    match first(&found, out) {
+        None => Event::Healthy,
+        Some(why) => Event::NotHealthy { why },
+    }
+}
+
+fn soak(scene: &Scene<'_>, out: &Out) -> Event {
+    let expected = &out.order.component.version;
+    let found =
+        still_soaking_well(out.key(), expected, &out.before, scene.observation, &scene.policy.gate);
+    // An election while everyone should be calm means something else is wrong: a person looks.
+    let election = found.iter().find(|(_, f)| matches!(f, Finding::EpochChanged { .. }));
+    if let (Some(blocker), None) = (election, &scene.history.pause) {
+        return Event::Stop { why: finding_to_wire(blocker, None) };
+    }
+    match first(&found, out) {
+        None => Event::Healthy,
+        Some(why) => Event::NotHealthy { why },
+    }
+}
+
+fn first(found: &[Blocker], out: &Out) -> Option<wire::WaitingOn> {
+    let blocker = found.first()?;
+    let own = blocker.0.as_ref() == Some(&out.key().unit);
+    Some(finding_to_wire(blocker, own.then(|| out.role())))
+}

@@ -1,0 +1,219 @@
+//! The two tasks that talk to the hub, so that a slow hub never delays a probe.
+//!
+//! The reporter sends one report after another; the refresher keeps metadata verified and fetches
+//! the documents a decision needs. Both take orders from the loop and answer with news, over
+//! bounded queues; neither decides anything.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use channels::names::ProductRef;
+use channels::wire::{Failure, Report, ReportReply};
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+
+use crate::clock;
+use crate::history::History;
+use crate::hub::{HubClient, HubReleases, TrustError};
+use crate::plan::{
+    Known, Knowledge, Policy, Severity, Trouble, VerifiedRelease, documents_needed,
+};
+use crate::state::Approval;
+
+/// Reports that may wait to be sent: a roll's phases can change faster than a slow hub answers;
+/// beyond this the next full report says it all.
+const REPORTS_WAITING_MAX: usize = 16;
+
+/// A report, and which product it asks a grant for.
+#[derive(Debug)]
+pub(super) struct Sending {
+    /// The report.
+    pub report: Report,
+    /// The product it asks for.
+    pub asks: Option<ProductRef>,
+}
+
+/// What a decision about documents depends on.
+#[derive(Debug)]
+pub struct Refresh {
+    /// Whether metadata is looked at, or only documents are fetched.
+    pub metadata: Metadata,
+    /// What the hub last said about `timestamp.json`.
+    pub etag: Option<String>,
+    /// The owner's policy.
+    pub policy: Arc<Policy>,
+    /// The agent's memory.
+    pub history: History,
+    /// Approved moves.
+    pub approvals: Vec<Approval>,
+}
+
+/// How far a refresh goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Metadata {
+    /// Ask the hub.
+    Ask,
+    /// Use what is verified already.
+    Kept,
+}
+
+/// What the tasks have to tell.
+#[derive(Debug)]
+pub(super) enum News {
+    /// A report was answered, or not.
+    Reported {
+        /// When it was sent.
+        sent_at: Timestamp,
+        /// The product it asked for.
+        asked: Option<ProductRef>,
+        /// The answer.
+        answer: Result<Box<ReportReply>, String>,
+    },
+    /// Metadata and documents were looked at.
+    Refreshed {
+        /// What is known and verified.
+        known: Known,
+        /// When metadata last verified, if this look succeeded.
+        verified_at: Option<Timestamp>,
+    },
+}
+
+/// The loop's ends of the queues.
+#[derive(Debug)]
+pub(super) struct Links {
+    /// Reports to send; `None` if the agent does not report.
+    pub reports: Option<mpsc::Sender<Sending>>,
+    /// Refreshes to make; at most one waits.
+    pub refreshes: mpsc::Sender<Refresh>,
+    /// What came of it.
+    pub news: mpsc::Receiver<News>,
+}
+
+impl Links {
+    /// Starts the tasks; they end when the loop drops its ends.
+    pub(super) fn start(client: Option<HubClient>, releases: HubReleases) -> Self {
+        let (news_in, news) = mpsc::channel(REPORTS_WAITING_MAX);
+        let reports = client.map(|client| {
+            let (reports, orders) = mpsc::channel(REPORTS_WAITING_MAX);
+            tokio::spawn(report_all(client, orders, news_in.clone()));
+            reports
+        });
+        let (refreshes, orders) = mpsc::channel(1);
+        tokio::spawn(refresh_all(releases, orders, news_in));
+        Self { reports, refreshes, news }
+    }
+}
+
+async fn report_all(
+    client: HubClient,
+    mut orders: mpsc::Receiver<Sending>,
+    news: mpsc::Sender<News>,
+) {
+    while let Some(Sending { report, asks }) = orders.recv().await {
+        let sent_at = report.cluster.sent_at;
+        let answer = client.report(&report, clock::now()).await;
+        let answer = match answer {
+            Ok(reply) => Ok(Box::new(reply)),
+            Err(error) => Err(chain(&error)),
+        };
+        if news.send(News::Reported { sent_at, asked: asks, answer }).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn refresh_all(
+    mut releases: HubReleases,
+    mut orders: mpsc::Receiver<Refresh>,
+    news: mpsc::Sender<News>,
+) {
+    while let Some(order) = orders.recv().await {
+        let (known, verified_at) = refresh(&mut releases, &order, clock::now()).await;
+        if news.send(News::Refreshed { known, verified_at }).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Looks at metadata, then at each product by itself: one vendor's broken metadata never stops
+/// another vendor's updates.
+pub async fn refresh(
+    releases: &mut HubReleases,
+    order: &Refresh,
+    now: Timestamp,
+) -> (Known, Option<Timestamp>) {
+    let looked = match order.metadata {
+        Metadata::Ask => releases.refresh(now, order.etag.as_deref()).await.map(Some),
+        Metadata::Kept => Ok(None),
+    };
+    let verified_at = matches!(looked, Ok(Some(_))).then_some(now);
+    let overall = looked.err().map(|error| trouble(&error, now));
+    let mut known = Known::new();
+    for product in order.policy.products.keys() {
+        let knowledge = product_knowledge(releases, order, product, overall.as_ref(), now).await;
+        known.insert(product.clone(), knowledge);
+    }
+    (known, verified_at)
+}
+
+async fn product_knowledge(
+    releases: &mut HubReleases,
+    order: &Refresh,
+    product: &ProductRef,
+    overall: Option<&Trouble>,
+    now: Timestamp,
+) -> Knowledge {
+    let mut knowledge = Knowledge { failure: overall.cloned(), ..Knowledge::default() };
+    let Some(policy) = order.policy.products.get(product) else { return knowledge };
+    let graph = match releases.graph(product, &policy.channel, &policy.arch, now).await {
+        Ok(graph) => graph,
+        Err(error) => {
+            knowledge.failure.get_or_insert_with(|| trouble(&error, now));
+            return knowledge;
+        }
+    };
+    let graph = Arc::new(graph.graph().clone());
+    let needed =
+        documents_needed(product, &graph, policy, &order.history, &order.approvals, now);
+    knowledge.graph = Some(graph);
+    let mut found = BTreeMap::new();
+    for version in needed {
+        let release = match releases.release(product, &version, now).await {
+            Ok(release) => Ok(VerifiedRelease {
+                document: Arc::new(release.document().clone()),
+                digest: release.digest(),
+            }),
+            Err(error) => Err(document_failure(&error, now)),
+        };
+        found.insert(version, release);
+    }
+    knowledge.releases = found;
+    knowledge
+}
+
+/// A release nobody signed for is missing; anything else keeps the name of what it is.
+fn document_failure(error: &TrustError, now: Timestamp) -> Failure {
+    let mut failure = error.to_failure(now);
+    if matches!(error, TrustError::NotListed { .. }) {
+        "release_missing".clone_into(&mut failure.kind);
+    }
+    failure
+}
+
+fn trouble(error: &TrustError, now: Timestamp) -> Trouble {
+    let severity =
+        if error.is_transport() { Severity::Unreachable } else { Severity::Refused };
+    Trouble { failure: error.to_failure(now), severity }
+}
+
+/// An error with all its causes in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}

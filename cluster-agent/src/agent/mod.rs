@@ -1,0 +1,68 @@
+//! The agent: the one loop that reads the clock, sleeps and does what the core decided.
+//!
+//! ```text
+//! probe ──▶ Observation ─┐
+//! hub ────▶ News ────────┼─▶ Core (pure) ─▶ Change ─▶ persist ─▶ effects ─▶ report, status
+//! people ─▶ order files ─┘
+//! ```
+//! Nothing in here holds a policy. A change of the memory is on disk before any effect of it runs.
+
+mod core;
+mod enrolment;
+mod error;
+mod events;
+mod ledger;
+mod links;
+mod outbox;
+mod prober;
+mod report;
+mod shell;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+pub use core::{Change, Core};
+pub use enrolment::{Enrolment, enroll, load_enrolment};
+pub use error::AgentError;
+pub use events::DriverFacts;
+pub use ledger::Ledger;
+pub use links::{Metadata, Refresh, chain, refresh};
+pub use prober::Prober;
+pub use report::product_states;
+
+use crate::config::Settings;
+use crate::crash::CrashPoint;
+use shell::Shell;
+
+/// How often order files are looked at while nothing else is due.
+const LOOK: Duration = Duration::from_millis(1000);
+
+/// Runs one agent until `shutdown` becomes true or its sender is gone.
+///
+/// Several agents may share a process: each has its own settings, state directory and drivers.
+pub async fn run(
+    settings: Settings,
+    mut shutdown: watch::Receiver<bool>,
+) -> Result<(), AgentError> {
+    let crash = CrashPoint::from_env().map_err(|source| AgentError::CrashPoint { source })?;
+    let mut shell = Shell::open(settings, crash)?;
+    loop {
+        let pause = shell.tick().await?.min(LOOK);
+        tokio::select! {
+            biased;
+            stopped = shutdown.wait_for(|stop| *stop) => {
+                // An error means that whoever could say stop is gone.
+                drop(stopped);
+                break;
+            }
+            news = shell.news() => shell.take_news(news)?,
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+    // Whatever is out goes on by itself; the next start finds it by its step id.
+    tracing::info!("agent stopped");
+    Ok(())
+}

@@ -1,0 +1,483 @@
+//! One agent's belongings and one round of its loop.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use channels::names::{ClusterId, PoolName, ProductRef};
+use channels::wire::{Action, ProductState};
+use jiff::{SignedDuration, Timestamp};
+
+use super::core::{Change, Core};
+use super::enrolment::load_enrolment;
+use super::events::DriverFacts;
+use super::ledger::{Ledger, Turn};
+use super::links::{Links, Metadata, News, Refresh, Sending, chain};
+use super::outbox::Outbox;
+use super::prober::{Pace, Prober};
+use super::report::{product_states, report};
+use super::AgentError;
+use crate::clock;
+use crate::config::{DriverSettings, Reports, Settings};
+use crate::crash::{CrashPoint, Side};
+use crate::driver::{Driver, ExecDriver, SimulatedDriver, Stage, StepId, StepOrder};
+use crate::hub::{HubClient, HubReleases, open_or_create_key};
+use crate::plan::{Ask, Grants};
+use crate::state::{Control, Document, StateDir, StateError};
+use crate::status::{self, HubView, Status, StepView};
+
+/// Documents that became needed are fetched this soon, without asking for new metadata.
+const DOCUMENTS_SOON: SignedDuration = SignedDuration::from_millis(200);
+
+/// A view that has not changed is written again this often, so that its age says the agent lives.
+const STATUS_AT_LEAST: SignedDuration = SignedDuration::from_secs(5);
+
+/// One agent.
+#[derive(Debug)]
+pub(super) struct Shell {
+    // belongings
+    settings: Settings,
+    state: StateDir,
+    control: Control,
+    drivers: BTreeMap<(ProductRef, PoolName), Driver>,
+    prober: Prober,
+    links: Links,
+    crash: CrashPoint,
+    cluster_id: Option<ClusterId>,
+    // memory
+    document: Document,
+    core: Core,
+    // what is due
+    outbox: Outbox,
+    refresh_at: Timestamp,
+    refreshing: bool,
+    etag: Option<String>,
+    // views
+    ledger: Ledger,
+    answered_at: Option<Timestamp>,
+    verified_at: Option<Timestamp>,
+    shown: Option<Status>,
+    orders_error: Option<String>,
+}
+
+impl Shell {
+    /// Opens everything an agent needs, and takes the lock of its state directory.
+    pub(super) fn open(settings: Settings, crash: CrashPoint) -> Result<Self, AgentError> {
+        let state =
+            StateDir::open(&settings.state_dir).map_err(|source| AgentError::State { source })?;
+        let mut document = state
+            .load(&settings.cluster_name)
+            .map_err(|source| AgentError::State { source })?;
+        let (cluster_id, client) = identity(&settings, &state)?;
+        let releases = open_releases(&settings)?;
+        let grants = cluster_id.map_or(Grants::None, Grants::From);
+        let core = Core::new(settings.policy(grants), std::mem::take(&mut document.history));
+        let now = clock::now();
+        tracing::info!(
+            cluster.name = settings.cluster_name,
+            cluster.id = cluster_id.map(tracing::field::display),
+            state_dir = %settings.state_dir.display(),
+            resumes = core.history.out.as_ref().map(|out| tracing::field::display(out.key().clone())),
+            "agent started"
+        );
+        Ok(Self {
+            drivers: drivers(&settings)?,
+            prober: Prober::new(&settings)?,
+            links: Links::start(client, releases),
+            control: Control::new(&settings.state_dir),
+            settings,
+            state,
+            crash,
+            cluster_id,
+            document,
+            core,
+            outbox: Outbox::default(),
+            refresh_at: now,
+            refreshing: false,
+            etag: None,
+            ledger: Ledger::default(),
+            answered_at: None,
+            verified_at: None,
+            shown: None,
+            orders_error: None,
+        })
+    }
+
+    /// The next news of the hub's tasks; `None` if they ended.
+    pub(super) async fn news(&mut self) -> Option<News> {
+        self.links.news.recv().await
+    }
+
+    /// Takes in news.
+    pub(super) fn take_news(&mut self, news: Option<News>) -> Result<(), AgentError> {
+        let now = clock::now();
+        match news {
+            None => return Err(AgentError::TaskEnded),
+            Some(News::Reported { sent_at, asked, answer: Ok(reply) }) => {
+                self.outbox.answered(&reply, asked.as_ref(), now);
+                if reply.timestamp_etag.is_some() && reply.timestamp_etag != self.etag {
+                    self.etag.clone_from(&reply.timestamp_etag);
+                    self.refresh_at = now;
+                }
+                self.answered_at = Some(now);
+                self.core.hear(&reply, asked.as_ref(), sent_at);
+                let grants = reply.directives.iter().filter(|d| d.action == Action::Proceed);
+                for directive in grants {
+                    tracing::debug!(product = %directive.product, "granted");
+                }
+            }
+            Some(News::Reported { asked, answer: Err(why), .. }) => {
+                tracing::warn!(error = why, "report not answered");
+                self.outbox.failed(asked.as_ref(), now);
+                self.core.unheard(why, now);
+            }
+            Some(News::Refreshed { known, verified_at }) => {
+                self.refreshing = false;
+                self.verified_at = verified_at.or(self.verified_at);
+                self.core.learn(known, now);
+            }
+        }
+        Ok(())
+    }
+
+    /// One round; says after how long the next is due.
+    pub(super) async fn tick(&mut self) -> Result<Duration, AgentError> {
+        let now = clock::now();
+        self.read_orders(now).await?;
+        let pace = if self.core.is_engaged() { Pace::Engaged } else { Pace::Idle };
+        let out = self.core.history.out.as_ref().map(|out| out.key().clone());
+        if let Some(seen) = self.prober.probe(pace, out.as_ref(), now).await {
+            let change = self.core.observe(seen, clock::now());
+            self.apply(change).await?;
+        }
+        self.advance().await?;
+        let ask = self.decide().await?;
+        self.refresh_if_due(clock::now())?;
+        self.report_and_show(ask.as_ref(), Urgency::Slot)?;
+        let pace = if self.core.is_engaged() { Pace::Engaged } else { Pace::Idle };
+        Ok(self.prober.due_in(pace, clock::now()))
+    }
+
+    /// Reads what people ordered. An order file that cannot be read holds everything.
+    async fn read_orders(&mut self, now: Timestamp) -> Result<(), AgentError> {
+        let read = || -> Result<_, StateError> {
+            Ok((self.control.hold()?, self.control.approvals()?, self.control.resume_order()?))
+        };
+        let (hold, approvals, resume) = match read() {
+            Ok(orders) => orders,
+            Err(error) => {
+                let why = chain(&error);
+                if self.orders_error.as_ref() != Some(&why) {
+                    tracing::warn!(error = why, "orders cannot be read, holding");
+                }
+                let reason = format!("an order file cannot be read: {why}");
+                let hold = crate::state::LocalHold { reason, since: now };
+                let since = self.core.standing.hold.as_ref().map_or(now, |held| held.since);
+                let hold = crate::state::LocalHold { since, ..hold };
+                self.core.orders(Some(hold), self.core.approvals.clone());
+                self.orders_error = Some(why);
+                return Ok(());
+            }
+        };
+        self.orders_error = None;
+        if approvals != self.core.approvals {
+            // A newly approved release needs its document.
+            self.refresh_at = self.refresh_at.min(later(now, DOCUMENTS_SOON));
+        }
+        self.core.orders(hold, approvals);
+        if let Some(order) = resume {
+            tracing::info!("resumed");
+            let change = self
+                .core
+                .resume(&order, StepId::new(), now)
+                .map_err(|source| AgentError::Illegal { source })?;
+            self.outbox.hurry();
+            self.apply(change).await?;
+            self.control.resume_taken().map_err(|source| AgentError::State { source })?;
+        }
+        Ok(())
+    }
+
+    /// Advances the unit that is out.
+    async fn advance(&mut self) -> Result<(), AgentError> {
+        let Some(out) = &self.core.history.out else { return Ok(()) };
+        let place = (out.key().product.clone(), out.pool.clone());
+        let Some(driver) = self.drivers.get(&place) else {
+            return Err(AgentError::NoDriver { unit: out.key().to_string(), pool: place.1 });
+        };
+        let stages = Stage::ALL.into_iter().filter(|stage| driver.has_stage(*stage)).collect();
+        let mut status = None;
+        if let Some((order, stage)) = self.core.awaited_stage()
+            && driver.has_stage(stage)
+        {
+            match driver.status(&order.step_id, stage).await {
+                Ok(found) => status = Some(found),
+                Err(error) => {
+                    // Not knowing is a reason to wait, never a reason to start again.
+                    let why = chain(&error);
+                    tracing::warn!(unit = %out.key(), %stage, error = why, "driver does not answer");
+                    self.core.driver_silent(stage, &why, clock::now());
+                    return Ok(());
+                }
+            }
+        }
+        let change = self
+            .core
+            .advance(&DriverFacts { stages, status }, clock::now())
+            .map_err(|source| AgentError::Illegal { source })?;
+        self.apply(change).await
+    }
+
+    /// Plans; begins what the plan says.
+    async fn decide(&mut self) -> Result<Option<Ask>, AgentError> {
+        let (change, ask) = self.core.decide(StepId::new(), clock::now());
+        self.apply(change).await?;
+        Ok(ask)
+    }
+
+    /// Persists a change, then runs its effects, then tells.
+    async fn apply(&mut self, change: Change) -> Result<(), AgentError> {
+        if change.persist {
+            self.save()?;
+        }
+        let phase = self.core.history.out.as_ref().map(|out| out.phase.wire());
+        if change.moved
+            && let Some(phase) = phase
+        {
+            self.crash.pass(phase, Side::Before);
+        }
+        for (order, stage) in change.start {
+            self.start(&order, stage).await;
+        }
+        if change.moved {
+            self.log_move();
+            if let Some(phase) = phase {
+                self.crash.pass(phase, Side::After);
+            }
+            self.report_and_show(None, Urgency::Now)?;
+        }
+        Ok(())
+    }
+
+    /// Starts a stage; if that fails, the next round finds it absent and the phase decides.
+    async fn start(&self, order: &StepOrder, stage: Stage) {
+        let place = self.core.history.out.as_ref().map(|out| &out.pool);
+        let driver = place
+            .and_then(|pool| self.drivers.get(&(order.key.product.clone(), pool.clone())));
+        let Some(driver) = driver else { return };
+        if !driver.has_stage(stage) {
+            return;
+        }
+        tracing::info!(
+            unit = %order.key, %stage, step.id = %order.step_id, release.version = %order.to,
+            "starting stage"
+        );
+        if let Err(error) = driver.start(order, stage).await {
+            tracing::warn!(unit = %order.key, %stage, error = chain(&error), "stage not started");
+        }
+    }
+
+    fn save(&mut self) -> Result<(), AgentError> {
+        self.document.history = self.core.history.clone();
+        self.state.save(&self.document).map_err(|source| AgentError::State { source })
+    }
+
+    fn log_move(&self) {
+        match (&self.core.history.out, &self.core.history.pause) {
+            (Some(out), Some(pause)) => tracing::warn!(
+                unit = %out.key(), phase = out.phase.wire().as_str(), gate = pause.why.gate,
+                "paused: {}", pause.why.message
+            ),
+            (Some(out), None) => tracing::info!(
+                unit = %out.key(), phase = out.phase.wire().as_str(), step.id = %out.order.step_id,
+                release.from = %out.order.from, release.to = %out.order.to, "phase"
+            ),
+            (None, _) => tracing::info!("nothing is out"),
+        }
+    }
+
+    fn refresh_if_due(&mut self, now: Timestamp) -> Result<(), AgentError> {
+        if self.refreshing || now < self.refresh_at && !self.core.lacks_documents(now) {
+            return Ok(());
+        }
+        let metadata = if now >= self.refresh_at { Metadata::Ask } else { Metadata::Kept };
+        let order = Refresh {
+            metadata,
+            etag: self.etag.clone(),
+            policy: Arc::new(self.core.policy.clone()),
+            history: self.core.history.clone(),
+            approvals: self.core.approvals.clone(),
+        };
+        match self.links.refreshes.try_send(order) {
+            Ok(()) => self.refreshing = true,
+            Err(tokio::sync::mpsc::error::TrySendError::Full(_)) => {}
+            Err(tokio::sync::mpsc::error::TrySendError::Closed(_)) => {
+                return Err(AgentError::TaskEnded);
+            }
+        }
+        if metadata == Metadata::Ask {
+            self.refresh_at = later(now, jittered(self.settings.hub.refresh_ms));
+        }
+        Ok(())
+    }
+
+    /// Reports if it is time, and keeps the view on disk up to date.
+    fn report_and_show(&mut self, ask: Option<&Ask>, urgency: Urgency) -> Result<(), AgentError> {
+        let now = clock::now();
+        let ask = ask.filter(|_| self.outbox.may_ask(now));
+        let (states, turns) = product_states(&self.core, &mut self.ledger, ask, now);
+        for turn in turns {
+            log_turn(&turn);
+        }
+        let due = urgency == Urgency::Now || ask.is_some() || self.outbox.is_slot(now);
+        if due && self.core.observation.is_some() {
+            self.send(states.clone(), ask.map(|ask| ask.product.clone()), now)?;
+        }
+        self.show(states, now)
+    }
+
+    fn send(
+        &mut self,
+        states: Vec<ProductState>,
+        asks: Option<ProductRef>,
+        now: Timestamp,
+    ) -> Result<(), AgentError> {
+        let (Some(reports), Some(cluster)) = (&self.links.reports, self.cluster_id) else {
+            return Ok(());
+        };
+        let permit = match reports.try_reserve() {
+            Ok(permit) => permit,
+            // The hub is slow: what is missing here is in the next full report.
+            Err(tokio::sync::mpsc::error::TrySendError::Full(())) => return Ok(()),
+            Err(tokio::sync::mpsc::error::TrySendError::Closed(())) => {
+                return Err(AgentError::TaskEnded);
+            }
+        };
+        // The number is on disk before it is used, so that a crash can never use it twice.
+        self.document.seq = self.document.seq.saturating_add(1);
+        self.document.history = self.core.history.clone();
+        self.state.save(&self.document).map_err(|source| AgentError::State { source })?;
+        let report = report(cluster, self.document.seq, now, states);
+        self.outbox.sent(asks.as_ref(), now);
+        permit.send(Sending { report, asks });
+        Ok(())
+    }
+
+    fn show(&mut self, products: Vec<ProductState>, now: Timestamp) -> Result<(), AgentError> {
+        let status = Status {
+            at: now,
+            agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+            cluster: self.settings.cluster_name.clone(),
+            cluster_id: self.cluster_id,
+            hub: HubView {
+                url: self.settings.hub.url.clone(),
+                reports: self.settings.hub.reports == Reports::On,
+                answered_at: self.answered_at,
+                error: self.core.standing.hub_error.as_ref().map(|error| error.why.clone()),
+                verified_at: self.verified_at,
+            },
+            hold: self.core.standing.hold.clone(),
+            pause: self.core.history.pause.clone(),
+            step: self.core.history.out.as_ref().map(|out| StepView {
+                step_id: out.order.step_id.to_string(),
+                unit: out.key().to_string(),
+                from: out.order.from.to_string(),
+                to: out.order.to.to_string(),
+                attempt: out.order.attempt,
+            }),
+            products,
+        };
+        let same = self.shown.as_ref().is_some_and(|shown| {
+            Status { at: shown.at, ..status.clone() } == *shown
+                && later(shown.at, STATUS_AT_LEAST) > now
+        });
+        if !same {
+            status::write(&self.settings.state_dir, &status)
+                .map_err(|source| AgentError::State { source })?;
+            self.shown = Some(status);
+        }
+        Ok(())
+    }
+}
+
+/// Whether a report goes out at once or when its slot comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Urgency {
+    Now,
+    Slot,
+}
+
+fn identity(
+    settings: &Settings,
+    state: &StateDir,
+) -> Result<(Option<ClusterId>, Option<HubClient>), AgentError> {
+    if settings.hub.reports == Reports::Off {
+        return Ok((None, None));
+    }
+    let url = settings.hub.url.clone();
+    let enrolment =
+        load_enrolment(state.path()).map_err(|source| AgentError::State { source })?;
+    let Some(enrolment) = enrolment else { return Err(AgentError::NotEnrolled { url }) };
+    if enrolment.hub_url != url {
+        return Err(AgentError::OtherHub { found: enrolment.hub_url, expected: url });
+    }
+    let hub = |source| AgentError::Hub { source: Box::new(source) };
+    let key = open_or_create_key(state.path()).map_err(hub)?;
+    let client = HubClient::new(&url, key).map_err(hub)?;
+    Ok((Some(enrolment.cluster_id), Some(client)))
+}
+
+fn open_releases(settings: &Settings) -> Result<HubReleases, AgentError> {
+    let path = settings.hub.root.clone();
+    let root = std::fs::read(&path).map_err(|source| AgentError::Root { path, source })?;
+    HubReleases::open(&root, &settings.hub.url, &settings.state_dir)
+        .map_err(|source| AgentError::Trust { source: Box::new(source) })
+}
+
+fn drivers(settings: &Settings) -> Result<BTreeMap<(ProductRef, PoolName), Driver>, AgentError> {
+    let mut drivers = BTreeMap::new();
+    for (product, configured) in &settings.products {
+        for pool in &configured.pools {
+            let driver = match &pool.driver {
+                DriverSettings::Exec(commands) => {
+                    ExecDriver::open(&settings.state_dir, commands.clone()).map(Driver::Exec)
+                }
+                DriverSettings::Simulated(url) => {
+                    SimulatedDriver::new(url).map(Driver::Simulated)
+                }
+            };
+            let driver = driver.map_err(|source| AgentError::Driver {
+                product: product.clone(),
+                pool: pool.name.clone(),
+                source,
+            })?;
+            drivers.insert((product.clone(), pool.name.clone()), driver);
+        }
+    }
+    Ok(drivers)
+}
+
+fn log_turn(turn: &Turn) {
+    match turn {
+        Turn::Waits(product, why) => tracing::info!(
+            %product, gate = why.gate, unit = why.unit.as_ref().map(tracing::field::display),
+            "waiting: {}", why.message
+        ),
+        Turn::Passed { product, gate, unit } => tracing::debug!(
+            %product, gate, unit = unit.as_ref().map(tracing::field::display), "no longer waiting"
+        ),
+    }
+}
+
+/// Between one and one and a half periods, so that a fleet does not poll in step.
+fn jittered(period_ms: u64) -> SignedDuration {
+    let mut bytes = [0_u8; 8];
+    // Without randomness the pace is merely regular.
+    let _ = getrandom::fill(&mut bytes);
+    let extra_ms = u64::from_le_bytes(bytes) % (period_ms / 2).max(1);
+    SignedDuration::from_millis(i64::try_from(period_ms.saturating_add(extra_ms)).unwrap_or(60_000))
+}
+
+fn later(at: Timestamp, by: SignedDuration) -> Timestamp {
+    at.checked_add(by).unwrap_or(at)
+}

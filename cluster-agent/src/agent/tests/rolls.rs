@@ -1,0 +1,222 @@
+//! Whole rolls: the invariants hold in calm and in trouble, and every run ends.
+
+use channels::wire::Phase;
+
+use super::world::{Build, Death, Dice, Hub, World, unit};
+use crate::phase::Phase as UnitPhase;
+use crate::sim::Fault;
+
+/// Seeds of an ordinary test run; `SEEDS=200` for a long one.
+fn seeds() -> Vec<u64> {
+    let read = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    match read("SEED") {
+        Some(seed) => vec![seed],
+        None => (1..=read("SEEDS").unwrap_or(6)).collect(),
+    }
+}
+
+#[test]
+fn a_calm_cluster_rolls_controllers_then_nodes_with_the_leader_last() {
+    let mut world = World::new(&Build::default());
+    world.until(1_500, World::is_done);
+    world.check();
+    let restarts = world.sim.state().ledger.restarts;
+    assert_eq!(restarts.len(), 6);
+    assert_eq!(restarts[2].leader.as_ref(), Some(&restarts[2].unit), "leader last");
+    assert!(world.cordoned.is_empty());
+    assert_eq!(world.asked, 6, "a grant before every unit");
+    let first: Vec<Phase> = world
+        .phases
+        .iter()
+        .filter(|(unit, _)| unit == "n-1")
+        .map(|(_, phase)| *phase)
+        .collect();
+    let expected = [
+        Phase::Preflight,
+        Phase::Quiesce,
+        Phase::Mutate,
+        Phase::AwaitReturn,
+        Phase::AwaitHealth,
+        Phase::Soak,
+    ];
+    assert_eq!(first, expected);
+}
+
+#[test]
+fn without_a_hub_the_policy_alone_decides() {
+    let mut world = World::new(&Build { hub: Hub::Absent, ..Build::default() });
+    world.until(1_500, World::is_done);
+    world.check();
+    assert_eq!(world.asked, 0);
+}
+
+/// One whole roll in which the agent dies once; two controllers' worth of changes and a node's
+/// cover every phase.
+fn dies(change: u32, death: Death) {
+    let mut world = World::new(&Build { nodes: 1, ..Build::default() });
+    world.die_in = Some((change, death));
+    world.until(2_500, World::is_done);
+    world.check();
+    let restarts = world.sim.state().ledger.restarts.len();
+    assert_eq!(restarts, 4, "{death:?} at change {change}");
+    assert!(world.cordoned.is_empty(), "{death:?} at change {change}");
+}
+
+#[test]
+fn an_agent_that_dies_between_write_and_effect_never_rolls_a_unit_twice() {
+    // The first controller's step, and the node's: every phase of both kinds.
+    for change in (0..7).chain(18..28) {
+        dies(change, Death::AfterPersist);
+    }
+}
+
+#[test]
+fn an_agent_that_dies_after_an_effect_finds_its_step_again() {
+    for change in (0..6).chain(18..26) {
+        dies(change, Death::AfterEffect);
+    }
+}
+
+#[test]
+fn an_agent_that_dies_before_the_write_has_done_nothing() {
+    for change in [0, 1, 2, 4, 19, 21] {
+        dies(change, Death::BeforePersist);
+    }
+}
+
+#[test]
+fn whatever_goes_wrong_no_invariant_breaks_and_the_roll_ends() {
+    for seed in seeds() {
+        eprintln!("SEED={seed}");
+        let mut dice = Dice::new(seed);
+        let mut world = World::new(&Build { seed, ..Build::default() });
+        let names = ["c-1", "c-2", "c-3", "n-1", "n-2", "n-3"];
+        for _ in 0..700 {
+            trouble(&mut world, &mut dice, &names);
+            world.step();
+            if world.is_done() {
+                break;
+            }
+        }
+        // The trouble ends; a person resumes whenever the agent asks for it.
+        for name in names {
+            world.sim.clear_faults(&unit(name)).unwrap();
+        }
+        world.hub = Hub::Grants;
+        for _ in 0..40 {
+            if world.is_done() {
+                break;
+            }
+            if world.core.history.pause.is_some() {
+                world.resume();
+            }
+            world.steps(100);
+        }
+        assert!(world.is_done(), "SEED={seed} does not end:\n{}", world.text());
+        world.check();
+        assert!(world.cordoned.is_empty(), "SEED={seed}");
+    }
+}
+
+/// Now and then something breaks, heals, dies, or is held.
+fn trouble(world: &mut World, dice: &mut Dice, names: &[&str]) {
+    let index = usize::try_from(dice.below(names.len() as u64)).unwrap();
+    let name = unit(names[index]);
+    match dice.below(400) {
+        0..=1 => world.sim.set_fault(&name, Fault::Hang).unwrap(),
+        2 => world.sim.set_fault(&name, Fault::StalePage).unwrap(),
+        3..=4 => world.sim.set_fault(&name, Fault::Lag { ms: 4_000 }).unwrap(),
+        5..=24 => world.sim.clear_faults(&name).unwrap(),
+        25..=28 => world.kill(),
+        29 => world.die_in = Some((0, Death::AfterPersist)),
+        30 => world.die_in = Some((0, Death::AfterEffect)),
+        31 => world.hub = Hub::Silent,
+        32 => world.hub = Hub::Holds("drill".to_owned()),
+        33..=42 => world.hub = Hub::Grants,
+        43..=52 if world.core.history.pause.is_some() => world.resume(),
+        _ => {}
+    }
+}
+
+#[test]
+fn a_hold_of_the_hub_in_mid_roll_stops_before_the_next_unit() {
+    let mut world = World::new(&Build::default());
+    world.until(400, |w| w.sim.state().ledger.restarts.len() == 1);
+    world.hub = Hub::Holds("incident 4711".to_owned());
+    world.until(400, |w| w.core.history.out.is_none());
+    world.steps(60);
+    assert_eq!(world.sim.state().ledger.restarts.len(), 1);
+    assert_eq!(world.gates("acme/kafka"), ["hub_hold"]);
+    world.hub = Hub::Grants;
+    world.until(1_500, World::is_done);
+    world.check();
+}
+
+#[test]
+fn an_agent_cut_off_from_its_hub_stops_before_the_next_unit() {
+    let mut world = World::new(&Build::default());
+    world.until(400, |w| w.sim.state().ledger.restarts.len() == 1);
+    world.hub = Hub::Silent;
+    world.until(400, |w| w.core.history.out.is_none());
+    world.steps(60);
+    assert_eq!(world.sim.state().ledger.restarts.len(), 1);
+    assert_eq!(world.gates("acme/kafka"), ["hub_unreachable"]);
+}
+
+#[test]
+fn a_leader_lost_while_another_controller_soaks_pauses_the_roll_until_resume() {
+    let mut world = World::new(&Build::default());
+    let soaks = |w: &World| {
+        w.core.history.out.as_ref().is_some_and(|o| matches!(o.phase, UnitPhase::Soak { .. }))
+    };
+    world.until(400, soaks);
+    let leader = world.sim.state().quorum.unwrap().leader.unwrap();
+    world.sim.set_fault(&leader, Fault::Hang).unwrap();
+    world.until(100, |w| w.core.history.pause.is_some());
+    world.steps(40);
+    assert_eq!(world.sim.state().ledger.restarts.len(), 1, "nothing starts while paused");
+    let state = world.report().remove(&"acme/kafka".parse().unwrap()).unwrap();
+    assert_eq!(state.phase, Phase::Paused);
+    assert!(state.failure.is_some());
+    world.sim.clear_faults(&leader).unwrap();
+    world.steps(20);
+    world.resume();
+    world.until(2_500, |w| w.is_done() || w.core.history.pause.is_some());
+    assert!(world.is_done(), "{}", world.text());
+    world.check();
+}
+
+#[test]
+fn a_unit_that_comes_back_sick_keeps_the_next_one_where_it_is() {
+    let mut world = World::new(&Build::default());
+    world.sim.set_defect("4.0.0", Fault::Lag { ms: 8_000 });
+    world.until(800, |w| w.core.history.pause.is_some());
+    assert_eq!(world.sim.state().ledger.restarts.len(), 1);
+    let pause = world.core.history.pause.clone().unwrap();
+    assert_eq!(pause.why.gate, "health_overdue", "{pause:?}");
+    assert!(pause.why.message.contains("quorum"), "{pause:?}");
+    world.steps(100);
+    assert_eq!(world.sim.state().ledger.restarts.len(), 1, "no roll-back, no next unit");
+}
+
+#[test]
+fn a_unit_that_restarts_by_itself_in_mid_roll_is_soaked_before_the_next_one() {
+    let mut world = World::new(&Build { controllers: 5, nodes: 0, ..Build::default() });
+    world.until(600, |w| {
+        w.sim.state().ledger.restarts.len() == 1 && w.core.history.out.is_none()
+    });
+    // Between two units, an outsider restarts one that was not yet rolled.
+    world.hub = Hub::Silent;
+    let stray = unit("c-5");
+    let id = world.step_id();
+    let leads = world.sim.state().quorum.unwrap().leader.unwrap();
+    let stray = if leads == stray { unit("c-4") } else { stray };
+    world.sim.upgrade(&stray, id, "4.0.0").unwrap();
+    world.until(400, |w| w.core.history.out.as_ref().is_some_and(|o| o.key().unit == stray));
+    let out = world.core.history.out.clone().unwrap();
+    assert_eq!(out.cause, crate::history::Cause::Adopted);
+    world.until(400, |w| w.core.history.out.is_none());
+    world.hub = Hub::Grants;
+    world.until(2_500, |w| w.runs("acme/kafka") == "4.0.0");
+    world.check();
+}

@@ -1,0 +1,569 @@
+//! A cluster, a hub and an agent's core in one process, stepped by half seconds.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use channels::graph::{Graph, GraphBuilder, Node, Risk};
+use channels::names::{ClusterId, ProductRef, UnitName};
+use channels::version::ReleaseVersion;
+use channels::wire::{
+    self, Action, ArchContent, Component, Directive, Grant, Image, Reason, ReleaseDocument,
+    ReportReply, Role,
+};
+use jiff::Timestamp;
+use signing::Sha256Digest;
+
+use crate::agent::core::{Change, Core};
+use crate::agent::events::DriverFacts;
+use crate::agent::ledger::Ledger;
+use crate::agent::report::product_states;
+use crate::driver::{Stage, StepId, StepOrder, StepStatus};
+use crate::gate::GatePolicy;
+use crate::history::History;
+use crate::observation::{Observer, ObserverSettings, Placement, Target, UnitKey, VersionEvidence};
+use crate::phase::StepTimings;
+use crate::plan::{
+    Grants, Knowledge, Known, Mode, Policy, ProductPolicy, Timings, VerifiedRelease,
+};
+use crate::sim::{Answer, ClusterSpec, SimCluster};
+use crate::state::ResumeOrder;
+use crate::telemetry::{Page, Probe, ScrapeError, Signal};
+
+/// One probe.
+pub(super) const PROBE_MS: i64 = 500;
+
+/// How long a stage that is not the change takes.
+const STAGE_MS: i64 = 1_500;
+
+const START_MS: i64 = 1_790_000_000_000;
+
+pub(super) fn version(text: &str) -> ReleaseVersion {
+    text.parse().unwrap()
+}
+
+pub(super) fn product(text: &str) -> ProductRef {
+    text.parse().unwrap()
+}
+
+pub(super) fn unit(text: &str) -> UnitName {
+    text.parse().unwrap()
+}
+
+pub(super) fn at(ms: i64) -> Timestamp {
+    Timestamp::from_millisecond(ms).unwrap()
+}
+
+/// Small and good enough: the same seed gives the same run.
+#[derive(Debug, Clone)]
+pub(super) struct Dice(u64);
+
+impl Dice {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+    }
+
+    pub(super) fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % limit
+    }
+}
+
+/// What the hub says to whoever asks.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Hub {
+    /// There is none.
+    Absent,
+    /// Yes.
+    Grants,
+    /// Someone placed a hold.
+    Holds(String),
+    /// Reports are not answered.
+    Silent,
+}
+
+pub(super) struct World {
+    pub(super) sim: SimCluster,
+    pub(super) now_ms: i64,
+    pub(super) core: Core,
+    pub(super) disk: History,
+    pub(super) hub: Hub,
+    pub(super) asked: u64,
+    pub(super) cordoned: BTreeSet<UnitName>,
+    pub(super) most_cordoned: usize,
+    pub(super) phases: Vec<(String, wire::Phase)>,
+    stages: BTreeMap<(StepId, Stage), i64>,
+    drains: bool,
+    observer: Observer,
+    targets: Vec<Target>,
+    policy: Policy,
+    known: Known,
+    generation: u64,
+    steps_made: u128,
+    ledger: Ledger,
+    /// Dies at this many changes from now, on this side of the write.
+    pub(super) die_in: Option<(u32, Death)>,
+}
+
+/// Where the agent dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Death {
+    BeforePersist,
+    AfterPersist,
+    AfterEffect,
+}
+
+pub(super) struct Build {
+    pub(super) seed: u64,
+    pub(super) controllers: usize,
+    pub(super) nodes: usize,
+    pub(super) hub: Hub,
+    pub(super) drains: bool,
+    pub(super) mode: Mode,
+}
+
+impl Default for Build {
+    fn default() -> Self {
+        Self { seed: 1, controllers: 3, nodes: 3, hub: Hub::Grants, drains: true, mode: Mode::Auto }
+    }
+}
+
+impl World {
+    pub(super) fn new(build: &Build) -> Self {
+        let sizes = [
+            (Role::Controller, build.controllers, "3.9.0"),
+            (Role::Node, build.nodes, "1.32.0"),
+        ];
+        let spec = ClusterSpec::of("east", build.seed, 10, &sizes).unwrap();
+        let sim = SimCluster::new(&spec, START_MS);
+        let targets = targets(build.controllers, build.nodes);
+        let policy = policy(build);
+        let core = Core::new(policy.clone(), History::default());
+        Self {
+            sim,
+            now_ms: START_MS,
+            disk: core.history.clone(),
+            core,
+            hub: build.hub.clone(),
+            asked: 0,
+            cordoned: BTreeSet::new(),
+            most_cordoned: 0,
+            phases: vec![],
+            stages: BTreeMap::new(),
+            drains: build.drains,
+            observer: Observer::new(targets.clone(), ObserverSettings::default()).unwrap(),
+            targets,
+            policy,
+            known: known(),
+            generation: 0,
+            steps_made: 0,
+            ledger: Ledger::default(),
+            die_in: None,
+        }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        at(self.now_ms)
+    }
+
+    pub(super) fn know(&mut self, known: Known) {
+        self.known = known;
+    }
+
+    /// `kill -9` and start: only what is on disk survives.
+    pub(super) fn kill(&mut self) {
+        self.core = Core::new(self.policy.clone(), self.disk.clone());
+        self.observer = Observer::new(self.targets.clone(), ObserverSettings::default()).unwrap();
+    }
+
+    /// Half a second. Whatever the agent wanted to do when it died is lost.
+    pub(super) fn step(&mut self) {
+        self.now_ms += PROBE_MS;
+        self.sim.advance(self.now_ms);
+        let known = self.known.clone();
+        self.core.learn(known, self.now());
+        let seen = self.observe();
+        let change = self.core.observe(seen, self.now());
+        if !self.apply(change) {
+            return;
+        }
+        let facts = self.facts();
+        let change = self.core.advance(&facts, self.now()).unwrap();
+        if !self.apply(change) {
+            return;
+        }
+        let id = self.step_id();
+        let (change, ask) = self.core.decide(id, self.now());
+        if !self.apply(change) {
+            return;
+        }
+        let Some(ask) = ask else { return };
+        self.asked += 1;
+        match self.reply(&ask) {
+            Some(reply) => self.core.hear(&reply, Some(&ask.product), self.now()),
+            None => self.core.unheard("connection refused".to_owned(), self.now()),
+        }
+        let id = self.step_id();
+        let (change, _) = self.core.decide(id, self.now());
+        self.apply(change);
+    }
+
+    pub(super) fn steps(&mut self, count: u32) {
+        for _ in 0..count {
+            self.step();
+        }
+    }
+
+    pub(super) fn until(&mut self, most: u32, done: impl Fn(&Self) -> bool) {
+        for _ in 0..most {
+            if done(self) {
+                return;
+            }
+            self.step();
+        }
+        panic!("not reached after {most} probes:\n{}", self.text());
+    }
+
+    /// Persists, then acts; `false` if the agent died on the way.
+    fn apply(&mut self, change: Change) -> bool {
+        let dies = self.dying(&change);
+        if dies == Some(Death::BeforePersist) {
+            self.kill();
+            return false;
+        }
+        if change.persist {
+            self.disk = self.core.history.clone();
+        }
+        if dies == Some(Death::AfterPersist) {
+            self.kill();
+            return false;
+        }
+        for (order, stage) in &change.start {
+            self.start(order, *stage);
+        }
+        if change.moved && let Some(out) = &self.core.history.out {
+            self.phases.push((out.key().unit.to_string(), out.phase.wire()));
+        }
+        if dies == Some(Death::AfterEffect) {
+            self.kill();
+            return false;
+        }
+        true
+    }
+
+    fn dying(&mut self, change: &Change) -> Option<Death> {
+        if !change.moved {
+            return None;
+        }
+        let (left, death) = self.die_in?;
+        if left > 0 {
+            self.die_in = Some((left - 1, death));
+            return None;
+        }
+        self.die_in = None;
+        Some(death)
+    }
+
+    fn has(&self, order: &StepOrder, stage: Stage) -> bool {
+        stage == Stage::Mutate || (self.drains && order.role == Role::Node)
+    }
+
+    fn start(&mut self, order: &StepOrder, stage: Stage) {
+        if !self.has(order, stage) {
+            return;
+        }
+        let unit = &order.key.unit;
+        match stage {
+            Stage::Mutate => {
+                self.sim.upgrade(unit, order.step_id, &order.component.version).unwrap();
+                return;
+            }
+            Stage::Quiesce => {
+                self.cordoned.insert(unit.clone());
+            }
+            Stage::Restore => {
+                self.cordoned.remove(unit);
+            }
+            Stage::Preflight => {}
+        }
+        self.most_cordoned = self.most_cordoned.max(self.cordoned.len());
+        self.stages.entry((order.step_id, stage)).or_insert(self.now_ms);
+    }
+
+    fn facts(&self) -> DriverFacts {
+        let Some((order, stage)) = self.core.awaited_stage() else {
+            return DriverFacts { stages: BTreeSet::new(), status: None };
+        };
+        let stages: BTreeSet<Stage> =
+            Stage::ALL.into_iter().filter(|stage| self.has(order, *stage)).collect();
+        let done = |finished: bool, since: i64| {
+            if finished {
+                StepStatus::Finished { exit_code: 0, log_tail: String::new() }
+            } else {
+                StepStatus::Running { since: at(since) }
+            }
+        };
+        let status = stages.contains(&stage).then(|| match stage {
+            Stage::Mutate => self
+                .sim
+                .step(&order.step_id)
+                .map_or(StepStatus::Absent, |step| done(step.finished, step.started_at_ms)),
+            other => self
+                .stages
+                .get(&(order.step_id, other))
+                .map_or(StepStatus::Absent, |since| done(self.now_ms - since >= STAGE_MS, *since)),
+        });
+        DriverFacts { stages, status }
+    }
+
+    fn observe(&mut self) -> crate::observation::Observation {
+        let now = self.now();
+        let results: BTreeMap<UnitKey, Result<Probe, ScrapeError>> = self
+            .observer
+            .probe_targets(|_| true)
+            .into_iter()
+            .map(|target| {
+                let probe = match self.sim.answer(&target.key.unit).unwrap() {
+                    Answer::Page(text) => Ok(Probe {
+                        page: Page::read(text.as_bytes(), &target.wanted),
+                        date: None,
+                        requested_at: now,
+                        received_at: now,
+                    }),
+                    Answer::Down | Answer::Hangs => Err(ScrapeError::Timeout { limit_ms: 1000 }),
+                };
+                (target.key, probe)
+            })
+            .collect();
+        self.observer.apply(results, PROBE_MS as u64, now)
+    }
+
+    fn reply(&mut self, ask: &crate::plan::Ask) -> Option<ReportReply> {
+        let product = ask.product.clone();
+        let (action, grant, reasons) = match &self.hub {
+            Hub::Absent | Hub::Silent => return None,
+            Hub::Holds(reason) => {
+                let reason = Reason { code: "held".to_owned(), message: reason.clone() };
+                (Action::Hold, None, vec![reason])
+            }
+            Hub::Grants => {
+                self.generation += 1;
+                let grant = Grant {
+                    cluster: cluster(),
+                    product: product.clone(),
+                    to: ask.request.to.clone(),
+                    release_digest: ask.request.release_digest,
+                    generation: self.generation,
+                    expires_at: at(self.now_ms + 900_000),
+                };
+                (Action::Proceed, Some(grant), vec![])
+            }
+        };
+        let directives = vec![Directive { product, action, grant, reasons, earliest_at: None }];
+        Some(ReportReply {
+            seq: self.asked,
+            at: self.now(),
+            timestamp_etag: None,
+            directives,
+            next_report_in_s: 300,
+            full_state_wanted: false,
+        })
+    }
+
+    pub(super) fn step_id(&mut self) -> StepId {
+        self.steps_made += 1;
+        StepId(uuid::Uuid::from_u128(self.steps_made))
+    }
+
+    pub(super) fn resume(&mut self) {
+        let id = self.step_id();
+        let order = ResumeOrder { at: self.now() };
+        let change = self.core.resume(&order, id, self.now()).unwrap();
+        self.apply(change);
+    }
+
+    /// Products as the agent reports them.
+    pub(super) fn report(&mut self) -> BTreeMap<ProductRef, wire::ProductState> {
+        let now = self.now();
+        let (states, _) = product_states(&self.core, &mut self.ledger, None, now);
+        states.into_iter().map(|state| (state.product.clone(), state)).collect()
+    }
+
+    pub(super) fn gates(&mut self, name: &str) -> Vec<String> {
+        let state = self.report().remove(&product(name)).unwrap();
+        state.waiting_on.into_iter().map(|why| why.gate).collect()
+    }
+
+    pub(super) fn runs(&self, name: &str) -> String {
+        self.core.history.products[&product(name)].version.to_string()
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.runs("acme/kafka") == "4.0.0" && self.runs("acme/platform") == "1.33.0"
+    }
+
+    pub(super) fn text(&self) -> String {
+        format!(
+            "out {:?}\npause {:?}\nwaiting {:#?}\ncurrent {:?}\nledger {:?}",
+            self.core.history.out.as_ref().map(|out| (&out.order.key.unit, &out.phase)),
+            self.core.history.pause,
+            self.core.plan.as_ref().map(|plan| &plan.waiting_on),
+            self.core.current_wait,
+            self.sim.state().ledger.violations,
+        )
+    }
+
+    /// What must hold at the end of every run, whatever happened.
+    pub(super) fn check(&self) {
+        let ledger = self.sim.state().ledger;
+        assert_eq!(ledger.violations, Vec::<String>::new());
+        assert_eq!(ledger.double_upgrades, 0);
+        assert!(ledger.max_out <= 1, "{} units out at once", ledger.max_out);
+        assert!(self.most_cordoned <= 1, "{} nodes cordoned at once", self.most_cordoned);
+        let roles: Vec<Role> = ledger.restarts.iter().map(|restart| restart.role).collect();
+        assert!(roles.is_sorted(), "controllers before nodes: {roles:?}");
+    }
+}
+
+pub(super) fn cluster() -> ClusterId {
+    ClusterId(uuid::Uuid::from_u128(7))
+}
+
+fn targets(controllers: usize, nodes: usize) -> Vec<Target> {
+    let one = |name: String, role: Role, product_name: &str, node_id: Option<i64>| Target {
+        key: UnitKey { product: product(product_name), unit: unit(&name) },
+        role,
+        pool: "pool".parse().unwrap(),
+        node_id,
+        placement: Placement::Elsewhere,
+        metrics_url: String::new(),
+        version_evidence: VersionEvidence::default_of(role),
+        required: Signal::required_of(role),
+        stale_after_ms: 1_500,
+    };
+    let controllers = (1..=controllers)
+        .map(|n| one(format!("c-{n}"), Role::Controller, "acme/kafka", Some(n as i64)));
+    let nodes = (1..=nodes).map(|n| one(format!("n-{n}"), Role::Node, "acme/platform", None));
+    controllers.chain(nodes).collect()
+}
+
+pub(super) fn policy(build: &Build) -> Policy {
+    let step = StepTimings {
+        await_return_ms: 120_000,
+        await_health_ms: 120_000,
+        soak_ms: 5_000,
+        green_probes: 2,
+    };
+    let roles = [Role::Controller, Role::Broker, Role::Node, Role::Workload];
+    let one = |initial: &str| ProductPolicy {
+        channel: "stable".parse().unwrap(),
+        arch: "amd64".parse().unwrap(),
+        mode: build.mode,
+        pin: None,
+        accepted_risks: vec![],
+        initial_version: version(initial),
+        pools: vec!["pool".parse().unwrap()],
+    };
+    Policy {
+        gate: GatePolicy::default(),
+        timings: Timings {
+            baseline_ms: 7_000,
+            refused_retry_ms: 3_000,
+            steps: roles.map(|role| (role, step)).into(),
+            ..Timings::default()
+        },
+        grants: if build.hub == Hub::Absent { Grants::None } else { Grants::From(cluster()) },
+        products: BTreeMap::from([
+            (product("acme/kafka"), one("3.9.0")),
+            (product("acme/platform"), one("1.32.0")),
+        ]),
+    }
+}
+
+/// A graph with these versions and edges.
+pub(super) fn graph(versions: &[&str], edges: &[(usize, usize)], risky: &[(usize, usize)]) -> Graph {
+    let mut builder = GraphBuilder::new(None);
+    for text in versions {
+        builder.node(Node {
+            version: version(text),
+            payload: format!("registry/x@{text}"),
+            metadata: BTreeMap::new(),
+        });
+    }
+    for (from, to) in edges {
+        builder.edge(*from, *to);
+    }
+    if !risky.is_empty() {
+        let risk = Risk {
+            name: "SlowStart".to_owned(),
+            message: "starts slowly".to_owned(),
+            url: "https://example.com/risk".to_owned(),
+            matching_rules: vec![channels::graph::MatchingRule::Always],
+        };
+        let group = builder.risks(vec![risk]);
+        for (from, to) in risky {
+            builder.conditional(*from, *to, group);
+        }
+    }
+    builder.build().unwrap()
+}
+
+/// A verified release whose units of `role` report its version.
+pub(super) fn release(
+    name: &str,
+    text: &str,
+    role: Role,
+    upgrade_from: &[&str],
+) -> VerifiedRelease {
+    let digest = Sha256Digest::of(text.as_bytes());
+    let image = Image { repository: format!("acme/{role}"), digest };
+    let product = product(name);
+    let component = Component { role, version: text.to_owned(), image: image.clone() };
+    let content = ArchContent { payload: image, components: vec![component] };
+    let document = ReleaseDocument {
+        format: 1,
+        critical: vec![],
+        vendor: product.vendor,
+        product: product.product,
+        version: version(text),
+        released_at: Timestamp::UNIX_EPOCH,
+        severity: wire::Severity::None,
+        advisories: vec![],
+        url: None,
+        upgrade_from: upgrade_from.iter().map(|r| r.parse().unwrap()).collect(),
+        downgrade_from: vec![],
+        dependencies: vec![],
+        arches: BTreeMap::from([("amd64".parse().unwrap(), content)]),
+        finalize: None,
+    };
+    VerifiedRelease { document: Arc::new(document), digest }
+}
+
+/// Knowledge of one product: all its releases verified.
+pub(super) fn knowledge(graph: Graph, releases: Vec<VerifiedRelease>) -> Knowledge {
+    Knowledge {
+        graph: Some(Arc::new(graph)),
+        releases: releases.into_iter().map(|r| (r.document.version.clone(), Ok(r))).collect(),
+        failure: None,
+    }
+}
+
+/// Both products may move one release on.
+pub(super) fn known() -> Known {
+    let kafka = knowledge(
+        graph(&["3.9.0", "4.0.0"], &[(0, 1)], &[]),
+        vec![
+            release("acme/kafka", "3.9.0", Role::Controller, &[]),
+            release("acme/kafka", "4.0.0", Role::Controller, &["^3.9"]),
+        ],
+    );
+    let platform = knowledge(
+        graph(&["1.32.0", "1.33.0"], &[(0, 1)], &[]),
+        vec![
+            release("acme/platform", "1.32.0", Role::Node, &[]),
+            release("acme/platform", "1.33.0", Role::Node, &["~1.32"]),
+        ],
+    );
+    Known::from([(product("acme/kafka"), kafka), (product("acme/platform"), platform)])
+}

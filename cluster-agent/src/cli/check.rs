@@ -1,0 +1,174 @@
+//! `check`: what would block the next unit, found out without touching anything.
+//!
+//! It reads the agent's memory without its lock, probes the units, and verifies the repository
+//! against a copy of the trusted metadata that it throws away afterwards.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use channels::wire::{self, ProductState};
+use serde::Serialize;
+
+use super::{Answer, CheckArgs, Output, Verdict, commands};
+use crate::agent::{Core, Ledger, Metadata, Prober, Refresh, product_states, refresh};
+use crate::clock;
+use crate::config::Settings;
+use crate::hub::HubReleases;
+use crate::plan::{Grants, Known};
+use crate::state::{self, Control};
+
+/// Reasons that only time or the hub can settle: they say nothing against the next unit.
+const NOT_COUNTED: [&str; 4] = ["baseline", "gate_once", "observation_old", "other_product"];
+
+/// The answer of `check`.
+#[derive(Debug, Serialize)]
+struct Checked {
+    blocked: bool,
+    products: Vec<CheckedProduct>,
+}
+
+#[derive(Debug, Serialize)]
+struct CheckedProduct {
+    state: ProductState,
+    blockers: Vec<wire::WaitingOn>,
+}
+
+pub(super) fn check(args: &CheckArgs) -> anyhow::Result<Answer> {
+    let settings = commands::settings(&args.read.config)?;
+    let seconds = Duration::from_secs(args.seconds);
+    let checked = commands::runtime()?.block_on(look(&settings, seconds))?;
+    let text = match args.read.output {
+        Output::Text => render(&checked),
+        Output::Json => serde_json::to_string_pretty(&checked)? + "\n",
+    };
+    let verdict = if checked.blocked { Verdict::No } else { Verdict::Yes };
+    Ok(Answer { text, verdict })
+}
+
+async fn look(settings: &Settings, seconds: Duration) -> anyhow::Result<Checked> {
+    let document = state::load(&settings.state_dir, &settings.cluster_name)?;
+    let control = Control::new(&settings.state_dir);
+    // The hub's leave is its own to give: only what this cluster can know is checked here.
+    let mut core = Core::new(settings.policy(Grants::None), document.history);
+    core.orders(control.hold()?, control.approvals()?);
+    let known = verify(settings, &core).await?;
+    core.learn(known, clock::now());
+    let mut prober = Prober::new(settings)?;
+    let until = tokio::time::Instant::now() + seconds;
+    while tokio::time::Instant::now() < until {
+        let now = clock::now();
+        let out = core.history.out.as_ref().map(|out| out.key().clone());
+        if let Some(seen) = prober.probe_engaged(out.as_ref(), now).await {
+            // The change is dropped with the core: nothing of it reaches the disk.
+            drop(core.observe(seen, clock::now()));
+        }
+        tokio::time::sleep(Duration::from_millis(settings.probes.fast_ms)).await;
+    }
+    core.plan_only(clock::now());
+    let (states, _) = product_states(&core, &mut Ledger::default(), None, clock::now());
+    let products: Vec<CheckedProduct> = states.into_iter().map(|s| judge(s, &core)).collect();
+    let blocked = products.iter().any(|product| !product.blockers.is_empty());
+    Ok(Checked { blocked, products })
+}
+
+fn judge(state: ProductState, core: &Core) -> CheckedProduct {
+    let mut blockers: Vec<wire::WaitingOn> = state
+        .waiting_on
+        .iter()
+        .filter(|reason| !NOT_COUNTED.contains(&reason.gate.as_str()))
+        .cloned()
+        .collect();
+    if let Some(out) = core.history.out.as_ref().filter(|out| out.key().product == state.product) {
+        blockers.push(wire::WaitingOn {
+            gate: "unit_out".to_owned(),
+            unit: Some(out.key().unit.clone()),
+            message: format!("{} is out, in phase {}", out.key().unit, out.phase.wire()),
+            observed: None,
+            limit: None,
+            since: out.phase.since(),
+        });
+    }
+    CheckedProduct { state, blockers }
+}
+
+async fn verify(settings: &Settings, core: &Core) -> anyhow::Result<Known> {
+    let root = std::fs::read(&settings.hub.root)
+        .with_context(|| format!("cannot read {}", settings.hub.root.display()))?;
+    let scratch = Scratch::copy_of(&settings.state_dir)?;
+    let mut releases = HubReleases::open(&root, &settings.hub.url, &scratch.path)?;
+    let order = Refresh {
+        metadata: Metadata::Ask,
+        etag: None,
+        policy: Arc::new(core.policy.clone()),
+        history: core.history.clone(),
+        approvals: core.approvals.clone(),
+    };
+    let (known, _) = refresh(&mut releases, &order, clock::now()).await;
+    Ok(known)
+}
+
+/// A throw-away copy of the trusted metadata, so that rollback floors count and nothing is written.
+struct Scratch {
+    path: PathBuf,
+}
+
+impl Scratch {
+    fn copy_of(state_dir: &Path) -> anyhow::Result<Self> {
+        let path = std::env::temp_dir().join(format!("fairway-check-{}", uuid::Uuid::new_v4()));
+        std::fs::create_dir(&path).with_context(|| format!("cannot create {}", path.display()))?;
+        let scratch = Self { path };
+        let from = state_dir.join("tuf");
+        if from.is_dir() {
+            let to = scratch.path.join("tuf");
+            std::fs::create_dir(&to).with_context(|| format!("cannot create {}", to.display()))?;
+            for entry in std::fs::read_dir(&from).with_context(|| format!("{}", from.display()))? {
+                let entry = entry.with_context(|| format!("cannot list {}", from.display()))?;
+                if entry.path().is_file() {
+                    std::fs::copy(entry.path(), to.join(entry.file_name()))
+                        .with_context(|| format!("cannot copy {}", entry.path().display()))?;
+                }
+            }
+        }
+        Ok(scratch)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What stays behind in the temporary directory is public metadata.
+        let _ = std::fs::remove_dir_all(&self.path);
+    }
+}
+
+fn render(checked: &Checked) -> String {
+    let mut text = String::new();
+    for CheckedProduct { state, blockers } in &checked.products {
+        let target = state.target.as_ref().filter(|target| **target != state.version);
+        let target = target.map_or_else(String::new, |target| format!(" -> {target}"));
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{} {}{target}: {}", state.product, state.version, word(state, blockers));
+        for blocker in blockers {
+            let _ = writeln!(text, "  blocked  [{}] {}", blocker.gate, blocker.message);
+        }
+        if let Some(failure) = &state.failure {
+            let _ = writeln!(text, "  failure  [{}] {}", failure.kind, failure.message);
+        }
+        for unit in state.units.iter().filter(|u| u.health != wire::HealthVerdict::Healthy) {
+            let why = unit.why.as_deref().unwrap_or("no reason given");
+            let _ = writeln!(text, "  {} {} {}: {why}", unit.health, unit.role, unit.name);
+        }
+    }
+    text
+}
+
+fn word(state: &ProductState, blockers: &[wire::WaitingOn]) -> &'static str {
+    let same = state.target.as_ref().is_none_or(|target| *target == state.version);
+    match (blockers.is_empty(), same) {
+        (false, _) => "blocked",
+        (true, true) => "nothing to do",
+        (true, false) => "could go",
+    }
+}

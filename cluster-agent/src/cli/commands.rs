@@ -1,0 +1,137 @@
+//! Every command but `check`.
+
+use anyhow::Context as _;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::{
+    Answer, ApproveArgs, ConfigArgs, EnrollArgs, HoldArgs, Output, ReadArgs, RunArgs, Verdict,
+    logging,
+};
+use crate::agent;
+use crate::clock;
+use crate::config::{Overrides, Settings};
+use crate::state::{Approval, Control, InUse, LocalHold, ResumeOrder, in_use};
+use crate::status;
+
+/// Threads of the runtime: probes and reports wait for the network, almost nothing computes.
+const THREADS: usize = 2;
+
+/// Longest reason of a hold; it travels in every report.
+const REASON_CHARS_MAX: usize = 300;
+
+pub(super) fn settings(config: &ConfigArgs) -> anyhow::Result<Settings> {
+    Ok(Settings::load(&config.config, Overrides::from_env())?)
+}
+
+pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(THREADS)
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")
+}
+
+pub(super) fn run(args: &RunArgs) -> anyhow::Result<Answer> {
+    logging::start(args.log_format);
+    let all = args
+        .config
+        .iter()
+        .map(|path| {
+            let config = ConfigArgs { config: path.clone() };
+            settings(&config).with_context(|| format!("configuration {}", path.display()))
+        })
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    runtime()?.block_on(run_all(all))?;
+    Ok(Answer::yes(""))
+}
+
+/// Runs agents side by side; the first that fails stops them all.
+async fn run_all(all: Vec<Settings>) -> anyhow::Result<()> {
+    let (stop, stopped) = watch::channel(false);
+    let mut agents = JoinSet::new();
+    for settings in all {
+        let name = settings.cluster_name.clone();
+        let stopped = stopped.clone();
+        agents.spawn(async move {
+            agent::run(settings, stopped).await.with_context(|| format!("agent of {name}"))
+        });
+    }
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+        .context("cannot listen for SIGTERM")?;
+    let first = tokio::select! {
+        _ = terminate.recv() => None,
+        interrupted = tokio::signal::ctrl_c() => {
+            interrupted.context("cannot listen for SIGINT")?;
+            None
+        }
+        ended = agents.join_next() => ended,
+    };
+    // A failed send means that every agent has ended already.
+    let _ = stop.send(true);
+    let mut result = first.map_or(Ok(()), |ended| ended.context("an agent crashed")?);
+    while let Some(ended) = agents.join_next().await {
+        result = result.and(ended.context("an agent crashed")?);
+    }
+    result
+}
+
+pub(super) fn enroll(args: &EnrollArgs) -> anyhow::Result<Answer> {
+    let settings = settings(&args.config)?;
+    let enrolment =
+        runtime()?.block_on(agent::enroll(&settings, args.token.trim(), clock::now()))?;
+    Ok(Answer::yes(format!(
+        "enrolled {} at {} as {}\n",
+        settings.cluster_name, enrolment.hub_url, enrolment.cluster_id
+    )))
+}
+
+pub(super) fn status(args: &ReadArgs) -> anyhow::Result<Answer> {
+    let settings = settings(&args.config)?;
+    let running = in_use(&settings.state_dir)?;
+    let Some(status) = status::read(&settings.state_dir)? else {
+        anyhow::bail!(
+            "no agent has run with state directory {} yet",
+            settings.state_dir.display()
+        );
+    };
+    let text = match args.output {
+        Output::Text => status::render(&status, running, clock::now()),
+        Output::Json => serde_json::to_string_pretty(&status)? + "\n",
+    };
+    let verdict = if running == InUse::Yes { Verdict::Yes } else { Verdict::No };
+    Ok(Answer { text, verdict })
+}
+
+pub(super) fn hold(args: &HoldArgs) -> anyhow::Result<Answer> {
+    let reason: String = args.reason.trim().chars().take(REASON_CHARS_MAX).collect();
+    anyhow::ensure!(!reason.is_empty(), "a hold needs a reason");
+    let settings = settings(&args.config)?;
+    let hold = LocalHold { reason, since: clock::now() };
+    Control::new(&settings.state_dir).place_hold(&hold)?;
+    Ok(Answer::yes(format!("{} is held; `resume` lifts it\n", settings.cluster_name)))
+}
+
+pub(super) fn resume(args: &ConfigArgs) -> anyhow::Result<Answer> {
+    let settings = settings(args)?;
+    let control = Control::new(&settings.state_dir);
+    control.lift_hold()?;
+    control.order_resume(&ResumeOrder { at: clock::now() })?;
+    Ok(Answer::yes(format!(
+        "{} goes on once its gates have held for a new baseline\n",
+        settings.cluster_name
+    )))
+}
+
+pub(super) fn approve(args: &ApproveArgs) -> anyhow::Result<Answer> {
+    let settings = settings(&args.config)?;
+    anyhow::ensure!(
+        settings.products.contains_key(&args.product),
+        "{} is not configured on {}",
+        args.product,
+        settings.cluster_name
+    );
+    let (product, to) = (args.product.clone(), args.version.clone());
+    Control::new(&settings.state_dir).approve(Approval { product, to, at: clock::now() })?;
+    Ok(Answer::yes(format!("{} may move to {}\n", args.product, args.version)))
+}

@@ -1,0 +1,249 @@
+//! Pools, units and their drivers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::Duration;
+
+use channels::names::{PoolName, ProductRef, UnitName};
+use channels::wire::Role;
+
+use super::fragments;
+use super::ranges::{DAY_MS, ranged};
+use super::settings::ProbeSettings;
+use super::ConfigError;
+use crate::driver::{CommandSpec, CommandTemplate, ExecCommands, Stage};
+use crate::observation::{Placement, Target, UnitKey, VersionEvidence};
+use crate::telemetry::Signal;
+
+/// A page this many idle periods old is stale: one lost scrape is none, three are.
+const STALE_PERIODS: u64 = 3;
+
+/// How long a command may run unless the pool says otherwise: a drain or an image pull fits.
+const COMMAND_TIMEOUT_MS: u64 = 15 * 60_000;
+
+/// A pool of units of one role that are changed in the same way.
+#[derive(Debug, Clone)]
+pub struct PoolSettings {
+    /// Its name.
+    pub name: PoolName,
+    /// The role of its units.
+    pub role: Role,
+    /// How its units are changed.
+    pub driver: DriverSettings,
+    /// Its units.
+    pub units: Vec<UnitSettings>,
+}
+
+/// How units are changed: always local configuration.
+#[derive(Debug, Clone)]
+pub enum DriverSettings {
+    /// By commands.
+    Exec(ExecCommands),
+    /// In a simulated cluster at this URL.
+    Simulated(String),
+}
+
+/// One unit.
+#[derive(Debug, Clone)]
+pub struct UnitSettings {
+    /// Its name.
+    pub name: UnitName,
+    /// Its role.
+    pub role: Role,
+    /// What the observer needs to know.
+    pub target: Target,
+}
+
+pub(super) fn pools(
+    product: &ProductRef,
+    given: &[fragments::Pool],
+    probes: &ProbeSettings,
+    base: &Path,
+) -> Result<Vec<PoolSettings>, ConfigError> {
+    let mut names = BTreeSet::new();
+    let mut units = BTreeSet::new();
+    let mut found = Vec::with_capacity(given.len());
+    for pool in given {
+        let pool = one_pool(product, pool, probes, base)?;
+        if !names.insert(pool.name.clone()) {
+            let why = format!("pool {} is listed twice", pool.name);
+            return Err(ConfigError::invalid(format!("products.{product}.pools"), why));
+        }
+        for unit in &pool.units {
+            if !units.insert(unit.name.clone()) {
+                let why = format!("unit {} is listed twice", unit.name);
+                return Err(ConfigError::invalid(format!("products.{product}.pools"), why));
+            }
+        }
+        found.push(pool);
+    }
+    if units.is_empty() {
+        return Err(ConfigError::Missing {
+            key: format!("products.{product}.pools"),
+            hint: "at least one pool with one unit",
+        });
+    }
+    Ok(found)
+}
+
+fn one_pool(
+    product: &ProductRef,
+    given: &fragments::Pool,
+    probes: &ProbeSettings,
+    base: &Path,
+) -> Result<PoolSettings, ConfigError> {
+    let name: PoolName = given
+        .name
+        .parse()
+        .map_err(|e| ConfigError::invalid(format!("products.{product}.pools.name"), e))?;
+    let key = |field: &str| format!("products.{product}.pools.{name}.{field}");
+    let driver = driver(given, &key, base)?;
+    let evidence = evidence(given, &key)?;
+    let required = required(given, &key)?;
+    let idle_ms = match given.role {
+        Role::Node => probes.node_idle_ms,
+        Role::Controller | Role::Broker | Role::Workload => probes.idle_ms,
+    };
+    let stale_after_ms = idle_ms.saturating_mul(STALE_PERIODS);
+    let mut units = Vec::with_capacity(given.units.len());
+    for unit in &given.units {
+        let unit_name: UnitName =
+            unit.name.parse().map_err(|e| ConfigError::invalid(key("units.name"), e))?;
+        if given.role == Role::Controller && unit.node_id.is_none() {
+            let why = format!("controller {unit_name} needs its node_id: leaders are named by id");
+            return Err(ConfigError::invalid(key("units.node_id"), why));
+        }
+        if !(unit.metrics_url.starts_with("http://") || unit.metrics_url.starts_with("https://")) {
+            let why = format!("{unit_name}: it must begin with http:// or https://");
+            return Err(ConfigError::invalid(key("units.metrics_url"), why));
+        }
+        let target = Target {
+            key: UnitKey { product: product.clone(), unit: unit_name.clone() },
+            role: given.role,
+            pool: name.clone(),
+            node_id: unit.node_id,
+            placement: placement(unit, &key)?,
+            metrics_url: unit.metrics_url.clone(),
+            version_evidence: evidence.clone(),
+            required: required.clone(),
+            stale_after_ms,
+        };
+        units.push(UnitSettings { name: unit_name, role: given.role, target });
+    }
+    Ok(PoolSettings { name, role: given.role, driver, units })
+}
+
+fn placement(
+    unit: &fragments::Unit,
+    key: &dyn Fn(&str) -> String,
+) -> Result<Placement, ConfigError> {
+    match unit.on_node.as_deref() {
+        None => Ok(Placement::Unknown),
+        Some("") => Ok(Placement::Elsewhere),
+        Some(node) => node
+            .parse()
+            .map(Placement::OnNode)
+            .map_err(|e| ConfigError::invalid(key("units.on_node"), e)),
+    }
+}
+
+fn evidence(
+    given: &fragments::Pool,
+    key: &dyn Fn(&str) -> String,
+) -> Result<VersionEvidence, ConfigError> {
+    let usual = VersionEvidence::default_of(given.role);
+    if given.role == Role::Workload && given.version_metric.is_none() {
+        return Err(ConfigError::Missing {
+            key: key("version_metric"),
+            hint: "the metric that carries the workload's version, e.g. shop_build_info",
+        });
+    }
+    Ok(VersionEvidence {
+        family: given.version_metric.clone().unwrap_or(usual.family),
+        label: given.version_label.clone().unwrap_or(usual.label),
+    })
+}
+
+fn required(
+    given: &fragments::Pool,
+    key: &dyn Fn(&str) -> String,
+) -> Result<BTreeSet<Signal>, ConfigError> {
+    let Some(names) = &given.required_signals else { return Ok(Signal::required_of(given.role)) };
+    let known: Vec<Signal> =
+        Signal::of_role(given.role).iter().copied().chain([Signal::Version]).collect();
+    let mut required = BTreeSet::new();
+    for name in names {
+        let Some(signal) = known.iter().find(|signal| signal.as_str() == name) else {
+            let list: Vec<&str> = known.iter().map(|s| s.as_str()).collect();
+            let why = format!("{name:?} is not one of {}", list.join(", "));
+            return Err(ConfigError::invalid(key("required_signals"), why));
+        };
+        required.insert(*signal);
+    }
+    // Without a version there is no evidence of success, whatever else is optional.
+    required.insert(Signal::Version);
+    Ok(required)
+}
+
+fn driver(
+    given: &fragments::Pool,
+    key: &dyn Fn(&str) -> String,
+    base: &Path,
+) -> Result<DriverSettings, ConfigError> {
+    match (&given.exec, &given.simulated) {
+        (Some(exec), None) => exec_commands(exec, key, base).map(DriverSettings::Exec),
+        (None, Some(simulated)) => Ok(DriverSettings::Simulated(simulated.url.clone())),
+        (None, None) | (Some(_), Some(_)) => Err(ConfigError::invalid(
+            key("exec"),
+            "a pool has exactly one driver table: exec or simulated",
+        )),
+    }
+}
+
+fn exec_commands(
+    exec: &fragments::Exec,
+    key: &dyn Fn(&str) -> String,
+    base: &Path,
+) -> Result<ExecCommands, ConfigError> {
+    if exec.quiesce.is_some() != exec.restore.is_some() {
+        let why = "quiesce and restore come together: what is drained must be put back";
+        return Err(ConfigError::invalid(key("exec"), why));
+    }
+    let stages = [
+        (Stage::Preflight, exec.preflight.as_ref()),
+        (Stage::Quiesce, exec.quiesce.as_ref()),
+        (Stage::Mutate, Some(&exec.mutate)),
+        (Stage::Restore, exec.restore.as_ref()),
+    ];
+    let mut commands = BTreeMap::new();
+    for (stage, command) in stages {
+        let Some(command) = command else { continue };
+        let field = format!("exec.{stage}");
+        let timeout_ms = ranged(
+            &key(&format!("{field}.timeout_ms")),
+            command.timeout_ms,
+            COMMAND_TIMEOUT_MS,
+            100..=DAY_MS,
+        )?;
+        let spec = CommandSpec {
+            template: CommandTemplate::parse(&with_base(&command.command, base))
+                .map_err(|e| ConfigError::invalid(key(&format!("{field}.command")), e))?,
+            environment: command.environment.clone(),
+            timeout: Duration::from_millis(timeout_ms),
+        };
+        commands.insert(stage, spec);
+    }
+    Ok(commands)
+}
+
+/// A program written as `./name` is relative to the configuration file, not to the working
+/// directory an init system happens to choose.
+fn with_base(command: &[String], base: &Path) -> Vec<String> {
+    let mut command = command.to_vec();
+    if let Some(program) = command.first_mut()
+        && program.starts_with("./")
+    {
+        *program = base.join(&*program).to_string_lossy().into_owned();
+    }
+    command
+}

@@ -1,0 +1,96 @@
+//! What a configuration may say, and how it is told what it may not.
+
+use std::path::Path;
+
+use super::settings::Reports;
+use super::*;
+use crate::plan::Mode;
+
+/// The complete example of the documentation.
+const EXAMPLE: &str = include_str!("example.toml");
+
+fn parse(text: &str) -> Result<Settings, ConfigError> {
+    Settings::parse(text, Path::new("agent.toml"), Path::new("/etc/fairway"), Overrides::default())
+}
+
+fn refused(text: &str) -> String {
+    parse(text).unwrap_err().to_string()
+}
+
+#[test]
+fn the_documented_example_is_valid_and_complete() {
+    let settings = parse(EXAMPLE).unwrap();
+    assert_eq!(settings.products.len(), 2);
+    assert_eq!(settings.state_dir, Path::new("/var/lib/fairway-agent"));
+    assert_eq!(settings.hub.root, Path::new("/etc/fairway/root.json"));
+    let kafka = &settings.products[&"acme/kafka".parse().unwrap()];
+    assert_eq!(kafka.policy.mode, Mode::Auto);
+    assert_eq!(kafka.pools[0].units.len(), 3);
+}
+
+#[test]
+fn the_example_shows_the_defaults() {
+    // Every number the example writes down is the default, so it documents what is left out.
+    let shown = parse(EXAMPLE).unwrap();
+    let kept = EXAMPLE.split("# --- defaults").next().unwrap().to_owned();
+    let products = &EXAMPLE[EXAMPLE.find("[[products]]").unwrap()..];
+    let bare = parse(&(kept + products)).unwrap();
+    assert_eq!(format!("{:?}", shown.timings), format!("{:?}", bare.timings));
+    assert_eq!(shown.probes, bare.probes);
+    assert_eq!(shown.gate, bare.gate);
+    assert_eq!(shown.pleg_limits, bare.pleg_limits);
+    assert_eq!(shown.quorum_limits, bare.quorum_limits);
+    assert_eq!(shown.hub, bare.hub);
+}
+
+#[test]
+fn an_unknown_key_is_refused_where_it_stands() {
+    let text = EXAMPLE.replacen("state_dir =", "state_dri =", 1);
+    let error = parse(&text).unwrap_err();
+    assert!(matches!(error, ConfigError::Parse { .. }), "{error}");
+    assert!(std::error::Error::source(&error).unwrap().to_string().contains("state_dri"));
+}
+
+#[test]
+fn a_number_outside_its_range_is_refused_with_the_range() {
+    let text = EXAMPLE.replacen("fast_ms = 500", "fast_ms = 5", 1);
+    assert_eq!(refused(&text), "probes.fast_ms: 5 is not between 100 and 2000");
+}
+
+#[test]
+fn a_controller_without_its_id_is_refused() {
+    let text = EXAMPLE.replacen("node_id = 1, ", "", 1);
+    assert!(refused(&text).contains("controller c1 needs its node_id"), "{}", refused(&text));
+}
+
+#[test]
+fn what_is_drained_must_be_put_back() {
+    let text = EXAMPLE.replacen("restore =", "# restore =", 1);
+    assert!(refused(&text).contains("quiesce and restore come together"), "{}", refused(&text));
+}
+
+#[test]
+fn mode_hub_without_reports_is_refused() {
+    let text = EXAMPLE
+        .replacen("reports = true", "reports = false", 1)
+        .replacen("mode = \"auto\"", "mode = \"hub\"", 1);
+    assert!(refused(&text).contains("only a hub grants"), "{}", refused(&text));
+    let alone = EXAMPLE.replacen("reports = true", "reports = false", 1);
+    assert_eq!(parse(&alone).unwrap().hub.reports, Reports::Off);
+}
+
+#[test]
+fn two_units_of_one_name_are_refused() {
+    let text = EXAMPLE.replacen("name = \"c2\"", "name = \"c1\"", 1);
+    assert!(refused(&text).contains("unit c1 is listed twice"), "{}", refused(&text));
+}
+
+#[test]
+fn a_pool_has_exactly_one_driver() {
+    let text = EXAMPLE.replacen(
+        "[products.pools.exec]",
+        "[products.pools.simulated]\nurl = \"http://127.0.0.1:1\"\n[products.pools.exec]",
+        1,
+    );
+    assert!(refused(&text).contains("exactly one driver"), "{}", refused(&text));
+}

@@ -1,0 +1,232 @@
+//! Real processes below a temporary directory.
+
+use std::path::Path;
+
+use channels::wire::{Component, Image, Role};
+use proptest::prelude::*;
+use signing::Sha256Digest;
+
+use super::super::UnitKey;
+use super::*;
+
+fn order(component_version: &str) -> StepOrder {
+    StepOrder {
+        step_id: StepId::new(),
+        key: UnitKey { product: "acme/kafka".parse().unwrap(), unit: "c-1".parse().unwrap() },
+        role: Role::Controller,
+        from: "3.9.1".parse().unwrap(),
+        to: "4.3.1".parse().unwrap(),
+        component: Component {
+            role: Role::Controller,
+            version: component_version.to_owned(),
+            image: Image { repository: "acme/kafka".to_owned(), digest: Sha256Digest::of(b"i") },
+        },
+        attempt: 1,
+    }
+}
+
+fn template(argv: &[&str]) -> Result<CommandTemplate, TemplateError> {
+    let argv: Vec<String> = argv.iter().map(|&argument| argument.to_owned()).collect();
+    CommandTemplate::parse(&argv)
+}
+
+fn driver(dir: &Path, argv: &[&str], timeout: Duration) -> ExecDriver {
+    let template = template(argv).unwrap();
+    let spec = CommandSpec { template, environment: BTreeMap::new(), timeout };
+    ExecDriver::open(dir, BTreeMap::from([(Stage::Mutate, spec)])).unwrap()
+}
+
+const HOUR: Duration = Duration::from_hours(1);
+
+/// Polls until the stage ends; the loop's bound only turns a hang into a failure.
+async fn finished(driver: &ExecDriver, step: &StepId) -> (i32, String) {
+    for _ in 0..3000 {
+        if let StepStatus::Finished { exit_code, log_tail } =
+            driver.status(step, Stage::Mutate).await.unwrap()
+        {
+            return (exit_code, log_tail);
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the stage did not end");
+}
+
+async fn appears(path: &Path) {
+    for _ in 0..3000 {
+        if path.exists() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{} did not appear", path.display());
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+#[test]
+fn a_command_outlives_its_driver_and_is_found_again_by_step_id() {
+    let dir = tempfile::tempdir().unwrap();
+    let gate = dir.path().join("gate");
+    let script = "while [ ! -e \"$0\" ]; do sleep 0.02; done; echo through; exit 3";
+    let argv = ["sh", "-c", script, gate.to_str().unwrap()];
+    let order = order("4.3.1");
+
+    let first = driver(dir.path(), &argv, HOUR);
+    let before = runtime();
+    before.block_on(first.start(&order, Stage::Mutate)).unwrap();
+    drop(before);
+    drop(first);
+
+    let again = driver(dir.path(), &argv, HOUR);
+    runtime().block_on(async {
+        let status = again.status(&order.step_id, Stage::Mutate).await.unwrap();
+        assert!(matches!(status, StepStatus::Running { .. }), "{status:?}");
+        fs::write(&gate, "").unwrap();
+        assert_eq!(finished(&again, &order.step_id).await, (3, "through\n".to_owned()));
+    });
+}
+
+#[tokio::test]
+async fn a_stage_runs_once_however_often_and_by_whomever_it_is_started() {
+    let dir = tempfile::tempdir().unwrap();
+    let count = dir.path().join("count");
+    let argv = ["sh", "-c", "echo ran >>\"$0\"", count.to_str().unwrap()];
+    let (one, two) = (driver(dir.path(), &argv, HOUR), driver(dir.path(), &argv, HOUR));
+    let order = order("4.3.1");
+    let starts = tokio::join!(
+        one.start(&order, Stage::Mutate),
+        two.start(&order, Stage::Mutate),
+        one.start(&order, Stage::Mutate),
+    );
+    assert!(starts.0.is_ok() && starts.1.is_ok() && starts.2.is_ok());
+    finished(&one, &order.step_id).await;
+    two.start(&order, Stage::Mutate).await.unwrap();
+    finished(&two, &order.step_id).await;
+    assert_eq!(fs::read_to_string(&count).unwrap(), "ran\n");
+}
+
+#[tokio::test]
+async fn a_step_never_started_is_absent() {
+    let dir = tempfile::tempdir().unwrap();
+    let driver = driver(dir.path(), &["true"], HOUR);
+    assert_eq!(driver.status(&StepId::new(), Stage::Mutate).await.unwrap(), StepStatus::Absent);
+    let refused = driver.start(&order("1"), Stage::Quiesce).await.unwrap_err();
+    assert!(matches!(refused, DriverError::StageNotConfigured { stage: Stage::Quiesce }));
+}
+
+fn runs(pid: &str) -> bool {
+    fs::read_to_string(format!("/proc/{}/stat", pid.trim()))
+        .is_ok_and(|stat| !stat.contains(") Z ") && !stat.contains(") X "))
+}
+
+#[tokio::test]
+async fn a_stage_out_of_time_is_ended_with_everything_it_started() {
+    let dir = tempfile::tempdir().unwrap();
+    let child = dir.path().join("child");
+    let script = "trap '' TERM; sh -c 'trap \"\" TERM; echo $$ >\"$0.new\"; mv \"$0.new\" \"$0\"; \
+                  while :; do sleep 1; done' \"$0\" & wait; while :; do sleep 1; done";
+    let argv = ["sh", "-c", script, child.to_str().unwrap()];
+    let driver = driver(dir.path(), &argv, Duration::ZERO).with_kill_grace(Duration::ZERO);
+    let order = order("4.3.1");
+    driver.start(&order, Stage::Mutate).await.unwrap();
+    appears(&child).await;
+    let pid = fs::read_to_string(&child).unwrap();
+    assert!(runs(&pid));
+    assert_eq!(finished(&driver, &order.step_id).await.0, EXIT_TIMED_OUT);
+    assert!(!runs(&pid), "a grandchild that ignores SIGTERM outlived its stage");
+}
+
+#[tokio::test]
+async fn a_stage_whose_shell_was_killed_is_lost_not_successful() {
+    let dir = tempfile::tempdir().unwrap();
+    let driver = driver(dir.path(), &["sleep", "1000"], HOUR);
+    let order = order("4.3.1");
+    driver.start(&order, Stage::Mutate).await.unwrap();
+    let claim = driver.stage_dir(&order.step_id, Stage::Mutate).path().join("claim");
+    let claim = fs::read_to_string(claim).unwrap();
+    super::super::process::ProcessIdentity::parse(&claim).unwrap().kill().unwrap();
+    assert_eq!(finished(&driver, &order.step_id).await, (EXIT_LOST, String::new()));
+}
+
+#[tokio::test]
+async fn a_value_is_one_argument_and_the_agents_environment_stays_with_the_agent() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = "printf '<%s>' \"$@\"; env";
+    let argv = ["sh", "-c", script, "x", "{unit}", "--to={component_version}@{digest}", "{{}}"];
+    let driver = driver(dir.path(), &argv, HOUR);
+    let order = order("4.3.1+b7");
+    driver.start(&order, Stage::Mutate).await.unwrap();
+    let (code, log) = finished(&driver, &order.step_id).await;
+    assert_eq!(code, 0);
+    let digest = Sha256Digest::of(b"i");
+    assert!(log.starts_with(&format!("<c-1><--to=4.3.1+b7@{digest}><{{}}>")), "{log}");
+    assert!(log.contains("FAIRWAY_REPOSITORY=acme/kafka\n"), "{log}");
+    assert!(!log.contains("CARGO_"), "the agent's environment leaked into a command");
+}
+
+#[tokio::test]
+async fn a_component_version_cannot_smuggle_options_paths_or_shell_words() {
+    let dir = tempfile::tempdir().unwrap();
+    let driver = driver(dir.path(), &["echo", "{component_version}"], HOUR);
+    for hostile in
+        ["-rf", "1 --force", "$(id)", "1;id", "`id`", "../../etc", "/etc", "a\nb", "", "{unit}"]
+    {
+        let order = order(hostile);
+        let refused = driver.start(&order, Stage::Mutate).await.unwrap_err();
+        assert!(
+            matches!(refused, DriverError::UnsafeValue { placeholder: "component_version", .. }),
+            "{hostile:?}: {refused}"
+        );
+        let status = driver.status(&order.step_id, Stage::Mutate).await.unwrap();
+        assert_eq!(status, StepStatus::Absent, "{hostile:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_log_tail_is_bounded_and_holds_the_last_whole_lines() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = "i=0; while [ $i -lt 9000 ]; do echo line-$i; i=$((i+1)); done";
+    let driver = driver(dir.path(), &["sh", "-c", script], HOUR);
+    let order = order("4.3.1");
+    driver.start(&order, Stage::Mutate).await.unwrap();
+    let (_, tail) = finished(&driver, &order.step_id).await;
+    assert!(tail.len() <= LOG_TAIL_BYTES, "{}", tail.len());
+    assert!(tail.starts_with("line-") && tail.ends_with("line-8999\n"));
+}
+
+#[test]
+fn a_template_names_what_is_wrong_with_it() {
+    let refused = |argv: &[&str]| template(argv).unwrap_err();
+    assert_eq!(refused(&[]), TemplateError::Empty);
+    assert!(matches!(refused(&["{unit}"]), TemplateError::ProgramVaries { .. }));
+    assert!(matches!(refused(&["x", "{host}"]), TemplateError::UnknownPlaceholder { .. }));
+    assert!(matches!(refused(&["x", "a}b"]), TemplateError::StrayBrace { .. }));
+    assert!(matches!(refused(&["x", "a{b"]), TemplateError::StrayBrace { .. }));
+    assert!(matches!(refused(&["x", "\0"]), TemplateError::Nul { .. }));
+}
+
+#[test]
+fn only_the_newest_steps_are_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    for _ in 0..STEPS_KEPT + 3 {
+        fs::create_dir_all(dir.path().join("steps").join(StepId::new().to_string())).unwrap();
+    }
+    driver(dir.path(), &["true"], HOUR);
+    assert_eq!(fs::read_dir(dir.path().join("steps")).unwrap().count(), STEPS_KEPT);
+}
+
+proptest! {
+    #[test]
+    fn text_with_doubled_braces_comes_out_as_it_was(text in "[^\0]{0,40}") {
+        let escaped = text.replace('{', "{{").replace('}', "}}");
+        let rendered = template(&["x", &escaped]).unwrap().render(&order("1")).unwrap();
+        prop_assert_eq!(rendered, vec!["x".to_owned(), text]);
+    }
+
+    #[test]
+    fn any_argument_is_parsed_or_refused(text in ".{0,60}") {
+        let _ = template(&["x", &text]);
+    }
+}

@@ -1,0 +1,92 @@
+//! The stop table.
+
+use super::*;
+use crate::gate::stop_conditions;
+use crate::observation::LagSource;
+
+fn stops(changes: &[Change]) -> Vec<String> {
+    told(&stop_conditions(Some(&key("c2")), &changed(changes), &policy()))
+}
+
+fn lost_for(name: &'static str, ms: i64) -> Change {
+    unit(name, move |unit| unit.last_good = Some(at(NOW_MS - ms)))
+}
+
+fn bad_for(name: &'static str, ms: i64) -> Change {
+    unit(name, move |unit| {
+        unit.verdict = HealthVerdict::Unknown;
+        unit.bad_since = Some(at(NOW_MS - ms));
+        unit.findings = vec![Finding::QuorumLagUnknown];
+    })
+}
+
+#[test]
+fn nothing_stops_a_healthy_roll() {
+    assert!(stops(&[]).is_empty());
+}
+
+#[test]
+fn each_row_of_the_stop_table_is_named_and_has_its_limit() {
+    let leaderless = |ms| quorum(move |quorum| quorum.leaderless_since = Some(at(NOW_MS - ms)));
+    assert!(stops(&[leaderless(10_000)]).is_empty(), "one election is allowed");
+    assert_eq!(stops(&[leaderless(10_001)]), ["-:no_leader"]);
+    let stalled = |for_ms| quorum(move |q| q.commits = CommitProgress::Stalled { for_ms });
+    assert!(stops(&[stalled(10_000)]).is_empty());
+    assert_eq!(stops(&[stalled(10_001)]), ["-:commit_stalled"]);
+    assert!(stops(&[bad_for("c3", 60_000)]).is_empty(), "one voter may be bad");
+    let two = |ms| stops(&[bad_for("c2", 60_000), bad_for("c3", ms)]);
+    assert!(two(10_000).is_empty(), "an election makes lags unknown for a while");
+    assert_eq!(two(10_001), ["-:voters_bad"]);
+    let offline = view("c1", |view| view.offline_partitions = Some(2));
+    assert_eq!(stops(&[offline]), ["-:offline_partitions"]);
+}
+
+#[test]
+fn lost_scrapes_stop_at_two_voters_or_thirty_seconds_on_any() {
+    let two = |ms| stops(&[lost_for("c3", 6_000), lost_for("c4", ms)]);
+    assert!(two(5_000).is_empty());
+    assert_eq!(two(5_001), ["-:scrapes_lost"]);
+    assert!(stops(&[lost_for("b1", 30_000)]).is_empty());
+    assert_eq!(stops(&[lost_for("b1", 30_001)]), ["b1:stale"]);
+    assert!(stops(&[lost_for("c2", 600_000)]).is_empty(), "the unit that is out may be silent");
+    // Units probed seldom have their own limit.
+    let seldom = unit("n1", |unit| unit.stale_after_ms = 90_000);
+    assert!(stops(&[seldom, lost_for("n1", 60_000)]).is_empty());
+    // A unit that never answered is lost since it was first looked for.
+    let never = |ms| {
+        unit("n1", move |unit| {
+            (unit.last_good, unit.bad_since) = (None, Some(at(NOW_MS - ms)));
+        })
+    };
+    assert!(stops(&[never(500)]).is_empty());
+    assert_eq!(stops(&[never(30_001)]), ["n1:stale"]);
+}
+
+#[test]
+fn red_and_unready_nodes_stop_unless_they_are_the_one_that_is_out() {
+    let lag =
+        Finding::PlegLag { observed_ms: 12_000, limit_ms: 1000, source_of_lag: LagSource::Stall };
+    let coloured = |name: &'static str, colour: PlegColour| {
+        let lag = lag.clone();
+        let red = unit(name, move |unit| {
+            unit.pleg.as_mut().unwrap().colour = colour;
+            unit.verdict = HealthVerdict::Unhealthy;
+            unit.findings = vec![lag.clone()];
+        });
+        let unready = finding(name, Finding::NotReady);
+        (red, unready)
+    };
+    let (amber, _) = coloured("n1", PlegColour::Amber);
+    assert!(stops(&[amber]).is_empty(), "amber only blocks new steps");
+    for colour in [PlegColour::Red, PlegColour::Hard] {
+        let (red, unready) = coloured("n1", colour);
+        assert_eq!(stops(&[red]), ["n1:pleg_lag"]);
+        assert_eq!(stops(&[unready]), ["n1:not_ready"]);
+    }
+    let (red, unready) = coloured("n1", PlegColour::Red);
+    for change in [red, unready] {
+        let observation = changed(&[change]);
+        assert!(stop_conditions(Some(&key("n1")), &observation, &policy()).is_empty());
+        assert!(!stop_conditions(None, &observation, &policy()).is_empty());
+    }
+}

@@ -1,0 +1,305 @@
+//! What the agent remembers about its own doing: everything that must survive a `kill -9`.
+//!
+//! Values and small pure changes of them; reading and writing is `state`'s.
+
+use std::collections::BTreeMap;
+
+use channels::names::{PoolName, ProductRef, UnitName};
+use channels::version::ReleaseVersion;
+use channels::wire::{self, Role};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use signing::Sha256Digest;
+
+use crate::driver::StepOrder;
+use crate::gate::MutateRecord;
+use crate::observation::UnitKey;
+use crate::phase::Phase;
+
+/// Completed moves kept per product, as many as OpenShift's cluster version keeps.
+const COMPLETED_MAX: usize = 100;
+
+/// The agent's memory.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct History {
+    /// One record per product.
+    pub products: BTreeMap<ProductRef, ProductHistory>,
+    /// The one unit that is out, if one is (invariant I1: there is room for one).
+    pub out: Option<Out>,
+    /// Set by a gate or a failed step, cleared by `resume`.
+    pub pause: Option<Pause>,
+    /// A green baseline from this time on is owed before the next unit: the roll was resumed.
+    pub baseline_owed_since: Option<Timestamp>,
+    /// When the last unit was finished or dropped; a grant must be newer.
+    pub last_step_ended_at: Option<Timestamp>,
+    /// Highest generation of a grant ever seen; an older one is worthless.
+    pub highest_generation: u64,
+    /// The last step that was refused before it changed anything.
+    pub refused: Option<RefusedStep>,
+    /// How each unit looked when it was last calm, so that a change by itself is noticed.
+    #[serde(with = "pairs")]
+    pub calm: BTreeMap<UnitKey, Calm>,
+}
+
+/// One product's record.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProductHistory {
+    /// The release that every unit runs, or the one a roll moves away from.
+    pub version: ReleaseVersion,
+    /// The roll that is under way.
+    pub roll: Option<Roll>,
+    /// Completed rolls, oldest first.
+    pub completed: Vec<Completed>,
+}
+
+/// A product on its way to another release.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Roll {
+    /// Where to.
+    pub to: ReleaseVersion,
+    /// Digest of that release's document.
+    pub release_digest: Sha256Digest,
+    /// When its first unit was taken out.
+    pub started_at: Timestamp,
+    /// Units finished.
+    pub units_done: u32,
+    /// Whether any unit may have been changed; until then the roll can be given up.
+    pub touched: bool,
+    /// Other releases that units were left on when the target changed in mid-roll.
+    pub passed: Vec<ReleaseVersion>,
+}
+
+/// A finished roll.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Completed {
+    /// From.
+    pub from: ReleaseVersion,
+    /// To.
+    pub to: ReleaseVersion,
+    /// First unit out.
+    pub started_at: Timestamp,
+    /// Last unit soaked.
+    pub completed_at: Timestamp,
+}
+
+/// The unit that is out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Out {
+    /// What the driver is asked to do; names the step for ever.
+    pub order: StepOrder,
+    /// Its pool.
+    pub pool: PoolName,
+    /// Whether this agent changes it, or it changed by itself.
+    pub cause: Cause,
+    /// When no command may be started any more; `None` without a hub or for an adopted unit.
+    pub grant_expires_at: Option<Timestamp>,
+    /// How it looked when it was taken out.
+    pub before: MutateRecord,
+    /// Who leads the quorum, followed since the step began.
+    pub leadership: Leadership,
+    /// Where the step stands.
+    pub phase: Phase,
+}
+
+/// Why a unit is out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// A step of this agent.
+    Planned,
+    /// It restarted or changed by itself and is watched like one that was changed.
+    Adopted,
+}
+
+/// Elections during a step: one is allowed if the unit led, none otherwise (I6).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leadership {
+    /// Whether the unit led its quorum when it was taken out.
+    pub was_leader: bool,
+    /// The last leader seen.
+    pub leader: Option<UnitName>,
+    /// How often it changed since the step began.
+    pub changes: u32,
+}
+
+impl Leadership {
+    /// Notes the leader of one probe; a probe without a leader is not a change.
+    pub fn note(&mut self, leader: Option<&UnitName>) {
+        let Some(leader) = leader else { return };
+        if self.leader.as_ref().is_some_and(|known| known != leader) {
+            self.changes = self.changes.saturating_add(1);
+        }
+        self.leader = Some(leader.clone());
+    }
+
+    /// Changes this step may cause.
+    pub fn allowed(&self) -> u32 {
+        u32::from(self.was_leader)
+    }
+}
+
+/// The roll is stopped until a person resumes it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Pause {
+    /// Why.
+    pub why: wire::WaitingOn,
+    /// Since when.
+    pub at: Timestamp,
+}
+
+/// A step that was refused before it changed anything; tried again later by itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RefusedStep {
+    /// The unit.
+    pub key: UnitKey,
+    /// Why.
+    pub why: wire::WaitingOn,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A unit that nobody touches.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Calm {
+    /// The version it reported.
+    pub version: String,
+    /// `process_start_time_seconds`.
+    pub process_start_s: Option<f64>,
+}
+
+impl Out {
+    /// The unit.
+    pub fn key(&self) -> &UnitKey {
+        &self.order.key
+    }
+
+    /// Its role.
+    pub fn role(&self) -> Role {
+        self.order.role
+    }
+}
+
+impl History {
+    /// Whether the unit is the one that is out.
+    pub fn is_out(&self, key: &UnitKey) -> bool {
+        self.out.as_ref().is_some_and(|out| out.key() == key)
+    }
+
+    /// Takes the unit off the field: done, or dropped before it was changed.
+    pub fn end_step(&mut self, now: Timestamp) {
+        let Some(out) = self.out.take() else { return };
+        self.last_step_ended_at = Some(now);
+        match out.phase {
+            Phase::Dropped { why } => {
+                self.refused = Some(RefusedStep { key: out.order.key, why, at: now });
+            }
+            _ if out.cause == Cause::Adopted => {}
+            _ => {
+                self.refused = None;
+                let product = self.products.get_mut(&out.order.key.product);
+                if let Some(roll) = product.and_then(|p| p.roll.as_mut()) {
+                    roll.units_done = roll.units_done.saturating_add(1);
+                }
+            }
+        }
+    }
+
+    /// Begins a roll, or changes the target of the one under way.
+    pub fn begin_roll(
+        &mut self,
+        product: &ProductRef,
+        to: &ReleaseVersion,
+        release_digest: Sha256Digest,
+        now: Timestamp,
+    ) {
+        let Some(record) = self.products.get_mut(product) else { return };
+        match &mut record.roll {
+            Some(roll) if roll.to == *to => {}
+            Some(roll) => {
+                let left = std::mem::replace(&mut roll.to, to.clone());
+                if roll.touched && !roll.passed.contains(&left) {
+                    roll.passed.push(left);
+                }
+                roll.release_digest = release_digest;
+            }
+            None => {
+                record.roll = Some(Roll {
+                    to: to.clone(),
+                    release_digest,
+                    started_at: now,
+                    units_done: 0,
+                    touched: false,
+                    passed: vec![],
+                });
+            }
+        }
+    }
+
+    /// Every unit runs the target and has soaked.
+    pub fn complete(&mut self, product: &ProductRef, to: &ReleaseVersion, now: Timestamp) {
+        let Some(record) = self.products.get_mut(product) else { return };
+        let started_at = record.roll.take().map_or(now, |roll| roll.started_at);
+        let from = std::mem::replace(&mut record.version, to.clone());
+        record.completed.push(Completed { from, to: to.clone(), started_at, completed_at: now });
+        let surplus = record.completed.len().saturating_sub(COMPLETED_MAX);
+        record.completed.drain(..surplus);
+    }
+}
+
+/// A map with structured keys as a list of pairs, because JSON keys are texts.
+mod pairs {
+    use super::{BTreeMap, Calm, UnitKey};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        map: &BTreeMap<UnitKey, Calm>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        map.iter().collect::<Vec<_>>().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<UnitKey, Calm>, D::Error> {
+        Vec::<(UnitKey, Calm)>::deserialize(deserializer).map(|list| list.into_iter().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_election_counts_only_when_the_leader_is_another() {
+        let mut seen = Leadership::default();
+        let name = |n: &str| n.parse::<UnitName>().unwrap();
+        for leader in [Some("c1"), None, Some("c1"), Some("c2"), None, Some("c2")] {
+            seen.note(leader.map(name).as_ref());
+        }
+        assert_eq!(seen.changes, 1);
+        assert_eq!(seen.allowed(), 0);
+    }
+
+    #[test]
+    fn a_changed_target_remembers_what_units_were_left_on() {
+        let product: ProductRef = "acme/kafka".parse().unwrap();
+        let version = |v: &str| v.parse::<ReleaseVersion>().unwrap();
+        let digest = Sha256Digest::of(b"doc");
+        let mut history = History::default();
+        history.products.insert(
+            product.clone(),
+            ProductHistory { version: version("3.9.0"), roll: None, completed: vec![] },
+        );
+        history.begin_roll(&product, &version("4.0.0"), digest, Timestamp::UNIX_EPOCH);
+        if let Some(roll) = history.products.get_mut(&product).and_then(|p| p.roll.as_mut()) {
+            roll.touched = true;
+        }
+        history.begin_roll(&product, &version("4.1.0"), digest, Timestamp::UNIX_EPOCH);
+        let roll = history.products[&product].roll.clone().unwrap();
+        assert_eq!((roll.to, roll.passed), (version("4.1.0"), vec![version("4.0.0")]));
+        history.complete(&product, &version("4.1.0"), Timestamp::UNIX_EPOCH);
+        let record = &history.products[&product];
+        assert_eq!(record.version, version("4.1.0"));
+        assert_eq!((record.roll.clone(), record.completed.len()), (None, 1));
+    }
+}

@@ -1,0 +1,146 @@
+//! Why the hub could not be spoken to.
+
+use std::path::PathBuf;
+
+use channels::wire::Problem;
+use signing::keyfile::KeyFileError;
+use signing::message::MessageError;
+
+/// A failed exchange with the hub. None of these lets anything move, and none stops a unit that is
+/// out from coming back.
+#[derive(Debug, thiserror::Error)]
+pub enum HubError {
+    /// The key file.
+    #[error("cannot use the cluster's key {}", path.display())]
+    KeyFile {
+        /// Where it is.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: KeyFileError,
+    },
+    /// No randomness for a new key.
+    #[error("cannot make a key for this cluster")]
+    MakeKey {
+        /// What the system said.
+        source: signing::KeyError,
+    },
+    /// The configured address.
+    #[error("{url:?} is not the address of a hub: it must be an http or https URL")]
+    Address {
+        /// What was configured.
+        url: String,
+    },
+    /// The HTTP client could not be built.
+    #[error("cannot set up HTTP")]
+    Client {
+        /// What the library said.
+        source: reqwest::Error,
+    },
+    /// The document is larger than the hub reads.
+    #[error("the {document} has {bytes} bytes, the hub reads at most {limit}")]
+    TooLargeToSend {
+        /// Which document.
+        document: &'static str,
+        /// Its size.
+        bytes: usize,
+        /// The bound.
+        limit: usize,
+    },
+    /// The document could not be written as JSON.
+    #[error("cannot write the {document}")]
+    Encode {
+        /// Which document.
+        document: &'static str,
+        /// What the library said.
+        source: serde_json::Error,
+    },
+    /// The request could not be signed.
+    #[error("cannot sign the {document}")]
+    Sign {
+        /// Which document.
+        document: &'static str,
+        /// Why not.
+        source: MessageError,
+    },
+    /// The hub cannot be reached, or did not answer in time.
+    #[error("the hub does not answer at {url}")]
+    Unreachable {
+        /// What was asked.
+        url: String,
+        /// What the client said.
+        source: reqwest::Error,
+    },
+    /// The answer is larger than any answer of a hub.
+    #[error("the hub's answer to the {document} has more than {limit} bytes")]
+    TooLargeToRead {
+        /// The document it answers.
+        document: &'static str,
+        /// The bound.
+        limit: usize,
+    },
+    /// The hub is busy (503) and says when to come back.
+    #[error("the hub is busy; it asks to come back in {retry_after_s} s")]
+    Busy {
+        /// Seconds.
+        retry_after_s: u64,
+    },
+    /// The hub refused, and says why.
+    #[error("the hub refused the {document}: {} ({})", problem.detail, problem.kind)]
+    Refused {
+        /// The document.
+        document: &'static str,
+        /// Its reasons.
+        problem: Box<Problem>,
+    },
+    /// An error without a reason we can read; perhaps of something in between.
+    #[error("HTTP status {status} in answer to the {document}: {body}")]
+    Status {
+        /// The document.
+        document: &'static str,
+        /// The status.
+        status: u16,
+        /// Start of the body.
+        body: String,
+    },
+    /// The answer is not what a hub answers.
+    #[error("cannot read the hub's answer to the {document}")]
+    Decode {
+        /// The document.
+        document: &'static str,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+}
+
+impl HubError {
+    /// Stable, `snake_case` kind for `wire::Failure` and as a metric label.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::KeyFile { .. } | Self::MakeKey { .. } => "cluster_key",
+            Self::Address { .. } | Self::Client { .. } => "hub_address",
+            Self::TooLargeToSend { .. } | Self::Encode { .. } | Self::Sign { .. } => "hub_request",
+            Self::Unreachable { .. } => "hub_unreachable",
+            Self::Busy { .. } => "hub_busy",
+            Self::Refused { .. } => "hub_refused",
+            Self::TooLargeToRead { .. } | Self::Status { .. } | Self::Decode { .. } => "hub_answer",
+        }
+    }
+
+    /// Whether the same request may succeed later without anybody changing anything.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::Busy { .. } => true,
+            Self::Status { status, .. } => *status >= 500 || *status == 429,
+            Self::Refused { problem, .. } => problem.status >= 500 || problem.status == 429,
+            Self::KeyFile { .. }
+            | Self::MakeKey { .. }
+            | Self::Address { .. }
+            | Self::Client { .. }
+            | Self::TooLargeToSend { .. }
+            | Self::Encode { .. }
+            | Self::Sign { .. }
+            | Self::TooLargeToRead { .. }
+            | Self::Decode { .. } => false,
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Why a document was not believed.
+
+use std::error::Error as _;
+
+use channels::graph::GraphError;
+use channels::names::ProductRef;
+use channels::version::ReleaseVersion;
+use channels::wire::{Failure, UnknownCritical};
+use jiff::Timestamp;
+use signing::{Attack, RoleName, SourceError, StoreError, TargetPath};
+
+/// A document that must not be used, or cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum TrustError {
+    /// The TUF client refused, or could not fetch.
+    #[error("the hub's signed metadata cannot be used")]
+    Metadata {
+        /// What it found.
+        source: signing::Error,
+    },
+    /// The configured address.
+    #[error("{url:?} is not the address of a repository")]
+    Address {
+        /// What was configured.
+        url: String,
+        /// What is wrong with it.
+        source: SourceError,
+    },
+    /// The state directory.
+    #[error("cannot use directory {name:?} of the state directory")]
+    Store {
+        /// Which one.
+        name: &'static str,
+        /// What the system said.
+        source: StoreError,
+    },
+    /// A name too long for a target path.
+    #[error("the document has no usable path")]
+    Path {
+        /// What is wrong with it.
+        source: signing::NameError,
+    },
+    /// Nobody who may lists it: not published, or withheld.
+    #[error("no signed metadata lists {path}")]
+    NotListed {
+        /// The path asked for.
+        path: TargetPath,
+    },
+    /// Signed by a role that may not sign documents of this kind.
+    #[error("{path} is signed by role {found}, only {expected} may sign it")]
+    WrongSigner {
+        /// The document.
+        path: TargetPath,
+        /// Who signed.
+        found: RoleName,
+        /// Who must.
+        expected: String,
+    },
+    /// A document of something else.
+    #[error("{path} holds a document of {found}")]
+    WrongSoftware {
+        /// The path asked for.
+        path: TargetPath,
+        /// What the document says of itself.
+        found: String,
+    },
+    /// The document relies on something this version does not know.
+    #[error("{path} needs a newer version of fairway")]
+    Critical {
+        /// The document.
+        path: TargetPath,
+        /// What is not known.
+        source: UnknownCritical,
+    },
+    /// Larger than any document of its kind.
+    #[error("{path} has {bytes} bytes, at most {limit} are read")]
+    TooLarge {
+        /// The document.
+        path: TargetPath,
+        /// Its signed length.
+        bytes: u64,
+        /// The bound.
+        limit: u64,
+    },
+    /// Not a release document.
+    #[error("{path} cannot be read as a release document")]
+    Malformed {
+        /// The document.
+        path: TargetPath,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// Not a graph.
+    #[error("{path} cannot be read as a graph")]
+    Graph {
+        /// The document.
+        path: TargetPath,
+        /// What is wrong with it.
+        source: GraphError,
+    },
+    /// Graph and release are not of one product.
+    #[error("a release of {release} was held against a graph of {graph}")]
+    OtherProduct {
+        /// Product of the release.
+        release: ProductRef,
+        /// Product of the graph.
+        graph: ProductRef,
+    },
+    /// The channel does not offer the edge.
+    #[error("the channel offers no update from {from} to {to}")]
+    NotOffered {
+        /// Version the cluster runs.
+        from: ReleaseVersion,
+        /// Version it would move to.
+        to: ReleaseVersion,
+    },
+    /// The channel offers the edge and the release forbids it.
+    #[error("release {to} does not allow an update from {from}")]
+    NotInUpgradeFrom {
+        /// Version the cluster runs.
+        from: ReleaseVersion,
+        /// Version it would move to.
+        to: ReleaseVersion,
+    },
+}
+
+impl TrustError {
+    /// The attack this may be.
+    pub fn attack(&self) -> Option<Attack> {
+        match self {
+            Self::Metadata { source } => source.attack(),
+            Self::Address { source, .. } => source.attack(),
+            Self::WrongSigner { .. } | Self::NotInUpgradeFrom { .. } => {
+                Some(Attack::ArbitrarySoftware)
+            }
+            Self::WrongSoftware { .. } | Self::OtherProduct { .. } => Some(Attack::WrongSoftware),
+            Self::TooLarge { .. } => Some(Attack::EndlessData),
+            Self::Store { .. }
+            | Self::Path { .. }
+            | Self::NotListed { .. }
+            | Self::Critical { .. }
+            | Self::Malformed { .. }
+            | Self::Graph { .. }
+            | Self::NotOffered { .. } => None,
+        }
+    }
+
+    /// Whether only the transport failed: nothing is known about what the hub holds, and what was
+    /// verified before stands until it expires.
+    pub fn is_transport(&self) -> bool {
+        matches!(self, Self::Metadata { source: signing::Error::Fetch { .. } })
+            && self.attack().is_none()
+    }
+
+    /// Stable, `snake_case` kind: the attack's name where there is one.
+    pub fn kind(&self) -> &'static str {
+        if let Some(attack) = self.attack() {
+            return attack.as_str();
+        }
+        match self {
+            Self::Metadata { source: signing::Error::Fetch { .. } } => "hub_unreachable",
+            Self::Metadata { .. } => "metadata_unusable",
+            Self::Address { .. } => "hub_address",
+            Self::Store { .. } => "state_dir",
+            Self::NotListed { .. } => "not_published",
+            Self::Critical { .. } => "agent_too_old",
+            Self::NotOffered { .. } => "edge_not_offered",
+            Self::Path { .. } | Self::Malformed { .. } | Self::Graph { .. } => "document_unusable",
+            Self::WrongSigner { .. }
+            | Self::WrongSoftware { .. }
+            | Self::TooLarge { .. }
+            | Self::OtherProduct { .. }
+            | Self::NotInUpgradeFrom { .. } => "document_refused",
+        }
+    }
+
+    /// The same for a report, with all its causes in one line.
+    pub fn to_failure(&self, now: Timestamp) -> Failure {
+        let mut message = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            message.push_str(": ");
+            message.push_str(&error.to_string());
+            cause = error.source();
+        }
+        Failure { kind: self.kind().to_owned(), message, at: now }
+    }
+}

@@ -1,0 +1,202 @@
+//! Keeps what must be remembered between probes and turns probe results into an [`Observation`].
+//!
+//! No I/O, no clock: results and `now` come in, values go out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use channels::health::{PlegLimits, QuorumLimits};
+use channels::names::{ProductRef, UnitName};
+use channels::wire::Role;
+use jiff::Timestamp;
+
+use super::baseline::Baseline;
+use super::memory::UnitMemory;
+use super::quorum::QuorumMemory;
+use super::{Observation, Target, UnitKey};
+use crate::telemetry::{Probe, ProbeTarget, ScrapeError, Wanted, WantedError, alias};
+
+/// Limits of the signals; every default is the reference's figure.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ObserverSettings {
+    /// Quorum lag and commits.
+    pub quorum: QuorumLimits,
+    /// PLEG lag.
+    pub pleg: PlegLimits,
+}
+
+/// Why a list of targets cannot be observed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ObserverError {
+    /// Two targets with one key.
+    #[error("unit {key} is configured twice")]
+    Duplicate {
+        /// The key.
+        key: UnitKey,
+    },
+    /// A controller without a node id: leaders are named by id.
+    #[error("controller {key} has no node id")]
+    NoNodeId {
+        /// The controller.
+        key: UnitKey,
+    },
+    /// Two controllers of a product with one node id.
+    #[error("node id {node_id} of controller {key} is taken")]
+    NodeIdTaken {
+        /// The second controller.
+        key: UnitKey,
+        /// The id.
+        node_id: i64,
+    },
+    /// A version family that cannot be read.
+    #[error("the version evidence of {key} cannot be read from a page")]
+    Evidence {
+        /// The unit.
+        key: UnitKey,
+        /// The rule it breaks.
+        #[source]
+        why: WantedError,
+    },
+}
+
+/// Memory of the whole cluster between probes.
+#[derive(Debug)]
+pub struct Observer {
+    settings: ObserverSettings,
+    units: BTreeMap<UnitKey, UnitMemory>,
+    wanted: BTreeMap<UnitKey, Arc<Wanted>>,
+    quorums: BTreeMap<ProductRef, QuorumMemory>,
+    baselines: BTreeMap<ProductRef, Baseline>,
+}
+
+impl Observer {
+    /// Checks the targets; nothing is observed yet.
+    pub fn new(targets: Vec<Target>, settings: ObserverSettings) -> Result<Self, ObserverError> {
+        let mut units = BTreeMap::new();
+        let mut wanted = BTreeMap::new();
+        let mut quorums = BTreeMap::new();
+        let mut baselines = BTreeMap::new();
+        let mut ids = BTreeSet::new();
+        for target in targets {
+            let key = target.key.clone();
+            if target.role == Role::Controller {
+                let Some(node_id) = target.node_id else {
+                    return Err(ObserverError::NoNodeId { key });
+                };
+                if !ids.insert((key.product.clone(), node_id)) {
+                    return Err(ObserverError::NodeIdTaken { key, node_id });
+                }
+                quorums.insert(key.product.clone(), QuorumMemory::default());
+            }
+            if target.role == Role::Broker {
+                baselines.insert(key.product.clone(), Baseline::default());
+            }
+            let families = alias::wanted_of(target.role, &target.version_evidence.family)
+                .map_err(|why| ObserverError::Evidence { key: key.clone(), why })?;
+            wanted.insert(key.clone(), Arc::new(families));
+            if units.insert(key.clone(), UnitMemory::new(target)).is_some() {
+                return Err(ObserverError::Duplicate { key });
+            }
+        }
+        Ok(Self { settings, units, wanted, quorums, baselines })
+    }
+
+    /// The targets, by key.
+    pub fn targets(&self) -> impl Iterator<Item = &Target> {
+        self.units.values().map(|memory| &memory.target)
+    }
+
+    /// What to fetch for the units that `due` picks; leaders come first.
+    pub fn probe_targets(&self, mut due: impl FnMut(&Target) -> bool) -> Vec<ProbeTarget> {
+        self.units
+            .iter()
+            .filter(|(_, memory)| due(&memory.target))
+            .filter_map(|(key, memory)| {
+                Some(ProbeTarget {
+                    key: key.clone(),
+                    url: memory.target.metrics_url.clone(),
+                    wanted: Arc::clone(self.wanted.get(key)?),
+                    first: memory.seen.is_leader,
+                })
+            })
+            .collect()
+    }
+
+    /// Takes the results of one probe round and says what is known at `now`.
+    ///
+    /// `probe_ms` is the period at which the probed units are probed. Units that were not probed
+    /// keep what they said until it is stale; results of unknown units are ignored.
+    pub fn apply(
+        &mut self,
+        results: BTreeMap<UnitKey, Result<Probe, ScrapeError>>,
+        probe_ms: u64,
+        now: Timestamp,
+    ) -> Observation {
+        let mut heard = BTreeSet::new();
+        for (key, outcome) in results {
+            if let Some(memory) = self.units.get_mut(&key) {
+                memory.take(outcome, probe_ms, &self.settings);
+                if memory.target.role == Role::Controller {
+                    heard.insert(key.product);
+                }
+            }
+        }
+        for (product, quorum) in &mut self.quorums {
+            if heard.contains(product) {
+                let mut voters = of_role_mut(&mut self.units, product, Role::Controller);
+                quorum.probe(&mut voters, probe_ms, &self.settings.quorum);
+            }
+        }
+        for memory in self.units.values_mut() {
+            memory.settle(now);
+        }
+        for (product, quorum) in &mut self.quorums {
+            let voters = of_role(&self.units, product, Role::Controller);
+            let voters: Vec<_> = voters.map(|(unit, memory)| (unit, &memory.seen)).collect();
+            quorum.judge(&voters, now, &self.settings.quorum);
+        }
+        for (product, baseline) in &mut self.baselines {
+            let brokers = of_role(&self.units, product, Role::Broker);
+            baseline.note(brokers.map(|(_, memory)| memory.seen.broker.as_ref()), now);
+        }
+        Observation {
+            at: now,
+            units: self.units.iter().map(|(key, m)| (key.clone(), m.seen.clone())).collect(),
+            quorums: self
+                .quorums
+                .iter()
+                .filter_map(|(product, quorum)| Some((product.clone(), quorum.seen()?)))
+                .collect(),
+            at_min_isr_baseline: self
+                .baselines
+                .iter()
+                .filter_map(|(product, baseline)| Some((product.clone(), baseline.value()?)))
+                .collect(),
+        }
+    }
+}
+
+type Units = BTreeMap<UnitKey, UnitMemory>;
+
+fn of_role<'a>(
+    units: &'a Units,
+    product: &'a ProductRef,
+    role: Role,
+) -> impl Iterator<Item = (&'a UnitName, &'a UnitMemory)> {
+    units
+        .iter()
+        .filter(move |(key, memory)| key.product == *product && memory.target.role == role)
+        .map(|(key, memory)| (&key.unit, memory))
+}
+
+fn of_role_mut<'a>(
+    units: &'a mut Units,
+    product: &ProductRef,
+    role: Role,
+) -> Vec<&'a mut UnitMemory> {
+    units
+        .iter_mut()
+        .filter(|(key, memory)| key.product == *product && memory.target.role == role)
+        .map(|(_, memory)| memory)
+        .collect()
+}

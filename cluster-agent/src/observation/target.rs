@@ -1,0 +1,65 @@
+//! The units to observe, as local configuration names them.
+
+use std::collections::BTreeSet;
+
+use channels::names::{PoolName, UnitName};
+use channels::wire::Role;
+
+use super::UnitKey;
+use crate::telemetry::Signal;
+
+/// One unit to probe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Which unit.
+    pub key: UnitKey,
+    /// Its role.
+    pub role: Role,
+    /// Its pool.
+    pub pool: PoolName,
+    /// Kafka node id; needed for controllers, whose leader is named by id.
+    pub node_id: Option<i64>,
+    /// Where it runs.
+    pub placement: Placement,
+    /// Address of its metrics page.
+    pub metrics_url: String,
+    /// Where its version shows.
+    pub version_evidence: VersionEvidence,
+    /// Signals without which it is unknown; [`Signal::required_of`] is the default.
+    pub required: BTreeSet<Signal>,
+    /// Age at which its last good page is stale, milliseconds.
+    pub stale_after_ms: u64,
+}
+
+/// Where a controller, broker or workload runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Placement {
+    /// Not known: it may be on any node, so every node's gate asks for it.
+    #[default]
+    Unknown,
+    /// On none of this cluster's nodes.
+    Elsewhere,
+    /// On the node of that unit name, in whichever product the node belongs to.
+    OnNode(UnitName),
+}
+
+/// The metric family and label that carry a unit's version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VersionEvidence {
+    /// Metric name.
+    pub family: String,
+    /// Label whose value is the version.
+    pub label: String,
+}
+
+impl VersionEvidence {
+    /// The usual place for units of `role`; workloads name their own (`<name>_build_info`).
+    pub fn default_of(role: Role) -> Self {
+        let (family, label) = match role {
+            Role::Controller | Role::Broker => ("kafka_server_app_info", "version"),
+            Role::Node => ("kubernetes_build_info", "git_version"),
+            Role::Workload => ("workload_build_info", "version"),
+        };
+        Self { family: family.to_owned(), label: label.to_owned() }
+    }
+}

@@ -1,0 +1,204 @@
+//! The phase table, event by event.
+
+use super::*;
+
+const TIMINGS: StepTimings = StepTimings {
+    await_return_ms: 300_000,
+    await_health_ms: 300_000,
+    soak_ms: 60_000,
+    green_probes: 3,
+};
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + second).unwrap()
+}
+
+fn why(gate: &str) -> wire::WaitingOn {
+    wire::WaitingOn {
+        gate: gate.to_owned(),
+        unit: None,
+        message: format!("{gate} is closed"),
+        observed: None,
+        limit: None,
+        since: None,
+    }
+}
+
+fn ok() -> Event {
+    Event::Finished { exit_code: 0, log_tail: String::new() }
+}
+
+fn failed(log: &str) -> Event {
+    Event::Finished { exit_code: 3, log_tail: log.to_owned() }
+}
+
+fn step(phase: Phase, event: Event, second: i64) -> (Phase, Vec<Effect>) {
+    phase.step(event, at(second), &TIMINGS).unwrap()
+}
+
+fn healthy_from(mut phase: Phase, second: i64) -> (Phase, Vec<Effect>) {
+    let mut effects = vec![];
+    for i in 0..i64::from(TIMINGS.green_probes) {
+        (phase, effects) = step(phase, Event::Healthy, second + i);
+    }
+    (phase, effects)
+}
+
+#[test]
+fn a_unit_passes_every_phase_in_order() {
+    let phase = Phase::first(at(0));
+    let (phase, effects) = step(phase, Event::Cleared { quiesce: Quiesce::Present }, 1);
+    assert_eq!(effects, [Effect::Start(Stage::Quiesce)]);
+    let (phase, _) = step(phase, ok(), 2);
+    let (phase, effects) = step(phase, Event::Cleared { quiesce: Quiesce::Present }, 3);
+    assert_eq!(effects, [Effect::Start(Stage::Mutate)]);
+    let (phase, _) = step(phase, Event::Running, 4);
+    let (phase, _) = step(phase, ok(), 5);
+    assert_eq!(phase.wire(), wire::Phase::AwaitReturn);
+    let (phase, _) = step(phase, Event::Returned, 6);
+    let (phase, effects) = healthy_from(phase, 7);
+    assert_eq!(effects, [Effect::Start(Stage::Restore)]);
+    let (phase, _) = step(phase, ok(), 20);
+    let (phase, _) = step(phase, Event::Healthy, 79);
+    assert_eq!(phase.wire(), wire::Phase::Soak);
+    let (phase, _) = step(phase, Event::Healthy, 80);
+    assert_eq!(phase, Phase::Done);
+}
+
+#[test]
+fn a_driver_without_quiesce_goes_from_preflight_to_mutate_and_restores_nothing() {
+    let (phase, effects) =
+        step(Phase::first(at(0)), Event::Cleared { quiesce: Quiesce::Absent }, 1);
+    assert_eq!(effects, [Effect::Start(Stage::Mutate)]);
+    let (phase, _) = step(phase, ok(), 2);
+    let (phase, _) = step(phase, Event::Returned, 3);
+    let (phase, effects) = healthy_from(phase, 4);
+    assert_eq!((phase.wire(), effects), (wire::Phase::Soak, vec![]));
+}
+
+#[test]
+fn a_closed_gate_before_the_change_leaves_nothing_out() {
+    let (phase, effects) =
+        step(Phase::first(at(0)), Event::Refused { why: why("quorum_lag") }, 1);
+    assert_eq!((phase, effects), (Phase::Dropped { why: why("quorum_lag") }, vec![]));
+}
+
+#[test]
+fn a_gate_that_closes_while_draining_undoes_the_drain() {
+    let draining = Phase::Quiesce { since: at(0) };
+    let (phase, effects) = step(draining, Event::Refused { why: why("hold") }, 1);
+    assert_eq!(effects, [Effect::Start(Stage::Restore)]);
+    let (phase, _) = step(phase, ok(), 2);
+    assert_eq!(phase, Phase::Dropped { why: why("hold") });
+}
+
+#[test]
+fn a_failed_drain_is_undone_and_its_output_is_the_reason() {
+    let (phase, _) = step(Phase::Quiesce { since: at(0) }, failed("PDB web blocks"), 1);
+    let Phase::Undo { why, .. } = phase else { panic!("{phase:?}") };
+    assert_eq!(why.gate, "quiesce_failed");
+    assert!(why.message.contains("PDB web blocks"), "{}", why.message);
+}
+
+#[test]
+fn a_step_whose_effect_never_ran_asks_its_gates_again() {
+    let lost = Phase::Mutate { since: at(0), quiesced: true };
+    let (phase, effects) = step(lost, Event::NotStarted, 900);
+    assert_eq!(phase, Phase::Preflight { since: at(900), quiesced: true });
+    assert_eq!(effects, []);
+    // The drain did run: a closed gate must undo it.
+    let (phase, effects) = step(phase, Event::Refused { why: why("pleg_lag") }, 901);
+    assert_eq!(phase.wire(), wire::Phase::Quiesce);
+    assert_eq!(effects, [Effect::Start(Stage::Restore)]);
+}
+
+#[test]
+fn a_failed_change_pauses_and_keeps_the_unit() {
+    let changing = Phase::Mutate { since: at(0), quiesced: false };
+    let (phase, effects) = step(changing.clone(), failed("no space"), 1);
+    assert_eq!(phase, changing);
+    let [Effect::Pause(why)] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!(why.gate, "mutate_failed");
+    let (phase, _) = step(phase, Event::Resumed { retry: Retry::Again }, 9);
+    assert_eq!(phase, Phase::Preflight { since: at(9), quiesced: false });
+}
+
+#[test]
+fn a_unit_that_does_not_return_in_time_pauses_the_roll() {
+    let away = Phase::AwaitReturn { since: at(0), quiesced: false };
+    let (away, effects) = step(away, Event::NotReturned { why: why("unreachable") }, 300);
+    assert_eq!(effects, []);
+    let (away, effects) = step(away, Event::NotReturned { why: why("unreachable") }, 301);
+    let [Effect::Pause(pause)] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!(pause.gate, "return_overdue");
+    assert_eq!(away.wire(), wire::Phase::AwaitReturn);
+}
+
+#[test]
+fn one_red_probe_starts_the_green_count_again() {
+    let phase = Phase::AwaitHealth { since: at(0), quiesced: false, green_probes: 2, breaks: 0 };
+    let (phase, _) = step(phase, Event::NotHealthy { why: why("quorum_lag") }, 1);
+    let (phase, _) = step(phase, Event::Healthy, 2);
+    let (phase, _) = step(phase, Event::Healthy, 3);
+    assert_eq!(phase.wire(), wire::Phase::AwaitHealth);
+    let (phase, _) = step(phase, Event::Healthy, 4);
+    assert_eq!(phase.wire(), wire::Phase::Soak);
+}
+
+#[test]
+fn a_unit_that_keeps_losing_its_health_while_soaking_pauses_the_roll() {
+    let mut phase = Phase::Soak { since: at(0), breaks: 0 };
+    for i in 0..i64::from(SOAK_BREAKS_MAX) {
+        let (lost, effects) = step(phase, Event::NotHealthy { why: why("x") }, 10 * i);
+        assert_eq!(effects, []);
+        (phase, _) = healthy_from(lost, 10 * i + 1);
+        assert_eq!(phase.wire(), wire::Phase::Soak);
+    }
+    let (_, effects) = step(phase, Event::NotHealthy { why: why("x") }, 100);
+    let [Effect::Pause(pause)] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!(pause.gate, "soak_broken");
+}
+
+#[test]
+fn a_stop_lets_a_restart_complete_and_starts_nothing() {
+    let changing = Phase::Mutate { since: at(0), quiesced: true };
+    let (phase, effects) = step(changing.clone(), Event::Stop { why: why("no_leader") }, 1);
+    assert_eq!(phase, changing);
+    assert_eq!(effects, [Effect::Pause(why("no_leader"))]);
+    let (phase, _) = step(phase, ok(), 2);
+    assert_eq!(phase.wire(), wire::Phase::AwaitReturn);
+}
+
+#[test]
+fn a_resumed_soak_starts_over() {
+    let soaking = Phase::Soak { since: at(0), breaks: 1 };
+    let (phase, _) = step(soaking, Event::Resumed { retry: Retry::GoOn }, 500);
+    assert_eq!(phase, Phase::Soak { since: at(500), breaks: 0 });
+}
+
+#[test]
+fn an_event_of_another_phase_is_an_error_and_not_a_guess() {
+    let error = Phase::first(at(0)).step(Event::Healthy, at(1), &TIMINGS).unwrap_err();
+    assert_eq!(error.event, Event::Healthy);
+    assert!(Phase::Done.step(Event::Running, at(1), &TIMINGS).is_err());
+}
+
+#[test]
+fn every_phase_survives_being_written_and_read() {
+    let phases = [
+        Phase::first(at(0)),
+        Phase::Quiesce { since: at(1) },
+        Phase::Undo { since: at(1), why: why("hold") },
+        Phase::Mutate { since: at(2), quiesced: true },
+        Phase::AwaitReturn { since: at(3), quiesced: true },
+        Phase::AwaitHealth { since: at(4), quiesced: false, green_probes: 2, breaks: 1 },
+        Phase::Restore { since: at(5), breaks: 0 },
+        Phase::Soak { since: at(6), breaks: 2 },
+        Phase::Done,
+        Phase::Dropped { why: why("hold") },
+    ];
+    for phase in phases {
+        let text = serde_json::to_string(&phase).unwrap();
+        assert_eq!(serde_json::from_str::<Phase>(&text).unwrap(), phase, "{text}");
+    }
+}

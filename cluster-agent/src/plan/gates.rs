@@ -1,0 +1,259 @@
+//! The gates before a unit is taken out: one function per gate, each `Some(reason)` or `None`.
+//!
+//! A gate that cannot tell blocks. Gates of the product come first, then those of the unit, then
+//! the hub's grant, which is only asked for when everything on the cluster is ready.
+
+use channels::names::ProductRef;
+use channels::wire::{Action, Directive, Grant, Role};
+use jiff::Timestamp;
+
+use super::pick::units;
+use super::target::{Goal, Stand, stand};
+use super::waiting_on::{WaitingOn, unsafe_to_take_out};
+use super::watch::evidence_at;
+use super::{Grants, Heard, Scene};
+use crate::gate::may_take_out;
+use crate::observation::UnitKey;
+use crate::phase::elapsed_ms;
+
+/// A gate must hold at this many probes, each the gate interval after the last (invariant I2).
+const GATE_PROBES: u32 = 2;
+
+/// Everything about the product that forbids a start.
+pub(super) fn product_blockers(
+    scene: &Scene<'_>,
+    product: &ProductRef,
+    goal: &Goal,
+) -> Vec<WaitingOn> {
+    local_hold(scene).into_iter().chain(unknown_versions(scene, product, goal)).collect()
+}
+
+/// Everything about one unit that forbids taking it out now, the hub's leave apart.
+pub(super) fn step_blockers(scene: &Scene<'_>, key: &UnitKey) -> Vec<WaitingOn> {
+    let mut why: Vec<WaitingOn> =
+        [paused(scene), step_refused(scene, key), evidence_old(scene, key)]
+            .into_iter()
+            .flatten()
+            .collect();
+    let unsafe_now = unsafe_to_go(scene, key);
+    if unsafe_now.is_empty() {
+        why.extend([baseline(scene, key), gate_twice(scene, key)].into_iter().flatten());
+    } else {
+        why.extend(unsafe_now);
+    }
+    why
+}
+
+/// The gates that are asked again for a unit that is already out but not yet changed, right before
+/// its drain and again before its change (draining can take minutes).
+pub fn go_blockers(scene: &Scene<'_>, key: &UnitKey) -> Vec<WaitingOn> {
+    let mut why = unsafe_to_go(scene, key);
+    why.extend(evidence_old(scene, key));
+    if why.is_empty() {
+        why.extend(gate_twice(scene, key));
+    }
+    why
+}
+
+/// The roll is stopped until a person resumes it.
+pub(super) fn paused(scene: &Scene<'_>) -> Option<WaitingOn> {
+    let pause = scene.history.pause.as_ref()?;
+    Some(WaitingOn::Paused { why: pause.why.clone(), since: pause.at })
+}
+
+/// Someone on the cluster said stop.
+pub fn local_hold(scene: &Scene<'_>) -> Option<WaitingOn> {
+    let hold = scene.standing.hold.as_ref()?;
+    Some(WaitingOn::LocalHold { reason: hold.reason.clone(), since: hold.since })
+}
+
+/// I2: the last probe of the unit and its peers is too old to act on.
+fn evidence_old(scene: &Scene<'_>, key: &UnitKey) -> Option<WaitingOn> {
+    let age_ms = elapsed_ms(evidence_at(scene.observation, key), scene.now);
+    let role = scene.observation.units.get(key).map(|unit| unit.role);
+    let limit_ms = match role {
+        Some(Role::Node) => scene.policy.timings.node_observation_max_ms,
+        Some(Role::Controller | Role::Broker | Role::Workload) | None => {
+            scene.policy.timings.observation_max_ms
+        }
+    };
+    (age_ms > limit_ms).then_some(WaitingOn::ObservationOld { age_ms, limit_ms })
+}
+
+/// Units whose release cannot be told: nothing moves around what is not understood.
+fn unknown_versions(scene: &Scene<'_>, product: &ProductRef, goal: &Goal) -> Vec<WaitingOn> {
+    units(scene, product)
+        .filter_map(|(key, _)| match stand(scene, key, goal) {
+            Stand::Foreign(version) => {
+                Some(WaitingOn::VersionUnknown { unit: key.unit.clone(), version })
+            }
+            Stand::Silent => Some(WaitingOn::VersionMissing { unit: key.unit.clone() }),
+            Stand::NotConcerned | Stand::AtGoal | Stand::Behind(_) => None,
+        })
+        .collect()
+}
+
+/// G(x): what the health gates say, every blocker of them.
+fn unsafe_to_go(scene: &Scene<'_>, key: &UnitKey) -> Vec<WaitingOn> {
+    may_take_out(key, scene.observation, &scene.policy.gate)
+        .into_iter()
+        .map(|blocker| unsafe_to_take_out(&key.unit, blocker))
+        .chain(stale_pages(scene, key))
+        .collect()
+}
+
+/// Voters whose pages stand still: the lags computed from them say nothing. The unit itself does
+/// not count (it is to be restarted), unless it leads: then every other lag is measured against it.
+fn stale_pages(scene: &Scene<'_>, key: &UnitKey) -> Vec<WaitingOn> {
+    let limit_ms = scene.policy.timings.page_still_ms;
+    let units = &scene.observation.units;
+    let voters = units.iter().filter(|(voter, unit)| {
+        unit.role == Role::Controller
+            && voter.product == key.product
+            && (*voter != key || unit.is_leader)
+    });
+    scene
+        .standing
+        .stillness
+        .still(voters.map(|(voter, _)| voter), scene.observation, limit_ms)
+        .into_iter()
+        .map(|still| WaitingOn::PageStill {
+            unit: still.key.unit,
+            observed_ms: still.for_ms,
+            limit_ms,
+        })
+        .collect()
+}
+
+/// A step that was refused before its change waits a while before it is tried again.
+fn step_refused(scene: &Scene<'_>, key: &UnitKey) -> Option<WaitingOn> {
+    let refused = scene.history.refused.as_ref().filter(|refused| refused.key == *key)?;
+    let waited_ms = elapsed_ms(refused.at, scene.now);
+    let left_ms = scene.policy.timings.refused_retry_ms.checked_sub(waited_ms)?;
+    (left_ms > 0).then(|| WaitingOn::StepRefused {
+        unit: key.unit.clone(),
+        why: refused.why.clone(),
+        left_ms,
+    })
+}
+
+/// A roll begins, and a resumed one goes on, only after a time in which the gates held.
+fn baseline(scene: &Scene<'_>, key: &UnitKey) -> Option<WaitingOn> {
+    let record = scene.history.products.get(&key.product);
+    let begun = record.and_then(|r| r.roll.as_ref()).is_some_and(|roll| roll.touched);
+    let owed_since = match (begun, scene.history.baseline_owed_since) {
+        (_, Some(since)) => since,
+        (false, None) => Timestamp::MIN,
+        (true, None) => return None,
+    };
+    let limit_ms = scene.policy.timings.baseline_ms;
+    let observed_ms = scene.standing.watch.held(key).map_or(0, |held| {
+        elapsed_ms(held.since.max(owed_since), held.last)
+    });
+    (observed_ms < limit_ms).then(|| WaitingOn::Baseline {
+        unit: key.unit.clone(),
+        observed_ms,
+        limit_ms,
+    })
+}
+
+/// I2: one good probe is not enough.
+fn gate_twice(scene: &Scene<'_>, key: &UnitKey) -> Option<WaitingOn> {
+    let observed = scene.standing.watch.held(key).map_or(0, |held| held.probes);
+    (observed < GATE_PROBES).then(|| WaitingOn::GateOnce {
+        unit: key.unit.clone(),
+        observed,
+        limit: GATE_PROBES,
+    })
+}
+
+/// The hub's leave: fresh, for this cluster, this release and these bytes, renewed since the last
+/// unit, so that a hold placed meanwhile is seen before the next unit and not after it.
+pub(super) fn grant(scene: &Scene<'_>, product: &ProductRef, goal: &Goal) -> Option<WaitingOn> {
+    let Grants::From(cluster) = scene.policy.grants else { return None };
+    let heard = scene.standing.directives.get(product);
+    if let Some(error) = &scene.standing.hub_error
+        && heard.is_none_or(|heard| !is_fresh(scene, heard))
+    {
+        return Some(WaitingOn::HubUnreachable { why: error.why.clone(), since: error.since });
+    }
+    let Some(heard) = heard else { return Some(WaitingOn::NotAsked) };
+    match heard.directive.action {
+        Action::Hold => Some(hub_hold(&heard.directive)),
+        Action::Wait => Some(hub_wait(&heard.directive)),
+        Action::Proceed => {
+            let Some(grant) = &heard.directive.grant else {
+                let why = "the hub said proceed without one".to_owned();
+                return Some(WaitingOn::GrantUnfit { why });
+            };
+            grant_unfit(grant, cluster, product, goal, scene.history.highest_generation)
+                .or_else(|| grant_expired(scene, grant))
+                .or_else(|| (!is_fresh(scene, heard)).then_some(WaitingOn::GrantNotRenewed))
+        }
+    }
+}
+
+/// What the hub said no with, or that it says nothing.
+pub(super) fn refusal_of_hub(
+    scene: &Scene<'_>,
+    product: &ProductRef,
+    goal: &Goal,
+) -> Option<WaitingOn> {
+    grant(scene, product, goal).filter(|why| {
+        matches!(
+            why,
+            WaitingOn::HubHold { .. } | WaitingOn::HubWait { .. } | WaitingOn::HubUnreachable { .. }
+        )
+    })
+}
+
+/// Heard after the last step ended, and not long ago.
+fn is_fresh(scene: &Scene<'_>, heard: &Heard) -> bool {
+    scene.history.last_step_ended_at.is_none_or(|ended| heard.at > ended)
+        && elapsed_ms(heard.at, scene.now) <= scene.policy.timings.grant_max_age_ms
+}
+
+fn hub_hold(directive: &Directive) -> WaitingOn {
+    let (code, message) = reasons(directive, "held");
+    WaitingOn::HubHold { code, message }
+}
+
+fn hub_wait(directive: &Directive) -> WaitingOn {
+    let (code, message) = reasons(directive, "not this cluster's turn");
+    WaitingOn::HubWait { code, message, earliest_at: directive.earliest_at }
+}
+
+fn reasons(directive: &Directive, none: &str) -> (String, String) {
+    let Some(first) = directive.reasons.first() else {
+        return ("unexplained".to_owned(), none.to_owned());
+    };
+    let messages: Vec<&str> = directive.reasons.iter().map(|r| r.message.as_str()).collect();
+    (first.code.clone(), messages.join("; "))
+}
+
+fn grant_unfit(
+    grant: &Grant,
+    cluster: channels::names::ClusterId,
+    product: &ProductRef,
+    goal: &Goal,
+    highest_generation: u64,
+) -> Option<WaitingOn> {
+    let why = if grant.cluster != cluster {
+        "it names another cluster".to_owned()
+    } else if grant.product != *product {
+        format!("it is for {}", grant.product)
+    } else if grant.to != goal.to {
+        format!("it is for release {}, not {}", grant.to, goal.to)
+    } else if grant.release_digest != goal.release_digest {
+        "it names another release document".to_owned()
+    } else if grant.generation < highest_generation {
+        format!("its generation {} is older than {highest_generation}", grant.generation)
+    } else {
+        return None;
+    };
+    Some(WaitingOn::GrantUnfit { why })
+}
+
+fn grant_expired(scene: &Scene<'_>, grant: &Grant) -> Option<WaitingOn> {
+    (scene.now >= grant.expires_at).then_some(WaitingOn::GrantExpired { at: grant.expires_at })
+}

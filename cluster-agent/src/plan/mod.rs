@@ -1,0 +1,228 @@
+//! The planner: what happens next on this cluster, and if nothing, why.
+//!
+//! Pure: [`plan`] reads one [`Scene`] and returns a [`Plan`]. The same scene always gives the same
+//! plan; no I/O, no clock, no randomness. It never changes a phase of the unit that is out (that is
+//! `phase`'s), and while one is out it chooses nothing (invariant I1).
+//!
+//! Order of thought: which product has the lane → which of its units goes next → every gate of
+//! that unit, one function each → the hub's grant last, so that no grant is asked for in vain.
+
+mod adopt;
+mod gates;
+mod pick;
+mod policy;
+mod stillness;
+mod target;
+mod waiting_on;
+mod watch;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use channels::names::ProductRef;
+use channels::version::ReleaseVersion;
+use channels::wire::{Directive, GrantRequest};
+use jiff::Timestamp;
+
+use crate::history::History;
+use crate::observation::{Observation, UnitKey};
+use crate::state::LocalHold;
+
+pub use adopt::{Stray, calm_down, note_calm};
+pub use gates::{go_blockers, local_hold};
+pub use pick::{Outdated, candidates};
+pub use policy::{AcceptedRisk, Grants, Mode, Policy, ProductPolicy, Timings};
+pub use target::{
+    Basis, Goal, Known, Knowledge, Severity, Stand, Target, Targets, Trouble, VerifiedRelease,
+    documents_needed, plain, running, stand,
+};
+pub use stillness::{Still, Stillness};
+pub use waiting_on::{WaitingOn, finding_to_wire};
+pub use watch::{Held, Watch, evidence_at};
+
+/// Everything a decision depends on.
+#[derive(Debug, Clone, Copy)]
+pub struct Scene<'a> {
+    /// The cluster as last seen.
+    pub observation: &'a Observation,
+    /// Verified places to go.
+    pub targets: &'a Targets,
+    /// The owner's policy.
+    pub policy: &'a Policy,
+    /// The agent's memory.
+    pub history: &'a History,
+    /// What people and the hub last said, and how long gates have held.
+    pub standing: &'a Standing,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// What is known about the moment but not persisted.
+#[derive(Debug, Clone, Default)]
+pub struct Standing {
+    /// A hold placed on this cluster.
+    pub hold: Option<LocalHold>,
+    /// The hub's last directive per product.
+    pub directives: BTreeMap<ProductRef, Heard>,
+    /// Why the last report was not answered, if it was not.
+    pub hub_error: Option<HubError>,
+    /// How long the gates have held.
+    pub watch: Watch,
+    /// Whether controllers' pages move.
+    pub stillness: Stillness,
+}
+
+/// A directive and when it was heard.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Heard {
+    /// What the hub said.
+    pub directive: Directive,
+    /// When the report was sent that it answers.
+    pub at: Timestamp,
+}
+
+/// A report that was not answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HubError {
+    /// Why.
+    pub why: String,
+    /// Since when reports fail.
+    pub since: Timestamp,
+}
+
+/// The planner's answer.
+#[derive(Debug, Clone, PartialEq)]
+#[must_use = "an unread plan moves nothing and explains nothing"]
+pub struct Plan {
+    /// What to do now.
+    pub next: Option<Step>,
+    /// All local gates hold, only the hub's leave is missing.
+    pub ask: Option<Ask>,
+    /// The unit that goes next, if its gates let it.
+    pub picked: Option<UnitKey>,
+    /// Why each product does not move; empty where nothing needs to.
+    pub waiting_on: BTreeMap<ProductRef, Vec<WaitingOn>>,
+}
+
+/// One thing to do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// Take a unit out and move it to the goal.
+    TakeOut(Outdated),
+    /// Watch a unit that changed by itself as if it had been changed.
+    Adopt(Stray),
+    /// Every unit of the product runs the goal: the move is complete.
+    Complete {
+        /// The product.
+        product: ProductRef,
+        /// The release it runs.
+        to: ReleaseVersion,
+    },
+}
+
+/// A request for the hub's leave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ask {
+    /// For which product.
+    pub product: ProductRef,
+    /// What is asked for.
+    pub request: GrantRequest,
+}
+
+/// Plans the next step. Pure: the same scene always gives the same plan.
+pub fn plan(scene: &Scene<'_>) -> Plan {
+    let mut plan = Plan { next: None, ask: None, picked: None, waiting_on: BTreeMap::new() };
+    for (product, target) in scene.targets {
+        let why = match target {
+            Target::Settled | Target::Move(_) => vec![],
+            Target::Blocked { why, .. } => why.clone(),
+        };
+        plan.waiting_on.insert(product.clone(), why);
+    }
+    if let Some(pause) = gates::paused(scene) {
+        let product = scene.history.out.as_ref().map(|out| out.key().product.clone());
+        for (name, why) in &mut plan.waiting_on {
+            let wants = scene.targets.get(name).is_some_and(|t| *t != Target::Settled);
+            if product.as_ref().map_or(wants, |p| p == name) {
+                why.insert(0, pause.clone());
+            }
+        }
+    }
+    if scene.history.out.is_some() {
+        return plan;
+    }
+    if let Some(stray) = adopt::stray(scene) {
+        plan.next = Some(Step::Adopt(stray));
+        return plan;
+    }
+    if let Some((product, to)) = pick::completed(scene) {
+        plan.next = Some(Step::Complete { product, to });
+        return plan;
+    }
+    let Some((product, goal)) = pick::lane(scene) else { return plan };
+    for (other, target) in scene.targets {
+        if other != product && matches!(target, Target::Move(_)) {
+            let why = WaitingOn::OtherProduct { product: product.clone() };
+            plan.waiting_on.entry(other.clone()).or_default().push(why);
+        }
+    }
+    let mut why = gates::product_blockers(scene, product, goal);
+    if let Some(outdated) = pick::next_unit(scene, product, goal) {
+        plan.picked = Some(outdated.key.clone());
+        why.extend(gates::step_blockers(scene, &outdated.key));
+        let transient = |w: &WaitingOn| {
+            matches!(w, WaitingOn::ObservationOld { .. } | WaitingOn::GateOnce { .. })
+        };
+        if !why.is_empty() && why.iter().all(transient) {
+            // A slow probe must not hide, for a moment each time, that the hub said no.
+            why.extend(gates::refusal_of_hub(scene, product, goal));
+        } else if why.is_empty() {
+            match gates::grant(scene, product, goal) {
+                None => plan.next = Some(Step::TakeOut(outdated)),
+                Some(reason) => {
+                    plan.ask = Some(ask(scene, product, goal));
+                    why.push(reason);
+                }
+            }
+        }
+    }
+    plan.waiting_on.entry(product.clone()).or_default().extend(why);
+    plan
+}
+
+fn ask(scene: &Scene<'_>, product: &ProductRef, goal: &Goal) -> Ask {
+    let held = scene.standing.directives.get(product).and_then(|h| h.directive.grant.as_ref());
+    let request = GrantRequest {
+        to: goal.to.clone(),
+        release_digest: goal.release_digest,
+        renews: held.filter(|grant| grant.to == goal.to).map(|grant| grant.generation),
+    };
+    Ask { product: product.clone(), request }
+}
+
+impl Standing {
+    /// Takes in an observation: keeps the series of every unit that wants to go.
+    pub fn note(
+        &mut self,
+        targets: &Targets,
+        policy: &Policy,
+        history: &History,
+        observation: &Observation,
+        now: Timestamp,
+    ) {
+        self.stillness.note(observation);
+        let keys: BTreeSet<UnitKey> = {
+            let scene = Scene { observation, targets, policy, history, standing: self, now };
+            match pick::lane(&scene) {
+                Some((product, goal)) if history.out.is_none() => {
+                    candidates(&scene, product, goal).into_iter().map(|c| c.key).collect()
+                }
+                Some(_) | None => match &history.out {
+                    // Before its change, the unit that is out must still be allowed to go.
+                    Some(out) if !out.phase.is_changed() => BTreeSet::from([out.key().clone()]),
+                    Some(_) | None => BTreeSet::new(),
+                },
+            }
+        };
+        self.watch.note(&keys, observation, &policy.gate, policy.timings.gate_apart_ms);
+    }
+}

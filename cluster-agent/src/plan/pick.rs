@@ -1,0 +1,132 @@
+//! Which product has the lane, and which of its units goes next.
+//!
+//! Controllers, then brokers, then nodes, then workloads; inside a role unhealthy units whose gate
+//! holds without them, then followers in id order, and the active controller last even if it is
+//! unhealthy. The leader is read from the observation at every pick, because leadership moves (I6).
+
+use channels::names::ProductRef;
+use channels::version::ReleaseVersion;
+use channels::wire::{HealthVerdict, Role};
+
+use super::target::{Goal, Stand, Target, stand};
+use super::{ProductPolicy, Scene};
+use crate::gate::may_take_out;
+use crate::observation::{UnitKey, UnitObservation};
+
+/// A unit that does not run the goal.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outdated {
+    /// The unit.
+    pub key: UnitKey,
+    /// Its role.
+    pub role: Role,
+    /// The release it runs.
+    pub from: ReleaseVersion,
+    /// The release it goes to.
+    pub goal: Goal,
+    /// Whether it leads its quorum.
+    pub is_leader: bool,
+}
+
+/// The product that moves: the one in mid-roll, else the one whose next unit has the lowest role.
+///
+/// One product at a time, because one unit at a time is easier to keep when the other products
+/// stand still, and because a hub grants one product of a cluster.
+pub(super) fn lane<'a>(scene: &Scene<'a>) -> Option<(&'a ProductRef, &'a Goal)> {
+    let rolling = scene.history.products.iter().find(|(_, record)| {
+        record.roll.as_ref().is_some_and(|roll| roll.touched)
+    });
+    if let Some((product, _)) = rolling {
+        // A roll that is blocked in the middle keeps the lane: nothing else starts beside it.
+        return match scene.targets.get_key_value(product) {
+            Some((product, Target::Move(goal))) => Some((product, goal)),
+            Some((_, Target::Settled | Target::Blocked { .. })) | None => None,
+        };
+    }
+    scene
+        .targets
+        .iter()
+        .filter_map(|(product, target)| match target {
+            Target::Move(goal) => Some((product, &**goal)),
+            Target::Settled | Target::Blocked { .. } => None,
+        })
+        .min_by_key(|(product, goal)| {
+            (candidates(scene, product, goal).first().map(|c| c.role), (*product).clone())
+        })
+}
+
+/// Units of the lowest role that has outdated ones; all of the roles below run the goal.
+pub fn candidates(scene: &Scene<'_>, product: &ProductRef, goal: &Goal) -> Vec<Outdated> {
+    let mut found: Vec<Outdated> = units(scene, product)
+        .filter_map(|(key, unit)| match stand(scene, key, goal) {
+            Stand::Behind(from) => Some(Outdated {
+                key: key.clone(),
+                role: unit.role,
+                from,
+                goal: goal.clone(),
+                is_leader: unit.is_leader,
+            }),
+            Stand::NotConcerned | Stand::AtGoal | Stand::Foreign(_) | Stand::Silent => None,
+        })
+        .collect();
+    let lowest = found.iter().map(|c| c.role).min();
+    found.retain(|c| Some(c.role) == lowest);
+    found
+}
+
+/// The unit that goes next; `None` if every unit runs the goal or cannot be told.
+pub(super) fn next_unit(
+    scene: &Scene<'_>,
+    product: &ProductRef,
+    goal: &Goal,
+) -> Option<Outdated> {
+    let policy = scene.policy.products.get(product);
+    let mut candidates = candidates(scene, product, goal);
+    candidates.sort_by_key(|c| rank(scene, policy, c));
+    candidates.into_iter().next()
+}
+
+/// Sort key of one candidate: lowest goes first.
+fn rank(
+    scene: &Scene<'_>,
+    policy: Option<&ProductPolicy>,
+    candidate: &Outdated,
+) -> (bool, bool, usize, i64, UnitKey) {
+    let unit = scene.observation.units.get(&candidate.key);
+    let ill = unit.is_none_or(|unit| unit.verdict != HealthVerdict::Healthy);
+    // I5: an unhealthy unit goes first, but only if the others can do without it.
+    let goes_first =
+        ill && may_take_out(&candidate.key, scene.observation, &scene.policy.gate).is_empty();
+    let pool = unit.map(|unit| &unit.pool);
+    let pool_place = policy
+        .and_then(|policy| policy.pools.iter().position(|p| Some(p) == pool))
+        .unwrap_or(usize::MAX);
+    let node_id = unit.and_then(|unit| unit.node_id).unwrap_or(i64::MAX);
+    (candidate.is_leader, !goes_first, pool_place, node_id, candidate.key.clone())
+}
+
+/// A product whose units all run the goal, so that its move is complete.
+pub(super) fn completed(scene: &Scene<'_>) -> Option<(ProductRef, ReleaseVersion)> {
+    scene.targets.iter().find_map(|(product, target)| match target {
+        Target::Move(goal) => {
+            let all = units(scene, product).all(|(key, unit)| {
+                // A remembered version is no evidence that a unit runs the goal: it must say so.
+                match stand(scene, key, goal) {
+                    Stand::AtGoal => unit.version.is_some(),
+                    Stand::NotConcerned => true,
+                    Stand::Behind(_) | Stand::Foreign(_) | Stand::Silent => false,
+                }
+            });
+            all.then(|| (product.clone(), goal.to.clone()))
+        }
+        Target::Settled | Target::Blocked { .. } => None,
+    })
+}
+
+/// The product's units.
+pub(super) fn units<'a>(
+    scene: &Scene<'a>,
+    product: &'a ProductRef,
+) -> impl Iterator<Item = (&'a UnitKey, &'a UnitObservation)> {
+    scene.observation.units.iter().filter(move |(key, _)| key.product == *product)
+}

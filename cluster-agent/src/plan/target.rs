@@ -1,0 +1,432 @@
+//! Where each product wants to go, and whether anything verified allows it.
+//!
+//! Pure. The graph proposes, the owner's policy chooses among proposals, and the release document
+//! of the target must allow the move from *every* release that units still run. What cannot be
+//! verified is a reason to wait and nothing else.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use channels::graph::Graph;
+use channels::names::ProductRef;
+use channels::path::{Goal as PathGoal, NextStep, NoStep, next_step, path};
+use channels::version::ReleaseVersion;
+use channels::wire::{self, Component, ReleaseDocument, Role};
+use signing::Sha256Digest;
+
+use super::Scene;
+use super::policy::{Mode, ProductPolicy};
+use super::waiting_on::WaitingOn;
+use crate::history::{History, ProductHistory};
+use crate::state::Approval;
+
+/// A release document that was verified against the pinned root.
+#[derive(Debug, Clone)]
+pub struct VerifiedRelease {
+    /// Its content.
+    pub document: Arc<ReleaseDocument>,
+    /// Digest of its bytes.
+    pub digest: Sha256Digest,
+}
+
+/// Everything verified that is known about one product, and what could not be.
+#[derive(Debug, Clone, Default)]
+pub struct Knowledge {
+    /// The last verified graph that has not expired.
+    pub graph: Option<Arc<Graph>>,
+    /// Release documents asked for.
+    pub releases: BTreeMap<ReleaseVersion, Result<VerifiedRelease, wire::Failure>>,
+    /// The failure of the last refresh, if it failed.
+    pub failure: Option<Trouble>,
+}
+
+/// Why the last refresh of a product failed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trouble {
+    /// What happened, by the attack's name where one was met.
+    pub failure: wire::Failure,
+    /// Whether starts must stop for it.
+    pub severity: Severity,
+}
+
+/// What a failed refresh means for starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// What was offered does not verify: nothing starts until it does.
+    Refused,
+    /// Nothing was offered (the network, the server): the last verified graph serves until its
+    /// metadata expires.
+    Unreachable,
+}
+
+/// Knowledge by product.
+pub type Known = BTreeMap<ProductRef, Knowledge>;
+
+/// Where one product stands towards its channel.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Target {
+    /// There is nothing to do.
+    Settled,
+    /// There would be, but something forbids it.
+    Blocked {
+        /// The release it would go to.
+        to: Option<ReleaseVersion>,
+        /// Why not.
+        why: Vec<WaitingOn>,
+    },
+    /// It wants to move, and everything verified allows it.
+    Move(Box<Goal>),
+}
+
+/// A verified place to go.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Goal {
+    /// The release.
+    pub to: ReleaseVersion,
+    /// Digest of its document.
+    pub release_digest: Sha256Digest,
+    /// What units of each role take.
+    pub components: BTreeMap<Role, Component>,
+    /// The release behind each component version that units may still run, by role.
+    pub olds: BTreeMap<Role, BTreeMap<String, ReleaseVersion>>,
+}
+
+/// Targets by product.
+pub type Targets = BTreeMap<ProductRef, Target>;
+
+/// Inputs of target resolution that are the same for all products.
+#[derive(Debug)]
+pub struct Basis<'a> {
+    /// What is known and verified.
+    pub known: &'a Known,
+    /// The owner's policy.
+    pub policy: &'a super::Policy,
+    /// The agent's memory.
+    pub history: &'a History,
+    /// Moves a person approved.
+    pub approvals: &'a [Approval],
+    /// The time.
+    pub now: jiff::Timestamp,
+}
+
+impl Basis<'_> {
+    /// Resolves every product.
+    pub fn targets(&self) -> Targets {
+        self.policy
+            .products
+            .iter()
+            .map(|(product, policy)| (product.clone(), self.target(product, policy)))
+            .collect()
+    }
+
+    fn target(&self, product: &ProductRef, policy: &ProductPolicy) -> Target {
+        let Some(record) = self.history.products.get(product) else { return Target::Settled };
+        let none = Knowledge::default();
+        let known = self.known.get(product).unwrap_or(&none);
+        let refused = known.failure.as_ref().and_then(refused_metadata);
+        let Some(graph) = &known.graph else {
+            let why = refused.unwrap_or_else(|| no_metadata(known));
+            return Target::Blocked { to: record.roll.as_ref().map(|r| r.to.clone()), why: vec![why] };
+        };
+        let chosen = self.choose(product, policy, record, graph, known);
+        let target = match chosen {
+            Chosen::Nothing => Target::Settled,
+            Chosen::Blocked { to, why } => Target::Blocked { to, why: vec![why] },
+            Chosen::To(to) => self.check(policy, record, known, &to),
+        };
+        match (refused, target) {
+            (None, target) => target,
+            (Some(why), Target::Settled) => Target::Blocked { to: None, why: vec![why] },
+            (Some(why), Target::Blocked { to, why: mut rest }) => {
+                rest.insert(0, why);
+                Target::Blocked { to, why: rest }
+            }
+            (Some(why), Target::Move(goal)) => {
+                Target::Blocked { to: Some(goal.to), why: vec![why] }
+            }
+        }
+    }
+
+    /// Which release the product goes to: the one under way, or what graph and policy propose.
+    fn choose(
+        &self,
+        product: &ProductRef,
+        policy: &ProductPolicy,
+        record: &ProductHistory,
+        graph: &Graph,
+        known: &Knowledge,
+    ) -> Chosen {
+        let accepted = policy.accepted(self.now);
+        let fresh = self.propose(product, policy, record, graph, &accepted);
+        let Some(roll) = record.roll.as_ref().filter(|roll| roll.touched) else { return fresh };
+        let reaches = |to: &ReleaseVersion| {
+            running(record).iter().all(|from| from == to || offers(graph, from, to, &accepted))
+        };
+        if let Chosen::To(newer) = &fresh
+            && *newer != roll.to
+            && reaches(newer)
+            && allowed(known, newer, &running(record))
+        {
+            return fresh;
+        }
+        let to = &roll.to;
+        if let Some(pin) = &policy.pin
+            && pin != to
+            && path(graph, to, pin, &|_| true).is_err()
+        {
+            let why = WaitingOn::Pinned { pin: pin.clone(), to: to.clone() };
+            return Chosen::Blocked { to: Some(to.clone()), why };
+        }
+        if reaches(to) {
+            return Chosen::To(to.clone());
+        }
+        let why = WaitingOn::EdgeWithdrawn { from: record.version.clone(), to: to.clone() };
+        Chosen::Blocked { to: Some(to.clone()), why }
+    }
+
+    /// What graph and policy propose to a product at rest.
+    fn propose(
+        &self,
+        product: &ProductRef,
+        policy: &ProductPolicy,
+        record: &ProductHistory,
+        graph: &Graph,
+        accepted: &BTreeSet<String>,
+    ) -> Chosen {
+        let from = &record.version;
+        let approved = self.approvals.iter().find(|a| a.product == *product).map(|a| a.to.clone());
+        let step = |goal: &PathGoal| next_step(graph, from, goal, accepted);
+        if let Some(pin) = &policy.pin {
+            return outcome(from, step(&PathGoal::Version(pin.clone())));
+        }
+        match (policy.mode, approved) {
+            (Mode::Auto | Mode::Hub, _) => outcome(from, step(&PathGoal::Head)),
+            (Mode::Manual | Mode::Patch, Some(to)) if to > *from => {
+                outcome(from, step(&PathGoal::Version(to)))
+            }
+            (Mode::Manual, _) => match outcome(from, step(&PathGoal::Head)) {
+                Chosen::To(to) => Chosen::Blocked {
+                    to: Some(to.clone()),
+                    why: WaitingOn::NeedsApproval { to },
+                },
+                other => other,
+            },
+            (Mode::Patch, _) => match outcome(from, step(&PathGoal::PatchOnly)) {
+                Chosen::Nothing => match outcome(from, step(&PathGoal::Head)) {
+                    Chosen::To(to) => Chosen::Blocked {
+                        to: Some(to.clone()),
+                        why: WaitingOn::NotAPatch { from: from.clone(), to },
+                    },
+                    other => other,
+                },
+                other => other,
+            },
+        }
+    }
+
+    /// The release document decides: it must verify, and list every running release.
+    fn check(
+        &self,
+        policy: &ProductPolicy,
+        record: &ProductHistory,
+        known: &Knowledge,
+        to: &ReleaseVersion,
+    ) -> Target {
+        let blocked = |why| Target::Blocked { to: Some(to.clone()), why: vec![why] };
+        let release = match document(known, to) {
+            Ok(release) => release,
+            Err(why) => return blocked(why),
+        };
+        for from in running(record).iter().filter(|from| *from != to) {
+            if !release.document.allows_from(from) {
+                return blocked(WaitingOn::EdgeNotAllowed { from: from.clone(), to: to.clone() });
+            }
+        }
+        let Some(content) = release.document.arches.get(&policy.arch) else {
+            let why = WaitingOn::ArchMissing { to: to.clone(), arch: policy.arch.clone() };
+            return blocked(why);
+        };
+        if let Some(why) = self.dependency(to, &release.document) {
+            return blocked(why);
+        }
+        let mut olds: BTreeMap<Role, BTreeMap<String, ReleaseVersion>> = BTreeMap::new();
+        for from in running(record).into_iter().filter(|from| from != to) {
+            let old = match document(known, &from) {
+                Ok(old) => old,
+                Err(why) => return blocked(why),
+            };
+            for component in old.document.arches.get(&policy.arch).iter().flat_map(|a| &a.components)
+            {
+                let version = plain(&component.version).to_owned();
+                olds.entry(component.role).or_default().insert(version, from.clone());
+            }
+        }
+        let components =
+            content.components.iter().map(|c| (c.role, c.clone())).collect::<BTreeMap<_, _>>();
+        let release_digest = release.digest;
+        Target::Move(Box::new(Goal { to: to.clone(), release_digest, components, olds }))
+    }
+
+    fn dependency(&self, to: &ReleaseVersion, document: &ReleaseDocument) -> Option<WaitingOn> {
+        document.dependencies.iter().find_map(|dependency| {
+            let running = self.history.products.get(&dependency.product);
+            let satisfied = running.is_some_and(|record| {
+                record.roll.is_none() && dependency.requirement.matches(&record.version)
+            });
+            (!satisfied).then(|| WaitingOn::Dependency {
+                to: to.clone(),
+                product: dependency.product.clone(),
+                requirement: dependency.requirement.clone(),
+                running: running.map(|record| record.version.to_string()),
+            })
+        })
+    }
+}
+
+/// What was chosen before the release document is asked.
+#[derive(Debug, Clone, PartialEq)]
+enum Chosen {
+    Nothing,
+    To(ReleaseVersion),
+    Blocked { to: Option<ReleaseVersion>, why: WaitingOn },
+}
+
+fn outcome(from: &ReleaseVersion, step: NextStep) -> Chosen {
+    if let Some(to) = step.to {
+        return Chosen::To(to);
+    }
+    match (step.why, step.refused.into_iter().next()) {
+        (Some(NoStep::AtGoal) | None, _) => Chosen::Nothing,
+        (Some(NoStep::Risks), Some(refused)) => Chosen::Blocked {
+            to: Some(refused.to.clone()),
+            why: WaitingOn::Risks { to: refused.to, risks: refused.reasons },
+        },
+        (Some(why), _) => Chosen::Blocked {
+            to: None,
+            why: WaitingOn::NoWay { from: from.clone(), why: why.as_str().replace('_', " ") },
+        },
+    }
+}
+
+/// Releases that units may run at the moment.
+pub fn running(record: &ProductHistory) -> BTreeSet<ReleaseVersion> {
+    let mut versions = BTreeSet::from([record.version.clone()]);
+    if let Some(roll) = record.roll.as_ref().filter(|roll| roll.touched) {
+        versions.extend(roll.passed.iter().cloned());
+        versions.insert(roll.to.clone());
+    }
+    versions
+}
+
+/// Release documents that must be at hand to decide about a product; the shell fetches them.
+pub fn documents_needed(
+    product: &ProductRef,
+    graph: &Graph,
+    policy: &ProductPolicy,
+    history: &History,
+    approvals: &[Approval],
+    now: jiff::Timestamp,
+) -> BTreeSet<ReleaseVersion> {
+    let Some(record) = history.products.get(product) else { return BTreeSet::new() };
+    let accepted = policy.accepted(now);
+    let mut needed = running(record);
+    let approved = approvals.iter().filter(|a| a.product == *product).map(|a| a.to.clone());
+    let goals = [PathGoal::Head, PathGoal::PatchOnly]
+        .into_iter()
+        .chain(approved.chain(policy.pin.clone()).map(PathGoal::Version));
+    needed.extend(goals.filter_map(|g| next_step(graph, &record.version, &g, &accepted).to));
+    needed
+}
+
+fn offers(
+    graph: &Graph,
+    from: &ReleaseVersion,
+    to: &ReleaseVersion,
+    accepted: &BTreeSet<String>,
+) -> bool {
+    graph
+        .targets_of(from)
+        .iter()
+        .any(|offer| offer.to == to && offer.risks.iter().all(|r| accepted.contains(&r.name)))
+}
+
+fn allowed(known: &Knowledge, to: &ReleaseVersion, froms: &BTreeSet<ReleaseVersion>) -> bool {
+    document(known, to)
+        .is_ok_and(|release| froms.iter().all(|from| from == to || release.document.allows_from(from)))
+}
+
+fn document<'k>(
+    known: &'k Knowledge,
+    version: &ReleaseVersion,
+) -> Result<&'k VerifiedRelease, WaitingOn> {
+    match known.releases.get(version) {
+        Some(Ok(release)) => Ok(release),
+        Some(Err(failure)) if failure.kind == "release_missing" => Err(WaitingOn::ReleaseMissing {
+            version: version.clone(),
+            why: failure.message.clone(),
+        }),
+        Some(Err(failure)) => Err(WaitingOn::Unverified {
+            kind: failure.kind.clone(),
+            message: failure.message.clone(),
+            since: failure.at,
+        }),
+        None => Err(WaitingOn::ReleaseMissing {
+            version: version.clone(),
+            why: "it has not been fetched yet".to_owned(),
+        }),
+    }
+}
+
+fn refused_metadata(trouble: &Trouble) -> Option<WaitingOn> {
+    match trouble.severity {
+        Severity::Refused => Some(WaitingOn::Unverified {
+            kind: trouble.failure.kind.clone(),
+            message: trouble.failure.message.clone(),
+            since: trouble.failure.at,
+        }),
+        Severity::Unreachable => None,
+    }
+}
+
+fn no_metadata(known: &Knowledge) -> WaitingOn {
+    let why = match &known.failure {
+        Some(trouble) => trouble.failure.message.clone(),
+        None => "the first fetch has not ended".to_owned(),
+    };
+    WaitingOn::NoMetadata { why }
+}
+
+/// A version without the `v` that Kubernetes components put in front.
+pub fn plain(version: &str) -> &str {
+    version.strip_prefix('v').unwrap_or(version)
+}
+
+/// What one unit runs, seen from a goal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stand {
+    /// The goal has nothing for its role.
+    NotConcerned,
+    /// It runs what the goal holds for its role.
+    AtGoal,
+    /// It runs an older (or other known) release.
+    Behind(ReleaseVersion),
+    /// It reports something that no known release holds.
+    Foreign(String),
+    /// It does not say, and never has.
+    Silent,
+}
+
+/// Classifies a unit by the version it reports, or last reported while nobody touched it.
+pub fn stand(scene: &Scene<'_>, key: &crate::observation::UnitKey, goal: &Goal) -> Stand {
+    let Some(unit) = scene.observation.units.get(key) else { return Stand::Silent };
+    let Some(component) = goal.components.get(&unit.role) else { return Stand::NotConcerned };
+    let calm = scene.history.calm.get(key).map(|calm| calm.version.as_str());
+    let Some(version) = unit.version.as_deref().or(calm).map(plain) else { return Stand::Silent };
+    if version == plain(&component.version) {
+        return Stand::AtGoal;
+    }
+    match goal.olds.get(&unit.role).and_then(|olds| olds.get(version)) {
+        Some(release) => Stand::Behind(release.clone()),
+        None => Stand::Foreign(version.to_owned()),
+    }
+}

@@ -1,0 +1,234 @@
+//! Why nothing moves: one variant per gate, with its numbers.
+//!
+//! `Display` is the sentence that log, report, `status` and dashboard show alike.
+
+use channels::names::{Arch, ProductRef, UnitName};
+use channels::version::{ReleaseVersion, Requirement};
+use channels::wire::{self, Role};
+use jiff::Timestamp;
+
+use crate::observation::Finding;
+use crate::phase::number;
+
+/// One reason why a product does not move.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[expect(missing_docs, reason = "the sentence above each variant says what its fields hold")]
+pub enum WaitingOn {
+    #[error("paused, needs `resume`: {}", why.message)]
+    Paused { why: wire::WaitingOn, since: Timestamp },
+    #[error("held on this cluster: {reason}")]
+    LocalHold { reason: String, since: Timestamp },
+    #[error("{product} is moving; one product at a time")]
+    OtherProduct { product: ProductRef },
+    #[error("no verified metadata yet: {why}")]
+    NoMetadata { why: String },
+    #[error("{message}")]
+    Unverified { kind: String, message: String, since: Timestamp },
+    #[error("release {version} has no verified release document: {why}")]
+    ReleaseMissing { version: ReleaseVersion, why: String },
+    #[error("release {to} does not list {from} in upgrade_from; the graph alone cannot allow it")]
+    EdgeNotAllowed { from: ReleaseVersion, to: ReleaseVersion },
+    #[error("the graph no longer offers {to} from {from}, and units already run it")]
+    EdgeWithdrawn { from: ReleaseVersion, to: ReleaseVersion },
+    #[error("{from} has no way forward: {why}")]
+    NoWay { from: ReleaseVersion, why: String },
+    #[error("{to} carries risks that are not accepted: {}", risks.join(", "))]
+    Risks { to: ReleaseVersion, risks: Vec<String> },
+    #[error("pinned to {pin}, which {to} does not lead to")]
+    Pinned { pin: ReleaseVersion, to: ReleaseVersion },
+    #[error("{to} is available; policy manual moves only to an approved release")]
+    NeedsApproval { to: ReleaseVersion },
+    #[error("{to} is available; policy patch does not leave {from}'s minor release")]
+    NotAPatch { from: ReleaseVersion, to: ReleaseVersion },
+    #[error("release {to} has no content for {arch}")]
+    ArchMissing { to: ReleaseVersion, arch: Arch },
+    #[error("release {to} needs {product} {requirement}, this cluster runs {}", running.as_deref().unwrap_or("none"))]
+    Dependency {
+        to: ReleaseVersion,
+        product: ProductRef,
+        requirement: Requirement,
+        running: Option<String>,
+    },
+    #[error("{unit} reports version {version:?}, which is neither the old release nor the new one")]
+    VersionUnknown { unit: UnitName, version: String },
+    #[error("{unit} does not say which version it runs")]
+    VersionMissing { unit: UnitName },
+    #[error("the cluster was last observed {age_ms} ms ago, limit {limit_ms} ms")]
+    ObservationOld { age_ms: u64, limit_ms: u64 },
+    #[error("{unit} serves a stale page: its log end offset has stood still for {observed_ms} ms, limit {limit_ms} ms")]
+    PageStill { unit: UnitName, observed_ms: u64, limit_ms: u64 },
+    #[error("{unit} may not go: {}{finding}", about(about_unit.as_ref(), unit))]
+    Unsafe { unit: UnitName, about_unit: Option<UnitName>, finding: Finding },
+    #[error("{unit} was refused and is tried again in {} s: {}", left_ms.div_ceil(1000), why.message)]
+    StepRefused { unit: UnitName, why: wire::WaitingOn, left_ms: u64 },
+    #[error("gates of {unit} have held for {observed_ms} ms of {limit_ms} ms")]
+    Baseline { unit: UnitName, observed_ms: u64, limit_ms: u64 },
+    #[error("gates of {unit} have held at {observed} probes of {limit}")]
+    GateOnce { unit: UnitName, observed: u32, limit: u32 },
+    #[error("no report has been answered yet, so there is no grant")]
+    NotAsked,
+    #[error("the hub does not answer, so there is no grant: {why}")]
+    HubUnreachable { why: String, since: Timestamp },
+    #[error("held by the hub: {message}")]
+    HubHold { code: String, message: String },
+    #[error("waiting for the hub: {message}")]
+    HubWait { code: String, message: String, earliest_at: Option<Timestamp> },
+    #[error("the grant must be renewed before the next unit")]
+    GrantNotRenewed,
+    #[error("the grant does not fit: {why}")]
+    GrantUnfit { why: String },
+    #[error("the grant expired at {at}")]
+    GrantExpired { at: Timestamp },
+}
+
+/// "c2: " when a finding is about another unit than the one that wants to go.
+fn about(about_unit: Option<&UnitName>, unit: &UnitName) -> String {
+    match about_unit {
+        Some(other) if other != unit => format!("{other}: "),
+        Some(_) | None => String::new(),
+    }
+}
+
+impl WaitingOn {
+    /// Stable, `snake_case` name of the gate.
+    pub fn gate(&self) -> String {
+        match self {
+            Self::Paused { .. } => "paused",
+            Self::LocalHold { .. } => "hold",
+            Self::OtherProduct { .. } => "other_product",
+            Self::NoMetadata { .. } => "no_metadata",
+            Self::Unverified { kind, .. } => kind,
+            Self::ReleaseMissing { .. } => "release_missing",
+            Self::EdgeNotAllowed { .. } => "edge_not_allowed",
+            Self::EdgeWithdrawn { .. } => "edge_withdrawn",
+            Self::NoWay { .. } => "no_way",
+            Self::Risks { .. } => "risk",
+            Self::Pinned { .. } => "pin",
+            Self::NeedsApproval { .. } => "approval",
+            Self::NotAPatch { .. } => "policy_patch",
+            Self::ArchMissing { .. } => "arch_missing",
+            Self::Dependency { .. } => "dependency",
+            Self::VersionUnknown { .. } => "version_unknown",
+            Self::VersionMissing { .. } => "version_missing",
+            Self::ObservationOld { .. } => "observation_old",
+            Self::PageStill { .. } => "stale",
+            Self::Unsafe { finding, .. } => finding.gate_name(),
+            Self::StepRefused { why, .. } => &why.gate,
+            Self::Baseline { .. } => "baseline",
+            Self::GateOnce { .. } => "gate_once",
+            Self::NotAsked => "grant",
+            Self::HubUnreachable { .. } => "hub_unreachable",
+            Self::HubHold { .. } => "hub_hold",
+            Self::HubWait { .. } => "hub_wait",
+            Self::GrantNotRenewed => "grant_renewal",
+            Self::GrantUnfit { .. } => "grant_unfit",
+            Self::GrantExpired { .. } => "grant_expired",
+        }
+        .to_owned()
+    }
+
+    /// The unit it is about.
+    pub fn unit(&self) -> Option<&UnitName> {
+        match self {
+            Self::Paused { why, .. } => why.unit.as_ref(),
+            Self::Unsafe { unit, about_unit, .. } => Some(about_unit.as_ref().unwrap_or(unit)),
+            Self::VersionUnknown { unit, .. }
+            | Self::VersionMissing { unit }
+            | Self::StepRefused { unit, .. }
+            | Self::Baseline { unit, .. }
+            | Self::PageStill { unit, .. }
+            | Self::GateOnce { unit, .. } => Some(unit),
+            Self::LocalHold { .. }
+            | Self::OtherProduct { .. }
+            | Self::NoMetadata { .. }
+            | Self::Unverified { .. }
+            | Self::ReleaseMissing { .. }
+            | Self::EdgeNotAllowed { .. }
+            | Self::EdgeWithdrawn { .. }
+            | Self::NoWay { .. }
+            | Self::Risks { .. }
+            | Self::Pinned { .. }
+            | Self::NeedsApproval { .. }
+            | Self::NotAPatch { .. }
+            | Self::ArchMissing { .. }
+            | Self::Dependency { .. }
+            | Self::ObservationOld { .. }
+            | Self::NotAsked
+            | Self::HubUnreachable { .. }
+            | Self::HubHold { .. }
+            | Self::HubWait { .. }
+            | Self::GrantNotRenewed
+            | Self::GrantUnfit { .. }
+            | Self::GrantExpired { .. } => None,
+        }
+    }
+
+    /// Observed value and limit, where the gate has numbers.
+    fn numbers(&self) -> (Option<f64>, Option<f64>) {
+        match self {
+            Self::Paused { why, .. } | Self::StepRefused { why, .. } => (why.observed, why.limit),
+            Self::Unsafe { finding, .. } => (finding.observed(), finding.limit()),
+            Self::ObservationOld { age_ms: seen, limit_ms: limit }
+            | Self::PageStill { observed_ms: seen, limit_ms: limit, .. }
+            | Self::Baseline { observed_ms: seen, limit_ms: limit, .. } => {
+                (Some(number(*seen)), Some(number(*limit)))
+            }
+            Self::GateOnce { observed, limit, .. } => {
+                (Some(f64::from(*observed)), Some(f64::from(*limit)))
+            }
+            _ => (None, None),
+        }
+    }
+
+    /// Since when it holds, where the gate knows it itself.
+    fn since(&self) -> Option<Timestamp> {
+        match self {
+            Self::Paused { since, .. }
+            | Self::LocalHold { since, .. }
+            | Self::Unverified { since, .. }
+            | Self::HubUnreachable { since, .. } => Some(*since),
+            _ => None,
+        }
+    }
+
+    /// The form that goes into reports and persisted records.
+    pub fn to_wire(&self) -> wire::WaitingOn {
+        let (observed, limit) = self.numbers();
+        wire::WaitingOn {
+            gate: self.gate(),
+            unit: self.unit().cloned(),
+            message: self.to_string(),
+            observed,
+            limit,
+            since: self.since(),
+        }
+    }
+}
+
+/// A blocker of a gate as a reason why `unit` may not go.
+pub(super) fn unsafe_to_take_out(
+    unit: &UnitName,
+    (about_unit, finding): (Option<UnitName>, Finding),
+) -> WaitingOn {
+    WaitingOn::Unsafe { unit: unit.clone(), about_unit, finding }
+}
+
+/// The bare finding about a unit that is out, for phases and pauses.
+pub fn finding_to_wire(
+    (about_unit, finding): &(Option<UnitName>, Finding),
+    role: Option<Role>,
+) -> wire::WaitingOn {
+    let subject = match (about_unit, role) {
+        (Some(unit), Some(role)) => format!("{role} {unit}: "),
+        (Some(unit), None) => format!("{unit}: "),
+        (None, _) => String::new(),
+    };
+    wire::WaitingOn {
+        gate: finding.gate_name().to_owned(),
+        unit: about_unit.clone(),
+        message: format!("{subject}{finding}"),
+        observed: finding.observed(),
+        limit: finding.limit(),
+        since: None,
+    }
+}

@@ -1,0 +1,168 @@
+//! Orders of people to a running agent: small files in the state directory.
+//!
+//! `hold` and `resume` work whether or not an agent runs, and without a socket: the command writes
+//! a file atomically, the agent reads the files before every decision. The agent only ever removes
+//! `resume.json`, after what it asks for has been persisted.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use channels::names::ProductRef;
+use channels::version::ReleaseVersion;
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::{Durability, StateError, encode, file_error, read_bounded, replace};
+
+/// Someone on the cluster stopped every start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LocalHold {
+    /// Why, in their words.
+    pub reason: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// Someone asked the agent to go on after a pause.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResumeOrder {
+    /// When; clears only pauses that are older.
+    pub at: Timestamp,
+}
+
+/// Someone allowed one move of a product whose policy is `manual`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Approval {
+    /// The product.
+    pub product: ProductRef,
+    /// The release it may move to.
+    pub to: ReleaseVersion,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// The order files of one state directory.
+#[derive(Debug, Clone)]
+pub struct Control {
+    dir: PathBuf,
+}
+
+impl Control {
+    /// The order files in `state_dir`.
+    pub fn new(state_dir: &Path) -> Self {
+        Self { dir: state_dir.to_owned() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    fn read<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, StateError> {
+        let path = self.path(name);
+        let Some(bytes) = read_bounded(&path)? else { return Ok(None) };
+        serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|source| StateError::Unreadable { path, source })
+    }
+
+    fn write<T: Serialize>(&self, name: &str, value: &T) -> Result<(), StateError> {
+        let path = self.path(name);
+        replace(&path, &encode(&path, value)?, Durability::Flushed)
+    }
+
+    fn remove(&self, name: &str) -> Result<(), StateError> {
+        let path = self.path(name);
+        match fs::remove_file(&path) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(source) => Err(file_error("remove", &path, source)),
+        }
+    }
+
+    /// The hold in force.
+    pub fn hold(&self) -> Result<Option<LocalHold>, StateError> {
+        self.read("hold.json")
+    }
+
+    /// Stops every start.
+    pub fn place_hold(&self, hold: &LocalHold) -> Result<(), StateError> {
+        self.write("hold.json", hold)
+    }
+
+    /// Lifts the hold.
+    pub fn lift_hold(&self) -> Result<(), StateError> {
+        self.remove("hold.json")
+    }
+
+    /// The resume order that waits to be taken.
+    pub fn resume_order(&self) -> Result<Option<ResumeOrder>, StateError> {
+        self.read("resume.json")
+    }
+
+    /// Orders a resume.
+    pub fn order_resume(&self, order: &ResumeOrder) -> Result<(), StateError> {
+        self.write("resume.json", order)
+    }
+
+    /// The order has been carried out.
+    pub fn resume_taken(&self) -> Result<(), StateError> {
+        self.remove("resume.json")
+    }
+
+    /// Approved moves.
+    pub fn approvals(&self) -> Result<Vec<Approval>, StateError> {
+        Ok(self.read("approvals.json")?.unwrap_or_default())
+    }
+
+    /// Approves a move; one per product, the newest counts.
+    pub fn approve(&self, approval: Approval) -> Result<(), StateError> {
+        let mut approvals = self.approvals()?;
+        approvals.retain(|old| old.product != approval.product);
+        approvals.push(approval);
+        self.write("approvals.json", &approvals)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hold_stands_until_it_is_lifted() {
+        let dir = tempfile::tempdir().unwrap();
+        let control = Control::new(dir.path());
+        assert_eq!(control.hold().unwrap(), None);
+        let hold = LocalHold { reason: "audit".into(), since: Timestamp::UNIX_EPOCH };
+        control.place_hold(&hold).unwrap();
+        assert_eq!(control.hold().unwrap(), Some(hold));
+        control.lift_hold().unwrap();
+        control.lift_hold().unwrap();
+        assert_eq!(control.hold().unwrap(), None);
+    }
+
+    #[test]
+    fn an_unreadable_hold_is_an_error_and_never_no_hold() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("hold.json"), "{").unwrap();
+        assert!(Control::new(dir.path()).hold().is_err());
+    }
+
+    #[test]
+    fn a_product_has_one_approval_and_the_newest_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        let control = Control::new(dir.path());
+        for to in ["4.0.0", "4.1.0"] {
+            let product = "acme/kafka".parse().unwrap();
+            let to = to.parse().unwrap();
+            control.approve(Approval { product, to, at: Timestamp::UNIX_EPOCH }).unwrap();
+        }
+        let approvals = control.approvals().unwrap();
+        assert_eq!(approvals.len(), 1);
+        assert_eq!(approvals[0].to.to_string(), "4.1.0");
+    }
+}

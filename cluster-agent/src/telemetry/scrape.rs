@@ -1,0 +1,217 @@
+//! Fetches metrics pages with bounds on time, bytes and parallelism.
+//!
+//! Never judges content: a page is handed on with the times and the `Date` header that came with
+//! it. The clock is the caller's.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream;
+use jiff::Timestamp;
+use reqwest::header::{ACCEPT, DATE};
+
+use super::filter::BODY_MAX_BYTES;
+use super::page::{Page, PageError};
+use super::wanted::Wanted;
+use crate::observation::UnitKey;
+
+/// Pages in flight at once: enough for every voter of a quorum at the same moment, few enough that
+/// a hundred kubelet pages of 2 MB are never in memory together.
+const PROBES_AT_ONCE: usize = 8;
+
+/// Bounds of one fetch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScrapeLimits {
+    /// Time to connect, milliseconds. Default 500.
+    pub connect_timeout_ms: u64,
+    /// Time for the whole fetch, milliseconds. Default 1000: the window in which leader and
+    /// followers must be seen together (rolling.md §1.4).
+    pub total_timeout_ms: u64,
+    /// Largest body, bytes. Default and most: 8 MiB.
+    pub max_bytes: usize,
+}
+
+impl Default for ScrapeLimits {
+    fn default() -> Self {
+        Self { connect_timeout_ms: 500, total_timeout_ms: 1000, max_bytes: BODY_MAX_BYTES }
+    }
+}
+
+/// Why there is no page.
+#[derive(Debug, thiserror::Error)]
+pub enum ScrapeError {
+    /// The HTTP client cannot be built.
+    #[error("the metrics client cannot be made")]
+    Client(#[source] reqwest::Error),
+    /// No answer in time.
+    #[error("no answer within {limit_ms} ms")]
+    Timeout {
+        /// The bound.
+        limit_ms: u64,
+    },
+    /// No connection, or it broke.
+    #[error("the request failed: {why}")]
+    Transport {
+        /// The innermost cause, for people.
+        why: String,
+    },
+    /// An answer, but not a page.
+    #[error("the answer has status {status}")]
+    Status {
+        /// HTTP status code.
+        status: u16,
+    },
+    /// A page beyond the bound.
+    #[error("the page is larger than {limit_bytes} bytes")]
+    TooLarge {
+        /// The bound.
+        limit_bytes: usize,
+    },
+}
+
+/// One page as it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scraped {
+    /// The body.
+    pub body: Vec<u8>,
+    /// The target's clock, whole seconds, from the `Date` header.
+    pub date: Option<Timestamp>,
+    /// When it was asked for (agent's clock).
+    pub requested_at: Timestamp,
+    /// When its last byte was there (agent's clock).
+    pub received_at: Timestamp,
+    /// How long it took, by a monotonic clock.
+    pub took_ms: u64,
+}
+
+/// One page read for the families wanted of its target; the body is gone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Probe {
+    /// What it says.
+    pub page: Result<Page, PageError>,
+    /// See [`Scraped::date`].
+    pub date: Option<Timestamp>,
+    /// See [`Scraped::requested_at`].
+    pub requested_at: Timestamp,
+    /// See [`Scraped::received_at`].
+    pub received_at: Timestamp,
+}
+
+/// One page to fetch.
+#[derive(Debug, Clone)]
+pub struct ProbeTarget {
+    /// Which unit.
+    pub key: UnitKey,
+    /// Where.
+    pub url: String,
+    /// What for.
+    pub wanted: Arc<Wanted>,
+    /// Fetched before all others: the voter last seen as leader.
+    pub first: bool,
+}
+
+/// Fetches pages; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Scraper {
+    client: reqwest::Client,
+    limits: ScrapeLimits,
+    clock: fn() -> Timestamp,
+}
+
+impl Scraper {
+    /// Makes the client: no redirects, no proxies, nothing negotiated but plain text.
+    pub fn new(limits: ScrapeLimits, clock: fn() -> Timestamp) -> Result<Self, ScrapeError> {
+        // Another part of the process may have installed it already; either way there is one.
+        let _already_there = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder()
+            .connect_timeout(Duration::from_millis(limits.connect_timeout_ms))
+            .timeout(Duration::from_millis(limits.total_timeout_ms))
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .user_agent(concat!("fairway-cluster-agent/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(ScrapeError::Client)?;
+        Ok(Self { client, limits, clock })
+    }
+
+    /// Fetches one page.
+    pub async fn scrape(&self, url: &str) -> Result<Scraped, ScrapeError> {
+        let requested_at = (self.clock)();
+        let started = tokio::time::Instant::now();
+        let request = self.client.get(url).header(ACCEPT, "text/plain;version=0.0.4, */*;q=0.1");
+        let response = request.send().await.map_err(|error| self.failure(&error))?;
+        if response.status() != reqwest::StatusCode::OK {
+            return Err(ScrapeError::Status { status: response.status().as_u16() });
+        }
+        let date = response
+            .headers()
+            .get(DATE)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|text| jiff::fmt::rfc2822::parse(text).ok())
+            .map(|zoned| zoned.timestamp());
+        let body = self.body(response).await?;
+        let took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Ok(Scraped { body, date, requested_at, received_at: (self.clock)(), took_ms })
+    }
+
+    async fn body(&self, response: reqwest::Response) -> Result<Vec<u8>, ScrapeError> {
+        let limit_bytes = self.limits.max_bytes.min(BODY_MAX_BYTES);
+        let mut body = Vec::new();
+        let mut chunks = response.bytes_stream();
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk.map_err(|error| self.failure(&error))?;
+            if body.len() + chunk.len() > limit_bytes {
+                return Err(ScrapeError::TooLarge { limit_bytes });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+
+    fn failure(&self, error: &reqwest::Error) -> ScrapeError {
+        if error.is_timeout() {
+            return ScrapeError::Timeout { limit_ms: self.limits.total_timeout_ms };
+        }
+        let mut why = error.to_string();
+        let mut cause = std::error::Error::source(error);
+        while let Some(inner) = cause {
+            why = inner.to_string();
+            cause = inner.source();
+        }
+        ScrapeError::Transport { why }
+    }
+
+    /// Fetches and reads all pages: first the leaders, then the rest side by side.
+    pub async fn probe_all(
+        &self,
+        targets: Vec<ProbeTarget>,
+    ) -> BTreeMap<UnitKey, Result<Probe, ScrapeError>> {
+        let (first, rest): (Vec<_>, Vec<_>) = targets.into_iter().partition(|t| t.first);
+        let mut results = self.probe_some(first).await;
+        results.extend(self.probe_some(rest).await);
+        results
+    }
+
+    async fn probe_some(
+        &self,
+        targets: Vec<ProbeTarget>,
+    ) -> BTreeMap<UnitKey, Result<Probe, ScrapeError>> {
+        stream::iter(targets)
+            .map(|target| async move {
+                let scraped = self.scrape(&target.url).await;
+                // The body is read and dropped here, not collected.
+                let probe = scraped.map(|scraped| Probe {
+                    page: Page::read(&scraped.body, &target.wanted),
+                    date: scraped.date,
+                    requested_at: scraped.requested_at,
+                    received_at: scraped.received_at,
+                });
+                (target.key, probe)
+            })
+            .buffer_unordered(PROBES_AT_ONCE)
+            .collect()
+            .await
+    }
+}

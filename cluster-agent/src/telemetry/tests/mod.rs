@@ -1,0 +1,7 @@
+//! The filter and the parser behind it, names, and fetching.
+
+mod alias_names;
+mod fetching;
+mod mangling;
+mod oracle;
+mod reading;

@@ -1,1 +1,0 @@
-//! Form of metadata.

@@ -1,0 +1,103 @@
+//! What a poll costs, and what a restart costs.
+
+use crate::kit::{RELEASE, Repo, at, download};
+use signing::Store;
+
+#[tokio::test]
+async fn first_refresh_asks_for_each_file_once() {
+    let repo = Repo::new();
+    repo.trusting().await;
+    assert_eq!(
+        repo.files.asked(),
+        ["2.root.json", "timestamp.json", "1.snapshot.json", "1.targets.json"]
+            .map(|name| format!("metadata/{name}"))
+    );
+}
+
+#[tokio::test]
+async fn poll_that_finds_nothing_new_is_one_conditional_request() {
+    let repo = Repo::new();
+    let mut client = repo.trusting().await;
+    repo.files.asked();
+    let refreshed = client.refresh(at(1)).await.unwrap();
+    assert!(!refreshed.changed);
+    assert_eq!(refreshed.expires, at(24));
+    assert_eq!(repo.files.asked(), ["metadata/timestamp.json"]);
+}
+
+#[tokio::test]
+async fn poll_after_a_restart_is_one_conditional_request_too() {
+    let repo = Repo::new();
+    repo.trusting().await;
+    repo.files.asked();
+    assert!(!repo.client().refresh(at(1)).await.unwrap().changed);
+    assert_eq!(repo.files.asked(), ["metadata/timestamp.json"]);
+}
+
+#[tokio::test]
+async fn new_root_is_noticed_by_the_conditional_request() {
+    let mut repo = Repo::new();
+    let mut client = repo.trusting().await;
+    repo.publish_next_root(&[]);
+    assert!(client.refresh(at(1)).await.unwrap().changed);
+    assert_eq!(client.trusted_versions().root, 2);
+}
+
+#[tokio::test]
+async fn renewed_timestamp_costs_nothing_but_itself_and_the_root_question() {
+    let mut repo = Repo::new();
+    let mut client = repo.trusting().await;
+    repo.timestamp.version += 1;
+    repo.publish();
+    repo.files.asked();
+    assert!(client.refresh(at(1)).await.unwrap().changed);
+    assert_eq!(repo.files.asked(), ["metadata/timestamp.json", "metadata/2.root.json"]);
+}
+
+#[tokio::test]
+async fn unchanged_delegated_roles_are_not_fetched_again() {
+    let mut repo = Repo::new();
+    let mut client = repo.trusting().await;
+    download(&mut client, RELEASE).await.unwrap();
+    repo.snapshot.version += 1;
+    repo.timestamp.version += 1;
+    repo.publish();
+    client.refresh(at(0)).await.unwrap();
+    repo.files.asked();
+    client.target(&crate::kit::path(RELEASE), at(0)).await.unwrap().unwrap();
+    assert!(repo.files.asked().is_empty());
+}
+
+#[tokio::test]
+async fn delegated_roles_are_loaded_only_on_the_way_to_a_wanted_target() {
+    let repo = Repo::new();
+    let mut client = repo.trusting().await;
+    repo.files.asked();
+    client.target(&crate::kit::path(RELEASE), at(0)).await.unwrap().unwrap();
+    assert_eq!(repo.files.asked(), ["metadata/1.acme.json", "metadata/1.acme.releases.json"]);
+}
+
+#[tokio::test]
+async fn stored_validator_of_another_timestamp_is_not_used() {
+    let mut repo = Repo::new();
+    repo.trusting().await;
+    let stale = repo.store.load("timestamp.etag").unwrap().unwrap();
+    repo.publish_next();
+    repo.trusting().await;
+    repo.store.save("timestamp.etag", &stale).unwrap();
+    repo.files.asked();
+    repo.client().refresh(at(0)).await.unwrap();
+    assert_eq!(repo.files.asked()[0], "metadata/2.root.json");
+}
+
+#[tokio::test]
+async fn nothing_unverified_is_stored() {
+    let mut repo = Repo::new();
+    repo.trusting().await;
+    let before: Vec<_> = repo.store.names();
+    repo.timestamp.signers = vec![99];
+    repo.publish_next();
+    assert!(repo.client().refresh(at(0)).await.is_err());
+    assert_eq!(repo.store.names(), before);
+    assert_eq!(repo.client().trusted_versions().timestamp, 1);
+}
