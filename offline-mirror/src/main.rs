@@ -1,2 +1,5 @@
-//! stub
-fn main() {}
+//! `offline-mirror`: see the library.
+
+fn main() -> std::process::ExitCode {
+    offline_mirror::cli::cli_main(std::env::args_os())
+}

@@ -1,0 +1,310 @@
+//! What can go wrong between a hub and a site, each with what, where and what to do.
+
+use std::path::PathBuf;
+
+use signing::{Attack, Sha256Digest};
+
+/// Failure of an export or an import.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The TUF repository does not verify; the source names the attack where one was met.
+    #[error("{what} does not verify")]
+    Trust {
+        /// Which document or step.
+        what: String,
+        /// What the TUF client found.
+        #[source]
+        source: Box<signing::Error>,
+    },
+    /// A signed document cannot be read, or says something that cannot be followed.
+    #[error("{path}: {why}")]
+    Document {
+        /// Target path.
+        path: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// A signed release document is about something else than its path says.
+    #[error("{path}: the document is about {found}")]
+    WrongSoftware {
+        /// Target path.
+        path: String,
+        /// Product and version the document names.
+        found: String,
+    },
+    /// The verified repository or release does not list what was asked for.
+    #[error("{what} is not in the verified repository")]
+    NotListed {
+        /// What was asked for.
+        what: String,
+    },
+    /// A registry's address or a repository's name cannot be used.
+    #[error("{what} {value:?}: {why}")]
+    Name {
+        /// Which kind of name.
+        what: &'static str,
+        /// The name.
+        value: String,
+        /// What is wrong.
+        why: &'static str,
+    },
+    /// Sign-in, look-up or push failed at a registry.
+    #[error("registry {registry}: {operation} failed")]
+    Registry {
+        /// Host and port.
+        registry: String,
+        /// What was tried.
+        operation: String,
+        /// What the client said.
+        #[source]
+        source: Box<oci_distribution::errors::OciDistributionError>,
+    },
+    /// A registry answered a download with a status that is no success.
+    #[error("{what}: the registry answered HTTP {status}")]
+    Status {
+        /// Manifest or blob, with registry and repository.
+        what: String,
+        /// HTTP status.
+        status: u16,
+    },
+    /// A download broke off; what came so far is kept where it can be resumed.
+    #[error("{what}: the download broke off")]
+    Download {
+        /// Manifest or blob, with registry and repository.
+        what: String,
+        /// What the HTTP client said.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// A registry sends too few bytes per second to ever finish.
+    #[error("{what}: {received} bytes in {elapsed_ms} ms")]
+    Slow {
+        /// Manifest or blob, with registry and repository.
+        what: String,
+        /// Bytes received until then.
+        received: u64,
+        /// Time since the answer began.
+        elapsed_ms: u64,
+    },
+    /// A registry sends more bytes than a descriptor declares or a manifest may have.
+    #[error("{what}: the registry sends more than {limit} bytes")]
+    Endless {
+        /// Manifest or blob, with registry and repository.
+        what: String,
+        /// The most that was allowed.
+        limit: u64,
+    },
+    /// Bytes do not have the digest that a signed document or a manifest names.
+    #[error("{what}: expected {expected}, found {found}")]
+    Digest {
+        /// Which blob or file.
+        what: String,
+        /// From the signed document or the manifest.
+        expected: Sha256Digest,
+        /// Of the bytes at hand.
+        found: Sha256Digest,
+    },
+    /// A manifest or blob is not as long as its descriptor says.
+    #[error("{what}: expected {expected} bytes, found {found}")]
+    Size {
+        /// Which blob.
+        what: String,
+        /// From the descriptor.
+        expected: u64,
+        /// Of the bytes at hand.
+        found: u64,
+    },
+    /// A manifest is not a manifest we may follow.
+    #[error("manifest {digest}: {why}")]
+    Manifest {
+        /// Its digest.
+        digest: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// A manifest or blob the release needs is not in the directory.
+    #[error("{what} is missing from {}", dir.display())]
+    Missing {
+        /// Which blob.
+        what: String,
+        /// The export directory.
+        dir: PathBuf,
+    },
+    /// The directory is not a finished export, or not of what the site needs.
+    #[error("{}: {why}", dir.display())]
+    NotAnExport {
+        /// The directory.
+        dir: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// The site's trust state could not be opened.
+    #[error("cannot open the trust state {}", dir.display())]
+    State {
+        /// The state directory.
+        dir: PathBuf,
+        /// What the store said.
+        #[source]
+        source: signing::StoreError,
+    },
+    /// A file could not be read or written.
+    #[error("cannot {operation} {}", path.display())]
+    Io {
+        /// `read`, `write`, …
+        operation: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// No HTTP client could be made: TLS has no provider or no usable root certificates.
+    #[error("cannot set up HTTP")]
+    Http {
+        /// What the HTTP client said.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// The site's update server could not be reached.
+    #[error("POST {url} failed")]
+    Unreachable {
+        /// The address.
+        url: String,
+        /// What the client said.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// The publication is larger than an update server takes.
+    #[error("the publication has {found} {unit}, at most {limit}")]
+    TooLarge {
+        /// `files` or `bytes`.
+        unit: &'static str,
+        /// How many it has.
+        found: usize,
+        /// How many a server takes.
+        limit: usize,
+    },
+    /// The site's update server refused the publication.
+    #[error("the update server refused the publication ({status}): {detail}")]
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// The server's own words.
+        detail: String,
+        /// The attack the server named.
+        attack: Option<Attack>,
+    },
+}
+
+impl Error {
+    /// Wraps an I/O error with its file.
+    pub(crate) fn io(
+        operation: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { operation, path, source }
+    }
+
+    /// The attack this failure would be, if it is one.
+    pub fn attack(&self) -> Option<Attack> {
+        match self {
+            Self::Trust { source, .. } => source.attack(),
+            Self::WrongSoftware { .. } => Some(Attack::WrongSoftware),
+            Self::Digest { .. } | Self::Size { .. } => Some(Attack::ArbitrarySoftware),
+            Self::Endless { .. } => Some(Attack::EndlessData),
+            Self::Slow { .. } => Some(Attack::SlowRetrieval),
+            Self::Refused { attack, .. } => *attack,
+            Self::Document { .. }
+            | Self::NotListed { .. }
+            | Self::Name { .. }
+            | Self::Registry { .. }
+            | Self::Status { .. }
+            | Self::Download { .. }
+            | Self::Manifest { .. }
+            | Self::Missing { .. }
+            | Self::NotAnExport { .. }
+            | Self::State { .. }
+            | Self::Io { .. }
+            | Self::Http { .. }
+            | Self::Unreachable { .. }
+            | Self::TooLarge { .. } => None,
+        }
+    }
+
+    /// Whether something was looked at and refused (exit 1), rather than not got at (exit 2).
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Trust { source, .. } => {
+                let not_got =
+                    matches!(**source, signing::Error::Fetch { .. } | signing::Error::Store(_));
+                !not_got || source.attack().is_some()
+            }
+            Self::Refused { status, attack, .. } => attack.is_some() || matches!(status, 409 | 422),
+            Self::Document { .. }
+            | Self::WrongSoftware { .. }
+            | Self::NotListed { .. }
+            | Self::Slow { .. }
+            | Self::Endless { .. }
+            | Self::Digest { .. }
+            | Self::Size { .. }
+            | Self::Manifest { .. }
+            | Self::Missing { .. }
+            | Self::NotAnExport { .. } => true,
+            Self::Name { .. }
+            | Self::Registry { .. }
+            | Self::Status { .. }
+            | Self::Download { .. }
+            | Self::State { .. }
+            | Self::Io { .. }
+            | Self::Http { .. }
+            | Self::Unreachable { .. }
+            | Self::TooLarge { .. } => false,
+        }
+    }
+
+    /// What a person can do about it, in one line.
+    pub fn hint(&self) -> &'static str {
+        if self.attack() == Some(Attack::Freeze) {
+            return "export again from the hub; for a copy that was long on its way see \
+                    --accept-expired-until";
+        }
+        match self {
+            Self::Trust { source, .. } if source.is_transport() => {
+                "check --server and the network; for an import, carry the whole directory again"
+            }
+            Self::Trust { .. } => {
+                "check that --root is this hub's root; if it is, do not use this copy and tell \
+                 whoever runs the hub"
+            }
+            Self::Document { .. } | Self::WrongSoftware { .. } | Self::Manifest { .. } => {
+                "the vendor has to publish a corrected release; nothing of this one was used"
+            }
+            Self::NotListed { .. } => "check the name, and that it was published",
+            Self::Name { .. } => "registries are host[:port], repositories lower-case paths",
+            Self::Registry { .. } | Self::Status { .. } => {
+                "check the address, --plain-http, and that the user may read or write there"
+            }
+            Self::Download { .. } | Self::Slow { .. } => {
+                "run the same command again; it goes on where this run stopped"
+            }
+            Self::Endless { .. } => "the registry is broken or hostile; try another one",
+            Self::Digest { .. } | Self::Size { .. } | Self::Missing { .. } => {
+                "run the export again into the same directory, it replaces what is bad; carry it \
+                 again"
+            }
+            Self::NotAnExport { .. } => "run the export again and let it finish",
+            Self::State { .. } | Self::Io { .. } => "check the path, its rights and the free space",
+            Self::Http { .. } => "check the system's CA certificates (SSL_CERT_FILE)",
+            Self::Unreachable { .. } => {
+                "check --server; the images are in place, run the same import again"
+            }
+            Self::TooLarge { .. } => "the vendor should split this product's channels",
+            Self::Refused { status: 401 | 403, .. } => "the token needs the role publisher",
+            Self::Refused { .. } => {
+                "the images are in place; settle what the server says, then run the import again"
+            }
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! From a hub and a registry into a directory.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use channels::names::{Arch, ProductRef};
+use channels::version::ReleaseVersion;
+use channels::wire::{Critical, ReleaseDocument};
+use jiff::Timestamp;
+use serde::Serialize;
+use signing::{
+    Client, FileName, MemStore, RoleName, Sha256Digest, Source, Target, TargetPath, Verified,
+};
+
+use crate::error::Error;
+use crate::image::{Walk, Wanted};
+use crate::layout::Layout;
+use crate::manifest::Descriptor;
+use crate::metadata::{self, Recording};
+use crate::record::{ExportRecord, ExportedImage};
+use crate::registry::{Registry, check_repository};
+
+/// What to carry.
+#[derive(Debug)]
+pub struct ExportRequest {
+    /// The product.
+    pub product: ProductRef,
+    /// The release.
+    pub version: ReleaseVersion,
+    /// Architectures; empty = all the release has.
+    pub arches: Vec<Arch>,
+    /// The pinned root, as agents of the hub have it.
+    pub root: Vec<u8>,
+    /// Where to write.
+    pub dir: PathBuf,
+}
+
+/// How much was moved or found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Tally {
+    /// Manifests and blobs.
+    pub objects: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+impl Tally {
+    pub(crate) fn add(&mut self, bytes: u64) {
+        self.objects = self.objects.saturating_add(1);
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+}
+
+/// What an export wrote.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Exported {
+    /// The record in the directory.
+    pub record: ExportRecord,
+    /// Manifests and blobs fetched from the registry.
+    pub fetched: Tally,
+    /// Manifests and blobs that were in the directory already, and are good.
+    pub kept: Tally,
+}
+
+/// Verifies the hub's repository as an agent would, then writes metadata, targets and blobs.
+///
+/// Idempotent: blobs already there are hashed and kept, bad ones fetched again. `export.json` is written last; without it the
+/// directory does not count as an export.
+///
+/// # Errors
+/// Anything that does not verify stops the export; what is already in the directory stays and is
+/// reused by the next run.
+pub async fn export<S: Source>(
+    request: &ExportRequest,
+    source: S,
+    registry: &Registry,
+    now: Timestamp,
+) -> Result<Exported, Error> {
+    let recording = Recording::new(source);
+    let mut client = Client::open(&request.root, &recording, MemStore::new())
+        .map_err(trust("the pinned root"))?;
+    let pinned = client.trusted_versions().root;
+    recording.add_root(pinned, &request.root);
+    client.refresh(now).await.map_err(trust("the hub's repository"))?;
+    let document = fetch_release(&mut client, &request.product, &request.version, now).await?;
+    copy_targets(&mut client, &request.product, now).await?;
+    let older = recording.copy_roots_before(pinned).await;
+    older.map_err(|source| Error::Trust {
+        what: "the hub's older roots".to_owned(),
+        source: Box::new(signing::Error::Fetch { file: FileName::root(pinned), source }),
+    })?;
+    let arches = match request.arches.as_slice() {
+        [] => document.arches.keys().cloned().collect(),
+        chosen => chosen.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>(),
+    };
+    let images = images_of(&document, &arches)?;
+
+    // Nothing is touched before the hub's answer is believed; from here the directory does not
+    // count as an export until the record is back.
+    let layout = Layout::at(&request.dir);
+    layout.create()?;
+    ExportRecord::remove(&request.dir)?;
+    metadata::write(&request.dir, &recording.files())?;
+    let mut copy = Copy::new(&layout, registry);
+    let mut top = Vec::new();
+    for image in &images {
+        let found = copy.image(image).await?;
+        tracing::info!(image.repository = %image.repository, image.digest = %image.digest, "copied image");
+        top.extend(found.map(|d| (format!("{}@{}", image.repository, image.digest), d)));
+    }
+    layout.write_index(&top)?;
+
+    let record = ExportRecord {
+        format: ExportRecord::FORMAT,
+        exporter: env!("CARGO_PKG_VERSION").to_owned(),
+        created_at: now,
+        product: request.product.clone(),
+        version: request.version.clone(),
+        arches,
+        images: images.into_iter().collect(),
+    };
+    record.write(&request.dir)?;
+    Ok(Exported { record, fetched: copy.fetched, kept: copy.kept })
+}
+
+/// Names the step a TUF error belongs to.
+pub(crate) fn trust(what: impl Into<String>) -> impl FnOnce(signing::Error) -> Error {
+    let what = what.into();
+    move |source| Error::Trust { what, source: Box::new(source) }
+}
+
+/// Fetches and checks the release document: signed, and saying what its path says.
+pub(crate) async fn fetch_release<S: Source>(
+    client: &mut Client<S, MemStore>,
+    product: &ProductRef,
+    version: &ReleaseVersion,
+    now: Timestamp,
+) -> Result<ReleaseDocument, Error> {
+    let path = ReleaseDocument::target_path(product, version);
+    let bytes = fetch(client, &path, now).await?;
+    let refuse = |why: String| Error::Document { path: path.clone(), why };
+    let document: ReleaseDocument =
+        serde_json::from_slice(&bytes).map_err(|e| refuse(e.to_string()))?;
+    document.check_critical().map_err(|e| refuse(e.to_string()))?;
+    if document.product_ref() != *product || document.version != *version {
+        let found = format!("{} {}", document.product_ref(), document.version);
+        return Err(Error::WrongSoftware { path, found });
+    }
+    Ok(document)
+}
+
+async fn fetch<S: Source>(
+    client: &mut Client<S, MemStore>,
+    path: &str,
+    now: Timestamp,
+) -> Result<Vec<u8>, Error> {
+    let refuse = |why: String| Error::Document { path: path.to_owned(), why };
+    let target_path: TargetPath = path.parse().map_err(|e| refuse(format!("{e}")))?;
+    let target = client
+        .target(&target_path, now)
+        .await
+        .map_err(trust(path))?
+        .ok_or_else(|| Error::NotListed { what: path.to_owned() })?;
+    Ok(client.fetch_target(&target).await.map_err(trust(path))?.into_inner())
+}
+
+/// Reads every release and graph of the product, so that the copy serves whole channels.
+pub(crate) async fn copy_targets<S: Source>(
+    client: &mut Client<S, MemStore>,
+    product: &ProductRef,
+    now: Timestamp,
+) -> Result<Vec<(TargetPath, Vec<u8>)>, Error> {
+    let mut found = Vec::new();
+    let prefix = format!("{product}/");
+    for kind in ["releases", "channels"] {
+        let role: RoleName = format!("{}.{kind}", product.vendor).parse().map_err(|e| {
+            Error::Document { path: format!("{}.{kind}", product.vendor), why: format!("{e}") }
+        })?;
+        let targets: Vec<Verified<Target>> =
+            client.listed_targets(&role, now).await.map_err(trust(role.to_string()))?;
+        for target in targets.iter().filter(|t| t.path.as_str().starts_with(&prefix)) {
+            let bytes =
+                client.fetch_target(target).await.map_err(trust(target.path.to_string()))?;
+            found.push((target.path.clone(), bytes.into_inner()));
+        }
+    }
+    Ok(found)
+}
+
+/// The images a release names for these architectures, each once. An image that is itself an index
+/// over several architectures is carried whole: its digest is over all of them.
+pub(crate) fn images_of(
+    document: &ReleaseDocument,
+    arches: &[Arch],
+) -> Result<BTreeSet<ExportedImage>, Error> {
+    let mut images = BTreeSet::new();
+    for arch in arches {
+        let Some(content) = document.arches.get(arch) else {
+            let what = format!("architecture {arch} of {}", document.version);
+            return Err(Error::NotListed { what });
+        };
+        let components = content.components.iter().map(|component| &component.image);
+        for image in std::iter::once(&content.payload).chain(components) {
+            check_repository(&image.repository)?;
+            let repository = image.repository.clone();
+            images.insert(ExportedImage { repository, digest: image.digest });
+        }
+    }
+    Ok(images)
+}
+
+/// One run's copying, with what it has looked at already: images share layers.
+struct Copy<'a> {
+    layout: &'a Layout,
+    registry: &'a Registry,
+    done: BTreeSet<Sha256Digest>,
+    fetched: Tally,
+    kept: Tally,
+}
+
+impl<'a> Copy<'a> {
+    fn new(layout: &'a Layout, registry: &'a Registry) -> Self {
+        let (fetched, kept) = (Tally::default(), Tally::default());
+        Self { layout, registry, done: BTreeSet::new(), fetched, kept }
+    }
+
+    /// Copies one image: manifests first (they are needed to know the blobs), then blobs.
+    async fn image(&mut self, image: &ExportedImage) -> Result<Option<Descriptor>, Error> {
+        let mut walk = Walk::from(image.digest);
+        while let Some(wanted) = walk.next() {
+            let bytes = self.manifest(&image.repository, wanted).await?;
+            walk.visit(wanted, bytes)?;
+        }
+        let tree = walk.finish();
+        for blob in tree.blobs() {
+            self.blob(&image.repository, blob).await?;
+        }
+        Ok(tree.top().cloned())
+    }
+
+    async fn manifest(&mut self, repository: &str, wanted: Wanted) -> Result<Vec<u8>, Error> {
+        let kept = self.layout.keep_manifest(&wanted.digest)?;
+        let fetched = kept.is_none();
+        let bytes = match kept {
+            Some(bytes) => bytes,
+            None => {
+                let bytes = self.registry.pull_manifest(repository, wanted).await?;
+                self.layout.put(&wanted.digest, &bytes)?;
+                bytes
+            }
+        };
+        self.count(wanted.digest, u64::try_from(bytes.len()).unwrap_or(u64::MAX), fetched);
+        Ok(bytes)
+    }
+
+    async fn blob(&mut self, repository: &str, blob: &Descriptor) -> Result<(), Error> {
+        if self.done.contains(&blob.digest) {
+            return Ok(());
+        }
+        let fetched = !self.layout.keep(blob)?;
+        if fetched {
+            let partial = self.layout.partial_path(&blob.digest);
+            self.registry.pull_blob(repository, blob, &partial).await?;
+            self.layout.adopt(&blob.digest)?;
+        }
+        self.count(blob.digest, blob.size, fetched);
+        Ok(())
+    }
+
+    fn count(&mut self, digest: Sha256Digest, bytes: u64, fetched: bool) {
+        if self.done.insert(digest) {
+            if fetched { self.fetched.add(bytes) } else { self.kept.add(bytes) }
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Hands a vendor's verified files, byte-identical, to a site's update server.
+
+use std::path::Path;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use channels::names::ProductRef;
+use channels::wire::{
+    MAX_PUBLICATION_BYTES, MAX_PUBLICATION_FILES, Problem, Publication, PublicationFile,
+    PublicationReply, media_type,
+};
+use jiff::Timestamp;
+use signing::{Attack, Client, MemStore, Source};
+
+use crate::error::Error;
+use crate::export::copy_targets;
+use crate::metadata::Recording;
+
+/// The server verifies the whole set before it answers; a large one takes seconds.
+const PUBLISH_TIMEOUT: Duration = Duration::from_mins(2);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest answer read: a reply lists the graphs it serves, thousands at most.
+const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+/// Longest problem text read from a server that refuses.
+const REFUSAL_CHARS_MAX: usize = 2000;
+
+/// A site's update server.
+pub struct Feed {
+    http: reqwest::Client,
+    url: String,
+    token: String,
+}
+
+impl std::fmt::Debug for Feed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Feed").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+impl Feed {
+    /// `server` is the base URL; `token` needs the role publisher there.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub fn new(server: &str, token: String) -> Result<Self, Error> {
+        signing::source::install_tls_provider();
+        let url = format!("{}/api/v1/publications", server.trim_end_matches('/'));
+        let http = reqwest::Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(PUBLISH_TIMEOUT)
+            .build()
+            .map_err(|source| Error::Http { source })?;
+        Ok(Self { http, url, token })
+    }
+
+    pub(crate) async fn publish(
+        &self,
+        message: String,
+        files: Vec<PublicationFile>,
+    ) -> Result<PublicationReply, Error> {
+        let unreachable = |source| Error::Unreachable { url: self.url.clone(), source };
+        check_size("files", files.len(), MAX_PUBLICATION_FILES)?;
+        let body = serde_json::to_vec(&Publication { message, files })
+            .map_err(|e| Error::Document { path: "publication".to_owned(), why: e.to_string() })?;
+        check_size("bytes", body.len(), MAX_PUBLICATION_BYTES)?;
+        let response = self
+            .http
+            .post(&self.url)
+            .bearer_auth(&self.token)
+            .header("content-type", media_type::PUBLICATION)
+            .body(body)
+            .send()
+            .await
+            .map_err(unreachable)?;
+        let status = response.status();
+        let text = read_answer(response).await.map_err(unreachable)?;
+        let refused = |detail, attack| Error::Refused { status: status.as_u16(), detail, attack };
+        if status.is_success() {
+            return serde_json::from_slice(&text)
+                .map_err(|e| refused(format!("its answer cannot be read: {e}"), None));
+        }
+        Err(match serde_json::from_slice::<Problem>(&text) {
+            Ok(problem) => {
+                let attack = problem.attack.map(serde_json::Value::String);
+                // A server newer than we are may name attacks that we have no name for.
+                let attack = attack.and_then(|name| serde_json::from_value::<Attack>(name).ok());
+                refused(problem.detail, attack)
+            }
+            Err(_) => {
+                let text = String::from_utf8_lossy(&text);
+                refused(text.chars().take(REFUSAL_CHARS_MAX).collect(), None)
+            }
+        })
+    }
+}
+
+fn check_size(unit: &'static str, found: usize, limit: usize) -> Result<(), Error> {
+    if found <= limit { Ok(()) } else { Err(Error::TooLarge { unit, found, limit }) }
+}
+
+/// The answer as far as it is looked at; the rest of a longer one is left unread.
+async fn read_answer(mut response: reqwest::Response) -> Result<Vec<u8>, reqwest::Error> {
+    let mut text = Vec::new();
+    while let Some(piece) = response.chunk().await? {
+        let room = ANSWER_BYTES_MAX.saturating_sub(text.len());
+        text.extend(piece.iter().take(room));
+        if text.len() >= ANSWER_BYTES_MAX {
+            break;
+        }
+    }
+    Ok(text)
+}
+
+/// The vendor's role files and targets, after the client believed each of them.
+///
+/// Root, targets, snapshot and timestamp stay behind: the site has its own, and its `targets` role
+/// delegates to the same vendor keys.
+pub(crate) async fn vendor_files<S: Source>(
+    client: &mut Client<&Recording<S>, MemStore>,
+    recording: &Recording<S>,
+    product: &ProductRef,
+    now: Timestamp,
+) -> Result<Vec<PublicationFile>, Error> {
+    let mut files = Vec::new();
+    for (path, bytes) in copy_targets(client, product, now).await? {
+        files.push(file(format!("targets/{path}"), &bytes));
+    }
+    let vendor = product.vendor.as_str();
+    for (path, bytes) in recording.files() {
+        if role_of(&path).is_some_and(|role| belongs_to(vendor, role)) {
+            files.push(file(path, &bytes));
+        }
+    }
+    Ok(files)
+}
+
+/// The role in `metadata/<version>.<role>.json`.
+fn role_of(path: &str) -> Option<&str> {
+    let name = path.strip_prefix("metadata/")?.strip_suffix(".json")?;
+    name.split_once('.').map(|(_, role)| role)
+}
+
+/// Whether `role` is the vendor's own or one it delegates to.
+fn belongs_to(vendor: &str, role: &str) -> bool {
+    role.strip_prefix(vendor).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+fn file(path: String, bytes: &[u8]) -> PublicationFile {
+    PublicationFile { path, base64: STANDARD.encode(bytes) }
+}
+
+/// Reads an API token from a file, without the newline an editor leaves.
+pub(crate) fn read_token(path: &Path) -> Result<String, Error> {
+    Ok(std::fs::read_to_string(path).map_err(Error::io("read", path))?.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_vendors_own_roles_are_carried() {
+        let carried = |path| role_of(path).is_some_and(|role| belongs_to("acme", role));
+        assert!(carried("metadata/3.acme.json"));
+        assert!(carried("metadata/12.acme.releases.json"));
+        assert!(!carried("metadata/3.acmeco.json"));
+        assert!(!carried("metadata/3.targets.json"));
+        assert!(!carried("metadata/timestamp.json"));
+        assert!(!carried("targets/acme/kafka/x.release.json"));
+    }
+}
