@@ -16,6 +16,7 @@ mod span;
 mod table;
 #[cfg(test)]
 mod tests;
+mod tools;
 mod words;
 
 use std::ffi::OsString;
@@ -31,6 +32,10 @@ use crate::out::Out;
 ///
 /// Exit codes: 0 done, 1 the answer is no, 2 wrong usage or failure.
 pub fn cli_main(args: impl Iterator<Item = OsString>) -> ExitCode {
+    let args: Vec<OsString> = args.collect();
+    if let Some(code) = tools::run(&args) {
+        return code;
+    }
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
