@@ -17,6 +17,8 @@ mod span;
 mod table;
 #[cfg(test)]
 mod tests;
+mod tools;
+mod words;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -31,6 +33,10 @@ use crate::out::Out;
 ///
 /// Exit codes: 0 done, 1 the answer is no, 2 wrong usage or failure.
 pub fn cli_main(args: impl Iterator<Item = OsString>) -> ExitCode {
+    let args: Vec<OsString> = args.collect();
+    if let Some(code) = tools::run(&args) {
+        return code;
+    }
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
@@ -70,17 +76,17 @@ async fn dispatch(command: &Command, out: &mut Out) -> Result<()> {
     let now = clock::now();
     match command {
         Command::Init(args) => {
-            let passphrases = args.passphrase.passphrases(out)?;
+            let passphrases = args.passphrase.passphrases()?;
             commands::init::run(args, passphrases, now, out).await
         }
         Command::Key(args) => {
-            let passphrases = args.passphrase.passphrases(out)?;
+            let passphrases = args.passphrase.passphrases()?;
             commands::key::run(args, passphrases, out)
         }
         Command::Lint(args) => commands::lint::run(args, now, out),
         Command::Graph(args) => commands::graph::run(args, out),
         Command::Publish(args) => {
-            let passphrases = args.passphrase.passphrases(out)?;
+            let passphrases = args.passphrase.passphrases()?;
             commands::publish::run(args, passphrases, now, out).await
         }
         Command::Verify(args) => commands::verify::run(args, now, out).await,

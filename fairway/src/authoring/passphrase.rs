@@ -35,6 +35,8 @@ pub(crate) struct PassphraseArgs {
 /// Passphrases of this run; one that opened a key is tried on the next.
 pub(crate) struct Passphrases {
     known: Vec<Zeroizing<String>>,
+    /// Said when the first passphrase is used.
+    warning: Option<String>,
     /// Whether a person may be asked.
     terminal: bool,
 }
@@ -47,22 +49,22 @@ impl std::fmt::Debug for Passphrases {
 
 impl PassphraseArgs {
     /// Reads the descriptor or the environment; otherwise the terminal will be asked.
-    pub(crate) fn passphrases(&self, out: &mut Out) -> Result<Passphrases> {
+    pub(crate) fn passphrases(&self) -> Result<Passphrases> {
         if let Some(fd) = self.passphrase_fd {
             let path = format!("/dev/fd/{fd}");
             let text = read_line(Path::new(&path)).map_err(|error| {
                 CliError::failed(format!("failed to read the passphrase from {path}: {error}"))
             })?;
-            return Ok(Passphrases { known: vec![text], terminal: false });
+            return Ok(Passphrases { known: vec![text], warning: None, terminal: false });
         }
         match std::env::var(VARIABLE) {
             Ok(text) if !text.is_empty() => {
-                out.warn(&format!(
+                let warning = Some(format!(
                     "{VARIABLE} is visible to every process of this user; --passphrase-fd is not"
-                ))?;
-                Ok(Passphrases { known: vec![Zeroizing::new(text)], terminal: false })
+                ));
+                Ok(Passphrases { known: vec![Zeroizing::new(text)], warning, terminal: false })
             }
-            Ok(_) | Err(_) => Ok(Passphrases { known: Vec::new(), terminal: true }),
+            Ok(_) | Err(_) => Ok(Passphrases { known: Vec::new(), warning: None, terminal: true }),
         }
     }
 }
@@ -78,13 +80,15 @@ impl Passphrases {
     /// One passphrase and nobody to ask.
     #[cfg(test)]
     pub(crate) fn given(passphrase: &str) -> Self {
-        Self { known: vec![Zeroizing::new(passphrase.to_owned())], terminal: false }
+        let known = vec![Zeroizing::new(passphrase.to_owned())];
+        Self { known, warning: None, terminal: false }
     }
 
     /// The passphrase for keys that are about to be made; a person types it twice.
     pub(crate) fn for_new_keys(&mut self) -> Result<Zeroizing<String>> {
-        if let Some(given) = self.known.first() {
-            return not_empty(given.clone());
+        if let Some(given) = self.known.first().cloned() {
+            self.warn()?;
+            return not_empty(given);
         }
         let first = not_empty(ask("Passphrase for the new keys: ")?)?;
         let again = ask("The same again: ")?;
@@ -95,6 +99,14 @@ impl Passphrases {
         Ok(first)
     }
 
+    /// Warns once, and only a person whose passphrase is really needed.
+    fn warn(&mut self) -> Result<()> {
+        match self.warning.take() {
+            Some(warning) => Out::process().warn(&warning),
+            None => Ok(()),
+        }
+    }
+
     /// Opens a private key: with a known passphrase, or by asking for it.
     pub(crate) fn open(&mut self, file: &Path, pem: &str) -> Result<SecretKey> {
         // Keys kept for machines need no passphrase; `keyfile::read` saw to their permissions.
@@ -102,6 +114,7 @@ impl Passphrases {
             return keyfile::from_plain_pem(pem)
                 .map_err(|error| CliError::because("failed to open the key", &error));
         }
+        self.warn()?;
         for passphrase in &self.known {
             match keyfile::from_pem(pem, passphrase.as_bytes()) {
                 Err(KeyFileError::Passphrase) => {}

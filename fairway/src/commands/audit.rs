@@ -47,7 +47,13 @@ pub(crate) async fn run(args: &AuditArgs, out: &mut Out) -> Result<()> {
             break;
         }
     }
-    super::print(out, args.output, &all, || table(&all.items), "the audit log is empty")
+    super::print(
+        out,
+        args.output,
+        &all,
+        || table(&all.items, args.output),
+        "the audit log is empty",
+    )
 }
 
 /// What the hub found when it checked its log.
@@ -73,12 +79,15 @@ async fn verify(hub: &Hub, format: Format, out: &mut Out) -> Result<()> {
     }
 }
 
-fn table(rows: &[AuditRow]) -> Table {
-    let mut table = Table::new(&["id", "at", "actor", "action", "object", "detail"]);
+fn table(rows: &[AuditRow], format: Format) -> Table {
+    let mut table = Table::new(&["id", "at_utc", "actor", "action", "object", "detail"]);
     for row in rows {
         table.row(vec![
             row.id.to_string(),
-            row.at.to_string(),
+            match format {
+                Format::Table => row.at.strftime("%Y-%m-%d %H:%M:%S").to_string(),
+                Format::Json | Format::Csv => row.at.to_string(),
+            },
             row.actor.clone(),
             row.action.clone(),
             row.object.clone(),
@@ -137,9 +146,9 @@ mod tests {
         let (mut out, stdout, _) = capture::out();
         run(&args, &mut out).await.unwrap();
         insta::assert_snapshot!(stdout.text(), @r#"
-        ID  AT                    ACTOR  ACTION       OBJECT  DETAIL
-        9   2026-05-01T12:00:00Z  ann    hold_placed  hold/3  {"reason":"storm"}
-        8   2026-05-01T12:00:00Z  ann    hold_placed  hold/3  {"reason":"storm"}
+        ID  AT-UTC               ACTOR  ACTION       OBJECT  DETAIL
+        9   2026-05-01 12:00:00  ann    hold_placed  hold/3  {"reason":"storm"}
+        8   2026-05-01 12:00:00  ann    hold_placed  hold/3  {"reason":"storm"}
         "#);
     }
 }

@@ -36,7 +36,7 @@ pub(crate) async fn run(args: &DriftArgs, out: &mut Out) -> Result<()> {
             && args.channel.as_ref().is_none_or(|channel| *channel == item.channel)
     });
     let render = || table(&answer.items, args.output);
-    super::print(out, args.output, &answer, render, "the hub serves no such channel")
+    super::print(out, args.output, &answer, render, "no cluster follows such a channel")
 }
 
 fn table(items: &[DriftTotals], format: Format) -> Table {
@@ -168,6 +168,6 @@ mod tests {
     #[tokio::test]
     async fn nothing_found_is_said_on_stderr_and_leaves_stdout_empty() {
         let (stdout, stderr) = drift(&["--channel", "beta"]).await;
-        assert_eq!((stdout.as_str(), stderr.as_str()), ("", "the hub serves no such channel\n"));
+        assert_eq!((stdout.as_str(), stderr.as_str()), ("", "no cluster follows such a channel\n"));
     }
 }

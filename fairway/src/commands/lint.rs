@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::error::{CliError, Result, chain};
 use crate::out::{Out, printable};
+use crate::words::count;
 
 /// Arguments of `fairway lint`.
 #[derive(Debug, clap::Args)]
@@ -57,14 +58,14 @@ pub(crate) fn run(args: &LintArgs, now: Timestamp, out: &mut Out) -> Result<()> 
             }
         }
     }
-    let count =
+    let number =
         |severity: Severity| lines.iter().filter(|line| line.severity == severity.as_str()).count();
-    let errors = count(Severity::Error);
+    let errors = number(Severity::Error);
     if errors > 0 {
-        let what = if read { "errors" } else { "files that cannot be read" };
-        return Err(CliError::no(format!("{errors} {what} in {}", args.dir.display())));
+        let what = if read { "lint error" } else { "unreadable file" };
+        return Err(CliError::no(format!("{} in {}", count(errors, what), args.dir.display())));
     }
-    out.note(&format!("no errors, {} warnings", count(Severity::Warning)))
+    out.note(&format!("no errors, {}", count(number(Severity::Warning), "warning")))
 }
 
 /// Loads and lints; errors stop, warnings are printed.
@@ -76,7 +77,10 @@ pub(crate) fn check(dir: &Path, now: Timestamp, out: &mut Out) -> Result<Workspa
     }
     let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
     if errors > 0 {
-        return Err(CliError::no(format!("{errors} lint errors; nothing was published")));
+        return Err(CliError::no(format!(
+            "{}; nothing was published",
+            count(errors, "lint error")
+        )));
     }
     Ok(workspace)
 }
@@ -164,7 +168,7 @@ mod tests {
         let dir = example();
         let (result, stdout, stderr) = fairway_lint(dir.path(), LintFormat::Text);
         result.unwrap();
-        assert_eq!((stdout.as_str(), stderr.as_str()), ("", "no errors, 0 warnings\n"));
+        assert_eq!((stdout.as_str(), stderr.as_str()), ("", "no errors, no warnings\n"));
     }
 
     #[test]
@@ -187,7 +191,7 @@ mod tests {
         std::fs::write(dir.path().join("app/channels/stable.yaml"), "name: stable\nversion: []\n")
             .unwrap();
         let (result, stdout, _) = fairway_lint(dir.path(), LintFormat::Json);
-        assert!(result.unwrap_err().to_string().starts_with("1 files that cannot be read"));
+        assert!(result.unwrap_err().to_string().starts_with("1 unreadable file in "));
         let lines: serde_json::Value = serde_json::from_str(&stdout).unwrap();
         assert_eq!(lines[0]["code"], "malformed");
         assert_eq!(lines[0]["file"], "app/channels/stable.yaml");

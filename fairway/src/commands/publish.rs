@@ -154,7 +154,8 @@ fn explain(error: &PublisherError) -> CliError {
         PublisherError::Keys { .. } => {
             text.hint("hub.toml names the public half x.pub; the private half x.pem lies beside it")
         }
-        PublisherError::Signatures { .. }
+        PublisherError::Key { .. }
+        | PublisherError::Signatures { .. }
         | PublisherError::Build { .. }
         | PublisherError::Previous { .. }
         | PublisherError::Expiry { .. }

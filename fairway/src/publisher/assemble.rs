@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use base64::Engine as _;
 use channels::names::VendorName;
-use channels::wire::{MAX_PUBLICATION_BYTES, MAX_PUBLICATION_FILES, Publication, PublicationFile};
 use jiff::Timestamp;
 use signing::metadata::{Body, Document, KeySet, Targets};
 use signing::{
@@ -12,6 +10,7 @@ use signing::{
     TopRole, repository,
 };
 
+use super::assembly::{Assembly, Change, Why};
 use super::content::{Content, Kind, vendor_of};
 use super::error::{self, PublisherError};
 use super::keyring::Keyring;
@@ -20,45 +19,6 @@ use super::layout::{
     targets_role, top_delegations, vendor_delegations, vendor_role,
 };
 use super::root;
-
-/// A signed set, ready to be published.
-#[derive(Debug, Clone)]
-pub struct Assembly {
-    /// All metadata the publisher signs, every root included, and all targets.
-    pub repository: StagedRepository,
-    /// What was signed now; empty when nothing changed.
-    pub changes: Vec<Change>,
-    /// When root should have been renewed but its keys are not at hand: the end of its validity.
-    pub root_expires: Option<Timestamp>,
-}
-
-/// One role that was signed again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
-    /// The role.
-    pub role: RoleName,
-    /// Its new version.
-    pub version: u64,
-    /// Why.
-    pub why: Why,
-    /// Targets that are new or have other content.
-    pub added: Vec<TargetPath>,
-    /// Targets that are no longer listed.
-    pub removed: Vec<TargetPath>,
-}
-
-/// Why a role was signed again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Why {
-    /// It was never published.
-    New,
-    /// What it lists or delegates changed.
-    Content,
-    /// Its keys changed.
-    Keys,
-    /// Less than a third of its life was left.
-    Expiry,
-}
 
 /// Makes the signed set out of `content`, keeping whatever `previous` has that is still right.
 ///
@@ -92,32 +52,6 @@ pub fn plan(
     let mut work = Work::new(previous, None, now)?;
     work.run(content, layout, terms)?;
     Ok(work.changes)
-}
-
-impl Assembly {
-    /// The set as the hub takes it.
-    pub fn publication(&self, message: &str) -> Result<Publication, PublisherError> {
-        let too_large = |what, found, limit| PublisherError::TooLarge { what, found, limit };
-        let mut files = Vec::new();
-        let mut bytes_in_all = 0;
-        for (name, bytes) in self.repository.files() {
-            let path = match name {
-                FileName::Metadata { .. } => name.relative_path(),
-                FileName::Target { path, .. } => format!("targets/{path}"),
-            };
-            let base64 = base64::engine::general_purpose::STANDARD.encode(bytes);
-            // Keys, quotes and commas of one entry.
-            bytes_in_all += path.len() + base64.len() + 32;
-            files.push(PublicationFile { path, base64 });
-        }
-        if files.len() > MAX_PUBLICATION_FILES {
-            return Err(too_large("files", files.len(), MAX_PUBLICATION_FILES));
-        }
-        if bytes_in_all > MAX_PUBLICATION_BYTES {
-            return Err(too_large("bytes", bytes_in_all, MAX_PUBLICATION_BYTES));
-        }
-        Ok(Publication { message: message.to_owned(), files })
-    }
 }
 
 /// One run of [`assemble`] or [`plan`].
@@ -274,7 +208,7 @@ impl<'a> Work<'a> {
             self.stage(role, bytes)?;
         }
         let before = before.map(|before| listed(&before)).unwrap_or_default();
-        self.changes.push(change(role, version, why, &before, targets));
+        self.changes.push(Change::of(role, version, why, &before, targets));
         Ok(())
     }
 
@@ -311,24 +245,6 @@ fn check_vendors(content: &Content, layout: &Layout) -> Result<(), PublisherErro
         }
     }
     Ok(())
-}
-
-/// What a role lists now and did not before, and the reverse.
-fn change(
-    role: &RoleName,
-    version: u64,
-    why: Why,
-    before: &BTreeMap<String, Option<signing::Sha256Digest>>,
-    after: &BTreeMap<TargetPath, TargetEntry>,
-) -> Change {
-    let is_new = |path: &TargetPath, entry: &TargetEntry| {
-        before.get(path.as_str()).copied().flatten() != Some(entry.digest)
-    };
-    let added = after.iter().filter(|(path, entry)| is_new(path, entry));
-    let added = added.map(|(path, _)| path.clone()).collect();
-    let removed = before.keys().filter_map(|path| TargetPath::new(path.as_str()).ok());
-    let removed = removed.filter(|path| !after.contains_key(path)).collect();
-    Change { role: role.clone(), version, why, added, removed }
 }
 
 /// Fails unless enough of `keys` have signed.

@@ -36,6 +36,13 @@ pub enum PublisherError {
         /// The release document.
         path: TargetPath,
     },
+    /// A key could not be made, or the hub's keys cannot be read.
+    #[error("a key cannot be used")]
+    Key {
+        /// Why.
+        #[source]
+        source: signing::KeyError,
+    },
     /// The private keys of a role cannot be used.
     #[error("failed to open the keys of role {role}")]
     Keys {

@@ -11,6 +11,8 @@
 //! ```
 
 mod assemble;
+mod assembly;
+mod ceremony;
 mod content;
 mod error;
 mod keyring;
@@ -21,7 +23,9 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use assemble::{Assembly, Change, Why, assemble, plan};
+pub use assemble::{assemble, plan};
+pub use assembly::{Assembly, Change, Why};
+pub use ceremony::{Ceremony, CeremonySpec, hold_ceremony};
 pub use content::{Content, ContentError};
 pub use error::PublisherError;
 pub use keyring::{Keyring, KeyringError, MemoryKeyring};

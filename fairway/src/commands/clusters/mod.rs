@@ -14,6 +14,7 @@ use crate::hub::{Hub, HubArgs, PAGE_ROWS, segment};
 use crate::out::Out;
 use crate::span::{Span, until};
 use crate::table::Format;
+use crate::words::count;
 
 /// Clusters listed when neither `--limit` nor `--all` is given: a long screenful, not a fleet.
 const DEFAULT_LIMIT: &str = "1000";
@@ -151,7 +152,8 @@ async fn list(hub: &Hub, args: &ClustersArgs, now: Timestamp, out: &mut Out) -> 
         "no cluster matches",
     )?;
     if more {
-        out.warn(&format!("only the first {shown} clusters are shown; --all shows the rest"))?;
+        let first = count(shown, "cluster");
+        out.warn(&format!("there are more than the {first} shown; --all shows the rest"))?;
     }
     Ok(())
 }
@@ -192,9 +194,9 @@ async fn invite(
         return out.json(&token);
     }
     out.line(&token.token)?;
-    let clusters = if token.uses == 1 { "cluster" } else { "clusters" };
+    let clusters = count(usize::try_from(token.uses).unwrap_or(usize::MAX), "cluster");
     let left = until(token.expires_at, now);
-    out.note(&format!("{} {clusters} may enrol with it in the next {left}", token.uses))
+    out.note(&format!("{clusters} may enrol with it in the next {left}"))
 }
 
 /// The id of a cluster named by id or by name.

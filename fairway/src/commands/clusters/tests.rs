@@ -154,7 +154,7 @@ async fn a_list_cut_by_its_limit_says_so() {
     let hub = FakeHub::start(vec![("GET /api/v1/clusters?limit=1", Answer::json(&first))]).await;
     let (result, _, stderr) = clusters(&hub, &["--limit", "1"]).await;
     result.unwrap();
-    assert_eq!(stderr, "warning: only the first 1 clusters are shown; --all shows the rest\n");
+    assert_eq!(stderr, "warning: there are more than the 1 cluster shown; --all shows the rest\n");
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ use crate::hub::server_url;
 use crate::out::Out;
 use crate::span::until;
 use crate::table::Table;
+use crate::words::count;
 use content::Contents;
 use recording::Recording;
 
@@ -125,8 +126,10 @@ pub(crate) async fn run(args: &VerifyArgs, now: Timestamp, out: &mut Out) -> Res
 /// The walk itself, over any source.
 async fn verify<S: Source>(root: &[u8], source: S, now: Timestamp) -> Result<Verified> {
     let source = Recording::new(source);
-    let mut client =
-        Client::open(root, &source, MemStore::new()).map_err(|error| refuse(&error))?;
+    let mut client = Client::open(root, &source, MemStore::new()).map_err(|error| {
+        CliError::because("the pinned root is not usable", &error)
+            .hint("--root takes the root.json that agents pin")
+    })?;
     let refreshed = client.refresh(now).await.map_err(|error| refuse(&error))?;
     let found = client.roles(now).await.map_err(|error| refuse(&error))?;
     let mut faults: Vec<Fault> = Vec::new();
@@ -204,7 +207,8 @@ fn print(verified: &Verified, now: Timestamp, out: &mut Out) -> Result<()> {
         verified.expires,
         until(verified.expires, now)
     ))?;
-    out.line(&format!("{} releases, {} graphs", verified.releases, verified.graphs))?;
+    let (releases, graphs) = (count(verified.releases, "release"), count(verified.graphs, "graph"));
+    out.line(&format!("{releases}, {graphs}"))?;
     for edge in &verified.refused_edges {
         out.warn(&format!("agents refuse the edge {edge}: the release does not list its source"))?;
     }

@@ -1,0 +1,181 @@
+//! `fairway init DIR`: a channel repository and keys, ready to publish.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use channels::names::{ProductName, VendorName};
+use channels::wire::{HubKeys, HubStatus};
+use jiff::Timestamp;
+use signing::{PublicKey, SecretKey, Sha256Digest};
+
+use super::key::{fingerprint, write_pair};
+use crate::authoring::scaffold::Scaffold;
+use crate::authoring::{PassphraseArgs, Passphrases};
+use crate::error::{CliError, Result};
+use crate::hub::{Hub, HubArgs};
+use crate::out::Out;
+use crate::publisher::{Ceremony, CeremonySpec, Terms, hold_ceremony};
+
+/// Arguments of `fairway init`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct InitArgs {
+    /// The directory to make
+    dir: PathBuf,
+    /// The vendor that publishes
+    #[arg(long)]
+    vendor: VendorName,
+    /// Its first product
+    #[arg(long)]
+    product: ProductName,
+    /// Root keys to make
+    #[arg(long, value_name = "N", default_value_t = 1,
+          value_parser = clap::value_parser!(u32).range(1..=20))]
+    root_keys: u32,
+    /// Root keys that must sign a new root
+    #[arg(long, value_name = "M", default_value_t = 1,
+          value_parser = clap::value_parser!(u32).range(1..=20))]
+    root_threshold: u32,
+    #[command(flatten)]
+    hub: HubArgs,
+    #[command(flatten)]
+    pub(crate) passphrase: PassphraseArgs,
+}
+
+/// Runs `fairway init`.
+pub(crate) async fn run(
+    args: &InitArgs,
+    mut passphrases: Passphrases,
+    now: Timestamp,
+    out: &mut Out,
+) -> Result<()> {
+    if args.root_threshold > args.root_keys {
+        return Err(CliError::failed(format!(
+            "{} root keys cannot give {} signatures",
+            args.root_keys, args.root_threshold
+        )));
+    }
+    check_empty(&args.dir)?;
+    let hub = Hub::new(&args.hub.connection(None)?)?;
+    let status: HubStatus = hub.get("api/v1/hub", &[]).await?;
+    if let Some(version) = status.root_version {
+        return Err(CliError::no(format!(
+            "the hub at {} already has a root (version {version})",
+            hub.base()
+        ))
+        .hint("publish from the directory it was made with, or use a hub with an empty data dir"));
+    }
+    let hub_keys: HubKeys = hub.get("api/v1/hub/keys", &[]).await?;
+    let passphrase = passphrases.for_new_keys()?;
+    let spec = CeremonySpec {
+        vendors: vec![args.vendor.clone()],
+        root_keys: args.root_keys,
+        root_threshold: args.root_threshold,
+    };
+    let Ceremony { keys, root, .. } = hold_ceremony(&spec, &hub_keys, &Terms::default(), now)
+        .map_err(|error| CliError::because("failed to sign root 1", &error))?;
+    let server = hub.base().as_str().trim_end_matches('/').to_owned();
+    let scaffold = Scaffold {
+        server,
+        vendor: args.vendor.clone(),
+        product: args.product.clone(),
+        root_keys: args.root_keys,
+        root_threshold: args.root_threshold,
+        now,
+    };
+    write(&args.dir, &scaffold, &keys, &root, &passphrase)?;
+    report(args, &hub, &hub_keys, &root, out)
+}
+
+fn report(args: &InitArgs, hub: &Hub, keys: &HubKeys, root: &[u8], out: &mut Out) -> Result<()> {
+    let dir = args.dir.display();
+    out.line(&format!("root 1       {}", Sha256Digest::of(root)))?;
+    for (name, pem) in [("timestamp", &keys.timestamp), ("snapshot", &keys.snapshot)] {
+        let key = hub_key(pem)?;
+        out.line(&format!("{name:<12} {}", fingerprint(&key)))?;
+    }
+    let local = hub.base().host_str().is_some_and(|host| {
+        host == "localhost"
+            || host
+                .trim_matches(['[', ']'])
+                .parse()
+                .is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+    });
+    if hub.base().scheme() == "http" && !local {
+        out.warn(
+            "the hub's keys came over plain HTTP; compare their fingerprints above with the \
+             server's own before you hand out root.json",
+        )?;
+    }
+    out.note(&format!(
+        "{dir} is ready: agents pin {dir}/root.json; private keys are in {dir}/keys"
+    ))?;
+    out.note(&format!(
+        "next: edit {dir}/{}/releases/1.0.0.yaml, then: fairway publish {dir}",
+        args.product
+    ))
+}
+
+fn hub_key(pem: &str) -> Result<PublicKey> {
+    PublicKey::from_spki_pem(pem)
+        .map_err(|error| CliError::because("the hub's keys are not usable", &error))
+}
+
+/// Nothing but git's own directory may be there.
+fn check_empty(dir: &Path) -> Result<()> {
+    let failed = |error: std::io::Error| {
+        CliError::failed(format!("failed to look into {}: {error}", dir.display()))
+    };
+    if !dir.exists() {
+        return Ok(());
+    }
+    for entry in std::fs::read_dir(dir).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        if name != ".git" {
+            return Err(CliError::no(format!("{} is not empty", dir.display()))
+                .hint("name a directory that does not exist yet"));
+        }
+    }
+    Ok(())
+}
+
+/// Writes everything into a hidden directory first, then moves it into place: a failure in the
+/// middle leaves nothing that looks ready.
+fn write(
+    dir: &Path,
+    scaffold: &Scaffold,
+    keys: &BTreeMap<String, SecretKey>,
+    root: &[u8],
+    passphrase: &str,
+) -> Result<()> {
+    let failed = |error: std::io::Error| {
+        CliError::failed(format!("failed to fill {}: {error}", dir.display()))
+    };
+    std::fs::create_dir_all(dir).map_err(failed)?;
+    let staging =
+        tempfile::Builder::new().prefix(".fairway-init-").tempdir_in(dir).map_err(failed)?;
+    let stage = staging.path();
+    for (path, text) in scaffold.files() {
+        let path = stage.join(path);
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).map_err(failed)?;
+        }
+        std::fs::write(path, text).map_err(failed)?;
+    }
+    for below in ["keys", "metadata"] {
+        std::fs::create_dir_all(stage.join(below)).map_err(failed)?;
+    }
+    std::fs::write(stage.join("root.json"), root).map_err(failed)?;
+    std::fs::write(stage.join("metadata/1.root.json"), root).map_err(failed)?;
+    for (name, key) in keys {
+        // Not `with_extension`, which would cut `acme.releases` to `acme`.
+        write_pair(&stage.join("keys").join(format!("{name}.pem")), key, passphrase)?;
+    }
+    for entry in std::fs::read_dir(stage).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        std::fs::rename(entry.path(), dir.join(entry.file_name())).map_err(failed)?;
+    }
+    staging.close().map_err(failed)
+}
