@@ -1,8 +1,6 @@
 //! The command line as `clap` sees it. It only parses.
 
-use std::ffi::OsString;
-
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
 use crate::commands::audit::AuditArgs;
 use crate::commands::clusters::ClustersArgs;
@@ -65,28 +63,4 @@ pub(crate) enum Command {
     /// One agent process of the demo
     #[command(hide = true)]
     DemoFleet(FleetArgs),
-    /// Be an update server; the rest is what `update-server` takes
-    #[command(disable_help_flag = true)]
-    Server(Rest),
-    /// Be a cluster agent; the rest is what `cluster-agent` takes
-    #[command(disable_help_flag = true)]
-    Agent(Rest),
-    /// Be an offline mirror; the rest is what `offline-mirror` takes
-    #[command(disable_help_flag = true)]
-    Mirror(Rest),
-}
-
-/// Arguments handed on as they are.
-#[derive(Debug, Args)]
-pub(crate) struct Rest {
-    /// The other program's command and options
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
-    pub(crate) arguments: Vec<OsString>,
-}
-
-impl Rest {
-    /// The arguments behind a program's name.
-    pub(crate) fn of(&self, program: &str) -> Vec<OsString> {
-        std::iter::once(program.into()).chain(self.arguments.iter().cloned()).collect()
-    }
 }

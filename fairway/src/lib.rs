@@ -45,12 +45,6 @@ pub fn cli_main(args: impl Iterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(if error.use_stderr() { Exit::Failure.code() } else { 0 });
         }
     };
-    match &cli.command {
-        Command::Server(rest) => return update_server::cli_main(rest.of("update-server")),
-        Command::Agent(rest) => return cluster_agent::cli::cli_main(rest.of("cluster-agent")),
-        Command::Mirror(rest) => return offline_mirror::cli::cli_main(rest.of("offline-mirror")),
-        _ => {}
-    }
     let mut out = Out::process();
     match run(&cli.command, &mut out) {
         Ok(()) => ExitCode::SUCCESS,
@@ -100,7 +94,5 @@ async fn dispatch(command: &Command, out: &mut Out) -> Result<()> {
         Command::Token(args) => commands::tokens::run(args, now, out).await,
         Command::Demo(args) => demo::run(args, out).await,
         Command::DemoFleet(args) => demo::run_fleet(args).await,
-        // Handed on before there is a runtime: the other programs start their own.
-        Command::Server(_) | Command::Agent(_) | Command::Mirror(_) => Ok(()),
     }
 }
