@@ -49,7 +49,8 @@ impl Vendor {
         published
             .put_metadata(&signing::TopRole::Root.into(), root.clone())
             .map_err(|e| CliError::because("failed to stage root", &e))?;
-        let layout = Layout { targets, vendors: std::iter::once((name, vendor)).collect() };
+        let vendors = std::iter::once((name, vendor)).collect();
+        let layout = Layout { targets, vendors, imported: std::collections::BTreeMap::new() };
         Ok(Self { keyring, layout, published, root })
     }
 

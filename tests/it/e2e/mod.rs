@@ -12,6 +12,7 @@
 
 mod client;
 mod cluster;
+mod gap;
 mod members;
 mod nodes;
 mod process;
