@@ -39,9 +39,9 @@ const CLUSTERS_MAX: u32 = 200;
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Looks until `--once` gives up, 15 minutes: ten times what it takes on two idle cores.
 const LOOKS_MAX: u32 = 1_800;
-/// Converged clusters, as a share of the healthy ones, before the lagging quorum is repaired: late
+/// Share of the healthy clusters' products that are done before the lagging quorum is repaired: late
 /// enough to be seen waiting, early enough to finish with the rest.
-const REPAIR_WHEN_DONE_PERCENT: usize = 50;
+const REPAIR_WHEN_DONE_PERCENT: usize = 40;
 
 /// Options of `fairway demo`.
 #[derive(Debug, Args)]
