@@ -50,7 +50,8 @@ async fn an_agent_refuses_what_is_wrongly_signed_obeys_a_hold_and_then_rolls_eve
     let settings = settings(&lab);
     let (stop, stopped) = watch::channel(false);
     let running = tokio::spawn(agent::run(settings.clone(), stopped));
-    until(&settings, "metadata missing", |s| waits(s, "no_metadata")).await;
+    // A hub before its first publication has nothing to verify.
+    until(&settings, "nothing published", |s| waits(s, "metadata_unusable")).await;
 
     lab.publish(&Offer { upgrade_from: "^3.8.5, <3.9", ..Offer::default() });
     let status = until(&settings, "edge", |s| waits(s, "edge_not_allowed")).await;
