@@ -15,6 +15,8 @@ pub(crate) struct Scaffold {
     pub(crate) vendor: VendorName,
     /// Its first product.
     pub(crate) product: ProductName,
+    /// What kind of unit the example release is for: a role of the release format.
+    pub(crate) role: String,
     /// Root keys made.
     pub(crate) root_keys: u32,
     /// Root keys that must sign.
@@ -107,7 +109,7 @@ upgrade_from = [">=1.0.0, <2.0.0"]
     }
 
     fn release(&self) -> String {
-        let Self { vendor, product, .. } = self;
+        let Self { vendor, product, role, .. } = self;
         let day = self.now.strftime("%Y-%m-%d");
         // The digest of nothing: well formed, and no image has it.
         let digest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -123,7 +125,7 @@ payload: {vendor}/{product}@{digest}
 # What runs on which kind of unit (controller, broker, node, workload), and the version that a
 # unit reports of itself when it runs it.
 components:
-  - role: workload
+  - role: {role}
     version: 1.0.0
     image: {vendor}/{product}@{digest}
 

@@ -141,6 +141,7 @@ mod tests {
             server: "http://hub".into(),
             vendor: "acme".parse().unwrap(),
             product: "app".parse().unwrap(),
+            role: "workload".into(),
             root_keys: 1,
             root_threshold: 1,
             now: now(),

@@ -30,6 +30,10 @@ pub(crate) struct InitArgs {
     /// Its first product
     #[arg(long)]
     product: ProductName,
+    /// What kind of unit the example release is for
+    #[arg(long, value_name = "ROLE", default_value = "workload",
+          value_parser = ["controller", "broker", "node", "workload"])]
+    role: String,
     /// Root keys to make
     #[arg(long, value_name = "N", default_value_t = 1,
           value_parser = clap::value_parser!(u32).range(1..=20))]
@@ -81,6 +85,7 @@ pub(crate) async fn run(
         server,
         vendor: args.vendor.clone(),
         product: args.product.clone(),
+        role: args.role.clone(),
         root_keys: args.root_keys,
         root_threshold: args.root_threshold,
         now,
