@@ -24,11 +24,16 @@ mod words;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 
 use crate::cli::{Cli, Command};
 use crate::error::{CliError, Exit, Result};
 use crate::out::Out;
+
+/// Every command and option there is, the other programs included; for checks of documents.
+pub fn command() -> clap::Command {
+    tools::with_tools(Cli::command())
+}
 
 /// Runs the command line; `args` begins with the program's name.
 ///

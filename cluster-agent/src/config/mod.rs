@@ -91,7 +91,9 @@ impl Settings {
             return Err(read(io::Error::new(io::ErrorKind::FileTooLarge, "larger than 4 MiB")));
         }
         let text = std::fs::read_to_string(path).map_err(read)?;
-        let base = path.parent().unwrap_or(Path::new("."));
+        // Absolute, because commands of the exec driver run in `/`.
+        let absolute = std::path::absolute(path).map_err(read)?;
+        let base = absolute.parent().unwrap_or(Path::new("/"));
         Self::parse(&text, path, base, overrides)
     }
 

@@ -50,16 +50,14 @@ threshold = 1
 /// What the texts are about.
 #[derive(Debug, Clone)]
 pub(crate) struct Scaffold {
-    /// Address of the hub.
-    pub(crate) server: String,
+    /// Hub and top-level keys.
+    pub(crate) top: TopRoles,
     /// The vendor.
     pub(crate) vendor: VendorName,
     /// Its first product.
     pub(crate) product: ProductName,
-    /// Root keys made.
-    pub(crate) root_keys: u32,
-    /// Root keys that must sign.
-    pub(crate) root_threshold: u32,
+    /// What kind of unit the example release is for: a role of the release format.
+    pub(crate) role: String,
     /// Day of the example release.
     pub(crate) now: Timestamp,
 }
@@ -80,11 +78,6 @@ impl Scaffold {
 
     fn hub(&self) -> String {
         let Self { vendor, .. } = self;
-        let top = TopRoles {
-            server: self.server.clone(),
-            root_keys: self.root_keys,
-            root_threshold: self.root_threshold,
-        };
         format!(
             r#"{}
 # A vendor says who signs its releases and its channels.
@@ -112,7 +105,7 @@ vendor = 365
 releases = 365
 channels = 365
 "#,
-            top.text()
+            self.top.text()
         )
     }
 
@@ -134,7 +127,7 @@ upgrade_from = [">=1.0.0, <2.0.0"]
     }
 
     fn release(&self) -> String {
-        let Self { vendor, product, .. } = self;
+        let Self { vendor, product, role, .. } = self;
         let day = self.now.strftime("%Y-%m-%d");
         // The digest of nothing: well formed, and no image has it.
         let digest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -150,7 +143,7 @@ payload: {vendor}/{product}@{digest}
 # What runs on which kind of unit (controller, broker, node, workload), and the version that a
 # unit reports of itself when it runs it.
 components:
-  - role: workload
+  - role: {role}
     version: 1.0.0
     image: {vendor}/{product}@{digest}
 

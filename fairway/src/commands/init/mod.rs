@@ -33,9 +33,13 @@ pub(crate) struct InitArgs {
     /// Its first product
     #[arg(long, required_unless_present = "from_export")]
     product: Option<ProductName>,
+    /// What kind of unit the example release is for
+    #[arg(long, value_name = "ROLE", default_value = "workload",
+          value_parser = ["controller", "broker", "node", "workload"])]
+    role: String,
     /// For a site behind an air gap: delegate to the vendors of this verified export instead
     #[arg(long, value_name = "EXPORT", requires = "root",
-          conflicts_with_all = ["vendor", "product"])]
+          conflicts_with_all = ["vendor", "product", "role"])]
     from_export: Option<PathBuf>,
     #[command(flatten)]
     origin: OriginArgs,
@@ -116,14 +120,12 @@ fn texts(
 ) -> Result<Vec<(PathBuf, String)>> {
     let server = hub.base().as_str().trim_end_matches('/').to_owned();
     let (root_keys, root_threshold) = (args.root_keys, args.root_threshold);
+    let top = TopRoles { server, root_keys, root_threshold };
     match (origin, &args.vendor, &args.product) {
-        (Some(origin), _, _) => {
-            let top = TopRoles { server, root_keys, root_threshold };
-            Ok(SiteScaffold { top, origin }.files())
-        }
+        (Some(origin), _, _) => Ok(SiteScaffold { top, origin }.files()),
         (None, Some(vendor), Some(product)) => {
             let (vendor, product) = (vendor.clone(), product.clone());
-            Ok(Scaffold { server, vendor, product, root_keys, root_threshold, now }.files())
+            Ok(Scaffold { top, vendor, product, role: args.role.clone(), now }.files())
         }
         (None, _, _) => Err(CliError::failed("--vendor and --product are missing")),
     }
