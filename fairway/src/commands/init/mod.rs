@@ -1,6 +1,8 @@
 //! `fairway init DIR`: a channel repository and keys, ready to publish.
 
 #[cfg(test)]
+mod site_tests;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
@@ -28,7 +30,8 @@ pub(crate) struct InitArgs {
     /// The directory to make
     dir: PathBuf,
     /// The vendor that publishes
-    #[arg(long, required_unless_present = "from_export")]
+    #[arg(long, required_unless_present = "from_export",
+          conflicts_with_all = ["root", "state", "accept_expired_until", "reason"])]
     vendor: Option<VendorName>,
     /// Its first product
     #[arg(long, required_unless_present = "from_export")]
