@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use cluster_agent::sim::member::LedgerEntry;
 use cluster_agent::status::Status;
 
 use super::members::Members;
@@ -172,6 +173,29 @@ impl Cluster {
     pub(super) fn begun(&self, stage: &str) -> Vec<String> {
         let begun = |line: &CommandLine| line.event == "begin" && line.stage == stage;
         self.commands().into_iter().filter(begun).map(|line| line.unit).collect()
+    }
+
+    /// Fails unless each controller went exactly once, from the old release to the new one, one at
+    /// a time, the active one last. Returns the restarts in order.
+    pub(super) fn rolled_once(&self) -> Vec<(LedgerEntry, LedgerEntry)> {
+        let restarts: Vec<_> = self
+            .members
+            .restarts()
+            .into_iter()
+            .map(|(down, up)| (down, up.expect("it came back")))
+            .collect();
+        let mut units: Vec<_> = restarts.iter().map(|(down, _)| down.unit.to_string()).collect();
+        units.sort();
+        assert_eq!(units, ["c-1", "c-2", "c-3"], "each once: {restarts:#?}");
+        let led: Vec<bool> = restarts.iter().map(|(down, _)| down.led).collect();
+        assert_eq!(led, [false, false, true], "the active controller last: {restarts:#?}");
+        for (down, up) in &restarts {
+            assert_eq!((down.version.as_str(), up.version.as_str()), (KAFKA[0], KAFKA[1]));
+        }
+        let mut begun = self.begun("mutate");
+        begun.sort();
+        assert_eq!(begun, units, "each was ordered once");
+        restarts
     }
 
     fn configuration(&self, shape: &Shape, hub: &Hub, vendor: &Vendor) -> String {
