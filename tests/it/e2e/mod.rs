@@ -12,9 +12,12 @@
 
 mod client;
 mod cluster;
+mod http;
 mod members;
 mod nodes;
 mod process;
+mod refusals;
 mod rolling;
+mod server;
 mod vendor;
 mod world;
