@@ -67,7 +67,7 @@ impl Cluster {
     pub(super) fn prepare(
         world: &Path,
         name: &str,
-        shape: Shape,
+        shape: &Shape,
         hub: &Hub,
         vendor: &Vendor,
     ) -> Self {
@@ -78,7 +78,7 @@ impl Cluster {
         std::fs::set_permissions(&command, std::fs::Permissions::from_mode(0o755))
             .expect("an executable command");
         let cluster = Self { name: name.to_owned(), members, agent: None, dir };
-        std::fs::write(cluster.config(), cluster.configuration(&shape, hub, vendor))
+        std::fs::write(cluster.config(), cluster.configuration(shape, hub, vendor))
             .expect("a configuration");
         cluster
     }
@@ -134,11 +134,6 @@ impl Cluster {
     pub(super) fn status_text(&self) -> String {
         let output = run(&["agent", "status", "--config", &self.config_text()], &[]);
         String::from_utf8_lossy(&output.stdout).into_owned()
-    }
-
-    /// Runs another command of the agent (`hold`, `resume`, …) for this cluster.
-    pub(super) fn agent_command(&self, words: &[&str]) -> std::process::Output {
-        run(&[&["agent"][..], words, &["--config", &self.config_text()]].concat(), &[])
     }
 
     /// The agent's memory as it is on disk.
@@ -199,7 +194,7 @@ impl Cluster {
     }
 
     fn configuration(&self, shape: &Shape, hub: &Hub, vendor: &Vendor) -> String {
-        let units: String = self
+        let units: Vec<String> = self
             .members
             .units()
             .map(|(unit, id, address)| {
@@ -221,6 +216,7 @@ impl Cluster {
             hub_lines = shape.hub_lines,
             name = self.name,
             initial = KAFKA[0],
+            units = units.concat(),
         );
         let mut stages = vec!["preflight", "mutate"];
         if shape.quiesce {

@@ -29,7 +29,7 @@ const KILLS: u64 = 8;
 /// A cluster whose agent has been stopped before the release came out.
 fn before_a_roll() -> World {
     let mut world = World::new("");
-    world.add_cluster(NAME, Shape { quiesce: true, ..Shape::default() });
+    world.add_cluster(NAME, &Shape { quiesce: true, ..Shape::default() });
     world.settled();
     world.clusters[0].agent().kill();
     world.release(false);

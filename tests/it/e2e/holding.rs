@@ -13,7 +13,7 @@ const REASON: &str = "storm over the north sea";
 fn a_hold_in_mid_roll_stops_each_cluster_before_its_next_unit_and_resume_goes_on() {
     let mut world = World::new("");
     for name in CLUSTERS {
-        world.add_cluster(name, Shape::default());
+        world.add_cluster(name, &Shape::default());
     }
     world.settled();
     for cluster in &world.clusters {

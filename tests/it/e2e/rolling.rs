@@ -32,7 +32,7 @@ fn a_release_rolls_every_cluster_controllers_before_nodes_one_unit_at_a_time() {
     let nodes = Nodes::start(world.dir(), &CLUSTERS);
     for name in CLUSTERS {
         let shape = Shape { nodes: Some(nodes.url(name)), ..Shape::default() };
-        world.add_cluster(name, shape);
+        world.add_cluster(name, &shape);
     }
     world.settled();
     for product in ["acme/kafka", "acme/platform"] {
