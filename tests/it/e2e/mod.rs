@@ -12,10 +12,16 @@
 
 mod client;
 mod cluster;
+mod crashes;
+mod cut_off;
 mod gap;
+mod holding;
+mod http;
 mod members;
 mod nodes;
 mod process;
+mod refusals;
 mod rolling;
+mod server;
 mod vendor;
 mod world;
