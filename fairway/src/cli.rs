@@ -37,7 +37,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Make a channel repository and keys for a new hub, ready to publish
     Init(InitArgs),
-    /// Make a key, or show one
+    /// Make a key, or show one, or those of vendors behind an export
     Key(KeyArgs),
     /// Check a channel repository
     Lint(LintArgs),

@@ -11,6 +11,7 @@ mod demo;
 mod error;
 mod files;
 mod hub;
+mod origin;
 mod out;
 pub mod publisher;
 mod span;
@@ -80,7 +81,7 @@ async fn dispatch(command: &Command, out: &mut Out) -> Result<()> {
         }
         Command::Key(args) => {
             let passphrases = args.passphrase.passphrases()?;
-            commands::key::run(args, passphrases, out)
+            commands::key::run(args, passphrases, now, out).await
         }
         Command::Lint(args) => commands::lint::run(args, now, out),
         Command::Graph(args) => commands::graph::run(args, out),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use channels::names::UnitName;
@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::MemberError;
+use super::ledger::{LEDGER_FILE, LedgerEntry};
 use super::rules::{Fetch, Lease};
 
 /// Leases of old epochs kept before they are removed.
@@ -130,6 +131,20 @@ impl Files {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
             Err(source) => Err(file_error("create", &path, source)),
         }
+    }
+
+    /// Appends a line to the ledger; lines this short are never torn.
+    pub(super) fn enter(&self, entry: &LedgerEntry) -> Result<(), MemberError> {
+        let path = self.dir.join(LEDGER_FILE);
+        let damaged = |_| MemberError::Damaged { path: path.clone() };
+        let mut line = serde_json::to_vec(entry).map_err(damaged)?;
+        line.push(b'\n');
+        fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .and_then(|mut file| file.write_all(&line))
+            .map_err(|source| file_error("write", &path, source))
     }
 
     fn epochs(&self) -> Result<Vec<u64>, MemberError> {

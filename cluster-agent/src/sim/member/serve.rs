@@ -9,11 +9,13 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::files::{Files, StartCommand, file_error};
+use super::ledger::LedgerEvent;
 use super::rules::{Action, Core};
-use super::{MemberArgs, MemberError};
+use super::{LedgerEntry, MemberArgs, MemberError};
 use crate::driver::process;
 use crate::sim::clock::now_ms;
 use crate::sim::pages::{self, ControllerView, ProcessView};
+use crate::sim::quorum::RaftState;
 
 /// Between two beats: several per fetch timeout.
 const BEAT: Duration = Duration::from_millis(100);
@@ -78,6 +80,7 @@ pub async fn run_until(
     if let Some(record) = process::record_of_self() {
         files.set_process(&args.unit, &record)?;
     }
+    enter(args, &files, &member, LedgerEvent::Up)?;
     let handle = server.handle();
     tokio::spawn(server);
     let mut beats = tokio::time::interval(BEAT);
@@ -87,11 +90,30 @@ pub async fn run_until(
             () = &mut stop => break,
         }
     }
+    enter(args, &files, &member, LedgerEvent::Down)?;
     if let Some(lease) = core(&member).resign(now_ms()) {
         files.renew(&lease)?;
     }
     handle.stop(false).await;
     Ok(())
+}
+
+/// Writes into the quorum's ledger what happens to this process.
+fn enter(
+    args: &MemberArgs,
+    files: &Files,
+    member: &Member,
+    event: LedgerEvent,
+) -> Result<(), MemberError> {
+    let led = core(member).state == RaftState::Leader;
+    files.enter(&LedgerEntry {
+        at_ms: now_ms(),
+        unit: args.unit.clone(),
+        process: std::process::id(),
+        version: member.version.clone(),
+        event,
+        led,
+    })
 }
 
 fn core(member: &Member) -> std::sync::MutexGuard<'_, Core> {
