@@ -13,9 +13,12 @@
 mod client;
 mod cluster;
 mod gap;
+mod http;
 mod members;
 mod nodes;
 mod process;
+mod refusals;
 mod rolling;
+mod server;
 mod vendor;
 mod world;
