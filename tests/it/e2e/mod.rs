@@ -13,6 +13,9 @@
 mod client;
 mod cluster;
 mod gap;
+mod crashes;
+mod cut_off;
+mod holding;
 mod http;
 mod members;
 mod nodes;
