@@ -12,9 +12,9 @@
 
 mod client;
 mod cluster;
-mod gap;
 mod crashes;
 mod cut_off;
+mod gap;
 mod holding;
 mod http;
 mod members;
