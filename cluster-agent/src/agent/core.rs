@@ -20,7 +20,14 @@ use crate::plan::{
 use crate::state::{Approval, LocalHold, ResumeOrder};
 
 /// Pauses whose step itself failed: `resume` tries the step again under a new id.
-const RETRIED: [&str; 3] = ["mutate_failed", "return_overdue", "restore_failed"];
+const RETRIED: [&str; 4] = ["mutate_failed", "return_overdue", "restore_failed", STAGE_NOT_STARTED];
+
+/// Gate of the pause when a stage does not get started.
+const STAGE_NOT_STARTED: &str = "stage_not_started";
+
+/// How often a stage may be found not started. Once is how `preflight` begins, once is a crash
+/// between writing and starting; what fails more often fails for a reason that a person must mend.
+const UNSTARTED_MAX: u32 = 3;
 
 /// The agent's mind.
 #[derive(Debug)]
@@ -44,6 +51,7 @@ pub struct Core {
     /// Why the unit that is out does not advance.
     pub current_wait: Option<wire::WaitingOn>,
     evaluated_at: Option<Timestamp>,
+    start_error: Option<String>,
 }
 
 /// What a method changed, and what the shell does about it once the memory is on disk.
@@ -93,6 +101,7 @@ impl Core {
             plan: None,
             current_wait: None,
             evaluated_at: None,
+            start_error: None,
         }
     }
 
@@ -156,15 +165,20 @@ impl Core {
     }
 
     /// Takes in that the driver cannot say how a stage stands.
-    pub fn driver_silent(&mut self, stage: Stage, why: &str, now: Timestamp) {
+    pub fn driver_silent(&mut self, stage: Stage, why: &str) {
         self.current_wait = Some(wire::WaitingOn {
             gate: "driver".to_owned(),
             unit: self.history.out.as_ref().map(|out| out.order.key.unit.clone()),
             message: format!("the driver cannot say how stage {stage} stands: {why}"),
             observed: None,
             limit: None,
-            since: Some(now),
+            since: None,
         });
+    }
+
+    /// Takes in how starting a stage went: `Some` says why it failed.
+    pub fn start_ended(&mut self, error: Option<String>) {
+        self.start_error = error;
     }
 
     /// Takes in the hub's reply to a report that was sent at `sent_at` and asked for `asked`.
@@ -230,8 +244,49 @@ impl Core {
         };
         let timings = self.policy.timings.step(out.role());
         let before = out.phase.clone();
-        let (phase, effects) = before.clone().step(event, now, &timings)?;
-        Ok(self.enter(&before, phase, effects, now))
+        let unstarted = event == Event::NotStarted;
+        let (phase, mut effects) = before.clone().step(event, now, &timings)?;
+        let counted = before.stage().map_or_else(Change::default, |stage| {
+            self.count_starts(stage, unstarted, driver, &mut effects, now)
+        });
+        Ok(counted.and(self.enter(&before, phase, effects, now)))
+    }
+
+    /// Pauses when a stage is found not started too often, instead of starting it for ever.
+    fn count_starts(
+        &mut self,
+        stage: Stage,
+        unstarted: bool,
+        driver: &DriverFacts,
+        effects: &mut Vec<Effect>,
+        now: Timestamp,
+    ) -> Change {
+        let Some(out) = &mut self.history.out else { return Change::default() };
+        if !unstarted {
+            if driver.status.is_some() {
+                out.note_started(stage);
+            }
+            return Change::default();
+        }
+        let times = out.note_unstarted(stage);
+        let counted = Change { persist: true, ..Change::default() };
+        if times <= UNSTARTED_MAX {
+            return counted;
+        }
+        effects.retain(|effect| !matches!(effect, Effect::Start(_)));
+        let why = self.start_error.as_deref().unwrap_or("its driver does not say why");
+        let message = format!("stage {stage} could not be started: {why}");
+        counted.and(self.pause(
+            wire::WaitingOn {
+                gate: STAGE_NOT_STARTED.to_owned(),
+                unit: None,
+                message,
+                observed: Some(f64::from(times)),
+                limit: Some(f64::from(UNSTARTED_MAX)),
+                since: Some(now),
+            },
+            now,
+        ))
     }
 
     /// Carries a step's outcome into the memory.
@@ -322,6 +377,7 @@ impl Core {
         let Some(out) = &mut self.history.out else { return Ok(Change::moved()) };
         let retry =
             if RETRIED.contains(&pause.why.gate.as_str()) { Retry::Again } else { Retry::GoOn };
+        out.unstarted = None;
         if retry == Retry::Again {
             out.order.step_id = step;
             out.order.attempt = out.order.attempt.saturating_add(1);
@@ -406,6 +462,7 @@ impl Core {
             before,
             leadership: Leadership { was_leader: is_leader, leader, changes: 0 },
             phase: Phase::first(now),
+            unstarted: None,
         };
         self.history.highest_generation = self.history.highest_generation.max(generation);
         self.history.baseline_owed_since = None;
@@ -436,6 +493,7 @@ impl Core {
             // It may have led before it went: its own election is not held against it.
             leadership: Leadership { was_leader: true, leader, changes: 0 },
             phase: Phase::adopted(now),
+            unstarted: None,
         });
         Change::moved()
     }

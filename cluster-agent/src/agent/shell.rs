@@ -226,7 +226,7 @@ impl Shell {
                     // Not knowing is a reason to wait, never a reason to start again.
                     let why = chain(&error);
                     tracing::warn!(unit = %out.key(), %stage, error = why, "driver does not answer");
-                    self.core.driver_silent(stage, &why, clock::now());
+                    self.core.driver_silent(stage, &why);
                     return Ok(());
                 }
             }
@@ -270,7 +270,7 @@ impl Shell {
     }
 
     /// Starts a stage; if that fails, the next round finds it absent and the phase decides.
-    async fn start(&self, order: &StepOrder, stage: Stage) {
+    async fn start(&mut self, order: &StepOrder, stage: Stage) {
         let place = self.core.history.out.as_ref().map(|out| &out.pool);
         let driver =
             place.and_then(|pool| self.drivers.get(&(order.key.product.clone(), pool.clone())));
@@ -282,9 +282,11 @@ impl Shell {
             unit = %order.key, %stage, step.id = %order.step_id, release.version = %order.to,
             "starting stage"
         );
-        if let Err(error) = driver.start(order, stage).await {
-            tracing::warn!(unit = %order.key, %stage, error = chain(&error), "stage not started");
+        let error = driver.start(order, stage).await.err().map(|error| chain(&error));
+        if let Some(error) = &error {
+            tracing::warn!(unit = %order.key, %stage, error, "stage not started");
         }
+        self.core.start_ended(error);
     }
 
     fn save(&mut self) -> Result<(), AgentError> {

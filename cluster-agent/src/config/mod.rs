@@ -83,7 +83,8 @@ impl Overrides {
 }
 
 impl Settings {
-    /// Reads and checks a configuration file. Relative paths in it are relative to its directory.
+    /// Reads and checks a configuration file. Relative paths in it are relative to its directory
+    /// and absolute in the settings.
     pub fn load(path: &Path, overrides: Overrides) -> Result<Self, ConfigError> {
         let read = |source| ConfigError::Read { path: path.to_owned(), source };
         let size = std::fs::metadata(path).map_err(read)?.len();

@@ -44,6 +44,15 @@ fn the_example_shows_the_defaults() {
 }
 
 #[test]
+fn paths_of_a_configuration_named_by_a_relative_path_are_absolute() {
+    let overrides = Overrides { state_dir: Some("state".into()), hub_url: None };
+    let settings = Settings::load(Path::new("src/config/example.toml"), overrides).unwrap();
+    let dir = std::env::current_dir().unwrap().join("src/config");
+    assert_eq!(settings.state_dir, dir.join("state"));
+    assert_eq!(settings.hub.root, dir.join("root.json"));
+}
+
+#[test]
 fn an_unknown_key_is_refused_where_it_stands() {
     let text = EXAMPLE.replacen("state_dir =", "state_dri =", 1);
     let error = parse(&text).unwrap_err();

@@ -256,10 +256,9 @@ fn a_tampered_export_is_refused_and_the_site_stays_as_it_was() {
 
     let blob = signing::Sha256Digest::of(b"4.3.1").hex();
     let role = "carry/tuf/metadata/2.acme.releases.json".to_owned();
-    for (file, attack) in [
-        (format!("carry/blobs/sha256/{blob}"), "arbitrary_software: "),
-        (role, "mix_and_match: "),
-    ] {
+    for (file, attack) in
+        [(format!("carry/blobs/sha256/{blob}"), "arbitrary_software: "), (role, "mix_and_match: ")]
+    {
         let path = gap.path(&file);
         flip_bit(Path::new(&path));
         let refused = gap.try_import();

@@ -3,6 +3,7 @@
 use channels::wire::Phase;
 
 use super::world::{Build, Death, Dice, Hub, World, unit};
+use crate::driver::Stage;
 use crate::phase::Phase as UnitPhase;
 use crate::sim::Fault;
 
@@ -267,4 +268,30 @@ fn a_unit_that_restarts_by_itself_in_mid_roll_is_soaked_before_the_next_one() {
     world.hub = Hub::Grants;
     world.until(2_500, |w| w.runs("acme/kafka") == "4.0.0");
     world.check();
+}
+
+#[test]
+fn a_stage_that_cannot_be_started_pauses_by_name_instead_of_looping() {
+    for stage in [Stage::Mutate, Stage::Quiesce, Stage::Preflight, Stage::Restore] {
+        let mut world = World::new(&Build { controllers: 3, nodes: 1, ..Build::default() });
+        world.until(1_500, |w| w.runs("acme/kafka") == "4.0.0");
+        world.broken = Some(stage);
+        world.until(400, |w| w.core.history.pause.is_some());
+        let pause = world.core.history.pause.clone().unwrap();
+        assert_eq!(pause.why.gate, "stage_not_started", "{stage}");
+        assert!(pause.why.message.contains("cannot lock the claim"), "{pause:?}");
+        assert_eq!(pause.why.unit, Some(unit("n-1")));
+        let tried = world.failed_starts;
+        assert!(tried <= 4, "{stage}: {tried}");
+        world.steps(100);
+        assert_eq!(world.failed_starts, tried, "{stage}: nothing starts while paused");
+        let state = world.report().remove(&"acme/platform".parse().unwrap()).unwrap();
+        assert_eq!(state.phase, Phase::Paused, "{stage}");
+        assert!(state.waiting_on.iter().any(|why| why.gate == "paused"), "{stage}");
+        world.broken = None;
+        world.resume();
+        world.until(1_500, World::is_done);
+        world.check();
+        assert!(world.cordoned.is_empty(), "{stage}");
+    }
 }

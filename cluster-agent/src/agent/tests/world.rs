@@ -93,6 +93,9 @@ pub(super) struct World {
     pub(super) cordoned: BTreeSet<UnitName>,
     pub(super) most_cordoned: usize,
     pub(super) phases: Vec<(String, wire::Phase)>,
+    /// A stage that the driver cannot start.
+    pub(super) broken: Option<Stage>,
+    pub(super) failed_starts: u32,
     stages: BTreeMap<(StepId, Stage), i64>,
     drains: bool,
     observer: Observer,
@@ -148,6 +151,8 @@ impl World {
             cordoned: BTreeSet::new(),
             most_cordoned: 0,
             phases: vec![],
+            broken: None,
+            failed_starts: 0,
             stages: BTreeMap::new(),
             drains: build.drains,
             observer: Observer::new(targets.clone(), ObserverSettings::default()).unwrap(),
@@ -273,6 +278,12 @@ impl World {
         if !self.has(order, stage) {
             return;
         }
+        if self.broken == Some(stage) {
+            self.failed_starts += 1;
+            self.core.start_ended(Some("cannot lock the claim".to_owned()));
+            return;
+        }
+        self.core.start_ended(None);
         let unit = &order.key.unit;
         match stage {
             Stage::Mutate => {

@@ -1,7 +1,7 @@
 //! `kill -9` of the hub while it takes a publication: what it serves afterwards is entirely the old
 //! set or entirely the new one, and never a set that was acknowledged and is gone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -19,9 +19,47 @@ use super::vendor::{
 use crate::e2e::process::run;
 
 /// Kills in one run: each costs a start of the hub.
-const ROUNDS: usize = 8;
+const ROUNDS: usize = 16;
 /// Releases of the first publication; a real vendor's, and enough files to be killed among.
 const FIRST_RELEASES: usize = 30;
+
+/// When the hub is killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Moment {
+    /// So long after the publication was sent.
+    After(Duration),
+    /// As soon as the new set is being written beside the old one.
+    Staging,
+    /// As soon as the new set is committed; its files may not be in place yet.
+    Committed,
+}
+
+impl Moment {
+    /// Every kind in turn, half of them by the clock.
+    fn pick(round: usize, usual: Duration, seed: &mut Seed) -> Self {
+        match round % 4 {
+            1 => Self::Staging,
+            3 => Self::Committed,
+            _ => {
+                let micros = u64::try_from(usual.as_micros()).expect("a short time");
+                Self::After(Duration::from_micros(seed.below(micros)))
+            }
+        }
+    }
+
+    /// Waits for it.
+    async fn come(self, data: &Path) {
+        let file = match self {
+            Self::After(time) => return tokio::time::sleep(time).await,
+            Self::Staging => data.join("tuf/staged"),
+            Self::Committed => data.join("tuf/staged/commit.json"),
+        };
+        // A busy look: the state lasts for less than a timer's tick.
+        while !file.exists() {
+            tokio::task::yield_now().await;
+        }
+    }
+}
 
 /// Targets by path.
 type Targets = BTreeMap<String, Sha256Digest>;
@@ -81,30 +119,30 @@ async fn a_hub_killed_while_it_publishes_serves_the_old_set_or_the_new_one() {
     let mut vendor = Vendor::establish(&hub).await;
     let root = dir.path().join("root.json");
     std::fs::write(&root, vendor.root()).expect("a root");
-    let begun = Instant::now();
     let mut old = history(FIRST_RELEASES);
+    let begun = Instant::now();
     vendor.publish(&hub, &old).await;
-    // A publication later in the life of a hub takes about as long as the first.
+    // Signing included: some moments find the publication done, and that must hold, too.
     let usual = begun.elapsed();
-    let mut outcomes = BTreeMap::new();
+    let mut outcomes = BTreeSet::new();
     for round in 1..=ROUNDS {
         let case = format!("round {round} of SEED={}", seed.first());
         let new = history(FIRST_RELEASES + round);
         let assembly = vendor.assemble(&new);
         let publication = assembly.publication(&case).expect("a publication");
-        // Moments beyond the usual time find it done; that, too, must hold.
-        let micros = u64::try_from(usual.as_micros()).expect("a short time") * 5 / 4;
-        let moment = Duration::from_micros(seed.below(micros));
+        let moment = Moment::pick(round, usual, &mut seed);
+        let data = hub.data();
         let acknowledged = tokio::select! {
             reply = post(&hub, &publication) => { reply.expect("published"); true }
-            () = tokio::time::sleep(moment) => false,
+            () = moment.come(&data) => false,
         };
         hub.kill();
         hub.restart().await;
         let found = served(&hub, vendor.root()).await;
         let is_new = found == targets(&new);
         assert!(is_new || found == targets(&old), "{case}: neither set: {found:#?}");
-        assert!(is_new || !acknowledged, "{case}: an acknowledged publication is gone");
+        let must_be_new = acknowledged || moment == Moment::Committed;
+        assert!(is_new || !must_be_new, "{case}, {moment:?}: a committed publication is gone");
         let nodes = FIRST_RELEASES + if is_new { round } else { round - 1 };
         assert_eq!(plain_nodes(&hub).await, nodes, "{case}");
         verify(&hub, &root);
@@ -113,9 +151,9 @@ async fn a_hub_killed_while_it_publishes_serves_the_old_set_or_the_new_one() {
         assert_eq!(served(&hub, vendor.root()).await, targets(&new), "{case}");
         vendor.accepted(assembly);
         old = new;
-        *outcomes.entry((acknowledged, is_new)).or_insert(0) += 1;
+        outcomes.insert(is_new);
     }
     verify(&hub, &root);
     assert!(!hub.log().contains("panicked"), "{}", hub.log());
-    assert_eq!(outcomes.values().sum::<usize>(), ROUNDS);
+    assert!(outcomes.contains(&true), "at least what was committed survives");
 }
