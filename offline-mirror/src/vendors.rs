@@ -86,3 +86,62 @@ fn vendor(role: &DelegatedRole) -> Result<(VendorName, Delegation), Error> {
     };
     Ok((name, delegation))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use signing::metadata::{Document, Targets};
+    use signing::{RoleName, SecretKey, TopRole, build_targets};
+
+    use super::*;
+
+    /// The delegation as a site reads it, from metadata with `from` replaced by `to`.
+    fn read(name: &str, path: &str, from: &str, to: &str) -> Result<Delegation, String> {
+        let key = SecretKey::from_seed([1; 32]);
+        let delegation = Delegation {
+            role: RoleName::new(name).unwrap(),
+            keys: vec![key.public().clone()],
+            threshold: 1,
+            paths: vec![path.to_owned()],
+            terminating: true,
+        };
+        let expires = "2027-01-01T00:00:00Z".parse().unwrap();
+        let bytes = build_targets(1, expires, &BTreeMap::new(), &[delegation], &[&key]).unwrap();
+        let text = String::from_utf8(bytes).unwrap().replace(from, to);
+        let role = TopRole::Targets.into();
+        let document = Document::<Targets>::parse(&role, text.as_bytes()).unwrap();
+        let [role] = &document.body.delegations[..] else { unreachable!("one delegation") };
+        vendor(role).map(|(_, delegation)| delegation).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_delegation_is_repeated_as_it_is() {
+        let found = read("acme", "acme/*/*", "\"terminating\":true", "\"terminating\":false");
+        let found = found.unwrap();
+        assert_eq!((found.threshold, found.terminating), (1, false));
+        assert_eq!(found.paths, ["acme/*/*"]);
+        assert_eq!(found.keys, [SecretKey::from_seed([1; 32]).public().clone()]);
+    }
+
+    #[test]
+    fn a_delegation_that_a_site_cannot_repeat_is_refused() {
+        let id = SecretKey::from_seed([1; 32]).public().key_id();
+        for (name, path, from, to, why) in [
+            ("acme.releases", "acme/*/*", "", "", "the name is not a vendor's"),
+            ("acme", "*/*/*", "", "", "more than the vendor's own paths"),
+            ("acme", "acme/*/*", id.as_str(), "1", "a key has an id of another kind"),
+            ("acme", "acme/*/*", "\"threshold\":1", "\"threshold\":2", "fewer usable keys"),
+            (
+                "acme",
+                "acme/*/*",
+                "\"paths\":[\"acme/*/*\"]",
+                "\"path_hash_prefixes\":[\"0\"]",
+                "more than",
+            ),
+        ] {
+            let error = read(name, path, from, to).unwrap_err();
+            assert!(error.contains(why), "{error}");
+        }
+    }
+}

@@ -18,8 +18,6 @@ mod registry;
 
 /// Passphrase of all keys.
 const PASSPHRASE: (&str, &str) = ("FAIRWAY_PASSPHRASE", "correct horse battery staple");
-/// The repository of all images.
-const REPOSITORY: &str = "acme/kafka";
 /// Served without a token to every client.
 const GRAPH: &str = "/api/upgrades_info/acme/kafka/v1/graph?channel=stable&arch=amd64";
 
@@ -62,23 +60,24 @@ impl Gap {
         vendor.release("platform", "node", "1.33.6", "[]");
         vendor.channel("platform", "stable", &["1.33.6"]);
         let gap = Self { origin, site, origin_registry, site_registry, vendor, dir };
-        gap.release("3.9.1", "[]", &["3.9.1"]);
+        gap.release("kafka", "3.9.1", "[]", &["3.9.1"]);
         gap
     }
 
-    /// Publishes a Kafka release with an image of its own at hub A.
-    fn release(&self, version: &str, upgrade_from: &str, channel: &[&str]) {
+    /// Publishes a release of a product, with an image of its own, at hub A.
+    fn release(&self, product: &str, version: &str, upgrade_from: &str, channel: &[&str]) {
+        let image = format!("acme/{product}");
         let layers = [&b"a layer of every release"[..], version.as_bytes()];
-        let digest = self.origin_registry.put_image(REPOSITORY, &layers);
+        let digest = self.origin_registry.put_image(&image, &layers);
         self.vendor.write(
-            &format!("kafka/releases/{version}.yaml"),
+            &format!("{product}/releases/{version}.yaml"),
             &format!(
-                "version: {version}\nreleased_at: 2026-01-01\npayload: {REPOSITORY}@{digest}\n\
+                "version: {version}\nreleased_at: 2026-01-01\npayload: {image}@{digest}\n\
                  components:\n  - role: controller\n    version: {version}\n    image: \
-                 {REPOSITORY}@{digest}\nupgrade_from: {upgrade_from}\n"
+                 {image}@{digest}\nupgrade_from: {upgrade_from}\n"
             ),
         );
-        self.vendor.channel("kafka", "stable", channel);
+        self.vendor.channel(product, "stable", channel);
         self.vendor.publish();
     }
 
@@ -250,7 +249,7 @@ fn a_tampered_export_is_refused_and_the_site_stays_as_it_was() {
     let gap = Gap::with_site();
     let before =
         [GRAPH, "/tuf/metadata/timestamp.json"].map(|path| (path, served(&gap.site, path)));
-    gap.release("4.3.1", "[\">=3.9.0, <4.3.1\"]", &["3.9.1", "4.3.1"]);
+    gap.release("kafka", "4.3.1", "[\">=3.9.0, <4.3.1\"]", &["3.9.1", "4.3.1"]);
     gap.export("4.3.1");
     gap.site_registry.asked();
 
@@ -325,4 +324,56 @@ fn a_vendors_new_key_is_refused_until_the_site_takes_it_over() {
     assert!(published.contains("signed targets 3 (content)"), "{published}");
     let verified = gap.verify_site();
     assert_eq!((&verified["releases"], &verified["graphs"]), (&2.into(), &2.into()));
+}
+
+/// The commands that docs/offline-mirror.md quotes, in its order.
+fn documented_commands() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/offline-mirror.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let mut script = String::new();
+    let mut goes_on = false;
+    for line in text.lines() {
+        let Some(words) = line.strip_prefix("    ") else { continue };
+        if goes_on || words.starts_with("fairway ") || words.starts_with("offline-mirror ") {
+            script.push_str(words);
+            script.push('\n');
+            goes_on = words.ends_with('\\');
+        }
+    }
+    script
+}
+
+#[test]
+fn the_commands_of_the_document_run_as_written() {
+    let gap = Gap::new();
+    gap.vendor.product("app");
+    gap.release("app", "1.2.0", "[]", &["1.2.0"]);
+    std::fs::copy(gap.vendor.root(), gap.path("hub-root.json")).unwrap();
+    for name in ["admin.token", "publisher.token"] {
+        std::fs::copy(gap.site.token_file(), gap.path(name)).unwrap();
+    }
+    let binary = super::process::binary();
+    let script = format!(
+        "set -eu\nfairway() {{ '{0}' \"$@\"; }}\nmirror() {{ '{0}' mirror \"$@\"; }}\n{1}",
+        binary.display(),
+        documented_commands().replace("offline-mirror ", "mirror ")
+    );
+    assert!(script.matches("\nmirror import").count() >= 3, "{script}");
+    let output = std::process::Command::new("sh")
+        .args(["-c", &script])
+        .current_dir(gap.dir.path())
+        // Nothing of ours inherited from whoever runs the tests.
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("HUB", gap.origin.url())
+        .env("SITE", gap.site.url())
+        .env("REGISTRY", &gap.origin_registry.host)
+        .env("SITE_REGISTRY", &gap.site_registry.host)
+        .envs([PASSPHRASE, ("FAIRWAY_PLAIN_HTTP", "true")])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{script}\n{}", stderr(&output));
+    assert_eq!(gap.verify_site()["releases"], 3);
+    let layer = signing::Sha256Digest::of(b"1.2.0");
+    assert_eq!(gap.site_registry.blob("acme/app", layer).as_deref(), Some(&b"1.2.0"[..]));
 }

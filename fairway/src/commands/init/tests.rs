@@ -1,3 +1,5 @@
+//! A directory of one's own: ready to publish, keys encrypted, nothing overwritten.
+
 use clap::Parser as _;
 
 use super::*;
