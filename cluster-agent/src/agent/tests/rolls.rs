@@ -241,3 +241,31 @@ fn a_stage_that_cannot_be_started_pauses_by_name_instead_of_looping() {
         assert!(world.cordoned.is_empty(), "{stage}");
     }
 }
+
+#[test]
+fn a_unit_that_became_leader_while_it_was_drained_lets_the_others_go_first() {
+    let mut world = World::new(&Build { nodes: 0, ..Build::default() });
+    world.checks_controllers = true;
+    world.until(400, |w| w.core.history.out.is_some());
+    let picked = world.core.history.out.clone().unwrap().key().unit.clone();
+    // The preflight command takes its time; meanwhile the lead moves to the picked unit.
+    world.slow_checks = true;
+    for _ in 0..400 {
+        let leader = world.sim.state().quorum.unwrap().leader.unwrap();
+        if leader == picked {
+            break;
+        }
+        let id = world.step_id();
+        world.sim.upgrade(&leader, id, "3.9.0").unwrap();
+        world.steps(40);
+    }
+    assert_eq!(world.sim.state().quorum.unwrap().leader.unwrap(), picked);
+    world.slow_checks = false;
+    world.until(1_500, |w| w.runs("acme/kafka") == "4.0.0");
+    let rolled: Vec<_> =
+        world.sim.state().ledger.restarts.into_iter().filter(|r| r.to == "4.0.0").collect();
+    let last = rolled.last().unwrap();
+    assert_eq!(last.leader.as_ref(), Some(&last.unit), "leader last: {rolled:#?}");
+    let led: Vec<_> = rolled.iter().filter(|r| r.leader.as_ref() == Some(&r.unit)).collect();
+    assert_eq!(led.len(), 1, "only one step moved the lead: {rolled:#?}");
+}

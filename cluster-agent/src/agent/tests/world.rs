@@ -93,9 +93,15 @@ pub(super) struct World {
     pub(super) cordoned: BTreeSet<UnitName>,
     pub(super) most_cordoned: usize,
     pub(super) phases: Vec<(String, wire::Phase)>,
+    /// The hub holds this product only.
+    pub(super) held_product: Option<ProductRef>,
     /// A stage that the driver cannot start.
     pub(super) broken: Option<Stage>,
     pub(super) failed_starts: u32,
+    /// Controllers have a preflight command.
+    pub(super) checks_controllers: bool,
+    /// Stages other than the change do not end.
+    pub(super) slow_checks: bool,
     stages: BTreeMap<(StepId, Stage), i64>,
     drains: bool,
     observer: Observer,
@@ -151,8 +157,11 @@ impl World {
             cordoned: BTreeSet::new(),
             most_cordoned: 0,
             phases: vec![],
+            held_product: None,
             broken: None,
             failed_starts: 0,
+            checks_controllers: false,
+            slow_checks: false,
             stages: BTreeMap::new(),
             drains: build.drains,
             observer: Observer::new(targets.clone(), ObserverSettings::default()).unwrap(),
@@ -271,7 +280,9 @@ impl World {
     }
 
     fn has(&self, order: &StepOrder, stage: Stage) -> bool {
-        stage == Stage::Mutate || (self.drains && order.role == Role::Node)
+        stage == Stage::Mutate
+            || (self.drains && order.role == Role::Node)
+            || (self.checks_controllers && stage == Stage::Preflight)
     }
 
     fn start(&mut self, order: &StepOrder, stage: Stage) {
@@ -320,10 +331,9 @@ impl World {
                 .sim
                 .step(&order.step_id)
                 .map_or(StepStatus::Absent, |step| done(step.finished, step.started_at_ms)),
-            other => self
-                .stages
-                .get(&(order.step_id, other))
-                .map_or(StepStatus::Absent, |since| done(self.now_ms - since >= STAGE_MS, *since)),
+            other => self.stages.get(&(order.step_id, other)).map_or(StepStatus::Absent, |since| {
+                done(!self.slow_checks && self.now_ms - since >= STAGE_MS, *since)
+            }),
         });
         DriverFacts { stages, status }
     }
@@ -352,7 +362,9 @@ impl World {
 
     fn reply(&mut self, ask: &crate::plan::Ask) -> Option<ReportReply> {
         let product = ask.product.clone();
-        let (action, grant, reasons) = match &self.hub {
+        let held = Hub::Holds("not this one".to_owned());
+        let hub = if self.held_product.as_ref() == Some(&product) { &held } else { &self.hub };
+        let (action, grant, reasons) = match hub {
             Hub::Absent | Hub::Silent => return None,
             Hub::Holds(reason) => {
                 let reason = Reason { code: "held".to_owned(), message: reason.clone() };
