@@ -2,7 +2,7 @@
 //!
 //! Controllers, then brokers, then nodes, then workloads; inside a role unhealthy units whose gate
 //! holds without them, then followers in id order, and the active controller last even if it is
-//! unhealthy. The leader is read from the observation at every pick, because leadership moves (I6).
+//! unhealthy. The unit the agent itself runs on goes after everything of its role. The leader is read from the observation at every pick, because leadership moves (I6).
 
 use channels::names::ProductRef;
 use channels::version::ReleaseVersion;
@@ -100,7 +100,7 @@ fn rank(
     scene: &Scene<'_>,
     policy: Option<&ProductPolicy>,
     candidate: &Outdated,
-) -> (bool, bool, usize, i64, UnitKey) {
+) -> (bool, bool, bool, usize, i64, UnitKey) {
     let unit = scene.observation.units.get(&candidate.key);
     let ill = unit.is_none_or(|unit| unit.verdict != HealthVerdict::Healthy);
     // I5: an unhealthy unit goes first, but only if the others can do without it.
@@ -111,7 +111,8 @@ fn rank(
         .and_then(|policy| policy.pools.iter().position(|p| Some(p) == pool))
         .unwrap_or(usize::MAX);
     let node_id = unit.and_then(|unit| unit.node_id).unwrap_or(i64::MAX);
-    (candidate.is_leader, !goes_first, pool_place, node_id, candidate.key.clone())
+    let hosts_agent = scene.policy.hosts.contains(&candidate.key);
+    (candidate.is_leader, hosts_agent, !goes_first, pool_place, node_id, candidate.key.clone())
 }
 
 /// A product whose units all run the goal, so that its move is complete.

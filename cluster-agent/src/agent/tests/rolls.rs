@@ -269,3 +269,32 @@ fn a_unit_that_became_leader_while_it_was_drained_lets_the_others_go_first() {
     let led: Vec<_> = rolled.iter().filter(|r| r.leader.as_ref() == Some(&r.unit)).collect();
     assert_eq!(led.len(), 1, "only one step moved the lead: {rolled:#?}");
 }
+
+#[test]
+fn the_node_the_agent_runs_on_goes_last() {
+    let mut world = World::new(&Build { hosts_agent: Some("n-1"), ..Build::default() });
+    world.until(1_500, World::is_done);
+    world.check();
+    let restarts = world.sim.state().ledger.restarts;
+    let nodes: Vec<&str> = restarts[3..].iter().map(|r| r.unit.as_str()).collect();
+    assert_eq!(nodes, ["n-2", "n-3", "n-1"]);
+}
+
+#[test]
+fn a_refused_step_does_not_use_up_the_calm_that_resume_owes() {
+    let mut world = World::new(&Build { nodes: 0, ..Build::default() });
+    world.checks_controllers = true;
+    world.until(400, |w| w.sim.state().ledger.restarts.len() == 1 && w.core.history.out.is_none());
+    world.core.history.baseline_owed_since = Some(world.now());
+    world.until(400, |w| w.core.history.out.is_some());
+    // A hold drops the step before it changes anything.
+    let hold = crate::state::LocalHold { reason: "drill".to_owned(), since: world.now() };
+    world.core.orders(Some(hold), vec![]);
+    world.until(40, |w| w.core.history.out.is_none());
+    world.core.orders(None, vec![]);
+    world.steps(10);
+    assert!(world.gates("acme/kafka").contains(&"baseline".to_owned()), "{}", world.text());
+    world.until(1_500, |w| w.runs("acme/kafka") == "4.0.0");
+    assert_eq!(world.core.history.baseline_owed_since, None);
+    world.check();
+}

@@ -49,6 +49,10 @@ pub(super) fn unit(text: &str) -> UnitName {
     text.parse().unwrap()
 }
 
+fn key(of: &str, name: &str) -> UnitKey {
+    UnitKey { product: product(of), unit: unit(name) }
+}
+
 pub(super) fn at(ms: i64) -> Timestamp {
     Timestamp::from_millisecond(ms).unwrap()
 }
@@ -130,11 +134,21 @@ pub(super) struct Build {
     pub(super) hub: Hub,
     pub(super) drains: bool,
     pub(super) mode: Mode,
+    /// The node that the agent runs on.
+    pub(super) hosts_agent: Option<&'static str>,
 }
 
 impl Default for Build {
     fn default() -> Self {
-        Self { seed: 1, controllers: 3, nodes: 3, hub: Hub::Grants, drains: true, mode: Mode::Auto }
+        Self {
+            seed: 1,
+            controllers: 3,
+            nodes: 3,
+            hub: Hub::Grants,
+            drains: true,
+            mode: Mode::Auto,
+            hosts_agent: None,
+        }
     }
 }
 
@@ -501,6 +515,7 @@ pub(super) fn policy(build: &Build) -> Policy {
             (product("acme/kafka"), one("3.9.0")),
             (product("acme/platform"), one("1.32.0")),
         ]),
+        hosts: build.hosts_agent.iter().map(|name| key("acme/platform", name)).collect(),
     }
 }
 
