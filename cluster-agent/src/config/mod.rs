@@ -92,9 +92,9 @@ impl Settings {
             return Err(read(io::Error::new(io::ErrorKind::FileTooLarge, "larger than 4 MiB")));
         }
         let text = std::fs::read_to_string(path).map_err(read)?;
-        // Commands run in another working directory than the agent does.
-        let whole = std::path::absolute(path).map_err(read)?;
-        let base = whole.parent().unwrap_or(Path::new("/"));
+        // Absolute, because commands of the exec driver run in `/`.
+        let absolute = std::path::absolute(path).map_err(read)?;
+        let base = absolute.parent().unwrap_or(Path::new("/"));
         Self::parse(&text, path, base, overrides)
     }
 

@@ -243,14 +243,12 @@ fn exec_commands(
     Ok(commands)
 }
 
-/// A program written as `./name` is relative to the configuration file, not to the working
-/// directory an init system happens to choose.
+/// A word written as `./name` is relative to the configuration file: commands run in `/`, whatever
+/// working directory an init system happens to choose.
 fn with_base(command: &[String], base: &Path) -> Vec<String> {
-    let mut command = command.to_vec();
-    if let Some(program) = command.first_mut()
-        && program.starts_with("./")
-    {
-        *program = base.join(&*program).to_string_lossy().into_owned();
-    }
-    command
+    let absolute = |word: &String| match word.strip_prefix("./") {
+        Some(name) => base.join(name).to_string_lossy().into_owned(),
+        None => word.clone(),
+    };
+    command.iter().map(absolute).collect()
 }

@@ -132,3 +132,14 @@ fn a_pool_has_exactly_one_driver() {
     );
     assert!(refused(&text).contains("exactly one driver"), "{}", refused(&text));
 }
+
+#[test]
+fn relative_paths_become_absolute_because_commands_run_elsewhere() {
+    let here = std::env::current_dir().unwrap();
+    let dir = tempfile::tempdir_in(&here).unwrap();
+    let text = EXAMPLE.replacen("/var/lib/fairway-agent", "state", 1);
+    std::fs::write(dir.path().join("agent.toml"), text).unwrap();
+    let relative = dir.path().strip_prefix(&here).unwrap().join("agent.toml");
+    let settings = Settings::load(&relative, Overrides::default()).unwrap();
+    assert_eq!(settings.state_dir, dir.path().join("state"));
+}

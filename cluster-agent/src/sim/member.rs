@@ -5,6 +5,7 @@
 //! order on `SIGTERM`. [`restart`] is what a `mutate` command runs.
 
 mod files;
+mod ledger;
 mod restart;
 mod rules;
 mod serve;
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 
 use channels::names::UnitName;
 
+pub use ledger::{LedgerEntry, LedgerEvent, read_ledger};
 pub use restart::restart;
 pub use serve::{run, run_until};
 
@@ -54,6 +56,9 @@ pub struct MemberArgs {
     /// Where to serve `/metrics`.
     #[arg(long)]
     pub listen: SocketAddr,
+    /// The version it runs if it has never run in this directory; `restart` sets later ones.
+    #[arg(long)]
+    pub version: Option<String>,
 }
 
 /// Which member to restart, and into what.

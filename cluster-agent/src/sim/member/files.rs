@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use channels::names::UnitName;
@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::MemberError;
+use super::ledger::{LEDGER_FILE, LedgerEntry};
 use super::rules::{Fetch, Lease};
 
 /// Leases of old epochs kept before they are removed.
@@ -20,6 +21,8 @@ const LEASES_KEPT: u64 = 3;
 pub(super) struct StartCommand {
     pub(super) program: PathBuf,
     pub(super) arguments: Vec<String>,
+    /// Where relative arguments are relative to.
+    pub(super) directory: PathBuf,
 }
 
 /// The directory, as one writer sees it.
@@ -40,6 +43,14 @@ impl Files {
         let path = self.dir.join(format!("{unit}.version"));
         let text = fs::read_to_string(&path).map_err(|s| file_error("read", &path, s))?;
         Ok(text.trim().to_owned())
+    }
+
+    /// Gives a member its first version; one that it has is kept.
+    pub(super) fn set_first_version(&self, unit: &UnitName, to: &str) -> Result<(), MemberError> {
+        if self.dir.join(format!("{unit}.version")).exists() {
+            return Ok(());
+        }
+        self.set_version(unit, to)
     }
 
     pub(super) fn set_version(&self, unit: &UnitName, version: &str) -> Result<(), MemberError> {
@@ -120,6 +131,20 @@ impl Files {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
             Err(source) => Err(file_error("create", &path, source)),
         }
+    }
+
+    /// Appends a line to the ledger; lines this short are never torn.
+    pub(super) fn enter(&self, entry: &LedgerEntry) -> Result<(), MemberError> {
+        let path = self.dir.join(LEDGER_FILE);
+        let damaged = |_| MemberError::Damaged { path: path.clone() };
+        let mut line = serde_json::to_vec(entry).map_err(damaged)?;
+        line.push(b'\n');
+        fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .and_then(|mut file| file.write_all(&line))
+            .map_err(|source| file_error("write", &path, source))
     }
 
     fn epochs(&self) -> Result<Vec<u64>, MemberError> {

@@ -163,4 +163,9 @@ async fn the_exec_driver_rolls_three_member_processes_into_a_new_version() {
         assert_ne!(start(&before), start(&after));
         shows(address, "current_state=\"follower\"").await;
     }
+    let ledger = read_ledger(dir.path()).unwrap();
+    let downs: Vec<bool> =
+        ledger.iter().filter(|e| e.event == LedgerEvent::Down).map(|e| e.led).collect();
+    assert_eq!(downs, [false, false, true], "the leader went last: {ledger:?}");
+    assert_eq!(ledger.iter().filter(|e| e.event == LedgerEvent::Up).count(), 6);
 }

@@ -9,11 +9,13 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::files::{Files, StartCommand, file_error};
+use super::ledger::LedgerEvent;
 use super::rules::{Action, Core};
-use super::{MemberArgs, MemberError};
+use super::{LedgerEntry, MemberArgs, MemberError};
 use crate::driver::process;
 use crate::sim::clock::now_ms;
 use crate::sim::pages::{self, ControllerView, ProcessView};
+use crate::sim::quorum::RaftState;
 
 /// Between two beats: several per fetch timeout.
 const BEAT: Duration = Duration::from_millis(100);
@@ -38,7 +40,9 @@ pub async fn run(args: &MemberArgs) -> Result<(), MemberError> {
     let program = std::env::current_exe()
         .map_err(|source| file_error("find", std::path::Path::new("/proc/self/exe"), source))?;
     let arguments = std::env::args().skip(1).collect();
-    files.set_command(&args.unit, &StartCommand { program, arguments })?;
+    let directory = std::env::current_dir()
+        .map_err(|source| file_error("find", std::path::Path::new("."), source))?;
+    files.set_command(&args.unit, &StartCommand { program, arguments, directory })?;
     let signals = |source| MemberError::Signals { source };
     let mut term = signal(SignalKind::terminate()).map_err(signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(signals)?;
@@ -58,6 +62,9 @@ pub async fn run_until(
 ) -> Result<(), MemberError> {
     let files = Files::open(&args.dir, &args.unit.to_string())?;
     tokio::pin!(stop);
+    if let Some(version) = &args.version {
+        files.set_first_version(&args.unit, version)?;
+    }
     let start_ms = now_ms();
     let last = files.fetch(args.id)?;
     let member = Arc::new(Member {
@@ -73,6 +80,7 @@ pub async fn run_until(
     if let Some(record) = process::record_of_self() {
         files.set_process(&args.unit, &record)?;
     }
+    enter(args, &files, &member, LedgerEvent::Up)?;
     let handle = server.handle();
     tokio::spawn(server);
     let mut beats = tokio::time::interval(BEAT);
@@ -82,11 +90,30 @@ pub async fn run_until(
             () = &mut stop => break,
         }
     }
+    enter(args, &files, &member, LedgerEvent::Down)?;
     if let Some(lease) = core(&member).resign(now_ms()) {
         files.renew(&lease)?;
     }
     handle.stop(false).await;
     Ok(())
+}
+
+/// Writes into the quorum's ledger what happens to this process.
+fn enter(
+    args: &MemberArgs,
+    files: &Files,
+    member: &Member,
+    event: LedgerEvent,
+) -> Result<(), MemberError> {
+    let led = core(member).state == RaftState::Leader;
+    files.enter(&LedgerEntry {
+        at_ms: now_ms(),
+        unit: args.unit.clone(),
+        process: std::process::id(),
+        version: member.version.clone(),
+        event,
+        led,
+    })
 }
 
 fn core(member: &Member) -> std::sync::MutexGuard<'_, Core> {

@@ -1,0 +1,27 @@
+//! Scenarios over real processes: a hub, agents, and the small processes they restart.
+//!
+//! [`world`] sets the stage (hub, vendor, clusters); every other module that is not part of it
+//! tells one story. Nothing sleeps to keep in step: [`process::eventually`] looks until it sees.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a scenario that cannot go on has failed, and says where"
+)]
+
+mod client;
+mod cluster;
+mod crashes;
+mod cut_off;
+mod gap;
+mod holding;
+mod http;
+mod members;
+mod nodes;
+mod process;
+mod refusals;
+mod rolling;
+mod server;
+mod vendor;
+mod world;

@@ -1,0 +1,7 @@
+//! A real hub process, what is published on it, and what survives `kill -9`.
+
+pub(super) mod hub;
+mod publish;
+mod reports;
+mod seed;
+pub(super) mod vendor;
