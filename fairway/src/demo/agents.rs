@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use channels::wire::{JoinToken, JoinTokenRequest};
+use channels::wire::{JoinToken, JoinTokenRequest, Role};
 use clap::Args;
 use cluster_agent::agent::enroll;
 use cluster_agent::config::{Overrides, Settings};
@@ -162,9 +162,10 @@ async fn lag(simulator: &SimServer, cluster: &str) -> Result<()> {
     for _ in 0..LEADER_LOOKS_MAX {
         let state = simulator.state(cluster).ok_or_else(missing)?;
         if state.quorum.is_some_and(|quorum| quorum.leader.is_some()) {
-            let followers = state.units.iter().filter(|(_, unit)| {
-                unit.role == channels::wire::Role::Controller && !unit.is_leader
-            });
+            let followers = state
+                .units
+                .iter()
+                .filter(|(_, unit)| unit.role == Role::Controller && !unit.is_leader);
             for (unit, _) in followers {
                 simulator
                     .with(cluster, |cluster| cluster.set_fault(unit, Fault::Lag { ms: LAG_MS }))
@@ -178,7 +179,8 @@ async fn lag(simulator: &SimServer, cluster: &str) -> Result<()> {
     Err(CliError::failed(format!("the controllers of {cluster} elected no leader")))
 }
 
-/// An agent's configuration file, as a person would write it.
+/// An agent's configuration file, as a person would write it. Soak and baseline times are divided
+/// by the demo's speed; quorum limits never are.
 fn configuration(
     spec: &FleetSpec,
     member: &Member,
@@ -186,28 +188,7 @@ fn configuration(
     simulator: &SimServer,
 ) -> String {
     let scaled = |ms: u32| ms / spec.speed.max(1);
-    let url = simulator.cluster_url(&member.name);
-    let pool = |role: channels::wire::Role| -> String {
-        let units = cluster.units.iter().filter(|unit| unit.role == role).enumerate();
-        units
-            .map(|(i, unit)| {
-                let metrics = simulator.metrics_url(&member.name, &unit.name);
-                let node_id = match role {
-                    channels::wire::Role::Controller => {
-                        format!(", node_id = {}, on_node = \"\"", i + 1)
-                    }
-                    channels::wire::Role::Broker
-                    | channels::wire::Role::Node
-                    | channels::wire::Role::Workload => String::new(),
-                };
-                format!(
-                    "    {{ name = \"{}\", metrics_url = \"{metrics}\"{node_id} }},\n",
-                    unit.name
-                )
-            })
-            .collect()
-    };
-    format!(
+    let head = format!(
         r#"# Written by `fairway demo`.
 state_dir = "{state}"
 
@@ -225,7 +206,6 @@ mode = "hub"
 [probes]
 node_idle_ms = {node_idle}
 
-# Soak and baseline times are divided by the demo's speed; quorum limits never are.
 [timings]
 baseline_ms = {baseline}
 
@@ -237,34 +217,6 @@ soak_ms = {node_soak}
 
 [limits.pleg]
 period_ms = {relist}
-
-[[products]]
-product = "acme/kafka"
-channel = "stable-4"
-initial_version = "{kafka}"
-
-[[products.pools]]
-name = "controllers"
-role = "controller"
-units = [
-{controllers}]
-
-[products.pools.simulated]
-url = "{url}"
-
-[[products]]
-product = "acme/platform"
-channel = "stable-1.34"
-initial_version = "{platform}"
-
-[[products.pools]]
-name = "nodes"
-role = "node"
-units = [
-{nodes}]
-
-[products.pools.simulated]
-url = "{url}"
 "#,
         state = spec.dir.join(&member.name).display(),
         name = member.name,
@@ -275,9 +227,51 @@ url = "{url}"
         controller_soak = scaled(CONTROLLER_SOAK_MS),
         node_soak = scaled(NODE_SOAK_MS),
         relist = scaled(RELIST_MS),
-        kafka = member.kafka,
-        platform = member.platform,
-        controllers = pool(channels::wire::Role::Controller),
-        nodes = pool(channels::wire::Role::Node),
+    );
+    let simulated = |role| pool(role, member, cluster, simulator);
+    let kafka = product("acme/kafka", "stable-4", &member.kafka, &simulated(Role::Controller));
+    let platform =
+        product("acme/platform", "stable-1.34", &member.platform, &simulated(Role::Node));
+    format!("{head}{kafka}{platform}")
+}
+
+/// One product with its one pool.
+fn product(name: &str, channel: &str, version: &str, pool: &str) -> String {
+    format!(
+        r#"
+[[products]]
+product = "{name}"
+channel = "{channel}"
+initial_version = "{version}"
+{pool}"#
+    )
+}
+
+/// The pool of all units of a role.
+fn pool(role: Role, member: &Member, cluster: &ClusterSpec, simulator: &SimServer) -> String {
+    let units =
+        cluster.units.iter().filter(|unit| unit.role == role).enumerate().map(|(i, unit)| {
+            let metrics = simulator.metrics_url(&member.name, &unit.name);
+            // Simulated controllers get node ids 1, 2, … in this order and run on none of the nodes.
+            let voter = match role {
+                Role::Controller => format!(", node_id = {}, on_node = \"\"", i + 1),
+                Role::Broker | Role::Node | Role::Workload => String::new(),
+            };
+            format!("    {{ name = \"{}\", metrics_url = \"{metrics}\"{voter} }},", unit.name)
+        });
+    format!(
+        r#"
+[[products.pools]]
+name = "{role}s"
+role = "{role}"
+units = [
+{units}
+]
+
+[products.pools.simulated]
+url = "{url}"
+"#,
+        units = units.collect::<Vec<_>>().join("\n"),
+        url = simulator.cluster_url(&member.name),
     )
 }

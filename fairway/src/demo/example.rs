@@ -55,7 +55,7 @@ fn before(path: &str, text: &str) -> Option<String> {
     let listed = |line: &str| {
         line.trim_start().strip_prefix("- ").is_some_and(|version| held.contains(&version.trim()))
     };
-    Some(text.lines().filter(|line| !listed(line)).map(|line| format!("{line}\n")).collect())
+    Some(text.lines().filter(|line| !listed(line)).flat_map(|line| [line, "\n"]).collect())
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
 
 pub(crate) use agents::{FleetArgs, run as run_fleet};
 
@@ -39,9 +40,9 @@ const CLUSTERS_MAX: u32 = 200;
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Looks until `--once` gives up, 15 minutes: ten times what it takes on two idle cores.
 const LOOKS_MAX: u32 = 1_800;
-/// Converged clusters, as a share of the healthy ones, before the lagging quorum is repaired: late
+/// Share of the healthy clusters' products that are done before the lagging quorum is repaired: late
 /// enough to be seen waiting, early enough to finish with the rest.
-const REPAIR_WHEN_DONE_PERCENT: usize = 50;
+const REPAIR_WHEN_DONE_PERCENT: usize = 40;
 
 /// Options of `fairway demo`.
 #[derive(Debug, Args)]
@@ -85,13 +86,24 @@ pub(crate) async fn run(args: &DemoArgs, out: &mut Out) -> Result<()> {
     let mut stage = Stage::new(&dir);
     let ended = tokio::select! {
         result = perform(args, &mut stage, out) => result,
-        _ = tokio::signal::ctrl_c() => {
-            out.line("stopping")?;
-            Ok(())
+        told = told_to_end() => match told {
+            Ok(()) => out.line("stopping"),
+            Err(e) => Err(CliError::because("failed to listen for signals", &e)),
         }
     };
     stage.strike().await;
     ended
+}
+
+/// Waits for Ctrl-C, SIGTERM or a terminal that is closed: in each case the children must end too.
+async fn told_to_end() -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+        _ = terminate.recv() => Ok(()),
+        _ = hangup.recv() => Ok(()),
+    }
 }
 
 /// A data directory must be ours: empty or absent.

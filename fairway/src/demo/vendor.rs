@@ -3,16 +3,15 @@
 use std::path::Path;
 
 use channels::compile::compile;
-use channels::names::VendorName;
 use channels::repository::Workspace;
 use channels::wire::{HubKeys, PublicationReply, media_type};
 use jiff::Timestamp;
-use signing::{SecretKey, StagedRepository};
+use signing::StagedRepository;
 
 use crate::error::{CliError, Result};
 use crate::hub::Hub;
 use crate::publisher::{
-    Content, Layout, MemoryKeyring, RoleKeys, RootKeys, Terms, VendorKeys, assemble, first_root,
+    Ceremony, CeremonySpec, Content, Layout, MemoryKeyring, Terms, assemble, hold_ceremony,
 };
 
 /// The vendor of the example repository.
@@ -30,27 +29,14 @@ pub(super) struct Vendor {
 impl Vendor {
     /// Makes all keys and signs root 1 over the hub's public halves.
     pub(super) async fn establish(hub: &Hub, now: Timestamp) -> Result<Self> {
-        let mut keyring = MemoryKeyring::default();
-        let mut role = || -> Result<RoleKeys> {
-            let key =
-                SecretKey::generate().map_err(|e| CliError::because("failed to make a key", &e))?;
-            Ok(RoleKeys::single(keyring.add(key)))
-        };
-        let (root, targets) = (role()?, role()?);
-        let vendor = VendorKeys { vendor: role()?, releases: role()?, channels: role()? };
-        let name: VendorName =
+        let name =
             VENDOR.parse().map_err(|e| CliError::because("failed to name the vendor", &e))?;
         let keys: HubKeys = hub.get("api/v1/hub/keys", &[]).await?;
-        let root_keys = RootKeys::with_hub(root, targets.clone(), &keys)
-            .map_err(|e| CliError::because("failed to read the hub's keys", &e))?;
-        let root = first_root(&root_keys, &mut keyring, &Terms::default(), now)
-            .map_err(|e| CliError::because("failed to sign root", &e))?;
-        let mut published = StagedRepository::new();
-        published
-            .put_metadata(&signing::TopRole::Root.into(), root.clone())
-            .map_err(|e| CliError::because("failed to stage root", &e))?;
-        let layout = Layout { targets, vendors: std::iter::once((name, vendor)).collect() };
-        Ok(Self { keyring, layout, published, root })
+        let spec = CeremonySpec { vendors: vec![name], root_keys: 1, root_threshold: 1 };
+        let ceremony = hold_ceremony(&spec, &keys, &Terms::default(), now)
+            .map_err(|e| CliError::because("failed to make keys and root", &e))?;
+        let Ceremony { keyring, layout, root, repository, .. } = ceremony;
+        Ok(Self { keyring, layout, published: repository, root })
     }
 
     /// Root 1, which every agent of the demo pins.

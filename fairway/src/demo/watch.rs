@@ -124,22 +124,28 @@ impl Watch {
         self.lagging_seen
     }
 
-    fn done(&self, member: &Member) -> bool {
-        !self.expected.is_empty()
-            && self.expected.iter().all(|(product, version)| {
-                self.seen.get(&(member.name.clone(), product.clone())).is_some_and(|row| {
-                    row.version == *version
-                        && row.phase == Phase::Idle
-                        && row.drift.state == DriftState::Current
-                })
-            })
+    fn runs(&self, member: &Member, product: &ProductRef, version: &ReleaseVersion) -> bool {
+        self.seen.get(&(member.name.clone(), product.clone())).is_some_and(|row| {
+            row.version == *version
+                && row.phase == Phase::Idle
+                && row.drift.state == DriftState::Current
+        })
     }
 
-    /// Share of the clusters without a fault that are done.
+    fn done(&self, member: &Member) -> bool {
+        !self.expected.is_empty()
+            && self.expected.iter().all(|(product, version)| self.runs(member, product, version))
+    }
+
+    /// Share of products that run what they should, over the clusters without a fault.
     pub(super) fn done_percent(&self) -> usize {
-        let healthy: Vec<_> = self.members.iter().filter(|member| !member.lagging).collect();
-        let done = healthy.iter().filter(|member| self.done(member)).count();
-        (done * 100).checked_div(healthy.len()).unwrap_or(100)
+        let (mut done, mut total) = (0, 0);
+        for member in self.members.iter().filter(|member| !member.lagging) {
+            total += self.expected.len();
+            let runs = |(product, version)| self.runs(member, product, version);
+            done += self.expected.iter().filter(|&expected| runs(expected)).count();
+        }
+        (done * 100_usize).checked_div(total).unwrap_or(100)
     }
 
     /// Whether every cluster runs the expected releases and rests.

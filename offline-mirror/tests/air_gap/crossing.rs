@@ -2,11 +2,16 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use offline_mirror::{AcceptExpired, Error, ExportRecord};
+use offline_mirror::{
+    AcceptExpired, Error, ExportRecord, Registry, RegistryAccess, export, import,
+};
 use signing::{Attack, Sha256Digest};
 
-use crate::registry::Fault;
-use crate::scene::{AMD64, ARM64, GRAPH, RELEASE, REPOSITORY, SHARED, Scene, at, flip_bit};
+use crate::registry::{Fault, SignIn};
+use crate::scene::{
+    AMD64, ARM64, GRAPH, RELEASE, REPOSITORY, SHARED, Scene, at, flip_bit, registry,
+    registry_of_ann,
+};
 
 /// How many of `lines` begin with `start`.
 fn count(lines: &[String], start: &str) -> usize {
@@ -279,4 +284,67 @@ async fn leave_to_expire_forgives_no_change() {
     let error = scene.import_with(&request, at(24 * 3)).await.unwrap_err();
     assert_eq!(error.attack(), Some(Attack::ArbitrarySoftware), "{error:?}");
     assert_eq!(scene.site.asked(), Vec::<String>::new());
+}
+
+/// Export and import with registries that ask for a user.
+async fn cross(scene: &Scene, from: &Registry, to: &Registry) -> Result<(), Error> {
+    export(&scene.export_request(), scene.hub.source(), from, at(1)).await?;
+    import(&scene.import_request(), Some(to), None, at(2)).await?;
+    Ok(())
+}
+
+#[actix_web::test]
+async fn registries_that_want_a_user_get_one() {
+    for sign_in in [SignIn::Basic, SignIn::Bearer("t1".to_owned())] {
+        let scene = Scene::new();
+        scene.upstream.require(sign_in.clone());
+        scene.site.require(sign_in);
+        let from = registry_of_ann(&scene.upstream.host, "secret");
+        let to = registry_of_ann(&scene.site.host, "secret");
+        cross(&scene, &from, &to).await.unwrap();
+        assert!(scene.site.manifest(REPOSITORY, scene.amd64).is_some());
+    }
+}
+
+#[actix_web::test]
+async fn a_user_the_registry_does_not_know_gets_nothing() {
+    for sign_in in [SignIn::Basic, SignIn::Bearer("t1".to_owned())] {
+        let scene = Scene::new();
+        scene.upstream.require(sign_in);
+        let to = registry(&scene.site.host);
+        for from in [registry(&scene.upstream.host), registry_of_ann(&scene.upstream.host, "no")] {
+            let error = cross(&scene, &from, &to).await.unwrap_err();
+            let expected =
+                matches!(error, Error::Status { status: 401, .. } | Error::Registry { .. });
+            assert!(expected && !error.is_refusal(), "{error:?}");
+            assert!(!format!("{error:?} {from:?}").contains("\"no\""), "no password in messages");
+        }
+    }
+}
+
+#[actix_web::test]
+async fn a_token_that_ran_out_is_renewed() {
+    let scene = Scene::new();
+    scene.upstream.require(SignIn::Bearer("t1".to_owned()));
+    let from = registry_of_ann(&scene.upstream.host, "secret");
+    let source = || scene.hub.source();
+    export(&scene.export_request(), source(), &from, at(1)).await.unwrap();
+    scene.upstream.require(SignIn::Bearer("t2".to_owned()));
+    std::fs::remove_file(scene.blob_path(Sha256Digest::of(AMD64))).unwrap();
+    let again = export(&scene.export_request(), source(), &from, at(1)).await.unwrap();
+    assert_eq!(again.fetched.objects, 1);
+}
+
+#[actix_web::test]
+async fn a_shared_site_registry_takes_everything_below_a_prefix() {
+    let scene = Scene::new();
+    let to = Registry::new(RegistryAccess {
+        host: scene.site.host.clone(),
+        prefix: Some("mirrors/fleet".to_owned()),
+        plain_http: true,
+        credentials: None,
+    });
+    cross(&scene, &registry(&scene.upstream.host), &to.unwrap()).await.unwrap();
+    assert!(scene.site.manifest("mirrors/fleet/acme/app", scene.amd64).is_some());
+    assert!(scene.site.manifest(REPOSITORY, scene.amd64).is_none());
 }

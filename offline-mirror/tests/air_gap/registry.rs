@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use channels::wire::{Problem, Publication, PublicationReply};
 use serde_json::{Value, json};
 use signing::Sha256Digest;
@@ -26,8 +28,18 @@ pub(crate) enum Fault {
     BreakAfter(usize),
 }
 
+/// How a registry asks for its user, `ann` with the password `secret`.
+#[derive(Debug, Clone)]
+pub(crate) enum SignIn {
+    /// With every request.
+    Basic,
+    /// At a token service; every other request has this token.
+    Bearer(String),
+}
+
 #[derive(Debug, Default)]
 struct Inner {
+    sign_in: Option<SignIn>,
     /// By `<repository>@<digest>`.
     blobs: BTreeMap<String, Vec<u8>>,
     manifests: BTreeMap<String, (String, Vec<u8>)>,
@@ -105,6 +117,11 @@ impl Server {
         self.lock().faults.insert(digest, fault);
     }
 
+    /// Wants a user from here on.
+    pub(crate) fn require(&self, sign_in: SignIn) {
+        self.lock().sign_in = Some(sign_in);
+    }
+
     pub(crate) fn mend(&self) {
         self.lock().faults.clear();
     }
@@ -172,6 +189,9 @@ async fn answer(
     if path == "/api/v1/publications" {
         return take_publication(&mut inner, &body);
     }
+    if let Some(refused) = not_signed_in(&request, inner.sign_in.as_ref()) {
+        return refused;
+    }
     if path == "/v2/" {
         return HttpResponse::Ok().finish();
     }
@@ -194,6 +214,30 @@ async fn answer(
             take_manifest(&mut inner, repository, name, &media_type, &body)
         }
         _ => HttpResponse::MethodNotAllowed().finish(),
+    }
+}
+
+/// The answer to a request without the user or the token, or to one for the token.
+fn not_signed_in(request: &HttpRequest, sign_in: Option<&SignIn>) -> Option<HttpResponse> {
+    let found = request.headers().get(header::AUTHORIZATION);
+    let found = found.map(|value| value.to_str().unwrap());
+    let is_ann = found == Some(format!("Basic {}", STANDARD.encode("ann:secret")).as_str());
+    let refuse = |challenge: String| {
+        let name = header::WWW_AUTHENTICATE;
+        Some(HttpResponse::Unauthorized().insert_header((name, challenge)).finish())
+    };
+    match sign_in {
+        None => None,
+        Some(SignIn::Basic) if is_ann => None,
+        Some(SignIn::Basic) => refuse("Basic realm=\"registry\"".to_owned()),
+        Some(SignIn::Bearer(token)) if request.path() == "/token" && is_ann => {
+            Some(HttpResponse::Ok().json(json!({"token": token})))
+        }
+        Some(SignIn::Bearer(token)) if found == Some(&format!("Bearer {token}")) => None,
+        Some(SignIn::Bearer(_)) => {
+            let host = request.connection_info().host().to_owned();
+            refuse(format!("Bearer realm=\"http://{host}/token\",service=\"registry\""))
+        }
     }
 }
 

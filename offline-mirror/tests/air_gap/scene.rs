@@ -38,6 +38,17 @@ pub(crate) fn registry(host: &str) -> Registry {
     .unwrap()
 }
 
+/// The same with the user that [`crate::registry::SignIn`] asks for.
+pub(crate) fn registry_of_ann(host: &str, password: &str) -> Registry {
+    Registry::new(RegistryAccess {
+        host: host.to_owned(),
+        prefix: None,
+        plain_http: true,
+        credentials: Some(("ann".to_owned(), password.to_owned())),
+    })
+    .unwrap()
+}
+
 pub(crate) struct Scene {
     /// The registry at the hub's side.
     pub(crate) upstream: Server,

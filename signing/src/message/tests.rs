@@ -157,6 +157,8 @@ fn well_signed_requests_outside_the_profile_are_refused() {
         ("created=1800000000", "created=01800000000"),
         ("created=1800000000", "created=1799999999"),
         ("expires=1800000300", "expires=1799999000"),
+        ("expires=1800000300", "expires=1799999999"),
+        ("expires=1800000300", "expires=1800000301"),
         ("nonce=\"n-1\"", "nonce=\"\""),
         ("nonce=\"n-1\"", "nonce=n-1"),
         (";alg", ";bogus=1;alg"),
@@ -173,6 +175,25 @@ fn well_signed_requests_outside_the_profile_are_refused() {
     }
     let fewer = with_input(|params| params.replacen(" \"@query\"", "", 1));
     assert!(matches!(check(&get(), &fewer), Err(MessageError::Components { .. })));
+}
+
+#[test]
+fn key_of_another_scheme_is_refused_whatever_the_message_says() {
+    use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
+    let rng = ring::rand::SystemRandom::new();
+    let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &rng).unwrap();
+    let pair =
+        EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, pkcs8.as_ref(), &rng).unwrap();
+    let mut spki = hex::decode("3059301306072a8648ce3d020106082a8648ce3d030107034200").unwrap();
+    spki.extend_from_slice(pair.public_key().as_ref());
+    let body = base64::engine::general_purpose::STANDARD.encode(spki);
+    let (first, second) = body.split_at(64);
+    let pem = format!("-----BEGIN PUBLIC KEY-----\n{first}\n{second}\n-----END PUBLIC KEY-----\n");
+    let public = crate::PublicKey::from_spki_pem(&pem).unwrap();
+    let ids = (key().public().key_id().to_string(), public.key_id().to_string());
+    let headers = with_input(|params| params.replacen(&ids.0, &ids.1, 1));
+    let result = verify(&get(), &headers, &public, at(10), MINUTE).map(|_| ());
+    assert_eq!(result, Err(MessageError::KeyType));
 }
 
 #[test]

@@ -236,3 +236,18 @@ async fn listed_name_that_climbs_is_an_error_of_its_role() {
     refused!(listed, None, Error::Name { .. });
     assert!(download(&mut client, RELEASE).await.unwrap().is_some());
 }
+
+#[tokio::test]
+async fn terminating_delegation_ends_the_search_for_its_delegators_siblings_too() {
+    let mut repo = Repo::new();
+    repo.delegate("acme").terminating = false;
+    repo.delegates.insert(
+        "zz".to_owned(),
+        Delegate::new("targets", 70, &["acme/*/*"]).with("acme/app/9.release.json", b"zz"),
+    );
+    repo.publish_next();
+    assert_eq!(signer_of(&repo, "acme/app/9.release.json").await, None);
+    repo.delegate("acme.releases").terminating = false;
+    repo.publish_next();
+    assert_eq!(signer_of(&repo, "acme/app/9.release.json").await.unwrap(), "zz");
+}

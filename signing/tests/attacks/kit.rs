@@ -58,6 +58,7 @@ struct Inner {
     files: BTreeMap<String, Vec<u8>>,
     faults: BTreeMap<String, Fault>,
     log: Vec<String>,
+    etag_of_timestamp_only: bool,
 }
 
 impl Files {
@@ -80,6 +81,11 @@ impl Files {
     /// What was asked for since the last call.
     pub(crate) fn asked(&self) -> Vec<String> {
         std::mem::take(&mut self.0.lock().unwrap().log)
+    }
+
+    /// From now on the validator says nothing about roots, as on a plain file server.
+    pub(crate) fn be_a_plain_mirror(&self) {
+        self.0.lock().unwrap().etag_of_timestamp_only = true;
     }
 
     /// All files as they are now, to be served again later.
@@ -116,7 +122,10 @@ impl Source for Files {
         if u64::try_from(bytes.len()).unwrap() > max_bytes {
             return Err(SourceError::TooLarge { limit: max_bytes });
         }
-        let roots = inner.files.keys().filter(|path| path.ends_with(".root.json")).count();
+        let mut roots = inner.files.keys().filter(|path| path.ends_with(".root.json")).count();
+        if inner.etag_of_timestamp_only {
+            roots = 0;
+        }
         let etag = (*file == FileName::timestamp())
             .then(|| signing::source::timestamp_etag(u64::try_from(roots).unwrap(), &bytes));
         if etag.is_some() && etag.as_deref() == if_none_match {

@@ -100,3 +100,18 @@ async fn deeply_nested_metadata_is_refused_before_it_is_understood() {
     refused!(first_use(&repo).await, None, Error::Malformed { .. });
     assert!(download(&mut Repo::new().trusting().await, RELEASE).await.unwrap().is_some());
 }
+
+#[tokio::test]
+async fn pinned_length_does_not_lift_the_limit_of_the_role() {
+    let mut repo = Repo::new();
+    repo.edit("timestamp", |signed| {
+        signed["meta"]["snapshot.json"]["length"] = json!(MAX_SNAPSHOT_BYTES * 2);
+    });
+    repo.publish_next();
+    repo.files.fault("metadata/2.snapshot.json", Fault::Flood(too_many(MAX_SNAPSHOT_BYTES)));
+    refused!(
+        first_use(&repo).await,
+        EndlessData,
+        Error::Fetch { source: SourceError::TooLarge { limit: MAX_SNAPSHOT_BYTES }, .. }
+    );
+}

@@ -101,3 +101,15 @@ async fn nothing_unverified_is_stored() {
     assert_eq!(repo.store.names(), before);
     assert_eq!(repo.client().trusted_versions().timestamp, 1);
 }
+
+#[tokio::test]
+async fn stored_validator_of_another_root_is_not_used() {
+    let mut repo = Repo::new();
+    repo.trusting().await;
+    repo.publish_next_root(&[]);
+    // As after a crash between the new root and everything else.
+    repo.store.save("root.2", &repo.files.get("metadata/2.root.json")).unwrap();
+    repo.files.asked();
+    repo.client().refresh(at(0)).await.unwrap();
+    assert_eq!(repo.files.asked()[0], "metadata/3.root.json");
+}

@@ -281,3 +281,30 @@ fn fractions_in_custom_are_refused_because_they_have_no_canonical_form() {
     let result = build_targets(1, at(9), &targets, &[], &[&key(20)]);
     assert!(matches!(result, Err(BuildError::Canonical(_))));
 }
+
+#[test]
+fn staged_bytes_that_differ_from_their_listing_are_told_at_publication() {
+    let mut repo = Repo::new();
+    repo.edit("acme.releases", |signed| {
+        signed["targets"][RELEASE]["length"] = serde_json::json!(4);
+    });
+    repo.publish();
+    let staged = online(staged(&repo), 0, Versions::default());
+    let mut verified = verify_staged(&repo.pinned(), &staged, MemStore::new(), at(0)).unwrap();
+    refused!(
+        verified.require(&role("acme.releases")),
+        ArbitrarySoftware,
+        Error::Length { found: 3, expected: 4, .. }
+    );
+}
+
+#[test]
+fn snapshot_pins_the_newest_staged_version_of_every_role() {
+    let mut repo = Repo::new();
+    for _ in 0..10 {
+        repo.publish_next();
+    }
+    let staged = online(staged(&repo), 0, Versions::default());
+    let verified = verify_staged(&repo.pinned(), &staged, MemStore::new(), at(0)).unwrap();
+    assert!(verified.roles.values().all(|version| *version == 11), "{:?}", verified.roles);
+}

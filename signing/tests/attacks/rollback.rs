@@ -222,3 +222,17 @@ async fn rotating_the_timestamp_key_alone_lifts_the_floor_of_the_snapshot_as_wel
     let repo = recovered(run_up, |repo| repo.timestamp.rotate(&[41])).await;
     assert!(first_use(&repo).await.unwrap().is_some());
 }
+
+#[tokio::test]
+async fn recovery_survives_a_crash_right_after_the_rotation() {
+    let run_up = |repo: &mut Repo| {
+        repo.snapshot.version = u64::MAX;
+        repo.timestamp.version = 2;
+    };
+    let repo = recovered(run_up, |repo| repo.snapshot.rotate(&[31])).await;
+    let timestamp = repo.files.get("metadata/timestamp.json");
+    repo.files.remove("metadata/timestamp.json");
+    refused!(first_use(&repo).await, None, Error::Missing { .. });
+    repo.files.put("metadata/timestamp.json", timestamp);
+    assert!(first_use(&repo).await.unwrap().is_some());
+}

@@ -150,3 +150,49 @@ async fn futures_of_client_and_sources_can_move_between_threads() {
     let file = signing::FileName::timestamp();
     send(signing::DirSource::new("/nonexistent").fetch(&file, 1, None)).await.unwrap();
 }
+
+#[tokio::test]
+async fn expired_root_is_replaced_even_where_the_validator_does_not_cover_roots() {
+    let mut repo = Repo::new();
+    repo.files.be_a_plain_mirror();
+    for role in [&mut repo.timestamp, &mut repo.snapshot] {
+        role.expires = at(24 * 200);
+    }
+    repo.root.expires = at(10);
+    repo.publish_root(&[]);
+    repo.publish_next();
+    let mut client = repo.trusting().await;
+    repo.root.expires = at(24 * 365);
+    repo.publish_next_root(&[]);
+    client.refresh(at(9)).await.unwrap();
+    assert_eq!(client.trusted_versions().root, 1);
+    client.refresh(at(11)).await.unwrap();
+    assert_eq!(client.trusted_versions().root, 2);
+}
+
+#[tokio::test]
+async fn set_that_stood_on_the_old_root_is_not_used_after_a_refresh_that_failed_behind_the_new() {
+    let mut repo = Repo::new();
+    let mut client = repo.trusting().await;
+    repo.targets.rotate(&[21]);
+    repo.publish_next_root(&[]);
+    repo.publish_next();
+    repo.files.remove("metadata/2.targets.json");
+    refused!(client.refresh(at(0)).await, None, Error::Missing { .. });
+    let found = client.target(&crate::kit::path(crate::kit::RELEASE), at(0)).await;
+    refused!(found, None, Error::NotRefreshed);
+}
+
+#[tokio::test]
+async fn damaged_copy_of_a_stored_root_is_fetched_again() {
+    use signing::Store;
+    let mut repo = Repo::new();
+    repo.publish_next_root(&[]);
+    repo.publish_next_root(&[]);
+    repo.trusting().await;
+    repo.store.save("root.2", b"{}").unwrap();
+    let mut client = repo.client();
+    assert_eq!(client.trusted_versions().root, 1);
+    client.refresh(at(0)).await.unwrap();
+    assert_eq!(client.trusted_versions().root, 3);
+}

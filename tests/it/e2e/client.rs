@@ -40,10 +40,10 @@ pub(super) fn request(
 ) -> std::io::Result<Answer> {
     let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {server}\r\nconnection: close\r\n");
     for (name, value) in headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        head += &[name, ": ", value, "\r\n"].concat();
     }
     if !body.is_empty() {
-        head.push_str(&format!("content-length: {}\r\n", body.len()));
+        head += &["content-length: ", &body.len().to_string(), "\r\n"].concat();
     }
     head.push_str("\r\n");
     exchange(server, &[head.as_bytes(), body].concat())

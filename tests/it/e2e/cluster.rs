@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use cluster_agent::sim::member::LedgerEntry;
 use cluster_agent::status::Status;
 
 use super::members::Members;
@@ -66,7 +67,7 @@ impl Cluster {
     pub(super) fn prepare(
         world: &Path,
         name: &str,
-        shape: Shape,
+        shape: &Shape,
         hub: &Hub,
         vendor: &Vendor,
     ) -> Self {
@@ -77,7 +78,7 @@ impl Cluster {
         std::fs::set_permissions(&command, std::fs::Permissions::from_mode(0o755))
             .expect("an executable command");
         let cluster = Self { name: name.to_owned(), members, agent: None, dir };
-        std::fs::write(cluster.config(), cluster.configuration(&shape, hub, vendor))
+        std::fs::write(cluster.config(), cluster.configuration(shape, hub, vendor))
             .expect("a configuration");
         cluster
     }
@@ -135,11 +136,6 @@ impl Cluster {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    /// Runs another command of the agent (`hold`, `resume`, …) for this cluster.
-    pub(super) fn agent_command(&self, words: &[&str]) -> std::process::Output {
-        run(&[&["agent"][..], words, &["--config", &self.config_text()]].concat(), &[])
-    }
-
     /// The agent's memory as it is on disk.
     pub(super) fn memory(&self) -> serde_json::Value {
         let text = std::fs::read_to_string(self.state_dir().join("state.json")).expect("a memory");
@@ -174,8 +170,31 @@ impl Cluster {
         self.commands().into_iter().filter(begun).map(|line| line.unit).collect()
     }
 
+    /// Fails unless each controller went exactly once, from the old release to the new one, one at
+    /// a time, the active one last. Returns the restarts in order.
+    pub(super) fn rolled_once(&self) -> Vec<(LedgerEntry, LedgerEntry)> {
+        let restarts: Vec<_> = self
+            .members
+            .restarts()
+            .into_iter()
+            .map(|(down, up)| (down, up.expect("it came back")))
+            .collect();
+        let mut units: Vec<_> = restarts.iter().map(|(down, _)| down.unit.to_string()).collect();
+        units.sort();
+        assert_eq!(units, ["c-1", "c-2", "c-3"], "each once: {restarts:#?}");
+        let led: Vec<bool> = restarts.iter().map(|(down, _)| down.led).collect();
+        assert_eq!(led, [false, false, true], "the active controller last: {restarts:#?}");
+        for (down, up) in &restarts {
+            assert_eq!((down.version.as_str(), up.version.as_str()), (KAFKA[0], KAFKA[1]));
+        }
+        let mut begun = self.begun("mutate");
+        begun.sort();
+        assert_eq!(begun, units, "each was ordered once");
+        restarts
+    }
+
     fn configuration(&self, shape: &Shape, hub: &Hub, vendor: &Vendor) -> String {
-        let units: String = self
+        let units: Vec<String> = self
             .members
             .units()
             .map(|(unit, id, address)| {
@@ -197,6 +216,7 @@ impl Cluster {
             hub_lines = shape.hub_lines,
             name = self.name,
             initial = KAFKA[0],
+            units = units.concat(),
         );
         let mut stages = vec!["preflight", "mutate"];
         if shape.quiesce {

@@ -46,11 +46,6 @@ impl Members {
         members
     }
 
-    /// The directory they share.
-    pub(super) fn dir(&self) -> &Path {
-        &self.dir
-    }
-
     /// Unit names with node ids and addresses.
     pub(super) fn units(&self) -> impl Iterator<Item = (String, u32, SocketAddr)> {
         self.addresses.iter().zip(1..).map(|(address, id)| (format!("c-{id}"), id, *address))

@@ -12,6 +12,9 @@
 
 mod client;
 mod cluster;
+mod crashes;
+mod cut_off;
+mod holding;
 mod http;
 mod members;
 mod nodes;

@@ -114,7 +114,7 @@ pub(super) fn now() -> Timestamp {
 }
 
 /// Longest wait for anything in a scenario; generous, because CI machines have two busy cores.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 /// Pause between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 

@@ -30,11 +30,6 @@ impl Vendor {
         vendor
     }
 
-    /// Its directory.
-    pub(super) fn dir(&self) -> &Path {
-        &self.dir
-    }
-
     fn path(&self) -> &str {
         self.dir.to_str().expect("a utf-8 path")
     }
@@ -84,8 +79,8 @@ impl Vendor {
 
     /// Writes a channel.
     pub(super) fn channel(&self, product: &str, channel: &str, versions: &[&str]) {
-        let list: String = versions.iter().map(|version| format!("  - {version}\n")).collect();
-        let text = format!("name: {channel}\nversions:\n{list}");
+        let list: Vec<String> = versions.iter().map(|version| format!("  - {version}\n")).collect();
+        let text = format!("name: {channel}\nversions:\n{}", list.concat());
         self.write(&format!("{product}/channels/{channel}.yaml"), &text);
     }
 

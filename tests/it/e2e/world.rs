@@ -9,7 +9,7 @@ use update_server::store::HistoryRow;
 
 use super::client::{self, Answer};
 use super::cluster::{Cluster, Shape};
-use super::process::{Process, eventually, eventually_true, run, run_ok};
+use super::process::{Process, eventually, eventually_true, run_ok};
 use super::vendor::Vendor;
 
 /// Where the members of every scenario begin, and where they go.
@@ -60,16 +60,6 @@ impl Hub {
         &mut self.process
     }
 
-    /// Its data directory.
-    pub(super) fn data_dir(&self) -> &Path {
-        &self.data_dir
-    }
-
-    /// Where it listens.
-    pub(super) fn address(&self) -> SocketAddr {
-        self.address
-    }
-
     /// Its address as a URL.
     pub(super) fn url(&self) -> String {
         format!("http://{}", self.address)
@@ -109,11 +99,6 @@ impl Hub {
             words,
             &[("FAIRWAY_SERVER", &self.url()), ("FAIRWAY_TOKEN_FILE", &self.token_file())],
         )
-    }
-
-    /// The same, however it ends.
-    pub(super) fn try_fairway(&self, words: &[&str]) -> std::process::Output {
-        run(words, &[("FAIRWAY_SERVER", &self.url()), ("FAIRWAY_TOKEN_FILE", &self.token_file())])
     }
 
     /// A join token.
@@ -185,7 +170,7 @@ impl World {
     }
 
     /// Starts members (and nodes), enrols a cluster and runs its agent.
-    pub(super) fn add_cluster(&mut self, name: &str, shape: Shape) {
+    pub(super) fn add_cluster(&mut self, name: &str, shape: &Shape) {
         let cluster = Cluster::prepare(self.dir(), name, shape, &self.hub, &self.vendor);
         self.clusters.push(cluster);
         let cluster = self.clusters.last_mut().expect("just added");

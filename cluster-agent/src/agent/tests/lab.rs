@@ -8,14 +8,16 @@ use std::sync::{Arc, Mutex};
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use channels::cincinnati::to_json;
-use channels::wire::Role;
+use channels::wire::{
+    Action, Directive, EnrolmentReply, Grant, ProductState, Reason, Report, ReportReply, Role,
+};
 use jiff::{SignedDuration, Timestamp};
 use signing::{
     Delegation, RoleName, RootSpec, SecretKey, Signer, StagedRepository, TargetEntry, TargetPath,
     TopRole, Versions, build_root, build_targets,
 };
 
-use super::world::{graph, release};
+use super::world::{cluster, graph, release};
 use crate::clock;
 use crate::sim::{ClusterSpec, SimServer};
 
@@ -26,11 +28,20 @@ pub(super) struct Lab {
     pub(super) sim: SimServer,
     pub(super) hub_url: String,
     pub(super) config: PathBuf,
+    pub(super) hub: Arc<Mutex<Hub>>,
     files: Files,
     versions: Versions,
     roles_version: u64,
     root: Vec<u8>,
     server: ServerHandle,
+}
+
+/// What the hub was told, and what it says.
+#[derive(Debug, Default)]
+pub(super) struct Hub {
+    pub(super) reports: Vec<Report>,
+    pub(super) hold: Option<String>,
+    generation: u64,
 }
 
 fn key(seed: u8) -> SecretKey {
@@ -61,9 +72,16 @@ impl Lab {
         let spec = ClusterSpec::of("east", 5, 20, &sizes).unwrap();
         let sim = SimServer::start(&[spec], SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let files = Files::default();
+        let hub = Arc::new(Mutex::new(Hub::default()));
         let served = web::Data::from(Arc::clone(&files));
+        let told = web::Data::from(Arc::clone(&hub));
         let server = HttpServer::new(move || {
-            App::new().app_data(served.clone()).route("/tuf/{path:.*}", web::get().to(serve))
+            App::new()
+                .app_data(served.clone())
+                .app_data(told.clone())
+                .route("/tuf/{path:.*}", web::get().to(serve))
+                .route("/api/v1/enrolments", web::post().to(enrol))
+                .route("/api/v1/reports", web::post().to(report))
         })
         .workers(1)
         .disable_signals()
@@ -81,6 +99,7 @@ impl Lab {
             sim,
             hub_url,
             config,
+            hub,
             files,
             versions: Versions::default(),
             roles_version: 0,
@@ -151,6 +170,50 @@ async fn serve(
         Some(bytes) => HttpResponse::Ok().body(bytes.clone()),
         None => HttpResponse::NotFound().finish(),
     }
+}
+
+async fn enrol() -> HttpResponse {
+    HttpResponse::Ok().json(EnrolmentReply { cluster_id: cluster(), next_report_in_s: 1 })
+}
+
+async fn report(hub: web::Data<Mutex<Hub>>, body: web::Bytes) -> HttpResponse {
+    let report: Report = serde_json::from_slice(&body).unwrap();
+    let mut hub = hub.lock().unwrap();
+    let directives = report.products.iter().map(|state| answer(&mut hub, state)).collect();
+    let seq = report.cluster.seq;
+    hub.reports.push(report);
+    HttpResponse::Ok().json(ReportReply {
+        seq,
+        at: clock::now(),
+        timestamp_etag: None,
+        directives,
+        next_report_in_s: 1,
+        full_state_wanted: false,
+    })
+}
+
+fn answer(hub: &mut Hub, state: &ProductState) -> Directive {
+    let product = state.product.clone();
+    let reason = |code: &str, message: &str| {
+        vec![Reason { code: code.to_owned(), message: message.to_owned() }]
+    };
+    let (action, grant, reasons) = match (&hub.hold, &state.wants) {
+        (Some(why), _) => (Action::Hold, None, reason("held", why)),
+        (None, None) => (Action::Wait, None, reason("not_asked", "nothing was asked")),
+        (None, Some(wants)) => {
+            hub.generation += 1;
+            let grant = Grant {
+                cluster: cluster(),
+                product: product.clone(),
+                to: wants.to.clone(),
+                release_digest: wants.release_digest,
+                generation: hub.generation,
+                expires_at: hours(1),
+            };
+            (Action::Proceed, Some(grant), vec![])
+        }
+    };
+    Directive { product, action, grant, reasons, earliest_at: None }
 }
 
 fn root() -> Vec<u8> {

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use channels::wire::Phase;
 use tokio::sync::watch;
 
 use super::lab::{Lab, Offer};
@@ -93,6 +94,67 @@ async fn a_graph_signed_with_another_key_is_refused_by_the_attacks_name() {
     assert_eq!(lab.sim.state("east").unwrap().ledger.restarts, []);
     stop.send(true).unwrap();
     running.await.unwrap().unwrap();
+    lab.stop().await;
+}
+
+/// An enrolled agent: its configuration reports.
+async fn enrolled(lab: &Lab) -> Settings {
+    let text = std::fs::read_to_string(&lab.config).unwrap();
+    std::fs::write(&lab.config, text.replace("reports = false", "reports = true")).unwrap();
+    let settings = settings(lab);
+    let enrolment = agent::enroll(&settings, "token", clock::now()).await.unwrap();
+    assert_eq!(enrolment.cluster_id, super::world::cluster());
+    settings
+}
+
+#[actix_web::test]
+async fn an_agent_that_reports_but_is_not_enrolled_says_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let lab = Lab::start(dir.path(), anywhere());
+    let text = std::fs::read_to_string(&lab.config).unwrap();
+    std::fs::write(&lab.config, text.replace("reports = false", "reports = true")).unwrap();
+    let (_stop, stopped) = watch::channel(false);
+    let error = agent::run(settings(&lab), stopped).await.unwrap_err();
+    assert!(matches!(error, agent::AgentError::NotEnrolled { .. }), "{error}");
+    lab.stop().await;
+}
+
+#[actix_web::test]
+async fn a_hub_grants_every_unit_and_its_hold_in_mid_roll_stops_the_next_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut lab = Lab::start(dir.path(), anywhere());
+    lab.publish(&Offer::default());
+    let settings = enrolled(&lab).await;
+    let (stop, stopped) = watch::channel(false);
+    let running = tokio::spawn(agent::run(settings.clone(), stopped));
+    until(&settings, "first change", |s| s.step.is_some()).await;
+    lab.hub.lock().unwrap().hold = Some("incident 4711".to_owned());
+    until(&settings, "hub hold", |s| s.step.is_none() && waits(s, "hub_hold")).await;
+    let moved = lab.sim.state("east").unwrap().ledger.restarts.len();
+    assert!(moved <= 1, "{moved} units moved under a hold");
+
+    lab.hub.lock().unwrap().hold = None;
+    until(&settings, "the end", |s| {
+        let versions: Vec<String> = s.products.iter().map(|p| p.version.to_string()).collect();
+        versions == ["4.0.0", "1.33.0"]
+    })
+    .await;
+    stop.send(true).unwrap();
+    running.await.unwrap().unwrap();
+    let reports = std::mem::take(&mut lab.hub.lock().unwrap().reports);
+    assert!(reports.is_sorted_by(|a, b| a.cluster.seq < b.cluster.seq), "numbers grow");
+    let asked = reports.iter().flat_map(|r| &r.products).filter(|p| p.wants.is_some()).count();
+    assert!(asked >= 5, "asked {asked} times for five units");
+    let phases: Vec<Phase> = reports
+        .iter()
+        .flat_map(|report| &report.products)
+        .filter(|state| state.unit.as_ref().is_some_and(|unit| unit.as_str() == "n-2"))
+        .map(|state| state.phase)
+        .collect();
+    for phase in [Phase::Mutate, Phase::AwaitReturn, Phase::AwaitHealth, Phase::Soak] {
+        assert!(phases.contains(&phase), "{phase} was not reported: {phases:?}");
+    }
+    assert_eq!(lab.sim.state("east").unwrap().ledger.violations, Vec::<String>::new());
     lab.stop().await;
 }
 
