@@ -191,6 +191,7 @@ impl Core {
     /// report that did ask, but it does end a hold.
     pub fn hear(&mut self, reply: &ReportReply, asked: Option<&ProductRef>, sent_at: Timestamp) {
         self.standing.hub_error = None;
+        self.standing.hub_answered = true;
         for directive in &reply.directives {
             let product = &directive.product;
             if directive.action == wire::Action::Wait && asked != Some(product) {

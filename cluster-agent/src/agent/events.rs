@@ -35,7 +35,11 @@ pub(super) fn event(scene: &Scene<'_>, out: &Out, driver: &DriverFacts) -> Optio
     match &out.phase {
         Phase::Preflight { .. } => preflight(scene, out, driver),
         Phase::Quiesce { .. } => {
-            unless_succeeded(driver.status.as_ref()).or_else(|| cleared(scene, out, driver))
+            unless_succeeded(driver.status.as_ref()).or_else(|| match leave(scene, out) {
+                Leave::Holds => cleared(scene, out, driver),
+                Leave::Unknown => None,
+                Leave::Lapsed(why) => Some(Event::Refused { why: why.to_wire() }),
+            })
         }
         Phase::Mutate { .. } => driver.status.as_ref().map(stage_event),
         Phase::Undo { .. } | Phase::Restore { .. } => Some(match &driver.status {
@@ -97,6 +101,27 @@ fn preflight(scene: &Scene<'_>, out: &Out, driver: &DriverFacts) -> Option<Event
         return Some(Event::Refused { why: WaitingOn::GrantExpired { at }.to_wire() });
     }
     cleared(scene, out, driver)
+}
+
+/// Whether the hub's leave for the step still counts after a drain.
+enum Leave {
+    Holds,
+    /// The grant has lapsed, and the agent does not know yet whether its hub answers.
+    Unknown,
+    Lapsed(WaitingOn),
+}
+
+/// A drain may outlast its grant. While the hub answers that is no harm, because a hold would have
+/// been heard; an agent that is cut off has no leave to change anything any more.
+fn leave(scene: &Scene<'_>, out: &Out) -> Leave {
+    match out.grant_expires_at.filter(|at| scene.now >= *at) {
+        None => Leave::Holds,
+        Some(at) if scene.standing.hub_error.is_some() => {
+            Leave::Lapsed(WaitingOn::GrantExpired { at })
+        }
+        Some(_) if scene.standing.hub_answered => Leave::Holds,
+        Some(_) => Leave::Unknown,
+    }
 }
 
 /// Every gate once more: right before anything is changed, and again after a drain.

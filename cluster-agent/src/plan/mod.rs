@@ -65,6 +65,8 @@ pub struct Standing {
     pub directives: BTreeMap<ProductRef, Heard>,
     /// Why the last report was not answered, if it was not.
     pub hub_error: Option<HubError>,
+    /// Whether the hub has answered a report since the agent started.
+    pub hub_answered: bool,
     /// How long the gates have held.
     pub watch: Watch,
     /// Whether controllers' pages move.

@@ -18,7 +18,7 @@ fn grant_ends(cluster: &Cluster) -> Timestamp {
 
 fn one_cluster(settings: &str) -> World {
     let mut world = World::new(settings);
-    world.add_cluster(NAME, &Shape::default());
+    world.add_cluster(NAME, &Shape { quiesce: true, ..Shape::default() });
     world.settled();
     world
 }
@@ -53,6 +53,36 @@ fn without_its_hub_no_unit_begins_and_it_says_why_until_the_hub_is_back() {
     world.eventually_upgraded(NAME);
     let restarts = world.clusters[0].rolled_once();
     assert!(restarts[1].0.at_ms > back_at.as_millisecond(), "{restarts:#?}");
+}
+
+#[test]
+fn a_drain_that_outlasts_its_grant_without_a_hub_is_undone() {
+    let mut world = one_cluster("grant_ttl_s = 3");
+    world.clusters[0].block("quiesce");
+    world.release(false);
+    let cluster = &world.clusters[0];
+    eventually_true("a unit is drained", || cluster.begun("quiesce").len() == 1, || cluster.log());
+    world.hub.kill();
+    let ends = grant_ends(cluster);
+    eventually("its grant lapses, and it knows that it is alone", || {
+        let status = cluster.status()?;
+        let alone = now() > ends && status.hub.error.is_some();
+        if alone { Ok(()) } else { Err(format!("{status:#?}")) }
+    });
+    cluster.unblock("quiesce");
+
+    eventually_true(
+        "the drain is undone",
+        || cluster.begun("restore").len() == 1,
+        || cluster.log(),
+    );
+    eventually_true("it says why", || cluster.status_text().contains("grant"), || cluster.log());
+    assert!(cluster.begun("mutate").is_empty(), "{:#?}", cluster.commands());
+    assert_eq!(cluster.members.restarts().len(), 0);
+
+    world.hub.restart();
+    world.eventually_upgraded(NAME);
+    world.clusters[0].rolled_once();
 }
 
 #[test]

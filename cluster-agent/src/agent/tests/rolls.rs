@@ -160,6 +160,60 @@ fn an_agent_cut_off_from_its_hub_stops_before_the_next_unit() {
     assert_eq!(world.gates("acme/kafka"), ["hub_unreachable"]);
 }
 
+/// A world whose first node is drained, under a grant that lapses at that moment.
+fn drained_under_a_lapsed_grant() -> World {
+    let mut world = World::new(&Build::default());
+    let drains = |w: &World| {
+        w.core
+            .history
+            .out
+            .as_ref()
+            .is_some_and(|out| matches!(out.phase, UnitPhase::Quiesce { .. }))
+    };
+    world.until(1_500, drains);
+    let now = world.now();
+    world.core.history.out.as_mut().unwrap().grant_expires_at = Some(now);
+    world
+}
+
+#[test]
+fn a_drain_that_outlasts_the_grant_of_an_agent_that_is_cut_off_is_undone() {
+    let mut world = drained_under_a_lapsed_grant();
+    world.hub = Hub::Silent;
+    let now = world.now();
+    world.core.unheard("connection refused".to_owned(), now);
+    world.until(40, |w| w.core.history.out.is_none());
+    assert_eq!(world.sim.state().ledger.restarts.len(), 3, "controllers only");
+    assert!(world.cordoned.is_empty());
+    let refused = world.core.history.refused.clone().unwrap();
+    assert_eq!(refused.why.gate, "grant_expired", "{refused:?}");
+    world.hub = Hub::Grants;
+    world.until(1_500, World::is_done);
+    world.check();
+}
+
+#[test]
+fn a_drain_that_outlasts_its_grant_goes_on_while_the_hub_answers() {
+    let mut world = drained_under_a_lapsed_grant();
+    world.until(40, |w| w.sim.state().ledger.restarts.len() == 4);
+    world.until(1_500, World::is_done);
+    world.check();
+}
+
+#[test]
+fn a_drain_that_outlasts_its_grant_waits_while_nobody_knows_whether_the_hub_answers() {
+    let mut world = drained_under_a_lapsed_grant();
+    world.disk = world.core.history.clone();
+    world.kill();
+    world.steps(40);
+    assert_eq!(world.sim.state().ledger.restarts.len(), 3, "controllers only");
+    assert_eq!(world.cordoned.len(), 1);
+    let now = world.now();
+    world.core.unheard("connection refused".to_owned(), now);
+    world.until(40, |w| w.core.history.out.is_none());
+    assert!(world.cordoned.is_empty());
+}
+
 #[test]
 fn a_leader_lost_while_another_controller_soaks_pauses_the_roll_until_resume() {
     let mut world = World::new(&Build::default());
