@@ -91,7 +91,6 @@ fn simple_commands(line: &str) -> Vec<Vec<String>> {
                 }
             }
             (c, Some(q)) if c == q => quote = None,
-            (c, Some(_)) => word.push(c),
             ('"' | '\'', None) => {
                 quote = Some(c);
                 // A quoted word may be empty or blank and is a word all the same.
@@ -103,7 +102,7 @@ fn simple_commands(line: &str) -> Vec<Vec<String>> {
                 done.push(std::mem::take(open.last_mut().expect("one is open")));
             }
             (c, None) if c.is_whitespace() => end_word(&mut word, &mut open),
-            (c, None) => word.push(c),
+            (c, Some(_) | None) => word.push(c),
         }
     }
     end_word(&mut word, &mut open);
