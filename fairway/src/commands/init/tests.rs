@@ -1,3 +1,5 @@
+//! `fairway init`: what it makes, and what it refuses.
+
 use clap::Parser as _;
 
 use super::*;
