@@ -1,14 +1,15 @@
 //! `kill -9` of the hub under a load of reports: what was acknowledged is there afterwards.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use channels::names::ClusterId;
 use channels::wire::{
-    ClusterHeader, ClusterRow, HealthSummary, Phase, ProductState, Progress, Report,
+    ClusterHeader, ClusterRow, HealthSummary, Hold, HoldRequest, HoldScope, Page, Phase,
+    ProductState, Progress, Report,
 };
 use cluster_agent::hub::HubClient;
 use signing::SecretKey;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::hub::{Hub, now};
@@ -18,9 +19,9 @@ use super::vendor::{CHANNEL, PRODUCT};
 /// Clusters that report at once; more than one group commit takes from any of them.
 const CLUSTERS: usize = 32;
 /// Kills in one run.
-const ROUNDS: usize = 4;
-/// Longest time under load before a kill, milliseconds.
-const LOAD_MS_MAX: u64 = 400;
+const ROUNDS: usize = 6;
+/// Most reports that are acknowledged before a kill; others are on their way at any moment.
+const ACKNOWLEDGED_MAX: u64 = 200;
 
 /// One cluster as it sees itself.
 #[derive(Debug)]
@@ -70,7 +71,11 @@ async fn enrol(hub: &Hub) -> Vec<Cluster> {
 }
 
 /// Reports as fast as it is answered, until it is not.
-async fn report_until_cut_off(mut cluster: Cluster, url: String) -> Cluster {
+async fn report_until_cut_off(
+    mut cluster: Cluster,
+    url: String,
+    count: watch::Sender<u64>,
+) -> Cluster {
     let client = HubClient::new(&url, cluster.key.clone()).expect("a client");
     loop {
         let next = || report(cluster.id, cluster.acknowledged + 1);
@@ -82,6 +87,7 @@ async fn report_until_cut_off(mut cluster: Cluster, url: String) -> Cluster {
         };
         assert_eq!(reply.seq, report.cluster.seq);
         cluster.acknowledged = reply.seq;
+        count.send_modify(|count| *count += 1);
     }
 }
 
@@ -114,16 +120,15 @@ async fn a_hub_killed_under_load_loses_no_acknowledged_report() {
     let mut clusters = enrol(&hub).await;
     for round in 1..=ROUNDS {
         let case = format!("round {round} of SEED={}", seed.first());
+        let (count, mut counted) = watch::channel(0);
         let mut load = JoinSet::new();
         for cluster in clusters.drain(..) {
-            load.spawn(report_until_cut_off(cluster, hub.url()));
+            load.spawn(report_until_cut_off(cluster, hub.url(), count.clone()));
         }
-        let moment = Duration::from_millis(50 + seed.below(LOAD_MS_MAX));
-        tokio::time::sleep(moment).await;
+        let enough = 1 + seed.below(ACKNOWLEDGED_MAX);
+        counted.wait_for(|count| *count >= enough).await.expect("somebody counts");
         hub.kill();
         clusters = load.join_all().await;
-        let acknowledged: u64 = clusters.iter().map(|cluster| cluster.acknowledged).sum();
-        assert!(acknowledged > 0, "{case}: there was no load");
         hub.restart().await;
         check(&clusters, &hub.clusters().await, &case);
         check_audit(&hub, &case).await;
@@ -151,4 +156,19 @@ async fn a_report_repeated_after_the_hub_was_killed_gets_the_same_answer() {
     other.full = false;
     let refused = client.report(&other, now()).await.expect_err("a replay");
     assert!(format!("{refused:?}").contains("replayed_report"), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_acknowledged_hold_holds_after_the_hub_was_killed() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut hub = Hub::start(dir.path(), "").await;
+    let request = HoldRequest { scope: HoldScope::Fleet, reason: "audit".to_owned() };
+    let body = serde_json::to_vec(&request).expect("JSON");
+    let answer = hub.post("api/v1/holds", "application/json", body).send().await;
+    let placed: Hold = answer.expect("an answer").json().await.expect("a hold");
+    hub.kill();
+    hub.restart().await;
+    let holds: Page<Hold> = hub.get("api/v1/holds").await;
+    assert_eq!(holds.items, [placed]);
+    check_audit(&hub, "after a hold").await;
 }
