@@ -6,8 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use channels::wire;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize as _, Serialize};
 use serde_json::{Value, json};
 
 /// Reads a document and writes it back.
@@ -145,6 +145,8 @@ fn unknown_values_are_read_as_the_safe_one() {
     assert_eq!(read_unknown("report", "/products/0/units/0/health"), "unknown");
     assert_eq!(read_unknown("release-document", "/severity"), "unknown");
     assert_eq!(read_unknown("report-reply", "/directives/0/action"), "hold");
+    assert_eq!(read_unknown("cluster-row-page", "/items/0/freshness"), "unknown");
+    assert_eq!(read_unknown("cluster-row-page", "/items/0/products/0/drift/state"), "unknown");
 }
 
 #[test]
@@ -171,4 +173,21 @@ fn a_critical_field_nobody_knows_is_refused() {
     let known: wire::ReleaseDocument =
         serde_json::from_value(one("release-document.json")).unwrap();
     assert!(known.check_critical().is_ok());
+}
+
+#[test]
+fn a_unit_of_an_unknown_role_does_not_cost_the_rest_of_a_report() {
+    let mut report = one("report.json");
+    let units = report.pointer_mut("/products/0/units").unwrap().as_array_mut().unwrap();
+    let mut strange = units[0].clone();
+    strange["name"] = json!("vm-1");
+    strange["role"] = json!("hypervisor");
+    units.insert(0, strange);
+    let read = wire::Report::deserialize(&report).unwrap();
+    let golden = wire::Report::deserialize(&one("report.json")).unwrap();
+    assert_eq!(read, golden);
+    assert!(!read.products[0].units.is_empty());
+    // What is wrong with a unit in any other way is still refused.
+    report["products"][0]["units"][0]["name"] = json!("no name at all");
+    assert!(wire::Report::deserialize(&report).is_err());
 }

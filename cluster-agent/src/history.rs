@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use signing::Sha256Digest;
 
-use crate::driver::StepOrder;
+use crate::driver::{Stage, StepOrder};
 use crate::gate::MutateRecord;
 use crate::observation::UnitKey;
 use crate::phase::Phase;
@@ -99,6 +99,18 @@ pub struct Out {
     pub leadership: Leadership,
     /// Where the step stands.
     pub phase: Phase,
+    /// A stage that the driver was told to start and knows nothing of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unstarted: Option<Unstarted>,
+}
+
+/// A stage that does not get started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unstarted {
+    /// Which.
+    pub stage: Stage,
+    /// How often it was found not started.
+    pub times: u32,
 }
 
 /// Why a unit is out.
@@ -176,6 +188,19 @@ impl Out {
     /// Its role.
     pub fn role(&self) -> Role {
         self.order.role
+    }
+
+    /// Counts that the stage was found not started, in a row; says how often so far.
+    pub fn note_unstarted(&mut self, stage: Stage) -> u32 {
+        let before = self.unstarted.filter(|seen| seen.stage == stage).map_or(0, |seen| seen.times);
+        let times = before.saturating_add(1);
+        self.unstarted = Some(Unstarted { stage, times });
+        times
+    }
+
+    /// The stage was started after all.
+    pub fn note_started(&mut self, stage: Stage) {
+        self.unstarted = self.unstarted.filter(|seen| seen.stage != stage);
     }
 }
 

@@ -21,7 +21,12 @@ use crate::demo::{DemoArgs, FleetArgs};
 /// Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 the answer is no (lint
 /// errors, an attack, nothing of that name), 2 wrong usage or failure.
 #[derive(Debug, Parser)]
-#[command(name = "fairway", version, max_term_width = 100)]
+#[command(
+    name = "fairway",
+    version,
+    max_term_width = 100,
+    after_help = "The other programs: fairway server, fairway agent, fairway mirror; each has --help."
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -32,7 +37,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Make a channel repository and keys for a new hub, ready to publish
     Init(InitArgs),
-    /// Make a key, or show one
+    /// Make a key, or show one, or those of vendors behind an export
     Key(KeyArgs),
     /// Check a channel repository
     Lint(LintArgs),

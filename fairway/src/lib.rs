@@ -11,6 +11,7 @@ mod demo;
 mod error;
 mod files;
 mod hub;
+mod origin;
 mod out;
 pub mod publisher;
 mod span;
@@ -23,11 +24,16 @@ mod words;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 
 use crate::cli::{Cli, Command};
 use crate::error::{CliError, Exit, Result};
 use crate::out::Out;
+
+/// Every command and option there is, the other programs included; for checks of documents.
+pub fn command() -> clap::Command {
+    tools::with_tools(Cli::command())
+}
 
 /// Runs the command line; `args` begins with the program's name.
 ///
@@ -75,7 +81,7 @@ async fn dispatch(command: &Command, out: &mut Out) -> Result<()> {
         }
         Command::Key(args) => {
             let passphrases = args.passphrase.passphrases()?;
-            commands::key::run(args, passphrases, out)
+            commands::key::run(args, passphrases, now, out).await
         }
         Command::Lint(args) => commands::lint::run(args, now, out),
         Command::Graph(args) => commands::graph::run(args, out),

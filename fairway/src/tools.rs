@@ -1,7 +1,7 @@
 //! `fairway server|agent|mirror …`: the other programs of the system, out of this one binary.
 //!
 //! `fairway demo` starts them this way, so that it works in a clone with nothing else built. They
-//! parse their own arguments and run their own runtimes; the help of `fairway` does not list them.
+//! parse their own arguments and run their own runtimes; the help of `fairway` names them last.
 
 use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;
@@ -22,6 +22,14 @@ pub(crate) fn run(args: &[OsString]) -> Option<ExitCode> {
         "mirror" => Some(offline_mirror::cli::cli_main(words(name))),
         _ => None,
     }
+}
+
+/// `fairway` with the other programs as subcommands, as a person sees it.
+pub(crate) fn with_tools(fairway: clap::Command) -> clap::Command {
+    fairway
+        .subcommand(update_server::command().name("server"))
+        .subcommand(cluster_agent::cli::command().name("agent"))
+        .subcommand(offline_mirror::cli::command().name("mirror"))
 }
 
 #[cfg(test)]

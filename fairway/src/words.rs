@@ -1,5 +1,7 @@
 //! Small words of sentences for people.
 
+use signing::PublicKey;
+
 /// `1 release`, `2 releases`, `no releases`.
 pub(crate) fn count(number: usize, noun: &str) -> String {
     match number {
@@ -7,6 +9,14 @@ pub(crate) fn count(number: usize, noun: &str) -> String {
         1 => format!("1 {noun}"),
         _ => format!("{number} {noun}s"),
     }
+}
+
+/// The key id in groups of four, which people can compare over a telephone.
+pub(crate) fn fingerprint(key: &PublicKey) -> String {
+    let id = key.key_id();
+    let digits: Vec<char> = id.as_str().chars().collect();
+    let groups: Vec<String> = digits.chunks(4).map(|group| group.iter().collect()).collect();
+    groups.join(" ")
 }
 
 #[cfg(test)]

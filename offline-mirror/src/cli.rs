@@ -11,10 +11,11 @@ use channels::version::ReleaseVersion;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 
+use crate::belief::{AcceptExpired, read_root};
 use crate::error::Error;
 use crate::export::{ExportRequest, export};
 use crate::feed::{Feed, read_token};
-use crate::import::{AcceptExpired, ImportRequest, Imported, import, read_root};
+use crate::import::{ImportRequest, Imported, import};
 use crate::registry::{Registry, RegistryAccess};
 
 /// Carries releases and signed metadata across an air gap.

@@ -33,6 +33,14 @@ pub enum Error {
         /// Product and version the document names.
         found: String,
     },
+    /// A hub delegates in a way that a site cannot repeat.
+    #[error("the hub's delegation to {role} cannot be repeated: {why}")]
+    Delegation {
+        /// The delegate.
+        role: String,
+        /// What is in the way.
+        why: String,
+    },
     /// The verified repository or release does not list what was asked for.
     #[error("{what} is not in the verified repository")]
     NotListed {
@@ -217,6 +225,7 @@ impl Error {
             Self::Slow { .. } => Some(Attack::SlowRetrieval),
             Self::Refused { attack, .. } => *attack,
             Self::Document { .. }
+            | Self::Delegation { .. }
             | Self::NotListed { .. }
             | Self::Name { .. }
             | Self::Registry { .. }
@@ -243,6 +252,7 @@ impl Error {
             }
             Self::Refused { status, attack, .. } => attack.is_some() || matches!(status, 409 | 422),
             Self::Document { .. }
+            | Self::Delegation { .. }
             | Self::WrongSoftware { .. }
             | Self::NotListed { .. }
             | Self::Slow { .. }
@@ -281,6 +291,9 @@ impl Error {
             Self::Document { .. } | Self::WrongSoftware { .. } | Self::Manifest { .. } => {
                 "the vendor has to publish a corrected release; nothing of this one was used"
             }
+            Self::Delegation { .. } => {
+                "tell whoever runs the hub; until then no site can be made from it"
+            }
             Self::NotListed { .. } => "check the name, and that it was published",
             Self::Name { .. } => "registries are host[:port], repositories lower-case paths",
             Self::Registry { .. } | Self::Status { .. } => {
@@ -302,6 +315,11 @@ impl Error {
             }
             Self::TooLarge { .. } => "the vendor should split this product's channels",
             Self::Refused { status: 401 | 403, .. } => "the token needs the role publisher",
+            Self::Refused { attack: Some(Attack::ArbitrarySoftware), .. } => {
+                "the site delegates to other keys than those that signed this; has the vendor \
+                 changed its keys? Then take the new ones over at the site first: fairway key \
+                 from-export, and docs/offline-mirror.md"
+            }
             Self::Refused { .. } => {
                 "the images are in place; settle what the server says, then run the import again"
             }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use channels::names::{Arch, ProductRef};
+use channels::names::{Arch, ProductRef, VendorName};
 use channels::version::ReleaseVersion;
 use channels::wire::{Critical, ReleaseDocument};
 use jiff::Timestamp;
@@ -83,7 +83,7 @@ pub async fn export<S: Source>(
     recording.add_root(pinned, &request.root);
     client.refresh(now).await.map_err(trust("the hub's repository"))?;
     let document = fetch_release(&mut client, &request.product, &request.version, now).await?;
-    copy_targets(&mut client, &request.product, now).await?;
+    copy_targets(&mut client, &request.product.vendor, now).await?;
     let older = recording.copy_roots_before(pinned).await;
     older.map_err(|source| Error::Trust {
         what: "the hub's older roots".to_owned(),
@@ -164,21 +164,22 @@ async fn fetch<S: Source>(
     Ok(client.fetch_target(&target).await.map_err(trust(path))?.into_inner())
 }
 
-/// Reads every release and graph of the product, so that the copy serves whole channels.
+/// Reads every release document and graph of the vendor. The roles that list them cross whole and
+/// cannot be cut, and a server takes no role whose files it does not have.
 pub(crate) async fn copy_targets<S: Source>(
     client: &mut Client<S, MemStore>,
-    product: &ProductRef,
+    vendor: &VendorName,
     now: Timestamp,
 ) -> Result<Vec<(TargetPath, Vec<u8>)>, Error> {
     let mut found = Vec::new();
-    let prefix = format!("{product}/");
     for kind in ["releases", "channels"] {
-        let role: RoleName = format!("{}.{kind}", product.vendor).parse().map_err(|e| {
-            Error::Document { path: format!("{}.{kind}", product.vendor), why: format!("{e}") }
+        let role: RoleName = format!("{vendor}.{kind}").parse().map_err(|e| Error::Document {
+            path: format!("{vendor}.{kind}"),
+            why: format!("{e}"),
         })?;
         let targets: Vec<Verified<Target>> =
             client.listed_targets(&role, now).await.map_err(trust(role.to_string()))?;
-        for target in targets.iter().filter(|t| t.path.as_str().starts_with(&prefix)) {
+        for target in &targets {
             let bytes =
                 client.fetch_target(target).await.map_err(trust(target.path.to_string()))?;
             found.push((target.path.clone(), bytes.into_inner()));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use channels::names::ProductRef;
+use channels::names::VendorName;
 use channels::wire::{
     MAX_PUBLICATION_BYTES, MAX_PUBLICATION_FILES, Problem, Publication, PublicationFile,
     PublicationReply, media_type,
@@ -115,16 +115,15 @@ async fn read_answer(mut response: reqwest::Response) -> Result<Vec<u8>, reqwest
 pub(crate) async fn vendor_files<S: Source>(
     client: &mut Client<&Recording<S>, MemStore>,
     recording: &Recording<S>,
-    product: &ProductRef,
+    vendor: &VendorName,
     now: Timestamp,
 ) -> Result<Vec<PublicationFile>, Error> {
     let mut files = Vec::new();
-    for (path, bytes) in copy_targets(client, product, now).await? {
+    for (path, bytes) in copy_targets(client, vendor, now).await? {
         files.push(file(format!("targets/{path}"), &bytes));
     }
-    let vendor = product.vendor.as_str();
     for (path, bytes) in recording.files() {
-        if role_of(&path).is_some_and(|role| belongs_to(vendor, role)) {
+        if role_of(&path).is_some_and(|role| belongs_to(vendor.as_str(), role)) {
             files.push(file(path, &bytes));
         }
     }

@@ -1,23 +1,20 @@
 //! From a directory into a site: verify everything, then blobs, manifests, and metadata last.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use channels::names::Arch;
 use channels::wire::{PublicationFile, PublicationReply, ReleaseDocument};
 use jiff::Timestamp;
 use serde::Serialize;
-use signing::client::limits::{MAX_ROOT_BYTES, MAX_TIMESTAMP_BYTES};
-use signing::metadata::SIGNED_AT;
-use signing::{Attack, Client, DirSource, DirStore, FileName, MemStore, Sha256Digest};
+use signing::Sha256Digest;
 
+use crate::belief::{AcceptExpired, at_a_good_moment, recording, refreshed};
 use crate::error::Error;
-use crate::export::{Tally, fetch_release, images_of, trust};
+use crate::export::{Tally, fetch_release, images_of};
 use crate::feed::{Feed, vendor_files};
 use crate::image::{ImageTree, Walk};
 use crate::layout::Layout;
-use crate::metadata::{Recording, TUF_DIR};
 use crate::record::{ExportRecord, ExportedImage};
 use crate::registry::Registry;
 
@@ -35,17 +32,6 @@ pub struct ImportRequest {
     pub state: Option<PathBuf>,
     /// A person's leave to use metadata that expired on its way.
     pub accept_expired: Option<AcceptExpired>,
-}
-
-/// Leave to use metadata that was good when the hub signed it and has expired since.
-///
-/// Only expiry is forgiven: everything is verified as of the moment the hub signed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AcceptExpired {
-    /// When this leave itself ends.
-    pub until: Timestamp,
-    /// Why, for the site's audit log.
-    pub reason: String,
 }
 
 /// What an import found and did.
@@ -69,7 +55,6 @@ pub struct Imported {
 struct Believed {
     document: ReleaseDocument,
     files: Vec<PublicationFile>,
-    expired_as_of: Option<Timestamp>,
 }
 
 /// Verifies the whole directory without a network, then feeds registry and update server.
@@ -86,7 +71,7 @@ pub async fn import(
     now: Timestamp,
 ) -> Result<Imported, Error> {
     let record = ExportRecord::read(&request.dir)?;
-    let Believed { document, files, expired_as_of } = believe(request, &record, now).await?;
+    let (Believed { document, files }, expired_as_of) = believe(request, &record, now).await?;
     let images = named_images(request, &record, &document)?;
     let layout = Layout::at(&request.dir);
     let (mut trees, mut verified) = (Vec::new(), BTreeMap::new());
@@ -137,50 +122,16 @@ async fn believe(
     request: &ImportRequest,
     record: &ExportRecord,
     now: Timestamp,
-) -> Result<Believed, Error> {
-    let error = match believe_at(request, record, now).await {
-        Err(error) if error.attack() == Some(Attack::Freeze) => error,
-        answer => return answer,
+) -> Result<(Believed, Option<Timestamp>), Error> {
+    let verify = async |now: Timestamp| {
+        let recording = recording(&request.dir);
+        let state = request.state.as_ref();
+        let mut client = refreshed(&recording, &request.dir, &request.root, state, now).await?;
+        let document = fetch_release(&mut client, &record.product, &record.version, now).await?;
+        let files = vendor_files(&mut client, &recording, &record.product.vendor, now).await?;
+        Ok(Believed { document, files })
     };
-    let leave = request.accept_expired.as_ref().filter(|leave| now < leave.until);
-    let signed_at = leave.and_then(|_| signed_at(&request.dir)).filter(|at| *at < now);
-    // The moment is read before it is believed, but it lies inside the signed timestamp: if it was
-    // changed, the signature does not verify.
-    let Some(as_of) = signed_at else { return Err(error) };
-    let believed = believe_at(request, record, as_of).await?;
-    Ok(Believed { expired_as_of: Some(as_of), ..believed })
-}
-
-async fn believe_at(
-    request: &ImportRequest,
-    record: &ExportRecord,
-    now: Timestamp,
-) -> Result<Believed, Error> {
-    let source = DirSource::new(request.dir.join(TUF_DIR));
-    let refused = "the exported repository";
-    if let Some(dir) = &request.state {
-        // A client of its own: the one below has to read every file that it hands on.
-        let store =
-            DirStore::open(dir).map_err(|source| Error::State { dir: dir.clone(), source })?;
-        let mut floors = Client::open(&request.root, source.clone(), store)
-            .map_err(trust("the pinned root or the trust state"))?;
-        floors.refresh(now).await.map_err(trust(refused))?;
-    }
-    let recording = Recording::new(source);
-    let mut client = Client::open(&request.root, &recording, MemStore::new())
-        .map_err(trust("the pinned root"))?;
-    client.refresh(now).await.map_err(trust(refused))?;
-    let document = fetch_release(&mut client, &record.product, &record.version, now).await?;
-    let files = vendor_files(&mut client, &recording, &record.product, now).await?;
-    Ok(Believed { document, files, expired_as_of: None })
-}
-
-/// When the hub signed the timestamp, by its own word.
-fn signed_at(dir: &Path) -> Option<Timestamp> {
-    let path = dir.join(TUF_DIR).join(FileName::timestamp().relative_path());
-    let bytes = read_bounded(&path, MAX_TIMESTAMP_BYTES).ok()?;
-    let envelope: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
-    envelope.get("signed")?.get(SIGNED_AT)?.as_str()?.parse().ok()
+    at_a_good_moment(&request.dir, request.accept_expired.as_ref(), now, verify).await
 }
 
 /// The images of the carried architectures, by the signed document. The record is not signed: it
@@ -245,22 +196,4 @@ async fn push_blobs(
         }
     }
     Ok(())
-}
-
-/// Reads the root that a person named.
-pub(crate) fn read_root(path: &Path) -> Result<Vec<u8>, Error> {
-    read_bounded(path, MAX_ROOT_BYTES)
-}
-
-fn read_bounded(path: &Path, bytes_max: u64) -> Result<Vec<u8>, Error> {
-    let file = std::fs::File::open(path).map_err(Error::io("open", path))?;
-    let mut bytes = Vec::new();
-    file.take(bytes_max.saturating_add(1))
-        .read_to_end(&mut bytes)
-        .map_err(Error::io("read", path))?;
-    if u64::try_from(bytes.len()).is_ok_and(|length| length <= bytes_max) {
-        return Ok(bytes);
-    }
-    let why = format!("more than {bytes_max} bytes");
-    Err(Error::Document { path: path.display().to_string(), why })
 }

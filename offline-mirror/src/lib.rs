@@ -11,6 +11,7 @@
 //! registry ──►┘                       └──► site update server (POST /api/v1/publications)
 //! ```
 
+mod belief;
 pub mod cli;
 mod error;
 mod export;
@@ -22,11 +23,14 @@ mod manifest;
 mod metadata;
 mod record;
 mod registry;
+mod vendors;
 
+pub use belief::{AcceptExpired, read_root};
 pub use error::Error;
 pub use export::{ExportRequest, Exported, Tally, export};
 pub use feed::Feed;
-pub use import::{AcceptExpired, ImportRequest, Imported, import};
+pub use import::{ImportRequest, Imported, import};
 pub use layout::Layout;
 pub use record::{ExportRecord, ExportedImage};
 pub use registry::{Registry, RegistryAccess};
+pub use vendors::{ExportedVendors, VendorsRequest, vendors};

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use channels::names::ProductRef;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -99,6 +99,11 @@ impl ServeArgs {
         };
         line.over(file).try_into()
     }
+}
+
+/// Every command and option there is, for programs that carry them and for checks of documents.
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Runs a command line, the program's name first. Used by the thin `main`, and by `fairway` when

@@ -19,6 +19,6 @@ pub mod served;
 pub mod server;
 pub mod store;
 
-pub use cli::{ServeArgs, cli_main};
+pub use cli::{ServeArgs, cli_main, command};
 pub use config::Settings;
 pub use server::{RunError, Running, run};

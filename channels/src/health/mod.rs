@@ -10,7 +10,7 @@ mod relists;
 
 pub use commit::{CommitProgress, CommitTracker};
 pub use pleg::{PlegColour, PlegLimits, PlegReading, PlegSample, PlegTracker};
-pub use quorum::{Lag, QuorumLimits, QuorumTracker};
+pub use quorum::{Lag, LeaderPage, QuorumLimits, QuorumTracker};
 pub use relists::{Bucket, Relists};
 
 use jiff::Timestamp;

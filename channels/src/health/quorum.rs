@@ -76,11 +76,39 @@ impl Lag {
     }
 }
 
+/// Whether the leader's page can be of this moment.
+///
+/// Every lag is measured against that page, so one that is served again and again would make the
+/// whole quorum look well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeaderPage {
+    /// Nothing speaks against it.
+    Current,
+    /// It names an offset that another voter of the same epoch had passed a probe earlier. A
+    /// leader's log is never behind a follower's, and never goes back within its epoch.
+    Behind {
+        /// What the leader's page says.
+        offset: i64,
+        /// What another voter held before that page was asked for.
+        follower_offset: i64,
+    },
+    /// Its offset has not moved for the commit window, although an idle leader appends all the
+    /// time.
+    Still {
+        /// For how long, milliseconds.
+        for_ms: u64,
+    },
+}
+
 /// The leader's log end offsets over the last minutes, of one epoch.
 #[derive(Debug, Clone, Default)]
 pub struct QuorumTracker {
     epoch: Option<u64>,
     ring: VecDeque<(Timestamp, i64)>,
+    /// Offset of the leader's last page, and since when pages say so.
+    still: Option<(i64, Timestamp)>,
+    /// Epoch and highest offset of the followers at the probe before.
+    passed: Option<(u64, i64)>,
 }
 
 impl QuorumTracker {
@@ -89,23 +117,62 @@ impl QuorumTracker {
         Self::default()
     }
 
-    /// Adds what the confirmed leader of `epoch` said at `at` (when its page was asked for).
+    /// Adds what the confirmed leader of `epoch` said at `at` (when its page was asked for), and
+    /// says whether that page can be of this moment. The offset of a page that cannot is no
+    /// measure: the ring is empty after it, so lags are unknown.
     ///
     /// The ring starts over when the epoch changes, when the offset goes back within an epoch (a
     /// stale page) and when the agent's clock goes back.
-    pub fn leader(&mut self, at: Timestamp, epoch: u64, offset: i64, limits: &QuorumLimits) {
-        let continues = self.epoch == Some(epoch)
+    pub fn leader(
+        &mut self,
+        at: Timestamp,
+        epoch: u64,
+        offset: i64,
+        limits: &QuorumLimits,
+    ) -> LeaderPage {
+        let same_epoch = self.epoch == Some(epoch);
+        let continues = same_epoch
             && self.ring.back().is_none_or(|&(last_at, last)| last_at <= at && last <= offset);
         if !continues {
             self.ring.clear();
         }
         self.epoch = Some(epoch);
+        let since = match self.still {
+            Some((last, since)) if same_epoch && last == offset && since <= at => since,
+            Some(_) | None => at,
+        };
+        self.still = Some((offset, since));
+        let page = self.judge(epoch, offset, elapsed_ms(since, at), limits);
+        if page != LeaderPage::Current {
+            self.ring.clear();
+            return page;
+        }
         self.ring.push_back((at, offset));
         while self.ring.len() > RING_MAX
             || self.ring.front().is_some_and(|&(oldest, _)| elapsed_ms(oldest, at) > limits.ring_ms)
         {
             self.ring.pop_front();
         }
+        page
+    }
+
+    fn judge(&self, epoch: u64, offset: i64, for_ms: u64, limits: &QuorumLimits) -> LeaderPage {
+        match self.passed {
+            Some((of_epoch, follower_offset)) if of_epoch == epoch && follower_offset > offset => {
+                LeaderPage::Behind { offset, follower_offset }
+            }
+            Some(_) | None => match limits.commit_window_ms {
+                Some(limit_ms) if for_ms >= limit_ms => LeaderPage::Still { for_ms },
+                Some(_) | None => LeaderPage::Current,
+            },
+        }
+    }
+
+    /// Takes in the highest log end offset of the followers of one probe, with the epoch their
+    /// logs end in: the leader must have reached it at the next probe. Compared with the leader of
+    /// the *same* probe it would prove nothing, because followers are asked after the leader.
+    pub fn followers(&mut self, passed: Option<(u64, i64)>) {
+        self.passed = passed;
     }
 
     /// The epoch of the ring.

@@ -85,6 +85,34 @@ fn an_offset_or_a_clock_that_goes_back_starts_the_ring_over() {
 }
 
 #[test]
+fn a_leader_behind_what_followers_held_a_probe_before_is_a_page_from_the_past() {
+    let limits = QuorumLimits::default();
+    let mut tracker = tracked(2, 30_000);
+    // Busy quorum: followers are asked later than the leader and may well be ahead of its page.
+    tracker.followers(Some((7, 1061)));
+    assert_eq!(tracker.leader(at(30_500), 7, 1061, &limits), LeaderPage::Current);
+    tracker.followers(Some((7, 1062)));
+    let behind = LeaderPage::Behind { offset: 1061, follower_offset: 1062 };
+    assert_eq!(tracker.leader(at(31_000), 7, 1061, &limits), behind);
+    assert_eq!(tracker.lag(7, 1062, at(31_050)), Lag::Unknown { at_least_ms: None });
+    // What followers held in another epoch binds no leader of this one.
+    tracker.followers(Some((7, 1070)));
+    assert_eq!(tracker.leader(at(31_500), 8, 1062, &limits), LeaderPage::Current);
+}
+
+#[test]
+fn a_leader_that_stands_still_for_the_commit_window_measures_nothing() {
+    let limits = QuorumLimits::default();
+    let mut tracker = tracked(2, 30_000);
+    assert_eq!(tracker.leader(at(34_500), 7, 1060, &limits), LeaderPage::Current);
+    assert_eq!(tracker.leader(at(35_000), 7, 1060, &limits), LeaderPage::Still { for_ms: 5_000 });
+    assert_eq!(tracker.lag(7, 1060, at(35_050)), Lag::Unknown { at_least_ms: None });
+    assert_eq!(tracker.leader(at(35_500), 7, 1071, &limits), LeaderPage::Current);
+    let no_idle_records = QuorumLimits { commit_window_ms: None, ..limits };
+    assert_eq!(tracker.leader(at(60_000), 7, 1071, &no_idle_records), LeaderPage::Current);
+}
+
+#[test]
 fn leader_offsets_older_than_ten_minutes_are_forgotten() {
     let tracker = tracked(2, 700_000);
     // Held at 50 s; the oldest sample kept is that of 100 s.

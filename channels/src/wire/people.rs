@@ -78,7 +78,11 @@ pub struct ProductRow {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
     /// Units as last reported; only in the answer about one cluster.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "super::report::known_units"
+    )]
     pub units: Vec<UnitState>,
 }
 
@@ -96,6 +100,9 @@ pub enum Freshness {
     Gone,
     /// Enrolled, but has not reported.
     Never,
+    /// A class this reader does not know; never taken for fresh.
+    #[serde(other)]
+    Unknown,
 }
 
 impl Freshness {
@@ -107,6 +114,7 @@ impl Freshness {
             Self::Silent => "silent",
             Self::Gone => "gone",
             Self::Never => "never",
+            Self::Unknown => "unknown",
         }
     }
 }
@@ -146,6 +154,9 @@ pub enum DriftState {
     OffGraph,
     /// The hub has no such graph.
     NoGraph,
+    /// A class this reader does not know; never taken for current.
+    #[serde(other)]
+    Unknown,
 }
 
 impl DriftState {
@@ -157,6 +168,7 @@ impl DriftState {
             Self::Stranded => "stranded",
             Self::OffGraph => "off_graph",
             Self::NoGraph => "no_graph",
+            Self::Unknown => "unknown",
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What a cluster agent tells the hub.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use signing::Sha256Digest;
 
 use super::release::Role;
@@ -84,9 +84,59 @@ pub struct ProductState {
     /// The agent asks to start or go on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wants: Option<GrantRequest>,
-    /// Units, those that need attention first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    /// Units, those that need attention first. A unit of a role this reader does not know is left
+    /// out and the rest of the report counts: figures for the product as a whole (phase, health,
+    /// progress) are the agent's own and include it. (In a release document an unknown role is
+    /// refused, because its units could not be rolled.)
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "known_units")]
     pub units: Vec<UnitState>,
+}
+
+/// A unit as it is read: its role may be one of a later release.
+#[derive(Deserialize)]
+struct AnyUnit {
+    name: UnitName,
+    role: AnyRole,
+    pool: PoolName,
+    #[serde(default)]
+    version: Option<String>,
+    health: HealthVerdict,
+    #[serde(default)]
+    why: Option<String>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum AnyRole {
+    Controller,
+    Broker,
+    Node,
+    Workload,
+    #[serde(other)]
+    Unknown,
+}
+
+impl AnyRole {
+    fn known(self) -> Option<Role> {
+        match self {
+            Self::Controller => Some(Role::Controller),
+            Self::Broker => Some(Role::Broker),
+            Self::Node => Some(Role::Node),
+            Self::Workload => Some(Role::Workload),
+            Self::Unknown => None,
+        }
+    }
+}
+
+pub(super) fn known_units<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<UnitState>, D::Error> {
+    let units = Vec::<AnyUnit>::deserialize(deserializer)?;
+    let known = units.into_iter().filter_map(|unit| {
+        let AnyUnit { name, role, pool, version, health, why } = unit;
+        Some(UnitState { name, role: role.known()?, pool, version, health, why })
+    });
+    Ok(known.collect())
 }
 
 /// Where a product's roll stands; the phase of its unit while one is out.

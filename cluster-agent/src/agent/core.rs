@@ -9,18 +9,24 @@ use jiff::Timestamp;
 
 use super::events::{DriverFacts, event};
 use crate::driver::{Stage, StepId, StepOrder};
-use crate::gate::MutateRecord;
-use crate::history::{Cause, History, Leadership, Out, Pause, ProductHistory};
+use crate::history::{Cause, History, Leadership, Pause, ProductHistory};
 use crate::observation::{Observation, UnitKey};
 use crate::phase::{Effect, Event, Illegal, Phase, Retry};
 use crate::plan::{
-    Ask, Basis, Heard, HubError, Known, Outdated, Plan, Policy, Scene, Standing, Step, Stray,
-    Targets, WaitingOn, calm_down, documents_needed, note_calm, plan,
+    Ask, Basis, Heard, HubError, Known, Plan, Policy, Scene, Standing, Step, Targets, WaitingOn,
+    calm_down, documents_needed, note_calm, plan,
 };
 use crate::state::{Approval, LocalHold, ResumeOrder};
 
 /// Pauses whose step itself failed: `resume` tries the step again under a new id.
-const RETRIED: [&str; 3] = ["mutate_failed", "return_overdue", "restore_failed"];
+const RETRIED: [&str; 4] = ["mutate_failed", "return_overdue", "restore_failed", STAGE_NOT_STARTED];
+
+/// Gate of the pause when a stage does not get started.
+const STAGE_NOT_STARTED: &str = "stage_not_started";
+
+/// How often a stage may be found not started. Once is how `preflight` begins, once is a crash
+/// between writing and starting; what fails more often fails for a reason that a person must mend.
+const UNSTARTED_MAX: u32 = 3;
 
 /// The agent's mind.
 #[derive(Debug)]
@@ -44,6 +50,7 @@ pub struct Core {
     /// Why the unit that is out does not advance.
     pub current_wait: Option<wire::WaitingOn>,
     evaluated_at: Option<Timestamp>,
+    start_error: Option<String>,
 }
 
 /// What a method changed, and what the shell does about it once the memory is on disk.
@@ -59,7 +66,7 @@ pub struct Change {
 }
 
 impl Change {
-    fn moved() -> Self {
+    pub(super) fn moved() -> Self {
         Self { persist: true, moved: true, start: vec![] }
     }
 
@@ -93,16 +100,22 @@ impl Core {
             plan: None,
             current_wait: None,
             evaluated_at: None,
+            start_error: None,
         }
     }
 
     /// Takes in an observation.
     pub fn observe(&mut self, observation: Observation, now: Timestamp) -> Change {
         if let Some(out) = &mut self.history.out
-            && out.phase.is_changed()
+            && let Some(leader) =
+                observation.quorums.get(&out.order.key.product).and_then(|q| q.leader.as_ref())
         {
-            let quorum = observation.quorums.get(&out.order.key.product);
-            out.leadership.note(quorum.and_then(|q| q.leader.as_ref()));
+            if out.phase.is_changed() {
+                out.leadership.note(Some(leader));
+            } else {
+                // Elections before the change are not of the step's making.
+                out.leadership.leader = Some(leader.clone());
+            }
         }
         let persist = note_calm(&mut self.history, &observation);
         self.retarget(now);
@@ -156,15 +169,20 @@ impl Core {
     }
 
     /// Takes in that the driver cannot say how a stage stands.
-    pub fn driver_silent(&mut self, stage: Stage, why: &str, now: Timestamp) {
+    pub fn driver_silent(&mut self, stage: Stage, why: &str) {
         self.current_wait = Some(wire::WaitingOn {
             gate: "driver".to_owned(),
             unit: self.history.out.as_ref().map(|out| out.order.key.unit.clone()),
             message: format!("the driver cannot say how stage {stage} stands: {why}"),
             observed: None,
             limit: None,
-            since: Some(now),
+            since: None,
         });
+    }
+
+    /// Takes in how starting a stage went: `Some` says why it failed.
+    pub fn start_ended(&mut self, error: Option<String>) {
+        self.start_error = error;
     }
 
     /// Takes in the hub's reply to a report that was sent at `sent_at` and asked for `asked`.
@@ -230,8 +248,49 @@ impl Core {
         };
         let timings = self.policy.timings.step(out.role());
         let before = out.phase.clone();
-        let (phase, effects) = before.clone().step(event, now, &timings)?;
-        Ok(self.enter(&before, phase, effects, now))
+        let unstarted = event == Event::NotStarted;
+        let (phase, mut effects) = before.clone().step(event, now, &timings)?;
+        let counted = before.stage().map_or_else(Change::default, |stage| {
+            self.count_starts(stage, unstarted, driver, &mut effects, now)
+        });
+        Ok(counted.and(self.enter(&before, phase, effects, now)))
+    }
+
+    /// Pauses when a stage is found not started too often, instead of starting it for ever.
+    fn count_starts(
+        &mut self,
+        stage: Stage,
+        unstarted: bool,
+        driver: &DriverFacts,
+        effects: &mut Vec<Effect>,
+        now: Timestamp,
+    ) -> Change {
+        let Some(out) = &mut self.history.out else { return Change::default() };
+        if !unstarted {
+            if driver.status.is_some() {
+                out.note_started(stage);
+            }
+            return Change::default();
+        }
+        let times = out.note_unstarted(stage);
+        let counted = Change { persist: true, ..Change::default() };
+        if times <= UNSTARTED_MAX {
+            return counted;
+        }
+        effects.retain(|effect| !matches!(effect, Effect::Start(_)));
+        let why = self.start_error.as_deref().unwrap_or("its driver does not say why");
+        let message = format!("stage {stage} could not be started: {why}");
+        counted.and(self.pause(
+            wire::WaitingOn {
+                gate: STAGE_NOT_STARTED.to_owned(),
+                unit: None,
+                message,
+                observed: Some(f64::from(times)),
+                limit: Some(f64::from(UNSTARTED_MAX)),
+                since: Some(now),
+            },
+            now,
+        ))
     }
 
     /// Carries a step's outcome into the memory.
@@ -270,6 +329,10 @@ impl Core {
         }
         let ended = matches!(phase, Phase::Done | Phase::Dropped { .. });
         let key = out.order.key.clone();
+        if !before.is_changed() && phase.is_changed() && out.order.attempt <= 1 {
+            // The calm that `resume` owed was seen; a step that was refused has not used it up.
+            self.history.baseline_owed_since = None;
+        }
         let changes_unit = phase.is_changed() && out.cause == Cause::Planned;
         out.phase = phase;
         if changes_unit
@@ -322,6 +385,7 @@ impl Core {
         let Some(out) = &mut self.history.out else { return Ok(Change::moved()) };
         let retry =
             if RETRIED.contains(&pause.why.gate.as_str()) { Retry::Again } else { Retry::GoOn };
+        out.unstarted = None;
         if retry == Retry::Again {
             out.order.step_id = step;
             out.order.attempt = out.order.attempt.saturating_add(1);
@@ -345,6 +409,7 @@ impl Core {
         let Some(made) = self.planned(now) else { return (Change::default(), None) };
         let ask = made.ask.clone();
         let next = made.next.clone();
+        let begins = next.is_some();
         self.plan = Some(made);
         let change = match next {
             None => Change::default(),
@@ -356,6 +421,10 @@ impl Core {
             Some(Step::Adopt(stray)) => self.adopt(stray, step, now),
             Some(Step::TakeOut(outdated)) => self.take_out(outdated, step, now),
         };
+        if begins {
+            // What is reported about the step must know of it.
+            self.plan_only(now);
+        }
         (change, ask)
     }
 
@@ -374,70 +443,6 @@ impl Core {
             standing: &self.standing,
             now,
         }))
-    }
-
-    fn take_out(&mut self, outdated: Outdated, step: StepId, now: Timestamp) -> Change {
-        let Outdated { key, role, from, goal, is_leader } = outdated;
-        let Some(observation) = &self.observation else { return Change::default() };
-        let Some(unit) = observation.units.get(&key) else { return Change::default() };
-        let Some(component) = goal.components.get(&role).cloned() else { return Change::default() };
-        let grant = self
-            .standing
-            .directives
-            .get(&key.product)
-            .and_then(|heard| heard.directive.grant.as_ref())
-            .filter(|grant| grant.to == goal.to);
-        let before = MutateRecord::before(&key, observation);
-        let leader = observation.quorums.get(&key.product).and_then(|q| q.leader.clone());
-        let generation = grant.map_or(0, |grant| grant.generation);
-        let out = Out {
-            order: StepOrder {
-                step_id: step,
-                key: key.clone(),
-                role,
-                from,
-                to: goal.to.clone(),
-                component,
-                attempt: 1,
-            },
-            pool: unit.pool.clone(),
-            cause: Cause::Planned,
-            grant_expires_at: grant.map(|grant| grant.expires_at),
-            before,
-            leadership: Leadership { was_leader: is_leader, leader, changes: 0 },
-            phase: Phase::first(now),
-        };
-        self.history.highest_generation = self.history.highest_generation.max(generation);
-        self.history.baseline_owed_since = None;
-        self.history.begin_roll(&key.product, &goal.to, goal.release_digest, now);
-        self.history.out = Some(out);
-        Change::moved()
-    }
-
-    fn adopt(&mut self, stray: Stray, step: StepId, now: Timestamp) -> Change {
-        let Stray { key, runs, goal, component, before } = stray;
-        let Some(observation) = &self.observation else { return Change::default() };
-        let Some(unit) = observation.units.get(&key) else { return Change::default() };
-        let leader = observation.quorums.get(&key.product).and_then(|q| q.leader.clone());
-        self.history.out = Some(Out {
-            order: StepOrder {
-                step_id: step,
-                key,
-                role: unit.role,
-                from: runs,
-                to: goal.to,
-                component,
-                attempt: 1,
-            },
-            pool: unit.pool.clone(),
-            cause: Cause::Adopted,
-            grant_expires_at: None,
-            before,
-            // It may have led before it went: its own election is not held against it.
-            leadership: Leadership { was_leader: true, leader, changes: 0 },
-            phase: Phase::adopted(now),
-        });
-        Change::moved()
     }
 
     /// Whether something moves, or would as soon as its gates hold: then probes are fast. What

@@ -86,6 +86,12 @@ fn preflight(scene: &Scene<'_>, out: &Out, driver: &DriverFacts) -> Option<Event
     if runs == Some(plain(&out.order.component.version)) {
         return Some(Event::AlreadyThere);
     }
+    if driver.status == Some(StepStatus::Absent)
+        && let Some(why) = pause_or_hold(scene, out)
+    {
+        // I13: a stop starts nothing, not even a check.
+        return Some(Event::Refused { why: why.to_wire() });
+    }
     let commanded = driver.stages.contains(&Stage::Preflight);
     let waits = if commanded { unless_succeeded(driver.status.as_ref()) } else { None };
     if waits.is_some() {

@@ -11,7 +11,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use channels::names::ProductRef;
 use channels::version::ReleaseVersion;
@@ -162,6 +162,11 @@ pub(crate) enum Verdict {
     Yes,
     /// Exit 1.
     No,
+}
+
+/// Every command and option there is, for programs that carry them and for checks of documents.
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Parses `args` (the first is the program's name) and does what they say.

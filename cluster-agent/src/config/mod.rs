@@ -83,7 +83,8 @@ impl Overrides {
 }
 
 impl Settings {
-    /// Reads and checks a configuration file. Relative paths in it are relative to its directory.
+    /// Reads and checks a configuration file. Relative paths in it are relative to its directory
+    /// and absolute in the settings.
     pub fn load(path: &Path, overrides: Overrides) -> Result<Self, ConfigError> {
         let read = |source| ConfigError::Read { path: path.to_owned(), source };
         let size = std::fs::metadata(path).map_err(read)?.len();
@@ -91,7 +92,9 @@ impl Settings {
             return Err(read(io::Error::new(io::ErrorKind::FileTooLarge, "larger than 4 MiB")));
         }
         let text = std::fs::read_to_string(path).map_err(read)?;
-        let base = path.parent().unwrap_or(Path::new("."));
+        // Absolute, because commands of the exec driver run in `/`.
+        let absolute = std::path::absolute(path).map_err(read)?;
+        let base = absolute.parent().unwrap_or(Path::new("/"));
         Self::parse(&text, path, base, overrides)
     }
 

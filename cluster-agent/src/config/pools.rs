@@ -50,6 +50,8 @@ pub struct UnitSettings {
     pub name: UnitName,
     /// Its role.
     pub role: Role,
+    /// Whether this agent itself runs on it: it goes last of its role.
+    pub hosts_agent: bool,
     /// What the observer needs to know.
     pub target: Target,
 }
@@ -128,7 +130,12 @@ fn one_pool(
             required: required.clone(),
             stale_after_ms,
         };
-        units.push(UnitSettings { name: unit_name, role: given.role, target });
+        units.push(UnitSettings {
+            name: unit_name,
+            role: given.role,
+            hosts_agent: unit.hosts_agent.unwrap_or(false),
+            target,
+        });
     }
     Ok(PoolSettings { name, role: given.role, driver, units })
 }
@@ -236,14 +243,12 @@ fn exec_commands(
     Ok(commands)
 }
 
-/// A program written as `./name` is relative to the configuration file, not to the working
-/// directory an init system happens to choose.
+/// A word written as `./name` is relative to the configuration file: commands run in `/`, whatever
+/// working directory an init system happens to choose.
 fn with_base(command: &[String], base: &Path) -> Vec<String> {
-    let mut command = command.to_vec();
-    if let Some(program) = command.first_mut()
-        && program.starts_with("./")
-    {
-        *program = base.join(&*program).to_string_lossy().into_owned();
-    }
-    command
+    let absolute = |word: &String| match word.strip_prefix("./") {
+        Some(name) => base.join(name).to_string_lossy().into_owned(),
+        None => word.clone(),
+    };
+    command.iter().map(absolute).collect()
 }

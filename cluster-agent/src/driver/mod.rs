@@ -77,7 +77,7 @@ pub enum DriverError {
     /// A file of a step could not be read, written or removed.
     #[error("cannot {action} {}", path.display())]
     File {
-        /// The verb: read, write, create, lock or remove.
+        /// The verb: resolve, read, write, create, lock or remove.
         action: &'static str,
         /// The file.
         path: PathBuf,

@@ -35,6 +35,14 @@ pub enum Finding {
     Unreachable { why: String },
     #[error("the last good metrics are {age_ms} ms old, limit {limit_ms} ms")]
     Stale { age_ms: u64, limit_ms: u64 },
+    #[error(
+        "the page is stale: the leader's log end offset {observed} is behind {limit}, which a follower held a probe before"
+    )]
+    LeaderBehind { observed: i64, limit: i64 },
+    #[error(
+        "the page is stale, or nothing is appended: the leader's log end offset has stood still for {observed_ms} ms, limit {limit_ms} ms"
+    )]
+    LeaderStandsStill { observed_ms: u64, limit_ms: u64 },
     #[error("no metric on the page carries the required signal {signal}")]
     MetricMissing { signal: Signal },
     #[error("the metric {family} cannot be read: {why}")]
@@ -117,7 +125,9 @@ impl Finding {
         match self {
             Self::NotObserved => "not_observed",
             Self::Unreachable { .. } => "unreachable",
-            Self::Stale { .. } => "stale",
+            Self::Stale { .. } | Self::LeaderBehind { .. } | Self::LeaderStandsStill { .. } => {
+                "stale"
+            }
             Self::MetricMissing { .. } => "metric_missing",
             Self::Unreadable { .. } => "unreadable",
             Self::VersionDiffers { .. } => "version_differs",
@@ -171,6 +181,7 @@ impl Finding {
     fn numbers(&self) -> Option<(f64, f64)> {
         match *self {
             Self::Stale { age_ms: seen, limit_ms: limit }
+            | Self::LeaderStandsStill { observed_ms: seen, limit_ms: limit }
             | Self::QuorumLag { observed_ms: seen, limit_ms: limit }
             | Self::AppliedLag { observed_ms: seen, limit_ms: limit }
             | Self::PlegLag { observed_ms: seen, limit_ms: limit, .. }
@@ -196,7 +207,9 @@ impl Finding {
             | Self::PlegDiscards { observed: seen, limit }
             | Self::TooFewRelists { observed: seen, limit }
             | Self::MembersShareNode { observed: seen, limit } => Some((wide(seen), wide(limit))),
-            Self::LogNotCaughtUp { observed, limit } => Some((signed(observed), signed(limit))),
+            Self::LogNotCaughtUp { observed, limit } | Self::LeaderBehind { observed, limit } => {
+                Some((signed(observed), signed(limit)))
+            }
             Self::TooFewGoodProbes { observed, limit } => {
                 Some((f64::from(observed), f64::from(limit)))
             }
@@ -220,11 +233,17 @@ impl Finding {
         if self.is_unknown() { HealthVerdict::Unknown } else { HealthVerdict::Unhealthy }
     }
 
-    /// The unit does not answer or is out of service, whatever its role.
+    /// The unit does not answer or is out of service, whatever its role; what answers with a page
+    /// from the past does not answer.
     pub fn is_down(&self) -> bool {
         matches!(
             self,
-            Self::NotObserved | Self::Unreachable { .. } | Self::Stale { .. } | Self::NotReady
+            Self::NotObserved
+                | Self::Unreachable { .. }
+                | Self::Stale { .. }
+                | Self::LeaderBehind { .. }
+                | Self::LeaderStandsStill { .. }
+                | Self::NotReady
         )
     }
 
@@ -234,6 +253,8 @@ impl Finding {
             Self::NotObserved
                 | Self::Unreachable { .. }
                 | Self::Stale { .. }
+                | Self::LeaderBehind { .. }
+                | Self::LeaderStandsStill { .. }
                 | Self::MetricMissing { .. }
                 | Self::Unreadable { .. }
                 | Self::QuorumLagUnknown

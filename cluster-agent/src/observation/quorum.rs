@@ -1,6 +1,6 @@
 //! What is remembered of one metadata quorum between probes.
 
-use channels::health::{CommitTracker, Lag, QuorumLimits, QuorumTracker};
+use channels::health::{CommitTracker, Lag, LeaderPage, QuorumLimits, QuorumTracker};
 use channels::names::UnitName;
 use jiff::Timestamp;
 
@@ -46,9 +46,11 @@ impl QuorumMemory {
             memory.seen.is_leader = true;
             let offset = memory.seen.voter.as_ref().and_then(|voter| voter.log_end_offset);
             if let (Some(at), Some(offset)) = (memory.requested_at, offset) {
-                self.tracker.leader(at, epoch, offset, limits);
+                let page = self.tracker.leader(at, epoch, offset, limits);
+                memory.probe_findings.extend(page_finding(page, limits));
             }
         }
+        self.tracker.followers(highest_follower(voters));
         let views = || voters.iter().filter_map(|memory| memory.seen.voter.as_ref());
         let highest = views().filter_map(|voter| voter.high_watermark).max();
         let at = voters.iter().filter_map(|memory| memory.received_at).max();
@@ -106,6 +108,41 @@ fn claimed_epoch(memory: &UnitMemory) -> Option<u64> {
     if claims { voter.epoch } else { None }
 }
 
+/// What is wrong with the page of the leader, against which every lag is measured.
+fn page_finding(page: LeaderPage, limits: &QuorumLimits) -> Option<Finding> {
+    match page {
+        LeaderPage::Current => None,
+        LeaderPage::Behind { offset, follower_offset } => {
+            Some(Finding::LeaderBehind { observed: offset, limit: follower_offset })
+        }
+        LeaderPage::Still { for_ms } => Some(Finding::LeaderStandsStill {
+            observed_ms: for_ms,
+            limit_ms: limits.commit_window_ms.unwrap_or(0),
+        }),
+    }
+}
+
+fn from_the_past(memory: &UnitMemory) -> bool {
+    memory.probe_findings.iter().any(|finding| {
+        matches!(finding, Finding::LeaderBehind { .. } | Finding::LeaderStandsStill { .. })
+    })
+}
+
+/// Epoch and highest offset of the voters that do not lead. A log that ends in another epoch than
+/// its voter is in may have a tail that the leader never had.
+fn highest_follower(voters: &[&mut UnitMemory]) -> Option<(u64, i64)> {
+    voters
+        .iter()
+        .filter(|memory| !memory.seen.is_leader)
+        .filter_map(|memory| {
+            let voter = memory.seen.voter.as_ref()?;
+            let epoch = voter.epoch?;
+            let settled = voter.log_end_epoch.is_none_or(|ends_in| ends_in == epoch);
+            Some((epoch, voter.log_end_offset.filter(|_| settled)?))
+        })
+        .max()
+}
+
 /// Lag and findings of one voter, from its last probe.
 fn judge_voter(
     memory: &mut UnitMemory,
@@ -127,7 +164,7 @@ fn judge_voter(
     }
     let limit_ms = limits.lag_limit_ms(probe_ms);
     let lag = match (voter.epoch, voter.log_end_offset) {
-        (Some(_), Some(_)) if memory.seen.is_leader => Lag::Known(0),
+        (Some(_), Some(_)) if memory.seen.is_leader && !from_the_past(memory) => Lag::Known(0),
         (Some(epoch), Some(offset)) => tracker.lag(epoch, offset, received_at),
         _ => Lag::Unknown { at_least_ms: None },
     };

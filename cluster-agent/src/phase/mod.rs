@@ -18,8 +18,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::driver::Stage;
 
+mod event;
 #[cfg(test)]
 mod tests;
+
+pub use event::{Effect, Event, Illegal, Quiesce, Retry, StepTimings};
 
 /// How often a unit may lose its health while it soaks before a person is asked. Once can be a
 /// late rebalance, twice a slow cache; more is a unit that does not hold.
@@ -94,108 +97,6 @@ pub enum Phase {
         /// Why.
         why: wire::WaitingOn,
     },
-}
-
-/// What happened to the unit that is out.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Event {
-    /// The driver has no record of this phase's stage: the agent died between persist and effect.
-    NotStarted,
-    /// The stage runs.
-    Running,
-    /// The stage ended.
-    Finished {
-        /// Its exit code; 0 is success.
-        exit_code: i32,
-        /// The end of what it printed.
-        log_tail: String,
-    },
-    /// Every gate holds, and the grant is valid.
-    Cleared {
-        /// Whether the unit's driver has a quiesce stage.
-        quiesce: Quiesce,
-    },
-    /// The unit already runs the expected version: there is nothing to change.
-    AlreadyThere,
-    /// A gate closed, or someone placed a hold, before the change.
-    Refused {
-        /// Which.
-        why: wire::WaitingOn,
-    },
-    /// The unit answers with the expected version, in a new process.
-    Returned,
-    /// It does not, yet.
-    NotReturned {
-        /// What is missing.
-        why: wire::WaitingOn,
-    },
-    /// Every sign of health is there in this probe.
-    Healthy,
-    /// One is not.
-    NotHealthy {
-        /// Which.
-        why: wire::WaitingOn,
-    },
-    /// A stop condition of the cluster is met.
-    Stop {
-        /// Which.
-        why: wire::WaitingOn,
-    },
-    /// A person resumed the roll.
-    Resumed {
-        /// Whether this unit's own step had failed and is to be tried again.
-        retry: Retry,
-    },
-}
-
-/// Whether a driver has a quiesce stage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Quiesce {
-    /// It has one.
-    Present,
-    /// It has none.
-    Absent,
-}
-
-/// Whether a resumed step is tried again from its start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Retry {
-    /// The step failed: again, under a new step id.
-    Again,
-    /// The cluster was unsafe, the step was not at fault: it goes on with renewed deadlines.
-    GoOn,
-}
-
-/// What the caller does after it has persisted the new phase.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Effect {
-    /// Start a stage of the driver (idempotent per step id and stage).
-    Start(Stage),
-    /// Stop the roll until a person resumes it; the unit stays out.
-    Pause(wire::WaitingOn),
-}
-
-/// Deadlines of one role (rolling.md §9), milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StepTimings {
-    /// Longest wait for the unit to answer with its new version.
-    pub await_return_ms: u64,
-    /// Longest wait for its health after that.
-    pub await_health_ms: u64,
-    /// How long it is watched before the next unit.
-    pub soak_ms: u64,
-    /// Consecutive green probes that make it healthy.
-    pub green_probes: u32,
-}
-
-/// An event that the phase does not know: a defect of the caller, reported instead of guessed at.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("phase {phase:?} does not take event {event:?}")]
-pub struct Illegal {
-    /// The phase.
-    pub phase: Phase,
-    /// The event it does not take.
-    pub event: Event,
 }
 
 /// The next phase, and what leads into it.

@@ -56,6 +56,9 @@ pub struct MemberArgs {
     /// Where to serve `/metrics`.
     #[arg(long)]
     pub listen: SocketAddr,
+    /// The version it runs if it has never run in this directory; `restart` sets later ones.
+    #[arg(long)]
+    pub version: Option<String>,
 }
 
 /// Which member to restart, and into what.

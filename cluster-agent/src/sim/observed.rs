@@ -257,6 +257,28 @@ fn a_stale_page_does_not_pass_for_health() {
 }
 
 #[test]
+fn a_stale_page_of_the_leader_passes_for_nobodys_health() {
+    let mut world = World::watched(6);
+    let (leader, follower) = (world.leader(), world.follower());
+    world.cluster.set_fault(&leader, Fault::StalePage).unwrap();
+    world.run(15_000);
+    for unit in ["c-1", "c-2", "c-3", "b-1", "n-1", "w-1"] {
+        assert_ne!(world.blockers(unit), vec![], "{unit}");
+    }
+    let blockers = world.blockers(follower.as_str());
+    let named = |(unit, finding): &Blocker| {
+        unit.as_ref() == Some(&leader) && finding.gate_name() == "stale"
+    };
+    assert!(blockers.iter().any(named), "{blockers:?}");
+    let seen = &world.seen.units[&key(follower.as_str())];
+    assert_eq!((seen.verdict, seen.quorum_lag_ms), (HealthVerdict::Unknown, None));
+    assert_ne!(stop_conditions(None, &world.seen, &GatePolicy::default()), vec![]);
+    world.cluster.clear_faults(&leader).unwrap();
+    world.run(10_000);
+    assert_eq!(world.blockers(follower.as_str()), vec![]);
+}
+
+#[test]
 fn a_rolled_kubelet_becomes_healthy_after_sixty_relists() {
     let mut world = World::watched(7);
     let key = key("n-1");

@@ -26,8 +26,12 @@ pub(crate) struct HubConfig {
     pub(super) root: RoleConfig,
     /// Keys of targets.
     pub(super) targets: RoleConfig,
-    /// Keys of the vendors.
+    /// Keys of the vendors that publish from here.
+    #[serde(default)]
     pub(super) vendors: BTreeMap<VendorName, VendorConfig>,
+    /// Vendors whose files are imported.
+    #[serde(default)]
+    pub(super) imported: BTreeMap<VendorName, ImportedConfig>,
     /// Lives of signatures.
     #[serde(default)]
     pub(super) expiry_days: ExpiryConfig,
@@ -54,6 +58,23 @@ pub(crate) struct VendorConfig {
 }
 
 impl VendorConfig {
+    /// The vendor's own role.
+    pub(super) fn own(&self) -> RoleConfig {
+        RoleConfig { keys: self.keys.clone(), threshold: self.threshold }
+    }
+}
+
+/// A vendor that `targets` delegates to, and whose files come ready signed.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ImportedConfig {
+    keys: Vec<PathBuf>,
+    threshold: u32,
+    pub(super) paths: Vec<String>,
+    pub(super) terminating: bool,
+}
+
+impl ImportedConfig {
     /// The vendor's own role.
     pub(super) fn own(&self) -> RoleConfig {
         RoleConfig { keys: self.keys.clone(), threshold: self.threshold }
@@ -106,9 +127,7 @@ impl HubConfig {
             let line = text.bytes().take(start).filter(|byte| *byte == b'\n').count() + 1;
             wrong(&format!("line {line}: {}", error.message()))
         })?;
-        if config.vendors.is_empty() {
-            return Err(wrong("no vendor is named; add a [vendors.<name>] table"));
-        }
+        config.check_vendors().map_err(|what| wrong(&what))?;
         let days = [
             ("root", config.expiry_days.root),
             ("targets", config.expiry_days.targets),
@@ -122,6 +141,22 @@ impl HubConfig {
             )));
         }
         Ok(config)
+    }
+
+    fn check_vendors(&self) -> std::result::Result<(), String> {
+        if self.vendors.is_empty() && self.imported.is_empty() {
+            return Err("no vendor is named; add a [vendors.<name>] table".to_owned());
+        }
+        for (vendor, imported) in &self.imported {
+            if self.vendors.contains_key(vendor) {
+                return Err(format!("{vendor} is both in [vendors] and in [imported]"));
+            }
+            let own = format!("{vendor}/");
+            if let Some(path) = imported.paths.iter().find(|path| !path.starts_with(&own)) {
+                return Err(format!("imported.{vendor}: {path:?} does not begin with {own}"));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -164,5 +199,34 @@ mod tests {
     fn a_life_of_no_days_is_refused() {
         let text = error(&format!("{GOOD}\n[expiry_days]\nroot = 0"));
         assert_eq!(text, "hub.toml: expiry_days.root is 0; it must be 1 to 3660");
+    }
+
+    const IMPORTED: &str = r#"
+        [imported.zeta]
+        keys = ["keys/zeta.pub"]
+        threshold = 1
+        paths = ["zeta/*/*"]
+        terminating = true
+    "#;
+
+    #[test]
+    fn imported_vendors_alone_are_enough() {
+        let own = GOOD.find("[vendors.acme]").unwrap();
+        let text = format!("{}{IMPORTED}", &GOOD[..own]);
+        let config = HubConfig::parse(Path::new("hub.toml"), text.as_bytes()).unwrap();
+        assert_eq!((config.vendors.len(), config.imported.len()), (0, 1));
+        assert!(error(&GOOD[..own]).contains("no vendor is named"));
+    }
+
+    #[test]
+    fn a_vendor_is_published_or_imported_and_never_both() {
+        let text = format!("{GOOD}{}", IMPORTED.replace("zeta", "acme"));
+        assert_eq!(error(&text), "hub.toml: acme is both in [vendors] and in [imported]");
+    }
+
+    #[test]
+    fn an_imported_vendor_keeps_to_its_own_paths() {
+        let text = format!("{GOOD}{}", IMPORTED.replace("zeta/*", "*/*"));
+        assert_eq!(error(&text), r#"hub.toml: imported.zeta: "*/*/*" does not begin with zeta/"#);
     }
 }

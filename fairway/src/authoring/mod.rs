@@ -6,6 +6,7 @@ mod keys;
 mod metadata;
 mod passphrase;
 pub(crate) mod scaffold;
+pub(crate) mod site;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,7 +22,7 @@ pub(crate) use passphrase::{PassphraseArgs, Passphrases};
 
 use crate::error::{CliError, Result};
 use crate::files::read_bounded;
-use crate::publisher::{Layout, RoleKeys, Terms, VendorKeys};
+use crate::publisher::{ImportedVendor, Layout, RoleKeys, Terms, VendorKeys};
 
 /// Name of the file that makes a directory publishable.
 pub(crate) const CONFIG_FILE: &str = "hub.toml";
@@ -59,9 +60,15 @@ impl Authoring {
             };
             vendors.insert(name.clone(), keys);
         }
+        let mut imported = BTreeMap::new();
+        for (name, vendor) in &config.imported {
+            let (paths, terminating) = (vendor.paths.clone(), vendor.terminating);
+            let vendor = ImportedVendor { keys: role(&vendor.own())?, paths, terminating };
+            imported.insert(name.clone(), vendor);
+        }
         // Root's keys are named so that a renewal finds their private halves.
         role(&config.root)?;
-        let layout = Layout { targets, vendors };
+        let layout = Layout { targets, vendors, imported };
         Ok(Self { root: root.to_owned(), config, layout, files })
     }
 

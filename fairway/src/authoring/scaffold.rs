@@ -6,6 +6,47 @@ use std::path::PathBuf;
 use channels::names::{ProductName, VendorName};
 use jiff::Timestamp;
 
+/// Hub and top-level keys: the first half of every `hub.toml`.
+#[derive(Debug, Clone)]
+pub(crate) struct TopRoles {
+    /// Address of the hub.
+    pub(crate) server: String,
+    /// Root keys made.
+    pub(crate) root_keys: u32,
+    /// Root keys that must sign.
+    pub(crate) root_threshold: u32,
+}
+
+impl TopRoles {
+    /// The settings, with comments.
+    pub(super) fn text(&self) -> String {
+        let Self { server, root_threshold, .. } = self;
+        let root_keys: Vec<String> =
+            (1..=self.root_keys).map(|number| format!("\"keys/root-{number}.pub\"")).collect();
+        let root_keys = root_keys.join(", ");
+        format!(
+            r#"# Where this repository is published, and which keys sign which part of it.
+# Each role names the public halves of its keys; the private half of x.pub is looked for in x.pem.
+# Only the roles that changed are signed: a private key that is not needed need not be here.
+
+# Address of the update server.
+server = "{server}"
+
+# root names all other top-level keys. Agents pin root 1 (root.json). Keep these private keys
+# offline, each with a person of its own; `threshold` of them must sign a new root.
+[root]
+keys = [{root_keys}]
+threshold = {root_threshold}
+
+# targets says which vendors there are. Offline: it signs only when a vendor or its key changes.
+[targets]
+keys = ["keys/targets.pub"]
+threshold = 1
+"#
+        )
+    }
+}
+
 /// What the texts are about.
 #[derive(Debug, Clone)]
 pub(crate) struct Scaffold {
@@ -15,6 +56,8 @@ pub(crate) struct Scaffold {
     pub(crate) vendor: VendorName,
     /// Its first product.
     pub(crate) product: ProductName,
+    /// What kind of unit the example release is for: a role of the release format.
+    pub(crate) role: String,
     /// Root keys made.
     pub(crate) root_keys: u32,
     /// Root keys that must sign.
@@ -38,29 +81,14 @@ impl Scaffold {
     }
 
     fn hub(&self) -> String {
-        let Self { server, vendor, root_threshold, .. } = self;
-        let root_keys: Vec<String> =
-            (1..=self.root_keys).map(|number| format!("\"keys/root-{number}.pub\"")).collect();
-        let root_keys = root_keys.join(", ");
+        let Self { vendor, .. } = self;
+        let top = TopRoles {
+            server: self.server.clone(),
+            root_keys: self.root_keys,
+            root_threshold: self.root_threshold,
+        };
         format!(
-            r#"# Where this repository is published, and which keys sign which part of it.
-# Each role names the public halves of its keys; the private half of x.pub is looked for in x.pem.
-# Only the roles that changed are signed: a private key that is not needed need not be here.
-
-# Address of the update server.
-server = "{server}"
-
-# root names all other top-level keys. Agents pin root 1 (root.json). Keep these private keys
-# offline, each with a person of its own; `threshold` of them must sign a new root.
-[root]
-keys = [{root_keys}]
-threshold = {root_threshold}
-
-# targets says which vendors there are. Offline: it signs only when a vendor or its key changes.
-[targets]
-keys = ["keys/targets.pub"]
-threshold = 1
-
+            r#"{}
 # A vendor says who signs its releases and its channels.
 [vendors.{vendor}]
 keys = ["keys/{vendor}.pub"]
@@ -85,7 +113,8 @@ targets = 365
 vendor = 365
 releases = 365
 channels = 365
-"#
+"#,
+            top.text()
         )
     }
 
@@ -107,7 +136,7 @@ upgrade_from = [">=1.0.0, <2.0.0"]
     }
 
     fn release(&self) -> String {
-        let Self { vendor, product, .. } = self;
+        let Self { vendor, product, role, .. } = self;
         let day = self.now.strftime("%Y-%m-%d");
         // The digest of nothing: well formed, and no image has it.
         let digest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -123,7 +152,7 @@ payload: {vendor}/{product}@{digest}
 # What runs on which kind of unit (controller, broker, node, workload), and the version that a
 # unit reports of itself when it runs it.
 components:
-  - role: workload
+  - role: {role}
     version: 1.0.0
     image: {vendor}/{product}@{digest}
 
@@ -134,7 +163,7 @@ upgrade_from: []
     }
 }
 
-const GITIGNORE: &str = "\
+pub(super) const GITIGNORE: &str = "\
 # Private keys never enter git; the .pub files beside them do.
 keys/*.pem
 ";

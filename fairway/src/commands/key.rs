@@ -1,14 +1,17 @@
-//! `fairway key new|show`: key files of one's own.
+//! `fairway key new|show|from-export`: key files of one's own, and those of vendors behind an export.
 
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use serde::Serialize;
 use signing::{PublicKey, SecretKey, keyfile};
 
-use crate::authoring::{MAX_PUBLIC_KEY_BYTES, PassphraseArgs, Passphrases};
+use crate::authoring::{MAX_PUBLIC_KEY_BYTES, PassphraseArgs, Passphrases, read_public};
 use crate::error::{CliError, Result};
-use crate::files::read_bounded;
+use crate::files::{read_bounded, replace};
+use crate::origin::{Origin, OriginArgs};
 use crate::out::Out;
+use crate::words::fingerprint;
 
 /// Arguments of `fairway key`.
 #[derive(Debug, clap::Args)]
@@ -34,6 +37,17 @@ enum Command {
         #[arg(long, value_enum, default_value_t)]
         output: KeyFormat,
     },
+    /// Verify an export and show its vendors' keys, for a site that imports from it
+    FromExport {
+        /// The exported directory
+        #[arg(value_name = "EXPORT", requires = "root")]
+        from_export: PathBuf,
+        #[command(flatten)]
+        origin: OriginArgs,
+        /// Write each key into this directory, unless it is there already
+        #[arg(long, value_name = "DIR")]
+        into: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -54,7 +68,12 @@ struct Shown {
 }
 
 /// Runs `fairway key …`.
-pub(crate) fn run(args: &KeyArgs, mut passphrases: Passphrases, out: &mut Out) -> Result<()> {
+pub(crate) async fn run(
+    args: &KeyArgs,
+    mut passphrases: Passphrases,
+    now: Timestamp,
+    out: &mut Out,
+) -> Result<()> {
     match &args.command {
         Command::New { file } => {
             if file.extension().is_none_or(|extension| extension != "pem") {
@@ -82,7 +101,29 @@ pub(crate) fn run(args: &KeyArgs, mut passphrases: Passphrases, out: &mut Out) -
                 }),
             }
         }
+        Command::FromExport { from_export, origin, into } => {
+            let origin = origin.verified(from_export, now).await?;
+            if let Some(dir) = into {
+                write_imported(dir, &origin)?;
+            }
+            origin.report(out)
+        }
     }
+}
+
+/// Writes the vendors' public keys; a file that is there must be of the same key.
+fn write_imported(dir: &Path, origin: &Origin) -> Result<()> {
+    for (name, key) in origin.key_files() {
+        let path = dir.join(name);
+        if !path.exists() {
+            replace(&path, key.to_spki_pem().as_bytes()).map_err(|error| {
+                CliError::failed(format!("failed to write {}: {error}", path.display()))
+            })?;
+        } else if read_public(&path)? != key {
+            return Err(CliError::failed(format!("{} holds another key", path.display())));
+        }
+    }
+    Ok(())
 }
 
 /// Writes both halves of a new key; neither file may exist.
@@ -97,14 +138,6 @@ pub(crate) fn write_pair(private: &Path, key: &SecretKey, passphrase: &str) -> R
             std::io::Write::write_all(&mut file, key.public().to_spki_pem().as_bytes())
         })
         .map_err(|error| CliError::failed(format!("failed to write {}: {error}", public.display())))
-}
-
-/// The key id in groups of four, which people can compare over a telephone.
-pub(crate) fn fingerprint(key: &PublicKey) -> String {
-    let id = key.key_id();
-    let digits: Vec<char> = id.as_str().chars().collect();
-    let groups: Vec<String> = digits.chunks(4).map(|group| group.iter().collect()).collect();
-    groups.join(" ")
 }
 
 fn text(key: &PublicKey, out: &mut Out) -> Result<()> {
@@ -139,32 +172,34 @@ mod tests {
         args: KeyArgs,
     }
 
-    fn key(words: &[&str]) -> (Result<()>, String) {
+    async fn key(words: &[&str]) -> (Result<()>, String) {
         let args = Cli::try_parse_from(std::iter::once(&"key").chain(words)).unwrap().args;
         let (mut out, stdout, _) = capture::out();
-        (run(&args, Passphrases::given("pass"), &mut out), stdout.text())
+        let now = "2026-05-01T12:00:00Z".parse().unwrap();
+        let result = run(&args, Passphrases::given("pass"), now, &mut out).await;
+        (result, stdout.text())
     }
 
-    #[test]
-    fn both_halves_of_a_new_key_show_the_same_fingerprint() {
+    #[tokio::test]
+    async fn both_halves_of_a_new_key_show_the_same_fingerprint() {
         let dir = tempfile::tempdir().unwrap();
         let (private, public) = (dir.path().join("a.pem"), dir.path().join("a.pub"));
         let (private, public) = (private.to_str().unwrap(), public.to_str().unwrap());
-        let (made, at_birth) = key(&["new", private]);
+        let (made, at_birth) = key(&["new", private]).await;
         made.unwrap();
-        let (_, from_private) = key(&["show", private]);
-        let (_, from_public) = key(&["show", public]);
+        let (_, from_private) = key(&["show", private]).await;
+        let (_, from_public) = key(&["show", public]).await;
         assert_eq!((&from_private, &from_public), (&at_birth, &at_birth));
         let fingerprint = at_birth.lines().nth(2).unwrap().strip_prefix("fingerprint  ").unwrap();
         assert_eq!(fingerprint.split(' ').count(), 16);
     }
 
-    #[test]
-    fn an_existing_key_is_never_overwritten() {
+    #[tokio::test]
+    async fn an_existing_key_is_never_overwritten() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("a.pem");
         std::fs::write(&file, "precious").unwrap();
-        let (result, _) = key(&["new", file.to_str().unwrap()]);
+        let (result, _) = key(&["new", file.to_str().unwrap()]).await;
         assert!(result.unwrap_err().to_string().ends_with("a.pem exists already"));
         assert_eq!(std::fs::read(&file).unwrap(), b"precious");
     }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use channels::lint::{Finding, Severity, lint};
-use channels::repository::Workspace;
+use channels::repository::{RepositoryError, Workspace};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -85,6 +85,12 @@ pub(crate) fn check(dir: &Path, now: Timestamp, out: &mut Out) -> Result<Workspa
     Ok(workspace)
 }
 
+/// Whether there is no product at all: a site that only imports has none.
+pub(crate) fn has_no_product(dir: &Path) -> bool {
+    let loaded = Workspace::load(dir);
+    matches!(loaded.as_ref().map_err(Vec::as_slice), Err([RepositoryError::NoProduct { .. }]))
+}
+
 /// Loads a channel repository, printing every fault when it is malformed.
 pub(crate) fn load(dir: &Path, out: &mut Out) -> Result<Workspace> {
     match Workspace::load(dir) {
@@ -141,6 +147,7 @@ mod tests {
             server: "http://hub".into(),
             vendor: "acme".parse().unwrap(),
             product: "app".parse().unwrap(),
+            role: "workload".into(),
             root_keys: 1,
             root_threshold: 1,
             now: now(),

@@ -94,6 +94,9 @@ pub(crate) async fn run(
 }
 
 fn compile(authoring: &Authoring, now: Timestamp, out: &mut Out) -> Result<Content> {
+    if authoring.layout().vendors.is_empty() && lint::has_no_product(authoring.root()) {
+        return Ok(Content::default());
+    }
     let workspace = lint::check(authoring.root(), now, out)?;
     let mut content = Content::default();
     for product in &workspace.products {

@@ -75,5 +75,6 @@ pub fn hold_ceremony(
     let mut repository = StagedRepository::new();
     let role = TopRole::Root.into();
     repository.put_metadata(&role, root.clone()).map_err(error::build(&role))?;
-    Ok(Ceremony { keys, keyring, layout: Layout { targets, vendors }, root, repository })
+    let layout = Layout { targets, vendors, imported: BTreeMap::new() };
+    Ok(Ceremony { keys, keyring, layout, root, repository })
 }

@@ -47,13 +47,26 @@ pub struct VendorKeys {
     pub channels: RoleKeys,
 }
 
+/// A vendor whose files are signed elsewhere and only carried on here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImportedVendor {
+    /// Sign the vendor's own role, somewhere else.
+    pub keys: RoleKeys,
+    /// What the vendor may list.
+    pub paths: Vec<String>,
+    /// Whether a path of the vendor is looked for nowhere else.
+    pub terminating: bool,
+}
+
 /// Keys of all roles a publisher signs, but for root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
     /// Signs the delegations to vendors, nothing else.
     pub targets: RoleKeys,
-    /// The vendors.
+    /// The vendors that publish from here.
     pub vendors: BTreeMap<VendorName, VendorKeys>,
+    /// The vendors that are delegated to and nothing more.
+    pub imported: BTreeMap<VendorName, ImportedVendor>,
 }
 
 /// How long signatures are valid, in days.
@@ -118,13 +131,23 @@ pub fn channels_role(vendor: &VendorName) -> Result<RoleName, NameError> {
 
 /// What `targets` delegates: everything of a vendor to the vendor, and to nobody after it.
 pub(super) fn top_delegations(layout: &Layout) -> Result<Vec<Delegation>, NameError> {
-    layout
-        .vendors
-        .iter()
-        .map(|(vendor, keys)| {
-            Ok(delegation(vendor_role(vendor)?, &keys.vendor, format!("{vendor}/*/*")))
-        })
-        .collect()
+    let mut by_name = BTreeMap::new();
+    for (vendor, keys) in &layout.vendors {
+        let own = delegation(vendor_role(vendor)?, &keys.vendor, format!("{vendor}/*/*"));
+        by_name.insert(vendor, own);
+    }
+    for (vendor, imported) in &layout.imported {
+        let ImportedVendor { keys, paths, terminating } = imported;
+        let delegation = Delegation {
+            role: vendor_role(vendor)?,
+            keys: keys.keys.clone(),
+            threshold: keys.threshold,
+            paths: paths.clone(),
+            terminating: *terminating,
+        };
+        by_name.insert(vendor, delegation);
+    }
+    Ok(by_name.into_values().collect())
 }
 
 /// What a vendor delegates: release documents to one role, graphs to another.

@@ -30,6 +30,7 @@ pub use content::{Content, ContentError};
 pub use error::PublisherError;
 pub use keyring::{Keyring, KeyringError, MemoryKeyring};
 pub use layout::{
-    Layout, RoleKeys, Terms, VendorKeys, channels_role, releases_role, targets_role, vendor_role,
+    ImportedVendor, Layout, RoleKeys, Terms, VendorKeys, channels_role, releases_role,
+    targets_role, vendor_role,
 };
 pub use root::{RootKeys, first_root};

@@ -92,7 +92,11 @@ impl World {
         let mut single = |seed| RoleKeys::single(keyring.add(secret(seed)));
         let root = single(1);
         let vendor = VendorKeys { vendor: single(3), releases: single(4), channels: single(5) };
-        let layout = Layout { targets: single(2), vendors: BTreeMap::from([(acme(), vendor)]) };
+        let layout = Layout {
+            targets: single(2),
+            vendors: BTreeMap::from([(acme(), vendor)]),
+            imported: BTreeMap::new(),
+        };
         let (snapshot, timestamp) = (secret(8), secret(9));
         let hub = HubKeys {
             snapshot: snapshot.public().to_spki_pem(),

@@ -57,6 +57,12 @@ impl<S: Source, T: Store> Client<S, T> {
         Ok(Roles { usable, broken })
     }
 
+    /// What the verified top-level targets delegate, most trusted first: a site that carries on a
+    /// vendor's files delegates to the same keys.
+    pub fn delegations(&self, now: Timestamp) -> Result<Vec<DelegatedRole>, Error> {
+        Ok(self.fresh(now)?.targets().body.delegations.clone())
+    }
+
     /// All targets that `role` lists and may list. An installer still asks [`Client::target`] for
     /// the one path it wants: an earlier role may list the same path.
     pub async fn listed_targets(

@@ -187,7 +187,7 @@ async fn signed_time_counts_for_the_root_too() {
     repo.signed_at = at(20);
     repo.publish_next();
     refused!(
-        first_use(&repo).await,
+        repo.client().refresh(at(0)).await,
         Freeze,
         Error::Expired { role, .. } if role.as_str() == "root"
     );
@@ -203,4 +203,30 @@ async fn time_that_was_accepted_once_stays_accepted_when_the_clock_falls_far_bac
     repo.publish_next();
     repo.client().refresh(at(24 * 40)).await.unwrap();
     assert!(!repo.client().refresh(at(0)).await.unwrap().changed);
+}
+
+#[tokio::test]
+async fn expiry_of_every_top_level_role_is_checked_at_every_use() {
+    for name in ["root", "snapshot", "targets"] {
+        let mut repo = Repo::new();
+        for role in [&mut repo.timestamp, &mut repo.snapshot] {
+            role.expires = at(24 * 30);
+        }
+        let early = match name {
+            "root" => &mut repo.root,
+            "snapshot" => &mut repo.snapshot,
+            _ => &mut repo.targets,
+        };
+        early.expires = at(10);
+        repo.publish_root(&[]);
+        repo.publish_next();
+        let mut client = repo.trusting().await;
+        let path = crate::kit::path(RELEASE);
+        assert!(client.target(&path, at(9)).await.unwrap().is_some());
+        refused!(
+            client.target(&path, at(11)).await,
+            Freeze,
+            Error::Expired { role, .. } if role.as_str() == name
+        );
+    }
 }

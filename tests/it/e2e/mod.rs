@@ -14,6 +14,7 @@ mod client;
 mod cluster;
 mod crashes;
 mod cut_off;
+mod gap;
 mod holding;
 mod http;
 mod members;

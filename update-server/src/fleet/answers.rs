@@ -159,7 +159,7 @@ fn add(totals: &mut DriftTotals, drift: &Drift, clusters: u64) {
         DriftState::Behind => totals.behind += clusters,
         DriftState::Stranded => totals.stranded += clusters,
         DriftState::OffGraph => totals.off_graph += clusters,
-        DriftState::NoGraph => {}
+        DriftState::NoGraph | DriftState::Unknown => {}
     }
     if drift.head.is_some() {
         totals.head.clone_from(&drift.head);

@@ -32,7 +32,7 @@ pub fn freshness(last_seen: Option<Timestamp>, interval_s: u64, now: Timestamp) 
 pub fn is_active(freshness: Freshness) -> bool {
     match freshness {
         Freshness::Fresh | Freshness::Late => true,
-        Freshness::Silent | Freshness::Gone | Freshness::Never => false,
+        Freshness::Silent | Freshness::Gone | Freshness::Never | Freshness::Unknown => false,
     }
 }
 

@@ -190,7 +190,7 @@ fn pages_that_stand_still_block_even_if_every_lag_they_show_is_zero() {
         world.sim.set_fault(&unit(name), Fault::StalePage).unwrap();
     }
     let message = refuses(&mut world, "stale");
-    assert!(message.contains("serves a stale page"), "{message}");
+    assert!(message.contains("stood still"), "{message}");
 }
 
 #[test]
@@ -317,4 +317,61 @@ fn a_unit_of_an_unknown_version_blocks_its_product() {
     world.steps(200);
     assert!(world.gates(KAFKA).contains(&"version_unknown".to_owned()), "{}", world.text());
     assert_eq!(world.sim.state().ledger.restarts.len(), 1);
+}
+
+#[test]
+fn a_product_that_waits_for_another_says_for_which_and_for_which_unit() {
+    let mut world = World::new(&Build::default());
+    world.until(400, |w| w.core.history.out.is_some());
+    let out = world.core.history.out.clone().unwrap().key().unit.clone();
+    let state = world.report().remove(&product("acme/platform")).unwrap();
+    assert_eq!(state.waiting_on.len(), 1, "{:#?}", state.waiting_on);
+    assert_eq!(state.waiting_on[0].gate, "other_product");
+    assert_eq!(
+        state.waiting_on[0].message,
+        format!("acme/kafka is moving and its {out} is out; one product at a time")
+    );
+    // Every moment of the roll has its reason, also between units and when the roll is stuck.
+    for _ in 0..30 {
+        world.step();
+        assert_eq!(world.gates("acme/platform"), ["other_product"], "{}", world.text());
+    }
+    let mut stuck = known();
+    stuck.insert(
+        product(KAFKA),
+        knowledge(
+            graph(&["3.9.0", "4.0.0"], &[], &[]),
+            vec![
+                release(KAFKA, "3.9.0", Role::Controller, &[]),
+                release(KAFKA, "4.0.0", Role::Controller, &["^3.9"]),
+            ],
+        ),
+    );
+    world.know(stuck);
+    world.until(400, |w| w.core.history.out.is_none());
+    world.steps(20);
+    assert_eq!(world.gates(KAFKA), ["edge_withdrawn"]);
+    assert_eq!(world.gates("acme/platform"), ["other_product"]);
+}
+
+#[test]
+fn a_product_the_hub_holds_lets_another_product_pass_and_says_so() {
+    let mut world = World::new(&Build::default());
+    world.held_product = Some(product(KAFKA));
+    world.until(1_500, |w| w.runs("acme/platform") == "1.33.0");
+    assert_eq!(world.runs(KAFKA), "3.9.0");
+    world.steps(10);
+    assert!(world.gates(KAFKA).contains(&"hub_hold".to_owned()), "{}", world.text());
+}
+
+#[test]
+fn a_release_that_concerns_no_unit_is_never_said_to_run() {
+    let mut world = World::new(&Build::default());
+    let releases = vec![
+        release(KAFKA, "3.9.0", Role::Controller, &[]),
+        release(KAFKA, "4.0.0", Role::Workload, &["^3.9"]),
+    ];
+    world.know(alone(knowledge(graph(&["3.9.0", "4.0.0"], &[(0, 1)], &[]), releases)));
+    refuses(&mut world, "no_component");
+    assert_eq!(world.runs(KAFKA), "3.9.0");
 }

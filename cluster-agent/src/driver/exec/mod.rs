@@ -74,6 +74,9 @@ pub struct ExecDriver {
 impl ExecDriver {
     /// A driver that keeps its files in `<state_dir>/steps`; removes what old steps left there.
     pub fn open(state_dir: &std::path::Path, commands: ExecCommands) -> Result<Self, DriverError> {
+        // Commands run in `/`, not where the agent was started.
+        let state_dir = std::path::absolute(state_dir)
+            .map_err(|source| file_error("resolve", state_dir, source))?;
         let steps = state_dir.join("steps");
         let driver = Self { steps, commands, kill_grace: KILL_GRACE };
         driver.prune()?;

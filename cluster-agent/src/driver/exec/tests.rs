@@ -230,3 +230,10 @@ proptest! {
         let _ = template(&["x", &text]);
     }
 }
+
+#[test]
+fn files_of_a_relative_state_directory_are_found_from_everywhere() {
+    let driver = ExecDriver::open(std::path::Path::new("no-such-state"), ExecCommands::new());
+    let steps = driver.unwrap().steps;
+    assert_eq!(steps, std::env::current_dir().unwrap().join("no-such-state/steps"));
+}

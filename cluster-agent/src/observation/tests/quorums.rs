@@ -147,6 +147,42 @@ fn a_stale_page_of_all_voters_is_a_commit_that_stalls() {
 }
 
 #[test]
+fn a_page_of_the_leader_that_followers_have_overtaken_is_stale_and_no_lag_is_known() {
+    let mut observer = quorum();
+    run_healthy(&mut observer, 5_000);
+    let frozen = |ms| [voter(1, 1010), voter(2, idle(ms)), voter(3, idle(ms))];
+    observer.apply(round(&frozen(5_500), 5_500), PROBE_MS, at(5_500));
+    let seen = observer.apply(round(&frozen(6_000), 6_000), PROBE_MS, at(6_000));
+    let behind = Finding::LeaderBehind { observed: 1010, limit: 1011 };
+    assert_eq!(unit(&seen, "c1").findings, [behind, Finding::QuorumLagUnknown]);
+    assert_eq!(gates(&unit(&seen, "c1").findings)[0], "stale");
+    for name in ["c1", "c2", "c3"] {
+        assert_eq!(unit(&seen, name).verdict, HealthVerdict::Unknown, "{name}");
+        assert_eq!(unit(&seen, name).quorum_lag_ms, None, "{name}");
+    }
+}
+
+#[test]
+fn a_tail_that_the_leader_never_had_does_not_speak_against_its_page() {
+    let mut observer = quorum();
+    run_healthy(&mut observer, 5_000);
+    let elected = |id, offset| Voter { leader: 2, epoch: 8, ..voter(id, offset) };
+    // c1 led epoch 7 and has records that nobody else got; its log still ends in that epoch.
+    let tail = |ms| {
+        let old = page(&elected(1, 1090))
+            .replace("raftmetrics_log_end_epoch 8", "raftmetrics_log_end_epoch 7");
+        let followers = [elected(2, idle(ms)), elected(3, idle(ms))];
+        let mut pages: Vec<_> = followers.iter().map(|v| (v.id, page(v))).collect();
+        pages.insert(0, (1, old));
+        texts(&pages, ms)
+    };
+    observer.apply(tail(5_500), PROBE_MS, at(5_500));
+    let seen = observer.apply(tail(6_000), PROBE_MS, at(6_000));
+    assert_eq!(unit(&seen, "c2").findings, []);
+    assert_eq!(gates(&unit(&seen, "c1").findings), ["log_epoch_behind"]);
+}
+
+#[test]
 fn between_probes_of_the_quorum_commits_do_not_stall() {
     let mut observer = quorum();
     run_healthy(&mut observer, 5_000);

@@ -21,6 +21,8 @@ const LEASES_KEPT: u64 = 3;
 pub(super) struct StartCommand {
     pub(super) program: PathBuf,
     pub(super) arguments: Vec<String>,
+    /// Where relative arguments are relative to.
+    pub(super) directory: PathBuf,
 }
 
 /// The directory, as one writer sees it.
@@ -41,6 +43,14 @@ impl Files {
         let path = self.dir.join(format!("{unit}.version"));
         let text = fs::read_to_string(&path).map_err(|s| file_error("read", &path, s))?;
         Ok(text.trim().to_owned())
+    }
+
+    /// Gives a member its first version; one that it has is kept.
+    pub(super) fn set_first_version(&self, unit: &UnitName, to: &str) -> Result<(), MemberError> {
+        if self.dir.join(format!("{unit}.version")).exists() {
+            return Ok(());
+        }
+        self.set_version(unit, to)
     }
 
     pub(super) fn set_version(&self, unit: &UnitName, version: &str) -> Result<(), MemberError> {

@@ -28,6 +28,7 @@ pub fn restart(args: &RestartArgs) -> Result<(), MemberError> {
         .map_err(|source| file_error("write", &path, source))?;
     Command::new(&command.program)
         .args(&command.arguments)
+        .current_dir(&command.directory)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log)

@@ -40,7 +40,9 @@ pub async fn run(args: &MemberArgs) -> Result<(), MemberError> {
     let program = std::env::current_exe()
         .map_err(|source| file_error("find", std::path::Path::new("/proc/self/exe"), source))?;
     let arguments = std::env::args().skip(1).collect();
-    files.set_command(&args.unit, &StartCommand { program, arguments })?;
+    let directory = std::env::current_dir()
+        .map_err(|source| file_error("find", std::path::Path::new("."), source))?;
+    files.set_command(&args.unit, &StartCommand { program, arguments, directory })?;
     let signals = |source| MemberError::Signals { source };
     let mut term = signal(SignalKind::terminate()).map_err(signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(signals)?;
@@ -60,6 +62,9 @@ pub async fn run_until(
 ) -> Result<(), MemberError> {
     let files = Files::open(&args.dir, &args.unit.to_string())?;
     tokio::pin!(stop);
+    if let Some(version) = &args.version {
+        files.set_first_version(&args.unit, version)?;
+    }
     let start_ms = now_ms();
     let last = files.fetch(args.id)?;
     let member = Arc::new(Member {

@@ -117,7 +117,7 @@ fn a_leader_that_resigns_is_replaced_at_once() {
 fn args(dir: &std::path::Path, id: u32, listen: SocketAddr) -> MemberArgs {
     let unit: UnitName = format!("c-{id}").parse().unwrap();
     std::fs::write(dir.join(format!("{unit}.version")), "3.9.1\n").unwrap();
-    MemberArgs { dir: dir.to_owned(), unit, id, voters: 3, listen }
+    MemberArgs { dir: dir.to_owned(), unit, id, voters: 3, listen, version: None }
 }
 
 pub(super) fn free_address() -> SocketAddr {

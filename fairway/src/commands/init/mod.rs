@@ -11,13 +11,16 @@ use channels::wire::{HubKeys, HubStatus};
 use jiff::Timestamp;
 use signing::{PublicKey, SecretKey, Sha256Digest};
 
-use super::key::{fingerprint, write_pair};
-use crate::authoring::scaffold::Scaffold;
+use super::key::write_pair;
+use crate::authoring::scaffold::{Scaffold, TopRoles};
+use crate::authoring::site::SiteScaffold;
 use crate::authoring::{PassphraseArgs, Passphrases};
 use crate::error::{CliError, Result};
 use crate::hub::{Hub, HubArgs};
+use crate::origin::{Origin, OriginArgs};
 use crate::out::Out;
 use crate::publisher::{Ceremony, CeremonySpec, Terms, hold_ceremony};
+use crate::words::fingerprint;
 
 /// Arguments of `fairway init`.
 #[derive(Debug, clap::Args)]
@@ -25,11 +28,21 @@ pub(crate) struct InitArgs {
     /// The directory to make
     dir: PathBuf,
     /// The vendor that publishes
-    #[arg(long)]
-    vendor: VendorName,
+    #[arg(long, required_unless_present = "from_export")]
+    vendor: Option<VendorName>,
     /// Its first product
-    #[arg(long)]
-    product: ProductName,
+    #[arg(long, required_unless_present = "from_export")]
+    product: Option<ProductName>,
+    /// What kind of unit the example release is for
+    #[arg(long, value_name = "ROLE", default_value = "workload", conflicts_with = "from_export",
+          value_parser = ["controller", "broker", "node", "workload"])]
+    role: String,
+    /// For a site behind an air gap: delegate to the vendors of this verified export instead
+    #[arg(long, value_name = "EXPORT", requires = "root",
+          conflicts_with_all = ["vendor", "product"])]
+    from_export: Option<PathBuf>,
+    #[command(flatten)]
+    origin: OriginArgs,
     /// Root keys to make
     #[arg(long, value_name = "N", default_value_t = 1,
           value_parser = clap::value_parser!(u32).range(1..=20))]
@@ -58,7 +71,35 @@ pub(crate) async fn run(
         )));
     }
     check_empty(&args.dir)?;
+    let origin = match &args.from_export {
+        Some(export) => Some(args.origin.verified(export, now).await?),
+        None => None,
+    };
     let hub = Hub::new(&args.hub.connection(None)?)?;
+    let hub_keys = keys_of_new_hub(&hub).await?;
+    let passphrase = passphrases.for_new_keys()?;
+    let spec = CeremonySpec {
+        vendors: args.vendor.iter().cloned().collect(),
+        root_keys: args.root_keys,
+        root_threshold: args.root_threshold,
+    };
+    let Ceremony { keys, root, .. } = hold_ceremony(&spec, &hub_keys, &Terms::default(), now)
+        .map_err(|error| CliError::because("failed to sign root 1", &error))?;
+    let contents = Contents {
+        texts: texts(args, &hub, origin.as_ref(), now)?,
+        keys: &keys,
+        imported: origin.as_ref().map(Origin::key_files).unwrap_or_default(),
+        root: &root,
+    };
+    contents.write(&args.dir, &passphrase)?;
+    if let Some(origin) = &origin {
+        origin.report(out)?;
+    }
+    report(args, &hub, &hub_keys, &root, out)
+}
+
+/// The online keys of a hub that has no root yet.
+async fn keys_of_new_hub(hub: &Hub) -> Result<HubKeys> {
     let status: HubStatus = hub.get("api/v1/hub", &[]).await?;
     if let Some(version) = status.root_version {
         return Err(CliError::no(format!(
@@ -67,26 +108,32 @@ pub(crate) async fn run(
         ))
         .hint("publish from the directory it was made with, or use a hub with an empty data dir"));
     }
-    let hub_keys: HubKeys = hub.get("api/v1/hub/keys", &[]).await?;
-    let passphrase = passphrases.for_new_keys()?;
-    let spec = CeremonySpec {
-        vendors: vec![args.vendor.clone()],
-        root_keys: args.root_keys,
-        root_threshold: args.root_threshold,
-    };
-    let Ceremony { keys, root, .. } = hold_ceremony(&spec, &hub_keys, &Terms::default(), now)
-        .map_err(|error| CliError::because("failed to sign root 1", &error))?;
+    hub.get("api/v1/hub/keys", &[]).await
+}
+
+/// The text files of the directory, by path.
+fn texts(
+    args: &InitArgs,
+    hub: &Hub,
+    origin: Option<&Origin>,
+    now: Timestamp,
+) -> Result<Vec<(PathBuf, String)>> {
     let server = hub.base().as_str().trim_end_matches('/').to_owned();
-    let scaffold = Scaffold {
-        server,
-        vendor: args.vendor.clone(),
-        product: args.product.clone(),
-        root_keys: args.root_keys,
-        root_threshold: args.root_threshold,
-        now,
-    };
-    write(&args.dir, &scaffold, &keys, &root, &passphrase)?;
-    report(args, &hub, &hub_keys, &root, out)
+    let (root_keys, root_threshold) = (args.root_keys, args.root_threshold);
+    match (origin, &args.vendor, &args.product) {
+        (Some(origin), _, _) => {
+            let top = TopRoles { server, root_keys, root_threshold };
+            Ok(SiteScaffold { top, origin }.files())
+        }
+        (None, Some(vendor), Some(product)) => {
+            let (vendor, product) = (vendor.clone(), product.clone());
+            let role = args.role.clone();
+            let scaffold =
+                Scaffold { server, vendor, product, role, root_keys, root_threshold, now };
+            Ok(scaffold.files())
+        }
+        (None, _, _) => Err(CliError::failed("--vendor and --product are missing")),
+    }
 }
 
 fn report(args: &InitArgs, hub: &Hub, keys: &HubKeys, root: &[u8], out: &mut Out) -> Result<()> {
@@ -112,10 +159,17 @@ fn report(args: &InitArgs, hub: &Hub, keys: &HubKeys, root: &[u8], out: &mut Out
     out.note(&format!(
         "{dir} is ready: agents pin {dir}/root.json; private keys are in {dir}/keys"
     ))?;
-    out.note(&format!(
-        "next: edit {dir}/{}/releases/1.0.0.yaml, then: fairway publish {dir}",
-        args.product
-    ))
+    match (&args.product, &args.from_export) {
+        (Some(product), _) => out.note(&format!(
+            "next: edit {dir}/{product}/releases/1.0.0.yaml, then: fairway publish {dir}"
+        )),
+        (None, Some(export)) => out.note(&format!(
+            "next: compare the vendors' keys with their own word, then: fairway publish {dir}, \
+             then: offline-mirror import {}",
+            export.display()
+        )),
+        (None, None) => Ok(()),
+    }
 }
 
 fn hub_key(pem: &str) -> Result<PublicKey> {
@@ -141,41 +195,55 @@ fn check_empty(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Writes everything into a hidden directory first, then moves it into place: a failure in the
-/// middle leaves nothing that looks ready.
-fn write(
-    dir: &Path,
-    scaffold: &Scaffold,
-    keys: &BTreeMap<String, SecretKey>,
-    root: &[u8],
-    passphrase: &str,
-) -> Result<()> {
-    let failed = |error: std::io::Error| {
-        CliError::failed(format!("failed to fill {}: {error}", dir.display()))
-    };
-    std::fs::create_dir_all(dir).map_err(failed)?;
-    let staging =
-        tempfile::Builder::new().prefix(".fairway-init-").tempdir_in(dir).map_err(failed)?;
-    let stage = staging.path();
-    for (path, text) in scaffold.files() {
-        let path = stage.join(path);
-        if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent).map_err(failed)?;
+/// What the new directory holds.
+struct Contents<'a> {
+    texts: Vec<(PathBuf, String)>,
+    /// Keys made now, by the name of their file.
+    keys: &'a BTreeMap<String, SecretKey>,
+    /// Public keys of others, by file.
+    imported: Vec<(String, PublicKey)>,
+    root: &'a [u8],
+}
+
+impl Contents<'_> {
+    /// Writes everything into a hidden directory first, then moves it into place: a failure in the
+    /// middle leaves nothing that looks ready.
+    fn write(&self, dir: &Path, passphrase: &str) -> Result<()> {
+        let failed = |error: std::io::Error| {
+            CliError::failed(format!("failed to fill {}: {error}", dir.display()))
+        };
+        std::fs::create_dir_all(dir).map_err(failed)?;
+        let staging =
+            tempfile::Builder::new().prefix(".fairway-init-").tempdir_in(dir).map_err(failed)?;
+        let stage = staging.path();
+        self.write_public(stage).map_err(failed)?;
+        for (name, key) in self.keys {
+            // Not `with_extension`, which would cut `acme.releases` to `acme`.
+            write_pair(&stage.join("keys").join(format!("{name}.pem")), key, passphrase)?;
         }
-        std::fs::write(path, text).map_err(failed)?;
+        for entry in std::fs::read_dir(stage).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            std::fs::rename(entry.path(), dir.join(entry.file_name())).map_err(failed)?;
+        }
+        staging.close().map_err(failed)
     }
-    for below in ["keys", "metadata"] {
-        std::fs::create_dir_all(stage.join(below)).map_err(failed)?;
+
+    fn write_public(&self, stage: &Path) -> std::io::Result<()> {
+        for (path, text) in &self.texts {
+            let path = stage.join(path);
+            if let Some(parent) = path.parent() {
+                std::fs::create_dir_all(parent)?;
+            }
+            std::fs::write(path, text)?;
+        }
+        for below in ["keys", "metadata"] {
+            std::fs::create_dir_all(stage.join(below))?;
+        }
+        std::fs::write(stage.join("root.json"), self.root)?;
+        std::fs::write(stage.join("metadata/1.root.json"), self.root)?;
+        for (name, key) in &self.imported {
+            std::fs::write(stage.join("keys").join(name), key.to_spki_pem())?;
+        }
+        Ok(())
     }
-    std::fs::write(stage.join("root.json"), root).map_err(failed)?;
-    std::fs::write(stage.join("metadata/1.root.json"), root).map_err(failed)?;
-    for (name, key) in keys {
-        // Not `with_extension`, which would cut `acme.releases` to `acme`.
-        write_pair(&stage.join("keys").join(format!("{name}.pem")), key, passphrase)?;
-    }
-    for entry in std::fs::read_dir(stage).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        std::fs::rename(entry.path(), dir.join(entry.file_name())).map_err(failed)?;
-    }
-    staging.close().map_err(failed)
 }

@@ -73,6 +73,7 @@ pub(super) fn freshness(freshness: Freshness) -> Option<Pill> {
         Freshness::Silent => Some(Pill::new(Tone::Bad, "silent")),
         Freshness::Gone => Some(Pill::new(Tone::Mute, "gone")),
         Freshness::Never => Some(Pill::new(Tone::Mute, "never reported")),
+        Freshness::Unknown => Some(Pill::new(Tone::Warn, "freshness unknown")),
     }
 }
 
@@ -87,6 +88,7 @@ pub(super) fn drift(drift: &Drift) -> String {
         DriftState::Stranded => "stranded: no way to the head".to_owned(),
         DriftState::OffGraph => "not in the graph".to_owned(),
         DriftState::NoGraph => "no graph published".to_owned(),
+        DriftState::Unknown => "drift unknown".to_owned(),
     }
 }
 

@@ -1,0 +1,105 @@
+//! When an export's metadata is believed: as of now, or by a person's leave as of when it was signed.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use signing::client::limits::{MAX_ROOT_BYTES, MAX_TIMESTAMP_BYTES};
+use signing::metadata::SIGNED_AT;
+use signing::{Attack, Client, DirSource, DirStore, FileName, MemStore};
+
+use crate::error::Error;
+use crate::export::trust;
+use crate::metadata::{Recording, TUF_DIR};
+
+/// Leave to use metadata that was good when the hub signed it and has expired since.
+///
+/// Only expiry is forgiven: everything is verified as of the moment the hub signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AcceptExpired {
+    /// When this leave itself ends.
+    pub until: Timestamp,
+    /// Why, for the site's audit log.
+    pub reason: String,
+}
+
+/// A client that has verified an export, and what it read.
+pub(crate) type ExportClient<'a> = Client<&'a Recording<DirSource>, MemStore>;
+
+/// Runs `verify` as of now or, when that meets expired metadata and there is leave, as of when the
+/// hub signed; that moment is returned too.
+pub(crate) async fn at_a_good_moment<T>(
+    dir: &Path,
+    leave: Option<&AcceptExpired>,
+    now: Timestamp,
+    verify: impl AsyncFn(Timestamp) -> Result<T, Error>,
+) -> Result<(T, Option<Timestamp>), Error> {
+    let error = match verify(now).await {
+        Err(error) if error.attack() == Some(Attack::Freeze) => error,
+        answer => return answer.map(|found| (found, None)),
+    };
+    let leave = leave.filter(|leave| now < leave.until);
+    let signed_at = leave.and_then(|_| signed_at(dir)).filter(|at| *at < now);
+    // The moment is read before it is believed, but it lies inside the signed timestamp: if it was
+    // changed, the signature does not verify.
+    let Some(as_of) = signed_at else { return Err(error) };
+    Ok((verify(as_of).await?, Some(as_of)))
+}
+
+/// A source over the export's TUF repository that keeps what it hands out.
+pub(crate) fn recording(dir: &Path) -> Recording<DirSource> {
+    Recording::new(DirSource::new(dir.join(TUF_DIR)))
+}
+
+/// A client that starts from the pinned root and believes the export's top-level roles; `state`
+/// refuses versions older than those seen before.
+pub(crate) async fn refreshed<'a>(
+    recording: &'a Recording<DirSource>,
+    dir: &Path,
+    root: &[u8],
+    state: Option<&PathBuf>,
+    now: Timestamp,
+) -> Result<ExportClient<'a>, Error> {
+    let refused = "the exported repository";
+    if let Some(state) = state {
+        // A client of its own: the one below has to read every file that it hands on.
+        let store =
+            DirStore::open(state).map_err(|source| Error::State { dir: state.clone(), source })?;
+        let mut floors = Client::open(root, DirSource::new(dir.join(TUF_DIR)), store)
+            .map_err(trust("the pinned root or the trust state"))?;
+        floors.refresh(now).await.map_err(trust(refused))?;
+    }
+    let mut client =
+        Client::open(root, recording, MemStore::new()).map_err(trust("the pinned root"))?;
+    client.refresh(now).await.map_err(trust(refused))?;
+    Ok(client)
+}
+
+/// When the hub signed the timestamp, by its own word.
+fn signed_at(dir: &Path) -> Option<Timestamp> {
+    let path = dir.join(TUF_DIR).join(FileName::timestamp().relative_path());
+    let bytes = read_bounded(&path, MAX_TIMESTAMP_BYTES).ok()?;
+    let envelope: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
+    envelope.get("signed")?.get(SIGNED_AT)?.as_str()?.parse().ok()
+}
+
+/// Reads the root that a person named.
+///
+/// # Errors
+/// When the file cannot be read, or is longer than a root may be.
+pub fn read_root(path: &Path) -> Result<Vec<u8>, Error> {
+    read_bounded(path, MAX_ROOT_BYTES)
+}
+
+fn read_bounded(path: &Path, bytes_max: u64) -> Result<Vec<u8>, Error> {
+    let file = std::fs::File::open(path).map_err(Error::io("open", path))?;
+    let mut bytes = Vec::new();
+    file.take(bytes_max.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(Error::io("read", path))?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length <= bytes_max) {
+        return Ok(bytes);
+    }
+    let why = format!("more than {bytes_max} bytes");
+    Err(Error::Document { path: path.display().to_string(), why })
+}

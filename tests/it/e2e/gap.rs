@@ -1,0 +1,326 @@
+//! A release crosses an air gap: hub and registry A, a directory, hub and registry B with a root of
+//! its own.
+
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::sync::mpsc;
+
+use serde_json::Value;
+
+use self::registry::Server as Registry;
+use super::process::{run, run_ok};
+use super::vendor::Vendor;
+use super::world::Hub;
+
+#[path = "../../../offline-mirror/tests/air_gap/registry.rs"]
+#[expect(dead_code, reason = "the mirror's own tests use the rest of it")]
+mod registry;
+
+/// Passphrase of all keys.
+const PASSPHRASE: (&str, &str) = ("FAIRWAY_PASSPHRASE", "correct horse battery staple");
+/// The repository of all images.
+const REPOSITORY: &str = "acme/kafka";
+/// Served without a token to every client.
+const GRAPH: &str = "/api/upgrades_info/acme/kafka/v1/graph?channel=stable&arch=amd64";
+
+/// An in-process registry on a thread of its own: scenarios block theirs.
+fn start_registry() -> Registry {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        actix_web::rt::System::new().block_on(async move {
+            sender.send(Registry::start()).unwrap();
+            std::future::pending::<()>().await;
+        });
+    });
+    receiver.recv().unwrap()
+}
+
+/// Both sides of the gap and what is carried over it.
+struct Gap {
+    origin: Hub,
+    site: Hub,
+    origin_registry: Registry,
+    site_registry: Registry,
+    vendor: Vendor,
+    dir: tempfile::TempDir,
+}
+
+impl Gap {
+    /// Hub A with acme's Kafka 3.9.1, whose image is in registry A, and a second product; hub B is
+    /// empty.
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let hub = |name: &str| {
+            let dir = dir.path().join(name);
+            std::fs::create_dir(&dir).unwrap();
+            Hub::start(&dir, "")
+        };
+        let (origin, site) = (hub("a"), hub("b"));
+        let (origin_registry, site_registry) = (start_registry(), start_registry());
+        let vendor = Vendor::init(&origin, &dir.path().join("acme"));
+        vendor.product("platform");
+        vendor.release("platform", "node", "1.33.6", "[]");
+        vendor.channel("platform", "stable", &["1.33.6"]);
+        let gap = Self { origin, site, origin_registry, site_registry, vendor, dir };
+        gap.release("3.9.1", "[]", &["3.9.1"]);
+        gap
+    }
+
+    /// Publishes a Kafka release with an image of its own at hub A.
+    fn release(&self, version: &str, upgrade_from: &str, channel: &[&str]) {
+        let layers = [&b"a layer of every release"[..], version.as_bytes()];
+        let digest = self.origin_registry.put_image(REPOSITORY, &layers);
+        self.vendor.write(
+            &format!("kafka/releases/{version}.yaml"),
+            &format!(
+                "version: {version}\nreleased_at: 2026-01-01\npayload: {REPOSITORY}@{digest}\n\
+                 components:\n  - role: controller\n    version: {version}\n    image: \
+                 {REPOSITORY}@{digest}\nupgrade_from: {upgrade_from}\n"
+            ),
+        );
+        self.vendor.channel("kafka", "stable", channel);
+        self.vendor.publish();
+    }
+
+    fn path(&self, below: &str) -> String {
+        self.dir.path().join(below).to_str().unwrap().to_owned()
+    }
+
+    /// The root that agents of hub A pin, carried by a way of its own.
+    fn origin_root(&self) -> String {
+        self.vendor.root().to_str().unwrap().to_owned()
+    }
+
+    fn export(&self, version: &str) {
+        let (carry, root) = (self.path("carry"), self.origin_root());
+        let words = ["mirror", "export", &carry, "--server", &self.origin.url(), "--root", &root];
+        let what = ["--product", "acme/kafka", "--version", version, "--plain-http"];
+        let from = ["--registry", &self.origin_registry.host];
+        run_ok(&[&words[..], &what, &from].concat(), &[]);
+    }
+
+    /// `fairway init` of the site's directory from the export in `carry`.
+    fn init_site(&self) -> Output {
+        let (site, carry) = (self.path("site"), self.path("carry"));
+        let (url, root) = (self.site.url(), self.origin_root());
+        let words = ["init", &site, "--server", &url, "--from-export", &carry, "--root", &root];
+        run(&words, &[PASSPHRASE])
+    }
+
+    /// `fairway publish` of the site's directory; what it printed.
+    fn publish_site(&self) -> String {
+        let (site, token) = (self.path("site"), self.site.token_file());
+        run_ok(&["publish", &site, "--token-file", &token], &[PASSPHRASE])
+    }
+
+    fn try_import(&self) -> Output {
+        let (carry, root, state) = (self.path("carry"), self.origin_root(), self.path("seen"));
+        let words = ["mirror", "import", &carry, "--root", &root, "--state", &state];
+        let (url, token) = (self.site.url(), self.site.token_file());
+        let to = ["--server", &url, "--token-file", &token, "--output", "json"];
+        let registry = ["--registry", &self.site_registry.host, "--plain-http"];
+        run(&[&words[..], &to, &registry].concat(), &[])
+    }
+
+    /// An import that must succeed; its account of itself.
+    fn import(&self) -> Value {
+        let output = self.try_import();
+        assert!(output.status.success(), "{}", stderr(&output));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// `fairway verify` of the site as its agents see it.
+    fn verify_site(&self) -> Value {
+        let (url, root) = (self.site.url(), self.path("site/root.json"));
+        let words = ["verify", "--server", &url, "--root", &root, "--output", "json"];
+        serde_json::from_str(&run_ok(&words, &[])).unwrap()
+    }
+
+    /// A site that has its root and everything of one export.
+    fn with_site() -> Self {
+        let gap = Self::new();
+        gap.export("3.9.1");
+        let made = gap.init_site();
+        assert!(made.status.success(), "{}", stderr(&made));
+        gap.publish_site();
+        gap.import();
+        gap
+    }
+
+    /// The files of the export that are the vendor's, by their path below `/tuf/`.
+    fn vendor_files(&self) -> Vec<String> {
+        let tuf = self.dir.path().join("carry/tuf");
+        let files = files_below(&tuf);
+        let path = |file: &PathBuf| file.strip_prefix(&tuf).unwrap().to_str().unwrap().to_owned();
+        files.iter().map(path).filter(|path| path.contains("acme")).collect()
+    }
+
+    fn both_serve(&self, path: &str) -> [Vec<u8>; 2] {
+        [&self.origin, &self.site].map(|hub| served(hub, path))
+    }
+
+    /// Replaces text in the vendor's or the site's `hub.toml`.
+    fn edit(&self, dir: &str, from: &str, to: &str) {
+        let path = self.path(&format!("{dir}/hub.toml"));
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{from} is not in {text}");
+        std::fs::write(path, text.replace(from, to)).unwrap();
+    }
+}
+
+fn served(hub: &Hub, path: &str) -> Vec<u8> {
+    let answer = hub.request("GET", path, &[("accept", "application/json")], &[]).unwrap();
+    assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+    answer.body
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn files_below(dir: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { files.extend(files_below(&path)) } else { files.push(path) }
+    }
+    files.sort();
+    files
+}
+
+/// Flips one bit in the middle of a file.
+fn flip_bit(path: &Path) {
+    let mut bytes = std::fs::read(path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn a_site_with_its_own_root_serves_the_vendors_files_byte_for_byte() {
+    let gap = Gap::new();
+    gap.export("3.9.1");
+    let made = gap.init_site();
+    assert!(made.status.success(), "{}", stderr(&made));
+    let private: Vec<_> = files_below(Path::new(&gap.path("site/keys")))
+        .into_iter()
+        .filter(|file| file.extension().is_some_and(|extension| extension == "pem"))
+        .map(|file| file.file_name().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(private, ["root-1.pem", "targets.pem"], "no private key of a vendor");
+
+    let first = gap.publish_site();
+    assert!(first.contains("signed targets 1 (new)"), "{first}");
+    assert_eq!(gap.verify_site()["releases"], 0);
+
+    let imported = gap.import();
+    assert_eq!(imported["publication"]["changed"], true);
+    let verified = gap.verify_site();
+    assert_eq!((&verified["releases"], &verified["graphs"]), (&2.into(), &2.into()));
+    assert_eq!(verified["faults"], Value::Array(vec![]));
+
+    let files = gap.vendor_files();
+    assert_eq!(files.len(), 7, "3 roles, 2 releases, 2 graphs: {files:#?}");
+    for file in files {
+        let [origin, site] = gap.both_serve(&format!("/tuf/{file}"));
+        assert_eq!(origin, site, "{file}");
+    }
+    let [origin, site] = gap.both_serve(GRAPH);
+    assert_eq!(origin, site);
+    let [origin, site] = gap.both_serve("/tuf/metadata/1.root.json");
+    assert_ne!(origin, site, "the site has a root of its own");
+}
+
+#[test]
+fn a_second_import_and_a_second_publish_change_nothing() {
+    let gap = Gap::with_site();
+    let timestamp = served(&gap.site, "/tuf/metadata/timestamp.json");
+    let again = gap.import();
+    assert_eq!(again["publication"]["changed"], false);
+    assert_eq!(again["pushed"]["objects"], 0);
+    let published = gap.publish_site();
+    assert!(published.contains("nothing to sign"), "{published}");
+    assert!(published.contains("the hub serves this already"), "{published}");
+    assert_eq!(served(&gap.site, "/tuf/metadata/timestamp.json"), timestamp);
+    assert_eq!(gap.verify_site()["releases"], 2, "what the import brought is there still");
+}
+
+#[test]
+fn a_tampered_export_is_refused_and_the_site_stays_as_it_was() {
+    let gap = Gap::with_site();
+    let before =
+        [GRAPH, "/tuf/metadata/timestamp.json"].map(|path| (path, served(&gap.site, path)));
+    gap.release("4.3.1", "[\">=3.9.0, <4.3.1\"]", &["3.9.1", "4.3.1"]);
+    gap.export("4.3.1");
+    gap.site_registry.asked();
+
+    let blob = signing::Sha256Digest::of(b"4.3.1").hex();
+    let role = "carry/tuf/metadata/2.acme.releases.json".to_owned();
+    for file in [format!("carry/blobs/sha256/{blob}"), role] {
+        let path = gap.path(&file);
+        flip_bit(Path::new(&path));
+        let refused = gap.try_import();
+        assert_eq!(refused.status.code(), Some(1), "{file}: {}", stderr(&refused));
+        assert!(stderr(&refused).contains("arbitrary_software: "), "{}", stderr(&refused));
+        assert_eq!(gap.site_registry.asked(), Vec::<String>::new(), "{file}");
+        for (path, bytes) in &before {
+            assert_eq!(served(&gap.site, path), *bytes, "{file}: {path}");
+        }
+        flip_bit(Path::new(&path));
+    }
+
+    assert_eq!(gap.import()["publication"]["changed"], true);
+    let [origin, site] = gap.both_serve(GRAPH);
+    assert_eq!(origin, site);
+    assert_ne!(site, before[0].1, "mended, the new release arrives");
+}
+
+#[test]
+fn no_site_is_made_from_an_export_that_another_root_signed() {
+    let gap = Gap::new();
+    gap.export("3.9.1");
+    let other = gap.path("other");
+    std::fs::create_dir(&other).unwrap();
+    let stranger = Hub::start(Path::new(&other), "");
+    let stranger = Vendor::init(&stranger, Path::new(&gap.path("stranger")));
+    std::fs::copy(stranger.root(), gap.vendor.root()).unwrap();
+    let refused = gap.init_site();
+    assert_eq!(refused.status.code(), Some(1), "{}", stderr(&refused));
+    assert!(stderr(&refused).contains("arbitrary_software: "), "{}", stderr(&refused));
+    assert!(!Path::new(&gap.path("site")).exists());
+}
+
+#[test]
+fn a_vendors_new_key_is_refused_until_the_site_takes_it_over() {
+    let gap = Gap::with_site();
+    run_ok(&["key", "new", &gap.path("acme/keys/acme-2.pem")], &[PASSPHRASE]);
+    gap.edit("acme", "keys = [\"keys/acme.pub\"]", "keys = [\"keys/acme-2.pub\"]");
+    gap.vendor.publish();
+    gap.export("3.9.1");
+    let timestamp = served(&gap.site, "/tuf/metadata/timestamp.json");
+    let refused = gap.try_import();
+    assert_eq!(refused.status.code(), Some(1), "{}", stderr(&refused));
+    let told = stderr(&refused);
+    assert!(told.contains("arbitrary_software: ") && told.contains("acme does not"), "{told}");
+    assert!(told.contains("fairway key from-export"), "{told}");
+    assert_eq!(served(&gap.site, "/tuf/metadata/timestamp.json"), timestamp);
+
+    // As docs/offline-mirror.md says: beside the old key, import, then instead of it.
+    let before = files_below(Path::new(&gap.path("site/keys")));
+    let (carry, root, keys) = (gap.path("carry"), gap.origin_root(), gap.path("site/keys"));
+    run_ok(&["key", "from-export", &carry, "--root", &root, "--into", &keys], &[]);
+    let mut new = files_below(Path::new(&keys));
+    new.retain(|file| !before.contains(file));
+    let [new] = &new[..] else { panic!("one new key: {new:?}") };
+    let new = format!("\"keys/{}\"", new.file_name().unwrap().to_str().unwrap());
+    let old = before.iter().find(|file| file.to_str().unwrap().contains("/acme.")).unwrap();
+    let old = format!("\"keys/{}\"", old.file_name().unwrap().to_str().unwrap());
+    gap.edit("site", &format!("[{old}]"), &format!("[{old}, {new}]"));
+    gap.publish_site();
+    assert_eq!(gap.import()["publication"]["changed"], true);
+    gap.edit("site", &format!("[{old}, {new}]"), &format!("[{new}]"));
+    let published = gap.publish_site();
+    assert!(published.contains("signed targets 3 (content)"), "{published}");
+    let verified = gap.verify_site();
+    assert_eq!((&verified["releases"], &verified["graphs"]), (&2.into(), &2.into()));
+}
