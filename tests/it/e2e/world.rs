@@ -148,6 +148,7 @@ pub(super) struct World {
     dir: tempfile::TempDir,
 }
 
+#[expect(clippy::print_stderr, reason = "the last words of a scenario that failed")]
 impl Drop for World {
     fn drop(&mut self) {
         if std::thread::panicking() {
