@@ -160,6 +160,25 @@ fn an_agent_cut_off_from_its_hub_stops_before_the_next_unit() {
     assert_eq!(world.gates("acme/kafka"), ["hub_unreachable"]);
 }
 
+#[test]
+fn an_agent_that_dies_while_a_node_drains_goes_on_with_that_drain() {
+    let mut world = World::new(&Build::default());
+    let drains = |w: &World| {
+        w.core
+            .history
+            .out
+            .as_ref()
+            .is_some_and(|out| matches!(out.phase, UnitPhase::Quiesce { .. }))
+    };
+    world.until(1_500, drains);
+    let step = world.core.history.out.as_ref().unwrap().order.step_id;
+    world.kill();
+    world.until(100, |w| w.sim.state().ledger.restarts.len() == 4);
+    assert_eq!(world.sim.state().ledger.restarts[3].step_id, step);
+    world.until(1_500, World::is_done);
+    world.check();
+}
+
 /// A world whose first node is drained, under a grant that lapses at that moment.
 fn drained_under_a_lapsed_grant() -> World {
     let mut world = World::new(&Build::default());
