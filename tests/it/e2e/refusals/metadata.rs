@@ -153,33 +153,46 @@ async fn an_expired_timestamp_is_a_freeze() {
     scene.goes("4.0.0").await;
 }
 
+/// A repository whose timestamp expires in a few seconds.
+fn short_lived(scene: &Scene, seen: Versions) -> StagedRepository {
+    let vendor = &scene.vendor;
+    let published = vendor.published().clone();
+    let mut short = vendor.with_stolen_online_keys(published, AN_HOUR, seen);
+    let (snapshot, role) = (RoleName::from(TopRole::Snapshot), RoleName::from(TopRole::Timestamp));
+    let pin = MetaPin::of_snapshot(short.newest(&snapshot).expect("a snapshot").1).expect("a pin");
+    let expires = now() + SignedDuration::from_secs(4);
+    let signers: [&dyn signing::Signer; 1] = [vendor.timestamp_key()];
+    let timestamp =
+        signing::build_timestamp(seen.timestamp + 1, expires, now() - AN_HOUR, pin, &signers);
+    short.put_metadata(&role, timestamp.expect("a timestamp")).expect("it replaces the other");
+    short
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_verified_stops_counting_when_its_timestamp_expires() {
     let mut scene = scene(Mode::Manual).await;
-    let published = scene.vendor.published().clone();
-    let vendor = &scene.vendor;
-    let mut short = vendor.with_stolen_online_keys(published, AN_HOUR, Versions::default());
-    let snapshot = RoleName::from(TopRole::Snapshot);
-    let pin = MetaPin::of_snapshot(short.newest(&snapshot).expect("a snapshot").1).expect("a pin");
-    let moment = now();
-    let version = u64::try_from((moment - AN_HOUR).as_second()).expect("after 1970") + 1;
-    let expires = moment + SignedDuration::from_secs(6);
-    let timestamp = signing::build_timestamp(
-        version,
-        expires,
-        moment - AN_HOUR,
-        pin,
-        &[vendor.timestamp_key()],
-    );
-    let role = TopRole::Timestamp.into();
-    short.put_metadata(&role, timestamp.expect("a timestamp")).expect("it replaces the other");
-    scene.proxy.serve(&short);
+    let chain = |length: usize| {
+        let mut all = releases().to_vec();
+        all.extend((1..=length).map(|patch| release(&format!("4.0.{patch}"), "^4.0")));
+        let edges: Vec<_> = (1..all.len()).map(|to| (to - 1, to)).collect();
+        content(&all, &edges)
+    };
+    let reply = scene.vendor.publish(&scene.hub, &chain(1)).await;
     scene.run_agent().await;
     scene.refuses("approval", &["4.0.0"]).await;
+    let seen = Versions {
+        snapshot: reply.snapshot_version,
+        timestamp: reply.timestamp_version,
+        ..Versions::default()
+    };
+    scene.proxy.serve(&short_lived(&scene, seen));
+    // A publication makes the hub tell the agent that there is something to look at.
+    scene.vendor.publish(&scene.hub, &chain(2)).await;
     scene.refuses("freeze", &["timestamp", "expired"]).await;
     // A person's word does not replace a signature.
     scene.agent("approve", &["--product", PRODUCT, "--version", "4.0.0"]).await;
     scene.refuses("freeze", &["timestamp", "expired"]).await;
+    scene.vendor.publish(&scene.hub, &chain(3)).await;
     scene.proxy.be_honest();
     scene.goes("4.0.0").await;
 }

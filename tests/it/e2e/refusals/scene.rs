@@ -94,7 +94,7 @@ mode = "{mode}"
 [probes]
 fast_ms = 200
 idle_ms = 400
-timeout_ms = 500
+timeout_ms = 1000
 [timings]
 baseline_ms = 1000
 [timings.controller]
