@@ -50,18 +50,14 @@ threshold = 1
 /// What the texts are about.
 #[derive(Debug, Clone)]
 pub(crate) struct Scaffold {
-    /// Address of the hub.
-    pub(crate) server: String,
+    /// Hub and top-level keys.
+    pub(crate) top: TopRoles,
     /// The vendor.
     pub(crate) vendor: VendorName,
     /// Its first product.
     pub(crate) product: ProductName,
     /// What kind of unit the example release is for: a role of the release format.
     pub(crate) role: String,
-    /// Root keys made.
-    pub(crate) root_keys: u32,
-    /// Root keys that must sign.
-    pub(crate) root_threshold: u32,
     /// Day of the example release.
     pub(crate) now: Timestamp,
 }
@@ -82,11 +78,6 @@ impl Scaffold {
 
     fn hub(&self) -> String {
         let Self { vendor, .. } = self;
-        let top = TopRoles {
-            server: self.server.clone(),
-            root_keys: self.root_keys,
-            root_threshold: self.root_threshold,
-        };
         format!(
             r#"{}
 # A vendor says who signs its releases and its channels.
@@ -114,7 +105,7 @@ vendor = 365
 releases = 365
 channels = 365
 "#,
-            top.text()
+            self.top.text()
         )
     }
 

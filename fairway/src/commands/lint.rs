@@ -138,18 +138,16 @@ fn text(line: &Report) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::authoring::scaffold::Scaffold;
+    use crate::authoring::scaffold::{Scaffold, TopRoles};
     use crate::out::capture;
 
     fn example() -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
         let scaffold = Scaffold {
-            server: "http://hub".into(),
+            top: TopRoles { server: "http://hub".into(), root_keys: 1, root_threshold: 1 },
             vendor: "acme".parse().unwrap(),
             product: "app".parse().unwrap(),
             role: "workload".into(),
-            root_keys: 1,
-            root_threshold: 1,
             now: now(),
         };
         for (path, text) in scaffold.files() {

@@ -256,12 +256,14 @@ fn a_tampered_export_is_refused_and_the_site_stays_as_it_was() {
 
     let blob = signing::Sha256Digest::of(b"4.3.1").hex();
     let role = "carry/tuf/metadata/2.acme.releases.json".to_owned();
-    for file in [format!("carry/blobs/sha256/{blob}"), role] {
+    for (file, attack) in
+        [(format!("carry/blobs/sha256/{blob}"), "arbitrary_software: "), (role, "mix_and_match: ")]
+    {
         let path = gap.path(&file);
         flip_bit(Path::new(&path));
         let refused = gap.try_import();
         assert_eq!(refused.status.code(), Some(1), "{file}: {}", stderr(&refused));
-        assert!(stderr(&refused).contains("arbitrary_software: "), "{}", stderr(&refused));
+        assert!(stderr(&refused).contains(attack), "{}", stderr(&refused));
         assert_eq!(gap.site_registry.asked(), Vec::<String>::new(), "{file}");
         for (path, bytes) in &before {
             assert_eq!(served(&gap.site, path), *bytes, "{file}: {path}");

@@ -1,6 +1,8 @@
 //! `fairway init DIR`: a channel repository and keys, ready to publish.
 
 #[cfg(test)]
+mod site_tests;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
@@ -28,18 +30,19 @@ pub(crate) struct InitArgs {
     /// The directory to make
     dir: PathBuf,
     /// The vendor that publishes
-    #[arg(long, required_unless_present = "from_export")]
+    #[arg(long, required_unless_present = "from_export",
+          conflicts_with_all = ["root", "state", "accept_expired_until", "reason"])]
     vendor: Option<VendorName>,
     /// Its first product
     #[arg(long, required_unless_present = "from_export")]
     product: Option<ProductName>,
     /// What kind of unit the example release is for
-    #[arg(long, value_name = "ROLE", default_value = "workload", conflicts_with = "from_export",
+    #[arg(long, value_name = "ROLE", default_value = "workload",
           value_parser = ["controller", "broker", "node", "workload"])]
     role: String,
     /// For a site behind an air gap: delegate to the vendors of this verified export instead
     #[arg(long, value_name = "EXPORT", requires = "root",
-          conflicts_with_all = ["vendor", "product"])]
+          conflicts_with_all = ["vendor", "product", "role"])]
     from_export: Option<PathBuf>,
     #[command(flatten)]
     origin: OriginArgs,
@@ -120,17 +123,12 @@ fn texts(
 ) -> Result<Vec<(PathBuf, String)>> {
     let server = hub.base().as_str().trim_end_matches('/').to_owned();
     let (root_keys, root_threshold) = (args.root_keys, args.root_threshold);
+    let top = TopRoles { server, root_keys, root_threshold };
     match (origin, &args.vendor, &args.product) {
-        (Some(origin), _, _) => {
-            let top = TopRoles { server, root_keys, root_threshold };
-            Ok(SiteScaffold { top, origin }.files())
-        }
+        (Some(origin), _, _) => Ok(SiteScaffold { top, origin }.files()),
         (None, Some(vendor), Some(product)) => {
             let (vendor, product) = (vendor.clone(), product.clone());
-            let role = args.role.clone();
-            let scaffold =
-                Scaffold { server, vendor, product, role, root_keys, root_threshold, now };
-            Ok(scaffold.files())
+            Ok(Scaffold { top, vendor, product, role: args.role.clone(), now }.files())
         }
         (None, _, _) => Err(CliError::failed("--vendor and --product are missing")),
     }

@@ -8,13 +8,13 @@ use crate::hub::testing::{Answer, FakeHub};
 use crate::out::capture;
 use crate::publisher::{Content, Keyring as _, plan};
 
-#[derive(clap::Parser)]
-struct Cli {
+#[derive(Debug, clap::Parser)]
+pub(super) struct Cli {
     #[command(flatten)]
-    args: InitArgs,
+    pub(super) args: InitArgs,
 }
 
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     "2026-05-01T12:00:00Z".parse().unwrap()
 }
 
@@ -29,7 +29,7 @@ fn status(root_version: Option<u64>) -> Answer {
     })
 }
 
-async fn hub(root_version: Option<u64>) -> FakeHub {
+pub(super) async fn hub(root_version: Option<u64>) -> FakeHub {
     let pem = |seed| SecretKey::from_seed([seed; 32]).public().to_spki_pem();
     let keys = HubKeys { snapshot: pem(8), timestamp: pem(9) };
     FakeHub::start(vec![
