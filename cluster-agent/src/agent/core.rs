@@ -9,13 +9,12 @@ use jiff::Timestamp;
 
 use super::events::{DriverFacts, event};
 use crate::driver::{Stage, StepId, StepOrder};
-use crate::gate::MutateRecord;
-use crate::history::{Cause, History, Leadership, Out, Pause, ProductHistory};
+use crate::history::{Cause, History, Leadership, Pause, ProductHistory};
 use crate::observation::{Observation, UnitKey};
 use crate::phase::{Effect, Event, Illegal, Phase, Retry};
 use crate::plan::{
-    Ask, Basis, Heard, HubError, Known, Outdated, Plan, Policy, Scene, Standing, Step, Stray,
-    Targets, WaitingOn, calm_down, documents_needed, note_calm, plan,
+    Ask, Basis, Heard, HubError, Known, Plan, Policy, Scene, Standing, Step, Targets, WaitingOn,
+    calm_down, documents_needed, note_calm, plan,
 };
 use crate::state::{Approval, LocalHold, ResumeOrder};
 
@@ -67,7 +66,7 @@ pub struct Change {
 }
 
 impl Change {
-    fn moved() -> Self {
+    pub(super) fn moved() -> Self {
         Self { persist: true, moved: true, start: vec![] }
     }
 
@@ -108,10 +107,15 @@ impl Core {
     /// Takes in an observation.
     pub fn observe(&mut self, observation: Observation, now: Timestamp) -> Change {
         if let Some(out) = &mut self.history.out
-            && out.phase.is_changed()
+            && let Some(leader) =
+                observation.quorums.get(&out.order.key.product).and_then(|q| q.leader.as_ref())
         {
-            let quorum = observation.quorums.get(&out.order.key.product);
-            out.leadership.note(quorum.and_then(|q| q.leader.as_ref()));
+            if out.phase.is_changed() {
+                out.leadership.note(Some(leader));
+            } else {
+                // Elections before the change are not of the step's making.
+                out.leadership.leader = Some(leader.clone());
+            }
         }
         let persist = note_calm(&mut self.history, &observation);
         self.retarget(now);
@@ -325,6 +329,10 @@ impl Core {
         }
         let ended = matches!(phase, Phase::Done | Phase::Dropped { .. });
         let key = out.order.key.clone();
+        if !before.is_changed() && phase.is_changed() && out.order.attempt <= 1 {
+            // The calm that `resume` owed was seen; a step that was refused has not used it up.
+            self.history.baseline_owed_since = None;
+        }
         let changes_unit = phase.is_changed() && out.cause == Cause::Planned;
         out.phase = phase;
         if changes_unit
@@ -401,6 +409,7 @@ impl Core {
         let Some(made) = self.planned(now) else { return (Change::default(), None) };
         let ask = made.ask.clone();
         let next = made.next.clone();
+        let begins = next.is_some();
         self.plan = Some(made);
         let change = match next {
             None => Change::default(),
@@ -412,6 +421,10 @@ impl Core {
             Some(Step::Adopt(stray)) => self.adopt(stray, step, now),
             Some(Step::TakeOut(outdated)) => self.take_out(outdated, step, now),
         };
+        if begins {
+            // What is reported about the step must know of it.
+            self.plan_only(now);
+        }
         (change, ask)
     }
 
@@ -430,72 +443,6 @@ impl Core {
             standing: &self.standing,
             now,
         }))
-    }
-
-    fn take_out(&mut self, outdated: Outdated, step: StepId, now: Timestamp) -> Change {
-        let Outdated { key, role, from, goal, is_leader } = outdated;
-        let Some(observation) = &self.observation else { return Change::default() };
-        let Some(unit) = observation.units.get(&key) else { return Change::default() };
-        let Some(component) = goal.components.get(&role).cloned() else { return Change::default() };
-        let grant = self
-            .standing
-            .directives
-            .get(&key.product)
-            .and_then(|heard| heard.directive.grant.as_ref())
-            .filter(|grant| grant.to == goal.to);
-        let before = MutateRecord::before(&key, observation);
-        let leader = observation.quorums.get(&key.product).and_then(|q| q.leader.clone());
-        let generation = grant.map_or(0, |grant| grant.generation);
-        let out = Out {
-            order: StepOrder {
-                step_id: step,
-                key: key.clone(),
-                role,
-                from,
-                to: goal.to.clone(),
-                component,
-                attempt: 1,
-            },
-            pool: unit.pool.clone(),
-            cause: Cause::Planned,
-            grant_expires_at: grant.map(|grant| grant.expires_at),
-            before,
-            leadership: Leadership { was_leader: is_leader, leader, changes: 0 },
-            phase: Phase::first(now),
-            unstarted: None,
-        };
-        self.history.highest_generation = self.history.highest_generation.max(generation);
-        self.history.baseline_owed_since = None;
-        self.history.begin_roll(&key.product, &goal.to, goal.release_digest, now);
-        self.history.out = Some(out);
-        Change::moved()
-    }
-
-    fn adopt(&mut self, stray: Stray, step: StepId, now: Timestamp) -> Change {
-        let Stray { key, runs, goal, component, before } = stray;
-        let Some(observation) = &self.observation else { return Change::default() };
-        let Some(unit) = observation.units.get(&key) else { return Change::default() };
-        let leader = observation.quorums.get(&key.product).and_then(|q| q.leader.clone());
-        self.history.out = Some(Out {
-            order: StepOrder {
-                step_id: step,
-                key,
-                role: unit.role,
-                from: runs,
-                to: goal.to,
-                component,
-                attempt: 1,
-            },
-            pool: unit.pool.clone(),
-            cause: Cause::Adopted,
-            grant_expires_at: None,
-            before,
-            // It may have led before it went: its own election is not held against it.
-            leadership: Leadership { was_leader: true, leader, changes: 0 },
-            phase: Phase::adopted(now),
-            unstarted: None,
-        });
-        Change::moved()
     }
 
     /// Whether something moves, or would as soon as its gates hold: then probes are fast. What

@@ -126,15 +126,31 @@ fn leave(scene: &Scene<'_>, out: &Out) -> Leave {
 
 /// Every gate once more: right before anything is changed, and again after a drain.
 fn cleared(scene: &Scene<'_>, out: &Out, driver: &DriverFacts) -> Option<Event> {
-    let blockers = go_blockers(scene, out.key());
-    if let Some(why) = pause_or_hold(scene, out).into_iter().chain(blockers).next() {
-        // One more probe will tell; nothing has been changed, so waiting is safe.
-        let tells = matches!(why, WaitingOn::GateOnce { .. } | WaitingOn::ObservationOld { .. });
-        return (!tells).then(|| Event::Refused { why: why.to_wire() });
+    let waits = || pause_or_hold(scene, out).into_iter().chain(go_blockers(scene, out.key()));
+    if let Some(why) = waits().find(|why| !will_tell(scene, why)) {
+        return Some(Event::Refused { why: why.to_wire() });
+    }
+    if waits().next().is_some() {
+        return None;
     }
     let quiesce =
         if driver.stages.contains(&Stage::Quiesce) { Quiesce::Present } else { Quiesce::Absent };
     Some(Event::Cleared { quiesce })
+}
+
+/// Whether more probes will tell; nothing has been changed yet, so waiting for them is safe. An
+/// agent that was restarted in a drain must not undo it because its lags are not known again yet.
+fn will_tell(scene: &Scene<'_>, why: &WaitingOn) -> bool {
+    let soon = matches!(why, WaitingOn::GateOnce { .. } | WaitingOn::ObservationOld { .. });
+    let unknown = matches!(why, WaitingOn::PageUnproved { .. })
+        || matches!(why, WaitingOn::Unsafe { finding, .. }
+            if finding.verdict() == HealthVerdict::Unknown);
+    soon || unknown && is_waking(scene)
+}
+
+/// Whether the agent has started so recently that what needs several probes cannot be known.
+fn is_waking(scene: &Scene<'_>) -> bool {
+    scene.standing.awake_since.is_none_or(|at| elapsed_ms(at, scene.now) < WAKING_MS)
 }
 
 /// I13: a pause, a local hold or a hold of the hub stops a step that has changed nothing.
@@ -200,9 +216,8 @@ fn soak(scene: &Scene<'_>, out: &Out) -> Option<Event> {
     if let (Some(blocker), None) = (election, &scene.history.pause) {
         return Some(Event::Stop { why: finding_to_wire(blocker, None) });
     }
-    let waking = scene.standing.awake_since.is_none_or(|at| elapsed_ms(at, scene.now) < WAKING_MS);
     let unknown = found.iter().all(|(_, finding)| finding.verdict() == HealthVerdict::Unknown);
-    if waking && unknown && !found.is_empty() {
+    if is_waking(scene) && unknown && !found.is_empty() {
         // A restarted agent cannot tell yet; that is no break of the soak, and no part of it.
         return None;
     }

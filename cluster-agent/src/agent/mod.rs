@@ -7,6 +7,7 @@
 //! ```
 //! Nothing in here holds a policy. A change of the memory is on disk before any effect of it runs.
 
+mod begin;
 mod core;
 mod enrolment;
 mod error;

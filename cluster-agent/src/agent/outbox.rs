@@ -1,10 +1,14 @@
-//! When a report is due, and when the hub is asked again: slots, phase changes, grants, back-off.
+//! When a report is due, and when the hub is asked again: slots, changes, grants, back-off.
 //!
 //! Pure.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use channels::names::ProductRef;
-use channels::wire::{Action, ReportReply};
+use channels::wire::{Action, Phase, ProductState, ReportReply};
 use jiff::{SignedDuration, Timestamp};
+
+use crate::phase::elapsed_ms;
 
 /// First wait after a report that was not answered; doubles up to [`BACKOFF_MAX_S`].
 const BACKOFF_FIRST_S: i64 = 2;
@@ -18,19 +22,94 @@ const SLOT_MAX_S: u64 = 3_600;
 /// A refused request is not repeated sooner than this, whatever the hub says.
 const ASK_AGAIN_MIN_S: i64 = 1;
 
+/// Changes are told at least this far apart, so that several at once make one report.
+const NEWS_APART_S: i64 = 5;
+
+/// So many changes are told without waiting for more; a roll has phases of its own that are
+/// reported anyway.
+const NEWS_BURST: u32 = 6;
+
+/// After a burst one change is told in this time: a gate that flaps must not become a load for the
+/// hub. What is left out meanwhile is in the next report, whichever it is.
+const NEWS_REFILL_S: i64 = 30;
+
+/// Gates that come and go with a single probe.
+const FLICKERS: [&str; 2] = ["observation_old", "gate_once"];
+
+/// What a reader of the fleet would want to know at once when it changes.
+pub(super) type Shape = BTreeMap<ProductRef, (Phase, BTreeSet<String>)>;
+
+/// The shape of what would be reported: phases and the names of closed gates.
+pub(super) fn shape(states: &[ProductState]) -> Shape {
+    let gates = |state: &ProductState| {
+        let names = state.waiting_on.iter().map(|why| why.gate.clone());
+        names.filter(|gate| !FLICKERS.contains(&gate.as_str())).collect()
+    };
+    states.iter().map(|s| (s.product.clone(), (s.phase, gates(s)))).collect()
+}
+
 /// What is due.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Outbox {
     slot_at: Option<Timestamp>,
     backoff_s: i64,
     ask_not_before: Option<Timestamp>,
     asking: Option<ProductRef>,
+    told: Option<(Shape, Timestamp)>,
+    news_left: u32,
+    news_since: Option<Timestamp>,
+    etag: Option<(String, Timestamp)>,
+}
+
+impl Default for Outbox {
+    fn default() -> Self {
+        Self {
+            slot_at: None,
+            backoff_s: 0,
+            ask_not_before: None,
+            asking: None,
+            told: None,
+            news_left: NEWS_BURST,
+            news_since: None,
+            etag: None,
+        }
+    }
 }
 
 impl Outbox {
     /// Whether the regular report is due.
     pub(super) fn is_slot(&self, now: Timestamp) -> bool {
         self.slot_at.is_none_or(|at| now >= at)
+    }
+
+    /// Whether something changed since the last report that is worth one of its own, at a bounded
+    /// rate. Says yes at most once per change it lets through.
+    pub(super) fn has_news(&mut self, shape: &Shape, now: Timestamp) -> bool {
+        let Some((told, told_at)) = &self.told else { return false };
+        // A hub that does not answer is told at the pace of the back-off.
+        if told == shape || self.backoff_s > 0 || now < later(*told_at, NEWS_APART_S) {
+            return false;
+        }
+        if self.news_since.is_none_or(|since| now >= later(since, NEWS_REFILL_S)) {
+            let refilled = self.news_since.map_or(NEWS_BURST, |since| {
+                let periods = now.duration_since(since).as_secs() / NEWS_REFILL_S;
+                u32::try_from(periods).unwrap_or(NEWS_BURST)
+            });
+            self.news_left = self.news_left.saturating_add(refilled).min(NEWS_BURST);
+            self.news_since = Some(now);
+        }
+        if self.news_left == 0 {
+            return false;
+        }
+        self.news_left -= 1;
+        true
+    }
+
+    /// What the hub said about `timestamp.json`, if it said so within the refresh period. An older
+    /// word must not stand in for a look: reports may be much rarer than refreshes.
+    pub(super) fn hint(&self, refresh_ms: u64, now: Timestamp) -> Option<String> {
+        let (etag, at) = self.etag.as_ref()?;
+        (elapsed_ms(*at, now) < refresh_ms).then(|| etag.clone())
     }
 
     /// Whether the hub may be asked for a grant now: not while it is being asked, and not sooner
@@ -40,7 +119,8 @@ impl Outbox {
     }
 
     /// A report was handed to the reporter.
-    pub(super) fn sent(&mut self, asks: Option<&ProductRef>, now: Timestamp) {
+    pub(super) fn sent(&mut self, asks: Option<&ProductRef>, shape: Shape, now: Timestamp) {
+        self.told = Some((shape, now));
         if let Some(product) = asks {
             self.asking = Some(product.clone());
         }
@@ -48,18 +128,24 @@ impl Outbox {
         self.slot_at = Some(later(now, BACKOFF_MAX_S));
     }
 
-    /// A report was answered.
+    /// A report was answered; says whether metadata changed since the answer before.
     pub(super) fn answered(
         &mut self,
         reply: &ReportReply,
         asked: Option<&ProductRef>,
         now: Timestamp,
-    ) {
+    ) -> bool {
         self.backoff_s = 0;
+        let known = self.etag.take();
+        let changed = reply
+            .timestamp_etag
+            .as_ref()
+            .is_some_and(|new| known.as_ref().is_none_or(|(old, _)| old != new));
+        self.etag = reply.timestamp_etag.clone().map(|etag| (etag, now)).or(known);
         let slot_s = i64::try_from(reply.next_report_in_s.clamp(1, SLOT_MAX_S)).unwrap_or(60);
         let slot_at = later(now, slot_s);
         self.slot_at = Some(slot_at);
-        let Some(asked) = asked else { return };
+        let Some(asked) = asked else { return changed };
         self.asking = None;
         let directive = reply.directives.iter().find(|d| d.product == *asked);
         self.ask_not_before = match directive {
@@ -71,6 +157,7 @@ impl Outbox {
             }
             None => Some(slot_at),
         };
+        changed
     }
 
     /// A report was not answered.
@@ -127,7 +214,7 @@ mod tests {
     #[test]
     fn a_refused_request_waits_for_the_time_the_hub_names_or_the_slot() {
         let mut outbox = Outbox::default();
-        outbox.sent(Some(&product()), at(0));
+        outbox.sent(Some(&product()), Shape::new(), at(0));
         assert!(!outbox.may_ask(at(0)));
         outbox.answered(&reply(Action::Wait, Some(at(40))), Some(&product()), at(0));
         assert!(!outbox.may_ask(at(39)));
@@ -140,9 +227,68 @@ mod tests {
     #[test]
     fn a_granted_request_may_be_renewed_at_once() {
         let mut outbox = Outbox::default();
-        outbox.sent(Some(&product()), at(0));
+        outbox.sent(Some(&product()), Shape::new(), at(0));
         outbox.answered(&reply(Action::Proceed, None), Some(&product()), at(0));
         assert!(outbox.may_ask(at(0)));
+    }
+
+    fn waiting(gates: &[&str]) -> Shape {
+        let gates = gates.iter().map(|gate| (*gate).to_owned()).collect();
+        BTreeMap::from([(product(), (Phase::Waiting, gates))])
+    }
+
+    fn idle() -> Shape {
+        BTreeMap::from([(product(), (Phase::Idle, BTreeSet::new()))])
+    }
+
+    #[test]
+    fn a_change_from_waiting_to_idle_is_told_long_before_the_slot() {
+        let mut outbox = Outbox::default();
+        outbox.sent(None, waiting(&["no_metadata"]), at(0));
+        outbox.answered(&reply(Action::Wait, None), None, at(0));
+        assert!(!outbox.has_news(&idle(), at(4)), "changes of one moment make one report");
+        assert!(!outbox.has_news(&waiting(&["no_metadata"]), at(5)), "nothing changed");
+        assert!(outbox.has_news(&idle(), at(5)));
+        assert!(!outbox.is_slot(at(5)));
+        outbox.sent(None, idle(), at(5));
+        assert!(!outbox.has_news(&idle(), at(100)));
+        assert!(outbox.has_news(&waiting(&["approval"]), at(100)), "another gate is news");
+    }
+
+    #[test]
+    fn a_gate_that_flaps_is_told_at_a_bounded_rate() {
+        let mut outbox = Outbox::default();
+        outbox.sent(None, idle(), at(0));
+        let mut told = 0;
+        for second in 1..=3_600 {
+            let shape = if second % 2 == 0 { idle() } else { waiting(&["quorum_lag"]) };
+            if outbox.has_news(&shape, at(second)) {
+                outbox.sent(None, shape, at(second));
+                told += 1;
+            }
+        }
+        assert!((60..=130).contains(&told), "{told} in an hour");
+    }
+
+    #[test]
+    fn a_hub_that_does_not_answer_is_not_told_more_often_for_it() {
+        let mut outbox = Outbox::default();
+        outbox.sent(None, waiting(&["no_metadata"]), at(0));
+        outbox.failed(None, at(0));
+        assert!(!outbox.has_news(&idle(), at(30)));
+        assert!(outbox.is_slot(at(30)), "the back-off sends the whole state");
+    }
+
+    #[test]
+    fn a_hint_about_metadata_is_worth_one_refresh_period_and_no_more() {
+        let mut outbox = Outbox::default();
+        let hinted =
+            ReportReply { timestamp_etag: Some("e1".to_owned()), ..reply(Action::Wait, None) };
+        assert!(outbox.answered(&hinted, None, at(0)));
+        assert_eq!(outbox.hint(30_000, at(29)).as_deref(), Some("e1"));
+        assert_eq!(outbox.hint(30_000, at(30)), None, "reports come every 300 s, looks every 30");
+        assert!(!outbox.answered(&hinted, None, at(300)));
+        assert_eq!(outbox.hint(30_000, at(301)).as_deref(), Some("e1"));
     }
 
     #[test]

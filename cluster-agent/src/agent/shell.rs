@@ -14,7 +14,7 @@ use super::enrolment::load_enrolment;
 use super::events::DriverFacts;
 use super::ledger::{Ledger, Turn};
 use super::links::{Links, Metadata, News, Refresh, Sending, chain};
-use super::outbox::Outbox;
+use super::outbox::{Outbox, shape};
 use super::prober::{Pace, Prober};
 use super::report::{product_states, report};
 use crate::clock;
@@ -62,7 +62,6 @@ pub(super) struct Shell {
     outbox: Outbox,
     refresh_at: Timestamp,
     refreshing: bool,
-    etag: Option<String>,
     // views
     ledger: Ledger,
     answered_at: Option<Timestamp>,
@@ -104,7 +103,6 @@ impl Shell {
             outbox: Outbox::default(),
             refresh_at: now,
             refreshing: false,
-            etag: None,
             ledger: Ledger::default(),
             answered_at: None,
             verified_at: None,
@@ -124,9 +122,7 @@ impl Shell {
         match news {
             None => return Err(AgentError::TaskEnded),
             Some(News::Reported { sent_at, asked, answer: Ok(reply) }) => {
-                self.outbox.answered(&reply, asked.as_ref(), now);
-                if reply.timestamp_etag.is_some() && reply.timestamp_etag != self.etag {
-                    self.etag.clone_from(&reply.timestamp_etag);
+                if self.outbox.answered(&reply, asked.as_ref(), now) {
                     self.refresh_at = now;
                 }
                 self.answered_at = Some(now);
@@ -315,7 +311,7 @@ impl Shell {
         let metadata = if now >= self.refresh_at { Metadata::Ask } else { Metadata::Kept };
         let order = Refresh {
             metadata,
-            etag: self.etag.clone(),
+            etag: self.outbox.hint(self.settings.hub.refresh_ms, now),
             policy: Arc::new(self.core.policy.clone()),
             history: self.core.history.clone(),
             approvals: self.core.approvals.clone(),
@@ -341,7 +337,10 @@ impl Shell {
         for turn in turns {
             log_turn(&turn);
         }
-        let due = urgency == Urgency::Now || ask.is_some() || self.outbox.is_slot(now);
+        let due = urgency == Urgency::Now
+            || ask.is_some()
+            || self.outbox.is_slot(now)
+            || self.outbox.has_news(&shape(&states), now);
         if due && self.core.observation.is_some() {
             self.send(states.clone(), ask.map(|ask| ask.product.clone()), now)?;
         }
@@ -369,8 +368,8 @@ impl Shell {
         self.document.seq = self.document.seq.saturating_add(1);
         self.document.history = self.core.history.clone();
         self.state.save(&self.document).map_err(|source| AgentError::State { source })?;
+        self.outbox.sent(asks.as_ref(), shape(&states), now);
         let report = report(cluster, self.document.seq, now, states);
-        self.outbox.sent(asks.as_ref(), now);
         permit.send(Sending { report, asks });
         Ok(())
     }

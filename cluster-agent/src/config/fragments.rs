@@ -182,6 +182,7 @@ pub(super) struct Unit {
     pub(super) metrics_url: String,
     pub(super) node_id: Option<i64>,
     pub(super) on_node: Option<String>,
+    pub(super) hosts_agent: Option<bool>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

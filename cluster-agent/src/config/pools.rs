@@ -50,6 +50,8 @@ pub struct UnitSettings {
     pub name: UnitName,
     /// Its role.
     pub role: Role,
+    /// Whether this agent itself runs on it: it goes last of its role.
+    pub hosts_agent: bool,
     /// What the observer needs to know.
     pub target: Target,
 }
@@ -128,7 +130,12 @@ fn one_pool(
             required: required.clone(),
             stale_after_ms,
         };
-        units.push(UnitSettings { name: unit_name, role: given.role, target });
+        units.push(UnitSettings {
+            name: unit_name,
+            role: given.role,
+            hosts_agent: unit.hosts_agent.unwrap_or(false),
+            target,
+        });
     }
     Ok(PoolSettings { name, role: given.role, driver, units })
 }

@@ -102,6 +102,14 @@ impl Settings {
                 .iter()
                 .map(|(product, settings)| (product.clone(), settings.policy.clone()))
                 .collect(),
+            hosts: self
+                .products
+                .values()
+                .flat_map(|product| &product.pools)
+                .flat_map(|pool| &pool.units)
+                .filter(|unit| unit.hosts_agent)
+                .map(|unit| unit.target.key.clone())
+                .collect(),
         }
     }
 }

@@ -32,7 +32,10 @@ fn the_documented_example_is_valid_and_complete() {
 fn the_example_shows_the_defaults() {
     // Every number the example writes down is the default, so it documents what is left out.
     let shown = parse(EXAMPLE).unwrap();
-    let kept = EXAMPLE.split("# --- defaults").next().unwrap().to_owned();
+    let head = EXAMPLE.split("# --- defaults").next().unwrap();
+    let required: Vec<&str> = head.lines().filter(|l| !l.contains("# default:")).collect();
+    let kept = required.join("\n") + "\n";
+    assert!(!kept.contains("refresh_ms"));
     let products = &EXAMPLE[EXAMPLE.find("[[products]]").unwrap()..];
     let bare = parse(&(kept + products)).unwrap();
     assert_eq!(format!("{:?}", shown.timings), format!("{:?}", bare.timings));
@@ -41,6 +44,30 @@ fn the_example_shows_the_defaults() {
     assert_eq!(shown.pleg_limits, bare.pleg_limits);
     assert_eq!(shown.quorum_limits, bare.quorum_limits);
     assert_eq!(shown.hub, bare.hub);
+}
+
+/// The table a line of the example belongs to, by what the reader sees and by what TOML says.
+#[test]
+fn no_key_of_the_example_stands_apart_from_the_table_it_belongs_to() {
+    let mut table = String::new();
+    let mut apart = false;
+    for line in EXAMPLE.lines() {
+        let bare = line.trim();
+        if bare.starts_with('[') {
+            table = bare.to_owned();
+            apart = false;
+        } else if bare.is_empty() {
+            apart = true;
+        } else if !table.is_empty() && !bare.starts_with('#') && line == bare {
+            let key = bare.split('=').next().unwrap();
+            assert!(!apart, "{key}is below a blank line and reads as if it were not of {table}");
+        }
+    }
+    let parsed: toml::Table = EXAMPLE.parse().unwrap();
+    let top: Vec<&str> = parsed.iter().filter(|(_, v)| !v.is_table()).map(|(k, _)| &**k).collect();
+    assert_eq!(top, ["products", "state_dir"]);
+    assert_eq!(parsed["hub"]["refresh_ms"].as_integer(), Some(120_000));
+    assert_eq!(parsed["hub"]["grant_max_age_ms"].as_integer(), Some(15_000));
 }
 
 #[test]

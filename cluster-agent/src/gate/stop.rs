@@ -24,7 +24,10 @@ pub fn stop_conditions(
     }
     for (key, unit) in observation.units.iter().filter(|(key, _)| Some(*key) != out) {
         let about = |finding| (Some(key.unit.clone()), finding);
-        let limit_ms = policy.unit_lost_stop_ms.max(unit.stale_after_ms);
+        // A unit that is asked and does not answer is lost; one that is only asked seldom is not.
+        let asked = unit.findings.iter().any(|f| matches!(f, Finding::Unreachable { .. }));
+        let seldom_ms = if asked { 0 } else { unit.stale_after_ms };
+        let limit_ms = policy.unit_lost_stop_ms.max(seldom_ms);
         let age_ms = lost_for_ms(unit, observation);
         if age_ms > limit_ms {
             blockers.push(about(Finding::Stale { age_ms, limit_ms }));

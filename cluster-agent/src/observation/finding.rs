@@ -36,11 +36,11 @@ pub enum Finding {
     #[error("the last good metrics are {age_ms} ms old, limit {limit_ms} ms")]
     Stale { age_ms: u64, limit_ms: u64 },
     #[error(
-        "the page is stale: the leader's log end offset {observed} is behind {limit}, which a follower held a probe before"
+        "a stale page: the leader's log end offset {observed} is behind its limit {limit}, which a follower held a probe before"
     )]
     LeaderBehind { observed: i64, limit: i64 },
     #[error(
-        "the page is stale, or nothing is appended: the leader's log end offset has stood still for {observed_ms} ms, limit {limit_ms} ms"
+        "a stale page, or nothing is appended: the leader's log end offset has stood still for {observed_ms} ms, limit {limit_ms} ms"
     )]
     LeaderStandsStill { observed_ms: u64, limit_ms: u64 },
     #[error("no metric on the page carries the required signal {signal}")]

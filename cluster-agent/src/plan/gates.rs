@@ -7,8 +7,8 @@ use channels::names::ProductRef;
 use channels::wire::{Action, Directive, Grant, Role};
 use jiff::Timestamp;
 
-use super::pick::units;
-use super::target::{Goal, Stand, stand};
+use super::pick::{candidates, units};
+use super::target::{Goal, Stand, Target, stand};
 use super::waiting_on::{WaitingOn, unsafe_to_take_out};
 use super::watch::evidence_at;
 use super::{Grants, Heard, Scene};
@@ -25,7 +25,11 @@ pub(super) fn product_blockers(
     product: &ProductRef,
     goal: &Goal,
 ) -> Vec<WaitingOn> {
-    local_hold(scene).into_iter().chain(unknown_versions(scene, product, goal)).collect()
+    local_hold(scene)
+        .into_iter()
+        .chain(concerns_nobody(scene, product, goal))
+        .chain(unknown_versions(scene, product, goal))
+        .collect()
 }
 
 /// Everything about one unit that forbids taking it out now, the hub's leave apart.
@@ -49,10 +53,20 @@ pub(super) fn step_blockers(scene: &Scene<'_>, key: &UnitKey) -> Vec<WaitingOn> 
 pub fn go_blockers(scene: &Scene<'_>, key: &UnitKey) -> Vec<WaitingOn> {
     let mut why = unsafe_to_go(scene, key);
     why.extend(evidence_old(scene, key));
+    why.extend(leader_now(scene, key));
+    if scene.history.baseline_owed_since.is_some() && is_first_attempt(scene, key) {
+        why.extend(baseline(scene, key));
+    }
     if why.is_empty() {
         why.extend(gate_twice(scene, key));
     }
     why
+}
+
+/// A unit that is tried again may be broken by the first attempt: it does not wait for calm.
+fn is_first_attempt(scene: &Scene<'_>, key: &UnitKey) -> bool {
+    let out = scene.history.out.as_ref().filter(|out| out.key() == key);
+    out.is_some_and(|out| out.order.attempt <= 1)
 }
 
 /// The roll is stopped until a person resumes it.
@@ -78,6 +92,23 @@ fn evidence_old(scene: &Scene<'_>, key: &UnitKey) -> Option<WaitingOn> {
         }
     };
     (age_ms > limit_ms).then_some(WaitingOn::ObservationOld { age_ms, limit_ms })
+}
+
+/// A release without a component for any unit: rolling it would prove nothing.
+fn concerns_nobody(scene: &Scene<'_>, product: &ProductRef, goal: &Goal) -> Option<WaitingOn> {
+    let nobody = units(scene, product)
+        .all(|(key, _)| matches!(stand(scene, key, goal), Stand::NotConcerned));
+    nobody.then(|| WaitingOn::NoComponent { to: goal.to.clone() })
+}
+
+/// I6: a unit that was picked as a follower and leads by now lets the others go first.
+fn leader_now(scene: &Scene<'_>, key: &UnitKey) -> Option<WaitingOn> {
+    let out = scene.history.out.as_ref().filter(|out| out.key() == key)?;
+    let leads = scene.observation.units.get(key).is_some_and(|unit| unit.is_leader);
+    let Some(Target::Move(goal)) = scene.targets.get(&key.product) else { return None };
+    let others = candidates(scene, &key.product, goal).into_iter().any(|c| c.key != *key);
+    (leads && !out.leadership.was_leader && others)
+        .then(|| WaitingOn::LeaderNow { unit: key.unit.clone() })
 }
 
 /// Units whose release cannot be told: nothing moves around what is not understood.

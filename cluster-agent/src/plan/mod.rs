@@ -23,7 +23,7 @@ use channels::version::ReleaseVersion;
 use channels::wire::{Directive, GrantRequest};
 use jiff::Timestamp;
 
-use crate::history::History;
+use crate::history::{History, Out};
 use crate::observation::{Observation, UnitKey};
 use crate::state::LocalHold;
 
@@ -163,7 +163,12 @@ pub fn plan(scene: &Scene<'_>) -> Plan {
         plan.next = Some(Step::Complete { product, to });
         return plan;
     }
-    let Some((product, goal)) = pick::lane(scene) else { return plan };
+    let Some((product, goal)) = pick::lane(scene) else {
+        if let Some(product) = pick::rolling(scene) {
+            note_other_products(scene, product, &mut plan);
+        }
+        return plan;
+    };
     note_other_products(scene, product, &mut plan);
     let mut why = gates::product_blockers(scene, product, goal);
     if let Some(outdated) = pick::next_unit(scene, product, goal) {
@@ -172,10 +177,7 @@ pub fn plan(scene: &Scene<'_>) -> Plan {
         let transient = |w: &WaitingOn| {
             matches!(w, WaitingOn::ObservationOld { .. } | WaitingOn::GateOnce { .. })
         };
-        if !why.is_empty() && why.iter().all(transient) {
-            // A slow probe must not hide, for a moment each time, that the hub said no.
-            why.extend(gates::refusal_of_hub(scene, product, goal));
-        } else if why.is_empty() {
+        if why.is_empty() {
             match gates::grant(scene, product, goal) {
                 None => plan.next = Some(Step::TakeOut(outdated)),
                 Some(reason) => {
@@ -183,6 +185,12 @@ pub fn plan(scene: &Scene<'_>) -> Plan {
                     why.push(reason);
                 }
             }
+        } else {
+            // A slow probe must not hide, for a moment each time, that the hub said no; and a hold
+            // is worth knowing whatever else is in the way.
+            let passing = why.iter().all(transient);
+            let refusal = gates::refusal_of_hub(scene, product, goal);
+            why.extend(refusal.filter(|r| passing || matches!(r, WaitingOn::HubHold { .. })));
         }
     }
     plan.waiting_on.entry(product.clone()).or_default().extend(why);
@@ -191,11 +199,17 @@ pub fn plan(scene: &Scene<'_>) -> Plan {
 
 /// Products that could move, were it not for the one that does.
 fn note_other_products(scene: &Scene<'_>, moving: &ProductRef, plan: &mut Plan) {
+    let unit = scene.history.out.as_ref().map(Out::key).filter(|k| k.product == *moving);
     for (other, target) in scene.targets {
-        if other != moving && matches!(target, Target::Move(_)) {
-            let why = WaitingOn::OtherProduct { product: moving.clone() };
-            plan.waiting_on.entry(other.clone()).or_default().push(why);
+        let Target::Move(goal) = target else { continue };
+        if other == moving {
+            continue;
         }
+        let product = moving.clone();
+        let why = WaitingOn::OtherProduct { product, unit: unit.map(|key| key.unit.clone()) };
+        let held = gates::refusal_of_hub(scene, other, goal)
+            .filter(|why| matches!(why, WaitingOn::HubHold { .. }));
+        plan.waiting_on.entry(other.clone()).or_default().extend([why].into_iter().chain(held));
     }
 }
 

@@ -2,15 +2,16 @@
 //!
 //! Controllers, then brokers, then nodes, then workloads; inside a role unhealthy units whose gate
 //! holds without them, then followers in id order, and the active controller last even if it is
-//! unhealthy. The leader is read from the observation at every pick, because leadership moves (I6).
+//! unhealthy. The unit the agent itself runs on goes after everything of its role. The leader is read from the observation at every pick, because leadership moves (I6).
 
 use channels::names::ProductRef;
 use channels::version::ReleaseVersion;
-use channels::wire::{HealthVerdict, Role};
+use channels::wire::{Action, HealthVerdict, Role};
 
 use super::target::{Goal, Stand, Target, stand};
 use super::{ProductPolicy, Scene};
 use crate::gate::may_take_out;
+use crate::history::ProductHistory;
 use crate::observation::{UnitKey, UnitObservation};
 
 /// A unit that does not run the goal.
@@ -28,17 +29,20 @@ pub struct Outdated {
     pub is_leader: bool,
 }
 
+/// The product in mid-roll: one of its units may have been changed.
+pub(super) fn rolling<'a>(scene: &Scene<'a>) -> Option<&'a ProductRef> {
+    let begun = |record: &ProductHistory| record.roll.as_ref().is_some_and(|roll| roll.touched);
+    scene.history.products.iter().find(|(_, record)| begun(record)).map(|(product, _)| product)
+}
+
 /// The product that moves: the one in mid-roll, else the one whose next unit has the lowest role.
+/// A product at rest that cannot begin (the hub holds it, or nobody knows what its units run) lets
+/// the others pass; it comes back as soon as that ends.
 ///
 /// One product at a time, because one unit at a time is easier to keep when the other products
 /// stand still, and because a hub grants one product of a cluster.
 pub(super) fn lane<'a>(scene: &Scene<'a>) -> Option<(&'a ProductRef, &'a Goal)> {
-    let rolling = scene
-        .history
-        .products
-        .iter()
-        .find(|(_, record)| record.roll.as_ref().is_some_and(|roll| roll.touched));
-    if let Some((product, _)) = rolling {
+    if let Some(product) = rolling(scene) {
         // A roll that is blocked in the middle keeps the lane: nothing else starts beside it.
         return match scene.targets.get_key_value(product) {
             Some((product, Target::Move(goal))) => Some((product, goal)),
@@ -53,8 +57,15 @@ pub(super) fn lane<'a>(scene: &Scene<'a>) -> Option<(&'a ProductRef, &'a Goal)> 
             Target::Settled | Target::Blocked { .. } => None,
         })
         .min_by_key(|(product, goal)| {
-            (candidates(scene, product, goal).first().map(|c| c.role), (*product).clone())
+            let first = candidates(scene, product, goal).first().map(|c| c.role);
+            (first.is_none() || is_held(scene, product), first, (*product).clone())
         })
+}
+
+/// The hub said hold; its next regular report tells when that is over.
+fn is_held(scene: &Scene<'_>, product: &ProductRef) -> bool {
+    let heard = scene.standing.directives.get(product);
+    heard.is_some_and(|heard| heard.directive.action == Action::Hold)
 }
 
 /// Units of the lowest role that has outdated ones; all of the roles below run the goal.
@@ -89,7 +100,7 @@ fn rank(
     scene: &Scene<'_>,
     policy: Option<&ProductPolicy>,
     candidate: &Outdated,
-) -> (bool, bool, usize, i64, UnitKey) {
+) -> (bool, bool, bool, usize, i64, UnitKey) {
     let unit = scene.observation.units.get(&candidate.key);
     let ill = unit.is_none_or(|unit| unit.verdict != HealthVerdict::Healthy);
     // I5: an unhealthy unit goes first, but only if the others can do without it.
@@ -100,22 +111,28 @@ fn rank(
         .and_then(|policy| policy.pools.iter().position(|p| Some(p) == pool))
         .unwrap_or(usize::MAX);
     let node_id = unit.and_then(|unit| unit.node_id).unwrap_or(i64::MAX);
-    (candidate.is_leader, !goes_first, pool_place, node_id, candidate.key.clone())
+    let hosts_agent = scene.policy.hosts.contains(&candidate.key);
+    (candidate.is_leader, hosts_agent, !goes_first, pool_place, node_id, candidate.key.clone())
 }
 
 /// A product whose units all run the goal, so that its move is complete.
 pub(super) fn completed(scene: &Scene<'_>) -> Option<(ProductRef, ReleaseVersion)> {
     scene.targets.iter().find_map(|(product, target)| match target {
         Target::Move(goal) => {
+            let mut proved = false;
             let all = units(scene, product).all(|(key, unit)| {
                 // A remembered version is no evidence that a unit runs the goal: it must say so.
                 match stand(scene, key, goal) {
-                    Stand::AtGoal => unit.version.is_some(),
+                    Stand::AtGoal => {
+                        proved |= unit.version.is_some();
+                        unit.version.is_some()
+                    }
                     Stand::NotConcerned => true,
                     Stand::Behind(_) | Stand::Foreign(_) | Stand::Silent => false,
                 }
             });
-            all.then(|| (product.clone(), goal.to.clone()))
+            // A release that concerns no unit here proves nothing by being everywhere.
+            (all && proved).then(|| (product.clone(), goal.to.clone()))
         }
         Target::Settled | Target::Blocked { .. } => None,
     })

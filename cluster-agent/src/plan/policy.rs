@@ -8,6 +8,7 @@ use channels::wire::Role;
 use jiff::Timestamp;
 
 use crate::gate::GatePolicy;
+use crate::observation::UnitKey;
 use crate::phase::StepTimings;
 
 /// The owner's policy.
@@ -21,6 +22,8 @@ pub struct Policy {
     pub grants: Grants,
     /// Per product.
     pub products: BTreeMap<ProductRef, ProductPolicy>,
+    /// Units this agent itself runs on; they go last of their role (I11).
+    pub hosts: BTreeSet<UnitKey>,
 }
 
 /// Whether a start needs the hub's grant.

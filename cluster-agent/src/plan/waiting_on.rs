@@ -18,8 +18,8 @@ pub enum WaitingOn {
     Paused { why: wire::WaitingOn, since: Timestamp },
     #[error("held on this cluster: {reason}")]
     LocalHold { reason: String, since: Timestamp },
-    #[error("{product} is moving; one product at a time")]
-    OtherProduct { product: ProductRef },
+    #[error("{product} is moving{}; one product at a time", its(unit.as_ref()))]
+    OtherProduct { product: ProductRef, unit: Option<UnitName> },
     #[error("no verified metadata yet: {why}")]
     NoMetadata { why: String },
     #[error("{message}")]
@@ -42,6 +42,10 @@ pub enum WaitingOn {
     NotAPatch { from: ReleaseVersion, to: ReleaseVersion },
     #[error("release {to} has no content for {arch}")]
     ArchMissing { to: ReleaseVersion, arch: Arch },
+    #[error("release {to} has nothing for any unit of this cluster")]
+    NoComponent { to: ReleaseVersion },
+    #[error("{unit} leads the quorum since it was picked; others go first")]
+    LeaderNow { unit: UnitName },
     #[error("release {to} needs {product} {requirement}, this cluster runs {}", running.as_deref().unwrap_or("none"))]
     Dependency {
         to: ReleaseVersion,
@@ -93,6 +97,11 @@ fn about(about_unit: Option<&UnitName>, unit: &UnitName) -> String {
     }
 }
 
+/// " and its c2 is out" when a unit of the product that moves is out.
+fn its(unit: Option<&UnitName>) -> String {
+    unit.map_or_else(String::new, |unit| format!(" and its {unit} is out"))
+}
+
 impl WaitingOn {
     /// Stable, `snake_case` name of the gate.
     pub fn gate(&self) -> String {
@@ -111,6 +120,8 @@ impl WaitingOn {
             Self::NeedsApproval { .. } => "approval",
             Self::NotAPatch { .. } => "policy_patch",
             Self::ArchMissing { .. } => "arch_missing",
+            Self::NoComponent { .. } => "no_component",
+            Self::LeaderNow { .. } => "leader_last",
             Self::Dependency { .. } => "dependency",
             Self::VersionUnknown { .. } => "version_unknown",
             Self::VersionMissing { .. } => "version_missing",
@@ -136,16 +147,17 @@ impl WaitingOn {
     pub fn unit(&self) -> Option<&UnitName> {
         match self {
             Self::Paused { why, .. } => why.unit.as_ref(),
+            Self::OtherProduct { unit, .. } => unit.as_ref(),
             Self::Unsafe { unit, about_unit, .. } => Some(about_unit.as_ref().unwrap_or(unit)),
             Self::VersionUnknown { unit, .. }
             | Self::VersionMissing { unit }
+            | Self::LeaderNow { unit }
             | Self::StepRefused { unit, .. }
             | Self::Baseline { unit, .. }
             | Self::PageStill { unit, .. }
             | Self::PageUnproved { unit }
             | Self::GateOnce { unit, .. } => Some(unit),
             Self::LocalHold { .. }
-            | Self::OtherProduct { .. }
             | Self::NoMetadata { .. }
             | Self::Unverified { .. }
             | Self::ReleaseMissing { .. }
@@ -157,6 +169,7 @@ impl WaitingOn {
             | Self::NeedsApproval { .. }
             | Self::NotAPatch { .. }
             | Self::ArchMissing { .. }
+            | Self::NoComponent { .. }
             | Self::Dependency { .. }
             | Self::ObservationOld { .. }
             | Self::NotAsked

@@ -1,3 +1,5 @@
+//! The hub client against a small server: answers, problems, bounds.
+
 use channels::wire::HubStatus;
 
 use super::testing::{Answer, FakeHub};

@@ -40,8 +40,8 @@ fn a_hold_in_mid_roll_stops_each_cluster_before_its_next_unit_and_resume_goes_on
         let row = &row.products[0];
         assert!(row.waiting_on.iter().any(|why| why.message.contains(REASON)), "{row:#?}");
         assert!(row.why_not.iter().any(|why| why.message.contains(REASON)), "{row:#?}");
-        world.hear_reports(name, 3);
     }
+    world.hear_reports(&CLUSTERS, 3);
     for cluster in &world.clusters {
         assert_eq!(cluster.members.restarts().len(), 1, "{}", cluster.name);
         assert_eq!(cluster.begun("preflight").len(), 1, "{}", cluster.name);

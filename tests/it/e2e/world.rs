@@ -9,7 +9,7 @@ use update_server::store::HistoryRow;
 
 use super::client::{self, Answer};
 use super::cluster::{Cluster, Shape};
-use super::process::{Process, eventually, eventually_true, run_ok};
+use super::process::{Process, eventually, eventually_true, run_ok, tail};
 use super::vendor::Vendor;
 
 /// Where the members of every scenario begin, and where they go.
@@ -148,6 +148,18 @@ pub(super) struct World {
     dir: tempfile::TempDir,
 }
 
+#[expect(clippy::print_stderr, reason = "the last words of a scenario that failed")]
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- hub\n{}", tail(&self.hub.process.log()));
+            for cluster in &self.clusters {
+                eprintln!("--- agent of {}\n{}", cluster.name, tail(&cluster.log()));
+            }
+        }
+    }
+}
+
 impl World {
     /// A hub with a vendor that has published Kafka 3.9.1 and platform 1.33.6, both alone in
     /// channel `stable`. `settings` is the hub's file; reports come every second.
@@ -222,11 +234,12 @@ impl World {
         });
     }
 
-    /// Waits until the hub has committed `more` reports of a cluster from here on.
-    pub(super) fn hear_reports(&self, name: &str, more: u64) {
-        let from = self.hub.cluster(name).expect("a known cluster").seq;
-        let heard = || self.hub.cluster(name).is_ok_and(|row| row.seq >= from + more);
-        eventually_true("reports go on", heard, || format!("from {from}"));
+    /// Waits until the hub has committed `more` reports of each of these clusters from here on.
+    pub(super) fn hear_reports(&self, names: &[&str], more: u64) {
+        let seq = |name: &str| self.hub.cluster(name).map_or(0, |row| row.seq);
+        let enough: Vec<_> = names.iter().map(|name| (*name, seq(name) + more)).collect();
+        let heard = || enough.iter().all(|(name, enough)| seq(name) >= *enough);
+        eventually_true("reports go on", heard, || format!("{enough:?}"));
     }
 
     /// What every agent says, for the message of a scenario that does not go on.

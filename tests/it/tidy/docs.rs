@@ -1,11 +1,19 @@
-//! Documents point at files that exist and quote commands that exist.
+//! Documents point at files that exist, quote commands that exist, and name what the code names.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use super::quoted::{self, Quoted};
 use super::{assert_none, files_below, root};
+
+/// Longest map of the code that a newcomer reads to its end.
+const ARCHITECTURE_LINES_MAX: usize = 200;
 
 fn documents() -> Vec<PathBuf> {
     files_below(&root(), &["md"])
+}
+
+fn text_of(path: impl AsRef<Path>) -> String {
+    std::fs::read_to_string(root().join(path)).expect("utf-8 text")
 }
 
 #[test]
@@ -24,4 +32,160 @@ fn relative_links_lead_somewhere() {
         }
     }
     assert_none("links to nowhere", &faults);
+}
+
+#[test]
+fn the_architecture_is_read_in_one_sitting() {
+    let lines = text_of("ARCHITECTURE.md").lines().count();
+    assert!(lines <= ARCHITECTURE_LINES_MAX, "{lines} lines, at most {ARCHITECTURE_LINES_MAX}");
+}
+
+#[test]
+fn quoted_commands_are_ones_the_programs_take() {
+    let mut faults = Vec::new();
+    let mut checked = 0_usize;
+    let manuals = files_below(&root().join("docs"), &["md"]);
+    for path in manuals.into_iter().chain([root().join("README.md")]) {
+        let text = std::fs::read_to_string(&path).expect("utf-8 text");
+        for Quoted { line, words } in quoted::commands(&text) {
+            checked += 1;
+            if let Err(fault) = quoted::check(&words) {
+                faults.push(format!("{}:{line}: {fault}: {}", path.display(), words.join(" ")));
+            }
+        }
+    }
+    assert_none("commands nobody takes", &faults);
+    assert!(checked >= 8, "only {checked} commands were found: is the reader of documents broken?");
+}
+
+/// Names in back quotes in the first column of tables, and elsewhere.
+fn names_missing(text: &str, names: impl IntoIterator<Item = String>) -> Vec<String> {
+    names.into_iter().filter(|name| !text.contains(&format!("`{name}`"))).collect()
+}
+
+#[test]
+fn every_gate_is_explained_to_the_person_on_duty() {
+    let manual = text_of("docs/operations.md");
+    let gates = ["plan/waiting_on.rs", "observation/finding.rs"].into_iter().flat_map(|file| {
+        let source = text_of(Path::new("cluster-agent/src").join(file));
+        let names: Vec<String> = source
+            .lines()
+            .filter_map(|line| line.split_once("=> \"")?.1.split_once("\","))
+            .filter(|(name, rest)| rest.is_empty() && !name.contains(' '))
+            .map(|(name, _)| name.to_owned())
+            .collect();
+        assert!(names.len() > 20, "the gates of {file} are not found");
+        names
+    });
+    assert_none("gates that operations.md does not explain", &names_missing(&manual, gates));
+}
+
+#[test]
+fn every_problem_is_in_the_api_document() {
+    let manual = text_of("docs/http-api.md");
+    let mut faults = Vec::new();
+    for code in update_server::http::problem::Code::ALL {
+        let row = format!("| `{}` | {} |", code.slug(), code.status().as_u16());
+        if !manual.contains(&row) {
+            faults.push(row);
+        }
+    }
+    assert_none("problems that http-api.md does not list", &faults);
+}
+
+/// Metric families of the hub, without the suffixes of samples.
+fn families() -> Vec<String> {
+    use update_server::metrics::{ClusterLabels, DriftLabels, Metrics, State};
+    let metrics = Metrics::new("0");
+    // A family shows itself once it has a member.
+    metrics.count_graph(200);
+    metrics.count_tuf(200);
+    metrics.count_publication("ok");
+    metrics.count_report("ok");
+    let (product, channel) = (String::new(), String::new());
+    let drift = DriftLabels { product, channel, state: "" };
+    metrics.clusters_drift.get_or_create(&drift).inc();
+    let (product, channel, version) = (String::new(), String::new(), String::new());
+    let cluster = ClusterLabels { product, channel, version, phase: "" };
+    metrics.clusters.get_or_create(&cluster).inc();
+    metrics.clusters_freshness.get_or_create(&State { state: "" }).inc();
+    metrics.clusters_health.get_or_create(&State { state: "" }).inc();
+    metrics
+        .render()
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE "))
+        .filter_map(|line| line.split_whitespace().next())
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn every_metric_is_in_the_manual() {
+    let manual = text_of("docs/operations.md");
+    let missing: Vec<String> = families()
+        .into_iter()
+        .filter(|family| {
+            let short = family.strip_prefix("fairway_").expect("our prefix");
+            !["`", "{", "_total", "_info"]
+                .iter()
+                .any(|after| manual.contains(&format!("`{short}{after}")))
+        })
+        .collect();
+    assert_none("metrics that operations.md does not list", &missing);
+}
+
+#[test]
+fn alerts_ask_for_metrics_that_exist() {
+    let families = families();
+    let rules = text_of("deploy/monitoring/alerts.yaml");
+    let asked = rules
+        .split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+        .filter(|word| word.starts_with("fairway_"));
+    let mut checked = 0_usize;
+    let mut faults = Vec::new();
+    for name in asked {
+        checked += 1;
+        let is_of = |family: &String| {
+            name.strip_prefix(family.as_str())
+                .is_some_and(|rest| ["", "_total", "_info", "_bucket"].contains(&rest))
+        };
+        if !families.iter().any(is_of) {
+            faults.push(name.to_owned());
+        }
+    }
+    assert_none("alerts over metrics nobody serves", &faults);
+    assert!(checked >= 10, "only {checked} metrics were found in the rules");
+}
+
+#[test]
+fn example_configurations_are_accepted() {
+    let mut texts: Vec<(String, String)> = files_below(&root().join("deploy/agent"), &["toml"])
+        .into_iter()
+        .map(|path| (path.display().to_string(), text_of(&path)))
+        .collect();
+    let guide = text_of("docs/getting-started.md");
+    texts.extend(
+        quoted::blocks(&guide, &["toml"])
+            .map(|(line, block)| (format!("docs/getting-started.md:{line}"), block)),
+    );
+    assert!(texts.len() >= 4, "examples have gone missing");
+    let mut faults = Vec::new();
+    for (name, text) in &texts {
+        let parsed = cluster_agent::config::Settings::parse(
+            text,
+            Path::new(name),
+            Path::new("/etc/fairway"),
+            cluster_agent::config::Overrides::default(),
+        );
+        if let Err(error) = parsed {
+            faults.push(format!("{name}: {error}"));
+        }
+    }
+    assert_none("examples that an agent refuses", &faults);
+}
+
+#[test]
+fn stopping_the_agents_unit_leaves_its_commands_running() {
+    let unit = text_of("deploy/systemd/cluster-agent.service");
+    assert!(unit.lines().any(|line| line == "KillMode=process"), "commands would be killed");
 }

@@ -3,6 +3,7 @@
 mod crates;
 mod docs;
 mod files;
+mod quoted;
 
 use std::path::{Path, PathBuf};
 

@@ -26,7 +26,6 @@ type Files = Arc<Mutex<BTreeMap<String, Vec<u8>>>>;
 /// Everything an agent needs around it.
 pub(super) struct Lab {
     pub(super) sim: SimServer,
-    pub(super) hub_url: String,
     pub(super) config: PathBuf,
     pub(super) hub: Arc<Mutex<Hub>>,
     files: Files,
@@ -97,7 +96,6 @@ impl Lab {
         std::fs::write(&config, configuration(&hub_url, &sim)).unwrap();
         Self {
             sim,
-            hub_url,
             config,
             hub,
             files,

@@ -332,7 +332,7 @@ fn a_product_that_waits_for_another_says_for_which_and_for_which_unit() {
         format!("acme/kafka is moving and its {out} is out; one product at a time")
     );
     // Every moment of the roll has its reason, also between units and when the roll is stuck.
-    for _ in 0..60 {
+    for _ in 0..30 {
         world.step();
         assert_eq!(world.gates("acme/platform"), ["other_product"], "{}", world.text());
     }
@@ -352,4 +352,26 @@ fn a_product_that_waits_for_another_says_for_which_and_for_which_unit() {
     world.steps(20);
     assert_eq!(world.gates(KAFKA), ["edge_withdrawn"]);
     assert_eq!(world.gates("acme/platform"), ["other_product"]);
+}
+
+#[test]
+fn a_product_the_hub_holds_lets_another_product_pass_and_says_so() {
+    let mut world = World::new(&Build::default());
+    world.held_product = Some(product(KAFKA));
+    world.until(1_500, |w| w.runs("acme/platform") == "1.33.0");
+    assert_eq!(world.runs(KAFKA), "3.9.0");
+    world.steps(10);
+    assert!(world.gates(KAFKA).contains(&"hub_hold".to_owned()), "{}", world.text());
+}
+
+#[test]
+fn a_release_that_concerns_no_unit_is_never_said_to_run() {
+    let mut world = World::new(&Build::default());
+    let releases = vec![
+        release(KAFKA, "3.9.0", Role::Controller, &[]),
+        release(KAFKA, "4.0.0", Role::Workload, &["^3.9"]),
+    ];
+    world.know(alone(knowledge(graph(&["3.9.0", "4.0.0"], &[(0, 1)], &[]), releases)));
+    refuses(&mut world, "no_component");
+    assert_eq!(world.runs(KAFKA), "3.9.0");
 }

@@ -160,6 +160,25 @@ fn an_agent_cut_off_from_its_hub_stops_before_the_next_unit() {
     assert_eq!(world.gates("acme/kafka"), ["hub_unreachable"]);
 }
 
+#[test]
+fn an_agent_that_dies_while_a_node_drains_goes_on_with_that_drain() {
+    let mut world = World::new(&Build::default());
+    let drains = |w: &World| {
+        w.core
+            .history
+            .out
+            .as_ref()
+            .is_some_and(|out| matches!(out.phase, UnitPhase::Quiesce { .. }))
+    };
+    world.until(1_500, drains);
+    let step = world.core.history.out.as_ref().unwrap().order.step_id;
+    world.kill();
+    world.until(100, |w| w.sim.state().ledger.restarts.len() == 4);
+    assert_eq!(world.sim.state().ledger.restarts[3].step_id, step);
+    world.until(1_500, World::is_done);
+    world.check();
+}
+
 /// A world whose first node is drained, under a grant that lapses at that moment.
 fn drained_under_a_lapsed_grant() -> World {
     let mut world = World::new(&Build::default());
@@ -294,4 +313,61 @@ fn a_stage_that_cannot_be_started_pauses_by_name_instead_of_looping() {
         world.check();
         assert!(world.cordoned.is_empty(), "{stage}");
     }
+}
+
+#[test]
+fn a_unit_that_became_leader_while_it_was_drained_lets_the_others_go_first() {
+    let mut world = World::new(&Build { nodes: 0, ..Build::default() });
+    world.checks_controllers = true;
+    world.until(400, |w| w.core.history.out.is_some());
+    let picked = world.core.history.out.clone().unwrap().key().unit.clone();
+    // The preflight command takes its time; meanwhile the lead moves to the picked unit.
+    world.slow_checks = true;
+    for _ in 0..400 {
+        let leader = world.sim.state().quorum.unwrap().leader.unwrap();
+        if leader == picked {
+            break;
+        }
+        let id = world.step_id();
+        world.sim.upgrade(&leader, id, "3.9.0").unwrap();
+        world.steps(40);
+    }
+    assert_eq!(world.sim.state().quorum.unwrap().leader.unwrap(), picked);
+    world.slow_checks = false;
+    world.until(1_500, |w| w.runs("acme/kafka") == "4.0.0");
+    let rolled: Vec<_> =
+        world.sim.state().ledger.restarts.into_iter().filter(|r| r.to == "4.0.0").collect();
+    let last = rolled.last().unwrap();
+    assert_eq!(last.leader.as_ref(), Some(&last.unit), "leader last: {rolled:#?}");
+    let led: Vec<_> = rolled.iter().filter(|r| r.leader.as_ref() == Some(&r.unit)).collect();
+    assert_eq!(led.len(), 1, "only one step moved the lead: {rolled:#?}");
+}
+
+#[test]
+fn the_node_the_agent_runs_on_goes_last() {
+    let mut world = World::new(&Build { hosts_agent: Some("n-1"), ..Build::default() });
+    world.until(1_500, World::is_done);
+    world.check();
+    let restarts = world.sim.state().ledger.restarts;
+    let nodes: Vec<&str> = restarts[3..].iter().map(|r| r.unit.as_str()).collect();
+    assert_eq!(nodes, ["n-2", "n-3", "n-1"]);
+}
+
+#[test]
+fn a_refused_step_does_not_use_up_the_calm_that_resume_owes() {
+    let mut world = World::new(&Build { nodes: 0, ..Build::default() });
+    world.checks_controllers = true;
+    world.until(400, |w| w.sim.state().ledger.restarts.len() == 1 && w.core.history.out.is_none());
+    world.core.history.baseline_owed_since = Some(world.now());
+    world.until(400, |w| w.core.history.out.is_some());
+    // A hold drops the step before it changes anything.
+    let hold = crate::state::LocalHold { reason: "drill".to_owned(), since: world.now() };
+    world.core.orders(Some(hold), vec![]);
+    world.until(40, |w| w.core.history.out.is_none());
+    world.core.orders(None, vec![]);
+    world.steps(10);
+    assert!(world.gates("acme/kafka").contains(&"baseline".to_owned()), "{}", world.text());
+    world.until(1_500, |w| w.runs("acme/kafka") == "4.0.0");
+    assert_eq!(world.core.history.baseline_owed_since, None);
+    world.check();
 }

@@ -49,6 +49,10 @@ pub(super) fn unit(text: &str) -> UnitName {
     text.parse().unwrap()
 }
 
+fn key(of: &str, name: &str) -> UnitKey {
+    UnitKey { product: product(of), unit: unit(name) }
+}
+
 pub(super) fn at(ms: i64) -> Timestamp {
     Timestamp::from_millisecond(ms).unwrap()
 }
@@ -93,9 +97,15 @@ pub(super) struct World {
     pub(super) cordoned: BTreeSet<UnitName>,
     pub(super) most_cordoned: usize,
     pub(super) phases: Vec<(String, wire::Phase)>,
+    /// The hub holds this product only.
+    pub(super) held_product: Option<ProductRef>,
     /// A stage that the driver cannot start.
     pub(super) broken: Option<Stage>,
     pub(super) failed_starts: u32,
+    /// Controllers have a preflight command.
+    pub(super) checks_controllers: bool,
+    /// Stages other than the change do not end.
+    pub(super) slow_checks: bool,
     stages: BTreeMap<(StepId, Stage), i64>,
     drains: bool,
     observer: Observer,
@@ -124,11 +134,21 @@ pub(super) struct Build {
     pub(super) hub: Hub,
     pub(super) drains: bool,
     pub(super) mode: Mode,
+    /// The node that the agent runs on.
+    pub(super) hosts_agent: Option<&'static str>,
 }
 
 impl Default for Build {
     fn default() -> Self {
-        Self { seed: 1, controllers: 3, nodes: 3, hub: Hub::Grants, drains: true, mode: Mode::Auto }
+        Self {
+            seed: 1,
+            controllers: 3,
+            nodes: 3,
+            hub: Hub::Grants,
+            drains: true,
+            mode: Mode::Auto,
+            hosts_agent: None,
+        }
     }
 }
 
@@ -151,8 +171,11 @@ impl World {
             cordoned: BTreeSet::new(),
             most_cordoned: 0,
             phases: vec![],
+            held_product: None,
             broken: None,
             failed_starts: 0,
+            checks_controllers: false,
+            slow_checks: false,
             stages: BTreeMap::new(),
             drains: build.drains,
             observer: Observer::new(targets.clone(), ObserverSettings::default()).unwrap(),
@@ -271,7 +294,9 @@ impl World {
     }
 
     fn has(&self, order: &StepOrder, stage: Stage) -> bool {
-        stage == Stage::Mutate || (self.drains && order.role == Role::Node)
+        stage == Stage::Mutate
+            || (self.drains && order.role == Role::Node)
+            || (self.checks_controllers && stage == Stage::Preflight)
     }
 
     fn start(&mut self, order: &StepOrder, stage: Stage) {
@@ -320,10 +345,9 @@ impl World {
                 .sim
                 .step(&order.step_id)
                 .map_or(StepStatus::Absent, |step| done(step.finished, step.started_at_ms)),
-            other => self
-                .stages
-                .get(&(order.step_id, other))
-                .map_or(StepStatus::Absent, |since| done(self.now_ms - since >= STAGE_MS, *since)),
+            other => self.stages.get(&(order.step_id, other)).map_or(StepStatus::Absent, |since| {
+                done(!self.slow_checks && self.now_ms - since >= STAGE_MS, *since)
+            }),
         });
         DriverFacts { stages, status }
     }
@@ -352,7 +376,9 @@ impl World {
 
     fn reply(&mut self, ask: &crate::plan::Ask) -> Option<ReportReply> {
         let product = ask.product.clone();
-        let (action, grant, reasons) = match &self.hub {
+        let held = Hub::Holds("not this one".to_owned());
+        let hub = if self.held_product.as_ref() == Some(&product) { &held } else { &self.hub };
+        let (action, grant, reasons) = match hub {
             Hub::Absent | Hub::Silent => return None,
             Hub::Holds(reason) => {
                 let reason = Reason { code: "held".to_owned(), message: reason.clone() };
@@ -489,6 +515,7 @@ pub(super) fn policy(build: &Build) -> Policy {
             (product("acme/kafka"), one("3.9.0")),
             (product("acme/platform"), one("1.32.0")),
         ]),
+        hosts: build.hosts_agent.iter().map(|name| key("acme/platform", name)).collect(),
     }
 }
 

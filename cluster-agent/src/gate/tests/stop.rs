@@ -52,6 +52,16 @@ fn lost_scrapes_stop_at_two_voters_or_thirty_seconds_on_any() {
     // Units probed seldom have their own limit.
     let seldom = unit("n1", |unit| unit.stale_after_ms = 90_000);
     assert!(stops(&[seldom, lost_for("n1", 60_000)]).is_empty());
+    // While something is out they are probed often: one that does not answer is lost like any.
+    let silent = |ms| {
+        unit("n1", move |unit| {
+            unit.stale_after_ms = 90_000;
+            unit.last_good = Some(at(NOW_MS - ms));
+            unit.findings = vec![Finding::Unreachable { why: "refused".to_owned() }];
+        })
+    };
+    assert!(stops(&[silent(30_000)]).is_empty());
+    assert_eq!(stops(&[silent(30_001)]), ["n1:stale"]);
     // A unit that never answered is lost since it was first looked for.
     let never = |ms| {
         unit("n1", move |unit| {

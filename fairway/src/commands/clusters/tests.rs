@@ -1,3 +1,5 @@
+//! What `fairway clusters` prints, as golden text.
+
 use channels::wire::{
     Drift, DriftState, Freshness, HealthSummary, HealthVerdict, Phase, ProductRow, Progress,
     Reason, Role, UnitState, WaitingOn,

@@ -1,4 +1,4 @@
-//! A directory of one's own: ready to publish, keys encrypted, nothing overwritten.
+//! `fairway init`: what it makes, and what it refuses.
 
 use clap::Parser as _;
 

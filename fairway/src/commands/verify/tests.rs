@@ -1,3 +1,5 @@
+//! `fairway verify` over repositories served in memory, good and bad.
+
 use signing::StagedRepository;
 
 use super::*;

@@ -87,3 +87,22 @@ async fn head_says_what_get_says_without_the_body() {
         assert_eq!(without_date(&head), without_date(&get), "{path} {headers:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_poll_that_finds_nothing_new_costs_one_304() {
+    let mut stage = Stage::set().await;
+    let path = "/tuf/metadata/timestamp.json";
+    let first = stage.get(path, &[]).await;
+    let tag = first.header("etag").expect("a tag").to_owned();
+    assert_eq!(stage.get(path, &[("If-None-Match", &tag)]).await.status, 304);
+    stage.publish(RELEASES + 1).await;
+    let next = stage.get(path, &[("If-None-Match", &tag)]).await;
+    assert_eq!(next.status, 200);
+    assert_ne!(next.header("etag"), Some(tag.as_str()));
+    // What a name pins never changes: caches may keep it.
+    let root = stage.get("/tuf/metadata/1.root.json", &[]).await;
+    assert!(root.header("cache-control").is_some_and(|text| text.contains("immutable")));
+    let missing = stage.get("/tuf/metadata/2.root.json", &[]).await;
+    assert_eq!(missing.status, 404);
+    assert!(missing.header("cache-control").is_some_and(|text| !text.contains("immutable")));
+}

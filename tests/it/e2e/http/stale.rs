@@ -13,7 +13,7 @@ async fn a_stale_answer_is_given_and_marked_until_the_vendor_signs_again() {
     assert_eq!(fresh.header("x-fairway-stale"), None);
     let tag = fresh.header("etag").expect("a tag").to_owned();
     // A role may be signed for seconds; what it lists stays the same.
-    let life = SignedDuration::from_secs(3);
+    let life = SignedDuration::from_secs(4);
     stage.vendor.republish_for(&stage.hub, CHANNELS_ROLE, GRAPH, life).await;
     let stale = until("the answer is marked", async || {
         let answer = stage.get(&graph(), &[]).await;

@@ -21,7 +21,7 @@ async fn refuses_while(
     words: &[&str],
 ) {
     scene.fault(units, fault);
-    scene.run_agent();
+    scene.run_agent().await;
     scene.refuses(gate, words).await;
     scene.clear_faults();
     scene.goes("4.0.0").await;

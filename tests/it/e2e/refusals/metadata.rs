@@ -9,7 +9,7 @@ use signing::{MetaPin, RoleName, StagedRepository, TargetPath, TopRole, Versions
 use super::scene::{Mode, Scene};
 use crate::e2e::server::hub::{now, until};
 use crate::e2e::server::vendor::{
-    CHANNELS_ROLE, GRAPH, PRODUCT, RELEASES_ROLE, content, graph_only, release,
+    CHANNELS_ROLE, GRAPH, PRODUCT, RELEASES_ROLE, content, forge_role, graph_only, release,
 };
 
 /// Forged repositories are older than the hub's, so that going back to the hub's is no rollback.
@@ -42,7 +42,7 @@ fn forged(
     let vendor = &scene.vendor;
     let mut repository = vendor.published().clone();
     let signer = signer.map(|name| vendor.key(name));
-    vendor.forge_role(&mut repository, role, targets, signer);
+    forge_role(&mut repository, role, targets, signer);
     vendor.with_stolen_online_keys(repository, AN_HOUR, Versions::default())
 }
 
@@ -63,7 +63,7 @@ async fn refuses_a_graph_signed_by(signer: Option<&str>) {
     let mut scene = scene(Mode::Auto).await;
     let graph = graph_only(&releases(), &[(0, 1)]);
     scene.proxy.serve(&forged(&scene, CHANNELS_ROLE, graph.targets(), signer));
-    scene.run_agent();
+    scene.run_agent().await;
     scene.refuses("arbitrary_software", &[CHANNELS_ROLE]).await;
     scene.fails_at_the_hub("arbitrary_software").await;
     supersede(&mut scene).await;
@@ -81,10 +81,23 @@ async fn a_graph_signed_by_another_vendor_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_release_signed_by_another_vendor_is_refused() {
+    let mut scene = scene(Mode::Auto).await;
+    let mut documents = content(&releases(), &[]).targets().clone();
+    documents.remove(&path(GRAPH));
+    scene.proxy.serve(&forged(&scene, RELEASES_ROLE, &documents, Some("mallory.releases")));
+    scene.run_agent().await;
+    scene.refuses("arbitrary_software", &[RELEASES_ROLE]).await;
+    scene.fails_at_the_hub("arbitrary_software").await;
+    supersede(&mut scene).await;
+    scene.goes("4.0.0").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_edge_that_the_release_does_not_list_is_refused() {
     let unreachable = [release("3.9.1", "<3.9.1"), release("4.0.0", ">=3.9.2, <4.0.0")];
     let mut scene = Scene::set(&content(&unreachable, &[(0, 1)]), Mode::Auto).await;
-    scene.run_agent();
+    scene.run_agent().await;
     scene.refuses("edge_not_allowed", &["4.0.0", "3.9.1", "upgrade_from"]).await;
     let [old, new] = unreachable;
     let bridge = [old, new, release("4.0.1", "^3.9")];
@@ -98,7 +111,7 @@ async fn a_graph_older_than_one_that_was_seen_is_a_rollback() {
     let older = scene.vendor.published().clone();
     // The vendor withdraws the edge: the newer graph offers nothing, and the agent has seen it.
     let reply = scene.vendor.publish(&scene.hub, &content(&releases(), &[])).await;
-    scene.run_agent();
+    scene.run_agent().await;
     until("the agent has the newer graph", async || {
         match scene.proxy.asked("stable.amd64.graph.json") {
             0 => Err("not asked for".to_owned()),
@@ -120,7 +133,7 @@ async fn a_graph_older_than_one_that_was_seen_is_a_rollback() {
     scene.refuses("rollback", &[CHANNELS_ROLE]).await;
     scene.fails_at_the_hub("rollback").await;
     // What was seen is remembered over `kill -9`.
-    scene.run_agent();
+    scene.run_agent().await;
     scene.refuses("rollback", &[CHANNELS_ROLE]).await;
     scene.vendor.publish(&scene.hub, &content(&third, &[(0, 1), (1, 2)])).await;
     scene.proxy.be_honest();
@@ -133,40 +146,53 @@ async fn an_expired_timestamp_is_a_freeze() {
     let published = scene.vendor.published().clone();
     let frozen = scene.vendor.with_stolen_online_keys(published, OVER_A_DAY, Versions::default());
     scene.proxy.serve(&frozen);
-    scene.run_agent();
+    scene.run_agent().await;
     scene.refuses("freeze", &["timestamp", "expired"]).await;
     scene.fails_at_the_hub("freeze").await;
     scene.proxy.be_honest();
     scene.goes("4.0.0").await;
 }
 
+/// A repository whose timestamp expires in a few seconds.
+fn short_lived(scene: &Scene, seen: Versions) -> StagedRepository {
+    let vendor = &scene.vendor;
+    let published = vendor.published().clone();
+    let mut short = vendor.with_stolen_online_keys(published, AN_HOUR, seen);
+    let (snapshot, role) = (RoleName::from(TopRole::Snapshot), RoleName::from(TopRole::Timestamp));
+    let pin = MetaPin::of_snapshot(short.newest(&snapshot).expect("a snapshot").1).expect("a pin");
+    let expires = now() + SignedDuration::from_secs(4);
+    let signers: [&dyn signing::Signer; 1] = [vendor.timestamp_key()];
+    let timestamp =
+        signing::build_timestamp(seen.timestamp + 1, expires, now() - AN_HOUR, pin, &signers);
+    short.put_metadata(&role, timestamp.expect("a timestamp")).expect("it replaces the other");
+    short
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_verified_stops_counting_when_its_timestamp_expires() {
     let mut scene = scene(Mode::Manual).await;
-    let published = scene.vendor.published().clone();
-    let vendor = &scene.vendor;
-    let mut short = vendor.with_stolen_online_keys(published, AN_HOUR, Versions::default());
-    let snapshot = RoleName::from(TopRole::Snapshot);
-    let pin = MetaPin::of_snapshot(short.newest(&snapshot).expect("a snapshot").1).expect("a pin");
-    let moment = now();
-    let version = u64::try_from((moment - AN_HOUR).as_second()).expect("after 1970") + 1;
-    let expires = moment + SignedDuration::from_secs(6);
-    let timestamp = signing::build_timestamp(
-        version,
-        expires,
-        moment - AN_HOUR,
-        pin,
-        &[vendor.timestamp_key()],
-    );
-    let role = TopRole::Timestamp.into();
-    short.put_metadata(&role, timestamp.expect("a timestamp")).expect("it replaces the other");
-    scene.proxy.serve(&short);
-    scene.run_agent();
+    let chain = |length: usize| {
+        let mut all = releases().to_vec();
+        all.extend((1..=length).map(|patch| release(&format!("4.0.{patch}"), "^4.0")));
+        let edges: Vec<_> = (1..all.len()).map(|to| (to - 1, to)).collect();
+        content(&all, &edges)
+    };
+    let reply = scene.vendor.publish(&scene.hub, &chain(1)).await;
+    scene.run_agent().await;
     scene.refuses("approval", &["4.0.0"]).await;
+    let seen = Versions {
+        snapshot: reply.snapshot_version,
+        timestamp: reply.timestamp_version,
+        ..Versions::default()
+    };
+    scene.proxy.serve(&short_lived(&scene, seen));
+    // A publication makes the hub tell the agent that there is something to look at.
+    scene.vendor.publish(&scene.hub, &chain(2)).await;
     scene.refuses("freeze", &["timestamp", "expired"]).await;
     // A person's word does not replace a signature.
     scene.agent("approve", &["--product", PRODUCT, "--version", "4.0.0"]).await;
     scene.refuses("freeze", &["timestamp", "expired"]).await;
+    scene.vendor.publish(&scene.hub, &chain(3)).await;
     scene.proxy.be_honest();
     scene.goes("4.0.0").await;
 }
@@ -179,7 +205,7 @@ async fn a_release_without_a_signed_document_is_refused() {
     let mut listed = only_old.targets().clone();
     listed.remove(&path(GRAPH));
     scene.proxy.serve(&forged(&scene, RELEASES_ROLE, &listed, Some(RELEASES_ROLE)));
-    scene.run_agent();
+    scene.run_agent().await;
     scene.refuses("release_missing", &["4.0.0.release.json"]).await;
     scene.fails_at_the_hub("release_missing").await;
     supersede(&mut scene).await;
@@ -193,7 +219,7 @@ async fn a_listed_release_whose_document_is_gone_is_refused() {
     let whole = scene.vendor.with_stolen_online_keys(published, AN_HOUR, Versions::default());
     scene.proxy.serve(&whole);
     scene.proxy.lose("4.0.0.release.json");
-    scene.run_agent();
+    scene.run_agent().await;
     scene.refuses("metadata_unusable", &["4.0.0.release.json"]).await;
     scene.fails_at_the_hub("metadata_unusable").await;
     scene.proxy.be_honest();

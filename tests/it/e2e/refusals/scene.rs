@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use channels::names::UnitName;
-use channels::wire::{ProductRow, Role};
+use channels::wire::{ClusterRow, ProductRow, Role};
 use cluster_agent::sim::{ClusterSpec, Fault, RestartRecord, SimServer};
 use fairway::publisher::Content;
 
@@ -26,6 +26,9 @@ pub(super) struct Scene {
     pub(super) proxy: Proxy,
     pub(super) members: SimServer,
     agent: Option<Process>,
+    /// Where the log of this start of the agent begins, and the last report of the start before.
+    log_begins: usize,
+    seq_before: u64,
     dir: tempfile::TempDir,
 }
 
@@ -50,7 +53,8 @@ impl Scene {
         let cluster = ClusterSpec::of(CLUSTER, 7, SPEED, &units).expect("a cluster");
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let members = SimServer::start(&[cluster], listen).expect("a simulator");
-        let scene = Self { hub, vendor, proxy, members, agent: None, dir };
+        let scene =
+            Self { hub, vendor, proxy, members, agent: None, log_begins: 0, seq_before: 0, dir };
         scene.write_config(mode);
         scene.leader().await;
         scene.enroll().await;
@@ -90,7 +94,7 @@ mode = "{mode}"
 [probes]
 fast_ms = 200
 idle_ms = 400
-timeout_ms = 500
+timeout_ms = 1000
 [timings]
 baseline_ms = 1000
 [timings.controller]
@@ -125,8 +129,11 @@ url = "{members}"
     }
 
     /// Starts the agent, or starts it again after `kill -9`.
-    pub(super) fn run_agent(&mut self) {
+    pub(super) async fn run_agent(&mut self) {
         self.agent = None;
+        let before = std::fs::read_to_string(self.path("agent.log"));
+        self.log_begins = before.map_or(0, |log| log.len());
+        self.seq_before = self.row().await.map_or(0, |row| row.seq);
         let args = ["agent", "run", "--config", &self.config()];
         self.agent = Some(Process::start(&args, &[], &self.path("agent.log")));
     }
@@ -168,13 +175,20 @@ url = "{members}"
         self.members.state(CLUSTER).expect("the cluster").ledger.restarts
     }
 
+    /// What the agent has logged since it was started last.
     fn log(&self) -> String {
-        self.agent.as_ref().map(Process::log).unwrap_or_default()
+        let log = self.agent.as_ref().map(Process::log).unwrap_or_default();
+        log.get(self.log_begins..).unwrap_or_default().to_owned()
     }
 
-    async fn row(&self) -> Option<ProductRow> {
-        let rows = self.hub.clusters().await;
-        rows.into_iter().find(|row| row.name == CLUSTER)?.products.into_iter().next()
+    async fn row(&self) -> Option<ClusterRow> {
+        self.hub.clusters().await.into_iter().find(|row| row.name == CLUSTER)
+    }
+
+    /// The product as the running agent reported it.
+    async fn product(&self) -> Option<ProductRow> {
+        let row = self.row().await.filter(|row| row.seq > self.seq_before)?;
+        row.products.into_iter().next()
     }
 
     /// Requires that the refusal shows, by its gate and its words, in all three places, and that
@@ -182,7 +196,7 @@ url = "{members}"
     pub(super) async fn refuses(&self, gate: &str, words: &[&str]) {
         let has = |text: &str| words.iter().all(|word| text.contains(word));
         until(&format!("the hub shows {gate} {words:?}"), async || {
-            let row = self.row().await;
+            let row = self.product().await;
             let why = row.iter().flat_map(|row| &row.waiting_on);
             let waits = why.clone().any(|why| why.gate == gate && has(&why.message));
             if waits { Ok(()) } else { Err(format!("{row:#?}\n{}", self.log())) }
@@ -201,7 +215,7 @@ url = "{members}"
 
     /// Requires that the hub's row also has it as the cluster's failure.
     pub(super) async fn fails_at_the_hub(&self, kind: &str) {
-        let failure = self.row().await.and_then(|row| row.failure);
+        let failure = self.product().await.and_then(|product| product.failure);
         assert_eq!(failure.map(|failure| failure.kind).as_deref(), Some(kind));
     }
 

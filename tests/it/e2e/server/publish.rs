@@ -2,13 +2,14 @@
 //! set or entirely the new one, and never a set that was acknowledged and is gone.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::path::Path;
 use std::time::Duration;
 
 use channels::wire::ReleaseDocument;
 use fairway::publisher::Content;
 use signing::source::HttpLimits;
-use signing::{Client, HttpSource, MemStore, RoleName, Sha256Digest};
+use signing::{Client, DirStore, HttpSource, RoleName, Sha256Digest};
 use tokio::time::Instant;
 
 use super::hub::{Hub, http, now};
@@ -78,11 +79,16 @@ fn targets(content: &Content) -> Targets {
     content.targets().iter().map(digest).collect()
 }
 
-/// Everything a client that knows only the root finds and can fetch.
-async fn served(hub: &Hub, root: &[u8]) -> Targets {
+/// A client of the hub that remembers below `memory` what it has seen.
+fn client(hub: &Hub, root: &[u8], memory: &Path) -> Client<HttpSource, DirStore> {
     let source = HttpSource::new(&format!("{}/tuf/", hub.url()), HttpLimits::default());
-    let mut client =
-        Client::open(root, source.expect("a source"), MemStore::new()).expect("a root");
+    let store = DirStore::open(memory).expect("a memory");
+    Client::open(root, source.expect("a source"), store).expect("a root")
+}
+
+/// Everything a client finds and can fetch.
+async fn served(hub: &Hub, root: &[u8], memory: &Path) -> Targets {
+    let mut client = client(hub, root, memory);
     client.refresh(now()).await.expect("metadata that verifies");
     let mut found = Targets::new();
     for role in [RELEASES_ROLE, CHANNELS_ROLE] {
@@ -94,6 +100,14 @@ async fn served(hub: &Hub, root: &[u8]) -> Targets {
         }
     }
     found
+}
+
+/// Looks at the hub all the time: a set that was seen once must never be taken back.
+async fn keep_looking(hub: &Hub, root: &[u8], memory: &Path) -> Infallible {
+    let mut client = client(hub, root, memory);
+    loop {
+        client.refresh(now()).await.expect("metadata that verifies");
+    }
 }
 
 /// What plain clients get, too.
@@ -119,6 +133,7 @@ async fn a_hub_killed_while_it_publishes_serves_the_old_set_or_the_new_one() {
     let mut vendor = Vendor::establish(&hub).await;
     let root = dir.path().join("root.json");
     std::fs::write(&root, vendor.root()).expect("a root");
+    let memory = dir.path().join("client");
     let mut old = history(FIRST_RELEASES);
     let begun = Instant::now();
     vendor.publish(&hub, &old).await;
@@ -135,10 +150,11 @@ async fn a_hub_killed_while_it_publishes_serves_the_old_set_or_the_new_one() {
         let acknowledged = tokio::select! {
             reply = post(&hub, &publication) => { reply.expect("published"); true }
             () = moment.come(&data) => false,
+            never = keep_looking(&hub, vendor.root(), &memory) => match never {},
         };
         hub.kill();
         hub.restart().await;
-        let found = served(&hub, vendor.root()).await;
+        let found = served(&hub, vendor.root(), &memory).await;
         let is_new = found == targets(&new);
         assert!(is_new || found == targets(&old), "{case}: neither set: {found:#?}");
         let must_be_new = acknowledged || moment == Moment::Committed;
@@ -148,7 +164,7 @@ async fn a_hub_killed_while_it_publishes_serves_the_old_set_or_the_new_one() {
         verify(&hub, &root);
         let reply = post(&hub, &publication).await.expect("publishing again succeeds");
         assert_eq!(reply.changed, !is_new, "{case}");
-        assert_eq!(served(&hub, vendor.root()).await, targets(&new), "{case}");
+        assert_eq!(served(&hub, vendor.root(), &memory).await, targets(&new), "{case}");
         vendor.accepted(assembly);
         old = new;
         outcomes.insert(is_new);
@@ -156,4 +172,32 @@ async fn a_hub_killed_while_it_publishes_serves_the_old_set_or_the_new_one() {
     verify(&hub, &root);
     assert!(!hub.log().contains("panicked"), "{}", hub.log());
     assert!(outcomes.contains(&true), "at least what was committed survives");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hub_killed_at_its_first_publication_serves_nothing_or_all_of_it() {
+    for moment in [Moment::Staging, Moment::Committed] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut hub = Hub::start(dir.path(), "").await;
+        let mut vendor = Vendor::establish(&hub).await;
+        let new = history(FIRST_RELEASES);
+        let publication = vendor.assemble(&new).publication("first").expect("a publication");
+        let data = hub.data();
+        tokio::select! {
+            reply = post(&hub, &publication) => { reply.expect("published"); }
+            () = moment.come(&data) => {}
+        }
+        hub.kill();
+        hub.restart().await;
+        let url = format!("{}/tuf/metadata/timestamp.json", hub.url());
+        let there = http().get(url).send().await.expect("an answer").status().is_success();
+        assert!(there || moment != Moment::Committed, "a committed publication is gone");
+        let memory = dir.path().join("client");
+        if there {
+            assert_eq!(served(&hub, vendor.root(), &memory).await, targets(&new), "{moment:?}");
+        }
+        let reply = post(&hub, &publication).await.expect("publishing again succeeds");
+        assert_eq!(reply.changed, !there, "{moment:?}");
+        assert_eq!(served(&hub, vendor.root(), &memory).await, targets(&new), "{moment:?}");
+    }
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use channels::names::ClusterId;
 use channels::wire::{
-    ClusterHeader, ClusterRow, HealthSummary, Phase, ProductState, Progress, Report,
+    ClusterHeader, ClusterRow, HealthSummary, Hold, HoldRequest, HoldScope, Page, Phase,
+    ProductState, Progress, Report,
 };
 use cluster_agent::hub::HubClient;
 use signing::SecretKey;
@@ -155,4 +156,19 @@ async fn a_report_repeated_after_the_hub_was_killed_gets_the_same_answer() {
     other.full = false;
     let refused = client.report(&other, now()).await.expect_err("a replay");
     assert!(format!("{refused:?}").contains("replayed_report"), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_acknowledged_hold_holds_after_the_hub_was_killed() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut hub = Hub::start(dir.path(), "").await;
+    let request = HoldRequest { scope: HoldScope::Fleet, reason: "audit".to_owned() };
+    let body = serde_json::to_vec(&request).expect("JSON");
+    let answer = hub.post("api/v1/holds", "application/json", body).send().await;
+    let placed: Hold = answer.expect("an answer").json().await.expect("a hold");
+    hub.kill();
+    hub.restart().await;
+    let holds: Page<Hold> = hub.get("api/v1/holds").await;
+    assert_eq!(holds.items, [placed]);
+    check_audit(&hub, "after a hold").await;
 }

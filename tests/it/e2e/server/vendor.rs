@@ -109,7 +109,7 @@ impl Vendor {
             }
             repository.put_file(&name.relative_path(), bytes.to_vec()).expect("a file");
         }
-        self.put_role(&mut newest, role, &targets, Some(self.key(role)), life);
+        put_role(&mut newest, role, &targets, Some(self.key(role)), life);
         let name = RoleName::new(role).expect("a role");
         let (_, renewed) = newest.newest(&name).expect("the new version");
         repository.put_metadata(&name, renewed.to_vec()).expect("metadata");
@@ -122,40 +122,6 @@ impl Vendor {
     /// What was published last, without the hub's two roles.
     pub(crate) fn published(&self) -> &StagedRepository {
         &self.published
-    }
-
-    /// A version of `role` that nobody has published, with these targets, signed by `signer` or by
-    /// nobody.
-    pub(crate) fn forge_role(
-        &self,
-        repository: &mut StagedRepository,
-        role: &str,
-        targets: &BTreeMap<TargetPath, Vec<u8>>,
-        signer: Option<&SecretKey>,
-    ) {
-        self.put_role(repository, role, targets, signer, SignedDuration::from_hours(24));
-    }
-
-    fn put_role(
-        &self,
-        repository: &mut StagedRepository,
-        role: &str,
-        targets: &BTreeMap<TargetPath, Vec<u8>>,
-        signer: Option<&SecretKey>,
-        life: SignedDuration,
-    ) {
-        let role = RoleName::new(role).expect("a role");
-        let version = repository.newest(&role).map_or(1, |(version, _)| version + 1);
-        let entries = targets.iter().map(|(path, bytes)| (path.clone(), TargetEntry::of(bytes)));
-        let signers: Vec<&dyn signing::Signer> =
-            signer.into_iter().map(|key| -> &dyn signing::Signer { key }).collect();
-        let expires = now() + life;
-        let bytes = signing::build_targets(version, expires, &entries.collect(), &[], &signers)
-            .expect("targets metadata");
-        repository.put_metadata(&role, bytes).expect("metadata of a new version");
-        for (path, bytes) in targets {
-            repository.put_target(path, bytes.clone());
-        }
     }
 
     /// Signs snapshot and timestamp with the hub's stolen keys, as if `age` ago, in versions above
@@ -175,6 +141,39 @@ impl Vendor {
     /// The hub's timestamp key, stolen.
     pub(crate) fn timestamp_key(&self) -> &SecretKey {
         &self.timestamp
+    }
+}
+
+/// Stages a version of `role` that nobody has published, with these targets, signed by `signer` or
+/// by nobody.
+pub(crate) fn forge_role(
+    repository: &mut StagedRepository,
+    role: &str,
+    targets: &BTreeMap<TargetPath, Vec<u8>>,
+    signer: Option<&SecretKey>,
+) {
+    put_role(repository, role, targets, signer, SignedDuration::from_hours(24));
+}
+
+/// Stages the next version of `role`, signed for `life` by `signer` or by nobody.
+fn put_role(
+    repository: &mut StagedRepository,
+    role: &str,
+    targets: &BTreeMap<TargetPath, Vec<u8>>,
+    signer: Option<&SecretKey>,
+    life: SignedDuration,
+) {
+    let role = RoleName::new(role).expect("a role");
+    let version = repository.newest(&role).map_or(1, |(version, _)| version + 1);
+    let entries = targets.iter().map(|(path, bytes)| (path.clone(), TargetEntry::of(bytes)));
+    let signers: Vec<&dyn signing::Signer> =
+        signer.into_iter().map(|key| -> &dyn signing::Signer { key }).collect();
+    let expires = now() + life;
+    let bytes = signing::build_targets(version, expires, &entries.collect(), &[], &signers)
+        .expect("targets metadata");
+    repository.put_metadata(&role, bytes).expect("metadata of a new version");
+    for (path, bytes) in targets {
+        repository.put_target(path, bytes.clone());
     }
 }
 

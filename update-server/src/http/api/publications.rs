@@ -1,4 +1,9 @@
 //! `POST /api/v1/publications`: a publisher hands in signed metadata and targets.
+//!
+//! The repository is files, not rows, so its swap and an audit row cannot share a transaction. Two
+//! rows stand around it instead: who asked is on record before anything changes, and what came of
+//! it after. A request without a result means that the hub ended, or the publisher hung up, between
+//! the two; the repository itself is the old one or the new one, never between.
 
 use actix_web::web;
 use channels::wire::{Publication, PublicationReply};
@@ -17,6 +22,14 @@ pub(super) async fn post(
 ) -> Result<web::Json<PublicationReply>, ApiError> {
     let publication = request.into_inner();
     let (now, files, message) = (state.now(), publication.files.len(), publication.message.clone());
+    let asked = Event {
+        at: now,
+        actor: by.actor.clone(),
+        action: "publish_requested",
+        object: "publication".to_owned(),
+        detail: serde_json::json!({ "message": message, "files": files }),
+    };
+    state.store.record(asked).await?;
     let result = {
         let state = state.clone();
         web::block(move || state.publisher.publish(publication, now))

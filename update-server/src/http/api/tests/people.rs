@@ -152,11 +152,11 @@ async fn a_publication_over_http_is_verified_served_counted_and_audited() {
     let again: PublicationReply = post(&fixture.publication()).await.json();
     assert!(!again.changed);
     assert_eq!(hub.ask_with(None, "GET", "/tuf/metadata/1.root.json", None).await.status, 200);
-    let audit: Page<AuditRow> = hub.get("/api/v1/audit?limit=1").await;
-    assert_eq!(
-        (audit.items[0].actor.as_str(), audit.items[0].action.as_str()),
-        ("the-publisher", "publish")
-    );
+    let audit: Page<AuditRow> = hub.get("/api/v1/audit?limit=4").await;
+    let actions: Vec<_> = audit.items.iter().map(|row| row.action.as_str()).collect();
+    let asked = "publish_requested";
+    assert_eq!(actions, [asked, "publish", asked, asked], "newest first: again, taken, forged");
+    assert!(audit.items.iter().all(|row| row.actor == "the-publisher"));
     let page = hub.ask(Access::Viewer, "GET", "/metrics", None).await.text();
     let signed_at = t0().as_second();
     let built = format!("fairway_graph_build_timestamp_seconds {signed_at}.0");
