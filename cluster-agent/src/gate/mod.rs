@@ -1,7 +1,8 @@
 //! Whether a unit may be taken out, is back, or the roll must stop (rolling.md §9).
 //!
-//! Pure functions of one [`Observation`]. They never count the unit in question itself, never let
-//! an unknown pass, and never decide what to do about a refusal: that is the planner's part.
+//! Pure functions of one [`Observation`](crate::observation::Observation). They never count the
+//! unit in question itself, never let an unknown pass, and never decide what to do about a refusal:
+//! that is the planner's part.
 
 mod back;
 mod policy;
