@@ -9,6 +9,10 @@ use signing::{FileName, RoleName, StagedRepository, TopRole, Versions};
 
 use super::error::PublishError;
 
+/// How far ahead of the clock a signature may be before it is replaced: a clock that is kept in
+/// step goes back by seconds.
+const CLOCK_STEP: SignedDuration = SignedDuration::from_mins(1);
+
 /// A signed snapshot and the timestamp over it.
 #[derive(Debug, Clone)]
 pub(super) struct Online {
@@ -67,9 +71,13 @@ impl Online {
         Versions { snapshot, timestamp, ..Versions::default() }
     }
 
-    /// Whether a third of either life is over: two more attempts fit before it ends.
+    /// Whether a third of either life is over (two more attempts fit before it ends), or either
+    /// was signed by a clock that ran ahead: its end then says nothing, and clients whose clocks
+    /// are right refuse it.
     pub(super) fn due(&self, now: Timestamp) -> Due {
-        if is_due(&self.snapshot, SNAPSHOT_LIFETIME, now) {
+        let ahead = self.signed_at.duration_since(now) > CLOCK_STEP
+            || self.snapshot.expires.duration_since(now) > SNAPSHOT_LIFETIME + CLOCK_STEP;
+        if ahead || is_due(&self.snapshot, SNAPSHOT_LIFETIME, now) {
             Due::Snapshot
         } else if is_due(&self.timestamp, TIMESTAMP_LIFETIME, now) {
             Due::Timestamp

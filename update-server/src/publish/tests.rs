@@ -400,6 +400,19 @@ fn published_versions_never_go_back_when_the_clock_does() {
 }
 
 #[test]
+fn what_a_clock_that_ran_ahead_signed_is_signed_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (publisher, catalog) = open(dir.path(), t0());
+    let mut fixture = Fixture::new();
+    fixture.expires = hours(24 * 800);
+    fixture.acme().expires = hours(24 * 800);
+    publisher.publish(fixture.publication(), hours(24 * 365)).unwrap();
+    assert!(publisher.resign_if_due(hours(0)).unwrap());
+    assert_eq!(catalog.status(hours(0)).expires, Some(hours(24)));
+    assert!(!publisher.resign_if_due(hours(1)).unwrap(), "once is enough");
+}
+
+#[test]
 fn one_vendors_expired_metadata_does_not_stop_another_vendors_publication() {
     let dir = tempfile::tempdir().unwrap();
     let (publisher, catalog) = open(dir.path(), t0());
