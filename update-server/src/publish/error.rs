@@ -120,6 +120,27 @@ pub enum PublishError {
         /// The target.
         path: TargetPath,
     },
+    /// A role that delegates to a name which is not its to give.
+    #[error(
+        "{role} delegates to {delegate}: targets may name vendors (no dot), any other role only \
+         names below its own"
+    )]
+    ForeignRole {
+        /// The delegator.
+        role: RoleName,
+        /// The name it takes.
+        delegate: RoleName,
+    },
+    /// More roles than one vendor may have.
+    #[error("vendor {vendor} has {found} roles, over all publications; at most {limit} are taken")]
+    TooManyRoles {
+        /// The vendor.
+        vendor: String,
+        /// Roles found.
+        found: usize,
+        /// The bound.
+        limit: usize,
+    },
     /// A target that is neither a graph nor a release document.
     #[error("{path} is neither <version>.release.json nor <channel>.<arch>.graph.json")]
     UnknownTarget {
@@ -227,6 +248,8 @@ impl PublishError {
             | Self::Graph { .. }
             | Self::Release { .. }
             | Self::Critical { .. }
+            | Self::ForeignRole { .. }
+            | Self::TooManyRoles { .. }
             | Self::WrongSoftware { .. } => Code::InvalidPublication,
             Self::RootMissing => Code::RootMissing,
             Self::OnlineKeys { .. } => Code::OnlineKeysMismatch,
@@ -269,6 +292,8 @@ impl PublishError {
             | Self::OnlineKeys { .. }
             | Self::Build(_)
             | Self::Missing { .. }
+            | Self::ForeignRole { .. }
+            | Self::TooManyRoles { .. }
             | Self::UnknownTarget { .. }
             | Self::Graph { .. }
             | Self::Release { .. }

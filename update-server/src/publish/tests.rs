@@ -238,6 +238,44 @@ fn a_published_release_document_cannot_change() {
 }
 
 #[test]
+fn a_vendor_cannot_take_names_that_are_not_below_its_own() {
+    for name in ["beta", "beta.releases", "acmes.releases"] {
+        let dir = tempfile::tempdir().unwrap();
+        let (publisher, catalog) = open(dir.path(), t0());
+        let mut fixture = Fixture::new();
+        fixture.acme().also_delegates = vec![name.to_owned()];
+        let error = publisher.publish(fixture.publication(), t0()).unwrap_err();
+        assert_eq!(error.code(), Code::InvalidPublication, "{name}: {error}");
+        assert!(error.to_string().contains(name), "{error}");
+        assert_eq!(catalog.timestamp_etag(), None);
+    }
+}
+
+#[test]
+fn names_with_a_dot_are_the_vendors_to_give_and_not_the_top_levels() {
+    let dir = tempfile::tempdir().unwrap();
+    let (publisher, _) = open(dir.path(), t0());
+    let mut fixture = Fixture::new();
+    fixture.acme().role_prefix = "beta.releases";
+    let error = publisher.publish(fixture.publication(), t0()).unwrap_err();
+    assert_eq!(error.code(), Code::InvalidPublication, "{error}");
+}
+
+#[test]
+fn the_roles_of_one_vendor_are_bounded_over_all_its_publications() {
+    let (_dir, publisher, _, mut fixture) = served();
+    let names = |from: u32| (from..from + 40).map(|n| format!("acme.x{n}")).collect();
+    fixture.acme().own_version = 2;
+    fixture.acme().also_delegates = names(0);
+    publisher.publish(fixture.publication(), t0()).unwrap();
+    fixture.acme().own_version = 3;
+    fixture.acme().also_delegates = names(40);
+    let error = publisher.publish(fixture.publication(), t0()).unwrap_err();
+    assert_eq!(error.code(), Code::InvalidPublication, "{error}");
+    assert!(error.to_string().contains("at most 64"), "{error}");
+}
+
+#[test]
 fn files_that_are_listed_but_not_sent_or_sent_but_not_listed_are_refused() {
     let mut fixture = Fixture::new();
     fixture.next_release();
