@@ -120,6 +120,12 @@ pub enum PublishError {
         /// The target.
         path: TargetPath,
     },
+    /// A published release document that nobody lists any more.
+    #[error("{path} is published and must stay listed; take the release out of the graphs instead")]
+    ReleaseRemoved {
+        /// The target.
+        path: TargetPath,
+    },
     /// A role that delegates to a name which is not its to give.
     #[error(
         "{role} delegates to {delegate}: targets may name vendors (no dot), any other role only \
@@ -257,6 +263,7 @@ impl PublishError {
                 Code::PublicationConflict
             }
             Self::Immutable { .. } => Code::ReleaseImmutable,
+            Self::ReleaseRemoved { .. } => Code::ReleaseRemoved,
             Self::Role { .. } | Self::Verify(_) => Code::PublicationUnverified,
             Self::Build(source) if matches!(**source, BuildError::NotStaged { .. }) => {
                 Code::InvalidPublication
@@ -292,6 +299,7 @@ impl PublishError {
             | Self::OnlineKeys { .. }
             | Self::Build(_)
             | Self::Missing { .. }
+            | Self::ReleaseRemoved { .. }
             | Self::ForeignRole { .. }
             | Self::TooManyRoles { .. }
             | Self::UnknownTarget { .. }

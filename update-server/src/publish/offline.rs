@@ -195,6 +195,14 @@ impl Offline {
         Ok(found)
     }
 
+    /// Whether top-level targets delegates `path` to anyone.
+    pub(super) fn delegates(&self, path: &TargetPath) -> Result<bool, PublishError> {
+        let role = RoleName::from(TopRole::Targets);
+        let Some((_, bytes)) = self.roles.get(&role) else { return Ok(false) };
+        let top: Document<Targets> = Document::parse(&role, bytes).map_err(PublishError::verify)?;
+        Ok(top.body.delegations.iter().any(|delegate| delegate.covers(path)))
+    }
+
     /// A moment at which nothing in here had expired: `now`, or just before the earliest expiry.
     pub(super) fn valid_moment(&self, now: Timestamp) -> Result<Timestamp, PublishError> {
         let expiries = self.expiries()?;
@@ -213,10 +221,6 @@ pub(super) struct Expiry {
     pub(super) earliest: Timestamp,
 }
 
-fn signs_alone(root: &Document<Root>, role: TopRole, key: &PublicKey) -> bool {
-    let allowed = root.body.keys(role);
-    allowed.threshold == 1 && allowed.keys.values().any(|allowed| allowed == key)
-}
 /// The first part of a role's name.
 fn vendor_of(role: &RoleName) -> &str {
     let name = role.as_str();
@@ -242,3 +246,7 @@ fn check_delegates(role: &RoleName, bytes: &[u8]) -> Result<(), PublishError> {
     }
 }
 
+fn signs_alone(root: &Document<Root>, role: TopRole, key: &PublicKey) -> bool {
+    let allowed = root.body.keys(role);
+    allowed.threshold == 1 && allowed.keys.values().any(|allowed| allowed == key)
+}

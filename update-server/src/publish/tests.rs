@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use channels::names::ProductRef;
 use channels::wire::PublicationReply;
+use jiff::Timestamp;
 use signing::{Attack, StagedRepository};
 use tempfile::TempDir;
 
@@ -27,6 +28,17 @@ fn served() -> (TempDir, Publisher, Catalog, Fixture) {
 
 fn kafka(vendor: &str) -> ProductRef {
     format!("{vendor}/kafka").parse().unwrap()
+}
+
+/// A second vendor whose metadata ends at `expires`.
+fn with_beta(expires: Timestamp) -> Fixture {
+    let mut fixture = Fixture::new();
+    let mut beta = Vendor::new("beta", 40);
+    beta.release("2.0.0", &[]);
+    beta.graph("stable", &["2.0.0"], &[]);
+    beta.expires = expires;
+    fixture.vendors.push(beta);
+    fixture
 }
 
 /// Versions in a vendor's `stable` graph, as served.
@@ -235,6 +247,31 @@ fn a_published_release_document_cannot_change() {
     fixture.acme().releases_version = 2;
     fixture.acme().release("1.1.0", &["*"]);
     refused(fixture.files(), Code::ReleaseImmutable, Some(Attack::ArbitrarySoftware));
+}
+
+#[test]
+fn a_published_release_document_cannot_be_withdrawn_and_so_not_be_replaced() {
+    let (_dir, publisher, catalog, mut fixture) = served();
+    fixture.acme().releases_version = 2;
+    fixture.acme().channels_version = 2;
+    fixture.acme().graph("stable", &["1.0.0"], &[]);
+    fixture.acme().releases.remove("acme/kafka/1.1.0.release.json").unwrap();
+    let error = publisher.publish(fixture.publication(), hours(1)).unwrap_err();
+    assert_eq!(error.code().slug(), "release_removed", "{error}");
+    assert!(catalog.release(&kafka("acme"), &"1.1.0".parse().unwrap()).is_some());
+}
+
+#[test]
+fn a_vendor_whose_delegation_is_gone_takes_its_releases_along() {
+    let dir = tempfile::tempdir().unwrap();
+    let (publisher, catalog) = open(dir.path(), t0());
+    let mut fixture = with_beta(hours(240));
+    publisher.publish(fixture.publication(), t0()).unwrap();
+    fixture.vendors.pop();
+    fixture.targets_version = 2;
+    publisher.publish(fixture.publication(), hours(1)).unwrap();
+    assert!(stable(&catalog, "beta").is_none());
+    assert!(catalog.release(&kafka("beta"), &"2.0.0".parse().unwrap()).is_none());
 }
 
 #[test]
@@ -454,12 +491,7 @@ fn what_a_clock_that_ran_ahead_signed_is_signed_again() {
 fn one_vendors_expired_metadata_does_not_stop_another_vendors_publication() {
     let dir = tempfile::tempdir().unwrap();
     let (publisher, catalog) = open(dir.path(), t0());
-    let mut fixture = Fixture::new();
-    let mut beta = Vendor::new("beta", 40);
-    beta.release("2.0.0", &[]);
-    beta.graph("stable", &["2.0.0"], &[]);
-    beta.expires = hours(240);
-    fixture.vendors.push(beta);
+    let mut fixture = with_beta(hours(240));
     publisher.publish(fixture.publication(), t0()).unwrap();
     fixture.next_release();
     publisher.publish(fixture.publication(), hours(480)).unwrap();
