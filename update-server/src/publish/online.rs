@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use signing::metadata::{Body as _, Document, Root, Snapshot, TimestampMetadata};
+use signing::metadata::{Body as _, Document, Snapshot, TimestampMetadata};
 use signing::repository::{SNAPSHOT_LIFETIME, TIMESTAMP_LIFETIME};
-use signing::{FileName, RoleName, StagedRepository, TopRole, Versions};
+use signing::{FileName, StagedRepository, TopRole, Versions};
 
 use super::error::PublishError;
 
@@ -84,19 +84,6 @@ impl Online {
         } else {
             Due::Nothing
         }
-    }
-
-    /// Whether the hub's keys signed both and the timestamp pins this snapshot.
-    pub(super) fn is_intact(&self, root: &Document<Root>) -> Result<bool, PublishError> {
-        let timestamp = parse_timestamp(&self.timestamp.bytes)?;
-        let snapshot = parse_snapshot(&self.snapshot.bytes)?;
-        let pin = timestamp.body.snapshot();
-        let role = RoleName::from(TopRole::Snapshot);
-        let name = FileName::Metadata { role, version: Some(self.snapshot.version) };
-        Ok(pin.version == self.snapshot.version
-            && pin.check(&name, &self.snapshot.bytes).is_ok()
-            && timestamp.verify(root.body.keys(TopRole::Timestamp)).is_ok()
-            && snapshot.verify(root.body.keys(TopRole::Snapshot)).is_ok())
     }
 }
 
