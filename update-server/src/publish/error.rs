@@ -206,6 +206,17 @@ pub enum PublishError {
         #[source]
         source: KeyError,
     },
+    /// The repository is there, but not the key that signed it.
+    #[error(
+        "the hub's {role} key {path} is gone, but a repository it signed is there: restore keys \
+         and tuf from the same copy"
+    )]
+    KeyLost {
+        /// `snapshot` or `timestamp`.
+        role: &'static str,
+        /// Where the key was.
+        path: PathBuf,
+    },
     /// The file system refused.
     #[error("cannot {action} {path}")]
     Disk {
@@ -271,6 +282,7 @@ impl PublishError {
             Self::Build(_)
             | Self::Key { .. }
             | Self::NewKey { .. }
+            | Self::KeyLost { .. }
             | Self::Disk { .. }
             | Self::Damaged { .. } => Code::Internal,
         }
@@ -308,6 +320,7 @@ impl PublishError {
             | Self::Critical { .. }
             | Self::Key { .. }
             | Self::NewKey { .. }
+            | Self::KeyLost { .. }
             | Self::Disk { .. }
             | Self::Damaged { .. } => None,
         }

@@ -619,3 +619,26 @@ fn online_keys_are_made_once_and_kept_private() {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     assert!(super::OnlineKeys::load_or_create(dir.path()).is_err());
 }
+
+#[test]
+fn lost_online_keys_are_not_replaced_beside_a_repository_they_signed() {
+    let (dir, publisher, ..) = served();
+    drop(publisher);
+    let error = super::OnlineKeys::load_or_create(dir.path()).unwrap_err();
+    assert!(error.to_string().contains("restore"), "{error}");
+    assert_eq!(fs::read_dir(dir.path().join("keys")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_crash_while_a_key_is_made_leaves_nothing_that_stops_the_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("keys")).unwrap();
+    fs::write(dir.path().join("keys/snapshot.pem.new"), b"").unwrap();
+    super::OnlineKeys::load_or_create(dir.path()).unwrap();
+    let mut names: Vec<_> = fs::read_dir(dir.path().join("keys"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["snapshot.pem", "timestamp.pem"]);
+}
