@@ -177,7 +177,9 @@ impl Batch<'_> {
         }
         let record = ClusterRecord {
             agent_version: report.cluster.agent_version,
-            last_seen: Some(before.last_seen.map_or(now, |seen| seen.max(now))),
+            // Not the later of two: one report under a clock that ran ahead would make the cluster
+            // look fresh for as long.
+            last_seen: Some(now),
             seq: report.cluster.seq,
             products,
             id: before.id,

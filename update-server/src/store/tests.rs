@@ -453,7 +453,9 @@ async fn history_has_changes_only_and_old_days_are_dropped() {
     assert_eq!(trail, [(4, Phase::Soak), (3, Phase::Mutate), (1, Phase::Idle)]);
     hub.store.tick(at(NOW + 86_400)).await.unwrap();
     assert_eq!(reader.history(Slot(0), 10).unwrap().len(), 3, "within two days");
-    hub.store.tick(at(NOW + 4 * 86_400)).await.unwrap();
+    for day in 2..=4 {
+        hub.store.tick(at(NOW + day * 86_400)).await.unwrap();
+    }
     assert_eq!(reader.history(Slot(0), 10).unwrap(), []);
 }
 
@@ -466,6 +468,45 @@ async fn every_write_of_a_person_leaves_an_audit_row_with_its_actor() {
     hub.report(id, 2, true, &[asking("acme/kafka")]).await.unwrap();
     hub.store.retire(id, "tom".to_owned(), at(NOW)).await.unwrap();
     let reader = Reader::open(hub.dir.path()).unwrap();
+#[tokio::test]
+async fn a_clock_that_jumps_days_ahead_does_not_drop_history_at_its_first_tick() {
+    const DAY: i64 = 86_400;
+    let hub = Hub::new();
+    hub.store.submit(|batch| Ok(batch.history_day(at(NOW))?)).await.unwrap();
+    let tables = || {
+        let sql = "SELECT count(*) FROM sqlite_schema WHERE name GLOB 'history_*'";
+        hub.second_connection().query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    hub.store.tick(at(NOW)).await.unwrap();
+    hub.store.tick(at(NOW + 400 * DAY)).await.unwrap();
+    assert_eq!(tables(), 1, "a jump drops nothing");
+    hub.store.tick(at(NOW + 60)).await.unwrap();
+    assert_eq!(tables(), 1, "and going back to the right time neither");
+    for day in 1..=4 {
+        hub.store.tick(at(NOW + day * DAY)).await.unwrap();
+    }
+    assert_eq!(tables(), 0, "time that passes does");
+}
+
+#[tokio::test]
+async fn a_report_is_dated_by_the_clock_it_came_under_even_after_one_that_ran_ahead() {
+    let hub = Hub::new();
+    hub.invite(1).await;
+    let id = hub.enrol(1).await.unwrap();
+    let slot = hub.store.committed().fleet().slot(id).unwrap();
+    for (seq, received_at) in [(1, at(NOW + 86_400)), (2, at(NOW))] {
+        let report = Report {
+            cluster: ClusterHeader { id, seq, sent_at: at(NOW), agent_version: "1".to_owned() },
+            full: true,
+            products: Vec::new(),
+        };
+        let body_digest = Sha256Digest::of(&seq.to_be_bytes());
+        hub.store.report(AcceptedReport { slot, report, body_digest, received_at }).await.unwrap();
+    }
+    let seen = hub.store.committed().fleet().record(slot).unwrap().last_seen;
+    assert_eq!(seen, Some(at(NOW)));
+}
+
     let rows = reader.audit(None, 100).unwrap();
     let log: Vec<(&str, &str)> =
         rows.iter().rev().map(|r| (r.actor.as_str(), r.action.as_str())).collect();
