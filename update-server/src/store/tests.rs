@@ -443,6 +443,7 @@ async fn history_has_changes_only_and_old_days_are_dropped() {
     hub.invite(1).await;
     let id = hub.enrol(1).await.unwrap();
     for (seq, phase) in
+    assert!(!hub.store.committed().is_writable(), "nothing writes any more");
         [(1, Phase::Idle), (2, Phase::Idle), (3, Phase::Mutate), (4, Phase::Soak), (5, Phase::Soak)]
     {
         hub.report(id, seq, true, &[state("acme/kafka", phase)]).await.unwrap();
