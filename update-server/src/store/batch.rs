@@ -68,7 +68,10 @@ impl Changes {
                 fleet.apply(*slot, record, *now);
             }
             if let Some(now) = self.sweep {
-                fleet.sweep(now);
+                let renumbered = fleet.sweep(now);
+                if renumbered {
+                    committed.memo().clear();
+                }
             }
         }
         self.head
@@ -161,9 +164,6 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// Fails as a broken disk would.
-    #[cfg(test)]
-    pub(crate) fn break_database(&self) -> rusqlite::Result<()> {
     /// Time since the last tick, of this process or one before; zero at the very first.
     fn since_last_tick(&self, now: Timestamp) -> rusqlite::Result<SignedDuration> {
         let last: Option<String> = self
@@ -175,6 +175,9 @@ impl Batch<'_> {
         Ok(now.duration_since(last))
     }
 
+    /// Fails as a broken disk would.
+    #[cfg(test)]
+    pub(crate) fn break_database(&self) -> rusqlite::Result<()> {
         self.conn.execute("INSERT INTO no_such_table VALUES (1)", []).map(drop)
     }
 }

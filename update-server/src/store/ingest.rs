@@ -172,7 +172,7 @@ impl Batch<'_> {
             let (found, max) = (products.len(), Report::MAX_PRODUCTS);
             return Err(Refusal::TooManyProducts { found, max }.into());
         }
-        if !self.committed.fleet().has_room_for(&products) {
+        if !self.committed.fleet().has_room_for(&products, self.served) {
             return Err(Refusal::TooManyNames.into());
         }
         let record = ClusterRecord {
