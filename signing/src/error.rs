@@ -80,6 +80,18 @@ pub enum Error {
         /// The role.
         role: RoleName,
     },
+    /// Longer lists in metadata than any honest signer writes: each entry is work for the client.
+    #[error("metadata of {role} has {found} {what}, at most {limit} are read")]
+    TooMany {
+        /// Whose metadata.
+        role: RoleName,
+        /// What there is too much of.
+        what: &'static str,
+        /// How many.
+        found: usize,
+        /// The bound.
+        limit: usize,
+    },
     /// A delegation to a role named like a top-level role.
     #[error("{delegator} delegates to a role with the reserved name {role}")]
     ReservedRole {
@@ -233,7 +245,9 @@ impl Error {
                 FileName::Metadata { .. } => Attack::MixAndMatch,
                 FileName::Target { .. } => Attack::ArbitrarySoftware,
             }),
-            Self::TooManyRotations { .. } | Self::TooManyRoles { .. } => Some(Attack::EndlessData),
+            Self::TooMany { .. } | Self::TooManyRotations { .. } | Self::TooManyRoles { .. } => {
+                Some(Attack::EndlessData)
+            }
             Self::Missing { .. }
             | Self::Store(_)
             | Self::Malformed { .. }

@@ -19,7 +19,13 @@ pub trait Served: Send + Sync + std::fmt::Debug {
     /// Distance of `version` to the head of one graph.
     fn drift(&self, graph: &GraphKey, version: &ReleaseVersion, now: Timestamp) -> Drift;
 
-    /// Changes whenever an answer of the two above may change.
+    /// Whether this graph is served.
+    fn has_graph(&self, graph: &GraphKey) -> bool;
+
+    /// Whether the version is in this graph or among the releases of its product.
+    fn has_version(&self, graph: &GraphKey, version: &ReleaseVersion) -> bool;
+
+    /// Changes whenever an answer of those above may change.
     fn generation(&self) -> u64;
 
     /// `ETag` of `timestamp.json`, before the first publication `None`.
@@ -52,6 +58,16 @@ impl Served for Catalog {
             self.release(&graph.product, version).map(|r| r.document.released_at)
         };
         channels::drift::drift(&entry.graph, &released_at, version, now)
+    }
+
+    fn has_graph(&self, graph: &GraphKey) -> bool {
+        self.graph(&graph.product, &graph.channel, &graph.arch).is_some()
+    }
+
+    fn has_version(&self, graph: &GraphKey, version: &ReleaseVersion) -> bool {
+        let entry = self.graph(&graph.product, &graph.channel, &graph.arch);
+        self.release(&graph.product, version).is_some()
+            || entry.is_some_and(|e| e.graph.nodes().iter().any(|node| node.version == *version))
     }
 
     fn generation(&self) -> u64 {

@@ -5,6 +5,7 @@ use super::limits::{
     at_most,
 };
 use super::{Client, Refreshed, bounded, memory};
+use crate::Sha256Digest;
 use crate::error::Error;
 use crate::names::{FileName, TopRole};
 use crate::source::{Fetched, Source};
@@ -30,7 +31,9 @@ impl<S: Source, T: Store> Client<S, T> {
     /// update (§5.1): a slow download does not fail half-way, but the next use checks again.
     ///
     /// When nothing changed this costs one conditional request. On an error, whatever was
-    /// verified before stays usable until it expires.
+    /// verified before stays usable until it expires, unless this update took a new root: the
+    /// old set may stand on keys which that root revokes, so nothing is usable
+    /// ([`Error::NotRefreshed`]) until an update succeeds.
     pub async fn refresh(&mut self, now: Timestamp) -> Result<Refreshed, Error> {
         let before = self.trusted_versions();
         self.restore(now)?;
@@ -45,11 +48,12 @@ impl<S: Source, T: Store> Client<S, T> {
             Some(offer) if !root_changed => offer,
             _ => self.offer().await?,
         };
-        let etag = offer.etag.clone();
         let timestamped = self.update_timestamp(&offer.bytes, now)?;
         let snapshotted = self.update_snapshot(&timestamped).await?;
         let ready = self.update_targets(&snapshotted).await?;
-        self.complete(ready, etag)?;
+        // Another file of the version we have was not taken; its validator must not stand for ours.
+        let taken = ready.timestamp().digest() == Sha256Digest::of(&offer.bytes);
+        self.complete(ready, offer.etag.filter(|_| taken))?;
         let after = self.trusted_versions();
         self.report((before.root, before.timestamp) != (after.root, after.timestamp))
     }

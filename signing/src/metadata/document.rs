@@ -10,6 +10,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
+/// Most signatures in one file. A signature is checked for every key that may sign, and no
+/// ceremony gathers hundreds of people.
+const MAX_SIGNATURES: usize = 256;
+
 /// One signature of an envelope.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignedBy {
@@ -142,8 +146,22 @@ impl<T: Body> Document<T> {
     }
 }
 
+/// Requires that there are at most `limit` of something.
+pub(super) fn at_most(
+    role: &RoleName,
+    what: &'static str,
+    found: usize,
+    limit: usize,
+) -> Result<(), Error> {
+    if found <= limit {
+        return Ok(());
+    }
+    Err(Error::TooMany { role: role.clone(), what, found, limit })
+}
+
 /// Two signatures for one key id are refused: no honest signer makes them.
 fn unique(role: &RoleName, wire: Vec<WireSignature>) -> Result<Vec<SignedBy>, Error> {
+    at_most(role, "signatures", wire.len(), MAX_SIGNATURES)?;
     let mut seen = BTreeSet::new();
     let mut signatures = Vec::with_capacity(wire.len());
     for WireSignature { keyid, sig } in wire {

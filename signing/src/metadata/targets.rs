@@ -1,5 +1,6 @@
 //! `targets`, top-level and delegated: files, and who else may list files (TUF 1.0.34 §4.5).
 
+use super::document::at_most;
 use super::hashes::Hashes;
 use super::role::{Body, KeySet, usable_keys};
 use crate::error::Error;
@@ -10,6 +11,12 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Most path patterns or hash prefixes of one delegation: every lookup of a path tries them all.
+/// Ours have one.
+const MAX_PATHS: usize = 64;
+/// Most keys of one delegation: each may cost a signature check. Teams have a handful.
+const MAX_KEYS: usize = 64;
 
 /// One listed file.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -151,7 +158,10 @@ impl Body for Targets {
 
     fn validate(&self, delegator: &RoleName) -> Result<(), Error> {
         let mut names = BTreeSet::new();
-        for DelegatedRole { name, keys, .. } in &self.delegations {
+        for DelegatedRole { name, keys, paths, .. } in &self.delegations {
+            let (Paths::Patterns(list) | Paths::HashPrefixes(list)) = paths;
+            at_most(delegator, "paths in one delegation", list.len(), MAX_PATHS)?;
+            at_most(delegator, "keys in one delegation", keys.keys.len(), MAX_KEYS)?;
             // A delegate called `snapshot` would be stored and looked up as the real one.
             if name.as_top().is_some() {
                 let (delegator, role) = (delegator.clone(), name.clone());

@@ -1,6 +1,6 @@
 //! Answers without end, and answers that take for ever.
 
-use crate::kit::{Fault, RELEASE, Repo, at, download, first_use, path};
+use crate::kit::{Fault, RELEASE, Repo, at, download, first_use, key, path};
 use crate::refused;
 use serde_json::json;
 use signing::client::limits::{
@@ -114,4 +114,46 @@ async fn pinned_length_does_not_lift_the_limit_of_the_role() {
         EndlessData,
         Error::Fetch { source: SourceError::TooLarge { limit: MAX_SNAPSHOT_BYTES }, .. }
     );
+}
+
+#[tokio::test]
+async fn delegation_with_more_patterns_than_anyone_needs_is_refused() {
+    for name in ["paths", "path_hash_prefixes"] {
+        let mut repo = Repo::new();
+        repo.edit("targets", move |signed| {
+            let role = signed["delegations"]["roles"][0].as_object_mut().unwrap();
+            role.remove("paths");
+            role.insert(name.to_owned(), json!(vec!["acme/*/*"; 65]));
+        });
+        repo.publish_next();
+        refused!(first_use(&repo).await, EndlessData, Error::TooMany { found: 65, limit: 64, .. });
+    }
+}
+
+#[tokio::test]
+async fn delegation_with_more_keys_than_anyone_has_is_refused() {
+    let mut repo = Repo::new();
+    repo.edit("targets", |signed| {
+        let keys: Vec<_> = (100..165).map(key).collect();
+        for key in &keys {
+            let id = key.public().key_id().as_str().to_owned();
+            signed["delegations"]["keys"][&id] = serde_json::to_value(key.public()).unwrap();
+        }
+        let ids: Vec<_> =
+            keys.iter().map(|key| key.public().key_id().as_str().to_owned()).collect();
+        signed["delegations"]["roles"][0]["keyids"] = json!(ids);
+    });
+    repo.publish_next();
+    refused!(first_use(&repo).await, EndlessData, Error::TooMany { found: 65, limit: 64, .. });
+}
+
+#[tokio::test]
+async fn document_with_more_signatures_than_anyone_checks_is_refused() {
+    let repo = Repo::new();
+    let file = "metadata/timestamp.json";
+    let mut document: serde_json::Value = serde_json::from_slice(&repo.files.get(file)).unwrap();
+    let signatures = document["signatures"].as_array_mut().unwrap();
+    signatures.extend((0..256).map(|n| json!({"keyid": format!("{n:x}"), "sig": ""})));
+    repo.files.put(file, serde_json::to_vec(&document).unwrap());
+    refused!(first_use(&repo).await, EndlessData, Error::TooMany { found: 257, limit: 256, .. });
 }

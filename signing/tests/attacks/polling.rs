@@ -113,3 +113,16 @@ async fn stored_validator_of_another_root_is_not_used() {
     repo.client().refresh(at(0)).await.unwrap();
     assert_eq!(repo.files.asked()[0], "metadata/3.root.json");
 }
+
+#[tokio::test]
+async fn validator_of_a_timestamp_that_was_not_taken_is_not_kept() {
+    let mut repo = Repo::new();
+    let mut client = repo.trusting().await;
+    // Another file of the same version, as two hubs with one key would sign it.
+    repo.edit("timestamp", |signed| signed["x-other"] = serde_json::json!(1));
+    repo.publish();
+    assert!(!client.refresh(at(1)).await.unwrap().changed);
+    repo.files.asked();
+    client.refresh(at(1)).await.unwrap();
+    assert_eq!(repo.files.asked()[0], "metadata/2.root.json", "asked without a condition");
+}

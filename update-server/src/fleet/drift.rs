@@ -31,6 +31,11 @@ impl DriftMemo {
         }
     }
 
+    /// Drops every answer, because the numbers they are kept by have changed.
+    pub fn clear(&mut self) {
+        self.known.clear();
+    }
+
     /// The drift of one interned (graph, version).
     pub(super) fn get(
         &mut self,

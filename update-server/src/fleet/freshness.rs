@@ -11,7 +11,8 @@ const SILENT_FLOOR_S: i64 = 30 * 60;
 /// From here on a cluster leaves the drift figures (reference/telemetry.md §1.5).
 const GONE_AFTER_S: i64 = 24 * 3600;
 
-/// Class of a last report, by the hub's clock.
+/// Class of a last report, by the hub's clock. One dated more than an interval ahead was taken
+/// under a clock that ran ahead; its true age is unknown, so it is late.
 pub fn freshness(last_seen: Option<Timestamp>, interval_s: u64, now: Timestamp) -> Freshness {
     let Some(last_seen) = last_seen else { return Freshness::Never };
     let age = now.duration_since(last_seen);
@@ -21,7 +22,9 @@ pub fn freshness(last_seen: Option<Timestamp>, interval_s: u64, now: Timestamp) 
         Freshness::Gone
     } else if over(interval_s.saturating_mul(5).max(SILENT_FLOOR_S)) {
         Freshness::Silent
-    } else if over(interval_s.saturating_mul(2)) {
+    } else if over(interval_s.saturating_mul(2))
+        || age < SignedDuration::from_secs(interval_s.saturating_neg())
+    {
         Freshness::Late
     } else {
         Freshness::Fresh
@@ -78,8 +81,9 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_went_back_leaves_a_cluster_fresh() {
+    fn a_clock_that_went_back_leaves_a_cluster_fresh_for_one_interval_at_most() {
         assert_eq!(class(-50, 300), Freshness::Fresh);
+        assert_eq!(class(-301, 300), Freshness::Late);
     }
 
     proptest! {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-/// Numbers for values, in the order of their first use; never forgets one, so its owner bounds
-/// how many there may be.
+/// Numbers for values, in the order of their first use. It forgets one only when told, so its owner
+/// bounds how many there may be.
 #[derive(Debug, Clone)]
 pub(super) struct Interner<T> {
     values: Vec<T>,
@@ -41,6 +41,14 @@ impl<T: Ord + Clone> Interner<T> {
     /// All values with their numbers, in the order of the values.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&T, u32)> {
         self.numbers.iter().map(|(value, number)| (value, *number))
+    }
+
+    /// Forgets every value whose number is not marked in `used`. Returns the new number by old one;
+    /// forgotten ones have none.
+    pub(super) fn retain(&mut self, used: &[bool]) -> Vec<Option<u32>> {
+        let old = std::mem::take(self);
+        let marks = used.iter().copied().chain(std::iter::repeat(false));
+        old.values.iter().zip(marks).map(|(value, used)| used.then(|| self.intern(value))).collect()
     }
 
     /// How many there are.

@@ -8,6 +8,7 @@ mod answers;
 mod drift;
 mod freshness;
 mod intern;
+mod names;
 mod query;
 mod record;
 mod row;
@@ -33,10 +34,6 @@ pub use drift::DriftMemo;
 pub use freshness::{freshness, is_active, next_report_in_s};
 pub use query::{ClusterFilter, MAX_PAGE, View};
 pub use record::{ClusterKey, ClusterRecord, GraphKey, ProductRecord, Slot};
-
-/// Distinct graphs and versions the index will hold. Real fleets have thousands; the bound keeps
-/// a hostile cluster that invents names from filling the memory.
-const MAX_DISTINCT: usize = 100_000;
 
 /// Rows and counters.
 #[derive(Debug)]
@@ -119,18 +116,6 @@ impl FleetIndex {
         next_report_in_s(slot, self.rows().max(slot.0.saturating_add(1)), self.interval_s, now)
     }
 
-    /// Whether the index may take the names a record brings; checked before it is written.
-    pub fn has_room_for(&self, products: &[ProductRecord]) -> bool {
-        let new_graphs = products.iter().filter(|p| self.graphs.number(&p.graph).is_none()).count();
-        let new_versions = products
-            .iter()
-            .flat_map(|p| std::iter::once(&p.version).chain(&p.target))
-            .filter(|v| self.versions.number(v).is_none())
-            .count();
-        self.graphs.len() + new_graphs <= MAX_DISTINCT
-            && self.versions.len() + new_versions <= MAX_DISTINCT
-    }
-
     /// Puts a committed record in: into its row, or as the next one.
     pub fn apply(&mut self, slot: Slot, record: &ClusterRecord, now: Timestamp) {
         let row = self.pack(record, now);
@@ -211,8 +196,9 @@ impl FleetIndex {
     }
 
     /// Moves rows whose last report has aged into their class. One pass over the rows, 1–2 ms per
-    /// million: called by the maintenance timer.
-    pub fn sweep(&mut self, now: Timestamp) {
+    /// million: called by the maintenance timer. Forgets names nobody has any more; says whether that
+    /// made every [`DriftMemo`] of this index void.
+    pub fn sweep(&mut self, now: Timestamp) -> bool {
         let interval_s = self.interval_s;
         for (number, row) in (0..).zip(&mut self.rows) {
             let class = freshness(row.last_seen.get(), interval_s, now);
@@ -222,6 +208,7 @@ impl FleetIndex {
                 self.tally.change(Slot(number), row, Change::Enter);
             }
         }
+        self.forget_unused_names()
     }
 
     /// Clusters in force.

@@ -42,6 +42,14 @@ impl Served for Line {
         }
     }
 
+    fn has_graph(&self, _: &GraphKey) -> bool {
+        true
+    }
+
+    fn has_version(&self, _: &GraphKey, version: &ReleaseVersion) -> bool {
+        version.semver().major == 1 && version.semver().patch <= 3
+    }
+
     fn generation(&self) -> u64 {
         1
     }
@@ -119,6 +127,38 @@ fn a_record_survives_its_row() {
     let record = cluster(0, Some(NOW), vec![full, kafka("1.0.3", Phase::Idle)]);
     let fleet = fleet_of(std::slice::from_ref(&record));
     assert_eq!(fleet.record(Slot(0)), Some(record));
+}
+
+#[test]
+fn a_cluster_that_invents_names_keeps_nobody_elses_report_out() {
+    let mut fleet = fleet_of(&[
+        cluster(0, Some(NOW), vec![kafka("1.0.1", Phase::Idle)]),
+        cluster(1, Some(NOW), Vec::new()),
+    ]);
+    let mut moving = kafka("8.0.0", Phase::Mutate);
+    moving.target = Some("8.0.1".parse().unwrap());
+    fleet.apply(Slot(1), &cluster(1, Some(NOW), vec![moving]), at(NOW));
+    let before = (fleet.record(Slot(0)), fleet.record(Slot(1)));
+    let inventor = |version: &str| cluster(2, Some(NOW), vec![kafka(version, Phase::Idle)]);
+    for n in 0.. {
+        let record = inventor(&format!("9.0.{n}"));
+        if !fleet.has_room_for(&record.products, &Line) {
+            break;
+        }
+        fleet.apply(Slot(2), &record, at(NOW));
+    }
+    assert!(fleet.has_room_for(&[kafka("1.0.3", Phase::Idle)], &Line), "that one is served");
+    assert!(!fleet.has_room_for(&[kafka("7.0.0", Phase::Idle)], &Line));
+    assert!(fleet.sweep(at(NOW)));
+    assert!(fleet.has_room_for(&[kafka("7.0.0", Phase::Idle)], &Line), "a sweep made room");
+    assert_eq!((fleet.record(Slot(0)), fleet.record(Slot(1))), before);
+    let records: Vec<_> = (0..3).filter_map(|n| fleet.record(Slot(n))).collect();
+    let (mut memo, mut fresh) = (DriftMemo::default(), DriftMemo::default());
+    assert_eq!(
+        fleet.drift(&mut View::new(at(NOW), &Line, &mut memo)),
+        fleet_of(&records).drift(&mut View::new(at(NOW), &Line, &mut fresh))
+    );
+    assert!(!fleet.sweep(at(NOW)), "once is enough");
 }
 
 #[test]
@@ -232,9 +272,9 @@ fn the_worst_clusters_come_unhealthy_first_with_their_first_reason() {
 fn a_fleet_that_invents_names_is_stopped() {
     let fleet = FleetIndex::new(300);
     let many: Vec<ProductRecord> =
-        (0..=MAX_DISTINCT).map(|n| kafka(&format!("1.0.{n}"), Phase::Idle)).collect();
-    assert!(fleet.has_room_for(&many[..8]));
-    assert!(!fleet.has_room_for(&many));
+        (0..=names::MAX_DISTINCT).map(|n| kafka(&format!("9.0.{n}"), Phase::Idle)).collect();
+    assert!(fleet.has_room_for(&many[..8], &Line));
+    assert!(!fleet.has_room_for(&many, &Line));
 }
 
 fn any_product() -> impl Strategy<Value = ProductRecord> {

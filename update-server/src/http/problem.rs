@@ -42,6 +42,8 @@ codes! {
     PublicationUnverified = "publication_unverified", 422, "The publication does not verify";
     /// A release document differs from the one published under the same path.
     ReleaseImmutable = "release_immutable", 409, "A published release cannot change";
+    /// A published release document is no longer listed.
+    ReleaseRemoved = "release_removed", 409, "A published release cannot be withdrawn";
     /// Metadata older than, or different from, what is served under the same version.
     PublicationConflict = "publication_conflict", 409, "The publication is older than what is served";
     /// Root names other snapshot or timestamp keys than the hub's own.

@@ -37,7 +37,11 @@ struct Commit {
     files: Vec<String>,
 }
 
-fn failed<'p>(action: &'static str, path: &'p Path) -> impl FnOnce(io::Error) -> PublishError + 'p {
+/// A refusal of the file system, for `map_err`.
+pub(super) fn failed<'p>(
+    action: &'static str,
+    path: &'p Path,
+) -> impl FnOnce(io::Error) -> PublishError + 'p {
     move |source| PublishError::Disk { action, path: path.to_owned(), source }
 }
 
@@ -46,7 +50,8 @@ pub(super) fn create_private_dir(path: &Path) -> Result<(), PublishError> {
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed("create", path))
 }
 
-fn sync_dir(path: &Path) -> Result<(), PublishError> {
+/// Makes the names in a directory durable.
+pub(super) fn sync_dir(path: &Path) -> Result<(), PublishError> {
     File::open(path).and_then(|dir| dir.sync_all()).map_err(failed("flush", path))
 }
 
@@ -108,10 +113,7 @@ impl Disk {
         write_synced(&draft, &list)?;
         sync_dir(&staged)?;
         sync_dir(&self.root)?;
-        let commit = staged.join(COMMIT);
-        fs::rename(&draft, &commit).map_err(failed("commit", &commit))?;
-        // Only now may a crash keep the new set; until this returns it may keep either.
-        sync_dir(&staged)
+        seal(&staged, &draft, sync_dir)
     }
 
     /// Finishes a committed set, or removes one that was not committed.
@@ -180,6 +182,29 @@ impl Disk {
     }
 }
 
+/// Commits a staged set: after a good end it counts, after an error it does not. A crash in
+/// between may keep either.
+fn seal(
+    staged: &Path,
+    draft: &Path,
+    flush: impl Fn(&Path) -> Result<(), PublishError>,
+) -> Result<(), PublishError> {
+    let commit = staged.join(COMMIT);
+    fs::rename(draft, &commit).map_err(failed("commit", &commit))?;
+    let Err(error) = flush(staged) else { return Ok(()) };
+    // The list is in place, durable or not: the next start would apply what the caller is told
+    // has failed.
+    if let Err(stuck) = fs::remove_file(&commit) {
+        tracing::error!(error = error.chain(), %stuck, "publication committed, perhaps not durable");
+        return Ok(());
+    }
+    // The disk may still hold the list; if it cannot take this either, nobody can know.
+    if let Err(error) = flush(staged) {
+        tracing::error!(error = error.chain(), "withdrawn publication may come back after a crash");
+    }
+    Err(error)
+}
+
 /// Moves one staged file to its place, unless an earlier attempt already did.
 fn place(from: &Path, to: &Path) -> Result<(), PublishError> {
     if let Some(parent) = to.parent() {
@@ -188,5 +213,41 @@ fn place(from: &Path, to: &Path) -> Result<(), PublishError> {
     match fs::rename(from, to) {
         Err(error) if error.kind() == io::ErrorKind::NotFound && to.exists() => Ok(()),
         other => other.map_err(failed("place", to)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn staged() -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let draft = dir.path().join("commit.new");
+        fs::write(&draft, b"{}").unwrap();
+        (dir, draft)
+    }
+
+    fn broken(path: &Path) -> PublishError {
+        failed("flush", path)(io::Error::other("broken disk"))
+    }
+
+    #[test]
+    fn a_commit_that_cannot_be_flushed_is_withdrawn() {
+        let (dir, draft) = staged();
+        let error = seal(dir.path(), &draft, |path| Err(broken(path))).unwrap_err();
+        assert!(error.to_string().contains("cannot flush"), "{error}");
+        assert!(!dir.path().join(COMMIT).exists(), "a restart would apply it");
+    }
+
+    #[test]
+    fn a_commit_that_can_be_neither_flushed_nor_withdrawn_counts() {
+        let (dir, draft) = staged();
+        let stuck = |path: &Path| {
+            // A directory of that name is one way for the removal to fail.
+            fs::remove_file(path.join(COMMIT)).unwrap();
+            fs::create_dir(path.join(COMMIT)).unwrap();
+            Err(broken(path))
+        };
+        seal(dir.path(), &draft, stuck).unwrap();
     }
 }

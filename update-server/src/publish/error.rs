@@ -120,6 +120,33 @@ pub enum PublishError {
         /// The target.
         path: TargetPath,
     },
+    /// A published release document that nobody lists any more.
+    #[error("{path} is published and must stay listed; take the release out of the graphs instead")]
+    ReleaseRemoved {
+        /// The target.
+        path: TargetPath,
+    },
+    /// A role that delegates to a name which is not its to give.
+    #[error(
+        "{role} delegates to {delegate}: targets may name vendors (no dot), any other role only \
+         names below its own"
+    )]
+    ForeignRole {
+        /// The delegator.
+        role: RoleName,
+        /// The name it takes.
+        delegate: RoleName,
+    },
+    /// More roles than one vendor may have.
+    #[error("vendor {vendor} has {found} roles, over all publications; at most {limit} are taken")]
+    TooManyRoles {
+        /// The vendor.
+        vendor: String,
+        /// Roles found.
+        found: usize,
+        /// The bound.
+        limit: usize,
+    },
     /// A target that is neither a graph nor a release document.
     #[error("{path} is neither <version>.release.json nor <channel>.<arch>.graph.json")]
     UnknownTarget {
@@ -179,6 +206,17 @@ pub enum PublishError {
         #[source]
         source: KeyError,
     },
+    /// The repository is there, but not the key that signed it.
+    #[error(
+        "the hub's {role} key {path} is gone, but a repository it signed is there: restore keys \
+         and tuf from the same copy"
+    )]
+    KeyLost {
+        /// `snapshot` or `timestamp`.
+        role: &'static str,
+        /// Where the key was.
+        path: PathBuf,
+    },
     /// The file system refused.
     #[error("cannot {action} {path}")]
     Disk {
@@ -227,6 +265,8 @@ impl PublishError {
             | Self::Graph { .. }
             | Self::Release { .. }
             | Self::Critical { .. }
+            | Self::ForeignRole { .. }
+            | Self::TooManyRoles { .. }
             | Self::WrongSoftware { .. } => Code::InvalidPublication,
             Self::RootMissing => Code::RootMissing,
             Self::OnlineKeys { .. } => Code::OnlineKeysMismatch,
@@ -234,6 +274,7 @@ impl PublishError {
                 Code::PublicationConflict
             }
             Self::Immutable { .. } => Code::ReleaseImmutable,
+            Self::ReleaseRemoved { .. } => Code::ReleaseRemoved,
             Self::Role { .. } | Self::Verify(_) => Code::PublicationUnverified,
             Self::Build(source) if matches!(**source, BuildError::NotStaged { .. }) => {
                 Code::InvalidPublication
@@ -241,6 +282,7 @@ impl PublishError {
             Self::Build(_)
             | Self::Key { .. }
             | Self::NewKey { .. }
+            | Self::KeyLost { .. }
             | Self::Disk { .. }
             | Self::Damaged { .. } => Code::Internal,
         }
@@ -269,12 +311,16 @@ impl PublishError {
             | Self::OnlineKeys { .. }
             | Self::Build(_)
             | Self::Missing { .. }
+            | Self::ReleaseRemoved { .. }
+            | Self::ForeignRole { .. }
+            | Self::TooManyRoles { .. }
             | Self::UnknownTarget { .. }
             | Self::Graph { .. }
             | Self::Release { .. }
             | Self::Critical { .. }
             | Self::Key { .. }
             | Self::NewKey { .. }
+            | Self::KeyLost { .. }
             | Self::Disk { .. }
             | Self::Damaged { .. } => None,
         }

@@ -63,7 +63,25 @@ impl Extraction<'_> {
             }
             content.targets.insert(target.path.clone(), (digest, bytes.clone()));
         }
+        self.refuse_removed(&content)?;
         Ok(content)
+    }
+
+    /// A release that vanished could come back with other bytes, so it may vanish only with the
+    /// whole delegation it came by: that is top-level targets' decision, not the vendor's.
+    fn refuse_removed(&self, content: &Content) -> Result<(), PublishError> {
+        for path in self.before.targets.keys() {
+            let kind = cincinnati::parse_target_path(path.as_str());
+            if content.targets.contains_key(path)
+                || !matches!(kind, Some(TargetKind::Release { .. }))
+            {
+                continue;
+            }
+            if !self.before.delegates(path)? || self.offline.delegates(path)? {
+                return Err(PublishError::ReleaseRemoved { path: path.clone() });
+            }
+        }
+        Ok(())
     }
 
     /// The bytes of a listed target; the client has checked length and hash of those that are here.

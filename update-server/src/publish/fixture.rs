@@ -43,13 +43,19 @@ pub(crate) fn open(data_dir: &Path, now: Timestamp) -> (Publisher, Catalog) {
     Publisher::open(data_dir, online_keys(), product, now).unwrap()
 }
 
+/// A version nobody publishes above in earnest.
+const HIGH_VERSION: u64 = 1 << 50;
+
 /// One vendor with its product `kafka`.
 #[derive(Debug, Clone)]
 pub(crate) struct Vendor {
     pub(crate) name: &'static str,
     /// What its roles are called; its name, unless a test says otherwise.
     pub(crate) role_prefix: &'static str,
+    pub(crate) own_version: u64,
     pub(crate) own_key: u8,
+    /// Further roles it delegates to, all signed by its releases key at a high version.
+    pub(crate) also_delegates: Vec<String>,
     pub(crate) releases_key: u8,
     pub(crate) channels_key: u8,
     pub(crate) releases_version: u64,
@@ -64,7 +70,9 @@ impl Vendor {
         Self {
             name,
             role_prefix: name,
+            own_version: 1,
             own_key: first_key,
+            also_delegates: Vec::new(),
             releases_key: first_key + 1,
             channels_key: first_key + 2,
             releases_version: 1,
@@ -122,10 +130,15 @@ impl Vendor {
             paths: vec![format!("{}/*/*.{suffix}.json", self.name)],
             terminating: true,
         };
-        let delegations = [
+        let mut delegations = vec![
             delegate(".releases", "release", self.releases_key),
             delegate(".channels", "graph", self.channels_key),
         ];
+        let also = |name: &String| Delegation {
+            role: RoleName::new(name.as_str()).unwrap(),
+            ..delegate(".also", "also", self.releases_key)
+        };
+        delegations.extend(self.also_delegates.iter().map(also));
         let build = |version, files: &BTreeMap<String, Vec<u8>>, delegations: &[_], signer| {
             let entries = files.iter().map(|(path, bytes)| {
                 (TargetPath::new(path.as_str()).unwrap(), TargetEntry::of(bytes))
@@ -135,8 +148,9 @@ impl Vendor {
                 .unwrap()
         };
         let (releases, channels) = (self.releases_version, self.channels_version);
-        vec![
-            (1, self.role(""), build(1, &BTreeMap::new(), &delegations, self.own_key)),
+        let (own, none) = (self.own_version, BTreeMap::new());
+        let mut roles = vec![
+            (own, self.role(""), build(own, &none, &delegations, self.own_key)),
             (
                 releases,
                 self.role(".releases"),
@@ -147,7 +161,12 @@ impl Vendor {
                 self.role(".channels"),
                 build(channels, &self.graphs, &[], self.channels_key),
             ),
-        ]
+        ];
+        for delegate in &delegations[2..] {
+            let bytes = build(HIGH_VERSION, &none, &[], self.releases_key);
+            roles.push((HIGH_VERSION, delegate.role.clone(), bytes));
+        }
+        roles
     }
 }
 

@@ -65,7 +65,7 @@ struct State {
 
 impl Publisher {
     /// Opens the repository of `<data-dir>/tuf`, finishes or undoes what a crash left, verifies it
-    /// from root 1 and serves it. Metadata that expired while the server was down is served and
+    /// from root 1, signs snapshot and timestamp again and serves it. Metadata that expired while the server was down is served and
     /// marked stale; a damaged repository is an error.
     pub fn open(
         data_dir: &Path,
@@ -103,13 +103,13 @@ impl Publisher {
         offline.share(&staged, &paths);
         let content = extract(&offline, &state, None, &listed)?;
         let root_version = offline.root_version();
-        let mut served = staged_with(staged.clone(), online)?;
-        state.files = serve_files(&served, root_version, &BTreeMap::new());
-        if !online.is_intact(&offline.newest_root()?)? || online.due(now) != Due::Nothing {
-            // Versions go on from the stored ones even where those do not verify.
-            served = self.sign(staged, Some(online), Due::Snapshot, now)?;
-            self.store(&mut state, &served, root_version)?;
-        }
+        let stored = staged_with(staged.clone(), online)?;
+        state.files = serve_files(&stored, root_version, &BTreeMap::new());
+        // The stored set may be a copy older than what clients have seen: only a version of this
+        // moment is sure not to go back. Versions go on from the stored ones even where those do
+        // not verify.
+        let served = self.sign(staged, Some(online), Due::Snapshot, now)?;
+        self.store(&mut state, &served, root_version)?;
         self.finish(&mut state, offline, Online::of(&served)?, content)
     }
 

@@ -13,6 +13,10 @@ use super::error::PublishError;
 use super::incoming::Incoming;
 use super::keys::OnlineKeys;
 
+/// Most roles of one vendor, its own included. Roles are never forgotten, so without a bound a vendor
+/// could grow every client's snapshot for ever. Ours have three.
+const MAX_ROLES_PER_VENDOR: usize = 64;
+
 /// Everything but snapshot and timestamp. Clones share the bytes.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Offline {
@@ -36,18 +40,21 @@ pub(super) struct Merged {
 }
 
 impl Offline {
-    /// Puts a publication on top. Refuses versions that go back and second files of one version.
+    /// Puts a publication on top. Refuses versions that go back, second files of one version, and
+    /// delegations to names that are another's to give.
     pub(super) fn merge(&self, incoming: &Incoming) -> Result<Merged, PublishError> {
         let mut offline = self.clone();
         let mut changed = offline.add_roots(&incoming.roots)?;
         let mut changed_roles = BTreeSet::new();
         for (role, (version, bytes)) in &incoming.roles {
             if self.is_new(role, *version, bytes)? {
+                check_delegates(role, bytes)?;
                 offline.roles.insert(role.clone(), (*version, bytes.clone()));
                 changed_roles.insert(role.clone());
             }
         }
         changed |= !changed_roles.is_empty();
+        offline.check_role_counts(&changed_roles)?;
         for (path, bytes) in &incoming.targets {
             let digest = Sha256Digest::of(bytes);
             let before = offline.targets.insert(path.clone(), (digest, bytes.clone()));
@@ -77,6 +84,19 @@ impl Offline {
             changed = true;
         }
         if self.roots.is_empty() { Err(PublishError::RootMissing) } else { Ok(changed) }
+    }
+
+    /// Requires that no vendor of `changed` has too many roles.
+    fn check_role_counts(&self, changed: &BTreeSet<RoleName>) -> Result<(), PublishError> {
+        let vendors: BTreeSet<&str> = changed.iter().map(vendor_of).collect();
+        for vendor in vendors {
+            let found = self.roles.keys().filter(|role| vendor_of(role) == vendor).count();
+            if found > MAX_ROLES_PER_VENDOR {
+                let (vendor, limit) = (vendor.to_owned(), MAX_ROLES_PER_VENDOR);
+                return Err(PublishError::TooManyRoles { vendor, found, limit });
+            }
+        }
+        Ok(())
     }
 
     fn is_new(&self, role: &RoleName, found: u64, bytes: &[u8]) -> Result<bool, PublishError> {
@@ -175,6 +195,14 @@ impl Offline {
         Ok(found)
     }
 
+    /// Whether top-level targets delegates `path` to anyone.
+    pub(super) fn delegates(&self, path: &TargetPath) -> Result<bool, PublishError> {
+        let role = RoleName::from(TopRole::Targets);
+        let Some((_, bytes)) = self.roles.get(&role) else { return Ok(false) };
+        let top: Document<Targets> = Document::parse(&role, bytes).map_err(PublishError::verify)?;
+        Ok(top.body.delegations.iter().any(|delegate| delegate.covers(path)))
+    }
+
     /// A moment at which nothing in here had expired: `now`, or just before the earliest expiry.
     pub(super) fn valid_moment(&self, now: Timestamp) -> Result<Timestamp, PublishError> {
         let expiries = self.expiries()?;
@@ -191,6 +219,31 @@ pub(super) struct Expiry {
     pub(super) own: Timestamp,
     /// The earliest of its own and of all roles above it, root included.
     pub(super) earliest: Timestamp,
+}
+
+/// The first part of a role's name.
+fn vendor_of(role: &RoleName) -> &str {
+    let name = role.as_str();
+    name.split_once('.').map_or(name, |(vendor, _)| vendor)
+}
+
+/// Names are first come, first served, and a version once published is never undercut: whoever
+/// publishes another vendor's role keeps it from its owner for good. So top-level targets names the
+/// vendors, without a dot, and every other role only names below its own. This is the hub's rule;
+/// a TUF client knows no owners of names.
+fn check_delegates(role: &RoleName, bytes: &[u8]) -> Result<(), PublishError> {
+    let document: Document<Targets> = Document::parse(role, bytes).map_err(PublishError::verify)?;
+    let below = format!("{role}.");
+    let allowed = |delegate: &RoleName| match role.as_top() {
+        Some(_) => !delegate.as_str().contains('.'),
+        None => delegate.as_str().starts_with(&below),
+    };
+    match document.body.delegations.into_iter().find(|delegate| !allowed(&delegate.name)) {
+        Some(delegate) => {
+            Err(PublishError::ForeignRole { role: role.clone(), delegate: delegate.name })
+        }
+        None => Ok(()),
+    }
 }
 
 fn signs_alone(root: &Document<Root>, role: TopRole, key: &PublicKey) -> bool {

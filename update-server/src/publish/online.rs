@@ -3,11 +3,15 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use signing::metadata::{Body as _, Document, Root, Snapshot, TimestampMetadata};
+use signing::metadata::{Body as _, Document, Snapshot, TimestampMetadata};
 use signing::repository::{SNAPSHOT_LIFETIME, TIMESTAMP_LIFETIME};
-use signing::{FileName, RoleName, StagedRepository, TopRole, Versions};
+use signing::{FileName, StagedRepository, TopRole, Versions};
 
 use super::error::PublishError;
+
+/// How far ahead of the clock a signature may be before it is replaced: a clock that is kept in
+/// step goes back by seconds.
+const CLOCK_STEP: SignedDuration = SignedDuration::from_mins(1);
 
 /// A signed snapshot and the timestamp over it.
 #[derive(Debug, Clone)]
@@ -67,28 +71,19 @@ impl Online {
         Versions { snapshot, timestamp, ..Versions::default() }
     }
 
-    /// Whether a third of either life is over: two more attempts fit before it ends.
+    /// Whether a third of either life is over (two more attempts fit before it ends), or either
+    /// was signed by a clock that ran ahead: its end then says nothing, and clients whose clocks
+    /// are right refuse it.
     pub(super) fn due(&self, now: Timestamp) -> Due {
-        if is_due(&self.snapshot, SNAPSHOT_LIFETIME, now) {
+        let ahead = self.signed_at.duration_since(now) > CLOCK_STEP
+            || self.snapshot.expires.duration_since(now) > SNAPSHOT_LIFETIME + CLOCK_STEP;
+        if ahead || is_due(&self.snapshot, SNAPSHOT_LIFETIME, now) {
             Due::Snapshot
         } else if is_due(&self.timestamp, TIMESTAMP_LIFETIME, now) {
             Due::Timestamp
         } else {
             Due::Nothing
         }
-    }
-
-    /// Whether the hub's keys signed both and the timestamp pins this snapshot.
-    pub(super) fn is_intact(&self, root: &Document<Root>) -> Result<bool, PublishError> {
-        let timestamp = parse_timestamp(&self.timestamp.bytes)?;
-        let snapshot = parse_snapshot(&self.snapshot.bytes)?;
-        let pin = timestamp.body.snapshot();
-        let role = RoleName::from(TopRole::Snapshot);
-        let name = FileName::Metadata { role, version: Some(self.snapshot.version) };
-        Ok(pin.version == self.snapshot.version
-            && pin.check(&name, &self.snapshot.bytes).is_ok()
-            && timestamp.verify(root.body.keys(TopRole::Timestamp)).is_ok()
-            && snapshot.verify(root.body.keys(TopRole::Snapshot)).is_ok())
     }
 }
 

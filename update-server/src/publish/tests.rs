@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use channels::names::ProductRef;
 use channels::wire::PublicationReply;
+use jiff::Timestamp;
 use signing::{Attack, StagedRepository};
 use tempfile::TempDir;
 
@@ -27,6 +28,17 @@ fn served() -> (TempDir, Publisher, Catalog, Fixture) {
 
 fn kafka(vendor: &str) -> ProductRef {
     format!("{vendor}/kafka").parse().unwrap()
+}
+
+/// A second vendor whose metadata ends at `expires`.
+fn with_beta(expires: Timestamp) -> Fixture {
+    let mut fixture = Fixture::new();
+    let mut beta = Vendor::new("beta", 40);
+    beta.release("2.0.0", &[]);
+    beta.graph("stable", &["2.0.0"], &[]);
+    beta.expires = expires;
+    fixture.vendors.push(beta);
+    fixture
 }
 
 /// Versions in a vendor's `stable` graph, as served.
@@ -238,6 +250,69 @@ fn a_published_release_document_cannot_change() {
 }
 
 #[test]
+fn a_published_release_document_cannot_be_withdrawn_and_so_not_be_replaced() {
+    let (_dir, publisher, catalog, mut fixture) = served();
+    fixture.acme().releases_version = 2;
+    fixture.acme().channels_version = 2;
+    fixture.acme().graph("stable", &["1.0.0"], &[]);
+    fixture.acme().releases.remove("acme/kafka/1.1.0.release.json").unwrap();
+    let error = publisher.publish(fixture.publication(), hours(1)).unwrap_err();
+    assert_eq!(error.code().slug(), "release_removed", "{error}");
+    assert!(catalog.release(&kafka("acme"), &"1.1.0".parse().unwrap()).is_some());
+}
+
+#[test]
+fn a_vendor_whose_delegation_is_gone_takes_its_releases_along() {
+    let dir = tempfile::tempdir().unwrap();
+    let (publisher, catalog) = open(dir.path(), t0());
+    let mut fixture = with_beta(hours(240));
+    publisher.publish(fixture.publication(), t0()).unwrap();
+    fixture.vendors.pop();
+    fixture.targets_version = 2;
+    publisher.publish(fixture.publication(), hours(1)).unwrap();
+    assert!(stable(&catalog, "beta").is_none());
+    assert!(catalog.release(&kafka("beta"), &"2.0.0".parse().unwrap()).is_none());
+}
+
+#[test]
+fn a_vendor_cannot_take_names_that_are_not_below_its_own() {
+    for name in ["beta", "beta.releases", "acmes.releases"] {
+        let dir = tempfile::tempdir().unwrap();
+        let (publisher, catalog) = open(dir.path(), t0());
+        let mut fixture = Fixture::new();
+        fixture.acme().also_delegates = vec![name.to_owned()];
+        let error = publisher.publish(fixture.publication(), t0()).unwrap_err();
+        assert_eq!(error.code(), Code::InvalidPublication, "{name}: {error}");
+        assert!(error.to_string().contains(name), "{error}");
+        assert_eq!(catalog.timestamp_etag(), None);
+    }
+}
+
+#[test]
+fn names_with_a_dot_are_the_vendors_to_give_and_not_the_top_levels() {
+    let dir = tempfile::tempdir().unwrap();
+    let (publisher, _) = open(dir.path(), t0());
+    let mut fixture = Fixture::new();
+    fixture.acme().role_prefix = "beta.releases";
+    let error = publisher.publish(fixture.publication(), t0()).unwrap_err();
+    assert_eq!(error.code(), Code::InvalidPublication, "{error}");
+}
+
+#[test]
+fn the_roles_of_one_vendor_are_bounded_over_all_its_publications() {
+    let (_dir, publisher, _, mut fixture) = served();
+    let names = |from: u32| (from..from + 40).map(|n| format!("acme.x{n}")).collect();
+    fixture.acme().own_version = 2;
+    fixture.acme().also_delegates = names(0);
+    publisher.publish(fixture.publication(), t0()).unwrap();
+    fixture.acme().own_version = 3;
+    fixture.acme().also_delegates = names(40);
+    let error = publisher.publish(fixture.publication(), t0()).unwrap_err();
+    assert_eq!(error.code(), Code::InvalidPublication, "{error}");
+    assert!(error.to_string().contains("at most 64"), "{error}");
+}
+
+#[test]
 fn files_that_are_listed_but_not_sent_or_sent_but_not_listed_are_refused() {
     let mut fixture = Fixture::new();
     fixture.next_release();
@@ -310,12 +385,30 @@ fn paths_and_content_that_cannot_be_read_are_named() {
 }
 
 #[test]
-fn a_restart_serves_the_same_at_once() {
+fn a_restart_serves_the_same_graphs_at_once_under_a_newer_timestamp() {
     let (dir, publisher, catalog, _) = served();
-    let before = (catalog.timestamp_etag(), stable(&catalog, "acme"));
+    let channel = "stable".parse().unwrap();
+    let graph = |catalog: &Catalog| {
+        let entry = catalog.graph(&kafka("acme"), &channel, &"amd64".parse().unwrap()).unwrap();
+        (entry.digest, entry.graph.nodes().len())
+    };
     drop(publisher);
-    let (_, again) = open(dir.path(), hours(2));
-    assert_eq!((again.timestamp_etag(), stable(&again, "acme")), before);
+    // With the clock behind as well: a copy of earlier may have signed higher versions since.
+    for hour in [2, -2] {
+        let before = timestamp_version(dir.path());
+        let (_, again) = open(dir.path(), hours(hour));
+        assert_eq!(graph(&again), graph(&catalog));
+        assert_ne!(again.timestamp_etag(), catalog.timestamp_etag());
+        assert!(timestamp_version(dir.path()) > before);
+        assert!(timestamp_version(dir.path()) >= hours(hour).as_second());
+        assert_eq!(again.status(hours(hour)).stale, None);
+    }
+}
+
+fn timestamp_version(data_dir: &Path) -> i64 {
+    let bytes = fs::read(data_dir.join("tuf/metadata/timestamp.json")).unwrap();
+    let timestamp: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+    timestamp["signed"]["version"].as_i64().unwrap()
 }
 
 #[test]
@@ -326,8 +419,7 @@ fn after_a_long_stop_the_timestamp_is_renewed_at_the_start() {
     assert_ne!(again.timestamp_etag(), catalog.timestamp_etag());
     assert_eq!(again.status(hours(100)).stale, None);
     // The renewal is on disk too.
-    let (_, third) = open(dir.path(), hours(101));
-    assert_eq!(third.timestamp_etag(), again.timestamp_etag());
+    assert_eq!(timestamp_version(dir.path()), hours(100).as_second());
 }
 
 #[test]
@@ -400,15 +492,23 @@ fn published_versions_never_go_back_when_the_clock_does() {
 }
 
 #[test]
-fn one_vendors_expired_metadata_does_not_stop_another_vendors_publication() {
+fn what_a_clock_that_ran_ahead_signed_is_signed_again() {
     let dir = tempfile::tempdir().unwrap();
     let (publisher, catalog) = open(dir.path(), t0());
     let mut fixture = Fixture::new();
-    let mut beta = Vendor::new("beta", 40);
-    beta.release("2.0.0", &[]);
-    beta.graph("stable", &["2.0.0"], &[]);
-    beta.expires = hours(240);
-    fixture.vendors.push(beta);
+    fixture.expires = hours(24 * 800);
+    fixture.acme().expires = hours(24 * 800);
+    publisher.publish(fixture.publication(), hours(24 * 365)).unwrap();
+    assert!(publisher.resign_if_due(hours(0)).unwrap());
+    assert_eq!(catalog.status(hours(0)).expires, Some(hours(24)));
+    assert!(!publisher.resign_if_due(hours(1)).unwrap(), "once is enough");
+}
+
+#[test]
+fn one_vendors_expired_metadata_does_not_stop_another_vendors_publication() {
+    let dir = tempfile::tempdir().unwrap();
+    let (publisher, catalog) = open(dir.path(), t0());
+    let mut fixture = with_beta(hours(240));
     publisher.publish(fixture.publication(), t0()).unwrap();
     fixture.next_release();
     publisher.publish(fixture.publication(), hours(480)).unwrap();
@@ -518,4 +618,27 @@ fn online_keys_are_made_once_and_kept_private() {
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     assert!(super::OnlineKeys::load_or_create(dir.path()).is_err());
+}
+
+#[test]
+fn lost_online_keys_are_not_replaced_beside_a_repository_they_signed() {
+    let (dir, publisher, ..) = served();
+    drop(publisher);
+    let error = super::OnlineKeys::load_or_create(dir.path()).unwrap_err();
+    assert!(error.to_string().contains("restore"), "{error}");
+    assert_eq!(fs::read_dir(dir.path().join("keys")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_crash_while_a_key_is_made_leaves_nothing_that_stops_the_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("keys")).unwrap();
+    fs::write(dir.path().join("keys/snapshot.pem.new"), b"").unwrap();
+    super::OnlineKeys::load_or_create(dir.path()).unwrap();
+    let mut names: Vec<_> = fs::read_dir(dir.path().join("keys"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["snapshot.pem", "timestamp.pem"]);
 }

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use channels::names::ClusterId;
 use channels::wire::Hold;
-use jiff::Timestamp;
-use rusqlite::Connection;
+use jiff::{SignedDuration, Timestamp};
+use rusqlite::{Connection, OptionalExtension as _};
 use signing::Sha256Digest;
 
 use super::audit::{self, Event, Head};
@@ -68,7 +68,10 @@ impl Changes {
                 fleet.apply(*slot, record, *now);
             }
             if let Some(now) = self.sweep {
-                fleet.sweep(now);
+                let renumbered = fleet.sweep(now);
+                if renumbered {
+                    committed.memo().clear();
+                }
             }
         }
         self.head
@@ -146,7 +149,11 @@ impl Batch<'_> {
 
     /// Maintenance inside the transaction; see `Store::tick`.
     pub(super) fn tick(&mut self, now: Timestamp) -> Result<(), Stop> {
-        history::prune(self.conn, self.settings.history_days, now)?;
+        if self.since_last_tick(now)? < history::CLOCK_JUMP {
+            history::prune(self.conn, self.settings.history_days, now)?;
+        } else {
+            tracing::warn!(%now, "the clock is days past the last tick: history kept this once");
+        }
         self.conn
             .prepare_cached(
                 "INSERT INTO meta (name, value) VALUES ('last_tick', ?1) \
@@ -155,6 +162,17 @@ impl Batch<'_> {
             .execute([now.to_string()])?;
         self.changes.sweep = Some(now);
         Ok(())
+    }
+
+    /// Time since the last tick, of this process or one before; zero at the very first.
+    fn since_last_tick(&self, now: Timestamp) -> rusqlite::Result<SignedDuration> {
+        let last: Option<String> = self
+            .conn
+            .prepare_cached("SELECT value FROM meta WHERE name = 'last_tick'")?
+            .query_row([], |row| row.get(0))
+            .optional()?;
+        let last = last.and_then(|last| last.parse::<Timestamp>().ok()).unwrap_or(now);
+        Ok(now.duration_since(last))
     }
 
     /// Fails as a broken disk would.

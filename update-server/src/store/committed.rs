@@ -71,7 +71,7 @@ impl Committed {
         self.queued.load(Ordering::Relaxed)
     }
 
-    /// Whether the last commit succeeded.
+    /// Whether the last commit succeeded and the writer is there for the next one.
     pub fn is_writable(&self) -> bool {
         self.writable.load(Ordering::Relaxed)
     }

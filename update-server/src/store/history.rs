@@ -15,6 +15,10 @@ use crate::fleet::{ProductRecord, Slot};
 /// Seconds of a day, for the cut-off.
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
+/// From this much time since the last tick on, the clock may be wrong rather than the days over, so
+/// one tick passes without dropping any: whoever looks at the clock then still has them.
+pub(super) const CLOCK_JUMP: SignedDuration = SignedDuration::from_hours(48);
+
 /// One change of one product of one cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HistoryRow {

@@ -172,12 +172,14 @@ impl Batch<'_> {
             let (found, max) = (products.len(), Report::MAX_PRODUCTS);
             return Err(Refusal::TooManyProducts { found, max }.into());
         }
-        if !self.committed.fleet().has_room_for(&products) {
+        if !self.committed.fleet().has_room_for(&products, self.served) {
             return Err(Refusal::TooManyNames.into());
         }
         let record = ClusterRecord {
             agent_version: report.cluster.agent_version,
-            last_seen: Some(before.last_seen.map_or(now, |seen| seen.max(now))),
+            // Not the later of two: one report under a clock that ran ahead would make the cluster
+            // look fresh for as long.
+            last_seen: Some(now),
             seq: report.cluster.seq,
             products,
             id: before.id,

@@ -270,7 +270,11 @@ impl Store {
             self.committed.queued.fetch_sub(1, Ordering::Relaxed);
             return Err(match error {
                 TrySendError::Full(_) => Refusal::Busy,
-                TrySendError::Disconnected(_) => Refusal::Stopped,
+                TrySendError::Disconnected(_) => {
+                    // The writer is gone, by order or by a panic: `/readyz` must not call that good.
+                    self.committed.writable.store(false, Ordering::Relaxed);
+                    Refusal::Stopped
+                }
             });
         }
         // A batch that fails drops its jobs, and with them this channel's other end.

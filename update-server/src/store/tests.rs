@@ -45,6 +45,14 @@ impl Served for Anything {
         }
     }
 
+    fn has_graph(&self, _: &GraphKey) -> bool {
+        true
+    }
+
+    fn has_version(&self, _: &GraphKey, _: &ReleaseVersion) -> bool {
+        true
+    }
+
     fn generation(&self) -> u64 {
         0
     }
@@ -435,6 +443,7 @@ async fn stopping_commits_what_is_queued() {
     hub.thread.take().unwrap().join();
     let late = hub.report(id, 2, true, &[]).await;
     assert_eq!(late, Err(Refusal::Stopped));
+    assert!(!hub.store.committed().is_writable(), "nothing writes any more");
 }
 
 #[tokio::test]
@@ -453,8 +462,49 @@ async fn history_has_changes_only_and_old_days_are_dropped() {
     assert_eq!(trail, [(4, Phase::Soak), (3, Phase::Mutate), (1, Phase::Idle)]);
     hub.store.tick(at(NOW + 86_400)).await.unwrap();
     assert_eq!(reader.history(Slot(0), 10).unwrap().len(), 3, "within two days");
-    hub.store.tick(at(NOW + 4 * 86_400)).await.unwrap();
+    for day in 2..=4 {
+        hub.store.tick(at(NOW + day * 86_400)).await.unwrap();
+    }
     assert_eq!(reader.history(Slot(0), 10).unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_clock_that_jumps_days_ahead_does_not_drop_history_at_its_first_tick() {
+    const DAY: i64 = 86_400;
+    let hub = Hub::new();
+    hub.store.submit(|batch| Ok(batch.history_day(at(NOW))?)).await.unwrap();
+    let tables = || {
+        let sql = "SELECT count(*) FROM sqlite_schema WHERE name GLOB 'history_*'";
+        hub.second_connection().query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    hub.store.tick(at(NOW)).await.unwrap();
+    hub.store.tick(at(NOW + 400 * DAY)).await.unwrap();
+    assert_eq!(tables(), 1, "a jump drops nothing");
+    hub.store.tick(at(NOW + 60)).await.unwrap();
+    assert_eq!(tables(), 1, "and going back to the right time neither");
+    for day in 1..=4 {
+        hub.store.tick(at(NOW + day * DAY)).await.unwrap();
+    }
+    assert_eq!(tables(), 0, "time that passes does");
+}
+
+#[tokio::test]
+async fn a_report_is_dated_by_the_clock_it_came_under_even_after_one_that_ran_ahead() {
+    let hub = Hub::new();
+    hub.invite(1).await;
+    let id = hub.enrol(1).await.unwrap();
+    let slot = hub.store.committed().fleet().slot(id).unwrap();
+    for (seq, received_at) in [(1, at(NOW + 86_400)), (2, at(NOW))] {
+        let report = Report {
+            cluster: ClusterHeader { id, seq, sent_at: at(NOW), agent_version: "1".to_owned() },
+            full: true,
+            products: Vec::new(),
+        };
+        let body_digest = Sha256Digest::of(&seq.to_be_bytes());
+        hub.store.report(AcceptedReport { slot, report, body_digest, received_at }).await.unwrap();
+    }
+    let seen = hub.store.committed().fleet().record(slot).unwrap().last_seen;
+    assert_eq!(seen, Some(at(NOW)));
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use crate::store::ChainCheck;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use channels::wire::{Action, AuditRow, ClusterRow, Hold, Page, PublicationReply};
+use futures_util::future::poll_immediate;
 
 /// Every path that asks for a person: method, path, body, least access.
 fn guarded() -> Vec<(&'static str, &'static str, Option<Value>, Access)> {
@@ -152,10 +153,14 @@ async fn a_publication_over_http_is_verified_served_counted_and_audited() {
     let again: PublicationReply = post(&fixture.publication()).await.json();
     assert!(!again.changed);
     assert_eq!(hub.ask_with(None, "GET", "/tuf/metadata/1.root.json", None).await.status, 200);
-    let audit: Page<AuditRow> = hub.get("/api/v1/audit?limit=4").await;
+    let audit: Page<AuditRow> = hub.get("/api/v1/audit?limit=6").await;
     let actions: Vec<_> = audit.items.iter().map(|row| row.action.as_str()).collect();
     let asked = "publish_requested";
-    assert_eq!(actions, [asked, "publish", asked, asked], "newest first: again, taken, forged");
+    let expected = ["publish_unchanged", asked, "publish", asked, "publish_refused", asked];
+    assert_eq!(actions, expected, "newest first: again, taken, forged");
+    let refused: Value = serde_json::from_str(&audit.items[4].detail).unwrap();
+    assert_eq!(refused["reason"], "root_missing");
+    assert_eq!(refused["attack"], Value::Null);
     assert!(audit.items.iter().all(|row| row.actor == "the-publisher"));
     let page = hub.ask(Access::Viewer, "GET", "/metrics", None).await.text();
     let signed_at = t0().as_second();
@@ -169,6 +174,40 @@ async fn a_publication_over_http_is_verified_served_counted_and_audited() {
     assert_eq!(channels["items"][0]["head"], "1.1.0");
     let products: Value = hub.get("/api/v1/products").await;
     assert_eq!(products["items"][0]["releases"].as_array().unwrap().len(), 2);
+}
+
+#[actix_web::test]
+async fn a_publisher_that_hangs_up_does_not_take_the_outcome_along() {
+    /// Rounds through the store, each of which lets the hub go on.
+    const TURNS: usize = 1000;
+    let hub = Hub::new().await;
+    let body = Fixture::new().publication();
+    let header = format!("Bearer {}", token(Access::Publisher).reveal());
+    let request = TestRequest::post()
+        .uri("/api/v1/publications")
+        .insert_header(("authorization", header))
+        .insert_header(("content-type", channels::wire::media_type::PUBLICATION))
+        .set_payload(serde_json::to_vec(&body).unwrap());
+    let newest = async || {
+        let audit: Page<AuditRow> = hub.get("/api/v1/audit?limit=1").await;
+        audit.items.first().map(|row| row.action.clone()).unwrap_or_default()
+    };
+    let mut answer = Box::pin(hub.call(request));
+    for _ in 0..TURNS {
+        assert!(poll_immediate(&mut answer).await.is_none(), "too fast to hang up");
+        if newest().await == "publish_requested" {
+            break;
+        }
+    }
+    // From here the request is the hub's own.
+    assert!(poll_immediate(&mut answer).await.is_none(), "too fast to hang up");
+    drop(answer);
+    for _ in 0..TURNS {
+        if newest().await == "publish" {
+            return;
+        }
+    }
+    panic!("the newest row is {}", newest().await);
 }
 
 #[actix_web::test]
