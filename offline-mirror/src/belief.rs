@@ -1,6 +1,5 @@
 //! When an export's metadata is believed: as of now, or by a person's leave as of when it was signed.
 
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -10,6 +9,7 @@ use signing::{Attack, Client, DirSource, DirStore, FileName, MemStore};
 
 use crate::error::Error;
 use crate::export::trust;
+use crate::layout::read_at_most;
 use crate::metadata::{Recording, TUF_DIR};
 
 /// Leave to use metadata that was good when the hub signed it and has expired since.
@@ -92,14 +92,7 @@ pub fn read_root(path: &Path) -> Result<Vec<u8>, Error> {
 }
 
 fn read_bounded(path: &Path, bytes_max: u64) -> Result<Vec<u8>, Error> {
-    let file = std::fs::File::open(path).map_err(Error::io("open", path))?;
-    let mut bytes = Vec::new();
-    file.take(bytes_max.saturating_add(1))
-        .read_to_end(&mut bytes)
-        .map_err(Error::io("read", path))?;
-    if u64::try_from(bytes.len()).is_ok_and(|length| length <= bytes_max) {
-        return Ok(bytes);
-    }
     let why = format!("more than {bytes_max} bytes");
-    Err(Error::Document { path: path.display().to_string(), why })
+    read_at_most(path, bytes_max)?
+        .ok_or_else(|| Error::Document { path: path.display().to_string(), why })
 }
