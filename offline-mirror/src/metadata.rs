@@ -1,7 +1,9 @@
 //! Copies a TUF repository by watching a verifying client read it.
 //!
-//! Whatever the client fetched and believed is exactly what another client needs to come to the
-//! same belief, so the copy is complete without a second walk over the repository.
+//! Among what the client fetched is everything that another client needs to come to the same
+//! belief, so the copy is complete without a second walk over the repository. It may hold more: the
+//! older roots, and a file that the client fetched and refused. Nothing is believed for being in
+//! the copy; whoever reads it verifies it again.
 
 use std::collections::BTreeMap;
 use std::path::Path;
