@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use signing::client::limits::{MAX_ROOT_BYTES, MAX_TIMESTAMP_BYTES};
 use signing::metadata::SIGNED_AT;
-use signing::{Attack, Client, DirSource, DirStore, FileName, MemStore, TopRole, Versions};
+use signing::{
+    Attack, Client, DirSource, DirStore, FileName, MemStore, Recording, TopRole, Versions,
+};
 
 use crate::error::Error;
 use crate::export::trust;
 use crate::layout::read_at_most;
-use crate::metadata::{Recording, TUF_DIR};
+use crate::metadata::TUF_DIR;
 
 /// Leave to use metadata that was good when the hub signed it and has expired since.
 ///

@@ -7,8 +7,8 @@ use signing::repository::{
     progress,
 };
 use signing::{
-    BuildError, Delegation, Error, MemStore, RootSpec, StagedRepository, TargetEntry,
-    TopRole, Versions, build_root, build_targets, metadata, verify_staged,
+    BuildError, Delegation, Error, MemStore, RootSpec, StagedRepository, TargetEntry, TopRole,
+    Versions, build_root, build_targets, metadata, verify_staged,
 };
 use std::collections::BTreeMap;
 
