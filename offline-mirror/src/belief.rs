@@ -1,16 +1,18 @@
 //! When an export's metadata is believed: as of now, or by a person's leave as of when it was signed.
 
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use signing::client::limits::{MAX_ROOT_BYTES, MAX_TIMESTAMP_BYTES};
 use signing::metadata::SIGNED_AT;
-use signing::{Attack, Client, DirSource, DirStore, FileName, MemStore};
+use signing::{
+    Attack, Client, DirSource, DirStore, FileName, MemStore, Recording, TopRole, Versions,
+};
 
 use crate::error::Error;
 use crate::export::trust;
-use crate::metadata::{Recording, TUF_DIR};
+use crate::layout::read_at_most;
+use crate::metadata::TUF_DIR;
 
 /// Leave to use metadata that was good when the hub signed it and has expired since.
 ///
@@ -52,7 +54,7 @@ pub(crate) fn recording(dir: &Path) -> Recording<DirSource> {
 }
 
 /// A client that starts from the pinned root and believes the export's top-level roles; `state`
-/// refuses versions older than those seen before.
+/// refuses versions older than those seen before, and a directory that changes while it is read.
 pub(crate) async fn refreshed<'a>(
     recording: &'a Recording<DirSource>,
     dir: &Path,
@@ -61,6 +63,7 @@ pub(crate) async fn refreshed<'a>(
     now: Timestamp,
 ) -> Result<ExportClient<'a>, Error> {
     let refused = "the exported repository";
+    let mut seen = None;
     if let Some(state) = state {
         // A client of its own: the one below has to read every file that it hands on.
         let store =
@@ -68,11 +71,33 @@ pub(crate) async fn refreshed<'a>(
         let mut floors = Client::open(root, DirSource::new(dir.join(TUF_DIR)), store)
             .map_err(trust("the pinned root or the trust state"))?;
         floors.refresh(now).await.map_err(trust(refused))?;
+        seen = Some(floors.trusted_versions());
     }
     let mut client =
         Client::open(root, recording, MemStore::new()).map_err(trust("the pinned root"))?;
     client.refresh(now).await.map_err(trust(refused))?;
+    if let Some(seen) = seen {
+        check_same(seen, client.trusted_versions()).map_err(trust(refused))?;
+    }
     Ok(client)
+}
+
+/// A stick can be made to show another set at every reading: what is handed on must be the set
+/// that the floors were checked and raised with. The older of two counts as the rollback.
+fn check_same(seen: Versions, found: Versions) -> Result<(), signing::Error> {
+    let pairs = [
+        (TopRole::Root, seen.root, found.root),
+        (TopRole::Timestamp, seen.timestamp, found.timestamp),
+        (TopRole::Snapshot, seen.snapshot, found.snapshot),
+        (TopRole::Targets, seen.targets, found.targets),
+    ];
+    match pairs.into_iter().find(|(_, seen, found)| seen != found) {
+        Some((role, seen, found)) => {
+            let (found, floor) = (seen.min(found), seen.max(found));
+            Err(signing::Error::Rollback { role: role.into(), found, floor })
+        }
+        None => Ok(()),
+    }
 }
 
 /// When the hub signed the timestamp, by its own word.
@@ -92,14 +117,72 @@ pub fn read_root(path: &Path) -> Result<Vec<u8>, Error> {
 }
 
 fn read_bounded(path: &Path, bytes_max: u64) -> Result<Vec<u8>, Error> {
-    let file = std::fs::File::open(path).map_err(Error::io("open", path))?;
-    let mut bytes = Vec::new();
-    file.take(bytes_max.saturating_add(1))
-        .read_to_end(&mut bytes)
-        .map_err(Error::io("read", path))?;
-    if u64::try_from(bytes.len()).is_ok_and(|length| length <= bytes_max) {
-        return Ok(bytes);
-    }
     let why = format!("more than {bytes_max} bytes");
-    Err(Error::Document { path: path.display().to_string(), why })
+    read_at_most(path, bytes_max)?
+        .ok_or_else(|| Error::Document { path: path.display().to_string(), why })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use signing::{
+        Error as TufError, RootSpec, SecretKey, StagedRepository, build_root, build_targets,
+    };
+
+    use super::*;
+
+    fn key() -> SecretKey {
+        SecretKey::from_seed([1; 32])
+    }
+
+    fn at(hours: i64) -> Timestamp {
+        let start: Timestamp = "2026-11-20T00:00:00Z".parse().unwrap();
+        start + jiff::SignedDuration::from_hours(hours)
+    }
+
+    fn root() -> Vec<u8> {
+        let roles = TopRole::ALL.map(|role| (role, (vec![key().public().clone()], 1)));
+        let spec = RootSpec { version: 1, expires: at(1000), roles: roles.into() };
+        build_root(&spec, &[&key()], None).unwrap()
+    }
+
+    /// An export directory with no targets, as the hub signed it at `now`.
+    fn export(now: Timestamp) -> tempfile::TempDir {
+        let mut staged = StagedRepository::new();
+        let targets = build_targets(1, at(1000), &BTreeMap::new(), &[], &[&key()]).unwrap();
+        staged.put_metadata(&TopRole::Root.into(), root()).unwrap();
+        staged.put_metadata(&TopRole::Targets.into(), targets).unwrap();
+        let staged = staged.with_online_roles(&key(), &key(), now, Versions::default()).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        for (path, bytes) in staged.write_order() {
+            crate::layout::write_file(&dir.path().join(TUF_DIR).join(path), &bytes).unwrap();
+        }
+        dir
+    }
+
+    /// What comes of a stick that shows `first` to the one who remembers, then `second`.
+    async fn shown(first: &Path, second: &Path) -> Result<(), Error> {
+        let state = tempfile::tempdir().unwrap();
+        let recording = recording(second);
+        let state = state.path().join("seen");
+        refreshed(&recording, first, &root(), Some(&state), at(2)).await.map(|_client| ())
+    }
+
+    #[tokio::test]
+    async fn a_stick_that_shows_an_older_set_the_second_time_is_refused() {
+        let (new, old) = (export(at(1)), export(at(0)));
+        shown(new.path(), new.path()).await.unwrap();
+        let error = shown(new.path(), old.path()).await.unwrap_err();
+        assert_eq!(error.attack(), Some(Attack::Rollback));
+        let Error::Trust { source, .. } = error else { unreachable!("{error}") };
+        assert!(matches!(*source, TufError::Rollback { .. }), "{source}");
+    }
+
+    #[tokio::test]
+    async fn a_stick_that_shows_a_newer_set_the_second_time_is_refused() {
+        let (new, old) = (export(at(1)), export(at(0)));
+        let error = shown(old.path(), new.path()).await.unwrap_err();
+        assert_eq!(error.attack(), Some(Attack::Rollback));
+    }
 }

@@ -9,14 +9,15 @@ use channels::wire::{Critical, ReleaseDocument};
 use jiff::Timestamp;
 use serde::Serialize;
 use signing::{
-    Client, FileName, MemStore, RoleName, Sha256Digest, Source, Target, TargetPath, Verified,
+    Client, FileName, MemStore, Recording, RoleName, Sha256Digest, Source, Target, TargetPath,
+    Verified,
 };
 
 use crate::error::Error;
 use crate::image::{Walk, Wanted};
 use crate::layout::Layout;
 use crate::manifest::Descriptor;
-use crate::metadata::{self, Recording};
+use crate::metadata;
 use crate::record::{ExportRecord, ExportedImage};
 use crate::registry::{Registry, check_repository};
 
@@ -80,11 +81,11 @@ pub async fn export<S: Source>(
     let mut client = Client::open(&request.root, &recording, MemStore::new())
         .map_err(trust("the pinned root"))?;
     let pinned = client.trusted_versions().root;
-    recording.add_root(pinned, &request.root);
+    recording.add(FileName::root(pinned), request.root.clone());
     client.refresh(now).await.map_err(trust("the hub's repository"))?;
     let document = fetch_release(&mut client, &request.product, &request.version, now).await?;
     copy_targets(&mut client, &request.product.vendor, now).await?;
-    let older = recording.copy_roots_before(pinned).await;
+    let older = metadata::copy_roots_before(&recording, pinned).await;
     older.map_err(|source| Error::Trust {
         what: "the hub's older roots".to_owned(),
         source: Box::new(signing::Error::Fetch { file: FileName::root(pinned), source }),

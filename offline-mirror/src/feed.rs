@@ -11,11 +11,10 @@ use channels::wire::{
     PublicationReply, media_type,
 };
 use jiff::Timestamp;
-use signing::{Attack, Client, MemStore, Source};
+use signing::{Attack, Client, FileName, MemStore, Recording, Source};
 
 use crate::error::Error;
 use crate::export::copy_targets;
-use crate::metadata::Recording;
 
 /// The server verifies the whole set before it answers; a large one takes seconds.
 const PUBLISH_TIMEOUT: Duration = Duration::from_mins(2);
@@ -122,18 +121,13 @@ pub(crate) async fn vendor_files<S: Source>(
     for (path, bytes) in copy_targets(client, vendor, now).await? {
         files.push(file(format!("targets/{path}"), &bytes));
     }
-    for (path, bytes) in recording.files() {
-        if role_of(&path).is_some_and(|role| belongs_to(vendor.as_str(), role)) {
-            files.push(file(path, &bytes));
+    for (name, bytes) in recording.files() {
+        let FileName::Metadata { role, version: Some(_) } = &name else { continue };
+        if belongs_to(vendor.as_str(), role.as_str()) {
+            files.push(file(name.relative_path(), &bytes));
         }
     }
     Ok(files)
-}
-
-/// The role in `metadata/<version>.<role>.json`.
-fn role_of(path: &str) -> Option<&str> {
-    let name = path.strip_prefix("metadata/")?.strip_suffix(".json")?;
-    name.split_once('.').map(|(_, role)| role)
 }
 
 /// Whether `role` is the vendor's own or one it delegates to.
@@ -156,12 +150,14 @@ mod tests {
 
     #[test]
     fn only_the_vendors_own_roles_are_carried() {
-        let carried = |path| role_of(path).is_some_and(|role| belongs_to("acme", role));
-        assert!(carried("metadata/3.acme.json"));
-        assert!(carried("metadata/12.acme.releases.json"));
-        assert!(!carried("metadata/3.acmeco.json"));
-        assert!(!carried("metadata/3.targets.json"));
-        assert!(!carried("metadata/timestamp.json"));
-        assert!(!carried("targets/acme/kafka/x.release.json"));
+        for (role, carried) in [
+            ("acme", true),
+            ("acme.releases", true),
+            ("acmeco", false),
+            ("targets", false),
+            ("timestamp", false),
+        ] {
+            assert_eq!(belongs_to("acme", role), carried, "{role}");
+        }
     }
 }

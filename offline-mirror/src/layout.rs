@@ -88,17 +88,14 @@ impl Layout {
     /// Reads a manifest blob and checks its digest.
     pub(crate) fn manifest(&self, digest: &Sha256Digest) -> Result<Vec<u8>, Error> {
         let path = self.blob_path(digest);
-        let file = match std::fs::File::open(&path) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                return Err(Error::Missing {
-                    what: format!("manifest {digest}"),
-                    dir: self.dir.clone(),
-                });
-            }
-            opened => opened.map_err(Error::io("open", &path))?,
-        };
-        let mut bytes = Vec::new();
+        if !path.is_file() {
+            let what = format!("manifest {digest}");
+            return Err(Error::Missing { what, dir: self.dir.clone() });
+        }
         let limit = u64::try_from(MANIFEST_BYTES_MAX).unwrap_or(u64::MAX);
+        let mut bytes = Vec::new();
+        let file = std::fs::File::open(&path).map_err(Error::io("open", &path))?;
+        // Cut off, a longer one has another digest.
         file.take(limit + 1).read_to_end(&mut bytes).map_err(Error::io("read", &path))?;
         let found = Sha256Digest::of(&bytes);
         if found != *digest {
@@ -140,9 +137,17 @@ impl Layout {
     }
 }
 
-/// Hashes a file once and compares length and digest.
+/// Compares a file's length, then hashes it once and compares the digest. Never reads more than the
+/// blob's size and one byte, whatever the file turns out to be.
 fn check_file(path: &Path, blob: &Descriptor) -> Result<(), Error> {
-    let mut file = std::fs::File::open(path).map_err(Error::io("open", path))?;
+    let what = || format!("blob {}", path.display());
+    let wrong = |found| Error::Size { what: what(), expected: blob.size, found };
+    let file = std::fs::File::open(path).map_err(Error::io("open", path))?;
+    let said = file.metadata().map_err(Error::io("read", path))?.len();
+    if said != blob.size {
+        return Err(wrong(said));
+    }
+    let mut file = file.take(blob.size.saturating_add(1));
     let (mut hasher, mut length, mut chunk) = (Sha256Hasher::new(), 0_u64, vec![0; CHUNK_BYTES]);
     loop {
         let read = file.read(&mut chunk).map_err(Error::io("read", path))?;
@@ -150,9 +155,8 @@ fn check_file(path: &Path, blob: &Descriptor) -> Result<(), Error> {
         hasher.update(bytes);
         length = length.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
     }
-    let what = || format!("blob {}", path.display());
     if length != blob.size {
-        return Err(Error::Size { what: what(), expected: blob.size, found: length });
+        return Err(wrong(length));
     }
     let found = hasher.finish();
     if found == blob.digest {
@@ -160,6 +164,17 @@ fn check_file(path: &Path, blob: &Descriptor) -> Result<(), Error> {
     } else {
         Err(Error::Digest { what: what(), expected: blob.digest, found })
     }
+}
+
+/// The bytes of a file, or nothing when there are more than `bytes_max`; reads one byte further.
+pub(crate) fn read_at_most(path: &Path, bytes_max: u64) -> Result<Option<Vec<u8>>, Error> {
+    let file = std::fs::File::open(path).map_err(Error::io("open", path))?;
+    let mut bytes = Vec::new();
+    file.take(bytes_max.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(Error::io("read", path))?;
+    let fits = u64::try_from(bytes.len()).is_ok_and(|length| length <= bytes_max);
+    Ok(fits.then_some(bytes))
 }
 
 /// Writes beside the target and renames, so that a reader never sees half a file.
@@ -225,5 +240,32 @@ mod tests {
         assert!(matches!(layout.verify(&wanted), Err(Error::Size { expected: 7, found: 6, .. })));
         std::fs::remove_file(layout.blob_path(&wanted.digest)).unwrap();
         assert!(matches!(layout.verify(&wanted), Err(Error::Missing { .. })));
+    }
+
+    #[test]
+    fn a_blob_of_another_length_is_not_hashed() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::at(dir.path());
+        layout.create().unwrap();
+        let wanted = blob(b"content");
+        // Sparse: hashing it all would outlast any patience.
+        let file = std::fs::File::create(layout.blob_path(&wanted.digest)).unwrap();
+        file.set_len(1 << 42).unwrap();
+        let found = layout.verify(&wanted).unwrap_err();
+        assert!(
+            matches!(found, Error::Size { expected: 7, found, .. } if found == 1 << 42),
+            "{found}"
+        );
+    }
+
+    #[test]
+    fn a_manifest_that_is_no_file_is_missing() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::at(dir.path());
+        layout.create().unwrap();
+        let wanted = blob(b"manifest");
+        std::os::unix::fs::symlink("/dev/zero", layout.blob_path(&wanted.digest)).unwrap();
+        let found = layout.manifest(&wanted.digest).unwrap_err();
+        assert!(matches!(found, Error::Missing { .. }), "{found}");
     }
 }

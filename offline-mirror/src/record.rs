@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use signing::Sha256Digest;
 
 use crate::error::Error;
-use crate::layout::write_file;
+use crate::layout::{read_at_most, write_file};
 
 /// Name of the record inside the export directory.
 const FILE: &str = "export.json";
@@ -73,13 +73,17 @@ impl ExportRecord {
     pub fn read(dir: &Path) -> Result<Self, Error> {
         let refuse = |why: String| Error::NotAnExport { dir: dir.to_owned(), why };
         let path = dir.join(FILE);
-        let length = std::fs::metadata(&path).map(|m| m.len()).map_err(|_| {
-            refuse(format!("it has no {FILE}; the export did not finish, run it again"))
-        })?;
-        if length > BYTES_MAX {
-            return Err(refuse(format!("{FILE} has {length} bytes, at most {BYTES_MAX}")));
+        if !path.exists() {
+            return Err(refuse(format!(
+                "it has no {FILE}; the export did not finish, run it again"
+            )));
         }
-        let bytes = std::fs::read(&path).map_err(Error::io("read", &path))?;
+        // What is on a stick may be a link to a device that never ends.
+        if !path.is_file() {
+            return Err(refuse(format!("{FILE} is not a file")));
+        }
+        let bytes = read_at_most(&path, BYTES_MAX)?
+            .ok_or_else(|| refuse(format!("{FILE} has more than {BYTES_MAX} bytes")))?;
         let record: Self = serde_json::from_slice(&bytes)
             .map_err(|e| refuse(format!("{FILE} cannot be read: {e}")))?;
         if record.format != Self::FORMAT {
@@ -90,5 +94,31 @@ impl ExportRecord {
             )));
         }
         Ok(record)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(dir: &Path) -> String {
+        ExportRecord::read(dir).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_record_without_an_end_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("/dev/zero", dir.path().join(FILE)).unwrap();
+        let text = refusal(dir.path());
+        assert!(text.contains("export.json is not a file"), "{text}");
+    }
+
+    #[test]
+    fn a_record_of_more_than_a_megabyte_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let bytes = vec![b' '; usize::try_from(BYTES_MAX).unwrap() + 1];
+        std::fs::write(dir.path().join(FILE), bytes).unwrap();
+        let text = refusal(dir.path());
+        assert!(text.contains("export.json has more than 1048576 bytes"), "{text}");
     }
 }

@@ -39,6 +39,6 @@ pub use repository::{
 };
 #[cfg(feature = "http")]
 pub use source::HttpSource;
-pub use source::{DirSource, Fetched, MemSource, Source, SourceError};
+pub use source::{DirSource, Fetched, MemSource, Recording, Source, SourceError};
 pub use store::{DirStore, MemStore, Store, StoreError};
 pub use verified::Verified;

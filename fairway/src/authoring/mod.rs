@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use channels::names::VendorName;
+use signing::client::limits::MAX_ROOT_BYTES;
 use signing::{KeyId, PublicKey};
 
 pub(crate) use config::HubConfig;
@@ -22,10 +23,13 @@ pub(crate) use passphrase::{PassphraseArgs, Passphrases};
 
 use crate::error::{CliError, Result};
 use crate::files::read_bounded;
-use crate::publisher::{ImportedVendor, Layout, RoleKeys, Terms, VendorKeys};
+use crate::publisher::{ImportedVendor, Layout, RoleKeys, RootTrust, Terms, VendorKeys};
 
 /// Name of the file that makes a directory publishable.
 pub(crate) const CONFIG_FILE: &str = "hub.toml";
+
+/// Name of the root that agents pin.
+const ROOT_FILE: &str = "root.json";
 
 /// Largest public key file read; an RSA-8192 SPKI PEM has 1.5 kB.
 pub(crate) const MAX_PUBLIC_KEY_BYTES: u64 = 16 * 1024;
@@ -40,7 +44,7 @@ pub(crate) struct Authoring {
 }
 
 impl Authoring {
-    /// Reads `hub.toml` and every public key it names.
+    /// Reads `hub.toml`, every public key it names and the root that agents pin.
     pub(crate) fn open(root: &Path) -> Result<Self> {
         let path = root.join(CONFIG_FILE);
         let bytes = read_bounded(&path, MAX_CONFIG_BYTES).map_err(|error| {
@@ -66,9 +70,13 @@ impl Authoring {
             let vendor = ImportedVendor { keys: role(&vendor.own())?, paths, terminating };
             imported.insert(name.clone(), vendor);
         }
-        // Root's keys are named so that a renewal finds their private halves.
-        role(&config.root)?;
-        let layout = Layout { targets, vendors, imported };
+        let root_path = root.join(ROOT_FILE);
+        let pinned = read_bounded(&root_path, MAX_ROOT_BYTES).map_err(|error| {
+            CliError::failed(format!("failed to read {}: {error}", root_path.display()))
+                .hint("restore the root that agents pin from git")
+        })?;
+        let trust = RootTrust { pinned, keys: role(&config.root)? };
+        let layout = Layout { root: trust, targets, vendors, imported };
         Ok(Self { root: root.to_owned(), config, layout, files })
     }
 

@@ -7,6 +7,7 @@ use channels::repository::{RepositoryError, Workspace};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::authoring::Authoring;
 use crate::error::{CliError, Result, chain};
 use crate::out::{Out, printable};
 use crate::words::count;
@@ -46,6 +47,12 @@ const MALFORMED: &str = "malformed";
 
 /// Runs `fairway lint`.
 pub(crate) fn run(args: &LintArgs, now: Timestamp, out: &mut Out) -> Result<()> {
+    if only_imports(&args.dir) {
+        if args.output == LintFormat::Json {
+            out.json::<[Report; 0]>(&[])?;
+        }
+        return out.note("this site only imports: it has no product of its own, nothing to lint");
+    }
     let (lines, read) = match Workspace::load(&args.dir) {
         Ok(workspace) => (lint(&workspace, now).iter().map(line).collect(), true),
         Err(errors) => (errors.iter().map(malformed).collect::<Vec<Report>>(), false),
@@ -83,6 +90,13 @@ pub(crate) fn check(dir: &Path, now: Timestamp, out: &mut Out) -> Result<Workspa
         )));
     }
     Ok(workspace)
+}
+
+/// Whether this is the directory of a site that only imports: settings without a vendor of its own,
+/// and no product.
+fn only_imports(dir: &Path) -> bool {
+    has_no_product(dir)
+        && Authoring::open(dir).is_ok_and(|authoring| authoring.layout().vendors.is_empty())
 }
 
 /// Whether there is no product at all: a site that only imports has none.
@@ -140,6 +154,7 @@ mod tests {
     use super::*;
     use crate::authoring::scaffold::{Scaffold, TopRoles};
     use crate::out::capture;
+    use crate::publisher::testing::World;
 
     fn example() -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
@@ -201,5 +216,47 @@ mod tests {
         assert_eq!(lines[0]["code"], "malformed");
         assert_eq!(lines[0]["file"], "app/channels/stable.yaml");
         assert_eq!(lines[0]["line"], 2);
+    }
+
+    /// A site's directory: `hub.toml` without a vendor of its own, and no product.
+    fn site() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        let ceremony = World::new();
+        std::fs::create_dir(dir.path().join("keys")).unwrap();
+        for name in ["root-1", "targets", "zeta"] {
+            let pem = ceremony.timestamp.public().to_spki_pem();
+            std::fs::write(dir.path().join(format!("keys/{name}.pub")), pem).unwrap();
+        }
+        std::fs::write(dir.path().join("root.json"), &ceremony.root).unwrap();
+        let role = |name: &str| format!("keys = [\"keys/{name}.pub\"]\nthreshold = 1\n");
+        let text = format!(
+            "server = \"http://hub\"\n[root]\n{}[targets]\n{}[imported.zeta]\n{}paths = \
+             [\"zeta/*/*\"]\nterminating = true\n",
+            role("root-1"),
+            role("targets"),
+            role("zeta")
+        );
+        std::fs::write(dir.path().join("hub.toml"), text).unwrap();
+        dir
+    }
+
+    #[test]
+    fn a_site_that_only_imports_has_nothing_to_lint() {
+        let dir = site();
+        let (result, stdout, stderr) = fairway_lint(dir.path(), LintFormat::Text);
+        result.unwrap();
+        let expected = "this site only imports: it has no product of its own, nothing to lint\n";
+        assert_eq!((stdout.as_str(), stderr.as_str()), ("", expected));
+        let (result, stdout, _) = fairway_lint(dir.path(), LintFormat::Json);
+        result.unwrap();
+        assert_eq!(stdout.trim(), "[]");
+    }
+
+    #[test]
+    fn a_publisher_without_a_product_is_an_error() {
+        let dir = example();
+        std::fs::remove_dir_all(dir.path().join("app")).unwrap();
+        let (result, ..) = fairway_lint(dir.path(), LintFormat::Text);
+        assert_eq!(result.unwrap_err().exit().code(), 1);
     }
 }

@@ -147,7 +147,20 @@ fn explain(error: &PublisherError) -> CliError {
             "restore its file from git; to withdraw a release, list it as a tombstone in its \
              channels",
         ),
-        PublisherError::NoRoot => text.hint("restore metadata/ from git"),
+        PublisherError::NoRoot
+        | PublisherError::RootChain { .. }
+        | PublisherError::Unverified { .. }
+        | PublisherError::Undelegated { .. } => {
+            text.hint("nothing was signed; restore metadata/ from git, and look at who changed it")
+        }
+        PublisherError::PinnedRoot { .. } | PublisherError::OtherRoot { .. } => text.hint(
+            "nothing was signed; restore root.json and metadata/ from git, and look at who \
+             changed them",
+        ),
+        PublisherError::RootKeys { .. } => text.hint(
+            "nothing was signed; [root] of hub.toml names the keys and how many must sign: \
+             restore it from git, and look at who changed it",
+        ),
         PublisherError::StrangeVendor { .. } => {
             text.hint("add a [vendors.<name>] table to hub.toml, with keys of its own")
         }

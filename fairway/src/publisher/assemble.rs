@@ -18,12 +18,14 @@ use super::layout::{
     Layout, RoleKeys, Terms, VendorKeys, channels_role, expiry, is_due, releases_role,
     targets_role, top_delegations, vendor_delegations, vendor_role,
 };
+use super::previous::Previous;
 use super::root;
 
 /// Makes the signed set out of `content`, keeping whatever `previous` has that is still right.
 ///
-/// `previous` holds the metadata as it was last published, root 1 at the least. Refuses a release
-/// that changed or vanished since.
+/// `previous` holds the metadata as it was last published, root 1 at the least. Refuses it unless
+/// its signatures lead back to the pinned root, and refuses a release that changed or vanished
+/// since.
 pub fn assemble(
     content: &Content,
     layout: &Layout,
@@ -32,7 +34,7 @@ pub fn assemble(
     terms: &Terms,
     now: Timestamp,
 ) -> Result<Assembly, PublisherError> {
-    let mut work = Work::new(previous, Some(keyring), now)?;
+    let mut work = Work::new(previous, layout, Some(keyring), now)?;
     let root_expires = work.run(content, layout, terms)?;
     let Work { mut repository, changes, .. } = work;
     for (path, bytes) in content.targets() {
@@ -49,14 +51,14 @@ pub fn plan(
     terms: &Terms,
     now: Timestamp,
 ) -> Result<Vec<Change>, PublisherError> {
-    let mut work = Work::new(previous, None, now)?;
+    let mut work = Work::new(previous, layout, None, now)?;
     work.run(content, layout, terms)?;
     Ok(work.changes)
 }
 
 /// One run of [`assemble`] or [`plan`].
 struct Work<'a> {
-    previous: &'a StagedRepository,
+    previous: Previous,
     /// Absent in a plan, which signs nothing.
     keyring: Option<&'a mut dyn Keyring>,
     now: Timestamp,
@@ -66,11 +68,14 @@ struct Work<'a> {
 
 impl<'a> Work<'a> {
     fn new(
-        previous: &'a StagedRepository,
+        previous: &StagedRepository,
+        layout: &Layout,
         keyring: Option<&'a mut dyn Keyring>,
         now: Timestamp,
     ) -> Result<Self, PublisherError> {
-        Ok(Self { previous, keyring, now, repository: roots(previous)?, changes: Vec::new() })
+        let repository = roots(previous)?;
+        let previous = Previous::verify(previous, layout)?;
+        Ok(Self { previous, keyring, now, repository, changes: Vec::new() })
     }
 
     /// All roles, delegates before their delegators; returns [`Assembly::root_expires`].
@@ -98,15 +103,16 @@ impl<'a> Work<'a> {
         layout: &Layout,
         terms: &Terms,
     ) -> Result<Option<Timestamp>, PublisherError> {
-        let newest = root::newest(self.previous)?;
+        let newest = &self.previous.root;
         if !layout.targets.accepts_like(newest.body.keys(TopRole::Targets)) {
             return Err(PublisherError::TargetsKeys { version: newest.body.version });
         }
-        if !root::is_root_due(&newest, terms, self.now) {
+        if !root::is_root_due(newest, terms, self.now) {
             return Ok(None);
         }
+        let version = newest.body.version.saturating_add(1);
         if let Some(keyring) = self.keyring.as_deref_mut() {
-            let bytes = match root::renew(&newest, keyring, terms, self.now) {
+            let bytes = match root::renew(newest, keyring, terms, self.now) {
                 Ok(bytes) => bytes,
                 // Root keys are offline more often than not; the caller warns and goes on.
                 Err(PublisherError::Keys { .. }) => return Ok(Some(newest.body.expires)),
@@ -116,7 +122,7 @@ impl<'a> Work<'a> {
         }
         self.changes.push(Change {
             role: TopRole::Root.into(),
-            version: newest.body.version.saturating_add(1),
+            version,
             why: Why::Expiry,
             added: Vec::new(),
             removed: Vec::new(),
@@ -153,7 +159,7 @@ impl<'a> Work<'a> {
         role: &RoleName,
         documents: &BTreeMap<TargetPath, TargetEntry>,
     ) -> Result<(), PublisherError> {
-        let Some(before) = self.published(role)? else { return Ok(()) };
+        let Some(before) = self.previous.role(role) else { return Ok(()) };
         for (path, info) in &before.body.targets {
             let path = named(role, TargetPath::new(path.clone()))?;
             match documents.get(&path) {
@@ -176,8 +182,8 @@ impl<'a> Work<'a> {
         targets: &BTreeMap<TargetPath, TargetEntry>,
         delegations: &[Delegation],
     ) -> Result<(), PublisherError> {
-        let before = self.published(role)?;
-        let why = match &before {
+        let before = self.previous.role(role);
+        let why = match before {
             None => Why::New,
             Some(before) => {
                 let (version, expires) = (before.body.version, before.body.expires);
@@ -190,12 +196,14 @@ impl<'a> Work<'a> {
                 } else if is_due(expires, days, self.now) {
                     Why::Expiry
                 } else {
-                    return self.stage(role, before.raw().to_vec());
+                    let raw = before.raw().to_vec();
+                    return self.stage(role, raw);
                 }
             }
         };
         let out_of_range = || PublisherError::Expiry { role: role.clone() };
-        let version = before.as_ref().map_or(0, |before| before.body.version);
+        let version = before.map_or(0, |before| before.body.version);
+        let listed = before.map(listed).unwrap_or_default();
         let version = version.checked_add(1).ok_or_else(out_of_range)?;
         if let Some(keyring) = self.keyring.as_deref_mut() {
             let expires = expiry(self.now, days).ok_or_else(out_of_range)?;
@@ -207,20 +215,12 @@ impl<'a> Work<'a> {
             check_threshold(&parse(role, &bytes)?, &keys.key_set())?;
             self.stage(role, bytes)?;
         }
-        let before = before.map(|before| listed(&before)).unwrap_or_default();
-        self.changes.push(Change::of(role, version, why, &before, targets));
+        self.changes.push(Change::of(role, version, why, &listed, targets));
         Ok(())
     }
 
     fn stage(&mut self, role: &RoleName, bytes: Vec<u8>) -> Result<(), PublisherError> {
         self.repository.put_metadata(role, bytes).map(|_version| ()).map_err(error::build(role))
-    }
-
-    fn published(&self, role: &RoleName) -> Result<Option<Document<Targets>>, PublisherError> {
-        match self.previous.newest(role) {
-            Some((_, bytes)) => parse(role, bytes).map(Some),
-            None => Ok(None),
-        }
     }
 }
 
@@ -283,6 +283,7 @@ fn listed(document: &Document<Targets>) -> BTreeMap<String, Option<signing::Sha2
     document.body.targets.iter().map(entry).collect()
 }
 
-fn named<T>(role: &RoleName, result: Result<T, NameError>) -> Result<T, PublisherError> {
+/// Names the role that a bad name would have spoiled.
+pub(super) fn named<T>(role: &RoleName, result: Result<T, NameError>) -> Result<T, PublisherError> {
     result.map_err(|source| error::build(role)(source.into()))
 }

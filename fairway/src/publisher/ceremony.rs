@@ -9,7 +9,7 @@ use signing::{PublicKey, SecretKey, StagedRepository, TopRole};
 
 use super::error::{self, PublisherError};
 use super::keyring::MemoryKeyring;
-use super::layout::{Layout, RoleKeys, Terms, VendorKeys};
+use super::layout::{Layout, RoleKeys, RootTrust, Terms, VendorKeys};
 use super::root::{RootKeys, first_root};
 
 /// What to make keys for.
@@ -69,12 +69,13 @@ pub fn hold_ceremony(
         };
         vendors.insert(vendor.clone(), roles);
     }
-    let root_keys = RootKeys::with_hub(root, targets.clone(), hub)
+    let root_keys = RootKeys::with_hub(root.clone(), targets.clone(), hub)
         .map_err(|source| PublisherError::Key { source })?;
-    let root = first_root(&root_keys, &mut keyring, terms, now)?;
+    let pinned = first_root(&root_keys, &mut keyring, terms, now)?;
     let mut repository = StagedRepository::new();
     let role = TopRole::Root.into();
-    repository.put_metadata(&role, root.clone()).map_err(error::build(&role))?;
-    let layout = Layout { targets, vendors, imported: BTreeMap::new() };
-    Ok(Ceremony { keys, keyring, layout, root, repository })
+    repository.put_metadata(&role, pinned.clone()).map_err(error::build(&role))?;
+    let root = RootTrust { pinned: pinned.clone(), keys: root };
+    let layout = Layout { root, targets, vendors, imported: BTreeMap::new() };
+    Ok(Ceremony { keys, keyring, layout, root: pinned, repository })
 }

@@ -10,6 +10,55 @@ pub enum PublisherError {
     /// There is no root to publish under.
     #[error("there is no root metadata to publish under")]
     NoRoot,
+    /// A published root was edited, or one between the others is missing.
+    #[error("the published roots are not signed from the first to the last")]
+    RootChain {
+        /// The first that is wrong.
+        #[source]
+        source: Box<signing::Error>,
+    },
+    /// The root that agents pin cannot be read.
+    #[error("failed to read the root that agents pin")]
+    PinnedRoot {
+        /// Why.
+        #[source]
+        source: Box<signing::Error>,
+    },
+    /// The published roots do not contain the pinned one.
+    #[error("root {version} as published is not the root that agents pin")]
+    OtherRoot {
+        /// Version of the pinned root.
+        version: u64,
+    },
+    /// The newest root says that others sign root.
+    #[error("root {version} and the root keys that are configured differ: {difference}")]
+    RootKeys {
+        /// Version of the newest root.
+        version: u64,
+        /// What only one of them has.
+        difference: String,
+    },
+    /// Published metadata was edited, or its delegator was.
+    #[error(
+        "the published metadata of role {role} is not signed by the keys that {delegator} lists"
+    )]
+    Unverified {
+        /// The role.
+        role: RoleName,
+        /// Who says which keys sign it.
+        delegator: RoleName,
+        /// Why.
+        #[source]
+        source: Box<signing::Error>,
+    },
+    /// Published metadata of a role that nobody listed.
+    #[error("there is published metadata of role {role}, which {delegator} does not list")]
+    Undelegated {
+        /// The role.
+        role: RoleName,
+        /// Who should say which keys sign it.
+        delegator: RoleName,
+    },
     /// The root says that other keys sign `targets`.
     #[error("root {version} does not name the targets keys that are configured")]
     TargetsKeys {
@@ -106,4 +155,16 @@ pub(super) fn build(role: &RoleName) -> impl Fn(BuildError) -> PublisherError {
 /// `map_err` argument for published metadata of `role` that cannot be read.
 pub(super) fn previous(role: &RoleName) -> impl Fn(signing::Error) -> PublisherError {
     |source| PublisherError::Previous { role: role.clone(), source: Box::new(source) }
+}
+
+/// `map_err` argument for published metadata of `role` with signatures of others.
+pub(super) fn unverified(
+    role: &RoleName,
+    delegator: &RoleName,
+) -> impl Fn(signing::Error) -> PublisherError {
+    |source| PublisherError::Unverified {
+        role: role.clone(),
+        delegator: delegator.clone(),
+        source: Box::new(source),
+    }
 }

@@ -34,6 +34,25 @@ impl RoleKeys {
         let others = other.keys.values().map(PublicKey::value).collect();
         own == others && u64::from(self.threshold) == other.threshold
     }
+
+    /// What only one of both has, for people; nothing when both accept the same signatures.
+    pub(super) fn difference(&self, other: &KeySet) -> Option<String> {
+        if self.accepts_like(other) {
+            return None;
+        }
+        let is_ours = |key: &PublicKey| self.keys.iter().any(|own| own.value() == key.value());
+        let is_theirs = |key: &PublicKey| other.keys.values().any(|o| o.value() == key.value());
+        let strange = other.keys.values().filter(|key| !is_ours(key));
+        let strange = strange.map(|key| format!("it lists the strange key {}", key.key_id()));
+        let absent = self.keys.iter().filter(|key| !is_theirs(key));
+        let absent = absent.map(|key| format!("it does not list the key {}", key.key_id()));
+        let mut parts: Vec<String> = strange.chain(absent).collect();
+        if u64::from(self.threshold) != other.threshold {
+            let (theirs, own) = (other.threshold, self.threshold);
+            parts.push(format!("it asks for {theirs} signatures instead of {own}"));
+        }
+        Some(parts.join(", "))
+    }
 }
 
 /// Keys of one vendor's three roles.
@@ -58,9 +77,20 @@ pub struct ImportedVendor {
     pub terminating: bool,
 }
 
-/// Keys of all roles a publisher signs, but for root.
+/// What a publisher knows of root from elsewhere than the published metadata.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RootTrust {
+    /// The root that agents pin: the published roots must lead on from it.
+    pub pinned: Vec<u8>,
+    /// Sign root. A root that lists others is never signed on.
+    pub keys: RoleKeys,
+}
+
+/// Keys of all roles a publisher signs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
+    /// Signs the keys of the top-level roles.
+    pub root: RootTrust,
     /// Signs the delegations to vendors, nothing else.
     pub targets: RoleKeys,
     /// The vendors that publish from here.

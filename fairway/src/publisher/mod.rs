@@ -2,7 +2,8 @@
 //!
 //! Pure but for the signers: no prompts, no files, no network, no clock. Only what changed is
 //! signed again, so publishing an unchanged repository gives the same bytes. `snapshot` and
-//! `timestamp` are the hub's to sign.
+//! `timestamp` are the hub's to sign. Published metadata is verified from the pinned root before
+//! anything is taken from it.
 //!
 //! ```text
 //! Content (releases, graphs) ─┐
@@ -17,6 +18,7 @@ mod content;
 mod error;
 mod keyring;
 mod layout;
+mod previous;
 mod root;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -30,7 +32,7 @@ pub use content::{Content, ContentError};
 pub use error::PublisherError;
 pub use keyring::{Keyring, KeyringError, MemoryKeyring};
 pub use layout::{
-    ImportedVendor, Layout, RoleKeys, Terms, VendorKeys, channels_role, releases_role,
+    ImportedVendor, Layout, RoleKeys, RootTrust, Terms, VendorKeys, channels_role, releases_role,
     targets_role, vendor_role,
 };
 pub use root::{RootKeys, first_root};

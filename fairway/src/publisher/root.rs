@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use channels::wire::HubKeys;
 use jiff::Timestamp;
 use signing::metadata::{Document, KeySet, Root};
-use signing::{PublicKey, RootSpec, Signer, StagedRepository, TopRole, repository};
+use signing::{PublicKey, RootSpec, Signer, TopRole, repository};
 
 use super::error::{self, PublisherError};
 use super::keyring::Keyring;
@@ -59,19 +59,13 @@ pub fn first_root(
     sign(1, roles, &keys.root, keyring, terms, now, None)
 }
 
-/// The newest root of a repository.
-pub(super) fn newest(repository: &StagedRepository) -> Result<Document<Root>, PublisherError> {
-    let role = TopRole::Root.into();
-    let (_, bytes) = repository.newest(&role).ok_or(PublisherError::NoRoot)?;
-    Document::parse(&role, bytes).map_err(error::previous(&role))
-}
-
 /// Whether the newest root should be renewed.
 pub(super) fn is_root_due(root: &Document<Root>, terms: &Terms, now: Timestamp) -> bool {
     is_due(root.body.expires, terms.root_days, now)
 }
 
-/// Root N+1: the same keys and thresholds as root N, a new expiry.
+/// Root N+1: the same keys and thresholds as root N, a new expiry. Root N must be verified: what
+/// it lists is signed with the genuine root keys here.
 pub(super) fn renew(
     root: &Document<Root>,
     keyring: &mut dyn Keyring,

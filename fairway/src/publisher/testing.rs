@@ -90,20 +90,21 @@ impl World {
         let mut keyring = MemoryKeyring::default();
         let secret = |seed| secret(first + seed);
         let mut single = |seed| RoleKeys::single(keyring.add(secret(seed)));
-        let root = single(1);
+        let (root_keys, targets) = (single(1), single(2));
         let vendor = VendorKeys { vendor: single(3), releases: single(4), channels: single(5) };
-        let layout = Layout {
-            targets: single(2),
-            vendors: BTreeMap::from([(acme(), vendor)]),
-            imported: BTreeMap::new(),
-        };
         let (snapshot, timestamp) = (secret(8), secret(9));
         let hub = HubKeys {
             snapshot: snapshot.public().to_spki_pem(),
             timestamp: timestamp.public().to_spki_pem(),
         };
-        let keys = RootKeys::with_hub(root, layout.targets.clone(), &hub).unwrap();
+        let keys = RootKeys::with_hub(root_keys.clone(), targets.clone(), &hub).unwrap();
         let root = first_root(&keys, &mut keyring, &Terms::default(), day(0)).unwrap();
+        let layout = Layout {
+            root: RootTrust { pinned: root.clone(), keys: root_keys },
+            targets,
+            vendors: BTreeMap::from([(acme(), vendor)]),
+            imported: BTreeMap::new(),
+        };
         let mut published = StagedRepository::new();
         published.put_metadata(&signing::TopRole::Root.into(), root.clone()).unwrap();
         Self { keyring, layout, snapshot, timestamp, published, root }

@@ -53,8 +53,8 @@ pub(crate) fn percent_encode(name: &str) -> String {
     out
 }
 
-/// The inverse of [`percent_encode`]; `None` for a broken escape or invalid UTF-8.
-pub(crate) fn percent_decode(text: &str) -> Option<String> {
+/// Undoes percent-encoding, once; `None` for a broken escape or bytes that are not UTF-8.
+pub fn percent_decode(text: &str) -> Option<String> {
     let mut out = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {

@@ -80,7 +80,20 @@ fn second_spellings_of_a_file_name_are_refused() {
     }
 }
 
+#[test]
+fn broken_escapes_and_bytes_that_are_no_text_are_refused() {
+    for bad in ["%", "%a", "a%zz", "%ff", "%c3"] {
+        assert_eq!(percent_decode(bad), None, "{bad}");
+    }
+    assert_eq!(percent_decode("a%2Fb%25+%C3%A9").as_deref(), Some("a/b%+é"));
+}
+
 proptest! {
+    #[test]
+    fn no_escape_panics(path in "[%0-9a-f/.]{0,30}") {
+        let _ = percent_decode(&path);
+    }
+
     #[test]
     fn versioned_file_names_read_back(role in "[ -~é]{1,20}", version in 1u64..) {
         let name = FileName::Metadata { role: RoleName::new(role).unwrap(), version: Some(version) };

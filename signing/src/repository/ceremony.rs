@@ -1,4 +1,8 @@
 //! Signing in turns: a draft travels from key holder to key holder, each adds one signature.
+//!
+//! [`check_root_chain`] is asked before every publication. [`add_signature`], [`merge_signatures`]
+//! and [`progress`] are what the commands of issue 3 for key holders on separate machines are made
+//! of: `fairway root sign`, `fairway root merge` and `fairway status`.
 
 use super::envelope::{BuildError, write};
 use crate::error::Error;

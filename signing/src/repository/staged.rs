@@ -80,20 +80,8 @@ impl StagedRepository {
         Ok(())
     }
 
-    /// Stages everything of `other` on top.
-    pub fn merge(&mut self, other: &Self) -> Result<(), BuildError> {
-        for (name, bytes) in &other.files {
-            if *name == FileName::timestamp() {
-                self.files.insert(name.clone(), bytes.clone());
-            } else {
-                self.put(name.clone(), bytes.clone())?;
-            }
-        }
-        Ok(())
-    }
-
-    fn put(&mut self, name: FileName, bytes: impl Into<Arc<[u8]>>) -> Result<(), BuildError> {
-        let bytes = bytes.into();
+    fn put(&mut self, name: FileName, bytes: Vec<u8>) -> Result<(), BuildError> {
+        let bytes: Arc<[u8]> = bytes.into();
         match self.files.get(&name) {
             Some(staged) if *staged != bytes => {
                 Err(BuildError::Conflict { file: name.to_string() })

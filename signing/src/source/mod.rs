@@ -5,11 +5,13 @@ mod dir;
 #[cfg(feature = "http")]
 mod http;
 mod mem;
+mod recording;
 
 pub use dir::DirSource;
 #[cfg(feature = "http")]
 pub use http::{HttpLimits, HttpSource, install_tls_provider};
 pub use mem::{MemSource, timestamp_etag};
+pub use recording::Recording;
 
 use crate::attack::Attack;
 use crate::names::FileName;

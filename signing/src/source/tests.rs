@@ -185,3 +185,23 @@ mod http {
         assert!(HttpSource::new("https://hub.example/tuf", limits()).is_ok());
     }
 }
+
+#[tokio::test]
+async fn a_recording_keeps_what_was_handed_out_and_no_more() {
+    let target = FileName::target(TargetPath::new("a/b").unwrap(), Sha256Digest::of(b"b"));
+    let files = [(timestamp(), b"t"), (target.clone(), b"b")];
+    let files = files.map(|(name, bytes)| (name.relative_path(), bytes[..].into()));
+    let source = MemSource::new(BTreeMap::from(files));
+    let (all, metadata) = (Recording::new(&source), Recording::of_metadata(&source));
+    for file in [timestamp(), target.clone(), FileName::root(2)] {
+        let fetched = source.fetch(&file, 9, None).await.unwrap();
+        assert_eq!(all.fetch(&file, 9, None).await.unwrap(), fetched);
+        assert_eq!(metadata.fetch(&file, 9, None).await.unwrap(), fetched);
+    }
+    let kept = BTreeMap::from([(timestamp(), b"t".to_vec()), (target.clone(), b"b".to_vec())]);
+    assert_eq!(all.files(), kept);
+    assert_eq!(metadata.get(&timestamp()), Some(b"t".to_vec()));
+    assert_eq!(metadata.get(&target), None);
+    metadata.add(FileName::root(1), b"r".to_vec());
+    assert_eq!(metadata.files().len(), 2);
+}

@@ -7,8 +7,8 @@ use signing::repository::{
     progress,
 };
 use signing::{
-    BuildError, Delegation, Error, FileName, MemStore, RootSpec, StagedRepository, TargetEntry,
-    TopRole, Versions, build_root, build_targets, metadata, verify_staged,
+    BuildError, Delegation, Error, MemStore, RootSpec, StagedRepository, TargetEntry, TopRole,
+    Versions, build_root, build_targets, metadata, verify_staged,
 };
 use std::collections::BTreeMap;
 
@@ -155,20 +155,6 @@ fn published_versions_are_immutable_while_staged() {
     let hash = "0".repeat(64);
     let result = staged.put_file(&format!("targets/acme/app/{hash}.x"), b"x".to_vec());
     assert!(matches!(result, Err(BuildError::Conflict { .. })));
-}
-
-#[test]
-fn merging_keeps_the_newer_timestamp_and_refuses_two_contents_of_one_version() {
-    let repo = Repo::new();
-    let mut live = online(staged(&repo), 0, Versions::default());
-    let newer = online(staged(&repo), 1, Versions::default());
-    live.merge(&newer).unwrap();
-    let name = FileName::timestamp();
-    assert_eq!(live.get(&name), newer.get(&name));
-    let mut other = StagedRepository::new();
-    let bytes = build_targets(1, at(9), &BTreeMap::new(), &[], &[&key(50)]).unwrap();
-    other.put_metadata(&role("acme"), bytes).unwrap();
-    assert!(matches!(live.merge(&other), Err(BuildError::Conflict { .. })));
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! `fairway verify`: would an agent that pins this root accept what the server serves?
 
 mod content;
-mod recording;
 #[cfg(test)]
 mod tests;
 
@@ -11,7 +10,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use signing::metadata::{Document, Targets};
 use signing::source::HttpLimits;
-use signing::{Client, HttpSource, MemStore, RoleName, Source};
+use signing::{Client, FileName, HttpSource, MemStore, Recording, RoleName, Source};
 
 use crate::error::{CliError, Result, chain};
 use crate::files::read_bounded;
@@ -21,7 +20,6 @@ use crate::span::until;
 use crate::table::Table;
 use crate::words::count;
 use content::Contents;
-use recording::Recording;
 
 /// Largest root file read, as the client's own bound for root.
 const MAX_ROOT_BYTES: u64 = 1024 * 1024;
@@ -125,7 +123,7 @@ pub(crate) async fn run(args: &VerifyArgs, now: Timestamp, out: &mut Out) -> Res
 
 /// The walk itself, over any source.
 async fn verify<S: Source>(root: &[u8], source: S, now: Timestamp) -> Result<Verified> {
-    let source = Recording::new(source);
+    let source = Recording::of_metadata(source);
     let mut client = Client::open(root, &source, MemStore::new()).map_err(|error| {
         CliError::because("the pinned root is not usable", &error)
             .hint("--root takes the root.json that agents pin")
@@ -147,7 +145,9 @@ async fn verify<S: Source>(root: &[u8], source: S, now: Timestamp) -> Result<Ver
                 Err(error) => faults.push(Fault::of(&target.path, &error)),
             }
         }
-        let expires = source.metadata(&role, version).and_then(|bytes| expiry(&role, &bytes));
+        // Of what was handed out, only a version that the client names is verified.
+        let name = FileName::Metadata { role: role.clone(), version: Some(version) };
+        let expires = source.get(&name).and_then(|bytes| expiry(&role, &bytes));
         let targets = listed.len();
         roles.push(Role { name: role.to_string(), version, targets, expires });
     }
