@@ -96,7 +96,8 @@ impl ExecDriver {
         self.commands.contains_key(&stage)
     }
 
-    /// Starts a stage unless it was started before; returns once the record of it is on disk.
+    /// Starts a stage unless it was started before; returns once the record of it is on disk. A
+    /// start that nobody has claimed in time is withdrawn: its command will never run.
     pub async fn start(&self, order: &StepOrder, stage: Stage) -> Result<(), DriverError> {
         let spec = self.spec(stage)?;
         let argv = spec.template.render(order)?;
@@ -106,8 +107,10 @@ impl ExecDriver {
             return Ok(());
         }
         dir.create()?;
+        let (intent, record) = dir.intend()?;
         let mut command = Command::new("/bin/sh");
-        command.arg("-c").arg(WRAPPER).arg("fairway-step").arg(dir.path()).args(argv);
+        command.arg("-c").arg(WRAPPER).arg("fairway-step");
+        command.arg(dir.path()).arg(intent).args(argv);
         command.env_clear();
         for name in INHERITED {
             if let Some(value) = std::env::var_os(name) {
@@ -116,21 +119,27 @@ impl ExecDriver {
         }
         command.envs(&spec.environment).envs(variables).env("FAIRWAY_STAGE", stage.as_str());
         command.current_dir("/").process_group(0);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut child = command.spawn().map_err(|source| DriverError::Spawn {
-            program: spec.template.program().to_owned(),
-            source,
-        })?;
-        let dir_seen = dir.clone();
+        command.stdin(Stdio::null()).stdout(record).stderr(Stdio::null());
+        let program = spec.template.program().to_owned();
+        let mut child = command.spawn().map_err(|source| DriverError::Spawn { program, source })?;
         for _ in 0..CLAIM_LOOKS {
-            if dir_seen.is_claimed() || child.try_wait().ok().flatten().is_some() {
+            if dir.is_claimed() || child.try_wait().ok().flatten().is_some() {
                 break;
             }
             tokio::time::sleep(CLAIM_LOOK_INTERVAL).await;
         }
+        let mut claimed = dir.is_claimed();
+        if !claimed {
+            dir.withdraw()?;
+            claimed = dir.is_claimed();
+        }
+        if !claimed && let Some(group) = child.id() {
+            // It can claim nothing any more; a stalled one need not linger either.
+            super::process::kill_group_of(group)?;
+        }
         // Collects the exit code so that no zombie stays; the files are what counts.
         tokio::spawn(async move { child.wait().await });
-        if dir.is_claimed() {
+        if claimed {
             return Ok(());
         }
         Err(file_error("lock", &dir.path().join("claim"), std::io::ErrorKind::TimedOut.into()))

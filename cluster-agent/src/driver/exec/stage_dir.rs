@@ -2,7 +2,8 @@
 //!
 //! | file | written by | meaning |
 //! |---|---|---|
-//! | `claim` | wrapper, before the command | who runs the stage; never replaced |
+//! | `intent.*` | driver, then wrapper | a wrapper that may still claim; gone once it has, or was withdrawn |
+//! | `claim` | wrapper, before the command | who runs the stage; a second name of its intent, never replaced |
 //! | `log` | the command | its output; cut when it grows too long |
 //! | `exit` | wrapper, after the command | the exit code |
 //! | `timed_out` | driver | the stage ran out of time and was told to end |
@@ -20,6 +21,9 @@ use super::{EXIT_LOST, EXIT_TIMED_OUT, LOG_MAX_BYTES, LOG_TAIL_BYTES};
 
 /// Longest control file read; they hold one or two short lines.
 const CONTROL_FILE_MAX_BYTES: u64 = 4096;
+
+/// How the names of intents begin.
+const INTENT_PREFIX: &str = "intent.";
 
 /// The directory of one stage.
 #[derive(Debug, Clone)]
@@ -48,18 +52,61 @@ impl StageDir {
             .map_err(|source| file_error("create", &self.path, source))
     }
 
+    /// A file of its own for one wrapper: it writes there who it is, and claims the stage by giving
+    /// the file the name `claim`.
+    pub(super) fn intend(&self) -> Result<(PathBuf, File), DriverError> {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let path = self.path.join(format!("{INTENT_PREFIX}{}", uuid::Uuid::new_v4()));
+        let file = File::options().create_new(true).write(true).mode(0o600).open(&path);
+        file.map(|file| (path.clone(), file)).map_err(|source| file_error("create", &path, source))
+    }
+
+    /// Gives up every wrapper that has not claimed the stage. The kernel either finds an intent and
+    /// makes the claim, or does not find it: once this returns and there is no claim, no wrapper
+    /// started so far will ever run the command, however long it was stalled.
+    pub(super) fn withdraw(&self) -> Result<(), DriverError> {
+        let entries = match fs::read_dir(&self.path) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(source) => return Err(file_error("read", &self.path, source)),
+        };
+        for entry in entries {
+            let entry = entry.map_err(|source| file_error("read", &self.path, source))?;
+            if !entry.file_name().to_string_lossy().starts_with(INTENT_PREFIX) {
+                continue;
+            }
+            let path = entry.path();
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(file_error("remove", &path, error));
+                }
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Whether some wrapper has taken the stage.
     pub(super) fn is_claimed(&self) -> bool {
         self.path.join("claim").exists()
     }
 
-    /// How the stage stands; tells a stage that exceeded `timeout` to end.
+    /// How the stage stands; tells a stage that exceeded `timeout` to end, and withdraws one that
+    /// was not claimed.
     pub(super) fn status(
         &self,
         timeout: Duration,
         kill_grace: Duration,
     ) -> Result<StepStatus, DriverError> {
-        let Some(claim) = self.read("claim")? else { return Ok(StepStatus::Absent) };
+        let claim = match self.read("claim")? {
+            Some(claim) => claim,
+            None => {
+                // Whoever is told that nothing runs may drop the step, so nothing may run later.
+                self.withdraw()?;
+                let Some(claim) = self.read("claim")? else { return Ok(StepStatus::Absent) };
+                claim
+            }
+        };
         let claim_path = self.path.join("claim");
         let process = ProcessIdentity::parse(&claim).ok_or_else(|| DriverError::Damaged {
             path: claim_path.clone(),

@@ -107,6 +107,98 @@ async fn a_stage_runs_once_however_often_and_by_whomever_it_is_started() {
     assert_eq!(fs::read_to_string(&count).unwrap(), "ran\n");
 }
 
+/// A driver whose wrappers stall right before they claim, until `gate` exists; each first leaves
+/// its process id in `stalled`. The command leaves `ran`.
+struct Stalling {
+    dir: tempfile::TempDir,
+}
+
+impl Stalling {
+    fn new() -> Self {
+        use std::os::unix::fs::PermissionsExt as _;
+        let stalling = Self { dir: tempfile::tempdir().unwrap() };
+        let script = "#!/bin/sh\necho $PPID >\"$TEST_DIR/stalled.new\"\n\
+                      mv \"$TEST_DIR/stalled.new\" \"$TEST_DIR/stalled\"\n\
+                      while [ ! -e \"$TEST_DIR/gate\" ]; do sleep 0.02; done\n\
+                      PATH=$REAL_PATH exec ln \"$@\"\n";
+        let bin = stalling.path("bin");
+        fs::create_dir(&bin).unwrap();
+        fs::write(bin.join("ln"), script).unwrap();
+        fs::set_permissions(bin.join("ln"), fs::Permissions::from_mode(0o755)).unwrap();
+        stalling
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn driver(&self) -> ExecDriver {
+        let real = std::env::var("PATH").unwrap();
+        let environment = [
+            ("PATH", format!("{}:{real}", self.path("bin").display())),
+            ("REAL_PATH", real),
+            ("TEST_DIR", self.dir.path().display().to_string()),
+        ];
+        let environment = environment.map(|(name, value)| (name.to_owned(), value)).into();
+        let template = template(&["sh", "-c", "echo ran >>\"$TEST_DIR/ran\""]).unwrap();
+        let spec = CommandSpec { template, environment, timeout: HOUR };
+        ExecDriver::open(self.dir.path(), BTreeMap::from([(Stage::Mutate, spec)])).unwrap()
+    }
+
+    /// Lets the stalled wrapper go on and waits for its end.
+    async fn let_go(&self) {
+        let wrapper = fs::read_to_string(self.path("stalled")).unwrap();
+        fs::write(self.path("gate"), "").unwrap();
+        for _ in 0..3000 {
+            if !runs(&wrapper) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("the wrapper did not end");
+    }
+}
+
+#[tokio::test]
+async fn a_start_that_was_given_up_never_runs_its_command_later() {
+    let stalling = Stalling::new();
+    let (driver, order) = (stalling.driver(), order("4.3.1"));
+    let refused = driver.start(&order, Stage::Mutate).await.unwrap_err();
+    assert!(matches!(refused, DriverError::File { action: "lock", .. }), "{refused}");
+    stalling.let_go().await;
+    assert!(!stalling.path("ran").exists(), "a stage ran that was reported as not started");
+    let status = driver.status(&order.step_id, Stage::Mutate).await.unwrap();
+    assert_eq!(status, StepStatus::Absent);
+
+    driver.start(&order, Stage::Mutate).await.unwrap();
+    assert_eq!(finished(&driver, &order.step_id).await.0, 0);
+    assert_eq!(fs::read_to_string(stalling.path("ran")).unwrap(), "ran\n");
+}
+
+#[test]
+fn a_stage_found_absent_after_a_crash_before_its_claim_never_runs() {
+    let stalling = Stalling::new();
+    let order = order("4.3.1");
+    let driver = stalling.driver();
+    let stalled = stalling.path("stalled");
+    let before = runtime();
+    before.block_on(async {
+        tokio::select! {
+            started = driver.start(&order, Stage::Mutate) => panic!("{started:?}"),
+            () = appears(&stalled) => {}
+        }
+    });
+    drop(before);
+
+    let again = stalling.driver();
+    runtime().block_on(async {
+        let status = again.status(&order.step_id, Stage::Mutate).await.unwrap();
+        assert_eq!(status, StepStatus::Absent);
+        stalling.let_go().await;
+        assert!(!stalling.path("ran").exists(), "a stage ran that was reported as absent");
+    });
+}
+
 #[tokio::test]
 async fn a_step_never_started_is_absent() {
     let dir = tempfile::tempdir().unwrap();
