@@ -4,12 +4,12 @@
 //! |---|---|---|
 //! | `intent.*` | driver, then wrapper | a wrapper that may still claim; gone once it has, or was withdrawn |
 //! | `claim` | wrapper, before the command | who runs the stage; a second name of its intent, never replaced |
-//! | `log` | the command | its output; cut when it grows too long |
+//! | `log` | the command | its output; cut when it grows too long, and to its end when it is over |
 //! | `exit` | wrapper, after the command | the exit code |
 //! | `timed_out` | driver | the stage ran out of time and was told to end |
 
 use std::fs::{self, File};
-use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use jiff::Timestamp;
 
 use super::super::process::ProcessIdentity;
 use super::super::{DriverError, StepStatus};
-use super::{EXIT_LOST, EXIT_TIMED_OUT, LOG_MAX_BYTES, LOG_TAIL_BYTES};
+use super::{EXIT_LOST, EXIT_TIMED_OUT, LOG_KEPT_BYTES, LOG_MAX_BYTES, LOG_TAIL_BYTES};
 
 /// Longest control file read; they hold one or two short lines.
 const CONTROL_FILE_MAX_BYTES: u64 = 4096;
@@ -89,6 +89,17 @@ impl StageDir {
     /// Whether some wrapper has taken the stage.
     pub(super) fn is_claimed(&self) -> bool {
         self.path.join("claim").exists()
+    }
+
+    /// Whether the stage has not ended as far as its files tell; those of one that runs must stay.
+    pub(super) fn may_run(&self) -> bool {
+        match (self.read("claim"), self.exit_code()) {
+            (Ok(None), _) | (_, Ok(Some(_))) => false,
+            (Ok(Some(claim)), _) => {
+                ProcessIdentity::parse(&claim).is_some_and(|process| process.group_runs())
+            }
+            (Err(_), _) => true,
+        }
     }
 
     /// How the stage stands; tells a stage that exceeded `timeout` to end, and withdraws one that
@@ -194,11 +205,28 @@ impl StageDir {
         let file = File::options().write(true).open(&path);
         file.and_then(|file| file.set_len(0)).map_err(|source| file_error("write", &path, source))
     }
+
+    /// Leaves only the end of a log whose stage is over.
+    pub(super) fn shorten_log(&self) -> Result<(), DriverError> {
+        let path = self.path.join("log");
+        let length = fs::metadata(&path).map(|meta| meta.len()).unwrap_or_default();
+        if length <= LOG_KEPT_BYTES {
+            return Ok(());
+        }
+        // In place: a process that its command left behind may still append.
+        let shorten = || {
+            let mut file = File::options().read(true).append(true).open(&path)?;
+            let tail = read_end(&mut file, LOG_KEPT_BYTES)?;
+            file.set_len(0)?;
+            file.write_all(&tail)
+        };
+        shorten().map_err(|source| file_error("write", &path, source))
+    }
 }
 
-fn read_tail(file: &mut File) -> io::Result<String> {
+/// The last whole lines within `bound` bytes.
+fn read_end(file: &mut File, bound: u64) -> io::Result<Vec<u8>> {
     let length = file.seek(SeekFrom::End(0))?;
-    let bound = u64::try_from(LOG_TAIL_BYTES).unwrap_or(u64::MAX);
     let start = length.saturating_sub(bound);
     file.seek(SeekFrom::Start(start))?;
     let mut bytes = Vec::new();
@@ -207,6 +235,11 @@ fn read_tail(file: &mut File) -> io::Result<String> {
         let cut = bytes.iter().position(|b| *b == b'\n').map_or(0, |at| at + 1);
         bytes.drain(..cut);
     }
+    Ok(bytes)
+}
+
+fn read_tail(file: &mut File) -> io::Result<String> {
+    let bytes = read_end(file, u64::try_from(LOG_TAIL_BYTES).unwrap_or(u64::MAX))?;
     let mut tail = String::from_utf8_lossy(&bytes).into_owned();
     while tail.len() > LOG_TAIL_BYTES {
         // Replacement characters are longer than the bytes they stand for.

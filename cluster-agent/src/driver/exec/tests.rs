@@ -1,5 +1,6 @@
 //! Real processes below a temporary directory.
 
+use std::fs;
 use std::path::Path;
 
 use channels::wire::{Component, Image, Role};
@@ -299,14 +300,68 @@ fn a_template_names_what_is_wrong_with_it() {
     assert!(matches!(refused(&["x", "\0"]), TemplateError::Nul { .. }));
 }
 
+/// As many steps as a driver keeps, all of them over.
+fn fill(dir: &Path) {
+    for _ in 0..STEPS_KEPT {
+        fs::create_dir_all(dir.join("steps").join(StepId::new().to_string())).unwrap();
+    }
+}
+
+fn steps_in(dir: &Path) -> usize {
+    fs::read_dir(dir.join("steps")).unwrap().count()
+}
+
 #[test]
 fn only_the_newest_steps_are_kept() {
     let dir = tempfile::tempdir().unwrap();
-    for _ in 0..STEPS_KEPT + 3 {
-        fs::create_dir_all(dir.path().join("steps").join(StepId::new().to_string())).unwrap();
-    }
+    fill(dir.path());
+    fs::create_dir(dir.path().join("steps/one-more")).unwrap();
     driver(dir.path(), &["true"], HOUR);
-    assert_eq!(fs::read_dir(dir.path().join("steps")).unwrap().count(), STEPS_KEPT);
+    assert_eq!(steps_in(dir.path()), STEPS_KEPT);
+}
+
+#[tokio::test]
+async fn a_driver_that_goes_on_starting_steps_keeps_no_more_of_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let driver = driver(dir.path(), &["true"], HOUR);
+    fill(dir.path());
+    for _ in 0..3 {
+        let order = order("4.3.1");
+        driver.start(&order, Stage::Mutate).await.unwrap();
+        finished(&driver, &order.step_id).await;
+    }
+    assert_eq!(steps_in(dir.path()), STEPS_KEPT);
+}
+
+#[tokio::test]
+async fn neither_the_step_in_hand_nor_one_that_runs_is_ever_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let gate = dir.path().join("gate");
+    let script = "while [ ! -e \"$0\" ]; do sleep 0.02; done; exit 3";
+    let driver = driver(dir.path(), &["sh", "-c", script, gate.to_str().unwrap()], HOUR);
+    let (running, in_hand) = (order("4.3.1"), order("4.3.1"));
+    driver.start(&running, Stage::Mutate).await.unwrap();
+    driver.stage_dir(&in_hand.step_id, Stage::Preflight).create().unwrap();
+    fill(dir.path());
+    driver.start(&in_hand, Stage::Mutate).await.unwrap();
+    assert_eq!(steps_in(dir.path()), STEPS_KEPT);
+    fs::write(&gate, "").unwrap();
+    assert_eq!(finished(&driver, &running.step_id).await.0, 3);
+    assert_eq!(finished(&driver, &in_hand.step_id).await.0, 3);
+}
+
+#[tokio::test]
+async fn of_a_long_log_only_the_end_is_kept_once_its_stage_is_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = "head -c 1000000 /dev/zero; echo; echo the end";
+    let driver = driver(dir.path(), &["sh", "-c", script], HOUR);
+    let chatty = order("4.3.1");
+    driver.start(&chatty, Stage::Mutate).await.unwrap();
+    finished(&driver, &chatty.step_id).await;
+    driver.start(&order("4.3.1"), Stage::Mutate).await.unwrap();
+    let log = driver.stage_dir(&chatty.step_id, Stage::Mutate).path().join("log");
+    assert!(fs::metadata(&log).unwrap().len() <= LOG_KEPT_BYTES);
+    assert_eq!(fs::read(&log).unwrap(), b"the end\n", "whole lines");
 }
 
 proptest! {
