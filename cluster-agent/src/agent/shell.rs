@@ -75,13 +75,14 @@ impl Shell {
     pub(super) fn open(settings: Settings, crash: CrashPoint) -> Result<Self, AgentError> {
         let state =
             StateDir::open(&settings.state_dir).map_err(|source| AgentError::State { source })?;
-        let mut document =
-            state.load(&settings.cluster_name).map_err(|source| AgentError::State { source })?;
+        let now = clock::now();
+        let mut document = state
+            .load(&settings.cluster_name, now)
+            .map_err(|source| AgentError::State { source })?;
         let (cluster_id, client) = identity(&settings, &state)?;
         let releases = open_releases(&settings)?;
         let grants = cluster_id.map_or(Grants::None, Grants::From);
         let core = Core::new(settings.policy(grants), std::mem::take(&mut document.history));
-        let now = clock::now();
         tracing::info!(
             cluster.name = settings.cluster_name,
             cluster.id = cluster_id.map(tracing::field::display),
