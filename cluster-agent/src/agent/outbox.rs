@@ -16,6 +16,10 @@ const BACKOFF_FIRST_S: i64 = 2;
 /// Longest wait after reports that were not answered.
 const BACKOFF_MAX_S: i64 = 60;
 
+/// While the hub does not answer, changes of phase are told this far apart: often enough to follow
+/// a roll, rarely enough for a hub that is overloaded.
+const URGENT_APART_S: i64 = 5;
+
 /// Longest slot that is believed; a hub that says more is asked at this pace anyway.
 const SLOT_MAX_S: u64 = 3_600;
 
@@ -53,6 +57,8 @@ pub(super) fn shape(states: &[ProductState]) -> Shape {
 pub(super) struct Outbox {
     slot_at: Option<Timestamp>,
     backoff_s: i64,
+    failed_at: Option<Timestamp>,
+    urged: bool,
     ask_not_before: Option<Timestamp>,
     asking: Option<ProductRef>,
     told: Option<(Shape, Timestamp)>,
@@ -66,6 +72,8 @@ impl Default for Outbox {
         Self {
             slot_at: None,
             backoff_s: 0,
+            failed_at: None,
+            urged: false,
             ask_not_before: None,
             asking: None,
             told: None,
@@ -80,6 +88,20 @@ impl Outbox {
     /// Whether the regular report is due.
     pub(super) fn is_slot(&self, now: Timestamp) -> bool {
         self.slot_at.is_none_or(|at| now >= at)
+    }
+
+    /// A phase changed: that is told without waiting for the slot.
+    pub(super) fn urge(&mut self) {
+        self.urged = true;
+    }
+
+    /// Whether a change of phase is to be told now: at once, but while the hub does not answer not
+    /// right after the report or the failure before.
+    pub(super) fn is_urgent(&self, now: Timestamp) -> bool {
+        let told_at = self.told.as_ref().map(|(_, at)| *at);
+        let last = told_at.max(self.failed_at);
+        let calm = last.is_none_or(|last| now >= later(last, URGENT_APART_S));
+        self.urged && (self.backoff_s == 0 || calm)
     }
 
     /// Whether something changed since the last report that is worth one of its own, at a bounded
@@ -121,6 +143,7 @@ impl Outbox {
     /// A report was handed to the reporter.
     pub(super) fn sent(&mut self, asks: Option<&ProductRef>, shape: Shape, now: Timestamp) {
         self.told = Some((shape, now));
+        self.urged = false;
         if let Some(product) = asks {
             self.asking = Some(product.clone());
         }
@@ -160,11 +183,22 @@ impl Outbox {
         changed
     }
 
-    /// A report was not answered.
-    pub(super) fn failed(&mut self, asked: Option<&ProductRef>, now: Timestamp) {
+    /// A report was not answered; a busy hub may have said when to come back. `spread` lengthens a
+    /// wait in milliseconds by chance, so that a fleet does not come back in step.
+    pub(super) fn failed(
+        &mut self,
+        asked: Option<&ProductRef>,
+        retry_after_s: Option<u64>,
+        spread: impl Fn(u64) -> SignedDuration,
+        now: Timestamp,
+    ) {
         self.backoff_s = (self.backoff_s * 2).clamp(BACKOFF_FIRST_S, BACKOFF_MAX_S);
-        let again = later(now, self.backoff_s);
+        self.failed_at = Some(now);
+        let wait_s = u64::try_from(self.backoff_s).unwrap_or(0).max(retry_after_s.unwrap_or(0));
+        let again = now.checked_add(spread(wait_s.saturating_mul(1_000))).unwrap_or(now);
         self.slot_at = Some(again);
+        // Asking is a report like any other: it waits as well, whichever report failed.
+        self.ask_not_before = self.ask_not_before.max(Some(again));
         if asked.is_some() {
             self.asking = None;
             self.ask_not_before = Some(again);
@@ -188,6 +222,11 @@ mod tests {
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
+    }
+
+    /// No chance in a test.
+    fn exactly(ms: u64) -> SignedDuration {
+        SignedDuration::from_millis(i64::try_from(ms).unwrap())
     }
 
     fn product() -> ProductRef {
@@ -274,7 +313,7 @@ mod tests {
     fn a_hub_that_does_not_answer_is_not_told_more_often_for_it() {
         let mut outbox = Outbox::default();
         outbox.sent(None, waiting(&["no_metadata"]), at(0));
-        outbox.failed(None, at(0));
+        outbox.failed(None, None, exactly, at(0));
         assert!(!outbox.has_news(&idle(), at(30)));
         assert!(outbox.is_slot(at(30)), "the back-off sends the whole state");
     }
@@ -292,14 +331,55 @@ mod tests {
     }
 
     #[test]
+    fn a_busy_hub_is_left_alone_for_as_long_as_it_asks() {
+        let mut outbox = Outbox::default();
+        outbox.failed(None, Some(120), exactly, at(0));
+        assert!(!outbox.is_slot(at(119)) && !outbox.may_ask(at(119)));
+        assert!(outbox.is_slot(at(120)) && outbox.may_ask(at(120)));
+        outbox.failed(None, Some(1), exactly, at(200));
+        assert!(!outbox.is_slot(at(203)), "the back-off is longer than what the hub asks for");
+        assert!(outbox.is_slot(at(204)));
+    }
+
+    #[test]
+    fn a_fleet_does_not_come_back_in_step() {
+        let mut outbox = Outbox::default();
+        let by_half = |ms| exactly(ms + ms / 2);
+        outbox.failed(Some(&product()), Some(60), by_half, at(0));
+        assert!(!outbox.is_slot(at(89)) && !outbox.may_ask(at(89)));
+        assert!(outbox.is_slot(at(90)) && outbox.may_ask(at(90)));
+    }
+
+    #[test]
+    fn changes_of_phase_are_told_to_a_hub_in_trouble_but_not_as_fast_as_they_come() {
+        let mut outbox = Outbox::default();
+        outbox.urge();
+        assert!(outbox.is_urgent(at(0)));
+        outbox.sent(None, idle(), at(0));
+        assert!(!outbox.is_urgent(at(0)), "told once");
+        outbox.urge();
+        assert!(outbox.is_urgent(at(0)), "nothing failed");
+
+        outbox.failed(None, Some(600), exactly, at(1));
+        assert!(!outbox.is_urgent(at(5)));
+        assert!(outbox.is_urgent(at(6)), "long before the hub wants the whole state");
+        outbox.sent(None, idle(), at(6));
+        outbox.urge();
+        assert!(!outbox.is_urgent(at(10)), "nobody answered yet");
+        assert!(outbox.is_urgent(at(11)));
+        outbox.answered(&reply(Action::Wait, None), None, at(7));
+        assert!(outbox.is_urgent(at(7)));
+    }
+
+    #[test]
     fn unanswered_reports_back_off_and_recover() {
         let mut outbox = Outbox::default();
         assert!(outbox.is_slot(at(0)));
-        outbox.failed(None, at(0));
+        outbox.failed(None, None, exactly, at(0));
         assert!(!outbox.is_slot(at(1)));
         assert!(outbox.is_slot(at(2)));
         for _ in 0..10 {
-            outbox.failed(None, at(100));
+            outbox.failed(None, None, exactly, at(100));
         }
         assert!(outbox.is_slot(at(160)));
         assert!(!outbox.is_slot(at(159)));

@@ -13,7 +13,7 @@ use super::core::{Change, Core};
 use super::enrolment::load_enrolment;
 use super::events::DriverFacts;
 use super::ledger::{Ledger, Turn};
-use super::links::{Links, Metadata, News, Refresh, Sending, chain};
+use super::links::{Links, Metadata, News, Refresh, Sending, Unanswered, chain};
 use super::outbox::{Outbox, shape};
 use super::prober::{Pace, Prober};
 use super::report::{product_states, report};
@@ -133,9 +133,10 @@ impl Shell {
                     tracing::debug!(product = %directive.product, "granted");
                 }
             }
-            Some(News::Reported { asked, answer: Err(why), .. }) => {
+            Some(News::Reported { asked, answer: Err(unanswered), .. }) => {
+                let Unanswered { why, retry_after_s } = unanswered;
                 tracing::warn!(error = why, "report not answered");
-                self.outbox.failed(asked.as_ref(), now);
+                self.outbox.failed(asked.as_ref(), retry_after_s, jittered, now);
                 self.core.unheard(why, now);
             }
             Some(News::Refreshed { known, verified_at }) => {
@@ -338,7 +339,10 @@ impl Shell {
         for turn in turns {
             log_turn(&turn);
         }
-        let due = urgency == Urgency::Now
+        if urgency == Urgency::Now {
+            self.outbox.urge();
+        }
+        let due = self.outbox.is_urgent(now)
             || ask.is_some()
             || self.outbox.is_slot(now)
             || self.outbox.has_news(&shape(&states), now);
@@ -412,7 +416,8 @@ impl Shell {
     }
 }
 
-/// Whether a report goes out at once or when its slot comes.
+/// Whether a report goes out at once, or as soon after as a hub in trouble can bear, or when its
+/// slot comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Urgency {
     Now,
