@@ -52,14 +52,33 @@ pub(super) fn shape(states: &[ProductState]) -> Shape {
     states.iter().map(|s| (s.product.clone(), (s.phase, gates(s)))).collect()
 }
 
+/// A time to wait for.
+#[derive(Debug, Clone, Copy)]
+struct Due {
+    set_at: Timestamp,
+    at: Timestamp,
+}
+
+impl Due {
+    fn after(now: Timestamp, seconds: i64) -> Self {
+        Self { set_at: now, at: later(now, seconds) }
+    }
+
+    /// Also if it was set in what is the future: then the clock was set back meanwhile, and the
+    /// time may be hours away.
+    fn has_come(self, now: Timestamp) -> bool {
+        now >= self.at || now < self.set_at
+    }
+}
+
 /// What is due.
 #[derive(Debug)]
 pub(super) struct Outbox {
-    slot_at: Option<Timestamp>,
+    slot_at: Option<Due>,
     backoff_s: i64,
     failed_at: Option<Timestamp>,
     urged: bool,
-    ask_not_before: Option<Timestamp>,
+    ask_not_before: Option<Due>,
     asking: Option<ProductRef>,
     told: Option<(Shape, Timestamp)>,
     news_left: u32,
@@ -87,7 +106,7 @@ impl Default for Outbox {
 impl Outbox {
     /// Whether the regular report is due.
     pub(super) fn is_slot(&self, now: Timestamp) -> bool {
-        self.slot_at.is_none_or(|at| now >= at)
+        self.slot_at.is_none_or(|due| due.has_come(now))
     }
 
     /// A phase changed: that is told without waiting for the slot.
@@ -99,8 +118,8 @@ impl Outbox {
     /// right after the report or the failure before.
     pub(super) fn is_urgent(&self, now: Timestamp) -> bool {
         let told_at = self.told.as_ref().map(|(_, at)| *at);
-        let last = told_at.max(self.failed_at);
-        let calm = last.is_none_or(|last| now >= later(last, URGENT_APART_S));
+        let mut last = told_at.into_iter().chain(self.failed_at);
+        let calm = last.all(|last| Due::after(last, URGENT_APART_S).has_come(now));
         self.urged && (self.backoff_s == 0 || calm)
     }
 
@@ -109,10 +128,11 @@ impl Outbox {
     pub(super) fn has_news(&mut self, shape: &Shape, now: Timestamp) -> bool {
         let Some((told, told_at)) = &self.told else { return false };
         // A hub that does not answer is told at the pace of the back-off.
-        if told == shape || self.backoff_s > 0 || now < later(*told_at, NEWS_APART_S) {
+        let apart = Due::after(*told_at, NEWS_APART_S).has_come(now);
+        if told == shape || self.backoff_s > 0 || !apart {
             return false;
         }
-        if self.news_since.is_none_or(|since| now >= later(since, NEWS_REFILL_S)) {
+        if self.news_since.is_none_or(|since| Due::after(since, NEWS_REFILL_S).has_come(now)) {
             let refilled = self.news_since.map_or(NEWS_BURST, |since| {
                 let periods = now.duration_since(since).as_secs() / NEWS_REFILL_S;
                 u32::try_from(periods).unwrap_or(NEWS_BURST)
@@ -131,13 +151,13 @@ impl Outbox {
     /// word must not stand in for a look: reports may be much rarer than refreshes.
     pub(super) fn hint(&self, refresh_ms: u64, now: Timestamp) -> Option<String> {
         let (etag, at) = self.etag.as_ref()?;
-        (elapsed_ms(*at, now) < refresh_ms).then(|| etag.clone())
+        (now >= *at && elapsed_ms(*at, now) < refresh_ms).then(|| etag.clone())
     }
 
     /// Whether the hub may be asked for a grant now: not while it is being asked, and not sooner
     /// than it said.
     pub(super) fn may_ask(&self, now: Timestamp) -> bool {
-        self.asking.is_none() && self.ask_not_before.is_none_or(|at| now >= at)
+        self.asking.is_none() && self.ask_not_before.is_none_or(|due| due.has_come(now))
     }
 
     /// A report was handed to the reporter.
@@ -148,7 +168,7 @@ impl Outbox {
             self.asking = Some(product.clone());
         }
         // Replaced by the reply; without one, by the back-off.
-        self.slot_at = Some(later(now, BACKOFF_MAX_S));
+        self.slot_at = Some(Due::after(now, BACKOFF_MAX_S));
     }
 
     /// A report was answered; says whether metadata changed since the answer before.
@@ -166,8 +186,8 @@ impl Outbox {
             .is_some_and(|new| known.as_ref().is_none_or(|(old, _)| old != new));
         self.etag = reply.timestamp_etag.clone().map(|etag| (etag, now)).or(known);
         let slot_s = i64::try_from(reply.next_report_in_s.clamp(1, SLOT_MAX_S)).unwrap_or(60);
-        let slot_at = later(now, slot_s);
-        self.slot_at = Some(slot_at);
+        let slot = Due::after(now, slot_s);
+        self.slot_at = Some(slot);
         let Some(asked) = asked else { return changed };
         self.asking = None;
         let directive = reply.directives.iter().find(|d| d.product == *asked);
@@ -175,10 +195,10 @@ impl Outbox {
             Some(directive) if directive.action == Action::Proceed => None,
             Some(directive) => {
                 let soonest = later(now, ASK_AGAIN_MIN_S);
-                let named = directive.earliest_at.map_or(slot_at, |at| at.max(soonest));
-                Some(named.min(slot_at))
+                let named = directive.earliest_at.map_or(slot.at, |at| at.max(soonest));
+                Some(Due { set_at: now, at: named.min(slot.at) })
             }
-            None => Some(slot_at),
+            None => Some(slot),
         };
         changed
     }
@@ -195,13 +215,15 @@ impl Outbox {
         self.backoff_s = (self.backoff_s * 2).clamp(BACKOFF_FIRST_S, BACKOFF_MAX_S);
         self.failed_at = Some(now);
         let wait_s = u64::try_from(self.backoff_s).unwrap_or(0).max(retry_after_s.unwrap_or(0));
-        let again = now.checked_add(spread(wait_s.saturating_mul(1_000))).unwrap_or(now);
+        let at = now.checked_add(spread(wait_s.saturating_mul(1_000))).unwrap_or(now);
+        let again = Due { set_at: now, at };
         self.slot_at = Some(again);
         // Asking is a report like any other: it waits as well, whichever report failed.
-        self.ask_not_before = self.ask_not_before.max(Some(again));
+        if asked.is_some() || self.ask_not_before.is_none_or(|due| due.at < at) {
+            self.ask_not_before = Some(again);
+        }
         if asked.is_some() {
             self.asking = None;
-            self.ask_not_before = Some(again);
         }
     }
 
@@ -339,6 +361,28 @@ mod tests {
         outbox.failed(None, Some(1), exactly, at(200));
         assert!(!outbox.is_slot(at(203)), "the back-off is longer than what the hub asks for");
         assert!(outbox.is_slot(at(204)));
+    }
+
+    #[test]
+    fn nothing_waits_for_a_time_from_before_the_clock_was_set_back() {
+        let (before, after) = (at(10_000), at(6_400));
+        let mut outbox = Outbox::default();
+        outbox.sent(Some(&product()), waiting(&["no_metadata"]), before);
+        assert!(outbox.is_slot(after), "in flight");
+        let refused =
+            ReportReply { timestamp_etag: Some("e1".to_owned()), ..reply(Action::Wait, None) };
+        outbox.answered(&refused, Some(&product()), before);
+        assert!(!outbox.is_slot(before) && !outbox.may_ask(before));
+        assert!(outbox.is_slot(after), "slot");
+        assert!(outbox.may_ask(after), "request");
+        assert!(outbox.has_news(&idle(), after), "news");
+        assert_eq!(outbox.hint(30_000, after), None, "hint");
+
+        outbox.failed(None, Some(600), exactly, before);
+        assert!(outbox.is_slot(after), "back-off");
+        outbox.urge();
+        assert!(!outbox.is_urgent(before));
+        assert!(outbox.is_urgent(after), "phase");
     }
 
     #[test]

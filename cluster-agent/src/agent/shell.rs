@@ -17,6 +17,7 @@ use super::links::{Links, Metadata, News, Refresh, Sending, Unanswered, chain};
 use super::outbox::{Outbox, shape};
 use super::prober::{Pace, Prober};
 use super::report::{product_states, report};
+use super::spread::{jittered, longest};
 use crate::clock;
 use crate::config::{DriverSettings, Reports, Settings};
 use crate::crash::{CrashPoint, Side};
@@ -307,10 +308,13 @@ impl Shell {
     }
 
     fn refresh_if_due(&mut self, now: Timestamp) -> Result<(), AgentError> {
-        if self.refreshing || now < self.refresh_at && !self.core.lacks_documents(now) {
+        let longest = later(now, longest(self.settings.hub.refresh_ms));
+        // A time further away than any look is put off dates from before the clock was set back.
+        let due = now >= self.refresh_at || self.refresh_at > longest;
+        if self.refreshing || !due && !self.core.lacks_documents(now) {
             return Ok(());
         }
-        let metadata = if now >= self.refresh_at { Metadata::Ask } else { Metadata::Kept };
+        let metadata = if due { Metadata::Ask } else { Metadata::Kept };
         let order = Refresh {
             metadata,
             etag: self.outbox.hint(self.settings.hub.refresh_ms, now),
@@ -485,15 +489,6 @@ fn log_turn(turn: &Turn) {
             %product, gate, unit = unit.as_ref().map(tracing::field::display), "no longer waiting"
         ),
     }
-}
-
-/// Between one and one and a half periods, so that a fleet does not poll in step.
-fn jittered(period_ms: u64) -> SignedDuration {
-    let mut bytes = [0_u8; 8];
-    // Without randomness the pace is merely regular.
-    let _ = getrandom::fill(&mut bytes);
-    let extra_ms = u64::from_le_bytes(bytes) % (period_ms / 2).max(1);
-    SignedDuration::from_millis(i64::try_from(period_ms.saturating_add(extra_ms)).unwrap_or(60_000))
 }
 
 fn later(at: Timestamp, by: SignedDuration) -> Timestamp {

@@ -109,15 +109,13 @@ impl StageDir {
         timeout: Duration,
         kill_grace: Duration,
     ) -> Result<StepStatus, DriverError> {
-        let claim = match self.read("claim")? {
-            Some(claim) => claim,
-            None => {
-                // Whoever is told that nothing runs may drop the step, so nothing may run later.
-                self.withdraw()?;
-                let Some(claim) = self.read("claim")? else { return Ok(StepStatus::Absent) };
-                claim
-            }
-        };
+        let mut claim = self.read("claim")?;
+        if claim.is_none() {
+            // Whoever is told that nothing runs may drop the step, so nothing may run later.
+            self.withdraw()?;
+            claim = self.read("claim")?;
+        }
+        let Some(claim) = claim else { return Ok(StepStatus::Absent) };
         let claim_path = self.path.join("claim");
         let process = ProcessIdentity::parse(&claim).ok_or_else(|| DriverError::Damaged {
             path: claim_path.clone(),
