@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 
 use crate::clock;
 use crate::history::History;
-use crate::hub::{HubClient, HubReleases, TrustError};
+use crate::hub::{HubClient, HubError, HubReleases, TrustError};
 use crate::plan::{Knowledge, Known, Policy, Severity, Trouble, VerifiedRelease, documents_needed};
 use crate::state::Approval;
 
@@ -55,6 +55,21 @@ pub enum Metadata {
     Kept,
 }
 
+/// A report that was not answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Unanswered {
+    /// Why, with all causes.
+    pub why: String,
+    /// Seconds after which a busy hub asks to be told again.
+    pub retry_after_s: Option<u64>,
+}
+
+impl From<&HubError> for Unanswered {
+    fn from(error: &HubError) -> Self {
+        Self { why: chain(error), retry_after_s: error.retry_after_s() }
+    }
+}
+
 /// What the tasks have to tell.
 #[derive(Debug)]
 pub(super) enum News {
@@ -65,7 +80,7 @@ pub(super) enum News {
         /// The product it asked for.
         asked: Option<ProductRef>,
         /// The answer.
-        answer: Result<Box<ReportReply>, String>,
+        answer: Result<Box<ReportReply>, Unanswered>,
     },
     /// Metadata and documents were looked at.
     Refreshed {
@@ -112,7 +127,7 @@ async fn report_all(
         let answer = client.report(&report, clock::now()).await;
         let answer = match answer {
             Ok(reply) => Ok(Box::new(reply)),
-            Err(error) => Err(chain(&error)),
+            Err(error) => Err(Unanswered::from(&error)),
         };
         if news.send(News::Reported { sent_at, asked: asks, answer }).await.is_err() {
             return;

@@ -18,6 +18,7 @@ mod outbox;
 mod prober;
 mod report;
 mod shell;
+mod spread;
 #[cfg(test)]
 mod tests;
 

@@ -16,6 +16,10 @@ const BACKOFF_FIRST_S: i64 = 2;
 /// Longest wait after reports that were not answered.
 const BACKOFF_MAX_S: i64 = 60;
 
+/// While the hub does not answer, changes of phase are told this far apart: often enough to follow
+/// a roll, rarely enough for a hub that is overloaded.
+const URGENT_APART_S: i64 = 5;
+
 /// Longest slot that is believed; a hub that says more is asked at this pace anyway.
 const SLOT_MAX_S: u64 = 3_600;
 
@@ -48,12 +52,33 @@ pub(super) fn shape(states: &[ProductState]) -> Shape {
     states.iter().map(|s| (s.product.clone(), (s.phase, gates(s)))).collect()
 }
 
+/// A time to wait for.
+#[derive(Debug, Clone, Copy)]
+struct Due {
+    set_at: Timestamp,
+    at: Timestamp,
+}
+
+impl Due {
+    fn after(now: Timestamp, seconds: i64) -> Self {
+        Self { set_at: now, at: later(now, seconds) }
+    }
+
+    /// Also if it was set in what is the future: then the clock was set back meanwhile, and the
+    /// time may be hours away.
+    fn has_come(self, now: Timestamp) -> bool {
+        now >= self.at || now < self.set_at
+    }
+}
+
 /// What is due.
 #[derive(Debug)]
 pub(super) struct Outbox {
-    slot_at: Option<Timestamp>,
+    slot_at: Option<Due>,
     backoff_s: i64,
-    ask_not_before: Option<Timestamp>,
+    failed_at: Option<Timestamp>,
+    urged: bool,
+    ask_not_before: Option<Due>,
     asking: Option<ProductRef>,
     told: Option<(Shape, Timestamp)>,
     news_left: u32,
@@ -66,6 +91,8 @@ impl Default for Outbox {
         Self {
             slot_at: None,
             backoff_s: 0,
+            failed_at: None,
+            urged: false,
             ask_not_before: None,
             asking: None,
             told: None,
@@ -79,7 +106,21 @@ impl Default for Outbox {
 impl Outbox {
     /// Whether the regular report is due.
     pub(super) fn is_slot(&self, now: Timestamp) -> bool {
-        self.slot_at.is_none_or(|at| now >= at)
+        self.slot_at.is_none_or(|due| due.has_come(now))
+    }
+
+    /// A phase changed: that is told without waiting for the slot.
+    pub(super) fn urge(&mut self) {
+        self.urged = true;
+    }
+
+    /// Whether a change of phase is to be told now: at once, but while the hub does not answer not
+    /// right after the report or the failure before.
+    pub(super) fn is_urgent(&self, now: Timestamp) -> bool {
+        let told_at = self.told.as_ref().map(|(_, at)| *at);
+        let mut last = told_at.into_iter().chain(self.failed_at);
+        let calm = last.all(|last| Due::after(last, URGENT_APART_S).has_come(now));
+        self.urged && (self.backoff_s == 0 || calm)
     }
 
     /// Whether something changed since the last report that is worth one of its own, at a bounded
@@ -87,10 +128,11 @@ impl Outbox {
     pub(super) fn has_news(&mut self, shape: &Shape, now: Timestamp) -> bool {
         let Some((told, told_at)) = &self.told else { return false };
         // A hub that does not answer is told at the pace of the back-off.
-        if told == shape || self.backoff_s > 0 || now < later(*told_at, NEWS_APART_S) {
+        let apart = Due::after(*told_at, NEWS_APART_S).has_come(now);
+        if told == shape || self.backoff_s > 0 || !apart {
             return false;
         }
-        if self.news_since.is_none_or(|since| now >= later(since, NEWS_REFILL_S)) {
+        if self.news_since.is_none_or(|since| Due::after(since, NEWS_REFILL_S).has_come(now)) {
             let refilled = self.news_since.map_or(NEWS_BURST, |since| {
                 let periods = now.duration_since(since).as_secs() / NEWS_REFILL_S;
                 u32::try_from(periods).unwrap_or(NEWS_BURST)
@@ -109,23 +151,24 @@ impl Outbox {
     /// word must not stand in for a look: reports may be much rarer than refreshes.
     pub(super) fn hint(&self, refresh_ms: u64, now: Timestamp) -> Option<String> {
         let (etag, at) = self.etag.as_ref()?;
-        (elapsed_ms(*at, now) < refresh_ms).then(|| etag.clone())
+        (now >= *at && elapsed_ms(*at, now) < refresh_ms).then(|| etag.clone())
     }
 
     /// Whether the hub may be asked for a grant now: not while it is being asked, and not sooner
     /// than it said.
     pub(super) fn may_ask(&self, now: Timestamp) -> bool {
-        self.asking.is_none() && self.ask_not_before.is_none_or(|at| now >= at)
+        self.asking.is_none() && self.ask_not_before.is_none_or(|due| due.has_come(now))
     }
 
     /// A report was handed to the reporter.
     pub(super) fn sent(&mut self, asks: Option<&ProductRef>, shape: Shape, now: Timestamp) {
         self.told = Some((shape, now));
+        self.urged = false;
         if let Some(product) = asks {
             self.asking = Some(product.clone());
         }
         // Replaced by the reply; without one, by the back-off.
-        self.slot_at = Some(later(now, BACKOFF_MAX_S));
+        self.slot_at = Some(Due::after(now, BACKOFF_MAX_S));
     }
 
     /// A report was answered; says whether metadata changed since the answer before.
@@ -143,8 +186,8 @@ impl Outbox {
             .is_some_and(|new| known.as_ref().is_none_or(|(old, _)| old != new));
         self.etag = reply.timestamp_etag.clone().map(|etag| (etag, now)).or(known);
         let slot_s = i64::try_from(reply.next_report_in_s.clamp(1, SLOT_MAX_S)).unwrap_or(60);
-        let slot_at = later(now, slot_s);
-        self.slot_at = Some(slot_at);
+        let slot = Due::after(now, slot_s);
+        self.slot_at = Some(slot);
         let Some(asked) = asked else { return changed };
         self.asking = None;
         let directive = reply.directives.iter().find(|d| d.product == *asked);
@@ -152,22 +195,35 @@ impl Outbox {
             Some(directive) if directive.action == Action::Proceed => None,
             Some(directive) => {
                 let soonest = later(now, ASK_AGAIN_MIN_S);
-                let named = directive.earliest_at.map_or(slot_at, |at| at.max(soonest));
-                Some(named.min(slot_at))
+                let named = directive.earliest_at.map_or(slot.at, |at| at.max(soonest));
+                Some(Due { set_at: now, at: named.min(slot.at) })
             }
-            None => Some(slot_at),
+            None => Some(slot),
         };
         changed
     }
 
-    /// A report was not answered.
-    pub(super) fn failed(&mut self, asked: Option<&ProductRef>, now: Timestamp) {
+    /// A report was not answered; a busy hub may have said when to come back. `spread` lengthens a
+    /// wait in milliseconds by chance, so that a fleet does not come back in step.
+    pub(super) fn failed(
+        &mut self,
+        asked: Option<&ProductRef>,
+        retry_after_s: Option<u64>,
+        spread: impl Fn(u64) -> SignedDuration,
+        now: Timestamp,
+    ) {
         self.backoff_s = (self.backoff_s * 2).clamp(BACKOFF_FIRST_S, BACKOFF_MAX_S);
-        let again = later(now, self.backoff_s);
+        self.failed_at = Some(now);
+        let wait_s = u64::try_from(self.backoff_s).unwrap_or(0).max(retry_after_s.unwrap_or(0));
+        let at = now.checked_add(spread(wait_s.saturating_mul(1_000))).unwrap_or(now);
+        let again = Due { set_at: now, at };
         self.slot_at = Some(again);
+        // Asking is a report like any other: it waits as well, whichever report failed.
+        if asked.is_some() || self.ask_not_before.is_none_or(|due| due.at < at) {
+            self.ask_not_before = Some(again);
+        }
         if asked.is_some() {
             self.asking = None;
-            self.ask_not_before = Some(again);
         }
     }
 
@@ -188,6 +244,11 @@ mod tests {
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
+    }
+
+    /// No chance in a test.
+    fn exactly(ms: u64) -> SignedDuration {
+        SignedDuration::from_millis(i64::try_from(ms).unwrap())
     }
 
     fn product() -> ProductRef {
@@ -274,7 +335,7 @@ mod tests {
     fn a_hub_that_does_not_answer_is_not_told_more_often_for_it() {
         let mut outbox = Outbox::default();
         outbox.sent(None, waiting(&["no_metadata"]), at(0));
-        outbox.failed(None, at(0));
+        outbox.failed(None, None, exactly, at(0));
         assert!(!outbox.has_news(&idle(), at(30)));
         assert!(outbox.is_slot(at(30)), "the back-off sends the whole state");
     }
@@ -292,14 +353,77 @@ mod tests {
     }
 
     #[test]
+    fn a_busy_hub_is_left_alone_for_as_long_as_it_asks() {
+        let mut outbox = Outbox::default();
+        outbox.failed(None, Some(120), exactly, at(0));
+        assert!(!outbox.is_slot(at(119)) && !outbox.may_ask(at(119)));
+        assert!(outbox.is_slot(at(120)) && outbox.may_ask(at(120)));
+        outbox.failed(None, Some(1), exactly, at(200));
+        assert!(!outbox.is_slot(at(203)), "the back-off is longer than what the hub asks for");
+        assert!(outbox.is_slot(at(204)));
+    }
+
+    #[test]
+    fn nothing_waits_for_a_time_from_before_the_clock_was_set_back() {
+        let (before, after) = (at(10_000), at(6_400));
+        let mut outbox = Outbox::default();
+        outbox.sent(Some(&product()), waiting(&["no_metadata"]), before);
+        assert!(outbox.is_slot(after), "in flight");
+        let refused =
+            ReportReply { timestamp_etag: Some("e1".to_owned()), ..reply(Action::Wait, None) };
+        outbox.answered(&refused, Some(&product()), before);
+        assert!(!outbox.is_slot(before) && !outbox.may_ask(before));
+        assert!(outbox.is_slot(after), "slot");
+        assert!(outbox.may_ask(after), "request");
+        assert!(outbox.has_news(&idle(), after), "news");
+        assert_eq!(outbox.hint(30_000, after), None, "hint");
+
+        outbox.failed(None, Some(600), exactly, before);
+        assert!(outbox.is_slot(after), "back-off");
+        outbox.urge();
+        assert!(!outbox.is_urgent(before));
+        assert!(outbox.is_urgent(after), "phase");
+    }
+
+    #[test]
+    fn a_fleet_does_not_come_back_in_step() {
+        let mut outbox = Outbox::default();
+        let by_half = |ms| exactly(ms + ms / 2);
+        outbox.failed(Some(&product()), Some(60), by_half, at(0));
+        assert!(!outbox.is_slot(at(89)) && !outbox.may_ask(at(89)));
+        assert!(outbox.is_slot(at(90)) && outbox.may_ask(at(90)));
+    }
+
+    #[test]
+    fn changes_of_phase_are_told_to_a_hub_in_trouble_but_not_as_fast_as_they_come() {
+        let mut outbox = Outbox::default();
+        outbox.urge();
+        assert!(outbox.is_urgent(at(0)));
+        outbox.sent(None, idle(), at(0));
+        assert!(!outbox.is_urgent(at(0)), "told once");
+        outbox.urge();
+        assert!(outbox.is_urgent(at(0)), "nothing failed");
+
+        outbox.failed(None, Some(600), exactly, at(1));
+        assert!(!outbox.is_urgent(at(5)));
+        assert!(outbox.is_urgent(at(6)), "long before the hub wants the whole state");
+        outbox.sent(None, idle(), at(6));
+        outbox.urge();
+        assert!(!outbox.is_urgent(at(10)), "nobody answered yet");
+        assert!(outbox.is_urgent(at(11)));
+        outbox.answered(&reply(Action::Wait, None), None, at(7));
+        assert!(outbox.is_urgent(at(7)));
+    }
+
+    #[test]
     fn unanswered_reports_back_off_and_recover() {
         let mut outbox = Outbox::default();
         assert!(outbox.is_slot(at(0)));
-        outbox.failed(None, at(0));
+        outbox.failed(None, None, exactly, at(0));
         assert!(!outbox.is_slot(at(1)));
         assert!(outbox.is_slot(at(2)));
         for _ in 0..10 {
-            outbox.failed(None, at(100));
+            outbox.failed(None, None, exactly, at(100));
         }
         assert!(outbox.is_slot(at(160)));
         assert!(!outbox.is_slot(at(159)));

@@ -13,10 +13,11 @@ use super::core::{Change, Core};
 use super::enrolment::load_enrolment;
 use super::events::DriverFacts;
 use super::ledger::{Ledger, Turn};
-use super::links::{Links, Metadata, News, Refresh, Sending, chain};
+use super::links::{Links, Metadata, News, Refresh, Sending, Unanswered, chain};
 use super::outbox::{Outbox, shape};
 use super::prober::{Pace, Prober};
 use super::report::{product_states, report};
+use super::spread::{jittered, longest};
 use crate::clock;
 use crate::config::{DriverSettings, Reports, Settings};
 use crate::crash::{CrashPoint, Side};
@@ -75,13 +76,14 @@ impl Shell {
     pub(super) fn open(settings: Settings, crash: CrashPoint) -> Result<Self, AgentError> {
         let state =
             StateDir::open(&settings.state_dir).map_err(|source| AgentError::State { source })?;
-        let mut document =
-            state.load(&settings.cluster_name).map_err(|source| AgentError::State { source })?;
+        let now = clock::now();
+        let mut document = state
+            .load(&settings.cluster_name, now)
+            .map_err(|source| AgentError::State { source })?;
         let (cluster_id, client) = identity(&settings, &state)?;
         let releases = open_releases(&settings)?;
         let grants = cluster_id.map_or(Grants::None, Grants::From);
         let core = Core::new(settings.policy(grants), std::mem::take(&mut document.history));
-        let now = clock::now();
         tracing::info!(
             cluster.name = settings.cluster_name,
             cluster.id = cluster_id.map(tracing::field::display),
@@ -132,9 +134,10 @@ impl Shell {
                     tracing::debug!(product = %directive.product, "granted");
                 }
             }
-            Some(News::Reported { asked, answer: Err(why), .. }) => {
+            Some(News::Reported { asked, answer: Err(unanswered), .. }) => {
+                let Unanswered { why, retry_after_s } = unanswered;
                 tracing::warn!(error = why, "report not answered");
-                self.outbox.failed(asked.as_ref(), now);
+                self.outbox.failed(asked.as_ref(), retry_after_s, jittered, now);
                 self.core.unheard(why, now);
             }
             Some(News::Refreshed { known, verified_at }) => {
@@ -305,10 +308,13 @@ impl Shell {
     }
 
     fn refresh_if_due(&mut self, now: Timestamp) -> Result<(), AgentError> {
-        if self.refreshing || now < self.refresh_at && !self.core.lacks_documents(now) {
+        let longest = later(now, longest(self.settings.hub.refresh_ms));
+        // A time further away than any look is put off dates from before the clock was set back.
+        let due = now >= self.refresh_at || self.refresh_at > longest;
+        if self.refreshing || !due && !self.core.lacks_documents(now) {
             return Ok(());
         }
-        let metadata = if now >= self.refresh_at { Metadata::Ask } else { Metadata::Kept };
+        let metadata = if due { Metadata::Ask } else { Metadata::Kept };
         let order = Refresh {
             metadata,
             etag: self.outbox.hint(self.settings.hub.refresh_ms, now),
@@ -337,7 +343,10 @@ impl Shell {
         for turn in turns {
             log_turn(&turn);
         }
-        let due = urgency == Urgency::Now
+        if urgency == Urgency::Now {
+            self.outbox.urge();
+        }
+        let due = self.outbox.is_urgent(now)
             || ask.is_some()
             || self.outbox.is_slot(now)
             || self.outbox.has_news(&shape(&states), now);
@@ -411,7 +420,8 @@ impl Shell {
     }
 }
 
-/// Whether a report goes out at once or when its slot comes.
+/// Whether a report goes out at once, or as soon after as a hub in trouble can bear, or when its
+/// slot comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Urgency {
     Now,
@@ -479,15 +489,6 @@ fn log_turn(turn: &Turn) {
             %product, gate, unit = unit.as_ref().map(tracing::field::display), "no longer waiting"
         ),
     }
-}
-
-/// Between one and one and a half periods, so that a fleet does not poll in step.
-fn jittered(period_ms: u64) -> SignedDuration {
-    let mut bytes = [0_u8; 8];
-    // Without randomness the pace is merely regular.
-    let _ = getrandom::fill(&mut bytes);
-    let extra_ms = u64::from_le_bytes(bytes) % (period_ms / 2).max(1);
-    SignedDuration::from_millis(i64::try_from(period_ms.saturating_add(extra_ms)).unwrap_or(60_000))
 }
 
 fn later(at: Timestamp, by: SignedDuration) -> Timestamp {

@@ -98,6 +98,11 @@ pub(crate) fn record_of_self() -> Option<String> {
     Some(format!("{}\n{stat}", boot_id()?))
 }
 
+/// Ends the group (`SIGKILL`) of a child that leads one and has not been waited for.
+pub(crate) fn kill_group_of(child: u32) -> Result<(), DriverError> {
+    i32::try_from(child).map_or(Ok(()), |group| signal_group(group, Signal::KILL))
+}
+
 fn signal_group(group: i32, signal: Signal) -> Result<(), DriverError> {
     let Some(pid) = Pid::from_raw(group) else { return Ok(()) };
     match rustix::process::kill_process_group(pid, signal) {

@@ -27,7 +27,7 @@ const ANSWER_MAX_BYTES: usize = 256 * 1024;
 /// How much of a body that is no problem document goes into an error.
 const ERROR_BODY_CHARS: usize = 200;
 
-/// Longest `Retry-After` that is believed; the agent's own slot comes sooner than that.
+/// Longest `Retry-After` that is believed: as long as the longest slot.
 const RETRY_AFTER_MAX_S: u64 = 3600;
 
 /// `Retry-After` where the hub gives none that can be read.

@@ -126,6 +126,11 @@ impl HubError {
         }
     }
 
+    /// Seconds after which a busy hub asks to be spoken to again.
+    pub fn retry_after_s(&self) -> Option<u64> {
+        if let Self::Busy { retry_after_s } = self { Some(*retry_after_s) } else { None }
+    }
+
     /// Whether the same request may succeed later without anybody changing anything.
     pub fn is_transient(&self) -> bool {
         match self {

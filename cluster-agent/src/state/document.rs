@@ -17,7 +17,7 @@ pub struct Document {
     pub format: u32,
     /// The configured name of the cluster it belongs to.
     pub cluster: String,
-    /// The highest report number that may have been sent.
+    /// The highest report number that may have been sent; begins at the clock's milliseconds.
     pub seq: u64,
     /// What the agent remembers.
     pub history: History,

@@ -12,6 +12,8 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
+
 pub use control::{Approval, Control, LocalHold, ResumeOrder};
 pub use document::{Document, FORMAT};
 
@@ -121,8 +123,14 @@ impl StateDir {
     }
 
     /// Reads the memory of `cluster`; a first start has an empty one.
-    pub fn load(&self, cluster: &str) -> Result<Document, StateError> {
-        load(&self.path, cluster)
+    ///
+    /// Report numbers go on at least from `now` in milliseconds: a hub takes only growing ones, and
+    /// a memory that was moved away or restored from an old copy no longer knows how far they were.
+    /// An agent sends far less than one report per millisecond, so numbers never overtake the clock.
+    pub fn load(&self, cluster: &str, now: Timestamp) -> Result<Document, StateError> {
+        let document = load(&self.path, cluster)?;
+        let by_clock = u64::try_from(now.as_millisecond()).unwrap_or(0);
+        Ok(Document { seq: document.seq.max(by_clock), ..document })
     }
 
     /// Replaces the memory; when this returns, it is on the disk.
@@ -235,11 +243,37 @@ mod tests {
     fn the_memory_comes_back_as_it_was_saved() {
         let dir = tempfile::tempdir().unwrap();
         let state = StateDir::open(dir.path()).unwrap();
-        let mut document = state.load("east").unwrap();
+        let mut document = state.load("east", Timestamp::UNIX_EPOCH).unwrap();
         document.seq = 41;
         state.save(&document).unwrap();
-        assert_eq!(state.load("east").unwrap(), document);
+        assert_eq!(state.load("east", Timestamp::UNIX_EPOCH).unwrap(), document);
         assert!(!dir.path().join("state.tmp").exists());
+    }
+
+    #[test]
+    fn report_numbers_go_on_above_all_that_were_sent_when_the_memory_is_lost_or_restored() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::open(dir.path()).unwrap();
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let first = state.load("east", now).unwrap().seq;
+        let sent = first + 1_000;
+        let copy = Document { seq: first + 10, ..Document::new("east") };
+        state.save(&copy).unwrap();
+        let later = Timestamp::from_second(1_800_003_600).unwrap();
+        assert!(state.load("east", later).unwrap().seq > sent, "an old copy was restored");
+        fs::remove_file(dir.path().join(STATE_FILE)).unwrap();
+        let anew = state.load("east", later).unwrap().seq;
+        assert!(anew > sent, "the memory was moved away");
+        assert!(i64::try_from(anew).is_ok(), "what a hub can store");
+    }
+
+    #[test]
+    fn report_numbers_never_shrink_with_the_clock() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::open(dir.path()).unwrap();
+        state.save(&Document { seq: 1_800_000_000_007, ..Document::new("east") }).unwrap();
+        let earlier = Timestamp::from_second(1_700_000_000).unwrap();
+        assert_eq!(state.load("east", earlier).unwrap().seq, 1_800_000_000_007);
     }
 
     #[test]
@@ -258,7 +292,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let state = StateDir::open(dir.path()).unwrap();
         state.save(&Document::new("east")).unwrap();
-        let error = state.load("west").unwrap_err();
+        let error = state.load("west", Timestamp::UNIX_EPOCH).unwrap_err();
         assert!(matches!(error, StateError::OtherCluster { .. }), "{error}");
         assert!(error.to_string().contains("belongs to cluster \"east\""), "{error}");
     }
@@ -268,7 +302,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let state = StateDir::open(dir.path()).unwrap();
         fs::write(dir.path().join("state.json"), r#"{"format": 2, "shape": "new"}"#).unwrap();
-        let error = state.load("east").unwrap_err();
+        let error = state.load("east", Timestamp::UNIX_EPOCH).unwrap_err();
         assert!(matches!(error, StateError::Newer { found: 2, .. }), "{error}");
     }
 
@@ -278,7 +312,7 @@ mod tests {
         let state = StateDir::open(dir.path()).unwrap();
         for damaged in ["", "{", "{}", r#"{"format":1}"#] {
             fs::write(dir.path().join("state.json"), damaged).unwrap();
-            let error = state.load("east").unwrap_err();
+            let error = state.load("east", Timestamp::UNIX_EPOCH).unwrap_err();
             assert!(matches!(error, StateError::Unreadable { .. }), "{damaged:?}: {error}");
         }
     }

@@ -235,11 +235,19 @@ impl World {
     }
 
     /// Waits until the hub has committed `more` reports of each of these clusters from here on.
+    /// Their numbers jump when an agent restarts, so what is counted is how often they grew.
     pub(super) fn hear_reports(&self, names: &[&str], more: u64) {
         let seq = |name: &str| self.hub.cluster(name).map_or(0, |row| row.seq);
-        let enough: Vec<_> = names.iter().map(|name| (*name, seq(name) + more)).collect();
-        let heard = || enough.iter().all(|(name, enough)| seq(name) >= *enough);
-        eventually_true("reports go on", heard, || format!("{enough:?}"));
+        let mut grown: Vec<_> = names.iter().map(|name| (*name, seq(name), 0)).collect();
+        let heard = || {
+            for (name, last, times) in &mut grown {
+                let found = seq(name);
+                *times += u64::from(found > *last);
+                *last = found;
+            }
+            grown.iter().all(|(_, _, times)| *times >= more)
+        };
+        eventually_true("reports go on", heard, || format!("{more} more of {names:?}"));
     }
 
     /// What every agent says, for the message of a scenario that does not go on.

@@ -5,11 +5,11 @@
 //! finds it again by its step id. (Under systemd this needs `KillMode=process`; the default kills
 //! the whole control group.) The shell sees the command only as its argument array.
 
+mod prune;
 mod stage_dir;
 mod template;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
@@ -33,10 +33,14 @@ pub const LOG_TAIL_BYTES: usize = 8 * 1024;
 /// A log longer than this is cut while its command runs, so that a chatty one cannot fill the disk.
 const LOG_MAX_BYTES: u64 = 16 * 1024 * 1024;
 
+/// Of a stage that is over, this much of its log stays: [`STEPS_KEPT`] steps with four stages each
+/// then take 200 MiB at most.
+const LOG_KEPT_BYTES: u64 = 256 * 1024;
+
 /// Between `SIGTERM` and `SIGKILL`: rolling.md §1.1 asks for at least 30 s for a controller's exit.
 const KILL_GRACE: Duration = Duration::from_secs(30);
 
-/// Steps whose files are kept; older ones are removed when a driver is opened.
+/// Steps whose files are kept; older ones are removed when a driver is opened and at every start.
 const STEPS_KEPT: usize = 200;
 
 /// How often, and how far apart, `start` looks whether the shell has claimed the stage.
@@ -78,9 +82,8 @@ impl ExecDriver {
         let state_dir = std::path::absolute(state_dir)
             .map_err(|source| file_error("resolve", state_dir, source))?;
         let steps = state_dir.join("steps");
-        let driver = Self { steps, commands, kill_grace: KILL_GRACE };
-        driver.prune()?;
-        Ok(driver)
+        prune::prune(&steps, None)?;
+        Ok(Self { steps, commands, kill_grace: KILL_GRACE })
     }
 
     /// Sets the time between `SIGTERM` and `SIGKILL` of a stage that ran out of time (30 s unless
@@ -96,7 +99,8 @@ impl ExecDriver {
         self.commands.contains_key(&stage)
     }
 
-    /// Starts a stage unless it was started before; returns once the record of it is on disk.
+    /// Starts a stage unless it was started before; returns once the record of it is on disk. A
+    /// start that nobody has claimed in time is withdrawn: its command will never run.
     pub async fn start(&self, order: &StepOrder, stage: Stage) -> Result<(), DriverError> {
         let spec = self.spec(stage)?;
         let argv = spec.template.render(order)?;
@@ -106,8 +110,10 @@ impl ExecDriver {
             return Ok(());
         }
         dir.create()?;
+        let (intent, record) = dir.intend()?;
         let mut command = Command::new("/bin/sh");
-        command.arg("-c").arg(WRAPPER).arg("fairway-step").arg(dir.path()).args(argv);
+        command.arg("-c").arg(WRAPPER).arg("fairway-step");
+        command.arg(dir.path()).arg(intent).args(argv);
         command.env_clear();
         for name in INHERITED {
             if let Some(value) = std::env::var_os(name) {
@@ -116,21 +122,28 @@ impl ExecDriver {
         }
         command.envs(&spec.environment).envs(variables).env("FAIRWAY_STAGE", stage.as_str());
         command.current_dir("/").process_group(0);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut child = command.spawn().map_err(|source| DriverError::Spawn {
-            program: spec.template.program().to_owned(),
-            source,
-        })?;
-        let dir_seen = dir.clone();
+        command.stdin(Stdio::null()).stdout(record).stderr(Stdio::null());
+        let program = spec.template.program().to_owned();
+        let mut child = command.spawn().map_err(|source| DriverError::Spawn { program, source })?;
         for _ in 0..CLAIM_LOOKS {
-            if dir_seen.is_claimed() || child.try_wait().ok().flatten().is_some() {
+            if dir.is_claimed() || child.try_wait().ok().flatten().is_some() {
                 break;
             }
             tokio::time::sleep(CLAIM_LOOK_INTERVAL).await;
         }
+        let mut claimed = dir.is_claimed();
+        if !claimed {
+            dir.withdraw()?;
+            claimed = dir.is_claimed();
+        }
+        if !claimed && let Some(group) = child.id() {
+            // It can claim nothing any more; a stalled one need not linger either.
+            super::process::kill_group_of(group)?;
+        }
         // Collects the exit code so that no zombie stays; the files are what counts.
         tokio::spawn(async move { child.wait().await });
-        if dir.is_claimed() {
+        if claimed {
+            self.tidy(&order.step_id).await;
             return Ok(());
         }
         Err(file_error("lock", &dir.path().join("claim"), std::io::ErrorKind::TimedOut.into()))
@@ -146,31 +159,21 @@ impl ExecDriver {
             .map_err(|_| DriverError::Thread)?
     }
 
+    /// A full disk is a reason for a warning, never for holding up a step that has begun.
+    async fn tidy(&self, in_hand: &StepId) {
+        let (steps, step) = (self.steps.clone(), *in_hand);
+        let pruned = tokio::task::spawn_blocking(move || prune::prune(&steps, Some(&step))).await;
+        if let Err(error) = pruned.map_err(|_| DriverError::Thread).flatten() {
+            tracing::warn!(%error, "old steps not removed");
+        }
+    }
+
     fn spec(&self, stage: Stage) -> Result<&CommandSpec, DriverError> {
         self.commands.get(&stage).ok_or(DriverError::StageNotConfigured { stage })
     }
 
     fn stage_dir(&self, step: &StepId, stage: Stage) -> StageDir {
         StageDir::new(self.steps.join(step.to_string()).join(stage.as_str()))
-    }
-
-    /// Removes the oldest step directories beyond [`STEPS_KEPT`].
-    fn prune(&self) -> Result<(), DriverError> {
-        let entries = match fs::read_dir(&self.steps) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            Err(source) => return Err(file_error("read", &self.steps, source)),
-        };
-        let mut steps: Vec<_> = entries
-            .filter_map(Result::ok)
-            .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
-            .collect();
-        steps.sort();
-        let excess = steps.len().saturating_sub(STEPS_KEPT);
-        for (_, path) in steps.into_iter().take(excess) {
-            fs::remove_dir_all(&path).map_err(|source| file_error("remove", &path, source))?;
-        }
-        Ok(())
     }
 }
 

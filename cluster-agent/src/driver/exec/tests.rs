@@ -1,5 +1,6 @@
 //! Real processes below a temporary directory.
 
+use std::fs;
 use std::path::Path;
 
 use channels::wire::{Component, Image, Role};
@@ -107,6 +108,98 @@ async fn a_stage_runs_once_however_often_and_by_whomever_it_is_started() {
     assert_eq!(fs::read_to_string(&count).unwrap(), "ran\n");
 }
 
+/// A driver whose wrappers stall right before they claim, until `gate` exists; each first leaves
+/// its process id in `stalled`. The command leaves `ran`.
+struct Stalling {
+    dir: tempfile::TempDir,
+}
+
+impl Stalling {
+    fn new() -> Self {
+        use std::os::unix::fs::PermissionsExt as _;
+        let stalling = Self { dir: tempfile::tempdir().unwrap() };
+        let script = "#!/bin/sh\necho $PPID >\"$TEST_DIR/stalled.new\"\n\
+                      mv \"$TEST_DIR/stalled.new\" \"$TEST_DIR/stalled\"\n\
+                      while [ ! -e \"$TEST_DIR/gate\" ]; do sleep 0.02; done\n\
+                      PATH=$REAL_PATH exec ln \"$@\"\n";
+        let bin = stalling.path("bin");
+        fs::create_dir(&bin).unwrap();
+        fs::write(bin.join("ln"), script).unwrap();
+        fs::set_permissions(bin.join("ln"), fs::Permissions::from_mode(0o755)).unwrap();
+        stalling
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn driver(&self) -> ExecDriver {
+        let real = std::env::var("PATH").unwrap();
+        let environment = [
+            ("PATH", format!("{}:{real}", self.path("bin").display())),
+            ("REAL_PATH", real),
+            ("TEST_DIR", self.dir.path().display().to_string()),
+        ];
+        let environment = environment.map(|(name, value)| (name.to_owned(), value)).into();
+        let template = template(&["sh", "-c", "echo ran >>\"$TEST_DIR/ran\""]).unwrap();
+        let spec = CommandSpec { template, environment, timeout: HOUR };
+        ExecDriver::open(self.dir.path(), BTreeMap::from([(Stage::Mutate, spec)])).unwrap()
+    }
+
+    /// Lets the stalled wrapper go on and waits for its end.
+    async fn let_go(&self) {
+        let wrapper = fs::read_to_string(self.path("stalled")).unwrap();
+        fs::write(self.path("gate"), "").unwrap();
+        for _ in 0..3000 {
+            if !runs(&wrapper) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("the wrapper did not end");
+    }
+}
+
+#[tokio::test]
+async fn a_start_that_was_given_up_never_runs_its_command_later() {
+    let stalling = Stalling::new();
+    let (driver, order) = (stalling.driver(), order("4.3.1"));
+    let refused = driver.start(&order, Stage::Mutate).await.unwrap_err();
+    assert!(matches!(refused, DriverError::File { action: "lock", .. }), "{refused}");
+    stalling.let_go().await;
+    assert!(!stalling.path("ran").exists(), "a stage ran that was reported as not started");
+    let status = driver.status(&order.step_id, Stage::Mutate).await.unwrap();
+    assert_eq!(status, StepStatus::Absent);
+
+    driver.start(&order, Stage::Mutate).await.unwrap();
+    assert_eq!(finished(&driver, &order.step_id).await.0, 0);
+    assert_eq!(fs::read_to_string(stalling.path("ran")).unwrap(), "ran\n");
+}
+
+#[test]
+fn a_stage_found_absent_after_a_crash_before_its_claim_never_runs() {
+    let stalling = Stalling::new();
+    let order = order("4.3.1");
+    let driver = stalling.driver();
+    let stalled = stalling.path("stalled");
+    let before = runtime();
+    before.block_on(async {
+        tokio::select! {
+            started = driver.start(&order, Stage::Mutate) => panic!("{started:?}"),
+            () = appears(&stalled) => {}
+        }
+    });
+    drop(before);
+
+    let again = stalling.driver();
+    runtime().block_on(async {
+        let status = again.status(&order.step_id, Stage::Mutate).await.unwrap();
+        assert_eq!(status, StepStatus::Absent);
+        stalling.let_go().await;
+        assert!(!stalling.path("ran").exists(), "a stage ran that was reported as absent");
+    });
+}
+
 #[tokio::test]
 async fn a_step_never_started_is_absent() {
     let dir = tempfile::tempdir().unwrap();
@@ -207,14 +300,68 @@ fn a_template_names_what_is_wrong_with_it() {
     assert!(matches!(refused(&["x", "\0"]), TemplateError::Nul { .. }));
 }
 
+/// As many steps as a driver keeps, all of them over.
+fn fill(dir: &Path) {
+    for _ in 0..STEPS_KEPT {
+        fs::create_dir_all(dir.join("steps").join(StepId::new().to_string())).unwrap();
+    }
+}
+
+fn steps_in(dir: &Path) -> usize {
+    fs::read_dir(dir.join("steps")).unwrap().count()
+}
+
 #[test]
 fn only_the_newest_steps_are_kept() {
     let dir = tempfile::tempdir().unwrap();
-    for _ in 0..STEPS_KEPT + 3 {
-        fs::create_dir_all(dir.path().join("steps").join(StepId::new().to_string())).unwrap();
-    }
+    fill(dir.path());
+    fs::create_dir(dir.path().join("steps/one-more")).unwrap();
     driver(dir.path(), &["true"], HOUR);
-    assert_eq!(fs::read_dir(dir.path().join("steps")).unwrap().count(), STEPS_KEPT);
+    assert_eq!(steps_in(dir.path()), STEPS_KEPT);
+}
+
+#[tokio::test]
+async fn a_driver_that_goes_on_starting_steps_keeps_no_more_of_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let driver = driver(dir.path(), &["true"], HOUR);
+    fill(dir.path());
+    for _ in 0..3 {
+        let order = order("4.3.1");
+        driver.start(&order, Stage::Mutate).await.unwrap();
+        finished(&driver, &order.step_id).await;
+    }
+    assert_eq!(steps_in(dir.path()), STEPS_KEPT);
+}
+
+#[tokio::test]
+async fn neither_the_step_in_hand_nor_one_that_runs_is_ever_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let gate = dir.path().join("gate");
+    let script = "while [ ! -e \"$0\" ]; do sleep 0.02; done; exit 3";
+    let driver = driver(dir.path(), &["sh", "-c", script, gate.to_str().unwrap()], HOUR);
+    let (running, in_hand) = (order("4.3.1"), order("4.3.1"));
+    driver.start(&running, Stage::Mutate).await.unwrap();
+    driver.stage_dir(&in_hand.step_id, Stage::Preflight).create().unwrap();
+    fill(dir.path());
+    driver.start(&in_hand, Stage::Mutate).await.unwrap();
+    assert_eq!(steps_in(dir.path()), STEPS_KEPT);
+    fs::write(&gate, "").unwrap();
+    assert_eq!(finished(&driver, &running.step_id).await.0, 3);
+    assert_eq!(finished(&driver, &in_hand.step_id).await.0, 3);
+}
+
+#[tokio::test]
+async fn of_a_long_log_only_the_end_is_kept_once_its_stage_is_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = "head -c 1000000 /dev/zero; echo; echo the end";
+    let driver = driver(dir.path(), &["sh", "-c", script], HOUR);
+    let chatty = order("4.3.1");
+    driver.start(&chatty, Stage::Mutate).await.unwrap();
+    finished(&driver, &chatty.step_id).await;
+    driver.start(&order("4.3.1"), Stage::Mutate).await.unwrap();
+    let log = driver.stage_dir(&chatty.step_id, Stage::Mutate).path().join("log");
+    assert!(fs::metadata(&log).unwrap().len() <= LOG_KEPT_BYTES);
+    assert_eq!(fs::read(&log).unwrap(), b"the end\n", "whole lines");
 }
 
 proptest! {
