@@ -89,6 +89,9 @@ impl Core {
                 completed: vec![],
             });
         }
+        if let Some(out) = &mut history.out {
+            out.phase = out.phase.clone().woken();
+        }
         Self {
             policy,
             history,
@@ -301,7 +304,7 @@ impl Core {
         effects: Vec<Effect>,
         now: Timestamp,
     ) -> Change {
-        let mut change = Change { persist: phase != *before, ..Change::default() };
+        let mut change = Change { persist: !before.differs_little(&phase), ..Change::default() };
         change.moved = phase.wire() != before.wire();
         for effect in effects {
             match effect {
