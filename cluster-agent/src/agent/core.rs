@@ -120,11 +120,22 @@ impl Core {
                 out.leadership.leader = Some(leader.clone());
             }
         }
-        let persist = note_calm(&mut self.history, &observation);
+        let epoch = self.note_epoch(&observation);
+        let persist = note_calm(&mut self.history, &observation) || epoch;
         self.retarget(now);
         self.standing.note(&self.targets, &self.policy, &self.history, &observation, now);
         self.observation = Some(observation);
         Change { persist, ..Change::default() }
+    }
+
+    /// A soak that began before the voters agreed on an epoch takes the first they agree on.
+    fn note_epoch(&mut self, observation: &Observation) -> bool {
+        let Some(out) = &mut self.history.out else { return false };
+        if !matches!(out.phase, Phase::Soak { .. }) || out.before.epoch_at_soak.is_some() {
+            return false;
+        }
+        out.before.note_soak(&out.order.key, observation);
+        out.before.epoch_at_soak.is_some()
     }
 
     /// Resolves where products want to go; only between units does it matter (I12).
@@ -399,7 +410,7 @@ impl Core {
         let was_leader = leader.as_ref() == Some(&key.unit);
         out.leadership = Leadership { was_leader, leader, changes: 0 };
         if let Some(observation) = &self.observation {
-            out.before.note_soak(key, observation);
+            out.before.renew_epoch(key, observation);
         }
         let before = out.phase.clone();
         let timings = self.policy.timings.step(out.order.role);

@@ -233,12 +233,38 @@ fn a_drain_that_outlasts_its_grant_waits_while_nobody_knows_whether_the_hub_answ
     assert!(world.cordoned.is_empty());
 }
 
+fn soaks(world: &World) -> bool {
+    let out = world.core.history.out.as_ref();
+    out.is_some_and(|out| matches!(out.phase, UnitPhase::Soak { .. }))
+}
+
+#[test]
+fn an_agent_that_was_down_in_a_soak_watches_what_is_left_of_it() {
+    let mut world = World::new(&Build::default());
+    world.until(400, soaks);
+    world.kill();
+    world.now_ms += 120_000;
+    let looked_again = world.now_ms;
+    world.until(400, |w| w.core.history.out.is_none());
+    assert!(world.now_ms - looked_again >= 5_000, "{} ms", world.now_ms - looked_again);
+    world.until(1_500, World::is_done);
+    world.check();
+}
+
+#[test]
+fn a_soak_that_began_without_an_epoch_takes_the_first_one_and_holds_to_it() {
+    let mut world = World::new(&Build::default());
+    world.until(400, soaks);
+    world.core.history.out.as_mut().unwrap().before.epoch_at_soak = None;
+    world.step();
+    assert!(soaks(&world), "{}", world.text());
+    let written = world.disk.out.clone().unwrap();
+    assert!(written.before.epoch_at_soak.is_some(), "an election after a crash is noticed too");
+}
+
 #[test]
 fn a_leader_lost_while_another_controller_soaks_pauses_the_roll_until_resume() {
     let mut world = World::new(&Build::default());
-    let soaks = |w: &World| {
-        w.core.history.out.as_ref().is_some_and(|o| matches!(o.phase, UnitPhase::Soak { .. }))
-    };
     world.until(400, soaks);
     let leader = world.sim.state().quorum.unwrap().leader.unwrap();
     world.sim.set_fault(&leader, Fault::Hang).unwrap();
