@@ -7,11 +7,11 @@ use channels::names::ProductRef;
 use channels::wire::{self, ReportReply};
 use jiff::Timestamp;
 
-use super::events::{DriverFacts, event};
+use super::events::{DriverFacts, Moment, moment};
 use crate::driver::{Stage, StepId, StepOrder};
 use crate::history::{Cause, History, Leadership, Pause, ProductHistory};
 use crate::observation::{Observation, UnitKey};
-use crate::phase::{Effect, Event, Illegal, Phase, Retry};
+use crate::phase::{Effect, Event, Illegal, Phase, Retry, elapsed_ms};
 use crate::plan::{
     Ask, Basis, Heard, HubError, Known, Plan, Policy, Scene, Standing, Step, Targets, WaitingOn,
     calm_down, documents_needed, note_calm, plan,
@@ -49,7 +49,10 @@ pub struct Core {
     pub plan: Option<Plan>,
     /// Why the unit that is out does not advance.
     pub current_wait: Option<wire::WaitingOn>,
+    /// A word of the hub is needed before the unit that is out may be changed.
+    pub wants_word: bool,
     evaluated_at: Option<Timestamp>,
+    undecided_since: Option<Timestamp>,
     start_error: Option<String>,
 }
 
@@ -102,7 +105,9 @@ impl Core {
             targets: Targets::new(),
             plan: None,
             current_wait: None,
+            wants_word: false,
             evaluated_at: None,
+            undecided_since: None,
             start_error: None,
         }
     }
@@ -205,7 +210,7 @@ impl Core {
     /// report that did ask, but it does end a hold.
     pub fn hear(&mut self, reply: &ReportReply, asked: Option<&ProductRef>, sent_at: Timestamp) {
         self.standing.hub_error = None;
-        self.standing.hub_answered = true;
+        self.standing.answered_report_at = Some(sent_at);
         for directive in &reply.directives {
             let product = &directive.product;
             if directive.action == wire::Action::Wait && asked != Some(product) {
@@ -238,6 +243,7 @@ impl Core {
         driver: &DriverFacts,
         now: Timestamp,
     ) -> Result<Change, Box<Illegal>> {
+        self.wants_word = false;
         let Some(observation) = &self.observation else { return Ok(Change::default()) };
         let Some(out) = &self.history.out else { return Ok(Change::default()) };
         // Evidence is counted per probe: an observation that was judged is not judged again.
@@ -253,21 +259,56 @@ impl Core {
             standing: &self.standing,
             now,
         };
-        let Some(event) = event(&scene, out, driver) else { return Ok(Change::default()) };
-        self.evaluated_at = Some(observation.at);
+        let moment = moment(&scene, out, driver);
+        let timings = self.policy.timings.step(out.role());
+        let before = out.phase.clone();
+        let seen_at = observation.at;
+        let Some(event) = self.decided(moment, &before, timings.await_health_ms, now) else {
+            return Ok(Change::default());
+        };
+        self.evaluated_at = Some(seen_at);
         self.current_wait = if let Event::NotReturned { why } | Event::NotHealthy { why } = &event {
             Some(why.clone())
         } else {
             None
         };
-        let timings = self.policy.timings.step(out.role());
-        let before = out.phase.clone();
         let unstarted = event == Event::NotStarted;
         let (phase, mut effects) = before.clone().step(event, now, &timings)?;
         let counted = before.stage().map_or_else(Change::default, |stage| {
             self.count_starts(stage, unstarted, driver, &mut effects, now)
         });
         Ok(counted.and(self.enter(&before, phase, effects, now)))
+    }
+
+    /// The event of the moment. What waits says why, and before the change it does not wait for
+    /// ever: a drained unit is missed.
+    fn decided(
+        &mut self,
+        moment: Moment,
+        phase: &Phase,
+        limit_ms: u64,
+        now: Timestamp,
+    ) -> Option<Event> {
+        self.wants_word = matches!(moment, Moment::NeedsWord(_));
+        let why = match moment {
+            Moment::Quiet => return None,
+            Moment::Event(event) => {
+                self.undecided_since = None;
+                return Some(event);
+            }
+            Moment::Waits(why) | Moment::NeedsWord(why) => why,
+        };
+        // A clock that went back begins the wait again.
+        let since = self.undecided_since.filter(|since| *since <= now).unwrap_or(now);
+        self.undecided_since = Some(since);
+        let why = wire::WaitingOn { since: Some(since), ..why };
+        if phase.is_changed() || elapsed_ms(since, now) <= limit_ms {
+            self.current_wait = Some(why);
+            return None;
+        }
+        self.undecided_since = None;
+        let message = format!("still not known after {} s: {}", limit_ms / 1000, why.message);
+        Some(Event::Refused { why: wire::WaitingOn { message, ..why } })
     }
 
     /// Pauses when a stage is found not started too often, instead of starting it for ever.
@@ -369,6 +410,7 @@ impl Core {
         }
         self.history.end_step(now);
         self.current_wait = None;
+        self.undecided_since = None;
         // What held while the unit was out proves nothing for the next one.
         self.standing.watch.clear();
     }

@@ -9,6 +9,7 @@
 
 mod begin;
 mod core;
+mod due;
 mod enrolment;
 mod error;
 mod events;

@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::AgentError;
 use super::core::{Change, Core};
+use super::due::{is_due, jittered, jittered_max, later};
 use super::enrolment::load_enrolment;
 use super::events::DriverFacts;
 use super::ledger::{Ledger, Turn};
@@ -31,6 +32,9 @@ const DOCUMENTS_SOON: SignedDuration = SignedDuration::from_millis(200);
 
 /// A view that has not changed is written again this often, so that its age says the agent lives.
 const STATUS_AT_LEAST: SignedDuration = SignedDuration::from_secs(5);
+
+/// A report for the sake of its answer is sent this long after the last one.
+const WORD_AGAIN: SignedDuration = SignedDuration::from_secs(2);
 
 /// Gates that every start waits at for a moment.
 const PASSING: [&str; 7] = [
@@ -60,6 +64,7 @@ pub(super) struct Shell {
     core: Core,
     // what is due
     outbox: Outbox,
+    word_at: Timestamp,
     refresh_at: Timestamp,
     refreshing: bool,
     // views
@@ -101,6 +106,7 @@ impl Shell {
             document,
             core,
             outbox: Outbox::default(),
+            word_at: now,
             refresh_at: now,
             refreshing: false,
             ledger: Ledger::default(),
@@ -305,10 +311,11 @@ impl Shell {
     }
 
     fn refresh_if_due(&mut self, now: Timestamp) -> Result<(), AgentError> {
-        if self.refreshing || now < self.refresh_at && !self.core.lacks_documents(now) {
+        let due = is_due(self.refresh_at, jittered_max(self.settings.hub.refresh_ms), now);
+        if self.refreshing || !due && !self.core.lacks_documents(now) {
             return Ok(());
         }
-        let metadata = if now >= self.refresh_at { Metadata::Ask } else { Metadata::Kept };
+        let metadata = if due { Metadata::Ask } else { Metadata::Kept };
         let order = Refresh {
             metadata,
             etag: self.outbox.hint(self.settings.hub.refresh_ms, now),
@@ -339,6 +346,7 @@ impl Shell {
         }
         let due = urgency == Urgency::Now
             || ask.is_some()
+            || (self.core.wants_word && is_due(self.word_at, WORD_AGAIN, now))
             || self.outbox.is_slot(now)
             || self.outbox.has_news(&shape(&states), now);
         if due && self.core.observation.is_some() {
@@ -369,6 +377,7 @@ impl Shell {
         self.document.history = self.core.history.clone();
         self.state.save(&self.document).map_err(|source| AgentError::State { source })?;
         self.outbox.sent(asks.as_ref(), shape(&states), now);
+        self.word_at = later(now, WORD_AGAIN);
         let report = report(cluster, self.document.seq, now, states);
         permit.send(Sending { report, asks });
         Ok(())
@@ -400,7 +409,7 @@ impl Shell {
         };
         let same = self.shown.as_ref().is_some_and(|shown| {
             Status { at: shown.at, ..status.clone() } == *shown
-                && later(shown.at, STATUS_AT_LEAST) > now
+                && !is_due(later(shown.at, STATUS_AT_LEAST), STATUS_AT_LEAST, now)
         });
         if !same {
             status::write(&self.settings.state_dir, &status)
@@ -479,17 +488,4 @@ fn log_turn(turn: &Turn) {
             %product, gate, unit = unit.as_ref().map(tracing::field::display), "no longer waiting"
         ),
     }
-}
-
-/// Between one and one and a half periods, so that a fleet does not poll in step.
-fn jittered(period_ms: u64) -> SignedDuration {
-    let mut bytes = [0_u8; 8];
-    // Without randomness the pace is merely regular.
-    let _ = getrandom::fill(&mut bytes);
-    let extra_ms = u64::from_le_bytes(bytes) % (period_ms / 2).max(1);
-    SignedDuration::from_millis(i64::try_from(period_ms.saturating_add(extra_ms)).unwrap_or(60_000))
-}
-
-fn later(at: Timestamp, by: SignedDuration) -> Timestamp {
-    at.checked_add(by).unwrap_or(at)
 }

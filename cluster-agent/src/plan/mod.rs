@@ -65,8 +65,8 @@ pub struct Standing {
     pub directives: BTreeMap<ProductRef, Heard>,
     /// Why the last report was not answered, if it was not.
     pub hub_error: Option<HubError>,
-    /// Whether the hub has answered a report since the agent started.
-    pub hub_answered: bool,
+    /// When the newest report was sent that the hub has answered since the agent started.
+    pub answered_report_at: Option<Timestamp>,
     /// How long the gates have held.
     pub watch: Watch,
     /// Whether controllers' pages move.

@@ -233,6 +233,54 @@ fn a_drain_that_outlasts_its_grant_waits_while_nobody_knows_whether_the_hub_answ
     assert!(world.cordoned.is_empty());
 }
 
+#[test]
+fn a_drain_that_outlasts_its_grant_needs_a_word_of_the_hub_from_the_last_moments() {
+    let mut world = drained_under_a_lapsed_grant();
+    // Long enough for every answer to be old; no report was due meanwhile.
+    world.slow_checks = true;
+    world.steps(60);
+    assert!(!world.core.wants_word, "nothing to decide while it drains");
+    world.slow_checks = false;
+    world.steps(20);
+    assert_eq!(world.sim.state().ledger.restarts.len(), 3, "controllers only");
+    assert!(world.core.wants_word);
+    assert_eq!(world.gates("acme/platform"), ["grant_expired"]);
+    world.answer();
+    world.until(10, |w| w.sim.state().ledger.restarts.len() == 4);
+    world.until(1_500, World::is_done);
+    world.check();
+}
+
+#[test]
+fn a_drain_does_not_wait_for_ever_for_what_nobody_tells() {
+    let mut world = drained_under_a_lapsed_grant();
+    world.disk = world.core.history.clone();
+    world.kill();
+    // The limit is await_health_ms: 120 s here.
+    world.steps(238);
+    assert_eq!(world.cordoned.len(), 1, "{}", world.text());
+    world.until(20, |w| w.core.history.out.is_none());
+    assert!(world.cordoned.is_empty());
+    assert_eq!(world.sim.state().ledger.restarts.len(), 3, "controllers only");
+    let refused = world.core.history.refused.clone().unwrap();
+    assert_eq!(refused.why.gate, "grant_expired", "{refused:?}");
+    assert!(refused.why.message.contains("still not known after 120 s"), "{refused:?}");
+}
+
+#[test]
+fn probes_that_never_suffice_are_named_and_undo_the_drain_in_the_end() {
+    let mut world = drained_under_a_lapsed_grant();
+    world.core.history.out.as_mut().unwrap().grant_expires_at = None;
+    // No two probes are close enough to each other to be two.
+    world.core.policy.timings.gate_apart_ms = 3_600_000;
+    world.core.standing.watch.clear();
+    world.steps(20);
+    assert_eq!(world.gates("acme/platform"), ["gate_once"], "{}", world.text());
+    world.until(260, |w| w.core.history.out.is_none());
+    assert!(world.cordoned.is_empty());
+    assert_eq!(world.core.history.refused.clone().unwrap().why.gate, "gate_once");
+}
+
 fn soaks(world: &World) -> bool {
     let out = world.core.history.out.as_ref();
     out.is_some_and(|out| matches!(out.phase, UnitPhase::Soak { .. }))

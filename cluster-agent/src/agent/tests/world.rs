@@ -408,6 +408,19 @@ impl World {
         })
     }
 
+    /// The hub answers a report that asked for nothing.
+    pub(super) fn answer(&mut self) {
+        let reply = ReportReply {
+            seq: self.asked,
+            at: self.now(),
+            timestamp_etag: None,
+            directives: vec![],
+            next_report_in_s: 300,
+            full_state_wanted: false,
+        };
+        self.core.hear(&reply, None, self.now());
+    }
+
     pub(super) fn step_id(&mut self) -> StepId {
         self.steps_made += 1;
         StepId(uuid::Uuid::from_u128(self.steps_made))
