@@ -210,6 +210,20 @@ impl History {
         self.out.as_ref().is_some_and(|out| out.key() == key)
     }
 
+    /// After the clock went back: what the agent waits *since* is taken for now, so that it neither
+    /// waits for the old time to come again nor takes anything for older than it is. Says whether
+    /// anything was.
+    pub fn not_after(&mut self, now: Timestamp) -> bool {
+        let mut changed = false;
+        let refused = self.refused.as_mut().map(|refused| &mut refused.at);
+        let times = [self.last_step_ended_at.as_mut(), self.baseline_owed_since.as_mut(), refused];
+        for at in times.into_iter().flatten().filter(|at| **at > now) {
+            *at = now;
+            changed = true;
+        }
+        changed
+    }
+
     /// Takes the unit off the field: done, or dropped before it was changed.
     pub fn end_step(&mut self, now: Timestamp) {
         let Some(out) = self.out.take() else { return };

@@ -9,20 +9,17 @@ use jiff::Timestamp;
 
 use super::events::{DriverFacts, Moment, moment};
 use crate::driver::{Stage, StepId, StepOrder};
-use crate::history::{Cause, History, Leadership, Pause, ProductHistory};
+use crate::history::{Cause, History, Pause, ProductHistory};
 use crate::observation::{Observation, UnitKey};
-use crate::phase::{Effect, Event, Illegal, Phase, Retry, elapsed_ms};
+use crate::phase::{Effect, Event, Illegal, Phase, elapsed_ms};
 use crate::plan::{
     Ask, Basis, Heard, HubError, Known, Plan, Policy, Scene, Standing, Step, Targets, WaitingOn,
     calm_down, documents_needed, note_calm, plan,
 };
-use crate::state::{Approval, LocalHold, ResumeOrder};
-
-/// Pauses whose step itself failed: `resume` tries the step again under a new id.
-const RETRIED: [&str; 4] = ["mutate_failed", "return_overdue", "restore_failed", STAGE_NOT_STARTED];
+use crate::state::{Approval, LocalHold};
 
 /// Gate of the pause when a stage does not get started.
-const STAGE_NOT_STARTED: &str = "stage_not_started";
+pub(super) const STAGE_NOT_STARTED: &str = "stage_not_started";
 
 /// How often a stage may be found not started. Once is how `preflight` begins, once is a crash
 /// between writing and starting; what fails more often fails for a reason that a person must mend.
@@ -114,6 +111,7 @@ impl Core {
 
     /// Takes in an observation.
     pub fn observe(&mut self, observation: Observation, now: Timestamp) -> Change {
+        let clock_went_back = self.history.not_after(now);
         if let Some(out) = &mut self.history.out
             && let Some(leader) =
                 observation.quorums.get(&out.order.key.product).and_then(|q| q.leader.as_ref())
@@ -126,7 +124,7 @@ impl Core {
             }
         }
         let epoch = self.note_epoch(&observation);
-        let persist = note_calm(&mut self.history, &observation) || epoch;
+        let persist = note_calm(&mut self.history, &observation) || epoch || clock_went_back;
         self.retarget(now);
         self.standing.note(&self.targets, &self.policy, &self.history, &observation, now);
         self.observation = Some(observation);
@@ -349,7 +347,7 @@ impl Core {
     }
 
     /// Carries a step's outcome into the memory.
-    fn enter(
+    pub(super) fn enter(
         &mut self,
         before: &Phase,
         phase: Phase,
@@ -423,41 +421,6 @@ impl Core {
         let why = wire::WaitingOn { unit: why.unit.or(unit), ..why };
         self.history.pause = Some(Pause { why, at: now });
         Change::moved()
-    }
-
-    /// Carries out a person's `resume`: reality is read again, and a new green window is owed.
-    pub fn resume(
-        &mut self,
-        order: &ResumeOrder,
-        step: StepId,
-        now: Timestamp,
-    ) -> Result<Change, Box<Illegal>> {
-        self.history.refused = None;
-        let Some(pause) = self.history.pause.take_if(|pause| pause.at <= order.at) else {
-            return Ok(Change { persist: true, ..Change::default() });
-        };
-        self.history.baseline_owed_since = Some(now);
-        self.standing.watch.clear();
-        let Some(out) = &mut self.history.out else { return Ok(Change::moved()) };
-        let retry =
-            if RETRIED.contains(&pause.why.gate.as_str()) { Retry::Again } else { Retry::GoOn };
-        out.unstarted = None;
-        if retry == Retry::Again {
-            out.order.step_id = step;
-            out.order.attempt = out.order.attempt.saturating_add(1);
-        }
-        let key = &out.order.key;
-        let quorum = self.observation.as_ref().and_then(|o| o.quorums.get(&key.product));
-        let leader = quorum.and_then(|q| q.leader.clone());
-        let was_leader = leader.as_ref() == Some(&key.unit);
-        out.leadership = Leadership { was_leader, leader, changes: 0 };
-        if let Some(observation) = &self.observation {
-            out.before.renew_epoch(key, observation);
-        }
-        let before = out.phase.clone();
-        let timings = self.policy.timings.step(out.order.role);
-        let (phase, effects) = before.clone().step(Event::Resumed { retry }, now, &timings)?;
-        Ok(self.enter(&before, phase, effects, now).and(Change::moved()))
     }
 
     /// Plans, and carries the next step into the memory. `step` names the step, should one begin.

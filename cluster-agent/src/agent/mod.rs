@@ -18,6 +18,7 @@ mod links;
 mod outbox;
 mod prober;
 mod report;
+mod resume;
 mod shell;
 #[cfg(test)]
 mod tests;

@@ -143,7 +143,14 @@ impl Phase {
             Self::Soak { since, breaks, watched_ms, .. } => {
                 Self::Soak { since, breaks, watched_ms, last_probe: None }
             }
-            phase => phase,
+            phase @ (Self::Preflight { .. }
+            | Self::Quiesce { .. }
+            | Self::Undo { .. }
+            | Self::Mutate { .. }
+            | Self::AwaitReturn { .. }
+            | Self::Restore { .. }
+            | Self::Done
+            | Self::Dropped { .. }) => phase,
         }
     }
 

@@ -19,6 +19,9 @@ use crate::phase::elapsed_ms;
 /// A gate must hold at this many probes, each the gate interval after the last (invariant I2).
 const GATE_PROBES: u32 = 2;
 
+/// A clock that is being slewed may seem to go back by a little, milliseconds.
+const CLOCK_SLACK_MS: i64 = 500;
+
 /// Everything about the product that forbids a start.
 pub(super) fn product_blockers(
     scene: &Scene<'_>,
@@ -243,9 +246,11 @@ pub(super) fn refusal_of_hub(
     })
 }
 
-/// Heard after the last step ended, and not long ago.
+/// Heard after the last step ended, and not long ago. What was heard in the future was heard before
+/// the clock went back, nobody knows how long ago.
 fn is_fresh(scene: &Scene<'_>, heard: &Heard) -> bool {
     scene.history.last_step_ended_at.is_none_or(|ended| heard.at > ended)
+        && heard.at.as_millisecond().saturating_sub(scene.now.as_millisecond()) <= CLOCK_SLACK_MS
         && elapsed_ms(heard.at, scene.now) <= scene.policy.timings.grant_max_age_ms
 }
 

@@ -30,7 +30,7 @@ use crate::state::LocalHold;
 pub use adopt::{Stray, calm_down, note_calm};
 pub use gates::{go_blockers, local_hold};
 pub use pick::{Outdated, candidates};
-pub use policy::{AcceptedRisk, Grants, Mode, Policy, ProductPolicy, Timings};
+pub use policy::{AcceptedRisk, GATE_GAP_MS, Grants, Mode, Policy, ProductPolicy, Timings};
 pub use stillness::{Still, Stillness};
 pub use target::{
     Basis, Goal, Knowledge, Known, Severity, Stand, Target, Targets, Trouble, VerifiedRelease,
@@ -248,6 +248,6 @@ impl Standing {
                 },
             }
         };
-        self.watch.note(&keys, observation, &policy.gate, policy.timings.gate_apart_ms);
+        self.watch.note(&keys, observation, &policy.gate, &policy.timings);
     }
 }

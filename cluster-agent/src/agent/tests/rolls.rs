@@ -2,7 +2,7 @@
 
 use channels::wire::Phase;
 
-use super::world::{Build, Death, Dice, Hub, World, unit};
+use super::world::{Build, Death, Dice, Hub, World, at, unit};
 use crate::driver::Stage;
 use crate::phase::Phase as UnitPhase;
 use crate::sim::Fault;
@@ -444,4 +444,49 @@ fn a_refused_step_does_not_use_up_the_calm_that_resume_owes() {
     world.until(1_500, |w| w.runs("acme/kafka") == "4.0.0");
     assert_eq!(world.core.history.baseline_owed_since, None);
     world.check();
+}
+
+const HOUR_MS: i64 = 3_600_000;
+
+fn between_units() -> World {
+    let mut world = World::new(&Build { nodes: 0, ..Build::default() });
+    world.until(600, |w| w.sim.state().ledger.restarts.len() == 1 && w.core.history.out.is_none());
+    world
+}
+
+#[test]
+fn a_grant_from_the_future_is_worth_nothing_after_the_clock_went_back() {
+    let mut world = between_units();
+    world.hub = Hub::Silent;
+    let ahead = at(world.now_ms + HOUR_MS);
+    for heard in world.core.standing.directives.values_mut() {
+        heard.at = ahead;
+    }
+    world.steps(100);
+    assert_eq!(world.sim.state().ledger.restarts.len(), 1, "{}", world.text());
+    assert_eq!(world.gates("acme/kafka"), ["hub_unreachable"]);
+    world.hub = Hub::Grants;
+    world.until(1_500, |w| w.runs("acme/kafka") == "4.0.0");
+    assert_eq!(world.generation(), 3, "a grant of its own for every unit");
+}
+
+#[test]
+fn a_roll_does_not_wait_for_the_time_that_the_clock_had_before_it_went_back() {
+    let mut world = between_units();
+    let ahead = at(world.now_ms + HOUR_MS);
+    world.core.history.last_step_ended_at = Some(ahead);
+    world.core.history.baseline_owed_since = Some(ahead);
+    world.until(1_500, |w| w.runs("acme/kafka") == "4.0.0");
+    world.check();
+}
+
+#[test]
+fn a_pause_from_before_the_clock_went_back_can_be_resumed() {
+    let mut world = World::new(&Build { nodes: 0, ..Build::default() });
+    world.sim.set_defect("4.0.0", Fault::Lag { ms: 8_000 });
+    world.until(800, |w| w.core.history.pause.is_some());
+    let ahead = at(world.now_ms + HOUR_MS);
+    world.core.history.pause.as_mut().unwrap().at = ahead;
+    world.resume();
+    assert_eq!(world.core.history.pause, None);
 }

@@ -408,6 +408,11 @@ impl World {
         })
     }
 
+    /// How many grants the hub gave.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+
     /// The hub answers a report that asked for nothing.
     pub(super) fn answer(&mut self) {
         let reply = ReportReply {
