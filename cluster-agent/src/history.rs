@@ -168,6 +168,19 @@ pub struct RefusedStep {
     pub why: wire::WaitingOn,
     /// When.
     pub at: Timestamp,
+    /// When it was first refused by the same gate, if it was several times in a row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_at: Option<Timestamp>,
+    /// How often the same gate refused it in a row before this time.
+    #[serde(default)]
+    pub times_before: u32,
+}
+
+impl RefusedStep {
+    /// When the same gate first refused it.
+    pub fn since(&self) -> Timestamp {
+        self.first_at.unwrap_or(self.at)
+    }
 }
 
 /// A unit that nobody touches.
@@ -229,7 +242,13 @@ impl History {
         let Some(out) = self.out.take() else { return };
         self.last_step_ended_at = Some(now);
         if let Phase::Dropped { why } = out.phase {
-            self.refused = Some(RefusedStep { key: out.order.key, why, at: now });
+            let key = out.order.key;
+            let same = |last: &RefusedStep| last.key == key && last.why.gate == why.gate;
+            let before = self.refused.take().filter(same);
+            let times_before =
+                before.as_ref().map_or(0, |last| last.times_before.saturating_add(1));
+            let first_at = before.map(|last| last.since());
+            self.refused = Some(RefusedStep { key, why, at: now, first_at, times_before });
         } else if out.cause == Cause::Planned {
             self.refused = None;
             let product = self.products.get_mut(&out.order.key.product);

@@ -477,7 +477,7 @@ impl Core {
                     | WaitingOn::HubWait { .. }
                     | WaitingOn::HubUnreachable { .. }
                     | WaitingOn::GrantUnfit { .. }
-                    | WaitingOn::StepRefused { .. }
+                    | WaitingOn::StepRefused { left_ms: 1.., .. }
             )
         };
         let waits = |key: &UnitKey| {

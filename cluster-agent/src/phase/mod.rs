@@ -452,8 +452,9 @@ fn overdue(
     (phase, vec![Effect::Pause(pause)])
 }
 
-/// The longest piece of a command's output that is put into a reason.
-const OUTPUT_IN_REASON_CHARS: usize = 300;
+/// The longest piece of a command's output that is put into a reason. Its last line is at the end:
+/// a report cuts messages at 400 characters, so there must be room for what stands before it.
+const OUTPUT_IN_REASON_CHARS: usize = 200;
 
 fn command_failed(stage: &str, exit_code: i32, log_tail: &str, now: Timestamp) -> wire::WaitingOn {
     let trimmed = log_tail.trim();

@@ -153,6 +153,10 @@ pub fn plan(scene: &Scene<'_>) -> Plan {
     }
     if let Some(out) = &scene.history.out {
         note_other_products(scene, &out.key().product, &mut plan);
+        if !out.phase.is_changed() {
+            let failed = gates::failed_before(scene, out.key());
+            plan.waiting_on.entry(out.key().product.clone()).or_default().extend(failed);
+        }
         return plan;
     }
     if let Some(stray) = adopt::stray(scene) {
@@ -191,6 +195,9 @@ pub fn plan(scene: &Scene<'_>) -> Plan {
             let passing = why.iter().all(transient);
             let refusal = gates::refusal_of_hub(scene, product, goal);
             why.extend(refusal.filter(|r| passing || matches!(r, WaitingOn::HubHold { .. })));
+        }
+        if let (None, Some(key)) = (&plan.next, &plan.picked) {
+            why.extend(gates::failed_before(scene, key));
         }
     }
     plan.waiting_on.entry(product.clone()).or_default().extend(why);

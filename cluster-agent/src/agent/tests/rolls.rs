@@ -490,3 +490,32 @@ fn a_pause_from_before_the_clock_went_back_can_be_resumed() {
     world.resume();
     assert_eq!(world.core.history.pause, None);
 }
+
+#[test]
+fn a_command_that_keeps_saying_no_is_named_at_every_moment_with_its_first_time() {
+    let mut world = World::new(&Build { controllers: 3, nodes: 1, ..Build::default() });
+    world.until(1_500, |w| w.runs("acme/kafka") == "4.0.0");
+    world.says_no = Some(format!("{}\nPDB web blocks the drain", "waiting\n".repeat(100)));
+    world.until(400, |w| w.core.history.refused.is_some());
+    let first = world.core.history.refused.clone().unwrap();
+    let told = |world: &mut World| {
+        let state = world.report().remove(&"acme/platform".parse().unwrap()).unwrap();
+        let found = state.waiting_on.iter().find(|why| why.gate == "quiesce_failed").cloned();
+        found.unwrap_or_else(|| panic!("{:#?}", state.waiting_on))
+    };
+    for _ in 0..100 {
+        world.step();
+        let why = told(&mut world);
+        assert_eq!((why.observed, why.since), (Some(3.0), Some(first.at)), "{why:?}");
+        assert!(why.message.contains("ended with code 3"), "{why:?}");
+        assert!(why.message.ends_with("PDB web blocks the drain"), "{why:?}");
+    }
+    let last = world.core.history.refused.clone().unwrap();
+    assert!(last.times_before >= 2, "{last:?}");
+    let why = told(&mut world);
+    assert!(why.message.contains(&format!("{} times since", last.times_before + 1)), "{why:?}");
+    world.says_no = None;
+    world.until(1_500, World::is_done);
+    assert_eq!(world.core.history.refused, None);
+    world.check();
+}
