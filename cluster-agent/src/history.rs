@@ -168,6 +168,19 @@ pub struct RefusedStep {
     pub why: wire::WaitingOn,
     /// When.
     pub at: Timestamp,
+    /// When it was first refused by the same gate, if it was several times in a row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_at: Option<Timestamp>,
+    /// How often the same gate refused it in a row before this time.
+    #[serde(default)]
+    pub times_before: u32,
+}
+
+impl RefusedStep {
+    /// When the same gate first refused it.
+    pub fn since(&self) -> Timestamp {
+        self.first_at.unwrap_or(self.at)
+    }
 }
 
 /// A unit that nobody touches.
@@ -210,12 +223,32 @@ impl History {
         self.out.as_ref().is_some_and(|out| out.key() == key)
     }
 
+    /// After the clock went back: what the agent waits *since* is taken for now, so that it neither
+    /// waits for the old time to come again nor takes anything for older than it is. Says whether
+    /// anything was.
+    pub fn not_after(&mut self, now: Timestamp) -> bool {
+        let mut changed = false;
+        let refused = self.refused.as_mut().map(|refused| &mut refused.at);
+        let times = [self.last_step_ended_at.as_mut(), self.baseline_owed_since.as_mut(), refused];
+        for at in times.into_iter().flatten().filter(|at| **at > now) {
+            *at = now;
+            changed = true;
+        }
+        changed
+    }
+
     /// Takes the unit off the field: done, or dropped before it was changed.
     pub fn end_step(&mut self, now: Timestamp) {
         let Some(out) = self.out.take() else { return };
         self.last_step_ended_at = Some(now);
         if let Phase::Dropped { why } = out.phase {
-            self.refused = Some(RefusedStep { key: out.order.key, why, at: now });
+            let key = out.order.key;
+            let same = |last: &RefusedStep| last.key == key && last.why.gate == why.gate;
+            let before = self.refused.take().filter(same);
+            let times_before =
+                before.as_ref().map_or(0, |last| last.times_before.saturating_add(1));
+            let first_at = before.map(|last| last.since());
+            self.refused = Some(RefusedStep { key, why, at: now, first_at, times_before });
         } else if out.cause == Cause::Planned {
             self.refused = None;
             let product = self.products.get_mut(&out.order.key.product);

@@ -7,22 +7,19 @@ use channels::names::ProductRef;
 use channels::wire::{self, ReportReply};
 use jiff::Timestamp;
 
-use super::events::{DriverFacts, event};
+use super::events::{DriverFacts, Moment, moment};
 use crate::driver::{Stage, StepId, StepOrder};
-use crate::history::{Cause, History, Leadership, Pause, ProductHistory};
+use crate::history::{Cause, History, Pause, ProductHistory};
 use crate::observation::{Observation, UnitKey};
-use crate::phase::{Effect, Event, Illegal, Phase, Retry};
+use crate::phase::{Effect, Event, Illegal, Phase, elapsed_ms};
 use crate::plan::{
     Ask, Basis, Heard, HubError, Known, Plan, Policy, Scene, Standing, Step, Targets, WaitingOn,
     calm_down, documents_needed, note_calm, plan,
 };
-use crate::state::{Approval, LocalHold, ResumeOrder};
-
-/// Pauses whose step itself failed: `resume` tries the step again under a new id.
-const RETRIED: [&str; 4] = ["mutate_failed", "return_overdue", "restore_failed", STAGE_NOT_STARTED];
+use crate::state::{Approval, LocalHold};
 
 /// Gate of the pause when a stage does not get started.
-const STAGE_NOT_STARTED: &str = "stage_not_started";
+pub(super) const STAGE_NOT_STARTED: &str = "stage_not_started";
 
 /// How often a stage may be found not started. Once is how `preflight` begins, once is a crash
 /// between writing and starting; what fails more often fails for a reason that a person must mend.
@@ -49,7 +46,10 @@ pub struct Core {
     pub plan: Option<Plan>,
     /// Why the unit that is out does not advance.
     pub current_wait: Option<wire::WaitingOn>,
+    /// A word of the hub is needed before the unit that is out may be changed.
+    pub wants_word: bool,
     evaluated_at: Option<Timestamp>,
+    undecided_since: Option<Timestamp>,
     start_error: Option<String>,
 }
 
@@ -89,6 +89,9 @@ impl Core {
                 completed: vec![],
             });
         }
+        if let Some(out) = &mut history.out {
+            out.phase = out.phase.clone().woken();
+        }
         Self {
             policy,
             history,
@@ -99,13 +102,16 @@ impl Core {
             targets: Targets::new(),
             plan: None,
             current_wait: None,
+            wants_word: false,
             evaluated_at: None,
+            undecided_since: None,
             start_error: None,
         }
     }
 
     /// Takes in an observation.
     pub fn observe(&mut self, observation: Observation, now: Timestamp) -> Change {
+        let clock_went_back = self.history.not_after(now);
         if let Some(out) = &mut self.history.out
             && let Some(leader) =
                 observation.quorums.get(&out.order.key.product).and_then(|q| q.leader.as_ref())
@@ -117,11 +123,22 @@ impl Core {
                 out.leadership.leader = Some(leader.clone());
             }
         }
-        let persist = note_calm(&mut self.history, &observation);
+        let epoch = self.note_epoch(&observation);
+        let persist = note_calm(&mut self.history, &observation) || epoch || clock_went_back;
         self.retarget(now);
         self.standing.note(&self.targets, &self.policy, &self.history, &observation, now);
         self.observation = Some(observation);
         Change { persist, ..Change::default() }
+    }
+
+    /// A soak that began before the voters agreed on an epoch takes the first they agree on.
+    fn note_epoch(&mut self, observation: &Observation) -> bool {
+        let Some(out) = &mut self.history.out else { return false };
+        if !matches!(out.phase, Phase::Soak { .. }) || out.before.epoch_at_soak.is_some() {
+            return false;
+        }
+        out.before.note_soak(&out.order.key, observation);
+        out.before.epoch_at_soak.is_some()
     }
 
     /// Resolves where products want to go; only between units does it matter (I12).
@@ -191,7 +208,7 @@ impl Core {
     /// report that did ask, but it does end a hold.
     pub fn hear(&mut self, reply: &ReportReply, asked: Option<&ProductRef>, sent_at: Timestamp) {
         self.standing.hub_error = None;
-        self.standing.hub_answered = true;
+        self.standing.answered_report_at = Some(sent_at);
         for directive in &reply.directives {
             let product = &directive.product;
             if directive.action == wire::Action::Wait && asked != Some(product) {
@@ -224,6 +241,7 @@ impl Core {
         driver: &DriverFacts,
         now: Timestamp,
     ) -> Result<Change, Box<Illegal>> {
+        self.wants_word = false;
         let Some(observation) = &self.observation else { return Ok(Change::default()) };
         let Some(out) = &self.history.out else { return Ok(Change::default()) };
         // Evidence is counted per probe: an observation that was judged is not judged again.
@@ -239,21 +257,56 @@ impl Core {
             standing: &self.standing,
             now,
         };
-        let Some(event) = event(&scene, out, driver) else { return Ok(Change::default()) };
-        self.evaluated_at = Some(observation.at);
+        let moment = moment(&scene, out, driver);
+        let timings = self.policy.timings.step(out.role());
+        let before = out.phase.clone();
+        let seen_at = observation.at;
+        let Some(event) = self.decided(moment, &before, timings.await_health_ms, now) else {
+            return Ok(Change::default());
+        };
+        self.evaluated_at = Some(seen_at);
         self.current_wait = if let Event::NotReturned { why } | Event::NotHealthy { why } = &event {
             Some(why.clone())
         } else {
             None
         };
-        let timings = self.policy.timings.step(out.role());
-        let before = out.phase.clone();
         let unstarted = event == Event::NotStarted;
         let (phase, mut effects) = before.clone().step(event, now, &timings)?;
         let counted = before.stage().map_or_else(Change::default, |stage| {
             self.count_starts(stage, unstarted, driver, &mut effects, now)
         });
         Ok(counted.and(self.enter(&before, phase, effects, now)))
+    }
+
+    /// The event of the moment. What waits says why, and before the change it does not wait for
+    /// ever: a drained unit is missed.
+    fn decided(
+        &mut self,
+        moment: Moment,
+        phase: &Phase,
+        limit_ms: u64,
+        now: Timestamp,
+    ) -> Option<Event> {
+        self.wants_word = matches!(moment, Moment::NeedsWord(_));
+        let why = match moment {
+            Moment::Quiet => return None,
+            Moment::Event(event) => {
+                self.undecided_since = None;
+                return Some(event);
+            }
+            Moment::Waits(why) | Moment::NeedsWord(why) => why,
+        };
+        // A clock that went back begins the wait again.
+        let since = self.undecided_since.filter(|since| *since <= now).unwrap_or(now);
+        self.undecided_since = Some(since);
+        let why = wire::WaitingOn { since: Some(since), ..why };
+        if phase.is_changed() || elapsed_ms(since, now) <= limit_ms {
+            self.current_wait = Some(why);
+            return None;
+        }
+        self.undecided_since = None;
+        let message = format!("still not known after {} s: {}", limit_ms / 1000, why.message);
+        Some(Event::Refused { why: wire::WaitingOn { message, ..why } })
     }
 
     /// Pauses when a stage is found not started too often, instead of starting it for ever.
@@ -294,14 +347,14 @@ impl Core {
     }
 
     /// Carries a step's outcome into the memory.
-    fn enter(
+    pub(super) fn enter(
         &mut self,
         before: &Phase,
         phase: Phase,
         effects: Vec<Effect>,
         now: Timestamp,
     ) -> Change {
-        let mut change = Change { persist: phase != *before, ..Change::default() };
+        let mut change = Change { persist: !before.differs_little(&phase), ..Change::default() };
         change.moved = phase.wire() != before.wire();
         for effect in effects {
             match effect {
@@ -355,6 +408,7 @@ impl Core {
         }
         self.history.end_step(now);
         self.current_wait = None;
+        self.undecided_since = None;
         // What held while the unit was out proves nothing for the next one.
         self.standing.watch.clear();
     }
@@ -367,41 +421,6 @@ impl Core {
         let why = wire::WaitingOn { unit: why.unit.or(unit), ..why };
         self.history.pause = Some(Pause { why, at: now });
         Change::moved()
-    }
-
-    /// Carries out a person's `resume`: reality is read again, and a new green window is owed.
-    pub fn resume(
-        &mut self,
-        order: &ResumeOrder,
-        step: StepId,
-        now: Timestamp,
-    ) -> Result<Change, Box<Illegal>> {
-        self.history.refused = None;
-        let Some(pause) = self.history.pause.take_if(|pause| pause.at <= order.at) else {
-            return Ok(Change { persist: true, ..Change::default() });
-        };
-        self.history.baseline_owed_since = Some(now);
-        self.standing.watch.clear();
-        let Some(out) = &mut self.history.out else { return Ok(Change::moved()) };
-        let retry =
-            if RETRIED.contains(&pause.why.gate.as_str()) { Retry::Again } else { Retry::GoOn };
-        out.unstarted = None;
-        if retry == Retry::Again {
-            out.order.step_id = step;
-            out.order.attempt = out.order.attempt.saturating_add(1);
-        }
-        let key = &out.order.key;
-        let quorum = self.observation.as_ref().and_then(|o| o.quorums.get(&key.product));
-        let leader = quorum.and_then(|q| q.leader.clone());
-        let was_leader = leader.as_ref() == Some(&key.unit);
-        out.leadership = Leadership { was_leader, leader, changes: 0 };
-        if let Some(observation) = &self.observation {
-            out.before.note_soak(key, observation);
-        }
-        let before = out.phase.clone();
-        let timings = self.policy.timings.step(out.order.role);
-        let (phase, effects) = before.clone().step(Event::Resumed { retry }, now, &timings)?;
-        Ok(self.enter(&before, phase, effects, now).and(Change::moved()))
     }
 
     /// Plans, and carries the next step into the memory. `step` names the step, should one begin.
@@ -458,7 +477,7 @@ impl Core {
                     | WaitingOn::HubWait { .. }
                     | WaitingOn::HubUnreachable { .. }
                     | WaitingOn::GrantUnfit { .. }
-                    | WaitingOn::StepRefused { .. }
+                    | WaitingOn::StepRefused { left_ms: 1.., .. }
             )
         };
         let waits = |key: &UnitKey| {

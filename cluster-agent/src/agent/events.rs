@@ -25,34 +25,58 @@ pub struct DriverFacts {
     pub status: Option<StepStatus>,
 }
 
-/// The event of the moment, if there is one.
-pub(super) fn event(scene: &Scene<'_>, out: &Out, driver: &DriverFacts) -> Option<Event> {
+/// What there is to say about the unit that is out.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Moment {
+    /// Its phase takes this.
+    Event(Event),
+    /// More probes will tell; until then this is why nothing happens.
+    Waits(wire::WaitingOn),
+    /// A word of the hub is needed before it may go on.
+    NeedsWord(wire::WaitingOn),
+    /// Nothing.
+    Quiet,
+}
+
+/// The event of the moment, or what it waits for.
+pub(super) fn moment(scene: &Scene<'_>, out: &Out, driver: &DriverFacts) -> Moment {
     if scene.history.pause.is_none()
         && let Some(why) = stop(scene, out)
     {
-        return Some(Event::Stop { why });
+        return Moment::Event(Event::Stop { why });
     }
     match &out.phase {
         Phase::Preflight { .. } => preflight(scene, out, driver),
-        Phase::Quiesce { .. } => {
-            unless_succeeded(driver.status.as_ref()).or_else(|| match leave(scene, out) {
-                Leave::Holds => cleared(scene, out, driver),
-                Leave::Unknown => None,
-                Leave::Lapsed(why) => Some(Event::Refused { why: why.to_wire() }),
-            })
+        Phase::Quiesce { .. } => quiesce(scene, out, driver),
+        Phase::Mutate { .. } => {
+            driver.status.as_ref().map_or(Moment::Quiet, |s| Moment::Event(stage_event(s)))
         }
-        Phase::Mutate { .. } => driver.status.as_ref().map(stage_event),
-        Phase::Undo { .. } | Phase::Restore { .. } => Some(match &driver.status {
+        Phase::Undo { .. } | Phase::Restore { .. } => Moment::Event(match &driver.status {
             Some(status) => stage_event(status),
             None => Event::Finished { exit_code: 0, log_tail: String::new() },
         }),
-        Phase::AwaitReturn { .. } => Some(match first(&returned(scene, out), out) {
+        Phase::AwaitReturn { .. } => Moment::Event(match first(&returned(scene, out), out) {
             None => Event::Returned,
             Some(why) => Event::NotReturned { why },
         }),
-        Phase::AwaitHealth { .. } => Some(await_health(scene, out)),
+        Phase::AwaitHealth { .. } => Moment::Event(await_health(scene, out)),
         Phase::Soak { .. } => soak(scene, out),
-        Phase::Done | Phase::Dropped { .. } => None,
+        Phase::Done | Phase::Dropped { .. } => Moment::Quiet,
+    }
+}
+
+fn refused(why: &WaitingOn) -> Moment {
+    Moment::Event(Event::Refused { why: why.to_wire() })
+}
+
+fn quiesce(scene: &Scene<'_>, out: &Out, driver: &DriverFacts) -> Moment {
+    if let Some(event) = unless_succeeded(driver.status.as_ref()) {
+        return Moment::Event(event);
+    }
+    match leave(scene, out) {
+        Leave::Holds => cleared(scene, out, driver),
+        Leave::Unknown(why) => Moment::NeedsWord(why.to_wire()),
+        Leave::Lapsed(why) => refused(&why),
     }
 }
 
@@ -80,25 +104,24 @@ fn stop(scene: &Scene<'_>, out: &Out) -> Option<wire::WaitingOn> {
     })
 }
 
-fn preflight(scene: &Scene<'_>, out: &Out, driver: &DriverFacts) -> Option<Event> {
-    let unit = scene.observation.units.get(out.key())?;
+fn preflight(scene: &Scene<'_>, out: &Out, driver: &DriverFacts) -> Moment {
+    let Some(unit) = scene.observation.units.get(out.key()) else { return Moment::Quiet };
     let runs = unit.version.as_deref().map(plain);
     if runs == Some(plain(&out.order.component.version)) {
-        return Some(Event::AlreadyThere);
+        return Moment::Event(Event::AlreadyThere);
     }
     if driver.status == Some(StepStatus::Absent)
         && let Some(why) = pause_or_hold(scene, out)
     {
         // I13: a stop starts nothing, not even a check.
-        return Some(Event::Refused { why: why.to_wire() });
+        return refused(&why);
     }
     let commanded = driver.stages.contains(&Stage::Preflight);
-    let waits = if commanded { unless_succeeded(driver.status.as_ref()) } else { None };
-    if waits.is_some() {
-        return waits;
+    if commanded && let Some(event) = unless_succeeded(driver.status.as_ref()) {
+        return Moment::Event(event);
     }
     if let Some(at) = out.grant_expires_at.filter(|at| scene.now >= *at) {
-        return Some(Event::Refused { why: WaitingOn::GrantExpired { at }.to_wire() });
+        return refused(&WaitingOn::GrantExpired { at });
     }
     cleared(scene, out, driver)
 }
@@ -106,40 +129,50 @@ fn preflight(scene: &Scene<'_>, out: &Out, driver: &DriverFacts) -> Option<Event
 /// Whether the hub's leave for the step still counts after a drain.
 enum Leave {
     Holds,
-    /// The grant has lapsed, and the agent does not know yet whether its hub answers.
-    Unknown,
+    /// The grant has lapsed, and the agent does not know whether its hub still answers.
+    Unknown(WaitingOn),
     Lapsed(WaitingOn),
 }
 
-/// A drain may outlast its grant. While the hub answers that is no harm, because a hold would have
-/// been heard; an agent that is cut off has no leave to change anything any more.
+/// A drain may outlast its grant. If the hub has answered a report of the last moments that is no
+/// harm, because a hold would have been heard; an answer from before says nothing about now, and an
+/// agent that is cut off has no leave to change anything any more.
 fn leave(scene: &Scene<'_>, out: &Out) -> Leave {
     match out.grant_expires_at.filter(|at| scene.now >= *at) {
         None => Leave::Holds,
         Some(at) if scene.standing.hub_error.is_some() => {
             Leave::Lapsed(WaitingOn::GrantExpired { at })
         }
-        Some(_) if scene.standing.hub_answered => Leave::Holds,
-        Some(_) => Leave::Unknown,
+        Some(_) if heard_lately(scene) => Leave::Holds,
+        Some(at) => Leave::Unknown(WaitingOn::GrantExpired { at }),
     }
+}
+
+/// Whether a report that was sent a moment ago has been answered.
+fn heard_lately(scene: &Scene<'_>) -> bool {
+    let limit_ms = scene.policy.timings.grant_max_age_ms;
+    scene
+        .standing
+        .answered_report_at
+        .is_some_and(|sent| sent <= scene.now && elapsed_ms(sent, scene.now) <= limit_ms)
 }
 
 /// Every gate once more: right before anything is changed, and again after a drain.
-fn cleared(scene: &Scene<'_>, out: &Out, driver: &DriverFacts) -> Option<Event> {
+fn cleared(scene: &Scene<'_>, out: &Out, driver: &DriverFacts) -> Moment {
     let waits = || pause_or_hold(scene, out).into_iter().chain(go_blockers(scene, out.key()));
     if let Some(why) = waits().find(|why| !will_tell(scene, why)) {
-        return Some(Event::Refused { why: why.to_wire() });
+        return refused(&why);
     }
-    if waits().next().is_some() {
-        return None;
+    if let Some(why) = waits().next() {
+        return Moment::Waits(why.to_wire());
     }
     let quiesce =
         if driver.stages.contains(&Stage::Quiesce) { Quiesce::Present } else { Quiesce::Absent };
-    Some(Event::Cleared { quiesce })
+    Moment::Event(Event::Cleared { quiesce })
 }
 
-/// Whether more probes will tell; nothing has been changed yet, so waiting for them is safe. An
-/// agent that was restarted in a drain must not undo it because its lags are not known again yet.
+/// Whether more probes will tell; nothing has been changed yet, so waiting for them is safe (the
+/// core bounds the wait). An agent that was restarted in a drain must not undo it because its lags are not known again yet.
 fn will_tell(scene: &Scene<'_>, why: &WaitingOn) -> bool {
     let soon = matches!(why, WaitingOn::GateOnce { .. } | WaitingOn::ObservationOld { .. });
     let unknown = matches!(why, WaitingOn::PageUnproved { .. })
@@ -207,24 +240,22 @@ fn await_health(scene: &Scene<'_>, out: &Out) -> Event {
     }
 }
 
-fn soak(scene: &Scene<'_>, out: &Out) -> Option<Event> {
+fn soak(scene: &Scene<'_>, out: &Out) -> Moment {
     let expected = &out.order.component.version;
     let found =
         still_soaking_well(out.key(), expected, &out.before, scene.observation, &scene.policy.gate);
     // An election while everyone should be calm means something else is wrong: a person looks.
     let election = found.iter().find(|(_, f)| matches!(f, Finding::EpochChanged { .. }));
     if let (Some(blocker), None) = (election, &scene.history.pause) {
-        return Some(Event::Stop { why: finding_to_wire(blocker, None) });
+        return Moment::Event(Event::Stop { why: finding_to_wire(blocker, None) });
     }
     let unknown = found.iter().all(|(_, finding)| finding.verdict() == HealthVerdict::Unknown);
-    if is_waking(scene) && unknown && !found.is_empty() {
+    match first(&found, out) {
+        None => Moment::Event(Event::Healthy),
         // A restarted agent cannot tell yet; that is no break of the soak, and no part of it.
-        return None;
+        Some(why) if unknown && is_waking(scene) => Moment::Waits(why),
+        Some(why) => Moment::Event(Event::NotHealthy { why }),
     }
-    Some(match first(&found, out) {
-        None => Event::Healthy,
-        Some(why) => Event::NotHealthy { why },
-    })
 }
 
 fn first(found: &[Blocker], out: &Out) -> Option<wire::WaitingOn> {

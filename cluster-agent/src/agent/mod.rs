@@ -9,6 +9,7 @@
 
 mod begin;
 mod core;
+mod due;
 mod enrolment;
 mod error;
 mod events;
@@ -17,8 +18,8 @@ mod links;
 mod outbox;
 mod prober;
 mod report;
+mod resume;
 mod shell;
-mod spread;
 #[cfg(test)]
 mod tests;
 

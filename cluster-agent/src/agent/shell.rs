@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::AgentError;
 use super::core::{Change, Core};
+use super::due::{is_due, jittered, jittered_max, later};
 use super::enrolment::load_enrolment;
 use super::events::DriverFacts;
 use super::ledger::{Ledger, Turn};
@@ -17,7 +18,6 @@ use super::links::{Links, Metadata, News, Refresh, Sending, Unanswered, chain};
 use super::outbox::{Outbox, shape};
 use super::prober::{Pace, Prober};
 use super::report::{product_states, report};
-use super::spread::{jittered, longest};
 use crate::clock;
 use crate::config::{DriverSettings, Reports, Settings};
 use crate::crash::{CrashPoint, Side};
@@ -32,6 +32,9 @@ const DOCUMENTS_SOON: SignedDuration = SignedDuration::from_millis(200);
 
 /// A view that has not changed is written again this often, so that its age says the agent lives.
 const STATUS_AT_LEAST: SignedDuration = SignedDuration::from_secs(5);
+
+/// A report for the sake of its answer is sent this long after the last one.
+const WORD_AGAIN: SignedDuration = SignedDuration::from_secs(2);
 
 /// Gates that every start waits at for a moment.
 const PASSING: [&str; 7] = [
@@ -61,6 +64,7 @@ pub(super) struct Shell {
     core: Core,
     // what is due
     outbox: Outbox,
+    word_at: Timestamp,
     refresh_at: Timestamp,
     refreshing: bool,
     // views
@@ -103,6 +107,7 @@ impl Shell {
             document,
             core,
             outbox: Outbox::default(),
+            word_at: now,
             refresh_at: now,
             refreshing: false,
             ledger: Ledger::default(),
@@ -308,9 +313,7 @@ impl Shell {
     }
 
     fn refresh_if_due(&mut self, now: Timestamp) -> Result<(), AgentError> {
-        let longest = later(now, longest(self.settings.hub.refresh_ms));
-        // A time further away than any look is put off dates from before the clock was set back.
-        let due = now >= self.refresh_at || self.refresh_at > longest;
+        let due = is_due(self.refresh_at, jittered_max(self.settings.hub.refresh_ms), now);
         if self.refreshing || !due && !self.core.lacks_documents(now) {
             return Ok(());
         }
@@ -348,6 +351,7 @@ impl Shell {
         }
         let due = self.outbox.is_urgent(now)
             || ask.is_some()
+            || (self.core.wants_word && is_due(self.word_at, WORD_AGAIN, now))
             || self.outbox.is_slot(now)
             || self.outbox.has_news(&shape(&states), now);
         if due && self.core.observation.is_some() {
@@ -378,6 +382,7 @@ impl Shell {
         self.document.history = self.core.history.clone();
         self.state.save(&self.document).map_err(|source| AgentError::State { source })?;
         self.outbox.sent(asks.as_ref(), shape(&states), now);
+        self.word_at = later(now, WORD_AGAIN);
         let report = report(cluster, self.document.seq, now, states);
         permit.send(Sending { report, asks });
         Ok(())
@@ -409,7 +414,7 @@ impl Shell {
         };
         let same = self.shown.as_ref().is_some_and(|shown| {
             Status { at: shown.at, ..status.clone() } == *shown
-                && later(shown.at, STATUS_AT_LEAST) > now
+                && !is_due(later(shown.at, STATUS_AT_LEAST), STATUS_AT_LEAST, now)
         });
         if !same {
             status::write(&self.settings.state_dir, &status)
@@ -489,8 +494,4 @@ fn log_turn(turn: &Turn) {
             %product, gate, unit = unit.as_ref().map(tracing::field::display), "no longer waiting"
         ),
     }
-}
-
-fn later(at: Timestamp, by: SignedDuration) -> Timestamp {
-    at.checked_add(by).unwrap_or(at)
 }

@@ -13,7 +13,7 @@ use super::pools::{PoolSettings, pools};
 use super::ranges::{DAY_MS, ranged, ranged_u32};
 use crate::gate::GatePolicy;
 use crate::phase::StepTimings;
-use crate::plan::{AcceptedRisk, Grants, Mode, Policy, ProductPolicy, Timings};
+use crate::plan::{AcceptedRisk, GATE_GAP_MS, Grants, Mode, Policy, ProductPolicy, Timings};
 
 /// Units of one cluster: a page per unit and second is what one core can read.
 const UNITS_MAX: usize = 2_000;
@@ -236,6 +236,8 @@ fn timings(fragment: &Fragment, probes: &ProbeSettings) -> Result<Timings, Confi
             0..=DAY_MS,
         )?,
         gate_apart_ms: probes.fast_ms,
+        // Gates are judged at the fast pace; of its slowest probes two may be late or lost.
+        gate_gap_max_ms: GATE_GAP_MS.max(probes.fast_ms.max(probes.node_fast_ms).saturating_mul(3)),
         observation_max_ms,
         grant_max_age_ms: ranged(
             "hub.grant_max_age_ms",

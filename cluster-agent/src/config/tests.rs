@@ -143,3 +143,12 @@ fn relative_paths_become_absolute_because_commands_run_elsewhere() {
     let settings = Settings::load(&relative, Overrides::default()).unwrap();
     assert_eq!(settings.state_dir, dir.path().join("state"));
 }
+
+#[test]
+fn the_slowest_probes_that_are_allowed_still_make_a_series() {
+    let slow = EXAMPLE.replace("node_fast_ms = 2000", "node_fast_ms = 10000");
+    let timings =
+        parse(&slow.replace("node_idle_ms = 30000", "node_idle_ms = 60000")).unwrap().timings;
+    assert_eq!(timings.gate_gap_max_ms, 30_000);
+    assert_eq!(parse(EXAMPLE).unwrap().timings.gate_gap_max_ms, 10_000);
+}

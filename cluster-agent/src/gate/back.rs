@@ -47,9 +47,15 @@ impl MutateRecord {
         self.leader_offset_at_return = quorum.and_then(|quorum| quorum.leader_log_end_offset);
     }
 
-    /// Adds the quorum's epoch, when the soak of `key` begins.
+    /// Sets the quorum's epoch when the soak of `key` begins, or as soon as one is agreed on then.
     pub fn note_soak(&mut self, key: &UnitKey, observation: &Observation) {
         self.epoch_at_soak = observation.quorums.get(&key.product).and_then(|quorum| quorum.epoch);
+    }
+
+    /// Takes over the quorum's epoch after a person resumed; what is unknown replaces nothing.
+    pub fn renew_epoch(&mut self, key: &UnitKey, observation: &Observation) {
+        let epoch = observation.quorums.get(&key.product).and_then(|quorum| quorum.epoch);
+        self.epoch_at_soak = epoch.or(self.epoch_at_soak);
     }
 }
 
@@ -227,10 +233,15 @@ pub fn still_soaking_well(
         let policy = GatePolicy { allow_small_quorum: true, ..policy.clone() };
         blockers.extend(quorum(&key.product, None, role, observation, &policy));
         let epoch = observation.quorums.get(&key.product).and_then(|quorum| quorum.epoch);
-        if let (Some(observed), Some(limit)) = (epoch, since.epoch_at_soak)
-            && observed != limit
-        {
-            blockers.push((None, Finding::EpochChanged { observed, limit }));
+        match (epoch, since.epoch_at_soak) {
+            (Some(observed), Some(limit)) if observed != limit => {
+                blockers.push((None, Finding::EpochChanged { observed, limit }));
+            }
+            (Some(_), Some(_)) => {}
+            // What cannot be compared does not prove that nobody was elected.
+            (None, _) | (_, None) => {
+                blockers.push((None, Finding::MetricMissing { signal: Signal::CurrentEpoch }));
+            }
         }
     }
     without_repeats(blockers)

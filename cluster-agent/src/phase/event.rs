@@ -91,7 +91,7 @@ pub struct StepTimings {
     pub await_return_ms: u64,
     /// Longest wait for its health after that.
     pub await_health_ms: u64,
-    /// How long it is watched before the next unit.
+    /// For how long it must be seen healthy before the next unit.
     pub soak_ms: u64,
     /// Consecutive green probes that make it healthy.
     pub green_probes: u32,

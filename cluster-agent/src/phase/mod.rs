@@ -28,6 +28,14 @@ pub use event::{Effect, Event, Illegal, Quiesce, Retry, StepTimings};
 /// late rebalance, twice a slow cache; more is a unit that does not hold.
 pub const SOAK_BREAKS_MAX: u32 = 2;
 
+/// The most that one healthy probe adds to a soak (milliseconds): nobody knows what happened in a
+/// longer gap, be it a slow probe, a clock that jumped or an agent that stood still.
+pub const SOAK_GAP_MS_MAX: u64 = 10_000;
+
+/// A soak's progress is written this often (milliseconds): a crash loses no more of it, and a
+/// probe is not a flush.
+const SOAK_WRITTEN_EVERY_MS: u64 = 10_000;
+
 /// Where the unit that is out stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "snake_case")]
@@ -89,6 +97,12 @@ pub enum Phase {
         since: Timestamp,
         /// How often the health was lost again while soaking.
         breaks: u32,
+        /// For how long it was seen healthy, milliseconds; time without probes is no part of it.
+        #[serde(default)]
+        watched_ms: u64,
+        /// The last healthy probe of this process.
+        #[serde(default)]
+        last_probe: Option<Timestamp>,
     },
     /// The unit runs the new version and has soaked; nothing is out.
     Done,
@@ -111,6 +125,47 @@ impl Phase {
     /// The phase in which a unit that changed by itself is watched.
     pub fn adopted(now: Timestamp) -> Self {
         Self::AwaitHealth { since: now, quiesced: false, green_probes: 0, breaks: 0 }
+    }
+
+    /// A soak that begins: nothing of it was watched yet.
+    fn soaking(now: Timestamp, breaks: u32) -> Self {
+        Self::Soak { since: now, breaks, watched_ms: 0, last_probe: None }
+    }
+
+    /// The phase as an agent finds it that has just started: nobody looked while it was away, so
+    /// probes in a row begin anew and a soak goes on from where it was last watched.
+    #[must_use]
+    pub fn woken(self) -> Self {
+        match self {
+            Self::AwaitHealth { since, quiesced, breaks, .. } => {
+                Self::AwaitHealth { since, quiesced, green_probes: 0, breaks }
+            }
+            Self::Soak { since, breaks, watched_ms, .. } => {
+                Self::Soak { since, breaks, watched_ms, last_probe: None }
+            }
+            phase @ (Self::Preflight { .. }
+            | Self::Quiesce { .. }
+            | Self::Undo { .. }
+            | Self::Mutate { .. }
+            | Self::AwaitReturn { .. }
+            | Self::Restore { .. }
+            | Self::Done
+            | Self::Dropped { .. }) => phase,
+        }
+    }
+
+    /// Whether a crash may forget the difference to `next`: a little of a soak's progress.
+    pub fn differs_little(&self, next: &Self) -> bool {
+        match (self, next) {
+            (
+                Self::Soak { since, breaks, watched_ms, .. },
+                Self::Soak { since: since_next, breaks: breaks_next, watched_ms: next_ms, .. },
+            ) => {
+                (since, breaks) == (since_next, breaks_next)
+                    && watched_ms / SOAK_WRITTEN_EVERY_MS == next_ms / SOAK_WRITTEN_EVERY_MS
+            }
+            (before, next) => before == next,
+        }
     }
 
     /// Its name on the wire; undoing counts as quiesce, restoring as the wait for health.
@@ -229,7 +284,7 @@ fn resume(phase: Phase, retry: Retry, now: Timestamp) -> (Phase, Vec<Effect>) {
         (Phase::AwaitHealth { quiesced, .. }, _) => {
             (Phase::AwaitHealth { since: now, quiesced, green_probes: 0, breaks: 0 }, vec![])
         }
-        (Phase::Soak { .. }, _) => (Phase::Soak { since: now, breaks: 0 }, vec![]),
+        (Phase::Soak { .. }, _) => (Phase::soaking(now, 0), vec![]),
         (phase, _) => (phase, vec![]),
     }
 }
@@ -314,7 +369,7 @@ fn commanded(phase: Phase, event: Event, now: Timestamp) -> Stepped {
             Ok((phase, vec![Effect::Start(Stage::Restore)]))
         }
         (Phase::Restore { breaks, .. }, Event::Finished { exit_code: 0, .. }) => {
-            stays(Phase::Soak { since: now, breaks })
+            stays(Phase::soaking(now, breaks))
         }
         (phase @ Phase::Restore { .. }, Event::Finished { exit_code, log_tail }) => {
             let pause = Effect::Pause(command_failed("restore", exit_code, &log_tail, now));
@@ -341,7 +396,7 @@ fn observed(phase: Phase, event: Event, now: Timestamp, timings: &StepTimings) -
                 let restore = Phase::Restore { since: now, breaks };
                 return Ok((restore, vec![Effect::Start(Stage::Restore)]));
             }
-            stays(Phase::Soak { since: now, breaks })
+            stays(Phase::soaking(now, breaks))
         }
         (
             Phase::AwaitHealth { since, quiesced, breaks, .. },
@@ -350,12 +405,13 @@ fn observed(phase: Phase, event: Event, now: Timestamp, timings: &StepTimings) -
             let phase = Phase::AwaitHealth { since, quiesced, green_probes: 0, breaks };
             Ok(overdue(phase, since, timings.await_health_ms, "health_overdue", &why, now))
         }
-        (phase @ Phase::Soak { since, .. }, Event::Healthy) => {
-            if elapsed_ms(since, now) >= timings.soak_ms {
-                stays(Phase::Done)
-            } else {
-                stays(phase)
+        (Phase::Soak { since, breaks, watched_ms, last_probe }, Event::Healthy) => {
+            let gap_ms = last_probe.map_or(0, |last| elapsed_ms(last, now));
+            let watched_ms = watched_ms.saturating_add(gap_ms.min(SOAK_GAP_MS_MAX));
+            if watched_ms >= timings.soak_ms {
+                return stays(Phase::Done);
             }
+            stays(Phase::Soak { since, breaks, watched_ms, last_probe: Some(now) })
         }
         (Phase::Soak { breaks, .. }, Event::NotHealthy { why } | Event::NotReturned { why }) => {
             let breaks = breaks.saturating_add(1);
@@ -396,8 +452,9 @@ fn overdue(
     (phase, vec![Effect::Pause(pause)])
 }
 
-/// The longest piece of a command's output that is put into a reason.
-const OUTPUT_IN_REASON_CHARS: usize = 300;
+/// The longest piece of a command's output that is put into a reason. Its last line is at the end:
+/// a report cuts messages at 400 characters, so there must be room for what stands before it.
+const OUTPUT_IN_REASON_CHARS: usize = 200;
 
 fn command_failed(stage: &str, exit_code: i32, log_tail: &str, now: Timestamp) -> wire::WaitingOn {
     let trimmed = log_tail.trim();

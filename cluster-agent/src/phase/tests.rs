@@ -59,10 +59,67 @@ fn a_unit_passes_every_phase_in_order() {
     let (phase, effects) = healthy_from(phase, 7);
     assert_eq!(effects, [Effect::Start(Stage::Restore)]);
     let (phase, _) = step(phase, ok(), 20);
-    let (phase, _) = step(phase, Event::Healthy, 79);
+    let phase = healthy_every_5_s(phase, 20..=75);
     assert_eq!(phase.wire(), wire::Phase::Soak);
     let (phase, _) = step(phase, Event::Healthy, 80);
     assert_eq!(phase, Phase::Done);
+}
+
+fn soaking(second: i64, breaks: u32) -> Phase {
+    Phase::Soak { since: at(second), breaks, watched_ms: 0, last_probe: None }
+}
+
+fn healthy_every_5_s(phase: Phase, seconds: std::ops::RangeInclusive<i64>) -> Phase {
+    seconds.step_by(5).fold(phase, |phase, second| step(phase, Event::Healthy, second).0)
+}
+
+#[test]
+fn a_soak_does_not_count_the_time_in_which_the_agent_was_down() {
+    let soak = healthy_every_5_s(soaking(0, 0), 0..=5);
+    let text = serde_json::to_string(&soak).unwrap();
+    let found: Phase = serde_json::from_str::<Phase>(&text).unwrap().woken();
+    let found = healthy_every_5_s(found, 125..=175);
+    assert_eq!(found.wire(), wire::Phase::Soak, "{found:?}");
+    assert_eq!(step(found, Event::Healthy, 180).0, Phase::Done);
+}
+
+#[test]
+fn a_soak_counts_little_of_a_gap_whatever_made_it() {
+    // The clock jumps by an hour, or nothing could be probed for one.
+    let (soak, _) = step(healthy_every_5_s(soaking(0, 0), 0..=5), Event::Healthy, 3_600);
+    let Phase::Soak { watched_ms, .. } = soak else { panic!("{soak:?}") };
+    assert_eq!(watched_ms, 15_000);
+}
+
+#[test]
+fn a_clock_that_steps_back_neither_ends_a_soak_nor_stops_it() {
+    let soak = healthy_every_5_s(soaking(3_600, 0), 3_600..=3_630);
+    let soak = healthy_every_5_s(soak, 0..=25);
+    assert_eq!(soak.wire(), wire::Phase::Soak);
+    assert_eq!(step(soak, Event::Healthy, 30).0, Phase::Done);
+}
+
+#[test]
+fn a_soak_written_by_an_older_agent_is_watched_from_its_beginning() {
+    let text = serde_json::to_string(&at(0)).unwrap();
+    let old = format!(r#"{{"name":"soak","since":{text},"breaks":1}}"#);
+    assert_eq!(serde_json::from_str::<Phase>(&old).unwrap(), soaking(0, 1));
+}
+
+#[test]
+fn green_probes_of_the_process_before_are_no_probes_in_a_row() {
+    let green =
+        |green_probes| Phase::AwaitHealth { since: at(0), quiesced: true, green_probes, breaks: 1 };
+    assert_eq!(green(2).woken(), green(0));
+}
+
+#[test]
+fn a_soak_is_written_from_time_to_time_and_not_at_every_probe() {
+    let soak =
+        |watched_ms| Phase::Soak { since: at(0), breaks: 0, watched_ms, last_probe: Some(at(1)) };
+    assert!(soak(1_000).differs_little(&soak(9_500)));
+    assert!(!soak(9_500).differs_little(&soak(10_000)));
+    assert!(!soak(9_500).differs_little(&Phase::Done));
 }
 
 #[test]
@@ -146,7 +203,7 @@ fn one_red_probe_starts_the_green_count_again() {
 
 #[test]
 fn a_unit_that_keeps_losing_its_health_while_soaking_pauses_the_roll() {
-    let mut phase = Phase::Soak { since: at(0), breaks: 0 };
+    let mut phase = soaking(0, 0);
     for i in 0..i64::from(SOAK_BREAKS_MAX) {
         let (lost, effects) = step(phase, Event::NotHealthy { why: why("x") }, 10 * i);
         assert_eq!(effects, []);
@@ -170,9 +227,9 @@ fn a_stop_lets_a_restart_complete_and_starts_nothing() {
 
 #[test]
 fn a_resumed_soak_starts_over() {
-    let soaking = Phase::Soak { since: at(0), breaks: 1 };
-    let (phase, _) = step(soaking, Event::Resumed { retry: Retry::GoOn }, 500);
-    assert_eq!(phase, Phase::Soak { since: at(500), breaks: 0 });
+    let watched = healthy_every_5_s(soaking(0, 1), 0..=30);
+    let (phase, _) = step(watched, Event::Resumed { retry: Retry::GoOn }, 500);
+    assert_eq!(phase, soaking(500, 0));
 }
 
 #[test]
@@ -192,7 +249,7 @@ fn every_phase_survives_being_written_and_read() {
         Phase::AwaitReturn { since: at(3), quiesced: true },
         Phase::AwaitHealth { since: at(4), quiesced: false, green_probes: 2, breaks: 1 },
         Phase::Restore { since: at(5), breaks: 0 },
-        Phase::Soak { since: at(6), breaks: 2 },
+        Phase::Soak { since: at(6), breaks: 2, watched_ms: 4_500, last_probe: Some(at(9)) },
         Phase::Done,
         Phase::Dropped { why: why("hold") },
     ];

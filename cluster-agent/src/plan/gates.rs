@@ -13,11 +13,18 @@ use super::waiting_on::{WaitingOn, unsafe_to_take_out};
 use super::watch::evidence_at;
 use super::{Grants, Heard, Scene};
 use crate::gate::may_take_out;
+use crate::history::RefusedStep;
 use crate::observation::UnitKey;
 use crate::phase::elapsed_ms;
 
 /// A gate must hold at this many probes, each the gate interval after the last (invariant I2).
 const GATE_PROBES: u32 = 2;
+
+/// Gates of commands that failed before anything was changed; they are run again by themselves.
+const COMMANDS_FAILED: [&str; 2] = ["preflight_failed", "quiesce_failed"];
+
+/// A clock that is being slewed may seem to go back by a little, milliseconds.
+const CLOCK_SLACK_MS: i64 = 500;
 
 /// Everything about the product that forbids a start.
 pub(super) fn product_blockers(
@@ -162,11 +169,26 @@ fn step_refused(scene: &Scene<'_>, key: &UnitKey) -> Option<WaitingOn> {
     let refused = scene.history.refused.as_ref().filter(|refused| refused.key == *key)?;
     let waited_ms = elapsed_ms(refused.at, scene.now);
     let left_ms = scene.policy.timings.refused_retry_ms.checked_sub(waited_ms)?;
-    (left_ms > 0).then(|| WaitingOn::StepRefused {
-        unit: key.unit.clone(),
+    (left_ms > 0).then(|| refused_so_far(refused, left_ms))
+}
+
+/// A command that said no to the unit before and is asked again: until it has answered, nothing
+/// else says why the unit has not gone for so long. No gate: it forbids nothing.
+pub(super) fn failed_before(scene: &Scene<'_>, key: &UnitKey) -> Option<WaitingOn> {
+    let refused = scene.history.refused.as_ref().filter(|last| last.key == *key)?;
+    let again = step_refused(scene, key).is_none();
+    let failed = COMMANDS_FAILED.contains(&refused.why.gate.as_str());
+    (failed && again).then(|| refused_so_far(refused, 0))
+}
+
+fn refused_so_far(refused: &RefusedStep, left_ms: u64) -> WaitingOn {
+    WaitingOn::StepRefused {
+        unit: refused.key.unit.clone(),
         why: refused.why.clone(),
         left_ms,
-    })
+        times: refused.times_before.saturating_add(1),
+        since: refused.since(),
+    }
 }
 
 /// A roll begins, and a resumed one goes on, only after a time in which the gates held.
@@ -243,9 +265,11 @@ pub(super) fn refusal_of_hub(
     })
 }
 
-/// Heard after the last step ended, and not long ago.
+/// Heard after the last step ended, and not long ago. What was heard in the future was heard before
+/// the clock went back, nobody knows how long ago.
 fn is_fresh(scene: &Scene<'_>, heard: &Heard) -> bool {
     scene.history.last_step_ended_at.is_none_or(|ended| heard.at > ended)
+        && heard.at.as_millisecond().saturating_sub(scene.now.as_millisecond()) <= CLOCK_SLACK_MS
         && elapsed_ms(heard.at, scene.now) <= scene.policy.timings.grant_max_age_ms
 }
 

@@ -30,7 +30,7 @@ use crate::state::LocalHold;
 pub use adopt::{Stray, calm_down, note_calm};
 pub use gates::{go_blockers, local_hold};
 pub use pick::{Outdated, candidates};
-pub use policy::{AcceptedRisk, Grants, Mode, Policy, ProductPolicy, Timings};
+pub use policy::{AcceptedRisk, GATE_GAP_MS, Grants, Mode, Policy, ProductPolicy, Timings};
 pub use stillness::{Still, Stillness};
 pub use target::{
     Basis, Goal, Knowledge, Known, Severity, Stand, Target, Targets, Trouble, VerifiedRelease,
@@ -65,8 +65,8 @@ pub struct Standing {
     pub directives: BTreeMap<ProductRef, Heard>,
     /// Why the last report was not answered, if it was not.
     pub hub_error: Option<HubError>,
-    /// Whether the hub has answered a report since the agent started.
-    pub hub_answered: bool,
+    /// When the newest report was sent that the hub has answered since the agent started.
+    pub answered_report_at: Option<Timestamp>,
     /// How long the gates have held.
     pub watch: Watch,
     /// Whether controllers' pages move.
@@ -153,6 +153,10 @@ pub fn plan(scene: &Scene<'_>) -> Plan {
     }
     if let Some(out) = &scene.history.out {
         note_other_products(scene, &out.key().product, &mut plan);
+        if !out.phase.is_changed() {
+            let failed = gates::failed_before(scene, out.key());
+            plan.waiting_on.entry(out.key().product.clone()).or_default().extend(failed);
+        }
         return plan;
     }
     if let Some(stray) = adopt::stray(scene) {
@@ -191,6 +195,9 @@ pub fn plan(scene: &Scene<'_>) -> Plan {
             let passing = why.iter().all(transient);
             let refusal = gates::refusal_of_hub(scene, product, goal);
             why.extend(refusal.filter(|r| passing || matches!(r, WaitingOn::HubHold { .. })));
+        }
+        if let (None, Some(key)) = (&plan.next, &plan.picked) {
+            why.extend(gates::failed_before(scene, key));
         }
     }
     plan.waiting_on.entry(product.clone()).or_default().extend(why);
@@ -248,6 +255,6 @@ impl Standing {
                 },
             }
         };
-        self.watch.note(&keys, observation, &policy.gate, policy.timings.gate_apart_ms);
+        self.watch.note(&keys, observation, &policy.gate, &policy.timings);
     }
 }

@@ -11,6 +11,9 @@ use crate::gate::GatePolicy;
 use crate::observation::UnitKey;
 use crate::phase::StepTimings;
 
+/// The usual limit of the time between two probes of one series of a gate, milliseconds.
+pub const GATE_GAP_MS: u64 = 10_000;
+
 /// The owner's policy.
 #[derive(Debug, Clone)]
 pub struct Policy {
@@ -42,6 +45,8 @@ pub struct Timings {
     pub baseline_ms: u64,
     /// Distance of the two probes at which a gate must hold (I2).
     pub gate_apart_ms: u64,
+    /// Two probes further apart than this prove nothing about the time between them.
+    pub gate_gap_max_ms: u64,
     /// Age beyond which an observation is no ground to act on (I2).
     pub observation_max_ms: u64,
     /// The same for nodes, which are probed less often.
@@ -135,6 +140,7 @@ impl Default for Timings {
         Self {
             baseline_ms: 120_000,
             gate_apart_ms: 500,
+            gate_gap_max_ms: GATE_GAP_MS,
             observation_max_ms: 2_000,
             node_observation_max_ms: 4_000,
             grant_max_age_ms: 15_000,

@@ -67,8 +67,8 @@ pub enum WaitingOn {
     PageUnproved { unit: UnitName },
     #[error("{unit} may not go: {}{finding}", about(about_unit.as_ref(), unit))]
     Unsafe { unit: UnitName, about_unit: Option<UnitName>, finding: Finding },
-    #[error("{unit} was refused and is tried again in {} s: {}", left_ms.div_ceil(1000), why.message)]
-    StepRefused { unit: UnitName, why: wire::WaitingOn, left_ms: u64 },
+    #[error("{unit} was refused{} and is tried again {}: {}", so_often(*times, since), soon(*left_ms), why.message)]
+    StepRefused { unit: UnitName, why: wire::WaitingOn, left_ms: u64, times: u32, since: Timestamp },
     #[error("gates of {unit} have held for {observed_ms} ms of {limit_ms} ms")]
     Baseline { unit: UnitName, observed_ms: u64, limit_ms: u64 },
     #[error("gates of {unit} have held at {observed} probes of {limit}")]
@@ -100,6 +100,16 @@ fn about(about_unit: Option<&UnitName>, unit: &UnitName) -> String {
 /// " and its c2 is out" when a unit of the product that moves is out.
 fn its(unit: Option<&UnitName>) -> String {
     unit.map_or_else(String::new, |unit| format!(" and its {unit} is out"))
+}
+
+/// " 7 times since 2026-05-01T10:00:00Z" when it was more than once.
+fn so_often(times: u32, since: &Timestamp) -> String {
+    if times > 1 { format!(" {times} times since {since:.0}") } else { String::new() }
+}
+
+/// "in 60 s", or "now" while the step runs again.
+fn soon(left_ms: u64) -> String {
+    if left_ms == 0 { "now".to_owned() } else { format!("in {} s", left_ms.div_ceil(1000)) }
 }
 
 impl WaitingOn {
@@ -207,7 +217,8 @@ impl WaitingOn {
             Self::Paused { since, .. }
             | Self::LocalHold { since, .. }
             | Self::Unverified { since, .. }
-            | Self::HubUnreachable { since, .. } => Some(*since),
+            | Self::HubUnreachable { since, .. }
+            | Self::StepRefused { since, .. } => Some(*since),
             _ => None,
         }
     }

@@ -8,12 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
+use super::Timings;
 use crate::gate::{GatePolicy, may_take_out};
 use crate::observation::{Finding, Observation, UnitKey};
 use crate::phase::elapsed_ms;
-
-/// Two observations further apart than this prove nothing about the time between them.
-const GAP_MS_MAX: u64 = 10_000;
 
 /// How long the gate of one unit has held without a break.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +37,7 @@ impl Watch {
         keys: &BTreeSet<UnitKey>,
         observation: &Observation,
         policy: &GatePolicy,
-        apart_ms: u64,
+        timings: &Timings,
     ) {
         self.held.retain(|key, _| keys.contains(key));
         for key in keys {
@@ -47,7 +45,7 @@ impl Watch {
                 let at = evidence_at(observation, key);
                 let fresh = Held { since: at, last: at, probes: 1 };
                 let held = self.held.entry(key.clone()).or_insert(fresh);
-                held.extend(at, apart_ms);
+                held.extend(at, timings.gate_apart_ms, timings.gate_gap_max_ms);
             } else {
                 self.held.remove(key);
             }
@@ -81,9 +79,10 @@ pub fn evidence_at(observation: &Observation, key: &UnitKey) -> Timestamp {
 }
 
 impl Held {
-    fn extend(&mut self, at: Timestamp, apart_ms: u64) {
+    fn extend(&mut self, at: Timestamp, apart_ms: u64, gap_max_ms: u64) {
         let gap_ms = elapsed_ms(self.last, at);
-        if gap_ms > GAP_MS_MAX {
+        if at < self.last || gap_ms > gap_max_ms {
+            // Too long without a look, or the clock went back: the series begins again.
             *self = Self { since: at, last: at, probes: 1 };
         } else if gap_ms >= apart_ms && gap_ms > 0 {
             self.last = at;
@@ -108,16 +107,24 @@ mod tests {
     #[test]
     fn probes_that_are_too_close_count_once() {
         let mut held = Held { since: at(0), last: at(0), probes: 1 };
-        held.extend(at(100), 500);
+        held.extend(at(100), 500, 10_000);
         assert_eq!(held.probes, 1);
-        held.extend(at(500), 500);
+        held.extend(at(500), 500, 10_000);
         assert_eq!((held.probes, held.for_ms()), (2, 500));
     }
 
     #[test]
     fn a_gap_starts_the_series_again() {
         let mut held = Held { since: at(0), last: at(9_000), probes: 18 };
-        held.extend(at(19_001), 500);
+        held.extend(at(19_001), 500, 10_000);
         assert_eq!((held.probes, held.for_ms()), (1, 0));
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_starts_the_series_again() {
+        let mut held = Held { since: at(0), last: at(3_600_000), probes: 7_200 };
+        held.extend(at(5_000), 500, 10_000);
+        held.extend(at(5_500), 500, 10_000);
+        assert_eq!((held.probes, held.for_ms()), (2, 500));
     }
 }

@@ -2,7 +2,7 @@
 
 use channels::wire::Phase;
 
-use super::world::{Build, Death, Dice, Hub, World, unit};
+use super::world::{Build, Death, Dice, Hub, World, at, unit};
 use crate::driver::Stage;
 use crate::phase::Phase as UnitPhase;
 use crate::sim::Fault;
@@ -234,11 +234,85 @@ fn a_drain_that_outlasts_its_grant_waits_while_nobody_knows_whether_the_hub_answ
 }
 
 #[test]
+fn a_drain_that_outlasts_its_grant_needs_a_word_of_the_hub_from_the_last_moments() {
+    let mut world = drained_under_a_lapsed_grant();
+    // Long enough for every answer to be old; no report was due meanwhile.
+    world.slow_checks = true;
+    world.steps(60);
+    assert!(!world.core.wants_word, "nothing to decide while it drains");
+    world.slow_checks = false;
+    world.steps(20);
+    assert_eq!(world.sim.state().ledger.restarts.len(), 3, "controllers only");
+    assert!(world.core.wants_word);
+    assert_eq!(world.gates("acme/platform"), ["grant_expired"]);
+    world.answer();
+    world.until(10, |w| w.sim.state().ledger.restarts.len() == 4);
+    world.until(1_500, World::is_done);
+    world.check();
+}
+
+#[test]
+fn a_drain_does_not_wait_for_ever_for_what_nobody_tells() {
+    let mut world = drained_under_a_lapsed_grant();
+    world.disk = world.core.history.clone();
+    world.kill();
+    // The limit is await_health_ms: 120 s here.
+    world.steps(238);
+    assert_eq!(world.cordoned.len(), 1, "{}", world.text());
+    world.until(20, |w| w.core.history.out.is_none());
+    assert!(world.cordoned.is_empty());
+    assert_eq!(world.sim.state().ledger.restarts.len(), 3, "controllers only");
+    let refused = world.core.history.refused.clone().unwrap();
+    assert_eq!(refused.why.gate, "grant_expired", "{refused:?}");
+    assert!(refused.why.message.contains("still not known after 120 s"), "{refused:?}");
+}
+
+#[test]
+fn probes_that_never_suffice_are_named_and_undo_the_drain_in_the_end() {
+    let mut world = drained_under_a_lapsed_grant();
+    world.core.history.out.as_mut().unwrap().grant_expires_at = None;
+    // No two probes are close enough to each other to be two.
+    world.core.policy.timings.gate_apart_ms = 3_600_000;
+    world.core.standing.watch.clear();
+    world.steps(20);
+    assert_eq!(world.gates("acme/platform"), ["gate_once"], "{}", world.text());
+    world.until(260, |w| w.core.history.out.is_none());
+    assert!(world.cordoned.is_empty());
+    assert_eq!(world.core.history.refused.clone().unwrap().why.gate, "gate_once");
+}
+
+fn soaks(world: &World) -> bool {
+    let out = world.core.history.out.as_ref();
+    out.is_some_and(|out| matches!(out.phase, UnitPhase::Soak { .. }))
+}
+
+#[test]
+fn an_agent_that_was_down_in_a_soak_watches_what_is_left_of_it() {
+    let mut world = World::new(&Build::default());
+    world.until(400, soaks);
+    world.kill();
+    world.now_ms += 120_000;
+    let looked_again = world.now_ms;
+    world.until(400, |w| w.core.history.out.is_none());
+    assert!(world.now_ms - looked_again >= 5_000, "{} ms", world.now_ms - looked_again);
+    world.until(1_500, World::is_done);
+    world.check();
+}
+
+#[test]
+fn a_soak_that_began_without_an_epoch_takes_the_first_one_and_holds_to_it() {
+    let mut world = World::new(&Build::default());
+    world.until(400, soaks);
+    world.core.history.out.as_mut().unwrap().before.epoch_at_soak = None;
+    world.step();
+    assert!(soaks(&world), "{}", world.text());
+    let written = world.disk.out.clone().unwrap();
+    assert!(written.before.epoch_at_soak.is_some(), "an election after a crash is noticed too");
+}
+
+#[test]
 fn a_leader_lost_while_another_controller_soaks_pauses_the_roll_until_resume() {
     let mut world = World::new(&Build::default());
-    let soaks = |w: &World| {
-        w.core.history.out.as_ref().is_some_and(|o| matches!(o.phase, UnitPhase::Soak { .. }))
-    };
     world.until(400, soaks);
     let leader = world.sim.state().quorum.unwrap().leader.unwrap();
     world.sim.set_fault(&leader, Fault::Hang).unwrap();
@@ -369,5 +443,79 @@ fn a_refused_step_does_not_use_up_the_calm_that_resume_owes() {
     assert!(world.gates("acme/kafka").contains(&"baseline".to_owned()), "{}", world.text());
     world.until(1_500, |w| w.runs("acme/kafka") == "4.0.0");
     assert_eq!(world.core.history.baseline_owed_since, None);
+    world.check();
+}
+
+const HOUR_MS: i64 = 3_600_000;
+
+fn between_units() -> World {
+    let mut world = World::new(&Build { nodes: 0, ..Build::default() });
+    world.until(600, |w| w.sim.state().ledger.restarts.len() == 1 && w.core.history.out.is_none());
+    world
+}
+
+#[test]
+fn a_grant_from_the_future_is_worth_nothing_after_the_clock_went_back() {
+    let mut world = between_units();
+    world.hub = Hub::Silent;
+    let ahead = at(world.now_ms + HOUR_MS);
+    for heard in world.core.standing.directives.values_mut() {
+        heard.at = ahead;
+    }
+    world.steps(100);
+    assert_eq!(world.sim.state().ledger.restarts.len(), 1, "{}", world.text());
+    assert_eq!(world.gates("acme/kafka"), ["hub_unreachable"]);
+    world.hub = Hub::Grants;
+    world.until(1_500, |w| w.runs("acme/kafka") == "4.0.0");
+    assert_eq!(world.generation(), 3, "a grant of its own for every unit");
+}
+
+#[test]
+fn a_roll_does_not_wait_for_the_time_that_the_clock_had_before_it_went_back() {
+    let mut world = between_units();
+    let ahead = at(world.now_ms + HOUR_MS);
+    world.core.history.last_step_ended_at = Some(ahead);
+    world.core.history.baseline_owed_since = Some(ahead);
+    world.until(1_500, |w| w.runs("acme/kafka") == "4.0.0");
+    world.check();
+}
+
+#[test]
+fn a_pause_from_before_the_clock_went_back_can_be_resumed() {
+    let mut world = World::new(&Build { nodes: 0, ..Build::default() });
+    world.sim.set_defect("4.0.0", Fault::Lag { ms: 8_000 });
+    world.until(800, |w| w.core.history.pause.is_some());
+    let ahead = at(world.now_ms + HOUR_MS);
+    world.core.history.pause.as_mut().unwrap().at = ahead;
+    world.resume();
+    assert_eq!(world.core.history.pause, None);
+}
+
+#[test]
+fn a_command_that_keeps_saying_no_is_named_at_every_moment_with_its_first_time() {
+    let mut world = World::new(&Build { controllers: 3, nodes: 1, ..Build::default() });
+    world.until(1_500, |w| w.runs("acme/kafka") == "4.0.0");
+    world.says_no = Some(format!("{}\nPDB web blocks the drain", "waiting\n".repeat(100)));
+    world.until(400, |w| w.core.history.refused.is_some());
+    let first = world.core.history.refused.clone().unwrap();
+    let told = |world: &mut World| {
+        let state = world.report().remove(&"acme/platform".parse().unwrap()).unwrap();
+        let found = state.waiting_on.iter().find(|why| why.gate == "quiesce_failed").cloned();
+        found.unwrap_or_else(|| panic!("{:#?}", state.waiting_on))
+    };
+    for _ in 0..100 {
+        world.step();
+        let why = told(&mut world);
+        assert_eq!((why.observed, why.since), (Some(3.0), Some(first.at)), "{why:?}");
+        assert!(why.message.contains("ended with code 3"), "{why:?}");
+        assert!(why.message.ends_with("PDB web blocks the drain"), "{why:?}");
+    }
+    let last = world.core.history.refused.clone().unwrap();
+    assert!(last.times_before >= 2, "{last:?}");
+    let why = told(&mut world);
+    assert!(why.message.contains(&format!("{} times since", last.times_before + 1)), "{why:?}");
+    world.says_no = None;
+    world.until(1_500, World::is_done);
+    assert_eq!(world.core.history.refused, None);
     world.check();
 }

@@ -104,6 +104,8 @@ pub(super) struct World {
     pub(super) failed_starts: u32,
     /// Controllers have a preflight command.
     pub(super) checks_controllers: bool,
+    /// What the quiesce command prints before it ends with code 3.
+    pub(super) says_no: Option<String>,
     /// Stages other than the change do not end.
     pub(super) slow_checks: bool,
     stages: BTreeMap<(StepId, Stage), i64>,
@@ -175,6 +177,7 @@ impl World {
             broken: None,
             failed_starts: 0,
             checks_controllers: false,
+            says_no: None,
             slow_checks: false,
             stages: BTreeMap::new(),
             drains: build.drains,
@@ -345,9 +348,17 @@ impl World {
                 .sim
                 .step(&order.step_id)
                 .map_or(StepStatus::Absent, |step| done(step.finished, step.started_at_ms)),
-            other => self.stages.get(&(order.step_id, other)).map_or(StepStatus::Absent, |since| {
-                done(!self.slow_checks && self.now_ms - since >= STAGE_MS, *since)
-            }),
+            other => {
+                self.stages.get(&(order.step_id, other)).map_or(StepStatus::Absent, |since| match (
+                    done(!self.slow_checks && self.now_ms - since >= STAGE_MS, *since),
+                    &self.says_no,
+                ) {
+                    (StepStatus::Finished { .. }, Some(said)) if other == Stage::Quiesce => {
+                        StepStatus::Finished { exit_code: 3, log_tail: said.clone() }
+                    }
+                    (status, _) => status,
+                })
+            }
         });
         DriverFacts { stages, status }
     }
@@ -406,6 +417,24 @@ impl World {
             next_report_in_s: 300,
             full_state_wanted: false,
         })
+    }
+
+    /// How many grants the hub gave.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The hub answers a report that asked for nothing.
+    pub(super) fn answer(&mut self) {
+        let reply = ReportReply {
+            seq: self.asked,
+            at: self.now(),
+            timestamp_etag: None,
+            directives: vec![],
+            next_report_in_s: 300,
+            full_state_wanted: false,
+        };
+        self.core.hear(&reply, None, self.now());
     }
 
     pub(super) fn step_id(&mut self) -> StepId {

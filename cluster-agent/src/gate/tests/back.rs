@@ -147,6 +147,26 @@ fn a_soak_sees_elections_stalled_commits_and_offline_partitions() {
 }
 
 #[test]
+fn a_soak_whose_epoch_is_not_known_proves_nothing() {
+    let unknown = changed(&[quorum(|quorum| quorum.epoch = None)]);
+    assert_eq!(soaks("c2", &unknown), ["-:metric_missing"]);
+    let unnoted = MutateRecord { epoch_at_soak: None, ..record() };
+    let found = still_soaking_well(&key("c2"), "3.9.1", &unnoted, &healthy(), &policy());
+    assert_eq!(told(&found), ["-:metric_missing"]);
+    assert!(soaks("n2", &unknown).is_empty(), "a node has no epoch");
+}
+
+#[test]
+fn an_epoch_that_is_not_agreed_on_replaces_none_that_was() {
+    let unknown = changed(&[quorum(|quorum| quorum.epoch = None)]);
+    let mut kept = record();
+    kept.renew_epoch(&key("c2"), &unknown);
+    assert_eq!(kept.epoch_at_soak, Some(7));
+    kept.renew_epoch(&key("c2"), &changed(&[quorum(|quorum| quorum.epoch = Some(8))]));
+    assert_eq!(kept.epoch_at_soak, Some(8));
+}
+
+#[test]
 fn a_record_keeps_what_was_known_before() {
     let mut kept = MutateRecord::before(&key("n1"), &healthy());
     assert_eq!((kept.at, kept.process_start_before), (at(NOW_MS), Some(100.0)));
