@@ -9,7 +9,7 @@ use crate::error::{CliError, Result};
 const FILES: &[(&str, &str)] = &include!("example_files.in");
 
 /// Releases the vendor has not made yet when the demo begins.
-pub(super) const HELD_BACK: [(&str, &[&str]); 2] =
+const HELD_BACK: [(&str, &[&str]); 2] =
     [("kafka", &["4.3.0", "4.3.1"]), ("platform", &["1.34.0", "1.34.1", "1.34.2"])];
 
 /// What the repository holds.

@@ -66,22 +66,17 @@ pub(crate) struct DemoArgs {
 
 /// Runs the demo until it converged (`--once`) or Ctrl-C.
 pub(crate) async fn run(args: &DemoArgs, out: &mut Out) -> Result<()> {
-    let temporary = match &args.data_dir {
-        Some(dir) => {
-            prepare(dir)?;
-            None
-        }
-        None => Some(
-            tempfile::Builder::new()
-                .prefix("fairway-demo-")
-                .tempdir()
-                .map_err(|e| CliError::because("failed to make a temporary directory", &e))?,
-        ),
-    };
-    let dir = match (&temporary, &args.data_dir) {
-        (Some(temporary), _) => temporary.path().to_owned(),
-        (None, Some(dir)) => dir.clone(),
-        (None, None) => return Err(CliError::failed("no data directory")),
+    // Kept until the end: dropping it removes the directory.
+    let (_temporary, dir) = if let Some(dir) = &args.data_dir {
+        prepare(dir)?;
+        (None, dir.clone())
+    } else {
+        let temporary = tempfile::Builder::new()
+            .prefix("fairway-demo-")
+            .tempdir()
+            .map_err(|e| CliError::because("failed to make a temporary directory", &e))?;
+        let dir = temporary.path().to_owned();
+        (Some(temporary), dir)
     };
     let mut stage = Stage::new(&dir);
     let ended = tokio::select! {
@@ -144,7 +139,7 @@ async fn perform(args: &DemoArgs, stage: &mut Stage, out: &mut Out) -> Result<()
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
-    stage.release(&hub, out).await?;
+    stage.release(&hub).await?;
     out.line("released   acme/kafka 4.3.0, acme/platform 1.34.1")?;
     watch.expect(&[("acme/kafka", "4.3.0"), ("acme/platform", "1.34.1")])?;
 

@@ -14,7 +14,6 @@ use super::verdict::Verdict;
 use crate::clock;
 use crate::error::{CliError, Result};
 use crate::hub::{Connection, Hub, server_url};
-use crate::out::Out;
 
 /// Everything the demo started.
 #[derive(Debug)]
@@ -106,7 +105,7 @@ impl Stage {
     }
 
     /// The vendor makes its new releases.
-    pub(super) async fn release(&mut self, hub: &Hub, _out: &mut Out) -> Result<()> {
+    pub(super) async fn release(&mut self, hub: &Hub) -> Result<()> {
         let repository = self.dir.join("acme");
         example::write(&repository, Edition::After)?;
         match &mut self.vendor {

@@ -15,7 +15,7 @@ use crate::publisher::{
 };
 
 /// The vendor of the example repository.
-pub(super) const VENDOR: &str = "acme";
+const VENDOR: &str = "acme";
 
 /// A publisher whose keys live as long as the demo.
 #[derive(Debug)]

@@ -15,17 +15,13 @@ pub(super) struct Verdict {
 }
 
 impl Verdict {
-    /// Adds one cluster's ledger, and the rule the ledger cannot know: controllers before nodes
-    /// within a release move is judged by the order of restarts of one product at a time.
+    /// Adds one cluster: what its ledger found broken (two units out, leader before its followers,
+    /// lost majority, a unit rolled twice), restarts that overlap, and controllers left alone.
     pub(super) fn add(&mut self, member: &Member, state: &ClusterState) {
         let ledger = &state.ledger;
         self.restarts += ledger.restarts.len();
         self.max_out = self.max_out.max(ledger.max_out);
         self.broken.extend(ledger.violations.iter().map(|v| format!("{}: {v}", member.name)));
-        let controllers: Vec<_> =
-            ledger.restarts.iter().filter(|r| r.role == Role::Controller).collect();
-        // A leader restarted before the last controller of its move is in `violations` already;
-        // here: no restart may begin before the one before it is back.
         for pair in ledger.restarts.windows(2) {
             let [before, after] = pair else { continue };
             if before.up_at_ms.is_none_or(|up| up > after.at_ms) {
@@ -35,7 +31,7 @@ impl Verdict {
                 ));
             }
         }
-        if controllers.is_empty() {
+        if !ledger.restarts.iter().any(|restart| restart.role == Role::Controller) {
             self.broken.push(format!("{}: no controller was upgraded", member.name));
         }
     }
