@@ -19,6 +19,7 @@ mod holding;
 mod http;
 mod members;
 mod nodes;
+mod peers;
 mod process;
 mod refusals;
 mod rolling;

@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# Installs an independent TUF implementation below the home directory, unless it is there already,
+# and prints what starts it.
+#
+#   tests/peers/install.sh python   python-tuf; prints the interpreter that can import it
+#   tests/peers/install.sh node     tuf-js; prints the folder whose node_modules has it
+#
+# Versions are pinned: a peer that changes under a test says nothing about us. Nothing of a peer
+# is ever committed. Fails with a reason when packages cannot be had.
+set -euo pipefail
+
+readonly cache="${FAIRWAY_PEERS_CACHE:-$HOME/.cache/fairway-ci/peers}"
+# The pins that tuf-conformance itself asks for, so that one environment serves both.
+readonly python_packages=(
+    'tuf==7.0.0'
+    'securesystemslib[crypto]==1.4.0'
+    'pytest==9.1.1'
+    'pytest-json-report==1.5.0'
+)
+# The newest release that still runs on Node 20; 6.x needs Node 22.22.
+readonly node_package='tuf-js@5.0.1'
+# Longest wait for another process that installs the same, in seconds.
+readonly lock_wait=300
+
+die() {
+    echo "${0##*/}: $*" >&2
+    exit 1
+}
+
+# once NAME WANTED COMMAND…: runs the command in a fresh folder unless the folder has the stamp.
+once() {
+    local name=$1 wanted=$2 folder="$cache/$1"
+    shift 2
+    mkdir -p "$cache"
+    exec 9>"$cache/$name.lock"
+    flock --wait "$lock_wait" 9 || die "another process has been installing $name for too long"
+    if [[ $(cat "$folder/.installed" 2>/dev/null || true) != "$wanted" ]]; then
+        rm -rf "$folder"
+        mkdir -p "$folder"
+        "$@" "$folder" >&2 || die "$name could not be installed"
+        printf '%s\n' "$wanted" >"$folder/.installed"
+    fi
+    exec 9>&-
+}
+
+python_into() {
+    python3 -m venv "$1" || return 1
+    "$1/bin/python" -m pip install --quiet --disable-pip-version-check "${python_packages[@]}"
+}
+
+node_into() {
+    npm install --prefix "$1" --no-audit --no-fund --ignore-scripts --silent "$node_package"
+}
+
+case "${1:-}" in
+python)
+    command -v python3 >/dev/null || die 'python3 is not installed'
+    once python "${python_packages[*]}" python_into
+    echo "$cache/python/bin/python"
+    ;;
+node)
+    command -v node >/dev/null || die 'node is not installed'
+    command -v npm >/dev/null || die 'npm is not installed'
+    once node "$node_package" node_into
+    echo "$cache/node"
+    ;;
+*)
+    echo "usage: ${0##*/} python|node" >&2
+    exit 2
+    ;;
+esac
