@@ -49,7 +49,7 @@ struct WebServer {
 
 impl WebServer {
     fn start(folder: &Path) -> Self {
-        let mut child = Command::new(installed("python"))
+        let mut child = Command::new("python3")
             .args(["-u", "-m", "http.server", "0", "--bind", "127.0.0.1"])
             .env("PYTHONUTF8", "1")
             .current_dir(folder)
