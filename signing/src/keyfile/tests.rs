@@ -124,6 +124,17 @@ fn scrypt_cost_that_is_no_power_of_two_is_refused_without_a_panic() {
 }
 
 #[test]
+fn default_ceilings_are_the_documented_ones() {
+    let MaxCost { scrypt_bytes, scrypt_work, pbkdf2_iterations } = MaxCost::DEFAULT;
+    assert_eq!(
+        (scrypt_bytes, scrypt_work, pbkdf2_iterations),
+        (134_217_728, 5_242_880, 10_000_000)
+    );
+    let ours = u64::from(SCRYPT_R) << SCRYPT_LOG_N;
+    assert!(ours * 128 <= scrypt_bytes && ours * u64::from(SCRYPT_P) * 8 == scrypt_work);
+}
+
+#[test]
 fn ceilings_of_the_caller_are_kept_and_met_exactly() {
     let pem = scrypt_with(16, 2, 3);
     let exact = MaxCost { scrypt_bytes: 128 * 32, scrypt_work: 96, pbkdf2_iterations: 0 };
