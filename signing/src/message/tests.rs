@@ -192,9 +192,9 @@ fn signature_ends_with_its_own_expiry_although_it_is_young() {
 
 #[test]
 fn header_fields_are_read_up_to_their_limit_and_no_further() {
-    let reason = |error: MessageError| match error {
-        MessageError::Profile { reason, .. } => reason,
-        other => panic!("{other}"),
+    let reason = |error: MessageError| {
+        let MessageError::Profile { reason, .. } = error else { panic!("{error}") };
+        reason
     };
     let too_long = "too long";
     let text = |length| "x".repeat(length);

@@ -89,7 +89,7 @@ fn hash_in_a_file_name_is_lower_case_hex_of_a_known_length() {
         );
     }
     for bad in [
-        "".to_owned(),
+        String::new(),
         "0a".repeat(31),
         "0a".repeat(33),
         "zz".repeat(32),
