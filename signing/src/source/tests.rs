@@ -54,7 +54,7 @@ async fn memory_source_answers_conditionally_and_covers_the_root_version() {
 mod http {
     use super::*;
     use crate::names::RoleName;
-    use crate::source::http::{HttpLimits, HttpSource};
+    use crate::source::http::{HttpLimits, HttpSource, all_plain};
     use std::time::Duration;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
@@ -223,6 +223,14 @@ mod http {
         let source = HttpSource::new(&base, limits()).unwrap();
         let result = source.fetch(&timestamp(), 9, None).await;
         assert!(matches!(result, Err(SourceError::Transport { .. })), "{result:?}");
+    }
+
+    #[test]
+    fn certificates_are_loaded_as_soon_as_one_url_needs_them() {
+        let (plain, tls) = ("http://a/".parse().unwrap(), "https://a/".parse().unwrap());
+        assert!(all_plain(&[&plain, &plain]));
+        assert!(!all_plain(&[&plain, &tls]));
+        assert!(!all_plain(&[&tls, &tls]));
     }
 
     #[test]
