@@ -5,15 +5,18 @@ use signing::{Attack, Error};
 
 /// Breaks the first vendor, checks its error by name, and uses the second.
 async fn other_vendor_unharmed(repo: &Repo, name: &str, is: impl Fn(&Error) -> bool) {
-    let mut client = repo.trusting().await;
-    let error = download(&mut client, RELEASE).await.unwrap_err();
-    assert!(is(&error), "{error:?}");
-    assert!(download(&mut client, OTHER_RELEASE).await.unwrap().is_some());
-    let listed = client.listed_targets(&role("other"), at(0)).await.unwrap();
-    assert_eq!(listed.len(), 1);
-    let roles = client.roles(at(0)).await.unwrap();
-    assert_eq!(roles.broken.into_keys().collect::<Vec<_>>(), [role(name)]);
-    assert!(roles.usable.contains_key(&role("other")));
+    // The second client is the first one after a restart.
+    for _ in 0..2 {
+        let mut client = repo.trusting().await;
+        let error = download(&mut client, RELEASE).await.unwrap_err();
+        assert!(is(&error), "{error:?}");
+        assert!(download(&mut client, OTHER_RELEASE).await.unwrap().is_some());
+        let listed = client.listed_targets(&role("other"), at(0)).await.unwrap();
+        assert_eq!(listed.len(), 1);
+        let roles = client.roles(at(0)).await.unwrap();
+        assert_eq!(roles.broken.into_keys().collect::<Vec<_>>(), [role(name)]);
+        assert!(roles.usable.contains_key(&role("other")));
+    }
 }
 
 #[tokio::test]
@@ -47,10 +50,12 @@ async fn vendor_that_lists_foreign_paths_stops_nobody_and_gives_nothing() {
     repo.delegate("acme").targets.insert(OTHER_RELEASE.to_owned(), b"evil".to_vec());
     repo.delegate("acme.releases").targets.insert(OTHER_RELEASE.to_owned(), b"evil".to_vec());
     repo.publish_next();
-    let mut client = repo.trusting().await;
-    let bytes = download(&mut client, OTHER_RELEASE).await.unwrap().unwrap();
-    assert_eq!(bytes.as_slice(), b"two");
-    assert!(client.listed_targets(&role("acme"), at(0)).await.unwrap().is_empty());
+    for _ in 0..2 {
+        let mut client = repo.trusting().await;
+        let bytes = download(&mut client, OTHER_RELEASE).await.unwrap().unwrap();
+        assert_eq!(bytes.as_slice(), b"two");
+        assert!(client.listed_targets(&role("acme"), at(0)).await.unwrap().is_empty());
+    }
 }
 
 #[tokio::test]
@@ -93,4 +98,26 @@ async fn vendor_with_endless_delegations_is_cut_off_alone() {
     assert!(download(&mut client, OTHER_RELEASE).await.unwrap().is_some());
     let listed = client.listed_targets(&role("other"), at(0)).await.unwrap();
     assert_eq!(listed.len(), 1);
+}
+
+/// The first vendor with `below` delegations of its own, that of its releases included.
+fn delegating(below: usize) -> Repo {
+    let mut repo = Repo::new();
+    for n in 1..below {
+        repo.delegates.insert(format!("acme.{n}"), Delegate::new("acme", 51, &["acme/*/*"]));
+    }
+    repo.publish_next();
+    repo
+}
+
+#[tokio::test]
+async fn vendor_with_as_many_delegations_as_allowed_is_listed_whole() {
+    // Its own role is the first of the sixty-four.
+    let roles = delegating(63).trusting().await.roles(at(0)).await.unwrap();
+    assert!(roles.broken.is_empty(), "{:?}", roles.broken);
+    assert_eq!(roles.usable.len(), 66);
+    let roles = delegating(64).trusting().await.roles(at(0)).await.unwrap();
+    let error = roles.broken.get(&role("acme"));
+    assert!(matches!(error, Some(Error::TooManyRoles { limit: 64 })), "{error:?}");
+    assert_eq!(roles.usable.into_keys().collect::<Vec<_>>(), [role("other"), role("targets")]);
 }
