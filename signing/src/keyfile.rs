@@ -4,6 +4,11 @@
 //! PBES2 with scrypt and AES-256-CBC. CBC is not authenticated: whoever opens a key compares its
 //! key id with the one on record.
 
+mod cost;
+mod reencrypt;
+
+pub use reencrypt::reencrypt;
+
 use crate::key::SecretKey;
 use ed25519_dalek::pkcs8::{KeypairBytes, spki::der};
 use pkcs8::pkcs5::{pbes2, scrypt};
@@ -32,7 +37,7 @@ pub enum KeyFileError {
     /// The file system refused.
     #[error("cannot {action} key file {path}")]
     Io {
-        /// `create`, `write`, `read`.
+        /// `create`, `write`, `read`, `replace`, `remove`, `flush`.
         action: &'static str,
         /// The file.
         path: PathBuf,
@@ -63,6 +68,22 @@ pub enum KeyFileError {
         expected: &'static str,
         /// What is wrong.
         reason: String,
+    },
+    /// Opening it would cost more than any key of ours or OpenSSL's does.
+    #[error("the key file asks for {found} {what} to be opened; at most {limit} are spent")]
+    Cost {
+        /// Of what: memory, scrypt steps, PBKDF2 iterations.
+        what: &'static str,
+        /// How much the file asks for.
+        found: u64,
+        /// The bound.
+        limit: u64,
+    },
+    /// A key file that was written again does not open.
+    #[error("what was written to replace key file {path} does not open; the file is unchanged")]
+    Unverified {
+        /// The file.
+        path: PathBuf,
     },
     /// Wrong passphrase, or a damaged file: CBC cannot tell the two apart.
     #[error("the passphrase does not open this key, or the file is damaged")]
@@ -95,7 +116,8 @@ pub fn to_pem(key: &SecretKey, passphrase: &[u8]) -> Result<Zeroizing<String>, K
         .map_err(|e| failed(e.to_string()))
 }
 
-/// Opens an `ENCRYPTED PRIVATE KEY` PEM, ours or OpenSSL's.
+/// Opens an `ENCRYPTED PRIVATE KEY` PEM, ours or OpenSSL's. One whose parameters ask for more memory
+/// or time than any honest key does is refused before anything is spent.
 pub fn from_pem(pem: &str, passphrase: &[u8]) -> Result<SecretKey, KeyFileError> {
     let format = |reason: String| KeyFileError::Format { expected: ENCRYPTED, reason };
     let (label, document) =
@@ -105,6 +127,7 @@ pub fn from_pem(pem: &str, passphrase: &[u8]) -> Result<SecretKey, KeyFileError>
     }
     let info = EncryptedPrivateKeyInfoRef::try_from(document.as_bytes())
         .map_err(|e| format(e.to_string()))?;
+    cost::check(&info)?;
     let plain = info.decrypt(passphrase).map_err(|_| KeyFileError::Passphrase)?;
     // What a wrong passphrase decrypts to is noise in one case out of 256, not an error.
     secret_from_der(plain.as_bytes()).map_err(|_| KeyFileError::Passphrase)

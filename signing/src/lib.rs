@@ -22,6 +22,8 @@ pub mod message;
 pub mod metadata;
 pub mod names;
 pub mod repository;
+#[cfg(feature = "keys")]
+pub mod signer;
 pub mod source;
 pub mod store;
 pub mod trusted;

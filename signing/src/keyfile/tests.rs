@@ -55,6 +55,62 @@ fn oversized_key_file_is_refused() {
     assert!(matches!(read(&path).unwrap_err(), KeyFileError::TooLarge { .. }));
 }
 
+/// The key, encrypted with parameters of somebody else's choice.
+fn with_kdf(kdf: impl Into<pbes2::Kdf>) -> String {
+    use pkcs8::pkcs5::EncryptionScheme;
+    use pkcs8::{EncryptedPrivateKeyInfo, der::Encode as _};
+    let encryption = pbes2::EncryptionScheme::Aes256Cbc { iv: [1; 16] };
+    let scheme = EncryptionScheme::Pbes2(pbes2::Parameters { kdf: kdf.into(), encryption });
+    let encrypted_data = der::asn1::OctetString::new([0; 64]).unwrap();
+    let info = EncryptedPrivateKeyInfo { encryption_algorithm: scheme, encrypted_data };
+    let document = der::Document::try_from(info.to_der().unwrap()).unwrap();
+    document.to_pem("ENCRYPTED PRIVATE KEY", LineEnding::LF).unwrap()
+}
+
+fn scrypt_file(n: u64, r: u16, p: u16) -> String {
+    with_kdf(pbes2::ScryptParams {
+        salt: [2; 16].as_slice().try_into().unwrap(),
+        cost_parameter: n,
+        block_size: r,
+        parallelization: p,
+        key_length: None,
+    })
+}
+
+fn pbkdf2_file(iterations: u32) -> String {
+    with_kdf(pbes2::Pbkdf2Params {
+        salt: [2; 16].as_slice().try_into().unwrap(),
+        iteration_count: iterations,
+        key_length: None,
+        prf: pbes2::Pbkdf2Prf::HmacWithSha256,
+    })
+}
+
+#[test]
+fn hostile_key_file_is_refused_before_its_price_is_paid() {
+    let hostile = [
+        (scrypt_file(1 << 40, 8, 1), "bytes of memory"),
+        (scrypt_file(u64::MAX, u16::MAX, u16::MAX), "bytes of memory"),
+        (scrypt_file(1 << 19, 8, 1), "bytes of memory"),
+        (scrypt_file(1 << 14, 8, 1024), "scrypt steps"),
+        (pbkdf2_file(u32::MAX), "PBKDF2 iterations"),
+        (pbkdf2_file(10_000_001), "PBKDF2 iterations"),
+    ];
+    for (pem, expected) in hostile {
+        let error = from_pem(&pem, b"x").unwrap_err();
+        assert!(matches!(error, KeyFileError::Cost { what, .. } if what == expected), "{error}");
+    }
+}
+
+#[test]
+fn parameters_of_common_advice_are_within_the_bounds() {
+    for pem in [scrypt_file(1 << 17, 8, 1), pbkdf2_file(600_000), pbkdf2_file(2048)] {
+        let (_, document) = der::SecretDocument::from_pem(&pem).unwrap();
+        let info = EncryptedPrivateKeyInfoRef::try_from(document.as_bytes()).unwrap();
+        cost::check(&info).unwrap();
+    }
+}
+
 fn openssl(arguments: &[&str], input: &str) -> String {
     let mut child = Command::new("openssl")
         .args(arguments)
@@ -95,6 +151,19 @@ fn we_open_the_keys_openssl_makes() {
         let encrypted = openssl(&arguments, &plain);
         assert_eq!(from_pem(&encrypted, b"secret").unwrap().public(), key.public());
     }
+}
+
+#[test]
+#[ignore = "needs openssl"]
+fn we_open_what_genpkey_encrypts_and_openssl_opens_what_we_encrypt_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("k.pem");
+    let arguments = ["genpkey", "-algorithm", "ed25519", "-aes-256-cbc", "-pass", "pass:first"];
+    write_new(&path, &openssl(&arguments, "")).unwrap();
+    let key = from_pem(&read(&path).unwrap(), b"first").unwrap();
+    reencrypt(&path, &key, b"second").unwrap();
+    let public = openssl(&["pkey", "-pubout", "-passin", "pass:second"], &read(&path).unwrap());
+    assert_eq!(public, key.public().to_spki_pem());
 }
 
 #[test]
