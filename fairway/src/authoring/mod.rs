@@ -5,7 +5,9 @@ mod config;
 mod keys;
 mod metadata;
 mod passphrase;
+pub(crate) mod private;
 pub(crate) mod scaffold;
+mod signer;
 pub(crate) mod site;
 
 use std::collections::BTreeMap;
@@ -19,7 +21,7 @@ pub(crate) use config::HubConfig;
 use config::{MAX_CONFIG_BYTES, RoleConfig};
 pub(crate) use keys::FileKeyring;
 pub(crate) use metadata::MetadataDir;
-pub(crate) use passphrase::{PassphraseArgs, Passphrases};
+pub(crate) use passphrase::{PassphraseArgs, Passphrases, next_passphrase};
 
 use crate::error::{CliError, Result};
 use crate::files::read_bounded;
