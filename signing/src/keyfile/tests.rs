@@ -55,59 +55,67 @@ fn oversized_key_file_is_refused() {
     assert!(matches!(read(&path).unwrap_err(), KeyFileError::TooLarge { .. }));
 }
 
-/// The key, encrypted with parameters of somebody else's choice.
-fn with_kdf(kdf: impl Into<pbes2::Kdf>) -> String {
-    use pkcs8::pkcs5::EncryptionScheme;
-    use pkcs8::{EncryptedPrivateKeyInfo, der::Encode as _};
+/// An encrypted PEM of the test key whose derivation has the given cost, or claims to.
+fn pem_with(kdf: pbes2::Kdf) -> String {
     let encryption = pbes2::EncryptionScheme::Aes256Cbc { iv: [1; 16] };
-    let scheme = EncryptionScheme::Pbes2(pbes2::Parameters { kdf: kdf.into(), encryption });
-    let encrypted_data = der::asn1::OctetString::new([0; 64]).unwrap();
-    let info = EncryptedPrivateKeyInfo { encryption_algorithm: scheme, encrypted_data };
-    let document = der::Document::try_from(info.to_der().unwrap()).unwrap();
-    document.to_pem("ENCRYPTED PRIVATE KEY", LineEnding::LF).unwrap()
+    let algorithm = pbes2::Parameters { kdf, encryption }.into();
+    let info = EncryptedPrivateKeyInfoRef {
+        encryption_algorithm: algorithm,
+        encrypted_data: der::asn1::OctetStringRef::new(&[0; 64]).unwrap(),
+    };
+    let document = der::SecretDocument::try_from(info).unwrap();
+    document.to_pem("ENCRYPTED PRIVATE KEY", LineEnding::LF).unwrap().to_string()
 }
 
-fn scrypt_file(n: u64, r: u16, p: u16) -> String {
-    with_kdf(pbes2::ScryptParams {
-        salt: [2; 16].as_slice().try_into().unwrap(),
-        cost_parameter: n,
-        block_size: r,
-        parallelization: p,
-        key_length: None,
-    })
-}
-
-fn pbkdf2_file(iterations: u32) -> String {
-    with_kdf(pbes2::Pbkdf2Params {
-        salt: [2; 16].as_slice().try_into().unwrap(),
-        iteration_count: iterations,
-        key_length: None,
-        prf: pbes2::Pbkdf2Prf::HmacWithSha256,
-    })
+fn scrypt_with(cost_parameter: u64, block_size: u16, parallelization: u16) -> String {
+    let params = scrypt::Params::new(4, 1, 1).unwrap();
+    let salt = pbes2::ScryptParams::from_params_and_salt(params, &[1; 16]).unwrap();
+    let kdf = pbes2::ScryptParams { cost_parameter, block_size, parallelization, ..salt };
+    pem_with(kdf.into())
 }
 
 #[test]
-fn hostile_key_file_is_refused_before_its_price_is_paid() {
-    let hostile = [
-        (scrypt_file(1 << 40, 8, 1), "bytes of memory"),
-        (scrypt_file(u64::MAX, u16::MAX, u16::MAX), "bytes of memory"),
-        (scrypt_file(1 << 19, 8, 1), "bytes of memory"),
-        (scrypt_file(1 << 14, 8, 1024), "scrypt steps"),
-        (pbkdf2_file(u32::MAX), "PBKDF2 iterations"),
-        (pbkdf2_file(10_000_001), "PBKDF2 iterations"),
-    ];
-    for (pem, expected) in hostile {
+fn file_that_would_take_all_memory_or_run_for_days_is_refused_before_it_is_tried() {
+    let iterations = |iteration_count| {
+        let kdf = pbes2::Pbkdf2Params::hmac_sha256(1, &[1; 16]).unwrap();
+        pem_with(pbes2::Pbkdf2Params { iteration_count, ..kdf }.into())
+    };
+    for (pem, asked) in [
+        (scrypt_with(1 << 18, 8, 1), "bytes of scrypt memory"),
+        (scrypt_with(2, 2048, 1280), "bytes of scrypt memory"),
+        (scrypt_with(1 << 63, u16::MAX, u16::MAX), "bytes of scrypt memory"),
+        (scrypt_with(1 << 17, 8, 6), "scrypt block mixes"),
+        (iterations(10_000_001), "PBKDF2 iterations"),
+        (iterations(u32::MAX), "PBKDF2 iterations"),
+    ] {
         let error = from_pem(&pem, b"x").unwrap_err();
-        assert!(matches!(error, KeyFileError::Cost { what, .. } if what == expected), "{error}");
+        assert!(
+            matches!(error, KeyFileError::Cost { what, found, limit } if what == asked && found > limit),
+            "{error}"
+        );
     }
 }
 
 #[test]
-fn parameters_of_common_advice_are_within_the_bounds() {
-    for pem in [scrypt_file(1 << 17, 8, 1), pbkdf2_file(600_000), pbkdf2_file(2048)] {
-        let (_, document) = der::SecretDocument::from_pem(&pem).unwrap();
-        let info = EncryptedPrivateKeyInfoRef::try_from(document.as_bytes()).unwrap();
-        cost::check(&info).unwrap();
+fn scrypt_cost_that_is_no_power_of_two_is_refused_without_a_panic() {
+    for cost in [0, 3, u64::MAX] {
+        let error = from_pem(&scrypt_with(cost, 8, 1), b"x").unwrap_err();
+        assert!(matches!(error, KeyFileError::Format { .. }), "{error}");
+    }
+}
+
+#[test]
+fn ceilings_of_the_caller_are_kept_and_met_exactly() {
+    let pem = scrypt_with(16, 2, 3);
+    let exact = MaxCost { scrypt_bytes: 128 * 2 * (16 + 3), scrypt_work: 96, pbkdf2_iterations: 0 };
+    let error = from_pem_within(&pem, b"x", exact).unwrap_err();
+    assert!(matches!(error, KeyFileError::Passphrase), "{error}");
+    for less in [
+        MaxCost { scrypt_bytes: exact.scrypt_bytes - 1, ..exact },
+        MaxCost { scrypt_work: exact.scrypt_work - 1, ..exact },
+    ] {
+        let error = from_pem_within(&pem, b"x", less).unwrap_err();
+        assert!(matches!(error, KeyFileError::Cost { .. }), "{error}");
     }
 }
 
