@@ -1,8 +1,7 @@
 //! The two documents between us and a signer program.
 
 use crate::key::PublicKey;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
+use base64ct::{Base64, Encoding as _};
 use serde::{Deserialize, Serialize};
 
 /// Version of the protocol. A program refuses versions it does not know.
@@ -33,7 +32,7 @@ impl Question {
             operation: "sign",
             key_id: Some(key.key_id().to_string()),
             scheme: Some(key.scheme().as_str()),
-            message: Some(BASE64.encode(message)),
+            message: Some(Base64::encode_string(message)),
         }
     }
 
@@ -62,5 +61,5 @@ impl Answer {
 
 /// Base64, with line ends around it as command lines leave them.
 pub(super) fn decode(text: &str) -> Result<Vec<u8>, String> {
-    BASE64.decode(text.trim()).map_err(|error| error.to_string())
+    Base64::decode_vec(text.trim()).map_err(|error| error.to_string())
 }

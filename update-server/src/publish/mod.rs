@@ -98,7 +98,10 @@ impl Publisher {
     /// Ids of the keys in force, by role.
     pub fn online_key_ids(&self) -> BTreeMap<&'static str, KeyId> {
         let ring = self.ring();
-        OnlineRole::ALL.into_iter().map(|role| (role.as_str(), ring.in_force(role).key_id())).collect()
+        OnlineRole::ALL
+            .into_iter()
+            .map(|role| (role.as_str(), ring.in_force(role).key_id()))
+            .collect()
     }
 
     /// The key that will sign for `role` as soon as a root names it, if one was made.

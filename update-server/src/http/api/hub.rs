@@ -51,11 +51,7 @@ pub(super) async fn next_key(
     Ok(web::Json(state.publisher.online_keys()))
 }
 
-async fn make(
-    state: web::Data<HubState>,
-    actor: String,
-    role: OnlineRole,
-) -> Result<(), ApiError> {
+async fn make(state: web::Data<HubState>, actor: String, role: OnlineRole) -> Result<(), ApiError> {
     let (at, object) = (state.now(), format!("hub-key/{}", role.as_str()));
     let event = |action, detail| {
         let (actor, object) = (actor.clone(), object.clone());
