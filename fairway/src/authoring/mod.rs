@@ -2,6 +2,8 @@
 //! as last published, all in git; private keys beside them, outside git.
 
 mod config;
+#[cfg(test)]
+mod external_tests;
 mod keys;
 mod metadata;
 mod passphrase;
