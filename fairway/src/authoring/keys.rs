@@ -75,6 +75,11 @@ impl Keyring for FileKeyring {
         }
         Ok(signers)
     }
+
+    fn is_at_hand(&self, key: &PublicKey) -> bool {
+        // Two private halves are an error for whoever opens them, and here all the same.
+        self.files.get(&key.key_id()).is_some_and(|file| !matches!(private::beside(file), Ok(None)))
+    }
 }
 
 #[cfg(test)]
