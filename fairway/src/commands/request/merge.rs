@@ -15,10 +15,10 @@ use crate::out::Out;
 pub(crate) struct MergeArgs {
     /// Copies of one request
     #[arg(required = true, num_args = 2.., value_name = "REQUEST")]
-    requests: Vec<PathBuf>,
+    pub(super) requests: Vec<PathBuf>,
     /// Where to write the joined request; may be one of the copies
     #[arg(long, value_name = "FILE")]
-    out: PathBuf,
+    pub(super) out: PathBuf,
 }
 
 /// Joins signatures. Needs no key: who signed what is checked, whoever merges.
