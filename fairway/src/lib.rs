@@ -101,9 +101,7 @@ async fn dispatch(command: &Command, out: &mut Out) -> Result<()> {
             let passphrases = args.replace.passphrase.passphrases()?;
             commands::rotate::run(args, passphrases, now, out).await
         }
-        Command::Recover(args) => {
-            commands::recover::run(args, args.passphrases()?, now, out).await
-        }
+        Command::Recover(args) => commands::recover::run(args, args.passphrases()?, now, out).await,
         Command::Status(args) => commands::status::run(args, now, out).await,
         Command::Verify(args) => commands::verify::run(args, now, out).await,
         Command::Clusters(args) => commands::clusters::run(args, now, out).await,

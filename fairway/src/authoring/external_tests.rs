@@ -76,8 +76,7 @@ async fn a_client_accepts_what_an_external_program_signed() {
     staged.put_metadata(&role, top).unwrap();
     staged.put_metadata(&acme, own).unwrap();
     staged.put_target(&path, b"content".to_vec());
-    let staged =
-        staged.with_online_roles(&snapshot, &timestamp, now, Versions::default()).unwrap();
+    let staged = staged.with_online_roles(&snapshot, &timestamp, now, Versions::default()).unwrap();
     let mut client = Client::open(&pinned, staged.as_source(), MemStore::new()).unwrap();
     client.refresh(now).await.unwrap();
     let target = client.target(&path, now).await.unwrap().unwrap();

@@ -138,8 +138,12 @@ fn check_needed(seen: Seen, served: &Refreshed) -> Result<()> {
 
 fn explain(out: &mut Out) -> Result<()> {
     out.note("with the next root, every agent forgets what the old keys told it:")?;
-    out.note("  the highest timestamp and snapshot version it saw, and the versions of all roles in it")?;
+    out.note(
+        "  the highest timestamp and snapshot version it saw, and the versions of all roles in it",
+    )?;
     out.note("  the time of the last signature, which stood in for a clock that is behind")?;
-    out.note("it keeps the roots it followed, so whoever has the old keys can tell it nothing more;")?;
+    out.note(
+        "it keeps the roots it followed, so whoever has the old keys can tell it nothing more;",
+    )?;
     out.note("the hub goes on with its own version numbers")
 }

@@ -8,7 +8,9 @@ use signing::metadata::{Document, Root};
 use signing::repository::RequestError;
 use signing::{RoleName, Sha256Digest, SigningRequest, StagedRepository, TopRole};
 
-use crate::authoring::{Authoring, FileKeyring, Passphrases, ROOT_FILE, read_request, refusal, request_file};
+use crate::authoring::{
+    Authoring, FileKeyring, Passphrases, ROOT_FILE, read_request, refusal, request_file,
+};
 use crate::commands::request::Scope;
 use crate::error::{CliError, Result};
 use crate::files::replace;

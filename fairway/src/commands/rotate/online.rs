@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use channels::wire::{HubKeys, HubStatus};
 use jiff::Timestamp;
 use signing::metadata::{Document, Root};
-use signing::repository::request::{Change, Review, Signing, SignerSet};
+use signing::repository::request::{Change, Review, SignerSet, Signing};
 use signing::{PublicKey, RoleName, SigningRequest, TopRole};
 
 use super::ReplaceArgs;
@@ -142,7 +142,10 @@ impl<'a> Desk<'a> {
             let key = pending(&after, *role)
                 .ok_or_else(|| CliError::failed(format!("the hub has no next {role} key")))?;
             let key = read_key(key)?;
-            out.line(&format!("{role:<9} now   {}", fingerprint(&read_key(current(keys, *role))?)))?;
+            out.line(&format!(
+                "{role:<9} now   {}",
+                fingerprint(&read_key(current(keys, *role))?)
+            ))?;
             out.line(&format!("{role:<9} next  {}", fingerprint(&key)))?;
             next.insert(*role, key);
         }

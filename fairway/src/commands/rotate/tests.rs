@@ -2,14 +2,15 @@
 
 use std::fs::File;
 use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use channels::wire::{HubKeys, HubStatus, Publication, PublicationReply};
 use clap::Parser as _;
 use signing::repository::MetaPin;
 use signing::{
-    Attack, Client, DirSource, MemStore, SecretKey, StagedRepository, TopRole,
-    build_timestamp, keyfile,
+    Attack, Client, DirSource, MemStore, SecretKey, StagedRepository, TopRole, build_timestamp,
+    keyfile,
 };
 use update_server::Running;
 use update_server::config::Fragments;
@@ -49,33 +50,56 @@ impl Said {
 }
 
 impl Scene {
-    /// A hub with nothing published, and a directory that `fairway init` made for it.
-    async fn new() -> Self {
+    /// A hub that serves what the directory published, copied from one that was made in earnest.
+    async fn published() -> Self {
+        static TEMPLATE: tokio::sync::OnceCell<Vec<(PathBuf, Vec<u8>)>> =
+            tokio::sync::OnceCell::const_new();
+        let files = TEMPLATE.get_or_init(Self::made_in_earnest).await;
         let temp = tempfile::tempdir().unwrap();
+        for (path, bytes) in files {
+            let path = temp.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, bytes).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        Self::open(temp).await
+    }
+
+    async fn open(temp: tempfile::TempDir) -> Self {
         let text = format!("data_dir = {:?}\nlisten = '127.0.0.1:0'", temp.path().join("hub"));
         let settings = Fragments::parse(&text).unwrap().try_into().unwrap();
         let hub = Running::start(settings).await.unwrap();
         let file = temp.path().join("passphrase");
         std::fs::write(&file, "correct horse\n").unwrap();
-        let scene = Self { passphrase: File::open(&file).unwrap(), hub, temp };
-        scene.run("init DIR --vendor acme --product app").await.fine();
-        // Opening keys is meant to be slow; here each would be opened many times.
-        for entry in std::fs::read_dir(scene.dir().join("keys")).unwrap() {
-            let path = entry.unwrap().path();
-            if path.extension().is_some_and(|extension| extension == "pem") {
-                let text = keyfile::read(&path).unwrap();
-                let key = keyfile::from_pem(&text, b"correct horse").unwrap();
-                std::fs::remove_file(&path).unwrap();
-                keyfile::write_new(&path, &keyfile::to_plain_pem(&key).unwrap()).unwrap();
-            }
-        }
-        scene
+        Self { passphrase: File::open(&file).unwrap(), hub, temp }
     }
 
-    async fn published() -> Self {
-        let scene = Self::new().await;
+    /// All files of a first publication. Private keys lose their encryption: opening them is meant
+    /// to be slow.
+    async fn made_in_earnest() -> Vec<(PathBuf, Vec<u8>)> {
+        let scene = Self::open(tempfile::tempdir().unwrap()).await;
+        scene.run("init DIR --vendor acme --product app").await.fine();
         scene.run("publish DIR").await.fine();
-        scene
+        scene.hub.stop().await.unwrap();
+        let mut files = Vec::new();
+        let mut open = vec![scene.temp.path().to_owned()];
+        while let Some(dir) = open.pop() {
+            for entry in std::fs::read_dir(dir).unwrap() {
+                let path = entry.unwrap().path();
+                let below = path.strip_prefix(scene.temp.path()).unwrap().to_owned();
+                if path.is_dir() {
+                    open.push(path);
+                } else if below.starts_with("acme/keys") && below.extension().unwrap() == "pem" {
+                    let text = keyfile::read(&path).unwrap();
+                    let key = keyfile::from_pem(&text, b"correct horse").unwrap();
+                    let plain = keyfile::to_plain_pem(&key).unwrap();
+                    files.push((below, plain.as_bytes().to_vec()));
+                } else {
+                    files.push((below, std::fs::read(path).unwrap()));
+                }
+            }
+        }
+        files
     }
 
     fn dir(&self) -> PathBuf {
@@ -177,7 +201,10 @@ async fn without_the_root_keys_the_request_goes_to_their_holders() {
     let again = scene.run("rotate timestamp DIR").await.refused(2);
     assert!(again.contains("exists already, perhaps with signatures"), "{again}");
     let next = scene.keys().await.timestamp_next.unwrap();
-    scene.run(&format!("root sign DIR/root-2.request.json --key {} --yes", away.display())).await.fine();
+    scene
+        .run(&format!("root sign DIR/root-2.request.json --key {} --yes", away.display()))
+        .await
+        .fine();
     scene.run("root publish DIR DIR/root-2.request.json").await.fine();
     assert_eq!(scene.keys().await.timestamp, next);
     assert_eq!(scene.agent(&MemStore::new()).await.unwrap().0, 2);
@@ -194,7 +221,9 @@ async fn agents_that_saw_a_thief_s_versions_come_back() {
     let tuf = scene.data_dir().join("tuf/metadata");
     let mut staged = StagedRepository::new();
     for name in names(&tuf).iter().filter(|name| *name != "timestamp.json") {
-        staged.put_file(&format!("metadata/{name}"), std::fs::read(tuf.join(name)).unwrap()).unwrap();
+        staged
+            .put_file(&format!("metadata/{name}"), std::fs::read(tuf.join(name)).unwrap())
+            .unwrap();
     }
     let (_, snapshot) = staged.newest(&TopRole::Snapshot.into()).unwrap();
     let pin = MetaPin::of_snapshot(snapshot).unwrap();
@@ -236,19 +265,31 @@ async fn a_rotation_carries_no_other_change_of_hub_toml() {
     std::fs::write(scene.dir().join("keys/targets-2.pub"), extra).unwrap();
     let toml = scene.dir().join("hub.toml");
     let text = std::fs::read_to_string(&toml).unwrap();
-    let text = text.replace(r#"["keys/targets.pub"]"#, r#"["keys/targets.pub", "keys/targets-2.pub"]"#);
+    let text =
+        text.replace(r#"["keys/targets.pub"]"#, r#"["keys/targets.pub", "keys/targets-2.pub"]"#);
     std::fs::write(&toml, text).unwrap();
     let said = scene.run("rotate timestamp DIR --yes").await.refused(1);
     assert!(said.starts_with("hub.toml asks for other changes to root"), "{said}");
     assert!(!scene.dir().join("metadata/2.root.json").exists());
 }
 
+fn status(root_version: Option<u64>) -> HubStatus {
+    HubStatus {
+        version: "0.1.0".into(),
+        at: crate::clock::now(),
+        root_version,
+        expires: None,
+        products: vec![],
+        default_product: None,
+    }
+}
+
 #[tokio::test]
 async fn a_hub_without_a_root_has_no_key_to_replace() {
-    let scene = Scene::new().await;
-    let said = scene.run("rotate snapshot DIR --yes").await.refused(1);
+    let scene = Scene::published().await;
+    let hub = FakeHub::start(vec![("GET /api/v1/hub", Answer::json(&status(None)))]).await;
+    let said = scene.run_at("rotate snapshot DIR --yes", &hub.url).await.refused(1);
     assert!(said.starts_with("the hub has no root yet"), "{said}");
-    assert_eq!(scene.key_files().len(), 2);
 }
 
 #[tokio::test]
@@ -263,26 +304,20 @@ async fn a_directory_behind_its_hub_signs_nothing() {
 #[tokio::test]
 async fn an_interrupted_publication_is_finished_and_no_further_key_is_made() {
     let scene = Scene::published().await;
-    let before = scene.keys().await;
     let next = SecretKey::from_seed([51; 32]).public().to_spki_pem();
-    let keys = HubKeys { timestamp_next: Some(next.clone()), ..before.clone() };
-    let status = HubStatus {
-        version: "0.1.0".into(),
-        at: crate::clock::now(),
-        root_version: Some(1),
-        expires: None,
-        products: vec![],
-        default_product: None,
-    };
+    let keys = HubKeys { timestamp_next: Some(next), ..scene.keys().await };
     let script = || {
         vec![
-            ("GET /api/v1/hub", Answer::json(&status)),
+            ("GET /api/v1/hub", Answer::json(&status(Some(1)))),
             ("GET /api/v1/hub/keys", Answer::json(&keys)),
             ("POST /api/v1/hub/keys/timestamp/next", Answer::json(&keys)),
         ]
     };
     // A hub whose answer to the publication is lost: the signed root is kept.
-    let silent = FakeHub::start(script()).await;
+    let mut lost = script();
+    let gateway = Answer { status: 502, content_type: "text/plain", body: b"gone".to_vec() };
+    lost.push(("POST /api/v1/publications", gateway));
+    let silent = FakeHub::start(lost).await;
     assert!(scene.run_at("rotate timestamp DIR --yes", &silent.url).await.result.is_err());
     assert!(scene.dir().join("metadata/2.root.json").exists());
     let reply = PublicationReply {
@@ -292,7 +327,6 @@ async fn an_interrupted_publication_is_finished_and_no_further_key_is_made() {
         timestamp_version: 9,
         graphs: vec![],
     };
-    let after = HubKeys { timestamp: next, ..before };
     let mut good = script();
     good.push(("POST /api/v1/publications", Answer::json(&reply)));
     let hub = FakeHub::start(good).await;
@@ -301,7 +335,6 @@ async fn an_interrupted_publication_is_finished_and_no_further_key_is_made() {
     // This hub does not switch, and that is noticed.
     let error = said.refused(2);
     assert!(error.starts_with("the hub took root 2 and still signs timestamp"), "{error}");
-    assert_ne!(after, keys);
     let seen = hub.seen();
     assert!(!seen.iter().any(|request| request.contains("/timestamp/next")), "{seen:?}");
     let sent = seen.iter().find_map(|request| request.strip_prefix("POST /api/v1/publications "));
