@@ -159,3 +159,65 @@ pub(crate) fn derive_public(
     let key = passphrases.open(file, &pem).map_err(|error| failed(error.to_string()))?;
     Ok(key.public().clone())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn secret(seed: u8) -> SecretKey {
+        SecretKey::from_seed([seed; 32])
+    }
+
+    /// A key file that opens without a passphrase, beside the public half of `public`.
+    fn pair(dir: &Path, private: &SecretKey, public: &SecretKey) -> PathBuf {
+        let file = dir.join("a.pem");
+        keyfile::write_new(&file, &keyfile::to_plain_pem(private).unwrap()).unwrap();
+        std::fs::write(dir.join("a.pub"), public.public().to_spki_pem()).unwrap();
+        file
+    }
+
+    fn open_alone(file: &Path) -> Result<Private, PrivateError> {
+        open(file, None, &mut Passphrases::given("unused"))
+    }
+
+    #[test]
+    fn a_key_is_held_to_the_public_half_beside_it_or_to_the_one_on_record() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = pair(dir.path(), &secret(1), &secret(1));
+        assert_eq!(open_alone(&file).unwrap().public(), secret(1).public());
+        let recorded = open(&file, Some(secret(2).public()), &mut Passphrases::given("unused"));
+        assert!(matches!(recorded.unwrap_err(), PrivateError::OtherKey { .. }));
+        std::fs::remove_file(&file).unwrap();
+        let file = pair(dir.path(), &secret(1), &secret(2));
+        assert!(matches!(open_alone(&file).unwrap_err(), PrivateError::OtherKey { .. }));
+        // A holder may carry the private half alone; the request says who may sign.
+        std::fs::remove_file(dir.path().join("a.pub")).unwrap();
+        assert!(open_alone(&file).is_ok());
+    }
+
+    #[test]
+    fn a_program_needs_a_public_half_to_be_held_to() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a.signer");
+        std::fs::write(&file, "command = ['/bin/false']").unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o400)).unwrap();
+        assert!(matches!(open_alone(&file).unwrap_err(), PrivateError::NoPublic { .. }));
+        std::fs::write(dir.path().join("a.pub"), secret(1).public().to_spki_pem()).unwrap();
+        assert_eq!(open_alone(&file).unwrap().public(), secret(1).public());
+    }
+
+    #[test]
+    fn a_private_half_at_a_loose_end_of_a_link_is_seen() {
+        let dir = tempfile::tempdir().unwrap();
+        let public = dir.path().join("a.pub");
+        assert!(beside(&public).unwrap().is_none());
+        std::os::unix::fs::symlink("/nowhere", dir.path().join("a.pem")).unwrap();
+        let file = beside(&public).unwrap().unwrap();
+        let error = open(&file, Some(secret(1).public()), &mut Passphrases::given("unused"));
+        assert!(matches!(error.unwrap_err(), PrivateError::Open { .. }));
+        std::fs::write(dir.path().join("a.signer"), "").unwrap();
+        assert!(matches!(beside(&public).unwrap_err(), PrivateError::Both { .. }));
+    }
+}

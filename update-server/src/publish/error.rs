@@ -75,6 +75,17 @@ pub enum PublishError {
         /// The key that waits for a root to name it.
         next: Option<KeyId>,
     },
+    /// The key files and the repository of a data directory do not belong together.
+    #[error(
+        "the stored root {root} names no {role} key that is in keys: restore keys and tuf from the \
+         same copy"
+    )]
+    OtherKeys {
+        /// Version of root.
+        root: u64,
+        /// `snapshot` or `timestamp`.
+        role: &'static str,
+    },
     /// A next key for a hub whose first root is still to come.
     #[error("there is no root yet: root 1 names the {role} key that is there already")]
     NextBeforeRoot {
@@ -260,6 +271,15 @@ impl PublishError {
         Self::Build(Box::new(source))
     }
 
+    /// What keys of a stranger mean when nobody published anything.
+    pub(super) fn at_start(self) -> Self {
+        if let Self::OnlineKeys { root, role, .. } = self {
+            Self::OtherKeys { root, role }
+        } else {
+            self
+        }
+    }
+
     /// A client would refuse the set.
     pub(super) fn verify(source: signing::Error) -> Self {
         Self::Verify(Box::new(source))
@@ -302,6 +322,7 @@ impl PublishError {
             | Self::Key { .. }
             | Self::NewKey { .. }
             | Self::KeyLost { .. }
+            | Self::OtherKeys { .. }
             | Self::Disk { .. }
             | Self::Damaged { .. } => Code::Internal,
         }
@@ -329,6 +350,7 @@ impl PublishError {
             | Self::RootGap { .. }
             | Self::OnlineKeys { .. }
             | Self::NextBeforeRoot { .. }
+            | Self::OtherKeys { .. }
             | Self::Build(_)
             | Self::Missing { .. }
             | Self::ReleaseRemoved { .. }

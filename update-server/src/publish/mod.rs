@@ -124,7 +124,7 @@ impl Publisher {
         online: &Online,
         now: Timestamp,
     ) -> Result<(), PublishError> {
-        self.ring().chosen_by(&offline.newest_root()?)?;
+        self.ring().chosen_by(&offline.newest_root()?).map_err(PublishError::at_start)?;
         let staged = offline.staged().map_err(PublishError::build)?;
         let listing = self.listed_at(&offline, &staged, offline.valid_moment(now)?)?;
         let mut state = self.lock();

@@ -174,10 +174,13 @@ impl<'a> Desk<'a> {
         };
         let request = draft::draft(&self.authoring, &next, now)?;
         let ours: Vec<RoleName> = self.roles.iter().map(|role| role.top().into()).collect();
-        let is_ours = |change: &Change| match change {
-            Change::Expires { .. } => true,
-            Change::KeyAdded { role, .. } | Change::KeyRemoved { role, .. } => ours.contains(role),
-            _ => false,
+        let is_ours = |change: &Change| {
+            matches!(change, Change::Expires { .. })
+                || matches!(
+                    change,
+                    Change::KeyAdded { role, .. } | Change::KeyRemoved { role, .. }
+                        if ours.contains(role)
+                )
         };
         if request.review(now).changes.iter().all(is_ours) {
             return Ok(request);

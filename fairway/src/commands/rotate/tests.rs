@@ -52,17 +52,22 @@ impl Said {
 impl Scene {
     /// A hub that serves what the directory published, copied from one that was made in earnest.
     async fn published() -> Self {
+        let temp = tempfile::tempdir().unwrap();
+        Self::restore(temp.path(), "").await;
+        Self::open(temp).await
+    }
+
+    /// Puts files of the first publication (back) in their place.
+    async fn restore(temp: &Path, below: &str) {
         static TEMPLATE: tokio::sync::OnceCell<Vec<(PathBuf, Vec<u8>)>> =
             tokio::sync::OnceCell::const_new();
         let files = TEMPLATE.get_or_init(Self::made_in_earnest).await;
-        let temp = tempfile::tempdir().unwrap();
-        for (path, bytes) in files {
-            let path = temp.path().join(path);
+        for (path, bytes) in files.iter().filter(|(path, _)| path.starts_with(below)) {
+            let path = temp.join(path);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(&path, bytes).unwrap();
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         }
-        Self::open(temp).await
     }
 
     async fn open(temp: tempfile::TempDir) -> Self {
@@ -342,4 +347,24 @@ async fn an_interrupted_publication_is_finished_and_no_further_key_is_made() {
     let publication: Publication = serde_json::from_str(&body).unwrap();
     assert!(publication.files.iter().any(|file| file.path == "metadata/2.root.json"));
     assert!(!scene.dir().join("metadata/3.root.json").exists());
+}
+
+#[tokio::test]
+async fn a_hub_restored_from_before_a_rotation_is_mended_by_another_one() {
+    let scene = Scene::published().await;
+    let store = MemStore::new();
+    scene.run("rotate timestamp DIR --yes").await.fine();
+    assert_eq!(scene.agent(&store).await.unwrap().0, 2);
+    let Scene { temp, hub, .. } = scene;
+    hub.stop().await.unwrap();
+    std::fs::remove_dir_all(temp.path().join("hub")).unwrap();
+    Scene::restore(temp.path(), "hub").await;
+    let scene = Scene::open(temp).await;
+    assert_eq!(scene.keys().await.timestamp_next, None, "the key of root 2 is lost");
+    assert!(scene.agent(&store).await.is_err(), "nothing that root 1 allows is accepted");
+    // The root that was lost cannot come back alone: nobody has its key.
+    let said = scene.run("publish DIR").await.refused(2);
+    assert!(said.contains("root 2 must name a timestamp key of this hub"), "{said}");
+    scene.run("rotate timestamp DIR --yes").await.fine();
+    assert_eq!(scene.agent(&store).await.unwrap().0, 3);
 }

@@ -270,6 +270,21 @@ fn a_crash_between_the_commit_and_the_key_files_is_mended_at_the_start() {
 }
 
 #[test]
+fn key_files_of_another_copy_are_named_at_the_start() {
+    let hub = Hub::new();
+    let old = copy_of(hub.dir.path());
+    let next = hub.next(OnlineRole::Timestamp);
+    hub.publish_root(&[hub.snapshot()], &[&next]).unwrap();
+    let Hub { dir, publisher, .. } = hub;
+    drop(publisher);
+    // A repository with root 2 and the keys of before.
+    let file = "keys/timestamp.pem";
+    fs::copy(old.path().join(file), dir.path().join(file)).unwrap();
+    let error = start(dir.path(), 2).unwrap_err();
+    assert!(matches!(error, PublishError::OtherKeys { root: 2, role: "timestamp" }), "{error}");
+}
+
+#[test]
 fn a_key_file_that_cannot_be_switched_is_switched_later() {
     let hub = Hub::new();
     let next = hub.next(OnlineRole::Timestamp);
