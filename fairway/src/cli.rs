@@ -13,6 +13,7 @@ use crate::commands::key::KeyArgs;
 use crate::commands::lint::LintArgs;
 use crate::commands::publish::PublishArgs;
 use crate::commands::tokens::TokenArgs;
+use crate::commands::vendor::VendorArgs;
 use crate::commands::verify::VerifyArgs;
 use crate::demo::{DemoArgs, FleetArgs};
 
@@ -45,6 +46,8 @@ pub(crate) enum Command {
     Graph(GraphArgs),
     /// Lint, compile, sign what changed, and hand it to the hub
     Publish(PublishArgs),
+    /// Publish as one of several vendors, or say who they are and which keys they have
+    Vendor(VendorArgs),
     /// Check what a server serves as an agent would
     Verify(VerifyArgs),
     /// List the fleet's clusters; invite, show, retire

@@ -11,6 +11,7 @@ pub(crate) mod key;
 pub(crate) mod lint;
 pub(crate) mod publish;
 pub(crate) mod tokens;
+pub(crate) mod vendor;
 pub(crate) mod verify;
 
 use serde::Serialize;

@@ -24,15 +24,17 @@ mod root;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod vendor;
 
-pub use assemble::{assemble, plan};
+pub use assemble::{assemble, assemble_above, plan};
 pub use assembly::{Assembly, Change, Why};
 pub use ceremony::{Ceremony, CeremonySpec, hold_ceremony};
 pub use content::{Content, ContentError};
 pub use error::PublisherError;
 pub use keyring::{Keyring, KeyringError, MemoryKeyring};
 pub use layout::{
-    ImportedVendor, Layout, RoleKeys, RootTrust, Terms, VendorKeys, channels_role, releases_role,
-    targets_role, vendor_role,
+    Floors, ImportedVendor, Layout, RoleKeys, RootTrust, Terms, VendorKeys, VendorLayout,
+    channels_role, releases_role, targets_role, vendor_role,
 };
 pub use root::{RootKeys, first_root};
+pub use vendor::{VendorSet, assemble_vendor, plan_vendor};

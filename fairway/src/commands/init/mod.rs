@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use signing::{PublicKey, SecretKey, Sha256Digest};
 
 use super::key::write_pair;
-use crate::authoring::scaffold::{Scaffold, TopRoles};
+use crate::authoring::scaffold::{Scaffold, Top, TopRoles};
 use crate::authoring::site::SiteScaffold;
 use crate::authoring::{PassphraseArgs, Passphrases};
 use crate::error::{CliError, Result};
@@ -92,7 +92,7 @@ pub(crate) async fn run(
         texts: texts(args, &hub, origin.as_ref(), now)?,
         keys: &keys,
         imported: origin.as_ref().map(Origin::key_files).unwrap_or_default(),
-        root: &root,
+        roots: vec![("root.json", &root), ("metadata/1.root.json", &root)],
     };
     contents.write(&args.dir, &passphrase)?;
     if let Some(origin) = &origin {
@@ -128,7 +128,8 @@ fn texts(
         (Some(origin), _, _) => Ok(SiteScaffold { top, origin }.files()),
         (None, Some(vendor), Some(product)) => {
             let (vendor, product) = (vendor.clone(), product.clone());
-            Ok(Scaffold { top, vendor, product, role: args.role.clone(), now }.files())
+            let (top, role) = (Top::Own(top), args.role.clone());
+            Ok(Scaffold { top, vendor, product, role, now }.files())
         }
         (None, _, _) => Err(CliError::failed("--vendor and --product are missing")),
     }
@@ -176,7 +177,7 @@ fn hub_key(pem: &str) -> Result<PublicKey> {
 }
 
 /// Nothing but git's own directory may be there.
-fn check_empty(dir: &Path) -> Result<()> {
+pub(super) fn check_empty(dir: &Path) -> Result<()> {
     let failed = |error: std::io::Error| {
         CliError::failed(format!("failed to look into {}: {error}", dir.display()))
     };
@@ -193,20 +194,21 @@ fn check_empty(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What the new directory holds.
-struct Contents<'a> {
-    texts: Vec<(PathBuf, String)>,
+/// What a new directory holds.
+pub(super) struct Contents<'a> {
+    pub(super) texts: Vec<(PathBuf, String)>,
     /// Keys made now, by the name of their file.
-    keys: &'a BTreeMap<String, SecretKey>,
+    pub(super) keys: &'a BTreeMap<String, SecretKey>,
     /// Public keys of others, by file.
-    imported: Vec<(String, PublicKey)>,
-    root: &'a [u8],
+    pub(super) imported: Vec<(String, PublicKey)>,
+    /// Copies of the hub's root, by file.
+    pub(super) roots: Vec<(&'static str, &'a [u8])>,
 }
 
 impl Contents<'_> {
     /// Writes everything into a hidden directory first, then moves it into place: a failure in the
     /// middle leaves nothing that looks ready.
-    fn write(&self, dir: &Path, passphrase: &str) -> Result<()> {
+    pub(super) fn write(&self, dir: &Path, passphrase: &str) -> Result<()> {
         let failed = |error: std::io::Error| {
             CliError::failed(format!("failed to fill {}: {error}", dir.display()))
         };
@@ -237,8 +239,9 @@ impl Contents<'_> {
         for below in ["keys", "metadata"] {
             std::fs::create_dir_all(stage.join(below))?;
         }
-        std::fs::write(stage.join("root.json"), self.root)?;
-        std::fs::write(stage.join("metadata/1.root.json"), self.root)?;
+        for (path, root) in &self.roots {
+            std::fs::write(stage.join(path), root)?;
+        }
         for (name, key) in &self.imported {
             std::fs::write(stage.join("keys").join(name), key.to_spki_pem())?;
         }
