@@ -16,6 +16,7 @@ use crate::commands::request::RequestArgs;
 use crate::commands::root::RootArgs;
 use crate::commands::status::StatusArgs;
 use crate::commands::tokens::TokenArgs;
+use crate::commands::vendor::VendorArgs;
 use crate::commands::verify::VerifyArgs;
 use crate::demo::{DemoArgs, FleetArgs};
 
@@ -54,6 +55,8 @@ pub(crate) enum Command {
     Request(RequestArgs),
     /// Show what expires when, who must sign, and what to do next
     Status(StatusArgs),
+    /// Publish as one of several vendors, or say who they are and which keys they have
+    Vendor(VendorArgs),
     /// Check what a server serves as an agent would
     Verify(VerifyArgs),
     /// List the fleet's clusters; invite, show, retire

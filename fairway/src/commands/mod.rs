@@ -14,6 +14,7 @@ pub(crate) mod request;
 pub(crate) mod root;
 pub(crate) mod status;
 pub(crate) mod tokens;
+pub(crate) mod vendor;
 pub(crate) mod verify;
 
 use serde::Serialize;

@@ -15,13 +15,71 @@ use signing::{FileName, RoleName, StagedRepository, TopRole, repository};
 
 use super::assemble::named;
 use super::error::{self, PublisherError};
-use super::layout::{Layout, RoleKeys, channels_role, releases_role, targets_role, vendor_role};
+use super::layout::{
+    Layout, RoleKeys, VendorLayout, channels_role, releases_role, targets_role, vendor_role,
+};
 
-/// The newest published metadata of every role that a publisher signs.
+/// The newest published metadata of a hub's directory.
 pub(super) struct Previous {
     /// The newest root.
     pub(super) root: Document<Root>,
-    roles: BTreeMap<RoleName, Document<Targets>>,
+    /// The newest of every other role.
+    pub(super) roles: Roles,
+}
+
+/// The newest published metadata of every targets role that a publisher signs.
+#[derive(Default)]
+pub(super) struct Roles(BTreeMap<RoleName, Document<Targets>>);
+
+impl Roles {
+    /// The newest published metadata of a role.
+    pub(super) fn get(&self, role: &RoleName) -> Option<&Document<Targets>> {
+        self.0.get(role)
+    }
+
+    /// Believes the newest of what `found` has of a vendor's three roles, as far as it is signed
+    /// by the vendor's keys of now, or by those that its own believed role names. The vendor's old
+    /// own role proves nothing by itself: anybody may have made the keys it names.
+    pub(super) fn of_vendor(
+        found: &[&StagedRepository],
+        layout: &VendorLayout,
+    ) -> Result<Self, PublisherError> {
+        let mut roles = Self::default();
+        let (top, keys) = (targets_role(), &layout.keys);
+        let own = named(&top, vendor_role(&layout.vendor))?;
+        roles.believe(found, &own, &[keys.vendor.key_set()]);
+        let below = [
+            (releases_role(&layout.vendor), &keys.releases),
+            (channels_role(&layout.vendor), &keys.channels),
+        ];
+        for (role, keys) in below {
+            let role = named(&top, role)?;
+            let mut accepted = vec![keys.key_set()];
+            let delegations = roles.get(&own).map(|own| own.body.delegations.as_slice());
+            let named_before = delegations.unwrap_or_default().iter().find(|d| d.name == role);
+            accepted.extend(named_before.map(|delegation| delegation.keys.clone()));
+            roles.believe(found, &role, &accepted);
+        }
+        Ok(roles)
+    }
+
+    /// Takes the newest document that any of `accepted` signed; of one version the first found.
+    fn believe(&mut self, found: &[&StagedRepository], role: &RoleName, accepted: &[KeySet]) {
+        let candidates = found.iter().filter_map(|staged| staged.newest(role));
+        let parsed = candidates.filter_map(|(_, bytes)| Document::parse(role, bytes).ok());
+        let believed = parsed.filter(|document: &Document<Targets>| {
+            accepted.iter().any(|keys| document.verify(keys).is_ok())
+        });
+        let newest =
+            believed.reduce(
+                |newest, other| {
+                    if other.body.version > newest.body.version { other } else { newest }
+                },
+            );
+        if let Some(document) = newest {
+            self.0.insert(role.clone(), document);
+        }
+    }
 }
 
 impl Previous {
@@ -32,17 +90,12 @@ impl Previous {
     ) -> Result<Self, PublisherError> {
         let roots = TrustedRoots::verify(staged, &layout.root.pinned)?;
         roots.check_keys(&layout.root.keys)?;
-        let mut previous = Self { root: roots.newest().clone(), roles: BTreeMap::new() };
+        let mut previous = Self { root: roots.newest().clone(), roles: Roles::default() };
         previous.targets(staged, &roots)?;
         for vendor in layout.vendors.keys() {
             previous.vendor(staged, vendor)?;
         }
         Ok(previous)
-    }
-
-    /// The newest published metadata of a role.
-    pub(super) fn role(&self, role: &RoleName) -> Option<&Document<Targets>> {
-        self.roles.get(role)
     }
 
     fn targets(
@@ -54,7 +107,7 @@ impl Previous {
         let Some((_, bytes)) = staged.newest(&role) else { return Ok(()) };
         let document = Document::<Targets>::parse(&role, bytes).map_err(error::previous(&role))?;
         roots.check_targets(&document)?;
-        self.roles.insert(role, document);
+        self.roles.0.insert(role, document);
         Ok(())
     }
 
@@ -81,7 +134,8 @@ impl Previous {
         let Some((_, bytes)) = staged.newest(role) else { return Ok(()) };
         let document = Document::<Targets>::parse(role, bytes).map_err(error::previous(role))?;
         let keys: &KeySet = self
-            .role(delegator)
+            .roles
+            .get(delegator)
             .and_then(|document| document.body.delegations.iter().find(|d| d.name == *role))
             .map(|delegation| &delegation.keys)
             .ok_or_else(|| PublisherError::Undelegated {
@@ -89,7 +143,7 @@ impl Previous {
                 delegator: delegator.clone(),
             })?;
         document.verify(keys).map_err(error::unverified(role, delegator))?;
-        self.roles.insert(role.clone(), document);
+        self.roles.0.insert(role.clone(), document);
         Ok(())
     }
 }

@@ -231,7 +231,8 @@ impl Fixture {
         roots
     }
 
-    fn targets(&self) -> Vec<u8> {
+    /// The top-level targets, which name every vendor's key.
+    pub(crate) fn targets(&self) -> Vec<u8> {
         let delegations: Vec<Delegation> = self
             .vendors
             .iter()

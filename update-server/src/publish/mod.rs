@@ -11,6 +11,7 @@ mod extract;
 pub(crate) mod fixture;
 mod incoming;
 mod keys;
+mod listing;
 mod load;
 mod offline;
 mod online;
@@ -25,14 +26,14 @@ use actix_web::web::Bytes;
 use channels::names::ProductRef;
 use channels::wire::{HubKeys, Publication, PublicationReply};
 use jiff::Timestamp;
-use signing::repository::StagedTarget;
-use signing::{Attack, FileName, MemStore, StagedRepository, TargetPath, TopRole, verify_staged};
+use signing::{FileName, MemStore, StagedRepository, TargetPath, TopRole, verify_staged};
 
 use self::disk::Disk;
 pub use self::error::PublishError;
 use self::extract::{Content, Extraction};
 use self::incoming::Incoming;
 pub use self::keys::OnlineKeys;
+use self::listing::Listing;
 use self::offline::{Merged, Offline};
 use self::online::{Due, Online};
 use crate::catalog::{Catalog, GraphEntry, Published, TufFile, Versions};
@@ -97,11 +98,11 @@ impl Publisher {
     ) -> Result<(), PublishError> {
         offline.check_online_keys(&self.keys)?;
         let staged = offline.staged().map_err(PublishError::build)?;
-        let listed = self.listed_at(&offline, &staged, offline.valid_moment(now)?)?;
+        let listing = self.listed_at(&offline, &staged, offline.valid_moment(now)?)?;
         let mut state = self.lock();
         let paths: Vec<TargetPath> = offline.targets.keys().cloned().collect();
         offline.share(&staged, &paths);
-        let content = extract(&offline, &state, None, &listed)?;
+        let content = extract(&offline, &state, None, &listing, &BTreeSet::new())?;
         let root_version = offline.root_version();
         let stored = staged_with(staged.clone(), online)?;
         state.files = serve_files(&stored, root_version, &BTreeMap::new());
@@ -130,10 +131,11 @@ impl Publisher {
         let staged = merged.offline.staged().map_err(PublishError::build)?;
         let served = self.sign(staged.clone(), state.online.as_ref(), Due::Snapshot, now)?;
         merged.offline.share(&staged, incoming.targets.keys());
-        let listed = self.verify(&merged, &staged, &served, now)?;
-        refuse_unlisted(&incoming, &merged.offline, &listed)?;
+        let listing = self.verify(&merged, &staged, &served, now)?;
+        refuse_unlisted(&incoming, &merged.offline, &listing)?;
         let before = self.catalog.served().published.clone();
-        let content = extract(&merged.offline, &state, before.as_deref(), &listed)?;
+        let content =
+            extract(&merged.offline, &state, before.as_deref(), &listing, &merged.vendors)?;
         let graphs = new_graphs(before.as_deref(), &content);
         self.store(&mut state, &served, merged.offline.root_version())?;
         let online = Online::of(&served)?;
@@ -182,29 +184,23 @@ impl Publisher {
         .map_err(PublishError::build)
     }
 
-    /// Asks our own client about the set that would be served. One delegated role of an earlier
-    /// publication may have expired: that harms its own vendor only, and its targets stay served.
+    /// Asks our own client about the set that would be served. What this publication brings must be
+    /// usable; what others published earlier may have expired or lost its keys, which harms its own
+    /// vendor only. Targets of expired roles stay served.
     fn verify(
         &self,
         merged: &Merged,
         staged: &StagedRepository,
         served: &StagedRepository,
         now: Timestamp,
-    ) -> Result<Vec<StagedTarget>, PublishError> {
+    ) -> Result<Listing, PublishError> {
         let pinned = merged.offline.pinned_root()?;
         let mut verified =
             verify_staged(pinned, served, MemStore::new(), now).map_err(PublishError::verify)?;
-        for role in &merged.changed_roles {
-            verified.require(role).map_err(|source| PublishError::role(role.clone(), source))?;
-        }
-        let expired = |error: &signing::Error| error.attack() == Some(Attack::Freeze);
-        let fault = verified.broken.into_iter().find(|(_, error)| !expired(error));
-        if let Some((role, source)) = fault {
-            return Err(PublishError::role(role, source));
-        }
+        listing::require(merged, &mut verified)?;
         let moment = merged.offline.valid_moment(now)?;
         if moment == now {
-            return Ok(verified.targets);
+            return Ok(Listing::of(verified));
         }
         self.listed_at(&merged.offline, staged, moment)
     }
@@ -216,15 +212,12 @@ impl Publisher {
         offline: &Offline,
         staged: &StagedRepository,
         moment: Timestamp,
-    ) -> Result<Vec<StagedTarget>, PublishError> {
+    ) -> Result<Listing, PublishError> {
         let set = self.sign(staged.clone(), None, Due::Snapshot, moment)?;
         let pinned = offline.pinned_root()?;
-        let verified =
-            verify_staged(pinned, &set, MemStore::new(), moment).map_err(PublishError::verify)?;
-        match verified.broken.into_iter().next() {
-            Some((role, source)) => Err(PublishError::role(role, source)),
-            None => Ok(verified.targets),
-        }
+        verify_staged(pinned, &set, MemStore::new(), moment)
+            .map(Listing::of)
+            .map_err(PublishError::verify)
     }
 
     /// Writes what is new of a set to disk and remembers which files it supersedes.
@@ -299,20 +292,31 @@ fn extract(
     offline: &Offline,
     state: &State,
     served: Option<&Published>,
-    listed: &[StagedTarget],
+    listing: &Listing,
+    vendors: &BTreeSet<String>,
 ) -> Result<Content, PublishError> {
     let expiries = offline.expiries()?;
-    Extraction { offline, before: &state.offline, served, expiries: &expiries }.run(listed)
+    let before = &state.offline;
+    let known = before.listed_releases(vendors)?;
+    let extraction = Extraction {
+        offline,
+        before,
+        served,
+        expiries: &expiries,
+        publishing: vendors,
+        known: &known,
+    };
+    extraction.run(listing)
 }
 
 /// Every target of the publication must be listed with exactly its bytes.
 fn refuse_unlisted(
     incoming: &Incoming,
     offline: &Offline,
-    listed: &[StagedTarget],
+    listing: &Listing,
 ) -> Result<(), PublishError> {
     let listed: BTreeMap<_, _> =
-        listed.iter().map(|staged| (&staged.target.path, staged.target.digest)).collect();
+        listing.targets.iter().map(|staged| (&staged.target.path, staged.target.digest)).collect();
     for path in incoming.targets.keys() {
         let sent = offline.targets.get(path).map(|(digest, _)| digest);
         if sent.is_none() || listed.get(path) != sent {

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use channels::cincinnati::{self, TargetKind};
 use jiff::{SignedDuration, Timestamp};
-use signing::metadata::{Document, Root, Targets};
+use signing::metadata::{DelegatedRole, Document, Root, Targets};
 use signing::{
     BuildError, FileName, PublicKey, RoleName, Sha256Digest, StagedRepository, TargetPath, TopRole,
 };
@@ -35,6 +36,8 @@ pub(super) struct Merged {
     pub(super) offline: Offline,
     /// Roles whose file is new.
     pub(super) changed_roles: BTreeSet<RoleName>,
+    /// Vendors of which anything was sent that is new.
+    pub(super) vendors: BTreeSet<String>,
     /// Whether anything differs from what is served.
     pub(super) changed: bool,
 }
@@ -55,12 +58,18 @@ impl Offline {
         }
         changed |= !changed_roles.is_empty();
         offline.check_role_counts(&changed_roles)?;
+        let delegated = changed_roles.iter().filter(|role| role.as_top().is_none());
+        let mut vendors: BTreeSet<String> =
+            delegated.map(|role| vendor_of(role).to_owned()).collect();
         for (path, bytes) in &incoming.targets {
             let digest = Sha256Digest::of(bytes);
             let before = offline.targets.insert(path.clone(), (digest, bytes.clone()));
-            changed |= before.is_none_or(|(before, _)| before != digest);
+            if before.is_none_or(|(before, _)| before != digest) {
+                vendors.insert(vendor_of_path(path).to_owned());
+                changed = true;
+            }
         }
-        Ok(Merged { offline, changed_roles, changed })
+        Ok(Merged { offline, changed_roles, vendors, changed })
     }
 
     fn add_roots(&mut self, roots: &BTreeMap<u64, Arc<[u8]>>) -> Result<bool, PublishError> {
@@ -195,12 +204,37 @@ impl Offline {
         Ok(found)
     }
 
-    /// Whether top-level targets delegates `path` to anyone.
-    pub(super) fn delegates(&self, path: &TargetPath) -> Result<bool, PublishError> {
+    /// What top-level targets delegates; nothing before the first publication.
+    pub(super) fn delegations(&self) -> Result<Vec<DelegatedRole>, PublishError> {
         let role = RoleName::from(TopRole::Targets);
-        let Some((_, bytes)) = self.roles.get(&role) else { return Ok(false) };
+        let Some((_, bytes)) = self.roles.get(&role) else { return Ok(Vec::new()) };
         let top: Document<Targets> = Document::parse(&role, bytes).map_err(PublishError::verify)?;
-        Ok(top.body.delegations.iter().any(|delegate| delegate.covers(path)))
+        Ok(top.body.delegations)
+    }
+
+    /// The release documents that the newest metadata of these vendors lists, whether or not
+    /// anybody delegates to them: what was published once keeps its bytes, also when its vendor
+    /// was away in between.
+    pub(super) fn listed_releases(
+        &self,
+        vendors: &BTreeSet<String>,
+    ) -> Result<BTreeMap<String, Sha256Digest>, PublishError> {
+        let mut listed = BTreeMap::new();
+        for (role, (_, bytes)) in &self.roles {
+            if role.as_top().is_some() || !vendors.contains(vendor_of(role)) {
+                continue;
+            }
+            let document: Document<Targets> =
+                Document::parse(role, bytes).map_err(PublishError::verify)?;
+            let releases = document.body.targets.into_iter();
+            let releases = releases.filter_map(|(path, info)| {
+                let kind = cincinnati::parse_target_path(&path);
+                let digest = info.hashes.as_sha256()?;
+                matches!(kind, Some(TargetKind::Release { .. })).then_some((path, digest))
+            });
+            listed.extend(releases);
+        }
+        Ok(listed)
     }
 
     /// A moment at which nothing in here had expired: `now`, or just before the earliest expiry.
@@ -222,9 +256,14 @@ pub(super) struct Expiry {
 }
 
 /// The first part of a role's name.
-fn vendor_of(role: &RoleName) -> &str {
+pub(super) fn vendor_of(role: &RoleName) -> &str {
     let name = role.as_str();
     name.split_once('.').map_or(name, |(vendor, _)| vendor)
+}
+
+/// The first part of a target's path.
+pub(super) fn vendor_of_path(path: &TargetPath) -> &str {
+    path.as_str().split('/').next().unwrap_or_default()
 }
 
 /// Names are first come, first served, and a version once published is never undercut: whoever

@@ -105,8 +105,12 @@ async fn following(
     let hub = Hub::new(&args.hub.connection(Some(authoring.server()))?)?;
     let status: HubStatus = hub.get("api/v1/hub", &[]).await?;
     let version = succession.root_version;
-    let assembly =
-        Assembly { repository: succession.repository, changes: Vec::new(), root_expires: None };
+    let assembly = Assembly {
+        repository: succession.repository,
+        changes: Vec::new(),
+        root_expires: None,
+        revoked: Vec::new(),
+    };
     let publication = assembly.publication(&args.message).map_err(|error| explain(&error))?;
     let added = metadata.add(&assembly.repository)?;
     if let Some(targets) = succession.targets_version {

@@ -1,0 +1,1 @@
+//! Vendors and their hub's admin.
