@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use signing::StagedRepository;
 
+use super::request::TurnArgs;
 use super::vendor::publish::{Served, is_published, look};
 use super::{lint, vendor};
 use crate::authoring::{Authoring, Directory, MetadataDir, PassphraseArgs, Passphrases};
@@ -14,7 +15,8 @@ use crate::error::{CliError, Result};
 use crate::hub::{Hub, HubArgs};
 use crate::out::Out;
 use crate::publisher::{
-    Assembly, Change, Content, Floors, PublisherError, Why, assemble_above, plan, targets_role,
+    Assembly, Change, Content, Drafting, Floors, PublisherError, Returned, Why, assemble_above,
+    plan, targets_role,
 };
 use crate::span::until;
 
@@ -32,6 +34,8 @@ pub(crate) struct PublishArgs {
     /// How to print the result
     #[arg(long, value_enum, default_value_t)]
     output: PublishFormat,
+    #[command(flatten)]
+    pub(super) turns: TurnArgs,
     #[command(flatten)]
     pub(super) hub: HubArgs,
     #[command(flatten)]
@@ -69,8 +73,9 @@ struct SignedRole {
 impl PublishArgs {
     /// `fairway publish DIR` as another command runs it.
     pub(super) fn of(dir: PathBuf, message: String, hub: HubArgs) -> Self {
-        let output = PublishFormat::default();
-        Self { dir, dry_run: false, message, output, hub, passphrase: PassphraseArgs::default() }
+        let (output, turns) = (PublishFormat::default(), TurnArgs::default());
+        let passphrase = PassphraseArgs::default();
+        Self { dir, dry_run: false, message, output, turns, hub, passphrase }
     }
 }
 
@@ -119,7 +124,15 @@ async fn as_admin(
     }
     let hub = Hub::new(&connection)?;
     let floors = served.map(|served| new_roles(&served, &previous)).unwrap_or_default();
-    let mut keyring = authoring.keyring(passphrases);
+    let (mut files, signed) = (authoring.keyring(passphrases), args.turns.returned()?);
+    if let Some(dir) = &args.turns.out_requests {
+        let mut keyring = Drafting::new(&files, &signed);
+        assemble_above(&content, layout, &mut keyring, &previous, &floors, &terms, now)
+            .map_err(|error| explain(&error))?;
+        let drafts = keyring.into_drafts();
+        TurnArgs::write(dir, &drafts, &|key| authoring.name_of(key), now, out)?;
+    }
+    let mut keyring = Returned::new(&mut files, &signed);
     let assembly = assemble_above(&content, layout, &mut keyring, &previous, &floors, &terms, now)
         .map_err(|error| explain(&error))?;
     if let Some(expires) = assembly.root_expires {
@@ -216,8 +229,15 @@ pub(super) fn explain(error: &PublisherError) -> CliError {
         PublisherError::TargetsKeys { .. } => {
             text.hint("a new targets key needs a new root: fairway root new DIR")
         }
-        PublisherError::Keys { .. } => {
-            text.hint("hub.toml names the public half x.pub; the private half x.pem lies beside it")
+        PublisherError::Keys { .. } => text.hint(
+            "hub.toml names the public half x.pub; the private half x.pem lies beside it; \
+             for holders elsewhere: --out-requests DIR",
+        ),
+        PublisherError::OtherDraft { .. } => {
+            text.hint("draft it again with --out-requests DIR, and have it signed again")
+        }
+        PublisherError::Request { .. } => {
+            text.hint("`fairway request show FILE` says what it holds and who may still sign")
         }
         PublisherError::Key { .. }
         | PublisherError::Draft { .. }

@@ -13,13 +13,14 @@ use signing::{
 use super::assembly::{Assembly, Change, Why};
 use super::content::{Content, Kind, vendor_of};
 use super::error::{self, PublisherError};
-use super::keyring::Keyring;
+use super::keyring::{Keyring, Turn};
 use super::layout::{
     Floors, Layout, RoleKeys, Terms, VendorKeys, channels_role, expiry, is_due, releases_role,
     targets_role, top_delegations, vendor_delegations, vendor_role,
 };
 use super::previous::{Previous, Roles};
 use super::root;
+use super::turns::Next;
 
 /// Makes the signed set out of `content`, keeping whatever `previous` has that is still right.
 ///
@@ -250,14 +251,27 @@ impl<'a> Work<'a> {
         let version = before.map_or(0, |before| before.body.version).max(floor);
         let listed = before.map(listed).unwrap_or_default();
         let version = version.checked_add(1).ok_or_else(out_of_range)?;
-        if let Some(keyring) = self.keyring.as_deref_mut() {
-            let expires = expiry(self.now, days).ok_or_else(out_of_range)?;
-            let signers = keyring
-                .open(role, keys)
-                .map_err(|source| PublisherError::Keys { role: role.clone(), source })?;
-            let signers: Vec<&dyn Signer> = signers.iter().map(AsRef::as_ref).collect();
-            let bytes = build(role, version, expires, targets, delegations, &signers)?;
-            check_threshold(&parse(role, &bytes)?, &keys.key_set())?;
+        let expires = expiry(self.now, days).ok_or_else(out_of_range)?;
+        let signed = match self.keyring.as_deref_mut() {
+            None => None,
+            Some(keyring) => {
+                let build = |expires, signers: &[&dyn Signer]| {
+                    build(role, version, expires, targets, delegations, signers)
+                };
+                let next = Next { role, keys, unsigned: |expires| build(expires, &[]) };
+                match keyring.turn(role, keys) {
+                    Turn::Here => Some(sign(role, keys, keyring, |all| build(expires, all))?),
+                    Turn::Signed(request) => Some(next.accept(request, self.now)?),
+                    Turn::Skip => None,
+                    Turn::Draft => {
+                        let keys_before = self.previous.keys_of(role);
+                        keyring.take_draft(next.draft(before, keys_before, expires)?);
+                        None
+                    }
+                }
+            }
+        };
+        if let Some(bytes) = signed {
             self.stage(role, bytes)?;
         }
         self.changes.push(Change::of(role, version, why, &listed, targets));
@@ -267,6 +281,22 @@ impl<'a> Work<'a> {
     fn stage(&mut self, role: &RoleName, bytes: Vec<u8>) -> Result<(), PublisherError> {
         self.repository.put_metadata(role, bytes).map(|_version| ()).map_err(error::build(role))
     }
+}
+
+/// Signs a role with keys that are here.
+pub(super) fn sign(
+    role: &RoleName,
+    keys: &RoleKeys,
+    keyring: &mut dyn Keyring,
+    build: impl Fn(&[&dyn Signer]) -> Result<Vec<u8>, PublisherError>,
+) -> Result<Vec<u8>, PublisherError> {
+    let signers = keyring
+        .open(role, keys)
+        .map_err(|source| PublisherError::Keys { role: role.clone(), source })?;
+    let signers: Vec<&dyn Signer> = signers.iter().map(AsRef::as_ref).collect();
+    let bytes = build(&signers)?;
+    check_threshold(&parse(role, &bytes)?, &keys.key_set())?;
+    Ok(bytes)
 }
 
 /// Every root that was published: a client walks them all.

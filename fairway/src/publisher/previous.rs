@@ -37,6 +37,12 @@ impl Roles {
         self.0.get(role)
     }
 
+    /// Who may sign a delegated role, as its delegator was published last.
+    pub(super) fn keys_of(&self, role: &RoleName) -> Option<&KeySet> {
+        let delegations = self.0.values().flat_map(|delegator| &delegator.body.delegations);
+        delegations.filter(|delegation| delegation.name == *role).map(|d| &d.keys).next()
+    }
+
     /// Believes the newest of what `found` has of a vendor's three roles, as far as it is signed
     /// by the vendor's keys of now, or by those that its own believed role names. The vendor's old
     /// own role proves nothing by itself: anybody may have made the keys it names.
@@ -205,6 +211,12 @@ impl TrustedRoots {
         before.is_some_and(|before| keys(before) != keys(&self.newest))
     }
 
+    /// The targets keys of any root under which `targets` verifies, the newest first.
+    pub(super) fn targets_keys(&self, targets: &Document<Targets>) -> Option<&KeySet> {
+        let keys = self.roots.iter().rev().map(|root| root.body.keys(TopRole::Targets));
+        keys.into_iter().find(|keys| targets.verify(keys).is_ok())
+    }
+
     /// The root before the newest.
     fn before_newest(&self) -> Option<&Document<Root>> {
         self.roots.len().checked_sub(2).and_then(|index| self.roots.get(index))
@@ -213,9 +225,9 @@ impl TrustedRoots {
     /// What `layout` says otherwise than the newest root, for people.
     pub fn difference(&self, layout: &Layout) -> Option<String> {
         let root = layout.root.keys.difference(self.newest.body.keys(TopRole::Root));
-        let root = root.map(|difference| format!("of root, {difference}"));
+        let root = root.map(|difference| format!("for root, {difference}"));
         let targets = layout.targets.difference(self.newest.body.keys(TopRole::Targets));
-        let targets = targets.map(|difference| format!("of targets, {difference}"));
+        let targets = targets.map(|difference| format!("for targets, {difference}"));
         let both: Vec<String> = root.into_iter().chain(targets).collect();
         (!both.is_empty()).then(|| both.join("; "))
     }
@@ -232,11 +244,11 @@ impl TrustedRoots {
     /// The last targets may have been signed before the newest root was made, and by keys that it
     /// no longer lists: any root of the chain will do.
     pub(super) fn check_targets(&self, targets: &Document<Targets>) -> Result<(), PublisherError> {
-        let verify = |root: &Document<Root>| targets.verify(root.body.keys(TopRole::Targets));
-        if self.roots.iter().any(|root| verify(root).is_ok()) {
+        if self.targets_keys(targets).is_some() {
             return Ok(());
         }
         let delegator = RoleName::from(TopRole::Root);
-        verify(&self.newest).map_err(error::unverified(&targets_role(), &delegator))
+        let newest = self.newest.body.keys(TopRole::Targets);
+        targets.verify(newest).map_err(error::unverified(&targets_role(), &delegator))
     }
 }

@@ -9,12 +9,12 @@ use signing::repository::RequestError;
 use signing::{RoleName, Sha256Digest, SigningRequest, StagedRepository, TopRole};
 
 use crate::authoring::{Authoring, Passphrases, ROOT_FILE, read_request, refusal, request_file};
-use crate::commands::request::Scope;
+use crate::commands::request::{Scope, TurnArgs};
 use crate::error::{CliError, Result};
 use crate::files::replace;
 use crate::hub::{Hub, HubArgs};
 use crate::out::Out;
-use crate::publisher::{Assembly, PublisherError, check_first_root, succeed};
+use crate::publisher::{Assembly, Drafting, PublisherError, Returned, check_first_root, succeed};
 
 /// Arguments of `fairway root publish`.
 #[derive(Debug, clap::Args)]
@@ -26,6 +26,8 @@ pub(super) struct PublishArgs {
     /// Why, for the hub's audit log
     #[arg(long, short, default_value = "", value_name = "TEXT", hide_default_value = true)]
     message: String,
+    #[command(flatten)]
+    turns: TurnArgs,
     #[command(flatten)]
     hub: HubArgs,
 }
@@ -99,7 +101,15 @@ async fn following(
     let published = metadata.load()?;
     let root = kept_bytes(&published, root)?;
     let (layout, terms) = (authoring.layout(), authoring.terms());
-    let mut keyring = authoring.keyring(passphrases);
+    let (mut files, signed) = (authoring.keyring(passphrases), args.turns.returned()?);
+    if let Some(dir) = &args.turns.out_requests {
+        let mut keyring = Drafting::new(&files, &signed);
+        succeed(&published, layout, &root, &mut keyring, &terms, now)
+            .map_err(|error| explain(&error))?;
+        let drafts = keyring.into_drafts();
+        TurnArgs::write(dir, &drafts, &|key| authoring.name_of(key), now, out)?;
+    }
+    let mut keyring = Returned::new(&mut files, &signed);
     let succession = succeed(&published, layout, &root, &mut keyring, &terms, now)
         .map_err(|error| explain(&error))?;
     let hub = Hub::new(&args.hub.connection(Some(authoring.server()))?)?;
@@ -176,7 +186,7 @@ fn explain(error: &PublisherError) -> CliError {
         }
         PublisherError::Keys { role, .. } => CliError::failed(no.to_string()).hint(format!(
             "the new root names other {role} keys, so {role} is signed again with it: bring those \
-             private keys"
+             private keys, or have their holders sign a request (--out-requests DIR)"
         )),
         _ => no,
     }

@@ -165,7 +165,10 @@ impl Desk<'_> {
             let next = by_role
                 .get("root")
                 .map_or_else(|| format!("fairway root new {dir}"), |open| open.next.clone());
-            return problem(format!("hub.toml and root {version} differ: {difference}"), next);
+            return problem(
+                format!("root {version} is not what hub.toml says: {difference}"),
+                next,
+            );
         }
         let checked = check_published(self.published, layout);
         checked.err().and_then(|error| problem(crate::error::chain(&error), restore().to_owned()))

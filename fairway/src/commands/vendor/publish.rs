@@ -10,13 +10,15 @@ use super::introduction::Introduction;
 pub(crate) use super::served::Served;
 use crate::authoring::{Authoring, Passphrases, VendorDirectory};
 use crate::commands::publish::{PublishArgs, compile, explain, report, send};
+use crate::commands::request::TurnArgs;
 use crate::error::{CliError, Result};
 use crate::hub::Hub;
 use crate::out::Out;
 use crate::publisher::{
-    Content, VendorLayout, VendorSet, assemble_vendor, channels_role, plan_vendor, releases_role,
-    vendor_role,
+    Content, Drafting, Returned, VendorLayout, VendorSet, assemble_vendor, channels_role,
+    plan_vendor, releases_role, vendor_role,
 };
+use crate::words::fingerprint;
 
 /// Signs the vendor's three roles and sends them, and nothing else.
 pub(crate) async fn run(
@@ -41,7 +43,13 @@ pub(crate) async fn run(
         return report(args, &changes, None, out);
     }
     let hub = Hub::new(&connection)?;
-    let mut keyring = directory.keyring(passphrases);
+    let (mut files, signed) = (directory.keyring(passphrases), args.turns.returned()?);
+    if let Some(dir) = &args.turns.out_requests {
+        let mut keyring = Drafting::new(&files, &signed);
+        assemble_vendor(set, &mut keyring, &terms, now).map_err(|error| explain(&error))?;
+        TurnArgs::write(dir, &keyring.into_drafts(), &fingerprint, now, out)?;
+    }
+    let mut keyring = Returned::new(&mut files, &signed);
     let assembly =
         assemble_vendor(set, &mut keyring, &terms, now).map_err(|error| explain(&error))?;
     let reply = send(&directory.metadata(), &assembly, &hub, &args.message).await?;
