@@ -13,7 +13,7 @@ use crate::error::{CliError, Result};
 use crate::out::Out;
 use crate::publisher::{DraftError, NextRoot, OnlineRole, TrustedRoots, draft_next_root};
 
-/// Longest life of a root, in days, as for expiry_days in hub.toml.
+/// Longest life of a root, in days, as for `expiry_days` in hub.toml.
 const MAX_DAYS: i64 = 3_660;
 
 /// Arguments of `fairway root new`.

@@ -205,7 +205,7 @@ impl Agent {
         }
         let now = crate::clock::now();
         let staged = self.served.clone();
-        let staged = staged.with_online_roles(&secret(8), &secret(9), now, self.versions.clone());
+        let staged = staged.with_online_roles(&secret(8), &secret(9), now, self.versions);
         let verified = verify_staged(&self.pinned, &staged.unwrap(), MemStore::new(), now).unwrap();
         assert!(verified.broken.is_empty(), "{:?}", verified.broken);
         self.versions = verified.versions;

@@ -129,7 +129,7 @@ impl Desk<'_> {
     fn request(&self, path: &Path, request: &SigningRequest) -> RequestStatus {
         let wanted = request.wanted();
         let may_sign = wanted.values().map(|key| self.authoring.name_of(key)).collect();
-        let missing = request.signers().iter().map(|set| set.missing()).max().unwrap_or(0);
+        let missing = request.missing();
         let (dir, file) = (self.authoring.root().display(), path.display());
         let is_root = request.role().as_top() == Some(TopRole::Root);
         let next = match (missing, is_root) {
