@@ -123,8 +123,8 @@ pub(crate) async fn look(
         if refused {
             out.warn(&format!(
                 "{own} as published is not signed by the keys that hub.toml names: {own}, \
-                 {releases} and {channels} will not verify until {vendor} publishes again; \
-                 only its products wait"
+                 {releases} and {channels} will not verify until {vendor} has signed anew \
+                 and published that; only its products wait"
             ))?;
         }
     }
