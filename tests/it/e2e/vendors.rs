@@ -65,7 +65,7 @@ impl Scene {
             Some(name) => self.path(name).to_str().expect("utf-8").to_owned(),
             None => (*word).to_owned(),
         };
-        let of_beta = words.iter().any(|word| *word == "@beta");
+        let of_beta = words.contains(&"@beta");
         let token = if of_beta { self.path("beta.token") } else { self.hub.token_file().into() };
         let flags = ["--server", &self.hub.url(), "--token-file", token.to_str().expect("utf-8")];
         words.iter().map(path).chain(flags.map(str::to_owned)).collect()

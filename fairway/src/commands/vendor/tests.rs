@@ -261,6 +261,24 @@ async fn a_hub_that_delegates_to_other_keys_or_paths_is_not_sent_anything() {
 }
 
 #[tokio::test]
+async fn a_hub_that_takes_an_old_key_as_well_is_published_to_with_a_warning() {
+    let mut stage = Stage::new();
+    stage.init_beta().await;
+    stage.delegate(stage.beta_key(), "beta/*/*");
+    let beta = stage.world.layout.imported.values_mut().next().unwrap();
+    beta.keys.keys.push(secret(70).public().clone());
+    let hub = stage.hub(&[("beta", metadata(1, day(300), 70))]).await;
+    let told = stage.publish("beta", &hub.url).await.done();
+    assert!(told.stderr.contains("takes other signatures for beta, too: "), "{}", told.stderr);
+    assert!(told.stdout.contains("signed beta 2 (keys)"), "{}", told.stdout);
+    // With a threshold that these keys do not reach, nothing would be taken.
+    stage.world.layout.imported.values_mut().next().unwrap().keys.threshold = 2;
+    let hub = stage.hub(&[]).await;
+    let error = stage.publish("beta", &hub.url).await.refused(1);
+    assert!(error.to_string().ends_with("it asks for 2 signatures instead of 1"), "{error}");
+}
+
+#[tokio::test]
 async fn a_hub_under_another_root_is_an_attack_by_name() {
     let mut stage = Stage::new();
     stage.init_beta().await;
