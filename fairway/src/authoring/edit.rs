@@ -102,7 +102,7 @@ impl ConfigEdit {
         let known: Vec<String> =
             keys.iter().filter_map(|key| key.as_str().map(str::to_owned)).collect();
         for file in files.iter().filter(|file| !known.contains(file)) {
-            keys.push(file);
+            push(keys, file);
         }
         set_number(role, "threshold", threshold);
         Ok(())
@@ -131,6 +131,20 @@ impl ConfigEdit {
         replace(&self.path, text.as_bytes()).map_err(|error| {
             CliError::failed(format!("failed to write {}: {error}", self.path.display()))
         })
+    }
+}
+
+/// Adds a string; in an array of several lines, on a line of its own behind what is there.
+fn push(array: &mut Array, text: &str) {
+    let mut new = toml_edit::Value::from(text);
+    let end = array.trailing().as_str().filter(|end| end.contains('\n')).map(str::to_owned);
+    if let Some(end) = end {
+        new.decor_mut().set_prefix(format!("{end}    "));
+        array.push_formatted(new);
+        array.set_trailing("\n");
+        array.set_trailing_comma(true);
+    } else {
+        array.push(new);
     }
 }
 
@@ -216,7 +230,16 @@ root = 365
             edit.set_role(Table::Own, &name("acme"), None, &own, 2)?;
             edit.set_role(Table::Own, &name("acme"), Some("releases"), &releases, 1)
         });
-        insta::assert_snapshot!(&text[text.find("# Ours").unwrap()..text.find("[vendors.acme.ch").unwrap()], @r#"
+        let (start, end) = (text.find("# Ours"), text.find("\n[vendors.acme.ch"));
+        insta::assert_snapshot!(&text[start.unwrap()..end.unwrap()], @r#"
+        # Ours.
+        [vendors.acme]
+        keys = [
+            "keys/acme.pub", # safe
+            "keys/new.pub",
+        ]
+        threshold = 2 # of one
+        releases = { keys = ["keys/new.releases.pub"], threshold = 1 }
         "#);
     }
 

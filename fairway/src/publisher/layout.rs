@@ -35,6 +35,12 @@ impl RoleKeys {
         own == others && u64::from(self.threshold) == other.threshold
     }
 
+    /// Whether whatever these keys sign, enough of them, is accepted by `other` as well.
+    pub fn suffices_for(&self, other: &KeySet) -> bool {
+        let is_theirs = |key: &PublicKey| other.keys.values().any(|o| o.value() == key.value());
+        self.keys.iter().all(is_theirs) && u64::from(self.threshold) >= other.threshold
+    }
+
     /// What only one of both has, for people; nothing when both accept the same signatures.
     pub fn difference(&self, other: &KeySet) -> Option<String> {
         if self.accepts_like(other) {

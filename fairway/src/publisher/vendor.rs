@@ -1,6 +1,9 @@
 //! A vendor's own publication to a hub of somebody else: three roles and their targets, nothing of
 //! root or targets.
 
+#[cfg(test)]
+mod tests;
+
 use jiff::Timestamp;
 use signing::StagedRepository;
 

@@ -139,7 +139,15 @@ async fn vendor(
         let delegated = delegations.and_then(|mut all| all.find(|found| found.name == name));
         let keys = configured.or_else(|| delegated.map(|delegation| delegation.keys.clone()));
         let document = newest(&name, served, here).await?;
-        roles.push(role(&name, document.as_ref(), keys.as_ref(), directory, now));
+        let mut found = role(&name, document.as_ref(), keys.as_ref(), directory, now);
+        if document.is_some() && keys.is_none() {
+            let problem = match trusted {
+                Some(_) => "its delegator does not name it",
+                None => "its delegator must be signed anew",
+            };
+            found.problem = Some(problem.to_owned());
+        }
+        roles.push(found);
     }
     Ok(Found { vendor: named.vendor.clone(), kind: named.kind, roles })
 }
@@ -179,7 +187,7 @@ fn role(
 ) -> FoundRole {
     let problem = match (document, keys) {
         (None, _) => Some("not published"),
-        (Some(_), None) => Some("its delegator must be signed anew"),
+        (Some(_), None) => None,
         (Some(document), Some(keys)) if document.verify(keys).is_err() => {
             Some("not signed by these keys: must be signed anew")
         }

@@ -11,6 +11,7 @@ mod introduction;
 mod keys;
 mod list;
 pub(super) mod publish;
+mod rotate;
 mod served;
 #[cfg(test)]
 mod tests;
@@ -27,8 +28,9 @@ use crate::out::Out;
 use crate::table::Format;
 
 use super::publish::PublishArgs;
-use change::{AddArgs, RevokeArgs, RotateArgs};
+use change::{AddArgs, RevokeArgs};
 use init::VendorInitArgs;
+use rotate::RotateArgs;
 
 /// Arguments of `fairway vendor`.
 #[derive(Debug, clap::Args)]
@@ -108,7 +110,7 @@ pub(crate) async fn run(
             (&add.dir, &add.at_once)
         }
         Command::Rotate(rotate) => {
-            change::rotate(rotate, out)?;
+            rotate::rotate(rotate, out)?;
             (&rotate.dir, &rotate.at_once)
         }
         Command::Revoke(revoke) => {

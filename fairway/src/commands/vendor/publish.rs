@@ -32,7 +32,7 @@ pub(crate) async fn run(
     let connection = args.hub.connection(Some(directory.server()))?;
     let (layout, terms) = (directory.layout(), directory.terms());
     let served = Served::refresh(&connection.server, directory.pinned(), now).await?;
-    check_delegation(&served, layout, &content)?;
+    check_delegation(&served, layout, &content, out)?;
     let roles = roles_of(&layout.vendor)?;
     let (on_hub, here) = (served.staged(&roles).await?, directory.metadata().load_if_there()?);
     let floors = served.floors();
@@ -65,7 +65,12 @@ pub(super) fn roles_of(vendor: &VendorName) -> Result<[RoleName; 3]> {
 }
 
 /// Requires that the hub takes what these keys sign, before anybody is asked for a passphrase.
-fn check_delegation(served: &Served, layout: &VendorLayout, content: &Content) -> Result<()> {
+fn check_delegation(
+    served: &Served,
+    layout: &VendorLayout,
+    content: &Content,
+    out: &mut Out,
+) -> Result<()> {
     let (vendor, hub) = (&layout.vendor, served.server());
     let [own, ..] = roles_of(vendor)?;
     let file = Introduction::file_name(vendor);
@@ -76,7 +81,8 @@ fn check_delegation(served: &Served, layout: &VendorLayout, content: &Content) -
              --introduction {file} --publish"
         )));
     };
-    if let Some(difference) = layout.keys.vendor.difference(&delegation.keys) {
+    let difference = layout.keys.vendor.difference(&delegation.keys).unwrap_or_default();
+    if !layout.keys.vendor.suffices_for(&delegation.keys) {
         let error = CliError::no(format!(
             "the hub at {hub} delegates {vendor} to other keys than hub.toml names: {difference}"
         ));
@@ -85,6 +91,10 @@ fn check_delegation(served: &Served, layout: &VendorLayout, content: &Content) -
              hub's admin, who runs: fairway vendor rotate DIR {vendor} --introduction {file}; \
              otherwise ask the admin who changed them"
         )));
+    }
+    if !difference.is_empty() {
+        // As it should be in the middle of a rotation, and never for long.
+        out.warn(&format!("the hub takes other signatures for {vendor}, too: {difference}"))?;
     }
     check_paths(delegation, vendor, content)
 }
@@ -131,8 +141,8 @@ pub(crate) async fn look(
         if refused {
             out.warn(&format!(
                 "{own} as published is not signed by the keys that hub.toml names: {own}, \
-                 {releases} and {channels} will not verify until {vendor} publishes again; \
-                 only its products wait"
+                 {releases} and {channels} will not verify until {vendor} has signed anew \
+                 and published that; only its products wait"
             ))?;
         }
     }
