@@ -18,6 +18,7 @@ use crate::commands::root::RootArgs;
 use crate::commands::rotate::RotateArgs;
 use crate::commands::status::StatusArgs;
 use crate::commands::tokens::TokenArgs;
+use crate::commands::vendor::VendorArgs;
 use crate::commands::verify::VerifyArgs;
 use crate::demo::{DemoArgs, FleetArgs};
 
@@ -60,6 +61,8 @@ pub(crate) enum Command {
     Recover(RecoverArgs),
     /// Show what expires when, who must sign, and what to do next
     Status(StatusArgs),
+    /// Publish as one of several vendors, or say who they are and which keys they have
+    Vendor(VendorArgs),
     /// Check what a server serves as an agent would
     Verify(VerifyArgs),
     /// List the fleet's clusters; invite, show, retire

@@ -103,6 +103,10 @@ async fn dispatch(command: &Command, out: &mut Out) -> Result<()> {
         }
         Command::Recover(args) => commands::recover::run(args, args.passphrases()?, now, out).await,
         Command::Status(args) => commands::status::run(args, now, out).await,
+        Command::Vendor(args) => {
+            let passphrases = args.passphrase.passphrases()?;
+            commands::vendor::run(args, passphrases, now, out).await
+        }
         Command::Verify(args) => commands::verify::run(args, now, out).await,
         Command::Clusters(args) => commands::clusters::run(args, now, out).await,
         Command::Drift(args) => commands::drift::run(args, out).await,

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use signing::repository::request::{MAX_REQUEST_BYTES, RequestError};
+use signing::repository::request::{Finding, MAX_REQUEST_BYTES, RequestError};
 use signing::{RoleName, SigningRequest, TopRole};
 
 use super::Authoring;
@@ -68,8 +68,7 @@ pub(super) fn no_root(authoring: &Authoring, path: &Path, error: &std::io::Error
         return CliError::no(format!("root 1 is signed and not in its place yet: {file}"))
             .hint(format!("run: fairway root publish {dir} {file}"));
     }
-    let missing = request.signers().iter().map(|set| set.missing()).max().unwrap_or(0);
-    let missing = count(usize::try_from(missing).unwrap_or(usize::MAX), "more signature");
+    let missing = count(usize::try_from(request.missing()).unwrap_or(usize::MAX), "more signature");
     CliError::no(format!("root 1 needs {missing}, by {}", wanted.join(" or ")))
         .hint(format!("each holder runs: fairway root sign {file} --key FILE"))
 }
@@ -86,12 +85,13 @@ pub(crate) fn refusal(what: &str, error: &RequestError) -> CliError {
         | RequestError::Version { .. }
         | RequestError::NoPrevious { .. } => no()
             .hint("do not sign it; fetch the request again from whoever drafted it, and ask why"),
-        RequestError::Refused { finding, .. } => no().hint(match finding {
-            signing::repository::request::Finding::Expired { .. } => {
+        RequestError::Refused { finding, .. } => {
+            no().hint(if matches!(finding, Finding::Expired { .. }) {
                 "is the clock of this machine right? otherwise have it drafted again"
-            }
-            _ => "have it drafted again",
-        }),
+            } else {
+                "have it drafted again"
+            })
+        }
         RequestError::MayNotSign { .. } => {
             no().hint("`fairway request show FILE` lists the keys that may sign")
         }

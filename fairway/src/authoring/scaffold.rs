@@ -47,11 +47,49 @@ threshold = 1
     }
 }
 
+/// Whose hub it is.
+#[derive(Debug, Clone)]
+pub(crate) enum Top {
+    /// Ours, with its top-level keys.
+    Own(TopRoles),
+    /// Somebody else's.
+    Other {
+        /// Address of the hub.
+        server: String,
+    },
+}
+
+impl Top {
+    fn text(&self) -> String {
+        match self {
+            Self::Own(roles) => roles.text(),
+            Self::Other { server } => format!(
+                r#"# Where this vendor publishes, and which keys sign which part of it. The hub is somebody else's:
+# root.json is its root, and its admin delegates to the keys of the [vendors] table below.
+# Each role names the public halves of its keys; the private half of x.pub is looked for in x.pem.
+# Only the roles that changed are signed: a private key that is not needed need not be here.
+
+# Address of the update server.
+server = "{server}"
+"#
+            ),
+        }
+    }
+
+    /// Lives of the roles that are signed from here.
+    fn expiry(&self) -> &'static str {
+        match self {
+            Self::Own(_) => "root = 365\ntargets = 365\n",
+            Self::Other { .. } => "",
+        }
+    }
+}
+
 /// What the texts are about.
 #[derive(Debug, Clone)]
 pub(crate) struct Scaffold {
-    /// Hub and top-level keys.
-    pub(crate) top: TopRoles,
+    /// The hub.
+    pub(crate) top: Top,
     /// The vendor.
     pub(crate) vendor: VendorName,
     /// Its first product.
@@ -99,13 +137,12 @@ threshold = 1
 
 # How long signatures are valid, in days. `fairway publish` renews in the last third.
 [expiry_days]
-root = 365
-targets = 365
-vendor = 365
+{}vendor = 365
 releases = 365
 channels = 365
 "#,
-            self.top.text()
+            self.top.text(),
+            self.top.expiry()
         )
     }
 

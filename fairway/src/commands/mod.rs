@@ -16,6 +16,7 @@ pub(crate) mod root;
 pub(crate) mod rotate;
 pub(crate) mod status;
 pub(crate) mod tokens;
+pub(crate) mod vendor;
 pub(crate) mod verify;
 
 use serde::Serialize;

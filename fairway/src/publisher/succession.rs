@@ -4,17 +4,18 @@
 //! the next version of `targets`, the same in all but signature and date.
 
 use jiff::Timestamp;
-use signing::metadata::{DelegatedRole, Document, Root, TargetInfo, Targets};
+use signing::metadata::{DelegatedRole, Document, KeySet, Root, TargetInfo, Targets};
 use signing::{
     Delegation, RoleName, Signer, StagedRepository, TargetEntry, TargetPath, TopRole, repository,
 };
 
-use super::assemble::{check_threshold, named};
+use super::assemble::{named, sign};
 use super::error::{self, PublisherError};
-use super::keyring::Keyring;
+use super::keyring::{Keyring, Turn};
 use super::layout::{Layout, Terms, expiry, targets_role};
 use super::previous::TrustedRoots;
 use super::root::key_list;
+use super::turns::Next;
 
 /// A new root and what must accompany it.
 #[derive(Debug, Clone)]
@@ -68,19 +69,23 @@ pub fn succeed(
         return Ok(succession);
     }
     trusted.check_targets(&document)?;
-    let bytes = sign_again(&document, layout, keyring, terms, now)?;
-    let staged = succession.repository.put_metadata(&targets, bytes);
-    succession.targets_version = Some(staged.map_err(error::build(&targets))?);
+    let before = trusted.targets_keys(&document);
+    if let Some(bytes) = sign_again(&document, before, layout, keyring, terms, now)? {
+        let staged = succession.repository.put_metadata(&targets, bytes);
+        succession.targets_version = Some(staged.map_err(error::build(&targets))?);
+    }
     Ok(succession)
 }
 
+/// The same targets under the next version; nothing while they are only drafted.
 fn sign_again(
     document: &Document<Targets>,
+    before: Option<&KeySet>,
     layout: &Layout,
     keyring: &mut dyn Keyring,
     terms: &Terms,
     now: Timestamp,
-) -> Result<Vec<u8>, PublisherError> {
+) -> Result<Option<Vec<u8>>, PublisherError> {
     let role = targets_role();
     let range = || PublisherError::Expiry { role: role.clone() };
     let Targets { version, targets, delegations, .. } = &document.body;
@@ -107,15 +112,21 @@ fn sign_again(
     };
     let delegations: Vec<Delegation> =
         delegations.iter().map(delegation).collect::<Result<_, PublisherError>>()?;
-    let signers = keyring
-        .open(&role, &layout.targets)
-        .map_err(|source| PublisherError::Keys { role: role.clone(), source })?;
-    let signers: Vec<&dyn Signer> = signers.iter().map(AsRef::as_ref).collect();
-    let bytes = repository::build_targets(version, expires, &targets, &delegations, &signers)
-        .map_err(error::build(&role))?;
-    let signed = Document::<Targets>::parse(&role, &bytes).map_err(error::previous(&role))?;
-    check_threshold(&signed, &layout.targets.key_set())?;
-    Ok(bytes)
+    let build = |expires, signers: &[&dyn Signer]| {
+        repository::build_targets(version, expires, &targets, &delegations, signers)
+            .map_err(error::build(&role))
+    };
+    let keys = &layout.targets;
+    let next = Next { role: &role, keys, unsigned: |expires| build(expires, &[]) };
+    match keyring.turn(&role, keys) {
+        Turn::Here => sign(&role, keys, keyring, |all| build(expires, all)).map(Some),
+        Turn::Signed(request) => next.accept(request, now).map(Some),
+        Turn::Skip => Ok(None),
+        Turn::Draft => {
+            keyring.take_draft(next.draft(Some(document), before, expires)?);
+            Ok(None)
+        }
+    }
 }
 
 /// Requires that a finished root 1 says what `layout` says: there is no earlier root to hold it
@@ -146,7 +157,9 @@ mod tests {
 
     use super::*;
     use crate::publisher::testing::{World, content, day, secret};
-    use crate::publisher::{MemoryKeyring, NextRoot, RoleKeys, draft_next_root};
+    use crate::publisher::{
+        Drafting, MemoryKeyring, NextRoot, Returned, RoleKeys, draft_next_root,
+    };
 
     fn draft(world: &World, root: RoleKeys, targets: RoleKeys) -> SigningRequest {
         let trusted = TrustedRoots::verify(&world.published, &world.root).unwrap();
@@ -216,6 +229,28 @@ mod tests {
             matches!(&error, PublisherError::Keys { role, .. } if *role == targets_role()),
             "{error}"
         );
+    }
+
+    #[test]
+    fn new_targets_keys_that_are_elsewhere_sign_by_request() {
+        let mut world = World::new();
+        world.publish(&content(&["1.0.0"]), day(0));
+        let targets = RoleKeys::single(secret(51).public().clone());
+        let request = draft(&world, world.layout.root.keys.clone(), targets.clone());
+        let root = signed(&request, &[secret(1)]);
+        world.layout.targets = targets;
+        let (terms, none) = (Terms::default(), BTreeMap::new());
+        let mut drafting = Drafting::new(&world.keyring, &none);
+        succeed(&world.published, &world.layout, &root, &mut drafting, &terms, day(1)).unwrap();
+        let [draft] = &drafting.into_drafts()[..] else { panic!() };
+        let Signing::Added(done) = draft.add_signature(&secret(51), day(1)).unwrap() else {
+            panic!()
+        };
+        let done = BTreeMap::from([(targets_role(), *done)]);
+        let mut keyring = Returned::new(&mut world.keyring, &done);
+        let succession =
+            succeed(&world.published, &world.layout, &root, &mut keyring, &terms, day(5));
+        assert_eq!(succession.unwrap().targets_version, Some(2));
     }
 
     #[test]

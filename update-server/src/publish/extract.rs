@@ -20,6 +20,9 @@ use crate::catalog::{Body, ByGraph, GraphEntry, GraphKey, Published, ReleaseEntr
 /// Release documents by product and version.
 pub(super) type Releases = BTreeMap<ProductRef, BTreeMap<ReleaseVersion, Arc<ReleaseEntry>>>;
 
+/// The bytes of a target and their digest.
+type Stored = (Sha256Digest, Arc<[u8]>);
+
 /// The parsed content of a publication.
 #[derive(Debug, Default)]
 pub(super) struct Content {
@@ -27,7 +30,7 @@ pub(super) struct Content {
     pub(super) releases: Releases,
     /// Bytes of everything that is listed, and of what vendors list whose metadata must be signed
     /// anew; of nothing else.
-    pub(super) targets: BTreeMap<TargetPath, (Sha256Digest, Arc<[u8]>)>,
+    pub(super) targets: BTreeMap<TargetPath, Stored>,
 }
 
 /// What extraction looks at besides the listed targets.
@@ -67,7 +70,7 @@ impl Extraction<'_> {
                     return Err(PublishError::UnknownTarget { path: target.path.clone() });
                 }
             }
-            content.targets.insert(target.path.clone(), (digest, bytes.clone()));
+            content.targets.insert(target.path.clone(), (*digest, bytes.clone()));
         }
         self.keep_unsigned(&mut content, listing)?;
         self.refuse_removed(&content)?;
@@ -110,10 +113,10 @@ impl Extraction<'_> {
     /// The bytes of a listed target; the client has checked length and hash of those that are here.
     /// A vendor that is delegated to again with its old metadata has not sent its files yet: it
     /// must when it publishes, and others need not wait for it.
-    fn bytes(&self, target: &Target) -> Result<Option<(Sha256Digest, &Arc<[u8]>)>, PublishError> {
+    fn bytes(&self, target: &Target) -> Result<Option<&Stored>, PublishError> {
         let (path, role) = (&target.path, &target.role);
         match self.offline.targets.get(path) {
-            Some((digest, bytes)) if *digest == target.digest => Ok(Some((*digest, bytes))),
+            Some(stored) if stored.0 == target.digest => Ok(Some(stored)),
             Some(_) | None if self.publishing.contains(vendor_of_path(path)) => {
                 Err(PublishError::Missing { path: path.clone(), role: role.clone() })
             }

@@ -12,13 +12,13 @@ use std::path::{Path, PathBuf};
 use channels::names::{ProductName, VendorName};
 use channels::wire::{HubKeys, HubStatus};
 use jiff::Timestamp;
-use signing::{PublicKey, SecretKey, Sha256Digest, SigningRequest};
+use signing::{PublicKey, SecretKey, Sha256Digest, SigningRequest, TopRole};
 
 use self::holders::Holders;
 use super::key::write_pair;
-use crate::authoring::scaffold::{Scaffold, TopRoles};
+use crate::authoring::scaffold::{Scaffold, Top, TopRoles};
 use crate::authoring::site::SiteScaffold;
-use crate::authoring::{PassphraseArgs, Passphrases, request_file, write_request};
+use crate::authoring::{PassphraseArgs, Passphrases, refusal, request_file};
 use crate::error::{CliError, Result};
 use crate::hub::{Hub, HubArgs};
 use crate::origin::{Origin, OriginArgs};
@@ -95,9 +95,20 @@ pub(crate) async fn run(
     let passphrase = passphrases.for_new_keys()?;
     let (keys, first) = hold(args, &holders, &hub_keys, now)?;
     let texts = texts(args, &hub, &holders, origin.as_ref(), now)?;
-    let mut public = origin.as_ref().map(Origin::key_files).unwrap_or_default();
-    public.extend(holders.into_files());
-    let contents = Contents { texts, keys: &keys, public, first: &first };
+    let mut imported = origin.as_ref().map(Origin::key_files).unwrap_or_default();
+    imported.extend(holders.into_files());
+    let request = match &first {
+        First::Root(_) => Vec::new(),
+        First::Request(request) => request.to_json().map_err(|error| refusal("root 1", &error))?,
+    };
+    let name = request_file(&TopRole::Root.into(), 1);
+    let roots = match &first {
+        First::Root(root) => {
+            vec![("root.json", root.as_slice()), ("metadata/1.root.json", root.as_slice())]
+        }
+        First::Request(_) => vec![(name.as_str(), request.as_slice())],
+    };
+    let contents = Contents { texts, keys: &keys, imported, roots };
     contents.write(&args.dir, &passphrase)?;
     if let Some(origin) = &origin {
         origin.report(out)?;
@@ -162,7 +173,8 @@ fn texts(
         (Some(origin), _, _) => Ok(SiteScaffold { top, origin }.files()),
         (None, Some(vendor), Some(product)) => {
             let (vendor, product) = (vendor.clone(), product.clone());
-            Ok(Scaffold { top, vendor, product, role: args.role.clone(), now }.files())
+            let (top, role) = (Top::Own(top), args.role.clone());
+            Ok(Scaffold { top, vendor, product, role, now }.files())
         }
         (None, _, _) => Err(CliError::failed("--vendor and --product are missing")),
     }
@@ -225,7 +237,7 @@ fn hub_key(pem: &str) -> Result<PublicKey> {
 }
 
 /// Nothing but git's own directory may be there.
-fn check_empty(dir: &Path) -> Result<()> {
+pub(super) fn check_empty(dir: &Path) -> Result<()> {
     let failed = |error: std::io::Error| {
         CliError::failed(format!("failed to look into {}: {error}", dir.display()))
     };
@@ -242,20 +254,21 @@ fn check_empty(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What the new directory holds.
-struct Contents<'a> {
-    texts: Vec<(PathBuf, String)>,
+/// What a new directory holds.
+pub(super) struct Contents<'a> {
+    pub(super) texts: Vec<(PathBuf, String)>,
     /// Keys made now, by the name of their file.
-    keys: &'a BTreeMap<String, SecretKey>,
+    pub(super) keys: &'a BTreeMap<String, SecretKey>,
     /// Public keys of others, by file.
-    public: Vec<(String, PublicKey)>,
-    first: &'a First,
+    pub(super) imported: Vec<(String, PublicKey)>,
+    /// Copies of the hub's root, by file, or the request to sign it.
+    pub(super) roots: Vec<(&'a str, &'a [u8])>,
 }
 
 impl Contents<'_> {
     /// Writes everything into a hidden directory first, then moves it into place: a failure in the
     /// middle leaves nothing that looks ready.
-    fn write(&self, dir: &Path, passphrase: &str) -> Result<()> {
+    pub(super) fn write(&self, dir: &Path, passphrase: &str) -> Result<()> {
         let failed = |error: std::io::Error| {
             CliError::failed(format!("failed to fill {}: {error}", dir.display()))
         };
@@ -264,10 +277,6 @@ impl Contents<'_> {
             tempfile::Builder::new().prefix(".fairway-init-").tempdir_in(dir).map_err(failed)?;
         let stage = staging.path();
         self.write_public(stage).map_err(failed)?;
-        if let First::Request(request) = self.first {
-            let file = request_file(request.role(), request.version());
-            write_request(&stage.join(file), request)?;
-        }
         for (name, key) in self.keys {
             // Not `with_extension`, which would cut `acme.releases` to `acme`.
             write_pair(&stage.join("keys").join(format!("{name}.pem")), key, passphrase)?;
@@ -290,11 +299,10 @@ impl Contents<'_> {
         for below in ["keys", "metadata"] {
             std::fs::create_dir_all(stage.join(below))?;
         }
-        if let First::Root(root) = self.first {
-            std::fs::write(stage.join("root.json"), root)?;
-            std::fs::write(stage.join("metadata/1.root.json"), root)?;
+        for (path, root) in &self.roots {
+            std::fs::write(stage.join(path), root)?;
         }
-        for (name, key) in &self.public {
+        for (name, key) in &self.imported {
             std::fs::write(stage.join("keys").join(name), key.to_spki_pem())?;
         }
         Ok(())

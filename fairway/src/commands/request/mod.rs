@@ -7,6 +7,7 @@ mod show;
 mod sign;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use jiff::Timestamp;
 use signing::{SigningRequest, TopRole};
@@ -15,6 +16,7 @@ pub(crate) use merge::{MergeArgs, merge};
 pub(crate) use render::describe;
 pub(crate) use show::{ShowArgs, show};
 pub(crate) use sign::{Ask, SignArgs, ask_terminal, sign};
+pub(crate) use turns::{TurnArgs, write_new};
 
 use crate::authoring::{PassphraseArgs, Passphrases};
 use crate::error::{CliError, Result};

@@ -46,9 +46,9 @@ fn root_keys(root: &Root, changes: &[Change]) -> Vec<String> {
     for top in TopRole::ALL {
         let name = RoleName::from(top);
         let set = root.keys(top);
-        let was = changes.iter().find_map(|change| match change {
-            Change::Threshold { role, old: Some(old), .. } if *role == name => Some(*old),
-            _ => None,
+        let was = changes.iter().find_map(|change| {
+            let Change::Threshold { role, old, .. } = change else { return None };
+            old.filter(|_| *role == name)
         });
         let was = was.map_or_else(String::new, |old| format!(", was {old}"));
         lines.push(format!("  {top}: {} of {} must sign{was}", set.threshold, set.keys.len()));

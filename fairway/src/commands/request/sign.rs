@@ -115,7 +115,7 @@ fn is_settled(
 }
 
 fn report(request: &SigningRequest, file: &Path, out: &mut Out) -> Result<()> {
-    let missing = request.signers().iter().map(|set| set.missing()).max().unwrap_or(0);
+    let missing = request.missing();
     let (role, version) = (request.role(), request.version());
     let next = if missing == 0 {
         format!("{role} {version} has every signature it needs; send {} back", file.display())

@@ -7,13 +7,13 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use signing::SigningRequest;
 
-use crate::authoring::{Authoring, read_public, request_file, write_request};
-use crate::commands::request::describe;
+use crate::authoring::{Authoring, read_public, request_file};
+use crate::commands::request::write_new;
 use crate::error::{CliError, Result};
 use crate::out::Out;
 use crate::publisher::{DraftError, NextRoot, OnlineRole, TrustedRoots, draft_next_root};
 
-/// Longest life of a root, in days, as for expiry_days in hub.toml.
+/// Longest life of a root, in days, as for `expiry_days` in hub.toml.
 const MAX_DAYS: i64 = 3_660;
 
 /// Arguments of `fairway root new`.
@@ -113,22 +113,6 @@ pub(crate) fn write(
     let dir = authoring.root();
     let path = file
         .map_or_else(|| dir.join(request_file(request.role(), request.version())), Path::to_owned);
-    let (role, version, path_text) = (request.role(), request.version(), path.display());
-    if path.exists() {
-        return Err(CliError::failed(format!(
-            "{path_text} exists already, perhaps with signatures"
-        ))
-        .hint("have it signed, or remove it to draft again"));
-    }
-    for line in describe(request, &request.review(now), now) {
-        out.line(&line)?;
-    }
-    write_request(&path, request)?;
-    out.note(&format!("wrote {path_text}: {role} {version} for its holders to sign"))?;
-    let mine = request.wanted();
-    for key in mine.values() {
-        out.note(&format!("  may sign: {}", authoring.name_of(key)))?;
-    }
-    out.note(&format!("next, each holder: fairway root sign {path_text} --key FILE"))?;
-    out.note(&format!("then: fairway root publish {} {path_text}", dir.display()))
+    write_new(&path, request, &|key| authoring.name_of(key), now, out)?;
+    out.note(&format!("then: fairway root publish {} {}", dir.display(), path.display()))
 }

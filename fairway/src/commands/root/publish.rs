@@ -6,17 +6,18 @@ use channels::wire::{HubStatus, PublicationReply, media_type};
 use jiff::Timestamp;
 use signing::metadata::{Document, Root};
 use signing::repository::RequestError;
+use signing::repository::request::Finding;
 use signing::{RoleName, Sha256Digest, SigningRequest, StagedRepository, TopRole};
 
-use crate::authoring::{
-    Authoring, FileKeyring, Passphrases, ROOT_FILE, read_request, refusal, request_file,
-};
-use crate::commands::request::Scope;
+use crate::authoring::{Authoring, Passphrases, ROOT_FILE, read_request, refusal, request_file};
+use crate::commands::request::{Scope, TurnArgs};
 use crate::error::{CliError, Result};
 use crate::files::replace;
 use crate::hub::{Hub, HubArgs};
 use crate::out::Out;
-use crate::publisher::{Assembly, PublisherError, check_first_root, succeed};
+use crate::publisher::{
+    Assembly, Drafting, Keyring, PublisherError, Returned, check_first_root, succeed,
+};
 
 /// Arguments of `fairway root publish`.
 #[derive(Debug, clap::Args)]
@@ -28,6 +29,8 @@ pub(super) struct PublishArgs {
     /// Why, for the hub's audit log
     #[arg(long, short, default_value = "", value_name = "TEXT", hide_default_value = true)]
     message: String,
+    #[command(flatten)]
+    turns: TurnArgs,
     #[command(flatten)]
     hub: HubArgs,
 }
@@ -42,7 +45,7 @@ pub(super) async fn run(
     let request = read_request(&args.request)?;
     Scope::Root.check(&request)?;
     let what = args.request.display().to_string();
-    let finding = request.review(now).findings.into_iter().find(|finding| finding.blocks());
+    let finding = request.review(now).findings.into_iter().find(Finding::blocks);
     if let Some(finding) = finding {
         let (role, version) = (request.role().clone(), request.version());
         let refused = RequestError::Refused { role, version, finding };
@@ -50,25 +53,25 @@ pub(super) async fn run(
     }
     let root = request.completed().map_err(|error| refusal(&what, &error))?;
     if request.version() == 1 {
-        return first(&args.dir, &request, root, out);
+        return first(&args.dir, &request, &root, out);
     }
     following(args, root, passphrases, now, out).await
 }
 
 /// Root 1: nothing is published yet, so it only takes its place in the directory.
-fn first(dir: &Path, request: &SigningRequest, root: Vec<u8>, out: &mut Out) -> Result<()> {
-    let authoring = Authoring::open_with_root(dir, root.clone())?;
-    check_first_root(&root, authoring.layout()).map_err(|error| explain(&error))?;
+fn first(dir: &Path, request: &SigningRequest, root: &[u8], out: &mut Out) -> Result<()> {
+    let authoring = Authoring::open_with_root(dir, root.to_vec())?;
+    check_first_root(root, authoring.layout()).map_err(|error| explain(&error))?;
     let drafted = dir.join(request_file(request.role(), 1));
     if drafted.exists() && !read_request(&drafted)?.is_same_draft(request) {
         return Err(CliError::no(format!("this is not the root 1 of {}", drafted.display()))
             .hint("sign the request that init wrote"));
     }
     let place = dir.join(ROOT_FILE);
-    let digest = Sha256Digest::of(&root);
+    let digest = Sha256Digest::of(root);
     if place.exists() {
         let pinned = Authoring::open(dir)?.layout().root.pinned.clone();
-        let same = canonical(&pinned)? == canonical(&root)?;
+        let same = canonical(&pinned)? == canonical(root)?;
         return if same {
             out.line("root 1 is in its place already")
         } else {
@@ -77,10 +80,10 @@ fn first(dir: &Path, request: &SigningRequest, root: Vec<u8>, out: &mut Out) -> 
     }
     let mut staged = StagedRepository::new();
     staged
-        .put_metadata(&TopRole::Root.into(), root.clone())
+        .put_metadata(&TopRole::Root.into(), root.to_vec())
         .map_err(|error| CliError::because("failed to keep root 1", &error))?;
     authoring.metadata().add(&staged)?;
-    replace(&place, &root).map_err(|error| {
+    replace(&place, root).map_err(|error| {
         CliError::failed(format!("failed to write {}: {error}", place.display()))
     })?;
     out.line(&format!("root 1       {digest}"))?;
@@ -97,7 +100,18 @@ async fn following(
     out: &mut Out,
 ) -> Result<()> {
     let authoring = Authoring::open(&args.dir)?;
-    let mut keyring = authoring.keyring(passphrases);
+    let (mut files, signed) = (authoring.keyring(passphrases), args.turns.returned()?);
+    if let Some(dir) = &args.turns.out_requests {
+        let published = authoring.metadata().load()?;
+        let root = kept_bytes(&published, root.clone())?;
+        let (layout, terms) = (authoring.layout(), authoring.terms());
+        let mut keyring = Drafting::new(&files, &signed);
+        succeed(&published, layout, &root, &mut keyring, &terms, now)
+            .map_err(|error| explain(&error))?;
+        let drafts = keyring.into_drafts();
+        TurnArgs::write(dir, &drafts, &|key| authoring.name_of(key), now, out)?;
+    }
+    let mut keyring = Returned::new(&mut files, &signed);
     let hub = Hub::new(&args.hub.connection(Some(authoring.server()))?)?;
     hand_over(&authoring, root, &mut keyring, &hub, &args.message, now, out).await
 }
@@ -106,7 +120,7 @@ async fn following(
 pub(crate) async fn hand_over(
     authoring: &Authoring,
     root: Vec<u8>,
-    keyring: &mut FileKeyring,
+    keyring: &mut dyn Keyring,
     hub: &Hub,
     message: &str,
     now: Timestamp,
@@ -120,8 +134,12 @@ pub(crate) async fn hand_over(
         .map_err(|error| explain(&error))?;
     let status: HubStatus = hub.get("api/v1/hub", &[]).await?;
     let version = succession.root_version;
-    let assembly =
-        Assembly { repository: succession.repository, changes: Vec::new(), root_expires: None };
+    let assembly = Assembly {
+        repository: succession.repository,
+        changes: Vec::new(),
+        root_expires: None,
+        revoked: Vec::new(),
+    };
     let publication = assembly.publication(message).map_err(|error| explain(&error))?;
     let added = metadata.add(&assembly.repository)?;
     if let Some(targets) = succession.targets_version {
@@ -177,18 +195,21 @@ fn canonical(bytes: &[u8]) -> Result<Vec<u8>> {
 fn explain(error: &PublisherError) -> CliError {
     let text = crate::error::chain(error);
     let no = CliError::no(format!("failed to publish the root: {text}"));
-    match error {
-        PublisherError::RootKeys { .. } | PublisherError::TargetsKeys { .. } => no.hint(
+    if matches!(error, PublisherError::RootKeys { .. } | PublisherError::TargetsKeys { .. }) {
+        return no.hint(
             "hub.toml and the signed root must say the same; was hub.toml edited since it was \
              drafted?",
-        ),
-        PublisherError::RootChain { .. } => {
-            no.hint("agents would refuse it; was it drafted over the newest root in metadata/?")
-        }
-        PublisherError::Keys { role, .. } => CliError::failed(no.to_string()).hint(format!(
-            "the new root names other {role} keys, so {role} is signed again with it: bring those \
-             private keys"
-        )),
-        _ => no,
+        );
     }
+    if matches!(error, PublisherError::RootChain { .. }) {
+        return no
+            .hint("agents would refuse it; was it drafted over the newest root in metadata/?");
+    }
+    if let PublisherError::Keys { role, .. } = error {
+        return CliError::failed(no.to_string()).hint(format!(
+            "the new root names other {role} keys, so {role} is signed again with it: bring those \
+             private keys, or have their holders sign a request (--out-requests DIR)"
+        ));
+    }
+    no
 }

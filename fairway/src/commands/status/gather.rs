@@ -129,7 +129,7 @@ impl Desk<'_> {
     fn request(&self, path: &Path, request: &SigningRequest) -> RequestStatus {
         let wanted = request.wanted();
         let may_sign = wanted.values().map(|key| self.authoring.name_of(key)).collect();
-        let missing = request.signers().iter().map(|set| set.missing()).max().unwrap_or(0);
+        let missing = request.missing();
         let (dir, file) = (self.authoring.root().display(), path.display());
         let is_root = request.role().as_top() == Some(TopRole::Root);
         let next = match (missing, is_root) {
@@ -165,7 +165,10 @@ impl Desk<'_> {
             let next = by_role
                 .get("root")
                 .map_or_else(|| format!("fairway root new {dir}"), |open| open.next.clone());
-            return problem(format!("hub.toml and root {version} differ: {difference}"), next);
+            return problem(
+                format!("root {version} is not what hub.toml says: {difference}"),
+                next,
+            );
         }
         let checked = check_published(self.published, layout);
         checked.err().and_then(|error| problem(crate::error::chain(&error), restore().to_owned()))

@@ -106,7 +106,7 @@ pub enum RequestError {
         finding: Finding,
     },
     /// Not enough people have signed.
-    #[error("{role} {version} needs at least {missing} more signature(s)")]
+    #[error("{role} {version} still needs signatures: {missing} at least")]
     Incomplete {
         /// The role.
         role: RoleName,

@@ -265,13 +265,17 @@ impl SigningRequest {
 
     /// The finished metadata, once every set of keys has signed.
     pub fn completed(&self) -> Result<Vec<u8>, RequestError> {
-        let sets = self.signers();
-        let missing = sets.iter().map(SignerSet::missing).max().unwrap_or(0);
+        let missing = self.missing();
         if missing > 0 {
             let (role, version) = (self.role.clone(), self.version());
             return Err(RequestError::Incomplete { role, version, missing });
         }
         Ok(write(&signed_part(&self.role, self.draft())?, &self.signatures_by_id()))
+    }
+
+    /// Signatures that the largest gap needs; with signers of both sets that many are enough.
+    pub fn missing(&self) -> u64 {
+        self.signers().iter().map(SignerSet::missing).max().unwrap_or(0)
     }
 
     fn with_signatures(&self, more: BTreeMap<KeyId, Vec<u8>>) -> Result<Self, RequestError> {

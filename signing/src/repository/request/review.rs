@@ -176,7 +176,7 @@ pub(super) fn review(request: &SigningRequest, now: Timestamp) -> Review {
                 findings.push(Finding::Hidden);
             }
             let old = previous.as_ref().map(|previous| &previous.body);
-            (diff::of_root(old, &draft.body), previous.as_ref().map(|root| root.digest()))
+            (diff::of_root(old, &draft.body), previous.as_ref().map(Document::digest))
         }
         Content::Targets(Pair { previous, draft }, delegator) => {
             findings.extend(reachable(&request.role, &delegator.keys));
@@ -187,7 +187,7 @@ pub(super) fn review(request: &SigningRequest, now: Timestamp) -> Review {
                 findings.push(Finding::Hidden);
             }
             let old = previous.as_ref().map(|previous| &previous.body);
-            (diff::of_targets(old, &draft.body), previous.as_ref().map(|role| role.digest()))
+            (diff::of_targets(old, &draft.body), previous.as_ref().map(Document::digest))
         }
     };
     let follows = request.previous_version().zip(follows);
