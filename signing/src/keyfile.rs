@@ -5,8 +5,10 @@
 //! key id with the one on record.
 
 mod cost;
+mod reencrypt;
 
 pub use cost::MaxCost;
+pub use reencrypt::reencrypt;
 
 use crate::key::SecretKey;
 use ed25519_dalek::pkcs8::{KeypairBytes, spki::der};
@@ -36,7 +38,7 @@ pub enum KeyFileError {
     /// The file system refused.
     #[error("cannot {action} key file {path}")]
     Io {
-        /// `create`, `write`, `read`.
+        /// `create`, `write`, `read`, `replace`, `remove`, `flush`.
         action: &'static str,
         /// The file.
         path: PathBuf,
@@ -67,6 +69,12 @@ pub enum KeyFileError {
         expected: &'static str,
         /// What is wrong.
         reason: String,
+    },
+    /// A key file that was written again does not open.
+    #[error("what was written to replace key file {path} does not open; the file is unchanged")]
+    Unverified {
+        /// The file.
+        path: PathBuf,
     },
     /// Wrong passphrase, or a damaged file: CBC cannot tell the two apart.
     #[error("the passphrase does not open this key, or the file is damaged")]
@@ -109,7 +117,8 @@ pub fn to_pem(key: &SecretKey, passphrase: &[u8]) -> Result<Zeroizing<String>, K
         .map_err(|e| failed(e.to_string()))
 }
 
-/// Opens an `ENCRYPTED PRIVATE KEY` PEM, ours or OpenSSL's.
+/// Opens an `ENCRYPTED PRIVATE KEY` PEM, ours or OpenSSL's. One whose parameters ask for more memory
+/// or time than any honest key does is refused before anything is spent.
 pub fn from_pem(pem: &str, passphrase: &[u8]) -> Result<SecretKey, KeyFileError> {
     from_pem_within(pem, passphrase, MaxCost::DEFAULT)
 }

@@ -22,6 +22,8 @@ pub mod message;
 pub mod metadata;
 pub mod names;
 pub mod repository;
+#[cfg(feature = "keys")]
+pub mod signer;
 pub mod source;
 pub mod store;
 pub mod trusted;
@@ -36,8 +38,8 @@ pub use error::Error;
 pub use key::{KeyError, KeyId, PublicKey, SecretKey, SignError, Signer};
 pub use names::{FileName, HashPrefix, NameError, RoleName, TargetPath, TopRole};
 pub use repository::{
-    BuildError, Delegation, MetaPin, RootSpec, StagedRepository, TargetEntry, VerifiedRepository,
-    build_root, build_snapshot, build_targets, build_timestamp, verify_staged,
+    BuildError, Delegation, MetaPin, RootSpec, SigningRequest, StagedRepository, TargetEntry,
+    VerifiedRepository, build_root, build_snapshot, build_targets, build_timestamp, verify_staged,
 };
 #[cfg(feature = "http")]
 pub use source::HttpSource;

@@ -1,11 +1,15 @@
 //! `hub.toml`: which hub, which keys sign which role, for how long.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use channels::names::VendorName;
 use serde::Deserialize;
 
+use super::edit::Table;
 use crate::error::{CliError, Result};
 use crate::publisher::Terms;
 
@@ -16,19 +20,23 @@ pub(super) const MAX_CONFIG_BYTES: u64 = 1024 * 1024;
 /// how.
 const MAX_DAYS: u32 = 3_660;
 
-/// The file.
+/// The file. With `root` and `targets` it is that of a hub's admin; without both, that of a vendor
+/// that publishes to a hub of somebody else.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct HubConfig {
     /// Address of the hub.
     pub(super) server: String,
     /// Keys of root.
-    pub(super) root: RoleConfig,
+    root: Option<RoleConfig>,
     /// Keys of targets.
-    pub(super) targets: RoleConfig,
+    targets: Option<RoleConfig>,
     /// Keys of the vendors that publish from here.
     #[serde(default)]
     pub(super) vendors: BTreeMap<VendorName, VendorConfig>,
+    /// Vendors that publish by themselves, from directories of their own.
+    #[serde(default)]
+    pub(super) delegated: BTreeMap<VendorName, DelegatedConfig>,
     /// Vendors whose files are imported.
     #[serde(default)]
     pub(super) imported: BTreeMap<VendorName, ImportedConfig>,
@@ -42,9 +50,9 @@ pub(crate) struct HubConfig {
 #[serde(deny_unknown_fields)]
 pub(crate) struct RoleConfig {
     /// Files of the public halves; the private half of `x.pub` is looked for in `x.pem`.
-    pub(super) keys: Vec<PathBuf>,
+    pub(crate) keys: Vec<PathBuf>,
     /// Keys that must sign.
-    pub(super) threshold: u32,
+    pub(crate) threshold: u32,
 }
 
 /// Keys of a vendor's three roles.
@@ -79,6 +87,46 @@ impl ImportedConfig {
     pub(super) fn own(&self) -> RoleConfig {
         RoleConfig { keys: self.keys.clone(), threshold: self.threshold }
     }
+}
+
+/// A vendor that `targets` delegates to, and that publishes by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DelegatedConfig {
+    keys: Vec<PathBuf>,
+    threshold: u32,
+    /// All of the vendor's products, unless it says less.
+    paths: Option<Vec<String>>,
+}
+
+impl DelegatedConfig {
+    /// The vendor's own role.
+    pub(super) fn own(&self) -> RoleConfig {
+        RoleConfig { keys: self.keys.clone(), threshold: self.threshold }
+    }
+
+    /// What the vendor may list.
+    pub(super) fn paths(&self, vendor: &VendorName) -> Vec<String> {
+        self.paths.clone().unwrap_or_else(|| vec![format!("{vendor}/*/*")])
+    }
+}
+
+/// Which directory a file makes.
+pub(super) enum Kind<'a> {
+    /// A hub's admin's.
+    Hub {
+        /// Keys of root.
+        root: &'a RoleConfig,
+        /// Keys of targets.
+        targets: &'a RoleConfig,
+    },
+    /// A vendor's own.
+    Vendor {
+        /// Its name.
+        vendor: &'a VendorName,
+        /// Its keys.
+        keys: &'a VendorConfig,
+    },
 }
 
 /// Days that signatures are valid.
@@ -143,90 +191,108 @@ impl HubConfig {
         Ok(config)
     }
 
+    /// Which directory this is.
+    pub(super) fn kind(&self) -> std::result::Result<Kind<'_>, String> {
+        match (&self.root, &self.targets) {
+            (Some(root), Some(targets)) => Ok(Kind::Hub { root, targets }),
+            (None, None) => {
+                let mut vendors = self.vendors.iter();
+                match (vendors.next(), vendors.next()) {
+                    (Some((vendor, keys)), None)
+                        if self.delegated.is_empty() && self.imported.is_empty() =>
+                    {
+                        Ok(Kind::Vendor { vendor, keys })
+                    }
+                    _ => Err("without [root] and [targets] it is a vendor's own and names that \
+                              vendor alone, in [vendors.<name>]"
+                        .to_owned()),
+                }
+            }
+            (Some(_), None) => Err("it has [root] and lacks [targets]".to_owned()),
+            (None, Some(_)) => Err("it has [targets] and lacks [root]".to_owned()),
+        }
+    }
+
+    /// Which table a vendor has.
+    pub(crate) fn table_of(&self, vendor: &VendorName) -> Option<Table> {
+        if self.vendors.contains_key(vendor) {
+            Some(Table::Own)
+        } else if self.delegated.contains_key(vendor) {
+            Some(Table::Delegated)
+        } else {
+            self.imported.contains_key(vendor).then_some(Table::Imported)
+        }
+    }
+
+    /// The keys of a vendor's role: its own, or `releases` or `channels` below it. None where they
+    /// are not in this file.
+    pub(crate) fn role_of(
+        &self,
+        table: Table,
+        vendor: &VendorName,
+        below: Option<&str>,
+    ) -> Option<RoleConfig> {
+        match (table, below) {
+            (Table::Own, None) => self.vendors.get(vendor).map(VendorConfig::own),
+            (Table::Own, Some("releases")) => {
+                self.vendors.get(vendor).map(|vendor| vendor.releases.clone())
+            }
+            (Table::Own, Some("channels")) => {
+                self.vendors.get(vendor).map(|vendor| vendor.channels.clone())
+            }
+            (Table::Delegated, None) => self.delegated.get(vendor).map(DelegatedConfig::own),
+            (Table::Imported, None) => self.imported.get(vendor).map(ImportedConfig::own),
+            (Table::Own | Table::Delegated | Table::Imported, Some(_)) => None,
+        }
+    }
+
     fn check_vendors(&self) -> std::result::Result<(), String> {
-        if self.vendors.is_empty() && self.imported.is_empty() {
-            return Err("no vendor is named; add a [vendors.<name>] table".to_owned());
+        self.kind()?;
+        for (vendor, own) in &self.vendors {
+            for role in [&own.own(), &own.releases, &own.channels] {
+                role.check().map_err(|what| format!("vendors.{vendor}: {what}"))?;
+            }
+            if self.delegated.contains_key(vendor) {
+                return Err(format!("{vendor} is both in [vendors] and in [delegated]"));
+            }
+        }
+        for (vendor, delegated) in &self.delegated {
+            let wrong = |what: String| format!("delegated.{vendor}: {what}");
+            delegated.own().check().map_err(wrong)?;
+            check_paths(vendor, &delegated.paths(vendor)).map_err(wrong)?;
         }
         for (vendor, imported) in &self.imported {
             if self.vendors.contains_key(vendor) {
                 return Err(format!("{vendor} is both in [vendors] and in [imported]"));
             }
-            let own = format!("{vendor}/");
-            if let Some(path) = imported.paths.iter().find(|path| !path.starts_with(&own)) {
-                return Err(format!("imported.{vendor}: {path:?} does not begin with {own}"));
+            if self.delegated.contains_key(vendor) {
+                return Err(format!("{vendor} is both in [delegated] and in [imported]"));
             }
+            let wrong = |what: String| format!("imported.{vendor}: {what}");
+            imported.own().check().map_err(wrong)?;
+            check_paths(vendor, &imported.paths).map_err(wrong)?;
         }
         Ok(())
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const GOOD: &str = r#"
-        server = "https://hub.example"
-        [root]
-        keys = ["keys/root-1.pub"]
-        threshold = 1
-        [targets]
-        keys = ["keys/targets.pub"]
-        threshold = 1
-        [vendors.acme]
-        keys = ["keys/acme.pub"]
-        threshold = 1
-        releases = { keys = ["keys/acme.releases.pub"], threshold = 1 }
-        channels = { keys = ["keys/acme.channels.pub"], threshold = 1 }
-    "#;
-
-    fn error(text: &str) -> String {
-        HubConfig::parse(Path::new("hub.toml"), text.as_bytes()).unwrap_err().to_string()
+impl RoleConfig {
+    /// Requires that its keys can give as many signatures as it asks for.
+    fn check(&self) -> std::result::Result<(), String> {
+        let keys = self.keys.len();
+        match usize::try_from(self.threshold) {
+            Ok(0) => Err("threshold 0 would ask for no signature".to_owned()),
+            Ok(threshold) if threshold <= keys => Ok(()),
+            Ok(_) | Err(_) => Err(format!("{keys} keys cannot give {} signatures", self.threshold)),
+        }
     }
+}
 
-    #[test]
-    fn lives_default_to_a_year() {
-        let config = HubConfig::parse(Path::new("hub.toml"), GOOD.as_bytes()).unwrap();
-        assert_eq!(config.expiry_days.terms(), Terms::default());
-    }
-
-    #[test]
-    fn a_misspelt_setting_names_its_line() {
-        let text = error(&GOOD.replace("server", "sever"));
-        assert!(text.starts_with("hub.toml: line 2: unknown field `sever`"), "{text}");
-    }
-
-    #[test]
-    fn a_life_of_no_days_is_refused() {
-        let text = error(&format!("{GOOD}\n[expiry_days]\nroot = 0"));
-        assert_eq!(text, "hub.toml: expiry_days.root is 0; it must be 1 to 3660");
-    }
-
-    const IMPORTED: &str = r#"
-        [imported.zeta]
-        keys = ["keys/zeta.pub"]
-        threshold = 1
-        paths = ["zeta/*/*"]
-        terminating = true
-    "#;
-
-    #[test]
-    fn imported_vendors_alone_are_enough() {
-        let own = GOOD.find("[vendors.acme]").unwrap();
-        let text = format!("{}{IMPORTED}", &GOOD[..own]);
-        let config = HubConfig::parse(Path::new("hub.toml"), text.as_bytes()).unwrap();
-        assert_eq!((config.vendors.len(), config.imported.len()), (0, 1));
-        assert!(error(&GOOD[..own]).contains("no vendor is named"));
-    }
-
-    #[test]
-    fn a_vendor_is_published_or_imported_and_never_both() {
-        let text = format!("{GOOD}{}", IMPORTED.replace("zeta", "acme"));
-        assert_eq!(error(&text), "hub.toml: acme is both in [vendors] and in [imported]");
-    }
-
-    #[test]
-    fn an_imported_vendor_keeps_to_its_own_paths() {
-        let text = format!("{GOOD}{}", IMPORTED.replace("zeta/*", "*/*"));
-        assert_eq!(error(&text), r#"hub.toml: imported.zeta: "*/*/*" does not begin with zeta/"#);
+/// A vendor keeps to its own paths, so that no two vendors can list the same.
+fn check_paths(vendor: &VendorName, paths: &[String]) -> std::result::Result<(), String> {
+    let own = format!("{vendor}/");
+    match paths.iter().find(|path| !path.starts_with(&own)) {
+        Some(path) => Err(format!("{path:?} does not begin with {own}")),
+        None => Ok(()),
     }
 }

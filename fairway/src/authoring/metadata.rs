@@ -28,6 +28,11 @@ impl MetadataDir {
         Self { path }
     }
 
+    /// Reads every metadata file; nothing where nothing was ever published.
+    pub(crate) fn load_if_there(&self) -> Result<StagedRepository> {
+        if self.path.exists() { self.load() } else { Ok(StagedRepository::new()) }
+    }
+
     /// Reads every metadata file.
     pub(crate) fn load(&self) -> Result<StagedRepository> {
         let mut staged = StagedRepository::new();

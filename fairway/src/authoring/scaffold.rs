@@ -11,8 +11,8 @@ use jiff::Timestamp;
 pub(crate) struct TopRoles {
     /// Address of the hub.
     pub(crate) server: String,
-    /// Root keys made.
-    pub(crate) root_keys: u32,
+    /// Files of the root keys' public halves, below `keys`.
+    pub(crate) root_keys: Vec<String>,
     /// Root keys that must sign.
     pub(crate) root_threshold: u32,
 }
@@ -21,12 +21,12 @@ impl TopRoles {
     /// The settings, with comments.
     pub(super) fn text(&self) -> String {
         let Self { server, root_threshold, .. } = self;
-        let root_keys: Vec<String> =
-            (1..=self.root_keys).map(|number| format!("\"keys/root-{number}.pub\"")).collect();
-        let root_keys = root_keys.join(", ");
+        let quoted = |file: &String| toml::Value::from(format!("keys/{file}")).to_string();
+        let root_keys = self.root_keys.iter().map(quoted).collect::<Vec<_>>().join(", ");
         format!(
             r#"# Where this repository is published, and which keys sign which part of it.
-# Each role names the public halves of its keys; the private half of x.pub is looked for in x.pem.
+# Each role names the public halves of its keys; the private half of x.pub is looked for in x.pem, or
+# with a program of your own (a KMS, a token) that x.signer names.
 # Only the roles that changed are signed: a private key that is not needed need not be here.
 
 # Address of the update server.
@@ -47,11 +47,49 @@ threshold = 1
     }
 }
 
+/// Whose hub it is.
+#[derive(Debug, Clone)]
+pub(crate) enum Top {
+    /// Ours, with its top-level keys.
+    Own(TopRoles),
+    /// Somebody else's.
+    Other {
+        /// Address of the hub.
+        server: String,
+    },
+}
+
+impl Top {
+    fn text(&self) -> String {
+        match self {
+            Self::Own(roles) => roles.text(),
+            Self::Other { server } => format!(
+                r#"# Where this vendor publishes, and which keys sign which part of it. The hub is somebody else's:
+# root.json is its root, and its admin delegates to the keys of the [vendors] table below.
+# Each role names the public halves of its keys; the private half of x.pub is looked for in x.pem.
+# Only the roles that changed are signed: a private key that is not needed need not be here.
+
+# Address of the update server.
+server = "{server}"
+"#
+            ),
+        }
+    }
+
+    /// Lives of the roles that are signed from here.
+    fn expiry(&self) -> &'static str {
+        match self {
+            Self::Own(_) => "root = 365\ntargets = 365\n",
+            Self::Other { .. } => "",
+        }
+    }
+}
+
 /// What the texts are about.
 #[derive(Debug, Clone)]
 pub(crate) struct Scaffold {
-    /// Hub and top-level keys.
-    pub(crate) top: TopRoles,
+    /// The hub.
+    pub(crate) top: Top,
     /// The vendor.
     pub(crate) vendor: VendorName,
     /// Its first product.
@@ -99,13 +137,12 @@ threshold = 1
 
 # How long signatures are valid, in days. `fairway publish` renews in the last third.
 [expiry_days]
-root = 365
-targets = 365
-vendor = 365
+{}vendor = 365
 releases = 365
 channels = 365
 "#,
-            self.top.text()
+            self.top.text(),
+            self.top.expiry()
         )
     }
 
@@ -155,8 +192,9 @@ upgrade_from: []
 }
 
 pub(super) const GITIGNORE: &str = "\
-# Private keys never enter git; the .pub files beside them do.
+# Private keys, and which local program signs for one, never enter git; the .pub files do.
 keys/*.pem
+keys/*.signer
 ";
 
 const CHANNEL: &str = "\

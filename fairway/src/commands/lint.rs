@@ -152,14 +152,18 @@ fn text(line: &Report) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::authoring::scaffold::{Scaffold, TopRoles};
+    use crate::authoring::scaffold::{Scaffold, Top, TopRoles};
     use crate::out::capture;
     use crate::publisher::testing::World;
 
     fn example() -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
         let scaffold = Scaffold {
-            top: TopRoles { server: "http://hub".into(), root_keys: 1, root_threshold: 1 },
+            top: Top::Own(TopRoles {
+                server: "http://hub".into(),
+                root_keys: vec!["root-1.pub".into()],
+                root_threshold: 1,
+            }),
             vendor: "acme".parse().unwrap(),
             product: "app".parse().unwrap(),
             role: "workload".into(),

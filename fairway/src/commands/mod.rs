@@ -10,7 +10,13 @@ pub(crate) mod init;
 pub(crate) mod key;
 pub(crate) mod lint;
 pub(crate) mod publish;
+pub(crate) mod recover;
+pub(crate) mod request;
+pub(crate) mod root;
+pub(crate) mod rotate;
+pub(crate) mod status;
 pub(crate) mod tokens;
+pub(crate) mod vendor;
 pub(crate) mod verify;
 
 use serde::Serialize;

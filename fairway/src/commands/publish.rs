@@ -1,17 +1,23 @@
 //! `fairway publish DIR`: lint, compile, sign what changed, hand it to the hub.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use channels::wire::{PublicationReply, media_type};
 use jiff::Timestamp;
 use serde::Serialize;
+use signing::StagedRepository;
 
-use super::lint;
-use crate::authoring::{Authoring, PassphraseArgs, Passphrases};
+use super::request::TurnArgs;
+use super::vendor::publish::{Served, is_published, look};
+use super::{lint, vendor};
+use crate::authoring::{Authoring, Directory, MetadataDir, PassphraseArgs, Passphrases};
 use crate::error::{CliError, Result};
 use crate::hub::{Hub, HubArgs};
 use crate::out::Out;
-use crate::publisher::{Assembly, Change, Content, PublisherError, Why, assemble, plan};
+use crate::publisher::{
+    Assembly, Change, Content, Drafting, Floors, PublisherError, Returned, Why, assemble_above,
+    plan, targets_role,
+};
 use crate::span::until;
 
 /// Arguments of `fairway publish`.
@@ -21,15 +27,17 @@ pub(crate) struct PublishArgs {
     dir: PathBuf,
     /// Say what would be signed; sign nothing, send nothing
     #[arg(long)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
     /// Why, for the hub's audit log
     #[arg(long, short, default_value = "", value_name = "TEXT", hide_default_value = true)]
-    message: String,
+    pub(super) message: String,
     /// How to print the result
     #[arg(long, value_enum, default_value_t)]
     output: PublishFormat,
     #[command(flatten)]
-    hub: HubArgs,
+    pub(super) turns: TurnArgs,
+    #[command(flatten)]
+    pub(super) hub: HubArgs,
     #[command(flatten)]
     pub(crate) passphrase: PassphraseArgs,
 }
@@ -62,6 +70,15 @@ struct SignedRole {
     removed: Vec<String>,
 }
 
+impl PublishArgs {
+    /// `fairway publish DIR` as another command runs it.
+    pub(super) fn of(dir: PathBuf, message: String, hub: HubArgs) -> Self {
+        let (output, turns) = (PublishFormat::default(), TurnArgs::default());
+        let passphrase = PassphraseArgs::default();
+        Self { dir, dry_run: false, message, output, turns, hub, passphrase }
+    }
+}
+
 /// Runs `fairway publish`.
 pub(crate) async fn run(
     args: &PublishArgs,
@@ -69,19 +86,54 @@ pub(crate) async fn run(
     now: Timestamp,
     out: &mut Out,
 ) -> Result<()> {
-    let authoring = Authoring::open(&args.dir)?;
-    let content = compile(&authoring, now, out)?;
+    match Directory::open(&args.dir)? {
+        Directory::Hub(authoring) => as_admin(args, &authoring, passphrases, now, out).await,
+        Directory::Vendor(directory) => {
+            vendor::publish::run(args, &directory, passphrases, now, out).await
+        }
+    }
+}
+
+async fn as_admin(
+    args: &PublishArgs,
+    authoring: &Authoring,
+    passphrases: Passphrases,
+    now: Timestamp,
+    out: &mut Out,
+) -> Result<()> {
+    let content = if authoring.layout().vendors.is_empty() && lint::has_no_product(authoring.root())
+    {
+        Content::default()
+    } else {
+        compile(authoring.root(), now, out)?
+    };
     let previous = authoring.metadata().load()?;
     let (layout, terms) = (authoring.layout(), authoring.terms());
+    let changes =
+        plan(&content, layout, &previous, &terms, now).map_err(|error| explain(&error))?;
+    let connection = args.hub.connection(Some(authoring.server()))?;
+    // Vendors come, go or change: what the hub has of them matters.
+    let touches_vendors = |change: &Change| change.role == targets_role() || change.why == Why::New;
+    let served = if is_published(&previous) && changes.iter().any(touches_vendors) {
+        look(authoring, &connection.server, now, out).await?
+    } else {
+        None
+    };
     if args.dry_run {
-        let changes =
-            plan(&content, layout, &previous, &terms, now).map_err(|error| explain(&error))?;
         return report(args, &changes, None, out);
     }
-    let connection = args.hub.connection(Some(authoring.server()))?;
     let hub = Hub::new(&connection)?;
-    let mut keyring = authoring.keyring(passphrases);
-    let assembly = assemble(&content, layout, &mut keyring, &previous, &terms, now)
+    let floors = served.map(|served| new_roles(&served, &previous)).unwrap_or_default();
+    let (mut files, signed) = (authoring.keyring(passphrases), args.turns.returned()?);
+    if let Some(dir) = &args.turns.out_requests {
+        let mut keyring = Drafting::new(&files, &signed);
+        assemble_above(&content, layout, &mut keyring, &previous, &floors, &terms, now)
+            .map_err(|error| explain(&error))?;
+        let drafts = keyring.into_drafts();
+        TurnArgs::write(dir, &drafts, &|key| authoring.name_of(key), now, out)?;
+    }
+    let mut keyring = Returned::new(&mut files, &signed);
+    let assembly = assemble_above(&content, layout, &mut keyring, &previous, &floors, &terms, now)
         .map_err(|error| explain(&error))?;
     if let Some(expires) = assembly.root_expires {
         out.warn(&format!(
@@ -89,15 +141,24 @@ pub(crate) async fn run(
             until(expires, now)
         ))?;
     }
-    let reply = send(&authoring, &assembly, &hub, &args.message).await?;
+    for vendor in &assembly.revoked {
+        out.warn(&format!("{vendor} is delegated to no longer: agents refuse its products"))?;
+    }
+    let reply = send(&authoring.metadata(), &assembly, &hub, &args.message).await?;
     report(args, &assembly.changes, Some(&reply), out)
 }
 
-fn compile(authoring: &Authoring, now: Timestamp, out: &mut Out) -> Result<Content> {
-    if authoring.layout().vendors.is_empty() && lint::has_no_product(authoring.root()) {
-        return Ok(Content::default());
-    }
-    let workspace = lint::check(authoring.root(), now, out)?;
+/// Versions on the hub of roles that were not published from here last: those of a vendor that
+/// comes back.
+fn new_roles(served: &Served, previous: &StagedRepository) -> Floors {
+    let mut floors = served.floors();
+    floors.retain(|role, _| previous.newest(role).is_none());
+    floors
+}
+
+/// Lints and compiles every product below `root`.
+pub(super) fn compile(root: &Path, now: Timestamp, out: &mut Out) -> Result<Content> {
+    let workspace = lint::check(root, now, out)?;
     let mut content = Content::default();
     for product in &workspace.products {
         let compiled = channels::compile::compile(product).map_err(|errors| {
@@ -113,14 +174,13 @@ fn compile(authoring: &Authoring, now: Timestamp, out: &mut Out) -> Result<Conte
 
 /// Keeps the new metadata, sends it, and takes it back only if the hub surely refused: when the
 /// answer was lost, signing the same versions again with other bytes would be a conflict.
-async fn send(
-    authoring: &Authoring,
+pub(super) async fn send(
+    metadata: &MetadataDir,
     assembly: &Assembly,
     hub: &Hub,
     message: &str,
 ) -> Result<PublicationReply> {
     let publication = assembly.publication(message).map_err(|error| explain(&error))?;
-    let metadata = authoring.metadata();
     let added = metadata.add(&assembly.repository)?;
     let sent = hub.post("api/v1/publications", media_type::PUBLICATION, &publication).await;
     match sent {
@@ -137,7 +197,7 @@ async fn send(
     }
 }
 
-fn explain(error: &PublisherError) -> CliError {
+pub(super) fn explain(error: &PublisherError) -> CliError {
     let text = CliError::because("failed to publish", error);
     match error {
         PublisherError::ReleaseChanged { .. } => {
@@ -159,18 +219,28 @@ fn explain(error: &PublisherError) -> CliError {
         ),
         PublisherError::RootKeys { .. } => text.hint(
             "nothing was signed; [root] of hub.toml names the keys and how many must sign: \
-             restore it from git, and look at who changed it",
+             restore it from git and look at who changed it, or, if that was you: \
+             fairway root new DIR",
         ),
-        PublisherError::StrangeVendor { .. } => {
-            text.hint("add a [vendors.<name>] table to hub.toml, with keys of its own")
-        }
+        PublisherError::StrangeVendor { .. } => text.hint(
+            "fairway.toml of a product says whose it is; hub.toml needs a [vendors.<name>] \
+                 table for every vendor that publishes from here",
+        ),
         PublisherError::TargetsKeys { .. } => {
-            text.hint("a new targets key needs a new root, signed by the root keys")
+            text.hint("a new targets key needs a new root: fairway root new DIR")
         }
-        PublisherError::Keys { .. } => {
-            text.hint("hub.toml names the public half x.pub; the private half x.pem lies beside it")
+        PublisherError::Keys { .. } => text.hint(
+            "hub.toml names the public half x.pub; the private half x.pem lies beside it; \
+             for holders elsewhere: --out-requests DIR",
+        ),
+        PublisherError::OtherDraft { .. } => {
+            text.hint("draft it again with --out-requests DIR, and have it signed again")
+        }
+        PublisherError::Request { .. } => {
+            text.hint("`fairway request show FILE` says what it holds and who may still sign")
         }
         PublisherError::Key { .. }
+        | PublisherError::Draft { .. }
         | PublisherError::Signatures { .. }
         | PublisherError::Build { .. }
         | PublisherError::Previous { .. }
@@ -179,7 +249,7 @@ fn explain(error: &PublisherError) -> CliError {
     }
 }
 
-fn report(
+pub(super) fn report(
     args: &PublishArgs,
     changes: &[Change],
     reply: Option<&PublicationReply>,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use channels::names::VendorName;
 use jiff::Timestamp;
-use signing::metadata::{Body, Document, KeySet, Targets};
+use signing::metadata::{Body, Document, KeySet, Root, Targets};
 use signing::{
     Delegation, FileName, NameError, RoleName, Signer, StagedRepository, TargetEntry, TargetPath,
     TopRole, repository,
@@ -13,19 +13,38 @@ use signing::{
 use super::assembly::{Assembly, Change, Why};
 use super::content::{Content, Kind, vendor_of};
 use super::error::{self, PublisherError};
-use super::keyring::Keyring;
+use super::keyring::{Keyring, Turn};
 use super::layout::{
-    Layout, RoleKeys, Terms, VendorKeys, channels_role, expiry, is_due, releases_role,
+    Floors, Layout, RoleKeys, Terms, VendorKeys, channels_role, expiry, is_due, releases_role,
     targets_role, top_delegations, vendor_delegations, vendor_role,
 };
-use super::previous::Previous;
+use super::previous::{Previous, Roles};
 use super::root;
+use super::turns::Next;
 
 /// Makes the signed set out of `content`, keeping whatever `previous` has that is still right.
 ///
 /// `previous` holds the metadata as it was last published, root 1 at the least. Refuses it unless
 /// its signatures lead back to the pinned root, and refuses a release that changed or vanished
-/// since.
+/// since. A role that is new here is signed above its version in `floors`: a hub forgets none.
+pub fn assemble_above(
+    content: &Content,
+    layout: &Layout,
+    keyring: &mut dyn Keyring,
+    previous: &StagedRepository,
+    floors: &Floors,
+    terms: &Terms,
+    now: Timestamp,
+) -> Result<Assembly, PublisherError> {
+    let repository = roots(previous)?;
+    let Previous { root, roles } = Previous::verify(previous, layout)?;
+    let mut work = Work::new(roles, floors, Some(keyring), repository, now);
+    let root_expires = work.run(&root, content, layout, terms)?;
+    let revoked = work.revoked(layout)?;
+    Ok(work.finish(content, root_expires, revoked))
+}
+
+/// [`assemble_above`] for a publisher whose vendors never were published from elsewhere.
 pub fn assemble(
     content: &Content,
     layout: &Layout,
@@ -34,13 +53,7 @@ pub fn assemble(
     terms: &Terms,
     now: Timestamp,
 ) -> Result<Assembly, PublisherError> {
-    let mut work = Work::new(previous, layout, Some(keyring), now)?;
-    let root_expires = work.run(content, layout, terms)?;
-    let Work { mut repository, changes, .. } = work;
-    for (path, bytes) in content.targets() {
-        repository.put_target(path, bytes.clone());
-    }
-    Ok(Assembly { repository, changes, root_expires })
+    assemble_above(content, layout, keyring, previous, &Floors::new(), terms, now)
 }
 
 /// What [`assemble`] would sign, without any key.
@@ -51,42 +64,60 @@ pub fn plan(
     terms: &Terms,
     now: Timestamp,
 ) -> Result<Vec<Change>, PublisherError> {
-    let mut work = Work::new(previous, layout, None, now)?;
-    work.run(content, layout, terms)?;
+    let repository = roots(previous)?;
+    let Previous { root, roles } = Previous::verify(previous, layout)?;
+    let floors = Floors::new();
+    let mut work = Work::new(roles, &floors, None, repository, now);
+    work.run(&root, content, layout, terms)?;
     Ok(work.changes)
 }
 
-/// One run of [`assemble`] or [`plan`].
-struct Work<'a> {
-    previous: Previous,
+/// One run of a publisher.
+pub(super) struct Work<'a> {
+    previous: Roles,
+    floors: &'a Floors,
     /// Absent in a plan, which signs nothing.
     keyring: Option<&'a mut dyn Keyring>,
     now: Timestamp,
     repository: StagedRepository,
-    changes: Vec<Change>,
+    pub(super) changes: Vec<Change>,
 }
 
 impl<'a> Work<'a> {
-    fn new(
-        previous: &StagedRepository,
-        layout: &Layout,
+    /// Begins with what needs no signature: the roots, where there are any.
+    pub(super) fn new(
+        previous: Roles,
+        floors: &'a Floors,
         keyring: Option<&'a mut dyn Keyring>,
+        repository: StagedRepository,
         now: Timestamp,
-    ) -> Result<Self, PublisherError> {
-        let repository = roots(previous)?;
-        let previous = Previous::verify(previous, layout)?;
-        Ok(Self { previous, keyring, now, repository, changes: Vec::new() })
+    ) -> Self {
+        Self { previous, floors, keyring, now, repository, changes: Vec::new() }
+    }
+
+    /// The set with the bytes of its targets.
+    pub(super) fn finish(
+        mut self,
+        content: &Content,
+        root_expires: Option<Timestamp>,
+        revoked: Vec<RoleName>,
+    ) -> Assembly {
+        for (path, bytes) in content.targets() {
+            self.repository.put_target(path, bytes.clone());
+        }
+        Assembly { repository: self.repository, changes: self.changes, root_expires, revoked }
     }
 
     /// All roles, delegates before their delegators; returns [`Assembly::root_expires`].
     fn run(
         &mut self,
+        root: &Document<Root>,
         content: &Content,
         layout: &Layout,
         terms: &Terms,
     ) -> Result<Option<Timestamp>, PublisherError> {
-        check_vendors(content, layout)?;
-        let root_expires = self.root(layout, terms)?;
+        check_vendors(content, |vendor| layout.vendors.keys().any(|name| name.as_str() == vendor))?;
+        let root_expires = self.root(root, layout, terms)?;
         for (vendor, keys) in &layout.vendors {
             self.vendor(vendor, keys, content, terms)?;
         }
@@ -97,13 +128,23 @@ impl<'a> Work<'a> {
         Ok(root_expires)
     }
 
+    /// Vendors that the published targets name and the layout does not.
+    fn revoked(&self, layout: &Layout) -> Result<Vec<RoleName>, PublisherError> {
+        let top = targets_role();
+        let after = named(&top, top_delegations(layout))?;
+        let before = self.previous.get(&top).map(|top| top.body.delegations.as_slice());
+        let before = before.unwrap_or_default().iter().map(|delegation| &delegation.name);
+        let gone = before.filter(|name| !after.iter().any(|delegation| delegation.role == **name));
+        Ok(gone.cloned().collect())
+    }
+
     /// Renews root when it is due and its keys are at hand; otherwise says until when it is valid.
     fn root(
         &mut self,
+        newest: &Document<Root>,
         layout: &Layout,
         terms: &Terms,
     ) -> Result<Option<Timestamp>, PublisherError> {
-        let newest = &self.previous.root;
         if !layout.targets.accepts_like(newest.body.keys(TopRole::Targets)) {
             return Err(PublisherError::TargetsKeys { version: newest.body.version });
         }
@@ -130,7 +171,8 @@ impl<'a> Work<'a> {
         Ok(None)
     }
 
-    fn vendor(
+    /// The three roles of one vendor.
+    pub(super) fn vendor(
         &mut self,
         vendor: &VendorName,
         keys: &VendorKeys,
@@ -159,7 +201,7 @@ impl<'a> Work<'a> {
         role: &RoleName,
         documents: &BTreeMap<TargetPath, TargetEntry>,
     ) -> Result<(), PublisherError> {
-        let Some(before) = self.previous.role(role) else { return Ok(()) };
+        let Some(before) = self.previous.get(role) else { return Ok(()) };
         for (path, info) in &before.body.targets {
             let path = named(role, TargetPath::new(path.clone()))?;
             match documents.get(&path) {
@@ -182,9 +224,13 @@ impl<'a> Work<'a> {
         targets: &BTreeMap<TargetPath, TargetEntry>,
         delegations: &[Delegation],
     ) -> Result<(), PublisherError> {
-        let before = self.previous.role(role);
+        let before = self.previous.get(role);
+        let floor = self.floors.get(role).copied().unwrap_or(0);
         let why = match before {
+            // Somebody's, but not signed by keys that sign now.
+            None if floor > 0 => Why::Keys,
             None => Why::New,
+            Some(before) if before.body.version < floor => Why::Keys,
             Some(before) => {
                 let (version, expires) = (before.body.version, before.body.expires);
                 let same = build(role, version, expires, targets, delegations, &[])?;
@@ -202,17 +248,30 @@ impl<'a> Work<'a> {
             }
         };
         let out_of_range = || PublisherError::Expiry { role: role.clone() };
-        let version = before.map_or(0, |before| before.body.version);
+        let version = before.map_or(0, |before| before.body.version).max(floor);
         let listed = before.map(listed).unwrap_or_default();
         let version = version.checked_add(1).ok_or_else(out_of_range)?;
-        if let Some(keyring) = self.keyring.as_deref_mut() {
-            let expires = expiry(self.now, days).ok_or_else(out_of_range)?;
-            let signers = keyring
-                .open(role, keys)
-                .map_err(|source| PublisherError::Keys { role: role.clone(), source })?;
-            let signers: Vec<&dyn Signer> = signers.iter().map(AsRef::as_ref).collect();
-            let bytes = build(role, version, expires, targets, delegations, &signers)?;
-            check_threshold(&parse(role, &bytes)?, &keys.key_set())?;
+        let expires = expiry(self.now, days).ok_or_else(out_of_range)?;
+        let signed = match self.keyring.as_deref_mut() {
+            None => None,
+            Some(keyring) => {
+                let build = |expires, signers: &[&dyn Signer]| {
+                    build(role, version, expires, targets, delegations, signers)
+                };
+                let next = Next { role, keys, unsigned: |expires| build(expires, &[]) };
+                match keyring.turn(role, keys) {
+                    Turn::Here => Some(sign(role, keys, keyring, |all| build(expires, all))?),
+                    Turn::Signed(request) => Some(next.accept(request, self.now)?),
+                    Turn::Skip => None,
+                    Turn::Draft => {
+                        let keys_before = self.previous.keys_of(role);
+                        keyring.take_draft(next.draft(before, keys_before, expires)?);
+                        None
+                    }
+                }
+            }
+        };
+        if let Some(bytes) = signed {
             self.stage(role, bytes)?;
         }
         self.changes.push(Change::of(role, version, why, &listed, targets));
@@ -222,6 +281,22 @@ impl<'a> Work<'a> {
     fn stage(&mut self, role: &RoleName, bytes: Vec<u8>) -> Result<(), PublisherError> {
         self.repository.put_metadata(role, bytes).map(|_version| ()).map_err(error::build(role))
     }
+}
+
+/// Signs a role with keys that are here.
+pub(super) fn sign(
+    role: &RoleName,
+    keys: &RoleKeys,
+    keyring: &mut dyn Keyring,
+    build: impl Fn(&[&dyn Signer]) -> Result<Vec<u8>, PublisherError>,
+) -> Result<Vec<u8>, PublisherError> {
+    let signers = keyring
+        .open(role, keys)
+        .map_err(|source| PublisherError::Keys { role: role.clone(), source })?;
+    let signers: Vec<&dyn Signer> = signers.iter().map(AsRef::as_ref).collect();
+    let bytes = build(&signers)?;
+    check_threshold(&parse(role, &bytes)?, &keys.key_set())?;
+    Ok(bytes)
 }
 
 /// Every root that was published: a client walks them all.
@@ -236,10 +311,14 @@ fn roots(previous: &StagedRepository) -> Result<StagedRepository, PublisherError
     Ok(roots)
 }
 
-fn check_vendors(content: &Content, layout: &Layout) -> Result<(), PublisherError> {
+/// Requires that every target is of a vendor whose keys are configured here.
+pub(super) fn check_vendors(
+    content: &Content,
+    is_ours: impl Fn(&str) -> bool,
+) -> Result<(), PublisherError> {
     for path in content.targets().keys() {
         let vendor = vendor_of(path);
-        if !layout.vendors.keys().any(|known| known.as_str() == vendor) {
+        if !is_ours(vendor) {
             let vendor = vendor.to_owned();
             return Err(PublisherError::StrangeVendor { vendor, path: path.clone() });
         }

@@ -12,12 +12,15 @@ use super::error::PublisherError;
 /// A signed set, ready to be published.
 #[derive(Debug, Clone)]
 pub struct Assembly {
-    /// All metadata the publisher signs, every root included, and all targets.
+    /// All metadata the publisher signs, every root included where it holds the hub's, and all
+    /// targets.
     pub repository: StagedRepository,
     /// What was signed now; empty when nothing changed.
     pub changes: Vec<Change>,
     /// When root should have been renewed but its keys are not at hand: the end of its validity.
     pub root_expires: Option<Timestamp>,
+    /// Vendors that were delegated to and are no longer: agents refuse their products.
+    pub revoked: Vec<RoleName>,
 }
 
 /// One role that was signed again.

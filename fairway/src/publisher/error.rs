@@ -59,6 +59,30 @@ pub enum PublisherError {
         /// Who should say which keys sign it.
         delegator: RoleName,
     },
+    /// A request to sign a role is not what can be published.
+    #[error("the signing request for role {role} cannot be used")]
+    Request {
+        /// The role.
+        role: RoleName,
+        /// Why.
+        #[source]
+        source: Box<signing::repository::RequestError>,
+    },
+    /// A request came back for something else than what would be published now.
+    #[error("what was signed as {role} {version} is not what would be published now")]
+    OtherDraft {
+        /// The role.
+        role: RoleName,
+        /// The draft's version.
+        version: u64,
+    },
+    /// A new root cannot be drafted.
+    #[error("failed to draft a root")]
+    Draft {
+        /// Why.
+        #[source]
+        source: Box<super::draft::DraftError>,
+    },
     /// The root says that other keys sign `targets`.
     #[error("root {version} does not name the targets keys that are configured")]
     TargetsKeys {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use signing::{PublicKey, RoleName, SecretKey, Signer};
+use signing::{PublicKey, RoleName, SecretKey, Signer, SigningRequest};
 
 use super::layout::RoleKeys;
 
@@ -18,6 +18,30 @@ pub trait Keyring {
         role: &RoleName,
         keys: &RoleKeys,
     ) -> Result<Vec<Box<dyn Signer>>, KeyringError>;
+
+    /// Whether the private half of `key` is here. Nothing is opened to find out.
+    fn is_at_hand(&self, key: &PublicKey) -> bool;
+
+    /// Who signs a role: the keys here, unless this keyring is one of those that pass requests on.
+    fn turn(&self, _role: &RoleName, _keys: &RoleKeys) -> Turn<'_> {
+        Turn::Here
+    }
+
+    /// Takes the draft of a role whose turn is [`Turn::Draft`].
+    fn take_draft(&mut self, _draft: SigningRequest) {}
+}
+
+/// Who signs the next version of a role.
+#[derive(Debug, Clone, Copy)]
+pub enum Turn<'a> {
+    /// The keys here.
+    Here,
+    /// Others have.
+    Signed(&'a SigningRequest),
+    /// Others will; a draft is wanted.
+    Draft,
+    /// The keys here, in a later run.
+    Skip,
 }
 
 /// Keys held in memory, for tests and the demo.
@@ -56,5 +80,9 @@ impl Keyring for MemoryKeyring {
             }
         };
         keys.keys.iter().map(open).collect()
+    }
+
+    fn is_at_hand(&self, key: &PublicKey) -> bool {
+        self.keys.contains_key(key.key_id().as_str())
     }
 }

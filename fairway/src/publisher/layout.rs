@@ -23,7 +23,7 @@ impl RoleKeys {
     }
 
     /// The same as the metadata of a delegator holds it.
-    pub(super) fn key_set(&self) -> KeySet {
+    pub fn key_set(&self) -> KeySet {
         let keys = self.keys.iter().map(|key| (key.key_id(), key.clone())).collect();
         KeySet { keys, threshold: u64::from(self.threshold) }
     }
@@ -35,8 +35,14 @@ impl RoleKeys {
         own == others && u64::from(self.threshold) == other.threshold
     }
 
+    /// Whether whatever these keys sign, enough of them, is accepted by `other` as well.
+    pub fn suffices_for(&self, other: &KeySet) -> bool {
+        let is_theirs = |key: &PublicKey| other.keys.values().any(|o| o.value() == key.value());
+        self.keys.iter().all(is_theirs) && u64::from(self.threshold) >= other.threshold
+    }
+
     /// What only one of both has, for people; nothing when both accept the same signatures.
-    pub(super) fn difference(&self, other: &KeySet) -> Option<String> {
+    pub fn difference(&self, other: &KeySet) -> Option<String> {
         if self.accepts_like(other) {
             return None;
         }
@@ -66,7 +72,19 @@ pub struct VendorKeys {
     pub channels: RoleKeys,
 }
 
-/// A vendor whose files are signed elsewhere and only carried on here.
+/// A vendor that publishes from a directory of its own: no root and no targets keys are there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VendorLayout {
+    /// The vendor.
+    pub vendor: VendorName,
+    /// Sign its roles.
+    pub keys: VendorKeys,
+}
+
+/// Versions that signed metadata must exceed, by role: what a hub's snapshot pins.
+pub type Floors = BTreeMap<RoleName, u64>;
+
+/// A vendor whose files are signed elsewhere: imported, or published by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImportedVendor {
     /// Sign the vendor's own role, somewhere else.

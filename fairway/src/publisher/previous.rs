@@ -7,6 +7,7 @@
 mod tests;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use channels::names::VendorName;
 use signing::metadata::{Document, KeySet, Root, Targets};
@@ -14,13 +15,77 @@ use signing::{FileName, RoleName, StagedRepository, TopRole, repository};
 
 use super::assemble::named;
 use super::error::{self, PublisherError};
-use super::layout::{Layout, RootTrust, channels_role, releases_role, targets_role, vendor_role};
+use super::layout::{
+    Layout, RoleKeys, VendorLayout, channels_role, releases_role, targets_role, vendor_role,
+};
 
-/// The newest published metadata of every role that a publisher signs.
+/// The newest published metadata of a hub's directory.
 pub(super) struct Previous {
     /// The newest root.
     pub(super) root: Document<Root>,
-    roles: BTreeMap<RoleName, Document<Targets>>,
+    /// The newest of every other role.
+    pub(super) roles: Roles,
+}
+
+/// The newest published metadata of every targets role that a publisher signs.
+#[derive(Default)]
+pub(super) struct Roles(BTreeMap<RoleName, Document<Targets>>);
+
+impl Roles {
+    /// The newest published metadata of a role.
+    pub(super) fn get(&self, role: &RoleName) -> Option<&Document<Targets>> {
+        self.0.get(role)
+    }
+
+    /// Who may sign a delegated role, as its delegator was published last.
+    pub(super) fn keys_of(&self, role: &RoleName) -> Option<&KeySet> {
+        let delegations = self.0.values().flat_map(|delegator| &delegator.body.delegations);
+        delegations.filter(|delegation| delegation.name == *role).map(|d| &d.keys).next()
+    }
+
+    /// Believes the newest of what `found` has of a vendor's three roles, as far as it is signed
+    /// by the vendor's keys of now, or by those that its own believed role names. The vendor's old
+    /// own role proves nothing by itself: anybody may have made the keys it names.
+    pub(super) fn of_vendor(
+        found: &[&StagedRepository],
+        layout: &VendorLayout,
+    ) -> Result<Self, PublisherError> {
+        let mut roles = Self::default();
+        let (top, keys) = (targets_role(), &layout.keys);
+        let own = named(&top, vendor_role(&layout.vendor))?;
+        roles.believe(found, &own, &[keys.vendor.key_set()]);
+        let below = [
+            (releases_role(&layout.vendor), &keys.releases),
+            (channels_role(&layout.vendor), &keys.channels),
+        ];
+        for (role, keys) in below {
+            let role = named(&top, role)?;
+            let mut accepted = vec![keys.key_set()];
+            let delegations = roles.get(&own).map(|own| own.body.delegations.as_slice());
+            let named_before = delegations.unwrap_or_default().iter().find(|d| d.name == role);
+            accepted.extend(named_before.map(|delegation| delegation.keys.clone()));
+            roles.believe(found, &role, &accepted);
+        }
+        Ok(roles)
+    }
+
+    /// Takes the newest document that any of `accepted` signed; of one version the first found.
+    fn believe(&mut self, found: &[&StagedRepository], role: &RoleName, accepted: &[KeySet]) {
+        let candidates = found.iter().filter_map(|staged| staged.newest(role));
+        let parsed = candidates.filter_map(|(_, bytes)| Document::parse(role, bytes).ok());
+        let believed = parsed.filter(|document: &Document<Targets>| {
+            accepted.iter().any(|keys| document.verify(keys).is_ok())
+        });
+        let newest =
+            believed.reduce(
+                |newest, other| {
+                    if other.body.version > newest.body.version { other } else { newest }
+                },
+            );
+        if let Some(document) = newest {
+            self.0.insert(role.clone(), document);
+        }
+    }
 }
 
 impl Previous {
@@ -29,9 +94,9 @@ impl Previous {
         staged: &StagedRepository,
         layout: &Layout,
     ) -> Result<Self, PublisherError> {
-        let roots = roots(staged)?;
-        let root = newest_root(&roots, &layout.root)?;
-        let mut previous = Self { root, roles: BTreeMap::new() };
+        let roots = TrustedRoots::verify(staged, &layout.root.pinned)?;
+        roots.check_keys(&layout.root.keys)?;
+        let mut previous = Self { root: roots.newest().clone(), roles: Roles::default() };
         previous.targets(staged, &roots)?;
         for vendor in layout.vendors.keys() {
             previous.vendor(staged, vendor)?;
@@ -39,27 +104,16 @@ impl Previous {
         Ok(previous)
     }
 
-    /// The newest published metadata of a role.
-    pub(super) fn role(&self, role: &RoleName) -> Option<&Document<Targets>> {
-        self.roles.get(role)
-    }
-
-    /// The last targets may have been signed before the newest root was made, and by keys that it
-    /// no longer lists: any root of the verified chain will do.
     fn targets(
         &mut self,
         staged: &StagedRepository,
-        roots: &[Document<Root>],
+        roots: &TrustedRoots,
     ) -> Result<(), PublisherError> {
         let role = targets_role();
         let Some((_, bytes)) = staged.newest(&role) else { return Ok(()) };
         let document = Document::<Targets>::parse(&role, bytes).map_err(error::previous(&role))?;
-        let verify = |root: &Document<Root>| document.verify(root.body.keys(TopRole::Targets));
-        if !roots.iter().any(|root| verify(root).is_ok()) {
-            let delegator = RoleName::from(TopRole::Root);
-            verify(&self.root).map_err(error::unverified(&role, &delegator))?;
-        }
-        self.roles.insert(role, document);
+        roots.check_targets(&document)?;
+        self.roles.0.insert(role, document);
         Ok(())
     }
 
@@ -86,7 +140,8 @@ impl Previous {
         let Some((_, bytes)) = staged.newest(role) else { return Ok(()) };
         let document = Document::<Targets>::parse(role, bytes).map_err(error::previous(role))?;
         let keys: &KeySet = self
-            .role(delegator)
+            .roles
+            .get(delegator)
             .and_then(|document| document.body.delegations.iter().find(|d| d.name == *role))
             .map(|delegation| &delegation.keys)
             .ok_or_else(|| PublisherError::Undelegated {
@@ -94,45 +149,106 @@ impl Previous {
                 delegator: delegator.clone(),
             })?;
         document.verify(keys).map_err(error::unverified(role, delegator))?;
-        self.roles.insert(role.clone(), document);
+        self.roles.0.insert(role.clone(), document);
         Ok(())
     }
 }
 
-/// Every published root, oldest first.
-fn roots(staged: &StagedRepository) -> Result<Vec<Document<Root>>, PublisherError> {
-    let root = RoleName::from(TopRole::Root);
-    let of_root =
-        |name: &FileName| matches!(name, FileName::Metadata { role, .. } if *role == root);
-    let mut roots = Vec::new();
-    for (_, bytes) in staged.files().filter(|(name, _)| of_root(name)) {
-        roots.push(Document::<Root>::parse(&root, bytes).map_err(error::previous(&root))?);
-    }
-    roots.sort_by_key(|root| root.body.version);
-    Ok(roots)
+/// Requires that published metadata is what the keys of `layout` signed, down from the pinned root.
+pub fn check_published(staged: &StagedRepository, layout: &Layout) -> Result<(), PublisherError> {
+    Previous::verify(staged, layout).map(|_verified| ())
 }
 
-/// The newest root, if the chain to it passes through the pinned root and ends in the configured
-/// root keys.
-fn newest_root(
-    roots: &[Document<Root>],
-    trust: &RootTrust,
-) -> Result<Document<Root>, PublisherError> {
-    let role = RoleName::from(TopRole::Root);
-    let (Some((first, following)), Some(newest)) = (roots.split_first(), roots.last()) else {
-        return Err(PublisherError::NoRoot);
-    };
-    repository::check_root_chain(first.raw(), following.iter().map(Document::raw))
-        .map_err(|source| PublisherError::RootChain { source: Box::new(source) })?;
-    let pinned = Document::<Root>::parse(&role, &trust.pinned)
-        .map_err(|source| PublisherError::PinnedRoot { source: Box::new(source) })?;
-    if !roots.iter().any(|root| root.canonical() == pinned.canonical()) {
-        return Err(PublisherError::OtherRoot { version: pinned.body.version });
-    }
-    match trust.keys.difference(newest.body.keys(TopRole::Root)) {
-        Some(difference) => {
-            Err(PublisherError::RootKeys { version: newest.body.version, difference })
+/// The published roots, verified from the first to the newest and through the pinned one.
+#[derive(Debug, Clone)]
+pub struct TrustedRoots {
+    roots: Vec<Document<Root>>,
+    newest: Document<Root>,
+}
+
+impl TrustedRoots {
+    /// Walks the roots of `staged` as a client would; `pinned` must be one of them.
+    pub fn verify(staged: &StagedRepository, pinned: &[u8]) -> Result<Self, PublisherError> {
+        let role = RoleName::from(TopRole::Root);
+        let mut roots = Vec::new();
+        for (_, bytes) in Self::files(staged) {
+            roots.push(Document::<Root>::parse(&role, bytes).map_err(error::previous(&role))?);
         }
-        None => Ok(newest.clone()),
+        roots.sort_by_key(|root| root.body.version);
+        let (Some((first, following)), Some(newest)) = (roots.split_first(), roots.last()) else {
+            return Err(PublisherError::NoRoot);
+        };
+        repository::check_root_chain(first.raw(), following.iter().map(Document::raw))
+            .map_err(|source| PublisherError::RootChain { source: Box::new(source) })?;
+        let pinned = Document::<Root>::parse(&role, pinned)
+            .map_err(|source| PublisherError::PinnedRoot { source: Box::new(source) })?;
+        if !roots.iter().any(|root| root.canonical() == pinned.canonical()) {
+            return Err(PublisherError::OtherRoot { version: pinned.body.version });
+        }
+        let newest = newest.clone();
+        Ok(Self { roots, newest })
+    }
+
+    /// The root files of `staged`, unverified.
+    pub(super) fn files(
+        staged: &StagedRepository,
+    ) -> impl Iterator<Item = (&FileName, &Arc<[u8]>)> {
+        let root = RoleName::from(TopRole::Root);
+        staged.files().filter(
+            move |(name, _)| matches!(name, FileName::Metadata { role, .. } if *role == root),
+        )
+    }
+
+    /// The newest root.
+    pub fn newest(&self) -> &Document<Root> {
+        &self.newest
+    }
+
+    /// Whether the newest root lists other targets keys than the one before.
+    pub(super) fn changed_targets_keys(&self) -> bool {
+        let keys = |root: &Document<Root>| root.body.keys(TopRole::Targets).clone();
+        let before = self.before_newest();
+        before.is_some_and(|before| keys(before) != keys(&self.newest))
+    }
+
+    /// The targets keys of any root under which `targets` verifies, the newest first.
+    pub(super) fn targets_keys(&self, targets: &Document<Targets>) -> Option<&KeySet> {
+        let keys = self.roots.iter().rev().map(|root| root.body.keys(TopRole::Targets));
+        keys.into_iter().find(|keys| targets.verify(keys).is_ok())
+    }
+
+    /// The root before the newest.
+    fn before_newest(&self) -> Option<&Document<Root>> {
+        self.roots.len().checked_sub(2).and_then(|index| self.roots.get(index))
+    }
+
+    /// What `layout` says otherwise than the newest root, for people.
+    pub fn difference(&self, layout: &Layout) -> Option<String> {
+        let root = layout.root.keys.difference(self.newest.body.keys(TopRole::Root));
+        let root = root.map(|difference| format!("for root, {difference}"));
+        let targets = layout.targets.difference(self.newest.body.keys(TopRole::Targets));
+        let targets = targets.map(|difference| format!("for targets, {difference}"));
+        let both: Vec<String> = root.into_iter().chain(targets).collect();
+        (!both.is_empty()).then(|| both.join("; "))
+    }
+
+    /// Requires that the newest root lists exactly the configured root keys.
+    pub(super) fn check_keys(&self, keys: &RoleKeys) -> Result<(), PublisherError> {
+        let version = self.newest.body.version;
+        match keys.difference(self.newest.body.keys(TopRole::Root)) {
+            Some(difference) => Err(PublisherError::RootKeys { version, difference }),
+            None => Ok(()),
+        }
+    }
+
+    /// The last targets may have been signed before the newest root was made, and by keys that it
+    /// no longer lists: any root of the chain will do.
+    pub(super) fn check_targets(&self, targets: &Document<Targets>) -> Result<(), PublisherError> {
+        if self.targets_keys(targets).is_some() {
+            return Ok(());
+        }
+        let delegator = RoleName::from(TopRole::Root);
+        let newest = self.newest.body.keys(TopRole::Targets);
+        targets.verify(newest).map_err(error::unverified(&targets_role(), &delegator))
     }
 }

@@ -172,3 +172,37 @@ fn targets_keys_that_root_does_not_name_are_refused() {
     let error = world.assemble(&content(&["1.0.0"]), day(0)).unwrap_err();
     assert_eq!(error.to_string(), "root 1 does not name the targets keys that are configured");
 }
+
+#[test]
+fn a_vendor_that_is_configured_no_longer_is_named_as_revoked() {
+    let mut world = World::new();
+    world.publish(&content(&["1.0.0"]), day(0));
+    let keys = world.layout.vendors.remove(&acme()).unwrap();
+    let (assembly, verified) = world.publish(&Content::default(), day(1));
+    assert_eq!(assembly.revoked, [vendor_role(&acme()).unwrap()]);
+    assert_eq!(verified.targets.len(), 0);
+    let (assembly, _) = world.publish(&Content::default(), day(2));
+    assert_eq!(assembly.revoked, []);
+    // Back again, above the versions that the hub has not forgotten.
+    world.layout.vendors.insert(acme(), keys);
+    let floor = |role: Result<signing::RoleName, _>, version| (role.unwrap(), version);
+    let floors = Floors::from([
+        floor(vendor_role(&acme()), 1),
+        floor(releases_role(&acme()), 4),
+        floor(channels_role(&acme()), 6),
+    ]);
+    let (layout, keyring) = (&world.layout, &mut world.keyring);
+    let terms = Terms::default();
+    let content = content(&["1.0.0"]);
+    let assembly =
+        assemble_above(&content, layout, keyring, &world.published, &floors, &terms, day(3));
+    assert_eq!(
+        signed(&assembly.unwrap()),
+        [
+            line("acme.releases", 5, Why::Keys),
+            line("acme.channels", 7, Why::Keys),
+            line("acme", 2, Why::Keys),
+            line("targets", 3, Why::Content),
+        ]
+    );
+}

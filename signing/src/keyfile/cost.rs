@@ -11,7 +11,7 @@ use pkcs8::pkcs5::pbes2::Kdf;
 /// Ceilings on the key derivation of a key file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MaxCost {
-    /// Memory of scrypt (128 · N · r), in bytes.
+    /// Memory of scrypt (128 · r · (N + p)), in bytes.
     pub scrypt_bytes: u64,
     /// Work of scrypt (N · r · p), in block mixes.
     pub scrypt_work: u64,
@@ -24,7 +24,7 @@ impl MaxCost {
     /// the files we write, and ten times the iterations that are recommended for PBKDF2. A few
     /// seconds on a slow machine.
     pub const DEFAULT: Self = Self {
-        scrypt_bytes: 128 * 1024 * 1024,
+        scrypt_bytes: 129 * 1024 * 1024,
         scrypt_work: 8 * 5 * (1 << 17),
         pbkdf2_iterations: 10_000_000,
     };
@@ -41,9 +41,11 @@ impl MaxCost {
             let reason = format!("scrypt with N = {}, not a power of two", kdf.cost_parameter);
             return Err(KeyFileError::Format { expected: super::ENCRYPTED, reason });
         }
-        let blocks = kdf.cost_parameter.saturating_mul(kdf.block_size.into());
-        within("bytes of scrypt memory", blocks.saturating_mul(128), self.scrypt_bytes)?;
-        let work = blocks.saturating_mul(kdf.parallelization.into());
+        let (r, p) = (u64::from(kdf.block_size), u64::from(kdf.parallelization));
+        // Each of the p lanes is held in memory beside the N blocks of the one that is mixed.
+        let bytes = kdf.cost_parameter.saturating_add(p).saturating_mul(128 * r);
+        within("bytes of scrypt memory", bytes, self.scrypt_bytes)?;
+        let work = kdf.cost_parameter.saturating_mul(r).saturating_mul(p);
         within("scrypt block mixes", work, self.scrypt_work)
     }
 }

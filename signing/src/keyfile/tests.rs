@@ -102,6 +102,7 @@ fn file_that_would_take_all_memory_or_run_for_days_is_refused_before_it_is_tried
     };
     for (pem, asked) in [
         (scrypt_with(1 << 18, 8, 1), "bytes of scrypt memory"),
+        (scrypt_with(2, 2048, 1280), "bytes of scrypt memory"),
         (scrypt_with(1 << 63, u16::MAX, u16::MAX), "bytes of scrypt memory"),
         (scrypt_with(1 << 17, 8, 6), "scrypt block mixes"),
         (iterations(10_000_001), "PBKDF2 iterations"),
@@ -137,7 +138,7 @@ fn default_ceilings_are_the_documented_ones() {
 #[test]
 fn ceilings_of_the_caller_are_kept_and_met_exactly() {
     let pem = scrypt_with(16, 2, 3);
-    let exact = MaxCost { scrypt_bytes: 128 * 32, scrypt_work: 96, pbkdf2_iterations: 0 };
+    let exact = MaxCost { scrypt_bytes: 128 * 2 * (16 + 3), scrypt_work: 96, pbkdf2_iterations: 0 };
     let error = from_pem_within(&pem, b"x", exact).unwrap_err();
     assert!(matches!(error, KeyFileError::Passphrase), "{error}");
     for less in [
@@ -189,6 +190,19 @@ fn we_open_the_keys_openssl_makes() {
         let encrypted = openssl(&arguments, &plain);
         assert_eq!(from_pem(&encrypted, b"secret").unwrap().public(), key.public());
     }
+}
+
+#[test]
+#[ignore = "needs openssl"]
+fn we_open_what_genpkey_encrypts_and_openssl_opens_what_we_encrypt_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("k.pem");
+    let arguments = ["genpkey", "-algorithm", "ed25519", "-aes-256-cbc", "-pass", "pass:first"];
+    write_new(&path, &openssl(&arguments, "")).unwrap();
+    let key = from_pem(&read(&path).unwrap(), b"first").unwrap();
+    reencrypt(&path, &key, b"second").unwrap();
+    let public = openssl(&["pkey", "-pubout", "-passin", "pass:second"], &read(&path).unwrap());
+    assert_eq!(public, key.public().to_spki_pem());
 }
 
 #[test]

@@ -25,4 +25,5 @@ mod refusals;
 mod rolling;
 mod server;
 mod vendor;
+mod vendors;
 mod world;

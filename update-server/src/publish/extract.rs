@@ -1,7 +1,7 @@
 //! From verified targets to what the catalog serves: every graph and release document is parsed,
 //! compared with its path, and taken over from the last publication where it did not change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use actix_web::web::Bytes;
@@ -13,19 +13,24 @@ use signing::repository::StagedTarget;
 use signing::{RoleName, Sha256Digest, Target, TargetPath};
 
 use super::error::PublishError;
-use super::offline::{Expiry, Offline};
+use super::listing::Listing;
+use super::offline::{Expiry, Offline, vendor_of_path};
 use crate::catalog::{Body, ByGraph, GraphEntry, GraphKey, Published, ReleaseEntry};
 
 /// Release documents by product and version.
 pub(super) type Releases = BTreeMap<ProductRef, BTreeMap<ReleaseVersion, Arc<ReleaseEntry>>>;
+
+/// The bytes of a target and their digest.
+type Stored = (Sha256Digest, Arc<[u8]>);
 
 /// The parsed content of a publication.
 #[derive(Debug, Default)]
 pub(super) struct Content {
     pub(super) graphs: ByGraph<Arc<GraphEntry>>,
     pub(super) releases: Releases,
-    /// Bytes of everything that is listed, and of nothing else.
-    pub(super) targets: BTreeMap<TargetPath, (Sha256Digest, Arc<[u8]>)>,
+    /// Bytes of everything that is listed, and of what vendors list whose metadata must be signed
+    /// anew; of nothing else.
+    pub(super) targets: BTreeMap<TargetPath, Stored>,
 }
 
 /// What extraction looks at besides the listed targets.
@@ -38,14 +43,18 @@ pub(super) struct Extraction<'a> {
     pub(super) served: Option<&'a Published>,
     /// Expiry by role.
     pub(super) expiries: &'a BTreeMap<RoleName, Expiry>,
+    /// Vendors of which the publication has anything.
+    pub(super) publishing: &'a BTreeSet<String>,
+    /// Release documents that those vendors have ever listed, as far as their newest metadata says.
+    pub(super) known: &'a BTreeMap<String, Sha256Digest>,
 }
 
 impl Extraction<'_> {
     /// Parses all listed targets.
-    pub(super) fn run(&self, listed: &[StagedTarget]) -> Result<Content, PublishError> {
+    pub(super) fn run(&self, listing: &Listing) -> Result<Content, PublishError> {
         let mut content = Content::default();
-        for StagedTarget { target, .. } in listed {
-            let (digest, bytes) = self.bytes(target)?;
+        for StagedTarget { target, .. } in &listing.targets {
+            let Some((digest, bytes)) = self.bytes(target)? else { continue };
             match cincinnati::parse_target_path(target.path.as_str()) {
                 Some(TargetKind::Release { product, version }) => {
                     let entry = self.release(target, bytes, &product, &version)?;
@@ -61,15 +70,30 @@ impl Extraction<'_> {
                     return Err(PublishError::UnknownTarget { path: target.path.clone() });
                 }
             }
-            content.targets.insert(target.path.clone(), (digest, bytes.clone()));
+            content.targets.insert(target.path.clone(), (*digest, bytes.clone()));
         }
+        self.keep_unsigned(&mut content, listing)?;
         self.refuse_removed(&content)?;
         Ok(content)
+    }
+
+    /// The bytes of a vendor whose metadata must be signed anew, which need not be sent again then.
+    /// Nobody is offered them: the catalog has no graph of theirs.
+    fn keep_unsigned(&self, content: &mut Content, listing: &Listing) -> Result<(), PublishError> {
+        let delegations = self.offline.delegations()?;
+        for (path, stored) in &self.offline.targets {
+            let delegated = || delegations.iter().any(|delegate| delegate.covers(path));
+            if listing.broken.contains(vendor_of_path(path)) && delegated() {
+                content.targets.entry(path.clone()).or_insert_with(|| stored.clone());
+            }
+        }
+        Ok(())
     }
 
     /// A release that vanished could come back with other bytes, so it may vanish only with the
     /// whole delegation it came by: that is top-level targets' decision, not the vendor's.
     fn refuse_removed(&self, content: &Content) -> Result<(), PublishError> {
+        let delegated = [self.before.delegations()?, self.offline.delegations()?];
         for path in self.before.targets.keys() {
             let kind = cincinnati::parse_target_path(path.as_str());
             if content.targets.contains_key(path)
@@ -77,7 +101,9 @@ impl Extraction<'_> {
             {
                 continue;
             }
-            if !self.before.delegates(path)? || self.offline.delegates(path)? {
+            let [before, now] =
+                delegated.each_ref().map(|all| all.iter().any(|delegate| delegate.covers(path)));
+            if !before || now {
                 return Err(PublishError::ReleaseRemoved { path: path.clone() });
             }
         }
@@ -85,12 +111,18 @@ impl Extraction<'_> {
     }
 
     /// The bytes of a listed target; the client has checked length and hash of those that are here.
-    fn bytes(&self, target: &Target) -> Result<(Sha256Digest, &Arc<[u8]>), PublishError> {
-        match self.offline.targets.get(&target.path) {
-            Some((digest, bytes)) if *digest == target.digest => Ok((*digest, bytes)),
+    /// A vendor that is delegated to again with its old metadata has not sent its files yet: it
+    /// must when it publishes, and others need not wait for it.
+    fn bytes(&self, target: &Target) -> Result<Option<&Stored>, PublishError> {
+        let (path, role) = (&target.path, &target.role);
+        match self.offline.targets.get(path) {
+            Some(stored) if stored.0 == target.digest => Ok(Some(stored)),
+            Some(_) | None if self.publishing.contains(vendor_of_path(path)) => {
+                Err(PublishError::Missing { path: path.clone(), role: role.clone() })
+            }
             Some(_) | None => {
-                let (path, role) = (target.path.clone(), target.role.clone());
-                Err(PublishError::Missing { path, role })
+                tracing::warn!(%path, %role, "listed, but its vendor has not sent it; not served");
+                Ok(None)
             }
         }
     }
@@ -103,9 +135,9 @@ impl Extraction<'_> {
         version: &ReleaseVersion,
     ) -> Result<Arc<ReleaseEntry>, PublishError> {
         let path = || target.path.clone();
-        if let Some((digest, _)) = self.before.targets.get(&target.path)
-            && *digest != target.digest
-        {
+        let stored = self.before.targets.get(&target.path).map(|(digest, _)| digest);
+        let known = stored.or_else(|| self.known.get(target.path.as_str()));
+        if known.is_some_and(|digest| *digest != target.digest) {
             return Err(PublishError::Immutable { path: path() });
         }
         let served = self.served.and_then(|served| served.releases.get(product)?.get(version));

@@ -11,6 +11,7 @@ mod extract;
 pub(crate) mod fixture;
 mod incoming;
 mod keys;
+mod listing;
 mod load;
 mod offline;
 mod online;
@@ -25,14 +26,18 @@ use actix_web::web::Bytes;
 use channels::names::ProductRef;
 use channels::wire::{HubKeys, Publication, PublicationReply};
 use jiff::Timestamp;
-use signing::repository::StagedTarget;
-use signing::{Attack, FileName, MemStore, StagedRepository, TargetPath, TopRole, verify_staged};
+use signing::metadata::{Document, Root};
+use signing::{
+    FileName, KeyId, MemStore, PublicKey, StagedRepository, TargetPath, TopRole, verify_staged,
+};
 
 use self::disk::Disk;
 pub use self::error::PublishError;
 use self::extract::{Content, Extraction};
 use self::incoming::Incoming;
-pub use self::keys::OnlineKeys;
+use self::keys::Ring;
+pub use self::keys::{OnlineKeys, OnlineRole};
+use self::listing::Listing;
 use self::offline::{Merged, Offline};
 use self::online::{Due, Online};
 use crate::catalog::{Catalog, GraphEntry, Published, TufFile, Versions};
@@ -45,7 +50,7 @@ const KEPT_SETS: usize = 3;
 /// Takes publications and keeps the repository fresh. One per data directory.
 #[derive(Debug)]
 pub struct Publisher {
-    keys: OnlineKeys,
+    keys: Mutex<Ring>,
     disk: Disk,
     catalog: Catalog,
     /// Held for the whole of a publication: they come one after the other.
@@ -76,6 +81,7 @@ impl Publisher {
         let catalog = Catalog::new(default_product);
         let disk = Disk::open(data_dir)?;
         let loaded = load::load(&disk)?;
+        let keys = Mutex::new(Ring::open(data_dir, keys)?);
         let publisher =
             Self { keys, disk, catalog: catalog.clone(), state: Mutex::new(State::default()) };
         if let Some((offline, online)) = loaded {
@@ -86,7 +92,30 @@ impl Publisher {
 
     /// The public halves of the online keys.
     pub fn online_keys(&self) -> HubKeys {
-        self.keys.public()
+        self.ring().public()
+    }
+
+    /// Ids of the keys in force, by role.
+    pub fn online_key_ids(&self) -> BTreeMap<&'static str, KeyId> {
+        let ring = self.ring();
+        OnlineRole::ALL
+            .into_iter()
+            .map(|role| (role.as_str(), ring.in_force(role).key_id()))
+            .collect()
+    }
+
+    /// The key that will sign for `role` as soon as a root names it, if one was made.
+    pub fn next_key(&self, role: OnlineRole) -> Option<KeyId> {
+        self.ring().waiting(role).map(PublicKey::key_id)
+    }
+
+    /// Makes the next key of `role`, unless it waits already. It signs nothing until a published
+    /// root names it in the place of the one in force, which is destroyed then.
+    pub fn make_next_key(&self, role: OnlineRole) -> Result<KeyId, PublishError> {
+        if self.catalog.served().published.is_none() {
+            return Err(PublishError::NextBeforeRoot { role: role.as_str() });
+        }
+        Ok(self.ring().make_next(role)?.key_id())
     }
 
     fn start(
@@ -95,13 +124,13 @@ impl Publisher {
         online: &Online,
         now: Timestamp,
     ) -> Result<(), PublishError> {
-        offline.check_online_keys(&self.keys)?;
+        self.ring().chosen_by(&offline.newest_root()?).map_err(PublishError::at_start)?;
         let staged = offline.staged().map_err(PublishError::build)?;
-        let listed = self.listed_at(&offline, &staged, offline.valid_moment(now)?)?;
+        let listing = self.listed_at(&offline, &staged, offline.valid_moment(now)?)?;
         let mut state = self.lock();
         let paths: Vec<TargetPath> = offline.targets.keys().cloned().collect();
         offline.share(&staged, &paths);
-        let content = extract(&offline, &state, None, &listed)?;
+        let content = extract(&offline, &state, None, &listing, &BTreeSet::new())?;
         let root_version = offline.root_version();
         let stored = staged_with(staged.clone(), online)?;
         state.files = serve_files(&stored, root_version, &BTreeMap::new());
@@ -123,17 +152,18 @@ impl Publisher {
         let incoming = Incoming::read(publication)?;
         let mut state = self.lock();
         let mut merged = state.offline.merge(&incoming)?;
-        merged.offline.check_online_keys(&self.keys)?;
+        self.ring().chosen_by(&merged.offline.newest_root()?)?;
         if let Some(online) = state.online.as_ref().filter(|_| !merged.changed) {
             return Ok(reply(false, &state.offline, online, Vec::new()));
         }
         let staged = merged.offline.staged().map_err(PublishError::build)?;
         let served = self.sign(staged.clone(), state.online.as_ref(), Due::Snapshot, now)?;
         merged.offline.share(&staged, incoming.targets.keys());
-        let listed = self.verify(&merged, &staged, &served, now)?;
-        refuse_unlisted(&incoming, &merged.offline, &listed)?;
+        let listing = self.verify(&merged, &staged, &served, now)?;
+        refuse_unlisted(&incoming, &merged.offline, &listing)?;
         let before = self.catalog.served().published.clone();
-        let content = extract(&merged.offline, &state, before.as_deref(), &listed)?;
+        let content =
+            extract(&merged.offline, &state, before.as_deref(), &listing, &merged.vendors)?;
         let graphs = new_graphs(before.as_deref(), &content);
         self.store(&mut state, &served, merged.offline.root_version())?;
         let online = Online::of(&served)?;
@@ -164,7 +194,7 @@ impl Publisher {
         Ok(true)
     }
 
-    /// Adds the hub's own roles.
+    /// Adds the hub's own roles, signed with the keys that the newest root of the set names.
     fn sign(
         &self,
         staged: StagedRepository,
@@ -173,7 +203,8 @@ impl Publisher {
         now: Timestamp,
     ) -> Result<StagedRepository, PublishError> {
         let previous = last.map(Online::versions).unwrap_or_default();
-        let (snapshot, timestamp) = (&self.keys.snapshot, &self.keys.timestamp);
+        let keys = self.ring().chosen_by(&newest_root(&staged)?)?;
+        let (snapshot, timestamp) = (&keys.snapshot, &keys.timestamp);
         match due {
             Due::Nothing => Ok(staged),
             Due::Timestamp => staged.with_timestamp(timestamp, now, previous),
@@ -182,29 +213,23 @@ impl Publisher {
         .map_err(PublishError::build)
     }
 
-    /// Asks our own client about the set that would be served. One delegated role of an earlier
-    /// publication may have expired: that harms its own vendor only, and its targets stay served.
+    /// Asks our own client about the set that would be served. What this publication brings must be
+    /// usable; what others published earlier may have expired or lost its keys, which harms its own
+    /// vendor only. Targets of expired roles stay served.
     fn verify(
         &self,
         merged: &Merged,
         staged: &StagedRepository,
         served: &StagedRepository,
         now: Timestamp,
-    ) -> Result<Vec<StagedTarget>, PublishError> {
+    ) -> Result<Listing, PublishError> {
         let pinned = merged.offline.pinned_root()?;
         let mut verified =
             verify_staged(pinned, served, MemStore::new(), now).map_err(PublishError::verify)?;
-        for role in &merged.changed_roles {
-            verified.require(role).map_err(|source| PublishError::role(role.clone(), source))?;
-        }
-        let expired = |error: &signing::Error| error.attack() == Some(Attack::Freeze);
-        let fault = verified.broken.into_iter().find(|(_, error)| !expired(error));
-        if let Some((role, source)) = fault {
-            return Err(PublishError::role(role, source));
-        }
+        listing::require(merged, &mut verified)?;
         let moment = merged.offline.valid_moment(now)?;
         if moment == now {
-            return Ok(verified.targets);
+            return Ok(Listing::of(verified));
         }
         self.listed_at(&merged.offline, staged, moment)
     }
@@ -216,15 +241,12 @@ impl Publisher {
         offline: &Offline,
         staged: &StagedRepository,
         moment: Timestamp,
-    ) -> Result<Vec<StagedTarget>, PublishError> {
+    ) -> Result<Listing, PublishError> {
         let set = self.sign(staged.clone(), None, Due::Snapshot, moment)?;
         let pinned = offline.pinned_root()?;
-        let verified =
-            verify_staged(pinned, &set, MemStore::new(), moment).map_err(PublishError::verify)?;
-        match verified.broken.into_iter().next() {
-            Some((role, source)) => Err(PublishError::role(role, source)),
-            None => Ok(verified.targets),
-        }
+        verify_staged(pinned, &set, MemStore::new(), moment)
+            .map(Listing::of)
+            .map_err(PublishError::verify)
     }
 
     /// Writes what is new of a set to disk and remembers which files it supersedes.
@@ -243,7 +265,11 @@ impl Publisher {
             .collect();
         let mut order = served.write_order();
         order.retain(|(path, _)| !known.contains(path));
-        self.disk.commit(&order)?;
+        let in_place = self.disk.commit(&order)?;
+        if let Err(error) = self.ring().take_over(&newest_root(served)?, in_place) {
+            // The set counts, and the next start finds the key under its old name.
+            tracing::error!(error = error.chain(), "online key in force but not yet renamed");
+        }
         let mut superseded = std::mem::replace(&mut state.files, files);
         superseded.retain(|name, file| file.immutable && !state.files.contains_key(name));
         state.superseded.push_front(superseded);
@@ -276,11 +302,24 @@ impl Publisher {
         Ok(())
     }
 
+    /// Held for moments only, never while a set is verified or stored.
+    fn ring(&self) -> MutexGuard<'_, Ring> {
+        // Every change of it is one step in memory after one on disk.
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // The state is replaced field by field only after a set is stored; a panic before that
         // leaves it as it was.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The newest root of a set.
+fn newest_root(staged: &StagedRepository) -> Result<Document<Root>, PublishError> {
+    let role = TopRole::Root.into();
+    let (_, bytes) = staged.newest(&role).ok_or(PublishError::RootMissing)?;
+    Document::parse(&role, bytes).map_err(PublishError::verify)
 }
 
 /// `staged` with a snapshot and a timestamp that exist already.
@@ -299,20 +338,31 @@ fn extract(
     offline: &Offline,
     state: &State,
     served: Option<&Published>,
-    listed: &[StagedTarget],
+    listing: &Listing,
+    vendors: &BTreeSet<String>,
 ) -> Result<Content, PublishError> {
     let expiries = offline.expiries()?;
-    Extraction { offline, before: &state.offline, served, expiries: &expiries }.run(listed)
+    let before = &state.offline;
+    let known = before.listed_releases(vendors)?;
+    let extraction = Extraction {
+        offline,
+        before,
+        served,
+        expiries: &expiries,
+        publishing: vendors,
+        known: &known,
+    };
+    extraction.run(listing)
 }
 
 /// Every target of the publication must be listed with exactly its bytes.
 fn refuse_unlisted(
     incoming: &Incoming,
     offline: &Offline,
-    listed: &[StagedTarget],
+    listing: &Listing,
 ) -> Result<(), PublishError> {
     let listed: BTreeMap<_, _> =
-        listed.iter().map(|staged| (&staged.target.path, staged.target.digest)).collect();
+        listing.targets.iter().map(|staged| (&staged.target.path, staged.target.digest)).collect();
     for path in incoming.targets.keys() {
         let sent = offline.targets.get(path).map(|(digest, _)| digest);
         if sent.is_none() || listed.get(path) != sent {

@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use channels::cincinnati::{self, TargetKind};
 use jiff::{SignedDuration, Timestamp};
-use signing::metadata::{Document, Root, Targets};
+use signing::metadata::{DelegatedRole, Document, Root, Targets};
 use signing::{
-    BuildError, FileName, PublicKey, RoleName, Sha256Digest, StagedRepository, TargetPath, TopRole,
+    BuildError, FileName, RoleName, Sha256Digest, StagedRepository, TargetPath, TopRole,
 };
 
 use super::error::PublishError;
 use super::incoming::Incoming;
-use super::keys::OnlineKeys;
 
 /// Most roles of one vendor, its own included. Roles are never forgotten, so without a bound a vendor
 /// could grow every client's snapshot for ever. Ours have three.
@@ -35,6 +35,8 @@ pub(super) struct Merged {
     pub(super) offline: Offline,
     /// Roles whose file is new.
     pub(super) changed_roles: BTreeSet<RoleName>,
+    /// Vendors of which anything was sent that is new.
+    pub(super) vendors: BTreeSet<String>,
     /// Whether anything differs from what is served.
     pub(super) changed: bool,
 }
@@ -55,12 +57,18 @@ impl Offline {
         }
         changed |= !changed_roles.is_empty();
         offline.check_role_counts(&changed_roles)?;
+        let delegated = changed_roles.iter().filter(|role| role.as_top().is_none());
+        let mut vendors: BTreeSet<String> =
+            delegated.map(|role| vendor_of(role).to_owned()).collect();
         for (path, bytes) in &incoming.targets {
             let digest = Sha256Digest::of(bytes);
             let before = offline.targets.insert(path.clone(), (digest, bytes.clone()));
-            changed |= before.is_none_or(|(before, _)| before != digest);
+            if before.is_none_or(|(before, _)| before != digest) {
+                vendors.insert(vendor_of_path(path).to_owned());
+                changed = true;
+            }
         }
-        Ok(Merged { offline, changed_roles, changed })
+        Ok(Merged { offline, changed_roles, vendors, changed })
     }
 
     fn add_roots(&mut self, roots: &BTreeMap<u64, Arc<[u8]>>) -> Result<bool, PublishError> {
@@ -156,21 +164,6 @@ impl Offline {
         Document::parse(&TopRole::Root.into(), bytes).map_err(PublishError::verify)
     }
 
-    /// Requires that the newest root lets each of the hub's keys sign its role alone.
-    pub(super) fn check_online_keys(&self, keys: &OnlineKeys) -> Result<(), PublishError> {
-        let root = self.newest_root()?;
-        for (top, key) in [
-            (TopRole::Snapshot, keys.snapshot.public()),
-            (TopRole::Timestamp, keys.timestamp.public()),
-        ] {
-            if !signs_alone(&root, top, key) {
-                let (root, role) = (root.body.version, top.as_str());
-                return Err(PublishError::OnlineKeys { root, role });
-            }
-        }
-        Ok(())
-    }
-
     /// Expiry of root and of every targets role that is reached by delegations; for a delegated role
     /// beside its own the earliest of all that lead to it.
     pub(super) fn expiries(&self) -> Result<BTreeMap<RoleName, Expiry>, PublishError> {
@@ -195,12 +188,37 @@ impl Offline {
         Ok(found)
     }
 
-    /// Whether top-level targets delegates `path` to anyone.
-    pub(super) fn delegates(&self, path: &TargetPath) -> Result<bool, PublishError> {
+    /// What top-level targets delegates; nothing before the first publication.
+    pub(super) fn delegations(&self) -> Result<Vec<DelegatedRole>, PublishError> {
         let role = RoleName::from(TopRole::Targets);
-        let Some((_, bytes)) = self.roles.get(&role) else { return Ok(false) };
+        let Some((_, bytes)) = self.roles.get(&role) else { return Ok(Vec::new()) };
         let top: Document<Targets> = Document::parse(&role, bytes).map_err(PublishError::verify)?;
-        Ok(top.body.delegations.iter().any(|delegate| delegate.covers(path)))
+        Ok(top.body.delegations)
+    }
+
+    /// The release documents that the newest metadata of these vendors lists, whether or not
+    /// anybody delegates to them: what was published once keeps its bytes, also when its vendor
+    /// was away in between.
+    pub(super) fn listed_releases(
+        &self,
+        vendors: &BTreeSet<String>,
+    ) -> Result<BTreeMap<String, Sha256Digest>, PublishError> {
+        let mut listed = BTreeMap::new();
+        for (role, (_, bytes)) in &self.roles {
+            if role.as_top().is_some() || !vendors.contains(vendor_of(role)) {
+                continue;
+            }
+            let document: Document<Targets> =
+                Document::parse(role, bytes).map_err(PublishError::verify)?;
+            let releases = document.body.targets.into_iter();
+            let releases = releases.filter_map(|(path, info)| {
+                let kind = cincinnati::parse_target_path(&path);
+                let digest = info.hashes.as_sha256()?;
+                matches!(kind, Some(TargetKind::Release { .. })).then_some((path, digest))
+            });
+            listed.extend(releases);
+        }
+        Ok(listed)
     }
 
     /// A moment at which nothing in here had expired: `now`, or just before the earliest expiry.
@@ -222,9 +240,14 @@ pub(super) struct Expiry {
 }
 
 /// The first part of a role's name.
-fn vendor_of(role: &RoleName) -> &str {
+pub(super) fn vendor_of(role: &RoleName) -> &str {
     let name = role.as_str();
     name.split_once('.').map_or(name, |(vendor, _)| vendor)
+}
+
+/// The first part of a target's path.
+pub(super) fn vendor_of_path(path: &TargetPath) -> &str {
+    path.as_str().split('/').next().unwrap_or_default()
 }
 
 /// Names are first come, first served, and a version once published is never undercut: whoever
@@ -244,9 +267,4 @@ fn check_delegates(role: &RoleName, bytes: &[u8]) -> Result<(), PublishError> {
         }
         None => Ok(()),
     }
-}
-
-fn signs_alone(root: &Document<Root>, role: TopRole, key: &PublicKey) -> bool {
-    let allowed = root.body.keys(role);
-    allowed.threshold == 1 && allowed.keys.values().any(|allowed| allowed == key)
 }

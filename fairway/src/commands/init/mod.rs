@@ -1,5 +1,6 @@
 //! `fairway init DIR`: a channel repository and keys, ready to publish.
 
+mod holders;
 #[cfg(test)]
 mod site_tests;
 #[cfg(test)]
@@ -11,18 +12,21 @@ use std::path::{Path, PathBuf};
 use channels::names::{ProductName, VendorName};
 use channels::wire::{HubKeys, HubStatus};
 use jiff::Timestamp;
-use signing::{PublicKey, SecretKey, Sha256Digest};
+use signing::{PublicKey, SecretKey, Sha256Digest, SigningRequest, TopRole};
 
+use self::holders::Holders;
 use super::key::write_pair;
-use crate::authoring::scaffold::{Scaffold, TopRoles};
+use crate::authoring::scaffold::{Scaffold, Top, TopRoles};
 use crate::authoring::site::SiteScaffold;
-use crate::authoring::{PassphraseArgs, Passphrases};
+use crate::authoring::{PassphraseArgs, Passphrases, refusal, request_file};
 use crate::error::{CliError, Result};
 use crate::hub::{Hub, HubArgs};
 use crate::origin::{Origin, OriginArgs};
 use crate::out::Out;
-use crate::publisher::{Ceremony, CeremonySpec, Terms, hold_ceremony};
-use crate::words::fingerprint;
+use crate::publisher::{
+    Ceremony, CeremonySpec, Preparation, Terms, hold_ceremony, prepare_ceremony,
+};
+use crate::words::{count, fingerprint};
 
 /// Arguments of `fairway init`.
 #[derive(Debug, clap::Args)]
@@ -50,6 +54,9 @@ pub(crate) struct InitArgs {
     #[arg(long, value_name = "N", default_value_t = 1,
           value_parser = clap::value_parser!(u32).range(1..=20))]
     root_keys: u32,
+    /// Instead: the public half of a root key that its holder keeps elsewhere; once per holder
+    #[arg(long, value_name = "FILE.pub", conflicts_with = "root_keys")]
+    root_key: Vec<PathBuf>,
     /// Root keys that must sign a new root
     #[arg(long, value_name = "M", default_value_t = 1,
           value_parser = clap::value_parser!(u32).range(1..=20))]
@@ -67,10 +74,15 @@ pub(crate) async fn run(
     now: Timestamp,
     out: &mut Out,
 ) -> Result<()> {
-    if args.root_threshold > args.root_keys {
+    let holders = Holders::read(&args.root_key, &holders::taken(args))?;
+    let number = match holders.names().len() {
+        0 => args.root_keys,
+        given => u32::try_from(given).unwrap_or(u32::MAX),
+    };
+    if args.root_threshold > number {
         return Err(CliError::failed(format!(
-            "{} root keys cannot give {} signatures",
-            args.root_keys, args.root_threshold
+            "{number} root keys cannot give {} signatures",
+            args.root_threshold
         )));
     }
     check_empty(&args.dir)?;
@@ -81,24 +93,54 @@ pub(crate) async fn run(
     let hub = Hub::new(&args.hub.connection(None)?)?;
     let hub_keys = keys_of_new_hub(&hub).await?;
     let passphrase = passphrases.for_new_keys()?;
-    let spec = CeremonySpec {
-        vendors: args.vendor.iter().cloned().collect(),
-        root_keys: args.root_keys,
-        root_threshold: args.root_threshold,
+    let (keys, first) = hold(args, &holders, &hub_keys, now)?;
+    let texts = texts(args, &hub, &holders, origin.as_ref(), now)?;
+    let mut imported = origin.as_ref().map(Origin::key_files).unwrap_or_default();
+    imported.extend(holders.into_files());
+    let request = match &first {
+        First::Root(_) => Vec::new(),
+        First::Request(request) => request.to_json().map_err(|error| refusal("root 1", &error))?,
     };
-    let Ceremony { keys, root, .. } = hold_ceremony(&spec, &hub_keys, &Terms::default(), now)
-        .map_err(|error| CliError::because("failed to sign root 1", &error))?;
-    let contents = Contents {
-        texts: texts(args, &hub, origin.as_ref(), now)?,
-        keys: &keys,
-        imported: origin.as_ref().map(Origin::key_files).unwrap_or_default(),
-        root: &root,
+    let name = request_file(&TopRole::Root.into(), 1);
+    let roots = match &first {
+        First::Root(root) => {
+            vec![("root.json", root.as_slice()), ("metadata/1.root.json", root.as_slice())]
+        }
+        First::Request(_) => vec![(name.as_str(), request.as_slice())],
     };
+    let contents = Contents { texts, keys: &keys, imported, roots };
     contents.write(&args.dir, &passphrase)?;
     if let Some(origin) = &origin {
         origin.report(out)?;
     }
-    report(args, &hub, &hub_keys, &root, out)
+    report(args, &hub, &hub_keys, &first, out)
+}
+
+/// Root 1, or what is still to be signed of it.
+enum First {
+    Root(Vec<u8>),
+    Request(Box<SigningRequest>),
+}
+
+/// The first ceremony, with keys made here or with those of the holders.
+fn hold(
+    args: &InitArgs,
+    holders: &Holders,
+    hub: &HubKeys,
+    now: Timestamp,
+) -> Result<(BTreeMap<String, SecretKey>, First)> {
+    let failed = |error| CliError::because("failed to make root 1", &error);
+    let vendors: Vec<VendorName> = args.vendor.iter().cloned().collect();
+    let (terms, root_threshold) = (Terms::default(), args.root_threshold);
+    if args.root_key.is_empty() {
+        let spec = CeremonySpec { vendors, root_keys: args.root_keys, root_threshold };
+        let Ceremony { keys, root, .. } = hold_ceremony(&spec, hub, &terms, now).map_err(failed)?;
+        return Ok((keys, First::Root(root)));
+    }
+    let root = holders.role_keys(root_threshold);
+    let Preparation { keys, request } =
+        prepare_ceremony(&vendors, root, hub, &terms, now).map_err(failed)?;
+    Ok((keys, First::Request(Box::new(request))))
 }
 
 /// The online keys of a hub that has no root yet.
@@ -118,45 +160,64 @@ async fn keys_of_new_hub(hub: &Hub) -> Result<HubKeys> {
 fn texts(
     args: &InitArgs,
     hub: &Hub,
+    holders: &Holders,
     origin: Option<&Origin>,
     now: Timestamp,
 ) -> Result<Vec<(PathBuf, String)>> {
     let server = hub.base().as_str().trim_end_matches('/').to_owned();
-    let (root_keys, root_threshold) = (args.root_keys, args.root_threshold);
+    let made = || (1..=args.root_keys).map(|number| format!("root-{number}.pub")).collect();
+    let root_keys = if args.root_key.is_empty() { made() } else { holders.names() };
+    let root_threshold = args.root_threshold;
     let top = TopRoles { server, root_keys, root_threshold };
     match (origin, &args.vendor, &args.product) {
         (Some(origin), _, _) => Ok(SiteScaffold { top, origin }.files()),
         (None, Some(vendor), Some(product)) => {
             let (vendor, product) = (vendor.clone(), product.clone());
-            Ok(Scaffold { top, vendor, product, role: args.role.clone(), now }.files())
+            let (top, role) = (Top::Own(top), args.role.clone());
+            Ok(Scaffold { top, vendor, product, role, now }.files())
         }
         (None, _, _) => Err(CliError::failed("--vendor and --product are missing")),
     }
 }
 
-fn report(args: &InitArgs, hub: &Hub, keys: &HubKeys, root: &[u8], out: &mut Out) -> Result<()> {
-    let dir = args.dir.display();
-    out.line(&format!("root 1       {}", Sha256Digest::of(root)))?;
+fn report(args: &InitArgs, hub: &Hub, keys: &HubKeys, first: &First, out: &mut Out) -> Result<()> {
+    match first {
+        First::Root(root) => out.line(&format!("root 1       {}", Sha256Digest::of(root)))?,
+        First::Request(request) => {
+            for key in request.wanted().values() {
+                out.line(&format!("root key     {}", fingerprint(key)))?;
+            }
+        }
+    }
     for (name, pem) in [("timestamp", &keys.timestamp), ("snapshot", &keys.snapshot)] {
         let key = hub_key(pem)?;
         out.line(&format!("{name:<12} {}", fingerprint(&key)))?;
     }
-    let local = hub.base().host_str().is_some_and(|host| {
-        host == "localhost"
-            || host
-                .trim_matches(['[', ']'])
-                .parse()
-                .is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
-    });
-    if hub.base().scheme() == "http" && !local {
+    if hub.is_open_to_tampering() {
         out.warn(
             "the hub's keys came over plain HTTP; compare their fingerprints above with the \
              server's own before you hand out root.json",
         )?;
     }
-    out.note(&format!(
-        "{dir} is ready: agents pin {dir}/root.json; private keys are in {dir}/keys"
-    ))?;
+    next_steps(args, first, out)
+}
+
+fn next_steps(args: &InitArgs, first: &First, out: &mut Out) -> Result<()> {
+    let dir = args.dir.display();
+    if let First::Request(request) = first {
+        let file = args.dir.join(request_file(request.role(), request.version()));
+        let (file, threshold) = (file.display(), args.root_threshold);
+        out.note(&format!(
+            "root 1 needs {}: {file}",
+            count(usize::try_from(threshold).unwrap_or(usize::MAX), "signature")
+        ))?;
+        out.note(&format!("next, each holder: fairway root sign {file} --key FILE"))?;
+        out.note(&format!("then: fairway root publish {dir} {file}"))?;
+    } else {
+        out.note(&format!(
+            "{dir} is ready: agents pin {dir}/root.json; private keys are in {dir}/keys"
+        ))?;
+    }
     match (&args.product, &args.from_export) {
         (Some(product), _) => out.note(&format!(
             "next: edit {dir}/{product}/releases/1.0.0.yaml, then: fairway publish {dir}"
@@ -176,7 +237,7 @@ fn hub_key(pem: &str) -> Result<PublicKey> {
 }
 
 /// Nothing but git's own directory may be there.
-fn check_empty(dir: &Path) -> Result<()> {
+pub(super) fn check_empty(dir: &Path) -> Result<()> {
     let failed = |error: std::io::Error| {
         CliError::failed(format!("failed to look into {}: {error}", dir.display()))
     };
@@ -193,20 +254,21 @@ fn check_empty(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What the new directory holds.
-struct Contents<'a> {
-    texts: Vec<(PathBuf, String)>,
+/// What a new directory holds.
+pub(super) struct Contents<'a> {
+    pub(super) texts: Vec<(PathBuf, String)>,
     /// Keys made now, by the name of their file.
-    keys: &'a BTreeMap<String, SecretKey>,
+    pub(super) keys: &'a BTreeMap<String, SecretKey>,
     /// Public keys of others, by file.
-    imported: Vec<(String, PublicKey)>,
-    root: &'a [u8],
+    pub(super) imported: Vec<(String, PublicKey)>,
+    /// Copies of the hub's root, by file, or the request to sign it.
+    pub(super) roots: Vec<(&'a str, &'a [u8])>,
 }
 
 impl Contents<'_> {
     /// Writes everything into a hidden directory first, then moves it into place: a failure in the
     /// middle leaves nothing that looks ready.
-    fn write(&self, dir: &Path, passphrase: &str) -> Result<()> {
+    pub(super) fn write(&self, dir: &Path, passphrase: &str) -> Result<()> {
         let failed = |error: std::io::Error| {
             CliError::failed(format!("failed to fill {}: {error}", dir.display()))
         };
@@ -237,8 +299,9 @@ impl Contents<'_> {
         for below in ["keys", "metadata"] {
             std::fs::create_dir_all(stage.join(below))?;
         }
-        std::fs::write(stage.join("root.json"), self.root)?;
-        std::fs::write(stage.join("metadata/1.root.json"), self.root)?;
+        for (path, root) in &self.roots {
+            std::fs::write(stage.join(path), root)?;
+        }
         for (name, key) in &self.imported {
             std::fs::write(stage.join("keys").join(name), key.to_spki_pem())?;
         }

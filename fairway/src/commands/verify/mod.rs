@@ -173,7 +173,8 @@ fn is_unreachable(error: &signing::Error) -> bool {
     error.attack().is_none() && matches!(error, signing::Error::Fetch { .. })
 }
 
-fn refuse(error: &signing::Error) -> CliError {
+/// What a client refused, as an answer to a person.
+pub(super) fn refuse(error: &signing::Error) -> CliError {
     let text = chain(error);
     if is_unreachable(error) {
         return CliError::failed(format!("the repository cannot be fetched: {text}"))

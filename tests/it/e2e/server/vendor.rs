@@ -113,7 +113,8 @@ impl Vendor {
         let name = RoleName::new(role).expect("a role");
         let (_, renewed) = newest.newest(&name).expect("the new version");
         repository.put_metadata(&name, renewed.to_vec()).expect("metadata");
-        let assembly = Assembly { repository, changes: Vec::new(), root_expires: None };
+        let assembly =
+            Assembly { repository, changes: Vec::new(), root_expires: None, revoked: Vec::new() };
         let publication = assembly.publication("short-lived").expect("a publication");
         post(hub, &publication).await.expect("published");
         self.accepted(assembly);
