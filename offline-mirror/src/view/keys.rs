@@ -1,0 +1,73 @@
+//! The view's two private keys, for its snapshot and its timestamp.
+//!
+//! Unencrypted in files of mode 0600, like a hub's online keys: exports run unattended, and all that
+//! these keys can do is in the module description of the view. Each file is named by its key, so
+//! that keys of a root to come can lie beside those in use.
+
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+use signing::metadata::Root;
+use signing::{KeyId, PublicKey, SecretKey, TopRole, keyfile};
+
+use super::error::ViewError;
+use crate::error::Error;
+
+/// The roles that a view signs itself, in the order of every pair of keys here.
+pub(super) const ONLINE: [TopRole; 2] = [TopRole::Snapshot, TopRole::Timestamp];
+/// Digits of a key's id in the name of its file: enough to tell a view's few keys apart.
+const ID_DIGITS: usize = 16;
+
+/// Makes both keys and writes them below `dir`; returns their public halves.
+pub(super) fn make(dir: &Path) -> Result<[PublicKey; 2], Error> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .map_err(Error::io("create", dir))?;
+    let [snapshot, timestamp] = ONLINE;
+    Ok([make_one(dir, snapshot)?, make_one(dir, timestamp)?])
+}
+
+fn make_one(dir: &Path, role: TopRole) -> Result<PublicKey, ViewError> {
+    let key = SecretKey::generate().map_err(|source| ViewError::NewKey { source })?;
+    let path = file(dir, role, &key.public().key_id());
+    let failed = |source| ViewError::Key { path: path.clone(), source };
+    let pem = keyfile::to_plain_pem(&key).map_err(failed)?;
+    keyfile::write_new(&path, &pem).map_err(failed)?;
+    Ok(key.public().clone())
+}
+
+/// Opens the private halves of the keys that `root` names.
+pub(super) fn open(dir: &Path, root: &Root) -> Result<[SecretKey; 2], ViewError> {
+    let [snapshot, timestamp] = ONLINE;
+    Ok([open_one(dir, snapshot, root)?, open_one(dir, timestamp, root)?])
+}
+
+fn open_one(dir: &Path, role: TopRole, root: &Root) -> Result<SecretKey, ViewError> {
+    let key_id = public(role, root)?.key_id();
+    let path = file(dir, role, &key_id);
+    let failed = |source| ViewError::Key { path: path.clone(), source };
+    let pem = keyfile::read(&path).map_err(failed)?;
+    let key = keyfile::from_plain_pem(&pem).map_err(failed)?;
+    if key.public().key_id() != key_id {
+        return Err(ViewError::OtherKey { path, key_id });
+    }
+    Ok(key)
+}
+
+/// The public halves that `root` names.
+pub(super) fn named(root: &Root) -> Result<[PublicKey; 2], ViewError> {
+    let [snapshot, timestamp] = ONLINE;
+    Ok([public(snapshot, root)?, public(timestamp, root)?])
+}
+
+fn public(role: TopRole, root: &Root) -> Result<PublicKey, ViewError> {
+    let key = root.keys(role).keys.values().next().cloned();
+    key.ok_or(ViewError::HubRoot { role, why: "the view's root names no key" })
+}
+
+fn file(dir: &Path, role: TopRole, key_id: &KeyId) -> PathBuf {
+    let digits: String = key_id.as_str().chars().take(ID_DIGITS).collect();
+    dir.join(format!("{role}.{digits}.pem"))
+}
