@@ -34,8 +34,8 @@ pub use error::Error;
 pub use key::{KeyError, KeyId, PublicKey, SecretKey, SignError, Signer};
 pub use names::{FileName, HashPrefix, NameError, RoleName, TargetPath, TopRole};
 pub use repository::{
-    BuildError, Delegation, MetaPin, RootSpec, StagedRepository, TargetEntry, VerifiedRepository,
-    build_root, build_snapshot, build_targets, build_timestamp, verify_staged,
+    BuildError, Delegation, MetaPin, RootSpec, SigningRequest, StagedRepository, TargetEntry,
+    VerifiedRepository, build_root, build_snapshot, build_targets, build_timestamp, verify_staged,
 };
 #[cfg(feature = "http")]
 pub use source::HttpSource;

@@ -15,11 +15,13 @@ mod assemble;
 mod assembly;
 mod ceremony;
 mod content;
+mod draft;
 mod error;
 mod keyring;
 mod layout;
 mod previous;
 mod root;
+mod succession;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -29,10 +31,13 @@ pub use assemble::{assemble, plan};
 pub use assembly::{Assembly, Change, Why};
 pub use ceremony::{Ceremony, CeremonySpec, hold_ceremony};
 pub use content::{Content, ContentError};
+pub use draft::{DraftError, NextRoot, OnlineRole, draft_first_root, draft_next_root};
 pub use error::PublisherError;
 pub use keyring::{Keyring, KeyringError, MemoryKeyring};
 pub use layout::{
     ImportedVendor, Layout, RoleKeys, RootTrust, Terms, VendorKeys, channels_role, releases_role,
     targets_role, vendor_role,
 };
+pub use previous::TrustedRoots;
 pub use root::{RootKeys, first_root};
+pub use succession::{Succession, check_first_root, succeed};

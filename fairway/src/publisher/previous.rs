@@ -7,6 +7,7 @@
 mod tests;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use channels::names::VendorName;
 use signing::metadata::{Document, KeySet, Root, Targets};
@@ -14,7 +15,7 @@ use signing::{FileName, RoleName, StagedRepository, TopRole, repository};
 
 use super::assemble::named;
 use super::error::{self, PublisherError};
-use super::layout::{Layout, RootTrust, channels_role, releases_role, targets_role, vendor_role};
+use super::layout::{Layout, RoleKeys, channels_role, releases_role, targets_role, vendor_role};
 
 /// The newest published metadata of every role that a publisher signs.
 pub(super) struct Previous {
@@ -29,9 +30,9 @@ impl Previous {
         staged: &StagedRepository,
         layout: &Layout,
     ) -> Result<Self, PublisherError> {
-        let roots = roots(staged)?;
-        let root = newest_root(&roots, &layout.root)?;
-        let mut previous = Self { root, roles: BTreeMap::new() };
+        let roots = TrustedRoots::verify(staged, &layout.root.pinned)?;
+        roots.check_keys(&layout.root.keys)?;
+        let mut previous = Self { root: roots.newest().clone(), roles: BTreeMap::new() };
         previous.targets(staged, &roots)?;
         for vendor in layout.vendors.keys() {
             previous.vendor(staged, vendor)?;
@@ -44,21 +45,15 @@ impl Previous {
         self.roles.get(role)
     }
 
-    /// The last targets may have been signed before the newest root was made, and by keys that it
-    /// no longer lists: any root of the verified chain will do.
     fn targets(
         &mut self,
         staged: &StagedRepository,
-        roots: &[Document<Root>],
+        roots: &TrustedRoots,
     ) -> Result<(), PublisherError> {
         let role = targets_role();
         let Some((_, bytes)) = staged.newest(&role) else { return Ok(()) };
         let document = Document::<Targets>::parse(&role, bytes).map_err(error::previous(&role))?;
-        let verify = |root: &Document<Root>| document.verify(root.body.keys(TopRole::Targets));
-        if !roots.iter().any(|root| verify(root).is_ok()) {
-            let delegator = RoleName::from(TopRole::Root);
-            verify(&self.root).map_err(error::unverified(&role, &delegator))?;
-        }
+        roots.check_targets(&document)?;
         self.roles.insert(role, document);
         Ok(())
     }
@@ -99,40 +94,68 @@ impl Previous {
     }
 }
 
-/// Every published root, oldest first.
-fn roots(staged: &StagedRepository) -> Result<Vec<Document<Root>>, PublisherError> {
-    let root = RoleName::from(TopRole::Root);
-    let of_root =
-        |name: &FileName| matches!(name, FileName::Metadata { role, .. } if *role == root);
-    let mut roots = Vec::new();
-    for (_, bytes) in staged.files().filter(|(name, _)| of_root(name)) {
-        roots.push(Document::<Root>::parse(&root, bytes).map_err(error::previous(&root))?);
-    }
-    roots.sort_by_key(|root| root.body.version);
-    Ok(roots)
+/// The published roots, verified from the first to the newest and through the pinned one.
+#[derive(Debug, Clone)]
+pub struct TrustedRoots {
+    roots: Vec<Document<Root>>,
+    newest: Document<Root>,
 }
 
-/// The newest root, if the chain to it passes through the pinned root and ends in the configured
-/// root keys.
-fn newest_root(
-    roots: &[Document<Root>],
-    trust: &RootTrust,
-) -> Result<Document<Root>, PublisherError> {
-    let role = RoleName::from(TopRole::Root);
-    let (Some((first, following)), Some(newest)) = (roots.split_first(), roots.last()) else {
-        return Err(PublisherError::NoRoot);
-    };
-    repository::check_root_chain(first.raw(), following.iter().map(Document::raw))
-        .map_err(|source| PublisherError::RootChain { source: Box::new(source) })?;
-    let pinned = Document::<Root>::parse(&role, &trust.pinned)
-        .map_err(|source| PublisherError::PinnedRoot { source: Box::new(source) })?;
-    if !roots.iter().any(|root| root.canonical() == pinned.canonical()) {
-        return Err(PublisherError::OtherRoot { version: pinned.body.version });
-    }
-    match trust.keys.difference(newest.body.keys(TopRole::Root)) {
-        Some(difference) => {
-            Err(PublisherError::RootKeys { version: newest.body.version, difference })
+impl TrustedRoots {
+    /// Walks the roots of `staged` as a client would; `pinned` must be one of them.
+    pub fn verify(staged: &StagedRepository, pinned: &[u8]) -> Result<Self, PublisherError> {
+        let role = RoleName::from(TopRole::Root);
+        let mut roots = Vec::new();
+        for (_, bytes) in Self::files(staged) {
+            roots.push(Document::<Root>::parse(&role, bytes).map_err(error::previous(&role))?);
         }
-        None => Ok(newest.clone()),
+        roots.sort_by_key(|root| root.body.version);
+        let (Some((first, following)), Some(newest)) = (roots.split_first(), roots.last()) else {
+            return Err(PublisherError::NoRoot);
+        };
+        repository::check_root_chain(first.raw(), following.iter().map(Document::raw))
+            .map_err(|source| PublisherError::RootChain { source: Box::new(source) })?;
+        let pinned = Document::<Root>::parse(&role, pinned)
+            .map_err(|source| PublisherError::PinnedRoot { source: Box::new(source) })?;
+        if !roots.iter().any(|root| root.canonical() == pinned.canonical()) {
+            return Err(PublisherError::OtherRoot { version: pinned.body.version });
+        }
+        let newest = newest.clone();
+        Ok(Self { roots, newest })
+    }
+
+    /// The root files of `staged`, unverified.
+    pub(super) fn files(
+        staged: &StagedRepository,
+    ) -> impl Iterator<Item = (&FileName, &Arc<[u8]>)> {
+        let root = RoleName::from(TopRole::Root);
+        staged.files().filter(
+            move |(name, _)| matches!(name, FileName::Metadata { role, .. } if *role == root),
+        )
+    }
+
+    /// The newest root.
+    pub fn newest(&self) -> &Document<Root> {
+        &self.newest
+    }
+
+    /// Requires that the newest root lists exactly the configured root keys.
+    pub(super) fn check_keys(&self, keys: &RoleKeys) -> Result<(), PublisherError> {
+        let version = self.newest.body.version;
+        match keys.difference(self.newest.body.keys(TopRole::Root)) {
+            Some(difference) => Err(PublisherError::RootKeys { version, difference }),
+            None => Ok(()),
+        }
+    }
+
+    /// The last targets may have been signed before the newest root was made, and by keys that it
+    /// no longer lists: any root of the chain will do.
+    pub(super) fn check_targets(&self, targets: &Document<Targets>) -> Result<(), PublisherError> {
+        let verify = |root: &Document<Root>| targets.verify(root.body.keys(TopRole::Targets));
+        if self.roots.iter().any(|root| verify(root).is_ok()) {
+            return Ok(());
+        }
+        let delegator = RoleName::from(TopRole::Root);
+        verify(&self.newest).map_err(error::unverified(&targets_role(), &delegator))
     }
 }

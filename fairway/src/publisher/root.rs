@@ -1,6 +1,6 @@
 //! Root metadata: the first one, and its renewal under the same keys.
 //!
-//! Changing keys is a ceremony of its own and never happens here.
+//! Changing keys is a ceremony (`draft`, `succession`) and never happens here.
 
 use std::collections::BTreeMap;
 
@@ -40,6 +40,22 @@ impl RootKeys {
             timestamp: PublicKey::from_spki_pem(&hub.timestamp)?,
         })
     }
+
+    /// The same as a root lists it.
+    pub(super) fn roles(&self) -> BTreeMap<TopRole, (Vec<PublicKey>, u32)> {
+        let listed = |role: &RoleKeys| (role.keys.clone(), role.threshold);
+        BTreeMap::from([
+            (TopRole::Root, listed(&self.root)),
+            (TopRole::Targets, listed(&self.targets)),
+            (TopRole::Snapshot, (vec![self.snapshot.clone()], 1)),
+            (TopRole::Timestamp, (vec![self.timestamp.clone()], 1)),
+        ])
+    }
+}
+
+/// Keys and threshold as builders take them; `None` for a threshold beyond 32 bits.
+pub(super) fn key_list(set: &KeySet) -> Option<(Vec<PublicKey>, u32)> {
+    Some((set.keys.values().cloned().collect(), u32::try_from(set.threshold).ok()?))
 }
 
 /// Root 1 over `keys`, signed by the root keys of `keyring`: what agents pin.
@@ -49,14 +65,7 @@ pub fn first_root(
     terms: &Terms,
     now: Timestamp,
 ) -> Result<Vec<u8>, PublisherError> {
-    let spec = |role: &RoleKeys| (role.keys.clone(), role.threshold);
-    let roles = BTreeMap::from([
-        (TopRole::Root, spec(&keys.root)),
-        (TopRole::Targets, spec(&keys.targets)),
-        (TopRole::Snapshot, (vec![keys.snapshot.clone()], 1)),
-        (TopRole::Timestamp, (vec![keys.timestamp.clone()], 1)),
-    ]);
-    sign(1, roles, &keys.root, keyring, terms, now, None)
+    sign(1, keys.roles(), &keys.root, keyring, terms, now, None)
 }
 
 /// Whether the newest root should be renewed.
@@ -73,16 +82,12 @@ pub(super) fn renew(
     now: Timestamp,
 ) -> Result<Vec<u8>, PublisherError> {
     let out_of_range = || PublisherError::Expiry { role: TopRole::Root.into() };
-    let role_keys = |set: &KeySet| -> Result<RoleKeys, PublisherError> {
-        let threshold = u32::try_from(set.threshold).map_err(|_| out_of_range())?;
-        Ok(RoleKeys { keys: set.keys.values().cloned().collect(), threshold })
-    };
     let mut roles = BTreeMap::new();
     for top in TopRole::ALL {
-        let keys = role_keys(root.body.keys(top))?;
-        roles.insert(top, (keys.keys, keys.threshold));
+        roles.insert(top, key_list(root.body.keys(top)).ok_or_else(out_of_range)?);
     }
-    let root_keys = role_keys(root.body.keys(TopRole::Root))?;
+    let (keys, threshold) = key_list(root.body.keys(TopRole::Root)).ok_or_else(out_of_range)?;
+    let root_keys = RoleKeys { keys, threshold };
     let version = root.body.version.checked_add(1).ok_or_else(out_of_range)?;
     sign(version, roles, &root_keys, keyring, terms, now, Some(root.raw()))
 }

@@ -1,8 +1,8 @@
 //! Signing in turns: a draft travels from key holder to key holder, each adds one signature.
 //!
-//! [`check_root_chain`] is asked before every publication. [`add_signature`], [`merge_signatures`]
-//! and [`progress`] are what the commands of issue 3 for key holders on separate machines are made
-//! of: `fairway root sign`, `fairway root merge` and `fairway status`.
+//! [`check_root_chain`] is asked before every publication. What travels between key holders is
+//! [`super::request`]; [`add_signature`] and [`merge_signatures`] are the same two steps on a bare
+//! metadata file.
 
 use super::envelope::{BuildError, write};
 use crate::error::Error;
@@ -80,12 +80,14 @@ pub fn check_root_chain<'a>(
     Ok(roots.version())
 }
 
-fn signatures<T: Body>(document: &Document<T>) -> BTreeMap<KeyId, Vec<u8>> {
+/// The signatures of a draft that are more than a place holder.
+pub(super) fn signatures<T: Body>(document: &Document<T>) -> BTreeMap<KeyId, Vec<u8>> {
     let signed = document.signatures().iter().filter(|signature| !signature.signature.is_empty());
     signed.map(|signature| (signature.key_id.clone(), signature.signature.clone())).collect()
 }
 
-fn signed_part(role: &RoleName, bytes: &[u8]) -> Result<Value, BuildError> {
+/// The part of an envelope that is signed.
+pub(super) fn signed_part(role: &RoleName, bytes: &[u8]) -> Result<Value, BuildError> {
     let malformed =
         |reason: String| BuildError::Existing(Error::Malformed { role: role.clone(), reason });
     let mut envelope = json::parse(bytes).map_err(|e| malformed(e.to_string()))?;

@@ -4,6 +4,7 @@
 mod build;
 mod ceremony;
 mod envelope;
+pub mod request;
 mod staged;
 mod verify;
 
@@ -13,5 +14,6 @@ pub use build::{
 };
 pub use ceremony::{RoleProgress, add_signature, check_root_chain, merge_signatures, progress};
 pub use envelope::BuildError;
+pub use request::{RequestError, Review, Signing, SigningRequest};
 pub use staged::{SNAPSHOT_LIFETIME, StagedRepository, TIMESTAMP_LIFETIME};
 pub use verify::{StagedTarget, VerifiedRepository, verify_staged};
