@@ -47,19 +47,6 @@ impl AcceptExpired {
         }
         Ok(())
     }
-
-    /// Whether this leave holds, for metadata that had expired when checked against `checked`: the
-    /// time that the clock and every signed time seen before agree on.
-    fn holds(&self, checked: Timestamp, now: Timestamp, refused: Error) -> Result<(), Error> {
-        if checked > now {
-            return Err(Error::ClockBack { seen: checked, now });
-        }
-        if now >= self.until {
-            let (until, source) = (self.until, Box::new(refused));
-            return Err(Error::LeaveEnded { until, now, source });
-        }
-        Ok(())
-    }
 }
 
 /// A client that has verified an export, and what it read.
@@ -78,10 +65,17 @@ pub(crate) async fn at_a_good_moment<T>(
         answer => return answer.map(|found| (found, None)),
     };
     let (Some(leave), Some(checked)) = (leave, error.checked_at()) else { return Err(error) };
+    // Expiry was checked against a later time than the clock's: one that was signed and seen.
+    if checked > now {
+        return Err(Error::ClockBack { seen: checked, now });
+    }
+    if now >= leave.until {
+        let (until, source) = (leave.until, Box::new(error));
+        return Err(Error::LeaveEnded { until, now, source });
+    }
     // The moment is read before it is believed, but it lies inside the signed timestamp: if it was
     // changed, the signature does not verify.
     let Some(as_of) = signed_at(dir).filter(|at| *at < now) else { return Err(error) };
-    leave.holds(checked, now, error)?;
     Ok((verify(as_of).await?, Some(as_of)))
 }
 

@@ -93,7 +93,8 @@ pub async fn export<S: Source>(
         what: "the hub's older roots".to_owned(),
         source: Box::new(signing::Error::Fetch { file: FileName::root(pinned), source }),
     })?;
-    let hub = Hub { root: &request.root, files: recording.files(), found: client.trusted_versions() };
+    let hub =
+        Hub { root: &request.root, files: recording.files(), found: client.trusted_versions() };
     let arches = match request.arches.as_slice() {
         [] => document.arches.keys().cloned().collect(),
         chosen => chosen.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>(),

@@ -100,9 +100,9 @@ impl HubArgs {
 
 fn read_public(path: &Path) -> anyhow::Result<PublicKey> {
     let bytes = read_bounded(path, PUBLIC_KEY_BYTES_MAX)?;
-    let key = std::str::from_utf8(&bytes).context("not text").and_then(|text| {
-        PublicKey::from_spki_pem(text).context("not a public key in PEM")
-    });
+    let key = std::str::from_utf8(&bytes)
+        .context("not text")
+        .and_then(|text| PublicKey::from_spki_pem(text).context("not a public key in PEM"));
     key.with_context(|| format!("cannot use {}", path.display()))
 }
 
@@ -147,29 +147,22 @@ fn told(drafted: &Drafted, dir: &Path, output: Output) -> anyhow::Result<()> {
     match output {
         Output::Json => say(&serde_json::to_string_pretty(drafted)?),
         Output::Text => {
-            let mut lines = format!("root {version} of the view, until {expires}\n");
             let [snapshot, timestamp] = online;
-            lines.push_str(&format!("  snapshot   {snapshot}\n  timestamp  {timestamp}\n"));
-            for holder in holders {
-                lines.push_str(&format!("  holder     {holder}\n"));
-            }
-            lines.push_str(&format!(
-                "{threshold} of {} holders sign it:  fairway root sign {} --key KEY.pem\nthen:  \
-                 offline-mirror view accept {} {}",
-                holders.len(),
-                request.display(),
+            let holders: Vec<_> =
+                holders.iter().map(|key| format!("  holder     {key}\n")).collect();
+            let (request, count) = (request.display(), holders.len());
+            say(&format!(
+                "root {version} of the view, until {expires}\n  snapshot   {snapshot}\n  \
+                 timestamp  {timestamp}\n{}{threshold} of {count} holders sign it:  fairway root \
+                 sign {request}\nthen:  offline-mirror view accept {} {request}",
+                holders.concat(),
                 dir.display(),
-                request.display(),
-            ));
-            say(&lines)
+            ))
         }
     }
 }
 
 fn told_accepted(accepted: &Accepted) -> String {
     let Accepted { root, version, expires } = accepted;
-    format!(
-        "root {version} of the view holds until {expires}; new sites pin {}",
-        root.display()
-    )
+    format!("root {version} of the view holds until {expires}; new sites pin {}", root.display())
 }

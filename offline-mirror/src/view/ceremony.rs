@@ -1,12 +1,14 @@
 //! The view's roots: a draft goes out to the holders as a signing request, and comes back signed.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::Serialize;
 use signing::metadata::{Document, Root};
 use signing::repository::check_root_chain;
-use signing::{KeyId, PublicKey, Source, TopRole, build_root};
+use signing::repository::request::SigningRequest;
+use signing::{KeyId, PublicKey, Source, TopRole};
 
 use super::dir::{Signed, State, View};
 use super::error::ViewError;
@@ -58,9 +60,9 @@ pub struct Drafted {
     /// When the root will expire.
     pub expires: Timestamp,
     /// Keys of the holders.
-    pub holders: Vec<KeyId>,
+    pub holders: BTreeSet<KeyId>,
     /// How many of them must sign, and those of the root before where there is one.
-    pub threshold: u64,
+    pub threshold: u32,
     /// The view's keys for snapshot and timestamp.
     pub online: [KeyId; 2],
 }
@@ -89,6 +91,9 @@ pub async fn view_init<S: Source>(
     let hub = Hub::refreshed(&request.root, source, now).await?;
     let origin = hub.origin()?;
     let holders = signers(&request.holders, &origin)?;
+    let new_keys = keys::generate()?;
+    let terms = Terms { holders, online: keys::public(&new_keys), days: request.root_days };
+    let draft = draft(&origin, None, plan::first_root_version(now), &terms, now)?;
     let state = State {
         format: State::FORMAT,
         days,
@@ -98,10 +103,8 @@ pub async fn view_init<S: Source>(
     };
     let view = View::create(&request.dir, state)?;
     hub.no_older_than(&view.seen(), now).await?;
-    let online = keys::make(&view.keys())?;
-    let version = plan::first_root_version(now);
-    let drafted =
-        draft(&view, &origin, None, version, (holders, online), request.root_days, now)?;
+    keys::write(&view.keys(), &new_keys)?;
+    let drafted = hand_out(&view, &draft, &terms)?;
     view.save()?;
     Ok(drafted)
 }
@@ -117,16 +120,14 @@ pub async fn view_renew<S: Source>(
     now: Timestamp,
 ) -> Result<Drafted, Error> {
     let mut view = View::open(&renewal.dir)?;
-    let newest = view
-        .newest_root()?
-        .ok_or_else(|| ViewError::NoRoot { dir: renewal.dir.clone() })?;
+    let newest =
+        view.newest_root()?.ok_or_else(|| ViewError::NoRoot { dir: renewal.dir.clone() })?;
     let version = newest.body.version.saturating_add(1);
     if view.request().exists() {
         return Err(ViewError::Pending { version }.into());
     }
     if let Some(days) = renewal.days {
-        view.state.days =
-            plan::check_days("a view's snapshot and timestamp", days, MAX_LIFE_DAYS)?;
+        view.state.days = plan::check_days("a view's snapshot and timestamp", days, MAX_LIFE_DAYS)?;
     }
     let hub = Hub::refreshed(&renewal.root, source, now).await?;
     hub.no_older_than(&view.seen(), now).await?;
@@ -137,16 +138,27 @@ pub async fn view_renew<S: Source>(
             signers(holders, &origin)?
         }
         (None, HolderKind::Hub) => signers(&Holders::Hub, &origin)?,
-        (None, HolderKind::Own) => {
-            plan::repeated(TopRole::Root, newest.body.keys(TopRole::Root))?
-        }
+        (None, HolderKind::Own) => plan::repeated(TopRole::Root, newest.body.keys(TopRole::Root))?,
     };
-    let online =
-        if renewal.new_keys { keys::make(&view.keys())? } else { keys::named(&newest.body)? };
-    let drafted =
-        draft(&view, &origin, Some(&newest), version, (holders, online), renewal.root_days, now)?;
+    let new_keys = if renewal.new_keys { Some(keys::generate()?) } else { None };
+    let online = match &new_keys {
+        Some(new_keys) => keys::public(new_keys),
+        None => keys::named(&newest.body)?,
+    };
+    let terms = Terms { holders, online, days: renewal.root_days };
+    let draft = draft(&origin, Some(&newest), version, &terms, now)?;
+    if let Some(new_keys) = &new_keys {
+        keys::write(&view.keys(), new_keys)?;
+    }
     view.save()?;
-    Ok(drafted)
+    hand_out(&view, &draft, &terms)
+}
+
+/// What a root is drafted from, beside the hub's.
+struct Terms {
+    holders: (Vec<PublicKey>, u32),
+    online: [PublicKey; 2],
+    days: u16,
 }
 
 /// Who signs a root, as that root names them.
@@ -157,34 +169,35 @@ fn signers(holders: &Holders, origin: &Origin) -> Result<(Vec<PublicKey>, u32), 
     }
 }
 
-/// Writes the request for a root.
 fn draft(
-    view: &View,
     origin: &Origin,
     previous: Option<&Document<Root>>,
     version: u64,
-    (holders, online): ((Vec<PublicKey>, u32), [PublicKey; 2]),
-    root_days: u16,
+    terms: &Terms,
     now: Timestamp,
-) -> Result<Drafted, Error> {
-    let days = plan::check_days("a view's root", root_days, MAX_ROOT_DAYS)?;
+) -> Result<SigningRequest, ViewError> {
+    let days = plan::check_days("a view's root", terms.days, MAX_ROOT_DAYS)?;
     let expires = plan::expiry(TopRole::Root, now, days)?;
-    let ids = [online[0].key_id(), online[1].key_id()];
+    let (holders, online) = (terms.holders.clone(), terms.online.clone());
     let spec = plan::root_spec(version, expires, &origin.root.body, holders, online)?;
-    let previous = previous.map(Document::raw);
-    let bytes = build_root(&spec, &[], previous).map_err(ViewError::build(TopRole::Root))?;
-    let root = Document::<Root>::parse(&TopRole::Root.into(), &bytes)
-        .map_err(|source| ViewError::build(TopRole::Root)(source.into()))?;
+    request::draft(&spec, previous.map(Document::raw), now)
+}
+
+/// Writes the request for a root.
+fn hand_out(view: &View, draft: &SigningRequest, terms: &Terms) -> Result<Drafted, Error> {
     let path = view.request();
-    write_file(&path, &request::write(&path, previous, &bytes)?)?;
-    let keys = root.body.keys(TopRole::Root);
+    let json = draft.to_json();
+    let json = json.map_err(|source| ViewError::Draft { source: Box::new(source) })?;
+    write_file(&path, &json)?;
+    let (holders, threshold) = &terms.holders;
+    let holders: BTreeSet<_> = holders.iter().map(PublicKey::key_id).collect();
     Ok(Drafted {
         request: path,
-        version,
-        expires: root.body.expires,
-        holders: keys.keys.keys().cloned().collect(),
-        threshold: keys.threshold,
-        online: ids,
+        version: draft.version(),
+        expires: draft.expires(),
+        holders,
+        threshold: *threshold,
+        online: terms.online.each_ref().map(PublicKey::key_id),
     })
 }
 
@@ -207,7 +220,7 @@ pub fn view_accept(dir: &Path, signed: &[PathBuf]) -> Result<Accepted, Error> {
         Some(previous) => check_root_chain(previous.raw(), [bytes.as_slice()]),
         None => check_root_chain(&bytes, []),
     };
-    chain.map_err(|source| ViewError::Unsigned { version, source: Box::new(source) })?;
+    chain.map_err(|source| ViewError::Chain { version, source: Box::new(source) })?;
     view.add_root(version, &bytes)?;
     std::fs::remove_file(&path).map_err(Error::io("remove", &path))?;
     Ok(Accepted { root: view.pinned(), version, expires })

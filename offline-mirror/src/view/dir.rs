@@ -104,11 +104,6 @@ impl View {
         write_file(&self.dir.join(STATE), &bytes)
     }
 
-    /// The directory.
-    pub(super) fn dir(&self) -> &Path {
-        &self.dir
-    }
-
     /// The folder of the private keys.
     pub(super) fn keys(&self) -> PathBuf {
         self.dir.join("keys")

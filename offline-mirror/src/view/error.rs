@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 use signing::keyfile::KeyFileError;
+use signing::repository::request::RequestError;
 use signing::{Attack, BuildError, KeyError, KeyId, TopRole};
 
 /// Failure of a step of a view.
@@ -46,19 +47,29 @@ pub enum ViewError {
     #[error("no root of the view waits for its holders")]
     NothingPending,
     /// A request that this view did not make, or that was changed.
-    #[error("{}: not the request of this view: {why}", path.display())]
+    #[error("{} is not a copy of this view's request", path.display())]
     OtherRequest {
         /// The file.
         path: PathBuf,
         /// What is different.
-        why: String,
+        #[source]
+        source: Box<RequestError>,
     },
     /// Too few holders have signed.
     #[error("root {version} of the view is not signed by enough holders")]
     Unsigned {
         /// Version of the draft.
         version: u64,
-        /// Who is missing.
+        /// How many are missing.
+        #[source]
+        source: Box<RequestError>,
+    },
+    /// A signed root that no site could follow.
+    #[error("root {version} of the view does not follow the one before")]
+    Chain {
+        /// Version of the draft.
+        version: u64,
+        /// What a client would say.
         #[source]
         source: Box<signing::Error>,
     },
@@ -133,13 +144,21 @@ pub enum ViewError {
         #[source]
         source: BuildError,
     },
-    /// A signing request cannot be made or read.
-    #[error("{}: not a signing request that can be used: {why}", path.display())]
+    /// A signing request cannot be made.
+    #[error("cannot draft a root of the view")]
+    Draft {
+        /// What is in the way.
+        #[source]
+        source: Box<RequestError>,
+    },
+    /// A file is no signing request, or was changed.
+    #[error("{} is not a signing request that can be used", path.display())]
     Request {
         /// The file.
         path: PathBuf,
         /// What is wrong.
-        why: String,
+        #[source]
+        source: Box<RequestError>,
     },
 }
 
@@ -152,7 +171,7 @@ impl ViewError {
     /// The attack this failure would be, if it is one.
     pub fn attack(&self) -> Option<Attack> {
         match self {
-            Self::Unsigned { source, .. } => source.attack(),
+            Self::Chain { source, .. } => source.attack(),
             Self::NotEmpty { .. }
             | Self::NotAView { .. }
             | Self::Busy { .. }
@@ -160,6 +179,7 @@ impl ViewError {
             | Self::Pending { .. }
             | Self::NothingPending
             | Self::OtherRequest { .. }
+            | Self::Unsigned { .. }
             | Self::TargetsKeys { .. }
             | Self::RootExpired { .. }
             | Self::HubRoot { .. }
@@ -169,6 +189,7 @@ impl ViewError {
             | Self::OtherKey { .. }
             | Self::NewKey { .. }
             | Self::Build { .. }
+            | Self::Draft { .. }
             | Self::Request { .. } => None,
         }
     }
@@ -181,11 +202,13 @@ impl ViewError {
             | Self::NothingPending
             | Self::OtherRequest { .. }
             | Self::Unsigned { .. }
+            | Self::Chain { .. }
             | Self::TargetsKeys { .. }
             | Self::RootExpired { .. }
             | Self::HubRoot { .. }
             | Self::LoosePin { .. }
             | Self::OtherKey { .. }
+            | Self::Draft { .. }
             | Self::Request { .. } => true,
             Self::NotEmpty { .. }
             | Self::NotAView { .. }
@@ -211,7 +234,7 @@ impl ViewError {
                  the view's directory to begin anew"
             }
             Self::NothingPending => "begin with: offline-mirror view renew",
-            Self::OtherRequest { .. } => {
+            Self::OtherRequest { .. } | Self::Chain { .. } => {
                 "sign and bring back the request.json that this view wrote, unchanged"
             }
             Self::Unsigned { .. } => {
@@ -230,8 +253,9 @@ impl ViewError {
                 "bring the file back, or make new keys: offline-mirror view renew --new-keys"
             }
             Self::NewKey { .. } => "the system gave no randomness; try again",
+            Self::Draft { .. } => "check --root-key, --root-threshold and --root-days",
             Self::Build { .. } => "check the clock and the numbers in view.json",
-            Self::Request { .. } => "copy the file again",
+            Self::Request { .. } => "copy the file again, from the holder who signed it",
         }
     }
 }

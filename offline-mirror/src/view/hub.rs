@@ -43,8 +43,8 @@ impl<'a> Hub<'a> {
         now: Timestamp,
     ) -> Result<Self, Error> {
         let recording = Recording::new(source);
-        let mut client = Client::open(root, &recording, MemStore::new())
-            .map_err(trust("the pinned root"))?;
+        let mut client =
+            Client::open(root, &recording, MemStore::new()).map_err(trust("the pinned root"))?;
         let pinned = client.trusted_versions().root;
         recording.add(FileName::root(pinned), root.to_vec());
         client.refresh(now).await.map_err(trust("the hub's repository"))?;
@@ -55,8 +55,8 @@ impl<'a> Hub<'a> {
     /// Refuses a hub that is older than `seen` remembers, and remembers this one. Otherwise a
     /// mirror could have a view made over the keys of a root that the hub has long replaced.
     pub(super) async fn no_older_than(&self, seen: &Path, now: Timestamp) -> Result<(), Error> {
-        let store = DirStore::open(seen)
-            .map_err(|source| Error::State { dir: seen.to_owned(), source })?;
+        let store =
+            DirStore::open(seen).map_err(|source| Error::State { dir: seen.to_owned(), source })?;
         let mut floors = Client::open(self.root, as_source(&self.files), store)
             .map_err(trust("the pinned root, or what the view has seen of the hub,"))?;
         floors.refresh(now).await.map_err(trust("the hub's repository"))?;

@@ -18,24 +18,31 @@ pub(super) const ONLINE: [TopRole; 2] = [TopRole::Snapshot, TopRole::Timestamp];
 /// Digits of a key's id in the name of its file: enough to tell a view's few keys apart.
 const ID_DIGITS: usize = 16;
 
-/// Makes both keys and writes them below `dir`; returns their public halves.
-pub(super) fn make(dir: &Path) -> Result<[PublicKey; 2], Error> {
+/// Two new keys, in memory only.
+pub(super) fn generate() -> Result<[SecretKey; 2], ViewError> {
+    let new = || SecretKey::generate().map_err(|source| ViewError::NewKey { source });
+    Ok([new()?, new()?])
+}
+
+/// Writes new keys below `dir`.
+pub(super) fn write(dir: &Path, keys: &[SecretKey; 2]) -> Result<(), Error> {
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(dir)
         .map_err(Error::io("create", dir))?;
-    let [snapshot, timestamp] = ONLINE;
-    Ok([make_one(dir, snapshot)?, make_one(dir, timestamp)?])
+    for (role, key) in ONLINE.into_iter().zip(keys) {
+        let path = file(dir, role, &key.public().key_id());
+        let failed = |source| ViewError::Key { path: path.clone(), source };
+        let pem = keyfile::to_plain_pem(key).map_err(failed)?;
+        keyfile::write_new(&path, &pem).map_err(failed)?;
+    }
+    Ok(())
 }
 
-fn make_one(dir: &Path, role: TopRole) -> Result<PublicKey, ViewError> {
-    let key = SecretKey::generate().map_err(|source| ViewError::NewKey { source })?;
-    let path = file(dir, role, &key.public().key_id());
-    let failed = |source| ViewError::Key { path: path.clone(), source };
-    let pem = keyfile::to_plain_pem(&key).map_err(failed)?;
-    keyfile::write_new(&path, &pem).map_err(failed)?;
-    Ok(key.public().clone())
+/// The public halves.
+pub(super) fn public(keys: &[SecretKey; 2]) -> [PublicKey; 2] {
+    keys.each_ref().map(|key| key.public().clone())
 }
 
 /// Opens the private halves of the keys that `root` names.
@@ -45,7 +52,7 @@ pub(super) fn open(dir: &Path, root: &Root) -> Result<[SecretKey; 2], ViewError>
 }
 
 fn open_one(dir: &Path, role: TopRole, root: &Root) -> Result<SecretKey, ViewError> {
-    let key_id = public(role, root)?.key_id();
+    let key_id = named_one(role, root)?.key_id();
     let path = file(dir, role, &key_id);
     let failed = |source| ViewError::Key { path: path.clone(), source };
     let pem = keyfile::read(&path).map_err(failed)?;
@@ -59,10 +66,10 @@ fn open_one(dir: &Path, role: TopRole, root: &Root) -> Result<SecretKey, ViewErr
 /// The public halves that `root` names.
 pub(super) fn named(root: &Root) -> Result<[PublicKey; 2], ViewError> {
     let [snapshot, timestamp] = ONLINE;
-    Ok([public(snapshot, root)?, public(timestamp, root)?])
+    Ok([named_one(snapshot, root)?, named_one(timestamp, root)?])
 }
 
-fn public(role: TopRole, root: &Root) -> Result<PublicKey, ViewError> {
+fn named_one(role: TopRole, root: &Root) -> Result<PublicKey, ViewError> {
     let key = root.keys(role).keys.values().next().cloned();
     key.ok_or(ViewError::HubRoot { role, why: "the view's root names no key" })
 }

@@ -22,8 +22,6 @@ mod keys;
 mod plan;
 mod publish;
 mod request;
-#[cfg(test)]
-mod tests;
 
 pub use ceremony::{Accepted, Drafted, ViewInit, ViewRenewal, view_accept, view_init, view_renew};
 pub use error::ViewError;

@@ -52,14 +52,14 @@ impl Holders {
     }
 }
 
-/// The version of a view's first root: a thousand times the unix time.
+/// The version of a view's first root: after a thousand times the unix time.
 ///
 /// Holders may use the same keys for the hub's roots, so signatures alone do not tell the two chains
 /// apart: a client follows root N only to N+1, and the hub's chain, which began at 1, never comes
 /// near. So no connected agent ever takes a view's root for the hub's next one, and no site the
 /// other way round.
 pub(super) fn first_root_version(now: Timestamp) -> u64 {
-    unix_seconds(now).max(1).saturating_mul(ROOT_VERSIONS_PER_SECOND)
+    unix_seconds(now).max(1).saturating_mul(ROOT_VERSIONS_PER_SECOND).saturating_add(1)
 }
 
 /// The next version of snapshot or timestamp: it grows whatever the clock says, and whatever
@@ -143,4 +143,106 @@ pub(super) fn pins(hub: &Snapshot) -> Result<BTreeMap<RoleName, MetaPin>, ViewEr
         pins.insert(role, MetaPin { version: pin.version, length, digest });
     }
     Ok(pins)
+}
+
+#[cfg(test)]
+mod tests {
+    use signing::metadata::Document;
+    use signing::{SecretKey, build_root, build_snapshot};
+
+    use super::*;
+
+    fn key(seed: u8) -> SecretKey {
+        SecretKey::from_seed([seed; 32])
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn hub(from: &str, to: &str) -> Root {
+        let role = |seed: u8| (vec![key(seed).public().clone()], 1);
+        let roles = [
+            (TopRole::Root, role(1)),
+            (TopRole::Targets, role(2)),
+            (TopRole::Snapshot, role(3)),
+            (TopRole::Timestamp, role(4)),
+        ];
+        let spec = RootSpec { version: 1, expires: at(1000), roles: roles.into() };
+        let text = String::from_utf8(build_root(&spec, &[], None).unwrap()).unwrap();
+        let text = text.replace(from, to);
+        Document::parse(&TopRole::Root.into(), text.as_bytes()).unwrap().body
+    }
+
+    #[test]
+    fn versions_grow_with_the_clock_and_without_it() {
+        let next = |previous, second| next_version(TopRole::Timestamp, previous, at(second));
+        assert_eq!(next(0, 1_800_000_000).unwrap(), 1_800_000_000);
+        assert_eq!(next(1_800_000_000, 1_800_000_000).unwrap(), 1_800_000_001);
+        assert_eq!(next(1_800_000_001, 1_000_000_000).unwrap(), 1_800_000_002, "clock set back");
+        assert_eq!(next(5, -10).unwrap(), 6, "before 1970");
+        assert!(matches!(next(u64::MAX, 0), Err(ViewError::Build { .. })));
+    }
+
+    #[test]
+    fn the_chains_of_hub_and_views_never_meet() {
+        let [first, second] = [1_800_000_000, 1_800_000_001].map(|s| first_root_version(at(s)));
+        assert_eq!((first, second - first), (1_800_000_000_001, 1000));
+        assert_eq!(first_root_version(at(-1)), 1001, "even without a clock");
+        // Canonical JSON of other implementations holds integers up to 2^53.
+        assert!(first_root_version(at(253_402_300_799 / 100)) < 1 << 53);
+    }
+
+    #[test]
+    fn a_life_beyond_the_bound_is_refused() {
+        for (days, good) in [(0, false), (1, true), (180, true), (181, false)] {
+            let found = check_days("a view", days, MAX_LIFE_DAYS);
+            assert_eq!(matches!(found, Err(ViewError::Days { most: 180, .. })), !good, "{days}");
+        }
+    }
+
+    #[test]
+    fn a_hub_root_that_cannot_be_repeated_is_refused() {
+        let id = key(2).public().key_id().to_string();
+        for (from, to, why) in [
+            (id.as_str(), "k", "a key has an id of another kind than this version writes"),
+            ("\"threshold\":1", "\"threshold\":2", "fewer usable keys than signatures"),
+        ] {
+            let hub = hub(from, to);
+            let online = [key(3), key(4)].map(|key| key.public().clone());
+            let holders = (vec![key(1).public().clone()], 1);
+            let refused = root_spec(1, at(1000), &hub, holders, online);
+            let Err(ViewError::HubRoot { role: TopRole::Targets, why: found }) = refused else {
+                panic!("{refused:?}");
+            };
+            assert!(found.starts_with(why), "{found}");
+        }
+    }
+
+    #[test]
+    fn keys_are_the_same_by_value_and_threshold() {
+        let (plain, renamed) = (hub("", ""), hub(key(2).public().key_id().as_str(), "k"));
+        let targets = |root: &Root| root.keys(TopRole::Targets).clone();
+        assert!(same_keys(&targets(&plain), &targets(&renamed)));
+        assert!(!same_keys(&targets(&plain), plain.keys(TopRole::Root)));
+        let two = hub("\"threshold\":1", "\"threshold\":2");
+        assert!(!same_keys(&targets(&plain), &targets(&two)));
+    }
+
+    #[test]
+    fn a_snapshot_that_leaves_bytes_open_is_refused() {
+        let pin = MetaPin { version: 3, length: 5, digest: signing::Sha256Digest::of(b"x") };
+        let meta = BTreeMap::from([(TopRole::Targets.into(), pin)]);
+        let bytes = build_snapshot(1, at(1000), &meta, &[&key(3)]).unwrap();
+        let parse = |text: &str| {
+            let role = TopRole::Snapshot.into();
+            Document::<Snapshot>::parse(&role, text.as_bytes()).unwrap().body
+        };
+        let text = String::from_utf8(bytes).unwrap();
+        assert_eq!(pins(&parse(&text)).unwrap(), meta);
+        for missing in ["\"length\"", "\"hashes\"", "\"sha256\""] {
+            let loose = parse(&text.replace(missing, "\"other\""));
+            assert!(matches!(pins(&loose), Err(ViewError::LoosePin { .. })), "{missing}");
+        }
+    }
 }

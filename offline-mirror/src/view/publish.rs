@@ -55,8 +55,7 @@ pub(crate) async fn publish(
     let refused = "the view as its sites would see it";
     let store = DirStore::open(view.published())
         .map_err(|source| Error::State { dir: view.published(), source })?;
-    let (_, first) =
-        roots.first().ok_or_else(|| ViewError::NoRoot { dir: dir.to_owned() })?;
+    let (_, first) = roots.first().ok_or_else(|| ViewError::NoRoot { dir: dir.to_owned() })?;
     let mut site = Client::open(first, as_source(&files), store).map_err(trust(refused))?;
     site.refresh(now).await.map_err(trust(refused))?;
     fetch_release(&mut site, product, version, now).await?;
