@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
-use signing::PublicKey;
+use signing::{KeyId, PublicKey};
 
 use super::{Output, say, tuf_source};
 use crate::belief::{read_bounded, read_root};
@@ -142,19 +142,25 @@ pub(super) async fn run(command: ViewCommand, now: Timestamp) -> anyhow::Result<
     }
 }
 
+/// A key id in groups of four, as people read it to each other.
+fn grouped(key: &KeyId) -> String {
+    let digits: Vec<char> = key.as_str().chars().collect();
+    digits.chunks(4).map(String::from_iter).collect::<Vec<_>>().join(" ")
+}
+
 fn told(drafted: &Drafted, dir: &Path, output: Output) -> anyhow::Result<()> {
     let Drafted { request, version, expires, holders, threshold, online } = drafted;
     match output {
         Output::Json => say(&serde_json::to_string_pretty(drafted)?),
         Output::Text => {
-            let [snapshot, timestamp] = online;
+            let [snapshot, timestamp] = online.each_ref().map(grouped);
             let holders: Vec<_> =
-                holders.iter().map(|key| format!("  holder     {key}\n")).collect();
+                holders.iter().map(|key| format!("  holder     {}\n", grouped(key))).collect();
             let (request, count) = (request.display(), holders.len());
             say(&format!(
                 "root {version} of the view, until {expires}\n  snapshot   {snapshot}\n  \
                  timestamp  {timestamp}\n{}{threshold} of {count} holders sign it:  fairway root \
-                 sign {request}\nthen:  offline-mirror view accept {} {request}",
+                 sign {request} --key KEY.pem\nthen:  offline-mirror view accept {} {request}",
                 holders.concat(),
                 dir.display(),
             ))

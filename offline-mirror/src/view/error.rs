@@ -101,6 +101,13 @@ pub enum ViewError {
         /// The file.
         file: String,
     },
+    /// The set would be older than what the view's sites were given.
+    #[error("the view would go back for the sites that have it")]
+    GoesBack {
+        /// Which role.
+        #[source]
+        source: Box<signing::Error>,
+    },
     /// A life outside what a view may have.
     #[error("{days} days: {what} may live 1 to {most} days")]
     Days {
@@ -171,7 +178,7 @@ impl ViewError {
     /// The attack this failure would be, if it is one.
     pub fn attack(&self) -> Option<Attack> {
         match self {
-            Self::Chain { source, .. } => source.attack(),
+            Self::Chain { source, .. } | Self::GoesBack { source } => source.attack(),
             Self::NotEmpty { .. }
             | Self::NotAView { .. }
             | Self::Busy { .. }
@@ -207,6 +214,7 @@ impl ViewError {
             | Self::RootExpired { .. }
             | Self::HubRoot { .. }
             | Self::LoosePin { .. }
+            | Self::GoesBack { .. }
             | Self::OtherKey { .. }
             | Self::Draft { .. }
             | Self::Request { .. } => true,
@@ -243,6 +251,10 @@ impl ViewError {
             }
             Self::TargetsKeys { .. } => {
                 "the hub changed them, so the view needs its next root: offline-mirror view renew"
+            }
+            Self::GoesBack { .. } => {
+                "check the clock and the hub; if the hub recovered its versions on purpose, give \
+                 the view new keys as well: offline-mirror view renew --new-keys"
             }
             Self::RootExpired { .. } => "it needs its next root: offline-mirror view renew",
             Self::HubRoot { .. } | Self::LoosePin { .. } => {

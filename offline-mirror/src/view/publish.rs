@@ -8,7 +8,7 @@ use channels::version::ReleaseVersion;
 use jiff::Timestamp;
 use signing::metadata::{Document, Root};
 use signing::{
-    Client, DirStore, FileName, MetaPin, RoleName, TopRole, build_snapshot, build_timestamp,
+    Attack, Client, DirStore, FileName, MetaPin, RoleName, TopRole, build_snapshot, build_timestamp,
 };
 
 use super::dir::{Signed, View};
@@ -57,7 +57,10 @@ pub(crate) async fn publish(
         .map_err(|source| Error::State { dir: view.published(), source })?;
     let (_, first) = roots.first().ok_or_else(|| ViewError::NoRoot { dir: dir.to_owned() })?;
     let mut site = Client::open(first, as_source(&files), store).map_err(trust(refused))?;
-    site.refresh(now).await.map_err(trust(refused))?;
+    site.refresh(now).await.map_err(|source| match source.attack() {
+        Some(Attack::Rollback) => ViewError::GoesBack { source: Box::new(source) }.into(),
+        _ => trust(refused)(source),
+    })?;
     fetch_release(&mut site, product, version, now).await?;
     Ok(files)
 }

@@ -14,8 +14,8 @@ const YEAR: SignedDuration = SignedDuration::from_hours(365 * 24);
 /// Seeds of the keys, by role.
 pub(crate) const ROOT: u8 = 1;
 const TARGETS: u8 = 2;
-const SNAPSHOT: u8 = 3;
-const TIMESTAMP: u8 = 4;
+/// Snapshot and timestamp.
+const ONLINE: [u8; 2] = [3, 4];
 const ACME: u8 = 5;
 const RELEASES: u8 = 6;
 const CHANNELS: u8 = 7;
@@ -59,13 +59,15 @@ pub(crate) fn release_document(product: &str, version: &str, images: &[Named<'_>
 pub(crate) struct Terms {
     /// Seed of the targets key; another than the first is named by a third root.
     pub(crate) targets: u8,
+    /// Seeds of the keys of snapshot and timestamp; likewise.
+    pub(crate) online: [u8; 2],
     /// When the vendor's list of releases expires.
     pub(crate) releases_until: Timestamp,
 }
 
 impl Terms {
     pub(crate) fn of(now: Timestamp) -> Self {
-        Self { targets: TARGETS, releases_until: now + YEAR }
+        Self { targets: TARGETS, online: ONLINE, releases_until: now + YEAR }
     }
 }
 
@@ -91,11 +93,11 @@ impl Hub {
         version: u64,
         now: Timestamp,
     ) -> Self {
-        let [root_1, root_2, root_3] = roots(terms.targets, now);
+        let [root_1, root_2, root_3] = roots(terms, now);
         let mut staged = StagedRepository::new();
         staged.put_metadata(&role("root"), root_1.clone()).unwrap();
         staged.put_metadata(&role("root"), root_2.clone()).unwrap();
-        if terms.targets != TARGETS {
+        if (terms.targets, terms.online) != (TARGETS, ONLINE) {
             staged.put_metadata(&role("root"), root_3).unwrap();
         }
         let expires = now + YEAR;
@@ -120,7 +122,7 @@ impl Hub {
             let bytes = build_targets(version, expires, targets, &delegations, &[&key(seed)]);
             staged.put_metadata(&role(name), bytes.unwrap()).unwrap();
         }
-        let (snapshot, timestamp) = (key(SNAPSHOT), key(TIMESTAMP));
+        let [snapshot, timestamp] = terms.online.map(key);
         let staged = staged.with_online_roles(&snapshot, &timestamp, now, Versions::default());
         Self { staged: staged.unwrap(), root_1, root_2 }
     }
@@ -128,8 +130,9 @@ impl Hub {
     /// Signs snapshot and timestamp once more.
     pub(crate) fn sign_again(&mut self, now: Timestamp) {
         let before = Versions { timestamp: 1, snapshot: 1, ..Versions::default() };
+        let [snapshot, timestamp] = ONLINE.map(key);
         let staged = std::mem::take(&mut self.staged);
-        let staged = staged.with_online_roles(&key(SNAPSHOT), &key(TIMESTAMP), now, before);
+        let staged = staged.with_online_roles(&snapshot, &timestamp, now, before);
         self.staged = staged.unwrap();
     }
 
@@ -154,22 +157,23 @@ fn delegation(name: &str, seed: u8, paths: &str) -> Delegation {
     }
 }
 
-fn roots(by: u8, now: Timestamp) -> [Vec<u8>; 3] {
-    let spec = |version, targets| RootSpec {
+fn roots(terms: &Terms, now: Timestamp) -> [Vec<u8>; 3] {
+    let spec = |version, targets, [snapshot, timestamp]: [u8; 2]| RootSpec {
         version,
         expires: now + YEAR,
         roles: [
             (TopRole::Root, ROOT),
             (TopRole::Targets, targets),
-            (TopRole::Snapshot, SNAPSHOT),
-            (TopRole::Timestamp, TIMESTAMP),
+            (TopRole::Snapshot, snapshot),
+            (TopRole::Timestamp, timestamp),
         ]
         .map(|(role, seed)| (role, (vec![public(seed)], 1)))
         .into(),
     };
     let root = key(ROOT);
-    let first = build_root(&spec(1, TARGETS), &[&root], None).unwrap();
-    let second = build_root(&spec(2, TARGETS), &[&root], Some(&first)).unwrap();
-    let third = build_root(&spec(3, by), &[&root], Some(&second)).unwrap();
+    let first = build_root(&spec(1, TARGETS, ONLINE), &[&root], None).unwrap();
+    let second = build_root(&spec(2, TARGETS, ONLINE), &[&root], Some(&first)).unwrap();
+    let third = spec(3, terms.targets, terms.online);
+    let third = build_root(&third, &[&root], Some(&second)).unwrap();
     [first, second, third]
 }

@@ -272,7 +272,7 @@ async fn a_view_whose_state_was_lost_does_not_go_back() {
     viewed.export(at(5)).await.unwrap();
     std::fs::write(&state, backup).unwrap();
     // The clock went back as well: only what sites were given still knows.
-    let error = viewed.export(at(3)).await.unwrap_err();
+    let error = refused!(viewed.export(at(3)).await, ViewError::GoesBack { .. });
     assert_eq!(error.attack(), Some(Attack::Rollback), "{error:?}");
     viewed.export(at(6)).await.unwrap();
 }
@@ -329,6 +329,26 @@ async fn new_keys_of_a_view_reach_sites_with_its_next_root() {
     for (role, key_id) in [TopRole::Snapshot, TopRole::Timestamp].into_iter().zip(drafted.online) {
         assert!(root.body.keys(role).keys.contains_key(&key_id), "{role}");
     }
+}
+
+#[actix_web::test]
+async fn a_hub_that_recovered_from_a_fast_forward_needs_new_keys_of_its_views_too() {
+    let mut viewed = Viewed::accepted().await;
+    viewed.scene.publish_again(1_000_000, at(1));
+    viewed.export(at(2)).await.unwrap();
+    let site = viewed.import_request();
+    viewed.scene.import_with(&site, at(3)).await.unwrap();
+
+    // New keys for snapshot and timestamp at the hub lift its floors; versions begin anew.
+    viewed.scene.publish_as(&Terms { online: [13, 14], ..Terms::of(at(3)) }, 2, at(3));
+    let error = refused!(viewed.export(at(4)).await, ViewError::GoesBack { .. });
+    assert_eq!(error.attack(), Some(Attack::Rollback), "{error:?}");
+    assert!(error.hint().contains("view renew --new-keys"), "{}", error.hint());
+    viewed.renew(&ViewRenewal { new_keys: true, ..viewed.renewal() }).await.unwrap();
+    viewed.sign(ROOT);
+    viewed.accept().unwrap();
+    viewed.export(at(5)).await.unwrap();
+    viewed.scene.import_with(&site, at(6)).await.unwrap();
 }
 
 fn own_holders() -> Holders {
