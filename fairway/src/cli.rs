@@ -12,6 +12,9 @@ use crate::commands::init::InitArgs;
 use crate::commands::key::KeyArgs;
 use crate::commands::lint::LintArgs;
 use crate::commands::publish::PublishArgs;
+use crate::commands::request::RequestArgs;
+use crate::commands::root::RootArgs;
+use crate::commands::status::StatusArgs;
 use crate::commands::tokens::TokenArgs;
 use crate::commands::verify::VerifyArgs;
 use crate::demo::{DemoArgs, FleetArgs};
@@ -45,6 +48,12 @@ pub(crate) enum Command {
     Graph(GraphArgs),
     /// Lint, compile, sign what changed, and hand it to the hub
     Publish(PublishArgs),
+    /// Draft, sign and publish a new root, its key holders on separate machines
+    Root(RootArgs),
+    /// Show, sign or merge a request to sign any role
+    Request(RequestArgs),
+    /// Show what expires when, who must sign, and what to do next
+    Status(StatusArgs),
     /// Check what a server serves as an agent would
     Verify(VerifyArgs),
     /// List the fleet's clusters; invite, show, retire

@@ -89,6 +89,15 @@ async fn dispatch(command: &Command, out: &mut Out) -> Result<()> {
             let passphrases = args.passphrase.passphrases()?;
             commands::publish::run(args, passphrases, now, out).await
         }
+        Command::Root(args) => {
+            let passphrases = args.passphrase.passphrases()?;
+            commands::root::run(args, passphrases, now, out).await
+        }
+        Command::Request(args) => {
+            let passphrases = args.passphrase.passphrases()?;
+            commands::request::run(args, passphrases, now, out)
+        }
+        Command::Status(args) => commands::status::run(args, now, out).await,
         Command::Verify(args) => commands::verify::run(args, now, out).await,
         Command::Clusters(args) => commands::clusters::run(args, now, out).await,
         Command::Drift(args) => commands::drift::run(args, out).await,

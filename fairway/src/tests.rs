@@ -58,16 +58,7 @@ impl Desk {
             read_all(&desk.dir(), Path::new(""), &mut files);
             files
         };
-        for (path, bytes) in TEMPLATE.get_or_init(make).await {
-            let path = self.dir().join(path);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            if path.extension().is_some_and(|extension| extension == "pem") {
-                let pem = std::str::from_utf8(bytes).unwrap();
-                keyfile::write_new(&path, pem).unwrap();
-            } else {
-                std::fs::write(&path, bytes).unwrap();
-            }
-        }
+        write_all(&self.dir(), TEMPLATE.get_or_init(make).await);
     }
 
     async fn init_in_earnest(&self) {
@@ -101,8 +92,22 @@ impl Desk {
     }
 }
 
+/// Writes what [`read_all`] read.
+pub(crate) fn write_all(root: &Path, files: &[(PathBuf, Vec<u8>)]) {
+    for (path, bytes) in files {
+        let path = root.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        if path.extension().is_some_and(|extension| extension == "pem") {
+            let pem = std::str::from_utf8(bytes).unwrap();
+            keyfile::write_new(&path, pem).unwrap();
+        } else {
+            std::fs::write(&path, bytes).unwrap();
+        }
+    }
+}
+
 /// All files below a directory, private keys without their encryption.
-fn read_all(root: &Path, below: &Path, files: &mut Vec<(PathBuf, Vec<u8>)>) {
+pub(crate) fn read_all(root: &Path, below: &Path, files: &mut Vec<(PathBuf, Vec<u8>)>) {
     for entry in std::fs::read_dir(root.join(below)).unwrap() {
         let entry = entry.unwrap();
         let path = below.join(entry.file_name());

@@ -92,6 +92,10 @@ impl Keyring for FileKeyring {
         }
         Ok(signers)
     }
+
+    fn is_at_hand(&self, key: &PublicKey) -> bool {
+        self.files.get(&key.key_id()).is_some_and(|file| private_path(file).exists())
+    }
 }
 
 #[cfg(test)]

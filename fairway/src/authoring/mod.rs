@@ -5,7 +5,9 @@ mod config;
 mod keys;
 mod metadata;
 mod passphrase;
+mod requests;
 pub(crate) mod scaffold;
+mod signers;
 pub(crate) mod site;
 
 use std::collections::BTreeMap;
@@ -20,6 +22,8 @@ use config::{MAX_CONFIG_BYTES, RoleConfig};
 pub(crate) use keys::FileKeyring;
 pub(crate) use metadata::MetadataDir;
 pub(crate) use passphrase::{PassphraseArgs, Passphrases};
+pub(crate) use requests::{read_request, refusal, request_file, requests_in, write_request};
+pub(crate) use signers::open_signer;
 
 use crate::error::{CliError, Result};
 use crate::files::read_bounded;
@@ -29,7 +33,7 @@ use crate::publisher::{ImportedVendor, Layout, RoleKeys, RootTrust, Terms, Vendo
 pub(crate) const CONFIG_FILE: &str = "hub.toml";
 
 /// Name of the root that agents pin.
-const ROOT_FILE: &str = "root.json";
+pub(crate) const ROOT_FILE: &str = "root.json";
 
 /// Largest public key file read; an RSA-8192 SPKI PEM has 1.5 kB.
 pub(crate) const MAX_PUBLIC_KEY_BYTES: u64 = 16 * 1024;
@@ -46,6 +50,19 @@ pub(crate) struct Authoring {
 impl Authoring {
     /// Reads `hub.toml`, every public key it names and the root that agents pin.
     pub(crate) fn open(root: &Path) -> Result<Self> {
+        let path = root.join(ROOT_FILE);
+        match read_bounded(&path, MAX_ROOT_BYTES) {
+            Ok(pinned) => Self::open_with_root(root, pinned),
+            Err(error) => {
+                // What is wrong with hub.toml comes first.
+                let authoring = Self::open_with_root(root, Vec::new())?;
+                Err(requests::no_root(&authoring, &path, &error))
+            }
+        }
+    }
+
+    /// The same with a root that is not in its place yet.
+    pub(crate) fn open_with_root(root: &Path, pinned: Vec<u8>) -> Result<Self> {
         let path = root.join(CONFIG_FILE);
         let bytes = read_bounded(&path, MAX_CONFIG_BYTES).map_err(|error| {
             let error = CliError::failed(format!("failed to read {}: {error}", path.display()));
@@ -70,11 +87,6 @@ impl Authoring {
             let vendor = ImportedVendor { keys: role(&vendor.own())?, paths, terminating };
             imported.insert(name.clone(), vendor);
         }
-        let root_path = root.join(ROOT_FILE);
-        let pinned = read_bounded(&root_path, MAX_ROOT_BYTES).map_err(|error| {
-            CliError::failed(format!("failed to read {}: {error}", root_path.display()))
-                .hint("restore the root that agents pin from git")
-        })?;
         let trust = RootTrust { pinned, keys: role(&config.root)? };
         let layout = Layout { root: trust, targets, vendors, imported };
         Ok(Self { root: root.to_owned(), config, layout, files })
@@ -98,6 +110,15 @@ impl Authoring {
     /// How long signatures last.
     pub(crate) fn terms(&self) -> Terms {
         self.config.expiry_days.terms()
+    }
+
+    /// Where the public half of a key lies, as hub.toml names it; its id for a key of others.
+    pub(crate) fn name_of(&self, key: &PublicKey) -> String {
+        let id = key.key_id();
+        match self.files.get(&id) {
+            Some(file) => file.strip_prefix(&self.root).unwrap_or(file).display().to_string(),
+            None => format!("key {id}"),
+        }
     }
 
     /// The private keys, opened when needed.

@@ -11,8 +11,8 @@ use jiff::Timestamp;
 pub(crate) struct TopRoles {
     /// Address of the hub.
     pub(crate) server: String,
-    /// Root keys made.
-    pub(crate) root_keys: u32,
+    /// Files of the root keys' public halves, below `keys`.
+    pub(crate) root_keys: Vec<String>,
     /// Root keys that must sign.
     pub(crate) root_threshold: u32,
 }
@@ -21,9 +21,8 @@ impl TopRoles {
     /// The settings, with comments.
     pub(super) fn text(&self) -> String {
         let Self { server, root_threshold, .. } = self;
-        let root_keys: Vec<String> =
-            (1..=self.root_keys).map(|number| format!("\"keys/root-{number}.pub\"")).collect();
-        let root_keys = root_keys.join(", ");
+        let quoted = |file: &String| toml::Value::from(format!("keys/{file}")).to_string();
+        let root_keys = self.root_keys.iter().map(quoted).collect::<Vec<_>>().join(", ");
         format!(
             r#"# Where this repository is published, and which keys sign which part of it.
 # Each role names the public halves of its keys; the private half of x.pub is looked for in x.pem.

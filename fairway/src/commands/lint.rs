@@ -159,7 +159,11 @@ mod tests {
     fn example() -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
         let scaffold = Scaffold {
-            top: TopRoles { server: "http://hub".into(), root_keys: 1, root_threshold: 1 },
+            top: TopRoles {
+                server: "http://hub".into(),
+                root_keys: vec!["root-1.pub".into()],
+                root_threshold: 1,
+            },
             vendor: "acme".parse().unwrap(),
             product: "app".parse().unwrap(),
             role: "workload".into(),

@@ -10,6 +10,9 @@ pub(crate) mod init;
 pub(crate) mod key;
 pub(crate) mod lint;
 pub(crate) mod publish;
+pub(crate) mod request;
+pub(crate) mod root;
+pub(crate) mod status;
 pub(crate) mod tokens;
 pub(crate) mod verify;
 

@@ -159,18 +159,20 @@ fn explain(error: &PublisherError) -> CliError {
         ),
         PublisherError::RootKeys { .. } => text.hint(
             "nothing was signed; [root] of hub.toml names the keys and how many must sign: \
-             restore it from git, and look at who changed it",
+             restore it from git and look at who changed it, or, if that was you: \
+             fairway root new DIR",
         ),
         PublisherError::StrangeVendor { .. } => {
             text.hint("add a [vendors.<name>] table to hub.toml, with keys of its own")
         }
         PublisherError::TargetsKeys { .. } => {
-            text.hint("a new targets key needs a new root, signed by the root keys")
+            text.hint("a new targets key needs a new root: fairway root new DIR")
         }
         PublisherError::Keys { .. } => {
             text.hint("hub.toml names the public half x.pub; the private half x.pem lies beside it")
         }
         PublisherError::Key { .. }
+        | PublisherError::Draft { .. }
         | PublisherError::Signatures { .. }
         | PublisherError::Build { .. }
         | PublisherError::Previous { .. }

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use channels::names::VendorName;
 use channels::wire::HubKeys;
 use jiff::Timestamp;
-use signing::{PublicKey, SecretKey, StagedRepository, TopRole};
+use signing::{PublicKey, SecretKey, SigningRequest, StagedRepository, TopRole};
 
+use super::draft::draft_first_root;
 use super::error::{self, PublisherError};
 use super::keyring::MemoryKeyring;
 use super::layout::{Layout, RoleKeys, RootTrust, Terms, VendorKeys};
@@ -46,29 +47,13 @@ pub fn hold_ceremony(
     terms: &Terms,
     now: Timestamp,
 ) -> Result<Ceremony, PublisherError> {
-    let mut keys = BTreeMap::new();
-    let mut keyring = MemoryKeyring::default();
-    let mut make = |name: String| -> Result<PublicKey, PublisherError> {
-        let key = SecretKey::generate().map_err(|source| PublisherError::Key { source })?;
-        let public = keyring.add(key.clone());
-        keys.insert(name, key);
-        Ok(public)
-    };
+    let mut made = Made::default();
     let mut root = RoleKeys { keys: Vec::new(), threshold: spec.root_threshold };
     for number in 1..=spec.root_keys {
-        root.keys.push(make(format!("root-{number}"))?);
+        root.keys.push(made.make(format!("root-{number}"))?);
     }
-    let targets = RoleKeys::single(make("targets".to_owned())?);
-    let mut vendors = BTreeMap::new();
-    for vendor in &spec.vendors {
-        let mut single = |suffix| make(format!("{vendor}{suffix}")).map(RoleKeys::single);
-        let roles = VendorKeys {
-            vendor: single("")?,
-            releases: single(".releases")?,
-            channels: single(".channels")?,
-        };
-        vendors.insert(vendor.clone(), roles);
-    }
+    let (targets, vendors) = made.make_below_root(&spec.vendors)?;
+    let Made { keys, mut keyring } = made;
     let root_keys = RootKeys::with_hub(root.clone(), targets.clone(), hub)
         .map_err(|source| PublisherError::Key { source })?;
     let pinned = first_root(&root_keys, &mut keyring, terms, now)?;
@@ -78,4 +63,68 @@ pub fn hold_ceremony(
     let root = RootTrust { pinned: pinned.clone(), keys: root };
     let layout = Layout { root, targets, vendors, imported: BTreeMap::new() };
     Ok(Ceremony { keys, keyring, layout, root: pinned, repository })
+}
+
+/// The first ceremony up to the signatures on root 1.
+#[derive(Debug)]
+pub struct Preparation {
+    /// The private keys of all roles but root, by the name of their file.
+    pub keys: BTreeMap<String, SecretKey>,
+    /// Root 1, for its holders to sign.
+    pub request: SigningRequest,
+}
+
+/// Makes the keys of all roles but root, and drafts root 1 over them and the root keys that exist
+/// already, each with its holder.
+pub fn prepare_ceremony(
+    vendors: &[VendorName],
+    root: RoleKeys,
+    hub: &HubKeys,
+    terms: &Terms,
+    now: Timestamp,
+) -> Result<Preparation, PublisherError> {
+    let mut made = Made::default();
+    let (targets, _) = made.make_below_root(vendors)?;
+    let root_keys =
+        RootKeys::with_hub(root, targets, hub).map_err(|source| PublisherError::Key { source })?;
+    let request = draft_first_root(&root_keys, terms, now)
+        .map_err(|source| PublisherError::Draft { source: Box::new(source) })?;
+    Ok(Preparation { keys: made.keys, request })
+}
+
+/// Keys made so far.
+#[derive(Default)]
+struct Made {
+    keys: BTreeMap<String, SecretKey>,
+    keyring: MemoryKeyring,
+}
+
+impl Made {
+    fn make(&mut self, name: String) -> Result<PublicKey, PublisherError> {
+        let key = SecretKey::generate().map_err(|source| PublisherError::Key { source })?;
+        let public = self.keyring.add(key.clone());
+        self.keys.insert(name, key);
+        Ok(public)
+    }
+
+    fn single(&mut self, name: String) -> Result<RoleKeys, PublisherError> {
+        self.make(name).map(RoleKeys::single)
+    }
+
+    fn make_below_root(
+        &mut self,
+        vendors: &[VendorName],
+    ) -> Result<(RoleKeys, BTreeMap<VendorName, VendorKeys>), PublisherError> {
+        let targets = self.single("targets".to_owned())?;
+        let mut all = BTreeMap::new();
+        for vendor in vendors {
+            let roles = VendorKeys {
+                vendor: self.single(vendor.to_string())?,
+                releases: self.single(format!("{vendor}.releases"))?,
+                channels: self.single(format!("{vendor}.channels"))?,
+            };
+            all.insert(vendor.clone(), roles);
+        }
+        Ok((targets, all))
+    }
 }

@@ -59,6 +59,13 @@ pub enum PublisherError {
         /// Who should say which keys sign it.
         delegator: RoleName,
     },
+    /// A new root cannot be drafted.
+    #[error("failed to draft a root")]
+    Draft {
+        /// Why.
+        #[source]
+        source: Box<super::draft::DraftError>,
+    },
     /// The root says that other keys sign `targets`.
     #[error("root {version} does not name the targets keys that are configured")]
     TargetsKeys {

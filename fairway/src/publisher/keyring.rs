@@ -18,6 +18,9 @@ pub trait Keyring {
         role: &RoleName,
         keys: &RoleKeys,
     ) -> Result<Vec<Box<dyn Signer>>, KeyringError>;
+
+    /// Whether the private half of `key` is here. Nothing is opened to find out.
+    fn is_at_hand(&self, key: &PublicKey) -> bool;
 }
 
 /// Keys held in memory, for tests and the demo.
@@ -56,5 +59,9 @@ impl Keyring for MemoryKeyring {
             }
         };
         keys.keys.iter().map(open).collect()
+    }
+
+    fn is_at_hand(&self, key: &PublicKey) -> bool {
+        self.keys.contains_key(key.key_id().as_str())
     }
 }

@@ -29,7 +29,7 @@ mod tests;
 
 pub use assemble::{assemble, plan};
 pub use assembly::{Assembly, Change, Why};
-pub use ceremony::{Ceremony, CeremonySpec, hold_ceremony};
+pub use ceremony::{Ceremony, CeremonySpec, Preparation, hold_ceremony, prepare_ceremony};
 pub use content::{Content, ContentError};
 pub use draft::{DraftError, NextRoot, OnlineRole, draft_first_root, draft_next_root};
 pub use error::PublisherError;
@@ -38,6 +38,6 @@ pub use layout::{
     ImportedVendor, Layout, RoleKeys, RootTrust, Terms, VendorKeys, channels_role, releases_role,
     targets_role, vendor_role,
 };
-pub use previous::TrustedRoots;
+pub use previous::{TrustedRoots, check_published};
 pub use root::{RootKeys, first_root};
 pub use succession::{Succession, check_first_root, succeed};

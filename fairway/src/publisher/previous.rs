@@ -94,6 +94,11 @@ impl Previous {
     }
 }
 
+/// Requires that published metadata is what the keys of `layout` signed, down from the pinned root.
+pub fn check_published(staged: &StagedRepository, layout: &Layout) -> Result<(), PublisherError> {
+    Previous::verify(staged, layout).map(|_verified| ())
+}
+
 /// The published roots, verified from the first to the newest and through the pinned one.
 #[derive(Debug, Clone)]
 pub struct TrustedRoots {
@@ -137,6 +142,28 @@ impl TrustedRoots {
     /// The newest root.
     pub fn newest(&self) -> &Document<Root> {
         &self.newest
+    }
+
+    /// Whether the newest root lists other targets keys than the one before.
+    pub(super) fn changed_targets_keys(&self) -> bool {
+        let keys = |root: &Document<Root>| root.body.keys(TopRole::Targets).clone();
+        let before = self.before_newest();
+        before.is_some_and(|before| keys(before) != keys(&self.newest))
+    }
+
+    /// The root before the newest.
+    fn before_newest(&self) -> Option<&Document<Root>> {
+        self.roots.len().checked_sub(2).and_then(|index| self.roots.get(index))
+    }
+
+    /// What `layout` says otherwise than the newest root, for people.
+    pub fn difference(&self, layout: &Layout) -> Option<String> {
+        let root = layout.root.keys.difference(self.newest.body.keys(TopRole::Root));
+        let root = root.map(|difference| format!("of root, {difference}"));
+        let targets = layout.targets.difference(self.newest.body.keys(TopRole::Targets));
+        let targets = targets.map(|difference| format!("of targets, {difference}"));
+        let both: Vec<String> = root.into_iter().chain(targets).collect();
+        (!both.is_empty()).then(|| both.join("; "))
     }
 
     /// Requires that the newest root lists exactly the configured root keys.

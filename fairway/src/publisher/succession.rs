@@ -23,7 +23,7 @@ pub struct Succession {
     pub repository: StagedRepository,
     /// Version of the new root.
     pub root_version: u64,
-    /// Version of `targets`, if it had to be signed again.
+    /// Version of `targets`, if it goes out with the root.
     pub targets_version: Option<u64>,
 }
 
@@ -60,6 +60,11 @@ pub fn succeed(
     let document =
         Document::<Targets>::parse(&targets, bytes).map_err(error::previous(&targets))?;
     if document.verify(newest.body.keys(TopRole::Targets)).is_ok() {
+        // Signed again in a run whose answer was lost: it has to be sent once more.
+        if trusted.changed_targets_keys() {
+            let staged = succession.repository.put_metadata(&targets, bytes.to_vec());
+            succession.targets_version = Some(staged.map_err(error::build(&targets))?);
+        }
         return Ok(succession);
     }
     trusted.check_targets(&document)?;

@@ -1,5 +1,6 @@
 //! `fairway init DIR`: a channel repository and keys, ready to publish.
 
+mod holders;
 #[cfg(test)]
 mod site_tests;
 #[cfg(test)]
@@ -11,18 +12,21 @@ use std::path::{Path, PathBuf};
 use channels::names::{ProductName, VendorName};
 use channels::wire::{HubKeys, HubStatus};
 use jiff::Timestamp;
-use signing::{PublicKey, SecretKey, Sha256Digest};
+use signing::{PublicKey, SecretKey, Sha256Digest, SigningRequest};
 
+use self::holders::Holders;
 use super::key::write_pair;
 use crate::authoring::scaffold::{Scaffold, TopRoles};
 use crate::authoring::site::SiteScaffold;
-use crate::authoring::{PassphraseArgs, Passphrases};
+use crate::authoring::{PassphraseArgs, Passphrases, request_file, write_request};
 use crate::error::{CliError, Result};
 use crate::hub::{Hub, HubArgs};
 use crate::origin::{Origin, OriginArgs};
 use crate::out::Out;
-use crate::publisher::{Ceremony, CeremonySpec, Terms, hold_ceremony};
-use crate::words::fingerprint;
+use crate::publisher::{
+    Ceremony, CeremonySpec, Preparation, Terms, hold_ceremony, prepare_ceremony,
+};
+use crate::words::{count, fingerprint};
 
 /// Arguments of `fairway init`.
 #[derive(Debug, clap::Args)]
@@ -50,6 +54,9 @@ pub(crate) struct InitArgs {
     #[arg(long, value_name = "N", default_value_t = 1,
           value_parser = clap::value_parser!(u32).range(1..=20))]
     root_keys: u32,
+    /// Instead: the public half of a root key that its holder keeps elsewhere; once per holder
+    #[arg(long, value_name = "FILE.pub", conflicts_with = "root_keys")]
+    root_key: Vec<PathBuf>,
     /// Root keys that must sign a new root
     #[arg(long, value_name = "M", default_value_t = 1,
           value_parser = clap::value_parser!(u32).range(1..=20))]
@@ -67,10 +74,15 @@ pub(crate) async fn run(
     now: Timestamp,
     out: &mut Out,
 ) -> Result<()> {
-    if args.root_threshold > args.root_keys {
+    let holders = Holders::read(&args.root_key, &holders::taken(args))?;
+    let number = match holders.names().len() {
+        0 => args.root_keys,
+        given => u32::try_from(given).unwrap_or(u32::MAX),
+    };
+    if args.root_threshold > number {
         return Err(CliError::failed(format!(
-            "{} root keys cannot give {} signatures",
-            args.root_keys, args.root_threshold
+            "{number} root keys cannot give {} signatures",
+            args.root_threshold
         )));
     }
     check_empty(&args.dir)?;
@@ -81,24 +93,43 @@ pub(crate) async fn run(
     let hub = Hub::new(&args.hub.connection(None)?)?;
     let hub_keys = keys_of_new_hub(&hub).await?;
     let passphrase = passphrases.for_new_keys()?;
-    let spec = CeremonySpec {
-        vendors: args.vendor.iter().cloned().collect(),
-        root_keys: args.root_keys,
-        root_threshold: args.root_threshold,
-    };
-    let Ceremony { keys, root, .. } = hold_ceremony(&spec, &hub_keys, &Terms::default(), now)
-        .map_err(|error| CliError::because("failed to sign root 1", &error))?;
-    let contents = Contents {
-        texts: texts(args, &hub, origin.as_ref(), now)?,
-        keys: &keys,
-        imported: origin.as_ref().map(Origin::key_files).unwrap_or_default(),
-        root: &root,
-    };
+    let (keys, first) = hold(args, &holders, &hub_keys, now)?;
+    let texts = texts(args, &hub, &holders, origin.as_ref(), now)?;
+    let mut public = origin.as_ref().map(Origin::key_files).unwrap_or_default();
+    public.extend(holders.into_files());
+    let contents = Contents { texts, keys: &keys, public, first: &first };
     contents.write(&args.dir, &passphrase)?;
     if let Some(origin) = &origin {
         origin.report(out)?;
     }
-    report(args, &hub, &hub_keys, &root, out)
+    report(args, &hub, &hub_keys, &first, out)
+}
+
+/// Root 1, or what is still to be signed of it.
+enum First {
+    Root(Vec<u8>),
+    Request(Box<SigningRequest>),
+}
+
+/// The first ceremony, with keys made here or with those of the holders.
+fn hold(
+    args: &InitArgs,
+    holders: &Holders,
+    hub: &HubKeys,
+    now: Timestamp,
+) -> Result<(BTreeMap<String, SecretKey>, First)> {
+    let failed = |error| CliError::because("failed to make root 1", &error);
+    let vendors: Vec<VendorName> = args.vendor.iter().cloned().collect();
+    let (terms, root_threshold) = (Terms::default(), args.root_threshold);
+    if args.root_key.is_empty() {
+        let spec = CeremonySpec { vendors, root_keys: args.root_keys, root_threshold };
+        let Ceremony { keys, root, .. } = hold_ceremony(&spec, hub, &terms, now).map_err(failed)?;
+        return Ok((keys, First::Root(root)));
+    }
+    let root = holders.role_keys(root_threshold);
+    let Preparation { keys, request } =
+        prepare_ceremony(&vendors, root, hub, &terms, now).map_err(failed)?;
+    Ok((keys, First::Request(Box::new(request))))
 }
 
 /// The online keys of a hub that has no root yet.
@@ -118,11 +149,14 @@ async fn keys_of_new_hub(hub: &Hub) -> Result<HubKeys> {
 fn texts(
     args: &InitArgs,
     hub: &Hub,
+    holders: &Holders,
     origin: Option<&Origin>,
     now: Timestamp,
 ) -> Result<Vec<(PathBuf, String)>> {
     let server = hub.base().as_str().trim_end_matches('/').to_owned();
-    let (root_keys, root_threshold) = (args.root_keys, args.root_threshold);
+    let made = || (1..=args.root_keys).map(|number| format!("root-{number}.pub")).collect();
+    let root_keys = if args.root_key.is_empty() { made() } else { holders.names() };
+    let root_threshold = args.root_threshold;
     let top = TopRoles { server, root_keys, root_threshold };
     match (origin, &args.vendor, &args.product) {
         (Some(origin), _, _) => Ok(SiteScaffold { top, origin }.files()),
@@ -134,9 +168,15 @@ fn texts(
     }
 }
 
-fn report(args: &InitArgs, hub: &Hub, keys: &HubKeys, root: &[u8], out: &mut Out) -> Result<()> {
-    let dir = args.dir.display();
-    out.line(&format!("root 1       {}", Sha256Digest::of(root)))?;
+fn report(args: &InitArgs, hub: &Hub, keys: &HubKeys, first: &First, out: &mut Out) -> Result<()> {
+    match first {
+        First::Root(root) => out.line(&format!("root 1       {}", Sha256Digest::of(root)))?,
+        First::Request(request) => {
+            for key in request.wanted().values() {
+                out.line(&format!("root key     {}", fingerprint(key)))?;
+            }
+        }
+    }
     for (name, pem) in [("timestamp", &keys.timestamp), ("snapshot", &keys.snapshot)] {
         let key = hub_key(pem)?;
         out.line(&format!("{name:<12} {}", fingerprint(&key)))?;
@@ -154,9 +194,25 @@ fn report(args: &InitArgs, hub: &Hub, keys: &HubKeys, root: &[u8], out: &mut Out
              server's own before you hand out root.json",
         )?;
     }
-    out.note(&format!(
-        "{dir} is ready: agents pin {dir}/root.json; private keys are in {dir}/keys"
-    ))?;
+    next_steps(args, first, out)
+}
+
+fn next_steps(args: &InitArgs, first: &First, out: &mut Out) -> Result<()> {
+    let dir = args.dir.display();
+    if let First::Request(request) = first {
+        let file = args.dir.join(request_file(request.role(), request.version()));
+        let (file, threshold) = (file.display(), args.root_threshold);
+        out.note(&format!(
+            "root 1 needs {}: {file}",
+            count(usize::try_from(threshold).unwrap_or(usize::MAX), "signature")
+        ))?;
+        out.note(&format!("next, each holder: fairway root sign {file} --key FILE"))?;
+        out.note(&format!("then: fairway root publish {dir} {file}"))?;
+    } else {
+        out.note(&format!(
+            "{dir} is ready: agents pin {dir}/root.json; private keys are in {dir}/keys"
+        ))?;
+    }
     match (&args.product, &args.from_export) {
         (Some(product), _) => out.note(&format!(
             "next: edit {dir}/{product}/releases/1.0.0.yaml, then: fairway publish {dir}"
@@ -199,8 +255,8 @@ struct Contents<'a> {
     /// Keys made now, by the name of their file.
     keys: &'a BTreeMap<String, SecretKey>,
     /// Public keys of others, by file.
-    imported: Vec<(String, PublicKey)>,
-    root: &'a [u8],
+    public: Vec<(String, PublicKey)>,
+    first: &'a First,
 }
 
 impl Contents<'_> {
@@ -215,6 +271,10 @@ impl Contents<'_> {
             tempfile::Builder::new().prefix(".fairway-init-").tempdir_in(dir).map_err(failed)?;
         let stage = staging.path();
         self.write_public(stage).map_err(failed)?;
+        if let First::Request(request) = self.first {
+            let file = request_file(request.role(), request.version());
+            write_request(&stage.join(file), request)?;
+        }
         for (name, key) in self.keys {
             // Not `with_extension`, which would cut `acme.releases` to `acme`.
             write_pair(&stage.join("keys").join(format!("{name}.pem")), key, passphrase)?;
@@ -237,9 +297,11 @@ impl Contents<'_> {
         for below in ["keys", "metadata"] {
             std::fs::create_dir_all(stage.join(below))?;
         }
-        std::fs::write(stage.join("root.json"), self.root)?;
-        std::fs::write(stage.join("metadata/1.root.json"), self.root)?;
-        for (name, key) in &self.imported {
+        if let First::Root(root) = self.first {
+            std::fs::write(stage.join("root.json"), root)?;
+            std::fs::write(stage.join("metadata/1.root.json"), root)?;
+        }
+        for (name, key) in &self.public {
             std::fs::write(stage.join("keys").join(name), key.to_spki_pem())?;
         }
         Ok(())

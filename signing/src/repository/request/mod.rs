@@ -265,7 +265,7 @@ impl SigningRequest {
 
     /// The finished metadata, once every set of keys has signed.
     pub fn completed(&self) -> Result<Vec<u8>, RequestError> {
-        let sets = self.signer_sets();
+        let sets = self.signers();
         let missing = sets.iter().map(SignerSet::missing).max().unwrap_or(0);
         if missing > 0 {
             let (role, version) = (self.role.clone(), self.version());
@@ -299,8 +299,14 @@ impl SigningRequest {
         }
     }
 
+    /// Keys whose signature still helps: of the sets that are not complete, those that have not
+    /// signed.
+    pub fn wanted(&self) -> BTreeMap<KeyId, PublicKey> {
+        review::wanted(&self.signers())
+    }
+
     /// Who must sign, and who has.
-    fn signer_sets(&self) -> Vec<SignerSet> {
+    pub fn signers(&self) -> Vec<SignerSet> {
         let set = |(of, keys): (Authority, &KeySet)| {
             let progress = match &self.content {
                 Content::Root(pair) => super::progress(&pair.draft, keys),

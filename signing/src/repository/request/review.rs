@@ -154,13 +154,17 @@ impl Review {
     /// Keys whose signature still helps: of the sets that are not complete, those that have not
     /// signed.
     pub fn wanted(&self) -> BTreeMap<KeyId, PublicKey> {
-        let open = self.signers.iter().filter(|set| !set.progress.is_complete());
-        let of = |set: &SignerSet| -> Vec<(KeyId, PublicKey)> {
-            let key = |id: &KeyId| Some((id.clone(), set.keys.get(id)?.clone()));
-            set.progress.open.iter().filter_map(key).collect()
-        };
-        open.flat_map(of).collect()
+        wanted(&self.signers)
     }
+}
+
+pub(super) fn wanted(sets: &[SignerSet]) -> BTreeMap<KeyId, PublicKey> {
+    let open = sets.iter().filter(|set| !set.progress.is_complete());
+    let of = |set: &SignerSet| -> Vec<(KeyId, PublicKey)> {
+        let key = |id: &KeyId| Some((id.clone(), set.keys.get(id)?.clone()));
+        set.progress.open.iter().filter_map(key).collect()
+    };
+    open.flat_map(of).collect()
 }
 
 pub(super) fn review(request: &SigningRequest, now: Timestamp) -> Review {
@@ -193,7 +197,7 @@ pub(super) fn review(request: &SigningRequest, now: Timestamp) -> Review {
         follows: follows.map(|(version, digest)| Follows { version, digest }),
         expires: request.expires(),
         changes,
-        signers: request.signer_sets(),
+        signers: request.signers(),
         findings,
     }
 }
