@@ -260,7 +260,9 @@ impl ViewError {
             Self::HubRoot { .. } | Self::LoosePin { .. } => {
                 "tell whoever runs the hub; until then no view of it can be signed"
             }
-            Self::Days { .. } => "a longer life is a longer freeze for whoever steals the keys",
+            Self::Days { .. } => {
+                "the longer a view lives, the longer an old parcel passes for the newest"
+            }
             Self::Key { .. } | Self::OtherKey { .. } => {
                 "bring the file back, or make new keys: offline-mirror view renew --new-keys"
             }

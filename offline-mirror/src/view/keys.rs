@@ -1,7 +1,7 @@
 //! The view's two private keys, for its snapshot and its timestamp.
 //!
-//! Unencrypted in files of mode 0600, like a hub's online keys: exports run unattended, and all that
-//! these keys can do is in the module description of the view. Each file is named by its key, so
+//! Unencrypted in files of mode 0600, like a hub's online keys: exports run unattended, and what a
+//! thief can do with them is little (the parent module says what). Each file is named by its key, so
 //! that keys of a root to come can lie beside those in use.
 
 use std::os::unix::fs::DirBuilderExt as _;

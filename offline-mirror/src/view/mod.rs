@@ -11,8 +11,8 @@
 //!                                   └──► snapshot, timestamp: the view's keys, weeks of life
 //! ```
 //!
-//! A view's keys can withhold and show old sets for as long as it lives; they never add software,
-//! because targets and everything below them are signed by the hub and the vendors.
+//! A thief of a view's keys can keep its sites at old sets until its root ends or is renewed; they
+//! never add software, because targets and everything below are signed by the hub and the vendors.
 
 mod ceremony;
 mod dir;

@@ -11,8 +11,8 @@ use super::error::ViewError;
 
 /// Life of a view's snapshot and timestamp, in days: three months cover a supply run by ship.
 pub const DEFAULT_LIFE_DAYS: u16 = 90;
-/// Longest life. It is how long a thief of the view's keys can show a site an old set, so half a
-/// year is the end of it whatever the road is like.
+/// Longest life. It is how long whoever holds back newer parcels can pass an old one for the newest,
+/// so half a year is the end of it whatever the road is like.
 pub const MAX_LIFE_DAYS: u16 = 180;
 /// Life of a view's root, in days.
 pub const DEFAULT_ROOT_DAYS: u16 = 365;

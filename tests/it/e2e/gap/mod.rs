@@ -346,13 +346,18 @@ fn the_commands_of_the_document_run_as_written() {
     for name in ["admin.token", "publisher.token"] {
         std::fs::copy(gap.site.token_file(), gap.path(name)).unwrap();
     }
+    std::fs::copy(gap.path("acme/keys/root-1.pem"), gap.path("root-1.pem")).unwrap();
     let binary = super::process::binary();
     let script = format!(
         "set -eu\nfairway() {{ '{0}' \"$@\"; }}\nmirror() {{ '{0}' mirror \"$@\"; }}\n{1}",
         binary.display(),
-        documented_commands().replace("offline-mirror ", "mirror ")
+        documented_commands()
+            .replace("offline-mirror ", "mirror ")
+            // Nobody is asked in a test.
+            .replace("fairway root sign ", "fairway root sign --yes ")
     );
-    assert!(script.matches("\nmirror import").count() >= 3, "{script}");
+    assert!(script.matches("\nmirror import").count() >= 4, "{script}");
+    assert!(script.matches("\nmirror view").count() >= 4, "{script}");
     let output = std::process::Command::new("sh")
         .args(["-c", &script])
         .current_dir(gap.dir.path())

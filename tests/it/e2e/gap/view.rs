@@ -7,8 +7,7 @@ use std::path::Path;
 use jiff::{SignedDuration, Timestamp};
 use offline_mirror::{AcceptExpired, Error, Feed, ImportRequest, Imported};
 use serde_json::Value;
-use signing::repository::request::{Signing, SigningRequest};
-use signing::{Attack, Sha256Digest, keyfile};
+use signing::{Attack, Sha256Digest};
 
 use super::{Gap, PASSPHRASE, served, stderr};
 use crate::e2e::process::{now, run_ok};
@@ -27,14 +26,9 @@ impl Gap {
 
     /// The holder's part, on a machine that has the key and nothing else.
     fn sign_request(&self) {
-        let path = self.path("view/request.json");
-        let request = SigningRequest::from_json(&std::fs::read(&path).unwrap()).unwrap();
-        let pem = keyfile::read(self.path("acme/keys/root-1.pem")).unwrap();
-        let key = keyfile::from_pem(&pem, PASSPHRASE.1.as_bytes()).unwrap();
-        match request.add_signature(&key, now()).unwrap() {
-            Signing::Added(signed) => std::fs::write(path, signed.to_json().unwrap()).unwrap(),
-            Signing::Already => panic!("signed before"),
-        }
+        let (request, key) = (self.path("view/request.json"), self.path("acme/keys/root-1.pem"));
+        let shown = run_ok(&["root", "sign", &request, "--key", &key, "--yes"], &[PASSPHRASE]);
+        assert!(shown.contains("timestamp"), "{shown}");
     }
 
     /// An import into the real site as if it were `now`; images stay where they are.
