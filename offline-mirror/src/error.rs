@@ -7,6 +7,9 @@ use signing::{Attack, Sha256Digest};
 
 use crate::view::ViewError;
 
+/// What to do where the clock cannot be right.
+const CLOCK: &str = "set this machine's clock right: what expired is judged by it";
+
 /// Failure of an export or an import.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -331,6 +334,11 @@ impl Error {
                     --accept-expired-until";
         }
         match self {
+            Self::Trust { source, .. }
+                if matches!(**source, signing::Error::SignedInFuture { .. }) =>
+            {
+                CLOCK
+            }
             Self::Trust { source, .. } if source.is_transport() => {
                 "check --server and the network; for an import, carry the whole directory again"
             }
@@ -343,7 +351,7 @@ impl Error {
                 "carry a newer export, or decide again: a later --accept-expired-until with a \
                  reason of its own"
             }
-            Self::ClockBack { .. } => "set this machine's clock right; leave needs a true date",
+            Self::ClockBack { .. } => CLOCK,
             Self::View(error) => error.hint(),
             Self::Document { .. } | Self::WrongSoftware { .. } | Self::Manifest { .. } => {
                 "the vendor has to publish a corrected release; nothing of this one was used"

@@ -10,8 +10,8 @@ use crate::scene::{Scene, at};
 /// When an export is late: its timestamp ended after a day.
 const LATE: i64 = 24 * 3;
 
-fn leave(until: Timestamp, reason: &str) -> Option<AcceptExpired> {
-    Some(AcceptExpired { until, reason: reason.to_owned() })
+fn leave(until: Timestamp, reason: &str) -> AcceptExpired {
+    AcceptExpired { until, reason: reason.to_owned() }
 }
 
 async fn exported() -> Scene {
@@ -23,17 +23,17 @@ async fn exported() -> Scene {
 /// Imports with a memory and with leave.
 async fn import(
     scene: &Scene,
-    leave: Option<AcceptExpired>,
+    leave: impl Into<Option<AcceptExpired>>,
     now: Timestamp,
 ) -> Result<Imported, Error> {
     let mut request = scene.import_request();
     request.state = Some(scene.state());
-    request.accept_expired = leave;
+    request.accept_expired = leave.into();
     scene.import_with(&request, now).await
 }
 
 /// Imports, which must fail without anything having reached the site.
-async fn refused(scene: &Scene, leave: Option<AcceptExpired>, now: Timestamp) -> Error {
+async fn refused(scene: &Scene, leave: impl Into<Option<AcceptExpired>>, now: Timestamp) -> Error {
     let error = import(scene, leave, now).await.unwrap_err();
     assert_eq!(scene.site.asked(), Vec::<String>::new(), "{error}");
     error
@@ -80,7 +80,7 @@ async fn leave_without_a_reason_or_a_memory_is_refused_before_anything_is_read()
         assert!(!error.is_refusal(), "wrong usage");
     }
     let mut request = scene.import_request();
-    request.accept_expired = leave(at(24 * 4), "late");
+    request.accept_expired = Some(leave(at(24 * 4), "late"));
     let error = scene.import_with(&request, at(LATE)).await.unwrap_err();
     assert!(matches!(error, Error::Leave { why } if why.contains("remembers")), "{error:?}");
     let vendors = offline_mirror::VendorsRequest {
@@ -124,7 +124,7 @@ async fn leave_lifts_no_version_floor() {
     }
     // Fresh or expired, with leave or without: an older set stays a rollback, also in a new run.
     for now in [at(2), at(LATE)] {
-        for given in [None, leave(at(24 * 30), "the older one is fine")] {
+        for given in [None, Some(leave(at(24 * 30), "the older one is fine"))] {
             let error = refused(&scene, given, now).await;
             assert_eq!(error.attack(), Some(Attack::Rollback), "{now}: {error:?}");
         }
@@ -154,4 +154,17 @@ async fn a_clock_that_was_set_back_is_no_way_around_expiry() {
     assert!(error.hint().contains("clock"), "{}", error.hint());
     let Error::ClockBack { seen, now: clock } = error else { panic!("{error:?}") };
     assert_eq!((seen, clock), (at(24 * 5), now));
+}
+
+#[actix_web::test]
+async fn a_clock_months_behind_is_named() {
+    let signed = at(24 * 40);
+    let scene = Scene::as_of(signed);
+    scene.export_at(&scene.export_request(), signed).await.unwrap();
+    for given in [None, Some(leave(at(24 * 30), "late"))] {
+        let error = refused(&scene, given, at(0)).await;
+        let Error::Trust { source, .. } = &error else { panic!("{error:?}") };
+        assert!(matches!(**source, signing::Error::SignedInFuture { .. }), "{source}");
+        assert!(error.hint().contains("clock"), "{}", error.hint());
+    }
 }

@@ -24,16 +24,13 @@ fn files_below(dir: &Path) -> Vec<PathBuf> {
 
 /// Whether an error names what is wrong: an attack, or which file is missing or unreadable.
 fn is_named(error: &Error) -> bool {
+    // What a client says of a file that it was promised.
+    let is_told = |source: &signing::Error| {
+        matches!(source, signing::Error::Missing { .. } | signing::Error::Malformed { .. })
+    };
     error.attack().is_some()
-        || match error {
-            Error::Missing { .. } | Error::NotAnExport { .. } => true,
-            // What a client says of a file that it was promised.
-            Error::Trust { source, .. } => matches!(
-                **source,
-                signing::Error::Missing { .. } | signing::Error::Malformed { .. }
-            ),
-            _ => false,
-        }
+        || matches!(error, Error::Missing { .. } | Error::NotAnExport { .. })
+        || matches!(error, Error::Trust { source, .. } if is_told(source))
 }
 
 /// Breaks one file after the other in every way, and imports each time.
