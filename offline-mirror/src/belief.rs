@@ -25,6 +25,30 @@ pub struct AcceptExpired {
     pub reason: String,
 }
 
+/// Longest reason, in characters: a few sentences in an audit row.
+const REASON_CHARS_MAX: usize = 500;
+
+impl AcceptExpired {
+    /// Refuses leave that nobody could account for later: without a reason, or where nothing
+    /// remembers what was seen, since age alone does not protect against an older copy then.
+    pub(crate) fn check(&self, state: Option<&Path>) -> Result<(), Error> {
+        let refuse = |why| Err(Error::Leave { why });
+        if self.reason.trim().is_empty() {
+            return refuse("the reason is empty");
+        }
+        if self.reason.chars().count() > REASON_CHARS_MAX {
+            return refuse("the reason is longer than 500 characters");
+        }
+        if self.reason.chars().any(char::is_control) {
+            return refuse("the reason holds a control character");
+        }
+        if state.is_none() {
+            return refuse("it needs a directory that remembers what was seen");
+        }
+        Ok(())
+    }
+}
+
 /// A client that has verified an export, and what it read.
 pub(crate) type ExportClient<'a> = Client<&'a Recording<DirSource>, MemStore>;
 
@@ -40,11 +64,18 @@ pub(crate) async fn at_a_good_moment<T>(
         Err(error) if error.attack() == Some(Attack::Freeze) => error,
         answer => return answer.map(|found| (found, None)),
     };
-    let leave = leave.filter(|leave| now < leave.until);
-    let signed_at = leave.and_then(|_| signed_at(dir)).filter(|at| *at < now);
+    let (Some(leave), Some(checked)) = (leave, error.checked_at()) else { return Err(error) };
+    // Expiry was checked against a later time than the clock's: one that was signed and seen.
+    if checked > now {
+        return Err(Error::ClockBack { seen: checked, now });
+    }
+    if now >= leave.until {
+        let (until, source) = (leave.until, Box::new(error));
+        return Err(Error::LeaveEnded { until, now, source });
+    }
     // The moment is read before it is believed, but it lies inside the signed timestamp: if it was
     // changed, the signature does not verify.
-    let Some(as_of) = signed_at else { return Err(error) };
+    let Some(as_of) = signed_at(dir).filter(|at| *at < now) else { return Err(error) };
     Ok((verify(as_of).await?, Some(as_of)))
 }
 
@@ -84,7 +115,7 @@ pub(crate) async fn refreshed<'a>(
 
 /// A stick can be made to show another set at every reading: what is handed on must be the set
 /// that the floors were checked and raised with. The older of two counts as the rollback.
-fn check_same(seen: Versions, found: Versions) -> Result<(), signing::Error> {
+pub(crate) fn check_same(seen: Versions, found: Versions) -> Result<(), signing::Error> {
     let pairs = [
         (TopRole::Root, seen.root, found.root),
         (TopRole::Timestamp, seen.timestamp, found.timestamp),
@@ -116,7 +147,8 @@ pub fn read_root(path: &Path) -> Result<Vec<u8>, Error> {
     read_bounded(path, MAX_ROOT_BYTES)
 }
 
-fn read_bounded(path: &Path, bytes_max: u64) -> Result<Vec<u8>, Error> {
+/// Reads a file of at most `bytes_max` bytes.
+pub(crate) fn read_bounded(path: &Path, bytes_max: u64) -> Result<Vec<u8>, Error> {
     let why = format!("more than {bytes_max} bytes");
     read_at_most(path, bytes_max)?
         .ok_or_else(|| Error::Document { path: path.display().to_string(), why })

@@ -2,7 +2,13 @@
 
 use std::path::PathBuf;
 
+use jiff::Timestamp;
 use signing::{Attack, Sha256Digest};
+
+use crate::view::ViewError;
+
+/// What to do where the clock cannot be right.
+const CLOCK: &str = "set this machine's clock right: what expired is judged by it";
 
 /// Failure of an export or an import.
 #[derive(Debug, thiserror::Error)]
@@ -156,6 +162,34 @@ pub enum Error {
         #[source]
         source: signing::StoreError,
     },
+    /// Leave to use expired metadata that cannot be accounted for.
+    #[error("expired metadata cannot be accepted like this: {why}")]
+    Leave {
+        /// What is missing.
+        why: &'static str,
+    },
+    /// Leave to use expired metadata that has ended.
+    #[error("the leave to accept expired metadata ended at {until}, it is {now}")]
+    LeaveEnded {
+        /// Its end.
+        until: Timestamp,
+        /// The clock.
+        now: Timestamp,
+        /// The refusal that it would have been for.
+        #[source]
+        source: Box<Error>,
+    },
+    /// The clock stands before a time that was signed and seen here.
+    #[error("the clock says {now}, but metadata signed at {seen} was seen: it was set back")]
+    ClockBack {
+        /// The latest signed time.
+        seen: Timestamp,
+        /// The clock.
+        now: Timestamp,
+    },
+    /// A view cannot be made, signed or used.
+    #[error(transparent)]
+    View(#[from] ViewError),
     /// A file could not be read or written.
     #[error("cannot {operation} {}", path.display())]
     Io {
@@ -223,8 +257,12 @@ impl Error {
             Self::Digest { .. } | Self::Size { .. } => Some(Attack::ArbitrarySoftware),
             Self::Endless { .. } => Some(Attack::EndlessData),
             Self::Slow { .. } => Some(Attack::SlowRetrieval),
+            // A clock that was set back makes old metadata look fresh.
+            Self::LeaveEnded { .. } | Self::ClockBack { .. } => Some(Attack::Freeze),
             Self::Refused { attack, .. } => *attack,
-            Self::Document { .. }
+            Self::View(error) => error.attack(),
+            Self::Leave { .. }
+            | Self::Document { .. }
             | Self::Delegation { .. }
             | Self::NotListed { .. }
             | Self::Name { .. }
@@ -251,6 +289,7 @@ impl Error {
                 !not_got || source.attack().is_some()
             }
             Self::Refused { status, attack, .. } => attack.is_some() || matches!(status, 409 | 422),
+            Self::View(error) => error.is_refusal(),
             Self::Document { .. }
             | Self::Delegation { .. }
             | Self::WrongSoftware { .. }
@@ -261,8 +300,11 @@ impl Error {
             | Self::Size { .. }
             | Self::Manifest { .. }
             | Self::Missing { .. }
+            | Self::LeaveEnded { .. }
+            | Self::ClockBack { .. }
             | Self::NotAnExport { .. } => true,
             Self::Name { .. }
+            | Self::Leave { .. }
             | Self::Registry { .. }
             | Self::Status { .. }
             | Self::Download { .. }
@@ -274,20 +316,43 @@ impl Error {
         }
     }
 
+    /// The time that expiry was checked against, where something had expired.
+    pub(crate) fn checked_at(&self) -> Option<Timestamp> {
+        if let Self::Trust { source, .. } = self
+            && let signing::Error::Expired { now, .. } = **source
+        {
+            return Some(now);
+        }
+        None
+    }
+
     /// What a person can do about it, in one line.
     pub fn hint(&self) -> &'static str {
-        if self.attack() == Some(Attack::Freeze) {
+        let is_trust = matches!(self, Self::Trust { .. } | Self::Refused { .. });
+        if is_trust && self.attack() == Some(Attack::Freeze) {
             return "export again from the hub; for a copy that was long on its way see \
                     --accept-expired-until";
         }
         match self {
+            Self::Trust { source, .. }
+                if matches!(**source, signing::Error::SignedInFuture { .. }) =>
+            {
+                CLOCK
+            }
             Self::Trust { source, .. } if source.is_transport() => {
                 "check --server and the network; for an import, carry the whole directory again"
             }
             Self::Trust { .. } => {
-                "check that --root is this hub's root; if it is, do not use this copy and tell \
-                 whoever runs the hub"
+                "check that --root is this hub's root, or the view's for an export of a view; if \
+                 it is, do not use this copy and tell whoever runs the hub"
             }
+            Self::Leave { .. } => "give --reason and --state with --accept-expired-until",
+            Self::LeaveEnded { .. } => {
+                "carry a newer export, or decide again: a later --accept-expired-until with a \
+                 reason of its own"
+            }
+            Self::ClockBack { .. } => CLOCK,
+            Self::View(error) => error.hint(),
             Self::Document { .. } | Self::WrongSoftware { .. } | Self::Manifest { .. } => {
                 "the vendor has to publish a corrected release; nothing of this one was used"
             }

@@ -9,8 +9,8 @@ use channels::wire::{Critical, ReleaseDocument};
 use jiff::Timestamp;
 use serde::Serialize;
 use signing::{
-    Client, FileName, MemStore, Recording, RoleName, Sha256Digest, Source, Target, TargetPath,
-    Verified,
+    Client, FileName, MemStore, Recording, RoleName, Sha256Digest, Source, Store, Target,
+    TargetPath, Verified,
 };
 
 use crate::error::Error;
@@ -20,6 +20,7 @@ use crate::manifest::Descriptor;
 use crate::metadata;
 use crate::record::{ExportRecord, ExportedImage};
 use crate::registry::{Registry, check_repository};
+use crate::view::{self, Hub};
 
 /// What to carry.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ pub struct ExportRequest {
     pub root: Vec<u8>,
     /// Where to write.
     pub dir: PathBuf,
+    /// The view to export under, for sites that pinned its root; none for the hub's own metadata.
+    pub view: Option<PathBuf>,
 }
 
 /// How much was moved or found.
@@ -90,18 +93,27 @@ pub async fn export<S: Source>(
         what: "the hub's older roots".to_owned(),
         source: Box::new(signing::Error::Fetch { file: FileName::root(pinned), source }),
     })?;
+    let hub =
+        Hub { root: &request.root, files: recording.files(), found: client.trusted_versions() };
     let arches = match request.arches.as_slice() {
         [] => document.arches.keys().cloned().collect(),
         chosen => chosen.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>(),
     };
     let images = images_of(&document, &arches)?;
 
+    let tuf = match &request.view {
+        Some(dir) => view::publish(dir, hub, &request.product, &request.version, now).await?,
+        None => hub.files,
+    };
+    let good_until = metadata::good_until(&tuf, &request.product.vendor)
+        .map_err(trust("the metadata to be carried"))?;
+
     // Nothing is touched before the hub's answer is believed; from here the directory does not
     // count as an export until the record is back.
     let layout = Layout::at(&request.dir);
     layout.create()?;
     ExportRecord::remove(&request.dir)?;
-    metadata::write(&request.dir, &recording.files())?;
+    let mut files = metadata::write(&request.dir, &tuf)?;
     let mut copy = Copy::new(&layout, registry);
     let mut top = Vec::new();
     for image in &images {
@@ -109,7 +121,7 @@ pub async fn export<S: Source>(
         tracing::info!(image.repository = %image.repository, image.digest = %image.digest, "copied image");
         top.extend(found.map(|d| (format!("{}@{}", image.repository, image.digest), d)));
     }
-    layout.write_index(&top)?;
+    files.extend(layout.write_index(&top)?);
 
     let record = ExportRecord {
         format: ExportRecord::FORMAT,
@@ -119,6 +131,9 @@ pub async fn export<S: Source>(
         version: request.version.clone(),
         arches,
         images: images.into_iter().collect(),
+        files,
+        good_until,
+        is_view: request.view.is_some(),
     };
     record.write(&request.dir)?;
     Ok(Exported { record, fetched: copy.fetched, kept: copy.kept })
@@ -131,8 +146,8 @@ pub(crate) fn trust(what: impl Into<String>) -> impl FnOnce(signing::Error) -> E
 }
 
 /// Fetches and checks the release document: signed, and saying what its path says.
-pub(crate) async fn fetch_release<S: Source>(
-    client: &mut Client<S, MemStore>,
+pub(crate) async fn fetch_release<S: Source, T: Store>(
+    client: &mut Client<S, T>,
     product: &ProductRef,
     version: &ReleaseVersion,
     now: Timestamp,
@@ -150,8 +165,8 @@ pub(crate) async fn fetch_release<S: Source>(
     Ok(document)
 }
 
-async fn fetch<S: Source>(
-    client: &mut Client<S, MemStore>,
+async fn fetch<S: Source, T: Store>(
+    client: &mut Client<S, T>,
     path: &str,
     now: Timestamp,
 ) -> Result<Vec<u8>, Error> {

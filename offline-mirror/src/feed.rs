@@ -131,7 +131,7 @@ pub(crate) async fn vendor_files<S: Source>(
 }
 
 /// Whether `role` is the vendor's own or one it delegates to.
-fn belongs_to(vendor: &str, role: &str) -> bool {
+pub(crate) fn belongs_to(vendor: &str, role: &str) -> bool {
     role.strip_prefix(vendor).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 

@@ -70,6 +70,9 @@ pub async fn import(
     server: Option<&Feed>,
     now: Timestamp,
 ) -> Result<Imported, Error> {
+    if let Some(leave) = &request.accept_expired {
+        leave.check(request.state.as_deref())?;
+    }
     let record = ExportRecord::read(&request.dir)?;
     let (Believed { document, files }, expired_as_of) = believe(request, &record, now).await?;
     let images = named_images(request, &record, &document)?;
@@ -79,6 +82,8 @@ pub async fn import(
         let tree = verify_image(&layout, &image, &mut verified)?;
         trees.push((image.repository, tree));
     }
+    // After what is signed, which says more about what is wrong.
+    record.check_files(&request.dir)?;
     let mut tally = Tally::default();
     for bytes in verified.values() {
         tally.add(*bytes);

@@ -11,9 +11,17 @@ use signing::{Sha256Digest, Sha256Hasher};
 
 use crate::error::Error;
 use crate::manifest::{Descriptor, MANIFEST_BYTES_MAX};
+use crate::record::CarriedFile;
 
 /// Read size when hashing: large enough to keep the hash busy, small enough for any machine.
 const CHUNK_BYTES: usize = 1024 * 1024;
+
+/// Name of the file that marks an OCI image layout.
+pub(crate) const MARKER: &str = "oci-layout";
+/// What it holds.
+const MARKER_TEXT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+/// Name of the layout's list of images.
+pub(crate) const INDEX: &str = "index.json";
 
 /// A layout below a directory.
 #[derive(Debug, Clone)]
@@ -41,7 +49,7 @@ impl Layout {
     pub(crate) fn create(&self) -> Result<(), Error> {
         let blobs = self.dir.join("blobs").join("sha256");
         std::fs::create_dir_all(&blobs).map_err(Error::io("create", &blobs))?;
-        write_file(&self.dir.join("oci-layout"), br#"{"imageLayoutVersion":"1.0.0"}"#)
+        write_file(&self.dir.join(MARKER), MARKER_TEXT)
     }
 
     /// Whether the blob is there and good; a bad one is removed, so that it is fetched again.
@@ -115,8 +123,12 @@ impl Layout {
         check_file(&path, blob)
     }
 
-    /// Writes `index.json` over the top-level images, named `repository@digest` for people.
-    pub(crate) fn write_index(&self, images: &[(String, Descriptor)]) -> Result<(), Error> {
+    /// Writes `index.json` over the top-level images, named `repository@digest` for people; returns
+    /// the layout's own two files for the record.
+    pub(crate) fn write_index(
+        &self,
+        images: &[(String, Descriptor)],
+    ) -> Result<[CarriedFile; 2], Error> {
         let manifests: Vec<_> = images
             .iter()
             .map(|(name, d)| {
@@ -133,7 +145,9 @@ impl Layout {
             "mediaType": "application/vnd.oci.image.index.v1+json",
             "manifests": manifests,
         });
-        write_file(&self.dir.join("index.json"), index.to_string().as_bytes())
+        let index = index.to_string();
+        write_file(&self.dir.join(INDEX), index.as_bytes())?;
+        Ok([CarriedFile::of(MARKER, MARKER_TEXT), CarriedFile::of(INDEX, index.as_bytes())])
     }
 }
 

@@ -3,7 +3,8 @@
 //! `export` reads a hub the way an agent does, through a TUF client started from a pinned root, and
 //! writes the metadata, the vendor's targets and the blobs one release names into a directory.
 //! `import` verifies all of that again without a network, and only then feeds a site's own update
-//! server and, where asked, a registry. Nothing here signs anything.
+//! server and, where asked, a registry. Nothing of a vendor or a hub is signed here; an exporter may
+//! keep a [`view`](view_init) of the hub, whose snapshot and timestamp it signs with keys of its own.
 //!
 //! ```text
 //! hub ──TUF──►┐                       ┌──► site registry (blobs, manifests, indexes, tags)
@@ -24,6 +25,7 @@ mod metadata;
 mod record;
 mod registry;
 mod vendors;
+mod view;
 
 pub use belief::{AcceptExpired, read_root};
 pub use error::Error;
@@ -31,6 +33,10 @@ pub use export::{ExportRequest, Exported, Tally, export};
 pub use feed::Feed;
 pub use import::{ImportRequest, Imported, import};
 pub use layout::Layout;
-pub use record::{ExportRecord, ExportedImage};
+pub use record::{CarriedFile, ExportRecord, ExportedImage};
 pub use registry::{Registry, RegistryAccess};
 pub use vendors::{ExportedVendors, VendorsRequest, vendors};
+pub use view::{
+    Accepted, DEFAULT_LIFE_DAYS, DEFAULT_ROOT_DAYS, Drafted, Holders, MAX_LIFE_DAYS, MAX_ROOT_DAYS,
+    ViewError, ViewInit, ViewRenewal, view_accept, view_init, view_renew,
+};

@@ -8,11 +8,16 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use channels::names::VendorName;
+use jiff::Timestamp;
 use signing::client::limits::{MAX_ROOT_BYTES, MAX_ROOT_ROTATIONS};
-use signing::{Fetched, FileName, Recording, Source, SourceError};
+use signing::metadata::{Document, Root, Snapshot, Targets, TimestampMetadata};
+use signing::{Fetched, FileName, Recording, Source, SourceError, TopRole};
 
 use crate::error::Error;
+use crate::feed::belongs_to;
 use crate::layout::write_file;
+use crate::record::CarriedFile;
 
 /// Folder of the TUF repository inside an export directory.
 pub(crate) const TUF_DIR: &str = "tuf";
@@ -32,13 +37,50 @@ pub(crate) async fn copy_roots_before<S: Source>(
     Ok(())
 }
 
-/// Writes the copy; `timestamp.json` last, so that a broken run never looks newer than it is.
-pub(crate) fn write(dir: &Path, files: &BTreeMap<FileName, Vec<u8>>) -> Result<(), Error> {
+/// Writes the copy, `timestamp.json` last, so that a broken run never looks newer than it is;
+/// returns what was written for the record.
+pub(crate) fn write(
+    dir: &Path,
+    files: &BTreeMap<FileName, Vec<u8>>,
+) -> Result<Vec<CarriedFile>, Error> {
     let root = dir.join(TUF_DIR);
     let timestamp = FileName::timestamp();
     let (last, first): (Vec<_>, Vec<_>) = files.iter().partition(|(name, _)| **name == timestamp);
+    let mut written = Vec::with_capacity(files.len());
     for (name, bytes) in first.into_iter().chain(last) {
-        write_file(&root.join(name.relative_path()), bytes)?;
+        let path = name.relative_path();
+        write_file(&root.join(&path), bytes)?;
+        written.push(CarriedFile::of(format!("{TUF_DIR}/{path}"), bytes));
     }
-    Ok(())
+    Ok(written)
+}
+
+/// When the first of these files expires: top-level roles, and the targets roles of `vendor`. The
+/// roots before the newest do not count.
+///
+/// # Errors
+/// When a file, which a client believed, cannot be read again.
+pub(crate) fn good_until(
+    files: &BTreeMap<FileName, Vec<u8>>,
+    vendor: &VendorName,
+) -> Result<Option<Timestamp>, signing::Error> {
+    let (mut earliest, mut root): (Option<Timestamp>, _) = (None, None);
+    for (name, bytes) in files {
+        let FileName::Metadata { role, .. } = name else { continue };
+        let expires = match role.as_top() {
+            Some(TopRole::Root) => {
+                let newest = Document::<Root>::parse(role, bytes)?.body;
+                root = root.max(Some((newest.version, newest.expires)));
+                continue;
+            }
+            Some(TopRole::Timestamp) => {
+                Document::<TimestampMetadata>::parse(role, bytes)?.body.expires
+            }
+            Some(TopRole::Snapshot) => Document::<Snapshot>::parse(role, bytes)?.body.expires,
+            None if !belongs_to(vendor.as_str(), role.as_str()) => continue,
+            Some(TopRole::Targets) | None => Document::<Targets>::parse(role, bytes)?.body.expires,
+        };
+        earliest = Some(earliest.map_or(expires, |earliest| earliest.min(expires)));
+    }
+    Ok(earliest.into_iter().chain(root.map(|(_, expires)| expires)).min())
 }

@@ -6,15 +6,17 @@ use channels::names::{Arch, ProductRef};
 use channels::version::ReleaseVersion;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use signing::Sha256Digest;
+use signing::{FileName, Sha256Digest};
 
 use crate::error::Error;
-use crate::layout::{read_at_most, write_file};
+use crate::layout::{self, read_at_most, write_file};
+use crate::metadata::TUF_DIR;
 
 /// Name of the record inside the export directory.
 const FILE: &str = "export.json";
-/// A record lists images by digest; a megabyte would hold thousands.
-const BYTES_MAX: u64 = 1024 * 1024;
+/// A record lists images and metadata files by digest, some 200 bytes each, and no more files than
+/// a publication may have.
+const BYTES_MAX: u64 = 8 * 1024 * 1024;
 
 /// Contents of an export directory.
 ///
@@ -37,6 +39,16 @@ pub struct ExportRecord {
     /// What the release names for these architectures, for people and scripts; import works it out
     /// again from the signed document.
     pub images: Vec<ExportedImage>,
+    /// Every file but this record and the blobs, so that a copy that lost one is noticed even where
+    /// this site would not have read it. Exporters before 0.2 list none.
+    #[serde(default)]
+    pub files: Vec<CarriedFile>,
+    /// When the first of the carried metadata expires, for whoever carries it.
+    #[serde(default)]
+    pub good_until: Option<Timestamp>,
+    /// Whether the metadata is a view, so that sites verify it from the view's root.
+    #[serde(default)]
+    pub is_view: bool,
 }
 
 /// One image of the release.
@@ -46,6 +58,53 @@ pub struct ExportedImage {
     pub repository: String,
     /// Digest of its manifest or index.
     pub digest: Sha256Digest,
+}
+
+/// A file of an export as it was written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CarriedFile {
+    /// Path below the export directory.
+    pub path: String,
+    /// Bytes.
+    pub length: u64,
+    /// SHA-256.
+    pub digest: Sha256Digest,
+}
+
+impl CarriedFile {
+    pub(crate) fn of(path: impl Into<String>, bytes: &[u8]) -> Self {
+        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        Self { path: path.into(), length, digest: Sha256Digest::of(bytes) }
+    }
+
+    /// Compares the file below `dir` with what was written. The record is unsigned: this finds an
+    /// incomplete copy, while what is trusted is what TUF verifies.
+    fn check(&self, dir: &Path) -> Result<(), Error> {
+        let why = format!("{FILE} lists {:?}, which no export writes", self.path);
+        if !is_written_by_exports(&self.path) {
+            return Err(Error::NotAnExport { dir: dir.to_owned(), why });
+        }
+        let (path, what) = (dir.join(&self.path), format!("file {}", self.path));
+        if !path.is_file() {
+            return Err(Error::Missing { what, dir: dir.to_owned() });
+        }
+        let said = std::fs::metadata(&path).map_err(Error::io("read", &path))?.len();
+        let bytes = read_at_most(&path, self.length)?.unwrap_or_default();
+        if said != self.length {
+            return Err(Error::Size { what, expected: self.length, found: said });
+        }
+        let (expected, found) = (self.digest, Sha256Digest::of(&bytes));
+        if found == expected { Ok(()) } else { Err(Error::Digest { what, expected, found }) }
+    }
+}
+
+/// Whether a path may stand in a record: it is read, so it must not lead out of the directory.
+fn is_written_by_exports(path: &str) -> bool {
+    let tuf = path.strip_prefix(TUF_DIR).and_then(|rest| rest.strip_prefix('/'));
+    match tuf {
+        Some(name) => FileName::from_relative_path(name).is_ok(),
+        None => [layout::MARKER, layout::INDEX].contains(&path),
+    }
 }
 
 impl ExportRecord {
@@ -67,6 +126,11 @@ impl ExportRecord {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", path)(e)),
             _ => Ok(()),
         }
+    }
+
+    /// Checks that every listed file is there as it was written.
+    pub(crate) fn check_files(&self, dir: &Path) -> Result<(), Error> {
+        self.files.iter().try_for_each(|file| file.check(dir))
     }
 
     /// Reads the record of a finished export.
@@ -114,11 +178,22 @@ mod tests {
     }
 
     #[test]
-    fn a_record_of_more_than_a_megabyte_is_refused() {
+    fn a_record_of_more_than_eight_megabytes_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let bytes = vec![b' '; usize::try_from(BYTES_MAX).unwrap() + 1];
         std::fs::write(dir.path().join(FILE), bytes).unwrap();
         let text = refusal(dir.path());
-        assert!(text.contains("export.json has more than 1048576 bytes"), "{text}");
+        assert!(text.contains("export.json has more than 8388608 bytes"), "{text}");
+    }
+
+    #[test]
+    fn a_record_that_lists_files_elsewhere_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        for path in ["../secret", "/etc/passwd", "tuf/../x", "tuf/metadata/../x.json", "tuf", ""] {
+            let error = CarriedFile::of(path, b"").check(dir.path()).unwrap_err();
+            assert!(matches!(error, Error::NotAnExport { .. }), "{path}: {error}");
+        }
+        let missing = CarriedFile::of("tuf/metadata/1.root.json", b"{}").check(dir.path());
+        assert!(matches!(missing, Err(Error::Missing { .. })));
     }
 }

@@ -44,6 +44,9 @@ pub struct ExportedVendors {
 /// # Errors
 /// Whatever an import would refuse of the metadata, and delegations that a site cannot repeat.
 pub async fn vendors(request: &VendorsRequest, now: Timestamp) -> Result<ExportedVendors, Error> {
+    if let Some(leave) = &request.accept_expired {
+        leave.check(request.state.as_deref())?;
+    }
     let record = ExportRecord::read(&request.dir)?;
     let verify = async |now: Timestamp| {
         let recording = recording(&request.dir);

@@ -2,10 +2,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use offline_mirror::{
-    AcceptExpired, Error, ExportRecord, Registry, RegistryAccess, export, import,
-};
-use signing::{Attack, Sha256Digest};
+use offline_mirror::{Error, ExportRecord, Registry, RegistryAccess, export, import};
+use signing::Sha256Digest;
 
 use crate::registry::{Fault, SignIn};
 use crate::scene::{
@@ -244,46 +242,6 @@ async fn a_site_that_pinned_an_older_root_than_the_exporter_can_import() {
     scene.export_with(&request).await.unwrap();
     let imported = scene.import().await.unwrap();
     assert!(imported.publication.is_some());
-}
-
-#[actix_web::test]
-async fn expired_metadata_is_imported_only_with_leave_and_says_so() {
-    let scene = Scene::new();
-    scene.export().await.unwrap();
-    let late = at(24 * 3);
-    let mut request = scene.import_request();
-    let leave = |until| Some(AcceptExpired { until, reason: "the ship was late".to_owned() });
-
-    request.accept_expired = leave(late);
-    let error = scene.import_with(&request, late).await.unwrap_err();
-    assert_eq!(error.attack(), Some(Attack::Freeze), "the leave has ended: {error}");
-
-    request.accept_expired = leave(at(24 * 4));
-    let imported = scene.import_with(&request, late).await.unwrap();
-    assert_eq!(imported.expired_as_of, Some(at(0)));
-    let message = &scene.site.publications()[0].message;
-    assert!(message.contains("the ship was late"), "{message}");
-
-    let fresh = scene.import_with(&request, at(2)).await.unwrap();
-    assert_eq!(fresh.expired_as_of, None, "nothing to forgive");
-}
-
-#[actix_web::test]
-async fn leave_to_expire_forgives_no_change() {
-    let scene = Scene::new();
-    scene.export().await.unwrap();
-    let path = scene.dir().join("tuf/metadata/timestamp.json");
-    let text = std::fs::read_to_string(&path).unwrap();
-    // Still expired at the import, but signed an hour later than it was.
-    let changed =
-        text.replace("\"x-signed-at\":\"2026-11-20T00", "\"x-signed-at\":\"2026-11-20T01");
-    assert_ne!(text, changed);
-    std::fs::write(path, changed).unwrap();
-    let mut request = scene.import_request();
-    request.accept_expired = Some(AcceptExpired { until: at(24 * 4), reason: "late".to_owned() });
-    let error = scene.import_with(&request, at(24 * 3)).await.unwrap_err();
-    assert_eq!(error.attack(), Some(Attack::ArbitrarySoftware), "{error:?}");
-    assert_eq!(scene.site.asked(), Vec::<String>::new());
 }
 
 /// Export and import with registries that ask for a user.

@@ -12,15 +12,15 @@ use signing::{
 /// Life of everything that is signed offline.
 const YEAR: SignedDuration = SignedDuration::from_hours(365 * 24);
 /// Seeds of the keys, by role.
-const ROOT: u8 = 1;
+pub(crate) const ROOT: u8 = 1;
 const TARGETS: u8 = 2;
-const SNAPSHOT: u8 = 3;
-const TIMESTAMP: u8 = 4;
+/// Snapshot and timestamp.
+const ONLINE: [u8; 2] = [3, 4];
 const ACME: u8 = 5;
 const RELEASES: u8 = 6;
 const CHANNELS: u8 = 7;
 
-fn key(seed: u8) -> SecretKey {
+pub(crate) fn key(seed: u8) -> SecretKey {
     SecretKey::from_seed([seed; 32])
 }
 
@@ -55,6 +55,22 @@ pub(crate) fn release_document(product: &str, version: &str, images: &[Named<'_>
     .into_bytes()
 }
 
+/// What differs from one hub to another.
+pub(crate) struct Terms {
+    /// Seed of the targets key; another than the first is named by a third root.
+    pub(crate) targets: u8,
+    /// Seeds of the keys of snapshot and timestamp; likewise.
+    pub(crate) online: [u8; 2],
+    /// When the vendor's list of releases expires.
+    pub(crate) releases_until: Timestamp,
+}
+
+impl Terms {
+    pub(crate) fn of(now: Timestamp) -> Self {
+        Self { targets: TARGETS, online: ONLINE, releases_until: now + YEAR }
+    }
+}
+
 /// What the hub serves, and the roots that may be pinned.
 pub(crate) struct Hub {
     staged: StagedRepository,
@@ -67,10 +83,23 @@ pub(crate) struct Hub {
 impl Hub {
     /// Publishes `targets` (path and bytes) as of `now`; `version` is that of all vendor roles.
     pub(crate) fn publish(targets: &[(&str, Vec<u8>)], version: u64, now: Timestamp) -> Self {
-        let (root_1, root_2) = roots(now);
+        Self::publish_as(&Terms::of(now), targets, version, now)
+    }
+
+    /// The same on other terms.
+    pub(crate) fn publish_as(
+        terms: &Terms,
+        targets: &[(&str, Vec<u8>)],
+        version: u64,
+        now: Timestamp,
+    ) -> Self {
+        let [root_1, root_2, root_3] = roots(terms, now);
         let mut staged = StagedRepository::new();
         staged.put_metadata(&role("root"), root_1.clone()).unwrap();
         staged.put_metadata(&role("root"), root_2.clone()).unwrap();
+        if (terms.targets, terms.online) != (TARGETS, ONLINE) {
+            staged.put_metadata(&role("root"), root_3).unwrap();
+        }
         let expires = now + YEAR;
         let mut listed = [BTreeMap::new(), BTreeMap::new()];
         for (path, bytes) in targets {
@@ -84,17 +113,27 @@ impl Hub {
         let releases = delegation("acme.releases", RELEASES, "acme/*/*.release.json");
         let channels = delegation("acme.channels", CHANNELS, "acme/*/*.graph.json");
         for (name, seed, targets, delegations) in [
-            ("targets", TARGETS, &none, vec![vendor]),
+            ("targets", terms.targets, &none, vec![vendor]),
             ("acme", ACME, &none, vec![releases, channels]),
             ("acme.releases", RELEASES, &listed[0], vec![]),
             ("acme.channels", CHANNELS, &listed[1], vec![]),
         ] {
+            let expires = if seed == RELEASES { terms.releases_until } else { expires };
             let bytes = build_targets(version, expires, targets, &delegations, &[&key(seed)]);
             staged.put_metadata(&role(name), bytes.unwrap()).unwrap();
         }
-        let (snapshot, timestamp) = (key(SNAPSHOT), key(TIMESTAMP));
+        let [snapshot, timestamp] = terms.online.map(key);
         let staged = staged.with_online_roles(&snapshot, &timestamp, now, Versions::default());
         Self { staged: staged.unwrap(), root_1, root_2 }
+    }
+
+    /// Signs snapshot and timestamp once more.
+    pub(crate) fn sign_again(&mut self, now: Timestamp) {
+        let before = Versions { timestamp: 1, snapshot: 1, ..Versions::default() };
+        let [snapshot, timestamp] = ONLINE.map(key);
+        let staged = std::mem::take(&mut self.staged);
+        let staged = staged.with_online_roles(&snapshot, &timestamp, now, before);
+        self.staged = staged.unwrap();
     }
 
     /// The repository as a TUF client reads it.
@@ -118,21 +157,23 @@ fn delegation(name: &str, seed: u8, paths: &str) -> Delegation {
     }
 }
 
-fn roots(now: Timestamp) -> (Vec<u8>, Vec<u8>) {
-    let spec = |version| RootSpec {
+fn roots(terms: &Terms, now: Timestamp) -> [Vec<u8>; 3] {
+    let spec = |version, targets, [snapshot, timestamp]: [u8; 2]| RootSpec {
         version,
         expires: now + YEAR,
         roles: [
             (TopRole::Root, ROOT),
-            (TopRole::Targets, TARGETS),
-            (TopRole::Snapshot, SNAPSHOT),
-            (TopRole::Timestamp, TIMESTAMP),
+            (TopRole::Targets, targets),
+            (TopRole::Snapshot, snapshot),
+            (TopRole::Timestamp, timestamp),
         ]
         .map(|(role, seed)| (role, (vec![public(seed)], 1)))
         .into(),
     };
     let root = key(ROOT);
-    let first = build_root(&spec(1), &[&root], None).unwrap();
-    let second = build_root(&spec(2), &[&root], Some(&first)).unwrap();
-    (first, second)
+    let first = build_root(&spec(1, TARGETS, ONLINE), &[&root], None).unwrap();
+    let second = build_root(&spec(2, TARGETS, ONLINE), &[&root], Some(&first)).unwrap();
+    let third = spec(3, terms.targets, terms.online);
+    let third = build_root(&third, &[&root], Some(&second)).unwrap();
+    [first, second, third]
 }

@@ -5,7 +5,10 @@
 mod cli;
 mod crossing;
 mod hub;
+mod late;
+mod partial;
 mod peers;
 mod refusals;
 mod registry;
 mod scene;
+mod view;

@@ -9,7 +9,7 @@ use offline_mirror::{
 };
 use signing::Sha256Digest;
 
-use crate::hub::{Hub, Named, release_document};
+use crate::hub::{Hub, Named, Terms, release_document};
 use crate::registry::Server;
 
 pub(crate) const RELEASE: &str = "acme/app/1.2.0.release.json";
@@ -93,12 +93,22 @@ impl Scene {
 
     /// Publishes a newer set of vendor metadata at the hub.
     pub(crate) fn publish_again(&mut self, version: u64, now: Timestamp) {
+        self.publish_as(&Terms::of(now), version, now);
+    }
+
+    /// The same on other terms.
+    pub(crate) fn publish_as(&mut self, terms: &Terms, version: u64, now: Timestamp) {
         let document = release_document("app", "1.2.0", &named(self.amd64, self.arm64));
-        self.hub = publish(document, version, now);
+        self.hub = Hub::publish_as(terms, &[(RELEASE, document), (GRAPH, graph())], version, now);
     }
 
     pub(crate) fn dir(&self) -> PathBuf {
         self.folder.path().join("export")
+    }
+
+    /// A folder for whatever else a test keeps.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     pub(crate) fn state(&self) -> PathBuf {
@@ -112,6 +122,7 @@ impl Scene {
             arches: vec![],
             root: self.hub.root_1.clone(),
             dir: self.dir(),
+            view: None,
         }
     }
 
@@ -130,7 +141,15 @@ impl Scene {
     }
 
     pub(crate) async fn export_with(&self, request: &ExportRequest) -> Result<Exported, Error> {
-        export(request, self.hub.source(), &registry(&self.upstream.host), at(1)).await
+        self.export_at(request, at(1)).await
+    }
+
+    pub(crate) async fn export_at(
+        &self,
+        request: &ExportRequest,
+        now: Timestamp,
+    ) -> Result<Exported, Error> {
+        export(request, self.hub.source(), &registry(&self.upstream.host), now).await
     }
 
     pub(crate) async fn import(&self) -> Result<Imported, Error> {
@@ -182,8 +201,11 @@ fn named(amd64: Sha256Digest, arm64: Sha256Digest) -> [Named<'static>; 2] {
 }
 
 fn publish(document: Vec<u8>, version: u64, now: Timestamp) -> Hub {
-    let graph = br#"{"version":1,"nodes":[],"edges":[],"conditionalEdges":[]}"#.to_vec();
-    Hub::publish(&[(RELEASE, document), (GRAPH, graph)], version, now)
+    Hub::publish(&[(RELEASE, document), (GRAPH, graph())], version, now)
+}
+
+fn graph() -> Vec<u8> {
+    br#"{"version":1,"nodes":[],"edges":[],"conditionalEdges":[]}"#.to_vec()
 }
 
 /// Flips one bit in the middle of a file.

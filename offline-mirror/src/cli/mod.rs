@@ -1,5 +1,7 @@
 //! The command line: parses, sets up the shells, prints what happened.
 
+mod view;
+
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
@@ -16,6 +18,7 @@ use crate::error::Error;
 use crate::export::{ExportRequest, export};
 use crate::feed::{Feed, read_token};
 use crate::import::{ImportRequest, Imported, import};
+use crate::record::ExportRecord;
 use crate::registry::{Registry, RegistryAccess};
 
 /// Carries releases and signed metadata across an air gap.
@@ -32,6 +35,9 @@ enum Command {
     Export(ExportArgs),
     /// Verify an exported directory and feed a site's registry and update server with it.
     Import(ImportArgs),
+    /// Keep a view of a hub: the same release under a long-lived root of its own.
+    #[command(subcommand)]
+    View(view::ViewCommand),
 }
 
 #[derive(Debug, Args)]
@@ -56,6 +62,9 @@ struct ExportArgs {
     /// Registry that holds the release's images: host[:port].
     #[arg(long)]
     registry: String,
+    /// The view to export under, for sites that pin its root.
+    #[arg(long, value_name = "VIEWDIR")]
+    view: Option<PathBuf>,
     #[command(flatten)]
     access: AccessArgs,
     /// How to say what was done.
@@ -193,13 +202,19 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Export(args) => runtime.block_on(run_export(args)),
         Command::Import(args) => runtime.block_on(run_import(args)),
+        Command::View(command) => runtime.block_on(view::run(command, now())),
     }
 }
 
+/// The TUF repository of the hub at `server`.
+fn tuf_source(server: &str) -> anyhow::Result<signing::HttpSource> {
+    let base = format!("{}/tuf/", server.trim_end_matches('/'));
+    signing::HttpSource::new(&base, signing::source::HttpLimits::default())
+        .context("cannot use --server")
+}
+
 async fn run_export(args: ExportArgs) -> anyhow::Result<()> {
-    let base = format!("{}/tuf/", args.server.trim_end_matches('/'));
-    let source = signing::HttpSource::new(&base, signing::source::HttpLimits::default())
-        .context("cannot use --server")?;
+    let source = tuf_source(&args.server)?;
     let registry = args.access.registry(&args.registry)?;
     let request = ExportRequest {
         product: args.product,
@@ -207,12 +222,13 @@ async fn run_export(args: ExportArgs) -> anyhow::Result<()> {
         arches: args.arches,
         root: read_root(&args.root)?,
         dir: args.dir,
+        view: args.view,
     };
     let done = export(&request, source, &registry, now()).await?;
     match args.output {
         Output::Json => say(&serde_json::to_string_pretty(&done)?),
         Output::Text => say(&format!(
-            "exported {} {} ({}) into {}: {} images, {} objects fetched ({} bytes), {} kept",
+            "exported {} {} ({}) into {}: {} images, {} objects fetched ({} bytes), {} kept{}",
             done.record.product,
             done.record.version,
             list(&done.record.arches),
@@ -221,6 +237,7 @@ async fn run_export(args: ExportArgs) -> anyhow::Result<()> {
             done.fetched.objects,
             done.fetched.bytes,
             done.kept.objects,
+            good_until(&done.record),
         )),
     }
 }
@@ -247,6 +264,12 @@ async fn run_import(args: ImportArgs) -> anyhow::Result<()> {
         Output::Json => say(&serde_json::to_string_pretty(&done)?),
         Output::Text => say(&told(&done, registry.is_some())),
     }
+}
+
+/// How long the parcel may be on the road.
+fn good_until(record: &ExportRecord) -> String {
+    let kind = if record.is_view { "view" } else { "metadata" };
+    record.good_until.map(|at| format!("; {kind} good until {at}")).unwrap_or_default()
 }
 
 /// One line about a finished import.
