@@ -12,8 +12,10 @@ use crate::commands::init::InitArgs;
 use crate::commands::key::KeyArgs;
 use crate::commands::lint::LintArgs;
 use crate::commands::publish::PublishArgs;
+use crate::commands::recover::RecoverArgs;
 use crate::commands::request::RequestArgs;
 use crate::commands::root::RootArgs;
+use crate::commands::rotate::RotateArgs;
 use crate::commands::status::StatusArgs;
 use crate::commands::tokens::TokenArgs;
 use crate::commands::vendor::VendorArgs;
@@ -41,7 +43,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Make a channel repository and keys for a new hub, ready to publish
     Init(InitArgs),
-    /// Make a key, or show one, or those of vendors behind an export
+    /// Make a key, show one, change its passphrase; show those of vendors behind an export
     Key(KeyArgs),
     /// Check a channel repository
     Lint(LintArgs),
@@ -53,6 +55,10 @@ pub(crate) enum Command {
     Root(RootArgs),
     /// Show, sign or merge a request to sign any role
     Request(RequestArgs),
+    /// Replace the hub's timestamp or snapshot key by way of a new root
+    Rotate(RotateArgs),
+    /// Bring agents back after an attack
+    Recover(RecoverArgs),
     /// Show what expires when, who must sign, and what to do next
     Status(StatusArgs),
     /// Publish as one of several vendors, or say who they are and which keys they have

@@ -97,6 +97,11 @@ async fn dispatch(command: &Command, out: &mut Out) -> Result<()> {
             let passphrases = args.passphrase.passphrases()?;
             commands::request::run(args, passphrases, now, out)
         }
+        Command::Rotate(args) => {
+            let passphrases = args.replace.passphrase.passphrases()?;
+            commands::rotate::run(args, passphrases, now, out).await
+        }
+        Command::Recover(args) => commands::recover::run(args, args.passphrases()?, now, out).await,
         Command::Status(args) => commands::status::run(args, now, out).await,
         Command::Vendor(args) => {
             let passphrases = args.passphrase.passphrases()?;

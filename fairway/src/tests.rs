@@ -75,7 +75,11 @@ impl Desk {
             ("GET /api/v1/hub", Answer::json(&status)),
             (
                 "GET /api/v1/hub/keys",
-                Answer::json(&HubKeys { snapshot: pem(8), timestamp: pem(9) }),
+                Answer::json(&HubKeys {
+                    snapshot: pem(8),
+                    timestamp: pem(9),
+                    ..HubKeys::default()
+                }),
             ),
         ])
         .await;

@@ -4,6 +4,12 @@
 //! PBES2 with scrypt and AES-256-CBC. CBC is not authenticated: whoever opens a key compares its
 //! key id with the one on record.
 
+mod cost;
+mod reencrypt;
+
+pub use cost::MaxCost;
+pub use reencrypt::reencrypt;
+
 use crate::key::SecretKey;
 use ed25519_dalek::pkcs8::{KeypairBytes, spki::der};
 use pkcs8::pkcs5::{pbes2, scrypt};
@@ -32,7 +38,7 @@ pub enum KeyFileError {
     /// The file system refused.
     #[error("cannot {action} key file {path}")]
     Io {
-        /// `create`, `write`, `read`.
+        /// `create`, `write`, `read`, `replace`, `remove`, `flush`.
         action: &'static str,
         /// The file.
         path: PathBuf,
@@ -64,9 +70,25 @@ pub enum KeyFileError {
         /// What is wrong.
         reason: String,
     },
+    /// A key file that was written again does not open.
+    #[error("what was written to replace key file {path} does not open; the file is unchanged")]
+    Unverified {
+        /// The file.
+        path: PathBuf,
+    },
     /// Wrong passphrase, or a damaged file: CBC cannot tell the two apart.
     #[error("the passphrase does not open this key, or the file is damaged")]
     Passphrase,
+    /// Opening the file would take more memory or time than any honest file asks for.
+    #[error("the key file asks for {found} {what}, at most {limit} are accepted")]
+    Cost {
+        /// What there is too much of.
+        what: &'static str,
+        /// How much the file asks for.
+        found: u64,
+        /// The most that is accepted.
+        limit: u64,
+    },
     /// No randomness for salt and IV, or the key could not be encoded.
     #[error("cannot encrypt the key: {reason}")]
     Encrypt {
@@ -95,8 +117,18 @@ pub fn to_pem(key: &SecretKey, passphrase: &[u8]) -> Result<Zeroizing<String>, K
         .map_err(|e| failed(e.to_string()))
 }
 
-/// Opens an `ENCRYPTED PRIVATE KEY` PEM, ours or OpenSSL's.
+/// Opens an `ENCRYPTED PRIVATE KEY` PEM, ours or OpenSSL's. One whose parameters ask for more memory
+/// or time than any honest key does is refused before anything is spent.
 pub fn from_pem(pem: &str, passphrase: &[u8]) -> Result<SecretKey, KeyFileError> {
+    from_pem_within(pem, passphrase, MaxCost::DEFAULT)
+}
+
+/// The same with other ceilings on what the file may cost.
+pub fn from_pem_within(
+    pem: &str,
+    passphrase: &[u8],
+    cost: MaxCost,
+) -> Result<SecretKey, KeyFileError> {
     let format = |reason: String| KeyFileError::Format { expected: ENCRYPTED, reason };
     let (label, document) =
         der::SecretDocument::from_pem(pem).map_err(|e| format(e.to_string()))?;
@@ -105,6 +137,7 @@ pub fn from_pem(pem: &str, passphrase: &[u8]) -> Result<SecretKey, KeyFileError>
     }
     let info = EncryptedPrivateKeyInfoRef::try_from(document.as_bytes())
         .map_err(|e| format(e.to_string()))?;
+    cost.check(&info.encryption_algorithm)?;
     let plain = info.decrypt(passphrase).map_err(|_| KeyFileError::Passphrase)?;
     // What a wrong passphrase decrypts to is noise in one case out of 256, not an error.
     secret_from_der(plain.as_bytes()).map_err(|_| KeyFileError::Passphrase)

@@ -22,13 +22,17 @@ pub mod message;
 pub mod metadata;
 pub mod names;
 pub mod repository;
+#[cfg(feature = "keys")]
+pub mod signer;
 pub mod source;
 pub mod store;
 pub mod trusted;
 pub mod verified;
 
 pub use attack::Attack;
-pub use client::{Client, Refreshed, Target, TargetFile, Versions};
+pub use client::{
+    Client, FromMirror, MirrorFailure, MirrorsFailed, Refreshed, Target, TargetFile, Versions,
+};
 pub use digest::{Sha256Digest, Sha256Hasher};
 pub use error::Error;
 pub use key::{KeyError, KeyId, PublicKey, SecretKey, SignError, Signer};
@@ -39,6 +43,8 @@ pub use repository::{
 };
 #[cfg(feature = "http")]
 pub use source::HttpSource;
-pub use source::{DirSource, Fetched, MemSource, Recording, Source, SourceError};
+pub use source::{
+    DirSource, Fetched, MemSource, Mirrors, MirrorsError, Recording, Source, SourceError,
+};
 pub use store::{DirStore, MemStore, Store, StoreError};
 pub use verified::Verified;

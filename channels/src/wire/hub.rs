@@ -6,13 +6,19 @@ use serde::{Deserialize, Serialize};
 use crate::names::ProductRef;
 
 /// `GET /api/v1/hub/keys`: public halves of the hub's online keys, for `fairway init` to sign into
-/// root 1.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// root 1 and `fairway rotate` into a later one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HubKeys {
     /// Key of the `snapshot` role, SPKI PEM.
     pub snapshot: String,
     /// Key of the `timestamp` role, SPKI PEM.
     pub timestamp: String,
+    /// Key that takes over `snapshot` as soon as a root names it, if one was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot_next: Option<String>,
+    /// Key that takes over `timestamp` as soon as a root names it, if one was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timestamp_next: Option<String>,
 }
 
 /// `GET /api/v1/hub`.

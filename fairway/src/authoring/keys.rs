@@ -1,20 +1,20 @@
-//! Private keys in encrypted files, opened when a role must be signed.
+//! Private keys of roles, opened when a role must be signed.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use signing::{KeyId, PublicKey, RoleName, SecretKey, Signer, keyfile};
+use signing::{KeyId, PublicKey, RoleName, Signer};
 
 use super::passphrase::Passphrases;
-use crate::error::chain;
+use super::private::{self, Private, PrivateError};
 use crate::publisher::{Keyring, KeyringError, RoleKeys};
 
-/// Keys by the file of their public half.
+/// Keys by the file of their public half; the private half is a key file or a signer file beside it.
 #[derive(Debug)]
 pub(crate) struct FileKeyring {
     files: BTreeMap<KeyId, PathBuf>,
     passphrases: Passphrases,
-    opened: BTreeMap<KeyId, SecretKey>,
+    opened: BTreeMap<KeyId, Private>,
 }
 
 /// Why a role's keys cannot be used.
@@ -25,15 +25,6 @@ enum FileKeyringError {
         missing.join(", ")
     )]
     TooFew { needed: u32, found: usize, missing: Vec<String> },
-    #[error("{}: {reason}", file.display())]
-    Open { file: PathBuf, reason: String },
-    #[error("{} is not the private half of {}", private.display(), public.display())]
-    OtherKey { private: PathBuf, public: PathBuf },
-}
-
-/// Where the private half of a public key file is looked for.
-pub(crate) fn private_path(public: &Path) -> PathBuf {
-    public.with_extension("pem")
 }
 
 impl FileKeyring {
@@ -42,7 +33,7 @@ impl FileKeyring {
     }
 
     /// The key, or where it would be if it were here.
-    fn get(&mut self, public: &PublicKey) -> Result<Result<SecretKey, String>, FileKeyringError> {
+    fn get(&mut self, public: &PublicKey) -> Result<Result<Private, String>, PrivateError> {
         let id = public.key_id();
         if let Some(key) = self.opened.get(&id) {
             return Ok(Ok(key.clone()));
@@ -50,18 +41,10 @@ impl FileKeyring {
         let Some(public_file) = self.files.get(&id) else {
             return Ok(Err(format!("key {id}")));
         };
-        let file = private_path(public_file);
-        if !file.exists() {
-            return Ok(Err(file.display().to_string()));
-        }
-        let open = |reason: String| FileKeyringError::Open { file: file.clone(), reason };
-        let pem = keyfile::read(&file).map_err(|error| open(chain(&error)))?;
-        let key = self.passphrases.open(&file, &pem).map_err(|error| open(error.to_string()))?;
-        // The cipher is not authenticated, and files get mixed up.
-        if key.public() != public {
-            let public = public_file.clone();
-            return Err(FileKeyringError::OtherKey { private: file, public });
-        }
+        let Some(file) = private::beside(public_file)? else {
+            return Ok(Err(private::private_path(public_file).display().to_string()));
+        };
+        let key = private::open(&file, Some(public), &mut self.passphrases)?;
         self.opened.insert(id, key.clone());
         Ok(Ok(key))
     }
@@ -82,7 +65,7 @@ impl Keyring for FileKeyring {
                 break;
             }
             match self.get(public)? {
-                Ok(key) => signers.push(Box::new(key)),
+                Ok(key) => signers.push(key.into_signer()),
                 Err(place) => missing.push(place),
             }
         }
@@ -94,12 +77,19 @@ impl Keyring for FileKeyring {
     }
 
     fn is_at_hand(&self, key: &PublicKey) -> bool {
-        self.files.get(&key.key_id()).is_some_and(|file| private_path(file).exists())
+        // Two private halves are an error for whoever opens them, and here all the same.
+        self.files.get(&key.key_id()).is_some_and(|file| !matches!(private::beside(file), Ok(None)))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::Path;
+
+    use signing::{SecretKey, keyfile};
+
+    use super::private::private_path;
     use super::*;
 
     const SECRET: &str = "correct horse";
@@ -165,5 +155,53 @@ mod tests {
         let files = [(&a, write(dir.path(), "a", &a))];
         let error = open(&mut keyring(&files, "wrong"), &role(&[&a], 1)).unwrap_err();
         assert!(error.contains("passphrase does not open"), "{error}");
+    }
+
+    /// A signer file beside `a.pub` whose program answers with a signature of `key` over `message`.
+    fn write_signer(dir: &Path, key: &SecretKey, message: &[u8]) -> PathBuf {
+        use base64::Engine as _;
+        let public = dir.join("a.pub");
+        std::fs::write(&public, key.public().to_spki_pem()).unwrap();
+        let signature = base64::engine::general_purpose::STANDARD.encode(key.sign(message));
+        let answer = format!(r#"echo '{{"signature":"{signature}"}}'"#);
+        let text = format!("command = ['/bin/sh', '-c', \"\"\"{answer}\"\"\"]\n");
+        let file = dir.join("a.signer");
+        std::fs::write(&file, text).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o400)).unwrap();
+        public
+    }
+
+    #[test]
+    fn a_program_signs_where_there_is_no_key_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let a = key(1);
+        let files = [(&a, write_signer(dir.path(), &a, b"message"))];
+        let role = RoleName::new("acme.releases").unwrap();
+        let keys = self::role(&[&a], 1);
+        let signers = keyring(&files, "unused").open(&role, &keys).unwrap();
+        assert_eq!(signers[0].sign(b"message").unwrap(), a.sign(b"message"));
+        let error = signers[0].sign(b"another").unwrap_err().to_string();
+        assert!(error.contains("did not sign with key"), "{error}");
+    }
+
+    #[test]
+    fn a_key_file_and_a_signer_file_for_one_key_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let a = key(1);
+        let public = write(dir.path(), "a", &a);
+        write_signer(dir.path(), &a, b"message");
+        let error = open(&mut keyring(&[(&a, public)], SECRET), &role(&[&a], 1)).unwrap_err();
+        assert!(error.starts_with("both ") && error.ends_with("; remove one"), "{error}");
+    }
+
+    #[test]
+    fn a_signer_file_from_git_runs_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let a = key(1);
+        let files = [(&a, write_signer(dir.path(), &a, b"message"))];
+        let mode = std::fs::Permissions::from_mode(0o600);
+        std::fs::set_permissions(dir.path().join("a.signer"), mode).unwrap();
+        let error = open(&mut keyring(&files, SECRET), &role(&[&a], 1)).unwrap_err();
+        assert!(error.contains("a.signer: its mode is 600"), "{error}");
     }
 }

@@ -3,11 +3,15 @@
 
 mod config;
 mod edit;
+#[cfg(test)]
+mod external_tests;
 mod keys;
 mod metadata;
 mod passphrase;
+pub(crate) mod private;
 mod requests;
 pub(crate) mod scaffold;
+mod signer;
 mod signers;
 pub(crate) mod site;
 mod vendor;
@@ -24,7 +28,7 @@ use config::{Kind, MAX_CONFIG_BYTES, RoleConfig, VendorConfig};
 pub(crate) use edit::{ConfigEdit, Table};
 pub(crate) use keys::FileKeyring;
 pub(crate) use metadata::MetadataDir;
-pub(crate) use passphrase::{PassphraseArgs, Passphrases};
+pub(crate) use passphrase::{PassphraseArgs, Passphrases, next_passphrase};
 pub(crate) use requests::{read_request, refusal, request_file, requests_in, write_request};
 pub(crate) use signers::open_signer;
 pub(crate) use vendor::{Directory, VendorDirectory};

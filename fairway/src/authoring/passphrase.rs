@@ -19,6 +19,9 @@ const MAX_PASSPHRASE_BYTES: u64 = 1_024;
 /// Environment variable that holds a passphrase.
 const VARIABLE: &str = "FAIRWAY_PASSPHRASE";
 
+/// Environment variable that holds the passphrase a key file is to get.
+const NEW_VARIABLE: &str = "FAIRWAY_NEW_PASSPHRASE";
+
 /// Flags of every command that opens private keys.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct PassphraseArgs {
@@ -51,27 +54,54 @@ impl PassphraseArgs {
     /// Reads the descriptor or the environment; otherwise the terminal will be asked.
     pub(crate) fn passphrases(&self) -> Result<Passphrases> {
         if let Some(fd) = self.passphrase_fd {
-            let path = format!("/dev/fd/{fd}");
-            let text = read_line(Path::new(&path)).map_err(|error| {
-                CliError::failed(format!("failed to read the passphrase from {path}: {error}"))
-            })?;
+            let text = from_fd(fd)?;
             return Ok(Passphrases { known: vec![text], warning: None, terminal: false });
         }
-        match std::env::var(VARIABLE) {
-            Ok(text) if !text.is_empty() => {
+        match from_environment(VARIABLE) {
+            Some(text) => {
                 let warning = Some(format!(
                     "{VARIABLE} is visible to every process of this user; --passphrase-fd is not"
                 ));
-                Ok(Passphrases { known: vec![Zeroizing::new(text)], warning, terminal: false })
+                Ok(Passphrases { known: vec![text], warning, terminal: false })
             }
-            Ok(_) | Err(_) => Ok(Passphrases { known: Vec::new(), warning: None, terminal: true }),
+            None => Ok(Passphrases { known: Vec::new(), warning: None, terminal: true }),
         }
     }
 }
 
+/// Where a key file's next passphrase comes from: a descriptor, the environment, or the terminal
+/// (twice). Never from where the old one came: the two would be the same by mistake.
+pub(crate) fn next_passphrase(fd: Option<u32>) -> Result<Zeroizing<String>> {
+    match (fd, from_environment(NEW_VARIABLE)) {
+        (Some(fd), _) => not_empty(from_fd(fd)?),
+        (None, Some(text)) => Ok(text),
+        (None, None) => ask_twice("New passphrase: ").map_err(|error| {
+            error.hint(
+                "without a terminal, pass --new-passphrase-fd N or set FAIRWAY_NEW_PASSPHRASE",
+            )
+        }),
+    }
+}
+
+fn from_environment(variable: &str) -> Option<Zeroizing<String>> {
+    std::env::var(variable).ok().filter(|text| !text.is_empty()).map(Zeroizing::new)
+}
+
+fn from_fd(fd: u32) -> Result<Zeroizing<String>> {
+    let path = format!("/dev/fd/{fd}");
+    read_line(Path::new(&path)).map_err(|error| {
+        CliError::failed(format!("failed to read the passphrase from {path}: {error}"))
+    })
+}
+
 fn read_line(path: &Path) -> std::io::Result<Zeroizing<String>> {
     let mut text = Zeroizing::new(String::new());
-    std::fs::File::open(path)?.take(MAX_PASSPHRASE_BYTES).read_to_string(&mut text)?;
+    std::fs::File::open(path)?.take(MAX_PASSPHRASE_BYTES + 1).read_to_string(&mut text)?;
+    // Half a passphrase would make a key file that the whole one does not open.
+    if u64::try_from(text.len()).is_ok_and(|len| len > MAX_PASSPHRASE_BYTES) {
+        let why = format!("there are more than {MAX_PASSPHRASE_BYTES} bytes");
+        return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, why));
+    }
     let line = text.lines().next().unwrap_or_default();
     Ok(Zeroizing::new(line.to_owned()))
 }
@@ -90,11 +120,7 @@ impl Passphrases {
             self.warn()?;
             return not_empty(given);
         }
-        let first = not_empty(ask("Passphrase for the new keys: ")?)?;
-        let again = ask("The same again: ")?;
-        if first != again {
-            return Err(CliError::failed("the two passphrases differ"));
-        }
+        let first = ask_twice("Passphrase for the new keys: ")?;
         self.known.push(first.clone());
         Ok(first)
     }
@@ -150,6 +176,14 @@ fn not_empty(passphrase: Zeroizing<String>) -> Result<Zeroizing<String>> {
     Ok(passphrase)
 }
 
+fn ask_twice(prompt: &str) -> Result<Zeroizing<String>> {
+    let first = not_empty(ask(prompt)?)?;
+    if first != ask("The same again: ")? {
+        return Err(CliError::failed("the two passphrases differ"));
+    }
+    Ok(first)
+}
+
 fn ask(prompt: &str) -> Result<Zeroizing<String>> {
     rpassword::prompt_password(prompt).map(Zeroizing::new).map_err(|error| {
         CliError::failed(format!("failed to ask for a passphrase: {error}"))
@@ -167,6 +201,16 @@ mod tests {
         let path = dir.path().join("fd");
         std::fs::write(&path, "two words \r\nrest").unwrap();
         assert_eq!(read_line(&path).unwrap().as_str(), "two words ");
+    }
+
+    #[test]
+    fn a_passphrase_that_is_too_long_is_not_cut() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("fd");
+        std::fs::write(&path, "x".repeat(1024)).unwrap();
+        assert_eq!(read_line(&path).unwrap().len(), 1024);
+        std::fs::write(&path, "x".repeat(1025)).unwrap();
+        assert_eq!(read_line(&path).unwrap_err().kind(), std::io::ErrorKind::FileTooLarge);
     }
 
     #[test]

@@ -25,7 +25,8 @@ impl TopRoles {
         let root_keys = self.root_keys.iter().map(quoted).collect::<Vec<_>>().join(", ");
         format!(
             r#"# Where this repository is published, and which keys sign which part of it.
-# Each role names the public halves of its keys; the private half of x.pub is looked for in x.pem.
+# Each role names the public halves of its keys; the private half of x.pub is looked for in x.pem, or
+# with a program of your own (a KMS, a token) that x.signer names.
 # Only the roles that changed are signed: a private key that is not needed need not be here.
 
 # Address of the update server.
@@ -191,8 +192,9 @@ upgrade_from: []
 }
 
 pub(super) const GITIGNORE: &str = "\
-# Private keys never enter git; the .pub files beside them do.
+# Private keys, and which local program signs for one, never enter git; the .pub files do.
 keys/*.pem
+keys/*.signer
 ";
 
 const CHANNEL: &str = "\

@@ -1,4 +1,4 @@
-//! `fairway key new|show|from-export`: key files of one's own, and those of vendors behind an export.
+//! `fairway key new|show|passwd|public|from-export`: key files of one's own, and those of vendors behind an export.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 use signing::{PublicKey, SecretKey, keyfile};
 
-use crate::authoring::{MAX_PUBLIC_KEY_BYTES, PassphraseArgs, Passphrases, read_public};
+use crate::authoring::private::{self, Private, PrivateError};
+use crate::authoring::{
+    MAX_PUBLIC_KEY_BYTES, PassphraseArgs, Passphrases, next_passphrase, read_public,
+};
 use crate::error::{CliError, Result};
 use crate::files::{read_bounded, replace};
 use crate::origin::{Origin, OriginArgs};
@@ -29,9 +32,27 @@ enum Command {
         /// Name of the new file, ending in .pem; never overwritten
         file: PathBuf,
     },
+    /// Give a private key file another passphrase; the old file stays until the new one opens
+    Passwd {
+        /// The private key file
+        file: PathBuf,
+        /// Read the new passphrase from this file descriptor
+        #[arg(
+            long,
+            help = "Read the new passphrase from this file descriptor; CI may set \
+                    FAIRWAY_NEW_PASSPHRASE",
+            value_name = "N"
+        )]
+        new_passphrase_fd: Option<u32>,
+    },
+    /// Write the public half (.pub) of a private key file, or of the key a signer program has
+    Public {
+        /// A private key file (.pem) or a signer file (.signer)
+        file: PathBuf,
+    },
     /// Show a key's id, its fingerprint for reading aloud, and its public half
     Show {
-        /// A public (.pub) or private (.pem) key file
+        /// A public (.pub) or private (.pem) key file, or a signer file (.signer)
         file: PathBuf,
         /// How to print it
         #[arg(long, value_enum, default_value_t)]
@@ -89,6 +110,20 @@ pub(crate) async fn run(
             write_pair(file, &key, &passphrase)?;
             text(key.public(), out)
         }
+        Command::Passwd { file, new_passphrase_fd } => {
+            passwd(file, *new_passphrase_fd, &mut passphrases, out)
+        }
+        Command::Public { file } => {
+            let key = private::derive_public(file, &mut passphrases).map_err(|e| refuse(&e))?;
+            let public = private::public_path(file);
+            if !public.exists() {
+                write_public(&public, &key)?;
+            } else if read_public(&public)? != key {
+                let what = format!("{} holds another key", public.display());
+                return Err(CliError::failed(what).hint("nothing was written"));
+            }
+            text(&key, out)
+        }
         Command::Show { file, output } => {
             let key = read(file, &mut passphrases)?;
             match output {
@@ -109,6 +144,35 @@ pub(crate) async fn run(
             origin.report(out)
         }
     }
+}
+
+/// Encrypts a key file again, after its key was found to be the one on record.
+fn passwd(
+    file: &Path,
+    new_passphrase_fd: Option<u32>,
+    passphrases: &mut Passphrases,
+    out: &mut Out,
+) -> Result<()> {
+    if private::is_signer(file) {
+        return Err(CliError::failed(format!(
+            "{} names a program; the key and its passphrase are that program's",
+            file.display()
+        )));
+    }
+    let Private::Key(key) = private::open(file, None, passphrases).map_err(|e| refuse(&e))? else {
+        return Err(CliError::failed(format!("{} is not a key file", file.display())));
+    };
+    let passphrase = next_passphrase(new_passphrase_fd)?;
+    keyfile::reencrypt(file, &key, passphrase.as_bytes())
+        .map_err(|error| CliError::because("failed to change the passphrase", &error))?;
+    out.note(&format!(
+        "{} opens with the new passphrase; copies made earlier open with the old one",
+        file.display()
+    ))
+}
+
+fn refuse(error: &PrivateError) -> CliError {
+    CliError::because("failed to use the key", error)
 }
 
 /// Writes the vendors' public keys; a file that is there must be of the same key.
@@ -133,11 +197,13 @@ pub(crate) fn write_pair(private: &Path, key: &SecretKey, passphrase: &str) -> R
         .map_err(|error| CliError::because("failed to encrypt the key", &error))?;
     keyfile::write_new(private, &pem)
         .map_err(|error| CliError::because("failed to keep the key", &error))?;
-    std::fs::File::create_new(&public)
-        .and_then(|mut file| {
-            std::io::Write::write_all(&mut file, key.public().to_spki_pem().as_bytes())
-        })
-        .map_err(|error| CliError::failed(format!("failed to write {}: {error}", public.display())))
+    write_public(&public, key.public())
+}
+
+fn write_public(path: &Path, key: &PublicKey) -> Result<()> {
+    std::fs::File::create_new(path)
+        .and_then(|mut file| std::io::Write::write_all(&mut file, key.to_spki_pem().as_bytes()))
+        .map_err(|error| CliError::failed(format!("failed to write {}: {error}", path.display())))
 }
 
 fn text(key: &PublicKey, out: &mut Out) -> Result<()> {
@@ -147,7 +213,17 @@ fn text(key: &PublicKey, out: &mut Out) -> Result<()> {
     out.data(&key.to_spki_pem())
 }
 
+/// The key of a file of any kind; a private half must belong to the public one beside it.
 fn read(file: &Path, passphrases: &mut Passphrases) -> Result<PublicKey> {
+    if private::is_signer(file) {
+        let key = private::derive_public(file, passphrases).map_err(|e| refuse(&e))?;
+        let public = private::public_path(file);
+        if public.exists() && read_public(&public)? != key {
+            let (private, public) = (file.to_owned(), public);
+            return Err(refuse(&PrivateError::OtherKey { private, public }));
+        }
+        return Ok(key);
+    }
     let failed =
         |why: String| CliError::failed(format!("failed to read {}: {why}", file.display()));
     let bytes = read_bounded(file, MAX_PUBLIC_KEY_BYTES).map_err(|e| failed(e.to_string()))?;
@@ -155,12 +231,15 @@ fn read(file: &Path, passphrases: &mut Passphrases) -> Result<PublicKey> {
         let text = String::from_utf8(bytes).map_err(|_| failed("it is not text".to_owned()))?;
         return PublicKey::from_spki_pem(&text).map_err(|error| failed(error.to_string()));
     }
-    let pem = keyfile::read(file).map_err(|error| failed(error.to_string()))?;
-    Ok(passphrases.open(file, &pem)?.public().clone())
+    let key = private::open(file, None, passphrases).map_err(|e| refuse(&e))?;
+    Ok(key.public().clone())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsRawFd as _;
+    use std::os::unix::fs::PermissionsExt as _;
+
     use clap::Parser as _;
 
     use super::*;
@@ -202,5 +281,65 @@ mod tests {
         let (result, _) = key(&["new", file.to_str().unwrap()]).await;
         assert!(result.unwrap_err().to_string().ends_with("a.pem exists already"));
         assert_eq!(std::fs::read(&file).unwrap(), b"precious");
+    }
+
+    fn made(dir: &Path, seed: u8) -> PathBuf {
+        let file = dir.join("a.pem");
+        write_pair(&file, &SecretKey::from_seed([seed; 32]), "pass").unwrap();
+        file
+    }
+
+    #[tokio::test]
+    async fn a_passphrase_is_changed_in_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = made(dir.path(), 3);
+        let next = dir.path().join("next");
+        std::fs::write(&next, "another\n").unwrap();
+        let next = std::fs::File::open(&next).unwrap();
+        let fd = next.as_raw_fd().to_string();
+        let words = ["passwd", file.to_str().unwrap(), "--new-passphrase-fd", &fd];
+        key(&words).await.0.unwrap();
+        let opened = keyfile::from_pem(&keyfile::read(&file).unwrap(), b"another").unwrap();
+        assert_eq!(opened.public(), SecretKey::from_seed([3; 32]).public());
+        let error = key(&words).await.0.unwrap_err().to_string();
+        assert!(error.contains("the passphrase does not open this key"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_key_that_is_not_the_one_on_record_is_neither_shown_nor_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = made(dir.path(), 3);
+        let other = SecretKey::from_seed([4; 32]).public().to_spki_pem();
+        std::fs::write(dir.path().join("a.pub"), other).unwrap();
+        let before = std::fs::read(&file).unwrap();
+        for word in ["show", "passwd"] {
+            let error = key(&[word, file.to_str().unwrap()]).await.0.unwrap_err().to_string();
+            assert!(error.contains("a.pem is not the private half of "), "{error}");
+        }
+        let error = key(&["public", file.to_str().unwrap()]).await.0.unwrap_err().to_string();
+        assert!(error.ends_with("a.pub holds another key"), "{error}");
+        assert_eq!(std::fs::read(&file).unwrap(), before);
+    }
+
+    #[tokio::test]
+    async fn the_public_half_of_a_signer_s_key_is_asked_of_its_program() {
+        let dir = tempfile::tempdir().unwrap();
+        let public = SecretKey::from_seed([3; 32]).public().to_spki_pem();
+        let pem = public.replace('\n', "\\\\n");
+        let text = format!(
+            "command = ['/bin/sh', '-c', \"\"\"printf '%s' '{{\"public_key\":\"{pem}\"}}'\"\"\"]\n"
+        );
+        let signer = dir.path().join("a.signer");
+        std::fs::write(&signer, text).unwrap();
+        std::fs::set_permissions(&signer, std::fs::Permissions::from_mode(0o400)).unwrap();
+        let (result, shown) = key(&["public", signer.to_str().unwrap()]).await;
+        result.unwrap();
+        assert!(shown.ends_with(&public), "{shown}");
+        assert_eq!(std::fs::read_to_string(dir.path().join("a.pub")).unwrap(), public);
+        key(&["show", signer.to_str().unwrap()]).await.0.unwrap();
+        let other = SecretKey::from_seed([4; 32]).public().to_spki_pem();
+        std::fs::write(dir.path().join("a.pub"), other).unwrap();
+        let error = key(&["show", signer.to_str().unwrap()]).await.0.unwrap_err().to_string();
+        assert!(error.contains("a.signer is not the private half of "), "{error}");
     }
 }

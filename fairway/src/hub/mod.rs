@@ -75,6 +75,18 @@ impl Hub {
         &self.base
     }
 
+    /// Whether answers come over plain HTTP from another machine.
+    pub(crate) fn is_open_to_tampering(&self) -> bool {
+        let local = self.base.host_str().is_some_and(|host| {
+            host == "localhost"
+                || host
+                    .trim_matches(['[', ']'])
+                    .parse()
+                    .is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+        });
+        self.base.scheme() == "http" && !local
+    }
+
     /// `GET` of a JSON document.
     pub(crate) async fn get<T: DeserializeOwned>(
         &self,

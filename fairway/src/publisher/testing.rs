@@ -96,6 +96,7 @@ impl World {
         let hub = HubKeys {
             snapshot: snapshot.public().to_spki_pem(),
             timestamp: timestamp.public().to_spki_pem(),
+            ..HubKeys::default()
         };
         let keys = RootKeys::with_hub(root_keys.clone(), targets.clone(), &hub).unwrap();
         let root = first_root(&keys, &mut keyring, &Terms::default(), day(0)).unwrap();

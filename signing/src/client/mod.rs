@@ -7,11 +7,13 @@ mod delegated;
 pub mod limits;
 mod list;
 mod memory;
+mod mirrors;
 mod refresh;
 mod search;
 mod target;
 
 pub use list::Roles;
+pub use mirrors::{FromMirror, MirrorFailure, MirrorsFailed};
 pub use target::{Target, TargetFile};
 
 use crate::Sha256Digest;

@@ -3,8 +3,7 @@
 
 use super::{KeyError, KeyId};
 use crate::{Sha256Digest, cjson};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
+use base64ct::{Base64, Encoding as _};
 use ed25519_dalek::pkcs8::spki::{self, der};
 use ed25519_dalek::{Signature, VerifyingKey};
 use ring::signature::{ECDSA_P256_SHA256_ASN1, RSA_PSS_2048_8192_SHA256, UnparsedPublicKey};
@@ -176,7 +175,7 @@ impl PublicKey {
     pub fn to_spki_pem(&self) -> String {
         match &self.material {
             Material::Ed25519(key) => {
-                let body = BASE64.encode(key.as_bytes());
+                let body = Base64::encode_string(key.as_bytes());
                 format!(
                     "-----BEGIN PUBLIC KEY-----\n{ED25519_SPKI_PREFIX}{body}\n-----END PUBLIC KEY-----\n"
                 )

@@ -55,6 +55,70 @@ fn oversized_key_file_is_refused() {
     assert!(matches!(read(&path).unwrap_err(), KeyFileError::TooLarge { .. }));
 }
 
+/// An encrypted PEM of the test key whose derivation has the given cost, or claims to.
+fn pem_with(kdf: pbes2::Kdf) -> String {
+    let encryption = pbes2::EncryptionScheme::Aes256Cbc { iv: [1; 16] };
+    let algorithm = pbes2::Parameters { kdf, encryption }.into();
+    let info = EncryptedPrivateKeyInfoRef {
+        encryption_algorithm: algorithm,
+        encrypted_data: der::asn1::OctetStringRef::new(&[0; 64]).unwrap(),
+    };
+    let document = der::SecretDocument::try_from(info).unwrap();
+    document.to_pem("ENCRYPTED PRIVATE KEY", LineEnding::LF).unwrap().to_string()
+}
+
+fn scrypt_with(cost_parameter: u64, block_size: u16, parallelization: u16) -> String {
+    let params = scrypt::Params::new(4, 1, 1).unwrap();
+    let salt = pbes2::ScryptParams::from_params_and_salt(params, &[1; 16]).unwrap();
+    let kdf = pbes2::ScryptParams { cost_parameter, block_size, parallelization, ..salt };
+    pem_with(kdf.into())
+}
+
+#[test]
+fn file_that_would_take_all_memory_or_run_for_days_is_refused_before_it_is_tried() {
+    let iterations = |iteration_count| {
+        let kdf = pbes2::Pbkdf2Params::hmac_sha256(1, &[1; 16]).unwrap();
+        pem_with(pbes2::Pbkdf2Params { iteration_count, ..kdf }.into())
+    };
+    for (pem, asked) in [
+        (scrypt_with(1 << 18, 8, 1), "bytes of scrypt memory"),
+        (scrypt_with(2, 2048, 1280), "bytes of scrypt memory"),
+        (scrypt_with(1 << 63, u16::MAX, u16::MAX), "bytes of scrypt memory"),
+        (scrypt_with(1 << 17, 8, 6), "scrypt block mixes"),
+        (iterations(10_000_001), "PBKDF2 iterations"),
+        (iterations(u32::MAX), "PBKDF2 iterations"),
+    ] {
+        let error = from_pem(&pem, b"x").unwrap_err();
+        assert!(
+            matches!(error, KeyFileError::Cost { what, found, limit } if what == asked && found > limit),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn scrypt_cost_that_is_no_power_of_two_is_refused_without_a_panic() {
+    for cost in [0, 3, u64::MAX] {
+        let error = from_pem(&scrypt_with(cost, 8, 1), b"x").unwrap_err();
+        assert!(matches!(error, KeyFileError::Format { .. }), "{error}");
+    }
+}
+
+#[test]
+fn ceilings_of_the_caller_are_kept_and_met_exactly() {
+    let pem = scrypt_with(16, 2, 3);
+    let exact = MaxCost { scrypt_bytes: 128 * 2 * (16 + 3), scrypt_work: 96, pbkdf2_iterations: 0 };
+    let error = from_pem_within(&pem, b"x", exact).unwrap_err();
+    assert!(matches!(error, KeyFileError::Passphrase), "{error}");
+    for less in [
+        MaxCost { scrypt_bytes: exact.scrypt_bytes - 1, ..exact },
+        MaxCost { scrypt_work: exact.scrypt_work - 1, ..exact },
+    ] {
+        let error = from_pem_within(&pem, b"x", less).unwrap_err();
+        assert!(matches!(error, KeyFileError::Cost { .. }), "{error}");
+    }
+}
+
 fn openssl(arguments: &[&str], input: &str) -> String {
     let mut child = Command::new("openssl")
         .args(arguments)
@@ -95,6 +159,19 @@ fn we_open_the_keys_openssl_makes() {
         let encrypted = openssl(&arguments, &plain);
         assert_eq!(from_pem(&encrypted, b"secret").unwrap().public(), key.public());
     }
+}
+
+#[test]
+#[ignore = "needs openssl"]
+fn we_open_what_genpkey_encrypts_and_openssl_opens_what_we_encrypt_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("k.pem");
+    let arguments = ["genpkey", "-algorithm", "ed25519", "-aes-256-cbc", "-pass", "pass:first"];
+    write_new(&path, &openssl(&arguments, "")).unwrap();
+    let key = from_pem(&read(&path).unwrap(), b"first").unwrap();
+    reencrypt(&path, &key, b"second").unwrap();
+    let public = openssl(&["pkey", "-pubout", "-passin", "pass:second"], &read(&path).unwrap());
+    assert_eq!(public, key.public().to_spki_pem());
 }
 
 #[test]

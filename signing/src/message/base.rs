@@ -2,8 +2,7 @@
 
 use super::{MessageError, RequestParts};
 use crate::Sha256Digest;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
+use base64ct::{Base64, Encoding as _};
 
 /// Component names with their values, in the order in which they are signed.
 pub(super) type Components = Vec<(&'static str, String)>;
@@ -60,5 +59,5 @@ pub(super) fn content_digest(body: &[u8]) -> Option<String> {
     if body.is_empty() {
         return None;
     }
-    Some(format!("sha-256=:{}:", BASE64.encode(Sha256Digest::of(body).as_bytes())))
+    Some(format!("sha-256=:{}:", Base64::encode_string(Sha256Digest::of(body).as_bytes())))
 }

@@ -4,8 +4,7 @@
 
 use super::{LABEL, MAX_LIFETIME, MessageError, SignatureParams, TAG};
 use crate::key::KeyId;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
+use base64ct::{Base64, Encoding as _};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
@@ -71,7 +70,7 @@ pub(super) fn signature(field: &str) -> Result<Vec<u8>, MessageError> {
         .and_then(|value| value.strip_prefix(':'))
         .and_then(|value| value.strip_suffix(':'))
         .ok_or(outside("not fairway=:…:"))?;
-    BASE64.decode(encoded).map_err(|_| outside("not base64"))
+    Base64::decode_vec(encoded).map_err(|_| outside("not base64"))
 }
 
 fn strip_label(field: &str) -> Option<&str> {

@@ -3,8 +3,7 @@
 use super::base::{components, content_digest, covered, signature_base};
 use super::{LABEL, MAX_LIFETIME, MessageError, RequestParts, SignedHeaders, TAG};
 use crate::key::SecretKey;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
+use base64ct::{Base64, Encoding as _};
 use jiff::Timestamp;
 
 /// Longest nonce, in bytes.
@@ -35,7 +34,7 @@ pub fn sign(
     Ok(SignedHeaders {
         content_digest,
         signature_input: format!("{LABEL}={params}"),
-        signature: format!("{LABEL}=:{}:", BASE64.encode(signature)),
+        signature: format!("{LABEL}=:{}:", Base64::encode_string(&signature)),
     })
 }
 

@@ -3,7 +3,9 @@
 
 use super::{Fetched, Source, SourceError};
 use crate::names::FileName;
-use reqwest::header::{ACCEPT_ENCODING, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
+use reqwest::header::{
+    ACCEPT_ENCODING, CONTENT_ENCODING, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH,
+};
 use reqwest::{Client, Response, StatusCode, Url, redirect};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
@@ -103,6 +105,7 @@ impl HttpSource {
             StatusCode::NOT_FOUND | StatusCode::FORBIDDEN => return Ok(Fetched::NotFound),
             other => return Err(SourceError::Status { code: other.as_u16() }),
         }
+        not_encoded(response.headers())?;
         let etag = etag(response.headers());
         let bytes = body(response, max_bytes, &clock).await?;
         Ok(Fetched::Body { bytes, etag })
@@ -136,12 +139,28 @@ fn client(urls: &[&Url], limits: HttpLimits) -> Result<Client, SourceError> {
         .connect_timeout(limits.connect)
         .redirect(redirect::Policy::limited(MAX_REDIRECTS))
         .default_headers(headers)
+        // Another crate of the same program may have compiled the decoders in.
+        .no_gzip()
+        .no_brotli()
+        .no_zstd()
+        .no_deflate()
         .user_agent(concat!("fairway/", env!("CARGO_PKG_VERSION")));
     if urls.iter().all(|url| url.scheme() == "http") {
         // Images without CA certificates can still use plain HTTP.
         builder = builder.tls_certs_only([]);
     }
     builder.build().map_err(|e| transport(&e))
+}
+
+/// Refuses an answer that would have to be unpacked: `identity` was asked for, and a limit on what
+/// is received says nothing about what comes out.
+fn not_encoded(headers: &HeaderMap) -> Result<(), SourceError> {
+    match headers.get(CONTENT_ENCODING) {
+        Some(encoding) if encoding != "identity" => Err(SourceError::Encoded {
+            encoding: encoding.to_str().unwrap_or("not text").to_owned(),
+        }),
+        _ => Ok(()),
+    }
 }
 
 fn etag(headers: &HeaderMap) -> Option<String> {

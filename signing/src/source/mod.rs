@@ -5,12 +5,14 @@ mod dir;
 #[cfg(feature = "http")]
 mod http;
 mod mem;
+mod mirrors;
 mod recording;
 
 pub use dir::DirSource;
 #[cfg(feature = "http")]
 pub use http::{HttpLimits, HttpSource, install_tls_provider};
 pub use mem::{MemSource, timestamp_etag};
+pub use mirrors::{MAX_MIRROR_NAME_BYTES, MAX_MIRRORS, Mirrors, MirrorsError};
 pub use recording::Recording;
 
 use crate::attack::Attack;
@@ -93,6 +95,12 @@ pub enum SourceError {
         /// The status code.
         code: u16,
     },
+    /// The answer is compressed although it was asked for as it is: its real size is unknown.
+    #[error("the answer is encoded as {encoding:?}, which was not asked for")]
+    Encoded {
+        /// The `Content-Encoding`.
+        encoding: String,
+    },
     /// Name resolution, connection, TLS or protocol failure.
     #[error("transport failed: {reason}")]
     Transport {
@@ -126,6 +134,7 @@ impl SourceError {
             Self::TooLarge { .. } => Some(Attack::EndlessData),
             Self::TooSlow { .. } => Some(Attack::SlowRetrieval),
             Self::Status { .. }
+            | Self::Encoded { .. }
             | Self::Transport { .. }
             | Self::Io { .. }
             | Self::Url { .. }

@@ -243,6 +243,29 @@ impl Repo {
         self.delegates.get_mut(name).unwrap()
     }
 
+    /// The role of this name, delegated or not.
+    pub(crate) fn any_role(&mut self, name: &str) -> &mut Role {
+        match name {
+            "root" => &mut self.root,
+            "targets" => &mut self.targets,
+            "snapshot" => &mut self.snapshot,
+            "timestamp" => &mut self.timestamp,
+            delegate => &mut self.delegate(delegate).role,
+        }
+    }
+
+    /// Leaves only versions in the pins of the snapshot and of the timestamp, as other
+    /// repositories do: then length and hash cannot hide what another check misses.
+    pub(crate) fn pin_versions_only(&mut self) {
+        let strip = |signed: &mut Value| {
+            for pin in signed["meta"].as_object_mut().unwrap().values_mut() {
+                *pin = json!({"version": pin["version"]});
+            }
+        };
+        self.edit("snapshot", strip);
+        self.edit("timestamp", strip);
+    }
+
     /// Puts the next version of everything but root on the server.
     pub(crate) fn publish_next(&mut self) {
         for role in [&mut self.targets, &mut self.snapshot, &mut self.timestamp] {
@@ -405,6 +428,63 @@ pub(crate) async fn download(
     target: &str,
 ) -> Result<Option<Verified<Vec<u8>>>, Error> {
     match client.target(&path(target), at(0)).await? {
+        Some(found) => client.fetch_target(&found).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Where a client stands when the attack comes. All of them trusted the honest repository before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It goes on running.
+    Running,
+    /// Its process was started again: a new client over the same store.
+    Restarted,
+    /// It refused the attack once, and was started again: a refusal leaves nothing behind that
+    /// would let the attack pass the next time.
+    RefusedAndRestarted,
+}
+
+impl Standing {
+    pub(crate) const ALL: [Self; 3] = [Self::Running, Self::Restarted, Self::RefusedAndRestarted];
+}
+
+pub(crate) type Answer = Result<Option<Verified<Vec<u8>>>, Error>;
+
+/// Runs one attack against a client in every standing: it trusts `honest`, then `tamper` happens,
+/// and at `hours` it wants the release of the first vendor.
+pub(crate) async fn attacked(
+    honest: impl Fn() -> Repo,
+    tamper: impl Fn(&mut Repo),
+    hours: i64,
+) -> Vec<(Standing, Answer)> {
+    let mut answers = Vec::new();
+    for standing in Standing::ALL {
+        let mut repo = honest();
+        let mut client = repo.trusting().await;
+        assert!(download(&mut client, RELEASE).await.unwrap().is_some());
+        tamper(&mut repo);
+        let answer = match standing {
+            Standing::Running => wanted(&mut client, at(hours)).await,
+            Standing::Restarted => wanted(&mut repo.client(), at(hours)).await,
+            Standing::RefusedAndRestarted => {
+                let first = wanted(&mut client, at(hours)).await;
+                assert!(first.is_err(), "{first:?}");
+                wanted(&mut repo.client(), at(hours)).await
+            }
+        };
+        answers.push((standing, answer));
+    }
+    answers
+}
+
+/// Refreshes, then finds and fetches the release of the first vendor.
+pub(crate) async fn wanted<S: Source, T: signing::Store>(
+    client: &mut Client<S, T>,
+    now: Timestamp,
+) -> Answer {
+    client.refresh(now).await?;
+    match client.target(&path(RELEASE), now).await? {
         Some(found) => client.fetch_target(&found).await.map(Some),
         None => Ok(None),
     }

@@ -84,14 +84,15 @@ impl Disk {
     /// Makes `files` (relative path and bytes, in write order) part of the repository.
     ///
     /// An error means that the old set still counts. Trouble after the commit point is logged, and
-    /// mended by the next commit or start.
-    pub(super) fn commit(&self, files: &[(String, Arc<[u8]>)]) -> Result<(), PublishError> {
+    /// mended by the next commit or start. Says whether every file is in its place and durable.
+    pub(super) fn commit(&self, files: &[(String, Arc<[u8]>)]) -> Result<bool, PublishError> {
         self.recover()?;
         self.stage(files)?;
-        if let Err(error) = self.apply() {
+        let applied = self.apply();
+        if let Err(error) = &applied {
             tracing::error!(error = error.chain(), "publication committed but not yet in place");
         }
-        Ok(())
+        Ok(applied.is_ok())
     }
 
     /// Everything up to the commit point and not further, as if the server was killed there.

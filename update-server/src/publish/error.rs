@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use channels::graph::GraphError;
 use channels::wire::UnknownCritical;
 use signing::keyfile::KeyFileError;
-use signing::{Attack, BuildError, KeyError, RoleName, TargetPath};
+use signing::{Attack, BuildError, KeyError, KeyId, RoleName, TargetPath};
 
 use crate::http::problem::{ApiError, Code};
 
@@ -60,10 +60,35 @@ pub enum PublishError {
         expected: u64,
     },
     /// Root does not let the hub sign an online role by itself.
-    #[error("root {root} must name this hub's {role} key with threshold 1 (see /api/v1/hub/keys)")]
+    #[error(
+        "root {root} must name a {role} key of this hub with threshold 1: {in_force}, which is in \
+         force{}; see /api/v1/hub/keys, and `fairway rotate {role}` for a root that names a new one",
+        or_next(next.as_ref())
+    )]
     OnlineKeys {
         /// Version of root.
         root: u64,
+        /// `snapshot` or `timestamp`.
+        role: &'static str,
+        /// The key it signs with.
+        in_force: KeyId,
+        /// The key that waits for a root to name it.
+        next: Option<KeyId>,
+    },
+    /// The key files and the repository of a data directory do not belong together.
+    #[error(
+        "the stored root {root} names no {role} key that is in keys: restore keys and tuf from the \
+         same copy"
+    )]
+    OtherKeys {
+        /// Version of root.
+        root: u64,
+        /// `snapshot` or `timestamp`.
+        role: &'static str,
+    },
+    /// A next key for a hub whose first root is still to come.
+    #[error("there is no root yet: root 1 names the {role} key that is there already")]
+    NextBeforeRoot {
         /// `snapshot` or `timestamp`.
         role: &'static str,
     },
@@ -236,10 +261,23 @@ pub enum PublishError {
     },
 }
 
+fn or_next(next: Option<&KeyId>) -> String {
+    next.map_or_else(String::new, |id| format!(", or {id}, which is next"))
+}
+
 impl PublishError {
     /// The hub's own roles cannot be built.
     pub(super) fn build(source: BuildError) -> Self {
         Self::Build(Box::new(source))
+    }
+
+    /// What keys of a stranger mean when nobody published anything.
+    pub(super) fn at_start(self) -> Self {
+        if let Self::OnlineKeys { root, role, .. } = self {
+            Self::OtherKeys { root, role }
+        } else {
+            self
+        }
     }
 
     /// A client would refuse the set.
@@ -269,6 +307,7 @@ impl PublishError {
             | Self::TooManyRoles { .. }
             | Self::WrongSoftware { .. } => Code::InvalidPublication,
             Self::RootMissing => Code::RootMissing,
+            Self::NextBeforeRoot { .. } => Code::Conflict,
             Self::OnlineKeys { .. } => Code::OnlineKeysMismatch,
             Self::RootGap { .. } | Self::Older { .. } | Self::Equivocation { .. } => {
                 Code::PublicationConflict
@@ -283,6 +322,7 @@ impl PublishError {
             | Self::Key { .. }
             | Self::NewKey { .. }
             | Self::KeyLost { .. }
+            | Self::OtherKeys { .. }
             | Self::Disk { .. }
             | Self::Damaged { .. } => Code::Internal,
         }
@@ -309,6 +349,8 @@ impl PublishError {
             | Self::RootMissing
             | Self::RootGap { .. }
             | Self::OnlineKeys { .. }
+            | Self::NextBeforeRoot { .. }
+            | Self::OtherKeys { .. }
             | Self::Build(_)
             | Self::Missing { .. }
             | Self::ReleaseRemoved { .. }

@@ -11,7 +11,7 @@ use channels::names::{ChannelName, ProductRef};
 use channels::wire::{Publication, PublicationFile};
 use jiff::{SignedDuration, Timestamp};
 use signing::{
-    Delegation, RoleName, RootSpec, SecretKey, Signer, TargetEntry, TargetPath, TopRole,
+    Delegation, PublicKey, RoleName, RootSpec, SecretKey, Signer, TargetEntry, TargetPath, TopRole,
     build_root, build_targets,
 };
 
@@ -35,6 +35,25 @@ fn key(seed: u8) -> SecretKey {
 /// The hub's keys, the same in every test.
 pub(crate) fn online_keys() -> OnlineKeys {
     OnlineKeys { snapshot: key(1), timestamp: key(2) }
+}
+
+/// A root whose online roles any one of the given keys may sign.
+pub(crate) fn root(
+    version: u64,
+    expires: Timestamp,
+    snapshot: &[&PublicKey],
+    timestamp: &[&PublicKey],
+    previous: Option<&[u8]>,
+) -> Vec<u8> {
+    let offline = |key: &SecretKey| (vec![key.public().clone()], 1);
+    let online = |keys: &[&PublicKey]| (keys.iter().map(|key| (*key).clone()).collect(), 1);
+    let roles = BTreeMap::from([
+        (TopRole::Root, offline(&key(10))),
+        (TopRole::Targets, offline(&key(11))),
+        (TopRole::Snapshot, online(snapshot)),
+        (TopRole::Timestamp, online(timestamp)),
+    ]);
+    build_root(&RootSpec { version, expires, roles }, &[&key(10)], previous).unwrap()
 }
 
 /// A publisher over `data_dir` with `acme/kafka` as default product.
@@ -212,21 +231,11 @@ impl Fixture {
     }
 
     fn roots(&self) -> Vec<Vec<u8>> {
+        let (snapshot, timestamp) = (self.online.snapshot.public(), self.online.timestamp.public());
         let mut roots: Vec<Vec<u8>> = Vec::new();
         for version in 1..=self.root_version {
-            let keys = |key: &SecretKey| (vec![key.public().clone()], 1);
-            let spec = RootSpec {
-                version,
-                expires: self.expires,
-                roles: BTreeMap::from([
-                    (TopRole::Root, keys(&key(10))),
-                    (TopRole::Targets, keys(&key(11))),
-                    (TopRole::Snapshot, keys(&self.online.snapshot)),
-                    (TopRole::Timestamp, keys(&self.online.timestamp)),
-                ]),
-            };
-            let previous = roots.last().cloned();
-            roots.push(build_root(&spec, &[&key(10)], previous.as_deref()).unwrap());
+            let previous = roots.last().map(Vec::as_slice);
+            roots.push(root(version, self.expires, &[snapshot], &[timestamp], previous));
         }
         roots
     }

@@ -26,13 +26,17 @@ use actix_web::web::Bytes;
 use channels::names::ProductRef;
 use channels::wire::{HubKeys, Publication, PublicationReply};
 use jiff::Timestamp;
-use signing::{FileName, MemStore, StagedRepository, TargetPath, TopRole, verify_staged};
+use signing::metadata::{Document, Root};
+use signing::{
+    FileName, KeyId, MemStore, PublicKey, StagedRepository, TargetPath, TopRole, verify_staged,
+};
 
 use self::disk::Disk;
 pub use self::error::PublishError;
 use self::extract::{Content, Extraction};
 use self::incoming::Incoming;
-pub use self::keys::OnlineKeys;
+use self::keys::Ring;
+pub use self::keys::{OnlineKeys, OnlineRole};
 use self::listing::Listing;
 use self::offline::{Merged, Offline};
 use self::online::{Due, Online};
@@ -46,7 +50,7 @@ const KEPT_SETS: usize = 3;
 /// Takes publications and keeps the repository fresh. One per data directory.
 #[derive(Debug)]
 pub struct Publisher {
-    keys: OnlineKeys,
+    keys: Mutex<Ring>,
     disk: Disk,
     catalog: Catalog,
     /// Held for the whole of a publication: they come one after the other.
@@ -77,6 +81,7 @@ impl Publisher {
         let catalog = Catalog::new(default_product);
         let disk = Disk::open(data_dir)?;
         let loaded = load::load(&disk)?;
+        let keys = Mutex::new(Ring::open(data_dir, keys)?);
         let publisher =
             Self { keys, disk, catalog: catalog.clone(), state: Mutex::new(State::default()) };
         if let Some((offline, online)) = loaded {
@@ -87,7 +92,30 @@ impl Publisher {
 
     /// The public halves of the online keys.
     pub fn online_keys(&self) -> HubKeys {
-        self.keys.public()
+        self.ring().public()
+    }
+
+    /// Ids of the keys in force, by role.
+    pub fn online_key_ids(&self) -> BTreeMap<&'static str, KeyId> {
+        let ring = self.ring();
+        OnlineRole::ALL
+            .into_iter()
+            .map(|role| (role.as_str(), ring.in_force(role).key_id()))
+            .collect()
+    }
+
+    /// The key that will sign for `role` as soon as a root names it, if one was made.
+    pub fn next_key(&self, role: OnlineRole) -> Option<KeyId> {
+        self.ring().waiting(role).map(PublicKey::key_id)
+    }
+
+    /// Makes the next key of `role`, unless it waits already. It signs nothing until a published
+    /// root names it in the place of the one in force, which is destroyed then.
+    pub fn make_next_key(&self, role: OnlineRole) -> Result<KeyId, PublishError> {
+        if self.catalog.served().published.is_none() {
+            return Err(PublishError::NextBeforeRoot { role: role.as_str() });
+        }
+        Ok(self.ring().make_next(role)?.key_id())
     }
 
     fn start(
@@ -96,7 +124,7 @@ impl Publisher {
         online: &Online,
         now: Timestamp,
     ) -> Result<(), PublishError> {
-        offline.check_online_keys(&self.keys)?;
+        self.ring().chosen_by(&offline.newest_root()?).map_err(PublishError::at_start)?;
         let staged = offline.staged().map_err(PublishError::build)?;
         let listing = self.listed_at(&offline, &staged, offline.valid_moment(now)?)?;
         let mut state = self.lock();
@@ -124,7 +152,7 @@ impl Publisher {
         let incoming = Incoming::read(publication)?;
         let mut state = self.lock();
         let mut merged = state.offline.merge(&incoming)?;
-        merged.offline.check_online_keys(&self.keys)?;
+        self.ring().chosen_by(&merged.offline.newest_root()?)?;
         if let Some(online) = state.online.as_ref().filter(|_| !merged.changed) {
             return Ok(reply(false, &state.offline, online, Vec::new()));
         }
@@ -166,7 +194,7 @@ impl Publisher {
         Ok(true)
     }
 
-    /// Adds the hub's own roles.
+    /// Adds the hub's own roles, signed with the keys that the newest root of the set names.
     fn sign(
         &self,
         staged: StagedRepository,
@@ -175,7 +203,8 @@ impl Publisher {
         now: Timestamp,
     ) -> Result<StagedRepository, PublishError> {
         let previous = last.map(Online::versions).unwrap_or_default();
-        let (snapshot, timestamp) = (&self.keys.snapshot, &self.keys.timestamp);
+        let keys = self.ring().chosen_by(&newest_root(&staged)?)?;
+        let (snapshot, timestamp) = (&keys.snapshot, &keys.timestamp);
         match due {
             Due::Nothing => Ok(staged),
             Due::Timestamp => staged.with_timestamp(timestamp, now, previous),
@@ -236,7 +265,11 @@ impl Publisher {
             .collect();
         let mut order = served.write_order();
         order.retain(|(path, _)| !known.contains(path));
-        self.disk.commit(&order)?;
+        let in_place = self.disk.commit(&order)?;
+        if let Err(error) = self.ring().take_over(&newest_root(served)?, in_place) {
+            // The set counts, and the next start finds the key under its old name.
+            tracing::error!(error = error.chain(), "online key in force but not yet renamed");
+        }
         let mut superseded = std::mem::replace(&mut state.files, files);
         superseded.retain(|name, file| file.immutable && !state.files.contains_key(name));
         state.superseded.push_front(superseded);
@@ -269,11 +302,24 @@ impl Publisher {
         Ok(())
     }
 
+    /// Held for moments only, never while a set is verified or stored.
+    fn ring(&self) -> MutexGuard<'_, Ring> {
+        // Every change of it is one step in memory after one on disk.
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // The state is replaced field by field only after a set is stored; a panic before that
         // leaves it as it was.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The newest root of a set.
+fn newest_root(staged: &StagedRepository) -> Result<Document<Root>, PublishError> {
+    let role = TopRole::Root.into();
+    let (_, bytes) = staged.newest(&role).ok_or(PublishError::RootMissing)?;
+    Document::parse(&role, bytes).map_err(PublishError::verify)
 }
 
 /// `staged` with a snapshot and a timestamp that exist already.

@@ -7,12 +7,11 @@ use channels::cincinnati::{self, TargetKind};
 use jiff::{SignedDuration, Timestamp};
 use signing::metadata::{DelegatedRole, Document, Root, Targets};
 use signing::{
-    BuildError, FileName, PublicKey, RoleName, Sha256Digest, StagedRepository, TargetPath, TopRole,
+    BuildError, FileName, RoleName, Sha256Digest, StagedRepository, TargetPath, TopRole,
 };
 
 use super::error::PublishError;
 use super::incoming::Incoming;
-use super::keys::OnlineKeys;
 
 /// Most roles of one vendor, its own included. Roles are never forgotten, so without a bound a vendor
 /// could grow every client's snapshot for ever. Ours have three.
@@ -165,21 +164,6 @@ impl Offline {
         Document::parse(&TopRole::Root.into(), bytes).map_err(PublishError::verify)
     }
 
-    /// Requires that the newest root lets each of the hub's keys sign its role alone.
-    pub(super) fn check_online_keys(&self, keys: &OnlineKeys) -> Result<(), PublishError> {
-        let root = self.newest_root()?;
-        for (top, key) in [
-            (TopRole::Snapshot, keys.snapshot.public()),
-            (TopRole::Timestamp, keys.timestamp.public()),
-        ] {
-            if !signs_alone(&root, top, key) {
-                let (root, role) = (root.body.version, top.as_str());
-                return Err(PublishError::OnlineKeys { root, role });
-            }
-        }
-        Ok(())
-    }
-
     /// Expiry of root and of every targets role that is reached by delegations; for a delegated role
     /// beside its own the earliest of all that lead to it.
     pub(super) fn expiries(&self) -> Result<BTreeMap<RoleName, Expiry>, PublishError> {
@@ -283,9 +267,4 @@ fn check_delegates(role: &RoleName, bytes: &[u8]) -> Result<(), PublishError> {
         }
         None => Ok(()),
     }
-}
-
-fn signs_alone(root: &Document<Root>, role: TopRole, key: &PublicKey) -> bool {
-    let allowed = root.body.keys(role);
-    allowed.threshold == 1 && allowed.keys.values().any(|allowed| allowed == key)
 }

@@ -1,6 +1,7 @@
 //! Publishing with real signatures on a real directory: what is taken, what is refused and under
 //! which name, and what a crash or a restart leaves.
 
+mod rotation;
 mod vendors;
 
 use std::collections::BTreeMap;

@@ -193,14 +193,7 @@ fn report(args: &InitArgs, hub: &Hub, keys: &HubKeys, first: &First, out: &mut O
         let key = hub_key(pem)?;
         out.line(&format!("{name:<12} {}", fingerprint(&key)))?;
     }
-    let local = hub.base().host_str().is_some_and(|host| {
-        host == "localhost"
-            || host
-                .trim_matches(['[', ']'])
-                .parse()
-                .is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
-    });
-    if hub.base().scheme() == "http" && !local {
+    if hub.is_open_to_tampering() {
         out.warn(
             "the hub's keys came over plain HTTP; compare their fingerprints above with the \
              server's own before you hand out root.json",

@@ -31,7 +31,7 @@ fn status(root_version: Option<u64>) -> Answer {
 
 pub(super) async fn hub(root_version: Option<u64>) -> FakeHub {
     let pem = |seed| SecretKey::from_seed([seed; 32]).public().to_spki_pem();
-    let keys = HubKeys { snapshot: pem(8), timestamp: pem(9) };
+    let keys = HubKeys { snapshot: pem(8), timestamp: pem(9), ..HubKeys::default() };
     FakeHub::start(vec![
         ("GET /api/v1/hub", status(root_version)),
         ("GET /api/v1/hub/keys", Answer::json(&keys)),
@@ -91,6 +91,7 @@ async fn private_keys_are_encrypted_and_left_out_of_git() {
     assert_eq!(private, 5);
     let ignored = std::fs::read_to_string(dir.join(".gitignore")).unwrap();
     assert!(ignored.lines().any(|line| line == "keys/*.pem"));
+    assert!(ignored.lines().any(|line| line == "keys/*.signer"));
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use signing::{SigningRequest, TopRole};
 pub(crate) use merge::{MergeArgs, merge};
 pub(crate) use render::describe;
 pub(crate) use show::{ShowArgs, show};
-pub(crate) use sign::{SignArgs, ask_terminal, sign};
+pub(crate) use sign::{Ask, SignArgs, ask_terminal, sign};
 pub(crate) use turns::{TurnArgs, write_new};
 
 use crate::authoring::{PassphraseArgs, Passphrases};

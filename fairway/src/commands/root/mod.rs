@@ -3,7 +3,7 @@
 
 pub(crate) mod chain;
 pub(crate) mod draft;
-mod publish;
+pub(crate) mod publish;
 #[cfg(test)]
 mod tests;
 mod verify;

@@ -15,7 +15,9 @@ use crate::error::{CliError, Result};
 use crate::files::replace;
 use crate::hub::{Hub, HubArgs};
 use crate::out::Out;
-use crate::publisher::{Assembly, Drafting, PublisherError, Returned, check_first_root, succeed};
+use crate::publisher::{
+    Assembly, Drafting, Keyring, PublisherError, Returned, check_first_root, succeed,
+};
 
 /// Arguments of `fairway root publish`.
 #[derive(Debug, clap::Args)]
@@ -98,22 +100,37 @@ async fn following(
     out: &mut Out,
 ) -> Result<()> {
     let authoring = Authoring::open(&args.dir)?;
-    let metadata = authoring.metadata();
-    let published = metadata.load()?;
-    let root = kept_bytes(&published, root)?;
-    let (layout, terms) = (authoring.layout(), authoring.terms());
+    let hub = Hub::new(&args.hub.connection(Some(authoring.server()))?)?;
     let (mut files, signed) = (authoring.keyring(passphrases), args.turns.returned()?);
     if let Some(dir) = &args.turns.out_requests {
+        let published = authoring.metadata().load()?;
+        let root = kept_bytes(&published, root.clone())?;
         let mut keyring = Drafting::new(&files, &signed);
-        succeed(&published, layout, &root, &mut keyring, &terms, now)
+        succeed(&published, authoring.layout(), &root, &mut keyring, &authoring.terms(), now)
             .map_err(|error| explain(&error))?;
         let drafts = keyring.into_drafts();
         TurnArgs::write(dir, &drafts, &|key| authoring.name_of(key), now, out)?;
     }
     let mut keyring = Returned::new(&mut files, &signed);
-    let succession = succeed(&published, layout, &root, &mut keyring, &terms, now)
+    hand_over(&authoring, root, &mut keyring, &hub, &args.message, now, out).await
+}
+
+/// Keeps a signed root N+1 in the directory and hands it to the hub.
+pub(crate) async fn hand_over(
+    authoring: &Authoring,
+    root: Vec<u8>,
+    keyring: &mut dyn Keyring,
+    hub: &Hub,
+    message: &str,
+    now: Timestamp,
+    out: &mut Out,
+) -> Result<()> {
+    let metadata = authoring.metadata();
+    let published = metadata.load()?;
+    let root = kept_bytes(&published, root)?;
+    let (layout, terms) = (authoring.layout(), authoring.terms());
+    let succession = succeed(&published, layout, &root, keyring, &terms, now)
         .map_err(|error| explain(&error))?;
-    let hub = Hub::new(&args.hub.connection(Some(authoring.server()))?)?;
     let status: HubStatus = hub.get("api/v1/hub", &[]).await?;
     let version = succession.root_version;
     let assembly = Assembly {
@@ -122,14 +139,14 @@ async fn following(
         root_expires: None,
         revoked: Vec::new(),
     };
-    let publication = assembly.publication(&args.message).map_err(|error| explain(&error))?;
+    let publication = assembly.publication(message).map_err(|error| explain(&error))?;
     let added = metadata.add(&assembly.repository)?;
     if let Some(targets) = succession.targets_version {
         out.line(&format!("signed targets {targets} (keys)"))?;
     }
     if status.root_version.is_none() {
         out.line(&format!("root {version} is kept; the hub has nothing yet"))?;
-        return out.note(&format!("next: fairway publish {}", args.dir.display()));
+        return out.note(&format!("next: fairway publish {}", authoring.root().display()));
     }
     match hub
         .post::<_, PublicationReply>("api/v1/publications", media_type::PUBLICATION, &publication)

@@ -159,7 +159,7 @@ async fn hub(root_version: Option<u64>) -> FakeHub {
         timestamp_version: 7,
         graphs: vec![],
     };
-    let keys = HubKeys { snapshot: pem(8), timestamp: pem(9) };
+    let keys = HubKeys { snapshot: pem(8), timestamp: pem(9), ..HubKeys::default() };
     FakeHub::start(vec![
         ("GET /api/v1/hub", Answer::json(&status)),
         ("GET /api/v1/hub/keys", Answer::json(&keys)),

@@ -105,6 +105,7 @@ fn operations(config: &mut ServiceConfig) {
     config
         .service(read("/api/v1/hub").route(get().to(hub::status)))
         .service(read("/api/v1/hub/keys").route(get().to(hub::keys)))
+        .service(only("/api/v1/hub/keys/{role}/next", "POST").route(web::post().to(hub::next_key)))
         .service(read("/metrics").route(get().to(probes::metrics)))
         .service(read("/livez").route(get().to(probes::live)))
         .service(read("/readyz").route(get().to(probes::ready)))

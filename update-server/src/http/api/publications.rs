@@ -99,6 +99,7 @@ fn taken(state: &HubState, asked: &Asked, reply: &PublicationReply) -> Event {
         "root_version": reply.root_version,
         "snapshot_version": reply.snapshot_version,
         "timestamp_etag": state.catalog.timestamp_etag(),
+        "online_keys": state.publisher.online_key_ids(),
     });
     asked.event("publish", object, detail)
 }

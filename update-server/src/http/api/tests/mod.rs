@@ -2,6 +2,7 @@
 
 mod agents;
 mod people;
+mod rotation;
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};

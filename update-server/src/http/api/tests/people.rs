@@ -34,6 +34,7 @@ fn guarded() -> Vec<(&'static str, &'static str, Option<Value>, Access)> {
         ("GET", "/api/v1/tokens", None, Admin),
         ("POST", "/api/v1/tokens", Some(json!({ "name": "n", "access": "viewer" })), Admin),
         ("DELETE", "/api/v1/tokens/77", None, Admin),
+        ("POST", "/api/v1/hub/keys/timestamp/next", None, Admin),
     ]
 }
 
