@@ -14,7 +14,8 @@ use crate::error::{CliError, Result};
 use crate::hub::{Hub, HubArgs};
 use crate::out::Out;
 use crate::publisher::{
-    Assembly, Change, Content, Floors, PublisherError, Why, assemble_above, plan, targets_role,
+    Assembly, Change, Content, Floors, PublisherError, Why, assemble_above, plan, plan_above,
+    targets_role,
 };
 use crate::span::until;
 
@@ -114,11 +115,13 @@ async fn as_admin(
     } else {
         None
     };
+    let floors = served.map(|served| new_roles(&served, &previous)).unwrap_or_default();
     if args.dry_run {
+        let changes = plan_above(&content, layout, &previous, &floors, &terms, now)
+            .map_err(|error| explain(&error))?;
         return report(args, &changes, None, out);
     }
     let hub = Hub::new(&connection)?;
-    let floors = served.map(|served| new_roles(&served, &previous)).unwrap_or_default();
     let mut keyring = authoring.keyring(passphrases);
     let assembly = assemble_above(&content, layout, &mut keyring, &previous, &floors, &terms, now)
         .map_err(|error| explain(&error))?;

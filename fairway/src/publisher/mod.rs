@@ -26,7 +26,7 @@ pub(crate) mod testing;
 mod tests;
 mod vendor;
 
-pub use assemble::{assemble, assemble_above, plan};
+pub use assemble::{assemble, assemble_above, plan, plan_above};
 pub use assembly::{Assembly, Change, Why};
 pub use ceremony::{Ceremony, CeremonySpec, hold_ceremony};
 pub use content::{Content, ContentError};
