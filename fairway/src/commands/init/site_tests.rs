@@ -32,6 +32,9 @@ fn export(dir: &Path, signed: Timestamp) -> World {
         version: "1.0.0".parse().unwrap(),
         arches: vec!["amd64".parse().unwrap()],
         images: Vec::<ExportedImage>::new(),
+        files: Vec::new(),
+        good_until: None,
+        is_view: false,
     };
     std::fs::write(dir.join("carry/export.json"), serde_json::to_vec(&record).unwrap()).unwrap();
     std::fs::write(dir.join("origin.json"), &world.root).unwrap();
