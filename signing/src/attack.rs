@@ -44,3 +44,25 @@ impl fmt::Display for Attack {
         f.write_str(self.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_attack_has_one_name_wherever_it_is_written() {
+        for (attack, name) in [
+            (Attack::Rollback, "rollback"),
+            (Attack::Freeze, "freeze"),
+            (Attack::MixAndMatch, "mix_and_match"),
+            (Attack::ArbitrarySoftware, "arbitrary_software"),
+            (Attack::EndlessData, "endless_data"),
+            (Attack::SlowRetrieval, "slow_retrieval"),
+            (Attack::WrongSoftware, "wrong_software"),
+        ] {
+            assert_eq!(attack.as_str(), name);
+            assert_eq!(attack.to_string(), name);
+            assert_eq!(serde_json::to_value(attack).unwrap(), name);
+        }
+    }
+}

@@ -143,6 +143,25 @@ mod tests {
     }
 
     #[test]
+    fn every_text_form_names_the_digest() {
+        let digest = Sha256Digest::of(b"abc");
+        let text = format!("sha256:{}", digest.hex());
+        assert_eq!(format!("{digest:?}"), text);
+        assert_eq!(String::from(digest), text);
+        assert_eq!(serde_json::to_value(digest).unwrap(), text);
+    }
+
+    #[test]
+    fn written_bytes_are_hashed_all_at_once() {
+        use std::io::Write as _;
+        let mut hasher = Sha256Hasher::new();
+        // `write`, not `write_all`: a writer that takes less than it is given costs a loop.
+        assert_eq!(hasher.write(b"abc").unwrap(), 3);
+        hasher.flush().unwrap();
+        assert_eq!(hasher.finish(), Sha256Digest::of(b"abc"));
+    }
+
+    #[test]
     fn streaming_hash_equals_one_shot_hash() {
         let mut hasher = Sha256Hasher::new();
         hasher.update(b"a");

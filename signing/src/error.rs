@@ -265,3 +265,31 @@ impl Error {
         matches!(self, Self::Fetch { .. } | Self::Missing { .. })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_long_is_endless_data_and_too_short_is_what_the_file_was_for() {
+        let target = FileName::Target { path: TargetPath::new("a").unwrap(), digest: None };
+        for (file, found, attack) in [
+            (FileName::timestamp(), 5, Attack::EndlessData),
+            (FileName::timestamp(), 3, Attack::MixAndMatch),
+            (target.clone(), 5, Attack::EndlessData),
+            (target, 3, Attack::ArbitrarySoftware),
+        ] {
+            assert_eq!(Error::Length { file, found, expected: 4 }.attack(), Some(attack));
+        }
+    }
+
+    #[test]
+    fn only_a_source_that_gave_nothing_is_a_matter_of_transport() {
+        let file = FileName::timestamp;
+        let status = SourceError::Status { code: 500 };
+        assert!(Error::Fetch { file: file(), source: status }.is_transport());
+        assert!(Error::Missing { file: file() }.is_transport());
+        assert!(!Error::NotRefreshed.is_transport());
+        assert!(!Error::Length { file: file(), found: 1, expected: 2 }.is_transport());
+    }
+}

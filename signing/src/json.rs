@@ -73,10 +73,6 @@ impl<'de> Visitor<'de> for Strict {
         Ok(Value::String(value.to_owned()))
     }
 
-    fn visit_string<E>(self, value: String) -> Result<Value, E> {
-        Ok(Value::String(value))
-    }
-
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
         let inner = self.deeper()?;
         let mut items = Vec::new();
@@ -119,6 +115,15 @@ mod tests {
         assert!(parse(nested(MAX_DEPTH).as_bytes()).is_ok());
         let error = parse(nested(MAX_DEPTH + 1).as_bytes()).unwrap_err();
         assert!(error.to_string().contains("nested deeper"), "{error}");
+    }
+
+    #[test]
+    fn every_kind_of_value_is_read_as_it_is_written() {
+        let text = r#"[null,true,false,-1,0,18446744073709551615,1.5,"a\u0041",[],{"k":{}}]"#;
+        let expected: Value = serde_json::from_str(text).unwrap();
+        assert_eq!(parse(text.as_bytes()).unwrap(), expected);
+        assert_eq!(expected[3], -1);
+        assert_eq!(expected[6], 1.5);
     }
 
     #[test]

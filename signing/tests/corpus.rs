@@ -17,9 +17,9 @@ use signing::{
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// Most files of one corpus, and most bytes of all of them: they are in the repository for ever.
-const MAX_FILES: usize = 300;
-const MAX_BYTES: usize = 300 * 1024;
+/// Most files and bytes of one corpus: they are in the repository for ever.
+const MAX_FILES: usize = 100;
+const MAX_BYTES: usize = 100 * 1024;
 
 fn corpus(target: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target)

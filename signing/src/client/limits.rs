@@ -21,3 +21,19 @@ pub const MAX_ROLES_PER_DELEGATION: usize = 64;
 pub(super) fn at_most(pinned: Option<u64>, limit: u64) -> u64 {
     pinned.map_or(limit, |pinned| pinned.min(limit))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_the_ones_that_are_documented() {
+        let bytes = [MAX_ROOT_BYTES, MAX_TIMESTAMP_BYTES, MAX_SNAPSHOT_BYTES, MAX_TARGETS_BYTES];
+        assert_eq!(bytes, [524_288, 16_384, 2_097_152, 5_242_880]);
+    }
+
+    #[test]
+    fn pin_lowers_the_limit_of_a_role_and_never_lifts_it() {
+        assert_eq!([at_most(None, 5), at_most(Some(4), 5), at_most(Some(6), 5)], [5, 4, 5]);
+    }
+}

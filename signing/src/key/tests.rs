@@ -2,6 +2,7 @@
 
 use super::*;
 use base64::Engine as _;
+use ed25519_dalek::pkcs8::spki::der;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -123,4 +124,85 @@ proptest! {
     fn any_pem_text_is_answered_without_panic(text in "[ -~\n]{0,80}") {
         let _ = PublicKey::from_spki_pem(&text);
     }
+}
+
+/// Made for this test alone by `openssl genpkey`.
+const RSA: &str = "\
+-----BEGIN PUBLIC KEY-----\n\
+MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAvzQwKyqBydFstx2tY8eg\n\
+zHIBisXzqiaTT2MgwN1ljRRcPAkW6dNcdswZU082h06FjZaIlkf2DheXjr6uTxOu\n\
+5G2TS8UCX1GYu03lh+mdxTJHhycVRgWFzwxm4WY4TMPyhBcHBvrH/WQMRDxYTZHy\n\
+XtL2gdXsH/NfcFMClzGClxtyNV6uhvNvtC7KoX3lJqZnCh2+N+PTmWlYB5iFqUjZ\n\
+B5JEXaWgIRkM95WdOyyCPxTNiKceu/4FgT2HxJW0YTNxKjPVzTocWdjQ5eaIdN9E\n\
+weRErkZs5ryqgOWv+OFqY+ngkqIhJ3XuEWVBCREm3p/Gp77/kQmSNGk1PSfXsBJ3\n\
+oQIDAQAB\n\
+-----END PUBLIC KEY-----\n";
+/// `openssl dgst -sha256 -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:digest` of "message".
+const RSA_PSS: &str = "\
+    bc23a95a5c5b5449309db027d13000a63373741b48401283f77d168a0bb72ca0c43f9ff32ba970fcbab5fe0a\
+    46b0a2fb3305e63931cac22c23c92eda201c8e0cd14558877d698f95c4ae315ce838522018703de016173f23\
+    bb3d74a5a177983e742664c64493ddcd7111012bdd6622c56384f555b308c625fbe5c56273ff07cae28af65e\
+    4d43bcfd271af1599bc216bea208c67c2eb19a279d7f36794ed4906e98a8d037f287e5ac87faa48149481d6c\
+    a1e0df29a84adf858dc7c08e8d9c8750c394676b83b80319c33657e58c358a256f5aded8f2eab3d88188d29d\
+    1401f5b1f11951ee5123aecdf2bdb9c2de9ce4428f14969b746ec6cc6bcff61abb8bb9c4";
+/// The same without the options: PKCS#1 v1.5.
+const RSA_PKCS1: &str = "\
+    23c33c0bcf2d1b6f4b2e4f6884fdcfffbbff2b1fe4329dc0249cd9fa0b6431a1ae0576fde853ca9801178049\
+    75f21a4986947e5ebf07145c19bad85ee4e7814d3ce435fde9ccf2b4db586540f447589309edcd34cccb43e4\
+    fff3a5aaf1afff791111e14469749fa742203e0006427227b2253c4e58a1713b87c24bcb44932e59c98615a9\
+    5da376ee1b28278a64c7eaf88ddbf05f2e8296996cb1a82e25a3b8ddaaade0ad71e4b0725b1d2f409d5e0dd2\
+    a9814d1b3b4826feb98e3eb2743c52fa81ca67bf7aef7abb9e3b41dff0d0a7ae9d8ead1cacb6969d140bef9d\
+    8868800296d86ad615e62ead09572b842d68d60fb606ee302b1dc654f7ffdd52dca227d8";
+
+#[test]
+fn rsa_pss_signature_verifies_and_the_older_padding_does_not() {
+    let public = PublicKey::from_spki_pem(RSA).unwrap();
+    assert_eq!(public.scheme(), KeyScheme::RsaPss);
+    let signature = hex::decode(RSA_PSS).unwrap();
+    assert!(public.verify(b"message", &signature).is_ok());
+    assert!(public.verify(b"Message", &signature).is_err());
+    assert!(public.verify(b"message", &hex::decode(RSA_PKCS1).unwrap()).is_err());
+    let again = PublicKey::from_tuf_json(&public.to_tuf_json()).unwrap();
+    assert_eq!((again.key_id(), again.to_spki_pem()), (public.key_id(), RSA.to_owned()));
+    assert_eq!(again, public);
+    assert_ne!(again, p256().1);
+}
+
+/// Repositories pin keys by the id of the object as they wrote it, so it is written as it was read.
+#[test]
+fn key_object_is_written_again_as_it_was_read() {
+    let mut upper = key(1).public().to_tuf_json();
+    upper["keyval"]["public"] = hex::encode_upper(key(1).public().value().1).into();
+    let mut older = p256().1.to_tuf_json();
+    older["keytype"] = "ecdsa-sha2-nistp256".into();
+    for object in [upper, older] {
+        let read = PublicKey::from_tuf_json(&object).unwrap();
+        assert_eq!(read.to_tuf_json(), object);
+        let canonical = crate::cjson::encode(&object).unwrap();
+        assert_eq!(read.key_id().as_str(), crate::Sha256Digest::of(&canonical).hex());
+    }
+}
+
+#[test]
+fn p256_point_in_another_form_is_refused() {
+    let (_, public) = p256();
+    let point = public.value().1.to_vec();
+    let hybrid = [&[6], &point[1..]].concat();
+    let compressed = [&[2], &point[1..33]].concat();
+    for (point, accepted) in [(point, true), (hybrid, false), (compressed, false)] {
+        let length = u8::try_from(point.len()).unwrap();
+        let mut der = vec![0x30, length + 24];
+        der.extend(hex::decode("301306072a8648ce3d020106082a8648ce3d030107").unwrap());
+        der.extend([0x03, length + 1, 0]);
+        der.extend(&point);
+        let pem = der::Document::try_from(der).unwrap();
+        let pem = pem.to_pem("PUBLIC KEY", der::pem::LineEnding::LF).unwrap();
+        assert_eq!(PublicKey::from_spki_pem(&pem).is_ok(), accepted, "{length}");
+    }
+}
+
+#[test]
+fn printed_key_says_its_scheme_and_its_id() {
+    let public = key(1).public().clone();
+    assert_eq!(format!("{public:?}"), format!("PublicKey(ed25519 {})", public.key_id()));
 }

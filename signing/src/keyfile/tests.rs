@@ -50,9 +50,29 @@ fn key_file_that_others_can_read_is_refused() {
 #[test]
 fn oversized_key_file_is_refused() {
     let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("a.pem");
-    write_new(&path, &"x".repeat(16 * 1024 + 1)).unwrap();
-    assert!(matches!(read(&path).unwrap_err(), KeyFileError::TooLarge { .. }));
+    let path = |name: &str| directory.path().join(name);
+    write_new(path("over"), &"x".repeat(16 * 1024 + 1)).unwrap();
+    let error = read(path("over")).unwrap_err();
+    assert!(matches!(error, KeyFileError::TooLarge { limit: 16_384, .. }), "{error}");
+    write_new(path("full"), &"x".repeat(16 * 1024)).unwrap();
+    assert_eq!(read(path("full")).unwrap().len(), 16 * 1024);
+}
+
+#[test]
+fn public_half_in_a_key_file_must_be_that_of_the_private_half() {
+    use ed25519_dalek::pkcs8::PublicKeyBytes;
+    let other = SecretKey::from_seed([8; 32]);
+    for (public, accepted) in [(key(), true), (other, false)] {
+        let public_key = Some(PublicKeyBytes(public.public().value().1.try_into().unwrap()));
+        let pair = KeypairBytes { secret_key: *key().seed(), public_key };
+        let pem = pair.to_pkcs8_pem(LineEnding::LF).unwrap();
+        match from_plain_pem(&pem) {
+            Ok(read) => assert!(accepted && read.public() == key().public()),
+            Err(error) => {
+                assert!(!accepted && matches!(error, KeyFileError::Format { .. }), "{error}");
+            }
+        }
+    }
 }
 
 /// An encrypted PEM of the test key whose derivation has the given cost, or claims to.
@@ -102,6 +122,17 @@ fn scrypt_cost_that_is_no_power_of_two_is_refused_without_a_panic() {
         let error = from_pem(&scrypt_with(cost, 8, 1), b"x").unwrap_err();
         assert!(matches!(error, KeyFileError::Format { .. }), "{error}");
     }
+}
+
+#[test]
+fn default_ceilings_are_the_documented_ones() {
+    let MaxCost { scrypt_bytes, scrypt_work, pbkdf2_iterations } = MaxCost::DEFAULT;
+    assert_eq!(
+        (scrypt_bytes, scrypt_work, pbkdf2_iterations),
+        (135_266_304, 5_242_880, 10_000_000)
+    );
+    let ours = u64::from(SCRYPT_R) << SCRYPT_LOG_N;
+    assert!(ours * 128 <= scrypt_bytes && ours * u64::from(SCRYPT_P) * 8 == scrypt_work);
 }
 
 #[test]

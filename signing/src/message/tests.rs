@@ -178,6 +178,43 @@ fn well_signed_requests_outside_the_profile_are_refused() {
 }
 
 #[test]
+fn signature_ends_with_its_own_expiry_although_it_is_young() {
+    let short = with_input(|params| params.replacen("expires=1800000300", "expires=1800000100", 1));
+    let check = |now, age| verify(&get(), &short, key().public(), now, age).map(|_| ());
+    assert_eq!(check(at(100), MAX_LIFETIME), Ok(()));
+    assert!(matches!(check(at(101), MAX_LIFETIME), Err(MessageError::TooOld { .. })));
+    // Carried by hand, it counts from its making.
+    let hand = MAX_LIFETIME + Duration::from_secs(1);
+    assert_eq!(check(at(101), hand), Ok(()));
+    assert_eq!(check(at(301), hand), Ok(()));
+    assert!(matches!(check(at(302), hand), Err(MessageError::TooOld { .. })));
+}
+
+#[test]
+fn header_fields_are_read_up_to_their_limit_and_no_further() {
+    let reason = |error: MessageError| {
+        let MessageError::Profile { reason, .. } = error else { panic!("{error}") };
+        reason
+    };
+    let too_long = "too long";
+    let text = |length| "x".repeat(length);
+    assert_ne!(reason(super::parse::input(&text(1024)).unwrap_err()), too_long);
+    assert_eq!(reason(super::parse::input(&text(1025)).unwrap_err()), too_long);
+    assert_ne!(reason(super::parse::signature(&text(1024)).unwrap_err()), too_long);
+    assert_eq!(reason(super::parse::signature(&text(1025)).unwrap_err()), too_long);
+    // The longest of everything still fits.
+    let headers = sign(&post(), &key(), at(0), &"n".repeat(128)).unwrap();
+    assert!(headers.signature_input.len() <= 1024);
+    assert_eq!(check(&post(), &headers), Ok(()));
+    assert_eq!(super::parse::signature("fairway=:AAEC:"), Ok(vec![0, 1, 2]));
+    for bad in
+        ["fairway=:AAE:", "fairway=:AA EC:", "fairway=AAEC", "other=:AAEC:", "fairway=:AAF=:"]
+    {
+        assert!(super::parse::signature(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
 fn key_of_another_scheme_is_refused_whatever_the_message_says() {
     use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
     let rng = ring::rand::SystemRandom::new();

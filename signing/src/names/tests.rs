@@ -81,6 +81,40 @@ fn second_spellings_of_a_file_name_are_refused() {
 }
 
 #[test]
+fn hash_in_a_file_name_is_lower_case_hex_of_a_known_length() {
+    for (good, length) in [("0a", 32), ("9f", 64)] {
+        assert_eq!(
+            HashPrefix::from_hex(&good.repeat(length)).unwrap().as_str(),
+            good.repeat(length)
+        );
+    }
+    for bad in [
+        String::new(),
+        "0a".repeat(31),
+        "0a".repeat(33),
+        "zz".repeat(32),
+        "0A".repeat(32),
+        "g".repeat(128),
+        "`".repeat(64),
+    ] {
+        assert!(HashPrefix::from_hex(&bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn dots_and_digits_in_front_of_a_role_are_a_version_only_as_a_number() {
+    let read = |text: &str| match FileName::from_relative_path(text).unwrap() {
+        FileName::Metadata { role, version } => (role.to_string(), version),
+        target @ FileName::Target { .. } => panic!("{target}"),
+    };
+    assert_eq!(read("metadata/.acme.json"), (".acme".to_owned(), None));
+    assert_eq!(read("metadata/1a.acme.json"), ("1a.acme".to_owned(), None));
+    assert_eq!(read("metadata/1.acme.json"), ("acme".to_owned(), Some(1)));
+    assert_eq!(read("metadata/1.2.acme.json"), ("2.acme".to_owned(), Some(1)));
+    assert!(FileName::from_relative_path("metadata/18446744073709551616.acme.json").is_err());
+}
+
+#[test]
 fn broken_escapes_and_bytes_that_are_no_text_are_refused() {
     for bad in ["%", "%a", "a%zz", "%ff", "%c3"] {
         assert_eq!(percent_decode(bad), None, "{bad}");

@@ -130,6 +130,11 @@ fn parse(url: &str) -> Result<Url, SourceError> {
         .ok_or_else(|| SourceError::Url { url: url.to_owned() })
 }
 
+/// Whether no certificate will ever be looked at.
+pub(super) fn all_plain(urls: &[&Url]) -> bool {
+    urls.iter().all(|url| url.scheme() == "http")
+}
+
 fn client(urls: &[&Url], limits: HttpLimits) -> Result<Client, SourceError> {
     install_tls_provider();
     // Files are small or compressed already, and a limit on decoded bytes is simplest where
@@ -145,7 +150,7 @@ fn client(urls: &[&Url], limits: HttpLimits) -> Result<Client, SourceError> {
         .no_zstd()
         .no_deflate()
         .user_agent(concat!("fairway/", env!("CARGO_PKG_VERSION")));
-    if urls.iter().all(|url| url.scheme() == "http") {
+    if all_plain(urls) {
         // Images without CA certificates can still use plain HTTP.
         builder = builder.tls_certs_only([]);
     }

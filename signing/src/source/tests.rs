@@ -54,7 +54,7 @@ async fn memory_source_answers_conditionally_and_covers_the_root_version() {
 mod http {
     use super::*;
     use crate::names::RoleName;
-    use crate::source::http::{HttpLimits, HttpSource};
+    use crate::source::http::{HttpLimits, HttpSource, all_plain};
     use std::time::Duration;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
@@ -68,16 +68,20 @@ mod http {
         let (sender, receiver) = oneshot::channel();
         tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
-            let mut request = Vec::new();
-            while !request.ends_with(b"\r\n\r\n") {
-                request.push(stream.read_u8().await.unwrap());
-            }
-            let _ = sender.send(String::from_utf8(request).unwrap());
+            let _ = sender.send(request(&mut stream).await);
             // The client may hang up on a flood; that is what is tested.
             let _ = stream.write_all(&answer).await;
             std::future::pending::<()>().await;
         });
         (base, receiver)
+    }
+
+    async fn request(stream: &mut tokio::net::TcpStream) -> String {
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            request.push(stream.read_u8().await.unwrap());
+        }
+        String::from_utf8(request).unwrap()
     }
 
     fn limits() -> HttpLimits {
@@ -115,6 +119,50 @@ mod http {
         let answer = ok("etag: \"1-a\"\r\ncontent-length: 3", "abc");
         let body = Fetched::Body { bytes: b"abc".to_vec(), etag: Some("\"1-a\"".to_owned()) };
         assert_eq!(ask(&answer, &timestamp(), 3).await.unwrap(), body);
+    }
+
+    #[tokio::test]
+    async fn only_an_answer_that_is_sent_as_it_is_counts() {
+        for (encoding, accepted) in [("identity", true), ("gzip", false), ("br", false)] {
+            let answer = ok(&format!("content-encoding: {encoding}\r\ncontent-length: 3"), "abc");
+            match ask(&answer, &timestamp(), 3).await {
+                Ok(Fetched::Body { bytes, .. }) => assert!(accepted && bytes == b"abc"),
+                Err(SourceError::Encoded { encoding: found }) => {
+                    assert!(!accepted && found == encoding);
+                }
+                other => panic!("{encoding}: {other:?}"),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn validator_longer_than_anyone_makes_is_dropped_and_the_body_kept() {
+        for (length, kept) in [(256, true), (257, false)] {
+            let tag = "e".repeat(length);
+            let answer = ok(&format!("etag: {tag}\r\ncontent-length: 3"), "abc");
+            let body = Fetched::Body { bytes: b"abc".to_vec(), etag: kept.then_some(tag) };
+            assert_eq!(ask(&answer, &timestamp(), 3).await.unwrap(), body);
+        }
+    }
+
+    #[tokio::test]
+    async fn bytes_received_earn_time_at_the_minimum_rate() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}/tuf/", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            request(&mut stream).await;
+            let head = ok("content-length: 6001", &"a".repeat(6000));
+            stream.write_all(head.as_bytes()).await.unwrap();
+            // Later than the grace, earlier than what 6000 bytes earn.
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            stream.write_all(b"b").await.unwrap();
+            std::future::pending::<()>().await;
+        });
+        let limits = HttpLimits { min_bytes_per_s: 1000, ..limits() };
+        let source = HttpSource::new(&base, limits).unwrap();
+        let fetched = source.fetch(&timestamp(), 10_000, None).await.unwrap();
+        assert!(matches!(fetched, Fetched::Body { bytes, .. } if bytes.len() == 6001));
     }
 
     #[tokio::test]
@@ -175,6 +223,14 @@ mod http {
         let source = HttpSource::new(&base, limits()).unwrap();
         let result = source.fetch(&timestamp(), 9, None).await;
         assert!(matches!(result, Err(SourceError::Transport { .. })), "{result:?}");
+    }
+
+    #[test]
+    fn certificates_are_loaded_as_soon_as_one_url_needs_them() {
+        let (plain, tls) = ("http://a/".parse().unwrap(), "https://a/".parse().unwrap());
+        assert!(all_plain(&[&plain, &plain]));
+        assert!(!all_plain(&[&plain, &tls]));
+        assert!(!all_plain(&[&tls, &tls]));
     }
 
     #[test]

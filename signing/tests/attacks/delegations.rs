@@ -251,3 +251,45 @@ async fn terminating_delegation_ends_the_search_for_its_delegators_siblings_too(
     repo.publish_next();
     assert_eq!(signer_of(&repo, "acme/app/9.release.json").await.unwrap(), "zz");
 }
+
+#[tokio::test]
+async fn role_is_found_whatever_its_delegator_called_it() {
+    let mut repo = Repo::new();
+    let path = "acme/app/x.graph.json";
+    let odd = Delegate::new("acme", 70, &["acme/*/*.graph.json"]).with(path, b"x");
+    repo.delegates.insert("called-otherwise".to_owned(), odd);
+    repo.publish_next();
+    let mut client = repo.trusting().await;
+    let listed = client.listed_targets(&role("called-otherwise"), at(0)).await.unwrap();
+    assert_eq!(listed.iter().map(|target| target.path.as_str()).collect::<Vec<_>>(), [path]);
+}
+
+#[tokio::test]
+async fn broken_role_is_named_without_loading_other_vendors() {
+    let mut repo = Repo::new();
+    repo.delegate("acme.releases").role.signers = vec![99];
+    repo.publish_next();
+    let mut client = repo.trusting().await;
+    repo.files.asked();
+    refused!(
+        client.listed_targets(&role("acme.releases"), at(0)).await,
+        ArbitrarySoftware,
+        Error::Signatures { .. }
+    );
+    let asked = repo.files.asked();
+    assert!(!asked.iter().any(|path| path.contains("other")), "{asked:?}");
+}
+
+#[tokio::test]
+async fn delegations_of_the_top_are_told_with_their_keys_and_paths() {
+    let repo = Repo::new();
+    let client = repo.trusting().await;
+    let delegations = client.delegations(at(0)).unwrap();
+    let told: Vec<_> =
+        delegations.iter().map(|edge| (edge.name.as_str(), edge.patterns().to_vec())).collect();
+    let paths = |vendor: &str| vec![format!("{vendor}/*/*")];
+    assert_eq!(told, [("acme", paths("acme")), ("other", paths("other"))]);
+    let keys: Vec<_> = delegations[0].keys.keys.values().cloned().collect();
+    assert_eq!(keys, crate::kit::public(&[50]));
+    refused!(client.delegations(at(25)), Freeze, Error::Expired { .. });
+}

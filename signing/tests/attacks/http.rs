@@ -68,8 +68,9 @@ async fn answer(mut stream: TcpStream, files: Files, tricks: Tricks) -> std::io:
         }
         Trick::Endless => {
             stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await?;
+            let chunk = format!("2000\r\n{}\r\n", " ".repeat(0x2000));
             loop {
-                stream.write_all(b"8\r\n        \r\n").await?;
+                stream.write_all(chunk.as_bytes()).await?;
             }
         }
         Trick::Drip => {

@@ -99,3 +99,25 @@ async fn vendor_with_endless_delegations_is_cut_off_alone() {
     let listed = client.listed_targets(&role("other"), at(0)).await.unwrap();
     assert_eq!(listed.len(), 1);
 }
+
+/// The first vendor with `below` delegations of its own, that of its releases included.
+fn delegating(below: usize) -> Repo {
+    let mut repo = Repo::new();
+    for n in 1..below {
+        repo.delegates.insert(format!("acme.{n}"), Delegate::new("acme", 51, &["acme/*/*"]));
+    }
+    repo.publish_next();
+    repo
+}
+
+#[tokio::test]
+async fn vendor_with_as_many_delegations_as_allowed_is_listed_whole() {
+    // Its own role is the first of the sixty-four.
+    let roles = delegating(63).trusting().await.roles(at(0)).await.unwrap();
+    assert!(roles.broken.is_empty(), "{:?}", roles.broken);
+    assert_eq!(roles.usable.len(), 66);
+    let roles = delegating(64).trusting().await.roles(at(0)).await.unwrap();
+    let error = roles.broken.get(&role("acme"));
+    assert!(matches!(error, Some(Error::TooManyRoles { limit: 64 })), "{error:?}");
+    assert_eq!(roles.usable.into_keys().collect::<Vec<_>>(), [role("other"), role("targets")]);
+}

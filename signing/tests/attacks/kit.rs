@@ -45,6 +45,8 @@ pub(crate) fn role(name: &str) -> RoleName {
 pub(crate) enum Fault {
     Status(u16),
     TooSlow,
+    /// Says that nothing changed, to whatever request.
+    NotModified,
     /// Ignores the limit it is given and sends so many bytes.
     Flood(usize),
 }
@@ -113,6 +115,7 @@ impl Source for Files {
             Some(Fault::TooSlow) => {
                 return Err(SourceError::TooSlow { received: 5, elapsed_ms: 10_000 });
             }
+            Some(Fault::NotModified) => return Ok(Fetched::NotModified),
             Some(Fault::Flood(length)) => {
                 return Ok(Fetched::Body { bytes: vec![b' '; *length], etag: None });
             }

@@ -195,6 +195,39 @@ async fn validator_of_one_mirror_is_not_shown_to_another() {
 }
 
 #[tokio::test]
+async fn mirror_that_never_gave_a_file_cannot_say_that_it_did_not_change() {
+    let repo = Repo::new();
+    let (first, second) = (copy_of(&repo.files), copy_of(&repo.files));
+    let mut client = client(&repo, &[&first, &second]);
+    client.refresh_any(at(0)).await.unwrap();
+    for file in ["metadata/timestamp.json", "metadata/2.root.json"] {
+        first.fault(file, Fault::Status(500));
+        second.fault(file, Fault::NotModified);
+        let error = client.refresh_any(at(1)).await.unwrap_err();
+        let unconditional = &error.failures[1].error;
+        assert!(
+            matches!(unconditional, Error::Fetch { source: SourceError::Unconditional, .. }),
+            "{unconditional:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn not_modified_to_an_unconditional_request_is_refused() {
+    for file in
+        ["timestamp.json", "2.root.json", "1.snapshot.json", "1.targets.json", "1.acme.json"]
+    {
+        let repo = Repo::new();
+        repo.files.fault(&format!("metadata/{file}"), Fault::NotModified);
+        crate::refused!(
+            crate::kit::first_use(&repo).await,
+            None,
+            Error::Fetch { source: SourceError::Unconditional, .. }
+        );
+    }
+}
+
+#[tokio::test]
 async fn root_that_verified_at_a_mirror_that_then_failed_is_kept() {
     let mut repo = Repo::new();
     repo.publish_next_root(&[]);

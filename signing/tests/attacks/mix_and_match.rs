@@ -87,3 +87,18 @@ async fn failed_refresh_leaves_the_old_set_usable_until_it_expires() {
     let refreshed = client.refresh(at(0)).await.unwrap();
     assert_eq!((refreshed.timestamp_version, refreshed.snapshot_version), (2, 2));
 }
+
+#[tokio::test]
+async fn snapshot_that_pins_no_targets_is_refused_before_it_counts() {
+    let mut repo = Repo::new();
+    repo.edit("snapshot", |signed| {
+        signed["meta"].as_object_mut().unwrap().remove("targets.json").unwrap();
+    });
+    repo.publish();
+    refused!(
+        first_use(&repo).await,
+        None,
+        Error::Malformed { role, .. } if role.as_str() == "snapshot"
+    );
+    assert_eq!(repo.client().trusted_versions().snapshot, 0);
+}

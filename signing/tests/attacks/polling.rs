@@ -1,7 +1,9 @@
 //! What a poll costs, and what a restart costs.
 
 use crate::kit::{RELEASE, Repo, at, download};
-use signing::Store;
+use signing::{Client, MemStore, Store, StoreError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[tokio::test]
 async fn first_refresh_asks_for_each_file_once() {
@@ -125,4 +127,41 @@ async fn validator_of_a_timestamp_that_was_not_taken_is_not_kept() {
     repo.files.asked();
     client.refresh(at(1)).await.unwrap();
     assert_eq!(repo.files.asked()[0], "metadata/2.root.json", "asked without a condition");
+}
+
+/// Counts what is written.
+#[derive(Debug, Clone)]
+struct Counting(MemStore, Arc<AtomicUsize>);
+
+impl Store for Counting {
+    fn load(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.0.load(name)
+    }
+
+    fn save(&mut self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        self.0.save(name, bytes)
+    }
+
+    fn remove(&mut self, name: &str) -> Result<(), StoreError> {
+        self.0.remove(name)
+    }
+}
+
+#[tokio::test]
+async fn poll_that_finds_nothing_new_writes_nothing_whatever_the_answer() {
+    let mut repo = Repo::new();
+    let writes = Arc::new(AtomicUsize::new(0));
+    let store = Counting(MemStore::new(), writes.clone());
+    let mut client = Client::open(&repo.pinned(), repo.files.clone(), store).unwrap();
+    client.refresh(at(0)).await.unwrap();
+    // Timestamp, snapshot, targets and the validator.
+    assert_eq!(writes.swap(0, Ordering::Relaxed), 4);
+    // Not modified; and a whole answer of the same version.
+    client.refresh(at(1)).await.unwrap();
+    repo.edit("timestamp", |signed| signed["x-other"] = serde_json::json!(1));
+    repo.publish();
+    client.refresh(at(1)).await.unwrap();
+    client.refresh(at(1)).await.unwrap();
+    assert_eq!(writes.load(Ordering::Relaxed), 0);
 }

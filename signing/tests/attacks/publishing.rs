@@ -294,3 +294,16 @@ fn snapshot_pins_the_newest_staged_version_of_every_role() {
     let verified = verify_staged(&repo.pinned(), &staged, MemStore::new(), at(0)).unwrap();
     assert!(verified.roles.values().all(|version| *version == 11), "{:?}", verified.roles);
 }
+
+#[test]
+fn bytes_that_differ_from_the_listing_of_the_top_role_refuse_the_publication() {
+    let mut repo = Repo::new();
+    repo.top.insert("hub/about.json".to_owned(), b"one".to_vec());
+    repo.edit("targets", |signed| {
+        signed["targets"]["hub/about.json"]["length"] = serde_json::json!(4);
+    });
+    repo.publish();
+    let staged = online(staged(&repo), 0, Versions::default());
+    let result = verify_staged(&repo.pinned(), &staged, MemStore::new(), at(0));
+    refused!(result, ArbitrarySoftware, Error::Length { found: 3, expected: 4, .. });
+}

@@ -196,3 +196,37 @@ async fn damaged_copy_of_a_stored_root_is_fetched_again() {
     client.refresh(at(0)).await.unwrap();
     assert_eq!(client.trusted_versions().root, 3);
 }
+
+#[tokio::test]
+async fn repository_without_versions_and_hashes_in_its_file_names_is_read_too() {
+    let mut repo = Repo::new();
+    repo.edit("root", |signed| signed["consistent_snapshot"] = false.into());
+    repo.publish_next_root(&[]);
+    for name in ["snapshot", "targets", "acme", "acme.releases"] {
+        let file = format!("metadata/1.{name}.json");
+        repo.files.put(&format!("metadata/{name}.json"), repo.files.get(&file));
+        repo.files.remove(&file);
+    }
+    let hashed = repo.files.copy().into_keys().find(|path| path.ends_with(".1.0.0.release.json"));
+    repo.files.remove(&hashed.unwrap());
+    repo.files.put(&format!("targets/{}", crate::kit::RELEASE), b"one".to_vec());
+    assert_eq!(first_use(&repo).await.unwrap().unwrap().as_slice(), b"one");
+}
+
+#[tokio::test]
+async fn root_with_a_role_that_needs_no_signature_is_not_taken() {
+    for name in ["root", "targets", "snapshot", "timestamp"] {
+        let mut repo = Repo::new();
+        let mut client = repo.trusting().await;
+        repo.edit("root", move |signed| signed["roles"][name]["threshold"] = 0.into());
+        repo.publish_next_root(&[]);
+        repo.publish_next();
+        refused!(
+            client.refresh(at(0)).await,
+            ArbitrarySoftware,
+            Error::ZeroThreshold { role } if role.as_str() == name
+        );
+        assert_eq!(client.trusted_versions().root, 1);
+        assert_eq!(repo.client().trusted_versions().root, 1);
+    }
+}

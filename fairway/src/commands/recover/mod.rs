@@ -145,5 +145,6 @@ fn explain(out: &mut Out) -> Result<()> {
     out.note(
         "it keeps the roots it followed, so whoever has the old keys can tell it nothing more;",
     )?;
-    out.note("the hub goes on with its own version numbers")
+    out.note("the hub goes on with its own version numbers")?;
+    out.note("the new keys are made on the hub: if the old ones were stolen there, mend it first")
 }
