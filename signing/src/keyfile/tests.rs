@@ -129,7 +129,7 @@ fn default_ceilings_are_the_documented_ones() {
     let MaxCost { scrypt_bytes, scrypt_work, pbkdf2_iterations } = MaxCost::DEFAULT;
     assert_eq!(
         (scrypt_bytes, scrypt_work, pbkdf2_iterations),
-        (134_217_728, 5_242_880, 10_000_000)
+        (135_266_304, 5_242_880, 10_000_000)
     );
     let ours = u64::from(SCRYPT_R) << SCRYPT_LOG_N;
     assert!(ours * 128 <= scrypt_bytes && ours * u64::from(SCRYPT_P) * 8 == scrypt_work);

@@ -202,9 +202,12 @@ fn signing_again_in_time_goes_on_with_the_new_keys() {
     assert_eq!(agent(dir.path(), &root_1, 112).0, 2);
 }
 
+/// Files with their paths below `tuf`, in write order.
+type Files = Vec<(String, Arc<[u8]>)>;
+
 /// The set that root 2 brings, in the order in which it is written, and the data directory just
 /// before it, with its next key.
-fn half_way() -> (Hub, Vec<(String, Arc<[u8]>)>, PublicKey) {
+fn half_way() -> (Hub, Files, PublicKey) {
     let hub = Hub::new();
     let next = hub.next(OnlineRole::Timestamp);
     let before = copy_of(hub.dir.path());
