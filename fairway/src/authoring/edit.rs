@@ -99,6 +99,12 @@ impl ConfigEdit {
         let role = role.and_then(Item::as_table_like_mut).ok_or_else(|| missing.clone())?;
         let keys = role.get_mut("keys").and_then(Item::as_array_mut).ok_or(missing)?;
         keys.retain(|key| key.as_str().is_some_and(|key| files.iter().any(|file| file == key)));
+        // What was the second may be the first now.
+        if let Some(first) = keys.get_mut(0)
+            && first.decor().prefix().and_then(|prefix| prefix.as_str()) == Some(" ")
+        {
+            first.decor_mut().set_prefix("");
+        }
         let known: Vec<String> =
             keys.iter().filter_map(|key| key.as_str().map(str::to_owned)).collect();
         for file in files.iter().filter(|file| !known.contains(file)) {
@@ -241,6 +247,19 @@ root = 365
         threshold = 2 # of one
         releases = { keys = ["keys/new.releases.pub"], threshold = 1 }
         "#);
+    }
+
+    #[test]
+    fn a_list_whose_first_key_goes_is_written_as_by_hand() {
+        let set = |edit: &mut ConfigEdit, files: &[&str]| {
+            let files: Vec<String> = files.iter().map(|file| (*file).to_owned()).collect();
+            edit.set_role(Table::Own, &name("acme"), Some("channels"), &files, 1)
+        };
+        let text = edited(|edit| {
+            set(edit, &["keys/acme.channels.pub", "keys/new.pub"])?;
+            set(edit, &["keys/new.pub"])
+        });
+        assert!(text.contains("\n[vendors.acme.channels]\nkeys = [\"keys/new.pub\"]\n"), "{text}");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::hub::{Hub, HubArgs};
 use crate::out::Out;
 use crate::publisher::{
     Assembly, Change, Content, Drafting, Floors, PublisherError, Returned, Why, assemble_above,
-    plan, targets_role,
+    plan, plan_above, targets_role,
 };
 use crate::span::until;
 
@@ -119,11 +119,13 @@ async fn as_admin(
     } else {
         None
     };
+    let floors = served.map(|served| new_roles(&served, &previous)).unwrap_or_default();
     if args.dry_run {
+        let changes = plan_above(&content, layout, &previous, &floors, &terms, now)
+            .map_err(|error| explain(&error))?;
         return report(args, &changes, None, out);
     }
     let hub = Hub::new(&connection)?;
-    let floors = served.map(|served| new_roles(&served, &previous)).unwrap_or_default();
     let (mut files, signed) = (authoring.keyring(passphrases), args.turns.returned()?);
     if let Some(dir) = &args.turns.out_requests {
         let mut keyring = Drafting::new(&files, &signed);

@@ -64,10 +64,21 @@ pub fn plan(
     terms: &Terms,
     now: Timestamp,
 ) -> Result<Vec<Change>, PublisherError> {
+    plan_above(content, layout, previous, &Floors::new(), terms, now)
+}
+
+/// What [`assemble_above`] would sign, without any key.
+pub fn plan_above(
+    content: &Content,
+    layout: &Layout,
+    previous: &StagedRepository,
+    floors: &Floors,
+    terms: &Terms,
+    now: Timestamp,
+) -> Result<Vec<Change>, PublisherError> {
     let repository = roots(previous)?;
     let Previous { root, roles } = Previous::verify(previous, layout)?;
-    let floors = Floors::new();
-    let mut work = Work::new(roles, &floors, None, repository, now);
+    let mut work = Work::new(roles, floors, None, repository, now);
     work.run(&root, content, layout, terms)?;
     Ok(work.changes)
 }

@@ -29,7 +29,7 @@ mod tests;
 mod turns;
 mod vendor;
 
-pub use assemble::{assemble, assemble_above, plan};
+pub use assemble::{assemble, assemble_above, plan, plan_above};
 pub use assembly::{Assembly, Change, Why};
 pub use ceremony::{Ceremony, CeremonySpec, Preparation, hold_ceremony, prepare_ceremony};
 pub use content::{Content, ContentError};

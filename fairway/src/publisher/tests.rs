@@ -193,11 +193,13 @@ fn a_vendor_that_is_configured_no_longer_is_named_as_revoked() {
     ]);
     let (layout, keyring) = (&world.layout, &mut world.keyring);
     let terms = Terms::default();
-    let content = content(&["1.0.0"]);
+    let (content, published) = (content(&["1.0.0"]), &world.published);
     let assembly =
-        assemble_above(&content, layout, keyring, &world.published, &floors, &terms, day(3));
+        assemble_above(&content, layout, keyring, published, &floors, &terms, day(3)).unwrap();
+    let planned = plan_above(&content, layout, published, &floors, &terms, day(3)).unwrap();
+    assert_eq!(planned, assembly.changes);
     assert_eq!(
-        signed(&assembly.unwrap()),
+        signed(&assembly),
         [
             line("acme.releases", 5, Why::Keys),
             line("acme.channels", 7, Why::Keys),

@@ -49,12 +49,20 @@ pub(super) struct Extraction<'a> {
     pub(super) known: &'a BTreeMap<String, Sha256Digest>,
 }
 
+fn missing(target: &Target) -> PublishError {
+    PublishError::Missing { path: target.path.clone(), role: target.role.clone() }
+}
+
 impl Extraction<'_> {
     /// Parses all listed targets.
     pub(super) fn run(&self, listing: &Listing) -> Result<Content, PublishError> {
         let mut content = Content::default();
+        let mut absent = Vec::new();
         for StagedTarget { target, .. } in &listing.targets {
-            let Some((digest, bytes)) = self.bytes(target)? else { continue };
+            let Some((digest, bytes)) = self.bytes(target)? else {
+                absent.push(&**target);
+                continue;
+            };
             match cincinnati::parse_target_path(target.path.as_str()) {
                 Some(TargetKind::Release { product, version }) => {
                     let entry = self.release(target, bytes, &product, &version)?;
@@ -72,9 +80,25 @@ impl Extraction<'_> {
             }
             content.targets.insert(target.path.clone(), (*digest, bytes.clone()));
         }
+        self.refuse_lost(&content, &absent)?;
         self.keep_unsigned(&mut content, listing)?;
         self.refuse_removed(&content)?;
         Ok(content)
+    }
+
+    /// What a start does not find is lost, unless it is all that a vendor has: that vendor has still
+    /// to send its files.
+    fn refuse_lost(&self, content: &Content, absent: &[&Target]) -> Result<(), PublishError> {
+        if !self.before.roots.is_empty() {
+            return Ok(());
+        }
+        let found: BTreeSet<&str> = content.targets.keys().map(vendor_of_path).collect();
+        let is_lost =
+            |target: &&&Target| found.is_empty() || found.contains(vendor_of_path(&target.path));
+        match absent.iter().find(is_lost) {
+            Some(target) => Err(missing(target)),
+            None => Ok(()),
+        }
     }
 
     /// The bytes of a vendor whose metadata must be signed anew, which need not be sent again then.
@@ -118,7 +142,7 @@ impl Extraction<'_> {
         match self.offline.targets.get(path) {
             Some(stored) if stored.0 == target.digest => Ok(Some(stored)),
             Some(_) | None if self.publishing.contains(vendor_of_path(path)) => {
-                Err(PublishError::Missing { path: path.clone(), role: role.clone() })
+                Err(missing(target))
             }
             Some(_) | None => {
                 tracing::warn!(%path, %role, "listed, but its vendor has not sent it; not served");

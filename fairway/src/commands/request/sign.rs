@@ -4,9 +4,8 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use signing::client::limits::MAX_ROOT_BYTES;
 use signing::metadata::{Document, Root};
-use signing::repository::request::{Finding, RequestError, Signing};
+use signing::repository::request::{Finding, MAX_REQUEST_BYTES, RequestError, Signing};
 use signing::{PublicKey, SigningRequest, TopRole};
 
 use super::Scope;
@@ -138,7 +137,7 @@ fn check_origin(request: &SigningRequest, known: &[PathBuf]) -> Result<()> {
     };
     let mut files = Vec::new();
     for path in known {
-        files.push(read_bounded(path, MAX_ROOT_BYTES).map_err(|error| {
+        files.push(read_bounded(path, MAX_REQUEST_BYTES).map_err(|error| {
             CliError::failed(format!("failed to read {}: {error}", path.display()))
         })?);
     }

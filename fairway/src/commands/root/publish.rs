@@ -100,19 +100,18 @@ async fn following(
     out: &mut Out,
 ) -> Result<()> {
     let authoring = Authoring::open(&args.dir)?;
+    let hub = Hub::new(&args.hub.connection(Some(authoring.server()))?)?;
     let (mut files, signed) = (authoring.keyring(passphrases), args.turns.returned()?);
     if let Some(dir) = &args.turns.out_requests {
         let published = authoring.metadata().load()?;
         let root = kept_bytes(&published, root.clone())?;
-        let (layout, terms) = (authoring.layout(), authoring.terms());
         let mut keyring = Drafting::new(&files, &signed);
-        succeed(&published, layout, &root, &mut keyring, &terms, now)
+        succeed(&published, authoring.layout(), &root, &mut keyring, &authoring.terms(), now)
             .map_err(|error| explain(&error))?;
         let drafts = keyring.into_drafts();
         TurnArgs::write(dir, &drafts, &|key| authoring.name_of(key), now, out)?;
     }
     let mut keyring = Returned::new(&mut files, &signed);
-    let hub = Hub::new(&args.hub.connection(Some(authoring.server()))?)?;
     hand_over(&authoring, root, &mut keyring, &hub, &args.message, now, out).await
 }
 

@@ -114,13 +114,13 @@ impl Status {
 
 /// Runs `fairway status`.
 pub(crate) async fn run(args: &StatusArgs, now: Timestamp, out: &mut Out) -> Result<()> {
-    let (authoring, mut status) = gather::gather(&args.dir, now)?;
-    let server = args.server.as_deref().unwrap_or(authoring.server());
+    let (place, mut status) = gather::gather(&args.dir, now)?;
+    let server = args.server.as_deref().unwrap_or(&place.server);
     if args.offline {
         let unseen = "snapshot, timestamp and what the hub serves: --offline";
         status.unseen.push(unseen.to_owned());
     } else {
-        online::add(&mut status, &authoring, server, now).await?;
+        online::add(&mut status, &place, server, now).await?;
     }
     match args.output {
         StatusFormat::Json => out.json(&status)?,

@@ -7,9 +7,9 @@ use signing::repository::{SNAPSHOT_LIFETIME, TIMESTAMP_LIFETIME};
 use signing::source::HttpLimits;
 use signing::{Client, FileName, HttpSource, MemStore, Recording, RoleName, Source, TopRole};
 
+use super::gather::Place;
 use super::level::{Level, days_left};
 use super::{Problem, RoleStatus, Status};
-use crate::authoring::Authoring;
 use crate::error::{CliError, Result, chain};
 use crate::hub::server_url;
 
@@ -19,12 +19,11 @@ const IMPORTED_LIFE: SignedDuration = SignedDuration::from_hours(365 * 24);
 /// Adds what the hub serves; a hub that cannot be reached is noted.
 pub(super) async fn add(
     status: &mut Status,
-    authoring: &Authoring,
+    place: &Place,
     server: &str,
     now: Timestamp,
 ) -> Result<()> {
-    let pinned = &authoring.layout().root.pinned;
-    if pinned.is_empty() {
+    if place.pinned.is_empty() {
         status.unseen.push("the hub: without root 1 nothing it serves can be verified".to_owned());
         return Ok(());
     }
@@ -33,7 +32,7 @@ pub(super) async fn add(
         .map_err(|error| CliError::because(format!("failed to join tuf/ to {server}"), &error))?;
     let source = HttpSource::new(base.as_str(), HttpLimits::default())
         .map_err(|error| CliError::because("failed to prepare the HTTP client", &error))?;
-    match look(status, pinned, source, now).await {
+    match look(status, place, source, now).await {
         Ok(()) => Ok(()),
         Err(error) if error.attack().is_none() => {
             status.unseen.push(format!(
@@ -45,22 +44,22 @@ pub(super) async fn add(
         Err(error) => {
             status.problems.push(Problem {
                 what: format!("agents refuse what the hub serves: {}", chain(&error)),
-                next: format!("fairway verify --server {server} --root root.json"),
+                next: format!("fairway verify --server {server} --root {}/root.json", place.dir),
             });
             Ok(())
         }
     }
 }
 
-/// The look itself, over any source.
+/// The look itself, over any source; roles of others only where all concern the reader.
 pub(super) async fn look<S: Source>(
     status: &mut Status,
-    pinned: &[u8],
+    place: &Place,
     source: S,
     now: Timestamp,
 ) -> std::result::Result<(), signing::Error> {
     let source = Recording::of_metadata(source);
-    let mut client = Client::open(pinned, &source, MemStore::new())?;
+    let mut client = Client::open(&place.pinned, &source, MemStore::new())?;
     let refreshed = client.refresh(now).await?;
     let found = client.roles(now).await?;
     let snapshot = metadata(TopRole::Snapshot.into(), refreshed.snapshot_version);
@@ -76,7 +75,7 @@ pub(super) async fn look<S: Source>(
     });
     status.roles.push(online_role(TopRole::Timestamp, refreshed.timestamp_version, expires, now));
     for (role, version) in found.usable {
-        if status.roles.iter().any(|known| known.role == role.as_str()) {
+        if !place.is_hub || status.roles.iter().any(|known| known.role == role.as_str()) {
             continue;
         }
         let bytes = source.get(&metadata(role.clone(), version));
@@ -84,7 +83,13 @@ pub(super) async fn look<S: Source>(
             .and_then(|bytes| Some(Document::<Targets>::parse(&role, &bytes).ok()?.body.expires));
         status.roles.push(imported(&role, version, expires, now));
     }
+    let concerns = |status: &Status, role: &RoleName| {
+        place.is_hub || status.roles.iter().any(|known| known.role == role.as_str())
+    };
     for (role, error) in found.broken {
+        if !concerns(status, &role) {
+            continue;
+        }
         status.problems.push(Problem {
             what: format!("agents refuse role {role}: {}", chain(&error)),
             next: "publish or import it again".to_owned(),
@@ -97,7 +102,7 @@ pub(super) async fn look<S: Source>(
         let served = refreshed.root_version;
         status.problems.push(Problem {
             what: format!("the hub serves root {served}, but root {newest} is signed"),
-            next: "fairway publish DIR".to_owned(),
+            next: format!("fairway publish {}", place.dir),
         });
     }
     Ok(())

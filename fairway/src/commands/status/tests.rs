@@ -148,6 +148,8 @@ async fn a_request_that_was_published_is_no_longer_open() {
 async fn the_hubs_own_roles_are_seen_and_expected_fresh() {
     let mut world = World::new();
     let staged = world.staged(&content(&["1.0.0"]), day(0));
+    let (dir, server, pinned) = (".".to_owned(), String::new(), world.root.clone());
+    let place = gather::Place { dir, server, pinned, is_hub: true };
     let look = async |now| {
         let mut status = Status {
             roles: Vec::new(),
@@ -155,7 +157,7 @@ async fn the_hubs_own_roles_are_seen_and_expected_fresh() {
             problems: Vec::new(),
             unseen: Vec::new(),
         };
-        let looked = online::look(&mut status, &world.root, staged.as_source(), now).await;
+        let looked = online::look(&mut status, &place, staged.as_source(), now).await;
         looked.map(|()| status)
     };
     let fresh = look(day(0)).await.unwrap();
@@ -171,6 +173,22 @@ async fn the_hubs_own_roles_are_seen_and_expected_fresh() {
     assert_eq!((timestamp.level, timestamp.needs_a_person), (Level::Due, true));
     let frozen = look(day(2)).await.unwrap_err();
     assert_eq!(frozen.attack(), Some(signing::Attack::Freeze));
+}
+
+#[tokio::test]
+async fn a_vendor_sees_its_own_three_roles() {
+    let world = published();
+    let temp = directory(&world, &[3, 4]);
+    let dir = temp.path();
+    let text = std::fs::read_to_string(dir.join("hub.toml")).unwrap();
+    let (start, end) = (text.find("[root]").unwrap(), text.find("[vendors.acme]").unwrap());
+    std::fs::write(dir.join("hub.toml"), format!("{}{}", &text[..start], &text[end..])).unwrap();
+    std::fs::remove_file(dir.join("metadata/1.root.json")).unwrap();
+    std::fs::remove_file(dir.join("metadata/1.targets.json")).unwrap();
+    let (result, text) = status(dir, day(1)).await;
+    result.unwrap();
+    let roles: Vec<&str> = text.lines().skip(1).filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(roles, ["acme", "acme.releases", "acme.channels"]);
 }
 
 #[tokio::test]

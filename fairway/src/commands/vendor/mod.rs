@@ -16,7 +16,7 @@ mod served;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use channels::names::VendorName;
 use jiff::Timestamp;
@@ -96,7 +96,7 @@ pub(crate) async fn run(
     now: Timestamp,
     out: &mut Out,
 ) -> Result<()> {
-    let (dir, at_once) = match &args.command {
+    let (dir, at_once, next) = match &args.command {
         Command::Init(init) => return init::run(init, &args.hub, passphrases, now, out),
         Command::Introduce { dir } => return init::introduce(dir, out),
         Command::List { dir, output } => {
@@ -107,20 +107,25 @@ pub(crate) async fn run(
         }
         Command::Add(add) => {
             change::add(add, out)?;
-            (&add.dir, &add.at_once)
+            (&add.dir, &add.at_once, makes_it_so(&add.dir))
         }
         Command::Rotate(rotate) => {
-            rotate::rotate(rotate, out)?;
-            (&rotate.dir, &rotate.at_once)
+            let next = rotate::rotate(rotate, out)?;
+            (&rotate.dir, &rotate.at_once, next)
         }
         Command::Revoke(revoke) => {
             change::revoke(revoke, out)?;
-            (&revoke.dir, &revoke.at_once)
+            (&revoke.dir, &revoke.at_once, makes_it_so(&revoke.dir))
         }
     };
     if !at_once.publish {
-        return out.note(&format!("next: fairway publish {} makes it so", dir.display()));
+        return out.note(&next);
     }
     let publish = PublishArgs::of(dir.clone(), at_once.message.clone(), args.hub.clone());
     super::publish::run(&publish, passphrases, now, out).await
+}
+
+/// What makes a change of `hub.toml` real.
+fn makes_it_so(dir: &Path) -> String {
+    format!("next: fairway publish {} makes it so", dir.display())
 }

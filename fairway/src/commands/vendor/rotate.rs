@@ -67,8 +67,8 @@ impl RoleChoice {
     }
 }
 
-/// Runs `fairway vendor rotate`.
-pub(super) fn rotate(args: &RotateArgs, out: &mut Out) -> Result<()> {
+/// Runs `fairway vendor rotate`; says what comes next.
+pub(super) fn rotate(args: &RotateArgs, out: &mut Out) -> Result<String> {
     let (dir, vendor) = (&args.dir, &args.vendor);
     let directory = Directory::open(dir)?;
     let table = directory.config().table_of(vendor).ok_or_else(|| unknown(dir, vendor))?;
@@ -103,8 +103,17 @@ pub(super) fn rotate(args: &RotateArgs, out: &mut Out) -> Result<()> {
     edit.save()?;
     match (&directory, args.role) {
         // The hub must hear of it first.
-        (Directory::Vendor(_), RoleChoice::Vendor) => init::introduce(dir, out),
-        (Directory::Vendor(_) | Directory::Hub(_), _) => init::tell(vendor, &role, out),
+        (Directory::Vendor(_), RoleChoice::Vendor) => {
+            init::introduce(&args.dir, out)?;
+            Ok(format!(
+                "then, once the hub delegates to these keys: fairway publish {}",
+                dir.display()
+            ))
+        }
+        (Directory::Vendor(_) | Directory::Hub(_), _) => {
+            init::tell(vendor, &role, out)?;
+            Ok(super::makes_it_so(&args.dir))
+        }
     }
 }
 

@@ -101,6 +101,14 @@ pub enum Finding {
         /// Signatures asked for.
         threshold: u64,
     },
+    /// More keys than a hub has: each of them signs the role alone.
+    #[error("{role} has {keys} keys, each of which signs it alone; a hub has one")]
+    SpareOnlineKeys {
+        /// The role.
+        role: RoleName,
+        /// Keys listed.
+        keys: usize,
+    },
     /// Clients would look for files under names that a hub does not serve.
     #[error("it turns consistent snapshots off, which no hub serves")]
     PlainNames,
@@ -122,7 +130,10 @@ pub enum Finding {
 impl Finding {
     /// Whether nobody should sign such a draft.
     pub fn blocks(&self) -> bool {
-        !matches!(self, Self::FarExpiry { .. } | Self::SharedKey { .. })
+        !matches!(
+            self,
+            Self::FarExpiry { .. } | Self::SharedKey { .. } | Self::SpareOnlineKeys { .. }
+        )
     }
 }
 
@@ -223,6 +234,9 @@ fn of_root(root: &Root) -> Vec<Finding> {
         if set.threshold > 1 {
             let (role, threshold) = (online.into(), set.threshold);
             findings.push(Finding::OnlineThreshold { role, threshold });
+        }
+        if set.keys.len() > 1 {
+            findings.push(Finding::SpareOnlineKeys { role: online.into(), keys: set.keys.len() });
         }
         for role in [TopRole::Root, TopRole::Targets] {
             let shared = |key: &&PublicKey| set.keys.values().any(|online| online == *key);

@@ -5,6 +5,7 @@ use crate::key::SecretKey;
 use crate::repository::{Delegation, TargetEntry, build_targets, check_root_chain};
 use crate::{Error, TargetPath};
 use jiff::SignedDuration;
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 fn day(number: i64) -> Timestamp {
@@ -306,6 +307,42 @@ fn a_root_key_that_is_online_is_pointed_out() {
     shared.roles.insert(TopRole::Timestamp, (publics(&[1]), 1));
     let found = SigningRequest::for_root(Some(&first()), &shared).unwrap().review(day(0)).findings;
     assert!(matches!(found[..], [Finding::SharedKey { .. }]), "{found:?}");
+}
+
+#[test]
+fn a_second_online_key_is_pointed_out() {
+    let mut spare = spec(2, &[1, 2, 4], 2);
+    spare.roles.insert(TopRole::Timestamp, (publics(&[22, 66]), 1));
+    let found = SigningRequest::for_root(Some(&first()), &spare).unwrap().review(day(0)).findings;
+    let role = TopRole::Timestamp.into();
+    assert_eq!(found, [Finding::SpareOnlineKeys { role, keys: 2 }]);
+}
+
+proptest! {
+    /// Whatever happens to a file on its way, its signatures stand for the draft that was signed.
+    #[test]
+    fn a_byte_changed_anywhere_never_makes_signatures_fit_another_draft(
+        at in any::<proptest::sample::Index>(),
+        byte in any::<u8>(),
+    ) {
+        let signed = sign(&sign(&second(), 1), 2);
+        let mut bytes = signed.to_json().unwrap();
+        let at = at.index(bytes.len());
+        bytes[at] = byte;
+        if let Ok(read) = SigningRequest::from_json(&bytes) {
+            // The draft may differ only where nobody's signature is left on it.
+            let unsigned = !read.has_signed(secret(1).public()) && !read.has_signed(secret(2).public());
+            prop_assert!(read.is_same_draft(&signed) || unsigned);
+            if let Ok(root) = read.completed() {
+                prop_assert_eq!(check_root_chain(&first(), [root.as_slice()]).unwrap(), 2);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_request_is_refused_and_never_a_panic(text in "\\PC{0,64}") {
+        prop_assert!(SigningRequest::from_json(text.as_bytes()).is_err());
+    }
 }
 
 fn path(text: &str) -> TargetPath {

@@ -310,3 +310,22 @@ fn an_expired_vendor_and_a_rotated_one_together_stop_nobody() {
     let all = [served("acme"), served("beta"), served("gamma")];
     assert_eq!(all, [Some(3), Some(1), None], "expired stays served, unsigned does not");
 }
+
+#[test]
+fn a_file_that_a_start_does_not_find_is_a_loss_and_not_a_vendor_that_has_still_to_send_it() {
+    let hub = Hub::new();
+    let targets = hub.dir.path().join("tuf/targets");
+    let start = || {
+        let keys = super::super::fixture::online_keys();
+        Publisher::open(hub.dir.path(), keys, None, hours(1)).map(drop)
+    };
+    let (name, bytes) = files_below(&targets.join("beta")).pop().unwrap();
+    std::fs::remove_file(targets.join("beta").join(&name)).unwrap();
+    let error = start().unwrap_err();
+    assert!(matches!(error, PublishError::Missing { .. }), "{error}");
+    std::fs::write(targets.join("beta").join(&name), bytes).unwrap();
+    start().unwrap();
+    std::fs::remove_dir_all(&targets).unwrap();
+    let error = start().unwrap_err();
+    assert!(matches!(error, PublishError::Missing { .. }), "{error}");
+}
