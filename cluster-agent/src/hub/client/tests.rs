@@ -164,6 +164,7 @@ async fn a_problem_is_handed_on_with_its_detail() {
         status: 409,
         detail: "seq 7 was committed before".to_owned(),
         attack: None,
+        last_seq: None,
     };
     let hub = hub(409, &serde_json::to_vec(&problem).unwrap());
     let refused = hub.client.report(&report(), now()).await.unwrap_err();

@@ -1,6 +1,7 @@
 //! The API over a real store and a really signed repository, in process.
 
 mod agents;
+mod identity;
 mod people;
 
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -235,7 +236,8 @@ impl Agent {
 
     fn of(&self, seq: u64, products: Vec<ProductState>) -> Report {
         let agent_version = "0.1.0".to_owned();
-        let cluster = ClusterHeader { id: self.id, seq, sent_at: t0(), agent_version };
+        let id = self.id;
+        let cluster = ClusterHeader { id, seq, sent_at: t0(), agent_version, instance: None };
         Report { cluster, full: true, products }
     }
 }

@@ -1,0 +1,127 @@
+//! Whether a report is new, a retry, an old one, or proof that two agents use one key.
+//!
+//! Pure. Three facts tell the cases apart. `seq` grows with every report of a state directory and
+//! is on disk before it is used; after a start it is at least the clock in milliseconds. `instance`
+//! is drawn at every start and never written down, so no copy of a disk has it. A process that was
+//! told the last committed `seq` goes on above it.
+//!
+//! - A retry after a lost answer has the body of the last report.
+//! - A restart has an instance nobody has seen: it takes over, and the one before it is superseded.
+//!   So does state restored from a backup, whose counter may have gone back: on its own it cannot
+//!   be told from a copy, and it is no conflict, because the other process has ended.
+//! - A *superseded* instance that reports with a growing `seq` is alive beside the one that took
+//!   over. An old report of it that was delayed on the way cannot have a growing `seq`.
+//! - Machines copied with their memory share the instance too. Then each finds its numbers used up
+//!   by the other again and again, with reports newer than the last one; a report that was merely
+//!   delayed is older than it.
+
+use channels::wire::AgentInstance;
+use jiff::Timestamp;
+use signing::Sha256Digest;
+
+/// Superseded instances remembered: two machines need one, and among more of them at least two
+/// report within this many starts.
+pub(super) const SUPERSEDED_MAX: usize = 8;
+
+/// What one refusal of a newer report adds.
+const HEAT_PER_REFUSAL: u8 = 4;
+
+/// From here on it is no accident: three refusals with hardly a report between them. A machine that
+/// was taken back to a snapshot while it ran causes one refusal, and every accepted report takes
+/// one from the heat again.
+const HEAT_MAX: u8 = 10;
+
+/// What the hub remembers of a cluster's last committed report.
+#[derive(Debug, Clone, Default)]
+pub(super) struct LastSeen {
+    /// Its number; 0 before the first.
+    pub(super) seq: u64,
+    /// SHA-256 of its body.
+    pub(super) body_digest: Option<Sha256Digest>,
+    /// When it was sent, by the agent's clock.
+    pub(super) sent_at: Option<Timestamp>,
+    /// The process that sent it.
+    pub(super) instance: Option<AgentInstance>,
+    /// Processes before that one.
+    pub(super) superseded: Vec<AgentInstance>,
+    /// Refusals that hint at a second process, see [`HEAT_MAX`].
+    pub(super) heat: u8,
+}
+
+/// What decides about a report that has come in.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Incoming {
+    pub(super) seq: u64,
+    pub(super) body_digest: Sha256Digest,
+    pub(super) sent_at: Timestamp,
+    pub(super) instance: Option<AgentInstance>,
+}
+
+/// What a report is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Commit it.
+    Fresh,
+    /// Answer it as before.
+    Retry,
+    /// Refuse it, and remember this heat.
+    Replay {
+        /// The new heat.
+        heat: u8,
+    },
+    /// Two agents use the key.
+    Conflict(Proof),
+}
+
+/// Why two agents must be alive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Proof {
+    /// An instance that another one took over from goes on reporting. The report is fresh.
+    Superseded,
+    /// One instance counts twice. The report's number is used up.
+    CountsTwice,
+}
+
+impl Proof {
+    /// For the audit log.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Superseded => "superseded_instance",
+            Self::CountsTwice => "counts_twice",
+        }
+    }
+}
+
+/// Judges a report by the last one.
+pub(super) fn judge(last: &LastSeen, report: &Incoming) -> Verdict {
+    if report.seq > last.seq {
+        let back = report.instance.is_some_and(|one| last.superseded.contains(&one));
+        return if back { Verdict::Conflict(Proof::Superseded) } else { Verdict::Fresh };
+    }
+    if report.seq == last.seq && last.body_digest == Some(report.body_digest) {
+        return Verdict::Retry;
+    }
+    let same = report.instance.is_some() && report.instance == last.instance;
+    let newer = last.sent_at.is_some_and(|sent_at| report.sent_at > sent_at);
+    if !(same && newer) {
+        return Verdict::Replay { heat: last.heat };
+    }
+    match last.heat.saturating_add(HEAT_PER_REFUSAL) {
+        heat if heat >= HEAT_MAX => Verdict::Conflict(Proof::CountsTwice),
+        heat => Verdict::Replay { heat },
+    }
+}
+
+/// The superseded instances after `report` was committed: the one that reported before it, if it
+/// is another one, then those before that.
+pub(super) fn succeed(last: &LastSeen, instance: Option<AgentInstance>) -> Vec<AgentInstance> {
+    let known = last.superseded.iter().copied();
+    let Some(instance) = instance.filter(|one| last.instance != Some(*one)) else {
+        return known.collect();
+    };
+    let before = last.instance.into_iter().chain(known).filter(|one| *one != instance);
+    before.take(SUPERSEDED_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests;
