@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use channels::names::{ClusterId, ProductRef};
-use channels::wire::{self, ClusterHeader, Failure, ProductState, Progress, Report};
+use channels::wire::{self, AgentInstance, ClusterHeader, Failure, ProductState, Progress, Report};
 use jiff::Timestamp;
 
 use super::core::Core;
@@ -199,7 +199,7 @@ fn short(message: &str) -> String {
 
 /// A report that fits the hub's body limit: healthy units are left out first, then most units.
 pub(super) fn report(
-    cluster: ClusterId,
+    (cluster, instance): (ClusterId, Option<AgentInstance>),
     seq: u64,
     sent_at: Timestamp,
     products: Vec<ProductState>,
@@ -209,6 +209,7 @@ pub(super) fn report(
         seq,
         sent_at,
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+        instance,
     };
     let mut report = Report { cluster, full: true, products };
     if !fits(&report) {

@@ -93,6 +93,7 @@ fn report() -> Report {
         seq: 7,
         sent_at: now(),
         agent_version: "0.1.0".to_owned(),
+        instance: None,
     };
     Report { cluster: header, full: true, products: Vec::new() }
 }
