@@ -51,6 +51,10 @@ pub struct ClusterHeader {
     /// reports of older agents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<AgentInstance>,
+    /// The highest [`last_seq`](super::Problem::last_seq) this process was told in a refusal: a
+    /// process that knows it was alive when it was committed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heard_seq: Option<u64>,
 }
 
 /// One run of an agent: drawn by chance at every start and never written down, so that neither a

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use channels::names::{ClusterId, PoolName, ProductRef};
-use channels::wire::{Action, AgentInstance, ProductState};
+use channels::wire::{Action, AgentInstance, ClusterHeader, ProductState};
 use jiff::{SignedDuration, Timestamp};
 
 use super::AgentError;
@@ -59,6 +59,7 @@ pub(super) struct Shell {
     crash: CrashPoint,
     cluster_id: Option<ClusterId>,
     instance: Option<AgentInstance>,
+    heard_seq: Option<u64>,
     // memory
     document: Document,
     core: Core,
@@ -106,6 +107,7 @@ impl Shell {
             crash,
             cluster_id,
             instance: draw_instance(),
+            heard_seq: None,
             document,
             core,
             outbox: Outbox::default(),
@@ -149,10 +151,11 @@ impl Shell {
                 {
                     tracing::error!(reason, "the hub refuses this cluster's key: no unit starts");
                 }
-                if let Some(last) = last_seq {
-                    self.document.catch_up(last, now);
-                }
                 self.outbox.failed(asked.as_ref(), retry_after_s, jittered, now);
+                if let Some(last) = last_seq.filter(|last| self.document.catch_up(*last, now)) {
+                    self.heard_seq = self.heard_seq.max(Some(last));
+                    self.outbox.mended();
+                }
                 self.core.unheard(why, key_refused, now);
             }
             Some(News::Refreshed { known, verified_at }) => {
@@ -393,7 +396,15 @@ impl Shell {
         self.state.save(&self.document).map_err(|source| AgentError::State { source })?;
         self.outbox.sent(asks.as_ref(), shape(&states), now);
         self.word_at = later(now, WORD_AGAIN);
-        let report = report((cluster, self.instance), self.document.seq, now, states);
+        let header = ClusterHeader {
+            id: cluster,
+            seq: self.document.seq,
+            sent_at: now,
+            agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+            instance: self.instance,
+            heard_seq: self.heard_seq,
+        };
+        let report = report(header, states);
         permit.send(Sending { report, asks });
         Ok(())
     }

@@ -7,7 +7,8 @@ use signing::keyfile::KeyFileError;
 use signing::message::MessageError;
 
 /// Problems that say that the hub does not take a cluster's key.
-const KEY_REFUSALS: [&str; 3] = ["cluster_retired", "key_replaced", "unknown_cluster"];
+const KEY_REFUSALS: [&str; 4] =
+    ["cluster_retired", "identity_conflict", "key_replaced", "unknown_cluster"];
 
 /// A failed exchange with the hub. None of these lets anything move, and none stops a unit that is
 /// out from coming back.

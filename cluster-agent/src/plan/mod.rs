@@ -98,7 +98,8 @@ pub struct HubError {
 /// A refusal of the cluster's key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Disowned {
-    /// Slug of the problem: `cluster_retired`, `key_replaced`, `unknown_cluster`.
+    /// Slug of the problem: `cluster_retired`, `identity_conflict`, `key_replaced`,
+    /// `unknown_cluster`.
     pub code: String,
     /// The hub's words.
     pub why: String,

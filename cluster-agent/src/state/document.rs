@@ -41,14 +41,18 @@ impl Document {
 
     /// Counts on from the hub's last number, where it is above ours: a clock that ran ahead when
     /// reports were numbered, or a machine taken back to a snapshot while it ran. What is out of
-    /// reach of any clock is not believed, so that a lie cannot use the numbers up.
-    pub fn catch_up(&mut self, last: u64, now: Timestamp) {
+    /// reach of any clock is not believed, so that a lie cannot use the numbers up. Says whether it
+    /// was believed.
+    #[must_use]
+    pub fn catch_up(&mut self, last: u64, now: Timestamp) -> bool {
         let by_clock = u64::try_from(now.as_millisecond()).unwrap_or(0);
-        if last <= by_clock.saturating_add(AHEAD_MAX_MS) {
+        let believed = last <= by_clock.saturating_add(AHEAD_MAX_MS);
+        if believed {
             self.seq = self.seq.max(last);
         } else {
             tracing::warn!(last, "the hub's last report number is out of reach");
         }
+        believed
     }
 }
 
@@ -79,15 +83,15 @@ mod tests {
     fn numbers_go_on_above_the_hubs_last_one_within_reason() {
         let now = Timestamp::from_second(1_800_000_000).unwrap();
         let mut document = Document { seq: 1_800_000_000_000, ..Document::new("east") };
-        document.catch_up(1_800_000_000_500, now);
+        assert!(document.catch_up(1_800_000_000_500, now));
         assert_eq!(document.seq, 1_800_000_000_500);
-        document.catch_up(7, now);
+        assert!(document.catch_up(7, now));
         assert_eq!(document.seq, 1_800_000_000_500, "never back");
         for lie in [u64::MAX, 1_800_000_000_001 + AHEAD_MAX_MS] {
-            document.catch_up(lie, now);
+            assert!(!document.catch_up(lie, now));
             assert_eq!(document.seq, 1_800_000_000_500, "{lie}");
         }
-        document.catch_up(1_800_000_000_000 + AHEAD_MAX_MS, now);
+        assert!(document.catch_up(1_800_000_000_000 + AHEAD_MAX_MS, now));
         assert_eq!(document.seq, 1_800_000_000_000 + AHEAD_MAX_MS);
     }
 }

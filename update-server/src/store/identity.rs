@@ -85,7 +85,7 @@ impl Batch<'_> {
         }
         check_key(&record, old)?;
         if record.conflict_since.is_some() {
-            return Err(Refusal::IdentityConflict.into());
+            return Err(Refusal::IdentityConflict { last_seq: None }.into());
         }
         if *seq <= record.seq {
             return Err(Refusal::Replayed { seq: *seq, last: record.seq }.into());

@@ -1,13 +1,13 @@
 //! A verified report: merged, decided on and written in one transaction.
 
-use channels::wire::{Action, AgentInstance, Directive, Reason, Report, ReportReply};
+use channels::wire::{Action, Directive, Reason, Report, ReportReply};
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, params};
 use signing::Sha256Digest;
 
 use super::audit::Event;
 use super::identity::check_key;
-use super::judge::{Incoming, LastSeen, Proof, Verdict};
+use super::judge::{Incoming, LastSeen, Superseded, Verdict};
 use super::units::{self, Units};
 use super::{Batch, Refusal, Stop, Store, history, int, judge};
 use crate::directive::{self, Asked, Decision, Ledger, ReleaseFacts, Situation};
@@ -42,7 +42,7 @@ struct Succession {
     body_digest: Sha256Digest,
     sent_at: Timestamp,
     /// `None` leaves the stored ones as they are.
-    superseded: Option<Vec<AgentInstance>>,
+    superseded: Option<Vec<Superseded>>,
 }
 
 impl Succession {
@@ -51,7 +51,7 @@ impl Succession {
         Self {
             body_digest: incoming.body_digest,
             sent_at: incoming.sent_at,
-            superseded: another.then(|| judge::succeed(last, incoming.instance)),
+            superseded: another.then(|| judge::succeed(last, incoming)),
         }
     }
 }
@@ -79,9 +79,14 @@ impl Batch<'_> {
             body_digest,
             sent_at: report.cluster.sent_at,
             instance: report.cluster.instance,
+            heard_seq: report.cluster.heard_seq,
         };
         let last = self.last_seen(slot, &before, &incoming)?;
-        let replayed = Refusal::Replayed { seq, last: before.seq };
+        let replayed = if before.conflict_since.is_some() {
+            Refusal::IdentityConflict { last_seq: Some(before.seq) }
+        } else {
+            Refusal::Replayed { seq, last: before.seq }
+        };
         match judge::judge(&last, &incoming) {
             Verdict::Fresh => {}
             Verdict::Retry => return Ok(self.stored_reply(slot)?.ok_or(replayed)),
@@ -92,8 +97,9 @@ impl Batch<'_> {
             Verdict::Conflict(proof) => {
                 self.mark_conflict(slot, &mut before, proof.as_str(), now)?;
                 self.put_cluster(slot, before.clone(), now);
-                if proof == Proof::CountsTwice {
-                    return Ok(Err(replayed));
+                if seq <= before.seq {
+                    let last_seq = Some(before.seq);
+                    return Ok(Err(Refusal::IdentityConflict { last_seq }));
                 }
             }
         }
@@ -381,7 +387,10 @@ impl Batch<'_> {
 
 /// The reason both agents are told.
 fn two_agents() -> Reason {
-    Reason { code: "identity_conflict".to_owned(), message: Refusal::IdentityConflict.to_string() }
+    Reason {
+        code: "identity_conflict".to_owned(),
+        message: Refusal::IdentityConflict { last_seq: None }.to_string(),
+    }
 }
 
 /// Keeps the hub's reasons beside the product, so that people see what the agent was told.

@@ -9,14 +9,17 @@
 //! - A restart has an instance nobody has seen: it takes over, and the one before it is superseded.
 //!   So does state restored from a backup, whose counter may have gone back: on its own it cannot
 //!   be told from a copy, and it is no conflict, because the other process has ended.
-//! - A *superseded* instance that reports with a growing `seq` is alive beside the one that took
-//!   over. An old report of it that was delayed on the way cannot have a growing `seq`.
+//! - A *superseded* instance is alive beside the one that took over if its `seq` grows all the same,
+//!   or if it knows of a number that was committed after it was superseded (`heard_seq`, from a
+//!   refusal). A report of a process that has ended, delayed on the way, can do neither. No clock
+//!   has a say in that.
 //! - Machines copied with their memory share the instance too. Then each finds its numbers used up
 //!   by the other again and again, with reports newer than the last one; a report that was merely
 //!   delayed is older than it.
 
 use channels::wire::AgentInstance;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use signing::Sha256Digest;
 
 /// Superseded instances remembered: two machines need one, and among more of them at least two
@@ -31,6 +34,15 @@ const HEAT_PER_REFUSAL: u8 = 4;
 /// one from the heat again.
 const HEAT_MAX: u8 = 10;
 
+/// A process that another one took over from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Superseded {
+    /// Which process.
+    pub(super) instance: AgentInstance,
+    /// Number of the first report of the one that took over.
+    pub(super) at_seq: u64,
+}
+
 /// What the hub remembers of a cluster's last committed report.
 #[derive(Debug, Clone, Default)]
 pub(super) struct LastSeen {
@@ -43,7 +55,7 @@ pub(super) struct LastSeen {
     /// The process that sent it.
     pub(super) instance: Option<AgentInstance>,
     /// Processes before that one.
-    pub(super) superseded: Vec<AgentInstance>,
+    pub(super) superseded: Vec<Superseded>,
     /// Refusals that hint at a second process, see [`HEAT_MAX`].
     pub(super) heat: u8,
 }
@@ -55,6 +67,7 @@ pub(super) struct Incoming {
     pub(super) body_digest: Sha256Digest,
     pub(super) sent_at: Timestamp,
     pub(super) instance: Option<AgentInstance>,
+    pub(super) heard_seq: Option<u64>,
 }
 
 /// What a report is.
@@ -69,16 +82,16 @@ pub(super) enum Verdict {
         /// The new heat.
         heat: u8,
     },
-    /// Two agents use the key.
+    /// Two agents use the key. The report is fresh all the same if its number grows.
     Conflict(Proof),
 }
 
 /// Why two agents must be alive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Proof {
-    /// An instance that another one took over from goes on reporting. The report is fresh.
+    /// An instance that another one took over from goes on reporting.
     Superseded,
-    /// One instance counts twice. The report's number is used up.
+    /// One instance counts twice.
     CountsTwice,
 }
 
@@ -94,9 +107,14 @@ impl Proof {
 
 /// Judges a report by the last one.
 pub(super) fn judge(last: &LastSeen, report: &Incoming) -> Verdict {
-    if report.seq > last.seq {
-        let back = report.instance.is_some_and(|one| last.superseded.contains(&one));
-        return if back { Verdict::Conflict(Proof::Superseded) } else { Verdict::Fresh };
+    let grows = report.seq > last.seq;
+    let back = last.superseded.iter().find(|one| report.instance == Some(one.instance));
+    let lives = |one: &Superseded| report.heard_seq.is_some_and(|heard| heard >= one.at_seq);
+    if back.is_some_and(|one| grows || lives(one)) {
+        return Verdict::Conflict(Proof::Superseded);
+    }
+    if grows {
+        return Verdict::Fresh;
     }
     if report.seq == last.seq && last.body_digest == Some(report.body_digest) {
         return Verdict::Retry;
@@ -114,13 +132,15 @@ pub(super) fn judge(last: &LastSeen, report: &Incoming) -> Verdict {
 
 /// The superseded instances after `report` was committed: the one that reported before it, if it
 /// is another one, then those before that.
-pub(super) fn succeed(last: &LastSeen, instance: Option<AgentInstance>) -> Vec<AgentInstance> {
+pub(super) fn succeed(last: &LastSeen, report: &Incoming) -> Vec<Superseded> {
     let known = last.superseded.iter().copied();
-    let Some(instance) = instance.filter(|one| last.instance != Some(*one)) else {
+    let Some(instance) = report.instance.filter(|one| last.instance != Some(*one)) else {
         return known.collect();
     };
-    let before = last.instance.into_iter().chain(known).filter(|one| *one != instance);
-    before.take(SUPERSEDED_MAX).collect()
+    let at_seq = report.seq;
+    let before = last.instance.map(|instance| Superseded { instance, at_seq });
+    let all = before.into_iter().chain(known).filter(|one| one.instance != instance);
+    all.take(SUPERSEDED_MAX).collect()
 }
 
 #[cfg(test)]

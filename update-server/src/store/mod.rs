@@ -96,7 +96,10 @@ pub enum Refusal {
         "more than one agent uses this cluster's key; `fairway clusters reinvite` gives the true \
          one a new key, `fairway clusters trust` ends the conflict without"
     )]
-    IdentityConflict,
+    IdentityConflict {
+        /// The last number committed, where the refused request is a report whose own is used up.
+        last_seq: Option<u64>,
+    },
     /// There is no conflict to end.
     #[error("no identity conflict is known of this cluster")]
     NoConflict,

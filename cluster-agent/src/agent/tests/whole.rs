@@ -217,6 +217,7 @@ async fn an_agent_that_lost_count_goes_on_above_the_hubs_number_and_takes_a_new_
     running.await.unwrap().unwrap();
     let reports = std::mem::take(&mut lab.hub.lock().unwrap().reports);
     assert!(reports[0].cluster.seq > ahead, "{} is not above {ahead}", reports[0].cluster.seq);
+    assert_eq!(reports[0].cluster.heard_seq, Some(ahead));
     let instance = reports[0].cluster.instance;
     assert!(instance.is_some() && reports.iter().all(|r| r.cluster.instance == instance));
     let key = crate::hub::open_key(&settings.state_dir, crate::hub::KeyPlace::InForce);

@@ -94,6 +94,7 @@ fn report() -> Report {
         sent_at: now(),
         agent_version: "0.1.0".to_owned(),
         instance: None,
+        heard_seq: None,
     };
     Report { cluster: header, full: true, products: Vec::new() }
 }

@@ -54,7 +54,8 @@ fn report(id: ClusterId, seq: u64) -> Report {
         units: vec![],
     };
     let agent_version = "0.0.0".to_owned();
-    let cluster = ClusterHeader { id, seq, sent_at: now(), agent_version, instance: None };
+    let cluster =
+        ClusterHeader { id, seq, sent_at: now(), agent_version, instance: None, heard_seq: None };
     Report { cluster, full: true, products: vec![state] }
 }
 

@@ -15,7 +15,7 @@ impl From<Refusal> for ApiError {
             | Refusal::UnknownToken { .. } => Code::NotFound,
             Refusal::Retired => Code::ClusterRetired,
             Refusal::KeyReplaced { .. } => Code::KeyReplaced,
-            Refusal::IdentityConflict => Code::IdentityConflict,
+            Refusal::IdentityConflict { .. } => Code::IdentityConflict,
             Refusal::TooManyProducts { .. } | Refusal::TooManyNames => Code::Unprocessable,
             Refusal::JoinToken { .. } => Code::InvalidJoinToken,
             Refusal::NameTaken { .. } => Code::NameTaken,
@@ -29,7 +29,9 @@ impl From<Refusal> for ApiError {
             Refusal::Stopped => Code::ShuttingDown,
         };
         let mut error = Self::new(code, refusal.to_string());
-        if let Refusal::Replayed { last, .. } = refusal {
+        if let Refusal::Replayed { last, .. } | Refusal::IdentityConflict { last_seq: Some(last) } =
+            refusal
+        {
             error = error.with_last_seq(last);
         }
         if code.status().is_server_error() { error.with_retry_after(RETRY_AFTER_S) } else { error }

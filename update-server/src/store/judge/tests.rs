@@ -21,14 +21,14 @@ impl Hub {
         match verdict {
             Verdict::Retry => {}
             Verdict::Replay { heat } => self.last.heat = heat,
-            Verdict::Conflict(Proof::CountsTwice) => self.conflict = true,
-            Verdict::Fresh | Verdict::Conflict(Proof::Superseded) => {
+            Verdict::Conflict(_) if report.seq <= self.last.seq => self.conflict = true,
+            Verdict::Fresh | Verdict::Conflict(_) => {
                 self.conflict |= verdict != Verdict::Fresh;
                 self.last = LastSeen {
                     seq: report.seq,
                     body_digest: Some(report.body_digest),
                     sent_at: Some(report.sent_at),
-                    superseded: succeed(&self.last, report.instance),
+                    superseded: succeed(&self.last, report),
                     instance: report.instance.or(self.last.instance),
                     heat: self.last.heat.saturating_sub(1),
                 };
@@ -43,12 +43,14 @@ impl Hub {
 struct Agent {
     seq: u64,
     instance: Option<AgentInstance>,
+    heard: Option<u64>,
 }
 
 impl Agent {
     /// Starts from a counter on disk, at a time.
     fn start(disk: u64, second: u64, instance: u64) -> Self {
-        Self { seq: disk.max(second * 1_000), instance: Some(AgentInstance(instance)) }
+        let seq = disk.max(second * 1_000);
+        Self { seq, instance: Some(AgentInstance(instance)), heard: None }
     }
 
     fn next(&mut self, second: i64) -> Incoming {
@@ -59,13 +61,16 @@ impl Agent {
             body_digest: Sha256Digest::of(text.as_bytes()),
             sent_at: at(second),
             instance: self.instance,
+            heard_seq: self.heard,
         }
     }
 
     fn report(&mut self, hub: &mut Hub, second: i64) -> Verdict {
-        let verdict = hub.take(&self.next(second));
-        if matches!(verdict, Verdict::Replay { .. } | Verdict::Conflict(Proof::CountsTwice)) {
+        let report = self.next(second);
+        let verdict = hub.take(&report);
+        if hub.last.seq > report.seq || matches!(verdict, Verdict::Replay { .. }) {
             self.seq = hub.last.seq;
+            self.heard = Some(hub.last.seq);
         }
         verdict
     }
@@ -80,7 +85,7 @@ fn one_report_against_the_last_is_judged_by_this_table() {
         body_digest: Some(body),
         sent_at: Some(at(100)),
         instance: Some(b),
-        superseded: vec![a],
+        superseded: vec![Superseded { instance: a, at_seq: 9 }],
         heat: 0,
     };
     let conflict = Verdict::Conflict(Proof::Superseded);
@@ -98,9 +103,50 @@ fn one_report_against_the_last_is_judged_by_this_table() {
         ("an old number without an instance", 7, other, 101, None, cold),
         ("the process before lives", 11, other, 101, Some(a), conflict),
     ] {
-        let report = Incoming { seq, body_digest: digest, sent_at: at(second), instance };
+        let sent_at = at(second);
+        let heard_seq = None;
+        let report = Incoming { seq, body_digest: digest, sent_at, instance, heard_seq };
         assert_eq!(judge(&last, &report), expected, "{case}");
     }
+}
+
+#[test]
+fn a_superseded_process_that_heard_of_its_successor_lives_and_one_that_did_not_may_be_late() {
+    let (old, new) = (AgentInstance(1), AgentInstance(2));
+    let last = LastSeen {
+        seq: 30,
+        instance: Some(new),
+        superseded: vec![Superseded { instance: old, at_seq: 20 }],
+        ..LastSeen::default()
+    };
+    let report = |heard_seq| Incoming {
+        seq: 15,
+        body_digest: Sha256Digest::of(b"body"),
+        sent_at: at(0),
+        instance: Some(old),
+        heard_seq,
+    };
+    for heard in [20, 30] {
+        let verdict = judge(&last, &report(Some(heard)));
+        assert_eq!(verdict, Verdict::Conflict(Proof::Superseded), "{heard}");
+    }
+    for heard in [None, Some(14), Some(19)] {
+        assert_eq!(judge(&last, &report(heard)), Verdict::Replay { heat: 0 }, "{heard:?}");
+    }
+}
+
+#[test]
+fn a_clone_that_reports_so_often_that_the_original_never_gets_in_is_found_out() {
+    let mut hub = Hub::default();
+    let mut original = Agent::start(0, 1_000, 1);
+    original.report(&mut hub, 0);
+    let mut clone = Agent::start(original.seq, 2_000, 2);
+    clone.report(&mut hub, 1);
+    assert!(matches!(original.report(&mut hub, 2), Verdict::Replay { .. }));
+    for second in 3..9 {
+        clone.report(&mut hub, second);
+    }
+    assert_eq!(original.report(&mut hub, 9), Verdict::Conflict(Proof::Superseded));
 }
 
 #[test]
@@ -119,8 +165,7 @@ fn a_cloned_disk_is_found_out_as_soon_as_both_have_reported_again() {
 #[test]
 fn three_machines_with_one_disk_are_found_out_whatever_their_order() {
     let mut hub = Hub::default();
-    let mut all: Vec<Agent> =
-        (1_u64..=3).map(|n| Agent { seq: 0, instance: Some(AgentInstance(n)) }).collect();
+    let mut all: Vec<Agent> = (1_u64..=3).map(|n| Agent::start(0, 0, n)).collect();
     for second in 0..4 {
         for agent in &mut all {
             // A refused agent tries again long before the next slot.

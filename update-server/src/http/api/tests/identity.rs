@@ -279,6 +279,9 @@ async fn two_machines_with_one_key_get_nothing_until_a_person_looks() {
     assert_eq!(slug(&hub.told(&agent, 11, 1).await), "replayed_report");
     assert_eq!(action(&hub.told(&agent, 21, 1).await), conflict());
     assert_eq!(action(&hub.told(&agent, 22, 2).await), conflict(), "neither of them");
+    let refused = hub.told(&agent, 22, 1).await;
+    assert_eq!(refused.problem(), (409, "identity_conflict".to_owned()), "nor one that counts low");
+    assert_eq!(refused.json::<Problem>().last_seq, Some(22));
     let row = hub.row("site-1").await;
     assert_eq!(row.identity_conflict_since, Some(t0()));
     assert_eq!(row.products[0].why_not[0].code, "identity_conflict");
@@ -318,11 +321,13 @@ async fn a_machine_copied_with_its_memory_is_found_out_by_its_refusals() {
     let hub = Hub::published().await;
     let agent = hub.agent(1).await;
     hub.told(&agent, 10, 1).await;
-    for seq in 11..14 {
+    for (seq, expected) in
+        [(11, "replayed_report"), (12, "replayed_report"), (13, "identity_conflict")]
+    {
         hub.advance(1);
         assert_eq!(hub.told(&agent, seq, 1).await.status, 200, "one of them");
         hub.advance(1);
-        assert_eq!(slug(&hub.told(&agent, seq, 1).await), "replayed_report", "and the other");
+        assert_eq!(slug(&hub.told(&agent, seq, 1).await), expected, "and the other");
     }
     assert_eq!(action(&hub.told(&agent, 14, 1).await), conflict());
 }

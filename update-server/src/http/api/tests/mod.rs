@@ -237,7 +237,14 @@ impl Agent {
     fn of(&self, seq: u64, products: Vec<ProductState>) -> Report {
         let agent_version = "0.1.0".to_owned();
         let id = self.id;
-        let cluster = ClusterHeader { id, seq, sent_at: t0(), agent_version, instance: None };
+        let cluster = ClusterHeader {
+            id,
+            seq,
+            sent_at: t0(),
+            agent_version,
+            instance: None,
+            heard_seq: None,
+        };
         Report { cluster, full: true, products }
     }
 }
