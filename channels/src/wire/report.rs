@@ -394,3 +394,19 @@ pub struct UnitState {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::AgentInstance;
+
+    #[test]
+    fn an_instance_is_sixteen_digits_and_comes_back_as_it_went() {
+        for number in [0, 1, 0x00c0_ffee_00c0_ffee, u64::MAX] {
+            let instance = AgentInstance(number);
+            assert_eq!(instance.to_string().parse(), Ok(instance));
+        }
+        for bad in ["", "1", "+0c0ffee00c0ffee", "00C0FFEE00C0FFEE", "00c0ffee00c0ffee0", "é"] {
+            assert!(bad.parse::<AgentInstance>().is_err(), "{bad}");
+        }
+    }
+}

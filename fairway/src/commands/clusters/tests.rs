@@ -218,7 +218,7 @@ async fn a_token_for_one_cluster_is_minted_under_its_path() {
         clusters(&hub, &["reinvite", "north", "--note", "disk lost"]).await;
     result.unwrap();
     assert_eq!(stdout, "fj_x\n");
-    assert_eq!(stderr, "cluster north alone may enrol with it in the next 1h\n");
+    assert_eq!(stderr, "cluster north alone may enrol with it in the next 60m\n");
     let sent = format!(
         r#"POST /api/v1/clusters/{id}/join-tokens - {{"expires_in_s":3600,"note":"disk lost"}}"#
     );
