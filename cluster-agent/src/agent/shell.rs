@@ -152,8 +152,9 @@ impl Shell {
                     tracing::error!(reason, "the hub refuses this cluster's key: no unit starts");
                 }
                 self.outbox.failed(asked.as_ref(), retry_after_s, jittered, now);
-                if let Some(last) = last_seq.filter(|last| self.document.catch_up(*last, now)) {
-                    self.heard_seq = self.heard_seq.max(Some(last));
+                // Knowing the number proves that this process lives, whether or not it is believed.
+                self.heard_seq = self.heard_seq.max(last_seq);
+                if last_seq.is_some_and(|last| self.document.catch_up(last, now)) {
                     self.outbox.mended();
                 }
                 self.core.unheard(why, key_refused, now);

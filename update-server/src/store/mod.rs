@@ -177,7 +177,8 @@ fn key_replaced(end: KeyEnd) -> &'static str {
 /// Why a job of a batch ends without a result.
 #[derive(Debug)]
 pub(crate) enum Stop {
-    /// This caller is refused; the others go on. Nothing may have been written for it.
+    /// This caller is refused; the others go on. Nothing may have been written for it, except a
+    /// mark that memory was given as well.
     Refused(Refusal),
     /// The database failed; the whole batch is undone.
     Sql(rusqlite::Error),

@@ -3,6 +3,7 @@
 mod agents;
 mod identity;
 mod people;
+mod restored;
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
