@@ -25,7 +25,7 @@ fn through_graph(document: &Value) -> Result<Value, serde_json::Error> {
 
 /// Every document type, by the name of its golden file.
 fn readers() -> BTreeMap<&'static str, Reader> {
-    let readers: [(&str, Reader); 21] = [
+    let readers: [(&str, Reader); 25] = [
         ("audit-row", through::<wire::AuditRow>),
         ("cluster-row-page", through::<wire::Page<wire::ClusterRow>>),
         ("drift-answer", through::<wire::DriftAnswer>),
@@ -40,13 +40,17 @@ fn readers() -> BTreeMap<&'static str, Reader> {
         ("hub-status", through::<wire::HubStatus>),
         ("join-token", through::<wire::JoinToken>),
         ("join-token-request", through::<wire::JoinTokenRequest>),
+        ("key-rotation-reply", through::<wire::KeyRotationReply>),
+        ("key-rotation-request", through::<wire::KeyRotationRequest>),
         ("problem", through::<wire::Problem>),
         ("publication", through::<wire::Publication>),
         ("publication-reply", through::<wire::PublicationReply>),
+        ("reinvite-request", through::<wire::ReinviteRequest>),
         ("release-document", through::<wire::ReleaseDocument>),
         ("report", through::<wire::Report>),
         ("report-reply", through::<wire::ReportReply>),
         ("resume-request", through::<wire::ResumeRequest>),
+        ("trust-request", through::<wire::TrustRequest>),
     ];
     readers.into()
 }

@@ -51,6 +51,9 @@ pub struct HubView {
     pub answered_at: Option<Timestamp>,
     /// Why the last report was not.
     pub error: Option<String>,
+    /// Slug of the problem, while the hub refuses the cluster's key.
+    #[serde(default)]
+    pub key_refused: Option<String>,
     /// When metadata last verified.
     pub verified_at: Option<Timestamp>,
 }
@@ -138,10 +141,13 @@ fn hub(hub: &HubView, now: Timestamp) -> String {
     if !hub.reports {
         return ", metadata only (no reports, no grants)".to_owned();
     }
-    match (&hub.error, hub.answered_at) {
-        (Some(error), _) => format!(", NOT ANSWERING: {error}"),
-        (None, Some(at)) => format!(", answered {} s ago", elapsed_ms(at, now) / 1000),
-        (None, None) => ", no report answered yet".to_owned(),
+    match (&hub.error, &hub.key_refused, hub.answered_at) {
+        (Some(error), Some(code), _) => {
+            format!(", REFUSES this cluster's key [{code}], nothing starts: {error}")
+        }
+        (Some(error), None, _) => format!(", NOT ANSWERING: {error}"),
+        (None, _, Some(at)) => format!(", answered {} s ago", elapsed_ms(at, now) / 1000),
+        (None, _, None) => ", no report answered yet".to_owned(),
     }
 }
 

@@ -242,6 +242,7 @@ async fn a_refused_publication_leaves_the_metadata_as_it_was() {
         status: 409,
         detail: "acme version 1 is older than version 4, which is served".into(),
         attack: Some("rollback".into()),
+        last_seq: None,
     };
     let answer =
         Answer { status: 409, content_type: "application/problem+json", ..Answer::json(&problem) };

@@ -107,6 +107,8 @@ pub struct Metrics {
     pub clusters_health: Family<State, Gauge>,
     /// Silent clusters whose last word was that a unit is out; filled at scrape.
     pub silent_while_updating: Gauge,
+    /// Clusters whose key more than one agent uses; filled at scrape.
+    pub identity_conflicts: Gauge,
     /// Holds in force.
     pub holds: Gauge,
 }
@@ -137,6 +139,7 @@ impl Metrics {
             clusters_drift: Family::default(),
             clusters_health: Family::default(),
             silent_while_updating: Gauge::default(),
+            identity_conflicts: Gauge::default(),
             holds: Gauge::default(),
         };
         let mut registry = Registry::with_prefix("fairway");
@@ -177,6 +180,8 @@ impl Metrics {
         to.register("clusters_health", "Active clusters by health", self.clusters_health.clone());
         let silent = self.silent_while_updating.clone();
         to.register("silent_while_updating", "Silent clusters with a unit out", silent);
+        let conflicts = self.identity_conflicts.clone();
+        to.register("identity_conflicts", "Clusters with more than one agent", conflicts);
         to.register("holds", "Holds in force", self.holds.clone());
     }
 

@@ -7,7 +7,9 @@ use crate::names::ClusterId;
 
 /// `POST /api/v1/enrolments`, signed with the key it registers (proof of possession).
 ///
-/// Idempotent by key: the same key with a valid token gets the same cluster id again.
+/// Idempotent by key: the same key with a valid token gets the same cluster id again. A token that
+/// was minted for one cluster (`fairway clusters reinvite`) registers a new key for that cluster,
+/// under its name; the key it had is refused from then on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnrolmentRequest {
     /// The join token a person minted with `fairway clusters invite`.
@@ -50,4 +52,54 @@ pub struct JoinToken {
     pub uses: u32,
     /// When it stops working.
     pub expires_at: Timestamp,
+}
+
+/// `POST /api/v1/clusters/{id or name}/join-tokens`: one use, for one cluster that lost its key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReinviteRequest {
+    /// Seconds it stays valid, at most one day.
+    pub expires_in_s: u64,
+    /// Why, kept in the audit log.
+    #[serde(default)]
+    pub note: String,
+}
+
+/// `POST /api/v1/clusters/{id or name}/trust`: a person has looked at an identity conflict.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrustRequest {
+    /// What the person has seen and done; must not be empty, kept in the audit log.
+    pub acknowledge: String,
+}
+
+/// `POST /api/v1/clusters/self/key`, signed by the cluster's key in force (the old one).
+///
+/// Idempotent: repeated after a lost answer, it is answered as the first time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyRotationRequest {
+    /// Whose key it is.
+    pub cluster_id: ClusterId,
+    /// The new public key, SPKI PEM, ed25519.
+    pub public_key: String,
+    /// Above every report the cluster has sent, so that an old request does nothing.
+    pub seq: u64,
+    /// The new key's signature over [`KeyRotationRequest::statement`], in hexadecimal digits: whoever
+    /// asks has that key.
+    pub proof: String,
+}
+
+impl KeyRotationRequest {
+    /// What the new key signs. Key ids are SHA-256 in hexadecimal digits. The first line keeps it
+    /// apart from everything else that is signed with these keys.
+    pub fn statement(cluster: ClusterId, old_key: &str, new_key: &str, seq: u64) -> Vec<u8> {
+        format!("fairway-key-rotation-v1\n{cluster}\n{old_key}\n{new_key}\n{seq}\n").into_bytes()
+    }
+}
+
+/// The key in force from now on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyRotationReply {
+    /// Whose key it is.
+    pub cluster_id: ClusterId,
+    /// Its key id, hexadecimal digits.
+    pub key_id: String,
 }

@@ -17,7 +17,10 @@ mod report;
 pub use directive::{
     Action, Directive, Grant, Hold, HoldRequest, HoldScope, Reason, ReportReply, ResumeRequest,
 };
-pub use enrolment::{EnrolmentReply, EnrolmentRequest, JoinToken, JoinTokenRequest};
+pub use enrolment::{
+    EnrolmentReply, EnrolmentRequest, JoinToken, JoinTokenRequest, KeyRotationReply,
+    KeyRotationRequest, ReinviteRequest, TrustRequest,
+};
 pub use hub::{HubKeys, HubStatus};
 pub use people::{
     AuditRow, ClusterRow, Drift, DriftAnswer, DriftState, DriftTotals, Freshness, HealthAnswer,
@@ -32,8 +35,8 @@ pub use release::{
     UnknownCritical,
 };
 pub use report::{
-    ClusterHeader, Failure, GrantRequest, HealthSummary, HealthVerdict, Phase, ProductState,
-    Progress, Report, UnitState, WaitingOn,
+    AgentInstance, ClusterHeader, Failure, GrantRequest, HealthSummary, HealthVerdict,
+    NotAnInstance, Phase, ProductState, Progress, Report, UnitState, WaitingOn,
 };
 
 /// Media types of our documents (design: `application/vnd.fairway.<document>.v1+json`).
@@ -48,6 +51,8 @@ pub mod media_type {
     pub const REPORT_REPLY: &str = "application/vnd.fairway.report-reply.v1+json";
     /// An enrolment request.
     pub const ENROLMENT: &str = "application/vnd.fairway.enrolment.v1+json";
+    /// A request for another key.
+    pub const KEY_ROTATION: &str = "application/vnd.fairway.key-rotation.v1+json";
     /// A staged set of metadata and targets.
     pub const PUBLICATION: &str = "application/vnd.fairway.publication.v1+json";
     /// An error of `/api/v1` (RFC 9457).

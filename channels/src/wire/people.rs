@@ -36,6 +36,9 @@ pub struct ClusterRow {
     pub agent_version: String,
     /// Last committed `seq`.
     pub seq: u64,
+    /// Since when more than one agent is known to use its key; it gets no grants meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity_conflict_since: Option<Timestamp>,
     /// Its products.
     pub products: Vec<ProductRow>,
 }

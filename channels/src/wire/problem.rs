@@ -17,4 +17,8 @@ pub struct Problem {
     /// A TUF attack's name, where one was met.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attack: Option<String>,
+    /// With `replayed_report`: the highest `seq` committed, so that an agent that lost count can go
+    /// on above it. Told only to a request that the cluster's key has freshly signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_seq: Option<u64>,
 }

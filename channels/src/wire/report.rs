@@ -47,6 +47,61 @@ pub struct ClusterHeader {
     pub sent_at: Timestamp,
     /// Version of the agent.
     pub agent_version: String,
+    /// Names the running process, so that two machines with one key are told apart. Absent in
+    /// reports of older agents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<AgentInstance>,
+    /// The highest [`last_seq`](super::Problem::last_seq) this process was told in a refusal: a
+    /// process that knows it was alive when it was committed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heard_seq: Option<u64>,
+}
+
+/// One run of an agent: drawn by chance at every start and never written down, so that neither a
+/// copied disk nor a restored one has it. On the wire 16 hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct AgentInstance(pub u64);
+
+/// Not an instance.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{found:?} is not an instance: 16 hexadecimal digits in lower case")]
+pub struct NotAnInstance {
+    /// What was read, cut to 40 characters.
+    pub found: String,
+}
+
+impl std::str::FromStr for AgentInstance {
+    type Err = NotAnInstance;
+
+    fn from_str(text: &str) -> Result<Self, NotAnInstance> {
+        let refuse = || NotAnInstance { found: text.chars().take(40).collect() };
+        let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+        if text.len() != 16 || !text.bytes().all(hex) {
+            return Err(refuse());
+        }
+        u64::from_str_radix(text, 16).map(Self).map_err(|_| refuse())
+    }
+}
+
+impl TryFrom<String> for AgentInstance {
+    type Error = NotAnInstance;
+
+    fn try_from(text: String) -> Result<Self, NotAnInstance> {
+        text.parse()
+    }
+}
+
+impl From<AgentInstance> for String {
+    fn from(instance: AgentInstance) -> Self {
+        instance.to_string()
+    }
+}
+
+impl std::fmt::Display for AgentInstance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
 }
 
 /// One product on the cluster.
@@ -338,4 +393,20 @@ pub struct UnitState {
     /// One line why it is not healthy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::AgentInstance;
+
+    #[test]
+    fn an_instance_is_sixteen_digits_and_comes_back_as_it_went() {
+        for number in [0, 1, 0x00c0_ffee_00c0_ffee, u64::MAX] {
+            let instance = AgentInstance(number);
+            assert_eq!(instance.to_string().parse(), Ok(instance));
+        }
+        for bad in ["", "1", "+0c0ffee00c0ffee", "00C0FFEE00C0FFEE", "00c0ffee00c0ffee0", "é"] {
+            assert!(bad.parse::<AgentInstance>().is_err(), "{bad}");
+        }
+    }
 }

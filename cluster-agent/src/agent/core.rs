@@ -13,8 +13,8 @@ use crate::history::{Cause, History, Pause, ProductHistory};
 use crate::observation::{Observation, UnitKey};
 use crate::phase::{Effect, Event, Illegal, Phase, elapsed_ms};
 use crate::plan::{
-    Ask, Basis, Heard, HubError, Known, Plan, Policy, Scene, Standing, Step, Targets, WaitingOn,
-    calm_down, documents_needed, note_calm, plan,
+    Ask, Basis, Disowned, Heard, HubError, Known, Plan, Policy, Scene, Standing, Step, Targets,
+    WaitingOn, calm_down, documents_needed, note_calm, plan,
 };
 use crate::state::{Approval, LocalHold};
 
@@ -208,6 +208,7 @@ impl Core {
     /// report that did ask, but it does end a hold.
     pub fn hear(&mut self, reply: &ReportReply, asked: Option<&ProductRef>, sent_at: Timestamp) {
         self.standing.hub_error = None;
+        self.standing.disowned = None;
         self.standing.answered_report_at = Some(sent_at);
         for directive in &reply.directives {
             let product = &directive.product;
@@ -223,8 +224,15 @@ impl Core {
         }
     }
 
-    /// Takes in that a report was not answered.
-    pub fn unheard(&mut self, why: String, now: Timestamp) {
+    /// Takes in that a report was not answered; `refused` names a refusal of the cluster's key.
+    pub fn unheard(&mut self, why: String, refused: Option<&'static str>, now: Timestamp) {
+        if let Some(code) = refused {
+            // What was granted to the key is void with it.
+            self.standing.directives.clear();
+            let since = self.standing.disowned.as_ref().map_or(now, |disowned| disowned.since);
+            let disowned = Disowned { code: code.to_owned(), why: why.clone(), since };
+            self.standing.disowned = Some(disowned);
+        }
         let since = self.standing.hub_error.as_ref().map_or(now, |error| error.since);
         self.standing.hub_error = Some(HubError { why, since });
     }
@@ -476,6 +484,7 @@ impl Core {
                     | WaitingOn::HubHold { .. }
                     | WaitingOn::HubWait { .. }
                     | WaitingOn::HubUnreachable { .. }
+                    | WaitingOn::Disowned { .. }
                     | WaitingOn::GrantUnfit { .. }
                     | WaitingOn::StepRefused { left_ms: 1.., .. }
             )

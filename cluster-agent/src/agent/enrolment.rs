@@ -5,10 +5,14 @@ use std::path::Path;
 use channels::names::ClusterId;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use signing::KeyId;
 
 use super::AgentError;
 use crate::config::Settings;
-use crate::hub::{HubClient, open_or_create_key};
+use crate::hub::{
+    HubClient, KeyPlace, begin_rotation, finish_rotation, forget_key, open_key, open_or_create_key,
+    put_in_force,
+};
 use crate::state::{Durability, StateDir, StateError, encode, read_bounded, replace};
 
 /// `enrolment.json`.
@@ -31,16 +35,31 @@ pub fn load_enrolment(state_dir: &Path) -> Result<Option<Enrolment>, StateError>
         .map_err(|source| StateError::Unreadable { path, source })
 }
 
-/// Registers the cluster's key at the hub. Safe to repeat: the same key keeps its identity.
+/// Which key an enrolment registers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EnrolKey {
+    /// The one there is; the first is made.
+    Kept,
+    /// A new one, which replaces the one there is once the hub has taken it.
+    New,
+}
+
+/// Registers a key of the cluster at the hub. Safe to repeat with the same token: the same key keeps
+/// its identity, and a new key whose registration was not answered is asked for again.
 pub async fn enroll(
     settings: &Settings,
     join_token: &str,
+    key: EnrolKey,
     now: Timestamp,
 ) -> Result<Enrolment, AgentError> {
     let state =
         StateDir::open(&settings.state_dir).map_err(|source| AgentError::State { source })?;
     let hub = |source| AgentError::Hub { source: Box::new(source) };
-    let key = open_or_create_key(state.path()).map_err(hub)?;
+    let place = match key {
+        EnrolKey::Kept => KeyPlace::InForce,
+        EnrolKey::New => KeyPlace::Enrolling,
+    };
+    let key = open_or_create_key(state.path(), place).map_err(hub)?;
     let client = HubClient::new(&settings.hub.url, key).map_err(hub)?;
     let version = env!("CARGO_PKG_VERSION");
     let reply =
@@ -50,5 +69,52 @@ pub async fn enroll(
     encode(&path, &enrolment)
         .and_then(|bytes| replace(&path, &bytes, Durability::Flushed))
         .map_err(|source| AgentError::State { source })?;
+    if place == KeyPlace::Enrolling {
+        // A rotation of the key before has nobody left to ask for it.
+        forget_key(state.path(), KeyPlace::Next).map_err(hub)?;
+        // Last: as long as the new key is at its own place, the same command finds it again.
+        put_in_force(state.path(), place).map_err(hub)?;
+    }
     Ok(enrolment)
+}
+
+/// How far `rotate_key` came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rotated {
+    /// The hub has the new key.
+    Done(KeyId),
+    /// An agent runs with this state directory: it asks for the key before its next report.
+    LeftToTheAgent(KeyId),
+}
+
+/// Replaces the cluster's key at its hub, or goes on where an earlier call was interrupted.
+pub async fn rotate_key(settings: &Settings, now: Timestamp) -> Result<Rotated, AgentError> {
+    let state_error = |source| AgentError::State { source };
+    let hub = |source| AgentError::Hub { source: Box::new(source) };
+    let dir = &settings.state_dir;
+    let (cluster, mut client) = open_client(settings)?;
+    let next = begin_rotation(dir).map_err(hub)?;
+    let state = match StateDir::open(dir) {
+        Err(StateError::Locked { .. }) => return Ok(Rotated::LeftToTheAgent(next)),
+        opened => opened.map_err(state_error)?,
+    };
+    let document = state.load(&settings.cluster_name, now).map_err(state_error)?;
+    let seq = document.seq.saturating_add(1);
+    finish_rotation(dir, &mut client, cluster, seq, now).await.map_err(hub)?;
+    Ok(Rotated::Done(next))
+}
+
+/// The identity of an enrolled cluster, and a client that signs with its key.
+pub(super) fn open_client(settings: &Settings) -> Result<(ClusterId, HubClient), AgentError> {
+    let url = settings.hub.url.clone();
+    let dir = &settings.state_dir;
+    let enrolment = load_enrolment(dir).map_err(|source| AgentError::State { source })?;
+    let Some(enrolment) = enrolment else { return Err(AgentError::NotEnrolled { url }) };
+    if enrolment.hub_url != url {
+        return Err(AgentError::OtherHub { found: enrolment.hub_url, expected: url });
+    }
+    let hub = |source| AgentError::Hub { source: Box::new(source) };
+    let key = open_key(dir, KeyPlace::InForce).map_err(hub)?;
+    let key = key.ok_or_else(|| AgentError::NoKey { path: KeyPlace::InForce.path(dir) })?;
+    Ok((enrolment.cluster_id, HubClient::new(&url, key).map_err(hub)?))
 }

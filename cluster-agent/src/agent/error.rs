@@ -37,6 +37,15 @@ pub enum AgentError {
         /// Where it should be.
         expected: String,
     },
+    /// The enrolment is there and its key is not.
+    #[error(
+        "the cluster's key {} is gone: enrol again with the token of `fairway clusters reinvite`",
+        path.display()
+    )]
+    NoKey {
+        /// Where it should be.
+        path: PathBuf,
+    },
     /// The pinned root cannot be read.
     #[error("cannot read the pinned root {}", path.display())]
     Root {

@@ -11,7 +11,7 @@ use crate::gate::{Blocker, back_and_healthy, has_returned, still_soaking_well, s
 use crate::history::{Cause, Out};
 use crate::observation::Finding;
 use crate::phase::{Event, Phase, Quiesce, elapsed_ms};
-use crate::plan::{Scene, WaitingOn, finding_to_wire, go_blockers, local_hold, plain};
+use crate::plan::{Scene, WaitingOn, disowned, finding_to_wire, go_blockers, local_hold, plain};
 
 /// Lags and relist counts need this long to be known again after the agent started.
 const WAKING_MS: u64 = 30_000;
@@ -186,7 +186,7 @@ fn is_waking(scene: &Scene<'_>) -> bool {
     scene.standing.awake_since.is_none_or(|at| elapsed_ms(at, scene.now) < WAKING_MS)
 }
 
-/// I13: a pause, a local hold or a hold of the hub stops a step that has changed nothing.
+/// I13: a pause, a local hold, a hold of the hub or its refusal of our key stops a step that has changed nothing.
 fn pause_or_hold(scene: &Scene<'_>, out: &Out) -> Option<WaitingOn> {
     if let Some(pause) = &scene.history.pause {
         return Some(WaitingOn::Paused { why: pause.why.clone(), since: pause.at });
@@ -196,6 +196,9 @@ fn pause_or_hold(scene: &Scene<'_>, out: &Out) -> Option<WaitingOn> {
     }
     if out.grant_expires_at.is_none() || out.cause == Cause::Adopted {
         return None;
+    }
+    if let Some(disowned) = disowned(scene) {
+        return Some(disowned);
     }
     let heard = scene.standing.directives.get(&out.key().product)?;
     let directive = &heard.directive;

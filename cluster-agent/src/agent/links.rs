@@ -5,16 +5,20 @@
 //! bounded queues; neither decides anything.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use channels::names::ProductRef;
+use channels::names::{ClusterId, ProductRef};
 use channels::wire::{Failure, Report, ReportReply};
 use jiff::Timestamp;
+use signing::KeyId;
 use tokio::sync::mpsc;
 
 use crate::clock;
 use crate::history::History;
-use crate::hub::{HubClient, HubError, HubReleases, TrustError};
+use crate::hub::{
+    HubClient, HubError, HubReleases, KeyPlace, TrustError, finish_rotation, open_key,
+};
 use crate::plan::{Knowledge, Known, Policy, Severity, Trouble, VerifiedRelease, documents_needed};
 use crate::state::Approval;
 
@@ -62,11 +66,20 @@ pub(super) struct Unanswered {
     pub why: String,
     /// Seconds after which a busy hub asks to be told again.
     pub retry_after_s: Option<u64>,
+    /// Slug of a refusal of the cluster's key.
+    pub key_refused: Option<&'static str>,
+    /// The number the hub goes on from, where it refused the report's.
+    pub last_seq: Option<u64>,
 }
 
 impl From<&HubError> for Unanswered {
     fn from(error: &HubError) -> Self {
-        Self { why: chain(error), retry_after_s: error.retry_after_s() }
+        Self {
+            why: chain(error),
+            retry_after_s: error.retry_after_s(),
+            key_refused: error.key_refused(),
+            last_seq: error.last_seq(),
+        }
     }
 }
 
@@ -102,13 +115,61 @@ pub(super) struct Links {
     pub news: mpsc::Receiver<News>,
 }
 
+/// Speaks for the cluster, and sees to its key.
+#[derive(Debug)]
+pub(super) struct Reporter {
+    /// Signs with the key in force.
+    pub client: HubClient,
+    /// Where keys are.
+    pub state_dir: PathBuf,
+    /// Who reports.
+    pub cluster: ClusterId,
+    /// The next key the hub has refused for good; it is not asked again until the agent restarts.
+    pub given_up: Option<KeyId>,
+}
+
+impl Reporter {
+    /// Sends one report, after a rotation of the key that may be under way.
+    async fn send(&mut self, report: &Report) -> Result<ReportReply, HubError> {
+        self.rotate(report.cluster.seq).await;
+        self.client.report(report, clock::now()).await
+    }
+
+    /// A rotation that fails stops no report: the old key goes on until the hub has the new one.
+    async fn rotate(&mut self, seq: u64) {
+        let next = match open_key(&self.state_dir, KeyPlace::Next) {
+            Ok(next) => next.map(|key| key.public().key_id()),
+            Err(error) => {
+                tracing::warn!(error = chain(&error), "the next cluster key cannot be read");
+                return;
+            }
+        };
+        if next.is_none() || next == self.given_up {
+            return;
+        }
+        let now = clock::now();
+        let client = &mut self.client;
+        match finish_rotation(&self.state_dir, client, self.cluster, seq, now).await {
+            Ok(Some(id)) => tracing::info!(key.id = %id, "cluster key replaced"),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(error = chain(&error), "cluster key not replaced");
+                // A number that is too low is mended by the report that follows.
+                if !error.is_transient() && error.last_seq().is_none() {
+                    self.given_up = next;
+                }
+            }
+        }
+    }
+}
+
 impl Links {
     /// Starts the tasks; they end when the loop drops its ends.
-    pub(super) fn start(client: Option<HubClient>, releases: HubReleases) -> Self {
+    pub(super) fn start(reporter: Option<Reporter>, releases: HubReleases) -> Self {
         let (news_in, news) = mpsc::channel(REPORTS_WAITING_MAX);
-        let reports = client.map(|client| {
+        let reports = reporter.map(|reporter| {
             let (reports, orders) = mpsc::channel(REPORTS_WAITING_MAX);
-            tokio::spawn(report_all(client, orders, news_in.clone()));
+            tokio::spawn(report_all(reporter, orders, news_in.clone()));
             reports
         });
         let (refreshes, orders) = mpsc::channel(1);
@@ -118,14 +179,13 @@ impl Links {
 }
 
 async fn report_all(
-    client: HubClient,
+    mut reporter: Reporter,
     mut orders: mpsc::Receiver<Sending>,
     news: mpsc::Sender<News>,
 ) {
     while let Some(Sending { report, asks }) = orders.recv().await {
         let sent_at = report.cluster.sent_at;
-        let answer = client.report(&report, clock::now()).await;
-        let answer = match answer {
+        let answer = match reporter.send(&report).await {
             Ok(reply) => Ok(Box::new(reply)),
             Err(error) => Err(Unanswered::from(&error)),
         };

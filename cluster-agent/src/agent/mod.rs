@@ -15,6 +15,7 @@ mod error;
 mod events;
 mod ledger;
 mod links;
+mod open;
 mod outbox;
 mod prober;
 mod report;
@@ -28,7 +29,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 pub use core::{Change, Core};
-pub use enrolment::{Enrolment, enroll, load_enrolment};
+pub use enrolment::{EnrolKey, Enrolment, Rotated, enroll, load_enrolment, rotate_key};
 pub use error::AgentError;
 pub use events::DriverFacts;
 pub use ledger::Ledger;

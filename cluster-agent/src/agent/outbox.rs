@@ -227,6 +227,11 @@ impl Outbox {
         }
     }
 
+    /// What made the last report fail is mended: a failure of the next one is the first of its kind.
+    pub(super) fn mended(&mut self) {
+        self.backoff_s = 0;
+    }
+
     /// A person changed something: what the hub said before is no longer worth waiting for.
     pub(super) fn hurry(&mut self) {
         self.ask_not_before = None;
@@ -413,6 +418,17 @@ mod tests {
         assert!(outbox.is_urgent(at(11)));
         outbox.answered(&reply(Action::Wait, None), None, at(7));
         assert!(outbox.is_urgent(at(7)));
+    }
+
+    #[test]
+    fn a_number_that_was_refused_and_mended_is_followed_by_another_soon() {
+        let mut outbox = Outbox::default();
+        for second in [0, 10, 20] {
+            outbox.failed(None, None, exactly, at(second));
+            outbox.mended();
+            assert!(!outbox.is_slot(at(second + 1)));
+            assert!(outbox.is_slot(at(second + 2)), "not at a growing distance");
+        }
     }
 
     #[test]

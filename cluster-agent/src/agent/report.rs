@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use channels::names::{ClusterId, ProductRef};
+use channels::names::ProductRef;
 use channels::wire::{self, ClusterHeader, Failure, ProductState, Progress, Report};
 use jiff::Timestamp;
 
@@ -198,18 +198,7 @@ fn short(message: &str) -> String {
 }
 
 /// A report that fits the hub's body limit: healthy units are left out first, then most units.
-pub(super) fn report(
-    cluster: ClusterId,
-    seq: u64,
-    sent_at: Timestamp,
-    products: Vec<ProductState>,
-) -> Report {
-    let cluster = ClusterHeader {
-        id: cluster,
-        seq,
-        sent_at,
-        agent_version: env!("CARGO_PKG_VERSION").to_owned(),
-    };
+pub(super) fn report(cluster: ClusterHeader, products: Vec<ProductState>) -> Report {
     let mut report = Report { cluster, full: true, products };
     if !fits(&report) {
         for product in &mut report.products {

@@ -5,24 +5,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use channels::names::{ClusterId, PoolName, ProductRef};
-use channels::wire::{Action, ProductState};
+use channels::wire::{Action, AgentInstance, ClusterHeader, ProductState};
 use jiff::{SignedDuration, Timestamp};
 
 use super::AgentError;
 use super::core::{Change, Core};
 use super::due::{is_due, jittered, jittered_max, later};
-use super::enrolment::load_enrolment;
 use super::events::DriverFacts;
 use super::ledger::{Ledger, Turn};
 use super::links::{Links, Metadata, News, Refresh, Sending, Unanswered, chain};
+use super::open::{draw_instance, drivers, open_releases, open_reporter};
 use super::outbox::{Outbox, shape};
 use super::prober::{Pace, Prober};
 use super::report::{product_states, report};
 use crate::clock;
-use crate::config::{DriverSettings, Reports, Settings};
+use crate::config::{Reports, Settings};
 use crate::crash::{CrashPoint, Side};
-use crate::driver::{Driver, ExecDriver, SimulatedDriver, Stage, StepId, StepOrder};
-use crate::hub::{HubClient, HubReleases, open_or_create_key};
+use crate::driver::{Driver, Stage, StepId, StepOrder};
 use crate::plan::{Ask, Grants};
 use crate::state::{Control, Document, StateDir, StateError};
 use crate::status::{self, HubView, Status, StepView};
@@ -59,6 +58,8 @@ pub(super) struct Shell {
     links: Links,
     crash: CrashPoint,
     cluster_id: Option<ClusterId>,
+    instance: Option<AgentInstance>,
+    heard_seq: Option<u64>,
     // memory
     document: Document,
     core: Core,
@@ -84,7 +85,8 @@ impl Shell {
         let mut document = state
             .load(&settings.cluster_name, now)
             .map_err(|source| AgentError::State { source })?;
-        let (cluster_id, client) = identity(&settings, &state)?;
+        let reporter = open_reporter(&settings)?;
+        let cluster_id = reporter.as_ref().map(|reporter| reporter.cluster);
         let releases = open_releases(&settings)?;
         let grants = cluster_id.map_or(Grants::None, Grants::From);
         let core = Core::new(settings.policy(grants), std::mem::take(&mut document.history));
@@ -98,12 +100,14 @@ impl Shell {
         Ok(Self {
             drivers: drivers(&settings)?,
             prober: Prober::new(&settings)?,
-            links: Links::start(client, releases),
+            links: Links::start(reporter, releases),
             control: Control::new(&settings.state_dir),
             settings,
             state,
             crash,
             cluster_id,
+            instance: draw_instance(),
+            heard_seq: None,
             document,
             core,
             outbox: Outbox::default(),
@@ -140,10 +144,20 @@ impl Shell {
                 }
             }
             Some(News::Reported { asked, answer: Err(unanswered), .. }) => {
-                let Unanswered { why, retry_after_s } = unanswered;
+                let Unanswered { why, retry_after_s, key_refused, last_seq } = unanswered;
                 tracing::warn!(error = why, "report not answered");
+                if let Some(reason) = key_refused
+                    && self.core.standing.disowned.is_none()
+                {
+                    tracing::error!(reason, "the hub refuses this cluster's key: no unit starts");
+                }
                 self.outbox.failed(asked.as_ref(), retry_after_s, jittered, now);
-                self.core.unheard(why, now);
+                // Knowing the number proves that this process lives, whether or not it is believed.
+                self.heard_seq = self.heard_seq.max(last_seq);
+                if last_seq.is_some_and(|last| self.document.catch_up(last, now)) {
+                    self.outbox.mended();
+                }
+                self.core.unheard(why, key_refused, now);
             }
             Some(News::Refreshed { known, verified_at }) => {
                 self.refreshing = false;
@@ -383,7 +397,15 @@ impl Shell {
         self.state.save(&self.document).map_err(|source| AgentError::State { source })?;
         self.outbox.sent(asks.as_ref(), shape(&states), now);
         self.word_at = later(now, WORD_AGAIN);
-        let report = report(cluster, self.document.seq, now, states);
+        let header = ClusterHeader {
+            id: cluster,
+            seq: self.document.seq,
+            sent_at: now,
+            agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+            instance: self.instance,
+            heard_seq: self.heard_seq,
+        };
+        let report = report(header, states);
         permit.send(Sending { report, asks });
         Ok(())
     }
@@ -399,6 +421,7 @@ impl Shell {
                 reports: self.settings.hub.reports == Reports::On,
                 answered_at: self.answered_at,
                 error: self.core.standing.hub_error.as_ref().map(|error| error.why.clone()),
+                key_refused: self.core.standing.disowned.as_ref().map(|no| no.code.clone()),
                 verified_at: self.verified_at,
             },
             hold: self.core.standing.hold.clone(),
@@ -431,53 +454,6 @@ impl Shell {
 enum Urgency {
     Now,
     Slot,
-}
-
-fn identity(
-    settings: &Settings,
-    state: &StateDir,
-) -> Result<(Option<ClusterId>, Option<HubClient>), AgentError> {
-    if settings.hub.reports == Reports::Off {
-        return Ok((None, None));
-    }
-    let url = settings.hub.url.clone();
-    let enrolment = load_enrolment(state.path()).map_err(|source| AgentError::State { source })?;
-    let Some(enrolment) = enrolment else { return Err(AgentError::NotEnrolled { url }) };
-    if enrolment.hub_url != url {
-        return Err(AgentError::OtherHub { found: enrolment.hub_url, expected: url });
-    }
-    let hub = |source| AgentError::Hub { source: Box::new(source) };
-    let key = open_or_create_key(state.path()).map_err(hub)?;
-    let client = HubClient::new(&url, key).map_err(hub)?;
-    Ok((Some(enrolment.cluster_id), Some(client)))
-}
-
-fn open_releases(settings: &Settings) -> Result<HubReleases, AgentError> {
-    let path = settings.hub.root.clone();
-    let root = std::fs::read(&path).map_err(|source| AgentError::Root { path, source })?;
-    HubReleases::open(&root, &settings.hub.url, &settings.state_dir)
-        .map_err(|source| AgentError::Trust { source: Box::new(source) })
-}
-
-fn drivers(settings: &Settings) -> Result<BTreeMap<(ProductRef, PoolName), Driver>, AgentError> {
-    let mut drivers = BTreeMap::new();
-    for (product, configured) in &settings.products {
-        for pool in &configured.pools {
-            let driver = match &pool.driver {
-                DriverSettings::Exec(commands) => {
-                    ExecDriver::open(&settings.state_dir, commands.clone()).map(Driver::Exec)
-                }
-                DriverSettings::Simulated(url) => SimulatedDriver::new(url).map(Driver::Simulated),
-            };
-            let driver = driver.map_err(|source| AgentError::Driver {
-                product: product.clone(),
-                pool: pool.name.clone(),
-                source: Box::new(source),
-            })?;
-            drivers.insert((product.clone(), pool.name.clone()), driver);
-        }
-    }
-    Ok(drivers)
 }
 
 fn log_turn(turn: &Turn) {

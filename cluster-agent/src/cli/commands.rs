@@ -8,7 +8,7 @@ use super::{
     Answer, ApproveArgs, ConfigArgs, EnrollArgs, HoldArgs, Output, ReadArgs, RunArgs, Verdict,
     logging,
 };
-use crate::agent;
+use crate::agent::{self, EnrolKey, Rotated};
 use crate::clock;
 use crate::config::{Overrides, Settings};
 use crate::sim::SimArgs;
@@ -80,12 +80,25 @@ async fn run_all(all: Vec<Settings>) -> anyhow::Result<()> {
 
 pub(super) fn enroll(args: &EnrollArgs) -> anyhow::Result<Answer> {
     let settings = settings(&args.config)?;
-    let enrolment =
-        runtime()?.block_on(agent::enroll(&settings, args.token.trim(), clock::now()))?;
+    let key = if args.new_key { EnrolKey::New } else { EnrolKey::Kept };
+    let enrolling = agent::enroll(&settings, args.token.trim(), key, clock::now());
+    let enrolment = runtime()?.block_on(enrolling)?;
     Ok(Answer::yes(format!(
         "enrolled {} at {} as {}\n",
         settings.cluster_name, enrolment.hub_url, enrolment.cluster_id
     )))
+}
+
+pub(super) fn rotate_key(args: &ConfigArgs) -> anyhow::Result<Answer> {
+    let settings = settings(args)?;
+    let name = &settings.cluster_name;
+    let rotated = runtime()?.block_on(agent::rotate_key(&settings, clock::now()))?;
+    Ok(Answer::yes(match rotated {
+        Rotated::Done(id) => format!("{name} signs with key {id} from now on\n"),
+        Rotated::LeftToTheAgent(id) => {
+            format!("the running agent of {name} asks for key {id} before its next report\n")
+        }
+    }))
 }
 
 pub(super) fn status(args: &ReadArgs) -> anyhow::Result<Answer> {

@@ -37,6 +37,10 @@ pub enum Command {
     Run(RunArgs),
     /// Register this cluster at its hub with a join token.
     Enroll(EnrollArgs),
+    /// Replace this cluster's key at its hub; safe to repeat, also after a crash.
+    ///
+    /// A running agent asks for the new key before its next report and goes on with it.
+    RotateKey(ConfigArgs),
     /// Show what the agent does and why.
     Status(ReadArgs),
     /// Say what would block the next unit. Touches nothing; exits 1 if something does.
@@ -79,9 +83,12 @@ pub struct EnrollArgs {
     /// Which configuration.
     #[command(flatten)]
     pub config: ConfigArgs,
-    /// The token that `fairway clusters invite` printed.
+    /// The token that `fairway clusters invite` (or `reinvite`) printed.
     #[arg(long, env = "FAIRWAY_JOIN_TOKEN", hide_env_values = true)]
     pub token: String,
+    /// Register a new key in place of the one there is, with a token of `fairway clusters reinvite`.
+    #[arg(long)]
+    pub new_key: bool,
 }
 
 /// How an answer is printed.
@@ -207,6 +214,7 @@ fn run_command(command: &Command) -> anyhow::Result<Answer> {
     match command {
         Command::Run(args) => commands::run(args),
         Command::Enroll(args) => commands::enroll(args),
+        Command::RotateKey(args) => commands::rotate_key(args),
         Command::Status(args) => commands::status(args),
         Command::Check(args) => check::check(args),
         Command::Hold(args) => commands::hold(args),

@@ -1,8 +1,12 @@
-//! Enrolment and reports: signed requests with bounded answers.
+//! Enrolment, keys and reports: signed requests with bounded answers.
 
 use std::time::Duration;
 
-use channels::wire::{EnrolmentReply, EnrolmentRequest, Problem, Report, ReportReply, media_type};
+use channels::names::ClusterId;
+use channels::wire::{
+    EnrolmentReply, EnrolmentRequest, KeyRotationReply, KeyRotationRequest, Problem, Report,
+    ReportReply, media_type,
+};
 use jiff::Timestamp;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Response, StatusCode, Url};
@@ -71,6 +75,31 @@ impl HubClient {
     /// Sends a report; returns after the hub has committed it.
     pub async fn report(&self, report: &Report, now: Timestamp) -> Result<ReportReply, HubError> {
         self.post("reports", "report", media_type::REPORT, report, now).await
+    }
+
+    /// Asks for another key, signed by both. Safe to repeat: the same keys get the same answer.
+    pub async fn rotate_key(
+        &self,
+        cluster: ClusterId,
+        next: &SecretKey,
+        seq: u64,
+        now: Timestamp,
+    ) -> Result<KeyRotationReply, HubError> {
+        let id = |key: &SecretKey| key.public().key_id().to_string();
+        let statement = KeyRotationRequest::statement(cluster, &id(&self.key), &id(next), seq);
+        let request = KeyRotationRequest {
+            cluster_id: cluster,
+            public_key: next.public().to_spki_pem(),
+            seq,
+            proof: hex::encode(next.sign(&statement)),
+        };
+        let path = "clusters/self/key";
+        self.post(path, "key rotation", media_type::KEY_ROTATION, &request, now).await
+    }
+
+    /// Signs with another key from here on.
+    pub(super) fn sign_with(&mut self, key: SecretKey) {
+        self.key = key;
     }
 
     async fn post<Q: Serialize + Sync, A: DeserializeOwned>(

@@ -6,6 +6,10 @@ use channels::wire::Problem;
 use signing::keyfile::KeyFileError;
 use signing::message::MessageError;
 
+/// Problems that say that the hub does not take a cluster's key.
+const KEY_REFUSALS: [&str; 4] =
+    ["cluster_retired", "identity_conflict", "key_replaced", "unknown_cluster"];
+
 /// A failed exchange with the hub. None of these lets anything move, and none stops a unit that is
 /// out from coming back.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +33,24 @@ pub enum HubError {
     Address {
         /// What was configured.
         url: String,
+    },
+    /// A key file could not be put in its place.
+    #[error("cannot {action} {}", path.display())]
+    KeyPlace {
+        /// The verb.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The hub confirms another key than the one it was asked for.
+    #[error("the hub was asked for key {asked} and answers with {found}")]
+    OtherKey {
+        /// Key id asked for.
+        asked: String,
+        /// Key id in the answer.
+        found: String,
     },
     /// The HTTP client could not be built.
     #[error("cannot set up HTTP")]
@@ -116,19 +138,36 @@ impl HubError {
     /// Stable, `snake_case` kind for `wire::Failure` and as a metric label.
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::KeyFile { .. } | Self::MakeKey { .. } => "cluster_key",
+            Self::KeyFile { .. } | Self::MakeKey { .. } | Self::KeyPlace { .. } => "cluster_key",
             Self::Address { .. } | Self::Client { .. } => "hub_address",
             Self::TooLargeToSend { .. } | Self::Encode { .. } | Self::Sign { .. } => "hub_request",
             Self::Unreachable { .. } => "hub_unreachable",
             Self::Busy { .. } => "hub_busy",
             Self::Refused { .. } => "hub_refused",
-            Self::TooLargeToRead { .. } | Self::Status { .. } | Self::Decode { .. } => "hub_answer",
+            Self::TooLargeToRead { .. }
+            | Self::Status { .. }
+            | Self::OtherKey { .. }
+            | Self::Decode { .. } => "hub_answer",
         }
     }
 
     /// Seconds after which a busy hub asks to be spoken to again.
     pub fn retry_after_s(&self) -> Option<u64> {
         if let Self::Busy { retry_after_s } = self { Some(*retry_after_s) } else { None }
+    }
+
+    /// Slug of a refusal of the cluster's key itself: nothing the hub granted counts any more, and
+    /// no later request will do better until a person acts.
+    pub fn key_refused(&self) -> Option<&'static str> {
+        let Self::Refused { problem, .. } = self else { return None };
+        let slug = problem.kind.strip_prefix("/problems/")?;
+        KEY_REFUSALS.into_iter().find(|known| *known == slug)
+    }
+
+    /// The last number the hub has committed, where it refused a report because its own is not
+    /// above.
+    pub fn last_seq(&self) -> Option<u64> {
+        if let Self::Refused { problem, .. } = self { problem.last_seq } else { None }
     }
 
     /// Whether the same request may succeed later without anybody changing anything.
@@ -139,6 +178,8 @@ impl HubError {
             Self::Refused { problem, .. } => problem.status >= 500 || problem.status == 429,
             Self::KeyFile { .. }
             | Self::MakeKey { .. }
+            | Self::KeyPlace { .. }
+            | Self::OtherKey { .. }
             | Self::Address { .. }
             | Self::Client { .. }
             | Self::TooLargeToSend { .. }

@@ -1,4 +1,4 @@
-//! Talking to the hub: enrolment and reports ([`HubClient`]), and the releases and graphs that may
+//! Talking to the hub: enrolment, keys and reports ([`HubClient`]), and the releases and graphs that may
 //! be believed ([`TrustedReleases`]).
 //!
 //! The two are apart on purpose. What a report's reply says is the hub's word, good for holding
@@ -9,10 +9,12 @@ mod client;
 mod error;
 mod http;
 mod identity;
+mod rotation;
 mod trust;
 
 pub use client::HubClient;
 pub use error::HubError;
 pub use http::http_client;
-pub use identity::open_or_create_key;
+pub use identity::{KeyPlace, forget_key, open_key, open_or_create_key, put_in_force};
+pub use rotation::{begin_rotation, finish_rotation};
 pub use trust::{HubReleases, TrustError, TrustedReleases, VerifiedGraph, VerifiedRelease};

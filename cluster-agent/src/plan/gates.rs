@@ -11,7 +11,7 @@ use super::pick::{candidates, units};
 use super::target::{Goal, Stand, Target, stand};
 use super::waiting_on::{WaitingOn, unsafe_to_take_out};
 use super::watch::evidence_at;
-use super::{Grants, Heard, Scene};
+use super::{Disowned, Grants, Heard, Scene};
 use crate::gate::may_take_out;
 use crate::history::RefusedStep;
 use crate::observation::UnitKey;
@@ -227,6 +227,9 @@ fn gate_twice(scene: &Scene<'_>, key: &UnitKey) -> Option<WaitingOn> {
 /// unit, so that a hold placed meanwhile is seen before the next unit and not after it.
 pub(super) fn grant(scene: &Scene<'_>, product: &ProductRef, goal: &Goal) -> Option<WaitingOn> {
     let Grants::From(cluster) = scene.policy.grants else { return None };
+    if let Some(disowned) = disowned(scene) {
+        return Some(disowned);
+    }
     let heard = scene.standing.directives.get(product);
     if let Some(error) = &scene.standing.hub_error
         && heard.is_none_or(|heard| !is_fresh(scene, heard))
@@ -249,6 +252,12 @@ pub(super) fn grant(scene: &Scene<'_>, product: &ProductRef, goal: &Goal) -> Opt
     }
 }
 
+/// The hub refuses the cluster's key.
+pub fn disowned(scene: &Scene<'_>) -> Option<WaitingOn> {
+    let Disowned { code, why, since } = scene.standing.disowned.clone()?;
+    Some(WaitingOn::Disowned { code, why, since })
+}
+
 /// What the hub said no with, or that it says nothing.
 pub(super) fn refusal_of_hub(
     scene: &Scene<'_>,
@@ -259,6 +268,7 @@ pub(super) fn refusal_of_hub(
         matches!(
             why,
             WaitingOn::HubHold { .. }
+                | WaitingOn::Disowned { .. }
                 | WaitingOn::HubWait { .. }
                 | WaitingOn::HubUnreachable { .. }
         )

@@ -28,7 +28,7 @@ use crate::observation::{Observation, UnitKey};
 use crate::state::LocalHold;
 
 pub use adopt::{Stray, calm_down, note_calm};
-pub use gates::{go_blockers, local_hold};
+pub use gates::{disowned, go_blockers, local_hold};
 pub use pick::{Outdated, candidates};
 pub use policy::{AcceptedRisk, GATE_GAP_MS, Grants, Mode, Policy, ProductPolicy, Timings};
 pub use stillness::{Still, Stillness};
@@ -65,6 +65,8 @@ pub struct Standing {
     pub directives: BTreeMap<ProductRef, Heard>,
     /// Why the last report was not answered, if it was not.
     pub hub_error: Option<HubError>,
+    /// The hub refuses the cluster's key: what it granted is void, and only a person can mend it.
+    pub disowned: Option<Disowned>,
     /// When the newest report was sent that the hub has answered since the agent started.
     pub answered_report_at: Option<Timestamp>,
     /// How long the gates have held.
@@ -90,6 +92,18 @@ pub struct HubError {
     /// Why.
     pub why: String,
     /// Since when reports fail.
+    pub since: Timestamp,
+}
+
+/// A refusal of the cluster's key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disowned {
+    /// Slug of the problem: `cluster_retired`, `identity_conflict`, `key_replaced`,
+    /// `unknown_cluster`.
+    pub code: String,
+    /// The hub's words.
+    pub why: String,
+    /// Since when.
     pub since: Timestamp,
 }
 
@@ -194,7 +208,7 @@ pub fn plan(scene: &Scene<'_>) -> Plan {
             // is worth knowing whatever else is in the way.
             let passing = why.iter().all(transient);
             let refusal = gates::refusal_of_hub(scene, product, goal);
-            why.extend(refusal.filter(|r| passing || matches!(r, WaitingOn::HubHold { .. })));
+            why.extend(refusal.filter(|r| passing || is_no(r)));
         }
         if let (None, Some(key)) = (&plan.next, &plan.picked) {
             why.extend(gates::failed_before(scene, key));
@@ -214,10 +228,14 @@ fn note_other_products(scene: &Scene<'_>, moving: &ProductRef, plan: &mut Plan) 
         }
         let product = moving.clone();
         let why = WaitingOn::OtherProduct { product, unit: unit.map(|key| key.unit.clone()) };
-        let held = gates::refusal_of_hub(scene, other, goal)
-            .filter(|why| matches!(why, WaitingOn::HubHold { .. }));
+        let held = gates::refusal_of_hub(scene, other, goal).filter(is_no);
         plan.waiting_on.entry(other.clone()).or_default().extend([why].into_iter().chain(held));
     }
+}
+
+/// A no of the hub's that is worth knowing whatever else is in the way.
+fn is_no(why: &WaitingOn) -> bool {
+    matches!(why, WaitingOn::HubHold { .. } | WaitingOn::Disowned { .. })
 }
 
 fn ask(scene: &Scene<'_>, product: &ProductRef, goal: &Goal) -> Ask {

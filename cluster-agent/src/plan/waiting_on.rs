@@ -77,6 +77,8 @@ pub enum WaitingOn {
     NotAsked,
     #[error("the hub does not answer, so there is no grant: {why}")]
     HubUnreachable { why: String, since: Timestamp },
+    #[error("the hub no longer takes this cluster's key ({code}): {why}")]
+    Disowned { code: String, why: String, since: Timestamp },
     #[error("held by the hub: {message}")]
     HubHold { code: String, message: String },
     #[error("waiting for the hub: {message}")]
@@ -144,6 +146,7 @@ impl WaitingOn {
             Self::GateOnce { .. } => "gate_once",
             Self::NotAsked => "grant",
             Self::HubUnreachable { .. } => "hub_unreachable",
+            Self::Disowned { .. } => "hub_disowned",
             Self::HubHold { .. } => "hub_hold",
             Self::HubWait { .. } => "hub_wait",
             Self::GrantNotRenewed => "grant_renewal",
@@ -184,6 +187,7 @@ impl WaitingOn {
             | Self::ObservationOld { .. }
             | Self::NotAsked
             | Self::HubUnreachable { .. }
+            | Self::Disowned { .. }
             | Self::HubHold { .. }
             | Self::HubWait { .. }
             | Self::GrantNotRenewed
@@ -218,6 +222,7 @@ impl WaitingOn {
             | Self::LocalHold { since, .. }
             | Self::Unverified { since, .. }
             | Self::HubUnreachable { since, .. }
+            | Self::Disowned { since, .. }
             | Self::StepRefused { since, .. } => Some(*since),
             _ => None,
         }

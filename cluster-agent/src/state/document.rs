@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::StateError;
@@ -9,6 +10,9 @@ use crate::history::History;
 
 /// The form this version writes; it reads this one and refuses newer ones.
 pub const FORMAT: u32 = 1;
+
+/// How far above the clock a report number may be: clocks have been set a year ahead by mistake.
+const AHEAD_MAX_MS: u64 = 366 * 24 * 3600 * 1000;
 
 /// `state.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,6 +38,22 @@ impl Document {
     pub fn new(cluster: &str) -> Self {
         Self { format: FORMAT, cluster: cluster.to_owned(), seq: 0, history: History::default() }
     }
+
+    /// Counts on from the hub's last number, where it is above ours: a clock that ran ahead when
+    /// reports were numbered, or a machine taken back to a snapshot while it ran. What is out of
+    /// reach of any clock is not believed, so that a lie cannot use the numbers up. Says whether it
+    /// was believed.
+    #[must_use]
+    pub fn catch_up(&mut self, last: u64, now: Timestamp) -> bool {
+        let by_clock = u64::try_from(now.as_millisecond()).unwrap_or(0);
+        let believed = last <= by_clock.saturating_add(AHEAD_MAX_MS);
+        if believed {
+            self.seq = self.seq.max(last);
+        } else {
+            tracing::warn!(last, "the hub's last report number is out of reach");
+        }
+        believed
+    }
 }
 
 /// Parses and checks the bytes of `path`.
@@ -53,4 +73,25 @@ pub(super) fn parse(path: &Path, bytes: &[u8], cluster: &str) -> Result<Document
         });
     }
     Ok(document)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_go_on_above_the_hubs_last_one_within_reason() {
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let mut document = Document { seq: 1_800_000_000_000, ..Document::new("east") };
+        assert!(document.catch_up(1_800_000_000_500, now));
+        assert_eq!(document.seq, 1_800_000_000_500);
+        assert!(document.catch_up(7, now));
+        assert_eq!(document.seq, 1_800_000_000_500, "never back");
+        for lie in [u64::MAX, 1_800_000_000_001 + AHEAD_MAX_MS] {
+            assert!(!document.catch_up(lie, now));
+            assert_eq!(document.seq, 1_800_000_000_500, "{lie}");
+        }
+        assert!(document.catch_up(1_800_000_000_000 + AHEAD_MAX_MS, now));
+        assert_eq!(document.seq, 1_800_000_000_000 + AHEAD_MAX_MS);
+    }
 }

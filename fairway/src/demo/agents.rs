@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use channels::wire::{JoinToken, JoinTokenRequest, Role};
 use clap::Args;
-use cluster_agent::agent::enroll;
+use cluster_agent::agent::{EnrolKey, enroll};
 use cluster_agent::config::{Overrides, Settings};
 use cluster_agent::sim::{ClusterSpec, Fault, SimServer};
 use serde::{Deserialize, Serialize};
@@ -134,7 +134,7 @@ async fn serve(agents: Vec<Settings>, join_token: &str) -> Result<()> {
     let (stop, stopped) = watch::channel(false);
     let mut running = JoinSet::new();
     for settings in agents {
-        enroll(&settings, join_token, clock::now())
+        enroll(&settings, join_token, EnrolKey::Kept, clock::now())
             .await
             .map_err(|e| CliError::because("failed to enrol a cluster", &e))?;
         running.spawn(cluster_agent::agent::run(settings, stopped.clone()));

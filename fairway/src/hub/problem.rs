@@ -78,6 +78,7 @@ mod tests {
             status: 422,
             detail: "role acme: version 3 is older than 4".into(),
             attack: attack.map(str::to_owned),
+            last_seq: None,
         }
     }
 

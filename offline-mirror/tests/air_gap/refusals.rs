@@ -322,6 +322,7 @@ async fn the_update_servers_refusal_keeps_its_words_and_its_attack() {
         status: 422,
         detail: "acme.releases went back to version 1".to_owned(),
         attack: Some("rollback".to_owned()),
+        last_seq: None,
     });
     named!(
         scene.import().await.unwrap_err(),

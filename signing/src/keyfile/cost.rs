@@ -20,9 +20,9 @@ pub struct MaxCost {
 }
 
 impl MaxCost {
-    /// What [`super::from_pem`] accepts: memory for N = 2^17 with r = 8 and its lanes (129 MiB), eight times the work of
-    /// the files we write, and ten times the iterations that are recommended for PBKDF2. A few
-    /// seconds on a slow machine.
+    /// What [`super::from_pem`] accepts: memory for N = 2^17 with r = 8 and its lanes (129 MiB),
+    /// eight times the work of the files we write, and ten times the iterations that are
+    /// recommended for PBKDF2. A few seconds on a slow machine.
     pub const DEFAULT: Self = Self {
         scrypt_bytes: 129 * 1024 * 1024,
         scrypt_work: 8 * 5 * (1 << 17),

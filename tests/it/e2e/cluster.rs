@@ -112,6 +112,20 @@ impl Cluster {
         self.agent = Some(Process::start(&words, &envs, &log));
     }
 
+    /// Version of the `timestamp.json` that its agent believes.
+    pub(super) fn timestamp_version(&self) -> Result<u64, String> {
+        let path = self.state_dir().join("tuf/timestamp.json");
+        let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+        let value: serde_json::Value =
+            serde_json::from_str(&text).map_err(|error| error.to_string())?;
+        value["signed"]["version"].as_u64().ok_or_else(|| "it has no version".to_owned())
+    }
+
+    /// Its folder: configuration, commands, state.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// The agent's process.
     pub(super) fn agent(&mut self) -> &mut Process {
         self.agent.as_mut().expect("a running agent")

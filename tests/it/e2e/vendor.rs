@@ -86,6 +86,12 @@ impl Vendor {
 
     /// `fairway publish`; what it printed.
     pub(super) fn publish(&self) -> String {
-        run_ok(&[&["publish", self.path()][..], &self.hub_flags()].concat(), &[PASSPHRASE])
+        self.publish_to(&self.server)
+    }
+
+    /// The same to a hub at another address.
+    pub(super) fn publish_to(&self, server: &str) -> String {
+        let hub = ["--server", server, "--token-file", &self.token_file];
+        run_ok(&[&["publish", self.path()][..], &hub].concat(), &[PASSPHRASE])
     }
 }

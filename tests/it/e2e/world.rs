@@ -55,6 +55,28 @@ impl Hub {
         });
     }
 
+    /// Puts a copy of its data directory beside it, as a backup of a stopped hub.
+    pub(super) fn back_up(&self) {
+        copy_dir(&self.data_dir, &self.data_dir.with_extension("backup"));
+    }
+
+    /// Puts the backup in the place of the data directory of the stopped hub.
+    pub(super) fn restore(&self) {
+        std::fs::remove_dir_all(&self.data_dir).expect("the old directory goes");
+        copy_dir(&self.data_dir.with_extension("backup"), &self.data_dir);
+    }
+
+    /// Runs it where no agent looks for it, until `then` is done.
+    pub(super) fn run_aside(&mut self, then: impl FnOnce(&str)) {
+        drop(std::fs::remove_file(self.data_dir.join("address")));
+        self.process = serve(&self.data_dir, &self.config, "127.0.0.1:0", &self.log);
+        let address = eventually("the hub says where it listens", || {
+            std::fs::read_to_string(self.data_dir.join("address")).map_err(|e| e.to_string())
+        });
+        then(&format!("http://{}", address.trim()));
+        self.process.kill();
+    }
+
     /// Its process.
     pub(super) fn process(&mut self) -> &mut Process {
         &mut self.process
@@ -127,6 +149,12 @@ impl Hub {
         let answer: DriftAnswer = serde_json::from_str(&text).expect("a drift answer");
         answer.items.into_iter().next().expect("one graph")
     }
+}
+
+/// `cp -a`: with modes and times.
+pub(super) fn copy_dir(from: &Path, to: &Path) {
+    let copied = std::process::Command::new("cp").arg("-a").args([from, to]).status();
+    assert!(copied.expect("cp runs").success(), "{} to {}", from.display(), to.display());
 }
 
 fn serve(data_dir: &Path, config: &Path, listen: &str, log: &Path) -> Process {

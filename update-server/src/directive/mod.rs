@@ -95,6 +95,15 @@ pub fn decide(situation: &Situation<'_>, before: &Ledger, asked: &[Asked<'_>]) -
     Decision { directives: answers.into_iter().map(|(_, d)| d).collect(), ledger }
 }
 
+/// Holds every product of a report for one reason and gives nothing: the grant that was out is void.
+pub fn withhold(before: &Ledger, asked: &[Asked<'_>], why: &Reason) -> Decision {
+    let held = |asked| directive(asked, Action::Hold, None, vec![why.clone()], None);
+    Decision {
+        directives: asked.iter().map(held).collect(),
+        ledger: Ledger { generation: before.generation, current: None },
+    }
+}
+
 /// Whether the grant's product says it needs the grant no more: it is idle and asks nothing, or it
 /// is gone from a full report. A product that merely waits keeps its turn until the grant expires,
 /// so that two half-done rolls never alternate.

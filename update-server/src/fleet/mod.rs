@@ -33,7 +33,7 @@ pub use answers::FleetCount;
 pub use drift::DriftMemo;
 pub use freshness::{freshness, is_active, next_report_in_s};
 pub use query::{ClusterFilter, MAX_PAGE, View};
-pub use record::{ClusterKey, ClusterRecord, GraphKey, ProductRecord, Slot};
+pub use record::{ClusterKey, ClusterRecord, FormerKey, GraphKey, KeyEnd, ProductRecord, Slot};
 
 /// Rows and counters.
 #[derive(Debug)]
@@ -55,8 +55,10 @@ pub struct Identity {
     pub slot: Slot,
     /// Its id.
     pub id: ClusterId,
-    /// Its key.
+    /// The key that was asked for.
     pub key: ClusterKey,
+    /// Why that key is no longer in force; `None` while it is.
+    pub ended: Option<KeyEnd>,
     /// Whether it was retired.
     pub retired: bool,
 }
@@ -104,11 +106,18 @@ impl FleetIndex {
         self.by_name.get(name).copied()
     }
 
-    /// Who signs with the key of this id.
+    /// Who signs with the key of this id, or did so with the key before.
     pub fn identity(&self, key_id: &Sha256Digest) -> Option<Identity> {
         let slot = *self.by_key.get(key_id)?;
         let row = self.rows.get(slot.index())?;
-        Some(Identity { slot, id: row.id, key: row.key, retired: row.is_retired() })
+        let former = row.former.as_deref().filter(|former| former.key.id == *key_id);
+        Some(Identity {
+            slot,
+            id: row.id,
+            key: former.map_or(row.key, |former| former.key),
+            ended: former.map(|former| former.end),
+            retired: row.is_retired(),
+        })
     }
 
     /// Seconds until the next report of a row is due.
@@ -125,12 +134,19 @@ impl FleetIndex {
             if self.by_name.get(&old.name) == Some(&slot) {
                 self.by_name.remove(&old.name);
             }
+            if old.key.id != record.key.id {
+                for key in old.former.iter().map(|former| former.key).chain([old.key]) {
+                    self.by_key.remove(&key.id);
+                }
+            }
         } else {
             self.rows.push(row);
         }
         let Some(row) = self.rows.get(slot.index()) else { return };
         self.by_id.insert(row.id, slot);
-        self.by_key.insert(row.key.id, slot);
+        for key in row.former.iter().map(|former| former.key).chain([row.key]) {
+            self.by_key.insert(key.id, slot);
+        }
         if !row.is_retired() {
             self.by_name.insert(row.name.clone(), slot);
         }
@@ -153,12 +169,15 @@ impl FleetIndex {
         Row {
             id: record.id,
             key: record.key,
+            former: record.former.map(Box::new),
             name: record.name.as_str().into(),
             agent_version: record.agent_version.as_str().into(),
             enrolled_at: Stamp::of(Some(record.enrolled_at)),
             retired_at: Stamp::of(record.retired_at),
             last_seen: Stamp::of(record.last_seen),
             seq: record.seq,
+            instance: record.instance.map_or(0, |instance| instance.0),
+            conflict_since: Stamp::of(record.conflict_since),
             generation: record.ledger.generation,
             grant: record.ledger.current.clone().map(Box::new),
             freshness: freshness(record.last_seen, self.interval_s, now),
@@ -173,11 +192,14 @@ impl FleetIndex {
             id: row.id,
             name: row.name.to_string(),
             key: row.key,
+            former: row.former.as_deref().copied(),
             enrolled_at: row.enrolled_at.get().unwrap_or(Timestamp::UNIX_EPOCH),
             retired_at: row.retired_at.get(),
             agent_version: row.agent_version.to_string(),
             last_seen: row.last_seen.get(),
             seq: row.seq,
+            instance: row.instance(),
+            conflict_since: row.conflict_since.get(),
             ledger: Ledger { generation: row.generation, current: row.grant.as_deref().cloned() },
             products: row
                 .products
@@ -219,6 +241,11 @@ impl FleetIndex {
     /// Silent clusters whose last word was that a unit is out: the loudest kind of silence.
     pub fn silent_while_updating(&self) -> u64 {
         self.tally.silent_rolling
+    }
+
+    /// Clusters in force whose key more than one agent uses.
+    pub fn identity_conflicts(&self) -> u64 {
+        self.tally.conflicts
     }
 
     /// Clusters in force by class of their last report.

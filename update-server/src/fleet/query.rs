@@ -143,6 +143,7 @@ impl FleetIndex {
             freshness: freshness(row.last_seen.get(), self.interval_s, view.now),
             agent_version: row.agent_version.to_string(),
             seq: row.seq,
+            identity_conflict_since: row.conflict_since.get(),
             products: row.products.iter().filter_map(|p| self.product_row(p, view)).collect(),
         }
     }

@@ -3,7 +3,8 @@
 use channels::names::{Arch, ChannelName, ClusterId, ProductRef, UnitName};
 use channels::version::ReleaseVersion;
 use channels::wire::{
-    Failure, HealthSummary, Phase, ProductState, Progress, Reason, UnitState, WaitingOn,
+    AgentInstance, Failure, HealthSummary, Phase, ProductState, Progress, Reason, UnitState,
+    WaitingOn,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -51,6 +52,39 @@ pub struct ClusterKey {
     pub id: Sha256Digest,
 }
 
+/// Why a cluster's key is no longer in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyEnd {
+    /// The cluster asked for another one.
+    Rotated,
+    /// The cluster enrolled again, because a person said that the key is lost or in wrong hands.
+    Reenrolled,
+}
+
+impl KeyEnd {
+    /// The name in the database and in the audit log.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rotated => "rotated",
+            Self::Reenrolled => "reenrolled",
+        }
+    }
+
+    /// The end of a name.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Rotated, Self::Reenrolled].into_iter().find(|end| end.as_str() == name)
+    }
+}
+
+/// The key before the one in force. Older ones are forgotten, and refused as unknown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FormerKey {
+    /// The key.
+    pub key: ClusterKey,
+    /// Why it ended.
+    pub end: KeyEnd,
+}
+
 /// Everything the hub knows of a cluster except its units.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClusterRecord {
@@ -60,6 +94,8 @@ pub struct ClusterRecord {
     pub name: String,
     /// What it signs with.
     pub key: ClusterKey,
+    /// What it signed with before.
+    pub former: Option<FormerKey>,
     /// When it enrolled.
     pub enrolled_at: Timestamp,
     /// When a person retired it; it may not report from then on.
@@ -70,6 +106,10 @@ pub struct ClusterRecord {
     pub last_seen: Option<Timestamp>,
     /// Last committed `seq`; 0 before the first report.
     pub seq: u64,
+    /// The process of its agent that sent it, if it said so.
+    pub instance: Option<AgentInstance>,
+    /// Since when two agents are known to use its key.
+    pub conflict_since: Option<Timestamp>,
     /// Its grants.
     pub ledger: Ledger,
     /// Its products, in the order of the last full report.

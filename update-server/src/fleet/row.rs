@@ -5,12 +5,13 @@
 
 use channels::names::{ClusterId, UnitName};
 use channels::wire::{
-    Failure, Freshness, Grant, HealthSummary, HealthVerdict, Phase, Progress, Reason, WaitingOn,
+    AgentInstance, Failure, Freshness, Grant, HealthSummary, HealthVerdict, Phase, Progress,
+    Reason, WaitingOn,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::record::{ClusterKey, ProductRecord};
+use super::record::{ClusterKey, FormerKey, ProductRecord};
 
 /// Marks an absent time; no real timestamp in milliseconds reaches it.
 const NO_TIME: i64 = i64::MIN;
@@ -51,12 +52,17 @@ impl Lag {
 pub(super) struct Row {
     pub(super) id: ClusterId,
     pub(super) key: ClusterKey,
+    /// Few clusters ever have another key: a pointer's width for the others.
+    pub(super) former: Option<Box<FormerKey>>,
     pub(super) name: Box<str>,
     pub(super) agent_version: Box<str>,
     pub(super) enrolled_at: Stamp,
     pub(super) retired_at: Stamp,
     pub(super) last_seen: Stamp,
     pub(super) seq: u64,
+    /// 0 stands for none: an agent that draws it is one that names none.
+    pub(super) instance: u64,
+    pub(super) conflict_since: Stamp,
     pub(super) generation: u64,
     pub(super) grant: Option<Box<Grant>>,
     /// Class at the last report or sweep: what the counters counted it as.
@@ -67,6 +73,10 @@ pub(super) struct Row {
 impl Row {
     pub(super) fn is_retired(&self) -> bool {
         self.retired_at.get().is_some()
+    }
+
+    pub(super) fn instance(&self) -> Option<AgentInstance> {
+        (self.instance != 0).then_some(AgentInstance(self.instance))
     }
 
     /// Worst verdict over its products; `None` without products.

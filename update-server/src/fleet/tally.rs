@@ -41,6 +41,8 @@ pub(super) struct Tally {
     pub(super) freshness: BTreeMap<Freshness, u64>,
     /// Silent or gone clusters whose last word was that a unit is out.
     pub(super) silent_rolling: u64,
+    /// Clusters whose key more than one agent uses.
+    pub(super) conflicts: u64,
     /// Active clusters by their worst product.
     pub(super) verdicts: BTreeMap<HealthVerdict, u64>,
     /// Active clusters with a verdict other than healthy.
@@ -55,6 +57,12 @@ impl Tally {
             return;
         }
         count(&mut self.freshness, row.freshness, change);
+        if row.conflict_since.get().is_some() {
+            self.conflicts = match change {
+                Change::Enter => self.conflicts.saturating_add(1),
+                Change::Leave => self.conflicts.saturating_sub(1),
+            };
+        }
         let active = is_active(row.freshness);
         for product in &row.products {
             let graph = self.graphs.entry(product.graph).or_default();

@@ -84,11 +84,14 @@ fn cluster(n: u32, last_seen: Option<i64>, products: Vec<ProductRecord>) -> Clus
         id: ClusterId(uuid::Uuid::from_u128(u128::from(n) + 1)),
         name: format!("site-{n}"),
         key: ClusterKey { bytes: [1; 32], id: Sha256Digest::of(&n.to_be_bytes()) },
+        former: None,
         enrolled_at: at(NOW - 1000),
         retired_at: None,
         agent_version: "0.1.0".to_owned(),
         last_seen: last_seen.map(at),
         seq: 5,
+        instance: None,
+        conflict_since: None,
         ledger: Ledger::default(),
         products,
     }
@@ -324,4 +327,38 @@ proptest! {
         };
         prop_assert_eq!(nonzero(fleet.freshness_counts()), nonzero(recount.freshness_counts()));
     }
+}
+
+#[test]
+fn a_key_and_the_one_before_it_lead_to_their_cluster_and_older_ones_to_nobody() {
+    let mut record = cluster(0, None, vec![]);
+    let mut fleet = fleet_of(std::slice::from_ref(&record));
+    let keys: Vec<ClusterKey> =
+        (0..3).map(|n| ClusterKey { bytes: [n; 32], id: Sha256Digest::of(&[n, n]) }).collect();
+    record.key = keys[0];
+    fleet.apply(Slot(0), &record, at(NOW));
+    for pair in keys.windows(2) {
+        record.former = Some(FormerKey { key: pair[0], end: KeyEnd::Rotated });
+        record.key = pair[1];
+        fleet.apply(Slot(0), &record, at(NOW));
+        let ended = |key: ClusterKey| fleet.identity(&key.id).map(|i| (i.key, i.ended));
+        assert_eq!(ended(pair[1]), Some((pair[1], None)));
+        assert_eq!(ended(pair[0]), Some((pair[0], Some(KeyEnd::Rotated))));
+    }
+    assert_eq!(fleet.identity(&keys[0].id), None);
+    assert_eq!(fleet.record(Slot(0)), Some(record));
+}
+
+#[test]
+fn a_conflict_is_counted_once_and_while_it_lasts() {
+    let mut record = cluster(0, Some(NOW), vec![]);
+    let mut fleet = fleet_of(std::slice::from_ref(&record));
+    record.conflict_since = Some(at(NOW));
+    for _ in 0..2 {
+        fleet.apply(Slot(0), &record, at(NOW));
+        assert_eq!(fleet.identity_conflicts(), 1);
+    }
+    record.conflict_since = None;
+    fleet.apply(Slot(0), &record, at(NOW));
+    assert_eq!(fleet.identity_conflicts(), 0);
 }

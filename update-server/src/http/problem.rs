@@ -56,12 +56,16 @@ codes! {
     InvalidSignature = "invalid_signature", 401, "The request's signature does not verify";
     /// A request signature created too long ago or in the future.
     SignatureExpired = "signature_expired", 401, "The request was signed too long ago";
-    /// A key no cluster enrolled with, or a retired one.
+    /// A key no cluster enrolled with.
     UnknownCluster = "unknown_cluster", 401, "No enrolled cluster has this key";
+    /// A key that its cluster has replaced.
+    KeyReplaced = "key_replaced", 401, "The cluster has another key by now";
     /// A join token that is unknown, used up or expired.
     InvalidJoinToken = "invalid_join_token", 401, "The join token is unknown, used up or expired";
     /// Known, but not allowed.
     Forbidden = "forbidden", 403, "The role does not allow this";
+    /// The key of a cluster that was retired.
+    ClusterRetired = "cluster_retired", 403, "The cluster was retired";
     /// No such resource.
     NotFound = "not_found", 404, "There is no such resource";
     /// A resource, but not with this method.
@@ -72,6 +76,8 @@ codes! {
     Conflict = "conflict", 409, "The state does not allow this";
     /// A report whose `seq` does not grow.
     ReplayedReport = "replayed_report", 409, "The report's sequence number does not grow";
+    /// More than one agent uses a cluster's key.
+    IdentityConflict = "identity_conflict", 409, "More than one agent uses the cluster's key";
     /// A cluster name someone else has.
     NameTaken = "name_taken", 409, "The name is taken";
     /// A resource that was removed.
@@ -118,12 +124,13 @@ pub struct ApiError {
     detail: String,
     attack: Option<String>,
     retry_after_s: Option<u64>,
+    last_seq: Option<u64>,
 }
 
 impl ApiError {
     /// An error whose detail says what, where and what to do.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), attack: None, retry_after_s: None }
+        Self { code, detail: detail.into(), attack: None, retry_after_s: None, last_seq: None }
     }
 
     /// An internal failure: `error` and its sources go to the log, the client gets a fixed text.
@@ -142,6 +149,13 @@ impl ApiError {
     #[must_use]
     pub fn with_attack(mut self, attack: Option<String>) -> Self {
         self.attack = attack;
+        self
+    }
+
+    /// Tells an agent how far it had counted.
+    #[must_use]
+    pub fn with_last_seq(mut self, seq: u64) -> Self {
+        self.last_seq = Some(seq);
         self
     }
 
@@ -175,6 +189,7 @@ impl ApiError {
             status: self.code.status().as_u16(),
             detail,
             attack: self.attack.clone(),
+            last_seq: self.last_seq,
         }
     }
 }

@@ -7,6 +7,7 @@ use rusqlite::{OptionalExtension as _, params};
 use signing::Sha256Digest;
 
 use super::audit::Event;
+use super::identity::check_key;
 use super::{Batch, Refusal, Stop, Store, int};
 use crate::directive::Ledger;
 use crate::fleet::{ClusterKey, ClusterRecord, Slot};
@@ -37,6 +38,9 @@ pub struct JoinTokenRow {
     pub used: u32,
     /// When it stops working.
     pub expires_at: Timestamp,
+    /// The cluster it was minted for, if for one that is known already.
+    #[serde(skip)]
+    pub cluster: Option<Slot>,
 }
 
 impl Store {
@@ -60,10 +64,22 @@ impl Batch<'_> {
             if known.retired_at.is_some() {
                 return Err(Refusal::Retired.into());
             }
+            check_key(&known, &enrolment.key.id)?;
+            if token.cluster.is_some_and(|only| only != slot) {
+                return Err(Refusal::JoinToken { why: "is for another cluster" }.into());
+            }
+            // A token for this cluster replaces the key; after it did, the key is the new one.
+            if token.cluster.is_some() && token.used < token.uses {
+                return Err(Refusal::KeyInUse.into());
+            }
             return Ok(self.welcome(slot, known.id, now));
         }
         if token.used >= token.uses {
             return Err(Refusal::JoinToken { why: "has no uses left" }.into());
+        }
+        if let Some(slot) = token.cluster {
+            let id = self.enrol_again(slot, enrolment, &token)?;
+            return Ok(self.welcome(slot, id, now));
         }
         if self.slot_of_name(&enrolment.name).is_some() {
             return Err(Refusal::NameTaken { name: enrolment.name }.into());
@@ -73,11 +89,14 @@ impl Batch<'_> {
             id: ClusterId(uuid::Uuid::new_v4()),
             name: enrolment.name,
             key: enrolment.key,
+            former: None,
             enrolled_at: now,
             retired_at: None,
             agent_version: enrolment.agent_version,
             last_seen: None,
             seq: 0,
+            instance: None,
+            conflict_since: None,
             ledger: Ledger::default(),
             products: Vec::new(),
         };
@@ -129,19 +148,26 @@ impl Batch<'_> {
     /// A join token that is known and has not expired. Whether it has uses left is asked only for
     /// a new key: a retry after a lost answer must succeed.
     fn join_token(&self, digest: &Sha256Digest, now: Timestamp) -> Result<JoinTokenRow, Stop> {
-        let row: Option<(i64, u32, u32, i64)> = self
+        let row: Option<(i64, u32, u32, i64, Option<i64>)> = self
             .conn
-            .prepare_cached("SELECT id, uses, used, expires_at FROM join_token WHERE digest = ?1")?
+            .prepare_cached(
+                "SELECT id, uses, used, expires_at, cluster FROM join_token WHERE digest = ?1",
+            )?
             .query_row([digest.as_bytes()], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
             })
             .optional()?;
-        let (id, uses, used, expires_at) = row.ok_or(Refusal::JoinToken { why: "is unknown" })?;
+        let (id, uses, used, expires_at, cluster) =
+            row.ok_or(Refusal::JoinToken { why: "is unknown" })?;
         if expires_at <= now.as_millisecond() {
             return Err(Refusal::JoinToken { why: "has expired" }.into());
         }
         let expires_at = Timestamp::from_millisecond(expires_at).unwrap_or(Timestamp::MIN);
-        Ok(JoinTokenRow { id, uses, used, expires_at })
+        let cluster = match cluster {
+            None => None,
+            Some(rowid) => Some(Slot::from_rowid(rowid).ok_or(Refusal::UnknownCluster)?),
+        };
+        Ok(JoinTokenRow { id, uses, used, expires_at, cluster })
     }
 
     fn retire(&mut self, id: ClusterId, by: String, now: Timestamp) -> Result<(), Stop> {
@@ -151,8 +177,9 @@ impl Batch<'_> {
             return Err(Refusal::UnknownCluster.into());
         }
         record.retired_at = Some(now);
+        record.ledger.current = None;
         self.conn
-            .prepare_cached("UPDATE cluster SET retired_at = ?2 WHERE id = ?1")?
+            .prepare_cached("UPDATE cluster SET retired_at = ?2, grant_json = NULL WHERE id = ?1")?
             .execute(params![slot.rowid(), now.as_millisecond()])?;
         self.audit(&Event {
             at: now,

@@ -1,13 +1,15 @@
 //! A verified report: merged, decided on and written in one transaction.
 
-use channels::wire::{Action, Directive, Report, ReportReply};
+use channels::wire::{Action, Directive, Reason, Report, ReportReply};
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, params};
 use signing::Sha256Digest;
 
 use super::audit::Event;
+use super::identity::check_key;
+use super::judge::{Incoming, LastSeen, Superseded, Verdict};
 use super::units::{self, Units};
-use super::{Batch, Refusal, Stop, Store, history, int};
+use super::{Batch, Refusal, Stop, Store, history, int, judge};
 use crate::directive::{self, Asked, Decision, Ledger, ReleaseFacts, Situation};
 use crate::fleet::{ClusterRecord, ProductRecord, Slot};
 
@@ -16,6 +18,8 @@ use crate::fleet::{ClusterRecord, ProductRecord, Slot};
 pub struct AcceptedReport {
     /// Row of the cluster whose key signed it.
     pub slot: Slot,
+    /// Id of that key.
+    pub key: Sha256Digest,
     /// What it says.
     pub report: Report,
     /// SHA-256 of the body as received: equal body and `seq` is a retry, not a replay.
@@ -32,25 +36,87 @@ struct Merged {
     full_state_wanted: bool,
 }
 
+/// What the next report is judged by.
+#[derive(Debug)]
+struct Succession {
+    body_digest: Sha256Digest,
+    sent_at: Timestamp,
+    /// `None` leaves the stored ones as they are.
+    superseded: Option<Vec<Superseded>>,
+}
+
+impl Succession {
+    fn of(last: &LastSeen, incoming: &Incoming) -> Self {
+        let another = incoming.instance.is_some() && incoming.instance != last.instance;
+        Self {
+            body_digest: incoming.body_digest,
+            sent_at: incoming.sent_at,
+            superseded: another.then(|| judge::succeed(last, incoming)),
+        }
+    }
+}
+
 impl Store {
     /// Commits a report. The reply is durable with it: a retry of the same report gets the same
     /// reply.
     pub async fn report(&self, accepted: AcceptedReport) -> Result<ReportReply, Refusal> {
-        self.submit(move |batch| batch.report(accepted)).await
+        self.submit(move |batch| batch.report(accepted)).await?
     }
 }
 
 impl Batch<'_> {
-    fn report(&mut self, accepted: AcceptedReport) -> Result<ReportReply, Stop> {
-        let AcceptedReport { slot, report, body_digest, received_at: now } = accepted;
-        let before = self.cluster(slot).ok_or(Refusal::UnknownCluster)?;
+    /// The inner refusal is one that leaves a mark: what it hints at is committed.
+    fn report(&mut self, accepted: AcceptedReport) -> Result<Result<ReportReply, Refusal>, Stop> {
+        let AcceptedReport { slot, key, report, body_digest, received_at: now } = accepted;
+        let mut before = self.cluster(slot).ok_or(Refusal::UnknownCluster)?;
         if before.retired_at.is_some() {
             return Err(Refusal::Retired.into());
         }
+        check_key(&before, &key)?;
         let seq = report.cluster.seq;
-        if seq <= before.seq {
-            return self.retry(slot, seq, before.seq, &body_digest);
+        let incoming = Incoming {
+            seq,
+            body_digest,
+            sent_at: report.cluster.sent_at,
+            instance: report.cluster.instance,
+            heard_seq: report.cluster.heard_seq,
+        };
+        let last = self.last_seen(slot, &before, &incoming)?;
+        let replayed = if before.conflict_since.is_some() {
+            Refusal::IdentityConflict { last_seq: Some(before.seq) }
+        } else {
+            Refusal::Replayed { seq, last: before.seq }
+        };
+        match judge::judge(&last, &incoming) {
+            Verdict::Fresh => {}
+            Verdict::Retry => return Ok(self.stored_reply(slot)?.ok_or(replayed)),
+            Verdict::Replay { heat } => {
+                self.note_heat(slot, last.heat, heat)?;
+                return Ok(Err(replayed));
+            }
+            Verdict::Conflict(proof) => {
+                self.mark_conflict(slot, &mut before, proof.as_str(), now)?;
+                self.put_cluster(slot, before.clone(), now);
+                if seq <= before.seq {
+                    let last_seq = Some(before.seq);
+                    return Ok(Err(Refusal::IdentityConflict { last_seq }));
+                }
+            }
         }
+        let succession = Succession::of(&last, &incoming);
+        self.commit_report(slot, before, report, &succession, now).map(Ok)
+    }
+
+    /// Decides on a report that is new, and writes it.
+    fn commit_report(
+        &mut self,
+        slot: Slot,
+        before: ClusterRecord,
+        report: Report,
+        succession: &Succession,
+        now: Timestamp,
+    ) -> Result<ReportReply, Stop> {
+        let seq = report.cluster.seq;
         let products_before = before.products.clone();
         let facts = self.facts(&report);
         let decision = self.decide(&before, &report, &facts, now);
@@ -66,34 +132,66 @@ impl Batch<'_> {
             next_report_in_s: self.committed.fleet().next_report_in_s(slot, now),
             full_state_wanted: merged.full_state_wanted,
         };
-        self.write(slot, &merged, &reply, &body_digest)?;
+        self.write(slot, &merged, &reply, succession)?;
         self.write_history(slot, &products_before, &merged.record, now)?;
         self.put_cluster(slot, merged.record, now);
         Ok(reply)
     }
 
-    /// The same report again gets the same reply; anything else with an old `seq` is a replay.
-    fn retry(
+    /// What is remembered of the last report, from the disk only where the verdict needs more than
+    /// its number: a process that goes on counting does not.
+    fn last_seen(
         &self,
         slot: Slot,
-        seq: u64,
-        last: u64,
-        digest: &Sha256Digest,
-    ) -> Result<ReportReply, Stop> {
-        let replayed = Refusal::Replayed { seq, last };
-        if seq != last {
-            return Err(replayed.into());
+        before: &ClusterRecord,
+        incoming: &Incoming,
+    ) -> Result<LastSeen, Stop> {
+        let known = LastSeen { seq: before.seq, instance: before.instance, ..LastSeen::default() };
+        let goes_on = incoming.instance.is_none() || incoming.instance == before.instance;
+        if incoming.seq > before.seq && goes_on {
+            return Ok(known);
         }
-        let stored: Option<(Option<Vec<u8>>, Option<String>)> = self
+        let found = self
             .conn
-            .prepare_cached("SELECT body_digest, reply FROM cluster WHERE id = ?1")?
-            .query_row([slot.rowid()], |row| Ok((row.get(0)?, row.get(1)?)))
+            .prepare_cached(
+                "SELECT body_digest, sent_at, superseded, heat FROM cluster WHERE id = ?1",
+            )?
+            .query_row([slot.rowid()], |row| {
+                let digest: Option<[u8; 32]> = row.get(0)?;
+                let sent_at: Option<i64> = row.get(1)?;
+                let superseded: String = row.get(2)?;
+                Ok(LastSeen {
+                    body_digest: digest
+                        .and_then(|bytes| format!("sha256:{}", hex::encode(bytes)).parse().ok()),
+                    sent_at: sent_at.and_then(|ms| Timestamp::from_millisecond(ms).ok()),
+                    // Written by this hub; a list that cannot be read forgets processes, no more.
+                    superseded: serde_json::from_str(&superseded).unwrap_or_default(),
+                    heat: row.get(3)?,
+                    ..known.clone()
+                })
+            })
             .optional()?;
-        let same = |known: &Vec<u8>| known.as_slice() == digest.as_bytes();
-        stored
-            .filter(|(known, _)| known.as_ref().is_some_and(same))
-            .and_then(|(_, reply)| serde_json::from_str(&reply?).ok())
-            .ok_or(replayed.into())
+        Ok(found.unwrap_or(known))
+    }
+
+    /// The reply to the last report.
+    fn stored_reply(&self, slot: Slot) -> Result<Option<ReportReply>, Stop> {
+        let stored: Option<Option<String>> = self
+            .conn
+            .prepare_cached("SELECT reply FROM cluster WHERE id = ?1")?
+            .query_row([slot.rowid()], |row| row.get(0))
+            .optional()?;
+        Ok(stored.flatten().and_then(|reply| serde_json::from_str(&reply).ok()))
+    }
+
+    fn note_heat(&self, slot: Slot, before: u8, heat: u8) -> rusqlite::Result<()> {
+        if before == heat {
+            return Ok(());
+        }
+        self.conn
+            .prepare_cached("UPDATE cluster SET heat = ?2 WHERE id = ?1")?
+            .execute(params![slot.rowid(), heat])
+            .map(drop)
     }
 
     fn facts(&self, report: &Report) -> Vec<ReleaseFacts> {
@@ -139,6 +237,9 @@ impl Batch<'_> {
                 facts: *facts,
             })
             .collect();
+        if before.conflict_since.is_some() {
+            return directive::withhold(&before.ledger, &asked, &two_agents());
+        }
         directive::decide(&situation, &before.ledger, &asked)
     }
 
@@ -181,10 +282,13 @@ impl Batch<'_> {
             // look fresh for as long.
             last_seen: Some(now),
             seq: report.cluster.seq,
+            instance: report.cluster.instance.or(before.instance),
             products,
             id: before.id,
             name: before.name,
             key: before.key,
+            former: before.former,
+            conflict_since: before.conflict_since,
             enrolled_at: before.enrolled_at,
             retired_at: before.retired_at,
             ledger: before.ledger,
@@ -205,7 +309,7 @@ impl Batch<'_> {
         slot: Slot,
         merged: &Merged,
         reply: &ReportReply,
-        body_digest: &Sha256Digest,
+        succession: &Succession,
     ) -> rusqlite::Result<()> {
         let record = &merged.record;
         // Names, numbers and sentences: always serialise.
@@ -214,19 +318,24 @@ impl Batch<'_> {
             .prepare_cached(
                 "UPDATE cluster SET agent_version = ?2, last_seen = ?3, seq = ?4, \
                  body_digest = ?5, reply = ?6, generation = ?7, grant_json = ?8, products = ?9, \
-                 units = coalesce(?10, units) WHERE id = ?1",
+                 units = coalesce(?10, units), instance = ?11, \
+                 superseded = coalesce(?12, superseded), sent_at = ?13, heat = max(heat - 1, 0) \
+                 WHERE id = ?1",
             )?
             .execute(params![
                 slot.rowid(),
                 record.agent_version,
                 record.last_seen.map(Timestamp::as_millisecond),
                 int(record.seq),
-                body_digest.as_bytes(),
+                succession.body_digest.as_bytes(),
                 json(serde_json::to_string(reply)),
                 int(record.ledger.generation),
                 record.ledger.current.as_ref().map(|g| json(serde_json::to_string(g))),
                 json(serde_json::to_string(&record.products)),
                 merged.units.as_ref().map(units::encode),
+                record.instance.map(|instance| instance.to_string()),
+                succession.superseded.as_ref().map(|all| json(serde_json::to_string(all))),
+                succession.sent_at.as_millisecond(),
             ])?;
         Ok(())
     }
@@ -273,6 +382,14 @@ impl Batch<'_> {
                 "expires_at": grant.expires_at,
             }),
         })
+    }
+}
+
+/// The reason both agents are told.
+fn two_agents() -> Reason {
+    Reason {
+        code: "identity_conflict".to_owned(),
+        message: Refusal::IdentityConflict { last_seq: None }.to_string(),
     }
 }
 

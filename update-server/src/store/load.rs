@@ -10,7 +10,7 @@ use signing::Sha256Digest;
 use super::Committed;
 use crate::auth::{Access, TokenRecord, TokenTable};
 use crate::directive::Ledger;
-use crate::fleet::{ClusterKey, ClusterRecord, FleetIndex, Slot};
+use crate::fleet::{ClusterKey, ClusterRecord, FleetIndex, FormerKey, KeyEnd, Slot};
 
 /// The database holds something this hub did not write.
 #[derive(Debug, thiserror::Error)]
@@ -93,7 +93,8 @@ fn fleet(conn: &Connection, interval_s: u64, now: Timestamp) -> Result<FleetInde
     let mut fleet = FleetIndex::new(interval_s);
     let mut statement = conn.prepare(
         "SELECT id, uuid, name, key, key_id, enrolled_at, retired_at, agent_version, last_seen, \
-         seq, generation, grant_json, products FROM cluster ORDER BY id",
+         seq, generation, grant_json, products, instance, conflict_since, former_key, \
+         former_key_id, former_why FROM cluster ORDER BY id",
     )?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
@@ -116,14 +117,27 @@ fn cluster(at: &At<'_>) -> Result<ClusterRecord, LoadError> {
         id: ClusterId(uuid::Uuid::from_bytes(at.get("uuid")?)),
         name: at.get("name")?,
         key: ClusterKey { bytes: at.get("key")?, id: at.digest("key_id")? },
+        former: former(at)?,
         enrolled_at: at.some_time("enrolled_at")?,
         retired_at: at.time("retired_at")?,
         agent_version: at.get("agent_version")?,
         last_seen: at.time("last_seen")?,
         seq: at.unsigned("seq")?,
+        instance: at
+            .get::<Option<String>>("instance")?
+            .map(|text| text.parse().map_err(|e| at.wrong("instance", e)))
+            .transpose()?,
+        conflict_since: at.time("conflict_since")?,
         ledger: Ledger { generation: at.unsigned("generation")?, current },
         products: at.json("products")?,
     })
+}
+
+fn former(at: &At<'_>) -> Result<Option<FormerKey>, LoadError> {
+    let Some(why) = at.get::<Option<String>>("former_why")? else { return Ok(None) };
+    let end = KeyEnd::parse(&why).ok_or_else(|| at.wrong("former_why", "not a known end"))?;
+    let key = ClusterKey { bytes: at.get("former_key")?, id: at.digest("former_key_id")? };
+    Ok(Some(FormerKey { key, end }))
 }
 
 /// One row of the `hold` table.

@@ -13,7 +13,9 @@ mod batch;
 mod committed;
 mod enrol;
 mod history;
+mod identity;
 mod ingest;
+mod judge;
 mod load;
 mod people;
 mod reader;
@@ -33,12 +35,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
+use crate::fleet::KeyEnd;
 use crate::served::Served;
 pub use audit::{ChainCheck, Event};
 pub(crate) use batch::Batch;
 pub use committed::Committed;
 pub use enrol::{Enrolment, JoinTokenRow};
 pub use history::HistoryRow;
+pub use identity::{KeyRotation, Trust};
 pub use ingest::AcceptedReport;
 pub use load::LoadError;
 pub use people::{NewHold, NewJoinToken, NewToken};
@@ -78,6 +82,27 @@ pub enum Refusal {
     /// The cluster was retired.
     #[error("this cluster was retired; enrol it again with a new key")]
     Retired,
+    /// The cluster has another key by now.
+    #[error("{}", key_replaced(*end))]
+    KeyReplaced {
+        /// Why this one ended.
+        end: KeyEnd,
+    },
+    /// The key is one the hub knows already.
+    #[error("this key is in use already; make a new one (`cluster-agent enroll --new-key`)")]
+    KeyInUse,
+    /// Two agents use the key: neither may decide which is the true one.
+    #[error(
+        "more than one agent uses this cluster's key; `fairway clusters reinvite` gives the true \
+         one a new key, `fairway clusters trust` ends the conflict without"
+    )]
+    IdentityConflict {
+        /// The last number committed, where the refused request is a report whose own is used up.
+        last_seq: Option<u64>,
+    },
+    /// There is no conflict to end.
+    #[error("no identity conflict is known of this cluster")]
+    NoConflict,
     /// With those the cluster would have more products than a report may list.
     #[error("{found} products on one cluster, at most {max} are kept")]
     TooManyProducts {
@@ -139,10 +164,21 @@ pub enum Refusal {
     Stopped,
 }
 
+fn key_replaced(end: KeyEnd) -> &'static str {
+    match end {
+        KeyEnd::Rotated => "this key was replaced: its cluster asked for another one",
+        KeyEnd::Reenrolled => {
+            "this key was replaced: its cluster enrolled again with another one, because this one \
+             was lost or in wrong hands"
+        }
+    }
+}
+
 /// Why a job of a batch ends without a result.
 #[derive(Debug)]
 pub(crate) enum Stop {
-    /// This caller is refused; the others go on. Nothing may have been written for it.
+    /// This caller is refused; the others go on. Nothing may have been written for it, except a
+    /// mark that memory was given as well.
     Refused(Refusal),
     /// The database failed; the whole batch is undone.
     Sql(rusqlite::Error),

@@ -1,5 +1,6 @@
 //! What people write: holds, API tokens, join tokens. Each with its audit row in one transaction.
 
+use channels::names::ClusterId;
 use channels::wire::{Hold, HoldScope};
 use jiff::Timestamp;
 use rusqlite::params;
@@ -9,6 +10,7 @@ use signing::Sha256Digest;
 use super::audit::Event;
 use super::{Batch, Refusal, Stop, Store};
 use crate::auth::{Access, TokenRecord};
+use crate::fleet::Slot;
 
 /// A hold to place.
 #[derive(Debug, Clone)]
@@ -45,6 +47,8 @@ pub struct NewJoinToken {
     pub digest: Sha256Digest,
     /// How many clusters may enrol with it.
     pub uses: u32,
+    /// The one cluster that may enrol again with it; `None` admits new ones.
+    pub cluster: Option<ClusterId>,
     /// When it stops working.
     pub expires_at: Timestamp,
     /// What it is for.
@@ -214,10 +218,15 @@ impl Batch<'_> {
     }
 
     fn create_join_token(&mut self, new: &NewJoinToken) -> Result<(), Stop> {
+        let cluster = new.cluster.map(|id| self.in_force(id)).transpose()?;
+        let cluster = cluster.map(|(slot, _)| slot);
+        if let Some(slot) = cluster {
+            self.cancel_join_tokens(slot)?;
+        }
         self.conn
             .prepare_cached(
-                "INSERT INTO join_token (digest, uses, expires_at, note, created_at, created_by) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                "INSERT INTO join_token (digest, uses, expires_at, note, created_at, created_by, \
+                 cluster) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             )?
             .execute(params![
                 new.digest.as_bytes(),
@@ -225,16 +234,18 @@ impl Batch<'_> {
                 new.expires_at.as_millisecond(),
                 new.note,
                 new.now.as_millisecond(),
-                new.by
+                new.by,
+                cluster.map(Slot::rowid),
             ])?;
         let id = self.conn.last_insert_rowid();
         self.audit(&Event {
             at: new.now,
             actor: new.by.clone(),
-            action: "create_join_token",
-            object: format!("join-token/{id}"),
+            action: if cluster.is_some() { "reinvite" } else { "create_join_token" },
+            object: new.cluster.map_or_else(|| format!("join-token/{id}"), |c| c.to_string()),
             detail: json!({
-                "uses": new.uses, "expires_at": new.expires_at.to_string(), "note": new.note,
+                "join_token": id, "uses": new.uses, "expires_at": new.expires_at.to_string(),
+                "note": new.note,
             }),
         })?;
         Ok(())

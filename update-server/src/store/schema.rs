@@ -11,7 +11,10 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 
 /// Every migration, in order; `user_version` is how many of them ran.
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/sqlite/0001_first.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/sqlite/0001_first.sql"),
+    include_str!("../../migrations/sqlite/0002_identity.sql"),
+];
 
 /// Only a person's `sqlite3` on the same file ever makes the writer wait.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -121,6 +124,28 @@ mod tests {
         let mode: String = conn.query_row("PRAGMA journal_mode", [], |r| r.get(0)).unwrap();
         let sync: i64 = conn.query_row("PRAGMA synchronous", [], |r| r.get(0)).unwrap();
         assert_eq!((mode.as_str(), sync), ("wal", 2), "2 = FULL");
+    }
+
+    #[test]
+    fn a_database_of_the_first_hub_is_brought_up_to_date_with_its_rows() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("hub.sqlite3");
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(MIGRATIONS[0]).unwrap();
+        old.execute_batch(
+            "PRAGMA user_version = 1; INSERT INTO cluster (id, uuid, name, key, key_id, \
+             join_token, enrolled_at, agent_version, seq) VALUES (1, x'00', 'east', x'01', x'02', \
+             1, 0, '0.1.0', 7);",
+        )
+        .unwrap();
+        drop(old);
+        let conn = open_writer(&path).unwrap();
+        let row: (i64, String, Option<String>) = conn
+            .query_row("SELECT seq, superseded, instance FROM cluster", [], |r| {
+                Ok((r.get(0)?, r.get(1)?, r.get(2)?))
+            })
+            .unwrap();
+        assert_eq!(row, (7, "[]".to_owned(), None));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use signing::Sha256Digest;
 use super::*;
 use crate::auth::{Access, Secret, SecretKind};
 use crate::directive::ReleaseFacts;
-use crate::fleet::{ClusterKey, GraphKey, Slot};
+use crate::fleet::{ClusterKey, FormerKey, GraphKey, Slot};
 
 pub(crate) const NOW: i64 = 1_790_000_000;
 
@@ -113,6 +113,7 @@ impl Hub {
         let new = NewJoinToken {
             digest: join_secret().digest(),
             uses,
+            cluster: None,
             expires_at: at(NOW + 3600),
             note: String::new(),
             by: "mira".to_owned(),
@@ -129,14 +130,23 @@ impl Hub {
         products: &[ProductState],
     ) -> Result<ReportReply, Refusal> {
         let report = Report {
-            cluster: ClusterHeader { id, seq, sent_at: at(NOW), agent_version: "0.1.0".to_owned() },
+            cluster: ClusterHeader {
+                id,
+                seq,
+                sent_at: at(NOW),
+                agent_version: "0.1.0".to_owned(),
+                instance: None,
+                heard_seq: None,
+            },
             full,
             products: products.to_vec(),
         };
         let body = serde_json::to_vec(&report).unwrap();
         let slot = self.store.committed().fleet().slot(id).unwrap();
+        let key = self.store.committed().fleet().record(slot).unwrap().key.id;
         let accepted = AcceptedReport {
             slot,
+            key,
             report,
             body_digest: Sha256Digest::of(&body),
             received_at: at(NOW + 10),
@@ -388,6 +398,27 @@ async fn a_failed_commit_acknowledges_nobody_and_leaves_memory_as_it_was() {
     assert!(Reader::open(hub.dir.path()).unwrap().verify_audit().unwrap().broken_at.is_none());
 }
 
+#[tokio::test]
+async fn a_report_that_was_verified_before_its_key_was_replaced_is_refused() {
+    let hub = Hub::new();
+    hub.invite(1).await;
+    let id = hub.enrol(1).await.unwrap();
+    let slot = hub.store.committed().fleet().slot(id).unwrap();
+    // Both jobs are queued while the writer is busy, so they share a batch.
+    let release = block(&hub).await;
+    let rotation = KeyRotation { slot, old: key(1).id, new: key(9), seq: 1, now: at(NOW) };
+    let replaced = hub.store.rotate_key(rotation);
+    let report = hub.report(id, 1, true, &[]);
+    let (replaced, report, ()) =
+        tokio::join!(replaced, report, async { release.send(()).unwrap() });
+    replaced.unwrap();
+    assert_eq!(report, Err(Refusal::KeyReplaced { end: KeyEnd::Rotated }));
+    let hub = hub.restart();
+    let record = hub.store.committed().fleet().record(slot).unwrap();
+    assert_eq!(record.key, key(9));
+    assert_eq!(record.former, Some(FormerKey { key: key(1), end: KeyEnd::Rotated }));
+}
+
 /// Occupies the writer until the returned sender speaks.
 async fn block(hub: &Hub) -> std::sync::mpsc::Sender<()> {
     let (tell, started) = tokio::sync::oneshot::channel();
@@ -496,12 +527,21 @@ async fn a_report_is_dated_by_the_clock_it_came_under_even_after_one_that_ran_ah
     let slot = hub.store.committed().fleet().slot(id).unwrap();
     for (seq, received_at) in [(1, at(NOW + 86_400)), (2, at(NOW))] {
         let report = Report {
-            cluster: ClusterHeader { id, seq, sent_at: at(NOW), agent_version: "1".to_owned() },
+            cluster: ClusterHeader {
+                id,
+                seq,
+                sent_at: at(NOW),
+                agent_version: "1".to_owned(),
+                instance: None,
+                heard_seq: None,
+            },
             full: true,
             products: Vec::new(),
         };
         let body_digest = Sha256Digest::of(&seq.to_be_bytes());
-        hub.store.report(AcceptedReport { slot, report, body_digest, received_at }).await.unwrap();
+        let key = key(1).id;
+        let accepted = AcceptedReport { slot, key, report, body_digest, received_at };
+        hub.store.report(accepted).await.unwrap();
     }
     let seen = hub.store.committed().fleet().record(slot).unwrap().last_seen;
     assert_eq!(seen, Some(at(NOW)));

@@ -9,12 +9,13 @@ use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use channels::cincinnati::to_json;
 use channels::wire::{
-    Action, Directive, EnrolmentReply, Grant, ProductState, Reason, Report, ReportReply, Role,
+    Action, Directive, EnrolmentReply, Grant, KeyRotationReply, KeyRotationRequest, Problem,
+    ProductState, Reason, Report, ReportReply, Role,
 };
 use jiff::{SignedDuration, Timestamp};
 use signing::{
-    Delegation, RoleName, RootSpec, SecretKey, Signer, StagedRepository, TargetEntry, TargetPath,
-    TopRole, Versions, build_root, build_targets,
+    Delegation, PublicKey, RoleName, RootSpec, SecretKey, Signer, StagedRepository, TargetEntry,
+    TargetPath, TopRole, Versions, build_root, build_targets,
 };
 
 use super::world::{cluster, graph, release};
@@ -40,6 +41,10 @@ pub(super) struct Lab {
 pub(super) struct Hub {
     pub(super) reports: Vec<Report>,
     pub(super) hold: Option<String>,
+    /// Status and slug of the problem that answers everything.
+    pub(super) refuse: Option<(u16, &'static str)>,
+    /// What a refusal says was committed last.
+    pub(super) last_seq: Option<u64>,
     generation: u64,
 }
 
@@ -81,6 +86,7 @@ impl Lab {
                 .route("/tuf/{path:.*}", web::get().to(serve))
                 .route("/api/v1/enrolments", web::post().to(enrol))
                 .route("/api/v1/reports", web::post().to(report))
+                .route("/api/v1/clusters/self/key", web::post().to(rotate))
         })
         .workers(1)
         .disable_signals()
@@ -170,13 +176,44 @@ async fn serve(
     }
 }
 
-async fn enrol() -> HttpResponse {
+/// The problem that is to answer, if one is.
+fn refusal(hub: &Hub) -> Option<HttpResponse> {
+    let (status, slug) = hub.refuse?;
+    let problem = Problem {
+        kind: format!("/problems/{slug}"),
+        title: slug.to_owned(),
+        status,
+        detail: format!("this hub says {slug}"),
+        attack: None,
+        last_seq: hub.last_seq,
+    };
+    let status = actix_web::http::StatusCode::from_u16(status).unwrap();
+    Some(HttpResponse::build(status).json(problem))
+}
+
+async fn rotate(hub: web::Data<Mutex<Hub>>, body: web::Bytes) -> HttpResponse {
+    if let Some(refusal) = refusal(&hub.lock().unwrap()) {
+        return refusal;
+    }
+    let wanted: KeyRotationRequest = serde_json::from_slice(&body).unwrap();
+    let key = PublicKey::from_spki_pem(&wanted.public_key).unwrap();
+    let key_id = key.key_id().to_string();
+    HttpResponse::Ok().json(KeyRotationReply { cluster_id: wanted.cluster_id, key_id })
+}
+
+async fn enrol(hub: web::Data<Mutex<Hub>>) -> HttpResponse {
+    if let Some(refusal) = refusal(&hub.lock().unwrap()) {
+        return refusal;
+    }
     HttpResponse::Ok().json(EnrolmentReply { cluster_id: cluster(), next_report_in_s: 1 })
 }
 
 async fn report(hub: web::Data<Mutex<Hub>>, body: web::Bytes) -> HttpResponse {
     let report: Report = serde_json::from_slice(&body).unwrap();
     let mut hub = hub.lock().unwrap();
+    if let Some(refusal) = refusal(&hub) {
+        return refusal;
+    }
     let directives = report.products.iter().map(|state| answer(&mut hub, state)).collect();
     let seq = report.cluster.seq;
     hub.reports.push(report);

@@ -8,6 +8,7 @@
     reason = "tests"
 )]
 
+mod keys;
 mod lab;
 mod refusals;
 mod rolls;

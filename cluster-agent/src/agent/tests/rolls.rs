@@ -200,7 +200,7 @@ fn a_drain_that_outlasts_the_grant_of_an_agent_that_is_cut_off_is_undone() {
     let mut world = drained_under_a_lapsed_grant();
     world.hub = Hub::Silent;
     let now = world.now();
-    world.core.unheard("connection refused".to_owned(), now);
+    world.core.unheard("connection refused".to_owned(), None, now);
     world.until(40, |w| w.core.history.out.is_none());
     assert_eq!(world.sim.state().ledger.restarts.len(), 3, "controllers only");
     assert!(world.cordoned.is_empty());
@@ -228,7 +228,7 @@ fn a_drain_that_outlasts_its_grant_waits_while_nobody_knows_whether_the_hub_answ
     assert_eq!(world.sim.state().ledger.restarts.len(), 3, "controllers only");
     assert_eq!(world.cordoned.len(), 1);
     let now = world.now();
-    world.core.unheard("connection refused".to_owned(), now);
+    world.core.unheard("connection refused".to_owned(), None, now);
     world.until(40, |w| w.core.history.out.is_none());
     assert!(world.cordoned.is_empty());
 }

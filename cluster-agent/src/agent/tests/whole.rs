@@ -103,7 +103,8 @@ async fn enrolled(lab: &Lab) -> Settings {
     let text = std::fs::read_to_string(&lab.config).unwrap();
     std::fs::write(&lab.config, text.replace("reports = false", "reports = true")).unwrap();
     let settings = settings(lab);
-    let enrolment = agent::enroll(&settings, "token", clock::now()).await.unwrap();
+    let enrolment =
+        agent::enroll(&settings, "token", agent::EnrolKey::Kept, clock::now()).await.unwrap();
     assert_eq!(enrolment.cluster_id, super::world::cluster());
     settings
 }
@@ -156,5 +157,72 @@ async fn a_hub_grants_every_unit_and_its_hold_in_mid_roll_stops_the_next_one() {
         assert!(phases.contains(&phase), "{phase} was not reported: {phases:?}");
     }
     assert_eq!(lab.sim.state("east").unwrap().ledger.violations, Vec::<String>::new());
+    lab.stop().await;
+}
+
+#[actix_web::test]
+async fn an_agent_whose_key_is_refused_starts_no_other_unit_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut lab = Lab::start(dir.path(), anywhere());
+    lab.publish(&Offer::default());
+    let settings = enrolled(&lab).await;
+    let (stop, stopped) = watch::channel(false);
+    let running = tokio::spawn(agent::run(settings.clone(), stopped));
+    until(&settings, "first change", |s| s.step.is_some()).await;
+    lab.hub.lock().unwrap().refuse = Some((403, "cluster_retired"));
+    let status = until(&settings, "the refusal is shown", |s| {
+        s.step.is_none() && s.hub.key_refused.is_some() && waits(s, "hub_disowned")
+    })
+    .await;
+    assert_eq!(status.hub.key_refused.as_deref(), Some("cluster_retired"));
+    let text = status::render(&status, crate::state::InUse::Yes, clock::now());
+    assert!(text.contains("REFUSES this cluster's key [cluster_retired]"), "{text}");
+    let moved = lab.sim.state("east").unwrap().ledger.restarts.len();
+    assert!(moved <= 1, "{moved} units moved without leave");
+
+    lab.hub.lock().unwrap().refuse = None;
+    until(&settings, "it goes on once the key is taken again", |s| {
+        s.hub.key_refused.is_none() && kafka(s).version.to_string() == "4.0.0"
+    })
+    .await;
+    stop.send(true).unwrap();
+    running.await.unwrap().unwrap();
+    lab.stop().await;
+}
+
+#[actix_web::test]
+async fn an_agent_that_lost_count_goes_on_above_the_hubs_number_and_takes_a_new_key_meanwhile() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut lab = Lab::start(dir.path(), anywhere());
+    lab.publish(&Offer::default());
+    let settings = enrolled(&lab).await;
+    let ahead = u64::try_from(clock::now().as_millisecond()).unwrap() + 3_600_000;
+    {
+        let mut hub = lab.hub.lock().unwrap();
+        hub.hold = Some("nothing is to move".to_owned());
+        (hub.refuse, hub.last_seq) = (Some((409, "replayed_report")), Some(ahead));
+    }
+    let (stop, stopped) = watch::channel(false);
+    let running = tokio::spawn(agent::run(settings.clone(), stopped));
+    until(&settings, "the refusal", |s| s.hub.error.is_some()).await;
+    let old = crate::hub::open_key(&settings.state_dir, crate::hub::KeyPlace::InForce);
+    let agent::Rotated::LeftToTheAgent(next) =
+        agent::rotate_key(&settings, clock::now()).await.unwrap()
+    else {
+        panic!("an agent is running");
+    };
+    lab.hub.lock().unwrap().refuse = None;
+    until(&settings, "a report is taken", |s| s.hub.answered_at.is_some()).await;
+    stop.send(true).unwrap();
+    running.await.unwrap().unwrap();
+    let reports = std::mem::take(&mut lab.hub.lock().unwrap().reports);
+    assert!(reports[0].cluster.seq > ahead, "{} is not above {ahead}", reports[0].cluster.seq);
+    assert_eq!(reports[0].cluster.heard_seq, Some(ahead));
+    let instance = reports[0].cluster.instance;
+    assert!(instance.is_some() && reports.iter().all(|r| r.cluster.instance == instance));
+    let key = crate::hub::open_key(&settings.state_dir, crate::hub::KeyPlace::InForce);
+    let id = |key: Option<signing::SecretKey>| key.unwrap().public().key_id();
+    assert_ne!(id(old.unwrap()), next);
+    assert_eq!(id(key.unwrap()), next);
     lab.stop().await;
 }

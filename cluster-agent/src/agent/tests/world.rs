@@ -231,7 +231,7 @@ impl World {
         self.asked += 1;
         match self.reply(&ask) {
             Some(reply) => self.core.hear(&reply, Some(&ask.product), self.now()),
-            None => self.core.unheard("connection refused".to_owned(), self.now()),
+            None => self.core.unheard("connection refused".to_owned(), None, self.now()),
         }
         let id = self.step_id();
         let (change, _) = self.core.decide(id, self.now());

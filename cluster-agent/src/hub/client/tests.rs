@@ -93,6 +93,8 @@ fn report() -> Report {
         seq: 7,
         sent_at: now(),
         agent_version: "0.1.0".to_owned(),
+        instance: None,
+        heard_seq: None,
     };
     Report { cluster: header, full: true, products: Vec::new() }
 }
@@ -164,6 +166,7 @@ async fn a_problem_is_handed_on_with_its_detail() {
         status: 409,
         detail: "seq 7 was committed before".to_owned(),
         attack: None,
+        last_seq: None,
     };
     let hub = hub(409, &serde_json::to_vec(&problem).unwrap());
     let refused = hub.client.report(&report(), now()).await.unwrap_err();

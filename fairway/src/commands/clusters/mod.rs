@@ -1,4 +1,5 @@
-//! `fairway clusters`: the fleet, one row per product of a cluster; invite, show, retire.
+//! `fairway clusters`: the fleet, one row per product of a cluster; invite, reinvite, show,
+//! trust, retire.
 
 mod render;
 #[cfg(test)]
@@ -6,7 +7,9 @@ mod tests;
 
 use channels::names::{ChannelName, ClusterId, ProductRef};
 use channels::version::ReleaseVersion;
-use channels::wire::{ClusterRow, JoinToken, JoinTokenRequest, Page};
+use channels::wire::{
+    ClusterRow, JoinToken, JoinTokenRequest, Page, ReinviteRequest, TrustRequest,
+};
 use jiff::Timestamp;
 
 use crate::error::{CliError, Result};
@@ -51,12 +54,33 @@ enum Command {
         #[arg(long, default_value = "", value_name = "TEXT", hide_default_value = true)]
         note: String,
     },
+    /// Mint a token with which one cluster that lost its key enrols again, under its name, with a
+    /// new key; the key it has is refused from then on
+    Reinvite {
+        /// Its id or its name
+        cluster: String,
+        /// How long it stays valid (90s, 15m, 12h); at most a day
+        #[arg(long, default_value = "1h", value_name = "TIME")]
+        expires: Span,
+        /// Why; kept in the audit log
+        #[arg(long, default_value = "", value_name = "TEXT", hide_default_value = true)]
+        note: String,
+    },
+    /// End an identity conflict: the next agent that reports with the cluster's key is believed
+    Trust {
+        /// Its id or its name
+        cluster: String,
+        /// What you have seen and done (which machine is off, for good); kept in the audit log
+        #[arg(long, value_name = "TEXT")]
+        acknowledge: String,
+    },
     /// Show one cluster with its units and its reasons
     Show {
         /// Its id or its name
         cluster: String,
     },
-    /// Take a cluster out of the fleet; its key is no longer accepted
+    /// Take a cluster out of the fleet: its key is no longer accepted, its grant is void
+    #[command(visible_alias = "revoke")]
     Retire {
         /// Its id or its name
         cluster: String,
@@ -121,7 +145,29 @@ pub(crate) async fn run(args: &ClustersArgs, now: Timestamp, out: &mut Out) -> R
         Some(Command::Invite { uses, expires, note }) => {
             let request =
                 JoinTokenRequest { uses: *uses, expires_in_s: expires.0, note: note.clone() };
-            invite(&hub, &request, args.output, now, out).await
+            let token = hub.post("api/v1/join-tokens", "application/json", &request).await?;
+            let who = count(usize::try_from(*uses).unwrap_or(usize::MAX), "cluster");
+            print_token(&token, &who, args.output, now, out)
+        }
+        Some(Command::Reinvite { cluster, expires, note }) => {
+            let request = ReinviteRequest { expires_in_s: expires.0, note: note.clone() };
+            let id = resolve(&hub, cluster).await?;
+            let path = format!("api/v1/clusters/{id}/join-tokens");
+            let token = hub.post(&path, "application/json", &request).await?;
+            print_token(&token, &format!("cluster {cluster} alone"), args.output, now, out)
+        }
+        Some(Command::Trust { cluster, acknowledge }) => {
+            let request = TrustRequest { acknowledge: acknowledge.clone() };
+            let id = resolve(&hub, cluster).await?;
+            let path = format!("api/v1/clusters/{id}/trust");
+            let row: ClusterRow = hub.post(&path, "application/json", &request).await?;
+            if args.output == Format::Json {
+                return out.json(&row);
+            }
+            out.note(&format!(
+                "the identity conflict of {cluster} ({id}) is over; a second agent with its key \
+                 will be found again"
+            ))
         }
         Some(Command::Show { cluster }) => {
             let row = one(&hub, cluster).await?;
@@ -182,21 +228,20 @@ async fn fetch(
     }
 }
 
-async fn invite(
-    hub: &Hub,
-    request: &JoinTokenRequest,
+/// The token alone on standard output, so that a script can take it.
+fn print_token(
+    token: &JoinToken,
+    who: &str,
     format: Format,
     now: Timestamp,
     out: &mut Out,
 ) -> Result<()> {
-    let token: JoinToken = hub.post("api/v1/join-tokens", "application/json", request).await?;
     if format == Format::Json {
-        return out.json(&token);
+        return out.json(token);
     }
     out.line(&token.token)?;
-    let clusters = count(usize::try_from(token.uses).unwrap_or(usize::MAX), "cluster");
     let left = until(token.expires_at, now);
-    out.note(&format!("{clusters} may enrol with it in the next {left}"))
+    out.note(&format!("{who} may enrol with it in the next {left}"))
 }
 
 /// The id of a cluster named by id or by name.

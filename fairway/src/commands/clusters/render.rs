@@ -86,6 +86,15 @@ pub(super) fn details(row: &ClusterRow, now: Timestamp) -> String {
     line("enrolled", &row.enrolled_at.to_string());
     line("agent", &row.agent_version);
     line("seen", &seen(row, now, Format::Table));
+    if let Some(since) = row.identity_conflict_since {
+        let conflict = format!(
+            "CONFLICT for {}: more than one agent uses its key, and it gets no grants. Find the \
+             copy; then `fairway clusters reinvite` (a new key for the true one) or `fairway \
+             clusters trust` (the copy is off for good)",
+            age(since, now)
+        );
+        line("identity", &conflict);
+    }
     for product in &row.products {
         line("", "");
         line("product", &product.product.to_string());

@@ -75,6 +75,7 @@ fn cluster(name: &str, id: u128, products: Vec<ProductRow>) -> ClusterRow {
         freshness: if products.is_empty() { Freshness::Never } else { Freshness::Fresh },
         agent_version: "0.1.0".into(),
         seq: 7,
+        identity_conflict_since: None,
         products,
     }
 }
@@ -176,6 +177,7 @@ async fn a_cluster_that_is_not_there_is_a_no_and_not_a_failure() {
         status: 404,
         detail: "no cluster \"nor\" in force".into(),
         attack: None,
+        last_seq: None,
     };
     let answer =
         Answer { status: 404, content_type: "application/problem+json", ..Answer::json(&problem) };
@@ -198,6 +200,54 @@ async fn an_invitation_prints_the_token_alone_on_stdout() {
         hub.seen(),
         [r#"POST /api/v1/join-tokens - {"uses":3,"expires_in_s":1800,"note":""}"#]
     );
+}
+
+#[tokio::test]
+async fn a_token_for_one_cluster_is_minted_under_its_path() {
+    let id = ClusterId(uuid::Uuid::from_u128(1));
+    let token = JoinToken { token: "fj_x".into(), uses: 1, expires_at: at("2026-05-01T13:00:00Z") };
+    let hub = FakeHub::start(vec![
+        ("GET /api/v1/clusters/north", Answer::json(&cluster("north", 1, vec![]))),
+        (
+            "POST /api/v1/clusters/00000000-0000-0000-0000-000000000001/join-tokens",
+            Answer::json(&token),
+        ),
+    ])
+    .await;
+    let (result, stdout, stderr) =
+        clusters(&hub, &["reinvite", "north", "--note", "disk lost"]).await;
+    result.unwrap();
+    assert_eq!(stdout, "fj_x\n");
+    assert_eq!(stderr, "cluster north alone may enrol with it in the next 60m\n");
+    let sent = format!(
+        r#"POST /api/v1/clusters/{id}/join-tokens - {{"expires_in_s":3600,"note":"disk lost"}}"#
+    );
+    assert_eq!(hub.seen().last(), Some(&sent));
+}
+
+#[tokio::test]
+async fn a_conflict_is_shown_with_what_to_do_and_ended_by_an_acknowledgement() {
+    let row = ClusterRow {
+        identity_conflict_since: Some(at("2026-05-01T11:58:00Z")),
+        ..cluster("north", 1, vec![])
+    };
+    let hub = FakeHub::start(vec![
+        ("GET /api/v1/clusters/north", Answer::json(&row)),
+        (
+            "POST /api/v1/clusters/00000000-0000-0000-0000-000000000001/trust",
+            Answer::json(&cluster("north", 1, vec![])),
+        ),
+    ])
+    .await;
+    let (result, stdout, _) = clusters(&hub, &["show", "north"]).await;
+    result.unwrap();
+    assert!(stdout.contains("identity   CONFLICT for 2m: more than one agent"), "{stdout}");
+    let args = ["trust", "north", "--acknowledge", "the copy is off"];
+    let (result, _, stderr) = clusters(&hub, &args).await;
+    result.unwrap();
+    assert!(stderr.starts_with("the identity conflict of north"), "{stderr}");
+    let sent = hub.seen().last().cloned().unwrap();
+    assert!(sent.ends_with(r#"{"acknowledge":"the copy is off"}"#), "{sent}");
 }
 
 #[tokio::test]

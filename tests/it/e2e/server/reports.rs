@@ -53,7 +53,9 @@ fn report(id: ClusterId, seq: u64) -> Report {
         wants: None,
         units: vec![],
     };
-    let cluster = ClusterHeader { id, seq, sent_at: now(), agent_version: "0.0.0".to_owned() };
+    let agent_version = "0.0.0".to_owned();
+    let cluster =
+        ClusterHeader { id, seq, sent_at: now(), agent_version, instance: None, heard_seq: None };
     Report { cluster, full: true, products: vec![state] }
 }
 

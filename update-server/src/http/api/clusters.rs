@@ -3,14 +3,14 @@
 use actix_web::{HttpResponse, web};
 use channels::names::{ChannelName, ClusterId, ProductRef};
 use channels::version::ReleaseVersion;
-use channels::wire::{ClusterRow, Freshness, HealthVerdict, Page, Phase};
+use channels::wire::{ClusterRow, Freshness, HealthVerdict, Page, Phase, TrustRequest};
 use serde::Deserialize;
 
 use super::super::problem::{ApiError, Code};
 use super::state::from_disk;
 use super::{Guarded, HubState, Operator, Viewer, paging};
 use crate::fleet::{ClusterFilter, Slot};
-use crate::store::HistoryRow;
+use crate::store::{HistoryRow, Trust};
 
 const PHASES: [Phase; 10] = [
     Phase::Idle,
@@ -83,7 +83,7 @@ pub(super) async fn list(
 }
 
 /// A cluster by id or, for people, by name.
-fn find(state: &HubState, text: &str) -> Result<(ClusterRow, Slot), ApiError> {
+pub(super) fn find(state: &HubState, text: &str) -> Result<(ClusterRow, Slot), ApiError> {
     let found = state.with_fleet(|fleet, view| {
         let slot = match text.parse::<ClusterId>() {
             Ok(id) => fleet.slot(id)?,
@@ -143,4 +143,28 @@ pub(super) async fn retire(
     state.store.retire(row.id, by.actor.clone(), state.now()).await?;
     tracing::info!(cluster.id = %row.id, cluster.name = row.name, by = by.actor, "cluster retired");
     Ok(HttpResponse::NoContent().finish())
+}
+
+/// A sentence for the audit log.
+const MAX_ACKNOWLEDGE_CHARS: usize = 1000;
+
+/// `POST /api/v1/clusters/{id or name}/trust`
+pub(super) async fn trust(
+    by: Guarded<Operator>,
+    state: web::Data<HubState>,
+    path: web::Path<String>,
+    request: web::Json<TrustRequest>,
+) -> Result<web::Json<ClusterRow>, ApiError> {
+    let acknowledge = request.into_inner().acknowledge.trim().to_owned();
+    if acknowledge.is_empty() || acknowledge.chars().count() > MAX_ACKNOWLEDGE_CHARS {
+        let detail = format!("acknowledge must have 1 to {MAX_ACKNOWLEDGE_CHARS} characters");
+        return Err(ApiError::new(Code::Unprocessable, detail));
+    }
+    let (row, _) = find(&state, &path)?;
+    let trust = Trust { id: row.id, acknowledge, by: by.actor.clone(), now: state.now() };
+    state.store.trust(trust).await?;
+    tracing::info!(
+        cluster.id = %row.id, cluster.name = row.name, by = by.actor, "identity conflict ended"
+    );
+    Ok(web::Json(find(&state, &row.id.to_string())?.0))
 }

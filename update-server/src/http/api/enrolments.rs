@@ -64,7 +64,7 @@ async fn receive(
     Ok((wanted.name, state.store.enrol(enrolment).await?))
 }
 
-fn cluster_key(key: &PublicKey) -> Result<ClusterKey, ApiError> {
+pub(super) fn cluster_key(key: &PublicKey) -> Result<ClusterKey, ApiError> {
     let (_, material) = key.value();
     let bytes = material
         .try_into()

@@ -1,10 +1,13 @@
-//! `POST /api/v1/join-tokens`: a person invites clusters.
+//! `POST /api/v1/join-tokens`: a person invites clusters; below a cluster's own path, that cluster
+//! again after it lost its key.
 
 use actix_web::{HttpResponse, web};
-use channels::wire::{JoinToken, JoinTokenRequest};
+use channels::names::ClusterId;
+use channels::wire::{JoinToken, JoinTokenRequest, ReinviteRequest};
 use jiff::SignedDuration;
 
 use super::super::problem::{ApiError, Code};
+use super::clusters::find;
 use super::{Guarded, HubState, Operator};
 use crate::auth::{Secret, SecretKind};
 use crate::store::NewJoinToken;
@@ -13,22 +16,54 @@ use crate::store::NewJoinToken;
 const MAX_USES: u32 = 100_000;
 /// A forgotten token must not work for ever: 30 days.
 const MAX_EXPIRES_IN_S: u64 = 30 * 24 * 3600;
+/// Whoever has it becomes a cluster that is known and trusted: a working day and the night.
+const MAX_REINVITE_EXPIRES_IN_S: u64 = 24 * 3600;
 /// A sentence for the audit log.
 const MAX_NOTE_CHARS: usize = 1000;
 
-/// The handler.
+/// What is asked for.
+struct Wanted {
+    uses: u32,
+    cluster: Option<ClusterId>,
+    expires_in_s: u64,
+    longest_s: u64,
+    note: String,
+}
+
+/// `POST /api/v1/join-tokens`
 pub(super) async fn mint(
     by: Guarded<Operator>,
     state: web::Data<HubState>,
     request: web::Json<JoinTokenRequest>,
 ) -> Result<HttpResponse, ApiError> {
     let JoinTokenRequest { uses, expires_in_s, note } = request.into_inner();
+    let longest_s = MAX_EXPIRES_IN_S;
+    let wanted = Wanted { uses, cluster: None, expires_in_s, longest_s, note };
+    make(&state, &by.actor, wanted).await
+}
+
+/// `POST /api/v1/clusters/{id or name}/join-tokens`
+pub(super) async fn reinvite(
+    by: Guarded<Operator>,
+    state: web::Data<HubState>,
+    path: web::Path<String>,
+    request: web::Json<ReinviteRequest>,
+) -> Result<HttpResponse, ApiError> {
+    let ReinviteRequest { expires_in_s, note } = request.into_inner();
+    let (row, _) = find(&state, &path)?;
+    let longest_s = MAX_REINVITE_EXPIRES_IN_S;
+    let wanted = Wanted { uses: 1, cluster: Some(row.id), expires_in_s, longest_s, note };
+    make(&state, &by.actor, wanted).await
+}
+
+async fn make(state: &HubState, by: &str, wanted: Wanted) -> Result<HttpResponse, ApiError> {
+    let Wanted { uses, cluster, expires_in_s, longest_s, note } = wanted;
     let refuse = |detail: String| Err(ApiError::new(Code::Unprocessable, detail));
     if !(1..=MAX_USES).contains(&uses) {
         return refuse(format!("uses must be between 1 and {MAX_USES}"));
     }
-    if !(1..=MAX_EXPIRES_IN_S).contains(&expires_in_s) {
-        return refuse(format!("expires_in_s must be between 1 and {MAX_EXPIRES_IN_S}"));
+    if !(1..=longest_s).contains(&expires_in_s) {
+        return refuse(format!("expires_in_s must be between 1 and {longest_s}"));
     }
     if note.chars().count() > MAX_NOTE_CHARS {
         return refuse(format!("note must have at most {MAX_NOTE_CHARS} characters"));
@@ -39,10 +74,13 @@ pub(super) async fn mint(
     let life = SignedDuration::from_secs(i64::try_from(expires_in_s).unwrap_or(i64::MAX));
     let expires_at =
         now.checked_add(life).map_err(|error| ApiError::internal("compute an expiry", &error))?;
-    let new =
-        NewJoinToken { digest: secret.digest(), uses, expires_at, note, by: by.actor.clone(), now };
+    let digest = secret.digest();
+    let new = NewJoinToken { digest, uses, cluster, expires_at, note, by: by.to_owned(), now };
     state.store.create_join_token(new).await?;
-    tracing::info!(by = by.actor, uses, expires_at = %expires_at, "join token made");
+    tracing::info!(
+        by, uses, expires_at = %expires_at, cluster.id = cluster.map(tracing::field::display),
+        "join token made"
+    );
     let token = JoinToken { token: secret.reveal().to_owned(), uses, expires_at };
     Ok(HttpResponse::Created().json(token))
 }

@@ -6,6 +6,7 @@
 
 mod audit;
 mod body;
+mod cluster_key;
 mod clusters;
 mod enrolments;
 mod fleet;
@@ -59,7 +60,10 @@ pub fn routes(state: web::Data<HubState>) -> impl FnOnce(&mut ServiceConfig) {
 fn agents(config: &mut ServiceConfig) {
     config
         .service(only("/api/v1/reports", "POST").route(web::post().to(reports::post)))
-        .service(only("/api/v1/enrolments", "POST").route(web::post().to(enrolments::post)));
+        .service(only("/api/v1/enrolments", "POST").route(web::post().to(enrolments::post)))
+        .service(
+            only("/api/v1/clusters/self/key", "POST").route(web::post().to(cluster_key::post)),
+        );
 }
 
 fn fleet_reads(config: &mut ServiceConfig) {
@@ -71,6 +75,11 @@ fn fleet_reads(config: &mut ServiceConfig) {
                 .route(web::delete().to(clusters::retire)),
         )
         .service(read("/api/v1/clusters/{id}/history").route(get().to(clusters::history)))
+        .service(
+            only("/api/v1/clusters/{id}/join-tokens", "POST")
+                .route(web::post().to(join_tokens::reinvite)),
+        )
+        .service(only("/api/v1/clusters/{id}/trust", "POST").route(web::post().to(clusters::trust)))
         .service(read("/api/v1/drift").route(get().to(fleet::drift)))
         .service(read("/api/v1/health").route(get().to(fleet::health)))
         .service(read("/api/v1/products").route(get().to(fleet::products)))

@@ -109,6 +109,7 @@ fn fill_fleet(metrics: &Metrics, fleet: &FleetIndex, view: &mut View<'_>) {
         metrics.clusters_health.get_or_create(&State { state: verdict.as_str() }).set(gauge(n));
     }
     metrics.silent_while_updating.set(gauge(fleet.silent_while_updating()));
+    metrics.identity_conflicts.set(gauge(fleet.identity_conflicts()));
     fill_drift(metrics, fleet, view);
 }
 

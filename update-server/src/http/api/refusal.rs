@@ -13,18 +13,27 @@ impl From<Refusal> for ApiError {
             Refusal::UnknownCluster
             | Refusal::UnknownHold { .. }
             | Refusal::UnknownToken { .. } => Code::NotFound,
-            Refusal::Retired => Code::Forbidden,
+            Refusal::Retired => Code::ClusterRetired,
+            Refusal::KeyReplaced { .. } => Code::KeyReplaced,
+            Refusal::IdentityConflict { .. } => Code::IdentityConflict,
             Refusal::TooManyProducts { .. } | Refusal::TooManyNames => Code::Unprocessable,
             Refusal::JoinToken { .. } => Code::InvalidJoinToken,
             Refusal::NameTaken { .. } => Code::NameTaken,
             Refusal::AlreadyResumed { .. }
             | Refusal::TokenNameTaken { .. }
+            | Refusal::KeyInUse
+            | Refusal::NoConflict
             | Refusal::LastAdmin => Code::Conflict,
             Refusal::Busy => Code::QueueFull,
             Refusal::Failed => Code::Internal,
             Refusal::Stopped => Code::ShuttingDown,
         };
-        let error = Self::new(code, refusal.to_string());
+        let mut error = Self::new(code, refusal.to_string());
+        if let Refusal::Replayed { last, .. } | Refusal::IdentityConflict { last_seq: Some(last) } =
+            refusal
+        {
+            error = error.with_last_seq(last);
+        }
         if code.status().is_server_error() { error.with_retry_after(RETRY_AFTER_S) } else { error }
     }
 }

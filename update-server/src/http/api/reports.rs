@@ -55,12 +55,9 @@ async fn receive(
     body::check_type(request, media_type::REPORT)?;
     let body = body::read(request, payload, Report::MAX_BYTES).await?;
     let now = state.now();
-    let signer = signature::identify(state, request, &body, now)?.cluster;
+    let signer = signature::identify(state, request, &body, signature::Ended::Refused, now);
+    let signer = signer?.cluster;
     *cluster = Some(signer.id);
-    if signer.retired {
-        let detail = "this cluster was retired; enrol it again with a new key";
-        return Err(ApiError::new(Code::Forbidden, detail));
-    }
     let report: Report = serde_json::from_slice(&body)
         .map_err(|error| ApiError::new(Code::InvalidJson, format!("not a report: {error}")))?;
     if report.cluster.id != signer.id {
@@ -71,6 +68,7 @@ async fn receive(
     observe_skew(state, report.cluster.sent_at, now);
     let accepted = AcceptedReport {
         slot: signer.slot,
+        key: signer.key.id,
         report,
         body_digest: Sha256Digest::of(&body),
         received_at: now,

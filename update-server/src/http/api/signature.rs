@@ -11,6 +11,7 @@ use signing::{PublicKey, Sha256Digest};
 use super::super::problem::{ApiError, Code};
 use super::HubState;
 use crate::fleet::Identity;
+use crate::store::Refusal;
 
 /// How old a signature may be. Agents sign right before they send; with the growing `seq` a
 /// shorter window would only punish clocks.
@@ -21,6 +22,15 @@ pub const CREATED_WINDOW: Duration = Duration::from_mins(1);
 pub struct SignedBy {
     /// The cluster whose key it is.
     pub cluster: Identity,
+}
+
+/// Whether a request signed by the key before the one in force is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// No.
+    Refused,
+    /// Yes: the request may be the one that replaced it, sent again.
+    Taken,
 }
 
 /// Reads the three header fields; each exactly once.
@@ -89,10 +99,13 @@ fn verify(
 }
 
 /// Verifies a request with a body against the key its signature names, if a cluster enrolled it.
+/// Only a request that its key did sign is told that the key was replaced or the cluster retired;
+/// with [`Ended::Taken`] a replaced key is left to the caller.
 pub(super) fn identify(
     state: &HubState,
     request: &HttpRequest,
     body: &[u8],
+    ended: Ended,
     now: Timestamp,
 ) -> Result<SignedBy, ApiError> {
     let headers = headers(request)?;
@@ -104,5 +117,11 @@ pub(super) fn identify(
     let key = PublicKey::ed25519(&cluster.key.bytes)
         .map_err(|error| ApiError::internal("read a cluster's key", &error))?;
     verify(request, &headers, body, &key, now)?;
-    Ok(SignedBy { cluster })
+    if cluster.retired {
+        return Err(Refusal::Retired.into());
+    }
+    match (cluster.ended, ended) {
+        (Some(end), Ended::Refused) => Err(Refusal::KeyReplaced { end }.into()),
+        (Some(_), Ended::Taken) | (None, _) => Ok(SignedBy { cluster }),
+    }
 }

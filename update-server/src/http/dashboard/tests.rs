@@ -79,6 +79,7 @@ fn cluster(name: &str, products: Vec<ProductRow>) -> ClusterRow {
         freshness: Freshness::Fresh,
         agent_version: "0.1.0".to_owned(),
         seq: 9,
+        identity_conflict_since: None,
         products,
     }
 }

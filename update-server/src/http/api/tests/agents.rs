@@ -167,7 +167,7 @@ async fn a_retired_cluster_is_out() {
     let path = format!("/api/v1/clusters/{}", agent.id);
     assert_eq!(hub.ask(Access::Operator, "DELETE", &path, None).await.status, 204);
     let answer = hub.report(&agent, &agent.idle(2)).await;
-    assert_eq!(answer.problem(), (403, "forbidden".to_owned()));
+    assert_eq!(answer.problem(), (403, "cluster_retired".to_owned()));
     assert_eq!(hub.ask(Access::Viewer, "GET", &path, None).await.problem().0, 404);
     let page: Page<ClusterRow> = hub.get("/api/v1/clusters").await;
     assert!(page.items.is_empty());

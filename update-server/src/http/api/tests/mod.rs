@@ -1,7 +1,9 @@
 //! The API over a real store and a really signed repository, in process.
 
 mod agents;
+mod identity;
 mod people;
+mod restored;
 mod rotation;
 
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -236,7 +238,15 @@ impl Agent {
 
     fn of(&self, seq: u64, products: Vec<ProductState>) -> Report {
         let agent_version = "0.1.0".to_owned();
-        let cluster = ClusterHeader { id: self.id, seq, sent_at: t0(), agent_version };
+        let id = self.id;
+        let cluster = ClusterHeader {
+            id,
+            seq,
+            sent_at: t0(),
+            agent_version,
+            instance: None,
+            heard_seq: None,
+        };
         Report { cluster, full: true, products }
     }
 }

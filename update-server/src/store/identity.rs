@@ -1,0 +1,247 @@
+//! A cluster's identity after its enrolment: another key, a conflict over it, and how either ends.
+//!
+//! A key is replaced in one transaction with its audit row; the one before is remembered, so that
+//! whoever still signs with it is refused by name. Nothing here decides whether two agents share a
+//! key: that is [`super::judge`].
+
+use channels::names::ClusterId;
+use jiff::Timestamp;
+use rusqlite::params;
+use serde_json::json;
+use signing::Sha256Digest;
+
+use super::audit::Event;
+use super::enrol::{Enrolment, JoinTokenRow};
+use super::{Batch, Refusal, Stop, Store, int};
+use crate::fleet::{ClusterKey, ClusterRecord, FormerKey, KeyEnd, Slot};
+
+/// A request for another key, signed by the old one, whose proof by the new one was verified.
+#[derive(Debug, Clone)]
+pub struct KeyRotation {
+    /// Row of the cluster.
+    pub slot: Slot,
+    /// The key that signed the request.
+    pub old: Sha256Digest,
+    /// The key to be.
+    pub new: ClusterKey,
+    /// The statement's number; must be above every committed report.
+    pub seq: u64,
+    /// When, by the hub's clock.
+    pub now: Timestamp,
+}
+
+/// A person ends a conflict over a cluster's identity.
+#[derive(Debug, Clone)]
+pub struct Trust {
+    /// Which cluster.
+    pub id: ClusterId,
+    /// What they have seen and done.
+    pub acknowledge: String,
+    /// Who.
+    pub by: String,
+    /// When.
+    pub now: Timestamp,
+}
+
+impl Store {
+    /// Replaces a cluster's key. The same request again is answered as before.
+    pub async fn rotate_key(&self, rotation: KeyRotation) -> Result<(), Refusal> {
+        self.submit(move |batch| batch.rotate_key(&rotation)).await
+    }
+
+    /// Ends an identity conflict: the next agent to report with the key is the one believed.
+    pub async fn trust(&self, trust: Trust) -> Result<(), Refusal> {
+        self.submit(move |batch| batch.trust(trust)).await
+    }
+}
+
+/// Whether `key` is the one in force: it may have been replaced after the request that it signed
+/// was verified.
+pub(super) fn check_key(record: &ClusterRecord, key: &Sha256Digest) -> Result<(), Refusal> {
+    match record.former.filter(|former| former.key.id == *key) {
+        Some(former) => Err(Refusal::KeyReplaced { end: former.end }),
+        None if record.key.id == *key => Ok(()),
+        None => Err(Refusal::UnknownCluster),
+    }
+}
+
+impl Batch<'_> {
+    /// A cluster that is not retired.
+    pub(super) fn in_force(&self, id: ClusterId) -> Result<(Slot, ClusterRecord), Refusal> {
+        let slot = self.slot(id).ok_or(Refusal::UnknownCluster)?;
+        let record = self.cluster(slot).filter(|record| record.retired_at.is_none());
+        Ok((slot, record.ok_or(Refusal::UnknownCluster)?))
+    }
+
+    fn rotate_key(&mut self, rotation: &KeyRotation) -> Result<(), Stop> {
+        let KeyRotation { slot, old, new, seq, now } = rotation;
+        let mut record = self.cluster(*slot).ok_or(Refusal::UnknownCluster)?;
+        if record.retired_at.is_some() {
+            return Err(Refusal::Retired.into());
+        }
+        let done = record.former.is_some_and(|former| former.key.id == *old);
+        if done && record.key.id == new.id {
+            return Ok(());
+        }
+        check_key(&record, old)?;
+        if record.conflict_since.is_some() {
+            return Err(Refusal::IdentityConflict { last_seq: None }.into());
+        }
+        if *seq <= record.seq {
+            return Err(Refusal::Replayed { seq: *seq, last: record.seq }.into());
+        }
+        if self.slot_of_key(&new.id).is_some() {
+            return Err(Refusal::KeyInUse.into());
+        }
+        let former = FormerKey { key: record.key, end: KeyEnd::Rotated };
+        self.replace_key(*slot, new, &former)?;
+        self.audit(&Event {
+            at: *now,
+            actor: record.id.to_string(),
+            action: "rotate_key",
+            object: record.id.to_string(),
+            detail: json!({ "key_id": new.id.hex(), "former_key_id": old.hex(), "seq": int(*seq) }),
+        })?;
+        record.key = *new;
+        record.former = Some(former);
+        self.put_cluster(*slot, record, *now);
+        Ok(())
+    }
+
+    fn replace_key(&self, slot: Slot, new: &ClusterKey, former: &FormerKey) -> Result<(), Stop> {
+        self.conn
+            .prepare_cached(
+                "UPDATE cluster SET key = ?2, key_id = ?3, former_key = ?4, former_key_id = ?5, \
+                 former_why = ?6 WHERE id = ?1",
+            )?
+            .execute(params![
+                slot.rowid(),
+                new.bytes,
+                new.id.as_bytes(),
+                former.key.bytes,
+                former.key.id.as_bytes(),
+                former.end.as_str(),
+            ])?;
+        Ok(())
+    }
+
+    /// A known cluster enrols with a new key: its history stays, its numbers begin anew, and what
+    /// the old key was granted is void.
+    pub(super) fn enrol_again(
+        &mut self,
+        slot: Slot,
+        enrolment: Enrolment,
+        token: &JoinTokenRow,
+    ) -> Result<ClusterId, Stop> {
+        let mut record = self.cluster(slot).ok_or(Refusal::UnknownCluster)?;
+        if record.retired_at.is_some() {
+            return Err(Refusal::Retired.into());
+        }
+        if record.name != enrolment.name {
+            return Err(Refusal::JoinToken { why: "is for a cluster of another name" }.into());
+        }
+        let former = FormerKey { key: record.key, end: KeyEnd::Reenrolled };
+        let voids = record.ledger.current.take();
+        self.replace_key(slot, &enrolment.key, &former)?;
+        self.conn
+            .prepare_cached(
+                "UPDATE cluster SET seq = 0, body_digest = NULL, reply = NULL, sent_at = NULL, \
+                 grant_json = NULL, agent_version = ?2 WHERE id = ?1",
+            )?
+            .execute(params![slot.rowid(), enrolment.agent_version])?;
+        self.forget_processes(slot)?;
+        self.cancel_join_tokens(slot)?;
+        self.audit(&Event {
+            at: enrolment.now,
+            actor: format!("join-token/{}", token.id),
+            action: "re_enrol",
+            object: record.id.to_string(),
+            detail: json!({
+                "name": record.name, "key_id": enrolment.key.id.hex(),
+                "former_key_id": former.key.id.hex(), "former_seq": int(record.seq),
+                "voids_grant": voids.map(|grant| grant.generation),
+                "ends_conflict": record.conflict_since.is_some(),
+            }),
+        })?;
+        record.key = enrolment.key;
+        record.former = Some(former);
+        record.agent_version = enrolment.agent_version;
+        record.seq = 0;
+        record.instance = None;
+        record.conflict_since = None;
+        let id = record.id;
+        self.put_cluster(slot, record, enrolment.now);
+        Ok(id)
+    }
+
+    /// Uses up every token that was minted for a cluster.
+    pub(super) fn cancel_join_tokens(&self, slot: Slot) -> rusqlite::Result<()> {
+        self.conn
+            .prepare_cached("UPDATE join_token SET used = uses WHERE cluster = ?1")?
+            .execute([slot.rowid()])
+            .map(drop)
+    }
+
+    fn forget_processes(&self, slot: Slot) -> rusqlite::Result<()> {
+        self.conn
+            .prepare_cached(
+                "UPDATE cluster SET instance = NULL, superseded = '[]', heat = 0, \
+                 conflict_since = NULL WHERE id = ?1",
+            )?
+            .execute([slot.rowid()])
+            .map(drop)
+    }
+
+    /// Marks a conflict, once; grants end with it.
+    pub(super) fn mark_conflict(
+        &mut self,
+        slot: Slot,
+        record: &mut ClusterRecord,
+        proof: &'static str,
+        now: Timestamp,
+    ) -> rusqlite::Result<()> {
+        if record.conflict_since.is_some() {
+            return Ok(());
+        }
+        record.conflict_since = Some(now);
+        let voids = record.ledger.current.take();
+        self.conn
+            .prepare_cached(
+                "UPDATE cluster SET conflict_since = ?2, grant_json = NULL WHERE id = ?1",
+            )?
+            .execute(params![slot.rowid(), now.as_millisecond()])?;
+        tracing::warn!(
+            cluster.id = %record.id, cluster.name = record.name, proof,
+            "more than one agent uses this cluster's key"
+        );
+        self.audit(&Event {
+            at: now,
+            actor: "hub".to_owned(),
+            action: "identity_conflict",
+            object: record.id.to_string(),
+            detail: json!({
+                "name": record.name, "key_id": record.key.id.hex(), "proof": proof,
+                "voids_grant": voids.map(|grant| grant.generation),
+            }),
+        })
+    }
+
+    fn trust(&mut self, trust: Trust) -> Result<(), Stop> {
+        let Trust { id, acknowledge, by, now } = trust;
+        let (slot, mut record) = self.in_force(id)?;
+        let since = record.conflict_since.take().ok_or(Refusal::NoConflict)?;
+        record.instance = None;
+        self.forget_processes(slot)?;
+        self.audit(&Event {
+            at: now,
+            actor: by,
+            action: "trust",
+            object: id.to_string(),
+            detail: json!({
+                "name": record.name, "acknowledge": acknowledge, "since": since.to_string(),
+            }),
+        })?;
+        self.put_cluster(slot, record, now);
+        Ok(())
+    }
+}
