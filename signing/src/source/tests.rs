@@ -48,6 +48,9 @@ async fn memory_source_answers_conditionally_and_covers_the_root_version() {
     assert_eq!(one.fetch(&timestamp(), 9, known).await.unwrap(), Fetched::NotModified);
     let two = files(&["1.root.json", "2.root.json"]);
     assert_ne!(two.fetch(&timestamp(), 9, known).await.unwrap(), Fetched::NotModified);
+    // Versions of other roles say nothing about roots.
+    let others = files(&["1.root.json", "7.targets.json", "3.acme.root.json"]);
+    assert_eq!(others.fetch(&timestamp(), 9, known).await.unwrap(), Fetched::NotModified);
 }
 
 #[cfg(feature = "http")]
