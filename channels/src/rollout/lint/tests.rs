@@ -217,6 +217,18 @@ fn gate_never_passes() {
 }
 
 #[test]
+fn failures_stall() {
+    for gates in ["{max_failures: 1}", "{max_failures: 2%}", "{success: 99%, max_failures: 2%}"] {
+        let found = lint(&all_with(&format!("gates: {gates}")), &Fleet::Unknown);
+        let found: Vec<_> = found.iter().map(|f| (f.code, f.near.as_str())).collect();
+        assert_eq!(found, [(Rule::FailuresStall, "all")], "{gates}");
+    }
+    for gates in ["{success: 98%, max_failures: 2%}", "{success: 99%, max_failures: 1}", "{}"] {
+        assert_eq!(codes(&all_with(&format!("gates: {gates}"))), [""; 0], "{gates}");
+    }
+}
+
+#[test]
 fn cap_zero() {
     for cap in [
         "{concurrent: 0}",
