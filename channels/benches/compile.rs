@@ -135,6 +135,13 @@ fn live(folder: &Path) -> Result<(), Box<dyn Error>> {
     let data = data?;
     let (ms, _) = timed(|| make(data.clone()));
     report("make releases", ms, BAR_MS);
+    let (ms, all) = timed(|| {
+        let one = compiled(&make(load(folder)?))?;
+        let written = one.graphs.iter().map(|(_, _, graph)| to_json(graph).len());
+        Ok::<usize, Box<dyn Error>>(written.sum())
+    });
+    report("read, make, compile and write, together", ms, BAR_MS);
+    all?;
     Ok(())
 }
 

@@ -161,7 +161,7 @@ fn channel(name: &str, known: Vec<ReleaseSource>) -> impl Strategy<Value = Chann
 }
 
 /// A product with two channels.
-pub fn product() -> impl Strategy<Value = ProductSource> {
+pub(crate) fn product() -> impl Strategy<Value = ProductSource> {
     versions()
         .prop_flat_map(|versions| versions.into_iter().map(release).collect::<Vec<_>>())
         .prop_flat_map(|releases| {
@@ -188,7 +188,7 @@ pub fn product() -> impl Strategy<Value = ProductSource> {
 }
 
 /// The same product twice, the second time with every list in another order.
-pub fn shuffled() -> impl Strategy<Value = (ProductSource, ProductSource)> {
+pub(crate) fn shuffled() -> impl Strategy<Value = (ProductSource, ProductSource)> {
     product().prop_flat_map(|one| {
         let blocks = Just(one.blocks.clone()).prop_shuffle();
         let lists: Vec<_> = one
@@ -220,7 +220,7 @@ pub fn shuffled() -> impl Strategy<Value = (ProductSource, ProductSource)> {
 }
 
 /// A product and what a few edits make of it, one after the other.
-pub fn edits() -> impl Strategy<Value = Vec<ProductSource>> {
+pub(crate) fn edits() -> impl Strategy<Value = Vec<ProductSource>> {
     product().prop_flat_map(|one| {
         let releases: Vec<ReleaseSource> = one.releases.values().cloned().collect();
         let known: Vec<ReleaseVersion> = one.releases.keys().cloned().collect();
