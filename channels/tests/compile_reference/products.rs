@@ -225,16 +225,17 @@ pub(crate) fn edits() -> impl Strategy<Value = Vec<ProductSource>> {
         let releases: Vec<ReleaseSource> = one.releases.values().cloned().collect();
         let known: Vec<ReleaseVersion> = one.releases.keys().cloned().collect();
         let edit = (
-            0..6_u8,
+            0..7_u8,
             prop::sample::select(known.clone()).prop_flat_map(release),
             channel("stable", releases),
             block(known),
             hops(),
             any::<prop::sample::Index>(),
+            (1_u64..3, 0_u64..4),
         );
         (Just(one), prop::collection::vec(edit, 1..4)).prop_map(|(one, edits)| {
             let mut made = vec![one];
-            for (kind, release, channel, block, hops, place) in edits {
+            for (kind, release, channel, block, hops, place, minor) in edits {
                 let mut next = made[made.len() - 1].clone();
                 match kind {
                     0 => next.blocks.push(block),
@@ -252,6 +253,14 @@ pub(crate) fn edits() -> impl Strategy<Value = Vec<ProductSource>> {
                         let arches = next.releases[&version].document.arches.clone();
                         let mut release = release;
                         release.document.arches = arches;
+                        next.releases.insert(version, release);
+                    }
+                    5 => {
+                        // In no channel: it matters only as one minor more.
+                        let version = format!("{}.{}.9", minor.0, minor.1);
+                        let version: ReleaseVersion = version.parse().unwrap();
+                        let mut release = release;
+                        release.document.version = version.clone();
                         next.releases.insert(version, release);
                     }
                     _ => next.blocks.reverse(),
