@@ -1,5 +1,5 @@
 //! Real data from the field (`FAIRWAY_DATA`): everything loads, and nothing is lost on the way.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 /// A module, so that `--skip field_data` leaves these out where the data is not.
 mod field_data {
@@ -8,17 +8,11 @@ mod field_data {
     use std::{env, fs};
 
     use channels::cincinnati::{from_json, to_json};
-    use channels::compile::compile;
     use channels::graph::{Graph, MatchingRule};
     use channels::lint::{Code, lint_graph};
     use channels::path::{Goal, next_step, path, risks_ahead};
-    use channels::repository::{
-        Defaults, GraphData, ProductSource, ReleaseSource, Sources, Targets, load_graph_data,
-    };
-    use channels::version::ReleaseVersion;
-    use channels::wire::{ArchContent, Image, ReleaseDocument, Severity};
+    use channels::repository::{GraphData, Sources, Targets, load_graph_data};
     use serde_json::Value;
-    use signing::Sha256Digest;
 
     fn data(path: &str) -> PathBuf {
         PathBuf::from(env::var("FAIRWAY_DATA").expect("FAIRWAY_DATA names the folder")).join(path)
@@ -214,81 +208,5 @@ mod field_data {
         assert!(!codes("openshift-2021-11-24-raw.json").contains(&Code::Cycle));
         let channel = codes("openshift-stable-4.13-amd64.json");
         assert!(channel.is_subset(&[Code::NodeUnreachable].into()), "{channel:?}");
-    }
-
-    /// A release as a made-up vendor of these versions might write it: from the same minor and the
-    /// one before. Real release images carry such lists; graph data does not.
-    fn release(version: &ReleaseVersion) -> ReleaseSource {
-        let semver = version.semver();
-        let before = semver.minor.saturating_sub(1);
-        let image = |arch: &str| Image {
-            repository: "ocp/release".to_owned(),
-            digest: Sha256Digest::of(format!("{version} {arch}").as_bytes()),
-        };
-        let arches = ["amd64", "arm64", "ppc64le", "s390x"];
-        let arches = arches.map(|arch| {
-            let content = ArchContent { payload: image(arch), components: Vec::new() };
-            (arch.parse().unwrap(), content)
-        });
-        let document = ReleaseDocument {
-            format: ReleaseDocument::FORMAT,
-            critical: Vec::new(),
-            vendor: "redhat".parse().unwrap(),
-            product: "ocp".parse().unwrap(),
-            version: version.clone(),
-            released_at: "2026-01-01T00:00:00Z".parse().unwrap(),
-            severity: Severity::None,
-            advisories: Vec::new(),
-            url: None,
-            upgrade_from: vec![
-                format!(">={}.{before}.0, <={}", semver.major, version.without_build())
-                    .parse()
-                    .unwrap(),
-            ],
-            downgrade_from: Vec::new(),
-            dependencies: Vec::new(),
-            arches: arches.into(),
-            finalize: None,
-        };
-        ReleaseSource { file: PathBuf::new(), document, payloads: BTreeMap::new() }
-    }
-
-    #[test]
-    #[ignore = "needs FAIRWAY_DATA"]
-    fn all_channels_compile_for_four_architectures_with_every_risk() {
-        let graph_data = graph_data("openshift-graph-data");
-        let versions: BTreeSet<ReleaseVersion> = graph_data
-            .channels
-            .iter()
-            .flat_map(|channel| channel.versions.iter().chain(&channel.tombstones))
-            .map(ReleaseVersion::without_build)
-            .collect();
-        let source = ProductSource {
-            directory: PathBuf::new(),
-            product: "redhat/ocp".parse().unwrap(),
-            defaults: Defaults::default(),
-            releases: versions.iter().map(|v| (v.clone(), release(v))).collect(),
-            channels: graph_data.channels.into_iter().map(|c| (c.name.clone(), c)).collect(),
-            blocks: graph_data.blocks,
-        };
-        let start = std::time::Instant::now();
-        let compiled = compile(&source).unwrap();
-        let (mut nodes, mut plain, mut conditional) = (0, 0, 0);
-        for (_, _, graph) in &compiled.graphs {
-            nodes += graph.nodes().len();
-            plain += graph.edges().len();
-            conditional += graph.conditional().iter().map(|group| group.edges.len()).sum::<usize>();
-        }
-        eprintln!(
-            "compiled {} releases into {} graphs ({nodes} nodes, {plain} plain and {conditional} \
-             conditional edges) in {:?}",
-            compiled.releases.len(),
-            compiled.graphs.len(),
-            start.elapsed()
-        );
-        assert_eq!(compiled.graphs.len(), 76 * 4);
-        assert!(conditional > 100_000, "{conditional}");
-        let again = compile(&source).unwrap();
-        assert!(compiled == again, "two runs differ");
     }
 }

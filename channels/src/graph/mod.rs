@@ -6,6 +6,7 @@
 
 mod build;
 mod error;
+mod reduce;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -30,6 +31,13 @@ pub const TOMBSTONE_KEY: &str = "fairway.dev/tombstone";
 /// Node metadata key that names the release document: `sha256:` and 64 hex digits over its bytes as
 /// they are signed. Whoever signs releases alone cannot exchange one that a graph offers.
 pub const RELEASE_KEY: &str = "fairway.dev/release";
+
+/// Node metadata key of a barrier, a release that no edge jumps over; its value is the reason.
+pub const BARRIER_KEY: &str = "fairway.dev/barrier";
+
+/// Node metadata key of a dead end, a release that is never left, on purpose; its value is the
+/// reason.
+pub const DEAD_END_KEY: &str = "fairway.dev/dead-end";
 
 /// Which product, channel and architecture a graph is for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,6 +72,16 @@ impl Node {
     /// do not say.
     pub fn release_document(&self) -> Option<&str> {
         self.metadata.get(RELEASE_KEY).map(String::as_str)
+    }
+
+    /// Why no edge jumps over the release, if it is a barrier.
+    pub fn barrier(&self) -> Option<&str> {
+        self.metadata.get(BARRIER_KEY).map(String::as_str)
+    }
+
+    /// Why the release is never left, if it is a dead end.
+    pub fn dead_end(&self) -> Option<&str> {
+        self.metadata.get(DEAD_END_KEY).map(String::as_str)
     }
 
     /// Whether its version is a semver pre-release.
