@@ -108,6 +108,26 @@ fn a_blind_gate_lets_nobody_past_its_budget() {
 }
 
 #[test]
+fn a_gate_that_sees_nothing_wrong_lets_a_bad_release_reach_everybody() {
+    let harm = report(&["bad:50%", "blind"]).harm.unwrap();
+    assert_eq!(harm.if_unseen.at_end.hit, harm.harmed);
+    assert_eq!(harm.if_unseen.ended, report::Ending::Converged);
+    assert!(harm.if_unreadable.at_end.hit < harm.harmed);
+}
+
+#[test]
+fn a_failure_domain_never_holds_more_than_its_cap() {
+    let one = FLEET.replace("region: [eu, us]}}", "region: [eu]}}");
+    let one = one.replace("region: [eu, us, ap]}, online", "region: [eu]}, online");
+    let wide = POLICY.replace("concurrent: 12", "concurrent: 100").replace("grants: 20", "grants: 99");
+    let report = simulate(&policy(&wide), &fleet(&one), &[], &settings(1)).unwrap();
+    assert_eq!(report.in_flight_most, 5);
+    let report = simulate(&policy(&wide), &fleet(FLEET), &[], &settings(1)).unwrap();
+    assert!((6..=15).contains(&report.in_flight_most), "{}", report.in_flight_most);
+    assert!(report.waits.iter().any(|wait| wait.reason == "cap_failure_domain"));
+}
+
+#[test]
 fn a_late_regression_halts_after_the_clusters_succeeded() {
     let report = report(&["regress:100%,after=8h"]);
     assert_eq!(report.ended, report::Ending::Halted, "{}", chart::text(&report));

@@ -217,7 +217,8 @@ fn exposure(page: &mut String, report: &Report, harm: &Harm) {
     line(
         page,
         &format!(
-            "  by then   {} began ({}), {} hit ({})",
+            "  {:<10} {} began ({}), {} hit ({})",
+            if harm.halted_s.is_some() { "by then" } else { "in all" },
             before_halt.begun,
             whole(before_halt.begun),
             before_halt.hit,
@@ -227,7 +228,9 @@ fn exposure(page: &mut String, report: &Report, harm: &Harm) {
     for ring in harm.by_ring.iter().filter(|ring| ring.begun > 0) {
         line(page, &format!("    {:<20} {} began, {} hit", ring.ring, ring.begun, ring.hit));
     }
-    line(page, &format!("  at the end {} hit ({})", at_end.hit, at_end.hit_share));
+    if at_end != before_halt {
+        line(page, &format!("  at the end {} hit ({})", at_end.hit, at_end.hit_share));
+    }
     for (what, shadow) in [
         ("if no health can be read", &harm.if_unreadable),
         ("if harm looks healthy", &harm.if_unseen),

@@ -138,7 +138,10 @@ impl<'r, 'f> Stage<'r, 'f> {
             match fault.kind() {
                 Kind::Outage { span } => down |= span.includes(self.after),
                 Kind::Hold { span } => held |= span.includes(self.after),
-                Kind::Blind { span, .. } if span.includes(self.after) => {
+                // A gate that sees nothing wrong sees everybody.
+                Kind::Blind { span, .. }
+                    if span.includes(self.after) && self.variant != Variant::Unseen =>
+                {
                     blind |= 1_u32.checked_shl(number).unwrap_or(0);
                 }
                 Kind::Resume { at } => {
@@ -164,7 +167,10 @@ impl<'r, 'f> Stage<'r, 'f> {
         if resumed {
             let seen = self.rollout.halted_by().clone();
             self.rollout.resume(&seen, self.policy, self.now);
-            let detail = format!("{} failures acknowledged", seen.len());
+            let detail = match seen.len() {
+                1 => "1 failure acknowledged".to_owned(),
+                failures => format!("{failures} failures acknowledged"),
+            };
             self.happen("resumed", None);
             if let Some(last) = self.tale.happenings.last_mut() {
                 last.detail = Some(detail);
