@@ -87,3 +87,37 @@ fn the_document_is_read_back_as_it_was_written() {
     let read: Report = serde_json::from_str(&report.to_json().unwrap()).unwrap();
     assert_eq!(read, report);
 }
+
+#[test]
+#[ignore = "takes most of a minute without optimisation"]
+fn a_hundred_thousand_clusters_over_thirteen_days_converge() {
+    let read = |path: &str| fs::read_to_string(folder().join(path)).unwrap();
+    let policy = "name: slow\ncurve: {template: slow}\ngates: {success: 90%, max_failures: 2%, \
+                  max_unknown: 2%, min_sample: 5%}\nrings:\n  - {name: everyone, rest: true}\n";
+    let policy = Policy::parse(Path::new("policy.yaml"), policy).unwrap();
+    let file = "../../../examples/fleets/hundred-thousand.yaml";
+    let fleet = Fleet::from_yaml(Path::new(file), &read(file), 1).unwrap();
+    let published_at = "2026-12-01T08:00:00Z".parse().unwrap();
+    let release = "1.34.2".parse().unwrap();
+    let settings = Settings { seed: 1, step: STEP_DEFAULT, published_at, release };
+    let report = simulate(&policy, &fleet, &["bad:0.5%".parse().unwrap()], &settings).unwrap();
+    assert_eq!(
+        (report.clusters, report.totals.begun),
+        (100_000, 100_000),
+        "{}",
+        chart::text(&report)
+    );
+}
+
+#[test]
+fn every_example_fleet_is_read() {
+    let folder = folder().join("../../../examples/fleets");
+    let mut read = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let fleet = Fleet::from_yaml(&path, &fs::read_to_string(&path).unwrap(), 1).unwrap();
+        assert_eq!(Some(fleet.name()), path.file_stem().and_then(|stem| stem.to_str()));
+        read += 1;
+    }
+    assert_eq!(read, 3);
+}

@@ -119,7 +119,8 @@ fn a_gate_that_sees_nothing_wrong_lets_a_bad_release_reach_everybody() {
 fn a_failure_domain_never_holds_more_than_its_cap() {
     let one = FLEET.replace("region: [eu, us]}}", "region: [eu]}}");
     let one = one.replace("region: [eu, us, ap]}, online", "region: [eu]}, online");
-    let wide = POLICY.replace("concurrent: 12", "concurrent: 100").replace("grants: 20", "grants: 99");
+    let wide =
+        POLICY.replace("concurrent: 12", "concurrent: 100").replace("grants: 20", "grants: 99");
     let report = simulate(&policy(&wide), &fleet(&one), &[], &settings(1)).unwrap();
     assert_eq!(report.in_flight_most, 5);
     let report = simulate(&policy(&wide), &fleet(FLEET), &[], &settings(1)).unwrap();

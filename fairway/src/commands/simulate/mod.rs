@@ -143,8 +143,7 @@ fn refused(error: &SimulateError) -> CliError {
 fn read(file: &Path, max_bytes: usize) -> Result<String> {
     let max_bytes = u64::try_from(max_bytes).unwrap_or(u64::MAX);
     let what = || format!("{}: cannot be read", file.display());
-    let bytes =
-        read_bounded(file, max_bytes).map_err(|error| CliError::because(what(), &error))?;
+    let bytes = read_bounded(file, max_bytes).map_err(|error| CliError::because(what(), &error))?;
     String::from_utf8(bytes).map_err(|error| CliError::because(what(), &error))
 }
 

@@ -193,5 +193,8 @@ async fn several_products_ask_for_one_and_none_is_a_no() {
     assert_eq!(error.hint_text(), Some("pass --product; there are: acme/app, acme/db"));
     let args = ["--server", &hub.url, "--channel", "beta"];
     let error = files.simulate(&args).await.0.unwrap_err();
-    assert_eq!((error.to_string().as_str(), error.exit().code()), ("the hub has no such cluster", 1));
+    assert_eq!(
+        (error.to_string().as_str(), error.exit().code()),
+        ("the hub has no such cluster", 1)
+    );
 }
