@@ -20,6 +20,9 @@ struct Scenario {
     fleet: PathBuf,
     #[serde(default)]
     faults: Vec<String>,
+    /// Whether its SVG is kept, too.
+    #[serde(default)]
+    picture: bool,
     #[serde(default)]
     step: Option<Period>,
     #[serde(default)]
@@ -72,6 +75,9 @@ fn every_scenario_tells_what_it_told_before() {
         let mut report = play(&scenario);
         let text = format!("{}\n\n{}", scenario.about, chart::text(&report));
         check(&path.with_extension("txt"), &text, &mut faults);
+        if scenario.picture {
+            check(&path.with_extension("svg"), &chart::svg(&report), &mut faults);
+        }
         let told = report.curve.iter().step_by(CURVE_EVERY).copied().collect();
         report.curve = told;
         check(&path.with_extension("json"), &report.to_json().unwrap(), &mut faults);
