@@ -11,7 +11,8 @@ use crate::version::ReleaseVersion;
 
 /// Version of the document.
 pub const FORMAT: u32 = 1;
-/// Most points of the curve: one for each pixel or two of a chart.
+/// Most evenly spaced points of the curve, one for each few pixels of a chart, and most points
+/// besides at which the rollout stops or goes on.
 pub const CURVE_POINTS_MAX: usize = 240;
 
 /// How a simulation ended.
@@ -74,7 +75,8 @@ pub struct Report {
     pub harm: Option<Harm>,
     /// Why clusters waited, longest first.
     pub waits: Vec<WaitReport>,
-    /// The fleet over time, thinned evenly; the first and the last step are always there.
+    /// The fleet over time: evenly spaced steps, the last one, and those at which the rollout stops
+    /// or goes on.
     pub curve: Vec<CurvePoint>,
 }
 

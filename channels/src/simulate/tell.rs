@@ -198,7 +198,8 @@ fn waits(tale: &Tale) -> Vec<WaitReport> {
     waits.into_iter().map(|(_, report)| report).collect()
 }
 
-/// Both runs side by side, as long as the longer one, every nth step and the last.
+/// Both runs side by side, as long as the longer one: every nth step, the last, and those at which
+/// the rollout stops or goes on.
 fn curve(runs: &Runs) -> Vec<CurvePoint> {
     let (plan, actual) = (&runs.plan.samples, &runs.actual.samples);
     let longer = if plan.len() > actual.len() { plan } else { actual };
@@ -207,8 +208,13 @@ fn curve(runs: &Runs) -> Vec<CurvePoint> {
     let at = |samples: &[Sample], index: usize| {
         samples.get(index).or(samples.last()).copied().unwrap_or_default()
     };
-    let told =
-        longer.iter().enumerate().filter(|(index, _)| index % every == 0 || index + 1 == length);
+    let mut flips = 0;
+    let told = longer.iter().enumerate().filter(|(index, _)| {
+        let before = at(actual, index.saturating_sub(1));
+        let flipped = before.stopped != at(actual, *index).stopped && flips < CURVE_POINTS_MAX;
+        flips += usize::from(flipped);
+        index % every == 0 || index + 1 == length || flipped
+    });
     told.map(|(index, sample)| {
         let now = at(actual, index);
         CurvePoint {

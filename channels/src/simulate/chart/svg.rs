@@ -23,10 +23,10 @@ const LABELS_MAX: usize = 16;
 const STYLE: &str = "text{font:12px sans-serif;fill:#222}.title{font-size:16px}\
 .band{fill:#eef2f7}.band.odd{fill:#dde6f0}.stopped{fill:#c00;fill-opacity:.12}\
 .grid{stroke:#999;stroke-width:.5}.plan{fill:none;stroke:#555;stroke-width:2;stroke-dasharray:6 4}\
-.begun{fill:#1769aa;fill-opacity:.25;stroke:#1769aa;stroke-width:2}\
+.begun{fill:#1769aa;fill-opacity:.25}.line{fill:none;stroke:#1769aa;stroke-width:2}\
 .failed{fill:none;stroke:#c00;stroke-width:2}.mark{stroke:#c00;stroke-width:1.5}\
 @media(prefers-color-scheme:dark){svg{background:#161b22}text{fill:#ddd}.band{fill:#1c2430}\
-.band.odd{fill:#243044}.plan{stroke:#bbb}.begun{fill:#58a6ff;stroke:#58a6ff}}";
+.band.odd{fill:#243044}.plan{stroke:#bbb}.begun{fill:#58a6ff}.line{stroke:#58a6ff}}";
 
 /// The chart.
 pub fn svg(report: &Report) -> String {
@@ -175,6 +175,7 @@ fn curves(page: &mut String, report: &Report) {
     let _infallible = writeln!(
         page,
         "<polygon class=\"begun\" points=\"{LEFT},{bottom} {begun} {right},{bottom}\"/>\n\
+         <polyline class=\"line\" points=\"{begun}\"/>\n\
          <polyline class=\"plan\" points=\"{planned}\"/>\n\
          <polyline class=\"failed\" points=\"{failed}\"/>"
     );

@@ -115,6 +115,11 @@ pub(crate) async fn run(args: &SimulateArgs, now: Timestamp, out: &mut Out) -> R
             report.in_no_ring + report.clusters + report.already_there
         ))?;
     }
+    let mut rings = report.rings.iter().rev().skip_while(|ring| ring.clusters == 0);
+    if let Some(ring) = rings.find(|ring| ring.clusters == 0) {
+        let name = &ring.name;
+        out.warn(&format!("no cluster is in ring {name}, so the rings behind it never open"))?;
+    }
     match args.output {
         SimulateFormat::Text => out.data(&chart::text(&report)),
         SimulateFormat::Json => out.json(&report),

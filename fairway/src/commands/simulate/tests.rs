@@ -138,6 +138,17 @@ async fn clusters_in_no_ring_are_a_warning() {
     assert!(text.contains("30 more clusters are in no ring"), "{text}");
 }
 
+#[tokio::test]
+async fn an_empty_ring_is_a_warning() {
+    let files = Files::new();
+    files.write("fleet.yaml", "name: shops\ngroups:\n  - {name: shop, clusters: 5}\n");
+    let (result, text, stderr) = files.fleet(&[]).await;
+    result.unwrap();
+    let warning = "warning: no cluster is in ring first, so the rings behind it never open\n";
+    assert_eq!(stderr, warning);
+    assert!(text.contains("stuck: nothing moves any more"), "{text}");
+}
+
 fn row(number: u32, product: &str, freshness: &str, labels: &Value) -> Value {
     json!({
         "id": format!("00000000-0000-4000-8000-{number:012}"),
