@@ -85,8 +85,8 @@ fn at_once(whose: &str, share: Share, at: SignedDuration) -> String {
     let seconds = u32::try_from(at.as_secs()).unwrap_or(0);
     let at = Period::from_secs(seconds);
     format!(
-        "{whose} opens {share} at once ({at} after it begins to open), so a fault would hit them \
-         all before anybody can stop it; spread it over points that rise less than \
+        "{whose} opens {share} at once (within {EVALUATION_TICK}, {at} after it begins to open), so \
+         a fault would hit them all before anybody can stop it; spread it over points that rise less than \
          {AT_ONCE_LIMIT} within {EVALUATION_TICK}"
     )
 }

@@ -93,7 +93,11 @@ fn share_at_once() {
     let found = lint(&all_with(step), &Fleet::Unknown);
     assert_eq!(found.len(), 1);
     assert_eq!((found[0].code, found[0].severity), (Rule::ShareAtOnce, Severity::Error));
-    assert!(found[0].to_string().starts_with("p.yaml: error: ring all opens 95% at once (4d 23h"));
+    assert!(
+        found[0]
+            .to_string()
+            .starts_with("p.yaml: error: ring all opens 95% at once (within 5m, 4d 23h 55m after")
+    );
     let cliff = step
         .replace("{after: 5d, share: 5%}, {after: 5d", "{after: 5d, share: 5%}, {after: 432240s");
     assert_eq!(codes(&all_with(&cliff)), ["share_at_once"], "a cliff of four minutes is a step");
