@@ -25,11 +25,12 @@ struct Row {
     freshness: Freshness,
     #[serde(default)]
     labels: Labels,
-    products: Vec<Product>,
+    products: Vec<State>,
 }
 
+/// One product of a cluster.
 #[derive(Debug, Deserialize)]
-struct Product {
+struct State {
     product: ProductRef,
     channel: ChannelName,
     version: ReleaseVersion,
@@ -44,7 +45,7 @@ pub(super) async fn fleet(
 ) -> Result<Fleet> {
     let rows = fetch(hub, product, channel).await?;
     let product = one_product(&rows, product, channel)?;
-    let is_wanted = |one: &Product| {
+    let is_wanted = |one: &State| {
         one.product == product && channel.is_none_or(|channel| one.channel == *channel)
     };
     if rows.iter().all(|row| row.labels.is_empty()) {
