@@ -47,13 +47,7 @@ fn head(page: &mut String, report: &Report) {
         let clusters = report.in_no_ring;
         line(page, &format!("{clusters} more clusters are in no ring and never get the release"));
     }
-    let how = match report.ended {
-        Ending::Converged => "every cluster ended",
-        Ending::Halted => "halted, and nobody resumes it",
-        Ending::Held => "held to the end",
-        Ending::Stuck => "stuck: nothing moves any more",
-        Ending::OutOfSteps => "not over within the steps simulated; take a longer --step",
-    };
+    let how = ending(report.ended);
     let totals = &report.totals;
     line(page, &format!("end   after {}: {how}", span(report.ended_after_s)));
     line(
@@ -75,6 +69,16 @@ fn head(page: &mut String, report: &Report) {
     );
     line(page, &format!("      most under way at a time: {}", report.in_flight_most));
     line(page, "");
+}
+
+fn ending(ended: Ending) -> &'static str {
+    match ended {
+        Ending::Converged => "every cluster ended",
+        Ending::Halted => "halted, and nobody resumes it",
+        Ending::Held => "held to the end",
+        Ending::Stuck => "stuck: nothing moves any more",
+        Ending::OutOfSteps => "not over within the steps simulated; take a longer --step",
+    }
 }
 
 /// Height in half rows.
@@ -239,6 +243,9 @@ fn exposure(page: &mut String, report: &Report, harm: &Harm) {
         line(page, &format!("  {what}: {} hit ({})", end.hit, end.hit_share));
         let after = shadow.hit_after.iter().map(|hit| format!("{} {}", span(hit.after_s), hit.hit));
         line(page, &format!("    after {}", after.collect::<Vec<_>>().join(", ")));
+        if shadow.ended != Ending::Converged {
+            line(page, &format!("    {}", ending(shadow.ended)));
+        }
     }
     line(page, "");
 }

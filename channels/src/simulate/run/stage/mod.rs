@@ -284,6 +284,10 @@ impl<'r, 'f> Stage<'r, 'f> {
 
     /// How the run ended, if it did.
     pub(super) fn ending(&self, idle: SignedDuration) -> Option<Ending> {
+        // Of the plan only the curves are told, and those have come to everybody.
+        if self.variant == Variant::Plan && self.sample.eligible == self.cast.size() {
+            return Some(Ending::Converged);
+        }
         let times = self.faults.iter().flat_map(Fault::times);
         let more_to_come = times.map(Period::duration).any(|at| at > self.after);
         if more_to_come || !self.hub_up {
