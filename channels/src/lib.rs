@@ -13,5 +13,6 @@ pub mod names;
 pub mod path;
 pub mod repository;
 pub mod rollout;
+pub mod simulate;
 pub mod version;
 pub mod wire;

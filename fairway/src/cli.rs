@@ -16,6 +16,7 @@ use crate::commands::recover::RecoverArgs;
 use crate::commands::request::RequestArgs;
 use crate::commands::root::RootArgs;
 use crate::commands::rotate::RotateArgs;
+use crate::commands::simulate::SimulateArgs;
 use crate::commands::status::StatusArgs;
 use crate::commands::tokens::TokenArgs;
 use crate::commands::vendor::VendorArgs;
@@ -49,6 +50,8 @@ pub(crate) enum Command {
     Lint(LintArgs),
     /// Print the graph of a channel as JSON or for Graphviz
     Graph(GraphArgs),
+    /// Try a rollout policy on a model fleet: pace, halts, and what a bad release would hit
+    Simulate(SimulateArgs),
     /// Lint, compile, sign what changed, and hand it to the hub
     Publish(PublishArgs),
     /// Draft, sign and publish a new root, its key holders on separate machines
