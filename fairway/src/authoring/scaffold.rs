@@ -195,6 +195,8 @@ pub(super) const GITIGNORE: &str = "\
 # Private keys, and which local program signs for one, never enter git; the .pub files do.
 keys/*.pem
 keys/*.signer
+# Which server this machine may show a token to; see hub.toml for the address itself.
+keys/server.confirmed
 ";
 
 const CHANNEL: &str = "\

@@ -92,6 +92,7 @@ async fn private_keys_are_encrypted_and_left_out_of_git() {
     let ignored = std::fs::read_to_string(dir.join(".gitignore")).unwrap();
     assert!(ignored.lines().any(|line| line == "keys/*.pem"));
     assert!(ignored.lines().any(|line| line == "keys/*.signer"));
+    assert!(ignored.lines().any(|line| line == crate::hub::CONFIRMED_FILE));
 }
 
 #[tokio::test]
