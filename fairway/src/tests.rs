@@ -164,6 +164,31 @@ const FIRST: [&str; 5] = [
     "1.targets.json",
 ];
 
+/// Keys are made anew in every run.
+fn without_fingerprints(text: &str) -> String {
+    let line = |line: &str| match line.split_once(": ") {
+        Some((key, _)) if key.starts_with("  + key of ") => format!("{key}: FINGERPRINT\n"),
+        _ => format!("{line}\n"),
+    };
+    text.lines().map(line).collect()
+}
+
+#[tokio::test]
+async fn json_tells_of_keys_and_delegations_as_well() {
+    let desk = Desk::new();
+    desk.init().await;
+    let hub = accepting(true).await;
+    let (result, stdout, _) = desk.run("publish DIR --dry-run --output json", &hub.url).await;
+    result.unwrap();
+    let json: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    let targets = &json["signed"][3];
+    assert_eq!(targets["role"], "targets");
+    assert_eq!(targets["trust"][0]["change"], "delegation_added");
+    assert_eq!(targets["trust"][1]["change"], "key_added");
+    assert_eq!(targets["trust"][1]["role"], "acme");
+    assert_eq!(json["signed"][0]["trust"], serde_json::json!([]));
+}
+
 #[tokio::test]
 async fn init_then_publish_sends_the_whole_signed_set() {
     let desk = Desk::new();
@@ -171,13 +196,22 @@ async fn init_then_publish_sends_the_whole_signed_set() {
     let hub = accepting(true).await;
     let (result, stdout, stderr) = desk.run("publish DIR --message first", &hub.url).await;
     result.unwrap();
-    insta::assert_snapshot!(stdout, @"
+    insta::assert_snapshot!(without_fingerprints(&stdout), @"
     signed acme.releases 1 (new)
       + acme/app/1.0.0.release.json
     signed acme.channels 1 (new)
       + acme/app/stable.amd64.graph.json
     signed acme 1 (new)
+      + delegates acme/*/*.release.json to acme.releases
+      + key of acme.releases: FINGERPRINT
+      + signatures that acme.releases needs: 1
+      + delegates acme/*/*.graph.json to acme.channels
+      + key of acme.channels: FINGERPRINT
+      + signatures that acme.channels needs: 1
     signed targets 1 (new)
+      + delegates acme/*/* to acme
+      + key of acme: FINGERPRINT
+      + signatures that acme needs: 1
     published: root 1, snapshot 7, timestamp 7
       serves acme/app stable amd64
     ");
