@@ -8,8 +8,11 @@ use channels::wire::{HubKeys, HubStatus, Problem, Publication, PublicationReply}
 use clap::Parser as _;
 use signing::{SecretKey, keyfile};
 
+use crate::authoring::unpublished::UNPUBLISHED_FILE;
 use crate::cli::Cli;
 use crate::error::CliError;
+use crate::files::write_local;
+use crate::hub::CONFIRMED_FILE;
 use crate::hub::testing::{Answer, FakeHub};
 use crate::out::capture;
 
@@ -104,6 +107,8 @@ pub(crate) fn write_all(root: &Path, files: &[(PathBuf, Vec<u8>)]) {
         if path.extension().is_some_and(|extension| extension == "pem") {
             let pem = std::str::from_utf8(bytes).unwrap();
             keyfile::write_new(&path, pem).unwrap();
+        } else if [CONFIRMED_FILE, UNPUBLISHED_FILE].iter().any(|local| path.ends_with(local)) {
+            write_local(&path, std::str::from_utf8(bytes).unwrap().trim()).unwrap();
         } else {
             std::fs::write(&path, bytes).unwrap();
         }
@@ -187,6 +192,24 @@ async fn json_tells_of_keys_and_delegations_as_well() {
     assert_eq!(targets["trust"][1]["change"], "key_added");
     assert_eq!(targets["trust"][1]["role"], "acme");
     assert_eq!(json["signed"][0]["trust"], serde_json::json!([]));
+}
+
+#[tokio::test]
+async fn a_directory_whose_published_files_were_removed_does_not_publish_for_the_first_time() {
+    let desk = Desk::new();
+    desk.init().await;
+    let hub = accepting(true).await;
+    desk.run("publish DIR", &hub.url).await.0.unwrap();
+    // As a commit could do it.
+    for name in FIRST.iter().filter(|name| !name.ends_with(".root.json")) {
+        std::fs::remove_file(desk.dir().join("metadata").join(name)).unwrap();
+    }
+    let mark = desk.dir().join(UNPUBLISHED_FILE);
+    std::fs::write(&mark, "never published\n").unwrap();
+    let again = accepting(true).await;
+    let error = desk.run("publish DIR", &again.url).await.0.unwrap_err();
+    assert_eq!(error.to_string(), "keys or delegations change, and nobody has agreed to it");
+    assert_eq!(again.seen(), Vec::<String>::new());
 }
 
 #[tokio::test]

@@ -21,6 +21,8 @@ pub(crate) struct Consent<'a> {
     pub(crate) to_all: bool,
     /// The change that the command itself made.
     pub(crate) to_own: Option<&'a OwnChange>,
+    /// Whether the directory was made and never published: its keys replace nobody's.
+    pub(crate) is_unpublished: bool,
     /// Whether somebody may be asked for the rest.
     pub(crate) may_ask: bool,
 }
@@ -97,7 +99,7 @@ impl Consent<'_> {
         elsewhere: &BTreeSet<RoleName>,
         out: &mut Out,
     ) -> Result<()> {
-        let asked = changes.iter().filter(|change| !change.is_first);
+        let asked = changes.iter().filter(|change| !(change.is_first && self.is_unpublished));
         let asked = asked.filter(|change| !elsewhere.contains(&change.role));
         let asked: Vec<&TrustChange> = asked.flat_map(|change| &change.trust).collect();
         self.check_all(&asked, out)
@@ -118,7 +120,7 @@ impl Consent<'_> {
         }
         let no = CliError::no("keys or delegations change, and nobody has agreed to it").hint(
             "nothing was signed; compare each line above with the word of whose key it is, \
-                 then pass --accept-key-changes; if nobody meant it, restore hub.toml and keys/ \
+                 then pass --accept-key-changes to the command that publishes; if nobody meant it, restore hub.toml and keys/ \
                  from git, and look at who changed them",
         );
         let agreed = self.may_ask

@@ -11,7 +11,9 @@ use super::consent::{Consent, OwnChange, line};
 use super::request::TurnArgs;
 use super::vendor::publish::{Served, is_published, look};
 use super::{lint, vendor};
-use crate::authoring::{Authoring, Directory, MetadataDir, PassphraseArgs, Passphrases};
+use crate::authoring::{
+    Authoring, Directory, MetadataDir, PassphraseArgs, Passphrases, unpublished,
+};
 use crate::error::{CliError, Result};
 use crate::hub::{Hub, HubArgs};
 use crate::out::Out;
@@ -100,6 +102,7 @@ impl PublishArgs {
         Consent {
             to_all: self.accept_key_changes,
             to_own: self.own_change.as_ref(),
+            is_unpublished: unpublished::is_marked(&self.dir),
             may_ask: passphrases.may_ask(),
         }
     }
@@ -175,6 +178,7 @@ async fn as_admin(
         out.warn(&format!("{vendor} is delegated to no longer: agents refuse its products"))?;
     }
     let reply = send(&authoring.metadata(), &assembly, &hub, &args.message).await?;
+    unpublished::unmark(&args.dir)?;
     report(args, &assembly.changes, Some(&reply), out)
 }
 

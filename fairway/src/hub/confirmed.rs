@@ -5,13 +5,12 @@
 //! that git does not carry remembers its origin. A checkout makes writable files, so a file of any
 //! other mode than 0400 confirms nothing: no commit can bring one along.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use reqwest::Url;
 
 use crate::error::{CliError, Result};
-use crate::files::read_bounded;
+use crate::files::{read_local, write_local};
 
 /// Its place below the directory; `.gitignore` names it.
 pub(crate) const CONFIRMED_FILE: &str = "keys/server.confirmed";
@@ -25,16 +24,13 @@ pub(crate) fn confirm(dir: &Path, server: &Url) -> Result<()> {
         return Ok(());
     }
     let path = place(dir);
-    write(&path, &origin(server))
+    write_local(&path, &origin(server))
         .map_err(|error| CliError::failed(format!("failed to write {}: {error}", path.display())))
 }
 
 /// Whether a person has said that tokens may go there.
 pub(crate) fn is_confirmed(dir: &Path, server: &Url) -> bool {
-    let path = place(dir);
-    let is_ours = path.symlink_metadata().is_ok_and(|data| data.is_file() && is_local(&data));
-    let record = read_bounded(&path, MAX_RECORD_BYTES).unwrap_or_default();
-    is_ours && String::from_utf8(record).is_ok_and(|text| text.trim() == origin(server))
+    read_local(&place(dir), MAX_RECORD_BYTES).is_some_and(|text| text == origin(server))
 }
 
 fn place(dir: &Path) -> PathBuf {
@@ -44,39 +40,6 @@ fn place(dir: &Path) -> PathBuf {
 /// Scheme, host and port: what a token is shown to.
 fn origin(server: &Url) -> String {
     server.origin().ascii_serialization()
-}
-
-fn write(path: &Path, origin: &str) -> std::io::Result<()> {
-    let dir = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(dir)?;
-    let mut file = tempfile::Builder::new().prefix(".fairway-").tempfile_in(dir)?;
-    writeln!(file, "{origin}")?;
-    file.as_file().sync_all()?;
-    lock(file.as_file())?;
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
-}
-
-#[cfg(unix)]
-fn lock(file: &std::fs::File) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    file.set_permissions(std::fs::Permissions::from_mode(0o400))
-}
-
-#[cfg(not(unix))]
-fn lock(_file: &std::fs::File) -> std::io::Result<()> {
-    Ok(())
-}
-
-#[cfg(unix)]
-fn is_local(data: &std::fs::Metadata) -> bool {
-    use std::os::unix::fs::PermissionsExt as _;
-    data.permissions().mode() & 0o777 == 0o400
-}
-
-#[cfg(not(unix))]
-fn is_local(_data: &std::fs::Metadata) -> bool {
-    true
 }
 
 #[cfg(test)]

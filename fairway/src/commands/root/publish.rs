@@ -105,7 +105,7 @@ async fn following(
 ) -> Result<()> {
     let authoring = Authoring::open(&args.dir)?;
     let (to_all, may_ask) = (args.accept_key_changes, passphrases.may_ask());
-    let consent = Consent { to_all, to_own: None, may_ask };
+    let consent = Consent { to_all, may_ask, ..Consent::default() };
     let (mut files, signed) = (authoring.keyring(passphrases), args.turns.returned()?);
     if let Some(dir) = &args.turns.out_requests {
         let published = authoring.metadata().load()?;

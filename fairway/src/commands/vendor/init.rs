@@ -12,7 +12,7 @@ use signing::{Client, MemSource, MemStore, SecretKey, Sha256Digest};
 
 use super::introduction::Introduction;
 use crate::authoring::scaffold::{Scaffold, Top};
-use crate::authoring::{Directory, Passphrases, ROOT_FILE, VendorDirectory};
+use crate::authoring::{Directory, Passphrases, ROOT_FILE, VendorDirectory, unpublished};
 use crate::commands::init::{Contents, check_empty};
 use crate::error::{CliError, Result};
 use crate::files::{read_bounded, replace};
@@ -76,6 +76,7 @@ pub(super) fn run(
     let contents =
         Contents { texts, keys: &keys, imported: Vec::new(), roots: vec![(ROOT_FILE, &root)] };
     contents.write(&args.dir, &passphrase)?;
+    unpublished::mark(&args.dir)?;
     confirm(&args.dir, &url)?;
     let dir = args.dir.display();
     out.line(&format!("root         {}", Sha256Digest::of(&root)))?;

@@ -8,7 +8,7 @@ use signing::{NameError, RoleName, StagedRepository};
 
 use super::introduction::Introduction;
 pub(crate) use super::served::Served;
-use crate::authoring::{Authoring, Passphrases, VendorDirectory};
+use crate::authoring::{Authoring, Passphrases, VendorDirectory, unpublished};
 use crate::commands::publish::{PublishArgs, compile, explain, report, send};
 use crate::commands::request::TurnArgs;
 use crate::error::{CliError, Result};
@@ -56,6 +56,7 @@ pub(crate) async fn run(
     let assembly =
         assemble_vendor(set, &mut keyring, &terms, now).map_err(|error| explain(&error))?;
     let reply = send(&directory.metadata(), &assembly, &hub, &args.message).await?;
+    unpublished::unmark(&args.dir)?;
     report(args, &assembly.changes, Some(&reply), out)
 }
 
