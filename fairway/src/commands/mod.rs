@@ -2,6 +2,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod clusters;
+pub(crate) mod consent;
 pub(crate) mod drift;
 pub(crate) mod graph;
 pub(crate) mod health;
