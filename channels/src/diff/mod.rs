@@ -4,6 +4,7 @@
 //! caller brings; it asks nobody and decides nothing.
 
 mod group;
+mod lifted;
 mod stranded;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 pub use group::{EdgeGroup, Fleet};
+pub use lifted::without_risk;
 pub use stranded::{Stranded, resting_tombstones, stranded};
 
 use crate::graph::{Graph, Risk};

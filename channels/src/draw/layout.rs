@@ -1,6 +1,6 @@
 //! Where boxes and lines stand; lengths in CSS pixels, the origin at the top left.
 
-use super::reduce::Drawn;
+use super::edges::Drawn;
 use crate::graph::Graph;
 
 /// White around everything.

@@ -4,8 +4,8 @@
 //! for people: it leaves out edges that longer ways imply, and nothing may be decided by it.
 
 mod dot;
+mod edges;
 mod layout;
-mod reduce;
 mod svg;
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::layout::{BOX_HEIGHT, HEADER, Layout, MARGIN};
-use super::reduce::{Drawn, drawn};
+use super::edges::{Drawn, drawn};
 use super::{DrawError, MAX_DRAWN_NODES};
 use crate::graph::{Graph, Node};
 
@@ -140,12 +140,24 @@ fn lines(text: &mut String, graph: &Graph, layout: &Layout, edges: &[Drawn]) {
 
 fn release(text: &mut String, node: &Node, head: bool, layout: &Layout, index: usize) {
     let place = layout.places[index];
-    let (class, word) = match (node.is_tombstone(), head) {
-        (true, _) => ("withdrawn", "withdrawn"),
-        (false, true) => ("head", "head"),
-        (false, false) => ("", ""),
+    let class = match (node.is_tombstone(), head) {
+        (true, _) => "withdrawn",
+        (false, true) => "head",
+        (false, false) => "plain",
     };
-    let spoken = if word.is_empty() { String::new() } else { format!(", {word}") };
+    let told = [
+        (node.is_tombstone(), "withdrawn"),
+        (head, "head"),
+        (node.barrier().is_some(), "barrier"),
+        (node.dead_end().is_some(), "dead end"),
+    ];
+    let words: Vec<&str> = told.iter().filter(|(is, _)| *is).map(|(_, word)| *word).collect();
+    let word = words.join(", ");
+    let mut spoken = String::new();
+    for more in [Some(word.as_str()).filter(|word| !word.is_empty()), node.barrier(), node.dead_end()]
+    {
+        spoken.extend(more.iter().flat_map(|more| [", ".to_owned(), xml(more)]));
+    }
     let (x, y, width) = (place.x, place.y, layout.box_width);
     let (middle, version) = (x + width / 2, xml(&node.version.to_string()));
     let _infallible = writeln!(

@@ -60,7 +60,8 @@ pub fn due(facts: &Facts<'_>, now: Timestamp) -> Vec<Entry> {
 
 /// Adds a release to a channel, under the name one of the sources holds it by.
 fn admit<'a>(channels: &mut Channels<'a>, facts: &Facts<'a>, entry: &Entry) {
-    let sources = facts.product.channels.values();
+    let product = facts.product;
+    let sources = product.channels.values().chain(product.internal_channels.values());
     let mut named = sources.flat_map(|source| &source.versions);
     if let Some(version) = named.find(|version| **version == entry.version)
         && let Some(channel) = channels.get_mut(&entry.channel)

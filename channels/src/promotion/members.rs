@@ -20,7 +20,8 @@ pub(super) type Channels<'a> = BTreeMap<&'a ChannelName, Channel<'a>>;
 
 /// The channels as their files say.
 pub(super) fn channels<'a>(facts: &Facts<'a>) -> Channels<'a> {
-    let sources = facts.product.channels.values();
+    let product = facts.product;
+    let sources = product.channels.values().chain(product.internal_channels.values());
     sources.map(|source: &ChannelSource| (&source.name, channel(source))).collect()
 }
 
