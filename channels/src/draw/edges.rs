@@ -20,7 +20,5 @@ pub(super) fn drawn(graph: &Graph) -> Vec<Drawn> {
         groups.extend(group.edges.iter().map(|edge| (*edge, number)));
     }
     let edges = graph.reduced_edges().into_iter();
-    edges
-        .map(|(from, to)| Drawn { from, to, group: groups.get(&(from, to)).copied() })
-        .collect()
+    edges.map(|(from, to)| Drawn { from, to, group: groups.get(&(from, to)).copied() }).collect()
 }

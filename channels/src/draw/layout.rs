@@ -17,8 +17,10 @@ const GAP: i64 = 120;
 const CHARACTER: i64 = 8;
 /// Text inside a box is at least this far from its border, left and right together.
 const PADDING: i64 = 28;
-/// Narrowest box: room for the word under a withdrawn version.
-const MIN_WIDTH: i64 = 96;
+/// Narrowest box: room for a word under it, on the left of the line to the next one.
+const MIN_WIDTH: i64 = 112;
+/// From a box's right border to the line that leads down from it.
+const DOWN: i64 = 16;
 
 /// All releases of one minor, one below the other.
 #[derive(Debug)]
@@ -93,7 +95,7 @@ impl Layout {
         let (left, right) = (|place: Place| place.x, |place: Place| place.x + self.box_width);
         let middle = |place: Place| place.y + BOX_HEIGHT / 2;
         if from.lane == to.lane && to.row == from.row + 1 {
-            let x = from.x + self.box_width / 2;
+            let x = right(from) - DOWN;
             let (begin, end) = (from.y + BOX_HEIGHT, to.y);
             return Curve { points: [(x, begin), (x, begin), (x, end), (x, end)] };
         }

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use super::layout::{BOX_HEIGHT, HEADER, Layout, MARGIN};
 use super::edges::{Drawn, drawn};
+use super::layout::{BOX_HEIGHT, HEADER, Layout, MARGIN};
 use super::{DrawError, MAX_DRAWN_NODES};
 use crate::graph::{Graph, Node};
 
@@ -154,7 +154,8 @@ fn release(text: &mut String, node: &Node, head: bool, layout: &Layout, index: u
     let words: Vec<&str> = told.iter().filter(|(is, _)| *is).map(|(_, word)| *word).collect();
     let word = words.join(", ");
     let mut spoken = String::new();
-    for more in [Some(word.as_str()).filter(|word| !word.is_empty()), node.barrier(), node.dead_end()]
+    for more in
+        [Some(word.as_str()).filter(|word| !word.is_empty()), node.barrier(), node.dead_end()]
     {
         spoken.extend(more.iter().flat_map(|more| [", ".to_owned(), xml(more)]));
     }

@@ -43,9 +43,9 @@ impl Text {
     /// The line a top-level key stands on.
     pub(super) fn key(&self, key: &str) -> Option<usize> {
         let begins = |line: &String| {
-            line.strip_prefix(key).and_then(|rest| rest.strip_prefix(':')).is_some_and(|rest| {
-                rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n'])
-            })
+            line.strip_prefix(key)
+                .and_then(|rest| rest.strip_prefix(':'))
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
         };
         self.lines.iter().position(begins)
     }
@@ -58,9 +58,9 @@ impl Text {
                 let parts = flow_parts(&self.lines[at][open + 1..close]);
                 Ok(Some(parts.map(|(_, part)| scalar(part)).collect()))
             }
-            Shape::Block { items } => Ok(Some(
-                items.iter().map(|line| scalar(after_dash(&self.lines[*line]))).collect(),
-            )),
+            Shape::Block { items } => {
+                Ok(Some(items.iter().map(|line| scalar(after_dash(&self.lines[*line]))).collect()))
+            }
         }
     }
 

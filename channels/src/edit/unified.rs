@@ -96,8 +96,7 @@ fn hunks(script: &[Line<'_>]) -> Vec<(usize, usize)> {
         if matches!(line, Line::Same(_)) {
             continue;
         }
-        let (begin, end) =
-            (index.saturating_sub(CONTEXT), (index + CONTEXT + 1).min(script.len()));
+        let (begin, end) = (index.saturating_sub(CONTEXT), (index + CONTEXT + 1).min(script.len()));
         match hunks.last_mut() {
             Some(last) if begin <= last.1 => last.1 = end,
             Some(_) | None => hunks.push((begin, end)),

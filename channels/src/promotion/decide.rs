@@ -137,9 +137,8 @@ fn judge(
         verdict.waits.push(Wait::NoErratum);
     }
     // Nothing feeds the first channel, so a release has been there since it came out.
-    let released = || {
-        release.filter(|_| feeding.feeder.is_none()).map(|release| release.document.released_at)
-    };
+    let released =
+        || release.filter(|_| feeding.feeder.is_none()).map(|release| release.document.released_at);
     verdict.entered = record.entered(&feeder.name, version).or_else(released);
     verdict.earliest = times(facts, feeder, &mut verdict, now);
     verdict

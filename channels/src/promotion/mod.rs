@@ -8,9 +8,9 @@
 mod decide;
 mod history;
 mod members;
-mod record;
 #[cfg(test)]
 mod properties;
+mod record;
 #[cfg(test)]
 mod tests;
 

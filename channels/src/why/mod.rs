@@ -3,9 +3,9 @@
 //! Pure. Tells everything that was weighed, as typed reasons that name files; the compiled graph has
 //! the last word on whether the edge is there, and the reasons always explain what it says.
 
-mod weigh;
 #[cfg(test)]
 mod tests;
+mod weigh;
 
 use std::fmt;
 use std::path::PathBuf;

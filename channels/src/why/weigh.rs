@@ -113,8 +113,7 @@ fn minors(
         (None, Some(limit)) => (limit, settings()),
         (None, None) => return None,
     };
-    let minor =
-        |version: &ReleaseVersion| (version.semver().major, version.semver().minor);
+    let minor = |version: &ReleaseVersion| (version.semver().major, version.semver().minor);
     let all: BTreeSet<(u64, u64)> = product.releases.keys().map(minor).collect();
     let place = |version: &ReleaseVersion| all.range(..minor(version)).count();
     let passed = place(from).abs_diff(place(&target.document.version));

@@ -3,6 +3,7 @@
 //! Nothing is written before the edited repository was read, linted and compiled as a whole from a
 //! copy, and no edit passes that would leave a version without a way on.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +11,7 @@ use channels::diff::{Stranded, resting_tombstones, stranded};
 use channels::edit::FileEdit;
 use channels::lint::{Finding, Severity, lint};
 use channels::repository::{ProductSource, SETTINGS_FILE, Workspace};
+use channels::version::ReleaseVersion;
 use jiff::Timestamp;
 
 use super::super::lint as lint_command;
@@ -43,9 +45,8 @@ pub(crate) struct ChangeArgs {
 
 /// The text of a file of a repository; `None` when there is none.
 pub(crate) fn read(dir: &Path, file: &Path) -> Result<Option<String>> {
-    let failed = |problem: String| {
-        CliError::failed(format!("failed to read {}: {problem}", file.display()))
-    };
+    let failed =
+        |problem: String| CliError::failed(format!("failed to read {}: {problem}", file.display()));
     match read_bounded(&dir.join(file), MAX_FILE_BYTES) {
         Ok(bytes) => String::from_utf8(bytes).map(Some).map_err(|_| failed("not text".into())),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -89,12 +90,15 @@ pub(crate) async fn carry_out(
     }
     let after = lint_command::load(edited.path(), out)
         .map_err(|error| CliError::no(error.to_string()).hint("nothing was written"))?;
-    check_lint(workspace, &after, now, out)?;
+    let warnings = check_lint(workspace, &after, now, out)?;
     let (old, new) = (compiled(workspace, None)?, compiled(&after, None)?);
     let counted = fleet::count(&args.hub, out).await?;
     let diffs = compare(&old, &new, counted.as_ref())?;
     render(&diffs, out)?;
     check_ways(&old, &new, out)?;
+    for warning in warnings {
+        out.note(&warning.to_string())?;
+    }
     if diffs.is_empty() {
         out.note("no graph changes")?;
     } else {
@@ -145,58 +149,65 @@ fn copy(dir: &Path, workspace: &Workspace, edits: &[FileEdit], to: &Path) -> std
     Ok(())
 }
 
-/// Refuses errors that were not there before, and shows new warnings.
+/// Refuses errors that were not there before; new warnings are the answer.
 fn check_lint(
     before: &Workspace,
     after: &Workspace,
     now: Timestamp,
     out: &mut Out,
-) -> Result<()> {
+) -> Result<Vec<Finding>> {
     let known = lint(before, now);
-    let mut errors = 0;
-    let found = lint(after, now);
-    let new = found.iter().filter(|finding: &&Finding| !known.contains(finding));
-    for finding in new.filter(|finding| finding.severity != Severity::Note) {
-        errors += usize::from(finding.severity == Severity::Error);
+    let new = lint(after, now).into_iter().filter(|finding| !known.contains(finding));
+    let (errors, rest): (Vec<Finding>, Vec<Finding>) =
+        new.partition(|finding| finding.severity == Severity::Error);
+    if errors.is_empty() {
+        return Ok(rest.into_iter().filter(|one| one.severity == Severity::Warning).collect());
+    }
+    for finding in &errors {
         out.note(&finding.to_string())?;
     }
-    if errors == 0 {
-        return Ok(());
-    }
-    let what = count(errors, "new lint error");
+    let what = count(errors.len(), "new lint error");
     Err(CliError::no(format!("the edit makes {what}")).hint("nothing was written"))
 }
 
 /// Refuses to strand a version; names withdrawn versions that must wait for a newer release.
 fn check_ways(old: &Graphs, new: &Graphs, out: &mut Out) -> Result<()> {
-    let mut lost: Vec<String> = Vec::new();
+    let mut lost: BTreeMap<Stranded, Vec<String>> = BTreeMap::new();
+    let mut resting: BTreeMap<ReleaseVersion, Vec<String>> = BTreeMap::new();
     for (key, before) in old {
         let (product, channel, arch) = key;
+        let place = || format!("{product} {channel} {arch}");
         let Some(after) = new.get(key) else {
-            lost.push(format!("{product} {channel} {arch} would be gone"));
-            continue;
+            return Err(CliError::no(format!("the edit empties {}", place()))
+                .hint("withdraw releases instead of taking them out; nothing was written"));
         };
-        let told = |one: &Stranded| format!("{product} {channel} {arch}: {one}");
-        lost.extend(stranded(before, after).iter().map(told));
-        let rested = resting_tombstones(before);
-        for version in resting_tombstones(after) {
-            if !rested.contains(&version) {
-                out.warn(&format!(
-                    "{product} {channel} {arch}: clusters on {version} stay there until a newer \
-                     release lists it in upgrade_from"
-                ))?;
-            }
+        for one in stranded(before, after) {
+            lost.entry(one).or_default().push(place());
         }
+        let rested = resting_tombstones(before);
+        for version in resting_tombstones(after).into_iter().filter(|one| !rested.contains(one)) {
+            resting.entry(version).or_default().push(place());
+        }
+    }
+    for (version, places) in &resting {
+        let places = places.join(", ");
+        out.warn(&format!(
+            "clusters on {version} stay there until a newer release lists it in upgrade_from \
+             ({places})"
+        ))?;
     }
     if lost.is_empty() {
         return Ok(());
     }
-    for line in &lost {
-        out.note(line)?;
+    for (one, places) in &lost {
+        out.note(&format!("{one} ({})", places.join(", ")))?;
     }
-    Err(CliError::no(format!("the edit strands clusters: {}", lost.join("; "))).hint(
-        "first give those versions another way on (a newer release that lists them in \
-         upgrade_from), or put a risk on the edges instead of removing them; nothing was written",
+    let versions: BTreeSet<String> = lost.keys().map(|one| one.version().to_string()).collect();
+    let versions: Vec<String> = versions.into_iter().collect();
+    Err(CliError::no(format!("the edit strands clusters on {}", versions.join(", "))).hint(
+        "nothing was written. First give them another way on (a newer release that lists them in \
+         upgrade_from), put a risk on the edges instead of removing them, or withdraw the release \
+         nothing leads to",
     ))
 }
 

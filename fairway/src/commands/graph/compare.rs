@@ -13,6 +13,7 @@ use super::fleet::{Counted, Key};
 use super::select;
 use crate::error::{CliError, Result};
 use crate::out::{Out, printable};
+use crate::words::count;
 
 /// Sources of changed edges named in one line; JSON names all of them.
 const SHOWN: usize = 6;
@@ -55,13 +56,15 @@ const GAINS: [EdgeChange; 2] = [EdgeChange::Appeared, EdgeChange::BecameRecommen
 /// Compiles every product, or the one of that name.
 pub(crate) fn compiled(workspace: &Workspace, product: Option<&str>) -> Result<Graphs> {
     let mut graphs = Graphs::new();
-    let wanted =
-        |name: &ProductRef| product.is_none_or(|wanted| select::is_called(name, wanted));
+    let wanted = |name: &ProductRef| product.is_none_or(|wanted| select::is_called(name, wanted));
     for source in workspace.products.iter().filter(|source| wanted(&source.product)) {
         let compiled = select::compiled(source)?;
-        graphs.extend(compiled.graphs.into_iter().map(|(channel, arch, graph)| {
-            ((compiled.product.clone(), channel, arch), graph)
-        }));
+        graphs.extend(
+            compiled
+                .graphs
+                .into_iter()
+                .map(|(channel, arch, graph)| ((compiled.product.clone(), channel, arch), graph)),
+        );
     }
     Ok(graphs)
 }
@@ -90,8 +93,7 @@ pub(crate) fn compare(
 }
 
 fn empty((product, channel, arch): &Key) -> Result<Graph> {
-    let origin =
-        Origin { product: product.clone(), channel: channel.clone(), arch: arch.clone() };
+    let origin = Origin { product: product.clone(), channel: channel.clone(), arch: arch.clone() };
     GraphBuilder::new(Some(origin))
         .build()
         .map_err(|error| CliError::because("failed to compare", &error))
@@ -110,9 +112,19 @@ fn touched(counted: &Counted, key: &Key, diff: &GraphDiff) -> Touched {
 
 /// Prints the differences for people.
 pub(crate) fn render(diffs: &[ChannelDiff], out: &mut Out) -> Result<()> {
+    // What is the same on many channels and architectures is told once.
+    let mut told: Vec<(Vec<String>, Vec<String>)> = Vec::new();
     for one in diffs {
-        out.line(&format!("{} {} {}", one.product, one.channel, one.arch))?;
-        for line in lines(one) {
+        let place = format!("{} {} {}", one.product, one.channel, one.arch);
+        let lines = lines(one);
+        match told.iter_mut().find(|(_, known)| *known == lines) {
+            Some((places, _)) => places.push(place),
+            None => told.push((vec![place], lines)),
+        }
+    }
+    for (places, lines) in told {
+        out.line(&printable(&places.join(", ")))?;
+        for line in lines {
             out.line(&format!("  {}", printable(&line)))?;
         }
     }
@@ -162,9 +174,8 @@ fn edges(group: &EdgeGroup, clusters: Option<u64>) -> String {
     let EdgeGroup { change, to, risks, from } = group;
     let number = from.len();
     let noun = if number == 1 { "edge" } else { "edges" };
-    let (one, verb) = (number == 1, |one: &'static str, many: &'static str| {
-        if number == 1 { one } else { many }
-    });
+    let (one, verb) =
+        (number == 1, |one: &'static str, many: &'static str| if number == 1 { one } else { many });
     let risks = risks.join(", ");
     let said = match change {
         EdgeChange::Vanished => verb("vanishes", "vanish").to_owned(),
@@ -203,9 +214,8 @@ pub(crate) fn summary(diffs: &[ChannelDiff], fleet: Option<&Counted>) -> String 
     } else {
         format!("; {silent} silent clusters are not counted")
     };
-    let graphs = diffs.len();
+    let graphs = count(diffs.len(), "graph");
     format!(
-        "{graphs} graphs change: {vanish} edges vanish, {appear} appear, {other} change their \
-         risks{silent}"
+        "changed in {graphs}: {vanish} edges gone, {appear} new, {other} with other risks{silent}"
     )
 }

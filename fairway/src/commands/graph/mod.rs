@@ -7,7 +7,7 @@ mod fleet;
 mod print;
 mod select;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod way;
 mod why;
 

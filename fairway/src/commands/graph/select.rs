@@ -33,8 +33,11 @@ impl Selection {
         };
         let graphs: Vec<_> = compiled.graphs.iter().filter(wanted).collect();
         if graphs.is_empty() {
-            return Err(CliError::no("there is no such channel and architecture")
-                .hint(format!("{} has: {}", compiled.product, known(compiled))));
+            return Err(CliError::no("there is no such channel and architecture").hint(format!(
+                "{} has: {}",
+                compiled.product,
+                known(compiled)
+            )));
         }
         Ok(graphs)
     }

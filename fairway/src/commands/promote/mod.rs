@@ -66,6 +66,8 @@ pub(crate) async fn run(args: &PromoteArgs, now: Timestamp, out: &mut Out) -> Re
 }
 
 async fn promote(args: &PromoteArgs, ask: &Ask, now: Timestamp, out: &mut Out) -> Result<()> {
+    // A record for people: nobody wants fractions of seconds in it.
+    let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
     let workspace = lint::load(&args.dir, out)?;
     let source = product(&workspace, Some(&args.product))?;
     let file = source.directory.join(PROMOTIONS_FILE);
@@ -104,8 +106,7 @@ fn one(
 ) -> Result<Entry> {
     let to = args.to.clone().ok_or_else(|| CliError::failed("--to is missing"))?;
     let verdict = verdict(facts, &to, version, now);
-    let open: Vec<&Wait> =
-        verdict.waits.iter().filter(|wait| **wait != Wait::NotFed).collect();
+    let open: Vec<&Wait> = verdict.waits.iter().filter(|wait| **wait != Wait::NotFed).collect();
     let told: Vec<String> = open.iter().map(ToString::to_string).collect();
     let told = told.join("; ");
     let entry = |why: &str| Entry {
@@ -152,10 +153,8 @@ fn edits(
     text: Option<String>,
     entries: &[Entry],
 ) -> Result<Vec<FileEdit>> {
-    let recorded =
-        edit::record(text.as_deref(), entries).map_err(|error| refused(file, &error))?;
-    let mut edits =
-        vec![FileEdit { file: file.to_owned(), before: text, after: Some(recorded) }];
+    let recorded = edit::record(text.as_deref(), entries).map_err(|error| refused(file, &error))?;
+    let mut edits = vec![FileEdit { file: file.to_owned(), before: text, after: Some(recorded) }];
     let mut by_channel: BTreeMap<&ChannelName, Vec<&ReleaseVersion>> = BTreeMap::new();
     for entry in entries {
         by_channel.entry(&entry.channel).or_default().push(&entry.version);
