@@ -117,6 +117,8 @@ impl Layout {
         } else {
             (left(from), right(to), -GAP / 2)
         };
+        // Lower than an upgrade between the same two, which would hide it.
+        let middle = |place: Place| middle(place) + if forward { 0 } else { BOX_HEIGHT / 3 };
         let points = [
             (begin, middle(from)),
             (begin + pull, middle(from)),

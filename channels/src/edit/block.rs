@@ -27,7 +27,10 @@ pub fn block_file(block: &NewBlock) -> Result<String, EditError> {
     let mut text = String::new();
     let mut line = |key: &str, value: &str| {
         wanted.insert(key.to_owned(), Value::String(value.to_owned()));
-        text.push_str(&format!("{key}: {}\n", written(value)));
+        text.push_str(key);
+        text.push_str(": ");
+        text.push_str(&written(value));
+        text.push('\n');
     };
     line("to", &block.to);
     if let Some(version) = &block.fixed_in {

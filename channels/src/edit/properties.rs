@@ -33,7 +33,8 @@ fn list(key: &str, items: &[String], style: u8, comment: &str) -> String {
     }
     let indent = ["", "  ", "    "][usize::from(style / 3)];
     let line = |(number, item): (usize, &String)| {
-        let above = if number % 2 == 1 { format!("{indent}# about the next\n") } else { "".into() };
+        let above =
+            if number % 2 == 1 { format!("{indent}# about the next\n") } else { String::new() };
         format!("{above}{indent}- {}{comment}\n", quote(item))
     };
     let lines: String = items.iter().enumerate().map(line).collect();
@@ -115,7 +116,7 @@ proptest! {
         old in prop::collection::vec("[ab]", 0..12),
         new in prop::collection::vec("[ab]", 0..12),
     ) {
-        let text = |lines: &[String]| lines.iter().map(|l| format!("{l}\n")).collect::<String>();
+        let text = |lines: &[String]| lines.iter().flat_map(|l| [l.as_str(), "\n"]).collect::<String>();
         let (old, new) = (text(&old), text(&new));
         let diff = unified(std::path::Path::new("f"), Some(&old), Some(&new));
         prop_assert_eq!(apply(&old, &diff), new);
@@ -132,18 +133,18 @@ fn apply(old: &str, diff: &str) -> String {
             let (first, count) = range.split_once(',').unwrap_or((range, "1"));
             let first: usize = first.parse().unwrap();
             let begin = if count == "0" { first } else { first - 1 };
-            old[done..begin].iter().for_each(|line| text.push_str(&format!("{line}\n")));
+            text.extend(old[done..begin].iter().flat_map(|line| [line, "\n"]));
             done = begin;
         } else if let Some(added) = line.strip_prefix('+') {
-            text.push_str(&format!("{added}\n"));
+            text.extend([added, "\n"]);
         } else {
             assert_eq!(&line[1..], old[done]);
             if line.starts_with(' ') {
-                text.push_str(&format!("{}\n", old[done]));
+                text.extend([old[done], "\n"]);
             }
             done += 1;
         }
     }
-    old[done..].iter().for_each(|line| text.push_str(&format!("{line}\n")));
+    text.extend(old[done..].iter().flat_map(|line| [line, "\n"]));
     text
 }

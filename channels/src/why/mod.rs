@@ -188,7 +188,7 @@ impl fmt::Display for Reason {
                 write!(f, "{}: {key} is empty", file.display())
             }
             Self::NotAllowed { key, listed, file } => {
-                let listed: Vec<String> = listed.iter().map(|one| one.to_string()).collect();
+                let listed: Vec<String> = listed.iter().map(ToString::to_string).collect();
                 write!(f, "{}: {key} lists {}", file.display(), quoted(&listed))?;
                 f.write_str(", and none matches")
             }

@@ -149,11 +149,11 @@ fn any_product() -> impl Strategy<Value = ProductSource> {
                 1 => listed.1.push(*version),
                 2 => {
                     listed.0.push(*version);
-                    marks.0 += &format!("  {version}: reason\n");
+                    marks.0.extend(["  ", version, ": reason\n"]);
                 }
                 3 => {
                     listed.0.push(*version);
-                    marks.1 += &format!("  {version}: reason\n");
+                    marks.1.extend(["  ", version, ": reason\n"]);
                 }
                 _ => listed.0.push(*version),
             }
@@ -162,7 +162,7 @@ fn any_product() -> impl Strategy<Value = ProductSource> {
             format!("versions: [{}]\ntombstones: [{}]\n", listed.0.join(","), listed.1.join(","));
         for (key, marks) in [("barriers", marks.0), ("dead_ends", marks.1)] {
             if !marks.is_empty() {
-                channel += &format!("{key}:\n{marks}");
+                channel.extend([key, ":\n", marks.as_str()]);
             }
         }
         let risk = "name: R\nurl: https://e.com\nmessage: m\nmatchingRules: [{type: Always}]\n";
