@@ -49,14 +49,11 @@ pub(super) async fn open(
     };
     let mut edits = Vec::new();
     for block in source.blocks.iter().filter(named) {
-        edits.push(match &args.fixed_in {
-            Some(version) => {
-                edit_file(&args.dir, block.file.clone(), |text| end_range(text, version))?
-            }
-            None => {
-                let before = read(&args.dir, &block.file)?;
-                FileEdit { file: block.file.clone(), before, after: None }
-            }
+        edits.push(if let Some(version) = &args.fixed_in {
+            edit_file(&args.dir, block.file.clone(), |text| end_range(text, version))?
+        } else {
+            let before = read(&args.dir, &block.file)?;
+            FileEdit { file: block.file.clone(), before, after: None }
         });
     }
     if edits.is_empty() {

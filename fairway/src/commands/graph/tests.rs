@@ -68,6 +68,22 @@ fn texts(dir: &Path) -> Vec<(std::ffi::OsString, Vec<u8>)> {
     found
 }
 
+/// The commands tested here.
+#[derive(clap::Parser)]
+struct Cli {
+    #[command(subcommand)]
+    command: Ours,
+}
+
+#[derive(clap::Subcommand)]
+enum Ours {
+    Graph(GraphArgs),
+    Promote(crate::commands::promote::PromoteArgs),
+    Withdraw(crate::commands::withdraw::WithdrawArgs),
+    Block(crate::commands::block::BlockArgs),
+    Unblock(crate::commands::block::UnblockArgs),
+}
+
 /// Runs a whole command line; `DIR` stands for a directory.
 pub(crate) async fn fairway(dir: &Path, words: &str) -> (crate::error::Result<()>, String, String) {
     let words = words.split_whitespace().map(|word| match word.strip_prefix("DIR") {
@@ -75,22 +91,15 @@ pub(crate) async fn fairway(dir: &Path, words: &str) -> (crate::error::Result<()
         None => word.replace('~', " "),
     });
     let words = std::iter::once("fairway".to_owned()).chain(words);
-    let cli = crate::cli::Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{error}"));
+    let cli = Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{error}"));
     let (mut out, stdout, stderr) = capture::out();
     let now = "2026-07-10T12:00:00.5Z".parse().unwrap();
     let result = match &cli.command {
-        crate::cli::Command::Graph(args) => run(args, &mut out).await,
-        crate::cli::Command::Promote(args) => {
-            crate::commands::promote::run(args, now, &mut out).await
-        }
-        crate::cli::Command::Withdraw(args) => {
-            crate::commands::withdraw::run(args, now, &mut out).await
-        }
-        crate::cli::Command::Block(args) => crate::commands::block::run(args, now, &mut out).await,
-        crate::cli::Command::Unblock(args) => {
-            crate::commands::block::unblock(args, now, &mut out).await
-        }
-        other => panic!("{other:?} is not tested here"),
+        Ours::Graph(args) => run(args, &mut out).await,
+        Ours::Promote(args) => crate::commands::promote::run(args, now, &mut out).await,
+        Ours::Withdraw(args) => crate::commands::withdraw::run(args, now, &mut out).await,
+        Ours::Block(args) => crate::commands::block::run(args, now, &mut out).await,
+        Ours::Unblock(args) => crate::commands::block::unblock(args, now, &mut out).await,
     };
     (result, stdout.text(), stderr.text())
 }

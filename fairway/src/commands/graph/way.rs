@@ -150,15 +150,12 @@ fn lines(answer: &Ways) -> Vec<String> {
     let Ways { channel, arch, from, to, .. } = answer;
     let place = format!("{channel} {arch}");
     let mut lines = Vec::new();
-    match &answer.recommended {
-        Some(way) => {
-            let way: Vec<String> = way.iter().map(ToString::to_string).collect();
-            lines.push(format!("{place}: {} ({})", way.join(" > "), steps_word(way.len() - 1)));
-        }
-        None => {
-            let why = answer.why_not.as_deref().unwrap_or_default();
-            lines.push(format!("{place}: no recommended way from {from} to {to}: {why}"));
-        }
+    if let Some(way) = &answer.recommended {
+        let way: Vec<String> = way.iter().map(ToString::to_string).collect();
+        lines.push(format!("{place}: {} ({})", way.join(" > "), steps_word(way.len() - 1)));
+    } else {
+        let why = answer.why_not.as_deref().unwrap_or_default();
+        lines.push(format!("{place}: no recommended way from {from} to {to}: {why}"));
     }
     if let Some(way) = &answer.with_risks {
         let step = |step: &Step| match step.risks.as_slice() {
