@@ -1,6 +1,7 @@
 //! One module per command group. Each has its arguments, its requests and its rendering.
 
 pub(crate) mod audit;
+pub(crate) mod block;
 pub(crate) mod clusters;
 pub(crate) mod consent;
 pub(crate) mod drift;
@@ -10,6 +11,7 @@ pub(crate) mod holds;
 pub(crate) mod init;
 pub(crate) mod key;
 pub(crate) mod lint;
+pub(crate) mod promote;
 pub(crate) mod publish;
 pub(crate) mod recover;
 pub(crate) mod request;
@@ -20,6 +22,7 @@ pub(crate) mod status;
 pub(crate) mod tokens;
 pub(crate) mod vendor;
 pub(crate) mod verify;
+pub(crate) mod withdraw;
 
 use serde::Serialize;
 
