@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use channels::cincinnati::{from_json, to_json};
-use channels::compile::{Compiled, compile};
+use channels::compile::{Compiled, Incremental, compile};
 use channels::names::{Arch, ProductRef};
 use channels::repository::{GraphData, ProductSource, PullSpec, load_graph_data, scraped_releases};
 use channels::version::ReleaseVersion;
@@ -112,6 +112,20 @@ fn live(folder: &Path) -> Result<(), Box<dyn Error>> {
     report("compile", ms, BAR_MS);
     let one = one?;
     totals("live graph data", &one);
+    drop(one);
+    let mut whole = source.clone();
+    whole.channels.retain(|name, _| name.as_str() == "stable-4.13");
+    for channel in whole.channels.values_mut() {
+        channel.versions = whole.releases.keys().cloned().collect();
+    }
+    let (ms, everything) = timed(|| compiled(&whole));
+    report("compile all releases as one channel", ms, BAR_MS);
+    totals("one channel", &everything?);
+    let mut again = Incremental::new();
+    let (ms, _) = timed(|| again.compile(&source).is_ok());
+    report("compile again, nothing changed", ms, BAR_MS);
+    drop(again);
+    let one = compiled(&source)?;
     let (ms, bytes) = timed(|| one.graphs.iter().map(|(_, _, g)| to_json(g).len()).sum::<usize>());
     report("write all graphs", ms, BAR_MS);
     println!("{bytes} bytes");

@@ -36,7 +36,8 @@ fn check(role: &Expiry, now: Timestamp) -> Option<Finding> {
     let (code, message) = if *expires <= now {
         (Code::RoleExpired, format!("{role} expired at {expires}; renew it: {next}"))
     } else if *urgent {
-        let message = format!("{role} expires at {expires}, {days} days from now; renew it: {next}");
+        let message =
+            format!("{role} expires at {expires}, {days} days from now; renew it: {next}");
         (Code::RoleExpiresSoon, message)
     } else {
         return None;

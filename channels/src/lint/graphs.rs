@@ -66,8 +66,10 @@ pub(super) fn check_barriers(
             } else {
                 (&bare, Some(only))
             };
-            let here = graphs.iter().filter(|(arch, _)| only.is_none_or(|only| only == arch.as_str()));
-            let Some((from, to)) = here.filter_map(|(_, graph)| jump_over(graph, node)).next() else {
+            let here =
+                graphs.iter().filter(|(arch, _)| only.is_none_or(|only| only == arch.as_str()));
+            let Some((from, to)) = here.filter_map(|(_, graph)| jump_over(graph, node)).next()
+            else {
                 continue;
             };
             let message = format!(
@@ -76,7 +78,8 @@ pub(super) fn check_barriers(
                 other.file.display()
             );
             found.entry(barrier).or_insert_with(|| {
-                finding(Code::BarrierCrossed, &channel.file, message).near(Near::Word(to.to_string()))
+                finding(Code::BarrierCrossed, &channel.file, message)
+                    .near(Near::Word(to.to_string()))
             });
         }
     }
@@ -94,7 +97,11 @@ fn jump_over<'g>(
         let over = |to: &ReleaseVersion| {
             (from < barrier && barrier < to) || (to < barrier && barrier < from)
         };
-        graph.offers_at(here).map(|(to, _)| &nodes[to].version).find(|to| over(to)).map(|to| (from, to))
+        graph
+            .offers_at(here)
+            .map(|(to, _)| &nodes[to].version)
+            .find(|to| over(to))
+            .map(|to| (from, to))
     })
 }
 
@@ -111,7 +118,8 @@ fn ways(graph: &Graph) -> Vec<Said> {
     let mut to_head = vec![false; nodes.len()];
     to_head[head] = true;
     for here in (0..head).rev() {
-        to_head[here] = newer(here).any(|to| to_head[to]);
+        // A dead end is where its author wants clusters to end.
+        to_head[here] = nodes[here].dead_end().is_some() || newer(here).any(|to| to_head[to]);
     }
     let mut entered = vec![false; nodes.len()];
     for here in 0..nodes.len() {
@@ -122,7 +130,6 @@ fn ways(graph: &Graph) -> Vec<Said> {
     for (here, node) in nodes.iter().enumerate() {
         let version = &node.version;
         let near = || Near::Word(version.to_string());
-        // A dead end is one on purpose, and its file says why.
         let waits = (here < head || node.is_tombstone()) && node.dead_end().is_none();
         if waits && newer(here).next().is_none() {
             let message = format!(

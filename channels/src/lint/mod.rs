@@ -5,6 +5,7 @@
 mod expiry;
 mod graphs;
 mod place;
+mod policy;
 mod promql;
 mod risks;
 mod rules;
@@ -13,7 +14,7 @@ mod sources;
 mod tests;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -21,6 +22,7 @@ use serde::Serialize;
 pub use expiry::{Expiry, lint_expiry};
 pub use graphs::lint_graph;
 pub use place::Near;
+pub use policy::lint_policy;
 pub use rules::{Code, Rule, UnknownCode};
 
 use crate::compile::{CompileError, compile_partly};
@@ -48,15 +50,19 @@ impl Finding {
         self
     }
 
-    /// A file that cannot be read as what it should be.
+    /// A file of a channel repository that cannot be read as what it should be.
     pub fn malformed(error: &RepositoryError) -> Self {
-        let file = error.file();
+        Self::unreadable(error.file(), error.line(), error)
+    }
+
+    /// A file that cannot be read as what it should be; `line` is from 1.
+    pub fn unreadable(file: &Path, line: Option<u64>, error: &dyn std::error::Error) -> Self {
         let message = with_sources(error);
         // The text begins with the place, which is a field of its own here.
         let rest = message.strip_prefix(&file.display().to_string()).unwrap_or(&message);
         let rest = rest.trim_start_matches(|c: char| c == ':' || c.is_ascii_digit()).trim_start();
         let found = finding(Code::Malformed, file, rest.to_owned());
-        Self { near: error.line().map(Near::Line), ..found }
+        Self { near: line.map(Near::Line), ..found }
     }
 
     /// A graph that cannot be read or built.

@@ -56,7 +56,8 @@ fn holds(line: &str, word: &str) -> bool {
 mod tests {
     use super::*;
 
-    const TEXT: &str = "name: stable\nversions:\n- 1.0.10\n- 1.0.1\n- \"1.0.1\"\nurl : x\n- to: y\n";
+    const TEXT: &str =
+        "name: stable\nversions:\n- 1.0.10\n- 1.0.1\n- \"1.0.1\"\nurl : x\n- to: y\n";
 
     #[test]
     fn a_word_is_not_found_inside_a_longer_one() {

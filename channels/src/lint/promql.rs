@@ -7,6 +7,8 @@
 use promql_parser::parser::value::ValueType;
 use promql_parser::parser::{self, AggregateExpr, BinaryExpr, Call, Expr, token};
 
+use super::Code;
+
 /// Longest query checked, in bytes. The longest in the field has 975; nesting, and with it the stack
 /// of a recursive walk, is bounded by the length.
 pub(super) const MAX_QUERY_BYTES: usize = 4096;
@@ -27,15 +29,31 @@ pub(super) enum Fault {
     OneSided(&'static str),
 }
 
-/// Checks one query.
-pub(super) fn check(query: &str) -> Result<(), Fault> {
+impl Fault {
+    /// The code and the parser's words, where the query does not parse.
+    pub(super) fn of_syntax(self) -> Option<(Code, String)> {
+        match self {
+            Self::Invalid(why) => Some((Code::PromqlInvalid, why)),
+            Self::Function(why) => Some((Code::PromqlFunction, why)),
+            Self::NoAnswer(_) | Self::OneSided(_) => None,
+        }
+    }
+}
+
+/// Parses a query.
+pub(super) fn parse(query: &str) -> Result<Expr, Fault> {
     if query.len() > MAX_QUERY_BYTES {
         let bytes = query.len();
         return Err(Fault::Invalid(format!("it has {bytes} bytes, at most {MAX_QUERY_BYTES}")));
     }
-    let expr = parser::parse(&without_raw_strings(query)).map_err(|why| {
+    parser::parse(&without_raw_strings(query)).map_err(|why| {
         if why.starts_with("unknown function") { Fault::Function(why) } else { Fault::Invalid(why) }
-    })?;
+    })
+}
+
+/// Checks the query of a risk.
+pub(super) fn check(query: &str) -> Result<(), Fault> {
+    let expr = parse(query)?;
     let kind = expr.value_type();
     if kind != ValueType::Vector {
         return Err(Fault::NoAnswer(format!("it answers a {kind}, not samples")));
@@ -118,7 +136,8 @@ impl Values {
         match self {
             Self::Only(values) => values.iter().any(|value| value.total_cmp(&wanted).is_eq()),
             Self::Any { zero, one } => {
-                (*zero && wanted.total_cmp(&0.0).is_eq()) || (*one && wanted.total_cmp(&1.0).is_eq())
+                (*zero && wanted.total_cmp(&0.0).is_eq())
+                    || (*one && wanted.total_cmp(&1.0).is_eq())
             }
         }
     }
@@ -186,9 +205,8 @@ fn aggregated(aggregate: &AggregateExpr) -> Values {
 }
 
 fn called(call: &Call) -> Values {
-    let argument = |number: usize| {
-        call.args.args.get(number).map_or(Values::ALL, |argument| values(argument))
-    };
+    let argument =
+        |number: usize| call.args.args.get(number).map_or(Values::ALL, |argument| values(argument));
     match call.func.name {
         "absent" | "absent_over_time" | "present_over_time" => Values::only([1.0]),
         "count_over_time" => Values::Any { zero: false, one: true },
@@ -318,7 +336,7 @@ mod tests {
             "max(bad)",
             "sum(rate(errors[5m])) > bool 0.5",
             "label_replace(group(x), \"a\", \"b\", \"\", \"\") or on () vector(0)",
-            "# isn't `this\nfine\nup{job=~`a\\d+\"`}",
+            "# isn't `this fine\nup{job=~`a\\d+\"`}",
             "max_over_time((bad == bool 1)[1h:5m])",
             "1 - (group(good) or 0 * group(all))",
             "count(bad) > bool 0",
@@ -366,9 +384,14 @@ mod tests {
 
     #[test]
     fn queries_that_answer_one_side_only_are_found() {
-        for query in
-            ["group(bad == 1)", "bad == 1", "absent(good)", "count(bad)", "0 * group(bad)", "bad > 0"]
-        {
+        for query in [
+            "group(bad == 1)",
+            "bad == 1",
+            "absent(good)",
+            "count(bad)",
+            "0 * group(bad)",
+            "bad > 0",
+        ] {
             assert!(is_one_sided(query), "{query}: {:?}", check(query));
         }
     }

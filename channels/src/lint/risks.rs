@@ -77,12 +77,7 @@ impl<'q> Queries<'q> {
     }
 }
 
-fn rules<'q>(
-    risk: &'q Risk,
-    file: &Path,
-    queries: &mut Queries<'q>,
-    findings: &mut Vec<Finding>,
-) {
+fn rules<'q>(risk: &'q Risk, file: &Path, queries: &mut Queries<'q>, findings: &mut Vec<Finding>) {
     let name = &risk.name;
     for rule in &risk.matching_rules {
         let MatchingRule::PromQl { promql } = rule else { continue };
@@ -111,7 +106,8 @@ fn rules<'q>(
     let always = risk.matching_rules.iter().position(|rule| *rule == MatchingRule::Always);
     if always.is_some_and(|place| place + 1 < risk.matching_rules.len()) {
         let message = format!("rules of {name} stand after Always and are never looked at");
-        findings.push(finding(Code::RuleUnreached, file, message).near(Near::Word("Always".into())));
+        findings
+            .push(finding(Code::RuleUnreached, file, message).near(Near::Word("Always".into())));
     }
 }
 

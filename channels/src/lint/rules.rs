@@ -114,6 +114,41 @@ rules! {
         why: "agents refuse expired metadata and stay where they are",
         advice: "run fairway status for who must sign, then fairway publish",
     }
+    ShareAtOnce "share_at_once" Error {
+        what: "a large share of a ring becomes eligible at one moment",
+        why: "a fault would hit all of them before anybody can stop the rollout",
+        advice: "spread the curve over points that rise less at a time, or take a template",
+    }
+    FirstHourSteep "first_hour_steep" Error {
+        what: "a large share of a ring becomes eligible in the first hour",
+        why: "within an hour hardly anybody can have seen a fault and stopped it",
+        advice: "take a slower curve, or write emergency: true and mean it",
+    }
+    WindowsNeverOpen "windows_never_open" Error {
+        what: "no window opens within a year",
+        why: "the rollout never moves, and every cluster waits",
+        advice: "shorten the freezes or add windows",
+    }
+    WindowTooShort "window_too_short" Error {
+        what: "a window is shorter than a unit may take",
+        why: "no unit starts that cannot finish inside its window, so nothing starts in it",
+        advice: "lengthen the window, or shorten deadlines.unit",
+    }
+    RingShadowed "ring_shadowed" Error {
+        what: "an earlier ring takes every cluster of a ring",
+        why: "a cluster is in the first ring that selects it, so the later ring is always empty",
+        advice: "put the narrower ring first",
+    }
+    GateNeverPasses "gate_never_passes" Error {
+        what: "a gate asks for more clusters than the ring has",
+        why: "the ring waits for ever, and so do all after it",
+        advice: "lower min_sample, or write a share such as 50%",
+    }
+    CapZero "cap_zero" Error {
+        what: "a cap of 0 lets no cluster start",
+        why: "the rollout never moves",
+        advice: "raise the cap; to stop a rollout, hold it",
+    }
     NoWayOut "no_way_out" Warning {
         what: "a version older than the head, or a tombstone, has no edge to anything newer",
         why: "a cluster on it can never move again, whatever anybody accepts",
@@ -212,6 +247,32 @@ rules! {
         why: "once it has expired agents refuse it and stay where they are, and signing takes the key \
               holders' time",
         advice: "run fairway status for who must sign, then fairway publish",
+    }
+    StartInPast "start_in_past" Warning {
+        what: "a rollout's start lies in the past",
+        why: "a release starts as soon as it is published, and nobody was warned; a wrong year has \
+              opened whole fleets at once before",
+        advice: "check the year, or write start: publication",
+    }
+    FreezeCoversCurve "freeze_covers_curve" Warning {
+        what: "a freeze covers the whole time of a rollout",
+        why: "nothing moves before the freeze ends, and then the whole curve follows",
+        advice: "start later, or shorten the freeze",
+    }
+    NeverEnds "never_ends" Warning {
+        what: "the windows are too few for the curves to end",
+        why: "the last clusters would wait for years",
+        advice: "widen the windows, or take faster curves",
+    }
+    RingEmpty "ring_empty" Warning {
+        what: "no cluster of the fleet is in a ring",
+        why: "a ring without clusters never passes its gates",
+        advice: "correct its selector, or take it out",
+    }
+    ClustersInNoRing "clusters_in_no_ring" Warning {
+        what: "clusters of the fleet are in no ring",
+        why: "they are never granted anything",
+        advice: "label them, or let the last ring take the rest",
     }
     ReleaseUnlisted "release_unlisted" Note {
         what: "a release is in no channel",

@@ -163,9 +163,10 @@ fn changes_an_edge(block: &BlockSource, product: &ProductSource) -> bool {
     product.releases.values().any(|target| {
         target.document.arches.keys().any(|arch| {
             block.covers_target(&target.document.version, arch)
-                && product.releases.keys().any(|from| {
-                    block.from.cover(from, arch) && target.allows_from(from, arch)
-                })
+                && product
+                    .releases
+                    .keys()
+                    .any(|from| block.from.cover(from, arch) && target.allows_from(from, arch))
         })
     })
 }

@@ -48,7 +48,7 @@ impl ReleaseSource {
 
 /// One list for the document out of those of the architectures, and those that list fewer.
 pub(super) fn agreed(
-    lists: BTreeMap<Arch, Vec<Requirement>>,
+    lists: &BTreeMap<Arch, Vec<Requirement>>,
 ) -> (Vec<Requirement>, BTreeMap<Arch, Vec<Requirement>>) {
     let mut different = lists.values();
     let first = different.next().cloned().unwrap_or_default();
@@ -218,7 +218,7 @@ pub(super) fn parse(
         let own = release.arches.get(arch).and_then(|over| over.upgrade_from.as_ref());
         (arch.clone(), own.unwrap_or(&upgrade_from).clone())
     });
-    let (upgrade_from, narrowed) = agreed(listed.collect());
+    let (upgrade_from, narrowed) = agreed(&listed.collect());
     let document = ReleaseDocument {
         format: ReleaseDocument::FORMAT,
         critical: Vec::new(),

@@ -18,6 +18,7 @@ pub mod curve;
 pub mod gates;
 pub mod judge;
 pub mod known;
+pub mod lint;
 pub mod order;
 pub mod policy;
 pub mod progress;
@@ -42,3 +43,6 @@ pub use progress::{Asking, Evaluation, Rollout};
 pub use selector::{Labels, Selector, SelectorError};
 pub use share::Share;
 pub use why::{Answer, WhyNot};
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -221,12 +221,16 @@ pub struct Deadlines {
     pub progress: Period,
     /// Between two reports while it rolls; longer is a failure.
     pub silence: Period,
+    /// Longest time one unit may take: no window may be shorter.
+    pub unit: Period,
 }
 
 impl Default for Deadlines {
-    /// A day to finish, an hour of silence: twelve missed reports at the usual five minutes.
+    /// A day to finish, an hour of silence (twelve missed reports at the usual five minutes), half
+    /// an hour for a unit.
     fn default() -> Self {
-        Self { progress: Period::from_hours(24), silence: Period::from_hours(1) }
+        let (progress, silence) = (Period::from_hours(24), Period::from_hours(1));
+        Self { progress, silence, unit: Period::from_mins(30) }
     }
 }
 

@@ -138,13 +138,15 @@ fn a_scrape_gives_releases_their_payloads_and_predecessors_by_architecture() {
          {{\"version\":\"4.1.1+amd64\",\"payload\":\"q.io/o/r@{digest}\",\
          \"metadata\":{{\"url\":\"https://e.com/1\"}}}},\
          {{\"version\":\"4.1.0+s390x\"}},{{\"version\":\"4.1.1+s390x\"}},{{\"version\":\"0.0.0\"}}],\
-         \"edges\":[[0,1]]}}"
+         \"edges\":[[0,1],[3,2]]}}"
     );
     let scrape: Graph = crate::cincinnati::from_json(scrape.as_bytes()).unwrap();
     let at = "2021-11-24T00:00:00Z".parse().unwrap();
     let found = scraped_releases(&scrape, at, &content);
     let out: Vec<String> = found.left_out.iter().map(ToString::to_string).collect();
     assert_eq!(out, ["0.0.0"], "it is for no architecture");
+    let back: Vec<String> = found.backward.iter().map(|(a, b)| format!("{a}>{b}")).collect();
+    assert_eq!(back, ["4.1.1+s390x>4.1.0+s390x"]);
     let data = load(&[("channels/stable.yaml", "name: stable\nversions: [4.1.0, 4.1.1]\n")]);
     let product = data.unwrap().into_product("redhat/ocp".parse().unwrap(), found.releases.clone());
     assert_eq!(edges(&product), ["amd64: 4.1.0>4.1.1"]);
