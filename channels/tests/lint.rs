@@ -35,7 +35,7 @@ fn lay_over(from: &Path, to: &Path) {
 }
 
 /// Findings of an example, and the text of the file a finding is in.
-fn found(example: &Path) -> (Vec<Finding>, impl Fn(&Path) -> String) {
+fn found(example: &Path) -> (Vec<Finding>, impl Fn(&Path) -> String + use<>) {
     let laid = tempfile::tempdir().unwrap();
     let text = |name: &str| fs::read_to_string(example.join(name)).ok();
     let findings = if let Some(graph) = text("graph.json") {

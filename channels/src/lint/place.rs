@@ -25,7 +25,9 @@ impl Near {
         };
         match self {
             Self::Key(key) => {
-                lines().find(|(_, line)| key_of(line) == Some(key)).map(|(number, _)| number)
+                let own = lines().find(|(_, line)| key_of(line) == Some(key));
+                // A key inside `{…}` does not begin its line.
+                own.map(|(number, _)| number).or_else(|| with_word(key, 0))
             }
             Self::Word(word) => with_word(word, 0),
             Self::WordAgain(word) => with_word(word, 1),
@@ -71,7 +73,8 @@ mod tests {
     fn a_key_is_found_with_and_without_a_list_mark() {
         assert_eq!(Near::Key("url").line_in(TEXT), Some(6));
         assert_eq!(Near::Key("to").line_in(TEXT), Some(7));
-        assert_eq!(Near::Key("stable").line_in(TEXT), None);
+        assert_eq!(Near::Key("nothing").line_in(TEXT), None);
+        assert_eq!(Near::Key("b").line_in("a: b2\nc: {b: 1}\n"), Some(2));
         assert_eq!(Near::Line(3).line_in(""), Some(3));
     }
 }

@@ -105,12 +105,8 @@ fn property(text: &str) -> String {
 /// Prints findings.
 pub(super) fn print(format: Format, found: &[Located], out: &mut Out) -> Result<()> {
     match format {
-        Format::Text => {
-            found.iter().try_for_each(|one| out.line(&printable(&one.text())))
-        }
-        Format::Github => {
-            found.iter().try_for_each(|one| out.line(&printable(&one.annotation())))
-        }
+        Format::Text => found.iter().try_for_each(|one| out.line(&printable(&one.text()))),
+        Format::Github => found.iter().try_for_each(|one| out.line(&printable(&one.annotation()))),
         Format::Json => out.json(&found.iter().map(Report::of).collect::<Vec<_>>()),
         Format::Gitlab => out.json(&code_quality(found)),
         Format::Sarif => out.json(&sarif(found)),
