@@ -6,7 +6,7 @@
 mod field_data {
     use std::collections::{BTreeMap, BTreeSet};
     use std::env;
-    use std::path::{Path, PathBuf};
+    use std::path::PathBuf;
 
     use channels::graph::MatchingRule;
     use channels::lint::{Finding, lint};
@@ -48,7 +48,8 @@ mod field_data {
         let queries = rules.filter(|rule| matches!(rule, MatchingRule::PromQl { .. })).count();
         assert_eq!(queries, 1023);
         let about_queries = |finding: &&Finding| {
-            let codes = ["promql_invalid", "promql_function", "risk_not_evaluable", "risk_one_sided"];
+            let codes =
+                ["promql_invalid", "promql_function", "risk_not_evaluable", "risk_one_sided"];
             codes.contains(&finding.code.as_str())
         };
         let found = findings();
@@ -60,14 +61,27 @@ mod field_data {
     #[test]
     #[ignore = "needs FAIRWAY_DATA"]
     fn openshift_lints_to_these_codes() {
-        let found = findings();
         let mut codes: BTreeMap<&str, usize> = BTreeMap::new();
-        let mut files: BTreeMap<&str, BTreeSet<&Path>> = BTreeMap::new();
-        for finding in &found {
-            *codes.entry(finding.code.as_str()).or_default() += 1;
-            files.entry(finding.code.as_str()).or_default().insert(&finding.file);
+        let mut files: BTreeMap<&str, BTreeSet<PathBuf>> = BTreeMap::new();
+        for finding in findings() {
+            let code = finding.code.as_str();
+            *codes.entry(code).or_default() += 1;
+            files.entry(code).or_default().insert(finding.file);
         }
-        let files: Vec<(&str, usize)> = files.iter().map(|(code, f)| (*code, f.len())).collect();
-        assert_eq!((Vec::from_iter(codes), files), (vec![], vec![]));
+        let of_both: Vec<(&str, usize, usize)> =
+            codes.iter().map(|(code, found)| (*code, *found, files[code].len())).collect();
+        // Code, findings, files with them. A channel of OpenShift lists releases of the minor before
+        // its own too, and not all of these have an edge within the channel.
+        assert_eq!(
+            of_both,
+            [
+                ("block_matches_nothing", 105, 105),
+                ("head_unreachable", 6, 1),
+                ("no_way_out", 760, 35),
+                ("node_unreachable", 666, 46),
+                ("release_unlisted", 5, 5),
+                ("version_repeated", 1, 1),
+            ]
+        );
     }
 }

@@ -66,12 +66,10 @@ pub(super) fn check_barriers(
             } else {
                 (&bare, Some(only))
             };
-            let here =
+            let mut here =
                 graphs.iter().filter(|(arch, _)| only.is_none_or(|only| only == arch.as_str()));
-            let Some((from, to)) = here.filter_map(|(_, graph)| jump_over(graph, node)).next()
-            else {
-                continue;
-            };
+            let jump = here.find_map(|(_, graph)| jump_over(graph, node));
+            let Some((from, to)) = jump else { continue };
             let message = format!(
                 "the edge from {from} to {to} jumps over {barrier}, which is a barrier in {}; make \
                  it one here too, or narrow upgrade_from of {to}",

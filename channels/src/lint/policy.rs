@@ -21,8 +21,9 @@ pub fn lint_policy(file: &Path, text: &str, fleet: &Fleet<'_>, now: Timestamp) -
         .into_iter()
         .map(|found| {
             let code = Code::from(found.code);
-            let near = key(found.code).map(Near::Key);
-            Finding { severity: found.severity, near, ..finding(code, file, found.message) }
+            let near = Near::Key(key(found.code));
+            let severity = found.severity;
+            Finding { severity, ..finding(code, file, found.message).near(near) }
         })
         .collect();
     for ring in &policy.rings {
@@ -44,15 +45,15 @@ fn malformed(file: &Path, error: &PolicyError) -> Finding {
 }
 
 /// The key whose value a rule is about.
-fn key(rule: Rule) -> Option<&'static str> {
+fn key(rule: Rule) -> &'static str {
     match rule {
-        Rule::StartInPast => Some("start"),
-        Rule::CapZero => Some("caps"),
-        Rule::WindowTooShort | Rule::NeverEnds => Some("windows"),
-        Rule::FreezeCoversCurve | Rule::WindowsNeverOpen => Some("freezes"),
-        Rule::GateNeverPasses => Some("min_sample"),
-        Rule::ShareAtOnce | Rule::FirstHourSteep => Some("curve"),
-        Rule::RingShadowed | Rule::RingEmpty | Rule::ClustersInNoRing => Some("rings"),
+        Rule::StartInPast => "start",
+        Rule::CapZero => "caps",
+        Rule::WindowTooShort | Rule::NeverEnds => "windows",
+        Rule::FreezeCoversCurve | Rule::WindowsNeverOpen => "freezes",
+        Rule::GateNeverPasses => "min_sample",
+        Rule::ShareAtOnce | Rule::FirstHourSteep => "curve",
+        Rule::RingShadowed | Rule::RingEmpty | Rule::ClustersInNoRing => "rings",
     }
 }
 

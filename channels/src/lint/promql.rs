@@ -216,7 +216,7 @@ fn called(call: &Call) -> Values {
         "scalar" => argument(0).or(Values::only([f64::NAN])),
         "abs" => argument(0).map(f64::abs),
         "sgn" => match argument(0) {
-            Values::Only(values) => Values::only(values.into_iter().flat_map(sign)),
+            Values::Only(values) => Values::only(values.into_iter().filter_map(sign)),
             Values::Any { .. } => Values::ALL,
         },
         _ => Values::ALL,

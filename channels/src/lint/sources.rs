@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::risks::is_url;
 use super::{Code, Finding, Near, finding};
-use crate::repository::{BlockSource, ProductSource, ReleaseSource, Workspace};
+use crate::repository::{BlockSource, ProductSource, ReleaseSource, Targets, Workspace};
 use crate::wire::{ReleaseDocument, Severity};
 
 /// Applies the rules; `now` is for release dates.
@@ -160,13 +160,20 @@ fn texts(release: &ReleaseSource, findings: &mut Vec<Finding>) {
 
 /// Whether there is an edge that the block is about.
 fn changes_an_edge(block: &BlockSource, product: &ProductSource) -> bool {
-    product.releases.values().any(|target| {
+    // A thousand files name one version each; only ranges need a look at every release.
+    let targets: Vec<&ReleaseSource> = match &block.to {
+        Targets::Version(to) => {
+            [to, &to.without_build()].iter().filter_map(|one| product.releases.get(*one)).collect()
+        }
+        Targets::Range(_) => product.releases.values().collect(),
+    };
+    targets.into_iter().any(|target| {
         target.document.arches.keys().any(|arch| {
             block.covers_target(&target.document.version, arch)
                 && product
                     .releases
                     .keys()
-                    .any(|from| block.from.cover(from, arch) && target.allows_from(from, arch))
+                    .any(|from| target.allows_from(from, arch) && block.from.cover(from, arch))
         })
     })
 }

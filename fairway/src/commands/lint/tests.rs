@@ -298,10 +298,10 @@ fn metadata_that_expires_is_found_in_the_directory_of_a_hub() {
         (result.is_ok(), codes)
     };
     assert_eq!(found(day(1)), (true, Vec::new()));
-    let (passes, soon) = found(day(60));
+    let (passes, soon) = found(day(310));
     assert!(passes && soon.iter().any(|line| line.ends_with("[role_expires_soon]")), "{soon:?}");
     assert!(soon.iter().any(|line| line.starts_with("metadata/1.acme.channels.json: warning: ")));
-    let (passes, past) = found(day(4000));
+    let (passes, past) = found(day(400));
     assert!(!passes && past.iter().all(|line| line.ends_with("[role_expired]")), "{past:?}");
     assert!(past.iter().any(|line| line.starts_with("metadata/1.root.json: error: root expired")));
 }
