@@ -55,8 +55,9 @@ pub(crate) fn write(
     Ok(written)
 }
 
-/// When the first of these files expires: top-level roles, and the targets roles of `vendor`. The
-/// roots before the newest do not count.
+/// When the first of these files expires: top-level roles, and the targets roles of `vendor`. Of the
+/// roots only the newest counts, which is the last by name: older ones are carried unread, and what
+/// they say of themselves is nobody's word.
 ///
 /// # Errors
 /// When a file, which a client believed, cannot be read again.
@@ -64,15 +65,13 @@ pub(crate) fn good_until(
     files: &BTreeMap<FileName, Vec<u8>>,
     vendor: &VendorName,
 ) -> Result<Option<Timestamp>, signing::Error> {
-    let (mut earliest, mut root): (Option<Timestamp>, _) = (None, None);
+    let mut earliest: Option<Timestamp> = None;
+    let newest_root = files.keys().filter_map(root_version).max();
     for (name, bytes) in files {
         let FileName::Metadata { role, .. } = name else { continue };
         let expires = match role.as_top() {
-            Some(TopRole::Root) => {
-                let newest = Document::<Root>::parse(role, bytes)?.body;
-                root = root.max(Some((newest.version, newest.expires)));
-                continue;
-            }
+            Some(TopRole::Root) if root_version(name) != newest_root => continue,
+            Some(TopRole::Root) => Document::<Root>::parse(role, bytes)?.body.expires,
             Some(TopRole::Timestamp) => {
                 Document::<TimestampMetadata>::parse(role, bytes)?.body.expires
             }
@@ -82,5 +81,13 @@ pub(crate) fn good_until(
         };
         earliest = Some(earliest.map_or(expires, |earliest| earliest.min(expires)));
     }
-    Ok(earliest.into_iter().chain(root.map(|(_, expires)| expires)).min())
+    Ok(earliest)
+}
+
+/// The version in a root's name.
+fn root_version(name: &FileName) -> Option<u64> {
+    match name {
+        FileName::Metadata { role, version } if role.as_top() == Some(TopRole::Root) => *version,
+        FileName::Metadata { .. } | FileName::Target { .. } => None,
+    }
 }

@@ -28,6 +28,10 @@ pub const MAX_EDGES: usize = 1_000_000;
 /// never a target again.
 pub const TOMBSTONE_KEY: &str = "fairway.dev/tombstone";
 
+/// Node metadata key that names the release document: `sha256:` and 64 hex digits over its bytes as
+/// they are signed. Whoever signs releases alone cannot exchange one that a graph offers.
+pub const RELEASE_KEY: &str = "fairway.dev/release";
+
 /// Node metadata key of a barrier, a release that no edge jumps over; its value is the reason.
 pub const BARRIER_KEY: &str = "fairway.dev/barrier";
 
@@ -62,6 +66,12 @@ impl Node {
     /// Whether the release was withdrawn: it stays a node, and nothing may move to it.
     pub fn is_tombstone(&self) -> bool {
         self.metadata.get(TOMBSTONE_KEY).is_some_and(|value| value == "true")
+    }
+
+    /// The release document this node stands for, as [`RELEASE_KEY`] names it; `None` in graphs that
+    /// do not say.
+    pub fn release_document(&self) -> Option<&str> {
+        self.metadata.get(RELEASE_KEY).map(String::as_str)
     }
 
     /// Why no edge jumps over the release, if it is a barrier.

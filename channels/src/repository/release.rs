@@ -16,6 +16,9 @@ use crate::wire::{
     ArchContent, Component, Dependency, Finalize, Image, ReleaseDocument, Role, Severity,
 };
 
+/// Longest repository path of an image: what registries take.
+const REPOSITORY_MAX_BYTES: usize = 255;
+
 /// A release as its file says it, with the product's defaults filled in.
 #[derive(Debug, Clone)]
 pub struct ReleaseSource {
@@ -91,7 +94,7 @@ impl FromStr for PullSpec {
             Some(_) | None => (None, name),
         };
         let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-/".contains(&b);
-        if repository.len() > 255 || repository.split('/').any(str::is_empty) {
+        if repository.len() > REPOSITORY_MAX_BYTES || repository.split('/').any(str::is_empty) {
             return Err(error("the repository must have 1 to 255 characters, no empty segment"));
         }
         if !repository.bytes().all(plain) || repository.contains("..") {

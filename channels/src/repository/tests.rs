@@ -225,6 +225,22 @@ fn products_are_found_below_the_root_and_may_not_be_declared_twice() {
 }
 
 #[test]
+fn an_expression_over_its_bound_and_a_folder_with_too_many_files_are_refused() {
+    let big = fault("app/blocked-edges/x.yaml", "to: 1.0.0\nfrom: '([0-9]{1000}){1000}'\n");
+    assert!(big.contains("is neither a regular expression nor"), "{big}");
+    let root = tempfile::tempdir().unwrap();
+    fs::write(root.path().join("fairway.toml"), SETTINGS).unwrap();
+    let folder = root.path().join("blocked-edges");
+    fs::create_dir(&folder).unwrap();
+    for number in 0..=files::MAX_FILES {
+        fs::write(folder.join(format!("{number}.yaml")), "").unwrap();
+    }
+    let errors = Workspace::load(root.path()).unwrap_err();
+    assert_eq!(errors.len(), 1, "the files are not read one by one");
+    starts_with(&errors[0].to_string(), "blocked-edges: it holds 20001 files; at most 20000");
+}
+
+#[test]
 fn a_file_over_the_size_bound_is_not_parsed() {
     let big = format!("name: stable\n{}", "# x\n".repeat(300_000));
     let error = workspace(&[("fairway.toml", SETTINGS), ("channels/stable.yaml", &big)]);

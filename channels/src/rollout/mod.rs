@@ -2,7 +2,7 @@
 //!
 //! Read in this order: [`policy`] (the file), [`curve`] and [`share`] (how much is open), [`order`]
 //! (who is first), [`calendar`] and [`clock`] (when time counts), [`attempt`] (what became of a
-//! cluster), [`judge`] (may the next ring open), [`caps`] (how many at a time), [`progress`] (one
+//! cluster), [`mod@judge`] (may the next ring open), [`caps`] (how many at a time), [`progress`] (one
 //! rollout as it goes) and [`why`] (the answer to a cluster). The hub and the simulator run this
 //! same code.
 //!

@@ -2,6 +2,7 @@
 //! acknowledged. The hub stores this value and the simulator makes one; both ask the same
 //! questions.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
@@ -148,17 +149,23 @@ impl Rollout {
     }
 
     /// The members of a ring, with the failures that were judged before; new ones are kept.
-    fn remembered(&mut self, members: &[Member]) -> Vec<Member> {
-        let mut judged = members.to_vec();
-        for member in &mut judged {
-            let cluster = member.cluster;
+    fn remembered<'m>(&mut self, members: &'m [Member]) -> Cow<'m, [Member]> {
+        for member in members {
             if let ClusterState::Failed { why, at } = member.judged_state() {
-                let failure = Failure { cluster, why, at };
+                let failure = Failure { cluster: member.cluster, why, at };
                 if !self.acknowledged.contains(&failure) {
-                    self.failed.entry(cluster).or_insert(failure);
+                    self.failed.entry(member.cluster).or_insert(failure);
                 }
-            } else if let Some(Failure { why, at, .. }) = self.failed.get(&cluster).copied() {
-                member.state = ClusterState::Failed { why, at };
+            }
+        }
+        let mut judged = Cow::Borrowed(members);
+        if !self.failed.is_empty() {
+            for member in judged.to_mut() {
+                let has_failed = matches!(member.judged_state(), ClusterState::Failed { .. });
+                let before = self.failed.get(&member.cluster).filter(|_| !has_failed);
+                if let Some(Failure { why, at, .. }) = before.copied() {
+                    member.state = ClusterState::Failed { why, at };
+                }
             }
         }
         judged

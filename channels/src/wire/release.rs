@@ -96,6 +96,11 @@ impl ReleaseDocument {
         format!("{}/{}/{version}.release.json", product.vendor, product.product)
     }
 
+    /// The bytes that are signed: compact JSON, members in the order of this type.
+    pub fn to_json(&self) -> Result<Vec<u8>, serde_json::Error> {
+        serde_json::to_vec(self)
+    }
+
     /// Whether a cluster on `from` may move to this release: newer by `upgrade_from`, older only by
     /// `downgrade_from`, itself never.
     pub fn allows_from(&self, from: &ReleaseVersion) -> bool {

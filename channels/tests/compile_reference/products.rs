@@ -161,7 +161,7 @@ fn channel(name: &str, known: Vec<ReleaseSource>) -> impl Strategy<Value = Chann
 }
 
 /// A product with two channels.
-pub fn product() -> impl Strategy<Value = ProductSource> {
+pub(crate) fn product() -> impl Strategy<Value = ProductSource> {
     versions()
         .prop_flat_map(|versions| versions.into_iter().map(release).collect::<Vec<_>>())
         .prop_flat_map(|releases| {
@@ -188,7 +188,7 @@ pub fn product() -> impl Strategy<Value = ProductSource> {
 }
 
 /// The same product twice, the second time with every list in another order.
-pub fn shuffled() -> impl Strategy<Value = (ProductSource, ProductSource)> {
+pub(crate) fn shuffled() -> impl Strategy<Value = (ProductSource, ProductSource)> {
     product().prop_flat_map(|one| {
         let blocks = Just(one.blocks.clone()).prop_shuffle();
         let lists: Vec<_> = one
@@ -220,21 +220,22 @@ pub fn shuffled() -> impl Strategy<Value = (ProductSource, ProductSource)> {
 }
 
 /// A product and what a few edits make of it, one after the other.
-pub fn edits() -> impl Strategy<Value = Vec<ProductSource>> {
+pub(crate) fn edits() -> impl Strategy<Value = Vec<ProductSource>> {
     product().prop_flat_map(|one| {
         let releases: Vec<ReleaseSource> = one.releases.values().cloned().collect();
         let known: Vec<ReleaseVersion> = one.releases.keys().cloned().collect();
         let edit = (
-            0..6_u8,
+            0..7_u8,
             prop::sample::select(known.clone()).prop_flat_map(release),
             channel("stable", releases),
             block(known),
             hops(),
             any::<prop::sample::Index>(),
+            (1_u64..3, 0_u64..4),
         );
         (Just(one), prop::collection::vec(edit, 1..4)).prop_map(|(one, edits)| {
             let mut made = vec![one];
-            for (kind, release, channel, block, hops, place) in edits {
+            for (kind, release, channel, block, hops, place, minor) in edits {
                 let mut next = made[made.len() - 1].clone();
                 match kind {
                     0 => next.blocks.push(block),
@@ -252,6 +253,14 @@ pub fn edits() -> impl Strategy<Value = Vec<ProductSource>> {
                         let arches = next.releases[&version].document.arches.clone();
                         let mut release = release;
                         release.document.arches = arches;
+                        next.releases.insert(version, release);
+                    }
+                    5 => {
+                        // In no channel: it matters only as one minor more.
+                        let version = format!("{}.{}.9", minor.0, minor.1);
+                        let version: ReleaseVersion = version.parse().unwrap();
+                        let mut release = release;
+                        release.document.version = version.clone();
                         next.releases.insert(version, release);
                     }
                     _ => next.blocks.reverse(),

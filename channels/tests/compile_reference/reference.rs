@@ -10,7 +10,7 @@ use channels::version::ReleaseVersion;
 
 /// What a graph says, by version.
 #[derive(Debug, PartialEq)]
-pub struct Content {
+pub(crate) struct Content {
     channel: String,
     arch: String,
     /// Withdrawn, barrier, dead end.
@@ -20,7 +20,7 @@ pub struct Content {
 }
 
 /// The content of a compiled graph.
-pub fn content((channel, arch, graph): &(ChannelName, Arch, Graph)) -> Content {
+pub(crate) fn content((channel, arch, graph): &(ChannelName, Arch, Graph)) -> Content {
     let nodes = graph.nodes().iter().map(|node| {
         let marks = (node.barrier().map(str::to_owned), node.dead_end().map(str::to_owned));
         (node.version.clone(), (node.is_tombstone(), marks.0, marks.1))
@@ -42,7 +42,7 @@ pub fn content((channel, arch, graph): &(ChannelName, Arch, Graph)) -> Content {
 }
 
 /// Every graph that has a node, by channel, then architecture.
-pub fn graphs(product: &ProductSource) -> Vec<Content> {
+pub(crate) fn graphs(product: &ProductSource) -> Vec<Content> {
     let mut arches: BTreeSet<&Arch> = BTreeSet::new();
     for release in product.releases.values() {
         arches.extend(release.document.arches.keys());
@@ -128,10 +128,7 @@ fn allows(target: &ReleaseSource, from: &ReleaseVersion, arch: &Arch) -> bool {
 }
 
 fn within_hops(product: &ProductSource, from: &ReleaseVersion, target: &ReleaseSource) -> bool {
-    let limit = match (target.minor_hops, product.rules.minor_hops) {
-        (Some(limit), _) | (None, Some(limit)) => limit,
-        (None, None) => return true,
-    };
+    let Some(limit) = target.minor_hops.or(product.rules.minor_hops) else { return true };
     let minor = |version: &ReleaseVersion| (version.semver().major, version.semver().minor);
     let (from, to) = (minor(from), minor(&target.document.version));
     let mut passed = BTreeSet::new();

@@ -238,19 +238,21 @@ async fn product_knowledge(
 ) -> Knowledge {
     let mut knowledge = Knowledge { failure: overall.cloned(), ..Knowledge::default() };
     let Some(policy) = order.policy.products.get(product) else { return knowledge };
-    let graph = match releases.graph(product, &policy.channel, &policy.arch, now).await {
-        Ok(graph) => graph,
+    let verified = match releases.graph(product, &policy.channel, &policy.arch, now).await {
+        Ok(verified) => verified,
         Err(error) => {
             knowledge.failure.get_or_insert_with(|| trouble(&error, now));
             return knowledge;
         }
     };
-    let graph = Arc::new(graph.graph().clone());
+    let graph = Arc::new(verified.graph().clone());
     let needed = documents_needed(product, &graph, policy, &order.history, &order.approvals, now);
     knowledge.graph = Some(graph);
     let mut found = BTreeMap::new();
     for version in needed {
-        let release = match releases.release(product, &version, now).await {
+        let release = releases.release(product, &version, now).await;
+        let meant = release.and_then(|release| verified.check_release(&release).map(|()| release));
+        let release = match meant {
             Ok(release) => Ok(VerifiedRelease {
                 document: Arc::new(release.document().clone()),
                 digest: release.digest(),

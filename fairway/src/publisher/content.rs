@@ -60,7 +60,8 @@ impl Content {
     /// Adds a release document under its own vendor, product and version.
     pub fn add_release(&mut self, release: &ReleaseDocument) -> Result<(), ContentError> {
         let path = ReleaseDocument::target_path(&release.product_ref(), &release.version);
-        let bytes = serde_json::to_vec(release)
+        let bytes = release
+            .to_json()
             .map_err(|source| ContentError::Json { path: path.clone(), source })?;
         self.add(path, bytes)
     }

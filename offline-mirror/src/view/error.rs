@@ -79,6 +79,12 @@ pub enum ViewError {
         /// Version of the view's newest root.
         version: u64,
     },
+    /// The hub's root holders are others than those that the view took over from it.
+    #[error("the hub's root keys are not those that root {version} of the view names")]
+    RootKeys {
+        /// Version of the view's newest root.
+        version: u64,
+    },
     /// The view's newest root has ended.
     #[error("root {version} of the view expired at {expires}")]
     RootExpired {
@@ -188,6 +194,7 @@ impl ViewError {
             | Self::OtherRequest { .. }
             | Self::Unsigned { .. }
             | Self::TargetsKeys { .. }
+            | Self::RootKeys { .. }
             | Self::RootExpired { .. }
             | Self::HubRoot { .. }
             | Self::LoosePin { .. }
@@ -211,6 +218,7 @@ impl ViewError {
             | Self::Unsigned { .. }
             | Self::Chain { .. }
             | Self::TargetsKeys { .. }
+            | Self::RootKeys { .. }
             | Self::RootExpired { .. }
             | Self::HubRoot { .. }
             | Self::LoosePin { .. }
@@ -249,7 +257,7 @@ impl ViewError {
                 "take the request to the remaining holders: fairway root sign; several copies \
                  can be given at once"
             }
-            Self::TargetsKeys { .. } => {
+            Self::TargetsKeys { .. } | Self::RootKeys { .. } => {
                 "the hub changed them, so the view needs its next root: offline-mirror view renew"
             }
             Self::GoesBack { .. } => {

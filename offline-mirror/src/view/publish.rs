@@ -14,6 +14,7 @@ use signing::{
 use super::dir::{Signed, View};
 use super::error::ViewError;
 use super::hub::{Files, Hub, Origin, as_source};
+use super::plan::HolderKind;
 use super::{keys, plan};
 use crate::error::Error;
 use crate::export::{fetch_release, trust};
@@ -34,7 +35,7 @@ pub(crate) async fn publish(
     let newest = view.newest_root()?.ok_or_else(|| ViewError::NoRoot { dir: dir.to_owned() })?;
     hub.no_older_than(&view.seen(), now).await?;
     let origin = hub.origin()?;
-    check_root(&newest, &origin, now)?;
+    check_root(&newest, &origin, view.state.holders, now)?;
     let signers = keys::open(&view.keys(), &newest.body)?;
 
     // Spent before they are signed: a version is never given to two sets, whatever breaks here.
@@ -65,9 +66,15 @@ pub(crate) async fn publish(
     Ok(files)
 }
 
-/// Refuses to sign below a root that sites would refuse, or that names other targets keys than
-/// those that signed what would be carried.
-fn check_root(newest: &Document<Root>, origin: &Origin, now: Timestamp) -> Result<(), ViewError> {
+/// Refuses to sign below a root that sites would refuse, that names other targets keys than those
+/// that signed what would be carried, or that is still in the hands of holders whom the hub has
+/// replaced: keys stolen one after the other must not add up here when they no longer do there.
+fn check_root(
+    newest: &Document<Root>,
+    origin: &Origin,
+    holders: HolderKind,
+    now: Timestamp,
+) -> Result<(), ViewError> {
     let (version, expires) = (newest.body.version, newest.body.expires);
     if expires <= now {
         return Err(ViewError::RootExpired { version, expires });
@@ -75,6 +82,11 @@ fn check_root(newest: &Document<Root>, origin: &Origin, now: Timestamp) -> Resul
     let targets = TopRole::Targets;
     if !plan::same_keys(newest.body.keys(targets), origin.root.body.keys(targets)) {
         return Err(ViewError::TargetsKeys { version });
+    }
+    let root = TopRole::Root;
+    let same = plan::same_keys(newest.body.keys(root), origin.root.body.keys(root));
+    if holders == HolderKind::Hub && !same {
+        return Err(ViewError::RootKeys { version });
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use signing::{
-    Delegation, MemSource, PublicKey, RoleName, RootSpec, SecretKey, Sha256Digest,
+    Delegation, MemSource, PublicKey, RoleName, RootSpec, SecretKey, Sha256Digest, Signer,
     StagedRepository, TargetEntry, TargetPath, TopRole, Versions, build_root, build_targets,
 };
 
@@ -57,6 +57,8 @@ pub(crate) fn release_document(product: &str, version: &str, images: &[Named<'_>
 
 /// What differs from one hub to another.
 pub(crate) struct Terms {
+    /// Seed of the root key; another than the first is named by a third root.
+    pub(crate) root: u8,
     /// Seed of the targets key; another than the first is named by a third root.
     pub(crate) targets: u8,
     /// Seeds of the keys of snapshot and timestamp; likewise.
@@ -67,7 +69,7 @@ pub(crate) struct Terms {
 
 impl Terms {
     pub(crate) fn of(now: Timestamp) -> Self {
-        Self { targets: TARGETS, online: ONLINE, releases_until: now + YEAR }
+        Self { root: ROOT, targets: TARGETS, online: ONLINE, releases_until: now + YEAR }
     }
 }
 
@@ -97,7 +99,7 @@ impl Hub {
         let mut staged = StagedRepository::new();
         staged.put_metadata(&role("root"), root_1.clone()).unwrap();
         staged.put_metadata(&role("root"), root_2.clone()).unwrap();
-        if (terms.targets, terms.online) != (TARGETS, ONLINE) {
+        if (terms.root, terms.targets, terms.online) != (ROOT, TARGETS, ONLINE) {
             staged.put_metadata(&role("root"), root_3).unwrap();
         }
         let expires = now + YEAR;
@@ -158,11 +160,11 @@ fn delegation(name: &str, seed: u8, paths: &str) -> Delegation {
 }
 
 fn roots(terms: &Terms, now: Timestamp) -> [Vec<u8>; 3] {
-    let spec = |version, targets, [snapshot, timestamp]: [u8; 2]| RootSpec {
+    let spec = |version, root, targets, [snapshot, timestamp]: [u8; 2]| RootSpec {
         version,
         expires: now + YEAR,
         roles: [
-            (TopRole::Root, ROOT),
+            (TopRole::Root, root),
             (TopRole::Targets, targets),
             (TopRole::Snapshot, snapshot),
             (TopRole::Timestamp, timestamp),
@@ -171,9 +173,11 @@ fn roots(terms: &Terms, now: Timestamp) -> [Vec<u8>; 3] {
         .into(),
     };
     let root = key(ROOT);
-    let first = build_root(&spec(1, TARGETS, ONLINE), &[&root], None).unwrap();
-    let second = build_root(&spec(2, TARGETS, ONLINE), &[&root], Some(&first)).unwrap();
-    let third = spec(3, terms.targets, terms.online);
-    let third = build_root(&third, &[&root], Some(&second)).unwrap();
+    let first = build_root(&spec(1, ROOT, TARGETS, ONLINE), &[&root], None).unwrap();
+    let second = build_root(&spec(2, ROOT, TARGETS, ONLINE), &[&root], Some(&first)).unwrap();
+    let third = spec(3, terms.root, terms.targets, terms.online);
+    let new = key(terms.root);
+    let signers: &[&dyn Signer] = if terms.root == ROOT { &[&root] } else { &[&root, &new] };
+    let third = build_root(&third, signers, Some(&second)).unwrap();
     [first, second, third]
 }

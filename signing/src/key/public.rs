@@ -4,6 +4,7 @@
 use super::{KeyError, KeyId};
 use crate::{Sha256Digest, cjson};
 use base64ct::{Base64, Encoding as _};
+use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::pkcs8::spki::{self, der};
 use ed25519_dalek::{Signature, VerifyingKey};
 use ring::signature::{ECDSA_P256_SHA256_ASN1, RSA_PSS_2048_8192_SHA256, UnparsedPublicKey};
@@ -118,7 +119,7 @@ impl PublicKey {
                         reason: "the PEM holds a key of another scheme",
                     });
                 }
-                Ok(Self { keytype: key.keytype, ..read })
+                Ok(Self { keytype: key.keytype, public: key.keyval.public, ..read })
             }
             _ => Err(KeyError::Unsupported { keytype: key.keytype, scheme: key.scheme }),
         }
@@ -133,7 +134,8 @@ impl PublicKey {
         })
     }
 
-    /// Reads a `PUBLIC KEY` PEM (`SubjectPublicKeyInfo`) of any supported scheme.
+    /// Reads a `PUBLIC KEY` PEM (`SubjectPublicKeyInfo`) of any supported scheme. How its lines are
+    /// broken plays no part in the key's id.
     pub fn from_spki_pem(pem: &str) -> Result<Self, KeyError> {
         let broken = |reason| KeyError::Material { scheme: "SPKI", reason };
         let (label, document) =
@@ -144,6 +146,9 @@ impl PublicKey {
         let info = spki::SubjectPublicKeyInfoRef::try_from(document.as_bytes())
             .map_err(|_| broken("not a SubjectPublicKeyInfo"))?;
         let key = info.subject_public_key.as_bytes().ok_or_else(|| broken("odd bit string"))?;
+        let public = document
+            .to_pem("PUBLIC KEY", LineEnding::LF)
+            .map_err(|_| broken("cannot be written as PEM"))?;
         match info.algorithm.oid {
             ED25519 => {
                 Self::ed25519(key.try_into().map_err(|_| broken("ed25519 key is not 32 bytes"))?)
@@ -158,13 +163,13 @@ impl PublicKey {
                 }
                 Ok(Self {
                     keytype: "ecdsa".to_owned(),
-                    public: pem.to_owned(),
+                    public,
                     material: Material::EcdsaP256(key.to_vec()),
                 })
             }
             RSA_ENCRYPTION => Ok(Self {
                 keytype: "rsa".to_owned(),
-                public: pem.to_owned(),
+                public,
                 material: Material::RsaPss(key.to_vec()),
             }),
             _ => Err(broken("unknown algorithm")),

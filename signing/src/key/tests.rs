@@ -91,6 +91,19 @@ fn spki_pem_round_trips() {
 }
 
 #[test]
+fn line_breaks_of_a_pem_are_no_part_of_the_key_id_but_what_metadata_says_is_kept() {
+    let (_, public) = p256();
+    let pem = public.to_spki_pem();
+    let windows = pem.replace('\n', "\r\n");
+    assert_eq!(PublicKey::from_spki_pem(&windows).unwrap().key_id(), public.key_id());
+    let mut json = public.to_tuf_json();
+    json["keyval"]["public"] = windows.clone().into();
+    let read = PublicKey::from_tuf_json(&json).unwrap();
+    assert_eq!((read.to_tuf_json(), &read), (json, &public));
+    assert_ne!(read.key_id(), public.key_id());
+}
+
+#[test]
 fn keys_of_other_kinds_are_named_as_unsupported() {
     let other = json!({"keytype": "x", "scheme": "y", "keyval": {"public": ""}});
     let expected = KeyError::Unsupported { keytype: "x".to_owned(), scheme: "y".to_owned() };

@@ -115,6 +115,23 @@ fn dots_and_digits_in_front_of_a_role_are_a_version_only_as_a_number() {
 }
 
 #[test]
+fn names_are_written_as_they_were_read() {
+    let (path, role) = (TargetPath::new("a/b").unwrap(), RoleName::new("acme.x").unwrap());
+    assert_eq!((path.to_string(), role.to_string()), ("a/b".to_owned(), "acme.x".to_owned()));
+    assert_eq!(serde_json::to_value(&path).unwrap(), "a/b");
+    assert_eq!(serde_json::to_value(&role).unwrap(), "acme.x");
+    assert_eq!((String::from(path), String::from(role)), ("a/b".to_owned(), "acme.x".to_owned()));
+    for top in TopRole::ALL {
+        assert_eq!(
+            (top.to_string().as_str(), RoleName::from(top).as_str()),
+            (top.as_str(), top.as_str())
+        );
+        assert_eq!(serde_json::to_value(top).unwrap(), top.as_str());
+    }
+    assert_eq!(TopRole::ALL.map(TopRole::as_str), ["root", "snapshot", "targets", "timestamp"]);
+}
+
+#[test]
 fn broken_escapes_and_bytes_that_are_no_text_are_refused() {
     for bad in ["%", "%a", "a%zz", "%ff", "%c3"] {
         assert_eq!(percent_decode(bad), None, "{bad}");

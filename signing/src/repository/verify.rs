@@ -68,7 +68,14 @@ async fn verify<T: Store>(
     staged: &StagedRepository,
     now: Timestamp,
 ) -> Result<VerifiedRepository, Error> {
-    let refreshed = client.refresh(now).await?;
+    let refreshed = loop {
+        match client.refresh(now).await {
+            // One refresh follows so many roots and keeps them. What is staged has an end, and a
+            // repository must not end with its 257th root.
+            Err(Error::TooManyRotations { .. }) => {}
+            other => break other?,
+        }
+    };
     let mut all = client.roles(now).await?;
     let mut targets = Vec::new();
     for role in all.usable.keys().cloned().collect::<Vec<_>>() {

@@ -45,6 +45,17 @@ fn staged_repository_is_accepted_with_everything_it_lists() {
 }
 
 #[test]
+fn repository_goes_on_after_more_roots_than_one_refresh_follows() {
+    let mut repo = Repo::new();
+    for _ in 0..260 {
+        repo.publish_next_root(&[]);
+    }
+    let staged = online(staged(&repo), 0, Versions::default());
+    let verified = verify_staged(&repo.pinned(), &staged, MemStore::new(), at(0)).unwrap();
+    assert_eq!(verified.versions.root, 261);
+}
+
+#[test]
 fn versions_never_go_back_and_lifetimes_are_the_documented_ones() {
     let repo = Repo::new();
     let ahead = Versions { snapshot: u64::MAX / 2, timestamp: 7, ..Versions::default() };

@@ -39,7 +39,7 @@ pub(super) fn check(
         let is_steep = share >= limit() && !spared(share);
         if is_steep {
             let message = at_once(&format!("ring {}", ring.name), share, at);
-            found.add_as(severity(share), Rule::ShareAtOnce, message);
+            found.add_as(severity(share), Rule::ShareAtOnce, ring.name.as_str(), message);
         }
         check_first_hour(policy, ring, is_steep, &spared, &severity, found);
     }
@@ -62,6 +62,7 @@ fn check_first_hour(
         found.add_as(
             severity(share),
             Rule::FirstHourSteep,
+            ring.name.as_str(),
             format!(
                 "ring {} opens {share} within its first hour, at most {FIRST_HOUR_LIMIT} is \
                  careful; take a slower curve, or write `emergency: true` and mean it",
@@ -84,8 +85,8 @@ fn at_once(whose: &str, share: Share, at: SignedDuration) -> String {
     let seconds = u32::try_from(at.as_secs()).unwrap_or(0);
     let at = Period::from_secs(seconds);
     format!(
-        "{whose} opens {share} at once ({at} after it begins to open), so a fault would hit them \
-         all before anybody can stop it; spread it over points that rise less than \
+        "{whose} opens {share} at once (within {EVALUATION_TICK}, {at} after it begins to open), so \
+         a fault would hit them all before anybody can stop it; spread it over points that rise less than \
          {AT_ONCE_LIMIT} within {EVALUATION_TICK}"
     )
 }
@@ -95,7 +96,7 @@ pub fn lint_curve(file: &Path, curve: &Curve) -> Vec<Finding> {
     let mut found = Found { file, findings: Vec::new() };
     let (share, at) = curve.steepest(EVALUATION_TICK);
     if share >= limit() {
-        found.add(Rule::ShareAtOnce, at_once("the curve", share, at));
+        found.add(Rule::ShareAtOnce, "", at_once("the curve", share, at));
     }
     found.findings
 }
@@ -117,6 +118,7 @@ pub fn lint_fcos(file: &Path, rollout: &FcosRollout, now: Timestamp) -> Vec<Find
         let share = curve.share_at(late);
         found.add(
             Rule::StartInPast,
+            "start_epoch",
             format!(
                 "the rollout's start {start} lies in the past; correct start_epoch, which is in \
                  seconds since 1970"
@@ -125,6 +127,7 @@ pub fn lint_fcos(file: &Path, rollout: &FcosRollout, now: Timestamp) -> Vec<Find
         if share >= limit() {
             found.add(
                 Rule::ShareAtOnce,
+                "start_epoch",
                 format!(
                     "the start {start} is past, so {share} open at the moment of publication; \
                      correct start_epoch"

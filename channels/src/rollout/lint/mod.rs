@@ -46,6 +46,9 @@ pub struct Finding {
     pub code: Rule,
     /// What is the matter and what to do.
     pub message: String,
+    /// A ring's name or a key the finding is about, to find its line; "" = the whole file.
+    #[serde(skip)]
+    pub near: String,
 }
 
 impl fmt::Display for Finding {
@@ -73,6 +76,8 @@ pub enum Rule {
     GateNeverPasses,
     /// A cap of 0 lets nobody start.
     CapZero,
+    /// Failures that do not halt and yet keep the ring from passing.
+    FailuresStall,
     /// The start lies in the past.
     StartInPast,
     /// A freeze covers the whole time of the curve.
@@ -87,7 +92,7 @@ pub enum Rule {
 
 impl Rule {
     /// Every rule, in the order of the manual's table.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::ShareAtOnce,
         Self::FirstHourSteep,
         Self::WindowsNeverOpen,
@@ -95,6 +100,7 @@ impl Rule {
         Self::RingShadowed,
         Self::GateNeverPasses,
         Self::CapZero,
+        Self::FailuresStall,
         Self::StartInPast,
         Self::FreezeCoversCurve,
         Self::NeverEnds,
@@ -112,6 +118,7 @@ impl Rule {
             Self::RingShadowed => "ring_shadowed",
             Self::GateNeverPasses => "gate_never_passes",
             Self::CapZero => "cap_zero",
+            Self::FailuresStall => "failures_stall",
             Self::StartInPast => "start_in_past",
             Self::FreezeCoversCurve => "freeze_covers_curve",
             Self::NeverEnds => "never_ends",
@@ -130,7 +137,8 @@ impl Rule {
             | Self::RingShadowed
             | Self::GateNeverPasses
             | Self::CapZero => Severity::Error,
-            Self::StartInPast
+            Self::FailuresStall
+            | Self::StartInPast
             | Self::FreezeCoversCurve
             | Self::NeverEnds
             | Self::RingEmpty
@@ -212,12 +220,12 @@ struct Found<'a> {
 }
 
 impl Found<'_> {
-    fn add(&mut self, code: Rule, message: String) {
-        self.add_as(code.severity(), code, message);
+    fn add(&mut self, code: Rule, near: &str, message: String) {
+        self.add_as(code.severity(), code, near, message);
     }
 
-    fn add_as(&mut self, severity: Severity, code: Rule, message: String) {
-        let file = self.file.to_owned();
-        self.findings.push(Finding { severity, file, code, message });
+    fn add_as(&mut self, severity: Severity, code: Rule, near: &str, message: String) {
+        let (file, near) = (self.file.to_owned(), near.to_owned());
+        self.findings.push(Finding { severity, file, code, message, near });
     }
 }

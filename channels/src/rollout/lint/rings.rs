@@ -1,8 +1,8 @@
 //! Rules about who is in a ring, its gates, and caps.
 
 use super::{Fleet, Found, Rule};
-use crate::rollout::amount::Amount;
-use crate::rollout::policy::Policy;
+use crate::rollout::amount::{Amount, Percent};
+use crate::rollout::policy::{Policy, Ring};
 
 pub(super) fn check(
     policy: &Policy,
@@ -12,11 +12,13 @@ pub(super) fn check(
 ) {
     check_caps(policy, found);
     for (index, ring) in policy.rings.iter().enumerate() {
+        check_failures(ring, found);
         let shadowed = check_shadow(policy, index, found);
         let members = size(index);
         if members == Some(0) && !shadowed {
             found.add(
                 Rule::RingEmpty,
+                ring.name.as_str(),
                 format!(
                     "no cluster is in ring {}, and a ring without clusters never passes its \
                      gates; correct its selector or take it out",
@@ -30,6 +32,7 @@ pub(super) fn check(
         {
             found.add(
                 Rule::GateNeverPasses,
+                ring.name.as_str(),
                 format!(
                     "ring {} has {members} clusters and waits until {needed} have begun; lower \
                      `min_sample`, or write a share such as 50%",
@@ -43,6 +46,7 @@ pub(super) fn check(
         if outside > 0 {
             found.add(
                 Rule::ClustersInNoRing,
+                "rings",
                 format!(
                     "{outside} of {} clusters are in no ring and would never be granted; label \
                      them, or let the last ring take the rest",
@@ -50,6 +54,28 @@ pub(super) fn check(
                 ),
             );
         }
+    }
+}
+
+/// Failures that are allowed and yet keep the success share from being reached leave a ring stuck:
+/// it neither passes nor halts.
+fn check_failures(ring: &Ring, found: &mut Found<'_>) {
+    let (success, failures) = (ring.gates.success, ring.gates.max_failures);
+    let spare = Percent::ALL.hundredths().saturating_sub(success.hundredths());
+    let stalls = match failures {
+        Amount::Percent(percent) => percent.hundredths() > spare,
+        Amount::Count(count) => count > 0 && spare == 0,
+    };
+    if stalls {
+        found.add(
+            Rule::FailuresStall,
+            ring.name.as_str(),
+            format!(
+                "ring {} may have {failures} failures (`max_failures`) and needs {success} \
+                 success, so it can stand still without halting; lower one of the two",
+                ring.name
+            ),
+        );
     }
 }
 
@@ -65,6 +91,7 @@ fn check_shadow(policy: &Policy, index: usize, found: &mut Found<'_>) -> bool {
     if let Some(by) = by {
         found.add(
             Rule::RingShadowed,
+            ring.name.as_str(),
             format!(
                 "every cluster that ring {} selects ({select}) is already in ring {by}; put the \
                  narrower ring first",
@@ -89,6 +116,7 @@ fn check_caps(policy: &Policy, found: &mut Found<'_>) {
         if cap == Some(0) {
             found.add(
                 Rule::CapZero,
+                "caps",
                 format!("`caps.{name}` is 0, so no cluster ever starts; hold the rollout instead"),
             );
         }

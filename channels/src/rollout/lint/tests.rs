@@ -93,7 +93,11 @@ fn share_at_once() {
     let found = lint(&all_with(step), &Fleet::Unknown);
     assert_eq!(found.len(), 1);
     assert_eq!((found[0].code, found[0].severity), (Rule::ShareAtOnce, Severity::Error));
-    assert!(found[0].to_string().starts_with("p.yaml: error: ring all opens 95% at once (4d 23h"));
+    assert!(
+        found[0]
+            .to_string()
+            .starts_with("p.yaml: error: ring all opens 95% at once (within 5m, 4d 23h 55m after")
+    );
     let cliff = step
         .replace("{after: 5d, share: 5%}, {after: 5d", "{after: 5d, share: 5%}, {after: 432240s");
     assert_eq!(codes(&all_with(&cliff)), ["share_at_once"], "a cliff of four minutes is a step");
@@ -214,6 +218,18 @@ fn gate_never_passes() {
     let ten = all_with("gates: {min_sample: 10}");
     assert_eq!(codes_for(&ten, &Fleet::Size(9)), ["gate_never_passes"]);
     assert_eq!(codes_for(&ten, &Fleet::Size(10)), [""; 0]);
+}
+
+#[test]
+fn failures_stall() {
+    for gates in ["{max_failures: 1}", "{max_failures: 2%}", "{success: 99%, max_failures: 2%}"] {
+        let found = lint(&all_with(&format!("gates: {gates}")), &Fleet::Unknown);
+        let found: Vec<_> = found.iter().map(|f| (f.code, f.near.as_str())).collect();
+        assert_eq!(found, [(Rule::FailuresStall, "all")], "{gates}");
+    }
+    for gates in ["{success: 98%, max_failures: 2%}", "{success: 99%, max_failures: 1}", "{}"] {
+        assert_eq!(codes(&all_with(&format!("gates: {gates}"))), [""; 0], "{gates}");
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ pub(super) fn check(policy: &Policy, now: Timestamp, found: &mut Found<'_>) {
     {
         found.add(
             Rule::StartInPast,
+            "start",
             format!(
                 "`start: {start}` lies in the past, so a release starts as soon as it is \
                  published; check the year, or write `start: publication`"
@@ -32,6 +33,7 @@ fn check_windows(policy: &Policy, start: Timestamp, found: &mut Found<'_>) {
         let (at, length) = (window.start, window.duration);
         found.add(
             Rule::WindowTooShort,
+            "windows",
             format!(
                 "the window at {at:.0} is open for {length}, and one unit may take {unit} \
                  (`deadlines.unit`); no unit starts that cannot finish inside its window, so \
@@ -42,6 +44,7 @@ fn check_windows(policy: &Policy, start: Timestamp, found: &mut Found<'_>) {
     if opens.is_none() {
         found.add(
             Rule::WindowsNeverOpen,
+            "freezes",
             format!(
                 "no window opens within a year from {start}: freezes cover them all; shorten the \
                  freezes"
@@ -54,6 +57,7 @@ fn check_windows(policy: &Policy, start: Timestamp, found: &mut Found<'_>) {
     if calendar.after(start, needed).is_none() {
         found.add(
             Rule::NeverEnds,
+            "windows",
             format!(
                 "the curves need {} hours in open windows, which do not pass within three years \
                  from {start}; widen the windows or take faster curves",
@@ -71,6 +75,7 @@ fn check_freezes(policy: &Policy, start: Timestamp, found: &mut Found<'_>) {
         if *from <= start && end <= *until {
             found.add(
                 Rule::FreezeCoversCurve,
+                "freezes",
                 format!(
                     "the freeze {reason:?} from {from} to {until} covers the whole rollout, which \
                      would last from {start} to {end}; nothing moves before it ends"

@@ -91,7 +91,19 @@ fn the_waves_of_bottlerocket_open_forty_per_cent_in_one_instant() {
     assert_eq!(rounded, [5, 10, 15, 25, 40, 40, 60, 60, 100]);
     let (jump, when) = curve.steepest(Period::from_mins(5));
     assert_eq!(jump.of(100), 40);
-    assert!(when < SignedDuration::from_hours(144) && when > SignedDuration::from_hours(143));
+    assert_eq!(when, SignedDuration::from_hours(144));
+}
+
+#[test]
+fn a_step_and_the_rise_behind_it_open_together() {
+    let curve = Curve::from_points(vec![
+        point(Period::from_hours(1), 5),
+        point(Period::from_hours(2), 13),
+        point(Period::from_hours(100), 100),
+    ])
+    .unwrap();
+    let (share, when) = curve.steepest(Period::from_hours(1));
+    assert_eq!((share.of(100), when), (13, SignedDuration::from_hours(1)));
 }
 
 #[test]

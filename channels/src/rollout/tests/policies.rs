@@ -268,6 +268,22 @@ fn rings_that_do_not_fit_together_are_refused_with_the_line_of_the_ring() {
 }
 
 #[test]
+fn deadlines_and_caps_of_no_time_are_refused_with_their_line() {
+    let rings = "name: p\nrings: [{name: a, rest: true}]\n";
+    for (text, key) in [
+        ("deadlines: {progress: 0s}", "deadlines.progress"),
+        ("deadlines: {silence: 0h}", "deadlines.silence"),
+        ("deadlines: {unit: 0m}", "deadlines.unit"),
+        ("caps: {per_period: {grants: 1, period: 0s}}", "caps.per_period.period"),
+    ] {
+        let (line, fault) = misfit(&format!("{rings}{text}\n"));
+        assert_eq!((line, fault), (3, PolicyFault::NoTime { key }));
+    }
+    let text = "caps: {per_failure_domain: {label: '', concurrent: 1}}";
+    assert_eq!(misfit(&format!("{rings}{text}\n")), (3, PolicyFault::NoLabel));
+}
+
+#[test]
 fn scopes_that_do_not_fit_together_are_refused_with_their_line() {
     let rings = "rings: [{name: a, rest: true}]";
     for scope in ["{}", "{vendor: acme, product: acme/kafka}", "{channels: [fast]}"] {

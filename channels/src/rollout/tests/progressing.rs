@@ -87,6 +87,20 @@ fn the_next_ring_opens_when_the_first_has_soaked_and_its_curve_begins_then() {
 }
 
 #[test]
+fn no_time_is_promised_to_a_ring_two_rings_away() {
+    let text = TWO_RINGS.replace(
+        "  - {name: rest",
+        "  - {name: second, select: {match_labels: {ring: second}}}\n  - {name: rest",
+    );
+    let policy = policy(&text);
+    let mut rollout = Rollout::starting_at(start());
+    let evaluation = rollout.evaluate(&policy, &[vec![done(1, hours(1))]], hours(1));
+    let promised =
+        |ring| ask(&rollout, &policy, Some(&half(ring)), &evaluation, hours(1)).earliest_at;
+    assert_eq!((promised(1).is_some(), promised(2)), (true, None));
+}
+
+#[test]
 fn nothing_goes_before_the_start_even_where_a_curve_begins_with_a_step() {
     let policy = policy(TWO_RINGS);
     let mut rollout = Rollout::starting_at(start());
@@ -172,6 +186,9 @@ fn a_regression_that_went_away_still_counts_until_it_is_acknowledged() {
     let third = rollout.evaluate(&policy, &rings, hours(3));
     let counts = third.judgements[0].counts;
     assert_eq!((counts.failed, counts.acknowledged, counts.succeeded), (0, 1, 1));
+    let healed = [vec![done(1, start()), done(2, start())]];
+    let fourth = rollout.evaluate(&policy, &healed, hours(4)).judgements[0].counts;
+    assert_eq!(fourth.succeeded, 2, "what was acknowledged is not held against a cluster");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The checks beyond TUF, each a pure function.
 
 use channels::cincinnati;
-use channels::graph::{Graph, Origin};
+use channels::graph::{Graph, Node, Origin};
 use channels::names::{Arch, ChannelName, ProductRef};
 use channels::version::ReleaseVersion;
 use channels::wire::{Critical as _, ReleaseDocument, UnknownCritical};
@@ -79,6 +79,22 @@ pub(super) fn graph(
     }
 }
 
+/// Where the graph names the release document, it must be this one: a thief of the releases key
+/// alone could otherwise exchange a release that is offered already. Graphs of older publishers
+/// name none.
+pub(super) fn pinned(graph: &VerifiedGraph, release: &VerifiedRelease) -> Result<(), TrustError> {
+    let version = &release.document.version;
+    let named = graph.graph.node(version).and_then(Node::release_document);
+    let found = release.digest.to_string();
+    match named {
+        Some(named) if named != found => {
+            let (version, expected) = (version.clone(), named.to_owned());
+            Err(TrustError::OtherRelease { version, found, expected })
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// An edge needs both: the channel's offer and the release's consent.
 pub(super) fn edge(
     graph: &VerifiedGraph,
@@ -94,6 +110,7 @@ pub(super) fn edge(
     if !graph.graph.targets_of(from).iter().any(|offer| offer.to == to) {
         return Err(TrustError::NotOffered { from: from.clone(), to: to.clone() });
     }
+    pinned(graph, release)?;
     if !document.allows_from(from) {
         return Err(TrustError::NotInUpgradeFrom { from: from.clone(), to: to.clone() });
     }

@@ -106,6 +106,16 @@ pub enum TrustError {
         /// Product of the graph.
         graph: ProductRef,
     },
+    /// The vendor's releases role lists another document than the graph names.
+    #[error("release {version} is {found}, but the channel names {expected}")]
+    OtherRelease {
+        /// The release.
+        version: ReleaseVersion,
+        /// Digest of the document found.
+        found: String,
+        /// Digest in the graph.
+        expected: String,
+    },
     /// The channel does not offer the edge.
     #[error("the channel offers no update from {from} to {to}")]
     NotOffered {
@@ -134,6 +144,7 @@ impl TrustError {
                 Some(Attack::ArbitrarySoftware)
             }
             Self::WrongSoftware { .. } | Self::OtherProduct { .. } => Some(Attack::WrongSoftware),
+            Self::OtherRelease { .. } => Some(Attack::MixAndMatch),
             Self::TooLarge { .. } => Some(Attack::EndlessData),
             Self::Store { .. }
             | Self::Path { .. }
@@ -169,6 +180,7 @@ impl TrustError {
             Self::WrongSigner { .. }
             | Self::WrongSoftware { .. }
             | Self::TooLarge { .. }
+            | Self::OtherRelease { .. }
             | Self::OtherProduct { .. }
             | Self::NotInUpgradeFrom { .. } => "document_refused",
         }

@@ -77,6 +77,11 @@ impl VerifiedGraph {
         self.digest
     }
 
+    /// Checks that the release is the one the graph means, where the graph says so.
+    pub fn check_release(&self, release: &VerifiedRelease) -> Result<(), TrustError> {
+        check::pinned(self, release)
+    }
+
     /// Checks that the graph offers the edge *and* that the release lets `from` move to it.
     /// Whether the risks on the edge are accepted is the planner's to say.
     pub fn check_edge(

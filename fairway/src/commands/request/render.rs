@@ -1,7 +1,7 @@
 //! A request in words: what changes, who has signed, what is wrong.
 
 use jiff::Timestamp;
-use signing::metadata::Root;
+use signing::metadata::{Root, Targets};
 use signing::repository::request::{Authority, Change, Review, SignerSet};
 use signing::{KeyId, PublicKey, RoleName, SigningRequest, TopRole};
 
@@ -103,6 +103,26 @@ fn changes(changes: &[Change]) -> Vec<String> {
         lines.push("  nothing else changes".to_owned());
     }
     lines
+}
+
+/// Everything that a targets role will say. The file it follows and the keys of that file came with
+/// the request, so a difference to it proves nothing to a holder who has no copy of their own.
+pub(crate) fn everything(role: &Targets) -> Vec<String> {
+    let mut lines = vec!["  all that is signed:".to_owned()];
+    for edge in &role.delegations {
+        let paths = edge.patterns().join(" ");
+        let ends = if edge.terminating { "" } else { ", and the search goes on" };
+        let (name, needed, of) = (&edge.name, edge.keys.threshold, edge.keys.keys.len());
+        lines.push(format!("    = delegates {paths} to {name}, {needed} of {of} must sign{ends}"));
+        let keys = edge.keys.keys.values();
+        lines.extend(keys.map(|key| format!("        {}", fingerprint(key))));
+    }
+    for (path, info) in &role.targets {
+        let digest = info.hashes.as_sha256();
+        let digest = digest.map_or_else(|| "without a SHA-256".to_owned(), |d| d.to_string());
+        lines.push(format!("    = {path} {digest}"));
+    }
+    lines.iter().map(|line| printable(line)).collect()
 }
 
 fn signatures(set: &SignerSet, review: &Review) -> Vec<String> {

@@ -9,7 +9,7 @@ use signing::repository::request::{Finding, MAX_REQUEST_BYTES, RequestError, Sig
 use signing::{PublicKey, SigningRequest, TopRole};
 
 use super::Scope;
-use super::render::describe;
+use super::render::{describe, everything};
 use crate::authoring::{
     Passphrases, open_signer, read_public, read_request, refusal, write_request,
 };
@@ -57,6 +57,13 @@ pub(crate) fn sign(
     let review = request.review(now);
     for line in describe(&request, &review, now) {
         out.line(&line)?;
+    }
+    if let (Some(targets), Some(_), true) =
+        (request.as_targets(), request.previous(), args.from.is_empty())
+    {
+        for line in everything(targets) {
+            out.line(&line)?;
+        }
     }
     let (role, version) = (request.role().clone(), request.version());
     if let Some(finding) = review.findings.iter().find(|finding| finding.blocks()) {

@@ -71,6 +71,10 @@ impl Room {
     }
 
     fn sign(&self, words: &str, ask: &sign::Ask) -> (Result<()>, String, String) {
+        self.sign_in(Scope::Root, words, ask)
+    }
+
+    fn sign_in(&self, scope: Scope, words: &str, ask: &sign::Ask) -> (Result<()>, String, String) {
         #[derive(clap::Parser)]
         struct Cli {
             #[command(flatten)]
@@ -87,7 +91,7 @@ impl Room {
             .collect();
         let args = <Cli as clap::Parser>::try_parse_from(words).unwrap().args;
         let (mut out, stdout, stderr) = capture::out();
-        let result = sign(&args, Scope::Root, Passphrases::given("pass"), ask, now(), &mut out);
+        let result = sign(&args, scope, Passphrases::given("pass"), ask, now(), &mut out);
         (result, stdout.text(), stderr.text())
     }
 }
@@ -247,6 +251,30 @@ fn root_commands_take_requests_of_root_only() {
       signatures by the keys of acme.releases, as the request says: 0 of 1, 1 missing
         may sign  7ab6 b86c b2c9 684b 0ddc 1089 6153 aa25 95de cf4d 4327 a5ff 1a8a b742 2c82 8b12
     ");
+}
+
+#[test]
+fn without_a_copy_of_ones_own_all_of_a_role_is_shown_and_not_what_a_forged_predecessor_hides() {
+    let role = RoleName::new("acme.releases").unwrap();
+    let path = signing::TargetPath::new("acme/app/1.0.0.release.json").unwrap();
+    let targets = BTreeMap::from([(path, TargetEntry::of(b"evil"))]);
+    let expires = now() + SignedDuration::from_hours(24);
+    let version = |version, signers: &[&dyn signing::Signer]| {
+        signing::build_targets(version, expires, &targets, &[], signers).unwrap()
+    };
+    let keys = |seeds: &[u8]| signing::metadata::KeySet {
+        keys: publics(seeds).into_iter().map(|key| (key.key_id(), key)).collect(),
+        threshold: 1,
+    };
+    // Signed by a key that only the request vouches for.
+    let forged = version(1, &[&secret(66)]);
+    let following = Some((forged.as_slice(), Some(keys(&[66]))));
+    let hidden =
+        SigningRequest::for_targets(&role, following, &version(2, &[]), keys(&[1])).unwrap();
+    let room = Room::new(&hidden);
+    let shown = |words: &str| room.sign_in(Scope::AnyRole, words, &|_| Ok(false)).1;
+    let line = format!("    = acme/app/1.0.0.release.json {}", signing::Sha256Digest::of(b"evil"));
+    assert!(shown("--key 1.pem").lines().any(|shown| shown == line), "{}", shown("--key 1.pem"));
 }
 
 #[test]

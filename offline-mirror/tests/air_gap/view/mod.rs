@@ -314,6 +314,19 @@ async fn the_hubs_new_targets_keys_need_the_views_next_root() {
 }
 
 #[actix_web::test]
+async fn root_holders_whom_the_hub_has_replaced_hold_its_view_no_longer() {
+    let mut viewed = Viewed::accepted().await;
+    viewed.scene.publish_as(&Terms { root: 14, ..Terms::of(at(2)) }, 2, at(2));
+    let error = refused!(viewed.export(at(3)).await, ViewError::RootKeys { .. });
+    assert!(error.is_refusal() && error.hint().contains("view renew"), "{}", error.hint());
+    viewed.renew(&viewed.renewal()).await.unwrap();
+    viewed.sign(ROOT);
+    viewed.sign(14);
+    viewed.accept().unwrap();
+    viewed.export(at(4)).await.unwrap();
+}
+
+#[actix_web::test]
 async fn new_keys_of_a_view_reach_sites_with_its_next_root() {
     let viewed = Viewed::accepted().await;
     viewed.export(at(1)).await.unwrap();

@@ -67,6 +67,20 @@ async fn a_view_is_made_once_and_renewed_one_root_at_a_time() {
 }
 
 #[actix_web::test]
+async fn accepting_goes_on_where_it_was_killed() {
+    let viewed = Viewed::accepted().await;
+    viewed.renew(&viewed.renewal()).await.unwrap();
+    viewed.sign(ROOT);
+    let request = std::fs::read(viewed.request()).unwrap();
+    let accepted = viewed.accept().unwrap();
+    // As it is when only the removal of the request is missing.
+    std::fs::write(viewed.request(), request).unwrap();
+    assert_eq!(viewed.accept().unwrap().version, accepted.version);
+    assert!(!viewed.request().exists());
+    viewed.export(at(2)).await.unwrap();
+}
+
+#[actix_web::test]
 async fn a_view_is_no_longer_good_than_what_it_carries() {
     let mut viewed = Viewed::accepted().await;
     let terms = Terms { releases_until: at(10 * DAY), ..Terms::of(at(1)) };

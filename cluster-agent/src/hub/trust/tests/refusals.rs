@@ -66,6 +66,20 @@ async fn a_channels_key_cannot_add_a_release_outside_its_delegation() {
 }
 
 #[tokio::test]
+async fn a_releases_key_cannot_exchange_a_release_that_the_channel_offers() {
+    let (error, kind) = refusal(|world| {
+        let offered = signing::Sha256Digest::of(&world.release("4.3.1"));
+        world.named.insert("4.3.1", offered);
+        let mut other = world.document("4.3.1");
+        other.advisories.push("exchanged".to_owned());
+        world.replaced.insert(RELEASE.to_owned(), serde_json::to_vec(&other).unwrap());
+    })
+    .await;
+    assert_eq!(kind, "mix_and_match");
+    assert!(matches!(error, TrustError::OtherRelease { .. }), "{error:?}");
+}
+
+#[tokio::test]
 async fn an_edge_the_release_does_not_list_is_refused_though_the_graph_offers_it() {
     let (error, kind) = refusal(|world| world.upgrade_from = ">=4.3.0, <4.3.1").await;
     assert_eq!(kind, "arbitrary_software");

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use channels::cincinnati::to_json;
-use channels::graph::{GraphBuilder, Node, Origin};
+use channels::graph::{GraphBuilder, Node, Origin, RELEASE_KEY};
 use channels::wire::{ArchContent, Image, ReleaseDocument, Severity};
 use jiff::{SignedDuration, Timestamp};
 use signing::{
@@ -73,6 +73,8 @@ pub(super) struct World {
     pub(super) upgrade_from: &'static str,
     /// Documents that replace the honest ones, by target path.
     pub(super) replaced: BTreeMap<String, Vec<u8>>,
+    /// Releases that the graph names by another digest than theirs.
+    pub(super) named: BTreeMap<&'static str, Sha256Digest>,
     /// Releases whose bytes are not on the server.
     pub(super) without_bytes: BTreeSet<String>,
     /// Releases that nobody lists.
@@ -113,6 +115,7 @@ impl World {
             edges: BTreeSet::from([("4.2.0", "4.3.1")]),
             upgrade_from: ">=4.0.0, <4.3.1",
             replaced: BTreeMap::new(),
+            named: BTreeMap::new(),
             without_bytes: BTreeSet::new(),
             unlisted: BTreeSet::new(),
             by_channels: BTreeSet::new(),
@@ -176,8 +179,10 @@ impl World {
         }));
         let mut handles = BTreeMap::new();
         for text in VERSIONS {
-            let node =
-                Node { version: version(text), payload: String::new(), metadata: BTreeMap::new() };
+            let release = || Sha256Digest::of(&self.release(text));
+            let release = self.named.get(text).copied().unwrap_or_else(release).to_string();
+            let metadata = BTreeMap::from([(RELEASE_KEY.to_owned(), release)]);
+            let node = Node { version: version(text), payload: String::new(), metadata };
             handles.insert(text, builder.node(node));
         }
         for (from, to) in &self.edges {
