@@ -8,9 +8,9 @@
 pub enum Near {
     /// The line of a key.
     Key(&'static str),
-    /// The first line that holds a word.
+    /// The line where a word stands first.
     Word(String),
-    /// The second line that holds a word.
+    /// The line where a word stands for the second time.
     WordAgain(String),
     /// A line already known, from 1.
     Line(u64),
@@ -21,7 +21,8 @@ impl Near {
     pub fn line_in(&self, text: &str) -> Option<u64> {
         let lines = || (1_u64..).zip(text.lines());
         let with_word = |word: &str, skip: usize| {
-            lines().filter(|(_, line)| holds(line, word)).nth(skip).map(|(number, _)| number)
+            let mut all = lines().flat_map(|(number, line)| vec![number; times(line, word)]);
+            all.nth(skip)
         };
         match self {
             Self::Key(key) => {
@@ -44,14 +45,15 @@ fn key_of(line: &str) -> Option<&str> {
     rest.trim_start().starts_with([':', '=']).then(|| key.trim_matches(['"', '\'']))
 }
 
-/// Whether a line holds `word`, not as a part of a longer version, name or digest.
-fn holds(line: &str, word: &str) -> bool {
+/// How often a line holds `word`, not as a part of a longer version, name or digest.
+fn times(line: &str, word: &str) -> usize {
     let part = |c: char| c.is_alphanumeric() || "_.+-".contains(c);
-    line.match_indices(word).any(|(at, found)| {
-        let before = line[..at].chars().next_back();
+    let whole = |(at, found): &(usize, &str)| {
+        let before = line[..*at].chars().next_back();
         let after = line[at + found.len()..].chars().next();
         !before.is_some_and(part) && !after.is_some_and(part)
-    })
+    };
+    line.match_indices(word).filter(whole).count()
 }
 
 #[cfg(test)]
@@ -67,6 +69,7 @@ mod tests {
         assert_eq!(Near::WordAgain("1.0.1".into()).line_in(TEXT), Some(5));
         assert_eq!(Near::WordAgain("1.0.10".into()).line_in(TEXT), None);
         assert_eq!(Near::Word("1.0".into()).line_in(TEXT), None);
+        assert_eq!(Near::WordAgain("1.0".into()).line_in("a\n[1.0, 1.0]\n"), Some(2));
     }
 
     #[test]

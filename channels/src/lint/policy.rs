@@ -21,9 +21,8 @@ pub fn lint_policy(file: &Path, text: &str, fleet: &Fleet<'_>, now: Timestamp) -
         .into_iter()
         .map(|found| {
             let code = Code::from(found.code);
-            let near = Near::Key(key(found.code));
-            let severity = found.severity;
-            Finding { severity, ..finding(code, file, found.message).near(near) }
+            let near = Some(found.near).filter(|near| !near.is_empty()).map(Near::Word);
+            Finding { severity: found.severity, near, ..finding(code, file, found.message) }
         })
         .collect();
     for ring in &policy.rings {
@@ -44,19 +43,6 @@ fn malformed(file: &Path, error: &PolicyError) -> Finding {
     Finding::unreadable(file, error.line(), error)
 }
 
-/// The key whose value a rule is about.
-fn key(rule: Rule) -> &'static str {
-    match rule {
-        Rule::StartInPast => "start",
-        Rule::CapZero => "caps",
-        Rule::WindowTooShort | Rule::NeverEnds => "windows",
-        Rule::FreezeCoversCurve | Rule::WindowsNeverOpen => "freezes",
-        Rule::GateNeverPasses => "min_sample",
-        Rule::ShareAtOnce | Rule::FirstHourSteep => "curve",
-        Rule::RingShadowed | Rule::RingEmpty | Rule::ClustersInNoRing => "rings",
-    }
-}
-
 impl From<Rule> for Code {
     fn from(rule: Rule) -> Self {
         match rule {
@@ -67,6 +53,7 @@ impl From<Rule> for Code {
             Rule::RingShadowed => Self::RingShadowed,
             Rule::GateNeverPasses => Self::GateNeverPasses,
             Rule::CapZero => Self::CapZero,
+            Rule::FailuresStall => Self::FailuresStall,
             Rule::StartInPast => Self::StartInPast,
             Rule::FreezeCoversCurve => Self::FreezeCoversCurve,
             Rule::NeverEnds => Self::NeverEnds,

@@ -248,6 +248,11 @@ rules! {
               holders' time",
         advice: "run fairway status for who must sign, then fairway publish",
     }
+    FailuresStall "failures_stall" Warning {
+        what: "more failures are allowed than leave room for success",
+        why: "the ring can stand still for ever: it neither passes nor halts",
+        advice: "lower max_failures, or lower success",
+    }
     StartInPast "start_in_past" Warning {
         what: "a rollout's start lies in the past",
         why: "a release starts as soon as it is published, and nobody was warned; a wrong year has \

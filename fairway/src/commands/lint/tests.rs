@@ -213,7 +213,7 @@ fn policies_are_found_below_the_repository_and_where_they_are_named() {
     let expected = |stdout: &str, file: &str| {
         let lines: Vec<&str> = stdout.lines().collect();
         assert_eq!(lines.len(), 2, "{stdout}");
-        assert!(lines[0].starts_with(&format!("{file}:5: error: ")), "{stdout}");
+        assert!(lines[0].starts_with(&format!("{file}:4: error: ")), "{stdout}");
         assert!(lines[0].ends_with("[share_at_once]"), "{stdout}");
         assert!(lines[1].starts_with(&format!("{file}:2: warning: ")), "{stdout}");
         assert!(lines[1].ends_with("[start_in_past]"), "{stdout}");
