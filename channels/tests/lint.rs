@@ -1,5 +1,5 @@
 //! Every lint rule has an example that breaks it and one that does not, `lint/<code>/{bad,good}`.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -207,14 +207,40 @@ fn sarif(found: &[Located]) -> Value {
 
 /// The path as a relative reference (RFC 3986).
 fn uri(path: &str) -> String {
-    let mut text = String::with_capacity(path.len());
-    for byte in path.bytes() {
-        let plain = byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
-        if plain {
-            text.push(char::from(byte));
+    let encoded = |byte: u8| {
+        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+            char::from(byte).to_string()
         } else {
-            text.push_str(&format!("%{byte:02X}"));
+            format!("%{byte:02X}")
         }
+    };
+    path.bytes().map(encoded).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_a_reference_whatever_its_name_holds() {
+        assert_eq!(uri("a b/ä:1.yaml"), "a%20b/%C3%A4%3A1.yaml");
     }
-    text
+
+    #[test]
+    fn a_path_has_no_dots_to_go_through() {
+        let code = Code::Malformed;
+        let finding = Finding {
+            severity: code.severity(),
+            file: "app/x.yaml".into(),
+            code,
+            message: String::new(),
+            near: None,
+        };
+        let found = |base: &str| {
+            Located::find(Path::new(base), finding.clone(), &mut Texts::default()).path
+        };
+        assert_eq!(found("."), "app/x.yaml");
+        assert_eq!(found("./channels"), "channels/app/x.yaml");
+        assert_eq!(found("/srv"), "/srv/app/x.yaml");
+    }
 }
