@@ -2,24 +2,35 @@
 //!
 //! Rules are pure and never change anything. Codes are stable: people suppress and search for them.
 
+mod expiry;
 mod graphs;
+mod place;
+mod policy;
+mod promql;
+mod risks;
+mod rules;
 mod sources;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::Serialize;
 
+pub use expiry::{Expiry, lint_expiry};
 pub use graphs::lint_graph;
+pub use place::Near;
+pub use policy::lint_policy;
+pub use rules::{Code, Rule, UnknownCode};
 
 use crate::compile::{CompileError, compile_partly};
-use crate::repository::Workspace;
+use crate::graph::GraphError;
+use crate::repository::{RepositoryError, Workspace};
 
 /// One finding.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Finding {
     /// How bad it is.
     pub severity: Severity,
@@ -29,6 +40,47 @@ pub struct Finding {
     pub code: Code,
     /// What is the matter and what to do.
     pub message: String,
+    /// Where in the file, if the rule can tell.
+    pub near: Option<Near>,
+}
+
+impl Finding {
+    fn near(mut self, near: Near) -> Self {
+        self.near = Some(near);
+        self
+    }
+
+    /// A file of a channel repository that cannot be read as what it should be.
+    pub fn malformed(error: &RepositoryError) -> Self {
+        Self::unreadable(error.file(), error.line(), error)
+    }
+
+    /// A file that cannot be read as what it should be; `line` is from 1.
+    pub fn unreadable(file: &Path, line: Option<u64>, error: &dyn std::error::Error) -> Self {
+        let message = with_sources(error);
+        // The text begins with the place, which is a field of its own here.
+        let rest = message.strip_prefix(&file.display().to_string()).unwrap_or(&message);
+        let rest = rest.trim_start_matches(|c: char| c == ':' || c.is_ascii_digit()).trim_start();
+        let found = finding(Code::Malformed, file, rest.to_owned());
+        Self { near: line.map(Near::Line), ..found }
+    }
+
+    /// A graph that cannot be read or built.
+    pub fn bad_graph(file: impl Into<PathBuf>, error: &GraphError) -> Self {
+        finding(Code::GraphInvalid, file, with_sources(error))
+    }
+}
+
+/// An error and its sources, joined by `: `.
+fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
 }
 
 impl fmt::Display for Finding {
@@ -61,147 +113,19 @@ impl Severity {
     }
 }
 
-/// The rules, by their stable codes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Code {
-    /// A channel names a version that has no release file.
-    MissingRelease,
-    /// A channel names a release on an architecture it has no content for.
-    MissingArch,
-    /// A graph cannot be built.
-    GraphInvalid,
-    /// Edges that are no declared downgrade lead in a circle.
-    Cycle,
-    /// No known release satisfies a dependency.
-    DependencyUnsatisfied,
-    /// A version with a newer head has no edge to anything newer.
-    NoWayOut,
-    /// A version has edges, and none leads to the head, whatever risks are accepted.
-    HeadUnreachable,
-    /// Nothing leads to a version, though older ones are in the channel.
-    NodeUnreachable,
-    /// Two releases have one payload.
-    DuplicateDigest,
-    /// A risk's name cannot be a condition's reason.
-    RiskName,
-    /// A risk's URL is not one.
-    RiskUrl,
-    /// One name stands for different risks, so accepting one accepts the other.
-    RiskNameReused,
-    /// A blocked-edge file changes no edge.
-    BlockMatchesNothing,
-    /// A downgrade is allowed from a release that finalizes something this one does not know.
-    DowngradeOverFinalize,
-    /// A channel is fed by one that does not exist.
-    FeederMissing,
-    /// A release date lies in the future.
-    ReleasedInFuture,
-    /// A release is in no channel.
-    ReleaseUnlisted,
-    /// A dependency names a product outside this repository, so it cannot be checked.
-    DependencyUnknown,
-    /// A channel lists a version twice.
-    VersionRepeated,
-    /// Declared downgrades make the graph cyclic, which OpenShift's own server refuses to load.
-    DowngradeCycle,
-}
-
-impl Code {
-    /// Every rule, in the order of the manual's table.
-    pub const ALL: [Self; 20] = [
-        Self::MissingRelease,
-        Self::MissingArch,
-        Self::GraphInvalid,
-        Self::Cycle,
-        Self::DependencyUnsatisfied,
-        Self::NoWayOut,
-        Self::HeadUnreachable,
-        Self::NodeUnreachable,
-        Self::DuplicateDigest,
-        Self::RiskName,
-        Self::RiskUrl,
-        Self::RiskNameReused,
-        Self::BlockMatchesNothing,
-        Self::DowngradeOverFinalize,
-        Self::FeederMissing,
-        Self::ReleasedInFuture,
-        Self::ReleaseUnlisted,
-        Self::DependencyUnknown,
-        Self::VersionRepeated,
-        Self::DowngradeCycle,
-    ];
-
-    /// The code as printed.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::MissingRelease => "missing_release",
-            Self::MissingArch => "missing_arch",
-            Self::GraphInvalid => "graph_invalid",
-            Self::Cycle => "cycle",
-            Self::DependencyUnsatisfied => "dependency_unsatisfied",
-            Self::NoWayOut => "no_way_out",
-            Self::HeadUnreachable => "head_unreachable",
-            Self::NodeUnreachable => "node_unreachable",
-            Self::DuplicateDigest => "duplicate_digest",
-            Self::RiskName => "risk_name",
-            Self::RiskUrl => "risk_url",
-            Self::RiskNameReused => "risk_name_reused",
-            Self::BlockMatchesNothing => "block_matches_nothing",
-            Self::DowngradeOverFinalize => "downgrade_over_finalize",
-            Self::FeederMissing => "feeder_missing",
-            Self::ReleasedInFuture => "released_in_future",
-            Self::ReleaseUnlisted => "release_unlisted",
-            Self::DependencyUnknown => "dependency_unknown",
-            Self::VersionRepeated => "version_repeated",
-            Self::DowngradeCycle => "downgrade_cycle",
-        }
-    }
-
-    /// How bad a finding of this rule is.
-    pub fn severity(self) -> Severity {
-        match self {
-            Self::MissingRelease
-            | Self::MissingArch
-            | Self::GraphInvalid
-            | Self::Cycle
-            | Self::DependencyUnsatisfied => Severity::Error,
-            Self::NoWayOut
-            | Self::HeadUnreachable
-            | Self::NodeUnreachable
-            | Self::DuplicateDigest
-            | Self::RiskName
-            | Self::RiskUrl
-            | Self::RiskNameReused
-            | Self::BlockMatchesNothing
-            | Self::DowngradeOverFinalize
-            | Self::FeederMissing
-            | Self::ReleasedInFuture => Severity::Warning,
-            Self::ReleaseUnlisted
-            | Self::DependencyUnknown
-            | Self::VersionRepeated
-            | Self::DowngradeCycle => Severity::Note,
-        }
-    }
-}
-
-impl fmt::Display for Code {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
 /// Applies every rule; the worst findings first, then by file.
 pub fn lint(workspace: &Workspace, now: Timestamp) -> Vec<Finding> {
     let mut findings = Vec::new();
     for product in &workspace.products {
         sources::check(product, workspace, now, &mut findings);
+        risks::check(product, &mut findings);
         let (compiled, errors) = compile_partly(product);
         findings.extend(errors.iter().map(compile_finding));
         for (channel, source) in &product.channels {
             let here = compiled.graphs.iter().filter(|(name, _, _)| name == channel);
-            let graphs = here.map(|(_, arch, graph)| (arch, graph));
-            findings.extend(graphs::check(&source.file, &graphs.collect::<Vec<_>>()));
+            let graphs: Vec<_> = here.map(|(_, arch, graph)| (arch, graph)).collect();
+            findings.extend(graphs::check(&source.file, &graphs));
+            findings.extend(graphs::check_barriers(source, product, &graphs));
         }
     }
     findings.sort();
@@ -210,7 +134,7 @@ pub fn lint(workspace: &Workspace, now: Timestamp) -> Vec<Finding> {
 }
 
 fn finding(code: Code, file: impl Into<PathBuf>, message: String) -> Finding {
-    Finding { severity: code.severity(), file: file.into(), code, message }
+    Finding { severity: code.severity(), file: file.into(), code, message, near: None }
 }
 
 fn compile_finding(error: &CompileError) -> Finding {
@@ -219,14 +143,18 @@ fn compile_finding(error: &CompileError) -> Finding {
             Code::MissingRelease,
             file,
             format!("{version} has no release file; add releases/{version}.yaml or take it out"),
-        ),
+        )
+        .near(Near::Word(version.to_string())),
         CompileError::MissingArch { file, version } => finding(
             Code::MissingArch,
             file,
             format!("{version} names an architecture its release has no content for"),
+        )
+        .near(Near::Word(version.to_string())),
+        CompileError::Graph { file, arch, source } => finding(
+            Code::GraphInvalid,
+            file,
+            format!("no graph for {arch}: {}", with_sources(source)),
         ),
-        CompileError::Graph { file, arch, source } => {
-            finding(Code::GraphInvalid, file, format!("no graph for {arch}: {source}"))
-        }
     }
 }

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::{Code, Finding, finding};
-use crate::graph::Risk;
-use crate::repository::{BlockSource, ProductSource, ReleaseSource, Workspace};
+use super::risks::is_url;
+use super::{Code, Finding, Near, finding};
+use crate::repository::{BlockSource, ProductSource, ReleaseSource, Targets, Workspace};
+use crate::wire::{ReleaseDocument, Severity};
 
 /// Applies the rules; `now` is for release dates.
 pub(super) fn check(
@@ -21,17 +22,19 @@ pub(super) fn check(
     for release in product.releases.values() {
         dependencies(release, workspace, findings);
         downgrades(release, product, findings);
+        texts(release, findings);
         let at = release.document.released_at;
         if at > now {
             let message = format!("released_at {at} is in the future; correct the date");
-            findings.push(finding(Code::ReleasedInFuture, &release.file, message));
+            let found = finding(Code::ReleasedInFuture, &release.file, message);
+            findings.push(found.near(Near::Key("released_at")));
         }
     }
-    risks(product, findings);
     for block in product.blocks.iter().filter(|block| !changes_an_edge(block, product)) {
         let message = "no edge between known releases matches to and from; correct them, or \
                        delete the file when its releases are gone";
-        findings.push(finding(Code::BlockMatchesNothing, &block.file, message.to_owned()));
+        let found = finding(Code::BlockMatchesNothing, &block.file, message.to_owned());
+        findings.push(found.near(Near::Key("to")));
     }
 }
 
@@ -55,16 +58,18 @@ fn channels(product: &ProductSource, findings: &mut Vec<Finding>) {
         for version in &channel.versions {
             if !seen.insert(version) {
                 let message = format!("{version} is listed twice; keep one");
-                findings.push(finding(Code::VersionRepeated, &channel.file, message));
+                let found = finding(Code::VersionRepeated, &channel.file, message);
+                findings.push(found.near(Near::WordAgain(version.to_string())));
             }
         }
-        let feeds = |name| {
+        let exists = |name| {
             product.channels.contains_key(name) || product.internal_channels.contains_key(name)
         };
-        let missing = channel.feeder.as_ref().filter(|feeder| !feeds(&feeder.name));
+        let missing = channel.feeder.as_ref().filter(|feeder| !exists(&feeder.name));
         if let Some(feeder) = missing {
             let message = format!("feeder.name {} is no channel of this product", feeder.name);
-            findings.push(finding(Code::FeederMissing, &channel.file, message));
+            let found = finding(Code::FeederMissing, &channel.file, message);
+            findings.push(found.near(Near::Key("feeder")));
         }
     }
 }
@@ -77,7 +82,8 @@ fn duplicate_digests(product: &ProductSource, findings: &mut Vec<Finding>) {
         for digest in digests {
             if let Some(other) = first.insert(digest, version) {
                 let message = format!("its payload {digest} is also that of {other}");
-                findings.push(finding(Code::DuplicateDigest, &release.file, message));
+                let found = finding(Code::DuplicateDigest, &release.file, message);
+                findings.push(found.near(Near::Key("payload")));
             }
         }
     }
@@ -87,26 +93,23 @@ fn dependencies(release: &ReleaseSource, workspace: &Workspace, findings: &mut V
     for dependency in &release.document.dependencies {
         let wanted = &dependency.product;
         match workspace.products.iter().find(|product| product.product == *wanted) {
-            None => findings.push(finding(
-                Code::DependencyUnknown,
-                &release.file,
-                format!(
+            None => {
+                let message = format!(
                     "{wanted} is not in this repository; {} is not checked",
                     dependency.requirement
-                ),
-            )),
+                );
+                let found = finding(Code::DependencyUnknown, &release.file, message);
+                findings.push(found.near(Near::Word(wanted.to_string())));
+            }
             Some(product) => {
                 let met = |version| dependency.requirement.matches(version);
                 if !product.releases.keys().any(met) {
-                    findings.push(finding(
-                        Code::DependencyUnsatisfied,
-                        &release.file,
-                        format!(
-                            "no release of {wanted} satisfies {}, so no cluster could start this \
-                             one",
-                            dependency.requirement
-                        ),
-                    ));
+                    let message = format!(
+                        "no release of {wanted} satisfies {}, so no cluster could start this one",
+                        dependency.requirement
+                    );
+                    let found = finding(Code::DependencyUnsatisfied, &release.file, message);
+                    findings.push(found.near(Near::Word(wanted.to_string())));
                 }
             }
         }
@@ -133,69 +136,44 @@ fn downgrades(release: &ReleaseSource, product: &ProductSource, findings: &mut V
                 newer.version,
                 theirs.map_or("", String::as_str),
             );
-            findings.push(finding(Code::DowngradeOverFinalize, &release.file, message));
+            let found = finding(Code::DowngradeOverFinalize, &release.file, message);
+            findings.push(found.near(Near::Key("downgrade_from")));
         }
     }
 }
 
-fn risks(product: &ProductSource, findings: &mut Vec<Finding>) {
-    let mut known: BTreeMap<&str, (&Risk, &BlockSource)> = BTreeMap::new();
-    for block in &product.blocks {
-        let Some(risk) = &block.risk else { continue };
-        if !is_reason(&risk.name) {
-            let message = format!(
-                "{:?} cannot be the reason of a condition: letters, digits, '_', ',' and ':', \
-                 beginning with a letter",
-                risk.name
-            );
-            findings.push(finding(Code::RiskName, &block.file, message));
-        }
-        if !is_url(&risk.url) {
-            let message = format!("{:?} is no https:// or http:// address", risk.url);
-            findings.push(finding(Code::RiskUrl, &block.file, message));
-        }
-        match known.get(risk.name.as_str()) {
-            Some((other, place)) if other.url != risk.url => {
-                let message = format!(
-                    "{} also names the risk of {}, which has another url; who accepts one accepts \
-                     both, so give them two names",
-                    risk.name,
-                    place.file.display()
-                );
-                findings.push(finding(Code::RiskNameReused, &block.file, message));
-            }
-            Some(_) => {}
-            None => {
-                known.insert(&risk.name, (risk, block));
-            }
-        }
+/// What a person needs who is told to hurry, and addresses that lead somewhere.
+fn texts(release: &ReleaseSource, findings: &mut Vec<Finding>) {
+    let ReleaseDocument { url, advisories, severity, .. } = &release.document;
+    let urgent = matches!(severity, Severity::Important | Severity::Critical);
+    if urgent && url.is_none() && advisories.is_empty() {
+        let message = "has neither url nor advisories, and its severity tells people to hurry";
+        let found = finding(Code::ReleaseUnexplained, &release.file, message.to_owned());
+        findings.push(found.near(Near::Key("severity")));
+    }
+    if let Some(url) = url.as_ref().filter(|url| !is_url(url)) {
+        let message = format!("{url:?} is no https:// or http:// address");
+        let found = finding(Code::ReleaseUrl, &release.file, message);
+        findings.push(found.near(Near::Key("url")));
     }
 }
 
-/// The pattern Kubernetes sets for a condition's reason, which is where risk names end up.
-fn is_reason(name: &str) -> bool {
-    let bytes = name.as_bytes();
-    let inner = |b: &u8| b.is_ascii_alphanumeric() || b"_,:".contains(b);
-    let ends = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_';
-    bytes.first().is_some_and(u8::is_ascii_alphabetic)
-        && bytes.last().is_some_and(ends)
-        && bytes.iter().all(inner)
-}
-
-fn is_url(url: &str) -> bool {
-    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
-    let host = rest.and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or_default();
-    !host.is_empty() && !url.chars().any(|c| c.is_whitespace() || c.is_control())
-}
-
+/// Whether there is an edge that the block is about.
 fn changes_an_edge(block: &BlockSource, product: &ProductSource) -> bool {
-    product.releases.values().any(|target| {
+    // A thousand files name one version each; only ranges need a look at every release.
+    let targets: Vec<&ReleaseSource> = match &block.to {
+        Targets::Version(to) => {
+            [to, &to.without_build()].iter().filter_map(|one| product.releases.get(*one)).collect()
+        }
+        Targets::Range(_) => product.releases.values().collect(),
+    };
+    targets.into_iter().any(|target| {
         target.document.arches.keys().any(|arch| {
             block.covers_target(&target.document.version, arch)
                 && product
                     .releases
                     .keys()
-                    .any(|from| target.document.allows_from(from) && block.from.cover(from, arch))
+                    .any(|from| target.allows_from(from, arch) && block.from.cover(from, arch))
         })
     })
 }

@@ -74,7 +74,7 @@ fn a_way_that_ends_before_the_head_and_a_node_nothing_leads_to_are_found() {
         found,
         [
             "no_way_out 1.0.2 has no way out: a cluster on it can never move; let a newer release \
-             list it in upgrade_from",
+             list it in upgrade_from, or give the reason under dead_ends",
             "head_unreachable no way leads from 1.0.0 to the head 1.0.4",
             "head_unreachable no way leads from 1.0.1 to the head 1.0.4",
             "node_unreachable nothing older in the channel leads to 1.0.3",
@@ -199,9 +199,9 @@ fn one_payload_for_two_releases_is_found() {
 }
 
 #[test]
-fn the_manual_lists_every_code_with_its_severity() {
+fn the_manual_lists_every_code_with_its_severity_and_meaning() {
     let manual = include_str!("../../../docs/channel-repository.md");
-    let rows: Vec<(String, String)> = manual
+    let rows: Vec<(String, String, String)> = manual
         .lines()
         .filter_map(|line| {
             let cells: Vec<&str> = line.split('|').map(str::trim).collect();
@@ -209,10 +209,29 @@ fn the_manual_lists_every_code_with_its_severity() {
             let severity = cells.get(2)?;
             ["error", "warning", "note"]
                 .contains(severity)
-                .then(|| (code.to_owned(), (*severity).to_owned()))
+                .then(|| (code.to_owned(), (*severity).to_owned(), cells[3].to_owned()))
         })
         .collect();
-    let codes =
-        Code::ALL.map(|code| (code.as_str().to_owned(), code.severity().as_str().to_owned()));
+    // Those of rollout policies are in the manual of rollouts.
+    let of_policies = crate::rollout::lint::Rule::ALL.map(Code::from);
+    let codes: Vec<(String, String, String)> = Code::ALL
+        .iter()
+        .filter(|code| !of_policies.contains(code))
+        .map(|code| code.rule())
+        .map(|rule| (rule.code.to_owned(), rule.severity.as_str().to_owned(), rule.what.to_owned()))
+        .collect();
     assert_eq!(rows, codes);
+}
+
+#[test]
+fn every_code_is_found_by_its_name_and_says_what_to_do() {
+    for code in Code::ALL {
+        assert_eq!(code.as_str().parse(), Ok(*code));
+        let rule = code.rule();
+        for text in [rule.what, rule.why, rule.advice] {
+            assert!(!text.is_empty() && !text.contains("  ") && !text.ends_with('.'), "{text}");
+        }
+    }
+    let unknown = "no_way".parse::<Code>().unwrap_err();
+    assert_eq!(unknown.to_string(), "\"no_way\" is no lint code");
 }

@@ -7,10 +7,12 @@ mod render;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use channels::lint::Expiry;
 use jiff::Timestamp;
 use serde::Serialize;
+use signing::{FileName, RoleName};
 
 use level::Level;
 
@@ -130,4 +132,18 @@ pub(crate) async fn run(args: &StatusArgs, now: Timestamp, out: &mut Out) -> Res
         0 => Ok(()),
         open => Err(CliError::no(format!("{} for a person to do", count(open, "thing")))),
     }
+}
+
+/// When the roles expire whose metadata lies in a directory; asks nobody.
+pub(crate) fn expiries(dir: &Path, now: Timestamp) -> Result<Vec<Expiry>> {
+    let (_, status) = gather::gather(dir, now)?;
+    Ok(status.roles.into_iter().filter_map(expiry).collect())
+}
+
+fn expiry(role: RoleStatus) -> Option<Expiry> {
+    let name: RoleName = role.role.parse().ok()?;
+    let file = FileName::Metadata { role: name, version: Some(role.version?) }.relative_path();
+    let expires = role.expires?;
+    let (urgent, next) = (role.needs_a_person, role.next.unwrap_or_default());
+    Some(Expiry { role: role.role, file: file.into(), expires, urgent, next })
 }
