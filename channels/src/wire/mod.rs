@@ -21,7 +21,7 @@ pub use enrolment::{
     EnrolmentReply, EnrolmentRequest, JoinToken, JoinTokenRequest, KeyRotationReply,
     KeyRotationRequest, ReinviteRequest, TrustRequest,
 };
-pub use hub::{HubKeys, HubStatus};
+pub use hub::{HubKeys, HubStatus, NextKeyRequest};
 pub use people::{
     AuditRow, ClusterRow, Drift, DriftAnswer, DriftState, DriftTotals, Freshness, HealthAnswer,
     HealthRow, Page, ProductRow, VersionCount,
