@@ -19,7 +19,7 @@ pub use directive::{
 };
 pub use enrolment::{
     EnrolmentReply, EnrolmentRequest, JoinToken, JoinTokenRequest, KeyRotationReply,
-    KeyRotationRequest, ReinviteRequest, TrustRequest,
+    KeyRotationRequest, OpenJoinToken, ReinviteRequest, TrustRequest,
 };
 pub use hub::{HubKeys, HubStatus, NextKeyRequest};
 pub use people::{

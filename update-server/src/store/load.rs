@@ -1,7 +1,7 @@
 //! Warm start: the committed state from disk into memory.
 
 use channels::names::ClusterId;
-use channels::wire::Hold;
+use channels::wire::{Hold, OpenJoinToken};
 use jiff::Timestamp;
 use rusqlite::types::FromSql;
 use rusqlite::{Connection, Row};
