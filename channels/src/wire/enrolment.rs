@@ -54,6 +54,29 @@ pub struct JoinToken {
     pub expires_at: Timestamp,
 }
 
+/// A join token that clusters may still enrol with, as `GET /api/v1/join-tokens` shows it. The
+/// secret is not kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenJoinToken {
+    /// Its number.
+    pub id: u64,
+    /// How many clusters may enrol with it.
+    pub uses: u32,
+    /// How many did.
+    pub used: u32,
+    /// When it stops working.
+    pub expires_at: Timestamp,
+    /// The one cluster it was minted for; absent if it admits new ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<ClusterId>,
+    /// What it is for.
+    pub note: String,
+    /// When it was minted.
+    pub created_at: Timestamp,
+    /// By whose token.
+    pub created_by: String,
+}
+
 /// `POST /api/v1/clusters/{id or name}/join-tokens`: one use, for one cluster that lost its key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReinviteRequest {

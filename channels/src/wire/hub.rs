@@ -21,6 +21,15 @@ pub struct HubKeys {
     pub timestamp_next: Option<String>,
 }
 
+/// `POST /api/v1/hub/keys/{role}/next`; no body is the default.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NextKeyRequest {
+    /// Make a key even if one waits, which is destroyed: a waiting one may be known to whoever was
+    /// on the hub's machine.
+    #[serde(default)]
+    pub fresh: bool,
+}
+
 /// `GET /api/v1/hub`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HubStatus {

@@ -19,9 +19,9 @@ pub use directive::{
 };
 pub use enrolment::{
     EnrolmentReply, EnrolmentRequest, JoinToken, JoinTokenRequest, KeyRotationReply,
-    KeyRotationRequest, ReinviteRequest, TrustRequest,
+    KeyRotationRequest, OpenJoinToken, ReinviteRequest, TrustRequest,
 };
-pub use hub::{HubKeys, HubStatus};
+pub use hub::{HubKeys, HubStatus, NextKeyRequest};
 pub use people::{
     AuditRow, ClusterRow, Drift, DriftAnswer, DriftState, DriftTotals, Freshness, HealthAnswer,
     HealthRow, Page, ProductRow, VersionCount,

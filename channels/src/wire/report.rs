@@ -34,6 +34,9 @@ impl Report {
     pub const MAX_UNITS: usize = 64;
     /// Reasons listed per product.
     pub const MAX_REASONS: usize = 16;
+    /// How far `seq` may be above the hub's clock in milliseconds: numbers begin at an agent's
+    /// clock, and clocks have been set a year ahead by mistake.
+    pub const SEQ_AHEAD_MAX_MS: u64 = 366 * 24 * 3600 * 1000;
 }
 
 /// Who reports, and which report it is.

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use channels::names::ClusterId;
+use channels::wire::EnrolmentReply;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use signing::KeyId;
@@ -10,8 +11,8 @@ use signing::KeyId;
 use super::AgentError;
 use crate::config::Settings;
 use crate::hub::{
-    HubClient, KeyPlace, begin_rotation, finish_rotation, forget_key, open_key, open_or_create_key,
-    put_in_force,
+    HubClient, HubError, KeyPlace, begin_rotation, finish_rotation, forget_key, open_key,
+    open_or_create_key, put_in_force,
 };
 use crate::state::{Durability, StateDir, StateError, encode, read_bounded, replace};
 
@@ -59,11 +60,17 @@ pub async fn enroll(
         EnrolKey::Kept => KeyPlace::InForce,
         EnrolKey::New => KeyPlace::Enrolling,
     };
-    let key = open_or_create_key(state.path(), place).map_err(hub)?;
-    let client = HubClient::new(&settings.hub.url, key).map_err(hub)?;
-    let version = env!("CARGO_PKG_VERSION");
-    let reply =
-        client.enrol(join_token, &settings.cluster_name, version, now).await.map_err(hub)?;
+    let reply = match ask(settings, state.path(), place, join_token, now).await {
+        // The hub took that key, its answer was lost, and the token is one that was minted since:
+        // for that hub it replaces the key, so the same one will never do.
+        Err(error) if place == KeyPlace::Enrolling && error.needs_another_key() => {
+            tracing::warn!(error = super::links::chain(&error), "another new key is made");
+            forget_key(state.path(), place).map_err(hub)?;
+            ask(settings, state.path(), place, join_token, now).await
+        }
+        answer => answer,
+    };
+    let reply = reply.map_err(hub)?;
     let enrolment = Enrolment { hub_url: settings.hub.url.clone(), cluster_id: reply.cluster_id };
     let path = state.path().join(ENROLMENT_FILE);
     encode(&path, &enrolment)
@@ -76,6 +83,18 @@ pub async fn enroll(
         put_in_force(state.path(), place).map_err(hub)?;
     }
     Ok(enrolment)
+}
+
+/// Asks the hub to take the key at a place, which is made if there is none.
+async fn ask(
+    settings: &Settings,
+    state_dir: &Path,
+    place: KeyPlace,
+    join_token: &str,
+    now: Timestamp,
+) -> Result<EnrolmentReply, HubError> {
+    let client = HubClient::new(&settings.hub.url, open_or_create_key(state_dir, place)?)?;
+    client.enrol(join_token, &settings.cluster_name, env!("CARGO_PKG_VERSION"), now).await
 }
 
 /// How far `rotate_key` came.

@@ -124,15 +124,42 @@ pub(super) struct Reporter {
     pub state_dir: PathBuf,
     /// Who reports.
     pub cluster: ClusterId,
-    /// The next key the hub has refused for good; it is not asked again until the agent restarts.
+    /// The next key the hub itself has refused for good; it is not asked again until the agent
+    /// restarts.
     pub given_up: Option<KeyId>,
 }
 
 impl Reporter {
     /// Sends one report, after a rotation of the key that may be under way.
-    async fn send(&mut self, report: &Report) -> Result<ReportReply, HubError> {
+    pub(super) async fn send(&mut self, report: &Report) -> Result<ReportReply, HubError> {
         self.rotate(report.cluster.seq).await;
-        self.client.report(report, clock::now()).await
+        let answer = self.client.report(report, clock::now()).await;
+        match &answer {
+            Err(error) if self.has_another_key(error) => {
+                self.client.report(report, clock::now()).await
+            }
+            _ => answer,
+        }
+    }
+
+    /// Whether `error` says that our key was replaced, and the disk has another one in force: a
+    /// rotation whose last step failed after the rename. We sign with that one from here on.
+    fn has_another_key(&mut self, error: &HubError) -> bool {
+        if error.key_refused() != Some("key_replaced") {
+            return false;
+        }
+        match open_key(&self.state_dir, KeyPlace::InForce) {
+            Ok(Some(key)) if key.public().key_id() != self.client.key_id() => {
+                tracing::warn!(key.id = %key.public().key_id(), "the key in force is another one");
+                self.client.sign_with(key);
+                true
+            }
+            Ok(_) => false,
+            Err(error) => {
+                tracing::warn!(error = chain(&error), "the cluster key cannot be read");
+                false
+            }
+        }
     }
 
     /// A rotation that fails stops no report: the old key goes on until the hub has the new one.
@@ -147,19 +174,27 @@ impl Reporter {
         if next.is_none() || next == self.given_up {
             return;
         }
-        let now = clock::now();
-        let client = &mut self.client;
-        match finish_rotation(&self.state_dir, client, self.cluster, seq, now).await {
+        let mut answer = self.finish_rotation(seq).await;
+        if matches!(&answer, Err(error) if self.has_another_key(error)) {
+            answer = self.finish_rotation(seq).await;
+        }
+        match answer {
             Ok(Some(id)) => tracing::info!(key.id = %id, "cluster key replaced"),
             Ok(None) => {}
             Err(error) => {
                 tracing::warn!(error = chain(&error), "cluster key not replaced");
-                // A number that is too low is mended by the report that follows.
-                if !error.is_transient() && error.last_seq().is_none() {
+                // Anything else may come from something in between, and the hub may have made the
+                // rotation all the same: asked again, it says so.
+                if error.refuses_next_key() {
                     self.given_up = next;
                 }
             }
         }
+    }
+
+    async fn finish_rotation(&mut self, seq: u64) -> Result<Option<KeyId>, HubError> {
+        let now = clock::now();
+        finish_rotation(&self.state_dir, &mut self.client, self.cluster, seq, now).await
     }
 }
 

@@ -12,8 +12,8 @@ use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Response, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use signing::SecretKey;
 use signing::message::{self, RequestParts};
+use signing::{KeyId, SecretKey};
 
 use super::error::HubError;
 use super::http::http_client;
@@ -97,8 +97,13 @@ impl HubClient {
         self.post(path, "key rotation", media_type::KEY_ROTATION, &request, now).await
     }
 
+    /// Which key it signs with.
+    pub(crate) fn key_id(&self) -> KeyId {
+        self.key.public().key_id()
+    }
+
     /// Signs with another key from here on.
-    pub(super) fn sign_with(&mut self, key: SecretKey) {
+    pub(crate) fn sign_with(&mut self, key: SecretKey) {
         self.key = key;
     }
 

@@ -159,9 +159,29 @@ impl HubError {
     /// Slug of a refusal of the cluster's key itself: nothing the hub granted counts any more, and
     /// no later request will do better until a person acts.
     pub fn key_refused(&self) -> Option<&'static str> {
-        let Self::Refused { problem, .. } = self else { return None };
-        let slug = problem.kind.strip_prefix("/problems/")?;
+        let slug = self.slug()?;
         KEY_REFUSALS.into_iter().find(|known| *known == slug)
+    }
+
+    /// Whether the hub refuses a *new* key because it has, or had, that very key: another one must
+    /// be made.
+    pub fn needs_another_key(&self) -> bool {
+        matches!(self.slug(), Some("key_in_use" | "key_replaced"))
+    }
+
+    /// Whether the hub, and nothing in between, has refused a next key for good. An identity
+    /// conflict ends one day, and a number that is too low or too high is mended by the next
+    /// report.
+    pub fn refuses_next_key(&self) -> bool {
+        let Self::Refused { problem, .. } = self else { return false };
+        matches!(problem.status, 409 | 422)
+            && problem.last_seq.is_none()
+            && self.slug() != Some("identity_conflict")
+    }
+
+    fn slug(&self) -> Option<&str> {
+        let Self::Refused { problem, .. } = self else { return None };
+        problem.kind.strip_prefix("/problems/")
     }
 
     /// The last number the hub has committed, where it refused a report because its own is not

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use channels::wire::Report;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -11,8 +12,9 @@ use crate::history::History;
 /// The form this version writes; it reads this one and refuses newer ones.
 pub const FORMAT: u32 = 1;
 
-/// How far above the clock a report number may be: clocks have been set a year ahead by mistake.
-const AHEAD_MAX_MS: u64 = 366 * 24 * 3600 * 1000;
+/// How far above the clock the hub's last number is believed: a day more than the hub takes, so
+/// that no difference between the two clocks makes a number that was taken one that is not believed.
+const AHEAD_MAX_MS: u64 = Report::SEQ_AHEAD_MAX_MS + 24 * 3600 * 1000;
 
 /// `state.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,14 +43,16 @@ impl Document {
 
     /// Counts on from the hub's last number, where it is above ours: a clock that ran ahead when
     /// reports were numbered, or a machine taken back to a snapshot while it ran. What is out of
-    /// reach of any clock is not believed, so that a lie cannot use the numbers up. Says whether it
-    /// was believed.
+    /// reach of any clock is not believed, so that a lie cannot use the numbers up. If our own
+    /// number is out of the hub's reach, from a clock that ran years ahead, it goes back to the
+    /// hub's last one or the clock. Says whether the hub's was believed.
     #[must_use]
     pub fn catch_up(&mut self, last: u64, now: Timestamp) -> bool {
         let by_clock = u64::try_from(now.as_millisecond()).unwrap_or(0);
         let believed = last <= by_clock.saturating_add(AHEAD_MAX_MS);
         if believed {
-            self.seq = self.seq.max(last);
+            let ours = self.seq <= by_clock.saturating_add(Report::SEQ_AHEAD_MAX_MS);
+            self.seq = last.max(if ours { self.seq } else { by_clock });
         } else {
             tracing::warn!(last, "the hub's last report number is out of reach");
         }
@@ -78,6 +82,20 @@ pub(super) fn parse(path: &Path, bytes: &[u8], cluster: &str) -> Result<Document
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_that_the_hub_does_not_take_goes_back_to_one_that_it_takes() {
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let far = 1_800_000_000_001 + Report::SEQ_AHEAD_MAX_MS;
+        for (last, expected) in [(7, 1_800_000_000_000), (1_800_000_000_900, 1_800_000_000_900)] {
+            let mut document = Document { seq: far, ..Document::new("east") };
+            assert!(document.catch_up(last, now));
+            assert_eq!(document.seq, expected);
+        }
+        let mut document = Document { seq: far - 1, ..Document::new("east") };
+        assert!(document.catch_up(7, now));
+        assert_eq!(document.seq, far - 1, "the hub takes it");
+    }
 
     #[test]
     fn numbers_go_on_above_the_hubs_last_one_within_reason() {

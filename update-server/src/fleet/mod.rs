@@ -106,11 +106,11 @@ impl FleetIndex {
         self.by_name.get(name).copied()
     }
 
-    /// Who signs with the key of this id, or did so with the key before.
+    /// Who signs with the key of this id, or did so with a key before.
     pub fn identity(&self, key_id: &Sha256Digest) -> Option<Identity> {
         let slot = *self.by_key.get(key_id)?;
         let row = self.rows.get(slot.index())?;
-        let former = row.former.as_deref().filter(|former| former.key.id == *key_id);
+        let former = row.ended().find(|ended| ended.key.id == *key_id);
         Some(Identity {
             slot,
             id: row.id,
@@ -135,7 +135,7 @@ impl FleetIndex {
                 self.by_name.remove(&old.name);
             }
             if old.key.id != record.key.id {
-                for key in old.former.iter().map(|former| former.key).chain([old.key]) {
+                for key in old.ended().map(|ended| ended.key).chain([old.key]) {
                     self.by_key.remove(&key.id);
                 }
             }
@@ -144,7 +144,7 @@ impl FleetIndex {
         }
         let Some(row) = self.rows.get(slot.index()) else { return };
         self.by_id.insert(row.id, slot);
-        for key in row.former.iter().map(|former| former.key).chain([row.key]) {
+        for key in row.ended().map(|ended| ended.key).chain([row.key]) {
             self.by_key.insert(key.id, slot);
         }
         if !row.is_retired() {
@@ -170,6 +170,7 @@ impl FleetIndex {
             id: record.id,
             key: record.key,
             former: record.former.map(Box::new),
+            elder: record.elder.map(Box::new),
             name: record.name.as_str().into(),
             agent_version: record.agent_version.as_str().into(),
             enrolled_at: Stamp::of(Some(record.enrolled_at)),
@@ -193,6 +194,7 @@ impl FleetIndex {
             name: row.name.to_string(),
             key: row.key,
             former: row.former.as_deref().copied(),
+            elder: row.elder.as_deref().copied(),
             enrolled_at: row.enrolled_at.get().unwrap_or(Timestamp::UNIX_EPOCH),
             retired_at: row.retired_at.get(),
             agent_version: row.agent_version.to_string(),

@@ -76,13 +76,15 @@ impl KeyEnd {
     }
 }
 
-/// The key before the one in force. Older ones are forgotten, and refused as unknown.
+/// A key that was in force before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FormerKey {
     /// The key.
     pub key: ClusterKey,
     /// Why it ended.
     pub end: KeyEnd,
+    /// When, by the hub's clock; the epoch if that was before the hub kept it.
+    pub at: Timestamp,
 }
 
 /// Everything the hub knows of a cluster except its units.
@@ -96,6 +98,9 @@ pub struct ClusterRecord {
     pub key: ClusterKey,
     /// What it signed with before.
     pub former: Option<FormerKey>,
+    /// The oldest of the keys that were rotated shortly before that. All others are forgotten, and
+    /// refused as unknown.
+    pub elder: Option<FormerKey>,
     /// When it enrolled.
     pub enrolled_at: Timestamp,
     /// When a person retired it; it may not report from then on.
@@ -114,6 +119,13 @@ pub struct ClusterRecord {
     pub ledger: Ledger,
     /// Its products, in the order of the last full report.
     pub products: Vec<ProductRecord>,
+}
+
+impl ClusterRecord {
+    /// The key of this id, if it was in force before and is remembered.
+    pub fn ended(&self, key_id: &Sha256Digest) -> Option<FormerKey> {
+        [self.former, self.elder].into_iter().flatten().find(|ended| ended.key.id == *key_id)
+    }
 }
 
 /// One product of a cluster: what it reported, and why the hub does not let it move.

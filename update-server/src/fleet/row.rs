@@ -54,6 +54,7 @@ pub(super) struct Row {
     pub(super) key: ClusterKey,
     /// Few clusters ever have another key: a pointer's width for the others.
     pub(super) former: Option<Box<FormerKey>>,
+    pub(super) elder: Option<Box<FormerKey>>,
     pub(super) name: Box<str>,
     pub(super) agent_version: Box<str>,
     pub(super) enrolled_at: Stamp,
@@ -71,6 +72,11 @@ pub(super) struct Row {
 }
 
 impl Row {
+    /// The keys before the one in force.
+    pub(super) fn ended(&self) -> impl Iterator<Item = &FormerKey> {
+        self.former.as_deref().into_iter().chain(self.elder.as_deref())
+    }
+
     pub(super) fn is_retired(&self) -> bool {
         self.retired_at.get().is_some()
     }

@@ -85,6 +85,7 @@ fn cluster(n: u32, last_seen: Option<i64>, products: Vec<ProductRecord>) -> Clus
         name: format!("site-{n}"),
         key: ClusterKey { bytes: [1; 32], id: Sha256Digest::of(&n.to_be_bytes()) },
         former: None,
+        elder: None,
         enrolled_at: at(NOW - 1000),
         retired_at: None,
         agent_version: "0.1.0".to_owned(),
@@ -338,7 +339,7 @@ fn a_key_and_the_one_before_it_lead_to_their_cluster_and_older_ones_to_nobody() 
     record.key = keys[0];
     fleet.apply(Slot(0), &record, at(NOW));
     for pair in keys.windows(2) {
-        record.former = Some(FormerKey { key: pair[0], end: KeyEnd::Rotated });
+        record.former = Some(FormerKey { key: pair[0], end: KeyEnd::Rotated, at: at(NOW) });
         record.key = pair[1];
         fleet.apply(Slot(0), &record, at(NOW));
         let ended = |key: ClusterKey| fleet.identity(&key.id).map(|i| (i.key, i.ended));

@@ -76,6 +76,8 @@ codes! {
     Conflict = "conflict", 409, "The state does not allow this";
     /// A report whose `seq` does not grow.
     ReplayedReport = "replayed_report", 409, "The report's sequence number does not grow";
+    /// A key that some cluster has, or had.
+    KeyInUse = "key_in_use", 409, "The key is in use already";
     /// More than one agent uses a cluster's key.
     IdentityConflict = "identity_conflict", 409, "More than one agent uses the cluster's key";
     /// A cluster name someone else has.
@@ -88,6 +90,8 @@ codes! {
     UnsupportedMediaType = "unsupported_media_type", 415, "The body's media type is not supported";
     /// Readable, but the values contradict each other or a limit.
     Unprocessable = "unprocessable", 422, "The values are not acceptable";
+    /// A report whose `seq` no clock reaches.
+    SeqOutOfReach = "seq_out_of_reach", 422, "The sequence number is far ahead of the clock";
     /// Too many requests of one caller.
     RateLimited = "rate_limited", 429, "Too many requests";
     /// A bug, a full disk, a broken database.

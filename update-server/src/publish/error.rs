@@ -148,8 +148,8 @@ pub enum PublishError {
     /// A published release document that nobody lists any more.
     #[error("{path} is published and must stay listed; take the release out of the graphs instead")]
     ReleaseRemoved {
-        /// The target.
-        path: TargetPath,
+        /// Path of the target.
+        path: String,
     },
     /// A role that delegates to a name which is not its to give.
     #[error(

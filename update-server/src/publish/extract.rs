@@ -83,6 +83,7 @@ impl Extraction<'_> {
         self.refuse_lost(&content, &absent)?;
         self.keep_unsigned(&mut content, listing)?;
         self.refuse_removed(&content)?;
+        self.refuse_dropped()?;
         Ok(content)
     }
 
@@ -128,10 +129,21 @@ impl Extraction<'_> {
             let [before, now] =
                 delegated.each_ref().map(|all| all.iter().any(|delegate| delegate.covers(path)));
             if !before || now {
-                return Err(PublishError::ReleaseRemoved { path: path.clone() });
+                return Err(PublishError::ReleaseRemoved { path: path.to_string() });
             }
         }
         Ok(())
+    }
+
+    /// The digests that releases must keep are in the newest metadata of their vendor's roles: a
+    /// version that lists one no more would let the version after it list other bytes. That holds
+    /// whether or not anybody delegated to the role that listed it.
+    fn refuse_dropped(&self) -> Result<(), PublishError> {
+        let listed = self.offline.listed_releases(self.publishing)?;
+        match self.known.keys().find(|path| !listed.contains_key(*path)) {
+            Some(path) => Err(PublishError::ReleaseRemoved { path: path.clone() }),
+            None => Ok(()),
+        }
     }
 
     /// The bytes of a listed target; the client has checked length and hash of those that are here.

@@ -85,7 +85,11 @@ impl Publisher {
         let publisher =
             Self { keys, disk, catalog: catalog.clone(), state: Mutex::new(State::default()) };
         if let Some((offline, online)) = loaded {
+            let root = offline.newest_root()?;
             publisher.start(offline, &online, now)?;
+            publisher.ring().tell_waiting(Some(&root));
+        } else {
+            publisher.ring().tell_waiting(None);
         }
         Ok((publisher, catalog))
     }
@@ -109,13 +113,16 @@ impl Publisher {
         self.ring().waiting(role).map(PublicKey::key_id)
     }
 
-    /// Makes the next key of `role`, unless it waits already. It signs nothing until a published
-    /// root names it in the place of the one in force, which is destroyed then.
-    pub fn make_next_key(&self, role: OnlineRole) -> Result<KeyId, PublishError> {
+    /// Makes the next key of `role`, unless one waits already; a `fresh` one takes the place of the
+    /// one that waits, which is destroyed. It signs nothing until a published root names it in the
+    /// place of the one in force, which is destroyed then.
+    pub fn make_next_key(&self, role: OnlineRole, fresh: bool) -> Result<KeyId, PublishError> {
         if self.catalog.served().published.is_none() {
             return Err(PublishError::NextBeforeRoot { role: role.as_str() });
         }
-        Ok(self.ring().make_next(role)?.key_id())
+        // A publication that was signed with the waiting key must find it when it commits.
+        let _publication = self.lock();
+        Ok(self.ring().make_next(role, fresh)?.key_id())
     }
 
     fn start(

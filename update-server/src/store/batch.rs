@@ -106,12 +106,10 @@ impl Batch<'_> {
         self.committed.fleet().slot(id).or_else(|| self.find(|r| r.id == id))
     }
 
-    /// The row of a key in force, or of the one before it.
+    /// The row of a key in force, or of one before it.
     pub(super) fn slot_of_key(&self, key_id: &Sha256Digest) -> Option<Slot> {
         let known = self.committed.fleet().identity(key_id).map(|i| i.slot);
-        let is_its = |r: &ClusterRecord| {
-            r.key.id == *key_id || r.former.is_some_and(|former| former.key.id == *key_id)
-        };
+        let is_its = |r: &ClusterRecord| r.key.id == *key_id || r.ended(key_id).is_some();
         known.or_else(|| self.find(is_its))
     }
 

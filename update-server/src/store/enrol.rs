@@ -90,6 +90,7 @@ impl Batch<'_> {
             name: enrolment.name,
             key: enrolment.key,
             former: None,
+            elder: None,
             enrolled_at: now,
             retired_at: None,
             agent_version: enrolment.agent_version,

@@ -5,7 +5,8 @@
 //! key: that is [`super::judge`].
 
 use channels::names::ClusterId;
-use jiff::Timestamp;
+use channels::wire::Report;
+use jiff::{SignedDuration, Timestamp};
 use rusqlite::params;
 use serde_json::json;
 use signing::Sha256Digest;
@@ -14,6 +15,13 @@ use super::audit::Event;
 use super::enrol::{Enrolment, JoinTokenRow};
 use super::{Batch, Refusal, Stop, Store, int};
 use crate::fleet::{ClusterKey, ClusterRecord, FormerKey, KeyEnd, Slot};
+
+/// How long after a rotation reports with the old key are on their way: a signature is taken for a
+/// minute, and an agent that lost the hub's answer asks again before its next report.
+const OLD_KEY_GRACE: SignedDuration = SignedDuration::from_mins(5);
+
+/// How long the oldest of several rotated keys is remembered: much longer than any agent is silent.
+const ELDER_KEPT: SignedDuration = SignedDuration::from_hours(24);
 
 /// A request for another key, signed by the old one, whose proof by the new one was verified.
 #[derive(Debug, Clone)]
@@ -58,14 +66,50 @@ impl Store {
 /// Whether `key` is the one in force: it may have been replaced after the request that it signed
 /// was verified.
 pub(super) fn check_key(record: &ClusterRecord, key: &Sha256Digest) -> Result<(), Refusal> {
-    match record.former.filter(|former| former.key.id == *key) {
-        Some(former) => Err(Refusal::KeyReplaced { end: former.end }),
+    match record.ended(key) {
+        Some(ended) => Err(Refusal::KeyReplaced { end: ended.end }),
         None if record.key.id == *key => Ok(()),
         None => Err(Refusal::UnknownCluster),
     }
 }
 
+/// Requires a number that a clock can reach: one beyond it would leave the cluster's own agent,
+/// which does not believe it either, no number to go on with.
+pub(super) fn check_reach(record: &ClusterRecord, seq: u64, now: Timestamp) -> Result<(), Refusal> {
+    let now_ms = u64::try_from(now.as_millisecond()).unwrap_or(0);
+    if seq <= now_ms.saturating_add(Report::SEQ_AHEAD_MAX_MS) {
+        return Ok(());
+    }
+    Err(Refusal::SeqOutOfReach { seq, last: record.seq })
+}
+
+/// The rotated key that is remembered beside the last one: the one whose holder may not have heard
+/// of any of the rotations.
+fn elder(record: &ClusterRecord, now: Timestamp) -> Option<FormerKey> {
+    let lately = |ended: &FormerKey| now.duration_since(ended.at) < ELDER_KEPT;
+    let rotated = |ended: &FormerKey| ended.end == KeyEnd::Rotated;
+    record.elder.filter(lately).or(record.former.filter(rotated))
+}
+
 impl Batch<'_> {
+    /// A report signed with a key before the one in force. Soon after a rotation it is one that was
+    /// under way. Later it is a second agent: either somebody copied the old key, or somebody who
+    /// stole it replaced it, and the one that is refused is the true one.
+    pub(super) fn ended_key(
+        &mut self,
+        slot: Slot,
+        mut record: ClusterRecord,
+        key: &Sha256Digest,
+        now: Timestamp,
+    ) -> rusqlite::Result<()> {
+        let rotated = record.ended(key).filter(|ended| ended.end == KeyEnd::Rotated);
+        if rotated.is_some_and(|ended| now.duration_since(ended.at) > OLD_KEY_GRACE) {
+            self.mark_conflict(slot, &mut record, "replaced_key", now)?;
+            self.put_cluster(slot, record, now);
+        }
+        Ok(())
+    }
+
     /// A cluster that is not retired.
     pub(super) fn in_force(&self, id: ClusterId) -> Result<(Slot, ClusterRecord), Refusal> {
         let slot = self.slot(id).ok_or(Refusal::UnknownCluster)?;
@@ -84,6 +128,7 @@ impl Batch<'_> {
             return Ok(());
         }
         check_key(&record, old)?;
+        check_reach(&record, *seq, *now)?;
         if record.conflict_since.is_some() {
             return Err(Refusal::IdentityConflict { last_seq: None }.into());
         }
@@ -93,8 +138,9 @@ impl Batch<'_> {
         if self.slot_of_key(&new.id).is_some() {
             return Err(Refusal::KeyInUse.into());
         }
-        let former = FormerKey { key: record.key, end: KeyEnd::Rotated };
-        self.replace_key(*slot, new, &former)?;
+        let former = FormerKey { key: record.key, end: KeyEnd::Rotated, at: *now };
+        let elder = elder(&record, *now);
+        self.replace_key(*slot, new, &former, elder.as_ref())?;
         self.audit(&Event {
             at: *now,
             actor: record.id.to_string(),
@@ -104,15 +150,23 @@ impl Batch<'_> {
         })?;
         record.key = *new;
         record.former = Some(former);
+        record.elder = elder;
         self.put_cluster(*slot, record, *now);
         Ok(())
     }
 
-    fn replace_key(&self, slot: Slot, new: &ClusterKey, former: &FormerKey) -> Result<(), Stop> {
+    fn replace_key(
+        &self,
+        slot: Slot,
+        new: &ClusterKey,
+        former: &FormerKey,
+        elder: Option<&FormerKey>,
+    ) -> Result<(), Stop> {
         self.conn
             .prepare_cached(
                 "UPDATE cluster SET key = ?2, key_id = ?3, former_key = ?4, former_key_id = ?5, \
-                 former_why = ?6 WHERE id = ?1",
+                 former_why = ?6, former_at = ?7, elder_key = ?8, elder_key_id = ?9, \
+                 elder_at = ?10 WHERE id = ?1",
             )?
             .execute(params![
                 slot.rowid(),
@@ -121,6 +175,10 @@ impl Batch<'_> {
                 former.key.bytes,
                 former.key.id.as_bytes(),
                 former.end.as_str(),
+                former.at.as_millisecond(),
+                elder.map(|elder| elder.key.bytes),
+                elder.map(|elder| elder.key.id.as_bytes().to_vec()),
+                elder.map(|elder| elder.at.as_millisecond()),
             ])?;
         Ok(())
     }
@@ -140,9 +198,10 @@ impl Batch<'_> {
         if record.name != enrolment.name {
             return Err(Refusal::JoinToken { why: "is for a cluster of another name" }.into());
         }
-        let former = FormerKey { key: record.key, end: KeyEnd::Reenrolled };
+        let end = KeyEnd::Reenrolled;
+        let former = FormerKey { key: record.key, end, at: enrolment.now };
         let voids = record.ledger.current.take();
-        self.replace_key(slot, &enrolment.key, &former)?;
+        self.replace_key(slot, &enrolment.key, &former, None)?;
         self.conn
             .prepare_cached(
                 "UPDATE cluster SET seq = 0, body_digest = NULL, reply = NULL, sent_at = NULL, \
@@ -165,6 +224,7 @@ impl Batch<'_> {
         })?;
         record.key = enrolment.key;
         record.former = Some(former);
+        record.elder = None;
         record.agent_version = enrolment.agent_version;
         record.seq = 0;
         record.instance = None;
@@ -226,12 +286,35 @@ impl Batch<'_> {
         })
     }
 
+    /// Ends what a number ahead of the clock blocks: whoever is believed from here on need not
+    /// count on from it. Reports from before are too old to be accepted again.
+    fn take_number_back(
+        &self,
+        slot: Slot,
+        record: &mut ClusterRecord,
+        now: Timestamp,
+    ) -> rusqlite::Result<()> {
+        let now_ms = u64::try_from(now.as_millisecond()).unwrap_or(0);
+        if record.seq <= now_ms {
+            return Ok(());
+        }
+        record.seq = now_ms;
+        self.conn
+            .prepare_cached(
+                "UPDATE cluster SET seq = ?2, body_digest = NULL, reply = NULL, sent_at = NULL \
+                 WHERE id = ?1",
+            )?
+            .execute(params![slot.rowid(), int(now_ms)])
+            .map(drop)
+    }
+
     fn trust(&mut self, trust: Trust) -> Result<(), Stop> {
         let Trust { id, acknowledge, by, now } = trust;
         let (slot, mut record) = self.in_force(id)?;
         let since = record.conflict_since.take().ok_or(Refusal::NoConflict)?;
         record.instance = None;
         self.forget_processes(slot)?;
+        self.take_number_back(slot, &mut record, now)?;
         self.audit(&Event {
             at: now,
             actor: by,

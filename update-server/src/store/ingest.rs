@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension as _, params};
 use signing::Sha256Digest;
 
 use super::audit::Event;
-use super::identity::check_key;
+use super::identity::{check_key, check_reach};
 use super::judge::{Incoming, LastSeen, Superseded, Verdict};
 use super::units::{self, Units};
 use super::{Batch, Refusal, Stop, Store, history, int, judge};
@@ -47,10 +47,10 @@ struct Succession {
 
 impl Succession {
     fn of(last: &LastSeen, incoming: &Incoming) -> Self {
-        let another = incoming.instance.is_some() && incoming.instance != last.instance;
+        let another = incoming.instance != last.instance;
         Self {
             body_digest: incoming.body_digest,
-            sent_at: incoming.sent_at,
+            sent_at: incoming.sent_at_most(),
             superseded: another.then(|| judge::succeed(last, incoming)),
         }
     }
@@ -72,12 +72,17 @@ impl Batch<'_> {
         if before.retired_at.is_some() {
             return Err(Refusal::Retired.into());
         }
-        check_key(&before, &key)?;
+        if let Err(refusal) = check_key(&before, &key) {
+            self.ended_key(slot, before, &key, now)?;
+            return Ok(Err(refusal));
+        }
         let seq = report.cluster.seq;
+        check_reach(&before, seq, now)?;
         let incoming = Incoming {
             seq,
             body_digest,
             sent_at: report.cluster.sent_at,
+            received_at: now,
             instance: report.cluster.instance,
             heard_seq: report.cluster.heard_seq,
         };
@@ -147,8 +152,7 @@ impl Batch<'_> {
         incoming: &Incoming,
     ) -> Result<LastSeen, Stop> {
         let known = LastSeen { seq: before.seq, instance: before.instance, ..LastSeen::default() };
-        let goes_on = incoming.instance.is_none() || incoming.instance == before.instance;
-        if incoming.seq > before.seq && goes_on {
+        if incoming.seq > before.seq && incoming.instance == before.instance {
             return Ok(known);
         }
         let found = self
@@ -282,12 +286,13 @@ impl Batch<'_> {
             // look fresh for as long.
             last_seen: Some(now),
             seq: report.cluster.seq,
-            instance: report.cluster.instance.or(before.instance),
+            instance: report.cluster.instance,
             products,
             id: before.id,
             name: before.name,
             key: before.key,
             former: before.former,
+            elder: before.elder,
             conflict_since: before.conflict_since,
             enrolled_at: before.enrolled_at,
             retired_at: before.retired_at,

@@ -7,6 +7,7 @@
 //!
 //! - A retry after a lost answer has the body of the last report.
 //! - A restart has an instance nobody has seen: it takes over, and the one before it is superseded.
+//!   A report without an instance after one with an instance does the same: it is of another agent.
 //!   So does state restored from a backup, whose counter may have gone back: on its own it cannot
 //!   be told from a copy, and it is no conflict, because the other process has ended.
 //! - A *superseded* instance is alive beside the one that took over if its `seq` grows all the same,
@@ -22,9 +23,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use signing::Sha256Digest;
 
-/// Superseded instances remembered: two machines need one, and among more of them at least two
-/// report within this many starts.
-pub(super) const SUPERSEDED_MAX: usize = 8;
+/// Superseded instances remembered: two machines need one. A thief who draws a new name for every
+/// report needs this many of them between two reports of the true agent to have it forgotten.
+pub(super) const SUPERSEDED_MAX: usize = 64;
+
+/// More than [`SUPERSEDED_MAX`] starts within this time are no restarts: a supervisor that waits
+/// five minutes between two tries makes 48, and no agent is silent for as long between two reports.
+const STARTS_WINDOW_MS: i64 = 4 * 3600 * 1000;
 
 /// What one refusal of a newer report adds.
 const HEAT_PER_REFUSAL: u8 = 4;
@@ -41,6 +46,9 @@ pub(super) struct Superseded {
     pub(super) instance: AgentInstance,
     /// Number of the first report of the one that took over.
     pub(super) at_seq: u64,
+    /// When that was received, by the hub's clock; 0 if it was before the hub kept it.
+    #[serde(default)]
+    pub(super) at_ms: i64,
 }
 
 /// What the hub remembers of a cluster's last committed report.
@@ -50,7 +58,7 @@ pub(super) struct LastSeen {
     pub(super) seq: u64,
     /// SHA-256 of its body.
     pub(super) body_digest: Option<Sha256Digest>,
-    /// When it was sent, by the agent's clock.
+    /// When it was sent, by the agent's clock, but not later than it was received.
     pub(super) sent_at: Option<Timestamp>,
     /// The process that sent it.
     pub(super) instance: Option<AgentInstance>,
@@ -66,8 +74,17 @@ pub(super) struct Incoming {
     pub(super) seq: u64,
     pub(super) body_digest: Sha256Digest,
     pub(super) sent_at: Timestamp,
+    pub(super) received_at: Timestamp,
     pub(super) instance: Option<AgentInstance>,
     pub(super) heard_seq: Option<u64>,
+}
+
+impl Incoming {
+    /// When it was sent as far as that can be believed: a time to come would make every later
+    /// report look older.
+    pub(super) fn sent_at_most(&self) -> Timestamp {
+        self.sent_at.min(self.received_at)
+    }
 }
 
 /// What a report is.
@@ -93,6 +110,8 @@ pub(super) enum Proof {
     Superseded,
     /// One instance counts twice.
     CountsTwice,
+    /// So many instances in so short a time that the first of them would be forgotten.
+    ManyStarts,
 }
 
 impl Proof {
@@ -101,6 +120,7 @@ impl Proof {
         match self {
             Self::Superseded => "superseded_instance",
             Self::CountsTwice => "counts_twice",
+            Self::ManyStarts => "many_starts",
         }
     }
 }
@@ -113,6 +133,9 @@ pub(super) fn judge(last: &LastSeen, report: &Incoming) -> Verdict {
     if back.is_some_and(|one| grows || lives(one)) {
         return Verdict::Conflict(Proof::Superseded);
     }
+    if grows && report.instance != last.instance && is_burst(last, report) {
+        return Verdict::Conflict(Proof::ManyStarts);
+    }
     if grows {
         return Verdict::Fresh;
     }
@@ -120,7 +143,7 @@ pub(super) fn judge(last: &LastSeen, report: &Incoming) -> Verdict {
         return Verdict::Retry;
     }
     let same = report.instance.is_some() && report.instance == last.instance;
-    let newer = last.sent_at.is_some_and(|sent_at| report.sent_at > sent_at);
+    let newer = last.sent_at.is_some_and(|sent_at| report.sent_at_most() > sent_at);
     if !(same && newer) {
         return Verdict::Replay { heat: last.heat };
     }
@@ -130,16 +153,23 @@ pub(super) fn judge(last: &LastSeen, report: &Incoming) -> Verdict {
     }
 }
 
+/// Whether one more instance would have one forgotten that was superseded only lately.
+fn is_burst(last: &LastSeen, report: &Incoming) -> bool {
+    let now_ms = report.received_at.as_millisecond();
+    let lately = |one: &Superseded| now_ms.saturating_sub(one.at_ms) < STARTS_WINDOW_MS;
+    last.superseded.len() >= SUPERSEDED_MAX && last.superseded.last().is_some_and(lately)
+}
+
 /// The superseded instances after `report` was committed: the one that reported before it, if it
 /// is another one, then those before that.
 pub(super) fn succeed(last: &LastSeen, report: &Incoming) -> Vec<Superseded> {
     let known = last.superseded.iter().copied();
-    let Some(instance) = report.instance.filter(|one| last.instance != Some(*one)) else {
+    if last.instance == report.instance {
         return known.collect();
-    };
-    let at_seq = report.seq;
-    let before = last.instance.map(|instance| Superseded { instance, at_seq });
-    let all = before.into_iter().chain(known).filter(|one| one.instance != instance);
+    }
+    let (at_seq, at_ms) = (report.seq, report.received_at.as_millisecond());
+    let before = last.instance.map(|instance| Superseded { instance, at_seq, at_ms });
+    let all = before.into_iter().chain(known).filter(|one| Some(one.instance) != report.instance);
     all.take(SUPERSEDED_MAX).collect()
 }
 

@@ -1,7 +1,7 @@
 //! Warm start: the committed state from disk into memory.
 
 use channels::names::ClusterId;
-use channels::wire::Hold;
+use channels::wire::{Hold, OpenJoinToken};
 use jiff::Timestamp;
 use rusqlite::types::FromSql;
 use rusqlite::{Connection, Row};
@@ -94,7 +94,8 @@ fn fleet(conn: &Connection, interval_s: u64, now: Timestamp) -> Result<FleetInde
     let mut statement = conn.prepare(
         "SELECT id, uuid, name, key, key_id, enrolled_at, retired_at, agent_version, last_seen, \
          seq, generation, grant_json, products, instance, conflict_since, former_key, \
-         former_key_id, former_why FROM cluster ORDER BY id",
+         former_key_id, former_why, former_at, elder_key, elder_key_id, elder_at FROM cluster \
+         ORDER BY id",
     )?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
@@ -118,6 +119,7 @@ fn cluster(at: &At<'_>) -> Result<ClusterRecord, LoadError> {
         name: at.get("name")?,
         key: ClusterKey { bytes: at.get("key")?, id: at.digest("key_id")? },
         former: former(at)?,
+        elder: elder(at)?,
         enrolled_at: at.some_time("enrolled_at")?,
         retired_at: at.time("retired_at")?,
         agent_version: at.get("agent_version")?,
@@ -137,7 +139,31 @@ fn former(at: &At<'_>) -> Result<Option<FormerKey>, LoadError> {
     let Some(why) = at.get::<Option<String>>("former_why")? else { return Ok(None) };
     let end = KeyEnd::parse(&why).ok_or_else(|| at.wrong("former_why", "not a known end"))?;
     let key = ClusterKey { bytes: at.get("former_key")?, id: at.digest("former_key_id")? };
-    Ok(Some(FormerKey { key, end }))
+    let at = at.time("former_at")?.unwrap_or(Timestamp::UNIX_EPOCH);
+    Ok(Some(FormerKey { key, end, at }))
+}
+
+fn elder(at: &At<'_>) -> Result<Option<FormerKey>, LoadError> {
+    let Some(ended_at) = at.time("elder_at")? else { return Ok(None) };
+    let key = ClusterKey { bytes: at.get("elder_key")?, id: at.digest("elder_key_id")? };
+    Ok(Some(FormerKey { key, end: KeyEnd::Rotated, at: ended_at }))
+}
+
+/// One row of the `join_token` table, with the `uuid` of its cluster.
+pub(super) fn join_token(row: &Row<'_>) -> Result<OpenJoinToken, LoadError> {
+    let at = At { table: "join_token", id: row.get("id")?, row };
+    Ok(OpenJoinToken {
+        id: at.unsigned("id")?,
+        uses: at.get("uses")?,
+        used: at.get("used")?,
+        expires_at: at.some_time("expires_at")?,
+        cluster: at
+            .get::<Option<[u8; 16]>>("uuid")?
+            .map(|bytes| ClusterId(uuid::Uuid::from_bytes(bytes))),
+        note: at.get("note")?,
+        created_at: at.some_time("created_at")?,
+        created_by: at.get("created_by")?,
+    })
 }
 
 /// One row of the `hold` table.

@@ -76,6 +76,14 @@ pub enum Refusal {
         /// What is committed.
         last: u64,
     },
+    /// `seq` is one that no clock reaches, see [`channels::wire::Report::SEQ_AHEAD_MAX_MS`].
+    #[error("seq {seq} is more than a year ahead of the hub's clock in milliseconds")]
+    SeqOutOfReach {
+        /// What was sent.
+        seq: u64,
+        /// What is committed.
+        last: u64,
+    },
     /// No such cluster.
     #[error("no such cluster")]
     UnknownCluster,
@@ -138,6 +146,12 @@ pub enum Refusal {
         /// Its number.
         id: u64,
     },
+    /// No such join token that is open.
+    #[error("there is no open join token {id}")]
+    UnknownJoinToken {
+        /// Its number.
+        id: u64,
+    },
     /// No such token in force.
     #[error("there is no token {id} in force")]
     UnknownToken {
@@ -166,7 +180,10 @@ pub enum Refusal {
 
 fn key_replaced(end: KeyEnd) -> &'static str {
     match end {
-        KeyEnd::Rotated => "this key was replaced: its cluster asked for another one",
+        KeyEnd::Rotated => {
+            "this key was replaced: whoever had it asked for another one; if this machine did not, \
+             the key was stolen: `fairway clusters reinvite`"
+        }
         KeyEnd::Reenrolled => {
             "this key was replaced: its cluster enrolled again with another one, because this one \
              was lost or in wrong hands"

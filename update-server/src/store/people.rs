@@ -81,9 +81,14 @@ impl Store {
         self.submit(move |batch| batch.create_token(new)).await
     }
 
-    /// Ends an API token.
+    /// Ends an API token, and the open join tokens that it minted.
     pub async fn revoke_token(&self, id: u64, by: String, now: Timestamp) -> Result<(), Refusal> {
         self.submit(move |batch| batch.revoke_token(id, by, now)).await
+    }
+
+    /// Ends a join token that is open.
+    pub async fn end_join_token(&self, id: u64, by: String, now: Timestamp) -> Result<(), Refusal> {
+        self.submit(move |batch| batch.end_join_token(id, by, now)).await
     }
 
     /// Makes a join token.
@@ -206,14 +211,43 @@ impl Batch<'_> {
         self.conn
             .prepare_cached("UPDATE token SET revoked_at = ?2 WHERE id = ?1")?
             .execute(params![super::int(id), now.as_millisecond()])?;
+        // Whoever held it may have kept what it minted.
+        let ended = self
+            .conn
+            .prepare_cached(
+                "UPDATE join_token SET used = uses \
+                 WHERE created_by = ?1 AND used < uses AND expires_at > ?2",
+            )?
+            .execute(params![gone.name, now.as_millisecond()])?;
         self.audit(&Event {
             at: now,
             actor: by,
             action: "revoke_token",
             object: format!("token/{id}"),
-            detail: json!({ "name": gone.name }),
+            detail: json!({ "name": gone.name, "ends_join_tokens": ended }),
         })?;
         self.changes.tokens = Some(tokens);
+        Ok(())
+    }
+
+    fn end_join_token(&mut self, id: u64, by: String, now: Timestamp) -> Result<(), Stop> {
+        let ended = self
+            .conn
+            .prepare_cached(
+                "UPDATE join_token SET used = uses \
+                 WHERE id = ?1 AND used < uses AND expires_at > ?2",
+            )?
+            .execute(params![super::int(id), now.as_millisecond()])?;
+        if ended == 0 {
+            return Err(Refusal::UnknownJoinToken { id }.into());
+        }
+        self.audit(&Event {
+            at: now,
+            actor: by,
+            action: "end_join_token",
+            object: format!("join-token/{id}"),
+            detail: json!({}),
+        })?;
         Ok(())
     }
 

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use channels::names::ProductRef;
-use channels::wire::{AuditRow, Hold, UnitState};
+use channels::wire::{AuditRow, Hold, OpenJoinToken, UnitState};
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::audit::{self, ChainCheck};
@@ -62,6 +63,30 @@ impl Reader {
     /// Checks the whole audit chain.
     pub fn verify_audit(&self) -> Result<ChainCheck, ReaderError> {
         Ok(audit::verify_chain(&self.conn())?)
+    }
+
+    /// Join tokens that work at `now`, with numbers below `before`, newest first.
+    pub fn open_join_tokens(
+        &self,
+        now: Timestamp,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<OpenJoinToken>, ReaderError> {
+        let conn = self.conn();
+        let mut statement = conn.prepare(
+            "SELECT join_token.*, cluster.uuid FROM join_token \
+             LEFT JOIN cluster ON cluster.id = join_token.cluster \
+             WHERE join_token.used < join_token.uses AND join_token.expires_at > ?1 \
+             AND join_token.id < ?2 ORDER BY join_token.id DESC LIMIT ?3",
+        )?;
+        let before = before.map_or(i64::MAX, super::int);
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut rows = statement.query([now.as_millisecond(), before, limit])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            found.push(load::join_token(row)?);
+        }
+        Ok(found)
     }
 
     /// The newest holds, lifted ones included, newest first.

@@ -14,6 +14,7 @@ use rusqlite::{Connection, OpenFlags};
 const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0001_first.sql"),
     include_str!("../../migrations/sqlite/0002_identity.sql"),
+    include_str!("../../migrations/sqlite/0003_former_keys.sql"),
 ];
 
 /// Only a person's `sqlite3` on the same file ever makes the writer wait.

@@ -416,7 +416,7 @@ async fn a_report_that_was_verified_before_its_key_was_replaced_is_refused() {
     let hub = hub.restart();
     let record = hub.store.committed().fleet().record(slot).unwrap();
     assert_eq!(record.key, key(9));
-    assert_eq!(record.former, Some(FormerKey { key: key(1), end: KeyEnd::Rotated }));
+    assert_eq!(record.former, Some(FormerKey { key: key(1), end: KeyEnd::Rotated, at: at(NOW) }));
 }
 
 /// Occupies the writer until the returned sender speaks.

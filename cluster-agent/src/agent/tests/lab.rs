@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use actix_web::dev::ServerHandle;
-use actix_web::{App, HttpResponse, HttpServer, web};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use channels::cincinnati::to_json;
 use channels::wire::{
-    Action, Directive, EnrolmentReply, Grant, KeyRotationReply, KeyRotationRequest, Problem,
-    ProductState, Reason, Report, ReportReply, Role,
+    Action, Directive, EnrolmentReply, EnrolmentRequest, Grant, KeyRotationReply,
+    KeyRotationRequest, Problem, ProductState, Reason, Report, ReportReply, Role,
 };
 use jiff::{SignedDuration, Timestamp};
 use signing::{
@@ -43,6 +43,10 @@ pub(super) struct Hub {
     pub(super) hold: Option<String>,
     /// Status and slug of the problem that answers everything.
     pub(super) refuse: Option<(u16, &'static str)>,
+    /// Public keys that enrolments are refused for: slug of the problem by PEM.
+    pub(super) taken: BTreeMap<String, &'static str>,
+    /// Ids of keys that were replaced.
+    pub(super) replaced: Vec<String>,
     /// What a refusal says was committed last.
     pub(super) last_seq: Option<u64>,
     generation: u64,
@@ -176,9 +180,15 @@ async fn serve(
     }
 }
 
-/// The problem that is to answer, if one is.
-fn refusal(hub: &Hub) -> Option<HttpResponse> {
-    let (status, slug) = hub.refuse?;
+/// The problem that is to answer a request, if one is.
+fn refusal(hub: &Hub, request: &HttpRequest) -> Option<HttpResponse> {
+    let signer = request.headers().get("signature-input").unwrap().to_str().unwrap();
+    let replaced = hub.replaced.iter().any(|id| signer.contains(id.as_str()));
+    let (status, slug) = hub.refuse.or(replaced.then_some((401, "key_replaced")))?;
+    Some(problem(hub, status, slug))
+}
+
+fn problem(hub: &Hub, status: u16, slug: &str) -> HttpResponse {
     let problem = Problem {
         kind: format!("/problems/{slug}"),
         title: slug.to_owned(),
@@ -188,11 +198,15 @@ fn refusal(hub: &Hub) -> Option<HttpResponse> {
         last_seq: hub.last_seq,
     };
     let status = actix_web::http::StatusCode::from_u16(status).unwrap();
-    Some(HttpResponse::build(status).json(problem))
+    HttpResponse::build(status).json(problem)
 }
 
-async fn rotate(hub: web::Data<Mutex<Hub>>, body: web::Bytes) -> HttpResponse {
-    if let Some(refusal) = refusal(&hub.lock().unwrap()) {
+async fn rotate(
+    hub: web::Data<Mutex<Hub>>,
+    request: HttpRequest,
+    body: web::Bytes,
+) -> HttpResponse {
+    if let Some(refusal) = refusal(&hub.lock().unwrap(), &request) {
         return refusal;
     }
     let wanted: KeyRotationRequest = serde_json::from_slice(&body).unwrap();
@@ -201,17 +215,26 @@ async fn rotate(hub: web::Data<Mutex<Hub>>, body: web::Bytes) -> HttpResponse {
     HttpResponse::Ok().json(KeyRotationReply { cluster_id: wanted.cluster_id, key_id })
 }
 
-async fn enrol(hub: web::Data<Mutex<Hub>>) -> HttpResponse {
-    if let Some(refusal) = refusal(&hub.lock().unwrap()) {
+async fn enrol(hub: web::Data<Mutex<Hub>>, request: HttpRequest, body: web::Bytes) -> HttpResponse {
+    let hub = hub.lock().unwrap();
+    if let Some(refusal) = refusal(&hub, &request) {
         return refusal;
+    }
+    let wanted: EnrolmentRequest = serde_json::from_slice(&body).unwrap();
+    if let Some(slug) = hub.taken.get(&wanted.public_key) {
+        return problem(&hub, 409, slug);
     }
     HttpResponse::Ok().json(EnrolmentReply { cluster_id: cluster(), next_report_in_s: 1 })
 }
 
-async fn report(hub: web::Data<Mutex<Hub>>, body: web::Bytes) -> HttpResponse {
+async fn report(
+    hub: web::Data<Mutex<Hub>>,
+    request: HttpRequest,
+    body: web::Bytes,
+) -> HttpResponse {
     let report: Report = serde_json::from_slice(&body).unwrap();
     let mut hub = hub.lock().unwrap();
-    if let Some(refusal) = refusal(&hub) {
+    if let Some(refusal) = refusal(&hub, &request) {
         return refusal;
     }
     let directives = report.products.iter().map(|state| answer(&mut hub, state)).collect();

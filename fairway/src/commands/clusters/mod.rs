@@ -1,5 +1,5 @@
-//! `fairway clusters`: the fleet, one row per product of a cluster; invite, reinvite, show,
-//! trust, retire.
+//! `fairway clusters`: the fleet, one row per product of a cluster; invite, reinvite, invites,
+//! uninvite, show, trust, retire.
 
 mod render;
 #[cfg(test)]
@@ -8,7 +8,7 @@ mod tests;
 use channels::names::{ChannelName, ClusterId, ProductRef};
 use channels::version::ReleaseVersion;
 use channels::wire::{
-    ClusterRow, JoinToken, JoinTokenRequest, Page, ReinviteRequest, TrustRequest,
+    ClusterRow, JoinToken, JoinTokenRequest, OpenJoinToken, Page, ReinviteRequest, TrustRequest,
 };
 use jiff::Timestamp;
 
@@ -25,6 +25,9 @@ const DEFAULT_LIMIT: &str = "1000";
 /// Most clusters ever fetched, ten times the largest fleet we test with: a hub whose pages never
 /// end must not fill our memory.
 const MAX_CLUSTERS: usize = 10_000_000;
+
+/// Most open join tokens ever fetched: people mint them, one by one.
+const MAX_INVITES: usize = 100_000;
 
 /// Arguments of `fairway clusters`.
 #[derive(Debug, clap::Args)]
@@ -65,6 +68,13 @@ enum Command {
         /// Why; kept in the audit log
         #[arg(long, default_value = "", value_name = "TEXT", hide_default_value = true)]
         note: String,
+    },
+    /// List the join tokens that still work: how many clusters may enrol with each, until when
+    Invites,
+    /// End a join token: no cluster enrols with it any more
+    Uninvite {
+        /// Its number, as `invites` lists it
+        id: u64,
     },
     /// End an identity conflict: the next agent that reports with the cluster's key is believed
     Trust {
@@ -156,6 +166,11 @@ pub(crate) async fn run(args: &ClustersArgs, now: Timestamp, out: &mut Out) -> R
             let token = hub.post(&path, "application/json", &request).await?;
             print_token(&token, &format!("cluster {cluster} alone"), args.output, now, out)
         }
+        Some(Command::Invites) => invites(&hub, args.output, now, out).await,
+        Some(Command::Uninvite { id }) => {
+            hub.delete(&format!("api/v1/join-tokens/{id}")).await?;
+            out.note(&format!("join token {id} is ended; clusters that enrolled with it stay"))
+        }
         Some(Command::Trust { cluster, acknowledge }) => {
             let request = TrustRequest { acknowledge: acknowledge.clone() };
             let id = resolve(&hub, cluster).await?;
@@ -226,6 +241,24 @@ async fn fetch(
             return Ok(all);
         }
     }
+}
+
+/// Every join token that still works.
+async fn invites(hub: &Hub, format: Format, now: Timestamp, out: &mut Out) -> Result<()> {
+    let mut all: Page<OpenJoinToken> = Page { items: Vec::new(), next: None };
+    loop {
+        let mut query = vec![("limit", PAGE_ROWS.to_string())];
+        query.extend(all.next.take().map(|cursor| ("cursor", cursor)));
+        let page: Page<OpenJoinToken> = hub.get("api/v1/join-tokens", &query).await?;
+        let progressed = !page.items.is_empty();
+        all.items.extend(page.items);
+        all.next = page.next;
+        if all.next.is_none() || !progressed || all.items.len() >= MAX_INVITES {
+            break;
+        }
+    }
+    let table = || render::invites(&all.items, now, format);
+    super::print(out, format, &all, table, "no join token is open")
 }
 
 /// The token alone on standard output, so that a script can take it.

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use channels::wire::{ClusterRow, Drift, DriftState, HealthSummary, ProductRow};
+use channels::wire::{ClusterRow, Drift, DriftState, HealthSummary, OpenJoinToken, ProductRow};
 use jiff::Timestamp;
 
 use crate::out::printable;
-use crate::span::age;
+use crate::span::{age, until};
 use crate::table::{Format, Table, cell};
 
 const COLUMNS: &[&str] = &[
@@ -41,6 +41,33 @@ pub(super) fn list(rows: &[ClusterRow], now: Timestamp, format: Format) -> Table
                 first_reason(product).unwrap_or_default(),
             ]);
         }
+    }
+    table
+}
+
+/// One row per open join token.
+pub(super) fn invites(tokens: &[OpenJoinToken], now: Timestamp, format: Format) -> Table {
+    let mut table =
+        Table::new(&["id", "uses", "used", "expires", "cluster", "created", "created_by", "note"]);
+    for token in tokens {
+        let (expires, created) = match format {
+            Format::Table => {
+                (format!("in {}", until(token.expires_at, now)), age(token.created_at, now))
+            }
+            Format::Json | Format::Csv => {
+                (token.expires_at.to_string(), token.created_at.to_string())
+            }
+        };
+        table.row(vec![
+            token.id.to_string(),
+            token.uses.to_string(),
+            token.used.to_string(),
+            expires,
+            cell(token.cluster.as_ref()),
+            created,
+            token.created_by.clone(),
+            token.note.clone(),
+        ]);
     }
     table
 }

@@ -257,3 +257,46 @@ async fn filters_before_a_subcommand_are_refused_and_not_dropped() {
     assert!(result.unwrap_err().to_string().contains("filters"));
     assert_eq!(hub.seen().len(), 0);
 }
+
+#[tokio::test]
+async fn open_invitations_are_listed_and_ended_by_their_number() {
+    let token = OpenJoinToken {
+        id: 7,
+        uses: 5,
+        used: 2,
+        expires_at: at("2026-05-01T13:00:00Z"),
+        cluster: None,
+        note: "rack 4".into(),
+        created_at: at("2026-05-01T11:00:00Z"),
+        created_by: "ann".into(),
+    };
+    let again = OpenJoinToken {
+        id: 3,
+        uses: 1,
+        used: 0,
+        cluster: Some(ClusterId(uuid::Uuid::from_u128(1))),
+        note: String::new(),
+        ..token.clone()
+    };
+    let first = Page { items: vec![token], next: Some("c1".into()) };
+    let second = Page { items: vec![again], next: None };
+    let hub = FakeHub::start(vec![
+        ("GET /api/v1/join-tokens?limit=500", Answer::json(&first)),
+        ("GET /api/v1/join-tokens?limit=500&cursor=c1", Answer::json(&second)),
+        (
+            "DELETE /api/v1/join-tokens/7",
+            Answer { status: 204, content_type: "text/plain", body: vec![] },
+        ),
+    ])
+    .await;
+    let (result, stdout, _) = clusters(&hub, &["invites"]).await;
+    result.unwrap();
+    insta::assert_snapshot!(stdout, @"
+    ID  USES  USED  EXPIRES  CLUSTER                               CREATED  CREATED-BY  NOTE
+    7   5     2     in 60m   -                                     60m      ann         rack 4
+    3   1     0     in 60m   00000000-0000-0000-0000-000000000001  60m      ann         -
+    ");
+    let (result, _, stderr) = clusters(&hub, &["uninvite", "7"]).await;
+    result.unwrap();
+    assert!(stderr.contains("join token 7 is ended"), "{stderr}");
+}

@@ -14,7 +14,7 @@ use signing::{Client, HttpSource, MemStore, Refreshed};
 use crate::authoring::Passphrases;
 use crate::commands::request::ask_terminal;
 use crate::commands::rotate::ReplaceArgs;
-use crate::commands::rotate::online::{Desk, Outcome};
+use crate::commands::rotate::online::{Desk, Outcome, Waiting};
 use crate::error::{CliError, Result, chain};
 use crate::out::Out;
 use crate::publisher::OnlineRole;
@@ -82,7 +82,7 @@ pub(crate) async fn run(
 ) -> Result<()> {
     let Command::FastForward(args) = &args.command;
     let roles = [OnlineRole::Timestamp, OnlineRole::Snapshot];
-    let desk = Desk::open(&args.replace, &roles)?;
+    let desk = Desk::open(&args.replace, &roles, Waiting::Refused)?;
     match served(&desk, now).await {
         Ok(served) => {
             out.line(&format!(
@@ -146,5 +146,8 @@ fn explain(out: &mut Out) -> Result<()> {
         "it keeps the roots it followed, so whoever has the old keys can tell it nothing more;",
     )?;
     out.note("the hub goes on with its own version numbers")?;
-    out.note("the new keys are made on the hub: if the old ones were stolen there, mend it first")
+    out.note(
+        "the new keys are made on the hub now, whatever waits there: if the old ones were stolen \
+         there, mend it first",
+    )
 }

@@ -56,6 +56,6 @@ pub(crate) async fn run(
     out: &mut Out,
 ) -> Result<()> {
     let roles = [args.role];
-    let desk = online::Desk::open(&args.replace, &roles)?;
+    let desk = online::Desk::open(&args.replace, &roles, online::Waiting::OursTaken)?;
     desk.replace(passphrases, &ask_terminal, now, out).await.map(|_outcome| ())
 }

@@ -3,14 +3,16 @@
 
 use std::collections::BTreeMap;
 
-use channels::wire::{HubKeys, HubStatus};
+use channels::wire::{HubKeys, HubStatus, NextKeyRequest};
 use jiff::Timestamp;
 use signing::metadata::{Document, Root};
 use signing::repository::request::{Change, Review, SignerSet, Signing};
 use signing::{PublicKey, RoleName, SigningRequest, TopRole};
 
 use super::ReplaceArgs;
-use crate::authoring::{Authoring, FileKeyring, Passphrases, refusal};
+use crate::authoring::{
+    Authoring, FileKeyring, Passphrases, read_request, refusal, request_file, requests_in,
+};
 use crate::commands::consent::Consent;
 use crate::commands::request::{Ask, describe};
 use crate::commands::root::publish::Handover;
@@ -30,21 +32,37 @@ pub(crate) enum Outcome {
     Requested,
 }
 
+/// Whether a key that waits at the hub may be taken into the next root. Whoever was on the hub's
+/// machine may have copied it, or put it there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Waiting {
+    /// If a root or a request of ours names it: an earlier call was interrupted, or its request is
+    /// with the holders.
+    OursTaken,
+    /// Never: the hub was broken into.
+    Refused,
+}
+
 /// The directory, the hub, and what is to be replaced.
 #[derive(Debug)]
 pub(crate) struct Desk<'a> {
     args: &'a ReplaceArgs,
     roles: &'a [OnlineRole],
+    waiting: Waiting,
     authoring: Authoring,
     hub: Hub,
 }
 
 impl<'a> Desk<'a> {
     /// Opens the directory; nothing is sent yet.
-    pub(crate) fn open(args: &'a ReplaceArgs, roles: &'a [OnlineRole]) -> Result<Self> {
+    pub(crate) fn open(
+        args: &'a ReplaceArgs,
+        roles: &'a [OnlineRole],
+        waiting: Waiting,
+    ) -> Result<Self> {
         let authoring = Authoring::open(&args.dir)?;
         let hub = Hub::new(&args.hub.connection_of(&args.dir, authoring.server())?)?;
-        Ok(Self { args, roles, authoring, hub })
+        Ok(Self { args, roles, waiting, authoring, hub })
     }
 
     /// The directory.
@@ -69,11 +87,17 @@ impl<'a> Desk<'a> {
         let served = self.check_served(newest.body.version).await?;
         let keys: HubKeys = self.hub.get("api/v1/hub/keys", &[]).await?;
         let mut keyring = self.authoring.keyring(passphrases);
-        if served < newest.body.version && self.names_pending(&newest, &keys)? {
+        let interrupted = self.waiting == Waiting::OursTaken
+            && served < newest.body.version
+            && self.names_pending(&newest, &keys)?;
+        if interrupted {
             let version = newest.body.version;
             out.note(&format!("root {version} names the next keys already; the hub lacks it"))?;
             self.publish(newest.raw().to_vec(), &mut keyring, now, out).await?;
             return Ok(Outcome::Published);
+        }
+        if self.waiting == Waiting::Refused {
+            self.refuse_open_request(newest.body.version)?;
         }
         let next = self.next_keys(&keys, out).await?;
         let request = self.draft(next, now)?;
@@ -118,6 +142,37 @@ impl<'a> Desk<'a> {
         }
     }
 
+    /// A request that is with the holders names keys which fresh ones would replace: what they sign
+    /// could not be published.
+    fn refuse_open_request(&self, newest: u64) -> Result<()> {
+        let file = self.args.out.clone().unwrap_or_else(|| {
+            let name = request_file(&TopRole::Root.into(), newest.saturating_add(1));
+            self.authoring.root().join(name)
+        });
+        if !file.exists() {
+            return Ok(());
+        }
+        Err(CliError::failed(format!("{} exists already, perhaps with signatures", file.display()))
+            .hint(
+                "if you made it after the hub was mended, have it signed and publish it; if not, \
+                 delete it, and the keys it names are not used",
+            ))
+    }
+
+    /// Whether an open request of ours names `key` for `role`.
+    fn is_requested(&self, role: OnlineRole, key: &PublicKey) -> Result<bool> {
+        let mut files = requests_in(self.authoring.root())?;
+        files.extend(self.args.out.clone().filter(|file| file.exists()));
+        for file in files {
+            // What cannot be read asks for nothing; `fairway status` tells about it.
+            let Ok(request) = read_request(&file) else { continue };
+            if request_names(&request, role, key) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Whether `root` names the waiting key of every role: a root whose publication was interrupted.
     fn names_pending(&self, root: &Document<Root>, keys: &HubKeys) -> Result<bool> {
         for role in self.roles {
@@ -139,11 +194,24 @@ impl<'a> Desk<'a> {
         let mut next = BTreeMap::new();
         for role in self.roles {
             let path = format!("api/v1/hub/keys/{role}/next");
-            let after: HubKeys =
-                self.hub.post(&path, "application/json", &serde_json::json!({})).await?;
+            let waiting = pending(keys, *role).map(read_key).transpose()?;
+            let ours = match &waiting {
+                Some(key) if self.waiting == Waiting::OursTaken => self.is_requested(*role, key)?,
+                Some(_) | None => false,
+            };
+            let request = NextKeyRequest { fresh: !ours };
+            let after: HubKeys = self.hub.post(&path, "application/json", &request).await?;
             let key = pending(&after, *role)
                 .ok_or_else(|| CliError::failed(format!("the hub has no next {role} key")))?;
             let key = read_key(key)?;
+            if !ours && waiting.is_some_and(|waiting| waiting == key) {
+                return Err(CliError::failed(format!(
+                    "the hub was asked for a fresh {role} key and gave the one that waited"
+                ))
+                .hint(
+                    "update the hub, or stop it and delete keys/*.next.pem in its data directory",
+                ));
+            }
             out.line(&format!(
                 "{role:<9} now   {}",
                 fingerprint(&read_key(current(keys, *role))?)
@@ -223,6 +291,12 @@ impl<'a> Desk<'a> {
         }
         Ok(())
     }
+}
+
+/// Whether the root that a request drafts names `key` for `role`.
+fn request_names(request: &SigningRequest, role: OnlineRole, key: &PublicKey) -> bool {
+    let named = |root: &Root| root.keys(role.top()).keys.values().any(|named| named == key);
+    request.as_root().is_some_and(named)
 }
 
 /// Whether enough private halves are here for every set of keys that must sign.

@@ -216,6 +216,52 @@ async fn without_the_root_keys_the_request_goes_to_their_holders() {
 }
 
 #[tokio::test]
+async fn a_key_that_waits_without_a_request_of_ours_never_comes_into_force() {
+    let scene = Scene::published().await;
+    let (here, away) = (scene.dir().join("keys/root-1.pem"), scene.temp.path().join("root-1.pem"));
+    let request = scene.dir().join("root-2.request.json");
+    // Somebody had the hub make a key, or put it there.
+    std::fs::rename(&here, &away).unwrap();
+    scene.run("rotate timestamp DIR").await.fine();
+    std::fs::rename(&away, &here).unwrap();
+    let known = scene.keys().await.timestamp_next.unwrap();
+
+    // Our own request names it; recovering believes not even that, and spoils nothing.
+    let refused = scene.run("recover fast-forward DIR --yes --force").await.refused(2);
+    assert!(refused.contains("root-2.request.json exists already"), "{refused}");
+    assert_eq!(scene.keys().await.timestamp_next.as_ref(), Some(&known));
+    std::fs::remove_file(&request).unwrap();
+    scene.run("recover fast-forward DIR --yes --force").await.fine();
+    let recovered = scene.keys().await;
+    assert_ne!(recovered.timestamp, known);
+
+    std::fs::rename(&here, &away).unwrap();
+    scene.run("rotate snapshot DIR").await.fine();
+    std::fs::rename(&away, &here).unwrap();
+    std::fs::remove_file(scene.dir().join("root-3.request.json")).unwrap();
+    let known = scene.keys().await.snapshot_next.unwrap();
+    scene.run("rotate snapshot DIR --yes").await.fine();
+    let rotated = scene.keys().await;
+    assert!(rotated.snapshot != known && rotated.snapshot != recovered.snapshot);
+}
+
+#[tokio::test]
+async fn a_hub_that_gives_the_waiting_key_for_a_fresh_one_is_not_believed() {
+    let scene = Scene::published().await;
+    let next = SecretKey::from_seed([51; 32]).public().to_spki_pem();
+    let keys = HubKeys { timestamp_next: Some(next), ..scene.keys().await };
+    let hub = FakeHub::start(vec![
+        ("GET /api/v1/hub", Answer::json(&status(Some(1)))),
+        ("GET /api/v1/hub/keys", Answer::json(&keys)),
+        ("POST /api/v1/hub/keys/timestamp/next", Answer::json(&keys)),
+    ])
+    .await;
+    let refused = scene.run_at("rotate timestamp DIR --yes", &hub.url).await.refused(2);
+    assert!(refused.contains("asked for a fresh timestamp key"), "{refused}");
+    assert!(!scene.dir().join("metadata/2.root.json").exists());
+}
+
+#[tokio::test]
 async fn agents_that_saw_a_thief_s_versions_come_back() {
     let scene = Scene::published().await;
     let store = MemStore::new();
@@ -311,15 +357,16 @@ async fn an_interrupted_publication_is_finished_and_no_further_key_is_made() {
     let scene = Scene::published().await;
     let next = SecretKey::from_seed([51; 32]).public().to_spki_pem();
     let keys = HubKeys { timestamp_next: Some(next), ..scene.keys().await };
-    let script = || {
+    let before = scene.keys().await;
+    let script = |shown: &HubKeys| {
         vec![
             ("GET /api/v1/hub", Answer::json(&status(Some(1)))),
-            ("GET /api/v1/hub/keys", Answer::json(&keys)),
+            ("GET /api/v1/hub/keys", Answer::json(shown)),
             ("POST /api/v1/hub/keys/timestamp/next", Answer::json(&keys)),
         ]
     };
     // A hub whose answer to the publication is lost: the signed root is kept.
-    let mut lost = script();
+    let mut lost = script(&before);
     let gateway = Answer { status: 502, content_type: "text/plain", body: b"gone".to_vec() };
     lost.push(("POST /api/v1/publications", gateway));
     let silent = FakeHub::start(lost).await;
@@ -332,7 +379,7 @@ async fn an_interrupted_publication_is_finished_and_no_further_key_is_made() {
         timestamp_version: 9,
         graphs: vec![],
     };
-    let mut good = script();
+    let mut good = script(&keys);
     good.push(("POST /api/v1/publications", Answer::json(&reply)));
     let hub = FakeHub::start(good).await;
     let said = scene.run_at("rotate timestamp DIR --yes", &hub.url).await;

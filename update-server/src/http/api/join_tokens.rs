@@ -1,16 +1,18 @@
-//! `POST /api/v1/join-tokens`: a person invites clusters; below a cluster's own path, that cluster
-//! again after it lost its key.
+//! `/api/v1/join-tokens`: a person invites clusters, and takes it back; below a cluster's own path,
+//! that cluster again after it lost its key.
 
 use actix_web::{HttpResponse, web};
 use channels::names::ClusterId;
-use channels::wire::{JoinToken, JoinTokenRequest, ReinviteRequest};
+use channels::wire::{JoinToken, JoinTokenRequest, OpenJoinToken, Page, ReinviteRequest};
 use jiff::SignedDuration;
+use serde::Deserialize;
 
 use super::super::problem::{ApiError, Code};
 use super::clusters::find;
-use super::{Guarded, HubState, Operator};
+use super::state::from_disk;
+use super::{Guarded, HubState, Operator, paging};
 use crate::auth::{Secret, SecretKind};
-use crate::store::NewJoinToken;
+use crate::store::{NewJoinToken, Reader};
 
 /// A whole fleet by one token.
 const MAX_USES: u32 = 100_000;
@@ -40,6 +42,43 @@ pub(super) async fn mint(
     let longest_s = MAX_EXPIRES_IN_S;
     let wanted = Wanted { uses, cluster: None, expires_in_s, longest_s, note };
     make(&state, &by.actor, wanted).await
+}
+
+/// Parameters of the list.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListQuery {
+    cursor: Option<String>,
+    limit: Option<usize>,
+}
+
+/// `GET /api/v1/join-tokens`: those that still work, newest first
+pub(super) async fn list(
+    _: Guarded<Operator>,
+    state: web::Data<HubState>,
+    query: web::Query<ListQuery>,
+) -> Result<web::Json<Page<OpenJoinToken>>, ApiError> {
+    let limit = paging::limit(query.limit)?;
+    let before = paging::after("join-tokens", query.cursor.as_deref())?;
+    let now = state.now();
+    let read = move |reader: &Reader| reader.open_join_tokens(now, before, limit);
+    let items = from_disk(&state, read).await?;
+    let next = items
+        .last()
+        .filter(|row| items.len() == limit && row.id > 1)
+        .map(|row| paging::cursor("join-tokens", row.id));
+    Ok(web::Json(Page { items, next }))
+}
+
+/// `DELETE /api/v1/join-tokens/{id}`
+pub(super) async fn end(
+    by: Guarded<Operator>,
+    state: web::Data<HubState>,
+    path: web::Path<u64>,
+) -> Result<HttpResponse, ApiError> {
+    state.store.end_join_token(*path, by.actor.clone(), state.now()).await?;
+    tracing::info!(join_token.id = *path, by = by.actor, "join token ended");
+    Ok(HttpResponse::NoContent().finish())
 }
 
 /// `POST /api/v1/clusters/{id or name}/join-tokens`

@@ -96,7 +96,14 @@ fn people(config: &mut ServiceConfig) {
                 .route(web::post().to(holds::place)),
         )
         .service(only("/api/v1/holds/{id}/resume", "POST").route(web::post().to(holds::resume)))
-        .service(only("/api/v1/join-tokens", "POST").route(web::post().to(join_tokens::mint)))
+        .service(
+            only("/api/v1/join-tokens", "GET, HEAD, POST")
+                .route(get().to(join_tokens::list))
+                .route(web::post().to(join_tokens::mint)),
+        )
+        .service(
+            only("/api/v1/join-tokens/{id}", "DELETE").route(web::delete().to(join_tokens::end)),
+        )
         .service(
             only("/api/v1/tokens", "GET, HEAD, POST")
                 .route(get().to(tokens::list))

@@ -10,7 +10,10 @@ impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
         let code = match &refusal {
             Refusal::Replayed { .. } => Code::ReplayedReport,
+            Refusal::SeqOutOfReach { .. } => Code::SeqOutOfReach,
+            Refusal::KeyInUse => Code::KeyInUse,
             Refusal::UnknownCluster
+            | Refusal::UnknownJoinToken { .. }
             | Refusal::UnknownHold { .. }
             | Refusal::UnknownToken { .. } => Code::NotFound,
             Refusal::Retired => Code::ClusterRetired,
@@ -21,7 +24,6 @@ impl From<Refusal> for ApiError {
             Refusal::NameTaken { .. } => Code::NameTaken,
             Refusal::AlreadyResumed { .. }
             | Refusal::TokenNameTaken { .. }
-            | Refusal::KeyInUse
             | Refusal::NoConflict
             | Refusal::LastAdmin => Code::Conflict,
             Refusal::Busy => Code::QueueFull,
@@ -29,8 +31,9 @@ impl From<Refusal> for ApiError {
             Refusal::Stopped => Code::ShuttingDown,
         };
         let mut error = Self::new(code, refusal.to_string());
-        if let Refusal::Replayed { last, .. } | Refusal::IdentityConflict { last_seq: Some(last) } =
-            refusal
+        if let Refusal::Replayed { last, .. }
+        | Refusal::SeqOutOfReach { last, .. }
+        | Refusal::IdentityConflict { last_seq: Some(last) } = refusal
         {
             error = error.with_last_seq(last);
         }

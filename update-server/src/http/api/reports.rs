@@ -55,7 +55,7 @@ async fn receive(
     body::check_type(request, media_type::REPORT)?;
     let body = body::read(request, payload, Report::MAX_BYTES).await?;
     let now = state.now();
-    let signer = signature::identify(state, request, &body, signature::Ended::Refused, now);
+    let signer = signature::identify(state, request, &body, now);
     let signer = signer?.cluster;
     *cluster = Some(signer.id);
     let report: Report = serde_json::from_slice(&body)

@@ -65,22 +65,45 @@ impl Ring {
         self.current.get(role).public()
     }
 
+    /// Says which keys wait, beside those that `root` lets sign: an operator who asked for none
+    /// knows then that somebody else did.
+    pub(in crate::publish) fn tell_waiting(&self, root: Option<&Document<Root>>) {
+        for (role, key) in &self.next {
+            if root.is_none_or(|root| !signs_alone(root, *role, key.public())) {
+                tracing::warn!(
+                    role = role.as_str(), key = %key.public().key_id(),
+                    "a next online key waits for a root that names it; `fairway rotate` makes \
+                     another one unless a request of yours names this one"
+                );
+            }
+        }
+    }
+
     /// The waiting key of `role`.
     pub(in crate::publish) fn waiting(&self, role: OnlineRole) -> Option<&PublicKey> {
         self.next.get(&role).map(SecretKey::public)
     }
 
-    /// The waiting key of `role`, made now unless there is one.
+    /// The waiting key of `role`, made now unless there is one. A `fresh` one is made now whatever
+    /// waits: a file that waits may have been copied, or put there, by whoever was on the machine.
     pub(in crate::publish) fn make_next(
         &mut self,
         role: OnlineRole,
+        fresh: bool,
     ) -> Result<PublicKey, PublishError> {
-        if let Some(key) = self.next.get(&role) {
+        if let Some(key) = self.next.get(&role).filter(|_| !fresh) {
             return Ok(key.public().clone());
         }
         // The name may still be taken by the key in force.
         self.settle()?;
         let path = self.next_path(role);
+        if let Some(dropped) = self.next.remove(&role) {
+            remove_if_there(&path)?;
+            tracing::warn!(
+                role = role.as_str(), key = %dropped.public().key_id(),
+                "a next online key that nothing named was destroyed"
+            );
+        }
         create(&self.directory, role, &path)?;
         let key = read(role, &path)?;
         let public = key.public().clone();

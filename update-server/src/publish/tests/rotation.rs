@@ -6,7 +6,10 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use signing::repository::MetaPin;
-use signing::{Attack, Client, DirSource, MemStore, PublicKey, StagedRepository, build_timestamp};
+use signing::{
+    Attack, Client, DirSource, MemStore, PublicKey, SecretKey, StagedRepository, build_timestamp,
+    keyfile,
+};
 use tempfile::TempDir;
 
 use super::super::disk::Disk;
@@ -42,7 +45,7 @@ impl Hub {
     }
 
     fn next(&self, role: OnlineRole) -> PublicKey {
-        self.publisher.make_next_key(role).unwrap();
+        self.publisher.make_next_key(role, false).unwrap();
         let keys = self.publisher.online_keys();
         pem(&match role {
             OnlineRole::Snapshot => keys.snapshot_next.unwrap(),
@@ -142,10 +145,38 @@ fn a_waiting_key_stays_the_same_signs_nothing_and_survives_a_restart() {
 }
 
 #[test]
+fn a_fresh_key_takes_the_place_of_one_that_an_intruder_copied_or_planted() {
+    let hub = Hub::new();
+    let copied = hub.next(OnlineRole::Timestamp);
+    hub.publisher.make_next_key(OnlineRole::Timestamp, true).unwrap();
+    let fresh = hub.next(OnlineRole::Timestamp);
+    assert_ne!(fresh, copied);
+    let refused = hub.publish_root(&[hub.snapshot()], &[&copied]).unwrap_err();
+    assert!(matches!(refused, PublishError::OnlineKeys { role: "timestamp", .. }), "{refused}");
+    hub.publish_root(&[hub.snapshot()], &[&fresh]).unwrap();
+    assert_eq!(hub.key_files(), SETTLED);
+
+    // Planted on the disk; found at the next start.
+    let hub = Hub::new();
+    let theirs = SecretKey::from_seed([66; 32]);
+    let pem = keyfile::to_plain_pem(&theirs).unwrap();
+    keyfile::write_new(hub.dir.path().join("keys/snapshot.next.pem"), &pem).unwrap();
+    let (publisher, _) = start(hub.dir.path(), 2).unwrap();
+    let waiting = || publisher.next_key(OnlineRole::Snapshot).unwrap();
+    assert_eq!(waiting(), theirs.public().key_id());
+    let made = publisher.make_next_key(OnlineRole::Snapshot, true).unwrap();
+    assert_eq!(waiting(), made);
+    assert_ne!(made, theirs.public().key_id());
+    // And a start finds the fresh one, nothing of theirs.
+    let (again, _) = start(hub.dir.path(), 3).unwrap();
+    assert_eq!(again.next_key(OnlineRole::Snapshot), Some(made));
+}
+
+#[test]
 fn a_next_key_before_the_first_root_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let (publisher, _) = start(dir.path(), 0).unwrap();
-    let error = publisher.make_next_key(OnlineRole::Snapshot).unwrap_err();
+    let error = publisher.make_next_key(OnlineRole::Snapshot, true).unwrap_err();
     assert!(matches!(error, PublishError::NextBeforeRoot { role: "snapshot" }), "{error}");
     assert_eq!(key_files(dir.path()), SETTLED);
 }
@@ -297,7 +328,7 @@ fn a_key_file_that_cannot_be_switched_is_switched_later() {
     fs::create_dir(&file).unwrap();
     hub.publish_root(&[hub.snapshot()], &[&next]).unwrap();
     assert_eq!(agent(hub.dir.path(), &hub.root_1(), 1).0, 2, "served all the same");
-    assert!(hub.publisher.make_next_key(OnlineRole::Timestamp).is_err(), "its name is taken");
+    assert!(hub.publisher.make_next_key(OnlineRole::Timestamp, true).is_err(), "its name is taken");
     fs::remove_dir(&file).unwrap();
     hub.publisher.resign_if_due(hours(12)).unwrap();
     assert_eq!(hub.key_files(), SETTLED);

@@ -206,7 +206,7 @@ fn a_vendor_that_comes_back_with_new_keys_goes_on_from_its_old_versions() {
     assert_eq!(error.code(), Code::PublicationConflict, "{error}");
     let beta = hub.beta();
     (beta.own_version, beta.releases_version, beta.channels_version) = (2, 2, 2);
-    // A release of the old time may stay away, but not come back as something else.
+    // A release of the old time does not come back as something else.
     hub.beta().release("2.0.0", &["*"]);
     let error = hub.send(hub.files_of("beta")).unwrap_err();
     assert!(matches!(error, PublishError::Immutable { .. }), "{error}");
@@ -214,6 +214,28 @@ fn a_vendor_that_comes_back_with_new_keys_goes_on_from_its_old_versions() {
     hub.beta().release("2.1.0", &[]);
     hub.send(hub.files_of("beta")).unwrap();
     assert_eq!(stable(&hub.catalog, "beta").unwrap(), ["2.1.0"]);
+}
+
+#[test]
+fn a_vendor_that_comes_back_cannot_forget_a_release_to_publish_it_with_other_bytes() {
+    let mut hub = Hub::new();
+    hub.delegate(|fixture| drop(fixture.vendors.pop()));
+    let mut back = Vendor::new("beta", 90);
+    back.release("2.1.0", &[]);
+    back.graph("stable", &["2.1.0"], &[]);
+    hub.delegate(|fixture| fixture.vendors.push(back));
+    let beta = hub.beta();
+    (beta.own_version, beta.releases_version, beta.channels_version) = (2, 2, 2);
+    let error = hub.send(hub.files_of("beta")).unwrap_err();
+    let forgotten =
+        matches!(&error, PublishError::ReleaseRemoved { path } if path.contains("2.0.0"));
+    assert!(forgotten, "{error}");
+    assert_eq!(error.code(), Code::ReleaseRemoved);
+    hub.beta().release("2.0.0", &["*"]);
+    hub.beta().releases_version = 3;
+    let error = hub.send(hub.files_of("beta")).unwrap_err();
+    assert!(matches!(error, PublishError::Immutable { .. }), "{error}");
+    hub.acme_goes_on();
 }
 
 #[test]

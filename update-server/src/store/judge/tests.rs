@@ -27,9 +27,9 @@ impl Hub {
                 self.last = LastSeen {
                     seq: report.seq,
                     body_digest: Some(report.body_digest),
-                    sent_at: Some(report.sent_at),
+                    sent_at: Some(report.sent_at_most()),
                     superseded: succeed(&self.last, report),
-                    instance: report.instance.or(self.last.instance),
+                    instance: report.instance,
                     heat: self.last.heat.saturating_sub(1),
                 };
             }
@@ -60,6 +60,8 @@ impl Agent {
             seq: self.seq,
             body_digest: Sha256Digest::of(text.as_bytes()),
             sent_at: at(second),
+            // A report every ten minutes.
+            received_at: at(second * 600),
             instance: self.instance,
             heard_seq: self.heard,
         }
@@ -85,7 +87,7 @@ fn one_report_against_the_last_is_judged_by_this_table() {
         body_digest: Some(body),
         sent_at: Some(at(100)),
         instance: Some(b),
-        superseded: vec![Superseded { instance: a, at_seq: 9 }],
+        superseded: vec![Superseded { instance: a, at_seq: 9, at_ms: 0 }],
         heat: 0,
     };
     let conflict = Verdict::Conflict(Proof::Superseded);
@@ -105,7 +107,9 @@ fn one_report_against_the_last_is_judged_by_this_table() {
     ] {
         let sent_at = at(second);
         let heard_seq = None;
-        let report = Incoming { seq, body_digest: digest, sent_at, instance, heard_seq };
+        let received_at = sent_at;
+        let report =
+            Incoming { seq, body_digest: digest, sent_at, received_at, instance, heard_seq };
         assert_eq!(judge(&last, &report), expected, "{case}");
     }
 }
@@ -116,13 +120,14 @@ fn a_superseded_process_that_heard_of_its_successor_lives_and_one_that_did_not_m
     let last = LastSeen {
         seq: 30,
         instance: Some(new),
-        superseded: vec![Superseded { instance: old, at_seq: 20 }],
+        superseded: vec![Superseded { instance: old, at_seq: 20, at_ms: 0 }],
         ..LastSeen::default()
     };
     let report = |heard_seq| Incoming {
         seq: 15,
         body_digest: Sha256Digest::of(b"body"),
         sent_at: at(0),
+        received_at: at(0),
         instance: Some(old),
         heard_seq,
     };
@@ -175,6 +180,75 @@ fn three_machines_with_one_disk_are_found_out_whatever_their_order() {
         }
     }
     assert!(hub.conflict);
+}
+
+#[test]
+fn a_thief_who_names_no_instance_is_found_out_however_far_it_counts() {
+    let mut hub = Hub::default();
+    let mut agent = Agent::start(0, 1_000, 1);
+    agent.report(&mut hub, 0);
+    let mut thief = Agent { seq: 40_000_000_000, instance: None, heard: None };
+    assert_eq!(thief.report(&mut hub, 1), Verdict::Fresh, "it could be an older agent");
+    assert_eq!(hub.last.instance, None);
+    assert!(matches!(agent.report(&mut hub, 2), Verdict::Replay { .. }));
+    assert_eq!(agent.report(&mut hub, 3), Verdict::Conflict(Proof::Superseded));
+}
+
+#[test]
+fn an_agent_that_never_names_an_instance_goes_on() {
+    let mut hub = Hub::default();
+    let mut agent = Agent { seq: 0, instance: None, heard: None };
+    for second in 0..200 {
+        assert_eq!(agent.report(&mut hub, second), Verdict::Fresh);
+    }
+    assert_eq!(hub.last.superseded, []);
+}
+
+#[test]
+fn names_drawn_by_a_thief_do_not_push_the_true_one_out_of_memory() {
+    for count in [1, 9, 63] {
+        let mut hub = Hub::default();
+        let mut agent = Agent::start(0, 1_000, 1);
+        agent.report(&mut hub, 0);
+        for n in 0..count {
+            let mut thief = Agent::start(hub.last.seq, 0, 100 + n);
+            assert_eq!(thief.report(&mut hub, 1), Verdict::Fresh);
+        }
+        assert!(matches!(agent.report(&mut hub, 2), Verdict::Replay { .. }));
+        assert_eq!(agent.report(&mut hub, 3), Verdict::Conflict(Proof::Superseded), "{count}");
+    }
+    let mut hub = Hub::default();
+    Agent::start(0, 1_000, 1).report(&mut hub, 0);
+    let last = (0..200).find(|n| {
+        let mut thief = Agent::start(hub.last.seq, 0, 100 + n);
+        thief.report(&mut hub, 1) == Verdict::Conflict(Proof::ManyStarts)
+    });
+    assert_eq!(last, Some(64), "found out before anything is forgotten");
+    assert!(hub.last.superseded.len() <= SUPERSEDED_MAX);
+}
+
+#[test]
+fn an_agent_that_is_restarted_every_ten_minutes_for_ever_is_no_conflict() {
+    let mut hub = Hub::default();
+    for n in 0..300 {
+        let mut agent = Agent::start(hub.last.seq, 0, n + 1);
+        let second = i64::try_from(n).unwrap();
+        assert_eq!(agent.report(&mut hub, second), Verdict::Fresh, "{n}");
+    }
+    assert_eq!(hub.last.superseded.len(), SUPERSEDED_MAX);
+}
+
+#[test]
+fn a_report_from_the_future_does_not_make_later_ones_look_older() {
+    let report = Incoming {
+        seq: 1,
+        body_digest: Sha256Digest::of(b"body"),
+        sent_at: "9999-12-30T00:00:00Z".parse().unwrap(),
+        received_at: at(5),
+        instance: None,
+        heard_seq: None,
+    };
+    assert_eq!(report.sent_at_most(), at(5));
 }
 
 #[test]

@@ -61,8 +61,12 @@ impl Hub {
 
     /// A report of one process of an agent, which asks for 1.1.0.
     async fn told(&self, agent: &Agent, seq: u64, instance: u64) -> Answer {
+        self.told_by(agent, seq, Some(AgentInstance(instance))).await
+    }
+
+    async fn told_by(&self, agent: &Agent, seq: u64, instance: Option<AgentInstance>) -> Answer {
         let mut report = agent.of(seq, vec![asking(self, "1.1.0")]);
-        report.cluster.instance = Some(AgentInstance(instance));
+        report.cluster.instance = instance;
         report.cluster.sent_at = self.now();
         self.report(agent, &report).await
     }
@@ -127,8 +131,8 @@ async fn a_rotation_needs_the_key_in_force_and_proof_of_the_new_one() {
         ("another number than proved", old, &renumbered, (401, "invalid_signature")),
         ("for another cluster", old, &of_other, (403, "forbidden")),
         ("an old request", old, &low, (409, "replayed_report")),
-        ("another cluster's key", old, &taken, (409, "conflict")),
-        ("the key it has", old, &same, (409, "conflict")),
+        ("another cluster's key", old, &taken, (409, "key_in_use")),
+        ("the key it has", old, &same, (409, "key_in_use")),
         ("a number out of range", old, &huge, (422, "unprocessable")),
         ("no proof", old, &odd, (422, "unprocessable")),
     ] {
@@ -147,7 +151,7 @@ async fn a_captured_rotation_cannot_bring_a_key_back() {
     let first = rotation(agent.id, a, &b, &b, 1);
     assert_eq!(hub.rotate(a, &first).await.status, 200);
     assert_eq!(hub.rotate(&b, &rotation(agent.id, &b, &c, &c, 2)).await.status, 200);
-    assert_eq!(slug(&hub.rotate(a, &first).await), "unknown_cluster", "forgotten by now");
+    assert_eq!(slug(&hub.rotate(a, &first).await), "key_replaced", "two rotations ago");
     let back = rotation(agent.id, &b, a, a, 3);
     assert_eq!(slug(&hub.rotate(&b, &back).await), "key_replaced");
 }
@@ -210,7 +214,7 @@ async fn a_token_for_one_cluster_admits_nobody_else_and_once() {
         ("a newer one was minted", &first, "site-1", &key(9), "invalid_join_token"),
         ("another name", &token, "site-7", &key(9), "invalid_join_token"),
         ("another cluster's key", &token, "site-1", &other.key, "invalid_join_token"),
-        ("the key that is lost", &token, "site-1", &agent.key, "conflict"),
+        ("the key that is lost", &token, "site-1", &agent.key, "key_in_use"),
     ] {
         assert_eq!(slug(&hub.enrol(token, name, key).await), expected, "{case}");
     }
@@ -347,4 +351,103 @@ async fn an_honest_agent_with_bad_luck_is_no_conflict() {
     assert_eq!(hub.told(&agent, 2_001, 4).await.status, 200, "and it goes on above");
     assert_eq!(hub.row("site-1").await.identity_conflict_since, None);
     assert_eq!(hub.audited("identity_conflict").await, []);
+}
+
+/// The highest number the hub takes.
+fn reach(hub: &Hub) -> u64 {
+    u64::try_from(hub.now().as_millisecond()).unwrap() + Report::SEQ_AHEAD_MAX_MS
+}
+
+#[actix_web::test]
+async fn a_number_that_no_clock_reaches_is_refused_and_uses_nothing_up() {
+    let hub = Hub::published().await;
+    let agent = hub.agent(1).await;
+    hub.told(&agent, 10, 1).await;
+    let far = reach(&hub) + 1;
+    let refused = hub.told_by(&agent, far, None).await;
+    assert_eq!(refused.problem(), (422, "seq_out_of_reach".to_owned()));
+    assert_eq!(refused.json::<Problem>().last_seq, Some(10), "an honest agent goes on from there");
+    let request = rotation(agent.id, &agent.key, &key(9), &key(9), far);
+    assert_eq!(slug(&hub.rotate(&agent.key, &request).await), "seq_out_of_reach");
+    assert_eq!(action(&hub.told(&agent, 11, 1).await).0, Action::Proceed);
+    assert_eq!(hub.told(&agent, reach(&hub), 1).await.status, 200);
+}
+
+#[actix_web::test]
+async fn a_thief_without_an_instance_far_ahead_is_found_out_and_trust_gives_the_numbers_back() {
+    let hub = Hub::published().await;
+    let agent = hub.agent(1).await;
+    hub.told(&agent, 10, 1).await;
+    let far = reach(&hub);
+    assert_eq!(hub.told_by(&agent, far, None).await.status, 200, "it could be an older agent");
+    assert_eq!(slug(&hub.told(&agent, 11, 1).await), "replayed_report");
+    hub.advance(1);
+    assert_eq!(action(&hub.told(&agent, far + 1, 1).await), conflict());
+    let rows = hub.audited("identity_conflict").await;
+    assert!(rows[0].detail.contains("superseded_instance"), "{}", rows[0].detail);
+    assert_eq!(hub.trust("site-1").await.status, 200);
+    let now_ms = u64::try_from(hub.now().as_millisecond()).unwrap();
+    assert_eq!(hub.row("site-1").await.seq, now_ms);
+    assert_eq!(action(&hub.told(&agent, now_ms + 1, 1).await).0, Action::Proceed);
+}
+
+#[actix_web::test]
+async fn a_report_dated_in_the_future_hides_no_second_machine() {
+    let hub = Hub::published().await;
+    let agent = hub.agent(1).await;
+    for seq in [11, 12, 13] {
+        hub.advance(1);
+        let mut report = agent.of(seq, vec![asking(&hub, "1.1.0")]);
+        report.cluster.instance = Some(AgentInstance(1));
+        report.cluster.sent_at = "9999-12-30T00:00:00Z".parse().unwrap();
+        assert_eq!(hub.report(&agent, &report).await.status, 200);
+        hub.advance(1);
+        hub.told(&agent, seq, 1).await;
+    }
+    assert!(hub.row("site-1").await.identity_conflict_since.is_some());
+}
+
+#[actix_web::test]
+async fn a_burst_of_instances_is_a_conflict_before_the_true_one_is_forgotten() {
+    let hub = Hub::published().await;
+    let agent = hub.agent(1).await;
+    for n in 0..70 {
+        assert_eq!(hub.told(&agent, 10 + n, 100 + n).await.status, 200);
+    }
+    let rows = hub.audited("identity_conflict").await;
+    assert!(rows[0].detail.contains("many_starts"), "{}", rows[0].detail);
+}
+
+#[actix_web::test]
+async fn a_key_that_a_thief_replaced_is_a_conflict_as_soon_as_the_true_agent_reports() {
+    for rotations in [1, 2, 3] {
+        let hub = Hub::published().await;
+        let agent = hub.agent(1).await;
+        hub.told(&agent, 10, 1).await;
+        let mut thief = Agent { id: agent.id, key: key(1) };
+        for n in 0..rotations {
+            let new = key(50 + n);
+            let request = rotation(agent.id, &thief.key, &new, &new, 20 + u64::from(n));
+            assert_eq!(hub.rotate(&thief.key, &request).await.status, 200);
+            thief.key = new;
+        }
+        hub.advance(300);
+        assert_eq!(slug(&hub.told(&agent, 11, 1).await), "key_replaced");
+        assert_eq!(hub.row("site-1").await.identity_conflict_since, None, "it was on its way");
+        assert_eq!(action(&hub.told(&thief, 30, 2).await).0, Action::Proceed);
+        hub.advance(1);
+        assert_eq!(slug(&hub.told(&agent, 12, 1).await), "key_replaced");
+        assert_eq!(hub.row("site-1").await.identity_conflict_since, Some(hub.now()));
+        assert_eq!(action(&hub.told(&thief, 31, 2).await), conflict());
+        let rows = hub.audited("identity_conflict").await;
+        assert!(rows[0].detail.contains("replaced_key"), "{}", rows[0].detail);
+
+        let token = hub.reinvite("site-1").await;
+        assert_eq!(hub.enrol(&token, "site-1", &key(9)).await.status, 201);
+        let new = Agent { id: agent.id, key: key(9) };
+        assert_eq!(action(&hub.told(&new, 1, 3).await).0, Action::Proceed);
+        hub.advance(3600);
+        assert_eq!(slug(&hub.told(&thief, 32, 2).await), "key_replaced");
+        assert_eq!(hub.row("site-1").await.identity_conflict_since, None, "a lost key stays lost");
+    }
 }

@@ -5,7 +5,7 @@ use crate::publish::fixture::hours;
 use crate::store::ChainCheck;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use channels::wire::{Action, AuditRow, ClusterRow, Hold, Page, PublicationReply};
+use channels::wire::{Action, AuditRow, ClusterRow, Hold, OpenJoinToken, Page, PublicationReply};
 use futures_util::future::poll_immediate;
 
 /// Every path that asks for a person: method, path, body, least access.
@@ -30,6 +30,8 @@ fn guarded() -> Vec<(&'static str, &'static str, Option<Value>, Access)> {
         ("POST", "/api/v1/holds", Some(hold), Operator),
         ("POST", "/api/v1/holds/1/resume", Some(ack), Operator),
         ("POST", "/api/v1/join-tokens", Some(join), Operator),
+        ("GET", "/api/v1/join-tokens", None, Operator),
+        ("DELETE", "/api/v1/join-tokens/77", None, Operator),
         ("POST", "/api/v1/publications", Some(json!({ "files": [] })), Publisher),
         ("GET", "/api/v1/tokens", None, Admin),
         ("POST", "/api/v1/tokens", Some(json!({ "name": "n", "access": "viewer" })), Admin),
@@ -320,4 +322,73 @@ async fn the_audit_log_survives_on_disk_and_verifies() {
     let actions: Vec<String> =
         reader.audit(None, 2).unwrap().into_iter().map(|r| r.action).collect();
     assert_eq!(actions, ["enrol", "create_join_token"]);
+}
+
+#[actix_web::test]
+async fn an_open_join_token_is_listed_without_its_secret_and_can_be_ended() {
+    let hub = Hub::new().await;
+    let agent = hub.agent(1).await;
+    let first = hub.invite(2).await;
+    hub.invite(1).await;
+    let body = json!({ "expires_in_s": 600, "note": "disk lost" });
+    let path = "/api/v1/clusters/site-1/join-tokens";
+    assert_eq!(hub.ask(Access::Operator, "POST", path, Some(body)).await.status, 201);
+    let list = "/api/v1/join-tokens";
+    let open: Page<OpenJoinToken> = hub.get(list).await;
+    let found: Vec<_> =
+        open.items.iter().map(|row| (row.id, row.used, row.uses, row.cluster)).collect();
+    assert_eq!(
+        found,
+        [(4, 0, 1, Some(agent.id)), (3, 0, 1, None), (2, 0, 2, None)],
+        "1 is used up"
+    );
+    assert_eq!((open.items[0].note.as_str(), open.items[0].created_by.as_str()), {
+        ("disk lost", "the-operator")
+    });
+    let page: Page<OpenJoinToken> = hub.get(&format!("{list}?limit=2")).await;
+    let rest = format!("{list}?limit=2&cursor={}", page.next.unwrap());
+    assert_eq!(hub.get::<Page<OpenJoinToken>>(&rest).await.items, open.items[2..]);
+
+    for (access, path, expected) in [
+        (Access::Viewer, "/api/v1/join-tokens/2", (403, "forbidden")),
+        (Access::Operator, "/api/v1/join-tokens/1", (404, "not_found")),
+        (Access::Operator, "/api/v1/join-tokens/99", (404, "not_found")),
+    ] {
+        let answer = hub.ask(access, "DELETE", path, None).await.problem();
+        assert_eq!((answer.0, answer.1.as_str()), expected, "{path}");
+    }
+    assert_eq!(hub.ask(Access::Viewer, "GET", list, None).await.problem().0, 403);
+    let end = "/api/v1/join-tokens/2";
+    assert_eq!(hub.ask(Access::Operator, "DELETE", end, None).await.status, 204);
+    assert_eq!(hub.ask(Access::Operator, "DELETE", end, None).await.problem().0, 404, "once");
+    let refused = hub.enrol(&first, "site-2", &SecretKey::from_seed([2; 32])).await;
+    assert_eq!(refused.problem(), (401, "invalid_join_token".to_owned()));
+    let rows: Page<AuditRow> = hub.get("/api/v1/audit?limit=1").await;
+    let row = &rows.items[0];
+    assert_eq!((row.action.as_str(), row.object.as_str(), row.actor.as_str()), {
+        ("end_join_token", "join-token/2", "the-operator")
+    });
+    hub.advance(3601);
+    assert_eq!(hub.get::<Page<OpenJoinToken>>(list).await.items, [], "expired");
+}
+
+#[actix_web::test]
+async fn a_revoked_token_takes_its_open_invitations_with_it() {
+    let hub = Hub::new().await;
+    let theirs = hub.invite(5).await;
+    let body = json!({ "uses": 1, "expires_in_s": 3600 });
+    let ours = hub.ask(Access::Admin, "POST", "/api/v1/join-tokens", Some(body)).await;
+    let ours = ours.json::<JoinToken>().token;
+    let tokens = hub.ask(Access::Admin, "GET", "/api/v1/tokens", None).await.json::<Value>();
+    let operator = tokens["items"].as_array().unwrap().iter();
+    let id = operator.clone().find(|row| row["name"] == "the-operator").unwrap()["id"].clone();
+    let path = format!("/api/v1/tokens/{id}");
+    assert_eq!(hub.ask(Access::Admin, "DELETE", &path, None).await.status, 204);
+    let refused = hub.enrol(&theirs, "site-1", &SecretKey::from_seed([1; 32])).await;
+    assert_eq!(refused.problem(), (401, "invalid_join_token".to_owned()));
+    assert_eq!(hub.enrol(&ours, "site-2", &SecretKey::from_seed([2; 32])).await.status, 201);
+    let audit = hub.ask(Access::Admin, "GET", "/api/v1/audit", None).await;
+    let rows = audit.json::<Page<AuditRow>>().items;
+    let row = rows.iter().find(|row| row.action == "revoke_token").unwrap();
+    assert!(row.detail.contains("\"ends_join_tokens\":1"), "{}", row.detail);
 }

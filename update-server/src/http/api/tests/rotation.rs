@@ -71,6 +71,30 @@ async fn a_next_key_is_made_once_shown_to_all_and_put_on_record() {
 }
 
 #[actix_web::test]
+async fn a_fresh_key_is_another_one_and_the_audit_log_says_what_it_replaced() {
+    let hub = Hub::published().await;
+    let waiting = hub.next_timestamp().await;
+    for (body, expected) in [(json!({ "fresh": "yes" }), 400), (json!("fresh"), 400)] {
+        let answer = hub.ask(Access::Admin, "POST", NEXT, Some(body)).await;
+        assert_eq!(answer.problem(), (expected, "invalid_json".to_owned()));
+    }
+    assert_eq!(hub.next_timestamp().await, waiting, "what cannot be read changes nothing");
+    let same = hub.ask(Access::Admin, "POST", NEXT, Some(json!({ "fresh": false }))).await;
+    assert_eq!(same.json::<HubKeys>().timestamp_next, Some(waiting.to_spki_pem()));
+    let fresh = hub.ask(Access::Admin, "POST", NEXT, Some(json!({ "fresh": true }))).await;
+    assert_eq!(fresh.status, 200, "{}", fresh.text());
+    let fresh = fresh.json::<HubKeys>().timestamp_next.unwrap();
+    assert_ne!(fresh, waiting.to_spki_pem());
+    let asked = hub.actions().await.into_iter().rfind(|row| row.action == "next_key_requested");
+    let detail = asked.unwrap().detail;
+    assert!(detail.contains(waiting.key_id().as_str()), "{detail}");
+    let refused = hub.publish_root_2(&waiting).await;
+    assert_eq!(refused.problem(), (422, "online_keys_mismatch".to_owned()));
+    let fresh = PublicKey::from_spki_pem(&fresh).unwrap();
+    assert_eq!(hub.publish_root_2(&fresh).await.status, 200);
+}
+
+#[actix_web::test]
 async fn only_the_two_online_roles_have_a_next_key_and_only_after_a_root() {
     let hub = Hub::new().await;
     let early = hub.ask(Access::Admin, "POST", NEXT, None).await;
