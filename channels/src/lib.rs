@@ -12,5 +12,6 @@ pub mod lint;
 pub mod names;
 pub mod path;
 pub mod repository;
+pub mod rollout;
 pub mod version;
 pub mod wire;
