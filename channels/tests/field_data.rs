@@ -11,12 +11,12 @@ mod field_data {
     use channels::compile::compile;
     use channels::graph::{Graph, MatchingRule};
     use channels::lint::{Code, lint_graph};
+    use channels::names::Arch;
     use channels::path::{Goal, next_step, path, risks_ahead};
     use channels::repository::{
-        Defaults, GraphData, ProductSource, ReleaseSource, Sources, Targets, load_graph_data,
+        GraphData, ProductSource, PullSpec, Sources, Targets, load_graph_data,
     };
     use channels::version::ReleaseVersion;
-    use channels::wire::{ArchContent, Image, ReleaseDocument, Severity};
     use serde_json::Value;
     use signing::Sha256Digest;
 
@@ -216,61 +216,25 @@ mod field_data {
         assert!(channel.is_subset(&[Code::NodeUnreachable].into()), "{channel:?}");
     }
 
-    /// A release as a made-up vendor of these versions might write it: from the same minor and the
-    /// one before. Real release images carry such lists; graph data does not.
-    fn release(version: &ReleaseVersion) -> ReleaseSource {
-        let semver = version.semver();
-        let before = semver.minor.saturating_sub(1);
-        let image = |arch: &str| Image {
-            repository: "ocp/release".to_owned(),
-            digest: Sha256Digest::of(format!("{version} {arch}").as_bytes()),
-        };
-        let arches = ["amd64", "arm64", "ppc64le", "s390x"];
-        let arches = arches.map(|arch| {
-            let content = ArchContent { payload: image(arch), components: Vec::new() };
-            (arch.parse().unwrap(), content)
-        });
-        let document = ReleaseDocument {
-            format: ReleaseDocument::FORMAT,
-            critical: Vec::new(),
-            vendor: "redhat".parse().unwrap(),
-            product: "ocp".parse().unwrap(),
-            version: version.clone(),
-            released_at: "2026-01-01T00:00:00Z".parse().unwrap(),
-            severity: Severity::None,
-            advisories: Vec::new(),
-            url: None,
-            upgrade_from: vec![
-                format!(">={}.{before}.0, <={}", semver.major, version.without_build())
-                    .parse()
-                    .unwrap(),
-            ],
-            downgrade_from: Vec::new(),
-            dependencies: Vec::new(),
-            arches: arches.into(),
-            finalize: None,
-        };
-        ReleaseSource { file: PathBuf::new(), document, payloads: BTreeMap::new() }
+    /// A made-up payload: graph data names none.
+    fn payload(version: &ReleaseVersion, arch: &Arch) -> Option<PullSpec> {
+        let digest = Sha256Digest::of(format!("{version}+{arch}").as_bytes());
+        format!("ocp/release@{digest}").parse().ok()
+    }
+
+    /// The product that the live graph data makes of the versions in its channels.
+    fn openshift() -> ProductSource {
+        let data = graph_data("openshift-graph-data");
+        let arches = ["amd64", "arm64", "ppc64le", "s390x"].map(|arch| arch.parse().unwrap());
+        let at = "2026-01-01T00:00:00Z".parse().unwrap();
+        let releases = data.suggested_releases(&arches, at, &payload);
+        data.into_product("redhat/ocp".parse().unwrap(), releases)
     }
 
     #[test]
     #[ignore = "needs FAIRWAY_DATA"]
     fn all_channels_compile_for_four_architectures_with_every_risk() {
-        let graph_data = graph_data("openshift-graph-data");
-        let versions: BTreeSet<ReleaseVersion> = graph_data
-            .channels
-            .iter()
-            .flat_map(|channel| channel.versions.iter().chain(&channel.tombstones))
-            .map(ReleaseVersion::without_build)
-            .collect();
-        let source = ProductSource {
-            directory: PathBuf::new(),
-            product: "redhat/ocp".parse().unwrap(),
-            defaults: Defaults::default(),
-            releases: versions.iter().map(|v| (v.clone(), release(v))).collect(),
-            channels: graph_data.channels.into_iter().map(|c| (c.name.clone(), c)).collect(),
-            blocks: graph_data.blocks,
-        };
+        let source = openshift();
         let start = std::time::Instant::now();
         let compiled = compile(&source).unwrap();
         let (mut nodes, mut plain, mut conditional) = (0, 0, 0);
@@ -290,5 +254,10 @@ mod field_data {
         assert!(conditional > 100_000, "{conditional}");
         let again = compile(&source).unwrap();
         assert!(compiled == again, "two runs differ");
+        if let Ok(p) = env::var("DUMP") {
+            for (c, a, g) in &compiled.graphs {
+                fs::write(format!("{p}/{c}.{a}.json"), to_json(g)).unwrap();
+            }
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! What compiles into which edges, nodes and metadata.
 
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::cincinnati::to_json;
 use crate::repository::tests::product;

@@ -6,6 +6,7 @@
 
 mod build;
 mod error;
+mod reduce;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -26,6 +27,13 @@ pub const MAX_EDGES: usize = 1_000_000;
 /// Node metadata key that marks a tombstone: a release that clusters may still run, and that is
 /// never a target again.
 pub const TOMBSTONE_KEY: &str = "fairway.dev/tombstone";
+
+/// Node metadata key of a barrier, a release that no edge jumps over; its value is the reason.
+pub const BARRIER_KEY: &str = "fairway.dev/barrier";
+
+/// Node metadata key of a dead end, a release that is never left, on purpose; its value is the
+/// reason.
+pub const DEAD_END_KEY: &str = "fairway.dev/dead-end";
 
 /// Which product, channel and architecture a graph is for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,6 +62,16 @@ impl Node {
     /// Whether the release was withdrawn: it stays a node, and nothing may move to it.
     pub fn is_tombstone(&self) -> bool {
         self.metadata.get(TOMBSTONE_KEY).is_some_and(|value| value == "true")
+    }
+
+    /// Why no edge jumps over the release, if it is a barrier.
+    pub fn barrier(&self) -> Option<&str> {
+        self.metadata.get(BARRIER_KEY).map(String::as_str)
+    }
+
+    /// Why the release is never left, if it is a dead end.
+    pub fn dead_end(&self) -> Option<&str> {
+        self.metadata.get(DEAD_END_KEY).map(String::as_str)
     }
 
     /// Whether its version is a semver pre-release.

@@ -254,4 +254,60 @@ proptest! {
         }
         prop_assert_eq!(offered, expected);
     }
+
+    #[test]
+    fn the_reduction_shows_who_can_get_where_and_nothing_twice(parts in parts()) {
+        let graph = parts.build();
+        let count = graph.nodes().len();
+        let mut all = BTreeSet::new();
+        let mut plain = BTreeSet::new();
+        for from in 0..count {
+            for (to, risks) in graph.offers_at(from) {
+                all.insert((from, to));
+                if risks.is_empty() {
+                    plain.insert((from, to));
+                }
+            }
+        }
+        let kept: BTreeSet<(usize, usize)> = graph.reduced_edges().into_iter().collect();
+        prop_assert!(kept.is_subset(&all), "an edge that is not there");
+        let kept_plain: BTreeSet<_> = kept.intersection(&plain).copied().collect();
+        for up in [true, false] {
+            for (whole, reduced) in [(&all, &kept), (&plain, &kept_plain)] {
+                let through = ways(count, whole, up);
+                prop_assert_eq!(&ways(count, reduced, up), &through, "up: {}", up);
+                for (from, to) in reduced.iter().filter(|(from, to)| (from < to) == up) {
+                    let longer = whole.iter().any(|(first, mid)| {
+                        first == from && mid != to && through.contains(&(*mid, *to))
+                    });
+                    let counts = !longer || (reduced == &kept && plain.contains(&(*from, *to)));
+                    prop_assert!(counts, "{} -> {} follows from others", from, to);
+                }
+            }
+        }
+    }
+}
+
+/// All pairs with a way of upgrades (or of downgrades) between them.
+fn ways(count: usize, edges: &BTreeSet<(usize, usize)>, up: bool) -> BTreeSet<(usize, usize)> {
+    let mut ways: BTreeSet<(usize, usize)> =
+        edges.iter().filter(|(from, to)| from != to && (from < to) == up).copied().collect();
+    for mid in 0..count {
+        for from in 0..count {
+            for to in 0..count {
+                if ways.contains(&(from, mid)) && ways.contains(&(mid, to)) {
+                    ways.insert((from, to));
+                }
+            }
+        }
+    }
+    ways
+}
+
+#[test]
+fn a_drawing_leaves_out_what_follows_and_keeps_ways_without_risk_apart() {
+    let plain = [("1.0.0", "1.0.1"), ("1.0.1", "1.0.2"), ("1.0.0", "1.0.2"), ("1.0.0", "1.0.3")];
+    let risky = [("1.0.2", "1.0.3"), ("1.0.1", "1.0.3"), ("1.0.3", "1.0.0")];
+    let kept = graph(&plain, &risky).reduced_edges();
+    assert_eq!(kept, [(0, 1), (0, 3), (1, 2), (2, 3), (3, 0)]);
 }

@@ -66,10 +66,7 @@ impl Sources {
     pub fn cover(&self, version: &ReleaseVersion, arch: &Arch) -> bool {
         match self {
             Self::Range(range) => range.matches(version),
-            Self::Pattern(pattern) if version.semver().build.is_empty() => {
-                pattern.is_match(&format!("{version}+{arch}"))
-            }
-            Self::Pattern(pattern) => pattern.is_match(&version.to_string()),
+            Self::Pattern(pattern) => pattern.is_match(&searched_text(version, arch)),
         }
     }
 
@@ -124,6 +121,16 @@ struct QueryFile {
     promql: String,
 }
 
+/// The text an expression is searched for in: `version+arch`, or the version alone where it carries
+/// build metadata of its own.
+pub(crate) fn searched_text(version: &ReleaseVersion, arch: &Arch) -> String {
+    if version.semver().build.is_empty() {
+        format!("{version}+{arch}")
+    } else {
+        version.to_string()
+    }
+}
+
 /// Compiled regular expressions by their text; a thousand files share a hundred expressions.
 pub(super) type Patterns = BTreeMap<String, Regex>;
 
@@ -175,8 +182,17 @@ fn sources(file: &Path, text: &str, patterns: &mut Patterns) -> Result<Sources, 
     if let Some(range) = requirement(text) {
         return Ok(Sources::Range(range));
     }
+    pattern(file, text, patterns).map(Sources::Pattern)
+}
+
+/// Compiles an expression over `version+arch`, once per text.
+pub(super) fn pattern(
+    file: &Path,
+    text: &str,
+    patterns: &mut Patterns,
+) -> Result<Regex, RepositoryError> {
     if let Some(known) = patterns.get(text) {
-        return Ok(Sources::Pattern(known.clone()));
+        return Ok(known.clone());
     }
     let pattern = Regex::new(text).map_err(|_| {
         RepositoryError::content(
@@ -186,7 +202,7 @@ fn sources(file: &Path, text: &str, patterns: &mut Patterns) -> Result<Sources, 
         )
     })?;
     patterns.insert(text.to_owned(), pattern.clone());
-    Ok(Sources::Pattern(pattern))
+    Ok(pattern)
 }
 
 fn rule(file: &Path, rule: RuleFile) -> Result<MatchingRule, RepositoryError> {

@@ -10,6 +10,9 @@ use super::RepositoryError;
 /// Largest file read. The largest real one, a channel of 400 versions, has 8 kB.
 pub(super) const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
+/// Name of the file that says who reviews a directory; it holds no data.
+const REVIEWERS_FILE: &str = "OWNERS";
+
 /// One entry of a directory.
 pub(super) struct Entry {
     pub(super) name: String,
@@ -73,7 +76,7 @@ pub(super) fn parse<T: DeserializeOwned>(
 }
 
 /// Parses every `*.yaml` file of a directory below `root`, in name order; a missing directory has
-/// none. Markdown files are left out; any other file is a fault.
+/// none. Markdown and reviewers' files are left out; any other file is a fault.
 pub(super) fn read_folder<T>(
     root: &Path,
     folder: &Path,
@@ -101,6 +104,7 @@ pub(super) fn read_folder<T>(
                 Err(error) => errors.push(error),
             },
             (false, Some("md")) => {}
+            (false, None) if entry.name == REVIEWERS_FILE => {}
             (true | false, _) => errors.push(RepositoryError::StrayFile {
                 file,
                 advice: "name it *.yaml, or move it out of this directory".to_owned(),

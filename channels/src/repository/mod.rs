@@ -18,13 +18,17 @@ pub(crate) mod tests;
 
 use std::path::{Path, PathBuf};
 
+pub(crate) use block::searched_text;
 pub use block::{BlockSource, Sources, Targets};
 pub use channel::{ChannelSource, Feeder};
 pub use error::RepositoryError;
-pub use graph_data::{GraphData, load_graph_data};
+pub use graph_data::{
+    Content, GraphData, KnownRelease, Minor, Scrape, Suggestion, Suggestions, load_graph_data,
+    scraped_releases,
+};
 pub use product::ProductSource;
 pub use release::{PullSpec, ReleaseSource};
-pub use settings::Defaults;
+pub use settings::{Defaults, GraphRules};
 
 use files::{Entry, list};
 

@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 
 use super::files::{list, read, read_folder};
 use super::{
-    BlockSource, ChannelSource, Defaults, ReleaseSource, RepositoryError, SETTINGS_FILE, block,
-    channel, release, settings,
+    BlockSource, ChannelSource, Defaults, GraphRules, ReleaseSource, RepositoryError,
+    SETTINGS_FILE, block, channel, release, settings,
 };
 use crate::names::{ChannelName, ProductRef};
 use crate::version::ReleaseVersion;
 
 const RELEASES: &str = "releases";
 const CHANNELS: &str = "channels";
+const INTERNAL_CHANNELS: &str = "internal-channels";
 const BLOCKED_EDGES: &str = "blocked-edges";
 
 /// One product as its directory says it.
@@ -24,10 +25,14 @@ pub struct ProductSource {
     pub product: ProductRef,
     /// What its releases need not repeat.
     pub defaults: Defaults,
+    /// Rules for the edges of all its graphs.
+    pub rules: GraphRules,
     /// Releases by version.
     pub releases: BTreeMap<ReleaseVersion, ReleaseSource>,
     /// Channels by name.
     pub channels: BTreeMap<ChannelName, ChannelSource>,
+    /// Channels that only feed others, by name: they are promoted from and never compiled.
+    pub internal_channels: BTreeMap<ChannelName, ChannelSource>,
     /// Blocked edges in the order of their file names.
     pub blocks: Vec<BlockSource>,
 }
@@ -38,7 +43,7 @@ impl ProductSource {
         let mut errors = lookalikes(root, directory).unwrap_or_else(|error| vec![error]);
         let file = directory.join(SETTINGS_FILE);
         let settings = read(root, &file).and_then(|text| settings::parse(&file, &text));
-        let (product, defaults) = match settings {
+        let settings = match settings {
             Ok(settings) => settings,
             Err(error) => {
                 errors.push(error);
@@ -47,9 +52,20 @@ impl ProductSource {
         };
         // File names are checked against their content, so neither map can meet a key twice.
         let releases = read_folder(root, &directory.join(RELEASES), &mut errors, |file, text| {
-            release::parse(file, text, &product, &defaults)
+            release::parse(file, text, &settings.product, &settings.defaults)
         });
         let channels = read_folder(root, &directory.join(CHANNELS), &mut errors, channel::parse);
+        let folder = directory.join(INTERNAL_CHANNELS);
+        let internal = read_folder(root, &folder, &mut errors, channel::parse);
+        for hidden in &internal {
+            if let Some(public) = channels.iter().find(|public| public.name == hidden.name) {
+                errors.push(RepositoryError::content(
+                    &hidden.file,
+                    format!("{} is also the name of {}", hidden.name, public.file.display()),
+                    "a feeder could mean either; give the internal channel another name",
+                ));
+            }
+        }
         let mut patterns = block::Patterns::new();
         let blocks = read_folder(root, &directory.join(BLOCKED_EDGES), &mut errors, |f, text| {
             block::parse(f, text, &mut patterns)
@@ -59,10 +75,12 @@ impl ProductSource {
         }
         Ok(Self {
             directory: directory.to_owned(),
-            product,
-            defaults,
+            product: settings.product,
+            defaults: settings.defaults,
+            rules: settings.rules,
             releases: releases.into_iter().map(|r| (r.document.version.clone(), r)).collect(),
             channels: channels.into_iter().map(|c| (c.name.clone(), c)).collect(),
+            internal_channels: internal.into_iter().map(|c| (c.name.clone(), c)).collect(),
             blocks,
         })
     }
@@ -71,11 +89,12 @@ impl ProductSource {
 /// Finds entries whose names are nearly those that are read, e.g. `blocked_edges`: such a
 /// directory would be skipped in silence, and its blocks with it.
 fn lookalikes(root: &Path, directory: &Path) -> Result<Vec<RepositoryError>, RepositoryError> {
-    let known = [RELEASES, CHANNELS, BLOCKED_EDGES];
+    let known = [RELEASES, CHANNELS, INTERNAL_CHANNELS, BLOCKED_EDGES];
     let near = |name: &str| {
         let name = name.to_ascii_lowercase();
         let is_document = Path::new(&name).extension().is_some_and(|e| e == "md");
-        !is_document && ["release", "channel", "block"].iter().any(|stem| name.starts_with(stem))
+        !is_document
+            && ["release", "channel", "internal", "block"].iter().any(|stem| name.starts_with(stem))
     };
     let entries = list(root, &root.join(directory))?;
     let stray = entries

@@ -1,6 +1,6 @@
 //! `releases/<version>.yaml`: one release, written for people.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -26,6 +26,42 @@ pub struct ReleaseSource {
     /// Payload with registry host, per architecture, for the nodes of Cincinnati graphs. The
     /// release document never names a host.
     pub payloads: BTreeMap<Arch, String>,
+    /// Versions that may move to it on an architecture where those are fewer than the document
+    /// allows: the document is one for all architectures, and lists every version any of them
+    /// takes.
+    pub narrowed: BTreeMap<Arch, Vec<Requirement>>,
+    /// How many minors an edge into this release may pass, where it says otherwise than the
+    /// product's rules.
+    pub minor_hops: Option<u32>,
+}
+
+impl ReleaseSource {
+    /// Whether a cluster on `from` may move to this release on one architecture.
+    pub fn allows_from(&self, from: &ReleaseVersion, arch: &Arch) -> bool {
+        let upgrade = || from.semver().cmp_precedence(self.document.version.semver()).is_lt();
+        match self.narrowed.get(arch) {
+            Some(narrow) if upgrade() => narrow.iter().any(|one| one.matches(from)),
+            Some(_) | None => self.document.allows_from(from),
+        }
+    }
+}
+
+/// One list for the document out of those of the architectures, and those that list fewer.
+pub(super) fn agreed(
+    lists: BTreeMap<Arch, Vec<Requirement>>,
+) -> (Vec<Requirement>, BTreeMap<Arch, Vec<Requirement>>) {
+    let mut different = lists.values();
+    let first = different.next().cloned().unwrap_or_default();
+    if different.all(|list| *list == first) {
+        return (first, BTreeMap::new());
+    }
+    let mut seen = HashSet::new();
+    let all = lists.values().flatten();
+    let union: Vec<Requirement> = all.filter(|one| seen.insert(*one)).cloned().collect();
+    let fewer = |list: &Vec<Requirement>| list.iter().collect::<HashSet<_>>().len() < seen.len();
+    let narrowed = lists.iter().filter(|(_, list)| fewer(list));
+    let narrowed = narrowed.map(|(arch, list)| (arch.clone(), list.clone())).collect();
+    (union, narrowed)
 }
 
 /// An image by digest, `[host/]repository@sha256:…`.
@@ -107,6 +143,8 @@ struct ReleaseFile {
     #[serde(default)]
     upgrade_from: Option<Vec<Requirement>>,
     #[serde(default)]
+    minor_hops: Option<u32>,
+    #[serde(default)]
     downgrade_from: Vec<Requirement>,
     #[serde(default)]
     dependencies: Vec<DependencyFile>,
@@ -140,6 +178,8 @@ struct ArchFile {
     payload: Option<PullSpec>,
     #[serde(default)]
     components: Option<Vec<ComponentFile>>,
+    #[serde(default)]
+    upgrade_from: Option<Vec<Requirement>>,
 }
 
 #[derive(Deserialize)]
@@ -174,6 +214,11 @@ pub(super) fn parse(
         ));
     };
     let (arches, payloads) = contents(&file, &release, defaults)?;
+    let listed = arches.keys().map(|arch| {
+        let own = release.arches.get(arch).and_then(|over| over.upgrade_from.as_ref());
+        (arch.clone(), own.unwrap_or(&upgrade_from).clone())
+    });
+    let (upgrade_from, narrowed) = agreed(listed.collect());
     let document = ReleaseDocument {
         format: ReleaseDocument::FORMAT,
         critical: Vec::new(),
@@ -202,7 +247,7 @@ pub(super) fn parse(
             .finalize
             .map(|finalize| Finalize { summary: finalize.summary, level: finalize.level }),
     };
-    Ok(ReleaseSource { file, document, payloads })
+    Ok(ReleaseSource { file, document, payloads, narrowed, minor_hops: release.minor_hops })
 }
 
 type Contents = (BTreeMap<Arch, ArchContent>, BTreeMap<Arch, String>);

@@ -15,6 +15,25 @@ struct SettingsFile {
     product: ProductName,
     #[serde(default)]
     defaults: Defaults,
+    #[serde(default)]
+    rules: GraphRules,
+}
+
+/// What a settings file says.
+pub(super) struct Settings {
+    pub(super) product: ProductRef,
+    pub(super) defaults: Defaults,
+    pub(super) rules: GraphRules,
+}
+
+/// Rules for the edges of all graphs of a product.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GraphRules {
+    /// How many minors an edge may pass, counted over the minors the product has releases of; none
+    /// = any number. A release may say otherwise for the edges into it.
+    #[serde(default)]
+    pub minor_hops: Option<u32>,
 }
 
 /// What a release takes when its own file does not say.
@@ -34,7 +53,7 @@ pub struct Defaults {
 }
 
 /// Parses a settings file.
-pub(super) fn parse(file: &Path, text: &str) -> Result<(ProductRef, Defaults), RepositoryError> {
+pub(super) fn parse(file: &Path, text: &str) -> Result<Settings, RepositoryError> {
     let settings: SettingsFile = toml::from_str(text).map_err(|error| {
         let begin = error.span().map_or(0, |span| span.start);
         let before = text.get(..begin).unwrap_or_default();
@@ -48,7 +67,7 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<(ProductRef, Defaults), R
         }
     })?;
     let product = ProductRef { vendor: settings.vendor, product: settings.product };
-    Ok((product, settings.defaults))
+    Ok(Settings { product, defaults: settings.defaults, rules: settings.rules })
 }
 
 fn number(count: usize) -> u64 {
