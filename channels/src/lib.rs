@@ -8,6 +8,7 @@ pub mod compile;
 pub mod drift;
 pub mod graph;
 pub mod health;
+pub mod import;
 pub mod lint;
 pub mod names;
 pub mod path;

@@ -157,7 +157,7 @@ impl<'p> Cover<'p> {
     }
 
     /// By risk, or none for removal: the versions that carry it on the way to one target.
-    fn into(&self, target: &ReleaseVersion, arch: &Arch) -> BTreeMap<Option<&'p Risk>, Bits> {
+    fn carried_to(&self, target: &ReleaseVersion, arch: &Arch) -> BTreeMap<Option<&'p Risk>, Bits> {
         let mut carried: BTreeMap<Option<&Risk>, Bits> = BTreeMap::new();
         for block in self.blocks.iter().filter(|block| block.covers_target(target, arch)) {
             let Some(bits) = self.sources.get(&block.from.key()) else { continue };
@@ -185,7 +185,7 @@ fn compare_blocks(
         let one = Cover::new(&source.blocks, &versions, arch);
         let other = Cover::new(&written.blocks, &versions, arch);
         for to in &versions {
-            let (one, other) = (one.into(to, arch), other.into(to, arch));
+            let (one, other) = (one.carried_to(to, arch), other.carried_to(to, arch));
             if one == other {
                 continue;
             }
