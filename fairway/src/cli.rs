@@ -8,6 +8,7 @@ use crate::commands::drift::DriftArgs;
 use crate::commands::graph::GraphArgs;
 use crate::commands::health::HealthArgs;
 use crate::commands::holds::{HoldArgs, HoldsArgs, ResumeArgs};
+use crate::commands::import::ImportArgs;
 use crate::commands::init::InitArgs;
 use crate::commands::key::KeyArgs;
 use crate::commands::lint::LintArgs;
@@ -47,6 +48,8 @@ pub(crate) enum Command {
     Key(KeyArgs),
     /// Check a channel repository
     Lint(LintArgs),
+    /// Make a channel repository of what another update system keeps
+    Import(ImportArgs),
     /// Print the graph of a channel as JSON or for Graphviz
     Graph(GraphArgs),
     /// Lint, compile, sign what changed, and hand it to the hub

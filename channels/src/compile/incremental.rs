@@ -140,7 +140,8 @@ impl<'s> Inputs<'s> {
         let release = self.releases[to];
         let narrowed = release.narrowed.get(arches[arch]);
         let mut fields = Fields::default();
-        for list in [narrowed.unwrap_or(&release.document.upgrade_from), &release.document.downgrade_from]
+        for list in
+            [narrowed.unwrap_or(&release.document.upgrade_from), &release.document.downgrade_from]
         {
             fields.add(list.len().to_le_bytes());
             list.iter().for_each(|requirement| fields.add(requirement.to_string()));

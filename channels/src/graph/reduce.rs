@@ -46,11 +46,15 @@ fn reduce(edges: &mut Ascending) -> Vec<(usize, usize)> {
     }
     let mut kept = Vec::new();
     needed(edges, |plain| plain, |from, to, _| kept.push((from, to)));
-    needed(edges, |_| true, |from, to, plain| {
-        if !plain {
-            kept.push((from, to));
-        }
-    });
+    needed(
+        edges,
+        |_| true,
+        |from, to, plain| {
+            if !plain {
+                kept.push((from, to));
+            }
+        },
+    );
     kept
 }
 

@@ -99,11 +99,7 @@ fn insert(files: &mut Files, name: &str, text: String) {
 }
 
 /// The fix all members agree on, if the range does not reach it.
-fn fixed_in(
-    blocks: &[BlockSource],
-    fold: &Fold,
-    notes: &mut Vec<Note>,
-) -> Option<ReleaseVersion> {
+fn fixed_in(blocks: &[BlockSource], fold: &Fold, notes: &mut Vec<Note>) -> Option<ReleaseVersion> {
     let fixes: BTreeSet<&ReleaseVersion> =
         members(blocks, fold).filter_map(|block| block.fixed_in.as_ref()).collect();
     let last = fold.range.as_ref().map(|(_, last)| last)?;
@@ -115,7 +111,11 @@ fn fixed_in(
                 "the files up to {last} name {} as the fix; the range ends without one",
                 fixes.join(", ")
             );
-            notes.push(Note::new(NoteKind::FixesDiffer, stem(members(blocks, fold).next()), message));
+            notes.push(Note::new(
+                NoteKind::FixesDiffer,
+                stem(members(blocks, fold).next()),
+                message,
+            ));
             None
         }
         None => None,

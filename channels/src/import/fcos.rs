@@ -79,7 +79,9 @@ impl FromStr for FcosVersion {
         let (major, day, stream, revision) = match *numbers.as_slice() {
             [major, day, revision] => (major, day, 0, revision),
             [major, day, stream, revision] if stream > 0 => (major, day, stream, revision),
-            [_, _, _, _] => return Err(error("stream 0 cannot be told from a version without one")),
+            [_, _, _, _] => {
+                return Err(error("stream 0 cannot be told from a version without one"));
+            }
             _ => return Err(error("it must read 44.20260301.3.1")),
         };
         if revision >= REVISIONS {
@@ -185,9 +187,9 @@ impl Stream {
                 return Err(refuse(format!("{version} is there twice; keep one entry")));
             }
             for (key, value) in entry.metadata {
-                stream.mark(version, &key, value, notes).map_err(|problem| {
-                    refuse(format!("{key} of {version}: {problem}"))
-                })?;
+                stream
+                    .mark(version, &key, value, notes)
+                    .map_err(|problem| refuse(format!("{key} of {version}: {problem}")))?;
             }
         }
         Ok(stream)
@@ -251,11 +253,10 @@ impl Stream {
         report: &mut Report,
     ) -> Result<(), ImportError> {
         for (version, rollout) in &self.rollouts {
-            let (start, curve) =
-                Curve::from_fcos(rollout).map_err(|error| ImportError::Fcos {
-                    file: file.to_owned(),
-                    problem: format!("rollout of {version}: {error}"),
-                })?;
+            let (start, curve) = Curve::from_fcos(rollout).map_err(|error| ImportError::Fcos {
+                file: file.to_owned(),
+                problem: format!("rollout of {version}: {error}"),
+            })?;
             let opens = curve.points().first().map_or(Share::ALL, |point| point.share);
             if opens == Share::ALL {
                 continue;

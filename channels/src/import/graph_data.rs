@@ -6,9 +6,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::{
-    Files, ImportError, Note, NoteKind, Payloads, Report, blocks, releases, settings,
-};
+use super::{Files, ImportError, Note, NoteKind, Payloads, Report, blocks, releases, settings};
 use crate::names::{Arch, ProductRef};
 use crate::repository::{
     GraphData, KnownRelease, Minor, ProductSource, SETTINGS_FILE, load_graph_data,

@@ -6,8 +6,8 @@
 //! written files back and compares what they mean with what the source means.
 
 mod blocks;
-mod fold;
 mod fcos;
+mod fold;
 mod graph_data;
 mod payloads;
 mod releases;

@@ -102,9 +102,9 @@ fn image(digest: &str, repository: Option<&str>) -> Result<PullSpec, String> {
 
 /// A day, which begins at midnight UTC, or a full time.
 pub(super) fn date(text: &str) -> Result<Timestamp, String> {
-    text.parse().or_else(|_| format!("{text}T00:00:00Z").parse()).map_err(|_| {
-        format!("{text:?} is not a time; write 2025-03-18 or 2025-03-18T10:00:00Z")
-    })
+    text.parse()
+        .or_else(|_| format!("{text}T00:00:00Z").parse())
+        .map_err(|_| format!("{text:?} is not a time; write 2025-03-18 or 2025-03-18T10:00:00Z"))
 }
 
 fn json(text: &str) -> Result<Vec<(usize, Row)>, ImportError> {
@@ -117,10 +117,8 @@ fn json(text: &str) -> Result<Vec<(usize, Row)>, ImportError> {
 }
 
 fn csv(text: &str) -> Result<Vec<(usize, Row)>, ImportError> {
-    let refuse = |entry: usize, problem: &str| ImportError::Payloads {
-        entry,
-        problem: problem.to_owned(),
-    };
+    let refuse =
+        |entry: usize, problem: &str| ImportError::Payloads { entry, problem: problem.to_owned() };
     let mut lines = (1..).zip(text.lines());
     let columns: Vec<&str> =
         lines.next().map_or(Vec::new(), |(_, line)| line.split(',').map(str::trim).collect());

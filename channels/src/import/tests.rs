@@ -36,7 +36,9 @@ fn checkout() -> tempfile::TempDir {
     write(
         dir.path(),
         "channels/fast-4.1.yaml",
-        &format!("# ours\nname: fast-4.1\nfeeder: {{name: candidate, delay: PT0H}}\nversions: {versions}\n"),
+        &format!(
+            "# ours\nname: fast-4.1\nfeeder: {{name: candidate, delay: PT0H}}\nversions: {versions}\n"
+        ),
     );
     write(dir.path(), "internal-channels/candidate.yaml", "name: candidate\nversions: [4.1.0]\n");
     write(dir.path(), "build-suggestions/4.1.yaml", SUGGESTIONS);
@@ -63,7 +65,10 @@ fn options() -> Options {
 }
 
 /// Converts, writes and checks.
-fn convert(dir: &Path, options: &Options) -> (Import, tempfile::TempDir, Result<Same, ImportError>) {
+fn convert(
+    dir: &Path,
+    options: &Options,
+) -> (Import, tempfile::TempDir, Result<Same, ImportError>) {
     let import = graph_data(dir, options).unwrap();
     let out = tempfile::tempdir().unwrap();
     for (path, text) in &import.files {
@@ -141,10 +146,10 @@ fn different_fixes_and_comments_are_told() {
     risk(dir.path(), "4.1.0", "4[.]0[.].*", "fixedIn: 4.1.2\n");
     risk(dir.path(), "4.1.1", "4[.]0[.].*", "# seen twice\nfixedIn: 4.1.3\n");
     let (import, _out, same) = convert(dir.path(), &options());
-    assert!(kinds(&import.report).is_superset(&BTreeSet::from([
-        NoteKind::FixesDiffer,
-        NoteKind::TextsDiffer
-    ])));
+    assert!(
+        kinds(&import.report)
+            .is_superset(&BTreeSet::from([NoteKind::FixesDiffer, NoteKind::TextsDiffer]))
+    );
     let text = &import.files[Path::new("blocked-edges/Slow.yaml")];
     assert!(text.contains("# seen twice") && !text.contains("fixedIn"), "{text}");
     same.unwrap();
@@ -207,8 +212,7 @@ fn edges_added_by_hand_join_the_release_or_are_named() {
     assert!(kinds(&import.report).contains(&NoteKind::EdgeLost));
     assert_eq!(block_files(&import), ["removed-4.1.0.yaml"]);
     let mut options = options();
-    options.payloads =
-        Payloads::parse(Path::new("p.csv"), TABLE, Some("quay.io/acme/os")).unwrap();
+    options.payloads = Payloads::parse(Path::new("p.csv"), TABLE, Some("quay.io/acme/os")).unwrap();
     let (import, out, same) = convert(dir.path(), &options);
     same.unwrap();
     assert!(!kinds(&import.report).contains(&NoteKind::EdgeLost));
@@ -243,8 +247,7 @@ fn a_tampered_result_is_found_out() {
 fn a_tampered_release_is_found_out() {
     let dir = checkout();
     let mut options = options();
-    options.payloads =
-        Payloads::parse(Path::new("p.csv"), TABLE, Some("quay.io/acme/os")).unwrap();
+    options.payloads = Payloads::parse(Path::new("p.csv"), TABLE, Some("quay.io/acme/os")).unwrap();
     let (import, out, same) = convert(dir.path(), &options);
     same.unwrap();
     fs::remove_file(out.path().join("releases/4.0.9.yaml")).unwrap();
@@ -265,12 +268,11 @@ fn a_directory_without_channels_and_a_malformed_block_are_refused() {
 
 #[test]
 fn unusable_payload_tables_name_the_entry() {
-    let parse = |name: &str, text: &str| {
-        match Payloads::parse(Path::new(name), text, None).unwrap_err() {
+    let parse =
+        |name: &str, text: &str| match Payloads::parse(Path::new(name), text, None).unwrap_err() {
             ImportError::Payloads { entry, .. } => entry,
             other => panic!("{other}"),
-        }
-    };
+        };
     let digest = "a@sha256:0000000000000000000000000000000000000000000000000000000000000009";
     assert_eq!(parse("p.csv", "version,arch\n"), 1);
     assert_eq!(parse("p.csv", "version,arch,digest,colour\n"), 1);
@@ -379,7 +381,8 @@ fn barriers_dead_ends_and_rollouts_of_fedora_coreos_are_converted() {
     assert_eq!(channel.versions.len(), 4);
     assert_eq!(channel.barriers[&version("31.20200517.3000")], "keys \"moved\"");
     assert_eq!(channel.dead_ends[&version("30.20190716.1")], "see #215");
-    let policies: Vec<&PathBuf> = files.keys().filter(|path| path.starts_with("rollouts")).collect();
+    let policies: Vec<&PathBuf> =
+        files.keys().filter(|path| path.starts_with("rollouts")).collect();
     let file = Path::new("rollouts/stable-44-20260707-3001.yaml");
     assert_eq!(policies, [file]);
     let policy = crate::rollout::Policy::parse(file, &files[file]).unwrap();
@@ -417,6 +420,7 @@ fn unusable_update_files_are_refused() {
 #[test]
 fn a_key_nobody_knows_is_reported() {
     let (_, report) = fcos(&STABLE.replace("\"deadend\"", "\"detour\"")).unwrap();
-    let found = |note: &Note| note.kind == NoteKind::NotConverted && note.message.contains("detour");
+    let found =
+        |note: &Note| note.kind == NoteKind::NotConverted && note.message.contains("detour");
     assert!(report.notes.iter().any(found));
 }
