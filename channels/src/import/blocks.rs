@@ -31,11 +31,9 @@ pub(super) fn write(
         let Some(newest) = members(blocks, fold).last() else { continue };
         let own = texts.get(&newest.file);
         let Some((first, last)) = &fold.range else {
-            if let (Targets::Version(to), Some(_)) = (&newest.to, own) {
-                if !to.semver().build.is_empty() {
-                    let message = "it is about one architecture, which a range cannot say";
-                    notes.push(Note::new(NoteKind::KeptApart, newest.file.display(), message));
-                }
+            if matches!(&newest.to, Targets::Version(to) if !to.semver().build.is_empty()) {
+                let message = "it is about one architecture, which a range cannot say";
+                notes.push(Note::new(NoteKind::KeptApart, newest.file.display(), message));
             }
             let name = own.and_then(|_| newest.file.file_stem()).and_then(|stem| stem.to_str());
             let name = name.map_or_else(|| named(newest), str::to_owned);
@@ -47,7 +45,7 @@ pub(super) fn write(
         let text = own.and_then(|text| edited(text, &to, fixed_in.as_ref()));
         let text = text.unwrap_or_else(|| written(newest, &to, fixed_in.as_ref()));
         let bodies: BTreeSet<String> =
-            members(blocks, fold).filter_map(|block| texts.get(&block.file)).map(body).collect();
+            members(blocks, fold).filter_map(|block| Some(body(texts.get(&block.file)?))).collect();
         let stem = stem(Some(newest));
         if bodies.len() > 1 {
             let message = format!(
@@ -128,9 +126,9 @@ fn is_key(line: &str, key: &str) -> bool {
 }
 
 /// The text without what differs between the files of one fault.
-fn body(text: &String) -> String {
+fn body(text: &str) -> String {
     let lines = text.lines().filter(|line| !is_key(line, "to") && !is_key(line, "fixedIn"));
-    lines.map(|line| format!("{}\n", line.trim_end())).collect()
+    lines.map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
 
 /// A file's own text with another target and fix; `None` where its lines are not plain.
@@ -141,10 +139,10 @@ fn edited(text: &str, to: &str, fixed_in: Option<&ReleaseVersion>) -> Option<Str
     let mut edited = String::new();
     for line in text.lines() {
         if is_key(line, "to") {
-            edited.push_str(&format!("to: {}\n", quoted(to)));
-            if let Some(fixed_in) = fixed_in {
-                edited.push_str(&format!("fixedIn: {fixed_in}\n"));
-            }
+            edited.push_str("to: ");
+            edited.push_str(&quoted(to));
+            edited.push('\n');
+            edited.push_str(&fix_line(fixed_in));
         } else if !is_key(line, "fixedIn") {
             edited.push_str(line);
             edited.push('\n');
@@ -167,19 +165,19 @@ fn written(block: &BlockSource, to: &str, fixed_in: Option<&ReleaseVersion>) -> 
         Sources::Pattern(from) => from.as_str().to_owned(),
         Sources::Range(from) => from.to_string(),
     };
-    let mut text = format!("to: {}\nfrom: {}\n", quoted(to), quoted(&from));
-    if let Some(fixed_in) = fixed_in {
-        text.push_str(&format!("fixedIn: {fixed_in}\n"));
-    }
-    if let Some(risk) = &block.risk {
-        let (name, url) = (quoted(&risk.name), quoted(&risk.url));
-        let message = quoted(&risk.message);
-        text.push_str(&format!("name: {name}\nurl: {url}\nmessage: {message}\nmatchingRules:\n"));
-        for rule in &risk.matching_rules {
-            text.push_str(&rule_text(rule));
-        }
-    }
-    text
+    let fix = fix_line(fixed_in);
+    let text = format!("to: {}\nfrom: {}\n{fix}", quoted(to), quoted(&from));
+    let Some(risk) = &block.risk else { return text };
+    let (name, url, message) = (quoted(&risk.name), quoted(&risk.url), quoted(&risk.message));
+    let rules: Vec<String> = risk.matching_rules.iter().map(rule_text).collect();
+    format!(
+        "{text}name: {name}\nurl: {url}\nmessage: {message}\nmatchingRules:\n{}",
+        rules.concat()
+    )
+}
+
+fn fix_line(fixed_in: Option<&ReleaseVersion>) -> String {
+    fixed_in.map_or(String::new(), |fixed_in| format!("fixedIn: {fixed_in}\n"))
 }
 
 fn rule_text(rule: &crate::graph::MatchingRule) -> String {

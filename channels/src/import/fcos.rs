@@ -46,7 +46,7 @@ impl FcosVersion {
     pub fn of_release(version: &ReleaseVersion) -> Option<Self> {
         let version = version.semver();
         let stream = version.patch / REVISIONS;
-        (version.pre.is_empty() && version.build.is_empty() && stream <= u64::from(u32::MAX))
+        (version.pre.is_empty() && version.build.is_empty() && u32::try_from(stream).is_ok())
             .then_some(Self {
                 major: version.major,
                 day: version.minor,

@@ -185,7 +185,8 @@ fn names(directory: &Path) -> Result<Vec<String>, ImportError> {
 /// Notes what else a checkout holds. Programs, documents and licences are not data.
 fn left_behind(directory: &Path, notes: &mut Vec<Note>) -> Result<(), ImportError> {
     for name in names(directory)? {
-        let is_data = name.ends_with(".yaml") || name.ends_with(".json");
+        let extension = Path::new(&name).extension().and_then(|extension| extension.to_str());
+        let is_data = matches!(extension, Some("yaml" | "yml" | "json"));
         if is_data && !READ.contains(&name.as_str()) && !name.starts_with('.') {
             let message = "it is no part of the data this import knows";
             notes.push(Note::new(NoteKind::NotConverted, &name, message));

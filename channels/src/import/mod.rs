@@ -16,6 +16,7 @@ mod same;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -98,8 +99,8 @@ pub struct Note {
 }
 
 impl Note {
-    fn new(kind: NoteKind, subject: impl ToString, message: impl Into<String>) -> Self {
-        Self { kind, subject: subject.to_string(), message: message.into() }
+    fn new(kind: NoteKind, subject: impl Display, message: impl Into<String>) -> Self {
+        Self { kind, subject: format!("{subject}"), message: message.into() }
     }
 }
 

@@ -1,4 +1,4 @@
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+//! Imports mean what their sources mean, and say what they could not take over.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -268,11 +268,11 @@ fn a_directory_without_channels_and_a_malformed_block_are_refused() {
 
 #[test]
 fn unusable_payload_tables_name_the_entry() {
-    let parse =
-        |name: &str, text: &str| match Payloads::parse(Path::new(name), text, None).unwrap_err() {
-            ImportError::Payloads { entry, .. } => entry,
-            other => panic!("{other}"),
-        };
+    let parse = |name: &str, text: &str| {
+        let error = Payloads::parse(Path::new(name), text, None).unwrap_err();
+        let ImportError::Payloads { entry, .. } = error else { panic!("{error}") };
+        entry
+    };
     let digest = "a@sha256:0000000000000000000000000000000000000000000000000000000000000009";
     assert_eq!(parse("p.csv", "version,arch\n"), 1);
     assert_eq!(parse("p.csv", "version,arch,digest,colour\n"), 1);
@@ -321,7 +321,7 @@ proptest! {
                 }
                 _ => fold.blocks.iter().map(|index| match &source.blocks[*index].to {
                     crate::repository::Targets::Version(to) => to.clone(),
-                    other => panic!("{other:?}"),
+                    crate::repository::Targets::Range(range) => panic!("{range}"),
                 }).collect(),
             })
             .collect();

@@ -1,4 +1,4 @@
-#![expect(clippy::unwrap_used, reason = "tests")]
+//! The command lines as a person types them, and the files they leave.
 
 use std::fs;
 use std::path::{Path, PathBuf};
