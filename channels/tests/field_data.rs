@@ -1,5 +1,5 @@
 //! Real data from the field (`FAIRWAY_DATA`): everything loads, and nothing is lost on the way.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 /// A module, so that `--skip field_data` leaves these out where the data is not.
 mod field_data {
@@ -8,17 +8,11 @@ mod field_data {
     use std::{env, fs};
 
     use channels::cincinnati::{from_json, to_json};
-    use channels::compile::compile;
     use channels::graph::{Graph, MatchingRule};
     use channels::lint::{Code, lint_graph};
-    use channels::names::Arch;
     use channels::path::{Goal, next_step, path, risks_ahead};
-    use channels::repository::{
-        GraphData, ProductSource, PullSpec, Sources, Targets, load_graph_data,
-    };
-    use channels::version::ReleaseVersion;
+    use channels::repository::{GraphData, Sources, Targets, load_graph_data};
     use serde_json::Value;
-    use signing::Sha256Digest;
 
     fn data(path: &str) -> PathBuf {
         PathBuf::from(env::var("FAIRWAY_DATA").expect("FAIRWAY_DATA names the folder")).join(path)
@@ -214,50 +208,5 @@ mod field_data {
         assert!(!codes("openshift-2021-11-24-raw.json").contains(&Code::Cycle));
         let channel = codes("openshift-stable-4.13-amd64.json");
         assert!(channel.is_subset(&[Code::NodeUnreachable].into()), "{channel:?}");
-    }
-
-    /// A made-up payload: graph data names none.
-    fn payload(version: &ReleaseVersion, arch: &Arch) -> Option<PullSpec> {
-        let digest = Sha256Digest::of(format!("{version}+{arch}").as_bytes());
-        format!("ocp/release@{digest}").parse().ok()
-    }
-
-    /// The product that the live graph data makes of the versions in its channels.
-    fn openshift() -> ProductSource {
-        let data = graph_data("openshift-graph-data");
-        let arches = ["amd64", "arm64", "ppc64le", "s390x"].map(|arch| arch.parse().unwrap());
-        let at = "2026-01-01T00:00:00Z".parse().unwrap();
-        let releases = data.suggested_releases(&arches, at, &payload);
-        data.into_product("redhat/ocp".parse().unwrap(), releases)
-    }
-
-    #[test]
-    #[ignore = "needs FAIRWAY_DATA"]
-    fn all_channels_compile_for_four_architectures_with_every_risk() {
-        let source = openshift();
-        let start = std::time::Instant::now();
-        let compiled = compile(&source).unwrap();
-        let (mut nodes, mut plain, mut conditional) = (0, 0, 0);
-        for (_, _, graph) in &compiled.graphs {
-            nodes += graph.nodes().len();
-            plain += graph.edges().len();
-            conditional += graph.conditional().iter().map(|group| group.edges.len()).sum::<usize>();
-        }
-        eprintln!(
-            "compiled {} releases into {} graphs ({nodes} nodes, {plain} plain and {conditional} \
-             conditional edges) in {:?}",
-            compiled.releases.len(),
-            compiled.graphs.len(),
-            start.elapsed()
-        );
-        assert_eq!(compiled.graphs.len(), 76 * 4);
-        assert!(conditional > 100_000, "{conditional}");
-        let again = compile(&source).unwrap();
-        assert!(compiled == again, "two runs differ");
-        if let Ok(p) = env::var("DUMP") {
-            for (c, a, g) in &compiled.graphs {
-                fs::write(format!("{p}/{c}.{a}.json"), to_json(g)).unwrap();
-            }
-        }
     }
 }

@@ -9,6 +9,9 @@ use crate::graph::{Graph, GraphBuilder, GraphError, MatchingRule, Node, Origin, 
 use crate::names::{Arch, ChannelName, ProductRef};
 use crate::version::ReleaseVersion;
 
+/// How much of a text from the document an error repeats: as long as a version may be.
+const SHOWN_CHARS: usize = 128;
+
 #[derive(Deserialize)]
 struct Document {
     #[serde(default)]
@@ -129,7 +132,7 @@ fn add_group(
 ) -> Result<(), GraphError> {
     let handle = |version: String| match handles.get(&version) {
         Some(handle) => Ok(*handle),
-        None => Err(GraphError::UnknownVersion { version: version.chars().take(128).collect() }),
+        None => Err(GraphError::UnknownVersion { version: shown(&version) }),
     };
     let risks = builder.risks(group.risks.into_iter().map(risk).collect());
     for edge in group.edges {
@@ -137,6 +140,11 @@ fn add_group(
         builder.conditional(from, to, risks);
     }
     Ok(())
+}
+
+/// A text of the document as an error shows it.
+fn shown(text: &str) -> String {
+    text.chars().take(SHOWN_CHARS).collect()
 }
 
 fn risk(risk: WireRisk) -> Risk {

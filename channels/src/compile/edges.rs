@@ -28,7 +28,7 @@ pub(super) struct Rules<'s> {
     releases: Vec<&'s ReleaseSource>,
     blocks: &'s [BlockSource],
     arches: Vec<&'s Arch>,
-    rules: GraphRules,
+    bounds: GraphRules,
     /// By release: place of its minor among those the product has releases of.
     minors: Vec<u32>,
     /// Blocks of one target version, also under that version without build metadata.
@@ -79,7 +79,7 @@ impl<'s> Rules<'s> {
             versions.map(|version| searched_text(version, arch)).collect()
         });
         Self {
-            rules: source.rules,
+            bounds: source.rules,
             minors: minors(&releases),
             texts: texts.collect(),
             allowed: vec![None; releases.len()],
@@ -181,7 +181,7 @@ impl<'s> Rules<'s> {
 
     /// How many minors an edge into a release may pass.
     pub(super) fn hop_limit(&self, to: usize) -> Option<u32> {
-        self.releases[to].minor_hops.or(self.rules.minor_hops)
+        self.releases[to].minor_hops.or(self.bounds.minor_hops)
     }
 
     /// The place of a release's minor among those the product has releases of.

@@ -144,13 +144,17 @@ impl<'s> Inputs<'s> {
             [narrowed.unwrap_or(&release.document.upgrade_from), &release.document.downgrade_from]
         {
             fields.add(list.len().to_le_bytes());
-            list.iter().for_each(|requirement| fields.add(requirement.to_string()));
+            for requirement in list {
+                fields.add(requirement.to_string());
+            }
         }
         fields.add(work.rules.hop_limit(to).map_or_else(String::new, |limit| limit.to_string()));
         let mut blocks: Vec<&Sha256Digest> =
             work.rules.blocks_to(to, arch).into_iter().map(|block| &self.blocks[block]).collect();
         blocks.sort_unstable();
-        blocks.iter().for_each(|block| fields.add(block.as_bytes()));
+        for block in blocks {
+            fields.add(block.as_bytes());
+        }
         let digest = fields.digest();
         self.edges_into[slot] = Some(digest);
         digest

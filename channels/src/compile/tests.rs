@@ -171,3 +171,112 @@ fn build_metadata_that_is_no_architecture_belongs_to_the_version() {
     let graph = only_graph(&product(&releases, "versions: [1.0.0+k3s1, 1.0.1+k3s1]\n", &[]));
     assert_eq!(edges(&graph), ["1.0.0+k3s1>1.0.1+k3s1"]);
 }
+
+const TWO: &str = "upgrade_from: [\">=1.0.0\"]\narches: {amd64: {}, arm64: {}}\n";
+
+#[test]
+fn no_edge_jumps_over_a_barrier_in_either_direction() {
+    let back = "upgrade_from: [\">=1.0.0\"]\ndowngrade_from: [\">1.0.0\"]\n";
+    let releases = [("1.0.0", back), ("1.0.1", ANY), ("1.0.2", ANY), ("1.0.3", ANY)];
+    let channel = "versions: [1.0.0, 1.0.1, 1.0.2, 1.0.3]\nbarriers:\n  1.0.2: new log format\n";
+    let graph = only_graph(&product(&releases, channel, &[]));
+    assert_eq!(
+        edges(&graph),
+        ["1.0.0>1.0.1", "1.0.0>1.0.2", "1.0.1>1.0.0", "1.0.1>1.0.2", "1.0.2>1.0.0", "1.0.2>1.0.3"]
+    );
+    let node = graph.node(&"1.0.2".parse().unwrap()).unwrap();
+    assert_eq!(node.barrier(), Some("new log format"));
+}
+
+#[test]
+fn a_barrier_counts_only_where_its_version_is_offered() {
+    let releases = [("1.0.0", TWO), ("1.0.1", TWO), ("1.0.2", TWO)];
+    let channel = "versions: [1.0.0, 1.0.1+arm64, 1.0.2]\nbarriers: {1.0.1: floor}\n";
+    let compiled = compile(&product(&releases, channel, &[])).unwrap();
+    assert_eq!(edges(&compiled.graphs[0].2), ["1.0.0>1.0.2"]);
+    assert_eq!(edges(&compiled.graphs[1].2), ["1.0.0>1.0.1", "1.0.1>1.0.2"]);
+}
+
+#[test]
+fn a_dead_end_may_be_moved_to_and_never_left() {
+    let releases = [("1.0.0", TWO), ("1.0.1", TWO), ("1.0.2", TWO)];
+    let channel = "versions: [1.0.0, 1.0.1, 1.0.2]\ndead_ends: {1.0.1+arm64: wrong keys}\n";
+    let compiled = compile(&product(&releases, channel, &[])).unwrap();
+    assert_eq!(
+        edges(&compiled.graphs[0].2),
+        ["1.0.0>1.0.1", "1.0.0>1.0.2", "1.0.1>1.0.2"],
+        "it is one on arm64 only"
+    );
+    let arm = &compiled.graphs[1].2;
+    assert_eq!(edges(arm), ["1.0.0>1.0.1", "1.0.0>1.0.2"]);
+    assert_eq!(arm.node(&"1.0.1".parse().unwrap()).unwrap().dead_end(), Some("wrong keys"));
+}
+
+#[test]
+fn the_bound_on_minors_counts_those_that_exist_and_a_release_may_lift_it() {
+    let releases = [
+        ("1.0.0", ANY),
+        ("1.2.0", ANY),
+        ("1.3.0", ANY),
+        ("2.0.0", "upgrade_from: [\">=1.0.0\"]\nminor_hops: 2\n"),
+    ];
+    let channel = "versions: [1.0.0, 1.2.0, 1.3.0, 2.0.0]\n";
+    let mut source = product(&releases, channel, &[]);
+    let free = edges(&only_graph(&source));
+    assert_eq!(free.len(), 5, "only 2.0.0 sets a bound, and 1.0.0 is three minors away: {free:?}");
+    source.rules.minor_hops = Some(1);
+    assert_eq!(
+        edges(&only_graph(&source)),
+        ["1.0.0>1.2.0", "1.2.0>1.3.0", "1.2.0>2.0.0", "1.3.0>2.0.0"]
+    );
+}
+
+#[test]
+fn an_architecture_may_take_fewer_versions_than_the_document_lists() {
+    let narrow = "upgrade_from: [\">=1.0.0\"]\narches: {amd64: {}, arm64: {upgrade_from: \
+                  [\"=1.0.1\"]}}\n";
+    let releases = [("1.0.0", TWO), ("1.0.1", TWO), ("1.0.2", narrow)];
+    let source = product(&releases, "versions: [1.0.0, 1.0.1, 1.0.2]\n", &[]);
+    let compiled = compile(&source).unwrap();
+    assert_eq!(edges(&compiled.graphs[0].2), ["1.0.0>1.0.1", "1.0.0>1.0.2", "1.0.1>1.0.2"]);
+    assert_eq!(edges(&compiled.graphs[1].2), ["1.0.0>1.0.1", "1.0.1>1.0.2"]);
+    let document = &source.releases[&"1.0.2".parse().unwrap()].document;
+    assert!(document.allows_from(&"1.0.0".parse().unwrap()), "one document for both");
+}
+
+#[test]
+fn a_tombstone_does_not_withdraw_a_release_whose_version_differs_in_build_metadata() {
+    let releases = [("1.0.0", ANY), ("1.0.1", ANY), ("1.0.1+k3s1", ANY)];
+    let channel = "versions: [1.0.0, 1.0.1+k3s1]\ntombstones: [1.0.1]\n";
+    assert_eq!(edges(&only_graph(&product(&releases, channel, &[]))), ["1.0.0>1.0.1+k3s1"]);
+}
+
+#[test]
+fn only_graphs_that_an_edit_touches_are_built_again() {
+    let releases = [("1.0.0", TWO), ("1.0.1", TWO), ("1.0.2", TWO)];
+    let mut source = product(&releases, "versions: [1.0.0, 1.0.1]\n", &[]);
+    let mut again = Incremental::new();
+    assert_eq!(again.compile(&source).unwrap(), &compile(&source).unwrap());
+    let built = |again: &Incremental| -> Vec<String> {
+        again.rebuilt().iter().map(|(channel, arch)| format!("{channel} {arch}")).collect()
+    };
+    assert_eq!(built(&again), ["stable amd64", "stable arm64"]);
+    let block = |to: &str| {
+        let text = format!("to: {to}\nfrom: .*\n");
+        product(&releases, "versions: []\n", &[("b", text.as_str())]).blocks.remove(0)
+    };
+    source.blocks.push(block("1.0.2"));
+    again.compile(&source).unwrap();
+    assert_eq!(built(&again), Vec::<String>::new(), "1.0.2 is in no channel");
+    source.blocks.push(block("1.0.1+arm64"));
+    assert_eq!(again.compile(&source).unwrap(), &compile(&source).unwrap());
+    assert_eq!(built(&again), ["stable arm64"]);
+    source.channels.values_mut().for_each(|channel| {
+        channel.versions.push("1.0.3".parse().unwrap());
+    });
+    assert!(matches!(
+        again.compile(&source).unwrap_err().as_slice(),
+        [CompileError::MissingRelease { .. }]
+    ));
+    assert_eq!(built(&again), Vec::<String>::new());
+}

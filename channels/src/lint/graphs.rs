@@ -48,7 +48,8 @@ fn ways(graph: &Graph) -> Vec<(Code, String)> {
     let mut to_head = vec![false; nodes.len()];
     to_head[head] = true;
     for here in (0..head).rev() {
-        to_head[here] = newer(here).any(|to| to_head[to]);
+        // A dead end is where its author wants clusters to end.
+        to_head[here] = nodes[here].dead_end().is_some() || newer(here).any(|to| to_head[to]);
     }
     let mut entered = vec![false; nodes.len()];
     for here in 0..nodes.len() {
@@ -58,7 +59,7 @@ fn ways(graph: &Graph) -> Vec<(Code, String)> {
     let mut older_than = false;
     for (here, node) in nodes.iter().enumerate() {
         let version = &node.version;
-        let waits = here < head || node.is_tombstone();
+        let waits = (here < head || node.is_tombstone()) && node.dead_end().is_none();
         if waits && newer(here).next().is_none() {
             let message = format!(
                 "{version} has no way out: a cluster on it can never move; let a newer release \

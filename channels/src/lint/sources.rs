@@ -50,7 +50,7 @@ fn unlisted(product: &ProductSource, findings: &mut Vec<Finding>) {
 }
 
 fn channels(product: &ProductSource, findings: &mut Vec<Finding>) {
-    for channel in product.channels.values() {
+    for channel in product.channels.values().chain(product.internal_channels.values()) {
         let mut seen = BTreeSet::new();
         for version in &channel.versions {
             if !seen.insert(version) {
@@ -58,7 +58,10 @@ fn channels(product: &ProductSource, findings: &mut Vec<Finding>) {
                 findings.push(finding(Code::VersionRepeated, &channel.file, message));
             }
         }
-        let missing = channel.feeder.as_ref().filter(|f| !product.channels.contains_key(&f.name));
+        let feeds = |name| {
+            product.channels.contains_key(name) || product.internal_channels.contains_key(name)
+        };
+        let missing = channel.feeder.as_ref().filter(|feeder| !feeds(&feeder.name));
         if let Some(feeder) = missing {
             let message = format!("feeder.name {} is no channel of this product", feeder.name);
             findings.push(finding(Code::FeederMissing, &channel.file, message));

@@ -57,6 +57,16 @@ fn a_version_that_cannot_move_on_is_found_also_when_it_is_withdrawn() {
 }
 
 #[test]
+fn a_dead_end_is_left_in_peace_and_so_is_what_leads_only_there() {
+    let releases = [("1.0.0", ANY), ("1.0.1", ANY), ("1.1.0", "upgrade_from: [\"~1.1\"]\n")];
+    let channel = "versions: [1.0.0, 1.0.1, 1.1.0]\n";
+    let node = "node_unreachable";
+    assert_eq!(codes(&releases, channel, &[]), ["no_way_out", "head_unreachable", node]);
+    let ended = format!("{channel}dead_ends: {{1.0.1: the line ends here}}\n");
+    assert_eq!(codes(&releases, &ended, &[]), [node]);
+}
+
+#[test]
 fn a_way_that_ends_before_the_head_and_a_node_nothing_leads_to_are_found() {
     let graph = graph(&[("1.0.0", "1.0.1"), ("1.0.1", "1.0.2"), ("1.0.3", "1.0.4")], &[]);
     let found = graph_codes(&graph);

@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use regex::Regex;
+use regex::{Regex, RegexBuilder};
 use serde::Deserialize;
 
 use super::{RepositoryError, files};
 use crate::graph::{MatchingRule, Risk};
 use crate::names::Arch;
 use crate::version::{ReleaseVersion, Requirement};
+
+/// Memory one compiled expression may take; real ones, of 80 characters, take some kilobytes.
+const MAX_PATTERN_BYTES: usize = 4 * 1024 * 1024;
 
 /// Edges that are removed, or that carry a risk.
 #[derive(Debug, Clone)]
@@ -185,6 +188,11 @@ fn sources(file: &Path, text: &str, patterns: &mut Patterns) -> Result<Sources, 
     pattern(file, text, patterns).map(Sources::Pattern)
 }
 
+/// Compiles an expression, within [`MAX_PATTERN_BYTES`].
+pub(super) fn expression(text: &str) -> Result<Regex, regex::Error> {
+    RegexBuilder::new(text).size_limit(MAX_PATTERN_BYTES).build()
+}
+
 /// Compiles an expression over `version+arch`, once per text.
 pub(super) fn pattern(
     file: &Path,
@@ -194,7 +202,7 @@ pub(super) fn pattern(
     if let Some(known) = patterns.get(text) {
         return Ok(known.clone());
     }
-    let pattern = Regex::new(text).map_err(|_| {
+    let pattern = expression(text).map_err(|_| {
         RepositoryError::content(
             file,
             format!("from: {text:?} is neither a regular expression nor a requirement"),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{RepositoryError, files};
+use super::{RepositoryError, block, files};
 use crate::names::ChannelName;
 use crate::version::ReleaseVersion;
 
@@ -129,7 +129,7 @@ fn check_marks(
 
 fn parse_feeder(file: &Path, feeder: FeederFile) -> Result<Feeder, RepositoryError> {
     let filter = feeder.filter.map(|filter| {
-        regex::Regex::new(&filter).map_err(|_| {
+        block::expression(&filter).map_err(|_| {
             RepositoryError::content(
                 file,
                 format!("feeder.filter {filter:?} is not a regular expression"),

@@ -10,6 +10,9 @@ use super::RepositoryError;
 /// Largest file read. The largest real one, a channel of 400 versions, has 8 kB.
 pub(super) const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
+/// Most files read from one folder. OpenShift's 1,717 blocked edges are the most known.
+pub(super) const MAX_FILES: usize = 20_000;
+
 /// Name of the file that says who reviews a directory; it holds no data.
 const REVIEWERS_FILE: &str = "OWNERS";
 
@@ -95,6 +98,12 @@ pub(super) fn read_folder<T>(
             return parsed;
         }
     };
+    if entries.len() > MAX_FILES {
+        let problem = format!("it holds {} files; at most {MAX_FILES} are read", entries.len());
+        let advice = "say more in fewer files: a range needs one file per risk";
+        errors.push(RepositoryError::content(folder, problem, advice));
+        return parsed;
+    }
     for entry in entries {
         let file = folder.join(&entry.name);
         let extension = file.extension().and_then(|extension| extension.to_str());

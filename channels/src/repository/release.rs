@@ -16,6 +16,9 @@ use crate::wire::{
     ArchContent, Component, Dependency, Finalize, Image, ReleaseDocument, Role, Severity,
 };
 
+/// Longest repository path of an image: what registries take.
+const REPOSITORY_MAX_BYTES: usize = 255;
+
 /// A release as its file says it, with the product's defaults filled in.
 #[derive(Debug, Clone)]
 pub struct ReleaseSource {
@@ -48,7 +51,7 @@ impl ReleaseSource {
 
 /// One list for the document out of those of the architectures, and those that list fewer.
 pub(super) fn agreed(
-    lists: BTreeMap<Arch, Vec<Requirement>>,
+    lists: &BTreeMap<Arch, Vec<Requirement>>,
 ) -> (Vec<Requirement>, BTreeMap<Arch, Vec<Requirement>>) {
     let mut different = lists.values();
     let first = different.next().cloned().unwrap_or_default();
@@ -91,7 +94,7 @@ impl FromStr for PullSpec {
             Some(_) | None => (None, name),
         };
         let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-/".contains(&b);
-        if repository.len() > 255 || repository.split('/').any(str::is_empty) {
+        if repository.len() > REPOSITORY_MAX_BYTES || repository.split('/').any(str::is_empty) {
             return Err(error("the repository must have 1 to 255 characters, no empty segment"));
         }
         if !repository.bytes().all(plain) || repository.contains("..") {
@@ -218,7 +221,7 @@ pub(super) fn parse(
         let own = release.arches.get(arch).and_then(|over| over.upgrade_from.as_ref());
         (arch.clone(), own.unwrap_or(&upgrade_from).clone())
     });
-    let (upgrade_from, narrowed) = agreed(listed.collect());
+    let (upgrade_from, narrowed) = agreed(&listed.collect());
     let document = ReleaseDocument {
         format: ReleaseDocument::FORMAT,
         critical: Vec::new(),

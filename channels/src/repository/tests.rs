@@ -225,8 +225,72 @@ fn products_are_found_below_the_root_and_may_not_be_declared_twice() {
 }
 
 #[test]
+fn an_expression_over_its_bound_and_a_folder_with_too_many_files_are_refused() {
+    let big = fault("app/blocked-edges/x.yaml", "to: 1.0.0\nfrom: '([0-9]{1000}){1000}'\n");
+    assert!(big.contains("is neither a regular expression nor"), "{big}");
+    let root = tempfile::tempdir().unwrap();
+    fs::write(root.path().join("fairway.toml"), SETTINGS).unwrap();
+    let folder = root.path().join("blocked-edges");
+    fs::create_dir(&folder).unwrap();
+    for number in 0..=files::MAX_FILES {
+        fs::write(folder.join(format!("{number}.yaml")), "").unwrap();
+    }
+    let errors = Workspace::load(root.path()).unwrap_err();
+    assert_eq!(errors.len(), 1, "the files are not read one by one");
+    starts_with(&errors[0].to_string(), "blocked-edges: it holds 20001 files; at most 20000");
+}
+
+#[test]
 fn a_file_over_the_size_bound_is_not_parsed() {
     let big = format!("name: stable\n{}", "# x\n".repeat(300_000));
     let error = workspace(&[("fairway.toml", SETTINGS), ("channels/stable.yaml", &big)]);
     assert!(matches!(error.unwrap_err().as_slice(), [RepositoryError::TooLarge { .. }]));
+}
+
+#[test]
+fn marks_of_a_channel_need_a_reason_and_a_version_that_is_there() {
+    let channel = |more: &str| {
+        let text = format!("name: stable\nversions: [1.0.0, 1.0.1]\ntombstones: [1.0.1]\n{more}");
+        fault("app/channels/stable.yaml", &text)
+    };
+    let blank = channel("barriers: {1.0.0: \" \"}\n");
+    starts_with(&blank, "app/channels/stable.yaml: barriers: 1.0.0 has no reason");
+    let gone = channel("dead_ends: {1.0.2: why}\n");
+    starts_with(&gone, "app/channels/stable.yaml: dead_ends: 1.0.2 is not in the channel");
+    let withdrawn = channel("barriers: {1.0.1: why}\n");
+    starts_with(&withdrawn, "app/channels/stable.yaml: 1.0.1 is a barrier and a tombstone");
+}
+
+#[test]
+fn internal_channels_feed_others_and_are_told_apart_from_them() {
+    let internal = "name: all\nversions: [1.0.0]\n";
+    let fed = "name: stable\nfeeder: {name: all, delay: P1W, filter: '1[.].*'}\nversions: []\n";
+    let files = [
+        ("app/fairway.toml", SETTINGS),
+        ("app/channels/stable.yaml", fed),
+        ("app/internal-channels/all.yaml", internal),
+    ];
+    let read = workspace(&files).unwrap();
+    let product = &read.products[0];
+    assert_eq!(product.internal_channels[&"all".parse().unwrap()].versions.len(), 1);
+    let feeder = product.channels[&"stable".parse().unwrap()].feeder.as_ref().unwrap();
+    assert_eq!((feeder.name.as_str(), feeder.delay.unwrap().get_weeks()), ("all", 1));
+    let twice =
+        [files[0], files[1], files[2], ("app/internal-channels/stable.yaml", "name: stable\n")];
+    let same = workspace(&twice).unwrap_err();
+    starts_with(
+        &same[0].to_string(),
+        "app/internal-channels/stable.yaml: stable is also the name of app/channels/stable.yaml",
+    );
+    let near = fault("app/internal_channels/all.yaml", internal);
+    assert!(near.contains("is not read here"), "{near}");
+}
+
+#[test]
+fn rules_for_the_edges_are_settings_of_the_product() {
+    let settings = format!("{SETTINGS}[rules]\nminor_hops = 1\n");
+    let read = workspace(&[("app/fairway.toml", &settings)]).unwrap();
+    assert_eq!(read.products[0].rules.minor_hops, Some(1));
+    let unknown = settings.replace("minor_hops", "hops");
+    starts_with(&fault("app/fairway.toml", &unknown), "app/fairway.toml:7:1: unknown field `hops`");
 }

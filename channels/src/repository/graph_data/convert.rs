@@ -115,7 +115,7 @@ fn release(
             }
         }
     }
-    let (upgrade_from, narrowed) = agreed(known.upgrade_from);
+    let (upgrade_from, narrowed) = agreed(&known.upgrade_from);
     let content =
         |payload: &PullSpec| ArchContent { payload: payload.image.clone(), components: Vec::new() };
     let document = ReleaseDocument {

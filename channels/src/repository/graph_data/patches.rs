@@ -34,14 +34,20 @@ pub(super) fn parse(
     text: &str,
     known: &mut Patterns,
 ) -> Result<Patches, RepositoryError> {
-    let releases: BTreeMap<ReleaseVersion, BTreeMap<String, String>> =
-        serde_json::from_str(text).map_err(|error| RepositoryError::Syntax {
+    let parsed: Result<BTreeMap<ReleaseVersion, BTreeMap<String, String>>, _> =
+        serde_json::from_str(text);
+    let releases = parsed.map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        let problem = error.to_string();
+        let tail = format!(" at line {line} column {column}");
+        RepositoryError::Syntax {
             file: file.to_owned(),
-            line: u64::try_from(error.line()).unwrap_or(u64::MAX),
-            column: u64::try_from(error.column()).unwrap_or(u64::MAX),
-            problem: error.to_string(),
+            line: u64::try_from(line).unwrap_or(u64::MAX),
+            column: u64::try_from(column).unwrap_or(u64::MAX),
+            problem: problem.strip_suffix(&tail).unwrap_or(&problem).to_owned(),
             advice: "it maps a version to keys and values, all of them texts".to_owned(),
-        })?;
+        }
+    })?;
     let mut patches = Patches::default();
     for (version, keys) in &releases {
         for (key, value) in keys {

@@ -22,6 +22,9 @@ pub struct Scrape {
     pub releases: BTreeMap<ReleaseVersion, KnownRelease>,
     /// Nodes that are left out: no architecture, or content that nothing tells.
     pub left_out: Vec<ReleaseVersion>,
+    /// Edges `(from, to)` that are left out because they lead to an older version, or to the same:
+    /// a way back is for the vendor to declare, not to be taken from a slip in an image.
+    pub backward: Vec<(ReleaseVersion, ReleaseVersion)>,
 }
 
 /// Reads releases and their predecessors from a scrape.
@@ -31,11 +34,16 @@ pub struct Scrape {
 /// A scrape holds no dates: all releases take `released_at`.
 pub fn scraped_releases(scrape: &Graph, released_at: Timestamp, content: Content<'_>) -> Scrape {
     let mut releases: BTreeMap<ReleaseVersion, KnownRelease> = BTreeMap::new();
-    let mut left_out = Vec::new();
+    let (mut left_out, mut backward) = (Vec::new(), Vec::new());
     let mut before: Vec<BTreeSet<ReleaseVersion>> = vec![BTreeSet::new(); scrape.nodes().len()];
     for (from, node) in scrape.nodes().iter().enumerate() {
         for (to, _) in scrape.offers_at(from) {
-            before[to].insert(node.version.without_build());
+            let target = &scrape.nodes()[to].version;
+            if node.version.semver().cmp_precedence(target.semver()).is_lt() {
+                before[to].insert(node.version.without_build());
+            } else {
+                backward.push((node.version.clone(), target.clone()));
+            }
         }
     }
     for (node, before) in scrape.nodes().iter().zip(before) {
@@ -55,7 +63,7 @@ pub fn scraped_releases(scrape: &Graph, released_at: Timestamp, content: Content
         release.payloads.insert(arch.clone(), payload);
         release.upgrade_from.insert(arch, before.iter().filter_map(exactly).collect());
     }
-    Scrape { releases, left_out }
+    Scrape { releases, left_out, backward }
 }
 
 fn arch(node: &Node) -> Option<Arch> {

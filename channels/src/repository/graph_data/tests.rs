@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::compile::compile;
 use crate::graph::Graph;
@@ -138,13 +140,15 @@ fn a_scrape_gives_releases_their_payloads_and_predecessors_by_architecture() {
          {{\"version\":\"4.1.1+amd64\",\"payload\":\"q.io/o/r@{digest}\",\
          \"metadata\":{{\"url\":\"https://e.com/1\"}}}},\
          {{\"version\":\"4.1.0+s390x\"}},{{\"version\":\"4.1.1+s390x\"}},{{\"version\":\"0.0.0\"}}],\
-         \"edges\":[[0,1]]}}"
+         \"edges\":[[0,1],[3,2]]}}"
     );
     let scrape: Graph = crate::cincinnati::from_json(scrape.as_bytes()).unwrap();
     let at = "2021-11-24T00:00:00Z".parse().unwrap();
     let found = scraped_releases(&scrape, at, &content);
     let out: Vec<String> = found.left_out.iter().map(ToString::to_string).collect();
     assert_eq!(out, ["0.0.0"], "it is for no architecture");
+    let back: Vec<String> = found.backward.iter().map(|(a, b)| format!("{a}>{b}")).collect();
+    assert_eq!(back, ["4.1.1+s390x>4.1.0+s390x"]);
     let data = load(&[("channels/stable.yaml", "name: stable\nversions: [4.1.0, 4.1.1]\n")]);
     let product = data.unwrap().into_product("redhat/ocp".parse().unwrap(), found.releases.clone());
     assert_eq!(edges(&product), ["amd64: 4.1.0>4.1.1"]);
@@ -172,4 +176,49 @@ fn what_is_not_understood_fails_the_read() {
     let empty = fault("build-suggestions/4.2.yaml", &empty);
     assert!(empty.contains("the range from 4.2.0 to 4.1.0 is empty"), "{empty}");
     assert!(load(&[("build-suggestions/OWNERS", "approvers: []\n")]).is_ok());
+}
+
+fn any_version() -> impl Strategy<Value = ReleaseVersion> {
+    let tail = prop_oneof![3 => Just(""), 1 => Just("-ec.1"), 1 => Just("-rc.1")];
+    (1_u64..4, 0_u64..3, tail)
+        .prop_map(|(minor, patch, tail)| format!("4.{minor}.{patch}{tail}").parse().unwrap())
+}
+
+fn any_suggestion() -> impl Strategy<Value = Suggestion> {
+    let ends = || (any_version(), any_version());
+    let without = || prop::collection::btree_set(any_version(), 0..4);
+    (ends(), without(), ends(), without()).prop_map(|(minor, minor_out, z, z_out)| Suggestion {
+        minor_min: minor.0.clone().min(minor.1.clone()),
+        minor_max: minor.0.max(minor.1),
+        minor_block_list: minor_out,
+        z_min: z.0.clone().min(z.1.clone()),
+        z_max: z.0.max(z.1),
+        z_block_list: z_out,
+    })
+}
+
+proptest! {
+    #[test]
+    fn requirements_match_exactly_the_known_versions_of_a_suggestion(
+        suggestion in any_suggestion(),
+        known in prop::collection::btree_set(any_version(), 0..12),
+    ) {
+        let requirements = suggestion.requirements(&known);
+        for version in &known {
+            let matched = requirements.iter().any(|requirement| requirement.matches(version));
+            prop_assert_eq!(matched, suggestion.includes(version), "{}", version);
+        }
+    }
+
+    #[test]
+    fn no_text_makes_the_readers_panic(text in "\\PC{0,60}", version in "[0-9.+a-z-]{0,12}") {
+        let file = Path::new("build-suggestions/4.1.yaml");
+        let _ = suggestions::parse(file, &text);
+        let mut known = block::Patterns::new();
+        let _ = patches::parse(file, &text, &mut known);
+        let key = "io.openshift.upgrades.graph.previous.add";
+        let raw = format!("{{\"{version}\":{{\"{key}\":\"{version}\"}}}}");
+        let _ = patches::parse(file, &raw, &mut known);
+        let _ = text.parse::<Minor>();
+    }
 }
