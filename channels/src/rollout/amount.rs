@@ -25,8 +25,8 @@ impl Percent {
     const MAX: u32 = 100_000;
 
     /// From hundredths of a per cent; more than 1000 % is cut to that.
-    pub fn from_hundredths(hundredths: u32) -> Self {
-        Self(hundredths.min(Self::MAX))
+    pub const fn from_hundredths(hundredths: u32) -> Self {
+        if hundredths > Self::MAX { Self(Self::MAX) } else { Self(hundredths) }
     }
 
     /// Hundredths of a per cent: 5 % is 500.

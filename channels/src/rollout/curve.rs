@@ -232,7 +232,7 @@ impl Curve {
     }
 
     /// The largest share that opens within any `tick` of running time, and the running time at
-    /// which that tick begins. A step at the very beginning counts from nothing.
+    /// which that begins; the step at that very time counts.
     pub fn steepest(&self, tick: Period) -> (Share, SignedDuration) {
         let tick = tick.duration();
         let instant = SignedDuration::from_nanos(1);
@@ -241,10 +241,12 @@ impl Curve {
         let mut best = (Share::NONE, SignedDuration::ZERO);
         for point in &self.points {
             let at = point.after.duration();
-            for begin in [at - instant, at, at - tick - instant, at - tick] {
-                let grown = self.share_at(begin).up_to(self.share_at(begin + tick));
-                if grown > best.0 {
-                    best = (grown, begin.max(SignedDuration::ZERO));
+            for begin in [at, at - tick] {
+                for before in [begin - instant, begin] {
+                    let grown = self.share_at(before).up_to(self.share_at(before + tick));
+                    if grown > best.0 {
+                        best = (grown, begin.max(SignedDuration::ZERO));
+                    }
                 }
             }
         }

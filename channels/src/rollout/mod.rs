@@ -2,7 +2,7 @@
 //!
 //! Read in this order: [`policy`] (the file), [`curve`] and [`share`] (how much is open), [`order`]
 //! (who is first), [`calendar`] and [`clock`] (when time counts), [`attempt`] (what became of a
-//! cluster), [`judge`] (may the next ring open), [`caps`] (how many at a time), [`progress`] (one
+//! cluster), [`mod@judge`] (may the next ring open), [`caps`] (how many at a time), [`progress`] (one
 //! rollout as it goes) and [`why`] (the answer to a cluster). The hub and the simulator run this
 //! same code.
 //!
@@ -18,6 +18,7 @@ pub mod curve;
 pub mod gates;
 pub mod judge;
 pub mod known;
+pub mod lint;
 pub mod order;
 pub mod policy;
 pub mod progress;
@@ -42,3 +43,6 @@ pub use progress::{Asking, Evaluation, Rollout};
 pub use selector::{Labels, Selector, SelectorError};
 pub use share::Share;
 pub use why::{Answer, WhyNot};
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -151,6 +151,15 @@ pub enum PolicyFault {
         /// The ring.
         name: Name,
     },
+    /// A length of time that would make every cluster fail, or a cap that would not bind.
+    #[error("`{key}` is 0s; write a length of time such as 1h, or leave the key out")]
+    NoTime {
+        /// Which.
+        key: &'static str,
+    },
+    /// A label without a name.
+    #[error("`caps.per_failure_domain.label` is \"\"; write the label's name")]
+    NoLabel,
     /// An entry of `applies_to` says both or neither of vendor and product.
     #[error("an entry of `applies_to` must name a vendor or a product; write one of the two")]
     ScopeUnclear,
@@ -221,12 +230,16 @@ pub struct Deadlines {
     pub progress: Period,
     /// Between two reports while it rolls; longer is a failure.
     pub silence: Period,
+    /// Longest time one unit may take: no window may be shorter.
+    pub unit: Period,
 }
 
 impl Default for Deadlines {
-    /// A day to finish, an hour of silence: twelve missed reports at the usual five minutes.
+    /// A day to finish, an hour of silence (twelve missed reports at the usual five minutes), half
+    /// an hour for a unit.
     fn default() -> Self {
-        Self { progress: Period::from_hours(24), silence: Period::from_hours(1) }
+        let (progress, silence) = (Period::from_hours(24), Period::from_hours(1));
+        Self { progress, silence, unit: Period::from_mins(30) }
     }
 }
 
@@ -284,9 +297,9 @@ struct PolicyFile {
     gates: Option<Gates>,
     rings: Spanned<Vec<Spanned<RingFile>>>,
     #[serde(default)]
-    caps: Caps,
+    caps: Option<Spanned<Caps>>,
     #[serde(default)]
-    deadlines: Deadlines,
+    deadlines: Option<Spanned<Deadlines>>,
 }
 
 #[derive(Deserialize)]
@@ -385,8 +398,8 @@ impl PolicyFile {
             emergency: self.emergency,
             calendar: self.calendar,
             rings: checked,
-            caps: self.caps,
-            deadlines: self.deadlines,
+            caps: check_caps(self.caps)?,
+            deadlines: check_deadlines(self.deadlines.as_ref())?,
         })
     }
 }
@@ -403,6 +416,34 @@ fn check_ring(ring: &RingFile, is_last: bool, before: &[Ring]) -> Result<(), Pol
         return Err(PolicyFault::RestNotLast { name: name() });
     }
     Ok(())
+}
+
+fn check_caps(caps: Option<Spanned<Caps>>) -> Result<Caps, Fault> {
+    let Some(Spanned { value: caps, referenced, .. }) = caps else { return Ok(Caps::default()) };
+    if caps.per_period.is_some_and(|cap| cap.period == Period::ZERO) {
+        let fault = PolicyFault::NoTime { key: "caps.per_period.period" };
+        return Err((referenced.line(), fault));
+    }
+    if caps.per_failure_domain.as_ref().is_some_and(|cap| cap.label.is_empty()) {
+        return Err((referenced.line(), PolicyFault::NoLabel));
+    }
+    Ok(caps)
+}
+
+fn check_deadlines(deadlines: Option<&Spanned<Deadlines>>) -> Result<Deadlines, Fault> {
+    let Some(Spanned { value: deadlines, referenced, .. }) = deadlines else {
+        return Ok(Deadlines::default());
+    };
+    let Deadlines { progress, silence, unit } = *deadlines;
+    let named = [
+        ("deadlines.progress", progress),
+        ("deadlines.silence", silence),
+        ("deadlines.unit", unit),
+    ];
+    match named.into_iter().find(|(_, period)| *period == Period::ZERO) {
+        Some((key, _)) => Err((referenced.line(), PolicyFault::NoTime { key })),
+        None => Ok(*deadlines),
+    }
 }
 
 fn check_scopes(scopes: Vec<Spanned<Scope>>) -> Result<Vec<Scope>, Fault> {

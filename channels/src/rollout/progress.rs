@@ -2,9 +2,13 @@
 //! acknowledged. The hub stores this value and the simulator makes one; both ask the same
 //! questions.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::attempt::ClusterState;
 use super::calendar::Opening;
 use super::caps::Load;
 use super::clock::{RolloutClock, Stop};
@@ -14,6 +18,7 @@ use super::policy::{Policy, Ring};
 use super::selector::Labels;
 use super::share::Share;
 use super::why::{Answer, WhyNot};
+use crate::names::ClusterId;
 
 /// The state of one release's rollout under one policy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +29,9 @@ pub struct Rollout {
     acknowledged: Acknowledged,
     /// Failures that wait to be acknowledged.
     halted_by: Acknowledged,
+    /// The failures that were judged and not acknowledged, at most one per cluster: what a cluster
+    /// says afterwards does not undo them.
+    failed: BTreeMap<ClusterId, Failure>,
 }
 
 /// What an evaluation found and changed.
@@ -60,6 +68,7 @@ impl Rollout {
             opened: vec![SignedDuration::ZERO],
             acknowledged: Acknowledged::new(),
             halted_by: Acknowledged::new(),
+            failed: BTreeMap::new(),
         }
     }
 
@@ -98,6 +107,7 @@ impl Rollout {
     pub fn resume(&mut self, seen: &Acknowledged, policy: &Policy, now: Timestamp) {
         self.acknowledged.extend(seen.iter().copied());
         self.halted_by.retain(|failure| !seen.contains(failure));
+        self.failed.retain(|_, failure| !seen.contains(failure));
         if self.halted_by.is_empty() {
             self.clock = self.clock.released(Stop::Halted, now, &policy.calendar);
         }
@@ -116,11 +126,11 @@ impl Rollout {
         rings: &[Vec<Member>],
         now: Timestamp,
     ) -> Evaluation {
-        let members = |index: usize| rings.get(index).map_or(&[][..], Vec::as_slice);
-        let open = policy.rings.iter().take(self.opened.len()).enumerate();
-        let judgements: Vec<Judgement> = open
-            .map(|(index, ring)| judge(&ring.gates, members(index), &self.acknowledged, now))
-            .collect();
+        let mut judgements = Vec::new();
+        for (index, ring) in policy.rings.iter().take(self.opened.len()).enumerate() {
+            let members = self.remembered(rings.get(index).map_or(&[], Vec::as_slice));
+            judgements.push(judge(&ring.gates, &members, &self.acknowledged, now));
+        }
         let new_failures = self.take_failures(&judgements, policy, now);
         let calendar = &policy.calendar;
         self.clock = if judgements.iter().any(|judgement| judgement.blind().is_some()) {
@@ -136,6 +146,29 @@ impl Rollout {
             self.opened.len() - 1
         });
         Evaluation { judgements, opened, new_failures }
+    }
+
+    /// The members of a ring, with the failures that were judged before; new ones are kept.
+    fn remembered<'m>(&mut self, members: &'m [Member]) -> Cow<'m, [Member]> {
+        for member in members {
+            if let ClusterState::Failed { why, at } = member.judged_state() {
+                let failure = Failure { cluster: member.cluster, why, at };
+                if !self.acknowledged.contains(&failure) {
+                    self.failed.entry(member.cluster).or_insert(failure);
+                }
+            }
+        }
+        let mut judged = Cow::Borrowed(members);
+        if !self.failed.is_empty() {
+            for member in judged.to_mut() {
+                let has_failed = matches!(member.judged_state(), ClusterState::Failed { .. });
+                let before = self.failed.get(&member.cluster).filter(|_| !has_failed);
+                if let Some(Failure { why, at, .. }) = before.copied() {
+                    member.state = ClusterState::Failed { why, at };
+                }
+            }
+        }
+        judged
     }
 
     fn take_failures(
@@ -186,16 +219,16 @@ impl Rollout {
         match position {
             None => reasons.push(WhyNot::NoRing),
             Some(position) => {
-                reasons.extend(self.why_not_its_turn(policy, position, judgements, now))
+                reasons.extend(self.why_not_its_turn(policy, position, judgements, now));
             }
         }
         match policy.calendar.opening(now) {
             Opening::Open => {}
             Opening::OutsideWindows { opens_at } => {
-                reasons.push(WhyNot::OutsideWindows { opens_at })
+                reasons.push(WhyNot::OutsideWindows { opens_at });
             }
             Opening::Frozen { reason, opens_at } => {
-                reasons.push(WhyNot::Frozen { reason, opens_at })
+                reasons.push(WhyNot::Frozen { reason, opens_at });
             }
         }
         reasons.extend(policy.caps.why_not(load, labels, now));
