@@ -82,9 +82,9 @@ pub(crate) fn check(bytes: &[u8]) {
             }
             write(root.path(), file, text);
             if is_data {
-                check_import(&root.path().join("data"))
+                check_import(&root.path().join("data"));
             } else {
-                check_product(root.path())
+                check_product(root.path());
             }
         }
     }

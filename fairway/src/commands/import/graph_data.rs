@@ -20,8 +20,8 @@ pub(super) struct GraphDataArgs {
     out: PathBuf,
     #[command(flatten)]
     common: Common,
-    /// Payloads of releases, which graph data does not hold: CSV with the columns version,arch,
-    /// digest and maybe released_at, or a JSON list of objects with these keys
+    /// Payloads of releases, which graph data does not hold: CSV with the columns version, arch,
+    /// digest and, if you have it, `released_at`; or a JSON list of objects with these keys
     #[arg(long, value_name = "FILE")]
     payloads: Option<PathBuf>,
     /// Repository of payloads that name only a digest, such as quay.io/acme/release

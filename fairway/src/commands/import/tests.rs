@@ -13,10 +13,9 @@ use crate::out::capture;
 fn fairway(words: &[&str]) -> (Result<()>, String, String) {
     let (mut out, stdout, stderr) = capture::out();
     let all = ["fairway", "import"].into_iter().chain(words.iter().copied());
-    let result = match Cli::try_parse_from(all).unwrap().command {
-        Command::Import(args) => super::run(&args, &mut out),
-        other => panic!("{other:?}"),
-    };
+    let parsed = Cli::try_parse_from(all).unwrap();
+    let Command::Import(args) = parsed.command else { panic!("{parsed:?}") };
+    let result = super::run(&args, &mut out);
     (result, stdout.text(), stderr.text())
 }
 
