@@ -65,7 +65,8 @@ impl Hub {
         // It looks again every 20 ms, a minute long.
         let address = (0..3_000).find_map(|_| {
             let address = fs::read_to_string(dir.join("hub/address")).ok();
-            address.or_else(|| {
+            let whole = address.filter(|text| text.trim().parse::<std::net::SocketAddr>().is_ok());
+            whole.or_else(|| {
                 std::thread::sleep(Duration::from_millis(20));
                 None
             })
