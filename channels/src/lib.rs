@@ -11,6 +11,7 @@ pub mod drift;
 pub mod edit;
 pub mod graph;
 pub mod health;
+pub mod import;
 pub mod lint;
 pub mod names;
 pub mod path;

@@ -9,6 +9,7 @@ use crate::commands::drift::DriftArgs;
 use crate::commands::graph::GraphArgs;
 use crate::commands::health::HealthArgs;
 use crate::commands::holds::{HoldArgs, HoldsArgs, ResumeArgs};
+use crate::commands::import::ImportArgs;
 use crate::commands::init::InitArgs;
 use crate::commands::key::KeyArgs;
 use crate::commands::lint::LintArgs;
@@ -51,6 +52,8 @@ pub(crate) enum Command {
     Key(KeyArgs),
     /// Check a channel repository
     Lint(LintArgs),
+    /// Make a channel repository of what another update system keeps
+    Import(ImportArgs),
     /// Print or draw the graph of a channel; explain an edge, find a way, compare
     Graph(GraphArgs),
     /// Try a rollout policy on a model fleet: pace, halts, and what a bad release would hit

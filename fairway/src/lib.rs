@@ -84,6 +84,7 @@ async fn dispatch(command: &Command, out: &mut Out) -> Result<()> {
             commands::key::run(args, passphrases, now, out).await
         }
         Command::Lint(args) => commands::lint::run(args, now, out),
+        Command::Import(args) => commands::import::run(args, out),
         Command::Graph(args) => commands::graph::run(args, out).await,
         Command::Promote(args) => commands::promote::run(args, now, out).await,
         Command::Withdraw(args) => commands::withdraw::run(args, now, out).await,

@@ -8,6 +8,7 @@ pub(crate) mod drift;
 pub(crate) mod graph;
 pub(crate) mod health;
 pub(crate) mod holds;
+pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod key;
 pub(crate) mod lint;
