@@ -5,13 +5,19 @@
 
 pub mod cincinnati;
 pub mod compile;
+pub mod diff;
+pub mod draw;
 pub mod drift;
+pub mod edit;
 pub mod graph;
 pub mod health;
 pub mod lint;
 pub mod names;
 pub mod path;
+pub mod promotion;
 pub mod repository;
 pub mod rollout;
+pub mod simulate;
 pub mod version;
+pub mod why;
 pub mod wire;

@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::audit::AuditArgs;
+use crate::commands::block::{BlockArgs, UnblockArgs};
 use crate::commands::clusters::ClustersArgs;
 use crate::commands::drift::DriftArgs;
 use crate::commands::graph::GraphArgs;
@@ -11,15 +12,18 @@ use crate::commands::holds::{HoldArgs, HoldsArgs, ResumeArgs};
 use crate::commands::init::InitArgs;
 use crate::commands::key::KeyArgs;
 use crate::commands::lint::LintArgs;
+use crate::commands::promote::PromoteArgs;
 use crate::commands::publish::PublishArgs;
 use crate::commands::recover::RecoverArgs;
 use crate::commands::request::RequestArgs;
 use crate::commands::root::RootArgs;
 use crate::commands::rotate::RotateArgs;
+use crate::commands::simulate::SimulateArgs;
 use crate::commands::status::StatusArgs;
 use crate::commands::tokens::TokenArgs;
 use crate::commands::vendor::VendorArgs;
 use crate::commands::verify::VerifyArgs;
+use crate::commands::withdraw::WithdrawArgs;
 use crate::demo::{DemoArgs, FleetArgs};
 
 /// Fairway: signed release channels for clusters that upgrade themselves.
@@ -47,8 +51,18 @@ pub(crate) enum Command {
     Key(KeyArgs),
     /// Check a channel repository
     Lint(LintArgs),
-    /// Print the graph of a channel as JSON or for Graphviz
+    /// Print or draw the graph of a channel; explain an edge, find a way, compare
     Graph(GraphArgs),
+    /// Try a rollout policy on a model fleet: pace, halts, and what a bad release would hit
+    Simulate(SimulateArgs),
+    /// Let releases enter channels: one, or all that the feeders' rule allows
+    Promote(PromoteArgs),
+    /// Make a release a tombstone: nothing moves to it any more
+    Withdraw(WithdrawArgs),
+    /// Remove edges, or put a risk on them
+    Block(BlockArgs),
+    /// Take a block away, or end its range
+    Unblock(UnblockArgs),
     /// Lint, compile, sign what changed, and hand it to the hub
     Publish(PublishArgs),
     /// Draft, sign and publish a new root, its key holders on separate machines

@@ -40,6 +40,50 @@ fn allow_reading(_file: &File) -> io::Result<()> {
     Ok(())
 }
 
+/// Writes what this machine knows by itself: mode 0400, which no checkout of git gives a file.
+pub(crate) fn write_local(path: &Path, text: &str) -> io::Result<()> {
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::create_dir_all(dir)?;
+    let mut file = tempfile::Builder::new().prefix(".fairway-").tempfile_in(dir)?;
+    writeln!(file, "{text}")?;
+    file.as_file().sync_all()?;
+    lock(file.as_file())?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+/// What [`write_local`] wrote; nothing of a file that a commit could have brought along.
+pub(crate) fn read_local(path: &Path, max_bytes: u64) -> Option<String> {
+    let data = path.symlink_metadata().ok()?;
+    if !data.is_file() || !is_local(&data) {
+        return None;
+    }
+    let text = String::from_utf8(read_bounded(path, max_bytes).ok()?).ok()?;
+    Some(text.trim().to_owned())
+}
+
+#[cfg(unix)]
+fn lock(file: &File) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    file.set_permissions(std::fs::Permissions::from_mode(0o400))
+}
+
+#[cfg(not(unix))]
+fn lock(_file: &File) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(unix)]
+fn is_local(data: &std::fs::Metadata) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    data.permissions().mode() & 0o777 == 0o400
+}
+
+#[cfg(not(unix))]
+fn is_local(_data: &std::fs::Metadata) -> bool {
+    true
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -84,7 +84,11 @@ async fn dispatch(command: &Command, out: &mut Out) -> Result<()> {
             commands::key::run(args, passphrases, now, out).await
         }
         Command::Lint(args) => commands::lint::run(args, now, out),
-        Command::Graph(args) => commands::graph::run(args, out),
+        Command::Graph(args) => commands::graph::run(args, out).await,
+        Command::Promote(args) => commands::promote::run(args, now, out).await,
+        Command::Withdraw(args) => commands::withdraw::run(args, now, out).await,
+        Command::Block(args) => commands::block::run(args, now, out).await,
+        Command::Unblock(args) => commands::block::unblock(args, now, out).await,
         Command::Publish(args) => {
             let passphrases = args.passphrase.passphrases()?;
             commands::publish::run(args, passphrases, now, out).await
@@ -102,6 +106,7 @@ async fn dispatch(command: &Command, out: &mut Out) -> Result<()> {
             commands::rotate::run(args, passphrases, now, out).await
         }
         Command::Recover(args) => commands::recover::run(args, args.passphrases()?, now, out).await,
+        Command::Simulate(args) => commands::simulate::run(args, now, out).await,
         Command::Status(args) => commands::status::run(args, now, out).await,
         Command::Vendor(args) => {
             let passphrases = args.passphrase.passphrases()?;

@@ -8,8 +8,11 @@ use channels::wire::{HubKeys, HubStatus, Problem, Publication, PublicationReply}
 use clap::Parser as _;
 use signing::{SecretKey, keyfile};
 
+use crate::authoring::unpublished::UNPUBLISHED_FILE;
 use crate::cli::Cli;
 use crate::error::CliError;
+use crate::files::write_local;
+use crate::hub::CONFIRMED_FILE;
 use crate::hub::testing::{Answer, FakeHub};
 use crate::out::capture;
 
@@ -104,6 +107,8 @@ pub(crate) fn write_all(root: &Path, files: &[(PathBuf, Vec<u8>)]) {
         if path.extension().is_some_and(|extension| extension == "pem") {
             let pem = std::str::from_utf8(bytes).unwrap();
             keyfile::write_new(&path, pem).unwrap();
+        } else if [CONFIRMED_FILE, UNPUBLISHED_FILE].iter().any(|local| path.ends_with(local)) {
+            write_local(&path, std::str::from_utf8(bytes).unwrap().trim()).unwrap();
         } else {
             std::fs::write(&path, bytes).unwrap();
         }
@@ -164,6 +169,49 @@ const FIRST: [&str; 5] = [
     "1.targets.json",
 ];
 
+/// Keys are made anew in every run.
+fn without_fingerprints(text: &str) -> String {
+    let line = |line: &str| match line.split_once(": ") {
+        Some((key, _)) if key.starts_with("  + key of ") => format!("{key}: FINGERPRINT\n"),
+        _ => format!("{line}\n"),
+    };
+    text.lines().map(line).collect()
+}
+
+#[tokio::test]
+async fn json_tells_of_keys_and_delegations_as_well() {
+    let desk = Desk::new();
+    desk.init().await;
+    let hub = accepting(true).await;
+    let (result, stdout, _) = desk.run("publish DIR --dry-run --output json", &hub.url).await;
+    result.unwrap();
+    let json: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    let targets = &json["signed"][3];
+    assert_eq!(targets["role"], "targets");
+    assert_eq!(targets["trust"][0]["change"], "delegation_added");
+    assert_eq!(targets["trust"][1]["change"], "key_added");
+    assert_eq!(targets["trust"][1]["role"], "acme");
+    assert_eq!(json["signed"][0]["trust"], serde_json::json!([]));
+}
+
+#[tokio::test]
+async fn a_directory_whose_published_files_were_removed_does_not_publish_for_the_first_time() {
+    let desk = Desk::new();
+    desk.init().await;
+    let hub = accepting(true).await;
+    desk.run("publish DIR", &hub.url).await.0.unwrap();
+    // As a commit could do it.
+    for name in FIRST.iter().filter(|name| !name.ends_with(".root.json")) {
+        std::fs::remove_file(desk.dir().join("metadata").join(name)).unwrap();
+    }
+    let mark = desk.dir().join(UNPUBLISHED_FILE);
+    std::fs::write(&mark, "never published\n").unwrap();
+    let again = accepting(true).await;
+    let error = desk.run("publish DIR", &again.url).await.0.unwrap_err();
+    assert_eq!(error.to_string(), "keys or delegations change, and nobody has agreed to it");
+    assert_eq!(again.seen(), Vec::<String>::new());
+}
+
 #[tokio::test]
 async fn init_then_publish_sends_the_whole_signed_set() {
     let desk = Desk::new();
@@ -171,13 +219,22 @@ async fn init_then_publish_sends_the_whole_signed_set() {
     let hub = accepting(true).await;
     let (result, stdout, stderr) = desk.run("publish DIR --message first", &hub.url).await;
     result.unwrap();
-    insta::assert_snapshot!(stdout, @"
+    insta::assert_snapshot!(without_fingerprints(&stdout), @"
     signed acme.releases 1 (new)
       + acme/app/1.0.0.release.json
     signed acme.channels 1 (new)
       + acme/app/stable.amd64.graph.json
     signed acme 1 (new)
+      + delegates acme/*/*.release.json to acme.releases
+      + key of acme.releases: FINGERPRINT
+      + signatures that acme.releases needs: 1
+      + delegates acme/*/*.graph.json to acme.channels
+      + key of acme.channels: FINGERPRINT
+      + signatures that acme.channels needs: 1
     signed targets 1 (new)
+      + delegates acme/*/* to acme
+      + key of acme: FINGERPRINT
+      + signatures that acme needs: 1
     published: root 1, snapshot 7, timestamp 7
       serves acme/app stable amd64
     ");

@@ -115,7 +115,7 @@ impl<'s> Inputs<'s> {
         let bound = job.places.iter().any(|place| work.rules.hop_limit(place.release).is_some());
         for place in &job.places {
             let release = self.releases[place.release];
-            let node = nodes::node(release, job.arch, &work.listed[place.release], place);
+            let node = nodes::node(release, job.arch, &work.about[place.release], place);
             fields.add(node.version.to_string());
             fields.add(node.payload);
             fields.add(node.metadata.len().to_le_bytes());

@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use edges::Rules;
 pub use incremental::Incremental;
 use members::{Member, Place};
+use nodes::About;
 
 use crate::graph::{Graph, GraphBuilder, GraphError, Origin};
 use crate::names::{Arch, ChannelName, ProductRef};
@@ -107,8 +108,8 @@ pub(crate) fn compile_partly(source: &ProductSource) -> (Compiled, Vec<CompileEr
 struct Work<'s> {
     product: &'s ProductRef,
     channels: Vec<(&'s ChannelSource, Vec<Member>)>,
-    /// By release: the channels it is in.
-    listed: Vec<String>,
+    /// By release: what its nodes say of it in every graph.
+    about: Vec<About>,
     rules: Rules<'s>,
 }
 
@@ -136,7 +137,8 @@ impl<'s> Work<'s> {
             .map(|channel| (channel, members::resolve(channel, rules.releases(), errors)))
             .collect();
         let listed = members::listing(&channels, rules.releases().len());
-        Self { product: &source.product, channels, listed, rules }
+        let about = nodes::about(rules.releases(), listed);
+        Self { product: &source.product, channels, about, rules }
     }
 
     /// All graphs that have a node, by channel, then architecture.
@@ -165,8 +167,8 @@ impl<'s> Work<'s> {
         let mut older = vec![0];
         for (number, place) in job.places.iter().enumerate() {
             let release = self.rules.releases()[place.release];
-            let channels = &self.listed[place.release];
-            builder.node(nodes::node(release, job.arch, channels, place));
+            let about = &self.about[place.release];
+            builder.node(nodes::node(release, job.arch, about, place));
             sources[place.release] = Some(number).filter(|_| place.dead_end.is_none());
             older.push(older[number] + usize::from(place.barrier.is_some()));
         }

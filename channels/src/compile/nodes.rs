@@ -4,18 +4,37 @@ use std::collections::BTreeMap;
 
 use super::members::Place;
 use super::{CHANNELS_KEY, MANIFEST_KEY, SEVERITY_KEY, URL_KEY};
-use crate::graph::{BARRIER_KEY, DEAD_END_KEY, Node, TOMBSTONE_KEY};
+use crate::graph::{BARRIER_KEY, DEAD_END_KEY, Node, RELEASE_KEY, TOMBSTONE_KEY};
 use crate::names::Arch;
 use crate::repository::ReleaseSource;
 use crate::wire::Severity;
+use signing::Sha256Digest;
 
-/// The node of a release; `channels` are those it is in, as metadata shows them.
-pub(super) fn node(
-    release: &ReleaseSource,
-    arch: &Arch,
-    channels: &str,
-    place: &Place<'_>,
-) -> Node {
+/// What all nodes of a release have in common.
+#[derive(Debug)]
+pub(super) struct About {
+    /// The channels it is in, as metadata shows them.
+    channels: String,
+    /// Digest of its document as it is signed.
+    document: Option<String>,
+}
+
+/// The same for all releases; `listed` are the channels of each.
+pub(super) fn about(releases: &[&ReleaseSource], listed: Vec<String>) -> Vec<About> {
+    // A document of ours can always be written; one that could not is never signed either.
+    let digest = |bytes: Vec<u8>| Sha256Digest::of(&bytes).to_string();
+    let document = |release: &&ReleaseSource| release.document.to_json().ok().map(digest);
+    let documents = releases.iter().map(document);
+    listed
+        .into_iter()
+        .zip(documents)
+        .map(|(channels, document)| About { channels, document })
+        .collect()
+}
+
+/// The node of a release.
+pub(super) fn node(release: &ReleaseSource, arch: &Arch, about: &About, place: &Place<'_>) -> Node {
+    let About { channels, document: release_document } = about;
     let document = &release.document;
     let mut metadata = BTreeMap::new();
     let mut add = |key: &str, value: &str| metadata.insert(key.to_owned(), value.to_owned());
@@ -27,6 +46,9 @@ pub(super) fn node(
     }
     if !channels.is_empty() {
         add(CHANNELS_KEY, channels);
+    }
+    if let Some(digest) = release_document {
+        add(RELEASE_KEY, digest);
     }
     if let Some(word) = severity(document.severity) {
         add(SEVERITY_KEY, word);

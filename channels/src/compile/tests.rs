@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::cincinnati::to_json;
+use crate::graph::RELEASE_KEY;
 use crate::repository::tests::product;
 
 const ANY: &str = "upgrade_from: [\">=1.0.0\"]\n";
@@ -129,7 +130,10 @@ fn an_entry_with_an_architecture_is_in_that_graph_only() {
 #[test]
 fn a_node_carries_payload_and_metadata_and_the_graph_its_origin() {
     let more = "upgrade_from: []\nseverity: critical\nurl: https://acme.example/1\n";
-    let graph = only_graph(&product(&[("1.0.0", more)], "versions: [1.0.0]\n", &[]));
+    let source = product(&[("1.0.0", more)], "versions: [1.0.0]\n", &[]);
+    let graph = only_graph(&source);
+    let document = compile(&source).unwrap().releases[0].to_json().unwrap();
+    let document = signing::Sha256Digest::of(&document).to_string();
     let digest = signing::Sha256Digest::of(b"1.0.0").to_string();
     let node = &graph.nodes()[0];
     assert_eq!(node.payload, format!("registry.acme.example/acme/app-release@{digest}"));
@@ -138,6 +142,7 @@ fn a_node_carries_payload_and_metadata_and_the_graph_its_origin() {
         (CHANNELS_KEY, "stable"),
         (MANIFEST_KEY, digest.as_str()),
         (URL_KEY, "https://acme.example/1"),
+        (RELEASE_KEY, document.as_str()),
     ];
     let expected: BTreeMap<String, String> =
         expected.map(|(key, value)| (key.to_owned(), value.to_owned())).into();

@@ -14,6 +14,7 @@ pub(crate) mod scaffold;
 mod signer;
 mod signers;
 pub(crate) mod site;
+pub(crate) mod unpublished;
 mod vendor;
 
 use std::collections::BTreeMap;

@@ -114,6 +114,11 @@ impl Passphrases {
         Self { known, warning: None, terminal: false }
     }
 
+    /// Whether a person sits at the terminal: nobody does where a passphrase was handed over.
+    pub(crate) fn may_ask(&self) -> bool {
+        self.terminal
+    }
+
     /// The passphrase for keys that are about to be made; a person types it twice.
     pub(crate) fn for_new_keys(&mut self) -> Result<Zeroizing<String>> {
         if let Some(given) = self.known.first().cloned() {

@@ -195,6 +195,9 @@ pub(super) const GITIGNORE: &str = "\
 # Private keys, and which local program signs for one, never enter git; the .pub files do.
 keys/*.pem
 keys/*.signer
+# What this machine knows by itself: which server may see its token, and that nothing was published.
+keys/server.confirmed
+keys/never.published
 ";
 
 const CHANNEL: &str = "\

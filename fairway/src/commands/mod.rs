@@ -1,7 +1,9 @@
 //! One module per command group. Each has its arguments, its requests and its rendering.
 
 pub(crate) mod audit;
+pub(crate) mod block;
 pub(crate) mod clusters;
+pub(crate) mod consent;
 pub(crate) mod drift;
 pub(crate) mod graph;
 pub(crate) mod health;
@@ -9,15 +11,18 @@ pub(crate) mod holds;
 pub(crate) mod init;
 pub(crate) mod key;
 pub(crate) mod lint;
+pub(crate) mod promote;
 pub(crate) mod publish;
 pub(crate) mod recover;
 pub(crate) mod request;
 pub(crate) mod root;
 pub(crate) mod rotate;
+pub(crate) mod simulate;
 pub(crate) mod status;
 pub(crate) mod tokens;
 pub(crate) mod vendor;
 pub(crate) mod verify;
+pub(crate) mod withdraw;
 
 use serde::Serialize;
 

@@ -7,16 +7,19 @@ use jiff::Timestamp;
 use serde::Serialize;
 use signing::StagedRepository;
 
+use super::consent::{Consent, OwnChange, line};
 use super::request::TurnArgs;
 use super::vendor::publish::{Served, is_published, look};
 use super::{lint, vendor};
-use crate::authoring::{Authoring, Directory, MetadataDir, PassphraseArgs, Passphrases};
+use crate::authoring::{
+    Authoring, Directory, MetadataDir, PassphraseArgs, Passphrases, unpublished,
+};
 use crate::error::{CliError, Result};
 use crate::hub::{Hub, HubArgs};
 use crate::out::Out;
 use crate::publisher::{
-    Assembly, Change, Content, Drafting, Floors, PublisherError, Returned, Why, assemble_above,
-    plan, plan_above, targets_role,
+    Assembly, Change, Content, Drafting, Floors, PublisherError, Returned, TrustChange, Why,
+    assemble_above, plan, plan_above, targets_role,
 };
 use crate::span::until;
 
@@ -24,7 +27,7 @@ use crate::span::until;
 #[derive(Debug, clap::Args)]
 pub(crate) struct PublishArgs {
     /// The directory that init made
-    dir: PathBuf,
+    pub(super) dir: PathBuf,
     /// Say what would be signed; sign nothing, send nothing
     #[arg(long)]
     pub(super) dry_run: bool,
@@ -34,6 +37,12 @@ pub(crate) struct PublishArgs {
     /// How to print the result
     #[arg(long, value_enum, default_value_t)]
     output: PublishFormat,
+    /// Sign the changes of keys and delegations that hub.toml holds, without asking on a terminal
+    #[arg(long)]
+    pub(super) accept_key_changes: bool,
+    /// The change of keys that the command made which publishes
+    #[arg(skip)]
+    own_change: Option<OwnChange>,
     #[command(flatten)]
     pub(super) turns: TurnArgs,
     #[command(flatten)]
@@ -55,27 +64,47 @@ enum PublishFormat {
 #[derive(Serialize)]
 struct Outcome<'a> {
     /// Roles signed now, or that would be.
-    signed: Vec<SignedRole>,
+    signed: Vec<SignedRole<'a>>,
     /// The hub's answer; absent in a dry run.
     #[serde(skip_serializing_if = "Option::is_none")]
     reply: Option<&'a PublicationReply>,
 }
 
 #[derive(Serialize)]
-struct SignedRole {
+struct SignedRole<'a> {
     role: String,
     version: u64,
     why: &'static str,
     added: Vec<String>,
     removed: Vec<String>,
+    /// Changes of delegates, keys, thresholds and paths.
+    trust: &'a [TrustChange],
 }
 
 impl PublishArgs {
-    /// `fairway publish DIR` as another command runs it.
-    pub(super) fn of(dir: PathBuf, message: String, hub: HubArgs) -> Self {
-        let (output, turns) = (PublishFormat::default(), TurnArgs::default());
-        let passphrase = PassphraseArgs::default();
-        Self { dir, dry_run: false, message, output, turns, hub, passphrase }
+    /// `fairway publish DIR` as another command runs it, after it changed keys by itself.
+    pub(super) fn of(dir: PathBuf, message: String, hub: HubArgs, own: Option<OwnChange>) -> Self {
+        Self {
+            dir,
+            dry_run: false,
+            message,
+            output: PublishFormat::default(),
+            accept_key_changes: false,
+            own_change: own,
+            turns: TurnArgs::default(),
+            hub,
+            passphrase: PassphraseArgs::default(),
+        }
+    }
+
+    /// What was agreed to on the command line.
+    pub(super) fn consent(&self, passphrases: &Passphrases) -> Consent<'_> {
+        Consent {
+            to_all: self.accept_key_changes,
+            to_own: self.own_change.as_ref(),
+            is_unpublished: unpublished::is_marked(&self.dir),
+            may_ask: passphrases.may_ask(),
+        }
     }
 }
 
@@ -111,7 +140,7 @@ async fn as_admin(
     let (layout, terms) = (authoring.layout(), authoring.terms());
     let changes =
         plan(&content, layout, &previous, &terms, now).map_err(|error| explain(&error))?;
-    let connection = args.hub.connection(Some(authoring.server()))?;
+    let connection = args.hub.connection_of(&args.dir, authoring.server())?;
     // Vendors come, go or change: what the hub has of them matters.
     let touches_vendors = |change: &Change| change.role == targets_role() || change.why == Why::New;
     let served = if is_published(&previous) && changes.iter().any(touches_vendors) {
@@ -120,12 +149,13 @@ async fn as_admin(
         None
     };
     let floors = served.map(|served| new_roles(&served, &previous)).unwrap_or_default();
+    let changes = plan_above(&content, layout, &previous, &floors, &terms, now)
+        .map_err(|error| explain(&error))?;
     if args.dry_run {
-        let changes = plan_above(&content, layout, &previous, &floors, &terms, now)
-            .map_err(|error| explain(&error))?;
         return report(args, &changes, None, out);
     }
     let hub = Hub::new(&connection)?;
+    let consent = args.consent(&passphrases);
     let (mut files, signed) = (authoring.keyring(passphrases), args.turns.returned()?);
     if let Some(dir) = &args.turns.out_requests {
         let mut keyring = Drafting::new(&files, &signed);
@@ -134,6 +164,7 @@ async fn as_admin(
         let drafts = keyring.into_drafts();
         TurnArgs::write(dir, &drafts, &|key| authoring.name_of(key), now, out)?;
     }
+    consent.check(&changes, &signed.keys().cloned().collect(), out)?;
     let mut keyring = Returned::new(&mut files, &signed);
     let assembly = assemble_above(&content, layout, &mut keyring, &previous, &floors, &terms, now)
         .map_err(|error| explain(&error))?;
@@ -147,6 +178,7 @@ async fn as_admin(
         out.warn(&format!("{vendor} is delegated to no longer: agents refuse its products"))?;
     }
     let reply = send(&authoring.metadata(), &assembly, &hub, &args.message).await?;
+    unpublished::unmark(&args.dir)?;
     report(args, &assembly.changes, Some(&reply), out)
 }
 
@@ -241,7 +273,13 @@ pub(super) fn explain(error: &PublisherError) -> CliError {
         PublisherError::Request { .. } => {
             text.hint("`fairway request show FILE` says what it holds and who may still sign")
         }
+        PublisherError::VersionJump { .. } | PublisherError::VersionLimit { .. } => text.hint(
+            "nothing was signed; somebody raised versions with the hub's online keys: its admin \
+             runs `fairway recover fast-forward`; if the file lies in metadata/, restore that from \
+             git",
+        ),
         PublisherError::Key { .. }
+        | PublisherError::Delegations { .. }
         | PublisherError::Draft { .. }
         | PublisherError::Signatures { .. }
         | PublisherError::Build { .. }
@@ -262,13 +300,16 @@ pub(super) fn report(
     }
     let verb = if args.dry_run { "would sign" } else { "signed" };
     for change in changes {
-        let SignedRole { role, version, why, added, removed } = signed(change);
+        let SignedRole { role, version, why, added, removed, trust: _ } = signed(change);
         out.line(&format!("{verb} {role} {version} ({why})"))?;
         for path in added {
             out.line(&format!("  + {path}"))?;
         }
         for path in removed {
             out.line(&format!("  - {path}"))?;
+        }
+        for change in &change.trust {
+            out.line(&format!("  {}", line(change)))?;
         }
     }
     if changes.is_empty() {
@@ -290,7 +331,7 @@ pub(super) fn report(
     }
 }
 
-fn signed(change: &Change) -> SignedRole {
+fn signed(change: &Change) -> SignedRole<'_> {
     let paths = |paths: &[signing::TargetPath]| paths.iter().map(ToString::to_string).collect();
     SignedRole {
         role: change.role.to_string(),
@@ -303,5 +344,6 @@ fn signed(change: &Change) -> SignedRole {
         },
         added: paths(&change.added),
         removed: paths(&change.removed),
+        trust: &change.trust,
     }
 }

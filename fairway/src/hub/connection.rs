@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use reqwest::Url;
 
+use super::confirmed::{confirm, is_confirmed};
 use crate::error::{CliError, Result};
 use crate::files::read_bounded;
 
@@ -29,6 +30,10 @@ pub(crate) struct HubArgs {
         global = true
     )]
     pub(crate) token_file: Option<PathBuf>,
+
+    /// Show the API token over plain HTTP to another machine, on a network that nobody listens to
+    #[arg(long, env = "FAIRWAY_TOKEN_OVER_HTTP", global = true)]
+    pub(crate) token_over_http: bool,
 }
 
 /// A secret that is never shown by accident.
@@ -82,8 +87,55 @@ impl HubArgs {
                 Err(_) => None,
             },
         };
-        Ok(Connection { server: server_url(server)?, token })
+        let server = server_url(server)?;
+        if token.is_some() && is_open(&server) && !self.token_over_http {
+            return Err(CliError::failed(format!(
+                "{server} is plain HTTP on another machine: everybody on the way could read the \
+                 API token"
+            ))
+            .hint(
+                "use its https address; where the network itself is closed, pass --token-over-http",
+            ));
+        }
+        Ok(Connection { server, token })
     }
+
+    /// The hub of the directory `dir`, whose `hub.toml` names `configured`. A token goes there only
+    /// once a person has named that server; naming it is remembered in the directory.
+    pub(crate) fn connection_of(&self, dir: &Path, configured: &str) -> Result<Connection> {
+        let connection = self.connection(Some(configured))?;
+        if connection.token.is_none() {
+            return Ok(connection);
+        }
+        let server = server_url(configured)?;
+        if self.server.is_some() {
+            if connection.server.origin() == server.origin() {
+                confirm(dir, &server)?;
+            }
+        } else if !is_confirmed(dir, &server) {
+            return Err(CliError::no(format!(
+                "hub.toml names the server {server}, and nobody has confirmed on this machine \
+                 that it may see the API token"
+            ))
+            .hint(
+                "nothing was sent; if it is yours, say so once with --server URL (or \
+                 FAIRWAY_SERVER); if not, restore hub.toml from git and look at who changed it",
+            ));
+        }
+        Ok(connection)
+    }
+}
+
+/// Whether requests to `server` go over plain HTTP to another machine.
+pub(super) fn is_open(server: &Url) -> bool {
+    let local = server.host_str().is_some_and(|host| {
+        host == "localhost"
+            || host
+                .trim_matches(['[', ']'])
+                .parse()
+                .is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+    });
+    server.scheme() == "http" && !local
 }
 
 /// Checks an address and makes it a base for paths.
@@ -151,7 +203,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("token");
         std::fs::write(&path, "fw_secret\n").unwrap();
-        let args = HubArgs { server: Some("http://hub".into()), token_file: Some(path) };
+        let args = with_token(Some("https://hub"), path);
         let connection = args.connection(None).unwrap();
         assert_eq!(connection.token.as_ref().unwrap().as_str(), "fw_secret");
         assert!(!format!("{connection:?}").contains("fw_secret"));
@@ -162,7 +214,55 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("token");
         std::fs::write(&path, " \n").unwrap();
-        let args = HubArgs { server: Some("http://hub".into()), token_file: Some(path) };
+        let args = with_token(Some("https://hub"), path);
         assert!(args.connection(None).unwrap_err().to_string().ends_with("is empty"));
+    }
+
+    fn with_token(server: Option<&str>, file: PathBuf) -> HubArgs {
+        let server = server.map(str::to_owned);
+        HubArgs { server, token_file: Some(file), token_over_http: false }
+    }
+
+    fn token(dir: &Path) -> PathBuf {
+        let path = dir.join("token");
+        std::fs::write(&path, "fw_secret\n").unwrap();
+        path
+    }
+
+    #[test]
+    fn a_token_goes_over_plain_http_to_this_machine_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let token = token(dir.path());
+        for good in
+            ["https://hub.example", "http://127.0.0.1:1", "http://[::1]", "http://localhost"]
+        {
+            with_token(Some(good), token.clone()).connection(None).unwrap();
+        }
+        let mut args = with_token(Some("http://hub.example"), token);
+        let error = args.connection(None).unwrap_err().to_string();
+        assert!(error.contains("is plain HTTP on another machine"), "{error}");
+        args.token_over_http = true;
+        args.connection(None).unwrap();
+    }
+
+    #[test]
+    fn a_token_goes_only_to_a_server_that_a_person_has_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let token = token(dir.path());
+        let silent = with_token(None, token.clone());
+        let of = |args: &HubArgs, server: &str| args.connection_of(dir.path(), server);
+        let error = of(&silent, "https://hub.example").unwrap_err();
+        assert!(error.to_string().contains("nobody has confirmed on this machine"), "{error}");
+        assert!(error.hint_text().unwrap().contains("--server URL"));
+        // Naming another server than hub.toml does confirms neither.
+        of(&with_token(Some("https://other.example"), token.clone()), "https://hub.example")
+            .unwrap();
+        of(&silent, "https://hub.example").unwrap_err();
+        of(&with_token(Some("https://hub.example"), token), "https://hub.example").unwrap();
+        of(&silent, "https://hub.example").unwrap();
+        // Somebody edits hub.toml.
+        of(&silent, "https://evil.example").unwrap_err();
+        // Without a token there is nothing to lose.
+        of(&HubArgs::default(), "https://evil.example").unwrap();
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! It carries no trust: what must be believed is verified by `signing` after it was fetched.
 
+mod confirmed;
 mod connection;
 mod problem;
 #[cfg(test)]
@@ -17,6 +18,9 @@ use reqwest::{Method, RequestBuilder, Response, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+#[cfg(test)]
+pub(crate) use confirmed::CONFIRMED_FILE;
+pub(crate) use confirmed::confirm;
 pub(crate) use connection::{Connection, HubArgs, server_url};
 
 use crate::error::{CliError, Result};
@@ -77,14 +81,7 @@ impl Hub {
 
     /// Whether answers come over plain HTTP from another machine.
     pub(crate) fn is_open_to_tampering(&self) -> bool {
-        let local = self.base.host_str().is_some_and(|host| {
-            host == "localhost"
-                || host
-                    .trim_matches(['[', ']'])
-                    .parse()
-                    .is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
-        });
-        self.base.scheme() == "http" && !local
+        connection::is_open(&self.base)
     }
 
     /// `GET` of a JSON document.

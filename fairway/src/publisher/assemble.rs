@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use channels::names::VendorName;
 use jiff::Timestamp;
 use signing::metadata::{Body, Document, KeySet, Root, Targets};
+use signing::repository::request::delegation_changes;
 use signing::{
     Delegation, FileName, NameError, RoleName, Signer, StagedRepository, TargetEntry, TargetPath,
     TopRole, repository,
@@ -15,8 +16,8 @@ use super::content::{Content, Kind, vendor_of};
 use super::error::{self, PublisherError};
 use super::keyring::{Keyring, Turn};
 use super::layout::{
-    Floors, Layout, RoleKeys, Terms, VendorKeys, channels_role, expiry, is_due, releases_role,
-    targets_role, top_delegations, vendor_delegations, vendor_role,
+    Floors, Layout, RoleKeys, Terms, VendorKeys, channels_role, expiry, is_due, next_version,
+    releases_role, targets_role, top_delegations, vendor_delegations, vendor_role,
 };
 use super::previous::{Previous, Roles};
 use super::root;
@@ -38,7 +39,8 @@ pub fn assemble_above(
 ) -> Result<Assembly, PublisherError> {
     let repository = roots(previous)?;
     let Previous { root, roles } = Previous::verify(previous, layout)?;
-    let mut work = Work::new(roles, floors, Some(keyring), repository, now);
+    let known = Known::of_hub(&roles);
+    let mut work = Work::new(roles, known, floors, Some(keyring), repository, now);
     let root_expires = work.run(&root, content, layout, terms)?;
     let revoked = work.revoked(layout)?;
     Ok(work.finish(content, root_expires, revoked))
@@ -78,14 +80,32 @@ pub fn plan_above(
 ) -> Result<Vec<Change>, PublisherError> {
     let repository = roots(previous)?;
     let Previous { root, roles } = Previous::verify(previous, layout)?;
-    let mut work = Work::new(roles, floors, None, repository, now);
+    let known = Known::of_hub(&roles);
+    let mut work = Work::new(roles, known, floors, None, repository, now);
     work.run(&root, content, layout, terms)?;
     Ok(work.changes)
+}
+
+/// What a change of keys is measured against.
+#[derive(Debug)]
+pub(super) struct Known {
+    /// A vendor's own role as agents believe it, where that is not what its keys of now signed.
+    pub(super) own: Option<Document<Targets>>,
+    /// Whether nothing was published by this publisher.
+    pub(super) is_first: bool,
+}
+
+impl Known {
+    /// The admin has published once targets was.
+    fn of_hub(roles: &Roles) -> Self {
+        Self { own: None, is_first: roles.get(&targets_role()).is_none() }
+    }
 }
 
 /// One run of a publisher.
 pub(super) struct Work<'a> {
     previous: Roles,
+    known: Known,
     floors: &'a Floors,
     /// Absent in a plan, which signs nothing.
     keyring: Option<&'a mut dyn Keyring>,
@@ -98,12 +118,13 @@ impl<'a> Work<'a> {
     /// Begins with what needs no signature: the roots, where there are any.
     pub(super) fn new(
         previous: Roles,
+        known: Known,
         floors: &'a Floors,
         keyring: Option<&'a mut dyn Keyring>,
         repository: StagedRepository,
         now: Timestamp,
     ) -> Self {
-        Self { previous, floors, keyring, now, repository, changes: Vec::new() }
+        Self { previous, known, floors, keyring, now, repository, changes: Vec::new() }
     }
 
     /// The set with the bytes of its targets.
@@ -162,23 +183,22 @@ impl<'a> Work<'a> {
         if !root::is_root_due(newest, terms, self.now) {
             return Ok(None);
         }
-        let version = newest.body.version.saturating_add(1);
+        let (role, keys) = (RoleName::from(TopRole::Root), &layout.root.keys);
         if let Some(keyring) = self.keyring.as_deref_mut() {
-            let bytes = match root::renew(newest, keyring, terms, self.now) {
-                Ok(bytes) => bytes,
+            let here = keys.keys.iter().filter(|key| keyring.is_at_hand(key)).count();
+            if !usize::try_from(keys.threshold).is_ok_and(|threshold| here >= threshold) {
                 // Root keys are offline more often than not; the caller warns and goes on.
-                Err(PublisherError::Keys { .. }) => return Ok(Some(newest.body.expires)),
-                Err(error) => return Err(error),
-            };
-            self.stage(&TopRole::Root.into(), bytes)?;
+                return Ok(Some(newest.body.expires));
+            }
+            // In a run that only drafts, they sign in a later one.
+            if !matches!(keyring.turn(&role, keys), Turn::Skip) {
+                let bytes = root::renew(newest, keyring, terms, self.now)?;
+                self.stage(&role, bytes)?;
+            }
         }
-        self.changes.push(Change {
-            role: TopRole::Root.into(),
-            version,
-            why: Why::Expiry,
-            added: Vec::new(),
-            removed: Vec::new(),
-        });
+        let version = newest.body.version.saturating_add(1);
+        let none = (BTreeMap::new(), BTreeMap::new());
+        self.changes.push(Change::of(&role, version, Why::Expiry, &none.0, &none.1));
         Ok(None)
     }
 
@@ -235,34 +255,25 @@ impl<'a> Work<'a> {
         targets: &BTreeMap<TargetPath, TargetEntry>,
         delegations: &[Delegation],
     ) -> Result<(), PublisherError> {
-        let before = self.previous.get(role);
         let floor = self.floors.get(role).copied().unwrap_or(0);
-        let why = match before {
-            // Somebody's, but not signed by keys that sign now.
-            None if floor > 0 => Why::Keys,
-            None => Why::New,
-            Some(before) if before.body.version < floor => Why::Keys,
-            Some(before) => {
-                let (version, expires) = (before.body.version, before.body.expires);
-                let same = build(role, version, expires, targets, delegations, &[])?;
-                let same = parse(role, &same)?.canonical() == before.canonical();
-                if !same {
-                    Why::Content
-                } else if before.verify(&keys.key_set()).is_err() {
-                    Why::Keys
-                } else if is_due(expires, days, self.now) {
-                    Why::Expiry
-                } else {
-                    let raw = before.raw().to_vec();
-                    return self.stage(role, raw);
-                }
-            }
+        let before = self.previous.get(role);
+        let Some(why) = self.why(role, keys, days, floor, |version, expires| {
+            build(role, version, expires, targets, delegations, &[])
+        })?
+        else {
+            let raw = before.map(|before| before.raw().to_vec()).unwrap_or_default();
+            return self.stage(role, raw);
         };
+        let version = next_version(role, before.map_or(0, |before| before.body.version), floor)?;
         let out_of_range = || PublisherError::Expiry { role: role.clone() };
-        let version = before.map_or(0, |before| before.body.version).max(floor);
-        let listed = before.map(listed).unwrap_or_default();
-        let version = version.checked_add(1).ok_or_else(out_of_range)?;
         let expires = expiry(self.now, days).ok_or_else(out_of_range)?;
+        let unsigned = build(role, version, expires, targets, delegations, &[])?;
+        let mut change =
+            Change::of(role, version, why, &before.map(listed).unwrap_or_default(), targets);
+        let known = self.known.own.as_ref().filter(|known| known.role() == role).or(before);
+        let known = known.map(|known| known.body.delegations.as_slice()).unwrap_or_default();
+        change.trust = delegation_changes(known, &parse(role, &unsigned)?.body.delegations);
+        change.is_first = self.known.is_first;
         let signed = match self.keyring.as_deref_mut() {
             None => None,
             Some(keyring) => {
@@ -285,8 +296,37 @@ impl<'a> Work<'a> {
         if let Some(bytes) = signed {
             self.stage(role, bytes)?;
         }
-        self.changes.push(Change::of(role, version, why, &listed, targets));
+        self.changes.push(change);
         Ok(())
+    }
+
+    /// Why a role must be signed again; nothing if what was published of it is still right.
+    fn why(
+        &self,
+        role: &RoleName,
+        keys: &RoleKeys,
+        days: u32,
+        floor: u64,
+        build: impl Fn(u64, Timestamp) -> Result<Vec<u8>, PublisherError>,
+    ) -> Result<Option<Why>, PublisherError> {
+        let Some(before) = self.previous.get(role) else {
+            // Somebody's, but not signed by keys that sign now.
+            return Ok(Some(if floor > 0 { Why::Keys } else { Why::New }));
+        };
+        let (version, expires) = (before.body.version, before.body.expires);
+        if version < floor {
+            return Ok(Some(Why::Keys));
+        }
+        let same = parse(role, &build(version, expires)?)?.canonical() == before.canonical();
+        Ok(if !same {
+            Some(Why::Content)
+        } else if before.verify(&keys.key_set()).is_err() {
+            Some(Why::Keys)
+        } else if is_due(expires, days, self.now) {
+            Some(Why::Expiry)
+        } else {
+            None
+        })
     }
 
     fn stage(&mut self, role: &RoleName, bytes: Vec<u8>) -> Result<(), PublisherError> {

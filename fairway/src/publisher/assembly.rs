@@ -7,6 +7,7 @@ use channels::wire::{MAX_PUBLICATION_BYTES, MAX_PUBLICATION_FILES, Publication, 
 use jiff::Timestamp;
 use signing::{FileName, RoleName, Sha256Digest, StagedRepository, TargetEntry, TargetPath};
 
+use super::TrustChange;
 use super::error::PublisherError;
 
 /// A signed set, ready to be published.
@@ -24,7 +25,7 @@ pub struct Assembly {
 }
 
 /// One role that was signed again.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Change {
     /// The role.
     pub role: RoleName,
@@ -36,6 +37,10 @@ pub struct Change {
     pub added: Vec<TargetPath>,
     /// Targets that are no longer listed.
     pub removed: Vec<TargetPath>,
+    /// What changes in whom it delegates to: delegates, their keys, thresholds and paths.
+    pub trust: Vec<TrustChange>,
+    /// Whether its publisher publishes for the first time: nobody's keys are replaced.
+    pub is_first: bool,
 }
 
 /// Why a role was signed again.
@@ -78,7 +83,7 @@ impl Assembly {
 }
 
 impl Change {
-    /// What a role lists now and did not before, and the reverse.
+    /// What a role lists now and did not before, and the reverse; it delegates as before.
     pub(super) fn of(
         role: &RoleName,
         version: u64,
@@ -93,6 +98,7 @@ impl Change {
         let added = added.map(|(path, _)| path.clone()).collect();
         let removed = before.keys().filter_map(|path| TargetPath::new(path.as_str()).ok());
         let removed = removed.filter(|path| !after.contains_key(path)).collect();
-        Self { role: role.clone(), version, why, added, removed }
+        let (trust, is_first) = (Vec::new(), false);
+        Self { role: role.clone(), version, why, added, removed, trust, is_first }
     }
 }

@@ -89,6 +89,35 @@ pub enum PublisherError {
         /// Version of the newest root.
         version: u64,
     },
+    /// Targets that would be signed again delegate otherwise than is configured.
+    #[error("targets {version} as published delegates otherwise than is configured")]
+    Delegations {
+        /// Version of the published targets.
+        version: u64,
+        /// What signing the configured delegations would change.
+        changes: Vec<super::TrustChange>,
+    },
+    /// A version far beyond what the role's keys signed.
+    #[error(
+        "role {role} would have to go above version {found}: its keys are known to have signed \
+         {newest}, and honest publications leave no such gap"
+    )]
+    VersionJump {
+        /// The role.
+        role: RoleName,
+        /// Newest version that is believed; 0 for none.
+        newest: u64,
+        /// What the hub says is published.
+        found: u64,
+    },
+    /// A version that no honest publication reaches.
+    #[error("role {role} is at version {version}, which no honest publication reaches")]
+    VersionLimit {
+        /// The role.
+        role: RoleName,
+        /// Its newest version.
+        version: u64,
+    },
     /// A product of a vendor nobody delegated to.
     #[error("{path} belongs to vendor {vendor}, for which no keys are configured")]
     StrangeVendor {

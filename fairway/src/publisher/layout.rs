@@ -7,6 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use signing::metadata::KeySet;
 use signing::{Delegation, NameError, PublicKey, RoleName, TopRole};
 
+use super::error::PublisherError;
+
 /// Public keys of one role and how many of them must sign.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoleKeys {
@@ -146,6 +148,29 @@ impl Default for Terms {
     }
 }
 
+/// Versions that a role may skip at once, to get above what a hub has pinned. Every publication
+/// counts one, so honest gaps are small; a thief of the hub's online keys can pin any version, and a
+/// role that followed to the last one there is could never be signed again.
+pub(super) const MAX_VERSION_JUMP: u64 = 1_000_000;
+
+/// Highest version that is followed by another: room for thousands of jumps, and as far from the
+/// last version there is as one can tell.
+pub(super) const MAX_VERSION: u64 = 1 << 32;
+
+/// The version after `newest`, which is believed, and above `floor`, which is only said.
+pub(super) fn next_version(
+    role: &RoleName,
+    newest: u64,
+    floor: u64,
+) -> Result<u64, PublisherError> {
+    if floor.saturating_sub(newest) > MAX_VERSION_JUMP {
+        return Err(PublisherError::VersionJump { role: role.clone(), newest, found: floor });
+    }
+    let version = newest.max(floor);
+    let next = version.checked_add(1).filter(|next| *next <= MAX_VERSION);
+    next.ok_or_else(|| PublisherError::VersionLimit { role: role.clone(), version })
+}
+
 /// `now` plus whole days; `None` beyond the calendar.
 pub(super) fn expiry(now: Timestamp, days: u32) -> Option<Timestamp> {
     now.checked_add(SignedDuration::from_hours(i64::from(days) * 24)).ok()
@@ -224,6 +249,20 @@ fn delegation(role: RoleName, keys: &RoleKeys, pattern: String) -> Delegation {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_version_far_above_what_was_signed_is_not_followed() {
+        let role = targets_role();
+        assert_eq!(next_version(&role, 7, 0).unwrap(), 8);
+        assert_eq!(next_version(&role, 7, 7 + MAX_VERSION_JUMP).unwrap(), 8 + MAX_VERSION_JUMP);
+        let error = next_version(&role, 7, 8 + MAX_VERSION_JUMP).unwrap_err();
+        assert!(matches!(error, PublisherError::VersionJump { newest: 7, .. }), "{error}");
+        assert_eq!(next_version(&role, MAX_VERSION - 1, 0).unwrap(), MAX_VERSION);
+        for version in [MAX_VERSION, u64::MAX - 1, u64::MAX] {
+            let error = next_version(&role, version, 0).unwrap_err();
+            assert!(matches!(error, PublisherError::VersionLimit { .. }), "{error}");
+        }
+    }
 
     #[test]
     fn a_signature_is_renewed_in_the_last_third_of_its_life() {

@@ -42,6 +42,7 @@ pub use layout::{
 };
 pub use previous::{TrustedRoots, check_published};
 pub use root::{RootKeys, first_root};
+pub use signing::repository::request::Change as TrustChange;
 pub use succession::{Succession, check_first_root, succeed};
 pub use turns::{Drafting, Returned};
 pub use vendor::{VendorSet, assemble_vendor, plan_vendor};

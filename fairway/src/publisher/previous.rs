@@ -69,23 +69,29 @@ impl Roles {
         Ok(roles)
     }
 
-    /// Takes the newest document that any of `accepted` signed; of one version the first found.
     fn believe(&mut self, found: &[&StagedRepository], role: &RoleName, accepted: &[KeySet]) {
-        let candidates = found.iter().filter_map(|staged| staged.newest(role));
-        let parsed = candidates.filter_map(|(_, bytes)| Document::parse(role, bytes).ok());
-        let believed = parsed.filter(|document: &Document<Targets>| {
-            accepted.iter().any(|keys| document.verify(keys).is_ok())
-        });
-        let newest =
-            believed.reduce(
-                |newest, other| {
-                    if other.body.version > newest.body.version { other } else { newest }
-                },
-            );
-        if let Some(document) = newest {
+        if let Some(document) = newest_signed(found, role, accepted) {
             self.0.insert(role.clone(), document);
         }
     }
+}
+
+/// The newest document that any of `accepted` signed; of one version the first found.
+pub(super) fn newest_signed(
+    found: &[&StagedRepository],
+    role: &RoleName,
+    accepted: &[KeySet],
+) -> Option<Document<Targets>> {
+    let candidates = found.iter().filter_map(|staged| staged.newest(role));
+    let parsed = candidates.filter_map(|(_, bytes)| Document::parse(role, bytes).ok());
+    let believed = parsed.filter(|document: &Document<Targets>| {
+        accepted.iter().any(|keys| document.verify(keys).is_ok())
+    });
+    believed.reduce(
+        |newest, other| {
+            if other.body.version > newest.body.version { other } else { newest }
+        },
+    )
 }
 
 impl Previous {
@@ -211,10 +217,17 @@ impl TrustedRoots {
         before.is_some_and(|before| keys(before) != keys(&self.newest))
     }
 
-    /// The targets keys of any root under which `targets` verifies, the newest first.
-    pub(super) fn targets_keys(&self, targets: &Document<Targets>) -> Option<&KeySet> {
-        let keys = self.roots.iter().rev().map(|root| root.body.keys(TopRole::Targets));
-        keys.into_iter().find(|keys| targets.verify(keys).is_ok())
+    /// The targets keys of the root before the newest, which must have signed `targets`: good only
+    /// to see what the keys of the newest root have to sign again.
+    pub(super) fn former_targets_keys(
+        &self,
+        targets: &Document<Targets>,
+    ) -> Result<&KeySet, PublisherError> {
+        let former = self.before_newest().map(|root| root.body.keys(TopRole::Targets));
+        match former.filter(|keys| targets.verify(keys).is_ok()) {
+            Some(keys) => Ok(keys),
+            None => self.check_targets(targets).map(|()| self.newest.body.keys(TopRole::Targets)),
+        }
     }
 
     /// The root before the newest.
@@ -241,12 +254,9 @@ impl TrustedRoots {
         }
     }
 
-    /// The last targets may have been signed before the newest root was made, and by keys that it
-    /// no longer lists: any root of the chain will do.
+    /// Requires that the newest root's keys signed `targets`. Keys that it no longer lists were
+    /// replaced for a reason: nothing they sign is counted on.
     pub(super) fn check_targets(&self, targets: &Document<Targets>) -> Result<(), PublisherError> {
-        if self.targets_keys(targets).is_some() {
-            return Ok(());
-        }
         let delegator = RoleName::from(TopRole::Root);
         let newest = self.newest.body.keys(TopRole::Targets);
         targets.verify(newest).map_err(error::unverified(&targets_role(), &delegator))

@@ -1,20 +1,21 @@
 //! What is published together with a new root, and only that.
 //!
 //! A root that names other targets keys makes the published `targets` worthless, so it goes out with
-//! the next version of `targets`, the same in all but signature and date.
+//! the next version of `targets`, which delegates as is configured.
+
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use signing::metadata::{DelegatedRole, Document, KeySet, Root, TargetInfo, Targets};
-use signing::{
-    Delegation, RoleName, Signer, StagedRepository, TargetEntry, TargetPath, TopRole, repository,
-};
+use signing::metadata::{Document, KeySet, Root, Targets};
+use signing::repository::request::delegation_changes;
+use signing::{Delegation, RoleName, Signer, StagedRepository, TopRole, repository};
 
+use super::TrustChange;
 use super::assemble::{named, sign};
 use super::error::{self, PublisherError};
 use super::keyring::{Keyring, Turn};
-use super::layout::{Layout, Terms, expiry, targets_role};
+use super::layout::{Layout, Terms, expiry, next_version, targets_role, top_delegations};
 use super::previous::TrustedRoots;
-use super::root::key_list;
 use super::turns::Next;
 
 /// A new root and what must accompany it.
@@ -30,10 +31,15 @@ pub struct Succession {
 
 /// Puts `root` on top of what was published. It must follow the published roots as a client would
 /// follow them, and name the root and targets keys of `layout`.
+///
+/// What the former targets keys signed is followed and never copied: they may have been stolen. The
+/// new keys sign the delegations of `layout`; where those differ from the published ones, only if
+/// the caller `accepts_changes` or the holders of the keys signed by request.
 pub fn succeed(
     published: &StagedRepository,
     layout: &Layout,
     root: &[u8],
+    accepts_changes: bool,
     keyring: &mut dyn Keyring,
     terms: &Terms,
     now: Timestamp,
@@ -60,60 +66,75 @@ pub fn succeed(
     let Some((_, bytes)) = published.newest(&targets) else { return Ok(succession) };
     let document =
         Document::<Targets>::parse(&targets, bytes).map_err(error::previous(&targets))?;
-    if document.verify(newest.body.keys(TopRole::Targets)).is_ok() {
-        // Signed again in a run whose answer was lost: it has to be sent once more.
-        if trusted.changed_targets_keys() {
-            let staged = succession.repository.put_metadata(&targets, bytes.to_vec());
-            succession.targets_version = Some(staged.map_err(error::build(&targets))?);
-        }
+    let is_signed = document.verify(newest.body.keys(TopRole::Targets)).is_ok();
+    if is_signed && !trusted.changed_targets_keys() {
         return Ok(succession);
     }
-    trusted.check_targets(&document)?;
-    let before = trusted.targets_keys(&document);
-    if let Some(bytes) = sign_again(&document, before, layout, keyring, terms, now)? {
+    let before = trusted.former_targets_keys(&document)?;
+    let delegations = named(&targets, top_delegations(layout))?;
+    // Signed again in a run whose answer was lost: it has to be sent once more.
+    let again = if is_signed && is_as_configured(&document, &delegations)? {
+        Some(bytes.to_vec())
+    } else {
+        let changes = changes(&document, &delegations)?;
+        // Whoever signed by request was shown the changes.
+        let accepted =
+            accepts_changes || matches!(keyring.turn(&targets, &layout.targets), Turn::Signed(_));
+        if !changes.is_empty() && !accepted {
+            return Err(PublisherError::Delegations { version: document.body.version, changes });
+        }
+        sign_again(&document, before, layout, keyring, terms, now)?
+    };
+    if let Some(bytes) = again {
         let staged = succession.repository.put_metadata(&targets, bytes);
         succession.targets_version = Some(staged.map_err(error::build(&targets))?);
     }
     Ok(succession)
 }
 
-/// The same targets under the next version; nothing while they are only drafted.
+/// Whether `document` is what would be signed now, but for its version and date.
+fn is_as_configured(
+    document: &Document<Targets>,
+    delegations: &[Delegation],
+) -> Result<bool, PublisherError> {
+    let (role, Targets { version, expires, .. }) = (targets_role(), &document.body);
+    let same = repository::build_targets(*version, *expires, &BTreeMap::new(), delegations, &[])
+        .map_err(error::build(&role))?;
+    let same = Document::<Targets>::parse(&role, &same).map_err(error::previous(&role))?;
+    Ok(same.canonical() == document.canonical())
+}
+
+/// What the configured delegations change of `document`, which was published.
+fn changes(
+    document: &Document<Targets>,
+    delegations: &[Delegation],
+) -> Result<Vec<TrustChange>, PublisherError> {
+    let (role, before) = (targets_role(), &document.body);
+    let next = repository::build_targets(1, before.expires, &BTreeMap::new(), delegations, &[])
+        .map_err(error::build(&role))?;
+    let next = Document::<Targets>::parse(&role, &next).map_err(error::previous(&role))?;
+    let mut changes = delegation_changes(&before.delegations, &next.body.delegations);
+    let listed = before.targets.keys().cloned();
+    changes.extend(listed.map(|path| TrustChange::TargetRemoved { path }));
+    Ok(changes)
+}
+
+/// The configured delegations under the next version; nothing while they are only drafted.
 fn sign_again(
     document: &Document<Targets>,
-    before: Option<&KeySet>,
+    before: &KeySet,
     layout: &Layout,
     keyring: &mut dyn Keyring,
     terms: &Terms,
     now: Timestamp,
 ) -> Result<Option<Vec<u8>>, PublisherError> {
     let role = targets_role();
-    let range = || PublisherError::Expiry { role: role.clone() };
-    let Targets { version, targets, delegations, .. } = &document.body;
-    let version = version.checked_add(1).ok_or_else(range)?;
-    let expires = expiry(now, terms.targets_days).ok_or_else(range)?;
-    let entry = |(path, info): (&String, &TargetInfo)| {
-        let path = named(&role, TargetPath::new(path.clone()))?;
-        let digest = info.hashes.as_sha256().ok_or_else(|| PublisherError::Previous {
-            role: role.clone(),
-            source: Box::new(signing::Error::NoSha256 { path: path.clone() }),
-        })?;
-        Ok((path, TargetEntry { length: info.length, digest, custom: info.custom.clone() }))
-    };
-    let targets = targets.iter().map(entry).collect::<Result<_, PublisherError>>()?;
-    let delegation = |delegate: &DelegatedRole| {
-        let (keys, threshold) = key_list(&delegate.keys).ok_or_else(range)?;
-        Ok(Delegation {
-            role: delegate.name.clone(),
-            keys,
-            threshold,
-            paths: delegate.patterns().to_vec(),
-            terminating: delegate.terminating,
-        })
-    };
-    let delegations: Vec<Delegation> =
-        delegations.iter().map(delegation).collect::<Result<_, PublisherError>>()?;
+    let version = next_version(&role, document.body.version, 0)?;
+    let expires = expiry(now, terms.targets_days)
+        .ok_or_else(|| PublisherError::Expiry { role: role.clone() })?;
+    let delegations = named(&role, top_delegations(layout))?;
     let build = |expires, signers: &[&dyn Signer]| {
-        repository::build_targets(version, expires, &targets, &delegations, signers)
+        repository::build_targets(version, expires, &BTreeMap::new(), &delegations, signers)
             .map_err(error::build(&role))
     };
     let keys = &layout.targets;
@@ -123,7 +144,7 @@ fn sign_again(
         Turn::Signed(request) => next.accept(request, now).map(Some),
         Turn::Skip => Ok(None),
         Turn::Draft => {
-            keyring.take_draft(next.draft(Some(document), before, expires)?);
+            keyring.take_draft(next.draft(Some(document), Some(before), expires)?);
             Ok(None)
         }
     }
@@ -149,146 +170,4 @@ pub fn check_first_root(root: &[u8], layout: &Layout) -> Result<(), PublisherErr
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use signing::SecretKey;
-    use signing::repository::request::{Signing, SigningRequest};
-
-    use super::*;
-    use crate::publisher::testing::{World, content, day, secret};
-    use crate::publisher::{
-        Drafting, MemoryKeyring, NextRoot, Returned, RoleKeys, draft_next_root,
-    };
-
-    fn draft(world: &World, root: RoleKeys, targets: RoleKeys) -> SigningRequest {
-        let trusted = TrustedRoots::verify(&world.published, &world.root).unwrap();
-        let next =
-            NextRoot { root, targets, replace_online: BTreeMap::new(), days: 365, renew: true };
-        draft_next_root(trusted.newest(), &next, day(1)).unwrap()
-    }
-
-    fn signed(request: &SigningRequest, keys: &[SecretKey]) -> Vec<u8> {
-        let mut request = request.clone();
-        for key in keys {
-            if let Signing::Added(more) = request.add_signature(key, day(1)).unwrap() {
-                request = *more;
-            }
-        }
-        request.completed().unwrap()
-    }
-
-    fn try_succeed(world: &mut World, root: &[u8]) -> Result<Succession, PublisherError> {
-        let terms = Terms::default();
-        succeed(&world.published, &world.layout, root, &mut world.keyring, &terms, day(1))
-    }
-
-    #[test]
-    fn a_rotated_root_key_goes_out_alone_and_clients_follow() {
-        let mut world = World::new();
-        world.publish(&content(&["1.0.0"]), day(0));
-        let keys = RoleKeys::single(secret(50).public().clone());
-        let request = draft(&world, keys.clone(), world.layout.targets.clone());
-        let root = signed(&request, &[secret(1), secret(50)]);
-        world.layout.root.keys = keys;
-        let succession = try_succeed(&mut world, &root).unwrap();
-        assert_eq!((succession.root_version, succession.targets_version), (2, None));
-        assert_eq!(succession.repository.files().count(), 2);
-        world.published.put_metadata(&TopRole::Root.into(), root).unwrap();
-        let (_, verified) = world.publish(&content(&["1.0.0"]), day(2));
-        assert_eq!(verified.versions.root, 2);
-    }
-
-    #[test]
-    fn new_targets_keys_sign_the_same_targets_again() {
-        let mut world = World::new();
-        world.publish(&content(&["1.0.0"]), day(0));
-        let targets = RoleKeys::single(world.keyring.add(secret(51)));
-        let root =
-            signed(&draft(&world, world.layout.root.keys.clone(), targets.clone()), &[secret(1)]);
-        world.layout.targets = targets;
-        let succession = try_succeed(&mut world, &root).unwrap();
-        assert_eq!(succession.targets_version, Some(2));
-        for (name, bytes) in succession.repository.files() {
-            world.published.put_file(&name.relative_path(), bytes.to_vec()).unwrap();
-        }
-        let (assembly, verified) = world.publish(&content(&["1.0.0"]), day(2));
-        assert_eq!((assembly.changes.len(), verified.versions.root), (0, 2));
-    }
-
-    #[test]
-    fn new_targets_keys_that_are_not_at_hand_are_asked_for() {
-        let mut world = World::new();
-        world.publish(&content(&["1.0.0"]), day(0));
-        let targets = RoleKeys::single(secret(51).public().clone());
-        let request = draft(&world, world.layout.root.keys.clone(), targets.clone());
-        let root = signed(&request, &[secret(1)]);
-        world.layout.targets = targets;
-        let error = try_succeed(&mut world, &root).unwrap_err();
-        assert!(
-            matches!(&error, PublisherError::Keys { role, .. } if *role == targets_role()),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn new_targets_keys_that_are_elsewhere_sign_by_request() {
-        let mut world = World::new();
-        world.publish(&content(&["1.0.0"]), day(0));
-        let targets = RoleKeys::single(secret(51).public().clone());
-        let request = draft(&world, world.layout.root.keys.clone(), targets.clone());
-        let root = signed(&request, &[secret(1)]);
-        world.layout.targets = targets;
-        let (terms, none) = (Terms::default(), BTreeMap::new());
-        let mut drafting = Drafting::new(&world.keyring, &none);
-        succeed(&world.published, &world.layout, &root, &mut drafting, &terms, day(1)).unwrap();
-        let [draft] = &drafting.into_drafts()[..] else { panic!() };
-        let Signing::Added(done) = draft.add_signature(&secret(51), day(1)).unwrap() else {
-            panic!()
-        };
-        let done = BTreeMap::from([(targets_role(), *done)]);
-        let mut keyring = Returned::new(&mut world.keyring, &done);
-        let succession =
-            succeed(&world.published, &world.layout, &root, &mut keyring, &terms, day(5));
-        assert_eq!(succession.unwrap().targets_version, Some(2));
-    }
-
-    #[test]
-    fn a_root_that_says_otherwise_than_the_configuration_is_not_published() {
-        let mut world = World::new();
-        world.publish(&content(&["1.0.0"]), day(0));
-        let keys = RoleKeys::single(secret(50).public().clone());
-        let request = draft(&world, keys, world.layout.targets.clone());
-        let root = signed(&request, &[secret(1), secret(50)]);
-        let error = try_succeed(&mut world, &root).unwrap_err();
-        assert!(matches!(error, PublisherError::RootKeys { version: 2, .. }), "{error}");
-    }
-
-    #[test]
-    fn a_root_that_the_old_keys_did_not_sign_is_not_published() {
-        let mut world = World::new();
-        world.publish(&content(&["1.0.0"]), day(0));
-        let keys = RoleKeys::single(secret(50).public().clone());
-        let request = draft(&world, keys.clone(), world.layout.targets.clone());
-        world.layout.root.keys = keys;
-        let Signing::Added(half) = request.add_signature(&secret(50), day(1)).unwrap() else {
-            panic!()
-        };
-        let error = try_succeed(&mut world, half.draft()).unwrap_err();
-        assert!(matches!(error, PublisherError::RootChain { .. }), "{error}");
-    }
-
-    #[test]
-    fn a_first_root_is_held_against_the_configuration() {
-        let mut world = World::new();
-        let root = world.root.clone();
-        check_first_root(&root, &world.layout).unwrap();
-        world.layout.targets = RoleKeys::single(secret(60).public().clone());
-        let error = check_first_root(&root, &world.layout).unwrap_err();
-        assert!(matches!(error, PublisherError::TargetsKeys { .. }), "{error}");
-        world.layout.root.keys = RoleKeys::single(secret(60).public().clone());
-        let error = check_first_root(&root, &world.layout).unwrap_err();
-        assert!(matches!(error, PublisherError::RootKeys { .. }), "{error}");
-        world.keyring = MemoryKeyring::default();
-    }
-}
+mod tests;

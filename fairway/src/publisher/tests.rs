@@ -208,3 +208,73 @@ fn a_vendor_that_is_configured_no_longer_is_named_as_revoked() {
         ]
     );
 }
+
+#[test]
+fn a_first_publication_names_its_keys_and_replaces_nobodys() {
+    let mut world = World::new();
+    let (assembly, _) = world.publish(&content(&["1.0.0"]), day(0));
+    assert!(assembly.changes.iter().all(|change| change.is_first));
+    let acme = vendor_role(&acme()).unwrap();
+    let own = assembly.changes.iter().find(|change| change.role == acme).unwrap();
+    let releases = releases_role(&crate::publisher::testing::acme()).unwrap();
+    let key = secret(4).public().clone();
+    assert!(own.trust.contains(&TrustChange::KeyAdded { role: releases, key }), "{own:?}");
+}
+
+#[test]
+fn keys_and_delegations_that_the_layout_gained_are_told_before_they_are_signed() {
+    let mut world = World::new();
+    let content = content(&["1.0.0"]);
+    world.publish(&content, day(0));
+    let (mallory, evil) = (secret(200).public().clone(), "evil".parse().unwrap());
+    let releases = &mut world.layout.vendors.get_mut(&acme()).unwrap().releases;
+    releases.keys.push(mallory.clone());
+    let imported = ImportedVendor {
+        keys: RoleKeys::single(mallory.clone()),
+        paths: vec!["evil/*/*".to_owned()],
+        terminating: true,
+    };
+    world.layout.imported.insert(evil, imported);
+    let terms = Terms::default();
+    let planned = plan(&content, &world.layout, &world.published, &terms, day(1)).unwrap();
+    assert!(planned.iter().all(|change| !change.is_first));
+    let trust: Vec<_> = planned.iter().flat_map(|change| change.trust.clone()).collect();
+    let (acme, evil) = (releases_role(&acme()).unwrap(), signing::RoleName::new("evil").unwrap());
+    let added = |role: &signing::RoleName| TrustChange::KeyAdded {
+        role: role.clone(),
+        key: mallory.clone(),
+    };
+    let paths = vec!["evil/*/*".to_owned()];
+    let delegated = TrustChange::DelegationAdded { role: evil.clone(), paths, terminating: true };
+    let threshold = TrustChange::Threshold { role: evil.clone(), old: None, new: 1 };
+    assert_eq!(trust, [added(&acme), delegated, added(&evil), threshold]);
+}
+
+#[test]
+fn root_keys_that_are_here_and_do_not_open_stop_the_publication() {
+    /// Holds every key and opens none of root's.
+    struct Locked(MemoryKeyring);
+    impl Keyring for Locked {
+        fn open(
+            &mut self,
+            role: &signing::RoleName,
+            keys: &RoleKeys,
+        ) -> Result<Vec<Box<dyn signing::Signer>>, KeyringError> {
+            match role.as_top() {
+                Some(signing::TopRole::Root) => Err("the passphrase does not open it".into()),
+                _ => self.0.open(role, keys),
+            }
+        }
+        fn is_at_hand(&self, key: &PublicKey) -> bool {
+            self.0.is_at_hand(key)
+        }
+    }
+    let mut world = World::new();
+    let content = content(&["1.0.0"]);
+    world.publish(&content, day(0));
+    let (mut keyring, terms) = (Locked(world.keyring.clone()), Terms::default());
+    let error = assemble(&content, &world.layout, &mut keyring, &world.published, &terms, day(250))
+        .unwrap_err();
+    let root = signing::RoleName::from(signing::TopRole::Root);
+    assert!(matches!(&error, PublisherError::Keys { role, .. } if *role == root), "{error}");
+}

@@ -157,11 +157,14 @@ impl<F: Fn(Timestamp) -> Result<Vec<u8>, PublisherError>> Next<'_, F> {
 
 #[cfg(test)]
 mod tests {
-    use signing::repository::request::Signing;
+    use signing::repository::request::{Finding, Signing};
 
     use super::*;
     use crate::publisher::testing::{World, acme, content, day, secret};
-    use crate::publisher::{Assembly, Content, MemoryKeyring, Terms, assemble, releases_role};
+    use crate::publisher::{
+        Assembly, Content, Floors, MemoryKeyring, Terms, VendorKeys, VendorLayout, VendorSet,
+        assemble, assemble_vendor, releases_role,
+    };
 
     /// acme's releases need two people, 30 and 31, whose keys are not here.
     fn world() -> World {
@@ -269,5 +272,37 @@ mod tests {
                 if matches!(**source, RequestError::Metadata(signing::Error::Expired { .. }))),
             "{error}"
         );
+    }
+
+    #[test]
+    fn holders_elsewhere_sign_again_after_all_keys_of_a_role_were_replaced() {
+        let (mut world, content) = (world(), content(&["1.0.0"]));
+        let keys = [40, 41].map(|seed| secret(seed).public().clone()).to_vec();
+        let layout = VendorLayout {
+            vendor: acme(),
+            keys: VendorKeys {
+                releases: RoleKeys { keys, threshold: 2 },
+                ..world.layout.vendors.remove(&acme()).unwrap()
+            },
+        };
+        let role = releases_role(&acme()).unwrap();
+        let floors = Floors::from([(role.clone(), 4)]);
+        let set = VendorSet {
+            content: &content,
+            layout: &layout,
+            found: &[],
+            floors: &floors,
+            delegated: None,
+        };
+        let none = Requests::new();
+        let mut drafting = Drafting::new(&world.keyring, &none);
+        assemble_vendor(set, &mut drafting, &Terms::default(), day(1)).unwrap();
+        let [draft] = &drafting.into_drafts()[..] else { panic!() };
+        let found = draft.review(day(1)).findings;
+        assert_eq!(found, [Finding::NothingFollowed { role: role.clone(), version: 5 }]);
+        let signed = sign(draft, &[40, 41]);
+        let mut keyring = Returned::new(&mut world.keyring, &signed);
+        let made = assemble_vendor(set, &mut keyring, &Terms::default(), day(1)).unwrap();
+        assert_eq!(made.repository.newest(&role).map(|(version, _)| version), Some(5));
     }
 }

@@ -6,14 +6,15 @@ mod tests;
 
 use jiff::Timestamp;
 use signing::StagedRepository;
+use signing::metadata::KeySet;
 
-use super::assemble::{Work, check_vendors};
+use super::assemble::{Known, Work, check_vendors, named};
 use super::assembly::{Assembly, Change};
 use super::content::Content;
 use super::error::PublisherError;
 use super::keyring::Keyring;
-use super::layout::{Floors, Terms, VendorLayout};
-use super::previous::Roles;
+use super::layout::{Floors, Terms, VendorLayout, targets_role, vendor_role};
+use super::previous::{Roles, newest_signed};
 
 /// What a vendor publishes, on top of what.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +28,9 @@ pub struct VendorSet<'a> {
     pub found: &'a [&'a StagedRepository],
     /// Versions that the hub has published, by role, whoever signed them.
     pub floors: &'a Floors,
+    /// Who may sign the vendor's own role, as the hub's targets says: what they signed last is what
+    /// agents believe, and what changes of keys are measured against.
+    pub delegated: Option<&'a KeySet>,
 }
 
 /// Signs what changed of the vendor's three roles, above every version the hub has.
@@ -60,6 +64,10 @@ impl<'a> VendorSet<'a> {
     ) -> Result<Work<'a>, PublisherError> {
         check_vendors(self.content, |vendor| vendor == self.layout.vendor.as_str())?;
         let roles = Roles::of_vendor(self.found, self.layout)?;
-        Ok(Work::new(roles, self.floors, keyring, StagedRepository::new(), now))
+        let own = named(&targets_role(), vendor_role(&self.layout.vendor))?;
+        let is_first = !self.floors.contains_key(&own) && roles.get(&own).is_none();
+        let accepted: Vec<KeySet> = self.delegated.into_iter().cloned().collect();
+        let known = Known { own: newest_signed(self.found, &own, &accepted), is_first };
+        Ok(Work::new(roles, known, self.floors, keyring, StagedRepository::new(), now))
     }
 }

@@ -89,6 +89,13 @@ impl Vendor {
         self.publish_to(&self.server)
     }
 
+    /// The same where hub.toml names other keys or vendors, which the test means.
+    pub(super) fn publish_key_changes(&self) -> String {
+        let hub = ["--server", &self.server, "--token-file", &self.token_file];
+        let words = ["publish", self.path(), "--accept-key-changes"];
+        run_ok(&[&words[..], &hub].concat(), &[PASSPHRASE])
+    }
+
     /// The same to a hub at another address.
     pub(super) fn publish_to(&self, server: &str) -> String {
         let hub = ["--server", server, "--token-file", &self.token_file];

@@ -18,9 +18,9 @@ use self::holders::Holders;
 use super::key::write_pair;
 use crate::authoring::scaffold::{Scaffold, Top, TopRoles};
 use crate::authoring::site::SiteScaffold;
-use crate::authoring::{PassphraseArgs, Passphrases, refusal, request_file};
+use crate::authoring::{PassphraseArgs, Passphrases, refusal, request_file, unpublished};
 use crate::error::{CliError, Result};
-use crate::hub::{Hub, HubArgs};
+use crate::hub::{Hub, HubArgs, confirm};
 use crate::origin::{Origin, OriginArgs};
 use crate::out::Out;
 use crate::publisher::{
@@ -110,6 +110,8 @@ pub(crate) async fn run(
     };
     let contents = Contents { texts, keys: &keys, imported, roots };
     contents.write(&args.dir, &passphrase)?;
+    unpublished::mark(&args.dir)?;
+    confirm(&args.dir, hub.base())?;
     if let Some(origin) = &origin {
         origin.report(out)?;
     }

@@ -102,8 +102,10 @@ async fn an_export_older_than_a_day_needs_leave_which_is_written_down() {
     assert!(!temp.path().join("site").exists());
 
     let until = (now() + jiff::SignedDuration::from_hours(1)).to_string();
-    let reason = "a ship\nroot = 1";
-    let leave = ["--state", "STATE", "--accept-expired-until", &until, "--reason", reason];
+    let leave = |reason| ["--state", "STATE", "--accept-expired-until", &until, "--reason", reason];
+    let error = init_site(temp.path(), &leave("a ship\nroot = 1")).await.0.unwrap_err();
+    assert!(error.to_string().contains("the reason holds a control character"), "{error}");
+    let leave = leave("a ship");
     let (result, _, stderr) = init_site(temp.path(), &leave).await;
     result.unwrap();
     assert!(stderr.contains("it was verified as of"), "{stderr}");

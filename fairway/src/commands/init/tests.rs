@@ -92,6 +92,11 @@ async fn private_keys_are_encrypted_and_left_out_of_git() {
     let ignored = std::fs::read_to_string(dir.join(".gitignore")).unwrap();
     assert!(ignored.lines().any(|line| line == "keys/*.pem"));
     assert!(ignored.lines().any(|line| line == "keys/*.signer"));
+    for local in [crate::hub::CONFIRMED_FILE, crate::authoring::unpublished::UNPUBLISHED_FILE] {
+        assert!(ignored.lines().any(|line| line == local), "{local}");
+        let mode = dir.join(local).metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o400, "{local}");
+    }
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use signing::repository::request::Finding;
 use signing::{RoleName, Sha256Digest, SigningRequest, StagedRepository, TopRole};
 
 use crate::authoring::{Authoring, Passphrases, ROOT_FILE, read_request, refusal, request_file};
+use crate::commands::consent::{Consent, line};
 use crate::commands::request::{Scope, TurnArgs};
 use crate::error::{CliError, Result};
 use crate::files::replace;
@@ -29,6 +30,9 @@ pub(super) struct PublishArgs {
     /// Why, for the hub's audit log
     #[arg(long, short, default_value = "", value_name = "TEXT", hide_default_value = true)]
     message: String,
+    /// Sign targets that delegate otherwise than the published ones, without asking on a terminal
+    #[arg(long)]
+    accept_key_changes: bool,
     #[command(flatten)]
     turns: TurnArgs,
     #[command(flatten)]
@@ -100,20 +104,36 @@ async fn following(
     out: &mut Out,
 ) -> Result<()> {
     let authoring = Authoring::open(&args.dir)?;
+    let (to_all, may_ask) = (args.accept_key_changes, passphrases.may_ask());
+    let consent = Consent { to_all, may_ask, ..Consent::default() };
     let (mut files, signed) = (authoring.keyring(passphrases), args.turns.returned()?);
     if let Some(dir) = &args.turns.out_requests {
         let published = authoring.metadata().load()?;
         let root = kept_bytes(&published, root.clone())?;
         let (layout, terms) = (authoring.layout(), authoring.terms());
         let mut keyring = Drafting::new(&files, &signed);
-        succeed(&published, layout, &root, &mut keyring, &terms, now)
+        // Whoever signs the request is shown what changes.
+        succeed(&published, layout, &root, true, &mut keyring, &terms, now)
             .map_err(|error| explain(&error))?;
         let drafts = keyring.into_drafts();
         TurnArgs::write(dir, &drafts, &|key| authoring.name_of(key), now, out)?;
     }
     let mut keyring = Returned::new(&mut files, &signed);
-    let hub = Hub::new(&args.hub.connection(Some(authoring.server()))?)?;
-    hand_over(&authoring, root, &mut keyring, &hub, &args.message, now, out).await
+    let hub = Hub::new(&args.hub.connection_of(&args.dir, authoring.server())?)?;
+    let message = &args.message;
+    hand_over(&authoring, root, &mut keyring, Handover { hub: &hub, message, consent }, now, out)
+        .await
+}
+
+/// To whom a root goes, and what a person said with it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Handover<'a> {
+    /// The hub.
+    pub(crate) hub: &'a Hub,
+    /// Why, for its audit log.
+    pub(crate) message: &'a str,
+    /// Changes of delegations that may be signed with it.
+    pub(crate) consent: Consent<'a>,
 }
 
 /// Keeps a signed root N+1 in the directory and hands it to the hub.
@@ -121,8 +141,7 @@ pub(crate) async fn hand_over(
     authoring: &Authoring,
     root: Vec<u8>,
     keyring: &mut dyn Keyring,
-    hub: &Hub,
-    message: &str,
+    Handover { hub, message, consent }: Handover<'_>,
     now: Timestamp,
     out: &mut Out,
 ) -> Result<()> {
@@ -130,8 +149,16 @@ pub(crate) async fn hand_over(
     let published = metadata.load()?;
     let root = kept_bytes(&published, root)?;
     let (layout, terms) = (authoring.layout(), authoring.terms());
-    let succession = succeed(&published, layout, &root, keyring, &terms, now)
-        .map_err(|error| explain(&error))?;
+    let mut changes = Vec::new();
+    let succession = match succeed(&published, layout, &root, false, keyring, &terms, now) {
+        Err(PublisherError::Delegations { changes: found, .. }) => {
+            consent.check_all(&found.iter().collect::<Vec<_>>(), out)?;
+            changes = found;
+            succeed(&published, layout, &root, true, keyring, &terms, now)
+        }
+        other => other,
+    };
+    let succession = succession.map_err(|error| explain(&error))?;
     let status: HubStatus = hub.get("api/v1/hub", &[]).await?;
     let version = succession.root_version;
     let assembly = Assembly {
@@ -144,6 +171,9 @@ pub(crate) async fn hand_over(
     let added = metadata.add(&assembly.repository)?;
     if let Some(targets) = succession.targets_version {
         out.line(&format!("signed targets {targets} (keys)"))?;
+        for change in &changes {
+            out.line(&format!("  {}", line(change)))?;
+        }
     }
     if status.root_version.is_none() {
         out.line(&format!("root {version} is kept; the hub has nothing yet"))?;

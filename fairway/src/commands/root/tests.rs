@@ -400,8 +400,13 @@ async fn releases_are_signed_by_two_people_elsewhere_and_published_from_here() {
     }
     let hub = hub(Some(1)).await;
     let publish = "publish @hub --signed @out/acme.releases-2.request.json";
-    let text = rooms.run(publish, Some(&hub)).await.unwrap();
+    // acme's own role, which names the new keys, is signed here.
+    let error = rooms.run(publish, Some(&hub)).await.unwrap_err();
+    assert_eq!(error.to_string(), "keys or delegations change, and nobody has agreed to it");
+    let publish = format!("{publish} --accept-key-changes");
+    let text = rooms.run(&publish, Some(&hub)).await.unwrap();
     assert!(text.starts_with("signed acme.releases 2 (keys)\nsigned acme 2 (content)\n"), "{text}");
+    assert!(text.contains("  ~ signatures that acme.releases needs: 1 -> 2\n"), "{text}");
     agent.takes(&hub);
 }
 

@@ -11,7 +11,9 @@ use signing::{PublicKey, RoleName, SigningRequest, TopRole};
 
 use super::ReplaceArgs;
 use crate::authoring::{Authoring, FileKeyring, Passphrases, refusal};
+use crate::commands::consent::Consent;
 use crate::commands::request::{Ask, describe};
+use crate::commands::root::publish::Handover;
 use crate::commands::root::{draft, publish};
 use crate::error::{CliError, Result, chain};
 use crate::hub::Hub;
@@ -41,7 +43,7 @@ impl<'a> Desk<'a> {
     /// Opens the directory; nothing is sent yet.
     pub(crate) fn open(args: &'a ReplaceArgs, roles: &'a [OnlineRole]) -> Result<Self> {
         let authoring = Authoring::open(&args.dir)?;
-        let hub = Hub::new(&args.hub.connection(Some(authoring.server()))?)?;
+        let hub = Hub::new(&args.hub.connection_of(&args.dir, authoring.server())?)?;
         Ok(Self { args, roles, authoring, hub })
     }
 
@@ -203,7 +205,9 @@ impl<'a> Desk<'a> {
             "" => format!("new {} key", names.join(" and ")),
             message => message.to_owned(),
         };
-        publish::hand_over(&self.authoring, root, keyring, &self.hub, &message, now, out).await?;
+        let (hub, message, consent) = (&self.hub, message.as_str(), Consent::default());
+        let handover = Handover { hub, message, consent };
+        publish::hand_over(&self.authoring, root, keyring, handover, now, out).await?;
         let newest = self.newest_root()?;
         let keys: HubKeys = self.hub.get("api/v1/hub/keys", &[]).await?;
         for role in self.roles {

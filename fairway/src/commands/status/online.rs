@@ -16,7 +16,7 @@ use crate::hub::server_url;
 /// Life that an imported role is taken to have: a year, as every offline role of ours.
 const IMPORTED_LIFE: SignedDuration = SignedDuration::from_hours(365 * 24);
 
-/// Adds what the hub serves; a hub that cannot be reached is noted.
+/// Adds what the hub serves; a hub that cannot be seen is a problem.
 pub(super) async fn add(
     status: &mut Status,
     place: &Place,
@@ -34,11 +34,14 @@ pub(super) async fn add(
         .map_err(|error| CliError::because("failed to prepare the HTTP client", &error))?;
     match look(status, place, source, now).await {
         Ok(()) => Ok(()),
+        // Whoever can keep the hub out of sight would hide everything that is wrong with it.
         Err(error) if error.attack().is_none() => {
-            status.unseen.push(format!(
-                "snapshot, timestamp and what the hub at {server} serves: {}",
-                chain(&error)
-            ));
+            status.unseen.push(format!("snapshot, timestamp and what the hub at {server} serves"));
+            status.problems.push(Problem {
+                what: format!("the hub at {server} was not seen: {}", chain(&error)),
+                next: "is it running, and is that its address? --offline does without it"
+                    .to_owned(),
+            });
             Ok(())
         }
         Err(error) => {

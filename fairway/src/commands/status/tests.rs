@@ -207,3 +207,19 @@ async fn json_says_the_same_with_key_ids() {
     assert_eq!(targets["keys"][0]["key_id"], id.as_str());
     assert_eq!(value["roles"][0]["keys"][0]["at_hand"], false);
 }
+
+#[tokio::test]
+async fn a_hub_that_cannot_be_seen_is_a_problem() {
+    let temp = directory(&published(), &[2, 3, 4, 5]);
+    let args = StatusArgs {
+        dir: temp.path().to_owned(),
+        server: Some("http://127.0.0.1:9".to_owned()),
+        offline: false,
+        output: StatusFormat::Text,
+    };
+    let (mut out, stdout, _) = capture::out();
+    let error = run(&args, day(1), &mut out).await.unwrap_err();
+    assert_eq!((error.exit().code(), error.to_string()), (1, "1 thing for a person to do".into()));
+    let text = stdout.text();
+    assert!(text.contains("the hub at http://127.0.0.1:9 was not seen: "), "{text}");
+}

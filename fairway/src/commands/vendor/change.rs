@@ -4,13 +4,15 @@ use std::path::{Path, PathBuf};
 
 use channels::names::VendorName;
 use channels::repository::Workspace;
-use signing::PublicKey;
+use signing::{PublicKey, RoleName};
 
 use super::AtOnce;
 use super::init;
 use super::introduction::Introduction;
 use super::keys::unknown;
+use super::publish::roles_of;
 use crate::authoring::{Authoring, ConfigEdit, Directory, read_public};
+use crate::commands::consent::{Extent, OwnChange};
 use crate::error::{CliError, Result};
 use crate::files::replace;
 use crate::origin::key_file;
@@ -50,7 +52,7 @@ pub(super) struct RevokeArgs {
 }
 
 /// Runs `fairway vendor add`.
-pub(super) fn add(args: &AddArgs, out: &mut Out) -> Result<()> {
+pub(super) fn add(args: &AddArgs, out: &mut Out) -> Result<OwnChange> {
     let (dir, vendor) = (&args.dir, &args.vendor);
     let directory = Directory::Hub(Authoring::open(dir)?);
     if let Some(table) = directory.config().table_of(vendor) {
@@ -73,11 +75,12 @@ pub(super) fn add(args: &AddArgs, out: &mut Out) -> Result<()> {
     edit.add_delegated(vendor, &files?, role.threshold)?;
     edit.save()?;
     init::tell(vendor, &role, out)?;
-    out.note(&format!("compare these with {vendor}'s own word, by telephone or in person"))
+    out.note(&format!("compare these with {vendor}'s own word, by telephone or in person"))?;
+    Ok(OwnChange { role: role_of(vendor)?, extent: Extent::Added(role) })
 }
 
 /// Runs `fairway vendor revoke`.
-pub(super) fn revoke(args: &RevokeArgs, out: &mut Out) -> Result<()> {
+pub(super) fn revoke(args: &RevokeArgs, out: &mut Out) -> Result<OwnChange> {
     let (dir, vendor) = (&args.dir, &args.vendor);
     let directory = Directory::Hub(Authoring::open(dir)?);
     let table = directory.config().table_of(vendor).ok_or_else(|| unknown(dir, vendor))?;
@@ -95,7 +98,14 @@ pub(super) fn revoke(args: &RevokeArgs, out: &mut Out) -> Result<()> {
     out.note(&format!(
         "{vendor} is out of hub.toml; once published, agents that follow its products refuse them \
          as not_published and stay where they are"
-    ))
+    ))?;
+    Ok(OwnChange { role: role_of(vendor)?, extent: Extent::Removed })
+}
+
+/// The vendor's own role.
+fn role_of(vendor: &VendorName) -> Result<RoleName> {
+    let [own, ..] = roles_of(vendor)?;
+    Ok(own)
 }
 
 pub(super) fn introduced(file: &Path, vendor: &VendorName) -> Result<RoleKeys> {

@@ -12,7 +12,7 @@ use super::publish::roles_of;
 use super::served::Served;
 use crate::authoring::{Directory, Table};
 use crate::error::Result;
-use crate::hub::HubArgs;
+use crate::hub::{HubArgs, server_url};
 use crate::out::Out;
 use crate::publisher::VendorKeys;
 use crate::words::fingerprint;
@@ -71,8 +71,9 @@ pub(super) async fn collect(
     now: Timestamp,
     out: &mut Out,
 ) -> Result<Vec<Found>> {
-    let connection = hub.connection(Some(directory.server()))?;
-    let served = match Served::refresh(&connection.server, directory.pinned(), now).await {
+    // Nothing of it asks for a token.
+    let server = server_url(hub.server.as_deref().unwrap_or(directory.server()))?;
+    let served = match Served::refresh(&server, directory.pinned(), now).await {
         Ok(served) => Some(served),
         Err(error) => {
             out.warn(&format!("shown as last published from here: {error}"))?;

@@ -12,11 +12,11 @@ use signing::{Client, MemSource, MemStore, SecretKey, Sha256Digest};
 
 use super::introduction::Introduction;
 use crate::authoring::scaffold::{Scaffold, Top};
-use crate::authoring::{Directory, Passphrases, ROOT_FILE, VendorDirectory};
+use crate::authoring::{Directory, Passphrases, ROOT_FILE, VendorDirectory, unpublished};
 use crate::commands::init::{Contents, check_empty};
 use crate::error::{CliError, Result};
 use crate::files::{read_bounded, replace};
-use crate::hub::HubArgs;
+use crate::hub::{HubArgs, confirm};
 use crate::out::Out;
 use crate::publisher::RoleKeys;
 use crate::words::fingerprint;
@@ -50,7 +50,8 @@ pub(super) fn run(
     out: &mut Out,
 ) -> Result<()> {
     check_empty(&args.dir)?;
-    let server = hub.connection(None)?.server.as_str().trim_end_matches('/').to_owned();
+    let url = hub.connection(None)?.server;
+    let server = url.as_str().trim_end_matches('/').to_owned();
     let root = read_root(&args.root)?;
     let passphrase = passphrases.for_new_keys()?;
     let vendor = &args.vendor;
@@ -75,6 +76,8 @@ pub(super) fn run(
     let contents =
         Contents { texts, keys: &keys, imported: Vec::new(), roots: vec![(ROOT_FILE, &root)] };
     contents.write(&args.dir, &passphrase)?;
+    unpublished::mark(&args.dir)?;
+    confirm(&args.dir, &url)?;
     let dir = args.dir.display();
     out.line(&format!("root         {}", Sha256Digest::of(&root)))?;
     tell(vendor, &role, out)?;

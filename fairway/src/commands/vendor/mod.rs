@@ -96,7 +96,7 @@ pub(crate) async fn run(
     now: Timestamp,
     out: &mut Out,
 ) -> Result<()> {
-    let (dir, at_once, next) = match &args.command {
+    let (dir, at_once, next, own) = match &args.command {
         Command::Init(init) => return init::run(init, &args.hub, passphrases, now, out),
         Command::Introduce { dir } => return init::introduce(dir, out),
         Command::List { dir, output } => {
@@ -106,22 +106,23 @@ pub(crate) async fn run(
             return keys::run(dir, vendor, *output, &args.hub, now, out).await;
         }
         Command::Add(add) => {
-            change::add(add, out)?;
-            (&add.dir, &add.at_once, makes_it_so(&add.dir))
+            let own = change::add(add, out)?;
+            (&add.dir, &add.at_once, makes_it_so(&add.dir), own)
         }
         Command::Rotate(rotate) => {
-            let next = rotate::rotate(rotate, out)?;
-            (&rotate.dir, &rotate.at_once, next)
+            let (next, own) = rotate::rotate(rotate, out)?;
+            (&rotate.dir, &rotate.at_once, next, own)
         }
         Command::Revoke(revoke) => {
-            change::revoke(revoke, out)?;
-            (&revoke.dir, &revoke.at_once, makes_it_so(&revoke.dir))
+            let own = change::revoke(revoke, out)?;
+            (&revoke.dir, &revoke.at_once, makes_it_so(&revoke.dir), own)
         }
     };
     if !at_once.publish {
         return out.note(&next);
     }
-    let publish = PublishArgs::of(dir.clone(), at_once.message.clone(), args.hub.clone());
+    let message = at_once.message.clone();
+    let publish = PublishArgs::of(dir.clone(), message, args.hub.clone(), Some(own));
     super::publish::run(&publish, passphrases, now, out).await
 }
 

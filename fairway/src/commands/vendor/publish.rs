@@ -8,7 +8,7 @@ use signing::{NameError, RoleName, StagedRepository};
 
 use super::introduction::Introduction;
 pub(crate) use super::served::Served;
-use crate::authoring::{Authoring, Passphrases, VendorDirectory};
+use crate::authoring::{Authoring, Passphrases, VendorDirectory, unpublished};
 use crate::commands::publish::{PublishArgs, compile, explain, report, send};
 use crate::commands::request::TurnArgs;
 use crate::error::{CliError, Result};
@@ -29,7 +29,7 @@ pub(crate) async fn run(
     out: &mut Out,
 ) -> Result<()> {
     let content = compile(directory.root(), now, out)?;
-    let connection = args.hub.connection(Some(directory.server()))?;
+    let connection = args.hub.connection_of(&args.dir, directory.server())?;
     let (layout, terms) = (directory.layout(), directory.terms());
     let served = Served::refresh(&connection.server, directory.pinned(), now).await?;
     check_delegation(&served, layout, &content, out)?;
@@ -37,22 +37,26 @@ pub(crate) async fn run(
     let (on_hub, here) = (served.staged(&roles).await?, directory.metadata().load_if_there()?);
     let floors = served.floors();
     let found = [&on_hub, &here];
-    let set = VendorSet { content: &content, layout, found: &found, floors: &floors };
+    let delegated = served.delegation(&roles[0]).map(|delegation| &delegation.keys);
+    let set = VendorSet { content: &content, layout, found: &found, floors: &floors, delegated };
+    let changes = plan_vendor(set, &terms, now).map_err(|error| explain(&error))?;
     if args.dry_run {
-        let changes = plan_vendor(set, &terms, now).map_err(|error| explain(&error))?;
         return report(args, &changes, None, out);
     }
     let hub = Hub::new(&connection)?;
+    let consent = args.consent(&passphrases);
     let (mut files, signed) = (directory.keyring(passphrases), args.turns.returned()?);
     if let Some(dir) = &args.turns.out_requests {
         let mut keyring = Drafting::new(&files, &signed);
         assemble_vendor(set, &mut keyring, &terms, now).map_err(|error| explain(&error))?;
         TurnArgs::write(dir, &keyring.into_drafts(), &fingerprint, now, out)?;
     }
+    consent.check(&changes, &signed.keys().cloned().collect(), out)?;
     let mut keyring = Returned::new(&mut files, &signed);
     let assembly =
         assemble_vendor(set, &mut keyring, &terms, now).map_err(|error| explain(&error))?;
     let reply = send(&directory.metadata(), &assembly, &hub, &args.message).await?;
+    unpublished::unmark(&args.dir)?;
     report(args, &assembly.changes, Some(&reply), out)
 }
 

@@ -7,8 +7,10 @@ use signing::PublicKey;
 
 use super::change::{check_new, check_reachable, introduced, keep};
 use super::keys::unknown;
+use super::publish::roles_of;
 use super::{AtOnce, init};
 use crate::authoring::{ConfigEdit, Directory, read_public};
+use crate::commands::consent::{Extent, OwnChange};
 use crate::error::{CliError, Result};
 use crate::out::Out;
 use crate::publisher::RoleKeys;
@@ -67,8 +69,8 @@ impl RoleChoice {
     }
 }
 
-/// Runs `fairway vendor rotate`; says what comes next.
-pub(super) fn rotate(args: &RotateArgs, out: &mut Out) -> Result<String> {
+/// Runs `fairway vendor rotate`; says what comes next, and what was changed.
+pub(super) fn rotate(args: &RotateArgs, out: &mut Out) -> Result<(String, OwnChange)> {
     let (dir, vendor) = (&args.dir, &args.vendor);
     let directory = Directory::open(dir)?;
     let table = directory.config().table_of(vendor).ok_or_else(|| unknown(dir, vendor))?;
@@ -101,20 +103,28 @@ pub(super) fn rotate(args: &RotateArgs, out: &mut Out) -> Result<String> {
     let mut edit = ConfigEdit::open(dir)?;
     edit.set_role(table, vendor, below, &files, role.threshold)?;
     edit.save()?;
-    match (&directory, args.role) {
+    let extent = match &args.introduction {
+        Some(_) => Extent::Replaced(role.clone()),
+        None => new.extent(),
+    };
+    let [own, releases, channels] = roles_of(vendor)?;
+    let changed = match args.role {
+        RoleChoice::Vendor => own,
+        RoleChoice::Releases => releases,
+        RoleChoice::Channels => channels,
+    };
+    let next = match (&directory, args.role) {
         // The hub must hear of it first.
         (Directory::Vendor(_), RoleChoice::Vendor) => {
             init::introduce(&args.dir, out)?;
-            Ok(format!(
-                "then, once the hub delegates to these keys: fairway publish {}",
-                dir.display()
-            ))
+            format!("then, once the hub delegates to these keys: fairway publish {}", dir.display())
         }
         (Directory::Vendor(_) | Directory::Hub(_), _) => {
             init::tell(vendor, &role, out)?;
-            Ok(super::makes_it_so(&args.dir))
+            super::makes_it_so(&args.dir)
         }
-    }
+    };
+    Ok((next, OwnChange { role: changed, extent }))
 }
 
 /// The place of a file below the directory, as `hub.toml` writes it.
@@ -193,6 +203,17 @@ impl Rotation {
         let is_known =
             |key: &PublicKey| self.before.iter().any(|entry| entry.key.value() == key.value());
         self.entries.iter().map(|entry| &entry.key).filter(move |key| !is_known(key))
+    }
+
+    /// What was typed, as far as it goes.
+    fn extent(&self) -> Extent {
+        let stays = |key: &PublicKey| self.entries.iter().any(|e| e.key.value() == key.value());
+        let removed = self.before.iter().map(|entry| &entry.key).filter(|key| !stays(key));
+        Extent::Edited {
+            added: self.added().cloned().collect(),
+            removed: removed.cloned().collect(),
+            threshold: (self.before_threshold, self.threshold),
+        }
     }
 
     fn is_changed(&self) -> bool {

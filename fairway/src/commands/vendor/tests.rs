@@ -54,6 +54,8 @@ impl Told {
     }
 }
 
+const DISAGREED: &str = "keys or delegations change, and nobody has agreed to it";
+
 const HUB: &str = r#"
 server = "http://127.0.0.1:9"
 [root]
@@ -127,8 +129,14 @@ impl Stage {
     }
 
     async fn publish(&self, name: &str, server: &str) -> Told {
-        let hub = HubArgs { server: Some(server.to_owned()), token_file: None };
-        let args = PublishArgs::of(self.path(name), String::new(), hub);
+        self.publish_as(name, server, false).await
+    }
+
+    /// `fairway publish`, with or without `--accept-key-changes`.
+    async fn publish_as(&self, name: &str, server: &str, accepts: bool) -> Told {
+        let hub = HubArgs { server: Some(server.to_owned()), ..HubArgs::default() };
+        let mut args = PublishArgs::of(self.path(name), String::new(), hub, None);
+        args.accept_key_changes = accepts;
         let (mut out, stdout, stderr) = capture::out();
         let passphrases = Passphrases::given("pass");
         let result = crate::commands::publish::run(&args, passphrases, day(1), &mut out).await;
@@ -268,7 +276,7 @@ async fn a_hub_that_takes_an_old_key_as_well_is_published_to_with_a_warning() {
     let beta = stage.world.layout.imported.values_mut().next().unwrap();
     beta.keys.keys.push(secret(70).public().clone());
     let hub = stage.hub(&[("beta", metadata(1, day(300), 70))]).await;
-    let told = stage.publish("beta", &hub.url).await.done();
+    let told = stage.publish_as("beta", &hub.url, true).await.done();
     assert!(told.stderr.contains("takes other signatures for beta, too: "), "{}", told.stderr);
     assert!(told.stdout.contains("signed beta 2 (keys)"), "{}", told.stdout);
     // With a threshold that these keys do not reach, nothing would be taken.
@@ -296,7 +304,9 @@ async fn three_roles_are_sent_above_the_versions_that_the_hub_has_seen() {
     // Left by a vendor of that name whose keys are gone.
     let old = metadata(4, day(300), 90);
     let hub = stage.hub(&[("beta", old.clone()), ("beta.releases", old)]).await;
-    let told = stage.publish("beta", &hub.url).await.done();
+    let error = stage.publish("beta", &hub.url).await.refused(1);
+    assert_eq!(error.to_string(), DISAGREED);
+    let told = stage.publish_as("beta", &hub.url, true).await.done();
     assert!(told.stdout.contains("signed beta.releases 5 (keys)"), "{}", told.stdout);
     assert_eq!(
         sent(&hub),
@@ -444,7 +454,9 @@ async fn a_revoked_vendor_is_gone_from_the_settings_and_named_when_that_is_publi
     assert!(told.stderr.contains("not_published"), "{}", told.stderr);
     assert!(!toml(&stage.path("hub")).contains("acme"));
     let hub = serve(&StagedRepository::new()).await;
-    let told = stage.publish("hub", &hub.url).await.done();
+    let error = stage.publish("hub", &hub.url).await.refused(1);
+    assert_eq!(error.to_string(), DISAGREED);
+    let told = stage.publish_as("hub", &hub.url, true).await.done();
     assert!(told.stderr.contains("what the hub has of vendors is not known"), "{}", told.stderr);
     let expected = "warning: acme is delegated to no longer: agents refuse its products";
     assert!(told.stderr.contains(expected), "{}", told.stderr);
@@ -509,4 +521,62 @@ async fn without_the_hub_a_list_shows_what_was_published_from_here() {
     let told = Stage::new().vendor("list @hub", "http://127.0.0.1:9").await.done();
     assert!(told.stderr.contains("shown as last published from here"), "{}", told.stderr);
     assert!(told.stdout.contains("acme.releases  1 of 1     1 "), "{}", told.stdout);
+}
+
+/// Gives a stranger a key of acme's releases and a vendor of its own, as a commit would.
+fn plant(stage: &Stage) {
+    let dir = stage.path("hub");
+    let mallory = secret(200).public().to_spki_pem();
+    std::fs::write(dir.join("keys/mallory.pub"), mallory).unwrap();
+    let text = toml(&dir).replace(
+        "releases = { keys = [\"keys/acme.releases.pub\"]",
+        "releases = { keys = [\"keys/acme.releases.pub\", \"keys/mallory.pub\"]",
+    );
+    let evil = "\n[delegated.evil]\nkeys = [\"keys/mallory.pub\"]\nthreshold = 1\n";
+    std::fs::write(dir.join("hub.toml"), text + evil).unwrap();
+}
+
+#[tokio::test]
+async fn keys_and_vendors_that_a_commit_added_are_signed_only_when_somebody_agrees() {
+    let mut stage = Stage::new();
+    let hub = stage.hub_of(&Content::default(), &[]).await;
+    product(&stage.path("hub"), "acme");
+    plant(&stage);
+    let told = stage.publish("hub", &hub.url).await;
+    let mallory = crate::words::fingerprint(secret(200).public());
+    let lines = [
+        format!("+ key of acme.releases: {mallory}"),
+        "+ delegates evil/*/* to evil".to_owned(),
+        format!("+ key of evil: {mallory}"),
+    ];
+    for line in &lines {
+        assert!(told.stderr.contains(line), "{line}: {}", told.stderr);
+    }
+    let error = told.refused(1);
+    assert_eq!(error.to_string(), DISAGREED);
+    assert!(error.hint_text().unwrap().contains("--accept-key-changes"));
+    assert!(hub.seen().iter().all(|request| request.starts_with("GET ")));
+    assert!(!stage.path("hub/metadata/2.targets.json").exists());
+    let told = stage.publish_as("hub", &hub.url, true).await.done();
+    for line in &lines {
+        assert!(told.stdout.contains(line), "{line}: {}", told.stdout);
+    }
+    assert!(sent(&hub).contains(&"metadata/2.targets.json".to_owned()));
+}
+
+#[tokio::test]
+async fn a_command_agrees_to_its_own_change_of_keys_and_to_no_other() {
+    let mut stage = Stage::new();
+    let hub = stage.hub_of(&Content::default(), &[]).await;
+    product(&stage.path("hub"), "acme");
+    let add = format!("add @hub beta --key {} --publish", stage.key_file(70));
+    let told = stage.vendor(&add, &hub.url).await.done();
+    assert!(told.stdout.contains("+ delegates beta/*/* to beta"), "{}", told.stdout);
+    plant(&stage);
+    let rotate = format!("rotate @hub beta --add {} --publish", stage.key_file(71));
+    let told = stage.vendor(&rotate, &hub.url).await;
+    let own = crate::words::fingerprint(secret(71).public());
+    assert!(told.stderr.contains("+ delegates evil/*/* to evil"), "{}", told.stderr);
+    assert!(!told.stderr.contains(&format!("+ key of beta: {own}")), "{}", told.stderr);
+    assert_eq!(told.refused(1).to_string(), DISAGREED);
 }

@@ -15,6 +15,8 @@ struct Vendor {
     on_hub: StagedRepository,
     here: StagedRepository,
     floors: Floors,
+    /// Who may sign the vendor's role by the hub's word, if not the same as by its own.
+    delegated: Option<KeySet>,
 }
 
 impl Vendor {
@@ -28,13 +30,16 @@ impl Vendor {
             on_hub: StagedRepository::new(),
             here: StagedRepository::new(),
             floors: Floors::new(),
+            delegated: None,
         }
     }
 
     fn assemble(&mut self, content: &Content, now: Timestamp) -> Result<Assembly, PublisherError> {
         let found = [&self.on_hub, &self.here];
         let (layout, floors) = (&self.layout, &self.floors);
-        let set = VendorSet { content, layout, found: &found, floors };
+        let delegated = layout.keys.vendor.key_set();
+        let delegated = self.delegated.as_ref().unwrap_or(&delegated);
+        let set = VendorSet { content, layout, found: &found, floors, delegated: Some(delegated) };
         let planned = plan_vendor(set, &Terms::default(), now);
         let made = assemble_vendor(set, &mut self.keyring, &Terms::default(), now);
         if let Ok(made) = &made {
@@ -203,4 +208,43 @@ fn another_vendors_product_is_not_published() {
     content.add_release(&foreign).unwrap();
     let error = Vendor::new().assemble(&content, day(0)).unwrap_err();
     assert!(matches!(error, PublisherError::StrangeVendor { .. }), "{error}");
+}
+
+#[test]
+fn a_version_that_the_hubs_online_keys_made_up_is_not_followed() {
+    let mut vendor = Vendor::new();
+    vendor.publish(&content(&["1.0.0"]), day(0));
+    let role = releases_role(&acme()).unwrap();
+    for far in [u64::MAX - 1, 1_000_002] {
+        vendor.floors.insert(role.clone(), far);
+        let error = vendor.assemble(&content(&["1.0.0", "1.1.0"]), day(1)).unwrap_err();
+        let PublisherError::VersionJump { newest: 1, found, .. } = error else { panic!("{error}") };
+        assert_eq!(found, far);
+    }
+    vendor.floors.insert(role, 1_000_001);
+    vendor.assemble(&content(&["1.0.0", "1.1.0"]), day(1)).unwrap();
+}
+
+#[test]
+fn other_keys_below_the_vendor_are_told_against_what_agents_believe() {
+    let mut vendor = Vendor::new();
+    vendor.publish(&content(&["1.0.0"]), day(0));
+    // Both keys count while the hub hears of the new one; the old one signed last.
+    let mut both = vendor.layout.keys.vendor.clone();
+    vendor.replace(|keys| &mut keys.vendor, 30);
+    both.keys.extend(vendor.layout.keys.vendor.keys.clone());
+    vendor.delegated = Some(both.key_set());
+    let made = vendor.assemble(&content(&["1.0.0"]), day(1)).unwrap();
+    assert!(made.changes.iter().all(|change| change.trust.is_empty()), "{:?}", made.changes);
+    vendor.replace(|keys| &mut keys.releases, 31);
+    let made = vendor.assemble(&content(&["1.0.0"]), day(1)).unwrap();
+    let trust: Vec<_> = made.changes.iter().flat_map(|change| &change.trust).collect();
+    assert_eq!(trust.len(), 2, "one key comes, one goes: {trust:?}");
+    assert!(made.changes.iter().all(|change| !change.is_first));
+    // With the old key stolen nothing that agents believe is left: all of it is news.
+    vendor.delegated = None;
+    let made = vendor.assemble(&content(&["1.0.0"]), day(1)).unwrap();
+    let trust: Vec<_> = made.changes.iter().flat_map(|change| &change.trust).collect();
+    assert_eq!(trust.len(), 6, "two delegations, their keys and thresholds: {trust:?}");
+    assert!(made.changes.iter().all(|change| !change.is_first));
 }

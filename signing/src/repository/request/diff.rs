@@ -88,6 +88,13 @@ pub enum Change {
     },
 }
 
+/// What changes in whom a role delegates to: delegates, their keys, thresholds, paths and order.
+pub fn delegation_changes(old: &[DelegatedRole], new: &[DelegatedRole]) -> Vec<Change> {
+    let mut changes = Vec::new();
+    delegations(old, new, &mut changes);
+    changes
+}
+
 /// What a root changes.
 pub(super) fn of_root(old: Option<&Root>, new: &Root) -> Vec<Change> {
     let mut changes = vec![Change::Expires { old: old.map(|root| root.expires), new: new.expires }];

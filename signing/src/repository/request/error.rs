@@ -29,7 +29,7 @@ pub enum RequestError {
         /// The role.
         role: RoleName,
     },
-    /// Only version 1 follows nothing.
+    /// Of roots only version 1 follows nothing.
     #[error("{role} {version} does not say which {role} it follows")]
     NoPrevious {
         /// The role.
@@ -46,7 +46,7 @@ pub enum RequestError {
         #[source]
         source: Box<Error>,
     },
-    /// Not the next version.
+    /// Not the next version of root, or none above the one that is followed.
     #[error("the draft is {role} {found}, but {expected} is next")]
     Version {
         /// The role.

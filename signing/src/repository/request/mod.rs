@@ -15,7 +15,7 @@ mod review;
 mod tests;
 mod wire;
 
-pub use diff::Change;
+pub use diff::{Change, delegation_changes};
 pub use error::RequestError;
 pub use review::{Authority, Finding, Follows, MAX_LIFE, Review, SignerSet};
 pub use wire::{FORMAT, MAX_REQUEST_BYTES, MEDIA_TYPE};
@@ -126,11 +126,17 @@ impl SigningRequest {
             }
         }
         let found = self.version();
+        // Roots follow one another without a gap (TUF 1.0.34 §5.3.5). Other roles only go up: after
+        // their keys were replaced there may be no predecessor that anybody could believe, and the
+        // review says so.
+        let is_root = matches!(self.content, Content::Root(_));
         match self.previous_version() {
-            None if found != 1 => {
+            None if found != 1 && is_root => {
                 return Err(RequestError::NoPrevious { role: role(), version: found });
             }
-            Some(version) if version.checked_add(1) != Some(found) => {
+            Some(version)
+                if found <= version || (is_root && version.checked_add(1) != Some(found)) =>
+            {
                 let expected = version.saturating_add(1);
                 return Err(RequestError::Version { role: role(), found, expected });
             }

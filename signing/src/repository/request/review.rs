@@ -122,6 +122,27 @@ pub enum Finding {
         /// The key.
         key_id: KeyId,
     },
+    /// A later version without its predecessor: there is nothing to compare with.
+    #[error(
+        "it does not say which {role} it follows, though {version} is not the first: nothing shows \
+         what changes, and all it holds is listed as new; compare all of it with what you know"
+    )]
+    NothingFollowed {
+        /// The role.
+        role: RoleName,
+        /// The draft's version.
+        version: u64,
+    },
+    /// Versions are left out between the file that is followed and the draft.
+    #[error("it skips from {role} {previous} to {version}: somebody published what lies between")]
+    Skips {
+        /// The role.
+        role: RoleName,
+        /// Version of the file that is followed.
+        previous: u64,
+        /// The draft's version.
+        version: u64,
+    },
     /// More than can be shown: what is not seen is not signed.
     #[error("it holds more than this program can show; a newer one may know it")]
     Hidden,
@@ -132,7 +153,11 @@ impl Finding {
     pub fn blocks(&self) -> bool {
         !matches!(
             self,
-            Self::FarExpiry { .. } | Self::SharedKey { .. } | Self::SpareOnlineKeys { .. }
+            Self::FarExpiry { .. }
+                | Self::SharedKey { .. }
+                | Self::SpareOnlineKeys { .. }
+                | Self::NothingFollowed { .. }
+                | Self::Skips { .. }
         )
     }
 }
@@ -190,6 +215,7 @@ pub(super) fn review(request: &SigningRequest, now: Timestamp) -> Review {
             (diff::of_root(old, &draft.body), previous.as_ref().map(Document::digest))
         }
         Content::Targets(Pair { previous, draft }, delegator) => {
+            findings.extend(gap(request));
             findings.extend(reachable(&request.role, &delegator.keys));
             for delegate in &draft.body.delegations {
                 findings.extend(reachable(&delegate.name, &delegate.keys));
@@ -221,6 +247,18 @@ fn expiry(expires: Timestamp, now: Timestamp) -> Vec<Finding> {
         vec![Finding::FarExpiry { expires, days: left.as_hours() / 24 }]
     } else {
         Vec::new()
+    }
+}
+
+/// What is left out before the draft.
+fn gap(request: &SigningRequest) -> Option<Finding> {
+    let (role, version) = (request.role.clone(), request.version());
+    match request.previous_version() {
+        None if version > 1 => Some(Finding::NothingFollowed { role, version }),
+        Some(previous) if previous.checked_add(1) != Some(version) => {
+            Some(Finding::Skips { role, previous, version })
+        }
+        None | Some(_) => None,
     }
 }
 

@@ -450,3 +450,43 @@ fn a_threshold_of_none_is_refused() {
     let zero = matches!(error, Err(RequestError::Metadata(Error::ZeroThreshold { .. })));
     assert!(zero, "{error:?}");
 }
+
+/// A targets role of keys 30 and 31 without anything in it.
+fn role_draft(version: u64) -> Vec<u8> {
+    build_targets(version, day(365), &BTreeMap::new(), &[], &[]).unwrap()
+}
+
+fn role_keys(seeds: &[u8]) -> KeySet {
+    let keys = seeds.iter().map(|seed| (id(*seed), secret(*seed).public().clone())).collect();
+    KeySet { keys, threshold: u64::try_from(seeds.len()).unwrap() }
+}
+
+#[test]
+fn a_later_version_of_a_role_without_its_predecessor_is_signed_and_said_so() {
+    let role = RoleName::new("acme.releases").unwrap();
+    let draft = role_draft(5);
+    let request = SigningRequest::for_targets(&role, None, &draft, role_keys(&[30, 31])).unwrap();
+    let findings = request.review(day(0)).findings;
+    assert_eq!(findings, [Finding::NothingFollowed { role, version: 5 }]);
+    assert!(!findings[0].blocks());
+    let carried = SigningRequest::from_json(&request.to_json().unwrap()).unwrap();
+    assert_eq!(sign(&sign(&carried, 30), 31).missing(), 0);
+}
+
+#[test]
+fn a_role_may_skip_versions_but_never_go_back() {
+    let role = RoleName::new("acme.releases").unwrap();
+    let keys = || role_keys(&[30]);
+    let key = secret(30);
+    let before = build_targets(3, day(365), &BTreeMap::new(), &[], &[&key]).unwrap();
+    let request = |version| {
+        SigningRequest::for_targets(&role, Some((&before, None)), &role_draft(version), keys())
+    };
+    let skips = Finding::Skips { role: role.clone(), previous: 3, version: 9 };
+    assert_eq!(request(9).unwrap().review(day(0)).findings, [skips]);
+    assert_eq!(request(4).unwrap().review(day(0)).findings, []);
+    for version in [2, 3] {
+        let error = request(version).unwrap_err();
+        assert!(matches!(error, RequestError::Version { expected: 4, .. }), "{error}");
+    }
+}

@@ -87,11 +87,11 @@ fn a_vendors_new_key_is_refused_until_the_site_takes_it_over_and_stops_no_other_
     let old = before.iter().find(|file| file.to_str().unwrap().contains("/acme.")).unwrap();
     let old = format!("\"keys/{}\"", old.file_name().unwrap().to_str().unwrap());
     gap.edit("site", &format!("[{old}]"), &format!("[{old}, {new}]"));
-    gap.publish_site();
+    gap.publish_site_keys();
     gap.assert_site_has(4);
     assert_eq!(gap.import()["publication"]["changed"], true);
     gap.edit("site", &format!("[{old}, {new}]"), &format!("[{new}]"));
-    let published = gap.publish_site();
+    let published = gap.publish_site_keys();
     assert!(published.contains("signed targets 3 (content)"), "{published}");
     gap.assert_site_has(5);
     for file in gap.vendor_files() {

@@ -1,0 +1,84 @@
+//! `promotions.yaml`: when releases entered channels, and how long they soak.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::names::ChannelName;
+use crate::version::ReleaseVersion;
+
+/// Name of the file, beside `fairway.toml`.
+pub const PROMOTIONS_FILE: &str = "promotions.yaml";
+
+/// What the file holds. Git is not asked: a record survives a squashed history and a shallow clone.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    /// By the channel a release enters: how its clusters in the feeding channel must have fared.
+    #[serde(default)]
+    pub soak: BTreeMap<ChannelName, SoakRule>,
+    /// Entries in the order they were made; a later one for the same release replaces an earlier
+    /// one.
+    #[serde(default)]
+    pub entered: Vec<Entry>,
+}
+
+/// A release enters after `days` healthy days in a row on `clusters` clusters of the feeding
+/// channel.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SoakRule {
+    /// Whole days, in UTC.
+    pub days: u32,
+    /// Healthy clusters that make a day count.
+    pub clusters: u64,
+    /// Unhealthy clusters from which on a day starts the count afresh, less one.
+    #[serde(default)]
+    pub max_unhealthy: u64,
+}
+
+/// One release entered one channel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// The channel.
+    pub channel: ChannelName,
+    /// The release, as the channel lists it.
+    pub version: ReleaseVersion,
+    /// When.
+    pub at: Timestamp,
+    /// Why, for people: `rule`, or the words of who overruled it.
+    #[serde(default)]
+    pub why: String,
+}
+
+/// Why a record cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{PROMOTIONS_FILE}: {problem}; see \"Promotion\" in docs/channel-repository.md")]
+pub struct RecordError {
+    /// What is wrong, in the parser's words.
+    pub problem: String,
+}
+
+impl Record {
+    /// Reads the file's text.
+    pub fn parse(text: &str) -> Result<Self, RecordError> {
+        let content = |line: &str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
+        if !text.lines().any(content) {
+            return Ok(Self::default());
+        }
+        let mut options = serde_saphyr::Options::default();
+        options.with_snippet = false;
+        serde_saphyr::from_str_with_options(text, options)
+            .map_err(|error| RecordError { problem: error.to_string() })
+    }
+
+    /// When a release last entered a channel.
+    pub fn entered(&self, channel: &ChannelName, version: &ReleaseVersion) -> Option<Timestamp> {
+        let entries = self.entered.iter().rev();
+        let mut of_it =
+            entries.filter(|entry| entry.channel == *channel && entry.version == *version);
+        of_it.next().map(|entry| entry.at)
+    }
+}
