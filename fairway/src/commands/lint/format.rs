@@ -62,7 +62,9 @@ impl Texts {
 impl Located {
     /// Finds the line of a finding whose file is relative to `base`.
     pub(super) fn find(base: &Path, finding: Finding, texts: &mut Texts) -> Self {
-        let place = base.join(&finding.file);
+        // What is wrong with the directory itself names it, and not what lies below.
+        let below = base.join(&finding.file);
+        let place = if below.exists() { below } else { finding.file.clone() };
         let line = finding.near.as_ref().and_then(|near| texts.line(&place, near));
         let parts: Vec<String> = place
             .components()
@@ -231,16 +233,20 @@ mod tests {
         let code = Code::Malformed;
         let finding = Finding {
             severity: code.severity(),
-            file: "app/x.yaml".into(),
+            file: PathBuf::new(),
             code,
             message: String::new(),
             near: None,
         };
-        let found = |base: &str| {
-            Located::find(Path::new(base), finding.clone(), &mut Texts::default()).path
+        let found = |base: &Path, file: &str| {
+            let finding = Finding { file: file.into(), ..finding.clone() };
+            Located::find(base, finding, &mut Texts::default()).path
         };
-        assert_eq!(found("."), "app/x.yaml");
-        assert_eq!(found("./channels"), "channels/app/x.yaml");
-        assert_eq!(found("/srv"), "/srv/app/x.yaml");
+        let dir = tempfile::tempdir().unwrap();
+        let inside = format!("{}/Cargo.toml", dir.path().display());
+        std::fs::write(&inside, "").unwrap();
+        assert_eq!(found(Path::new("."), "Cargo.toml"), "Cargo.toml");
+        assert_eq!(found(dir.path(), "./Cargo.toml"), inside);
+        assert_eq!(found(dir.path(), "none/or/other"), "none/or/other");
     }
 }
