@@ -3,6 +3,7 @@
 
 /// A module, so that `--skip field_data` leaves these out where the data is not.
 mod field_data {
+    use std::fmt::Write as _;
     use std::path::{Path, PathBuf};
     use std::{env, fs};
 
@@ -70,7 +71,7 @@ mod field_data {
         for version in &known {
             for arch in arches() {
                 let digest = Sha256Digest::of(format!("{version}+{arch}").as_bytes());
-                table.push_str(&format!("{version},{arch},{digest},2026-01-01\n"));
+                writeln!(table, "{version},{arch},{digest},2026-01-01").unwrap();
             }
         }
         let repository = Some("quay.io/openshift-release-dev/ocp-release");
