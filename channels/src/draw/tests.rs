@@ -50,7 +50,7 @@ fn sample() -> Graph {
 }
 
 fn golden(name: &str) -> String {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/draw").join(name);
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/draw").join(name);
     std::fs::read_to_string(path).unwrap()
 }
 

@@ -154,9 +154,12 @@ pub(super) fn check(words: &[String]) -> Result<(), String> {
         && let Some((name, after)) = rest.split_first()
         && !name.starts_with('-')
     {
-        command = command
-            .find_subcommand(name)
-            .ok_or_else(|| format!("{} has no command {name}", command.get_name()))?;
+        match command.find_subcommand(name) {
+            Some(found) => command = found,
+            // Words of its own beside commands, as `fairway graph DIR` and `fairway graph why`.
+            None if command.get_positionals().next().is_some() => break,
+            None => return Err(format!("{} has no command {name}", command.get_name())),
+        }
         rest = after;
     }
     arguments(command, rest)
