@@ -182,6 +182,17 @@ mod tests {
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     }
 
+    /// A floor that came back cut short would be no floor.
+    #[test]
+    fn directory_store_gives_the_largest_metadata_back_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        let largest =
+            vec![b' '; usize::try_from(crate::client::limits::MAX_TARGETS_BYTES).unwrap()];
+        let mut store = DirStore::open(directory.path()).unwrap();
+        store.save("a", &largest).unwrap();
+        assert_eq!(store.load("a").unwrap().unwrap().len(), largest.len());
+    }
+
     #[test]
     fn names_that_are_not_plain_file_names_are_refused() {
         let directory = tempfile::tempdir().unwrap();
