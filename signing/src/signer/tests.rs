@@ -99,6 +99,15 @@ fn the_program_s_own_words_are_passed_on() {
     }
 }
 
+/// The largest keys have answers of 2 kB.
+#[test]
+fn an_answer_as_long_as_that_of_the_largest_key_is_read() {
+    let filler = "x".repeat(4_000);
+    let signature = BASE64.encode(key().sign(MESSAGE));
+    let script = format!(r#"echo '{{"note":"{filler}","signature":"{signature}"}}'"#);
+    signer(&script).try_sign(MESSAGE).unwrap();
+}
+
 #[test]
 fn garbage_is_not_a_signature() {
     for script in ["echo hello", "true", "echo '{}'", "echo '[1]'", r#"echo '{"signature":"%"}'"#] {
