@@ -61,6 +61,31 @@ fn edited(request: &SigningRequest, edit: impl FnOnce(&mut Value)) -> Result<(),
 }
 
 #[test]
+fn a_request_knows_who_may_sign_and_what_is_the_same_draft() {
+    let request = second();
+    let may = |seed| request.may_sign(secret(seed).public());
+    assert_eq!([1, 2, 3, 4, 20, 99].map(may), [true, true, true, true, false, false]);
+    assert!(request.is_same_draft(&sign(&request, 1)));
+    let other = SigningRequest::for_root(Some(&first()), &spec(2, &[1, 2, 5], 2)).unwrap();
+    assert!(!request.is_same_draft(&other));
+    let error = request.merge(&other).unwrap_err();
+    assert!(matches!(error, RequestError::Different { .. }), "{error}");
+    // The same bytes would be signed for another role by mistake.
+    let expires = day(30);
+    let draft = build_targets(1, expires, &BTreeMap::new(), &[], &[]).unwrap();
+    let keys = KeySet { keys: BTreeMap::from([(id(1), publics(&[1])[0].clone())]), threshold: 1 };
+    let of = |role: &str| {
+        SigningRequest::for_targets(&RoleName::new(role).unwrap(), None, &draft, keys.clone())
+    };
+    assert!(!of("acme").unwrap().is_same_draft(&of("beta").unwrap()));
+    // What was drafted is what is kept, and of its own kind.
+    assert_eq!(request.as_root().map(|root| root.version), Some(2));
+    assert!(request.as_targets().is_none());
+    let acme = of("acme").unwrap();
+    assert_eq!((acme.as_targets().map(|role| role.version), acme.draft()), (Some(1), &draft[..]));
+}
+
+#[test]
 fn holders_sign_copies_in_any_order_and_a_client_follows() {
     let request = second();
     let copies = [sign(&request, 1), sign(&request, 4), sign(&request, 2)];
