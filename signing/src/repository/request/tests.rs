@@ -78,6 +78,14 @@ fn a_request_knows_who_may_sign_and_what_is_the_same_draft() {
         SigningRequest::for_targets(&RoleName::new(role).unwrap(), None, &draft, keys.clone())
     };
     assert!(!of("acme").unwrap().is_same_draft(&of("beta").unwrap()));
+    // Copies that name other signers are not copies of one request.
+    let role = RoleName::new("acme").unwrap();
+    let others = KeySet { threshold: 1, keys: BTreeMap::from([(id(2), publics(&[2])[0].clone())]) };
+    let others = SigningRequest::for_targets(&role, None, &draft, others).unwrap();
+    let error = of("acme").unwrap().merge(&others).unwrap_err();
+    assert!(matches!(error, RequestError::Different { .. }), "{error}");
+    let wanted = |request: &SigningRequest| request.wanted().into_keys().collect::<Vec<_>>();
+    assert_eq!((wanted(&of("acme").unwrap()), wanted(&sign(&others, 2))), (vec![id(1)], vec![]));
     // What was drafted is what is kept, and of its own kind.
     assert_eq!(request.as_root().map(|root| root.version), Some(2));
     assert!(request.as_targets().is_none());
