@@ -22,3 +22,4 @@ pub mod simulate;
 pub mod version;
 pub mod why;
 pub mod wire;
+mod yaml;

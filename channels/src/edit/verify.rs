@@ -3,13 +3,11 @@
 use serde_json::Value;
 
 use super::EditError;
+use crate::yaml;
 
 /// The content of a YAML document, without its style.
 pub(super) fn meaning(text: &str) -> Result<Value, EditError> {
-    let mut options = serde_saphyr::Options::default();
-    options.with_snippet = false;
-    serde_saphyr::from_str_with_options(text, options)
-        .map_err(|error| EditError::Syntax { problem: error.to_string() })
+    yaml::read(text).map_err(|fault| EditError::Syntax { problem: fault.to_string() })
 }
 
 /// Passes `after` on if it means what `before` means with `change` made to it.

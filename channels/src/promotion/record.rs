@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::names::ChannelName;
 use crate::version::ReleaseVersion;
+use crate::yaml;
 
 /// Name of the file, beside `fairway.toml`.
 pub const PROMOTIONS_FILE: &str = "promotions.yaml";
@@ -68,10 +69,7 @@ impl Record {
         if !text.lines().any(content) {
             return Ok(Self::default());
         }
-        let mut options = serde_saphyr::Options::default();
-        options.with_snippet = false;
-        serde_saphyr::from_str_with_options(text, options)
-            .map_err(|error| RecordError { problem: error.to_string() })
+        yaml::read(text).map_err(|fault| RecordError { problem: fault.to_string() })
     }
 
     /// When a release last entered a channel.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 
 use super::RepositoryError;
+use crate::yaml::{self, Fault};
 
 /// Largest file read. The largest real one, a channel of 400 versions, has 8 kB.
 pub(super) const MAX_FILE_BYTES: u64 = 1024 * 1024;
@@ -65,14 +66,7 @@ pub(super) fn parse<T: DeserializeOwned>(
     text: &str,
     section: &str,
 ) -> Result<T, RepositoryError> {
-    let mut options = serde_saphyr::Options::default();
-    options.with_snippet = false;
-    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-        let place = error.location();
-        let (line, column) = place.map_or((0, 0), |place| (place.line(), place.column()));
-        let problem = error.to_string();
-        let tail = format!(" at line {line}, column {column}");
-        let problem = problem.strip_suffix(&tail).unwrap_or(&problem).to_owned();
+    yaml::read(text).map_err(|Fault { line, column, problem, .. }| {
         let advice = format!("see \"{section}\" in docs/channel-repository.md");
         RepositoryError::Syntax { file: file.to_owned(), line, column, problem, advice }
     })

@@ -15,6 +15,7 @@ use super::curve::{Curve, Template};
 use super::gates::Gates;
 use super::selector::{Labels, Selector};
 use crate::names::{ChannelName, NameError, ProductRef, VendorName};
+use crate::yaml;
 
 /// Largest policy read. One with a hundred rings of a hundred values each has 300 kB.
 pub const POLICY_MAX_BYTES: usize = 1024 * 1024;
@@ -323,18 +324,11 @@ impl Policy {
         if bytes > POLICY_MAX_BYTES {
             return Err(PolicyError::TooLarge { file: file.to_owned(), bytes });
         }
-        let mut options = serde_saphyr::Options::default();
-        options.with_snippet = false;
-        let read: PolicyFile =
-            serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-                let place = error.location();
-                let (line, column) = place.map_or((0, 0), |place| (place.line(), place.column()));
-                let problem = error.to_string();
-                let tail = format!(" at line {line}, column {column}");
-                let problem = problem.strip_suffix(&tail).unwrap_or(&problem).to_owned();
-                let advice = "see \"The file\" in docs/rollouts.md";
-                PolicyError::Syntax { file: file.to_owned(), line, column, problem, advice }
-            })?;
+        let read: PolicyFile = yaml::read(text).map_err(|fault| {
+            let yaml::Fault { line, column, problem, .. } = fault;
+            let advice = "see \"The file\" in docs/rollouts.md";
+            PolicyError::Syntax { file: file.to_owned(), line, column, problem, advice }
+        })?;
         read.check().map_err(|(line, fault)| PolicyError::Content {
             file: file.to_owned(),
             line,

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_saphyr::Spanned;
 
 use super::{Fault, FaultError};
+use crate::yaml;
 
 /// Largest scenario file read.
 pub const SCENARIO_MAX_BYTES: usize = 64 * 1024;
@@ -57,17 +58,10 @@ pub fn scenario(file: &Path, text: &str) -> Result<Vec<Fault>, ScenarioError> {
     if bytes > SCENARIO_MAX_BYTES {
         return Err(ScenarioError::TooLarge { file: file.to_owned(), bytes });
     }
-    let mut options = serde_saphyr::Options::default();
-    options.with_snippet = false;
-    let read: ScenarioFile =
-        serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-            let place = error.location();
-            let (line, column) = place.map_or((0, 0), |place| (place.line(), place.column()));
-            let problem = error.to_string();
-            let tail = format!(" at line {line}, column {column}");
-            let problem = problem.strip_suffix(&tail).unwrap_or(&problem).to_owned();
-            ScenarioError::Syntax { file: file.to_owned(), line, column, problem }
-        })?;
+    let read: ScenarioFile = yaml::read(text).map_err(|fault| {
+        let yaml::Fault { line, column, problem, .. } = fault;
+        ScenarioError::Syntax { file: file.to_owned(), line, column, problem }
+    })?;
     read.faults
         .into_iter()
         .map(|fault| {

@@ -12,6 +12,7 @@ use crate::names::ClusterId;
 use crate::rollout::{Labels, Name, Percent, Period};
 use crate::simulate::draw::Dice;
 use crate::version::ReleaseVersion;
+use crate::yaml;
 
 /// Largest fleet file read; a thousand groups with their labels have 300 kB.
 pub const FLEET_MAX_BYTES: usize = 1024 * 1024;
@@ -189,17 +190,10 @@ impl Fleet {
         if bytes > FLEET_MAX_BYTES {
             return Err(FleetError::TooLarge { file: file.to_owned(), bytes });
         }
-        let mut options = serde_saphyr::Options::default();
-        options.with_snippet = false;
-        let read: FleetFile =
-            serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-                let place = error.location();
-                let (line, column) = place.map_or((0, 0), |place| (place.line(), place.column()));
-                let problem = error.to_string();
-                let tail = format!(" at line {line}, column {column}");
-                let problem = problem.strip_suffix(&tail).unwrap_or(&problem).to_owned();
-                FleetError::Syntax { file: file.to_owned(), line, column, problem }
-            })?;
+        let read: FleetFile = yaml::read(text).map_err(|fault| {
+            let yaml::Fault { line, column, problem, .. } = fault;
+            FleetError::Syntax { file: file.to_owned(), line, column, problem }
+        })?;
         read.fleet(Dice::new(seed)).map_err(|(line, fault)| FleetError::Content {
             file: file.to_owned(),
             line,

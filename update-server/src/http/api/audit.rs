@@ -2,35 +2,22 @@
 
 use actix_web::web;
 use channels::wire::{AuditRow, Page};
-use serde::Deserialize;
 
 use super::super::problem::ApiError;
+use super::paging::{self, PageQuery};
 use super::state::from_disk;
-use super::{Guarded, HubState, Operator, paging};
+use super::{Guarded, HubState, Operator};
 use crate::store::ChainCheck;
-
-/// Parameters of the list.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ListQuery {
-    cursor: Option<String>,
-    limit: Option<usize>,
-}
 
 /// `GET /api/v1/audit`, newest first
 pub(super) async fn list(
     _: Guarded<Operator>,
     state: web::Data<HubState>,
-    query: web::Query<ListQuery>,
+    query: web::Query<PageQuery>,
 ) -> Result<web::Json<Page<AuditRow>>, ApiError> {
-    let limit = paging::limit(query.limit)?;
-    let before = paging::after("audit", query.cursor.as_deref())?;
+    let (before, limit) = query.read("audit")?;
     let items = from_disk(&state, move |reader| reader.audit(before, limit)).await?;
-    let next = items
-        .last()
-        .filter(|row| items.len() == limit && row.id > 1)
-        .map(|row| paging::cursor("audit", row.id));
-    Ok(web::Json(Page { items, next }))
+    Ok(web::Json(paging::newest_first("audit", items, limit, |row| row.id)))
 }
 
 /// `GET /api/v1/audit/verify`: checks every row against the one before it.

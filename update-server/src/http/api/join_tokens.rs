@@ -5,12 +5,12 @@ use actix_web::{HttpResponse, web};
 use channels::names::ClusterId;
 use channels::wire::{JoinToken, JoinTokenRequest, OpenJoinToken, Page, ReinviteRequest};
 use jiff::SignedDuration;
-use serde::Deserialize;
 
 use super::super::problem::{ApiError, Code};
 use super::clusters::find;
+use super::paging::{self, PageQuery};
 use super::state::from_disk;
-use super::{Guarded, HubState, Operator, paging};
+use super::{Guarded, HubState, Operator};
 use crate::auth::{Secret, SecretKind};
 use crate::store::{NewJoinToken, Reader};
 
@@ -44,30 +44,17 @@ pub(super) async fn mint(
     make(&state, &by.actor, wanted).await
 }
 
-/// Parameters of the list.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ListQuery {
-    cursor: Option<String>,
-    limit: Option<usize>,
-}
-
 /// `GET /api/v1/join-tokens`: those that still work, newest first
 pub(super) async fn list(
     _: Guarded<Operator>,
     state: web::Data<HubState>,
-    query: web::Query<ListQuery>,
+    query: web::Query<PageQuery>,
 ) -> Result<web::Json<Page<OpenJoinToken>>, ApiError> {
-    let limit = paging::limit(query.limit)?;
-    let before = paging::after("join-tokens", query.cursor.as_deref())?;
+    let (before, limit) = query.read("join-tokens")?;
     let now = state.now();
     let read = move |reader: &Reader| reader.open_join_tokens(now, before, limit);
     let items = from_disk(&state, read).await?;
-    let next = items
-        .last()
-        .filter(|row| items.len() == limit && row.id > 1)
-        .map(|row| paging::cursor("join-tokens", row.id));
-    Ok(web::Json(Page { items, next }))
+    Ok(web::Json(paging::newest_first("join-tokens", items, limit, |row| row.id)))
 }
 
 /// `DELETE /api/v1/join-tokens/{id}`

@@ -2,6 +2,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use channels::wire::Page;
+use serde::Deserialize;
 
 use super::super::problem::{ApiError, Code};
 use crate::fleet::MAX_PAGE;
@@ -10,6 +12,32 @@ use crate::fleet::MAX_PAGE;
 const DEFAULT_LIMIT: usize = 100;
 /// Says what a cursor counts, so that one list's cursor is refused by another.
 const FORM: &str = "1";
+
+/// Parameters of a list without filters.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PageQuery {
+    cursor: Option<String>,
+    limit: Option<usize>,
+}
+
+impl PageQuery {
+    /// Before which row the page of `list` begins, if it is not the first, and how long it is.
+    pub(super) fn read(&self, list: &str) -> Result<(Option<u64>, usize), ApiError> {
+        Ok((after(list, self.cursor.as_deref())?, limit(self.limit)?))
+    }
+}
+
+/// A page of rows that come newest first and are numbered from 1.
+pub(super) fn newest_first<T>(
+    list: &str,
+    items: Vec<T>,
+    limit: usize,
+    id: impl Fn(&T) -> u64,
+) -> Page<T> {
+    let last = items.last().filter(|_| items.len() == limit).map(id).filter(|id| *id > 1);
+    Page { next: last.map(|id| cursor(list, id)), items }
+}
 
 /// Makes a cursor of `list` that goes on after `last`.
 pub(super) fn cursor(list: &str, last: u64) -> String {
@@ -49,6 +77,13 @@ pub(super) fn limit(limit: Option<usize>) -> Result<usize, ApiError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_leads_on_unless_it_is_short_or_ends_with_the_first_row() {
+        let next = |ids: &[u64], limit| newest_first("audit", ids.to_vec(), limit, |id| *id).next;
+        assert_eq!(next(&[9, 8], 2), Some(cursor("audit", 8)));
+        assert_eq!([next(&[9], 2), next(&[2, 1], 2), next(&[], 2)], [None, None, None]);
+    }
 
     #[test]
     fn a_cursor_reads_back_only_for_its_own_list() {
