@@ -190,6 +190,9 @@ pub struct Calm {
     pub version: String,
     /// `process_start_time_seconds`.
     pub process_start_s: Option<f64>,
+    /// Names its life, where a witness is the evidence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incarnation: Option<String>,
 }
 
 impl Out {

@@ -12,7 +12,7 @@ use super::fragments;
 use super::ranges::{DAY_MS, ranged};
 use super::settings::ProbeSettings;
 use crate::driver::{CommandSpec, CommandTemplate, ExecCommands, Stage};
-use crate::observation::{Placement, Target, UnitKey, VersionEvidence};
+use crate::observation::{EvidenceFrom, Placement, Target, UnitKey, VersionEvidence};
 use crate::telemetry::Signal;
 
 /// A page this many idle periods old is stale: one lost scrape is none, three are.
@@ -125,7 +125,9 @@ fn one_pool(
             pool: name.clone(),
             node_id: unit.node_id,
             placement: placement(unit, &key)?,
-            metrics_url: unit.metrics_url.clone(),
+            metrics_url: Some(unit.metrics_url.clone()),
+            witnesses: BTreeSet::new(),
+            evidence_from: EvidenceFrom::Page,
             version_evidence: evidence.clone(),
             required: required.clone(),
             stale_after_ms,

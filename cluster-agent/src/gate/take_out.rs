@@ -27,6 +27,7 @@ pub fn may_take_out(key: &UnitKey, observation: &Observation, policy: &GatePolic
         Role::Workload => peers(key, observation, Role::Workload),
     };
     blockers.extend(others_down(key, observation));
+    blockers.extend(cluster_gates(key, unit, observation));
     without_repeats(blockers)
 }
 
@@ -133,6 +134,12 @@ fn others_down(key: &UnitKey, observation: &Observation) -> Vec<Blocker> {
             about(&other.unit, down).collect::<Vec<_>>()
         })
         .collect()
+}
+
+/// Alerts, queries and the like that concern the unit.
+fn cluster_gates(key: &UnitKey, unit: &UnitObservation, observation: &Observation) -> Vec<Blocker> {
+    let gates = observation.gates.iter().filter(|gate| gate.scope.covers(key, unit));
+    gates.map(|gate| (None, gate.finding.clone())).collect()
 }
 
 /// What the quorum as a whole must satisfy while a unit of role `rolled` is out, asked without

@@ -2,6 +2,7 @@
 
 use channels::wire::HealthVerdict;
 
+use super::WitnessSource;
 use crate::telemetry::Signal;
 
 /// Which part of the PLEG lag was the largest (rolling.md §4.2).
@@ -117,6 +118,38 @@ pub enum Finding {
     NotReady,
     #[error("{observed} controllers and brokers run on the node, limit {limit}")]
     MembersShareNode { observed: u64, limit: u64 },
+    #[error("it was not restarted: it is still {incarnation}")]
+    SameIncarnation { incarnation: String },
+    #[error("{source_of_word} says nothing about it: {why}")]
+    WitnessSilent { source_of_word: WitnessSource, why: String },
+    #[error("the last word of {source_of_word} is {age_ms} ms old, limit {limit_ms} ms")]
+    WitnessStale { source_of_word: WitnessSource, age_ms: u64, limit_ms: u64 },
+    #[error("{source_of_word} disagrees with the metrics page: {what}")]
+    WitnessDisagrees { source_of_word: WitnessSource, what: String },
+    #[error("the broker is not running yet: {state}")]
+    BrokerState { state: String },
+    #[error("the broker recovers its logs, {observed} left")]
+    LogRecovery { observed: u64, limit: u64 },
+    #[error("the node is cordoned by {by}, not by this agent")]
+    ForeignCordon { by: String },
+    #[error("{by} holds the node: {what}")]
+    ForeignMaintenance { by: String, what: String },
+    #[error("disruption budget {budget} never allows pod {pod} to go: {why}")]
+    DisruptionBudget { budget: String, pod: String, why: String },
+    #[error("pod {pod} cannot be moved: {why}")]
+    PodUnmovable { pod: String, why: String },
+    #[error("etcd: {why}")]
+    Etcd { why: String },
+    #[error("{what} of {observed} are ready, {limit} needed")]
+    PodsNotReady { what: String, observed: u64, limit: u64 },
+    #[error("the rollout is not complete: {why}")]
+    RolloutIncomplete { why: String },
+    #[error("alert {alert} fires")]
+    AlertFires { alert: String },
+    #[error("gate {gate} does not hold: {why}")]
+    QueryFails { gate: String, why: String },
+    #[error("gate {gate} cannot be told: {why}")]
+    QueryUnknown { gate: String, why: String },
 }
 
 impl Finding {
@@ -131,7 +164,7 @@ impl Finding {
             Self::MetricMissing { .. } => "metric_missing",
             Self::Unreadable { .. } => "unreadable",
             Self::VersionDiffers { .. } => "version_differs",
-            Self::NotRestarted { .. } => "not_restarted",
+            Self::NotRestarted { .. } | Self::SameIncarnation { .. } => "not_restarted",
             Self::QuorumLag { .. } => "quorum_lag",
             Self::QuorumLagUnknown => "quorum_lag_unknown",
             Self::AppliedLag { .. } => "applied_lag",
@@ -165,6 +198,21 @@ impl Finding {
             Self::TooFewRelists { .. } => "too_few_relists",
             Self::NotReady => "not_ready",
             Self::MembersShareNode { .. } => "members_share_node",
+            Self::WitnessSilent { .. } => "witness_silent",
+            Self::WitnessStale { .. } => "witness_stale",
+            Self::WitnessDisagrees { .. } => "witness_disagrees",
+            Self::BrokerState { .. } => "broker_state",
+            Self::LogRecovery { .. } => "log_recovery",
+            Self::ForeignCordon { .. } => "foreign_cordon",
+            Self::ForeignMaintenance { .. } => "foreign_maintenance",
+            Self::DisruptionBudget { .. } => "disruption_budget",
+            Self::PodUnmovable { .. } => "pod_unmovable",
+            Self::Etcd { .. } => "etcd",
+            Self::PodsNotReady { .. } => "pods_not_ready",
+            Self::RolloutIncomplete { .. } => "rollout_incomplete",
+            Self::AlertFires { .. } => "alert",
+            Self::QueryFails { .. } => "query_gate",
+            Self::QueryUnknown { .. } => "query_unknown",
         }
     }
 
@@ -206,6 +254,9 @@ impl Finding {
             | Self::Reassigning { observed: seen, limit }
             | Self::PlegDiscards { observed: seen, limit }
             | Self::TooFewRelists { observed: seen, limit }
+            | Self::LogRecovery { observed: seen, limit }
+            | Self::PodsNotReady { observed: seen, limit, .. }
+            | Self::WitnessStale { age_ms: seen, limit_ms: limit, .. }
             | Self::MembersShareNode { observed: seen, limit } => Some((wide(seen), wide(limit))),
             Self::LogNotCaughtUp { observed, limit } | Self::LeaderBehind { observed, limit } => {
                 Some((signed(observed), signed(limit)))
@@ -224,7 +275,20 @@ impl Finding {
             | Self::LeadersDisagree { .. }
             | Self::CommitUnknown
             | Self::UncommittedVoterChange
-            | Self::NotReady => None,
+            | Self::NotReady
+            | Self::SameIncarnation { .. }
+            | Self::WitnessSilent { .. }
+            | Self::WitnessDisagrees { .. }
+            | Self::BrokerState { .. }
+            | Self::ForeignCordon { .. }
+            | Self::ForeignMaintenance { .. }
+            | Self::DisruptionBudget { .. }
+            | Self::PodUnmovable { .. }
+            | Self::Etcd { .. }
+            | Self::RolloutIncomplete { .. }
+            | Self::AlertFires { .. }
+            | Self::QueryFails { .. }
+            | Self::QueryUnknown { .. } => None,
         }
     }
 
@@ -261,6 +325,9 @@ impl Finding {
                 | Self::CommitUnknown
                 | Self::TooFewRelists { .. }
                 | Self::TooFewGoodProbes { .. }
+                | Self::WitnessSilent { .. }
+                | Self::WitnessStale { .. }
+                | Self::QueryUnknown { .. }
         )
     }
 }

@@ -15,6 +15,7 @@ mod target;
 #[cfg(test)]
 #[expect(clippy::wildcard_enum_match_arm, reason = "tests")]
 mod tests;
+mod witness;
 
 use std::collections::BTreeMap;
 
@@ -25,7 +26,8 @@ use serde::{Deserialize, Serialize};
 
 pub use finding::{Finding, LagSource};
 pub use observer::{Observer, ObserverError, ObserverSettings};
-pub use target::{Placement, Target, VersionEvidence};
+pub use target::{EvidenceFrom, Placement, Target, VersionEvidence};
+pub use witness::{Heard, Witness, WitnessSource};
 
 /// One unit of the cluster; unique across products.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -54,6 +56,47 @@ pub struct Observation {
     /// Partitions at exactly `min.insync.replicas` while nothing was under-replicated, by product;
     /// absent until brokers were seen that way once.
     pub at_min_isr_baseline: BTreeMap<ProductRef, u64>,
+    /// What stands against any unit's going, beside the units themselves: alerts, queries, etcd.
+    pub gates: Vec<ClusterGate>,
+}
+
+/// A finding about the cluster as a whole, from outside the units' pages.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClusterGate {
+    /// Whom it concerns.
+    pub scope: GateScope,
+    /// What was found; what cannot be told is a finding too.
+    pub finding: Finding,
+    /// Whether it also pauses a roll under way, or only keeps the next unit from going.
+    pub stops: bool,
+}
+
+/// Which units a [`ClusterGate`] keeps from going.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GateScope {
+    /// Every unit of the cluster.
+    All,
+    /// Units of one role.
+    Role(Role),
+    /// Units of one product.
+    Product(ProductRef),
+    /// Units of one pool of a product.
+    Pool(ProductRef, PoolName),
+    /// One unit.
+    Unit(UnitKey),
+}
+
+impl GateScope {
+    /// Whether the unit is one of those it concerns.
+    pub fn covers(&self, key: &UnitKey, unit: &UnitObservation) -> bool {
+        match self {
+            Self::All => true,
+            Self::Role(role) => unit.role == *role,
+            Self::Product(product) => key.product == *product,
+            Self::Pool(product, pool) => key.product == *product && unit.pool == *pool,
+            Self::Unit(own) => key == own,
+        }
+    }
 }
 
 impl Observation {
@@ -93,6 +136,10 @@ pub struct UnitObservation {
     pub version: Option<String>,
     /// Unix start time of its process, seconds.
     pub process_start: Option<f64>,
+    /// Names this life of it, where a witness is the evidence: boot id, pod uid.
+    pub incarnation: Option<String>,
+    /// Whose word counts for its version and its restart.
+    pub evidence_from: EvidenceFrom,
     /// Healthy only if every required signal is present, fresh and inside its limit.
     pub verdict: HealthVerdict,
     /// Since when the verdict is not healthy.

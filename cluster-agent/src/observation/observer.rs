@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use super::baseline::Baseline;
 use super::memory::UnitMemory;
 use super::quorum::QuorumMemory;
-use super::{Observation, Target, UnitKey};
+use super::{ClusterGate, Heard, Observation, Target, UnitKey, WitnessSource};
 use crate::telemetry::{Probe, ProbeTarget, ScrapeError, Wanted, WantedError, alias};
 
 /// Limits of the signals; every default is the reference's figure.
@@ -67,6 +67,7 @@ pub struct Observer {
     wanted: BTreeMap<UnitKey, Arc<Wanted>>,
     quorums: BTreeMap<ProductRef, QuorumMemory>,
     baselines: BTreeMap<ProductRef, Baseline>,
+    gates: Vec<ClusterGate>,
 }
 
 impl Observer {
@@ -98,7 +99,7 @@ impl Observer {
                 return Err(ObserverError::Duplicate { key });
             }
         }
-        Ok(Self { settings, units, wanted, quorums, baselines })
+        Ok(Self { settings, units, wanted, quorums, baselines, gates: vec![] })
     }
 
     /// The targets, by key.
@@ -114,12 +115,27 @@ impl Observer {
             .filter_map(|(key, memory)| {
                 Some(ProbeTarget {
                     key: key.clone(),
-                    url: memory.target.metrics_url.clone(),
+                    url: memory.target.metrics_url.clone()?,
                     wanted: Arc::clone(self.wanted.get(key)?),
                     first: memory.seen.is_leader,
                 })
             })
             .collect()
+    }
+
+    /// Takes what a source other than the pages says; counted by the next [`Observer::apply`].
+    /// Words about unknown units are ignored.
+    pub fn hear(&mut self, source: WitnessSource, words: BTreeMap<UnitKey, Heard>) {
+        for (key, heard) in words {
+            if let Some(memory) = self.units.get_mut(&key) {
+                memory.hear(source, heard);
+            }
+        }
+    }
+
+    /// Takes the gates that stand against the cluster as a whole, in place of the last ones.
+    pub fn gates(&mut self, gates: Vec<ClusterGate>) {
+        self.gates = gates;
     }
 
     /// Takes the results of one probe round and says what is known at `now`.
@@ -172,6 +188,7 @@ impl Observer {
                 .iter()
                 .filter_map(|(product, baseline)| Some((product.clone(), baseline.value()?)))
                 .collect(),
+            gates: self.gates.clone(),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use channels::health::{Bucket, Relists};
 use channels::wire::Role;
 
-use super::{BrokerView, Finding, Target, VoterState, VoterView};
+use super::{BrokerView, EvidenceFrom, Finding, Target, VoterState, VoterView};
 use crate::telemetry::{AliasMap, FamilyReading, Page, Sample, SampleValue, Signal};
 
 /// Everything one page says about its unit.
@@ -138,6 +138,9 @@ impl<'a> Reader<'a> {
     }
 
     fn version(&mut self, target: &Target) -> Option<String> {
+        if target.evidence_from != EvidenceFrom::Page {
+            return None;
+        }
         let evidence = &target.version_evidence;
         let samples = self.family(&evidence.family, Signal::Version)?;
         let mut versions: BTreeSet<&str> = samples

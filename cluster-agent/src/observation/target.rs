@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use channels::names::{PoolName, UnitName};
 use channels::wire::Role;
 
-use super::UnitKey;
+use super::{UnitKey, WitnessSource};
 use crate::telemetry::Signal;
 
 /// One unit to probe.
@@ -21,14 +21,28 @@ pub struct Target {
     pub node_id: Option<i64>,
     /// Where it runs.
     pub placement: Placement,
-    /// Address of its metrics page.
-    pub metrics_url: String,
+    /// Address of its metrics page; `None` for a unit that only witnesses know of (a workload).
+    pub metrics_url: Option<String>,
+    /// Sources beside the page that must have spoken of it, and lately, or it is unknown.
+    pub witnesses: BTreeSet<WitnessSource>,
+    /// Whose word says which version it runs, and that it restarted.
+    pub evidence_from: EvidenceFrom,
     /// Where its version shows.
     pub version_evidence: VersionEvidence,
     /// Signals without which it is unknown; [`Signal::required_of`] is the default.
     pub required: BTreeSet<Signal>,
     /// Age at which its last good page is stale, milliseconds.
     pub stale_after_ms: u64,
+}
+
+/// Whose word counts for the version of a unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum EvidenceFrom {
+    /// Its metrics page: version family and process start.
+    #[default]
+    Page,
+    /// A witness: its version and its incarnation.
+    Witness(WitnessSource),
 }
 
 /// Where a controller, broker or workload runs.

@@ -30,6 +30,8 @@ fn key(unit: &str) -> UnitKey {
 
 fn healthy_unit(role: Role) -> UnitObservation {
     UnitObservation {
+        incarnation: None,
+        evidence_from: crate::observation::EvidenceFrom::Page,
         role,
         pool: "pool".parse().unwrap(),
         node_id: None,
@@ -129,6 +131,7 @@ fn healthy() -> Observation {
         units,
         quorums: BTreeMap::from([(product.clone(), quorum)]),
         at_min_isr_baseline: BTreeMap::from([(product, 3)]),
+        gates: vec![],
     }
 }
 
