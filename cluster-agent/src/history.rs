@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use signing::Sha256Digest;
 
-use crate::driver::{Stage, StepOrder};
+use crate::driver::{StepOrder, Task};
 use crate::gate::MutateRecord;
 use crate::observation::UnitKey;
 use crate::phase::{Phase, elapsed_ms};
@@ -114,11 +114,11 @@ pub struct Out {
     pub disturbed: bool,
 }
 
-/// A stage that does not get started.
+/// A stage or hook that does not get started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unstarted {
     /// Which.
-    pub stage: Stage,
+    pub stage: Task,
     /// How often it was found not started.
     pub times: u32,
 }
@@ -217,7 +217,7 @@ impl Out {
     }
 
     /// Counts that the stage was found not started, in a row; says how often so far.
-    pub fn note_unstarted(&mut self, stage: Stage) -> u32 {
+    pub fn note_unstarted(&mut self, stage: Task) -> u32 {
         let before = self.unstarted.filter(|seen| seen.stage == stage).map_or(0, |seen| seen.times);
         let times = before.saturating_add(1);
         self.unstarted = Some(Unstarted { stage, times });
@@ -225,7 +225,7 @@ impl Out {
     }
 
     /// The stage was started after all.
-    pub fn note_started(&mut self, stage: Stage) {
+    pub fn note_started(&mut self, stage: Task) {
         self.unstarted = self.unstarted.filter(|seen| seen.stage != stage);
     }
 }

@@ -6,8 +6,8 @@
 use channels::wire;
 use jiff::Timestamp;
 
-use super::events::{DriverFacts, Moment, moment};
-use crate::driver::{Stage, StepId, StepOrder};
+use super::events::{DriverFacts, Moment, hooks, moment};
+use crate::driver::{StepId, StepOrder, Task};
 use crate::history::{Cause, History, Pause, ProductHistory};
 use crate::observation::{Observation, UnitKey};
 use crate::phase::{Effect, Event, Illegal, Phase, elapsed_ms};
@@ -60,8 +60,8 @@ pub struct Change {
     pub persist: bool,
     /// The phase differs from what the hub knows.
     pub moved: bool,
-    /// Driver stages to start.
-    pub start: Vec<(StepOrder, Stage)>,
+    /// Stages and hooks to start.
+    pub start: Vec<(StepOrder, Task)>,
 }
 
 impl Change {
@@ -139,10 +139,10 @@ impl Core {
         out.before.epoch_at_soak.is_some()
     }
 
-    /// The stage whose status the phase of the unit that is out depends on.
-    pub fn awaited_stage(&self) -> Option<(&StepOrder, Stage)> {
+    /// The stage or hook whose status the phase of the unit that is out depends on.
+    pub fn awaited_task(&self) -> Option<(&StepOrder, Task)> {
         let out = self.history.out.as_ref()?;
-        Some((&out.order, out.phase.stage()?))
+        Some((&out.order, out.phase.task()?))
     }
 
     /// Advances the unit that is out by what its driver and the observation say.
@@ -155,7 +155,7 @@ impl Core {
         let Some(observation) = &self.observation else { return Ok(Change::default()) };
         let Some(out) = &self.history.out else { return Ok(Change::default()) };
         // Evidence is counted per probe: an observation that was judged is not judged again.
-        let judged = out.phase.stage().is_none() && self.evaluated_at == Some(observation.at);
+        let judged = out.phase.task().is_none() && self.evaluated_at == Some(observation.at);
         if judged {
             return Ok(Change::default());
         }
@@ -163,10 +163,11 @@ impl Core {
         let timings = self.policy.timings.step(out.role());
         let before = out.phase.clone();
         let seen_at = observation.at;
+        let hooks = hooks(out, driver);
         let Some(event) = self.decided(moment, &before, timings.await_health_ms, now) else {
             return Ok(Change::default());
         };
-        let (phase, mut effects) = before.clone().step(event.clone(), now, &timings)?;
+        let (phase, mut effects) = before.clone().step(event.clone(), now, &timings, hooks)?;
         if let Some(why) = self.only_for_the_holder(&event, &effects, now) {
             self.current_wait = Some(why);
             return Ok(Change::default());
@@ -178,7 +179,7 @@ impl Core {
             None
         };
         let unstarted = event == Event::NotStarted;
-        let counted = before.stage().map_or_else(Change::default, |stage| {
+        let counted = before.task().map_or_else(Change::default, |stage| {
             self.count_starts(stage, unstarted, driver, &mut effects, now)
         });
         Ok(counted.and(self.enter(&before, phase, effects, now)))
@@ -244,7 +245,7 @@ impl Core {
     /// Pauses when a stage is found not started too often, instead of starting it for ever.
     fn count_starts(
         &mut self,
-        stage: Stage,
+        stage: Task,
         unstarted: bool,
         driver: &DriverFacts,
         effects: &mut Vec<Effect>,

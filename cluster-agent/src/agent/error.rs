@@ -76,6 +76,12 @@ pub enum AgentError {
         /// Why.
         source: Box<DriverError>,
     },
+    /// Commands beside those of drivers cannot be set up.
+    #[error("the commands of checks and finalize steps cannot be set up")]
+    Commands {
+        /// Why.
+        source: Box<DriverError>,
+    },
     /// The units cannot be observed.
     #[error("the configured units cannot be observed")]
     Observer {

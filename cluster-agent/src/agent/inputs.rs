@@ -9,7 +9,7 @@ use channels::wire::{self, ReportReply};
 use jiff::Timestamp;
 
 use super::core::Core;
-use crate::driver::Stage;
+use crate::driver::Task;
 use crate::plan::{
     Basis, CheckResult, CheckSource, Disowned, Heard, HubError, Known, LeaseFact, QuorumChange,
     documents_needed,
@@ -62,7 +62,7 @@ impl Core {
     }
 
     /// Takes in that the driver cannot say how a stage stands.
-    pub fn driver_silent(&mut self, stage: Stage, why: &str) {
+    pub fn driver_silent(&mut self, stage: Task, why: &str) {
         self.current_wait = Some(wire::WaitingOn {
             gate: "driver".to_owned(),
             unit: self.history.out.as_ref().map(|out| out.order.key.unit.clone()),

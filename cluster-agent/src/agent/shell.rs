@@ -21,7 +21,7 @@ use super::report::{product_states, report};
 use crate::clock;
 use crate::config::{Reports, Settings};
 use crate::crash::{CrashPoint, Side};
-use crate::driver::{Driver, Stage, StepId, StepOrder};
+use crate::driver::{PoolDriver, StepId, StepOrder, Task};
 use crate::plan::{Ask, Grants};
 use crate::state::{Control, Document, StateDir, StateError};
 use crate::status::{self, HubView, Status, StepView};
@@ -53,7 +53,7 @@ pub(super) struct Shell {
     settings: Settings,
     state: StateDir,
     control: Control,
-    drivers: BTreeMap<(ProductRef, PoolName), Driver>,
+    drivers: BTreeMap<(ProductRef, PoolName), PoolDriver>,
     prober: Prober,
     links: Links,
     crash: CrashPoint,
@@ -233,10 +233,10 @@ impl Shell {
         let Some(driver) = self.drivers.get(&place) else {
             return Err(AgentError::NoDriver { unit: out.key().to_string(), pool: place.1 });
         };
-        let stages = Stage::ALL.into_iter().filter(|stage| driver.has_stage(*stage)).collect();
+        let tasks = Task::ALL.into_iter().filter(|task| driver.has(*task)).collect();
         let mut status = None;
-        if let Some((order, stage)) = self.core.awaited_stage()
-            && driver.has_stage(stage)
+        if let Some((order, stage)) = self.core.awaited_task()
+            && driver.has(stage)
         {
             match driver.status(&order.step_id, stage).await {
                 Ok(found) => status = Some(found),
@@ -251,7 +251,7 @@ impl Shell {
         }
         let change = self
             .core
-            .advance(&DriverFacts { stages, status }, clock::now())
+            .advance(&DriverFacts { tasks, status }, clock::now())
             .map_err(|source| AgentError::Illegal { source })?;
         self.apply(change).await
     }
@@ -288,12 +288,12 @@ impl Shell {
     }
 
     /// Starts a stage; if that fails, the next round finds it absent and the phase decides.
-    async fn start(&mut self, order: &StepOrder, stage: Stage) {
+    async fn start(&mut self, order: &StepOrder, stage: Task) {
         let place = self.core.history.out.as_ref().map(|out| &out.pool);
         let driver =
             place.and_then(|pool| self.drivers.get(&(order.key.product.clone(), pool.clone())));
         let Some(driver) = driver else { return };
-        if !driver.has_stage(stage) {
+        if !driver.has(stage) {
             return;
         }
         tracing::info!(
