@@ -3,6 +3,7 @@
 //! Kubelet pages are large, so nodes have a slower pace of their own; the unit that is out is
 //! always probed at the fastest.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use channels::wire::Role;
@@ -10,9 +11,10 @@ use jiff::Timestamp;
 
 use crate::clock;
 use crate::config::{ProbeSettings, Settings};
+use crate::footprint::ScrapeTally;
 use crate::observation::{Observation, Observer, ObserverSettings, UnitKey};
 use crate::phase::elapsed_ms;
-use crate::telemetry::{ScrapeLimits, Scraper};
+use crate::telemetry::{Probe, ScrapeError, ScrapeLimits, Scraper};
 
 use super::AgentError;
 
@@ -33,6 +35,7 @@ pub struct Prober {
     settings: ProbeSettings,
     members_at: Option<Timestamp>,
     nodes_at: Option<Timestamp>,
+    tally: ScrapeTally,
 }
 
 /// Longest wait for a connection: a unit that accepts none in this time is away.
@@ -62,7 +65,18 @@ impl Prober {
         };
         let scraper =
             Scraper::new(scrape, clock::now).map_err(|source| AgentError::Scrape { source })?;
-        Ok(Self { observer, scraper, settings: probes, members_at: None, nodes_at: None })
+        let tally = ScrapeTally::default();
+        Ok(Self { observer, scraper, settings: probes, members_at: None, nodes_at: None, tally })
+    }
+
+    /// Every unit's page as it is now, read for the families that matter, and judged by nobody.
+    pub async fn pages(&self) -> BTreeMap<UnitKey, Result<Probe, ScrapeError>> {
+        self.scraper.probe_all(self.observer.probe_targets(|_| true)).await
+    }
+
+    /// Pages asked for since the start.
+    pub(super) fn tally(&self) -> &ScrapeTally {
+        &self.tally
     }
 
     fn periods(&self, pace: Pace) -> (u64, u64) {
@@ -89,6 +103,7 @@ impl Prober {
             .observer
             .probe_targets(|target| target.role != Role::Node || Some(&target.key) == out);
         let results = self.scraper.probe_all(members).await;
+        self.tally.note(&results);
         let mut seen = self.observer.apply(results, member_ms, clock::now());
         if nodes_due {
             self.nodes_at = Some(now);
@@ -96,6 +111,7 @@ impl Prober {
                 .observer
                 .probe_targets(|target| target.role == Role::Node && Some(&target.key) != out);
             let results = self.scraper.probe_all(nodes).await;
+            self.tally.note(&results);
             seen = self.observer.apply(results, node_ms, clock::now());
         }
         Some(seen)

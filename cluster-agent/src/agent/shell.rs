@@ -14,7 +14,7 @@ use super::due::{is_due, jittered, jittered_max, later};
 use super::events::DriverFacts;
 use super::ledger::{Ledger, Turn};
 use super::links::{Links, Metadata, News, Refresh, Sending, Unanswered, chain};
-use super::open::{draw_instance, drivers, open_releases, open_reporter};
+use super::open::{draw_instance, drivers, footprint, open_releases, open_reporter};
 use super::outbox::{Outbox, shape};
 use super::prober::{Pace, Prober};
 use super::report::{product_states, report};
@@ -22,6 +22,7 @@ use crate::clock;
 use crate::config::{Reports, Settings};
 use crate::crash::{CrashPoint, Side};
 use crate::driver::{PoolDriver, StepId, StepOrder, Task};
+use crate::footprint::{Facts, Footprint, GateTally, Snapshot};
 use crate::plan::{Ask, Grants};
 use crate::state::{Control, Document, StateDir, StateError};
 use crate::status::{self, HubView, Status, StepView};
@@ -70,6 +71,9 @@ pub(super) struct Shell {
     refreshing: bool,
     // views
     ledger: Ledger,
+    footprint: Option<Footprint>,
+    gates: GateTally,
+    started_at: Timestamp,
     answered_at: Option<Timestamp>,
     verified_at: Option<Timestamp>,
     shown: Option<Status>,
@@ -90,6 +94,7 @@ impl Shell {
         let releases = open_releases(&settings)?;
         let grants = cluster_id.map_or(Grants::None, Grants::From);
         let core = Core::new(settings.policy(grants), std::mem::take(&mut document.history));
+        let footprint = footprint(&settings)?;
         tracing::info!(
             cluster.name = settings.cluster_name,
             cluster.id = cluster_id.map(tracing::field::display),
@@ -115,6 +120,9 @@ impl Shell {
             refresh_at: now,
             refreshing: false,
             ledger: Ledger::default(),
+            footprint,
+            gates: GateTally::default(),
+            started_at: now,
             answered_at: None,
             verified_at: None,
             shown: None,
@@ -358,6 +366,9 @@ impl Shell {
         let ask = ask.filter(|_| self.outbox.may_ask(now));
         let (states, turns) = product_states(&self.core, &mut self.ledger, ask, now);
         for turn in turns {
+            if let Turn::Waits(product, why) = &turn {
+                self.gates.note(product, &why.gate);
+            }
             log_turn(&turn);
         }
         if urgency == Urgency::Now {
@@ -371,7 +382,32 @@ impl Shell {
         if due && self.core.observation.is_some() {
             self.send(states.clone(), ask.map(|ask| ask.product.clone()), now)?;
         }
+        self.expose(&states, now);
         self.show(states, now)
+    }
+
+    /// Brings the agent's own figures up to date.
+    fn expose(&self, states: &[ProductState], now: Timestamp) {
+        let Some(footprint) = &self.footprint else { return };
+        let facts = Facts {
+            cluster: self.settings.cluster_name.clone(),
+            upstream: self.settings.hub.upstream(),
+            reports: self.settings.hub.reports == Reports::On,
+            started_at: Some(self.started_at),
+            answered_at: self.answered_at,
+            verified_at: self.verified_at,
+            scrapes: self.prober.tally().clone(),
+            gates: self.gates.clone(),
+        };
+        footprint.show(Snapshot::of(&self.core, states, facts, now));
+        footprint.turned();
+    }
+
+    /// Closes what other processes see of the agent.
+    pub(super) async fn stop(self) {
+        if let Some(footprint) = self.footprint {
+            footprint.stop().await;
+        }
     }
 
     fn send(

@@ -7,6 +7,8 @@
 mod checks;
 mod commands;
 mod fragments;
+mod hub;
+mod listen;
 mod owner;
 mod pools;
 mod ranges;
@@ -17,8 +19,9 @@ mod tests;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use hub::{HubSettings, Reports};
 pub use pools::{DriverSettings, PoolSettings, UnitSettings};
-pub use settings::{HubSettings, ProbeSettings, ProductSettings, Reports, Settings};
+pub use settings::{ProbeSettings, ProductSettings, Settings};
 
 /// Largest configuration file read; a thousand units take a few hundred kibibytes.
 const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;

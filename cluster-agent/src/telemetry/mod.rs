@@ -12,6 +12,7 @@ pub mod wanted;
 
 pub use alias::AliasMap;
 pub use page::{FamilyReading, Page, PageError, Sample, SampleValue};
+pub(crate) use scrape::PROBES_AT_ONCE;
 pub use scrape::{Probe, ProbeTarget, ScrapeError, ScrapeLimits, Scraped, Scraper};
 pub use signal::Signal;
 pub use wanted::{FamilyKind, Wanted, WantedError};

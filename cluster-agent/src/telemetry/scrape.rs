@@ -19,7 +19,7 @@ use crate::observation::UnitKey;
 
 /// Pages in flight at once: enough for every voter of a quorum at the same moment, few enough that
 /// a hundred kubelet pages of 2 MB are never in memory together.
-const PROBES_AT_ONCE: usize = 8;
+pub(crate) const PROBES_AT_ONCE: usize = 8;
 
 /// Bounds of one fetch.
 #[derive(Debug, Clone, PartialEq, Eq)]
