@@ -175,9 +175,8 @@ fn scrapes(page: &mut Page, shown: &Snapshot) {
         .iter()
         .map(|(result, count)| (vec![("result", (*result).to_owned())], whole(*count)));
     page.counter("fairway_agent_scrapes", "Metrics pages asked for, by result", pages);
-    let waited = [(Labels::new(), whole(scrapes.waited_ms) / 1000.0)];
     let help = "Time between asking for a page and having it, summed over pages";
-    page.counter("fairway_agent_scrape_seconds", help, waited);
+    page.sum("fairway_agent_scrape_seconds", help, whole(scrapes.waited_ms) / 1000.0);
 }
 
 fn verdict(verdict: HealthVerdict) -> f64 {

@@ -37,7 +37,10 @@ impl Page {
 
     /// A single gauge, if it has a value.
     pub(super) fn single(&mut self, name: &str, help: &str, value: Option<f64>) {
-        self.gauge(name, help, value.map(|value| (Labels::new(), value)));
+        let Some(value) = value else { return };
+        let gauge = Gauge::<f64, AtomicU64>::default();
+        gauge.set(value);
+        self.registry.register(name, help, gauge);
     }
 
     /// A family of counters; `name` without `_total`.
@@ -52,6 +55,13 @@ impl Page {
             family.get_or_create(&labels).inc_by(value);
         }
         self.registry.register(name, help, family);
+    }
+
+    /// A single counter; `name` without `_total`.
+    pub(super) fn sum(&mut self, name: &str, help: &str, value: f64) {
+        let counter = Counter::<f64, AtomicU64>::default();
+        counter.inc_by(value);
+        self.registry.register(name, help, counter);
     }
 
     /// The text.

@@ -43,9 +43,8 @@ const ADDRESSES: &[&str] = &[
 ];
 
 /// Words before `=` or `:` that announce a secret in free text.
-const ANNOUNCED: [&str; 9] = [
-    "password", "passwd", "pwd", "token", "secret", "apikey", "api_key", "api-key", "credential",
-];
+const ANNOUNCED: [&str; 9] =
+    ["password", "passwd", "pwd", "token", "secret", "apikey", "api_key", "api-key", "credential"];
 
 /// What was hidden so far, to be looked for elsewhere.
 #[derive(Debug, Default)]
@@ -99,7 +98,8 @@ impl Redactor {
     fn hidden(&mut self, value: &toml::Value) -> Json {
         match value {
             toml::Value::Table(table) => {
-                let hide = |(name, value): (&String, &toml::Value)| (name.clone(), self.hidden(value));
+                let hide =
+                    |(name, value): (&String, &toml::Value)| (name.clone(), self.hidden(value));
                 Json::Object(table.iter().map(hide).collect())
             }
             toml::Value::Array(values) => {
@@ -192,7 +192,13 @@ fn is_placeholder(word: &str) -> bool {
     let fits = word.chars().all(|c| match c {
         '{' => !std::mem::replace(&mut inside, true),
         '}' => std::mem::replace(&mut inside, false),
-        c => if inside { c.is_ascii_lowercase() || c == '_' } else { outside(c) },
+        c => {
+            if inside {
+                c.is_ascii_lowercase() || c == '_'
+            } else {
+                outside(c)
+            }
+        }
     });
     fits && !inside && word.contains('{')
 }
@@ -206,7 +212,8 @@ fn without_announced(text: &str) -> String {
         let announces = |lower: &str| {
             let name = lower.trim_start_matches('-').trim_end_matches([':', '=']);
             let marked = lower.starts_with('-') || lower.ends_with([':', '=']);
-            matches!(name, "bearer" | "basic") || marked && ANNOUNCED.iter().any(|a| name.ends_with(a))
+            matches!(name, "bearer" | "basic")
+                || marked && ANNOUNCED.iter().any(|a| name.ends_with(a))
         };
         let value_at = lower.find(['=', ':']).filter(|at| {
             let name = lower.get(..*at).unwrap_or_default();
@@ -248,8 +255,12 @@ mod tests {
 
     #[test]
     fn a_key_that_nobody_listed_is_hidden() {
-        let (text, _) = shown("later = 'hunter2-later'\n[hub]\nurl = 'https://h'\nfuture = ['hunter2']");
-        assert_eq!(text, r#"{"hub":{"future":["[redacted]"],"url":"https://h"},"later":"[redacted]"}"#);
+        let (text, _) =
+            shown("later = 'hunter2-later'\n[hub]\nurl = 'https://h'\nfuture = ['hunter2']");
+        assert_eq!(
+            text,
+            r#"{"hub":{"future":["[redacted]"],"url":"https://h"},"later":"[redacted]"}"#
+        );
     }
 
     #[test]
@@ -268,8 +279,9 @@ mod tests {
 
     #[test]
     fn of_a_command_only_its_program_and_placeholders_are_shown() {
-        let (text, _) =
-            shown("command = ['/bin/roll', '{unit}', '{repository}@{digest}', '--password=hunter2', 'x{unit}']");
+        let (text, _) = shown(
+            "command = ['/bin/roll', '{unit}', '{repository}@{digest}', '--password=hunter2', 'x{unit}']",
+        );
         let expected = r#"{"command":["/bin/roll","{unit}","{repository}@{digest}","[redacted]","[redacted]"]}"#;
         assert_eq!(text, expected);
     }

@@ -13,7 +13,7 @@ use serde_json::{Value as Json, json};
 
 use super::redact::Redactor;
 use crate::agent::{Prober, chain, load_enrolment};
-use crate::config::{Overrides, Settings};
+use crate::config::{ConfigError, Overrides, Settings};
 use crate::observation::UnitKey;
 use crate::state::{Control, in_use, read_bounded};
 use crate::telemetry::{FamilyReading, Probe, Sample, SampleValue, ScrapeError};
@@ -87,7 +87,7 @@ pub async fn bundle(config: &Path, pages: Pages, now: Timestamp) -> anyhow::Resu
     let settings = match Settings::load(config, Overrides::from_env()) {
         Ok(settings) => Some(settings),
         Err(error) => {
-            bundle.missing.push(format!("the configuration is not valid: {}", chain(&error)));
+            bundle.missing.push(format!("the configuration is not valid: {}", refusal(&error)));
             None
         }
     };
@@ -104,6 +104,14 @@ pub async fn bundle(config: &Path, pages: Pages, now: Timestamp) -> anyhow::Resu
     let mut document = serde_json::to_value(&bundle)?;
     redactor.scrub(&mut document);
     Ok(serde_json::to_string_pretty(&document)? + "\n")
+}
+
+/// The library's own text of a refusal quotes the file.
+fn refusal(error: &ConfigError) -> String {
+    if let ConfigError::Parse { source, .. } = error {
+        return format!("{error}: {}", source.message());
+    }
+    chain(error)
 }
 
 fn from_state(bundle: &mut Bundle, dir: &Path) {
@@ -200,7 +208,8 @@ async fn from_units(bundle: &mut Bundle, settings: &Settings) {
             return;
         }
     };
-    let shown = |(key, result): (UnitKey, Result<Probe, ScrapeError>)| (key.to_string(), page(result));
+    let shown =
+        |(key, result): (UnitKey, Result<Probe, ScrapeError>)| (key.to_string(), page(result));
     bundle.pages = prober.pages().await.into_iter().map(shown).collect();
 }
 
@@ -240,3 +249,7 @@ fn sample(sample: &Sample) -> Json {
     };
     json!({"name": sample.name, "labels": sample.labels, "value": value})
 }
+
+#[cfg(test)]
+#[path = "support_tests.rs"]
+mod tests;

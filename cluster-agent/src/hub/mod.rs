@@ -11,6 +11,8 @@ mod http;
 mod identity;
 mod network;
 mod rotation;
+#[cfg(test)]
+mod tests;
 mod trust;
 mod upstream;
 

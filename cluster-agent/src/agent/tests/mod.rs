@@ -8,6 +8,7 @@
     reason = "tests"
 )]
 
+mod air_gap;
 mod keys;
 mod lab;
 mod refusals;
