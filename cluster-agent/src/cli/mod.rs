@@ -6,6 +6,7 @@
 mod check;
 mod commands;
 mod logging;
+mod running;
 mod support;
 
 use std::ffi::OsString;
