@@ -111,6 +111,14 @@ pub enum AgentError {
         /// The pool.
         pool: PoolName,
     },
+    /// A finalize step runs, and its command is no longer configured.
+    #[error(
+        "{product} is being finalized, but products.finalize is no longer configured: put it back"
+    )]
+    NoFinalizer {
+        /// The product.
+        product: ProductRef,
+    },
     /// The crash point of a test.
     #[error("the crash point cannot be read")]
     CrashPoint {

@@ -24,7 +24,7 @@ use channels::wire::{HealthVerdict, Role};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub use finding::{Finding, LagSource};
+pub use finding::{Finding, LagSource, read_from};
 pub use observer::{Observer, ObserverError, ObserverSettings};
 pub use target::{EvidenceFrom, Placement, Target, VersionEvidence};
 pub use witness::{Heard, Witness, WitnessSource};
