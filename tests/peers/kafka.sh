@@ -63,7 +63,7 @@ stop() {
         done
     done
 }
-trap stop EXIT
+trap 'stop; kill "$(jobs -p)" 2>/dev/null || true' EXIT
 trap 'exit 143' TERM INT HUP
 
 # A random id as Kafka writes it: 16 bytes, base64url, never with a dash in front.
@@ -128,6 +128,8 @@ all() {
 }
 
 bring_up() {
+    # What an earlier run left there, should it have been killed.
+    [[ ! -d $dir/members ]] || stop
     rm -rf "$dir/members" "$dir/cluster.env" "$dir/ended"
     mkdir "$dir/members"
     lay_out && all format --initial && all start && all ready
@@ -145,7 +147,6 @@ for ((try = 1; ; try++)); do
         echo "${0##*/}: the cluster did not start" >&2
         exit 1
     fi
-    stop
 done
 
 shown=""
@@ -157,5 +158,7 @@ source "$dir/cluster.env"
 printf '{"cluster_id":"%s","version":"%s","quorum":"%s","bootstrap_servers":"%s",' \
     "$CLUSTER_ID" "$version" "$kind" "$BROKERS"
 printf '"bootstrap_controllers":"%s","peers":"%s","members":[%s]}\n' "$CONTROLLERS" "$peers" "$shown"
-# Ends when the caller does, or when it closes our standard input.
-cat >/dev/null
+# Ends when the caller does, or when it closes our standard input. In the background, since bash
+# hears a signal only between two commands or in `wait`.
+cat <&0 >/dev/null &
+wait "$!"

@@ -99,7 +99,7 @@ free_port() {
     local port try
     for ((try = 0; try < port_tries; try++)); do
         port=$((20000 + RANDOM % 12000))
-        if ! answers "$port" && ! grep -qs "_PORT=$port\$" "$dir"/members/*/member.env; then
+        if ! answers "$port" && ! grep -qs "_PORT=$port\$" "$dir"/members/*/member.*; then
             echo "$port"
             return
         fi
@@ -111,14 +111,11 @@ create() {
     [[ ($1 == controller || $1 == broker) && $2 =~ ^[0-9]+$ ]] || usage
     [[ ! -f $home/member.env ]] || die "$member exists"
     mkdir -p "$home"
-    {
-        echo "ROLE=$1"
-        echo "NODE_ID=$2"
-    } >"$home/member.new"
+    printf 'ROLE=%s\nNODE_ID=%s\n' "$1" "$2" >"$home/member.new"
     # One after the other: the second search sees the first one's port.
     echo "KAFKA_PORT=$(free_port)" >>"$home/member.new"
+    echo "METRICS_PORT=$(free_port)" >>"$home/member.new"
     mv "$home/member.new" "$home/member.env"
-    echo "METRICS_PORT=$(free_port)" >>"$home/member.env"
 }
 
 # Kafka's configuration; small pools and buffers, six of these share a machine.
@@ -164,7 +161,7 @@ format_data() {
     local version
     version=$(cat "$home/version" 2>/dev/null || echo "$FIRST_VERSION")
     case "${1:-}" in
-    --initial) [[ -z $INITIAL ]] || how=(--initial-controllers "$INITIAL") ;;
+    --initial) [[ -z $INITIAL || $ROLE == broker ]] || how=(--initial-controllers "$INITIAL") ;;
     --new-disk) ;;
     '') ;;
     *) usage ;;
@@ -239,17 +236,17 @@ start() {
     [[ ! -f $home/log ]] || cat "$home/log" >>"$home/log.before"
     local -a logging=("-Dlog4j.configuration=file:$here/kafka/log4j.properties")
     [[ $version == 3.* ]] || logging=("-Dlog4j2.configurationFile=$here/kafka/log4j2.properties")
-    # Its own session: no signal to the caller's group reaches it. The record of who runs comes
-    # before Kafka does, so a caller that dies here leaves no member that nobody can find.
+    # Its own session: no signal to the caller's group reaches it. It keeps the turn until the record
+    # of who runs is complete, so a caller that dies here leaves no member that nobody can find.
     # shellcheck disable=SC2016  # expanded by the inner shell
     setsid bash -c '
         stat=$(<"/proc/$$/stat"); read -ra fields <<<"${stat##*) }"
-        printf "%s %s\n" "$$" "${fields[19]}" >"$1"; shift; exec "$@"' \
+        printf "%s %s\n" "$$" "${fields[19]}" >"$1"; shift; exec "$@" 9>&-' \
         member "$home/process" \
         java "-Xmx$heap" "-Xms32m" -XX:+UseSerialGC -XX:TieredStopAtLevel=1 "${logging[@]}" \
         "-javaagent:$PEERS/exporter.jar=127.0.0.1:$METRICS_PORT:$home/exporter.yml" \
         -cp "$PEERS/libs-$version/*" kafka.Kafka "$home/server.properties" \
-        </dev/null >"$home/log" 2>&1 9>&- &
+        </dev/null >"$home/log" 2>&1 &
     local starter=$!
     for ((try = 0; try < start_wait * 10; try++)); do
         if [[ -s $home/process ]]; then
