@@ -183,7 +183,7 @@ fn no_name_carries_two_signals() {
 
 #[test]
 fn a_name_once_chosen_is_missed_rather_than_replaced() {
-    let wanted = wanted_of(Role::Controller, "app_info").unwrap();
+    let wanted = wanted_of(Role::Controller, "kafka_server_app_info").unwrap();
     let page = |text: &str| Page::read(text.as_bytes(), &wanted).unwrap();
     let mut aliases = AliasMap::new();
     let signals = Signal::of_role(Role::Controller);
