@@ -5,6 +5,7 @@
 //! signed document can reach it. `FAIRWAY_STATE_DIR` and `FAIRWAY_HUB_URL` override their keys.
 
 mod fragments;
+mod kafka;
 mod pools;
 mod ranges;
 mod settings;

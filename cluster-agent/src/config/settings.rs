@@ -9,9 +9,11 @@ use channels::wire::{Report, Role};
 
 use super::ConfigError;
 use super::fragments::{self, Fragment};
+use super::kafka::kafka_of;
 use super::pools::{PoolSettings, pools};
 use super::ranges::{DAY_MS, ranged, ranged_u32};
 use crate::gate::GatePolicy;
+use crate::kafka::KafkaSettings;
 use crate::phase::StepTimings;
 use crate::plan::{
     AcceptedRisk, GATE_GAP_MS, Grants, Mode, Policy, ProductPolicy, ProductRules, Timings,
@@ -90,6 +92,8 @@ pub struct ProductSettings {
     pub policy: ProductPolicy,
     /// Its pools, in rolling order within a role.
     pub pools: Vec<PoolSettings>,
+    /// Its Kafka servers, if they are asked natively.
+    pub kafka: Option<KafkaSettings>,
 }
 
 impl Settings {
@@ -413,7 +417,8 @@ fn one_product(
         let why = "hub needs hub.reports = true, because only a hub grants";
         return Err(ConfigError::invalid(key("mode"), why));
     }
-    let pools = pools(&name, &given.pools, probes, base)?;
+    let mut pools = pools(&name, &given.pools, probes, base)?;
+    let kafka = kafka_of(given.kafka.as_ref(), &mut pools, &key, base)?;
     let policy = ProductPolicy {
         channel: given.channel.parse().map_err(|e| ConfigError::invalid(key("channel"), e))?,
         arch: match &given.arch {
@@ -437,7 +442,7 @@ fn one_product(
         pools: pools.iter().map(|pool| pool.name.clone()).collect(),
         rules: ProductRules::default(),
     };
-    Ok((name, ProductSettings { policy, pools }))
+    Ok((name, ProductSettings { policy, pools, kafka }))
 }
 
 fn accepted(
