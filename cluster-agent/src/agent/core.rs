@@ -49,6 +49,7 @@ pub struct Core {
     pub wants_word: bool,
     evaluated_at: Option<Timestamp>,
     undecided_since: Option<Timestamp>,
+    recovering: Option<u64>,
     pub(super) start_error: Option<String>,
 }
 
@@ -106,6 +107,7 @@ impl Core {
             wants_word: false,
             evaluated_at: None,
             undecided_since: None,
+            recovering: None,
             start_error: None,
         }
     }
@@ -167,6 +169,8 @@ impl Core {
         let before = out.phase.clone();
         let seen_at = observation.at;
         let hooks = hooks(out, driver);
+        let recovering = observation.units.get(out.key()).and_then(|unit| unit.recovering);
+        let moment = self.recovered_some(recovering, moment, &before);
         let Some(event) = self.decided(moment, &before, timings.await_health_ms, now) else {
             return Ok(Change::default());
         };
@@ -176,7 +180,10 @@ impl Core {
             return Ok(Change::default());
         }
         self.evaluated_at = Some(seen_at);
-        self.current_wait = if let Event::NotReturned { why } | Event::NotHealthy { why } = &event {
+        self.current_wait = if let Event::NotReturned { why }
+        | Event::NotHealthy { why }
+        | Event::Progresses { why } = &event
+        {
             Some(why.clone())
         } else {
             None
@@ -211,6 +218,22 @@ impl Core {
             history: &self.history,
             standing: &self.standing,
             now,
+        }
+    }
+
+    /// A broker that recovers its logs may take as long as it likes while there is less and less
+    /// left: each change of what is left begins its deadline anew.
+    fn recovered_some(&mut self, left: Option<u64>, moment: Moment, phase: &Phase) -> Moment {
+        let moved = left.is_some() && left != self.recovering;
+        self.recovering = left;
+        let awaited = matches!(phase, Phase::AwaitReturn { .. } | Phase::AwaitHealth { .. });
+        match moment {
+            Moment::Event(Event::NotReturned { why } | Event::NotHealthy { why })
+                if moved && awaited =>
+            {
+                Moment::Event(Event::Progresses { why })
+            }
+            other => other,
         }
     }
 

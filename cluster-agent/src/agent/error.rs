@@ -94,6 +94,12 @@ pub enum AgentError {
         /// Why.
         source: ScrapeError,
     },
+    /// The native clients cannot be made.
+    #[error("the Kafka servers of [products.kafka] cannot be asked")]
+    Kafka {
+        /// Why.
+        source: crate::kafka::KafkaError,
+    },
     /// A defect: the loop fed a phase an event it does not know.
     #[error("the step cannot go on")]
     Illegal {

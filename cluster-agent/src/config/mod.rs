@@ -7,6 +7,7 @@
 mod checks;
 mod commands;
 mod fragments;
+mod kafka;
 mod owner;
 mod pools;
 mod ranges;

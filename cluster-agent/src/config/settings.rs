@@ -10,11 +10,13 @@ use channels::wire::{Report, Role};
 use super::ConfigError;
 use super::checks::checks;
 use super::fragments::{self, Fragment};
+use super::kafka::kafka_of;
 use super::owner::{finalize, rules};
 use super::pools::{PoolSettings, pools};
 use super::ranges::{DAY_MS, ranged, ranged_u32};
 use crate::driver::CommandSpec;
 use crate::gate::GatePolicy;
+use crate::kafka::KafkaSettings;
 use crate::phase::StepTimings;
 use crate::plan::{AcceptedRisk, GATE_GAP_MS, Grants, Mode, Policy, ProductPolicy, Timings};
 
@@ -95,6 +97,8 @@ pub struct ProductSettings {
     pub finalize: Option<CommandSpec>,
     /// Commands that check before units go, by name.
     pub checks: BTreeMap<String, CommandSpec>,
+    /// Its Kafka servers, if they are asked natively.
+    pub kafka: Option<KafkaSettings>,
 }
 
 impl Settings {
@@ -423,8 +427,9 @@ fn one_product(
         let why = "hub needs hub.reports = true, because only a hub grants";
         return Err(ConfigError::invalid(key("mode"), why));
     }
-    let pools = pools(&name, &given.pools, probes, base)?;
+    let mut pools = pools(&name, &given.pools, probes, base)?;
     let (check_rules, checks) = checks(&name, &given.checks, base)?;
+    let kafka = kafka_of(given.kafka.as_ref(), &mut pools, &key, base)?;
     let policy = ProductPolicy {
         channel: given.channel.parse().map_err(|e| ConfigError::invalid(key("channel"), e))?,
         arch: match &given.arch {
@@ -449,7 +454,7 @@ fn one_product(
         rules: rules(&name, given, &pools, check_rules)?,
     };
     let finalize = finalize(&name, &given.finalize, base)?;
-    Ok((name, ProductSettings { policy, pools, finalize, checks }))
+    Ok((name, ProductSettings { policy, pools, finalize, checks, kafka }))
 }
 
 fn accepted(

@@ -137,6 +137,18 @@ pub enum Finding {
     BrokerState { state: String },
     #[error("the broker recovers its logs, {observed} left")]
     LogRecovery { observed: u64, limit: u64 },
+    #[error("{observed} replicas are offline, limit {limit}")]
+    OfflineReplicas { observed: u64, limit: u64 },
+    #[error("node {node_id} is not a voter of its quorum")]
+    NotAVoter { node_id: i64 },
+    #[error("it has not caught up since its leader leads")]
+    NotCaughtUp,
+    #[error("the quorum's voters are {observed:?}, configured are {configured:?}")]
+    VoterSetDiffers { observed: Vec<i64>, configured: Vec<i64> },
+    #[error(
+        "{observed} partitions could not be written to without it, limit {limit}; the first is {first}"
+    )]
+    PartitionsThin { observed: u64, limit: u64, first: String },
     #[error("the node is cordoned by {by}, not by this agent")]
     ForeignCordon { by: String },
     #[error("{by} holds the node: {what}")]
@@ -210,6 +222,11 @@ impl Finding {
             Self::WitnessDisagrees { .. } => "witness_disagrees",
             Self::BrokerState { .. } => "broker_state",
             Self::LogRecovery { .. } => "log_recovery",
+            Self::OfflineReplicas { .. } => "offline_replicas",
+            Self::NotAVoter { .. } => "not_a_voter",
+            Self::NotCaughtUp => "not_caught_up",
+            Self::VoterSetDiffers { .. } => "voter_set_differs",
+            Self::PartitionsThin { .. } => "partitions_thin",
             Self::ForeignCordon { .. } => "foreign_cordon",
             Self::ForeignMaintenance { .. } => "foreign_maintenance",
             Self::DisruptionBudget { .. } => "disruption_budget",
@@ -262,6 +279,8 @@ impl Finding {
             | Self::PlegDiscards { observed: seen, limit }
             | Self::TooFewRelists { observed: seen, limit }
             | Self::LogRecovery { observed: seen, limit }
+            | Self::OfflineReplicas { observed: seen, limit }
+            | Self::PartitionsThin { observed: seen, limit, .. }
             | Self::PodsNotReady { observed: seen, limit, .. }
             | Self::WitnessStale { age_ms: seen, limit_ms: limit, .. }
             | Self::MembersShareNode { observed: seen, limit } => Some((wide(seen), wide(limit))),
@@ -287,6 +306,9 @@ impl Finding {
             | Self::WitnessSilent { .. }
             | Self::WitnessDisagrees { .. }
             | Self::BrokerState { .. }
+            | Self::NotAVoter { .. }
+            | Self::NotCaughtUp
+            | Self::VoterSetDiffers { .. }
             | Self::ForeignCordon { .. }
             | Self::ForeignMaintenance { .. }
             | Self::DisruptionBudget { .. }

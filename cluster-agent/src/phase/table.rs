@@ -246,6 +246,12 @@ fn observed(
         (Phase::AwaitReturn { quiesced, .. }, Event::Returned) => {
             stays(Phase::AwaitHealth { since: now, quiesced, green_probes: 0, breaks: 0 })
         }
+        (Phase::AwaitReturn { quiesced, .. }, Event::Progresses { .. }) => {
+            stays(Phase::AwaitReturn { since: now, quiesced })
+        }
+        (Phase::AwaitHealth { quiesced, breaks, .. }, Event::Progresses { .. }) => {
+            stays(Phase::AwaitHealth { since: now, quiesced, green_probes: 0, breaks })
+        }
         (phase @ Phase::AwaitReturn { since, .. }, Event::NotReturned { why }) => {
             Ok(overdue(phase, since, timings.await_return_ms, "return_overdue", &why, now))
         }

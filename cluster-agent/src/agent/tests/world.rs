@@ -500,6 +500,7 @@ fn targets(controllers: usize, nodes: usize) -> Vec<Target> {
     let one = |name: String, role: Role, product_name: &str, node_id: Option<i64>| Target {
         key: UnitKey { product: product(product_name), unit: unit(&name) },
         role,
+        also_broker: false,
         pool: "pool".parse().unwrap(),
         node_id,
         placement: Placement::Elsewhere,
