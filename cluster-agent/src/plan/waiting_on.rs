@@ -213,9 +213,11 @@ impl WaitingOn {
             Self::ObservationOld { .. } => "observation_old",
             Self::PageStill { .. } => "stale",
             Self::PageUnproved { .. } => "page_unproved",
-            Self::Unsafe { finding, .. } => finding.gate_name(),
+            Self::Unsafe { finding, .. } | Self::FinalizeUnsafe { finding, .. } => {
+                finding.gate_name()
+            }
             Self::StepRefused { why, .. } => &why.gate,
-            Self::Baseline { .. } => "baseline",
+            Self::Baseline { .. } | Self::FinalizeBaseline { .. } => "baseline",
             Self::GateOnce { .. } => "gate_once",
             Self::NotAsked => "grant",
             Self::HubUnreachable { .. } => "hub_unreachable",
@@ -237,8 +239,6 @@ impl WaitingOn {
             Self::Finalizing { .. } => "finalizing",
             Self::Finalized { .. } => "finalized",
             Self::FinalizePending { .. } => "finalize_pending",
-            Self::FinalizeUnsafe { finding, .. } => finding.gate_name(),
-            Self::FinalizeBaseline { .. } => "baseline",
         }
         .to_owned()
     }
