@@ -9,6 +9,7 @@
 
 mod adopt;
 mod checks;
+mod dependencies;
 mod facts;
 mod finalize;
 mod gates;

@@ -63,6 +63,13 @@ pub enum WaitingOn {
         requirement: Requirement,
         running: Option<String>,
     },
+    #[error("release {to} would break {product} {version}, which needs {requirement}")]
+    Dependant {
+        to: ReleaseVersion,
+        product: ProductRef,
+        version: ReleaseVersion,
+        requirement: Requirement,
+    },
     #[error("{unit} reports version {version:?}, which is neither the old release nor the new one")]
     VersionUnknown { unit: UnitName, version: String },
     #[error("{unit} does not say which version it runs")]
@@ -207,7 +214,7 @@ impl WaitingOn {
             Self::ArchMissing { .. } => "arch_missing",
             Self::NoComponent { .. } => "no_component",
             Self::LeaderNow { .. } => "leader_last",
-            Self::Dependency { .. } => "dependency",
+            Self::Dependency { .. } | Self::Dependant { .. } => "dependency",
             Self::VersionUnknown { .. } => "version_unknown",
             Self::VersionMissing { .. } => "version_missing",
             Self::ObservationOld { .. } => "observation_old",
@@ -275,6 +282,7 @@ impl WaitingOn {
             | Self::ArchMissing { .. }
             | Self::NoComponent { .. }
             | Self::Dependency { .. }
+            | Self::Dependant { .. }
             | Self::ObservationOld { .. }
             | Self::NotAsked
             | Self::HubUnreachable { .. }

@@ -287,7 +287,9 @@ async fn checks_hooks_and_the_finalize_step_run_as_configured_and_each_once() {
     };
     assert_ne!(command(&[]), std::process::ExitCode::SUCCESS, "nobody can be asked in a test");
     assert_eq!(command(&["--yes"]), std::process::ExitCode::SUCCESS);
-    until(&settings, "it is finalized", |s| kafka(s).waiting_on.is_empty()).await;
+    let status = until(&settings, "it is finalized", |s| kafka(s).waiting_on.is_empty()).await;
+    let text = status::render(&status, crate::state::InUse::Yes, clock::now());
+    assert!(text.contains("final    4.0.0, level 4.0-IV3, at "), "{text}");
     assert_eq!(told(dir.path())[7..], ["finalize 4.0-IV3"]);
     stop.send(true).unwrap();
     running.await.unwrap().unwrap();
