@@ -2,24 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::time::Duration;
 
 use channels::names::{PoolName, ProductRef, UnitName};
 use channels::wire::Role;
 
 use super::ConfigError;
 use super::fragments;
-use super::ranges::{DAY_MS, ranged};
 use super::settings::ProbeSettings;
-use crate::driver::{CommandSpec, CommandTemplate, ExecCommands, Stage};
+use crate::driver::{CommandSpec, ExecCommands, Purpose, Stage, Task};
 use crate::observation::{EvidenceFrom, Placement, Target, UnitKey, VersionEvidence};
 use crate::telemetry::Signal;
 
 /// A page this many idle periods old is stale: one lost scrape is none, three are.
 const STALE_PERIODS: u64 = 3;
-
-/// How long a command may run unless the pool says otherwise: a drain or an image pull fits.
-const COMMAND_TIMEOUT_MS: u64 = 15 * 60_000;
 
 /// A pool of units of one role that are changed in the same way.
 #[derive(Debug, Clone)]
@@ -30,6 +25,8 @@ pub struct PoolSettings {
     pub role: Role,
     /// How its units are changed.
     pub driver: DriverSettings,
+    /// Commands around each step on its units.
+    pub hooks: BTreeMap<Task, CommandSpec>,
     /// Its units.
     pub units: Vec<UnitSettings>,
 }
@@ -141,7 +138,8 @@ fn one_pool(
             target,
         });
     }
-    Ok(PoolSettings { name, role: given.role, driver, units })
+    let hooks = super::owner::hooks(&key("hooks"), &given.hooks, base)?;
+    Ok(PoolSettings { name, role: given.role, driver, hooks, units })
 }
 
 fn placement(
@@ -247,30 +245,9 @@ fn exec_commands(
     let mut commands = BTreeMap::new();
     for (stage, command) in stages {
         let Some(command) = command else { continue };
-        let field = format!("exec.{stage}");
-        let timeout_ms = ranged(
-            &key(&format!("{field}.timeout_ms")),
-            command.timeout_ms,
-            COMMAND_TIMEOUT_MS,
-            100..=DAY_MS,
-        )?;
-        let spec = CommandSpec {
-            template: CommandTemplate::parse(&with_base(&command.command, base))
-                .map_err(|e| ConfigError::invalid(key(&format!("{field}.command")), e))?,
-            environment: command.environment.clone(),
-            timeout: Duration::from_millis(timeout_ms),
-        };
+        let field = key(&format!("exec.{stage}"));
+        let spec = super::commands::command(&field, command, Purpose::Step, base)?;
         commands.insert(stage, spec);
     }
     Ok(commands)
-}
-
-/// A word written as `./name` is relative to the configuration file: commands run in `/`, whatever
-/// working directory an init system happens to choose.
-fn with_base(command: &[String], base: &Path) -> Vec<String> {
-    let absolute = |word: &String| match word.strip_prefix("./") {
-        Some(name) => base.join(name).to_string_lossy().into_owned(),
-        None => word.clone(),
-    };
-    command.iter().map(absolute).collect()
 }

@@ -4,6 +4,7 @@ use channels::wire::HealthVerdict;
 
 use super::WitnessSource;
 use crate::telemetry::Signal;
+use crate::telemetry::alias::names_of;
 
 /// Which part of the PLEG lag was the largest (rolling.md §4.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,6 +27,12 @@ impl std::fmt::Display for LagSource {
     }
 }
 
+/// The metrics that carry a signal under the exporters that are known.
+pub fn read_from(signal: Signal) -> String {
+    let names: Vec<&str> = names_of(signal).map(|row| row.name).collect();
+    if names.is_empty() { "version_metric of its pool".to_owned() } else { names.join(", ") }
+}
+
 /// Why something is not healthy. `Display` is the sentence people read.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[expect(missing_docs, reason = "the sentence above each variant says what its fields hold")]
@@ -44,7 +51,7 @@ pub enum Finding {
         "a stale page, or nothing is appended: the leader's log end offset has stood still for {observed_ms} ms, limit {limit_ms} ms"
     )]
     LeaderStandsStill { observed_ms: u64, limit_ms: u64 },
-    #[error("no metric on the page carries the required signal {signal}")]
+    #[error("no metric on the page carries the required signal {signal}: it is read from {}", read_from(*.signal))]
     MetricMissing { signal: Signal },
     #[error("the metric {family} cannot be read: {why}")]
     Unreadable { family: String, why: String },

@@ -27,7 +27,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use disagreement::QuorumWord;
-pub use finding::{Finding, LagSource};
+pub use finding::{Finding, LagSource, read_from};
 pub use observer::{Observer, ObserverError, ObserverSettings};
 pub use target::{EvidenceFrom, Placement, Target, VersionEvidence};
 pub use witness::{Heard, Witness, WitnessSource};
