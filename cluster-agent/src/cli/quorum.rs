@@ -243,8 +243,13 @@ async fn change(args: &ChangeArgs, wish: Wish) -> anyhow::Result<Answer> {
             let change = match open(&mut client, name, &wish, rules, clock::now()).await? {
                 Opening::Ready(change) => change,
                 Opening::Refused(reasons) => {
-                    let lines: String =
-                        reasons.iter().map(|why| format!("refused: {why}\n")).collect();
+                    let lines: Vec<String> =
+                        reasons.iter().map(|why| format!("refused: {why}")).collect();
+                    let lines = lines.join(
+                        "
+",
+                    ) + "
+";
                     return Ok(Answer { text: lines, verdict: Verdict::No });
                 }
             };
