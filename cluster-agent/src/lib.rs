@@ -10,6 +10,7 @@ pub mod footprint;
 pub mod gate;
 pub mod history;
 pub mod hub;
+pub mod kafka;
 pub mod observation;
 pub mod phase;
 pub mod plan;

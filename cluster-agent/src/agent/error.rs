@@ -101,6 +101,12 @@ pub enum AgentError {
         /// Why not.
         source: ListenError,
     },
+    /// The native clients cannot be made.
+    #[error("the Kafka servers of [products.kafka] cannot be asked")]
+    Kafka {
+        /// Why.
+        source: crate::kafka::KafkaError,
+    },
     /// A defect: the loop fed a phase an event it does not know.
     #[error("the step cannot go on")]
     Illegal {
@@ -117,6 +123,14 @@ pub enum AgentError {
         unit: String,
         /// The pool.
         pool: PoolName,
+    },
+    /// A finalize step runs, and its command is no longer configured.
+    #[error(
+        "{product} is being finalized, but products.finalize is no longer configured: put it back"
+    )]
+    NoFinalizer {
+        /// The product.
+        product: ProductRef,
     },
     /// The crash point of a test.
     #[error("the crash point cannot be read")]

@@ -14,7 +14,7 @@ use crate::plan::{
     Basis, CheckResult, CheckSource, Disowned, Heard, HubError, Known, LeaseFact, QuorumChange,
     documents_needed,
 };
-use crate::state::{Approval, LocalHold};
+use crate::state::{Approval, FinalizeApproval, LocalHold};
 
 impl Core {
     /// Resolves where products want to go; only between units does it matter (I12).
@@ -111,6 +111,11 @@ impl Core {
         }
         let since = self.standing.hub_error.as_ref().map_or(now, |error| error.since);
         self.standing.hub_error = Some(HubError { why, since });
+    }
+
+    /// Takes in which finalize steps people approved.
+    pub fn finalize_approved(&mut self, approvals: Vec<FinalizeApproval>) {
+        self.standing.finalize_approvals = approvals;
     }
 
     /// Takes in how it stands with the lease; `None` = this cluster has none. A shell that needs a

@@ -12,7 +12,8 @@ use jiff::Timestamp;
 use crate::clock;
 use crate::config::{ProbeSettings, Settings};
 use crate::footprint::ScrapeTally;
-use crate::observation::{Observation, Observer, ObserverSettings, UnitKey};
+use crate::kafka::Witnesses;
+use crate::observation::{Observation, Observer, ObserverSettings, UnitKey, WitnessSource};
 use crate::phase::elapsed_ms;
 use crate::telemetry::{Probe, ScrapeError, ScrapeLimits, Scraper};
 
@@ -32,6 +33,7 @@ pub(super) enum Pace {
 pub struct Prober {
     observer: Observer,
     scraper: Scraper,
+    kafka: Witnesses,
     settings: ProbeSettings,
     members_at: Option<Timestamp>,
     nodes_at: Option<Timestamp>,
@@ -65,8 +67,17 @@ impl Prober {
         };
         let scraper =
             Scraper::new(scrape, clock::now).map_err(|source| AgentError::Scrape { source })?;
-        let tally = ScrapeTally::default();
-        Ok(Self { observer, scraper, settings: probes, members_at: None, nodes_at: None, tally })
+        let kafka = Witnesses::new(settings.witness_targets())
+            .map_err(|source| AgentError::Kafka { source })?;
+        Ok(Self {
+            observer,
+            scraper,
+            kafka,
+            settings: probes,
+            members_at: None,
+            nodes_at: None,
+            tally: ScrapeTally::default(),
+        })
     }
 
     /// Every unit's page as it is now, read for the families that matter, and judged by nobody.
@@ -102,8 +113,13 @@ impl Prober {
         let members = self
             .observer
             .probe_targets(|target| target.role != Role::Node || Some(&target.key) == out);
-        let results = self.scraper.probe_all(members).await;
+        // Side by side: leader, followers and the leader's word must be of the same moment.
+        let (results, looks) = tokio::join!(self.scraper.probe_all(members), self.kafka.look(now));
         self.tally.note(&results);
+        for look in looks {
+            self.observer.hear(WitnessSource::Kafka, look.words);
+            self.observer.hear_quorum(&look.product, look.quorum, look.gates);
+        }
         let mut seen = self.observer.apply(results, member_ms, clock::now());
         if nodes_due {
             self.nodes_at = Some(now);

@@ -1,6 +1,6 @@
 //! One agent's belongings and one round of its loop.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,29 +9,30 @@ use channels::wire::{Action, AgentInstance, ClusterHeader, ProductState};
 use jiff::{SignedDuration, Timestamp};
 
 use super::AgentError;
+use super::checks::Checks;
 use super::core::{Change, Core};
 use super::due::{is_due, jittered, jittered_max, later};
 use super::events::DriverFacts;
 use super::ledger::{Ledger, Turn};
 use super::links::{Links, Metadata, News, Refresh, Sending, Unanswered, chain};
-use super::open::{draw_instance, drivers, footprint, open_releases, open_reporter};
+use super::open::{draw_instance, drivers, finalizers, footprint, open_releases, open_reporter};
+use super::open_change::open_change;
 use super::outbox::{Outbox, shape};
 use super::prober::{Pace, Prober};
 use super::report::{product_states, report};
 use crate::clock;
 use crate::config::{Reports, Settings};
 use crate::crash::{CrashPoint, Side};
-use crate::driver::{PoolDriver, StepId, StepOrder, Task};
-use crate::footprint::{Facts, Footprint, GateTally, Snapshot};
+use crate::driver::{Finalizer, PoolDriver, StepId, StepOrder, Task};
+use crate::footprint::{Footprint, GateTally};
+use crate::observation::UnitKey;
 use crate::plan::{Ask, Grants};
 use crate::state::{Control, Document, StateDir, StateError};
-use crate::status::{self, HubView, Status, StepView};
+use crate::status::Status;
+use crate::telemetry::Signal;
 
 /// Documents that became needed are fetched this soon, without asking for new metadata.
 const DOCUMENTS_SOON: SignedDuration = SignedDuration::from_millis(200);
-
-/// A view that has not changed is written again this often, so that its age says the agent lives.
-const STATUS_AT_LEAST: SignedDuration = SignedDuration::from_secs(5);
 
 /// A report for the sake of its answer is sent this long after the last one.
 const WORD_AGAIN: SignedDuration = SignedDuration::from_secs(2);
@@ -55,6 +56,9 @@ pub(super) struct Shell {
     state: StateDir,
     control: Control,
     drivers: BTreeMap<(ProductRef, PoolName), PoolDriver>,
+    pub(super) finalizers: BTreeMap<ProductRef, Finalizer>,
+    pub(super) checks: Checks,
+    pub(super) missing: BTreeSet<(UnitKey, Signal)>,
     prober: Prober,
     links: Links,
     crash: CrashPoint,
@@ -63,7 +67,7 @@ pub(super) struct Shell {
     heard_seq: Option<u64>,
     // memory
     document: Document,
-    core: Core,
+    pub(super) core: Core,
     // what is due
     outbox: Outbox,
     word_at: Timestamp,
@@ -104,6 +108,9 @@ impl Shell {
         );
         Ok(Self {
             drivers: drivers(&settings)?,
+            finalizers: finalizers(&settings)?,
+            checks: Checks::open(&settings)?,
+            missing: BTreeSet::new(),
             prober: Prober::new(&settings)?,
             links: Links::start(reporter, releases),
             control: Control::new(&settings.state_dir),
@@ -183,11 +190,14 @@ impl Shell {
         let pace = if self.core.is_engaged() { Pace::Engaged } else { Pace::Idle };
         let out = self.core.history.out.as_ref().map(|out| out.key().clone());
         if let Some(seen) = self.prober.probe(pace, out.as_ref(), now).await {
+            self.name_missing_metrics(&seen);
             let change = self.core.observe(seen, clock::now());
             self.apply(change).await?;
         }
         self.advance().await?;
+        self.finalize().await?;
         let ask = self.decide().await?;
+        self.check().await;
         self.refresh_if_due(clock::now())?;
         self.report_and_show(ask.as_ref(), Urgency::Slot)?;
         let pace = if self.core.is_engaged() { Pace::Engaged } else { Pace::Idle };
@@ -196,7 +206,8 @@ impl Shell {
 
     /// Reads what people ordered. An order file that cannot be read holds everything.
     async fn read_orders(&mut self, now: Timestamp) -> Result<(), AgentError> {
-        let read = || -> Result<_, StateError> {
+        let mut read = || -> Result<_, StateError> {
+            self.core.finalize_approved(self.control.finalize_approvals()?);
             Ok((self.control.hold()?, self.control.approvals()?, self.control.resume_order()?))
         };
         let (hold, approvals, resume) = match read() {
@@ -266,13 +277,16 @@ impl Shell {
 
     /// Plans; begins what the plan says.
     async fn decide(&mut self) -> Result<Option<Ask>, AgentError> {
+        // Read last: whoever opens a change looks once more whether a unit went in between.
+        let change = open_change(&self.settings, clock::now());
+        self.core.quorum_change(change);
         let (change, ask) = self.core.decide(StepId::new(), clock::now());
         self.apply(change).await?;
         Ok(ask)
     }
 
     /// Persists a change, then runs its effects, then tells.
-    async fn apply(&mut self, change: Change) -> Result<(), AgentError> {
+    pub(super) async fn apply(&mut self, change: Change) -> Result<(), AgentError> {
         if change.persist {
             self.save()?;
         }
@@ -284,6 +298,9 @@ impl Shell {
         }
         for (order, stage) in change.start {
             self.start(&order, stage).await;
+        }
+        if let Some(order) = &change.finalize {
+            self.start_finalize(order).await;
         }
         if change.moved {
             self.log_move();
@@ -386,23 +403,6 @@ impl Shell {
         self.show(states, now)
     }
 
-    /// Brings the agent's own figures up to date.
-    fn expose(&self, states: &[ProductState], now: Timestamp) {
-        let Some(footprint) = &self.footprint else { return };
-        let facts = Facts {
-            cluster: self.settings.cluster_name.clone(),
-            upstream: self.settings.hub.upstream(),
-            reports: self.settings.hub.reports == Reports::On,
-            started_at: Some(self.started_at),
-            answered_at: self.answered_at,
-            verified_at: self.verified_at,
-            scrapes: self.prober.tally().clone(),
-            gates: self.gates.clone(),
-        };
-        footprint.show(Snapshot::of(&self.core, states, facts, now));
-        footprint.turned();
-    }
-
     /// Closes what other processes see of the agent.
     pub(super) async fn stop(self) {
         if let Some(footprint) = self.footprint {
@@ -443,43 +443,6 @@ impl Shell {
         };
         let report = report(header, states);
         permit.send(Sending { report, asks });
-        Ok(())
-    }
-
-    fn show(&mut self, products: Vec<ProductState>, now: Timestamp) -> Result<(), AgentError> {
-        let status = Status {
-            at: now,
-            agent_version: env!("CARGO_PKG_VERSION").to_owned(),
-            cluster: self.settings.cluster_name.clone(),
-            cluster_id: self.cluster_id,
-            hub: HubView {
-                url: self.settings.hub.url.clone(),
-                reports: self.settings.hub.reports == Reports::On,
-                answered_at: self.answered_at,
-                error: self.core.standing.hub_error.as_ref().map(|error| error.why.clone()),
-                key_refused: self.core.standing.disowned.as_ref().map(|no| no.code.clone()),
-                verified_at: self.verified_at,
-            },
-            hold: self.core.standing.hold.clone(),
-            pause: self.core.history.pause.clone(),
-            step: self.core.history.out.as_ref().map(|out| StepView {
-                step_id: out.order.step_id.to_string(),
-                unit: out.key().to_string(),
-                from: out.order.from.to_string(),
-                to: out.order.to.to_string(),
-                attempt: out.order.attempt,
-            }),
-            products,
-        };
-        let same = self.shown.as_ref().is_some_and(|shown| {
-            Status { at: shown.at, ..status.clone() } == *shown
-                && !is_due(later(shown.at, STATUS_AT_LEAST), STATUS_AT_LEAST, now)
-        });
-        if !same {
-            status::write(&self.settings.state_dir, &status)
-                .map_err(|source| AgentError::State { source })?;
-            self.shown = Some(status);
-        }
         Ok(())
     }
 }

@@ -166,6 +166,8 @@ pub(super) struct Product {
     #[serde(default)]
     pub(super) checks: super::checks::Checks,
     #[serde(default)]
+    pub(super) kafka: Option<super::kafka::Kafka>,
+    #[serde(default)]
     pub(super) pools: Vec<Pool>,
 }
 
@@ -182,6 +184,7 @@ pub(super) struct Risk {
 pub(super) struct Pool {
     pub(super) name: String,
     pub(super) role: channels::wire::Role,
+    pub(super) also_broker: Option<bool>,
     pub(super) exec: Option<Exec>,
     pub(super) simulated: Option<Simulated>,
     pub(super) version_metric: Option<String>,

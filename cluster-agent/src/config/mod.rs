@@ -8,6 +8,7 @@ mod checks;
 mod commands;
 mod fragments;
 mod hub;
+mod kafka;
 mod listen;
 mod owner;
 mod pools;

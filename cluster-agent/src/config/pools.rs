@@ -98,7 +98,8 @@ fn one_pool(
     let key = |field: &str| format!("products.{product}.pools.{name}.{field}");
     let driver = driver(given, &key, base)?;
     let evidence = evidence(given, &key)?;
-    let required = required(given, &key)?;
+    let also_broker = also_broker(given, &key)?;
+    let required = required(given, also_broker, &key)?;
     let idle_ms = match given.role {
         Role::Node => probes.node_idle_ms,
         Role::Controller | Role::Broker | Role::Workload => probes.idle_ms,
@@ -119,6 +120,7 @@ fn one_pool(
         let target = Target {
             key: UnitKey { product: product.clone(), unit: unit_name.clone() },
             role: given.role,
+            also_broker,
             pool: name.clone(),
             node_id: unit.node_id,
             placement: placement(unit, &key)?,
@@ -171,13 +173,31 @@ fn evidence(
     })
 }
 
+/// Whether the pool's controllers are brokers as well.
+fn also_broker(given: &fragments::Pool, key: &dyn Fn(&str) -> String) -> Result<bool, ConfigError> {
+    match (given.also_broker.unwrap_or(false), given.role) {
+        (true, Role::Broker | Role::Node | Role::Workload) => {
+            let why =
+                "only controllers can be brokers as well: give the pool role = \"controller\"";
+            Err(ConfigError::invalid(key("also_broker"), why))
+        }
+        (also, _) => Ok(also),
+    }
+}
+
 fn required(
     given: &fragments::Pool,
+    also_broker: bool,
     key: &dyn Fn(&str) -> String,
 ) -> Result<BTreeSet<Signal>, ConfigError> {
-    let Some(names) = &given.required_signals else { return Ok(Signal::required_of(given.role)) };
-    let known: Vec<Signal> =
-        Signal::of_role(given.role).iter().copied().chain([Signal::Version]).collect();
+    let mut usual = Signal::required_of(given.role);
+    let mut known: Vec<Signal> = Signal::of_role(given.role).to_vec();
+    known.push(Signal::Version);
+    if also_broker {
+        usual.extend(Signal::required_of(Role::Broker));
+        known.extend(Signal::of_role(Role::Broker));
+    }
+    let Some(names) = &given.required_signals else { return Ok(usual) };
     let mut required = BTreeSet::new();
     for name in names {
         let Some(signal) = known.iter().find(|signal| signal.as_str() == name) else {

@@ -38,6 +38,12 @@ pub enum Event {
         /// What is missing.
         why: wire::WaitingOn,
     },
+    /// It is not back or not healthy, but visibly on its way (a broker recovers its logs): the
+    /// deadline begins anew.
+    Progresses {
+        /// What is missing.
+        why: wire::WaitingOn,
+    },
     /// Every sign of health is there in this probe.
     Healthy,
     /// One is not.

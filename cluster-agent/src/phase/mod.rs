@@ -25,6 +25,8 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use table::command_failed;
+
 pub use event::{Effect, Event, Hooks, Illegal, Quiesce, Retry, StepTimings};
 
 /// How often a unit may lose its health while it soaks before a person is asked. Once can be a

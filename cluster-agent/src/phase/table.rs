@@ -246,6 +246,12 @@ fn observed(
         (Phase::AwaitReturn { quiesced, .. }, Event::Returned) => {
             stays(Phase::AwaitHealth { since: now, quiesced, green_probes: 0, breaks: 0 })
         }
+        (Phase::AwaitReturn { quiesced, .. }, Event::Progresses { .. }) => {
+            stays(Phase::AwaitReturn { since: now, quiesced })
+        }
+        (Phase::AwaitHealth { quiesced, breaks, .. }, Event::Progresses { .. }) => {
+            stays(Phase::AwaitHealth { since: now, quiesced, green_probes: 0, breaks })
+        }
         (phase @ Phase::AwaitReturn { since, .. }, Event::NotReturned { why }) => {
             Ok(overdue(phase, since, timings.await_return_ms, "return_overdue", &why, now))
         }
@@ -318,7 +324,13 @@ fn overdue(
 /// a report cuts messages at 400 characters, so there must be room for what stands before it.
 const OUTPUT_IN_REASON_CHARS: usize = 200;
 
-fn command_failed(stage: &str, exit_code: i32, log_tail: &str, now: Timestamp) -> wire::WaitingOn {
+/// A command that ended badly, with the end of what it printed.
+pub(crate) fn command_failed(
+    stage: &str,
+    exit_code: i32,
+    log_tail: &str,
+    now: Timestamp,
+) -> wire::WaitingOn {
     let trimmed = log_tail.trim();
     let skip = trimmed.chars().count().saturating_sub(OUTPUT_IN_REASON_CHARS);
     let tail: String = trimmed.chars().skip(skip).collect();

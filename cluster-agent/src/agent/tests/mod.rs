@@ -9,9 +9,13 @@
 )]
 
 mod air_gap;
+mod facts;
+mod finalize;
+mod hooks;
 mod keys;
 mod lab;
 mod refusals;
 mod rolls;
 mod whole;
+mod windows;
 mod world;
