@@ -118,6 +118,8 @@ fn configuration(sim: &SimServer, port: u16, listen: u16) -> anyhow::Result<Stri
 #[derive(Debug, Default, Clone, Copy)]
 struct Seen {
     resident_kb: u64,
+    /// Of it what is not backed by a file: heap and stacks.
+    anonymous_kb: u64,
     peak_kb: u64,
     threads: u64,
     cpu_ticks: u64,
@@ -134,6 +136,7 @@ fn look(pid: u32) -> Option<Seen> {
     let ticks = |index: usize| fields.get(index).and_then(|text| text.parse::<u64>().ok());
     Some(Seen {
         resident_kb: field("VmRSS:")?,
+        anonymous_kb: field("RssAnon:")?,
         peak_kb: field("VmHWM:")?,
         threads: field("Threads:")?,
         cpu_ticks: ticks(11)? + ticks(12)?,
@@ -190,7 +193,7 @@ async fn measure(dir: &Path) -> anyhow::Result<bool> {
 async fn watch(agent: &mut Agent, sim: &SimServer, dir: &Path) -> anyhow::Result<bool> {
     let begun = tokio::time::Instant::now();
     let mut last = Seen::default();
-    println!("seconds  resident kB  peak kB  threads  nodes rolled");
+    println!("seconds  resident kB  heap kB  peak kB  threads  nodes rolled");
     for round in 0_u64.. {
         anyhow::ensure!(begun.elapsed() < PATIENCE, "no roll within {PATIENCE:?}");
         if let Some(status) = agent.0.try_wait()? {
@@ -202,9 +205,11 @@ async fn watch(agent: &mut Agent, sim: &SimServer, dir: &Path) -> anyhow::Result
         let nodes = restarts.iter().filter(|r| r.unit.as_str().starts_with("n-")).count();
         let rolled = u64::try_from(nodes)?;
         if round.is_multiple_of(10) || rolled >= ROLLED {
-            let (seconds, Seen { resident_kb, peak_kb, threads, .. }) =
-                (begun.elapsed().as_secs(), last);
-            println!("{seconds:7}  {resident_kb:11}  {peak_kb:7}  {threads:7}  {rolled:12}");
+            let Seen { resident_kb, anonymous_kb, peak_kb, threads, .. } = last;
+            let seconds = begun.elapsed().as_secs();
+            println!(
+                "{seconds:7}  {resident_kb:11}  {anonymous_kb:7}  {peak_kb:7}  {threads:7}  {rolled:12}"
+            );
         }
         if rolled >= ROLLED {
             break;

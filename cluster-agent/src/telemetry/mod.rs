@@ -7,8 +7,8 @@ pub mod filter;
 mod line;
 pub mod page;
 pub mod scrape;
-pub mod sieve;
-mod signal;
+mod sieve;
+pub mod signal;
 pub mod wanted;
 
 pub use alias::AliasMap;
