@@ -1,5 +1,7 @@
 //! One agent's belongings and one round of its loop.
 
+mod show;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +23,7 @@ use super::outbox::{Outbox, shape};
 use super::prober::{Pace, Prober};
 use super::report::{product_states, report};
 use crate::clock;
-use crate::config::{Reports, Settings};
+use crate::config::Settings;
 use crate::crash::{CrashPoint, Side};
 use crate::driver::{Finalizer, PoolDriver, StepId, StepOrder, Task};
 use crate::footprint::{Footprint, GateTally};

@@ -31,7 +31,11 @@ impl Shell {
         footprint.turned();
     }
 
-    pub(super) fn show(&mut self, products: Vec<ProductState>, now: Timestamp) -> Result<(), AgentError> {
+    pub(super) fn show(
+        &mut self,
+        products: Vec<ProductState>,
+        now: Timestamp,
+    ) -> Result<(), AgentError> {
         let status = Status {
             at: now,
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
