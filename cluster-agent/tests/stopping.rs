@@ -109,17 +109,14 @@ async fn until(log: &Path, what: &str, mut done: impl FnMut() -> bool) {
 
 fn configuration(sim: &SimServer, probe_timeout_ms: u64) -> String {
     let url = |unit: &str| sim.metrics_url("east", &unit.parse().unwrap());
-    let controllers: String = (1..=3)
-        .map(|n| {
-            let url = url(&format!("c-{n}"));
-            format!(
-                "{{ name = \"c-{n}\", node_id = {n}, metrics_url = \"{url}\", on_node = \"\" }},"
-            )
-        })
-        .collect();
-    let nodes: String = (1..=3)
-        .map(|n| format!("{{ name = \"n-{n}\", metrics_url = \"{}\" }},", url(&format!("n-{n}"))))
-        .collect();
+    let (mut controllers, mut nodes) = (String::new(), String::new());
+    for n in 1..=3 {
+        let page = url(&format!("c-{n}"));
+        let rest = "on_node = \"\" },";
+        controllers +=
+            &format!("{{ name = \"c-{n}\", node_id = {n}, metrics_url = \"{page}\", {rest}");
+        nodes += &format!("{{ name = \"n-{n}\", metrics_url = \"{}\" }},", url(&format!("n-{n}")));
+    }
     let driver = sim.cluster_url("east");
     format!(
         r#"state_dir = "state"

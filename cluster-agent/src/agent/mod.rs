@@ -61,9 +61,11 @@ pub async fn run(
     mut shutdown: watch::Receiver<bool>,
 ) -> Result<(), AgentError> {
     let crash = CrashPoint::from_env().map_err(|source| AgentError::CrashPoint { source })?;
-    let mut shell = Shell::open(settings, crash)?;
+    let mut shell = Box::new(Shell::open(settings, crash)?);
     loop {
-        let Some(turned) = until_stopped(shell.tick(), &mut shutdown).await else { break };
+        let Some(turned) = until_stopped(Box::pin(shell.tick()), &mut shutdown).await else {
+            break;
+        };
         let pause = turned?.min(LOOK);
         tokio::select! {
             biased;
@@ -84,10 +86,9 @@ pub async fn run(
 
 /// The outcome of `turn`; `None` if the agent is told to stop and the turn does not end soon.
 async fn until_stopped<T>(
-    turn: impl Future<Output = T>,
+    mut turn: impl Future<Output = T> + Unpin,
     shutdown: &mut watch::Receiver<bool>,
 ) -> Option<T> {
-    let mut turn = std::pin::pin!(turn);
     tokio::select! {
         biased;
         turned = &mut turn => return Some(turned),

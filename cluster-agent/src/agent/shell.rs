@@ -406,7 +406,7 @@ impl Shell {
     }
 
     /// Closes what other processes see of the agent.
-    pub(super) async fn stop(self) {
+    pub(super) async fn stop(self: Box<Self>) {
         if let Some(footprint) = self.footprint {
             footprint.stop().await;
         }

@@ -54,16 +54,13 @@ fn versions(product: &ProductSnapshot) -> Vec<(Labels, f64)> {
         let from = done.from.to_string();
         add("completed", &done.to.to_string(), "", &from, Some(done.completed_at));
     }
-    match &moves.roll {
-        Some(roll) => {
-            let (to, image) = (roll.to.to_string(), roll.release_digest.to_string());
-            add("current", &to, &image, &running, Some(roll.started_at));
-            add("updating", &to, &image, &running, Some(roll.started_at));
-        }
-        None => {
-            let from = completed.map_or_else(String::new, |done| done.from.to_string());
-            add("current", &running, "", &from, completed.map(|done| done.completed_at));
-        }
+    if let Some(roll) = &moves.roll {
+        let (to, image) = (roll.to.to_string(), roll.release_digest.to_string());
+        add("current", &to, &image, &running, Some(roll.started_at));
+        add("updating", &to, &image, &running, Some(roll.started_at));
+    } else {
+        let from = completed.map_or_else(String::new, |done| done.from.to_string());
+        add("current", &running, "", &from, completed.map(|done| done.completed_at));
     }
     let target = state.target.as_ref().filter(|target| **target != state.version);
     if let (Some(target), None) = (target, &moves.roll) {

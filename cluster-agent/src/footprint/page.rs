@@ -73,7 +73,7 @@ impl Page {
     }
 }
 
-/// OpenMetrics as the older text form, which every scraper reads: counters carry their suffix in
+/// `OpenMetrics` as the older text form, which every scraper reads: counters carry their suffix in
 /// the lines that describe them, and units and the end are not marked.
 fn plain(openmetrics: &str) -> String {
     let described = |line: &str| {

@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn a_loop_is_as_old_as_its_last_turn() {
-        let pulse = Pulse::new(Duration::from_secs(60));
+        let pulse = Pulse::new(Duration::from_mins(1));
         let second = Duration::from_secs;
         assert_eq!(pulse.age_at(second(61)), second(61));
         pulse.beat_at(second(61));

@@ -116,11 +116,9 @@ impl Redactor {
     /// A program and, of its arguments, those that are placeholders.
     fn command(&mut self, value: &toml::Value) -> Json {
         let Some(words) = value.as_array() else { return self.value("command", value) };
-        let show = |(index, word): (usize, &toml::Value)| match word {
-            toml::Value::String(text) if index == 0 || is_placeholder(text) => {
-                Json::String(text.clone())
-            }
-            other => self.hidden(other),
+        let show = |(index, word): (usize, &toml::Value)| {
+            let harmless = word.as_str().filter(|text| index == 0 || is_placeholder(text));
+            harmless.map_or_else(|| self.hidden(word), Json::from)
         };
         Json::Array(words.iter().enumerate().map(show).collect())
     }

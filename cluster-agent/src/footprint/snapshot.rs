@@ -77,6 +77,7 @@ pub struct Facts {
 
 /// Everything that is shown.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a gauge of its own")]
 pub struct Snapshot {
     /// When it was made.
     pub at: Timestamp,

@@ -227,9 +227,7 @@ fn page(result: Result<Probe, ScrapeError>) -> Json {
         .readings()
         .filter_map(|(name, reading)| match reading {
             FamilyReading::Absent => None,
-            FamilyReading::Read(samples) => {
-                Some((name, Json::from_iter(samples.iter().map(sample))))
-            }
+            FamilyReading::Read(samples) => Some((name, samples.iter().map(sample).collect())),
             FamilyReading::Unreadable { why, line_no } => {
                 Some((name, json!({"unreadable": why, "line": line_no})))
             }

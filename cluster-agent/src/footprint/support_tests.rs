@@ -1,5 +1,4 @@
 //! A bundle is useful, and holds no secret wherever one was planted.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::path::Path;
 

@@ -1,5 +1,4 @@
 //! How requests leave the cluster: through proxies, and to servers with certificates of their own.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
