@@ -12,6 +12,7 @@ pub mod hub;
 pub mod observation;
 pub mod phase;
 pub mod plan;
+pub mod prometheus;
 pub mod sim;
 pub mod state;
 pub mod status;

@@ -13,8 +13,8 @@ use crate::history::{Cause, History, Pause, ProductHistory};
 use crate::observation::{Observation, UnitKey};
 use crate::phase::{Effect, Event, Illegal, Phase, elapsed_ms};
 use crate::plan::{
-    Ask, Basis, Disowned, Heard, HubError, Known, Plan, Policy, Scene, Standing, Step, Targets,
-    WaitingOn, calm_down, documents_needed, note_calm, plan,
+    Ask, Basis, Disowned, Heard, HubError, Known, Plan, Policy, RiskAnswers, Scene, Standing, Step,
+    Targets, WaitingOn, calm_down, documents_needed, note_calm, plan,
 };
 use crate::state::{Approval, LocalHold};
 
@@ -36,6 +36,8 @@ pub struct Core {
     pub known: Known,
     /// Moves a person approved.
     pub approvals: Vec<Approval>,
+    /// What the cluster's Prometheus said about risks.
+    pub answers: RiskAnswers,
     /// What it was told, and for how long gates have held.
     pub standing: Standing,
     /// The cluster as last seen.
@@ -97,6 +99,7 @@ impl Core {
             history,
             known: Known::new(),
             approvals: vec![],
+            answers: RiskAnswers::default(),
             standing: Standing::default(),
             observation: None,
             targets: Targets::new(),
@@ -142,12 +145,13 @@ impl Core {
     }
 
     /// Resolves where products want to go; only between units does it matter (I12).
-    fn retarget(&mut self, now: Timestamp) {
+    pub(super) fn retarget(&mut self, now: Timestamp) {
         let basis = Basis {
             known: &self.known,
             policy: &self.policy,
             history: &self.history,
             approvals: &self.approvals,
+            answers: &self.answers,
             now,
         };
         self.targets = basis.targets();
@@ -179,7 +183,8 @@ impl Core {
         self.policy.products.iter().any(|(product, policy)| {
             let Some(known) = self.known.get(product) else { return false };
             let Some(graph) = &known.graph else { return false };
-            documents_needed(product, graph, policy, &self.history, &self.approvals, now)
+            let exposure = policy.exposure(&self.answers, now);
+            documents_needed(product, graph, policy, &self.history, &self.approvals, &exposure)
                 .iter()
                 .any(|version| !known.releases.contains_key(version))
         })

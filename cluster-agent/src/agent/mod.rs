@@ -20,6 +20,7 @@ mod outbox;
 mod prober;
 mod report;
 mod resume;
+mod risks;
 mod shell;
 #[cfg(test)]
 mod tests;

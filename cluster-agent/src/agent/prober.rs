@@ -10,11 +10,12 @@ use jiff::Timestamp;
 
 use crate::clock;
 use crate::config::{ProbeSettings, Settings};
-use crate::observation::{Observation, Observer, ObserverSettings, UnitKey};
+use crate::observation::{ClusterGate, Observation, Observer, ObserverSettings, UnitKey};
 use crate::phase::elapsed_ms;
+use crate::prometheus::Prometheus;
 use crate::telemetry::{ScrapeLimits, Scraper};
 
-use super::AgentError;
+use super::{AgentError, Core};
 
 /// Whether something moves or could.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,13 +34,15 @@ pub struct Prober {
     settings: ProbeSettings,
     members_at: Option<Timestamp>,
     nodes_at: Option<Timestamp>,
+    prometheus: Option<Prometheus>,
 }
 
 /// Longest wait for a connection: a unit that accepts none in this time is away.
 const CONNECT_TIMEOUT_MS_MAX: u64 = 500;
 
 impl Prober {
-    /// Knows every configured unit; nothing has been probed yet.
+    /// Knows every configured unit; nothing has been probed yet. Starts the tasks that ask
+    /// Prometheus, if one is configured, on the runtime that calls it.
     pub fn new(settings: &Settings) -> Result<Self, AgentError> {
         let targets = settings
             .products
@@ -62,7 +65,34 @@ impl Prober {
         };
         let scraper =
             Scraper::new(scrape, clock::now).map_err(|source| AgentError::Scrape { source })?;
-        Ok(Self { observer, scraper, settings: probes, members_at: None, nodes_at: None })
+        let prometheus = settings.prometheus.clone().map(Prometheus::start);
+        Ok(Self {
+            observer,
+            scraper,
+            settings: probes,
+            members_at: None,
+            nodes_at: None,
+            prometheus,
+        })
+    }
+
+    /// Carries questions about risks to Prometheus, and what came of them back.
+    pub fn exchange_risks(&mut self, core: &mut Core, now: Timestamp) {
+        let Some(prometheus) = &mut self.prometheus else { return };
+        if let Some(answers) = prometheus.answers() {
+            core.answers(answers, now);
+        }
+        prometheus.ask(core.questions(now));
+    }
+
+    /// Whether a question about a risk is under way.
+    pub fn is_asking(&self) -> bool {
+        self.prometheus.as_ref().is_some_and(Prometheus::is_asking)
+    }
+
+    /// What stands against the cluster as a whole.
+    fn cluster_gates(&self, now: Timestamp) -> Vec<ClusterGate> {
+        self.prometheus.as_ref().map(|asked| asked.gates(now)).unwrap_or_default()
     }
 
     fn periods(&self, pace: Pace) -> (u64, u64) {
@@ -89,6 +119,8 @@ impl Prober {
             .observer
             .probe_targets(|target| target.role != Role::Node || Some(&target.key) == out);
         let results = self.scraper.probe_all(members).await;
+        let gates = self.cluster_gates(clock::now());
+        self.observer.gates(gates);
         let mut seen = self.observer.apply(results, member_ms, clock::now());
         if nodes_due {
             self.nodes_at = Some(now);

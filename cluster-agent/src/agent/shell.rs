@@ -172,6 +172,7 @@ impl Shell {
     pub(super) async fn tick(&mut self) -> Result<Duration, AgentError> {
         let now = clock::now();
         self.read_orders(now).await?;
+        self.prober.exchange_risks(&mut self.core, now);
         let pace = if self.core.is_engaged() { Pace::Engaged } else { Pace::Idle };
         let out = self.core.history.out.as_ref().map(|out| out.key().clone());
         if let Some(seen) = self.prober.probe(pace, out.as_ref(), now).await {
@@ -338,6 +339,7 @@ impl Shell {
             policy: Arc::new(self.core.policy.clone()),
             history: self.core.history.clone(),
             approvals: self.core.approvals.clone(),
+            answers: self.core.answers.clone(),
         };
         match self.links.refreshes.try_send(order) {
             Ok(()) => self.refreshing = true,

@@ -105,6 +105,7 @@ async fn verify(settings: &Settings, core: &Core) -> anyhow::Result<Known> {
         policy: Arc::new(core.policy.clone()),
         history: core.history.clone(),
         approvals: core.approvals.clone(),
+        answers: core.answers.clone(),
     };
     let (known, _) = refresh(&mut releases, &order, clock::now()).await;
     Ok(known)

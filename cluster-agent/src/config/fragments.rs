@@ -27,6 +27,7 @@ pub(super) struct Fragment {
     pub(super) timings: Timings,
     #[serde(default)]
     pub(super) limits: Limits,
+    pub(super) prometheus: Option<super::prometheus::Prometheus>,
     #[serde(default)]
     pub(super) products: Vec<Product>,
 }

@@ -6,6 +6,7 @@
 
 mod fragments;
 mod pools;
+mod prometheus;
 mod ranges;
 mod settings;
 #[cfg(test)]

@@ -10,10 +10,12 @@ use channels::wire::{Report, Role};
 use super::ConfigError;
 use super::fragments::{self, Fragment};
 use super::pools::{PoolSettings, pools};
+use super::prometheus::prometheus;
 use super::ranges::{DAY_MS, ranged, ranged_u32};
 use crate::gate::GatePolicy;
 use crate::phase::StepTimings;
 use crate::plan::{AcceptedRisk, GATE_GAP_MS, Grants, Mode, Policy, ProductPolicy, Timings};
+use crate::prometheus::PrometheusSettings;
 
 /// Units of one cluster: a page per unit and second is what one core can read.
 const UNITS_MAX: usize = 2_000;
@@ -37,6 +39,8 @@ pub struct Settings {
     pub pleg_limits: PlegLimits,
     /// Limits of the gates.
     pub gate: GatePolicy,
+    /// The cluster's own Prometheus, if there is one to ask.
+    pub prometheus: Option<PrometheusSettings>,
     /// Products by name.
     pub products: BTreeMap<ProductRef, ProductSettings>,
 }
@@ -143,6 +147,7 @@ pub(super) fn settings(fragment: Fragment, base: &Path) -> Result<Settings, Conf
         quorum_limits: quorum_limits(&fragment.limits.quorum)?,
         pleg_limits: pleg_limits(&fragment.limits.pleg)?,
         gate: gate(&fragment.limits.gate)?,
+        prometheus: prometheus(fragment.prometheus.as_ref(), &products, base)?,
         products,
     })
 }

@@ -147,7 +147,7 @@ pub enum Finding {
     #[error("alert {alert} fires")]
     AlertFires { alert: String },
     #[error("gate {gate} does not hold: {why}")]
-    QueryFails { gate: String, why: String },
+    QueryFails { gate: String, why: String, observed: Option<f64>, limit: Option<f64> },
     #[error("gate {gate} cannot be told: {why}")]
     QueryUnknown { gate: String, why: String },
 }
@@ -264,6 +264,7 @@ impl Finding {
             Self::TooFewGoodProbes { observed, limit } => {
                 Some((f64::from(observed), f64::from(limit)))
             }
+            Self::QueryFails { observed, limit, .. } => observed.zip(limit),
             Self::NotObserved
             | Self::Unreachable { .. }
             | Self::MetricMissing { .. }
@@ -287,7 +288,6 @@ impl Finding {
             | Self::Etcd { .. }
             | Self::RolloutIncomplete { .. }
             | Self::AlertFires { .. }
-            | Self::QueryFails { .. }
             | Self::QueryUnknown { .. } => None,
         }
     }

@@ -13,6 +13,7 @@ mod pick;
 mod policy;
 mod stillness;
 mod target;
+mod target_risks;
 mod waiting_on;
 mod watch;
 
@@ -36,6 +37,7 @@ pub use target::{
     Basis, Goal, Knowledge, Known, Severity, Stand, Target, Targets, Trouble, VerifiedRelease,
     documents_needed, plain, running, stand,
 };
+pub use target_risks::{Exposure, RiskAnswer, RiskAnswers, RiskOutcome, RiskVerdict};
 pub use waiting_on::{WaitingOn, finding_to_wire};
 pub use watch::{Held, Watch, evidence_at};
 

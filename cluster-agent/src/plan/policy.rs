@@ -7,6 +7,7 @@ use channels::version::ReleaseVersion;
 use channels::wire::Role;
 use jiff::Timestamp;
 
+use super::target_risks::{Exposure, RiskAnswers};
 use crate::gate::GatePolicy;
 use crate::observation::UnitKey;
 use crate::phase::StepTimings;
@@ -118,6 +119,11 @@ pub struct AcceptedRisk {
 }
 
 impl ProductPolicy {
+    /// How risks stand at `now`, by what is accepted and what was answered.
+    pub fn exposure<'a>(&self, answers: &'a RiskAnswers, now: Timestamp) -> Exposure<'a> {
+        Exposure { accepted: self.accepted(now), answers, now }
+    }
+
     /// Names of the risks that are accepted at `now`.
     pub fn accepted(&self, now: Timestamp) -> BTreeSet<String> {
         self.accepted_risks

@@ -7,15 +7,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use channels::graph::Graph;
+use channels::graph::{Graph, Risk};
 use channels::names::ProductRef;
-use channels::path::{Goal as PathGoal, NextStep, NoStep, next_step, path};
+use channels::path::{Goal as PathGoal, NextStep, NoStep, next_step_where, path};
 use channels::version::ReleaseVersion;
 use channels::wire::{self, Component, ReleaseDocument, Role};
 use signing::Sha256Digest;
 
 use super::Scene;
 use super::policy::{Mode, ProductPolicy};
+use super::target_risks::{Awaited, Exposure, RiskAnswers};
 use super::waiting_on::WaitingOn;
 use crate::history::{History, ProductHistory};
 use crate::state::Approval;
@@ -105,6 +106,8 @@ pub struct Basis<'a> {
     pub history: &'a History,
     /// Moves a person approved.
     pub approvals: &'a [Approval],
+    /// What the cluster's Prometheus said about risks.
+    pub answers: &'a RiskAnswers,
     /// The time.
     pub now: jiff::Timestamp,
 }
@@ -159,15 +162,17 @@ impl Basis<'_> {
         graph: &Graph,
         known: &Knowledge,
     ) -> Chosen {
-        let accepted = policy.accepted(self.now);
-        let fresh = self.propose(product, policy, record, graph, &accepted);
+        let exposure = policy.exposure(self.answers, self.now);
+        let fresh = self.propose(product, policy, record, graph, &exposure);
         let Some(roll) = record.roll.as_ref().filter(|roll| roll.touched) else { return fresh };
-        let reaches = |to: &ReleaseVersion| {
-            running(record).iter().all(|from| from == to || offers(graph, from, to, &accepted))
+        let unreached = |to: &ReleaseVersion| {
+            let froms = running(record);
+            let mut others = froms.iter().filter(|from| *from != to);
+            others.find_map(|from| unoffered(graph, from, to, &exposure))
         };
         if let Chosen::To(newer) = &fresh
             && *newer != roll.to
-            && reaches(newer)
+            && unreached(newer).is_none()
             && allowed(known, newer, &running(record))
         {
             return fresh;
@@ -180,11 +185,10 @@ impl Basis<'_> {
             let why = WaitingOn::Pinned { pin: pin.clone(), to: to.clone() };
             return Chosen::Blocked { to: Some(to.clone()), why };
         }
-        if reaches(to) {
-            return Chosen::To(to.clone());
+        match unreached(to) {
+            None => Chosen::To(to.clone()),
+            Some(why) => Chosen::Blocked { to: Some(to.clone()), why },
         }
-        let why = WaitingOn::EdgeWithdrawn { from: record.version.clone(), to: to.clone() };
-        Chosen::Blocked { to: Some(to.clone()), why }
     }
 
     /// What graph and policy propose to a product at rest.
@@ -194,28 +198,26 @@ impl Basis<'_> {
         policy: &ProductPolicy,
         record: &ProductHistory,
         graph: &Graph,
-        accepted: &BTreeSet<String>,
+        exposure: &Exposure<'_>,
     ) -> Chosen {
         let from = &record.version;
         let approved = self.approvals.iter().find(|a| a.product == *product).map(|a| a.to.clone());
-        let step = |goal: &PathGoal| next_step(graph, from, goal, accepted);
+        let step = |goal: &PathGoal| step(graph, from, goal, exposure);
         if let Some(pin) = &policy.pin {
-            return outcome(from, step(&PathGoal::Version(pin.clone())));
+            return step(&PathGoal::Version(pin.clone()));
         }
         match (policy.mode, approved) {
-            (Mode::Auto | Mode::Hub, _) => outcome(from, step(&PathGoal::Head)),
-            (Mode::Manual | Mode::Patch, Some(to)) if to > *from => {
-                outcome(from, step(&PathGoal::Version(to)))
-            }
+            (Mode::Auto | Mode::Hub, _) => step(&PathGoal::Head),
+            (Mode::Manual | Mode::Patch, Some(to)) if to > *from => step(&PathGoal::Version(to)),
             (Mode::Manual, _) => {
-                outcome(from, step(&PathGoal::Head)).held_back(|to| WaitingOn::NeedsApproval { to })
+                step(&PathGoal::Head).held_back(|to| WaitingOn::NeedsApproval { to })
             }
             (Mode::Patch, _) => {
-                let patch = outcome(from, step(&PathGoal::PatchOnly));
+                let patch = step(&PathGoal::PatchOnly);
                 if patch != Chosen::Nothing {
                     return patch;
                 }
-                outcome(from, step(&PathGoal::Head))
+                step(&PathGoal::Head)
                     .held_back(|to| WaitingOn::NotAPatch { from: from.clone(), to })
             }
         }
@@ -299,16 +301,38 @@ impl Chosen {
     }
 }
 
-fn outcome(from: &ReleaseVersion, step: NextStep) -> Chosen {
+/// The step towards a goal. While an answer that could lead elsewhere is on its way, there is none:
+/// the questions take seconds, and a detour takes a roll.
+fn step(graph: &Graph, from: &ReleaseVersion, goal: &PathGoal, exposure: &Exposure<'_>) -> Chosen {
+    let awaited = Awaited::default();
+    let sure = next_step_where(graph, from, goal, &|risk| awaited.strict(exposure, risk));
+    let names = awaited.names();
+    if !names.is_empty() {
+        let hope = next_step_where(graph, from, goal, &|risk| Awaited::hopeful(exposure, risk));
+        if let Some(to) = hope.to.filter(|to| sure.to.as_ref() != Some(to)) {
+            let why = WaitingOn::RiskUnknown { to: to.clone(), risks: names };
+            return Chosen::Blocked { to: Some(to), why };
+        }
+    }
+    outcome(graph, from, sure, exposure)
+}
+
+fn outcome(
+    graph: &Graph,
+    from: &ReleaseVersion,
+    step: NextStep,
+    exposure: &Exposure<'_>,
+) -> Chosen {
     if let Some(to) = step.to {
         return Chosen::To(to);
     }
     match (step.why, step.refused.into_iter().next()) {
         (Some(NoStep::AtGoal) | None, _) => Chosen::Nothing,
-        (Some(NoStep::Risks), Some(refused)) => Chosen::Blocked {
-            to: Some(refused.to.clone()),
-            why: WaitingOn::Risks { to: refused.to, risks: refused.reasons },
-        },
+        (Some(NoStep::Risks), Some(refused)) => {
+            let why = unoffered(graph, from, &refused.to, exposure);
+            let named = || WaitingOn::Risks { to: refused.to.clone(), risks: refused.reasons };
+            Chosen::Blocked { to: Some(refused.to.clone()), why: why.unwrap_or_else(named) }
+        }
         (Some(why), _) => Chosen::Blocked {
             to: None,
             why: WaitingOn::NoWay { from: from.clone(), why: why.as_str().replace('_', " ") },
@@ -333,29 +357,30 @@ pub fn documents_needed(
     policy: &ProductPolicy,
     history: &History,
     approvals: &[Approval],
-    now: jiff::Timestamp,
+    exposure: &Exposure<'_>,
 ) -> BTreeSet<ReleaseVersion> {
     let Some(record) = history.products.get(product) else { return BTreeSet::new() };
-    let accepted = policy.accepted(now);
     let mut needed = running(record);
     let approved = approvals.iter().filter(|a| a.product == *product).map(|a| a.to.clone());
     let goals = [PathGoal::Head, PathGoal::PatchOnly]
         .into_iter()
         .chain(approved.chain(policy.pin.clone()).map(PathGoal::Version));
-    needed.extend(goals.filter_map(|g| next_step(graph, &record.version, &g, &accepted).to));
+    let accept = |risk: &Risk| exposure.passes(risk);
+    needed.extend(goals.filter_map(|g| next_step_where(graph, &record.version, &g, &accept).to));
     needed
 }
 
-fn offers(
+/// Why the graph does not let `from` go to `to`; `None` if it does.
+fn unoffered(
     graph: &Graph,
     from: &ReleaseVersion,
     to: &ReleaseVersion,
-    accepted: &BTreeSet<String>,
-) -> bool {
-    graph
-        .targets_of(from)
-        .iter()
-        .any(|offer| offer.to == to && offer.risks.iter().all(|r| accepted.contains(&r.name)))
+    exposure: &Exposure<'_>,
+) -> Option<WaitingOn> {
+    match graph.targets_of(from).into_iter().find(|offer| offer.to == to) {
+        Some(offer) => exposure.closed(to, offer.risks),
+        None => Some(WaitingOn::EdgeWithdrawn { from: from.clone(), to: to.clone() }),
+    }
 }
 
 fn allowed(known: &Knowledge, to: &ReleaseVersion, froms: &BTreeSet<ReleaseVersion>) -> bool {
