@@ -12,6 +12,7 @@ use crate::clock;
 use crate::config::{ProbeSettings, Settings};
 use crate::observation::{ClusterGate, Observation, Observer, ObserverSettings, UnitKey};
 use crate::phase::elapsed_ms;
+use crate::plan::CheckSource;
 use crate::prometheus::Prometheus;
 use crate::telemetry::{ScrapeLimits, Scraper};
 
@@ -76,13 +77,15 @@ impl Prober {
         })
     }
 
-    /// Carries questions about risks to Prometheus, and what came of them back.
-    pub fn exchange_risks(&mut self, core: &mut Core, now: Timestamp) {
+    /// Carries questions of the core to Prometheus, and what came of them back.
+    pub fn exchange(&mut self, core: &mut Core, now: Timestamp) {
         let Some(prometheus) = &mut self.prometheus else { return };
         if let Some(answers) = prometheus.answers() {
             core.answers(answers, now);
         }
         prometheus.ask(core.questions(now));
+        let checks = prometheus.checks(core.api_subjects(), now);
+        core.checks(CheckSource::Prometheus, checks);
     }
 
     /// Whether a question about a risk is under way.

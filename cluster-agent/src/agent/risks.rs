@@ -1,11 +1,13 @@
-//! What the core wants to know about risks, and what it is told. Pure.
+//! What the core wants to know of the cluster's Prometheus, and what it is told. Pure.
 
 use std::collections::BTreeSet;
 
+use channels::names::ProductRef;
 use jiff::Timestamp;
 
 use super::core::Core;
-use crate::plan::{RiskAnswers, running};
+use crate::plan::{RiskAnswers, Target, running};
+use crate::prometheus::ApiSubject;
 
 impl Core {
     /// Takes in what the cluster's Prometheus said to the queries of risks.
@@ -27,5 +29,22 @@ impl Core {
             }
         }
         questions
+    }
+    /// The releases that products may move to, as far as everything verified goes.
+    pub fn api_subjects(&self) -> Vec<ApiSubject> {
+        let subject = |(product, target): (&ProductRef, &Target)| match target {
+            Target::Settled | Target::Blocked { .. } => None,
+            Target::Move(goal) => Some(ApiSubject {
+                product: product.clone(),
+                release: goal.release_digest,
+                to: goal.components.iter().map(|(role, c)| (*role, c.version.clone())).collect(),
+                from: goal
+                    .olds
+                    .iter()
+                    .map(|(role, olds)| (*role, olds.keys().cloned().collect()))
+                    .collect(),
+            }),
+        };
+        self.targets.iter().filter_map(subject).collect()
     }
 }

@@ -172,7 +172,7 @@ impl Shell {
     pub(super) async fn tick(&mut self) -> Result<Duration, AgentError> {
         let now = clock::now();
         self.read_orders(now).await?;
-        self.prober.exchange_risks(&mut self.core, now);
+        self.prober.exchange(&mut self.core, now);
         let pace = if self.core.is_engaged() { Pace::Engaged } else { Pace::Idle };
         let out = self.core.history.out.as_ref().map(|out| out.key().clone());
         if let Some(seen) = self.prober.probe(pace, out.as_ref(), now).await {

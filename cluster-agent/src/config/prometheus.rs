@@ -13,8 +13,8 @@ use super::ranges::{DAY_MS, ranged};
 use super::settings::ProductSettings;
 use crate::observation::GateScope;
 use crate::prometheus::{
-    AlertRule, AskerTimes, Empty, Endpoint, Expect, Fresh, GateRule, MaterialPaths,
-    PrometheusSettings,
+    AlertRule, ApiCheck, ApiKind, AskerTimes, Empty, Endpoint, Expect, Fresh, GateRule,
+    MaterialPaths, PrometheusSettings,
 };
 
 /// Alert rules and gates together: each is a query or more per period.
@@ -46,6 +46,8 @@ pub(super) struct Prometheus {
     alerts: Vec<Alert>,
     #[serde(default)]
     gates: Vec<Gate>,
+    #[serde(default)]
+    removed_apis: Vec<RemovedApis>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -76,6 +78,14 @@ struct Gate {
     up: Option<String>,
     newest: Option<String>,
     max_age_ms: Option<u64>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RemovedApis {
+    product: String,
+    kind: ApiKind,
+    window_ms: Option<u64>,
 }
 
 /// Whom a rule concerns; nothing = every unit.
@@ -134,6 +144,7 @@ pub(super) fn prometheus(
         watchdog: given.watchdog.clone(),
         alerts,
         gates,
+        apis: apis(&given.removed_apis, products)?,
     }))
 }
 
@@ -232,6 +243,24 @@ fn one_gate(given: &Gate, products: &Products, key: &str) -> Result<GateRule, Co
             max_age_ms: ms("max_age_ms", given.max_age_ms, 60_000)?,
         },
     })
+}
+
+fn apis(given: &[RemovedApis], products: &Products) -> Result<Vec<ApiCheck>, ConfigError> {
+    let mut found: Vec<ApiCheck> = Vec::with_capacity(given.len());
+    for check in given {
+        let invalid = |why: String| ConfigError::invalid("prometheus.removed_apis.product", why);
+        let product: ProductRef = check.product.parse().map_err(|e| invalid(format!("{e}")))?;
+        if !products.contains_key(&product) {
+            return Err(invalid(format!("product {product} is not configured here")));
+        }
+        if found.iter().any(|other| other.product == product) {
+            return Err(invalid(format!("product {product} is listed twice")));
+        }
+        let key = "prometheus.removed_apis.window_ms";
+        let window_ms = ranged(key, check.window_ms, DAY_MS, 60_000..=30 * DAY_MS)?;
+        found.push(ApiCheck { product, kind: check.kind, window_s: window_ms / 1000 });
+    }
+    Ok(found)
 }
 
 /// The key of a rule in messages; its name must be new.

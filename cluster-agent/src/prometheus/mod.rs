@@ -10,6 +10,8 @@ mod alert;
 mod answer;
 mod asker;
 mod client;
+mod deprecated;
+mod deprecated_task;
 mod error;
 mod expect;
 mod gate;
@@ -17,11 +19,14 @@ mod matcher;
 mod material;
 mod risk;
 mod task;
+#[cfg(test)]
+mod tests;
 
 pub use alert::AlertRule;
 pub use answer::{Answer, AnswerError, Point, Sample, Series, Value};
 pub use asker::{Asker, AskerTimes};
 pub use client::{Client, Endpoint};
+pub use deprecated::{ApiAnswers, ApiCheck, ApiKind, ApiSubject};
 pub use error::QueryError;
 pub use expect::{Comparison, Empty, Expect, ExpectError, Judged};
 pub use gate::{Fresh, GateAnswers, GateMemory, GateRule};

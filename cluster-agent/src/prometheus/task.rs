@@ -12,6 +12,8 @@ use tokio::sync::watch;
 
 use super::alert::{AlertRule, watchdog_query, watchdog_silent};
 use super::asker::{Asker, AskerTimes};
+use super::deprecated::{ApiCheck, ApiSubject};
+use super::deprecated_task::{Results, check_apis, results_for};
 use super::gate::{GateAnswers, GateMemory, GateRule};
 use super::risk::risk_outcome;
 use super::{Answer, Client, Endpoint};
@@ -19,7 +21,7 @@ use crate::agent::chain;
 use crate::clock;
 use crate::observation::ClusterGate;
 use crate::phase::elapsed_ms;
-use crate::plan::{RiskAnswers, RiskOutcome};
+use crate::plan::{CheckOutcome, RiskAnswers, RiskOutcome};
 
 /// Queries of one look that are under way at once: Prometheus serves twenty, and has other users.
 const QUERIES_AT_ONCE: usize = 4;
@@ -47,6 +49,8 @@ pub struct PrometheusSettings {
     pub alerts: Vec<AlertRule>,
     /// Gates of the operator's own.
     pub gates: Vec<GateRule>,
+    /// Removed APIs to look for.
+    pub apis: Vec<ApiCheck>,
 }
 
 impl PrometheusSettings {
@@ -76,6 +80,8 @@ pub struct Prometheus {
     look: watch::Receiver<Option<Look>>,
     questions: watch::Sender<BTreeSet<String>>,
     answers: watch::Receiver<RiskAnswers>,
+    subjects: watch::Sender<Vec<ApiSubject>>,
+    found: watch::Receiver<Results>,
 }
 
 impl Prometheus {
@@ -90,8 +96,14 @@ impl Prometheus {
         let (questions, asked) = watch::channel(BTreeSet::new());
         let asker = Asker::new(settings.risks);
         let (answered, answers) = watch::channel(asker.answers());
-        tokio::spawn(ask_risks(asker, client, asked, answered));
-        Self { settings, look, questions, answers }
+        tokio::spawn(ask_risks(asker, client.clone(), asked, answered));
+        let (subjects, wanted) = watch::channel(vec![]);
+        let (told, found) = watch::channel(Results::new());
+        if !settings.apis.is_empty() {
+            let (apis, skew_ms) = (settings.apis.clone(), settings.skew_ms);
+            tokio::spawn(check_apis(apis, skew_ms, client, wanted, told));
+        }
+        Self { settings, look, questions, answers, subjects, found }
     }
 
     /// The gates as of the last look; every one of them unknown if that is too long ago.
@@ -123,10 +135,31 @@ impl Prometheus {
         changed.then(|| self.answers.borrow_and_update().clone())
     }
 
-    /// Whether a question has not been asked yet, or is being asked.
+    /// What checks of removed APIs say about the releases that products want to move to; one that
+    /// has not been looked at is still running.
+    pub fn checks(&self, subjects: Vec<ApiSubject>, now: Timestamp) -> Results {
+        let results = results_for(&self.settings.apis, &subjects, &self.found.borrow(), now);
+        self.subjects.send_if_modified(|wanted| {
+            let differs = *wanted != subjects;
+            *wanted = subjects;
+            differs
+        });
+        results
+    }
+
+    /// Whether something has not been asked yet, or is being asked.
     pub fn is_asking(&self) -> bool {
+        let looks = !self.settings.alerts.is_empty() || !self.settings.gates.is_empty();
         let answers = self.answers.borrow();
-        self.questions.borrow().iter().any(|query| !answers.by_query.contains_key(query))
+        let results = results_for(
+            &self.settings.apis,
+            &self.subjects.borrow(),
+            &self.found.borrow(),
+            Timestamp::UNIX_EPOCH,
+        );
+        looks && self.look.borrow().is_none()
+            || self.questions.borrow().iter().any(|query| !answers.by_query.contains_key(query))
+            || results.values().flatten().any(|result| result.outcome == CheckOutcome::Running)
     }
 }
 
