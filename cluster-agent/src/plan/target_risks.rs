@@ -220,3 +220,6 @@ impl Awaited {
         self.0.borrow().iter().cloned().collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,7 @@
 mod keys;
 mod lab;
 mod refusals;
+mod risks;
 mod rolls;
 mod whole;
 mod world;
