@@ -105,7 +105,7 @@ impl ApiCheck {
                     "max by ({API_LABELS}, removed_release) \
                      (apiserver_requested_deprecated_apis{{removed_release!=\"\"}} == 1) \
                      and on ({API_LABELS}) \
-                     (({requests} != {before}) or ({requests} unless {before}))"
+                     (({requests} != {before}) or (({requests} > 0) unless {before}))"
                 )
             }
             ApiKind::Kafka => {
