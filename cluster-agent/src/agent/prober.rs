@@ -10,7 +10,10 @@ use jiff::Timestamp;
 
 use crate::clock;
 use crate::config::{ProbeSettings, Settings};
-use crate::observation::{ClusterGate, Observation, Observer, ObserverSettings, UnitKey};
+use crate::kafka::Witnesses;
+use crate::observation::{
+    ClusterGate, Observation, Observer, ObserverSettings, UnitKey, WitnessSource,
+};
 use crate::phase::elapsed_ms;
 use crate::plan::CheckSource;
 use crate::prometheus::Prometheus;
@@ -32,6 +35,7 @@ pub(super) enum Pace {
 pub struct Prober {
     observer: Observer,
     scraper: Scraper,
+    kafka: Witnesses,
     settings: ProbeSettings,
     members_at: Option<Timestamp>,
     nodes_at: Option<Timestamp>,
@@ -66,6 +70,8 @@ impl Prober {
         };
         let scraper =
             Scraper::new(scrape, clock::now).map_err(|source| AgentError::Scrape { source })?;
+        let kafka = Witnesses::new(settings.witness_targets())
+            .map_err(|source| AgentError::Kafka { source })?;
         let prometheus = settings.prometheus.clone().map(Prometheus::start);
         Ok(Self {
             observer,
@@ -73,6 +79,7 @@ impl Prober {
             settings: probes,
             members_at: None,
             nodes_at: None,
+            kafka,
             prometheus,
         })
     }
@@ -121,7 +128,12 @@ impl Prober {
         let members = self
             .observer
             .probe_targets(|target| target.role != Role::Node || Some(&target.key) == out);
-        let results = self.scraper.probe_all(members).await;
+        // Side by side: leader, followers and the leader's word must be of the same moment.
+        let (results, looks) = tokio::join!(self.scraper.probe_all(members), self.kafka.look(now));
+        for look in looks {
+            self.observer.hear(WitnessSource::Kafka, look.words);
+            self.observer.hear_quorum(&look.product, look.quorum, look.gates);
+        }
         let gates = self.cluster_gates(clock::now());
         self.observer.gates(gates);
         let mut seen = self.observer.apply(results, member_ms, clock::now());

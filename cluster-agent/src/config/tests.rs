@@ -152,3 +152,46 @@ fn the_slowest_probes_that_are_allowed_still_make_a_series() {
     assert_eq!(timings.gate_gap_max_ms, 30_000);
     assert_eq!(parse(EXAMPLE).unwrap().timings.gate_gap_max_ms, 10_000);
 }
+
+#[test]
+fn the_owners_rules_are_read_as_they_are_written() {
+    let settings = parse(EXAMPLE).unwrap();
+    let kafka = &settings.products[&"acme/kafka".parse().unwrap()];
+    let rules = &kafka.policy.rules;
+    assert_eq!(rules.windows.time_zone(), "Europe/Berlin");
+    assert_eq!((rules.windows.windows().len(), rules.windows.freezes().len()), (1, 1));
+    assert!(rules.finalize.configured && rules.finalize.required_before_next);
+    assert_eq!(kafka.finalize.as_ref().unwrap().timeout, std::time::Duration::from_mins(10));
+    assert_eq!(rules.checks.commands[0].name, "validate");
+    assert_eq!(kafka.checks.keys().collect::<Vec<_>>(), ["validate"]);
+    let platform = &settings.products[&"acme/platform".parse().unwrap()];
+    let pool = &platform.policy.rules.pools[&"workers".parse().unwrap()];
+    assert_eq!(pool.zones, ["fra1-a", "fra1-b"]);
+    assert_eq!(platform.policy.rules.zones[&"w2".parse().unwrap()], "fra1-b");
+    assert_eq!(platform.pools[0].hooks.len(), 2);
+    assert!(!platform.policy.rules.finalize.configured);
+}
+
+#[test]
+fn rules_that_cannot_be_meant_are_refused_where_they_stand() {
+    let swap = |from: &str, to: &str| {
+        assert!(EXAMPLE.contains(from), "{from}");
+        parse(&EXAMPLE.replacen(from, to, 1)).unwrap_err()
+    };
+    let said = |error: ConfigError| {
+        let source = std::error::Error::source(&error).map(ToString::to_string);
+        format!("{error} {}", source.unwrap_or_default())
+    };
+    let zone = said(swap("Europe/Berlin", "Europe/Berlim"));
+    assert!(zone.contains("Europe/Berlim"), "{zone}");
+    let hook = said(swap("\"enable\", \"{unit}\"", "\"enable\", \"{level}\""));
+    assert!(hook.contains("workers.hooks.after.command"), "{hook}");
+    let finalize = said(swap("\"{level}\"", "\"{unit}\""));
+    assert!(finalize.contains("products.acme/kafka.finalize.command"), "{finalize}");
+    let check = said(swap("name = \"validate\" ", "name = \"Validate it\" "));
+    assert!(check.contains("lower-case letters"), "{check}");
+    let unit_of_roll = said(swap("\"--for\", \"{version}\"", "\"--for\", \"{unit}\""));
+    assert!(unit_of_roll.contains("checks.commands.validate.command"), "{unit_of_roll}");
+    let expected = said(swap("expected_ms = 780000", "expected_ms = 1"));
+    assert!(expected.contains("timings.controller.expected_ms"), "{expected}");
+}

@@ -9,14 +9,15 @@ use std::sync::Arc;
 
 use channels::graph::{Graph, Risk};
 use channels::names::ProductRef;
-use channels::path::{Goal as PathGoal, NextStep, NoStep, next_step_where, path};
+use channels::path::{Goal as PathGoal, next_step_where, path};
 use channels::version::ReleaseVersion;
 use channels::wire::{self, Component, ReleaseDocument, Role};
 use signing::Sha256Digest;
 
 use super::Scene;
 use super::policy::{Mode, ProductPolicy};
-use super::target_risks::{Awaited, Exposure, RiskAnswers};
+use super::target_choice::{Chosen, back_to, step, unoffered};
+use super::target_risks::{Exposure, RiskAnswers};
 use super::waiting_on::WaitingOn;
 use crate::history::{History, ProductHistory};
 use crate::state::Approval;
@@ -90,6 +91,8 @@ pub struct Goal {
     pub components: BTreeMap<Role, Component>,
     /// The release behind each component version that units may still run, by role.
     pub olds: BTreeMap<Role, BTreeMap<String, ReleaseVersion>>,
+    /// Its finalize step, if it has one.
+    pub finalize: Option<wire::Finalize>,
 }
 
 /// Targets by product.
@@ -163,8 +166,12 @@ impl Basis<'_> {
         known: &Knowledge,
     ) -> Chosen {
         let exposure = policy.exposure(self.answers, self.now);
+        let begun = record.roll.as_ref().filter(|roll| roll.touched);
+        if let Some(back) = self.back(product, record) {
+            return back_to(record, graph, back, &exposure);
+        }
         let fresh = self.propose(product, policy, record, graph, &exposure);
-        let Some(roll) = record.roll.as_ref().filter(|roll| roll.touched) else { return fresh };
+        let Some(roll) = begun else { return fresh };
         let unreached = |to: &ReleaseVersion| {
             let froms = running(record);
             let mut others = froms.iter().filter(|from| *from != to);
@@ -189,6 +196,13 @@ impl Basis<'_> {
             None => Chosen::To(to.clone()),
             Some(why) => Chosen::Blocked { to: Some(to.clone()), why },
         }
+    }
+
+    /// The older release that a person ordered the product back to; one that it has left behind
+    /// since is over.
+    fn back(&self, product: &ProductRef, record: &ProductHistory) -> Option<&ReleaseVersion> {
+        let order = self.approvals.iter().find(|a| a.product == *product && a.back)?;
+        (order.to <= record.version).then_some(&order.to)
     }
 
     /// What graph and policy propose to a product at rest.
@@ -232,6 +246,9 @@ impl Basis<'_> {
         to: &ReleaseVersion,
     ) -> Target {
         let blocked = |why| Target::Blocked { to: Some(to.clone()), why: vec![why] };
+        if let Some(why) = super::finalize::forbids(record, policy, to) {
+            return blocked(why);
+        }
         let release = match document(known, to) {
             Ok(release) => release,
             Err(why) => return blocked(*why),
@@ -264,7 +281,8 @@ impl Basis<'_> {
         let components =
             content.components.iter().map(|c| (c.role, c.clone())).collect::<BTreeMap<_, _>>();
         let release_digest = release.digest;
-        Target::Move(Box::new(Goal { to: to.clone(), release_digest, components, olds }))
+        let finalize = release.document.finalize.clone();
+        Target::Move(Box::new(Goal { to: to.clone(), release_digest, components, olds, finalize }))
     }
 
     fn dependency(&self, to: &ReleaseVersion, document: &ReleaseDocument) -> Option<WaitingOn> {
@@ -280,63 +298,6 @@ impl Basis<'_> {
                 running: running.map(|record| record.version.to_string()),
             })
         })
-    }
-}
-
-/// What was chosen before the release document is asked.
-#[derive(Debug, Clone, PartialEq)]
-enum Chosen {
-    Nothing,
-    To(ReleaseVersion),
-    Blocked { to: Option<ReleaseVersion>, why: WaitingOn },
-}
-
-impl Chosen {
-    /// A release that is there but that policy does not take by itself.
-    fn held_back(self, why: impl FnOnce(ReleaseVersion) -> WaitingOn) -> Self {
-        match self {
-            Self::To(to) => Self::Blocked { to: Some(to.clone()), why: why(to) },
-            Self::Nothing | Self::Blocked { .. } => self,
-        }
-    }
-}
-
-/// The step towards a goal. While an answer that could lead elsewhere is on its way, there is none:
-/// the questions take seconds, and a detour takes a roll.
-fn step(graph: &Graph, from: &ReleaseVersion, goal: &PathGoal, exposure: &Exposure<'_>) -> Chosen {
-    let awaited = Awaited::default();
-    let sure = next_step_where(graph, from, goal, &|risk| awaited.strict(exposure, risk));
-    let names = awaited.names();
-    if !names.is_empty() {
-        let hope = next_step_where(graph, from, goal, &|risk| Awaited::hopeful(exposure, risk));
-        if let Some(to) = hope.to.filter(|to| sure.to.as_ref() != Some(to)) {
-            let why = WaitingOn::RiskUnknown { to: to.clone(), risks: names };
-            return Chosen::Blocked { to: Some(to), why };
-        }
-    }
-    outcome(graph, from, sure, exposure)
-}
-
-fn outcome(
-    graph: &Graph,
-    from: &ReleaseVersion,
-    step: NextStep,
-    exposure: &Exposure<'_>,
-) -> Chosen {
-    if let Some(to) = step.to {
-        return Chosen::To(to);
-    }
-    match (step.why, step.refused.into_iter().next()) {
-        (Some(NoStep::AtGoal) | None, _) => Chosen::Nothing,
-        (Some(NoStep::Risks), Some(refused)) => {
-            let why = unoffered(graph, from, &refused.to, exposure);
-            let named = || WaitingOn::Risks { to: refused.to.clone(), risks: refused.reasons };
-            Chosen::Blocked { to: Some(refused.to.clone()), why: why.unwrap_or_else(named) }
-        }
-        (Some(why), _) => Chosen::Blocked {
-            to: None,
-            why: WaitingOn::NoWay { from: from.clone(), why: why.as_str().replace('_', " ") },
-        },
     }
 }
 
@@ -368,19 +329,6 @@ pub fn documents_needed(
     let accept = |risk: &Risk| exposure.passes(risk);
     needed.extend(goals.filter_map(|g| next_step_where(graph, &record.version, &g, &accept).to));
     needed
-}
-
-/// Why the graph does not let `from` go to `to`; `None` if it does.
-fn unoffered(
-    graph: &Graph,
-    from: &ReleaseVersion,
-    to: &ReleaseVersion,
-    exposure: &Exposure<'_>,
-) -> Option<WaitingOn> {
-    match graph.targets_of(from).into_iter().find(|offer| offer.to == to) {
-        Some(offer) => exposure.closed(to, offer.risks),
-        None => Some(WaitingOn::EdgeWithdrawn { from: from.clone(), to: to.clone() }),
-    }
 }
 
 fn allowed(known: &Knowledge, to: &ReleaseVersion, froms: &BTreeSet<ReleaseVersion>) -> bool {

@@ -31,12 +31,17 @@ pub enum WaitingOn {
     Unverified { kind: String, message: String, since: Timestamp },
     #[error("release {version} has no verified release document: {why}")]
     ReleaseMissing { version: ReleaseVersion, why: String },
-    #[error("release {to} does not list {from} in upgrade_from; the graph alone cannot allow it")]
+    #[error(
+        "release {to} does not list {from} in {}; the graph alone cannot allow it",
+        list_of(from, to)
+    )]
     EdgeNotAllowed { from: ReleaseVersion, to: ReleaseVersion },
     #[error("the graph no longer offers {to} from {from}, and units already run it")]
     EdgeWithdrawn { from: ReleaseVersion, to: ReleaseVersion },
     #[error("{from} has no way forward: {why}")]
     NoWay { from: ReleaseVersion, why: String },
+    #[error("the graph offers no way back to {to} from {from}, which units run")]
+    NoWayBack { from: ReleaseVersion, to: ReleaseVersion },
     #[error("{to} carries risks that are not accepted: {}", risks.join(", "))]
     Risks { to: ReleaseVersion, risks: Vec<String> },
     #[error("{to} carries risks of which it cannot be told whether they apply: {}", risks.join(", "))]
@@ -156,6 +161,11 @@ fn opens(at: Option<&Timestamp>) -> String {
     at.map_or_else(|| "it does not open again".to_owned(), |at| format!("it opens at {at:.0}"))
 }
 
+/// Which list of the release document would have to name `from`.
+fn list_of(from: &ReleaseVersion, to: &ReleaseVersion) -> &'static str {
+    if from > to { "downgrade_from" } else { "upgrade_from" }
+}
+
 /// "c2: " when a finding is about another unit than the one that wants to go.
 fn about(about_unit: Option<&UnitName>, unit: &UnitName) -> String {
     match about_unit {
@@ -191,7 +201,7 @@ impl WaitingOn {
             Self::ReleaseMissing { .. } => "release_missing",
             Self::EdgeNotAllowed { .. } => "edge_not_allowed",
             Self::EdgeWithdrawn { .. } => "edge_withdrawn",
-            Self::NoWay { .. } => "no_way",
+            Self::NoWay { .. } | Self::NoWayBack { .. } => "no_way",
             Self::Risks { .. } => "risk",
             Self::RiskUnknown { .. } => "risk_unknown",
             Self::Pinned { .. } => "pin",
@@ -260,6 +270,7 @@ impl WaitingOn {
             | Self::EdgeNotAllowed { .. }
             | Self::EdgeWithdrawn { .. }
             | Self::NoWay { .. }
+            | Self::NoWayBack { .. }
             | Self::Risks { .. }
             | Self::RiskUnknown { .. }
             | Self::Pinned { .. }

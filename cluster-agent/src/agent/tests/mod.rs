@@ -8,10 +8,14 @@
     reason = "tests"
 )]
 
+mod facts;
+mod finalize;
+mod hooks;
 mod keys;
 mod lab;
 mod refusals;
 mod risks;
 mod rolls;
 mod whole;
+mod windows;
 mod world;

@@ -30,6 +30,7 @@ fn target(unit: &str, role: Role, node_id: Option<i64>) -> Target {
     Target {
         key: key(unit),
         role,
+        also_broker: false,
         pool: "pool".parse().unwrap(),
         node_id,
         placement: Placement::Unknown,
