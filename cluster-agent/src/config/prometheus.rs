@@ -310,3 +310,6 @@ fn scope(given: &Scope, products: &Products, key: &str) -> Result<GateScope, Con
         (_, None, Some(_)) => Err(invalid("a pool needs its product".to_owned())),
     }
 }
+
+#[cfg(test)]
+mod tests;

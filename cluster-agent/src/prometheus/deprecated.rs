@@ -210,8 +210,8 @@ fn vector(
     let Value::Vector(samples) = &answer.value else {
         return Err(format!("the answer is a {}, not a vector", answer.value.kind()));
     };
-    let points = samples.iter().filter_map(|sample| sample.point);
-    match points.filter_map(|point| away(point, skew_ms, now)).next() {
+    let mut points = samples.iter().filter_map(|sample| sample.point);
+    match points.find_map(|point| away(point, skew_ms, now)) {
         Some(why) => Err(why),
         None => Ok(samples),
     }

@@ -13,9 +13,12 @@ use crate::agent::chain;
 use crate::clock;
 use crate::plan::{CheckOutcome, CheckResult};
 
-/// How often it is asked while a product wants to move: the planner takes results that are some
-/// minutes old, and whoever mends a client wants to see it.
-const ASK_EVERY: Duration = Duration::from_secs(60);
+/// How often it is asked while a product wants to move and all is well: the planner takes results
+/// that are some minutes old.
+const ASK_EVERY: Duration = Duration::from_mins(1);
+
+/// The same while something is not: whoever mends a client, or Prometheus, wants to see it.
+const ASK_AGAIN: Duration = Duration::from_secs(10);
 
 /// What was found, by product.
 pub(super) type Results = BTreeMap<ProductRef, Vec<CheckResult>>;
@@ -69,6 +72,7 @@ pub(super) async fn check_apis(
             let outcome = ask(check, subject, skew_ms, &client).await;
             results.insert(check.product.clone(), vec![result(subject, outcome, clock::now())]);
         }
+        let well = results.values().flatten().all(|found| found.outcome == CheckOutcome::Passed);
         if found.send(results).is_err() {
             return;
         }
@@ -79,7 +83,7 @@ pub(super) async fn check_apis(
                     return;
                 }
             }
-            () = tokio::time::sleep(ASK_EVERY) => {}
+            () = tokio::time::sleep(if well { ASK_EVERY } else { ASK_AGAIN }) => {}
         }
     }
 }

@@ -58,6 +58,19 @@ impl PrometheusSettings {
         self.period_ms.saturating_mul(LATE_PERIODS).saturating_add(self.endpoint.timeout_ms)
     }
 
+    /// The gates as of a look, unless it is too long ago.
+    fn standing(&self, look: Option<&Look>, now: Timestamp) -> Vec<ClusterGate> {
+        let limit_ms = self.look_max_age_ms();
+        let Some(look) = look else {
+            return self.all_unknown("Prometheus has not been asked yet");
+        };
+        let age_ms = elapsed_ms(look.at, now);
+        if age_ms <= limit_ms {
+            return look.gates.clone();
+        }
+        self.all_unknown(&format!("the last answer is {age_ms} ms old, limit {limit_ms} ms"))
+    }
+
     /// Every gate, because nothing can be told.
     fn all_unknown(&self, why: &str) -> Vec<ClusterGate> {
         let alerts = self.alerts.iter().map(|rule| rule.unknown(why.to_owned()));
@@ -108,16 +121,7 @@ impl Prometheus {
 
     /// The gates as of the last look; every one of them unknown if that is too long ago.
     pub fn gates(&self, now: Timestamp) -> Vec<ClusterGate> {
-        let limit_ms = self.settings.look_max_age_ms();
-        match &*self.look.borrow() {
-            None => self.settings.all_unknown("Prometheus has not been asked yet"),
-            Some(look) if elapsed_ms(look.at, now) <= limit_ms => look.gates.clone(),
-            Some(look) => {
-                let age_ms = elapsed_ms(look.at, now);
-                let why = format!("the last answer is {age_ms} ms old, limit {limit_ms} ms");
-                self.settings.all_unknown(&why)
-            }
-        }
+        self.settings.standing(self.look.borrow().as_ref(), now)
     }
 
     /// What the next decisions depend on, in place of what was asked for before.
@@ -260,3 +264,6 @@ async fn ask_risks(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

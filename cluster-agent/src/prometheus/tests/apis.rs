@@ -49,10 +49,8 @@ fn an_api_that_the_release_removes_and_that_is_used_fails_by_name() {
 fn silence_of_servers_that_are_not_scraped_is_no_pass() {
     let outcome = kubernetes("v1.25.3", &said(&[], &[]));
     assert!(matches!(outcome, CheckOutcome::Unknown { why } if why.contains("is not up")));
-    let failed = || Err("no answer within 10 ms".to_owned());
-    for (witness, uses) in
-        [(failed(), Ok(vector(&[]))), (Ok(vector(&SCRAPED)), failed() as Result<Answer, String>)]
-    {
+    let failed = || Err::<Answer, String>("no answer within 10 ms".to_owned());
+    for (witness, uses) in [(failed(), Ok(vector(&[]))), (Ok(vector(&SCRAPED)), failed())] {
         let outcome = kubernetes("v1.25.3", &ApiAnswers { witness, uses });
         assert!(matches!(outcome, CheckOutcome::Unknown { why } if why.contains("within 10 ms")));
     }

@@ -63,6 +63,7 @@ async fn ask(url: &str) -> Result<Answer, QueryError> {
     Client::new(endpoint(url)).query("up == 1").await
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "what `serve` wants")]
 fn http(status: &str, kind: &str, body: &str) -> Option<Vec<u8>> {
     let length = body.len();
     let head = format!("HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n");
@@ -122,23 +123,22 @@ async fn a_redirect_is_not_followed_with_the_token() {
 
 #[tokio::test]
 async fn a_refusal_in_prometheus_own_words_is_told_with_them() {
-    for (status, code) in [("422 Unprocessable Entity", 422), ("503 Service Unavailable", 503)] {
-        let answer = match code {
-            422 => |_: &str| {
-                let body = r#"{"status":"error","errorType":"execution","error":"many-to-many"}"#;
-                http("422 Unprocessable Entity", "application/json", body)
-            },
-            _ => |_: &str| {
-                let body = r#"{"status":"error","errorType":"timeout","error":"many-to-many"}"#;
-                http("503 Service Unavailable", "application/json", body)
-            },
+    let (url, _) = serve(|request| {
+        let (status, kind) = if request.contains("query=many") {
+            ("422 Unprocessable Entity", "execution")
+        } else {
+            ("503 Service Unavailable", "timeout")
         };
-        let (url, _) = serve(answer).await;
-        let error = ask(&url).await.unwrap_err();
+        let body = format!(r#"{{"status":"error","errorType":"{kind}","error":"its words"}}"#);
+        http(status, "application/json", &body)
+    })
+    .await;
+    for (query, code, expected) in [("many", 422, "execution"), ("slow", 503, "timeout")] {
+        let error = Client::new(endpoint(&url)).query(query).await.unwrap_err();
         assert!(
-            matches!(&error, QueryError::Refused { status, message, .. }
-                if *status == code && message == "many-to-many"),
-            "{status}: {error}"
+            matches!(&error, QueryError::Refused { status, kind, message }
+                if *status == code && kind == expected && message == "its words"),
+            "{query}: {error}"
         );
     }
 }
