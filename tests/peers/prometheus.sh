@@ -4,7 +4,8 @@
 #
 #   tests/peers/prometheus.sh DIR SCRAPED
 #
-#   DIR      where its files go; alerting rules are read from DIR/rules.yml if it is there
+#   DIR      where its files go; alerting rules are read from DIR/rules.yml, TLS and the like from
+#            DIR/web.yml, if they are there
 #   SCRAPED  host:port whose /metrics is scraped twice a second, as job "page"
 #
 # The caller holds standard input open for as long as it wants the server: a caller that dies leaves
@@ -40,21 +41,15 @@ stop() {
 trap stop EXIT
 trap 'exit 143' TERM INT HUP
 
-# Whether a Prometheus at the port says that it is ready.
-ready() {
-    local answer=""
-    exec 3<>"/dev/tcp/127.0.0.1/$1" || return 1
-    printf 'GET /-/ready HTTP/1.0\r\n\r\n' >&3
-    answer=$(cat <&3) || true
-    exec 3>&- 3<&-
-    [[ $answer == *" 200 "* && $answer == *Prometheus* ]]
-}
-
 # Starts a server on the port; succeeds once it is ready, fails once it has ended.
 start() {
     local port=$1
-    prometheus --config.file="$dir/prometheus.yml" --storage.tsdb.path="$dir/data" \
-        --web.listen-address="127.0.0.1:$port" </dev/null >"$dir/log" 2>&1 &
+    local flags=(--config.file="$dir/prometheus.yml" --storage.tsdb.path="$dir/data")
+    if [[ -f $dir/web.yml ]]; then
+        flags+=(--web.config.file="$dir/web.yml")
+    fi
+    prometheus "${flags[@]}" --web.listen-address="127.0.0.1:$port" \
+        </dev/null >"$dir/log" 2>&1 &
     server=$!
     for ((i = 0; i < start_tries; i++)); do
         if ! kill -0 "$server" 2>/dev/null; then
@@ -62,8 +57,9 @@ start() {
             server=""
             return 1
         fi
-        # Its own word that it has the port: an answer alone could be another process's.
-        if grep -q "Listening on" "$dir/log" && ready "$port" 2>/dev/null; then
+        # Its own word: an answer at the port could be another process's.
+        if grep -q "Listening on" "$dir/log" &&
+            grep -q "ready to receive web requests" "$dir/log"; then
             return 0
         fi
         sleep 0.1

@@ -256,3 +256,30 @@ fn removed_apis_in_use_are_found_and_old_uses_forgotten() {
     page.show("slow_disks 0\n");
     becomes("silence of servers that are gone is no pass", &kubernetes, "Unknown");
 }
+
+#[test]
+#[ignore = "needs Prometheus and FAIRWAY_DATA"]
+fn every_query_of_a_real_channel_is_understood() {
+    let data = std::env::var("FAIRWAY_DATA").unwrap();
+    let graph = std::path::Path::new(&data).join("graphs/openshift-stable-4.13-amd64.json");
+    let graph = channels::cincinnati::from_json(&std::fs::read(graph).unwrap()).unwrap();
+    let risks = graph.conditional().iter().flat_map(|edges| &edges.risks);
+    let queries: BTreeSet<&str> = risks
+        .flat_map(|risk| &risk.matching_rules)
+        .filter_map(|rule| match rule {
+            channels::graph::MatchingRule::PromQl { promql } => Some(promql.as_str()),
+            channels::graph::MatchingRule::Always
+            | channels::graph::MatchingRule::Unknown { .. } => None,
+        })
+        .collect();
+    assert!(queries.len() > 3, "{queries:?}");
+    let dir = tempfile::tempdir().unwrap();
+    let page = MetricsPage::serve(PAGE);
+    let server = Server::start(&dir.path().join("prometheus"), &page, RULES);
+    let (runtime, client) = (runtime(), Client::new(endpoint(&server)));
+    for query in queries {
+        // It knows none of their metrics: the answers are empty vectors, or the other half of an `or`.
+        let outcome = runtime.block_on(client.query(query)).map(|answer| risk_outcome(&answer));
+        assert!(outcome.is_ok(), "{query}: {outcome:?}");
+    }
+}

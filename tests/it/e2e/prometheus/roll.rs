@@ -17,13 +17,21 @@ matchingRules:
       promql: max(slow_disks > bool 0)
 ";
 
+/// Requests of brokers, one of them in a version that Kafka 4.0 removes.
+const OLD_CLIENT: &str = "kafka_network_requestmetrics_deprecatedrequests_total\
+                          {request=\"FETCH\",version=\"2\",clientSoftwareName=\"old\"} 3\n";
+
 fn page_of(slow_disks: u8, alert: u8) -> String {
-    format!("slow_disks {slow_disks}\npage_alert {alert}\n")
+    format!(
+        "slow_disks {slow_disks}\npage_alert {alert}\n\
+         kafka_network_requestmetrics_requests_total{{request=\"FETCH\",version=\"17\"}} 7\n"
+    )
 }
 
 fn tables(server: &Server) -> String {
     format!(
-        "[prometheus]\nurl = \"{}\"\ntimeout_ms = 1000\nperiod_ms = 500\nwatchdog = \"Watchdog\"\n\
+        "[[prometheus.removed_apis]]\nproduct = \"acme/kafka\"\nkind = \"kafka\"\n\
+         [prometheus]\nurl = \"{}\"\ntimeout_ms = 1000\nperiod_ms = 500\nwatchdog = \"Watchdog\"\n\
          risk_between_ms = 100\nrisk_refresh_ms = 1000\nrisk_retry_ms = 1000\n\
          [[prometheus.alerts]]\nname = \"critical\"\nmatchers = 'severity=\"critical\"'\n\
          stops = true\n\
@@ -80,8 +88,9 @@ fn a_roll_waits_for_a_risk_for_silence_and_for_an_alert_and_says_so() {
     server.thaw();
     eventually_waits(cluster, "risk", "SlowDisks");
 
-    page.show(&page_of(0, 1));
+    page.show(&(page_of(0, 1) + OLD_CLIENT));
     eventually_waits(cluster, "alert", "PageAlert");
+    eventually_waits(cluster, "check_deprecated_apis", "request FETCH version 2");
     assert!(cluster.begun("preflight").is_empty());
 
     cluster.block("after-mutate");
