@@ -43,6 +43,8 @@ impl Core {
                     .iter()
                     .map(|(role, olds)| (*role, olds.keys().cloned().collect()))
                     .collect(),
+                // A subject that differs is looked at at once.
+                resumed_at: self.history.baseline_owed_since,
             }),
         };
         self.targets.iter().filter_map(subject).collect()

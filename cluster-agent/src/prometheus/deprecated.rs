@@ -68,6 +68,8 @@ pub struct ApiSubject {
     pub to: BTreeMap<Role, String>,
     /// The component versions that units of each role may still run.
     pub from: BTreeMap<Role, BTreeSet<String>>,
+    /// When a person said `resume`, if what was found before then no longer counts.
+    pub resumed_at: Option<Timestamp>,
 }
 
 /// The answers to one check's queries; errors as people read them.

@@ -19,6 +19,7 @@ fn subject(role: Role, from: &str, to: &str) -> ApiSubject {
         release: Sha256Digest::of(b"release"),
         to: BTreeMap::from([(role, to.to_owned())]),
         from: BTreeMap::from([(role, BTreeSet::from([from.to_owned()]))]),
+        resumed_at: None,
     }
 }
 

@@ -228,6 +228,7 @@ fn removed_apis_in_use_are_found_and_old_uses_forgotten() {
             release: signing::Sha256Digest::of(b"release"),
             to: BTreeMap::from([(role, to.to_owned())]),
             from: BTreeMap::from([(role, BTreeSet::from([from.to_owned()]))]),
+            resumed_at: None,
         };
         let ask = |query: String| -> Result<Answer, String> {
             runtime.block_on(client.query(&query)).map_err(|error| error.to_string())
