@@ -237,9 +237,14 @@ start() {
     local -a logging=("-Dlog4j.configuration=file:$here/kafka/log4j.properties")
     [[ $version == 3.* ]] || logging=("-Dlog4j2.configurationFile=$here/kafka/log4j2.properties")
     # Its own session: no signal to the caller's group reaches it. It keeps the turn until the record
-    # of who runs is complete, so a caller that dies here leaves no member that nobody can find.
+    # of who runs is complete, so a caller that dies here leaves no member that nobody can find; and
+    # it keeps nothing else of the caller open, whose readers wait for the end of their input.
     # shellcheck disable=SC2016  # expanded by the inner shell
     setsid bash -c '
+        for fd in /proc/$$/fd/*; do
+            fd=${fd##*/}
+            ((fd <= 2 || fd == 9)) || eval "exec $fd>&-"
+        done
         stat=$(<"/proc/$$/stat"); read -ra fields <<<"${stat##*) }"
         printf "%s %s\n" "$$" "${fields[19]}" >"$1"; shift; exec "$@" 9>&-' \
         member "$home/process" \

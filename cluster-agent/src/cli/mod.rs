@@ -7,6 +7,7 @@ mod check;
 mod commands;
 mod finalize;
 mod logging;
+mod quorum;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use channels::names::ProductRef;
 use channels::version::ReleaseVersion;
 
 pub use logging::LogFormat;
+pub use quorum::QuorumCommand;
 
 use crate::sim::SimArgs;
 use crate::sim::member::MemberCommand;
@@ -52,6 +54,9 @@ pub enum Command {
     Resume(ConfigArgs),
     /// Allow a product whose policy is manual (or patch) to move to a release.
     Approve(ApproveArgs),
+    /// Look at a Kafka metadata quorum, or change its voters one act after another.
+    #[command(subcommand)]
+    Quorum(quorum::QuorumCommand),
     /// Approve the irreversible step of the release that every unit of a product runs.
     Finalize(FinalizeArgs),
     /// Order a product back to an older release that its document allows, and keep it there.
@@ -255,6 +260,7 @@ fn run_command(command: &Command) -> anyhow::Result<Answer> {
         Command::Hold(args) => commands::hold(args),
         Command::Resume(args) => commands::resume(args),
         Command::Approve(args) => commands::approve(args),
+        Command::Quorum(command) => quorum::quorum(command),
         Command::Finalize(args) => finalize::finalize(args),
         Command::Back(args) => finalize::back(args),
         Command::Sim(args) => commands::sim(args),

@@ -195,3 +195,56 @@ fn rules_that_cannot_be_meant_are_refused_where_they_stand() {
     let expected = said(swap("expected_ms = 780000", "expected_ms = 1"));
     assert!(expected.contains("timings.controller.expected_ms"), "{expected}");
 }
+
+/// The example with one thing changed.
+fn kafka(from: &str, to: &str) -> Result<Settings, ConfigError> {
+    assert!(EXAMPLE.contains(from), "{from}");
+    parse(&EXAMPLE.replacen(from, to, 1))
+}
+
+#[test]
+fn servers_to_ask_make_their_word_about_controllers_required() {
+    use crate::observation::WitnessSource;
+    let settings = parse(EXAMPLE).unwrap();
+    let [target] = settings.witness_targets().try_into().unwrap();
+    assert_eq!(target.controllers.values().copied().collect::<Vec<_>>(), [1, 2, 3]);
+    assert_eq!(target.fetch_timeout_ms, 2_000);
+    assert_eq!(target.servers.tls.unwrap().ca_file, Path::new("/etc/fairway/kafka-ca.pem"));
+    let sasl = target.servers.sasl.unwrap();
+    assert_eq!(sasl.password_file, Path::new("/etc/fairway/kafka-password"));
+    let pools = settings.products.values().flat_map(|product| &product.pools);
+    for unit in pools.flat_map(|pool| &pool.units) {
+        let required = unit.target.witnesses.contains(&WitnessSource::Kafka);
+        assert_eq!(required, unit.role == channels::wire::Role::Controller, "{}", unit.name);
+    }
+}
+
+#[test]
+fn a_login_without_tls_is_refused() {
+    let from = "[products.kafka.tls]";
+    let tables = &EXAMPLE[EXAMPLE.find(from).unwrap()..];
+    let tls = &tables[..tables.find("[products.kafka.sasl]").unwrap()];
+    let error = kafka(tls, "").unwrap_err().to_string();
+    assert!(error.contains("a login needs [products.kafka.tls]"), "{error}");
+}
+
+#[test]
+fn half_an_identity_and_unknown_mechanisms_are_refused() {
+    let error = kafka("key_file = \"kafka-agent.key.pem\"\n", "").unwrap_err().to_string();
+    assert!(error.contains("cert_file and key_file come together"), "{error}");
+    let error = kafka("\"SCRAM-SHA-512\"", "\"GSSAPI\"").unwrap_err().to_string();
+    assert!(error.contains("it must be PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"), "{error}");
+    let error = kafka("10.0.0.1:9093", "10.0.0.1").unwrap_err().to_string();
+    assert!(error.contains("\"10.0.0.1\": it must be host:port"), "{error}");
+}
+
+#[test]
+fn only_controllers_are_brokers_as_well() {
+    let pools = &kafka("also_broker = false", "also_broker = true").unwrap().products;
+    let kafka_pools = &pools[&"acme/kafka".parse().unwrap()].pools;
+    let target = &kafka_pools[0].units[0].target;
+    assert!(target.also_broker && target.required.contains(&crate::telemetry::Signal::AtMinIsr));
+    let workers = "role = \"node\"";
+    let error = kafka(workers, "role = \"node\"\nalso_broker = true").unwrap_err().to_string();
+    assert!(error.contains("only controllers can be brokers as well"), "{error}");
+}

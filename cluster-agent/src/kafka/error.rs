@@ -17,6 +17,10 @@ impl ErrorCode {
     pub const REQUEST_TIMED_OUT: Self = Self(7);
     /// The server does not know the version of the request.
     pub const UNSUPPORTED_VERSION: Self = Self(35);
+    /// The leader's epoch is over.
+    pub const FENCED_LEADER_EPOCH: Self = Self(74);
+    /// The leader's epoch is newer than the server's.
+    pub const UNKNOWN_LEADER_EPOCH: Self = Self(75);
     /// The voter, with this id, is in the voter set already.
     pub const DUPLICATE_VOTER: Self = Self(126);
     /// No such voter.
@@ -78,7 +82,7 @@ pub enum KafkaError {
     Encode { what: &'static str, why: String },
     #[error("{address} speaks {what} in versions {theirs:?}, this agent in {ours:?}")]
     Version { address: String, what: &'static str, theirs: Option<(i16, i16)>, ours: (i16, i16) },
-    #[error("{address} answers {what} with {code}{}", said(message))]
+    #[error("{address} answers {what} with {code}{}", said(message.as_deref()))]
     Refused { address: String, what: &'static str, code: ErrorCode, message: Option<String> },
     #[error("{address} refuses to log in with {mechanism}: {why}")]
     Login { address: String, mechanism: &'static str, why: String },
@@ -113,8 +117,8 @@ impl KafkaError {
     }
 }
 
-fn said(message: &Option<String>) -> String {
-    message.as_ref().map_or_else(String::new, |message| format!(": {message}"))
+fn said(message: Option<&str>) -> String {
+    message.map_or_else(String::new, |message| format!(": {message}"))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! a Kafka credential. Nothing here is taken from a signed document; servers and credentials are
 //! local configuration.
 
+pub mod change;
 mod client;
 mod connection;
 mod error;
@@ -12,6 +13,8 @@ mod partitions;
 mod quorum;
 mod sasl;
 mod settings;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod wire;
 mod witness;

@@ -18,25 +18,23 @@ fn world() -> World {
     World::new(&Build { nodes: 0, ..Build::default() })
 }
 
-fn elsewhere(world: &World) -> Option<LeaseFact> {
-    Some(LeaseFact::Elsewhere { holder: "agent-b".to_owned(), since: world.now() })
+fn elsewhere(world: &World) -> LeaseFact {
+    LeaseFact::Elsewhere { holder: "agent-b".to_owned(), since: world.now() }
 }
 
-fn held(world: &World) -> Option<LeaseFact> {
-    let until = world.now() + SignedDuration::from_hours(10);
-    Some(LeaseFact::Held { until })
+fn held(world: &World) -> LeaseFact {
+    LeaseFact::Held { until: world.now() + SignedDuration::from_hours(10) }
 }
 
 #[test]
 fn nothing_starts_without_the_lease_and_its_holder_is_named() {
     let mut world = world();
-    let ran_out = Some(LeaseFact::Held { until: world.now() });
-    let unknown =
-        Some(LeaseFact::Unknown { why: "the API is away".to_owned(), since: world.now() });
+    let ran_out = LeaseFact::Held { until: world.now() };
+    let unknown = LeaseFact::Unknown { why: "the API is away".to_owned(), since: world.now() };
     for (fact, said) in
         [(elsewhere(&world), "agent-b"), (ran_out, "ran out"), (unknown, "the API is away")]
     {
-        world.core.leased(fact);
+        world.core.leased(Some(fact));
         world.steps(60);
         assert_eq!(world.sim.state().ledger.restarts, []);
         let state = world.report().remove(&product(KAFKA)).unwrap();
@@ -44,7 +42,8 @@ fn nothing_starts_without_the_lease_and_its_holder_is_named() {
         assert!(why.message.contains(said), "{why:?}");
         assert_eq!(world.asked, 0, "no grant is asked for in vain");
     }
-    world.core.leased(held(&world));
+    let fact = held(&world);
+    world.core.leased(Some(fact));
     world.until(1_500, |w| w.runs(KAFKA) == "4.0.0");
     world.check();
 }
@@ -57,14 +56,16 @@ fn an_agent_that_loses_the_lease_in_mid_step_starts_nothing_and_drops_nothing() 
         out.is_some_and(|out| matches!(out.phase, Phase::Quiesce { .. }))
     };
     world.until(1_500, drains);
-    world.core.leased(elsewhere(&world));
+    let fact = elsewhere(&world);
+    world.core.leased(Some(fact));
     let started = world.started.len();
     // Longer than any wait before a change may be.
     world.steps(400);
     assert!(drains(&world), "{}", world.text());
     assert_eq!(world.started.len(), started, "not even the drain is undone");
     assert_eq!(world.gates("acme/platform"), ["lease"]);
-    world.core.leased(held(&world));
+    let fact = held(&world);
+    world.core.leased(Some(fact));
     world.until(1_500, World::is_done);
     world.check();
     assert!(world.cordoned.is_empty());

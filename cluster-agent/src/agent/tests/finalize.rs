@@ -13,6 +13,9 @@ use crate::state::{Approval, FinalizeApproval, LocalHold};
 
 const KAFKA: &str = "acme/kafka";
 
+/// Something that goes wrong.
+type Trouble<'a> = &'a dyn Fn(&mut World);
+
 /// Kafka 3.9.0, 4.0.0 and 4.1.0; 4.0.0 and 4.1.0 finalize a level, and 3.9.0 may be gone back to.
 fn kafka(edges: &[(usize, usize)]) -> crate::plan::Knowledge {
     let one = |text: &str, from: &[&str], back: &[&str], level: Option<&str>| {
@@ -169,7 +172,7 @@ fn a_failed_step_pauses_with_its_output_and_is_run_again_only_with_a_new_word() 
 #[test]
 fn a_command_that_cannot_be_started_pauses_instead_of_looping() {
     let mut world = arrived();
-    world.finalize_broken = true;
+    world.finalize_error = Some("no such file");
     approve(&mut world);
     world.until(200, |w| w.core.history.pause.is_some());
     let pause = world.core.history.pause.clone().unwrap();
@@ -232,7 +235,7 @@ fn whatever_is_not_well_keeps_the_step_from_running_and_is_named() {
         let now = w.now();
         w.core.unheard("connection refused".to_owned(), None, now);
     };
-    let cases: [(&str, &dyn Fn(&mut World)); 7] = [
+    let cases: [(&str, Trouble<'_>); 7] = [
         ("quorum_lag", &ill),
         ("unreachable", &gone),
         ("hold", &held),

@@ -116,8 +116,8 @@ pub(super) struct World {
     pub(super) finalizes: Vec<StepId>,
     /// What the finalize command prints before it ends with code 3.
     pub(super) finalize_says_no: Option<String>,
-    /// The finalize command cannot be started.
-    pub(super) finalize_broken: bool,
+    /// Why the finalize command cannot be started.
+    pub(super) finalize_error: Option<&'static str>,
     /// Stages other than the change do not end.
     pub(super) slow_checks: bool,
     stages: BTreeMap<(StepId, Task), i64>,
@@ -195,7 +195,7 @@ impl World {
             started: vec![],
             finalizes: vec![],
             finalize_says_no: None,
-            finalize_broken: false,
+            finalize_error: None,
             slow_checks: false,
             stages: BTreeMap::new(),
             drains: build.drains,
@@ -297,9 +297,9 @@ impl World {
             self.start(order, *stage);
         }
         if let Some(order) = &change.finalize {
-            let broken = self.finalize_broken;
-            self.core.start_ended(broken.then(|| "no such file".to_owned()));
-            if !broken {
+            let error = self.finalize_error.map(str::to_owned);
+            self.core.start_ended(error);
+            if self.finalize_error.is_none() {
                 self.finalizes.push(order.step_id);
                 self.stages.insert((order.step_id, Task::After), self.now_ms);
             }
