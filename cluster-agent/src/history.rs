@@ -14,10 +14,14 @@ use signing::Sha256Digest;
 use crate::driver::{Stage, StepOrder};
 use crate::gate::MutateRecord;
 use crate::observation::UnitKey;
-use crate::phase::Phase;
+use crate::phase::{Phase, elapsed_ms};
 
 /// Completed moves kept per product, as many as OpenShift's cluster version keeps.
 const COMPLETED_MAX: usize = 100;
+
+/// Steps whose length is remembered per role: an odd number has a middle, and an old cluster's
+/// habits are forgotten after a few.
+const STEP_TIMES_MAX: usize = 9;
 
 /// The agent's memory.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -50,6 +54,9 @@ pub struct ProductHistory {
     pub roll: Option<Roll>,
     /// Completed rolls, oldest first.
     pub completed: Vec<Completed>,
+    /// How long the last undisturbed steps of each role took, milliseconds, oldest first.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub step_ms: BTreeMap<Role, Vec<u64>>,
 }
 
 /// A product on its way to another release.
@@ -102,6 +109,9 @@ pub struct Out {
     /// A stage that the driver was told to start and knows nothing of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unstarted: Option<Unstarted>,
+    /// The roll was paused meanwhile: how long the step took says nothing about others.
+    #[serde(default)]
+    pub disturbed: bool,
 }
 
 /// A stage that does not get started.
@@ -220,6 +230,21 @@ impl Out {
     }
 }
 
+impl ProductHistory {
+    /// A product of which nothing is remembered but what it runs.
+    pub fn new(version: ReleaseVersion) -> Self {
+        Self { version, roll: None, completed: vec![], step_ms: BTreeMap::new() }
+    }
+
+    /// Remembers how long a step took.
+    fn note_step(&mut self, role: Role, took_ms: u64) {
+        let taken = self.step_ms.entry(role).or_default();
+        taken.push(took_ms);
+        let surplus = taken.len().saturating_sub(STEP_TIMES_MAX);
+        taken.drain(..surplus);
+    }
+}
+
 impl History {
     /// Whether the unit is the one that is out.
     pub fn is_out(&self, key: &UnitKey) -> bool {
@@ -254,8 +279,11 @@ impl History {
             self.refused = Some(RefusedStep { key, why, at: now, first_at, times_before });
         } else if out.cause == Cause::Planned {
             self.refused = None;
-            let product = self.products.get_mut(&out.order.key.product);
-            if let Some(roll) = product.and_then(|p| p.roll.as_mut()) {
+            let Some(product) = self.products.get_mut(&out.order.key.product) else { return };
+            if !out.disturbed {
+                product.note_step(out.order.role, elapsed_ms(out.before.at, now));
+            }
+            if let Some(roll) = &mut product.roll {
                 roll.units_done = roll.units_done.saturating_add(1);
             }
         }
@@ -343,10 +371,7 @@ mod tests {
         let version = |v: &str| v.parse::<ReleaseVersion>().unwrap();
         let digest = Sha256Digest::of(b"doc");
         let mut history = History::default();
-        history.products.insert(
-            product.clone(),
-            ProductHistory { version: version("3.9.0"), roll: None, completed: vec![] },
-        );
+        history.products.insert(product.clone(), ProductHistory::new(version("3.9.0")));
         history.begin_roll(&product, &version("4.0.0"), digest, Timestamp::UNIX_EPOCH);
         if let Some(roll) = history.products.get_mut(&product).and_then(|p| p.roll.as_mut()) {
             roll.touched = true;

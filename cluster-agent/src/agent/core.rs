@@ -3,8 +3,7 @@
 //! Synchronous and deterministic. Every method that changes the memory says so in its [`Change`];
 //! the shell writes the memory to disk *before* it runs the effects of that change (I10).
 
-use channels::names::ProductRef;
-use channels::wire::{self, ReportReply};
+use channels::wire;
 use jiff::Timestamp;
 
 use super::events::{DriverFacts, Moment, moment};
@@ -13,10 +12,10 @@ use crate::history::{Cause, History, Pause, ProductHistory};
 use crate::observation::{Observation, UnitKey};
 use crate::phase::{Effect, Event, Illegal, Phase, elapsed_ms};
 use crate::plan::{
-    Ask, Basis, Disowned, Heard, HubError, Known, Plan, Policy, Scene, Standing, Step, Targets,
-    WaitingOn, calm_down, documents_needed, note_calm, plan,
+    Ask, Known, Plan, Policy, Scene, Standing, Step, Targets, WaitingOn, calm_down, lease,
+    note_calm, plan,
 };
-use crate::state::{Approval, LocalHold};
+use crate::state::Approval;
 
 /// Gate of the pause when a stage does not get started.
 pub(super) const STAGE_NOT_STARTED: &str = "stage_not_started";
@@ -50,7 +49,7 @@ pub struct Core {
     pub wants_word: bool,
     evaluated_at: Option<Timestamp>,
     undecided_since: Option<Timestamp>,
-    start_error: Option<String>,
+    pub(super) start_error: Option<String>,
 }
 
 /// What a method changed, and what the shell does about it once the memory is on disk.
@@ -83,11 +82,10 @@ impl Core {
     /// The mind of an agent that wakes up with `history`.
     pub fn new(policy: Policy, mut history: History) -> Self {
         for (product, settings) in &policy.products {
-            history.products.entry(product.clone()).or_insert_with(|| ProductHistory {
-                version: settings.initial_version.clone(),
-                roll: None,
-                completed: vec![],
-            });
+            history
+                .products
+                .entry(product.clone())
+                .or_insert_with(|| ProductHistory::new(settings.initial_version.clone()));
         }
         if let Some(out) = &mut history.out {
             out.phase = out.phase.clone().woken();
@@ -141,102 +139,6 @@ impl Core {
         out.before.epoch_at_soak.is_some()
     }
 
-    /// Resolves where products want to go; only between units does it matter (I12).
-    fn retarget(&mut self, now: Timestamp) {
-        let basis = Basis {
-            known: &self.known,
-            policy: &self.policy,
-            history: &self.history,
-            approvals: &self.approvals,
-            now,
-        };
-        self.targets = basis.targets();
-    }
-
-    /// Takes in what people on the cluster ordered.
-    pub fn orders(&mut self, hold: Option<LocalHold>, approvals: Vec<Approval>) {
-        self.standing.hold = hold;
-        self.approvals = approvals;
-    }
-
-    /// Takes in what was verified. A failure that was there before keeps its time.
-    pub fn learn(&mut self, mut known: Known, now: Timestamp) {
-        for (product, new) in &mut known {
-            let old = self.known.get(product).and_then(|old| old.failure.as_ref());
-            if let (Some(new), Some(old)) = (&mut new.failure, old)
-                && (&new.failure.kind, &new.failure.message)
-                    == (&old.failure.kind, &old.failure.message)
-            {
-                new.failure.at = old.failure.at;
-            }
-        }
-        self.known = known;
-        self.retarget(now);
-    }
-
-    /// Whether a decision waits for a document that nobody has tried to fetch.
-    pub fn lacks_documents(&self, now: Timestamp) -> bool {
-        self.policy.products.iter().any(|(product, policy)| {
-            let Some(known) = self.known.get(product) else { return false };
-            let Some(graph) = &known.graph else { return false };
-            documents_needed(product, graph, policy, &self.history, &self.approvals, now)
-                .iter()
-                .any(|version| !known.releases.contains_key(version))
-        })
-    }
-
-    /// Takes in that the driver cannot say how a stage stands.
-    pub fn driver_silent(&mut self, stage: Stage, why: &str) {
-        self.current_wait = Some(wire::WaitingOn {
-            gate: "driver".to_owned(),
-            unit: self.history.out.as_ref().map(|out| out.order.key.unit.clone()),
-            message: format!("the driver cannot say how stage {stage} stands: {why}"),
-            observed: None,
-            limit: None,
-            since: None,
-        });
-    }
-
-    /// Takes in how starting a stage went: `Some` says why it failed.
-    pub fn start_ended(&mut self, error: Option<String>) {
-        self.start_error = error;
-    }
-
-    /// Takes in the hub's reply to a report that was sent at `sent_at` and asked for `asked`.
-    ///
-    /// A reply to a report that asked for nothing says `wait`; it must not hide what was said to a
-    /// report that did ask, but it does end a hold.
-    pub fn hear(&mut self, reply: &ReportReply, asked: Option<&ProductRef>, sent_at: Timestamp) {
-        self.standing.hub_error = None;
-        self.standing.disowned = None;
-        self.standing.answered_report_at = Some(sent_at);
-        for directive in &reply.directives {
-            let product = &directive.product;
-            if directive.action == wire::Action::Wait && asked != Some(product) {
-                let held = self.standing.directives.get(product);
-                if held.is_some_and(|heard| heard.directive.action == wire::Action::Hold) {
-                    self.standing.directives.remove(product);
-                }
-                continue;
-            }
-            let heard = Heard { directive: directive.clone(), at: sent_at };
-            self.standing.directives.insert(product.clone(), heard);
-        }
-    }
-
-    /// Takes in that a report was not answered; `refused` names a refusal of the cluster's key.
-    pub fn unheard(&mut self, why: String, refused: Option<&'static str>, now: Timestamp) {
-        if let Some(code) = refused {
-            // What was granted to the key is void with it.
-            self.standing.directives.clear();
-            let since = self.standing.disowned.as_ref().map_or(now, |disowned| disowned.since);
-            let disowned = Disowned { code: code.to_owned(), why: why.clone(), since };
-            self.standing.disowned = Some(disowned);
-        }
-        let since = self.standing.hub_error.as_ref().map_or(now, |error| error.since);
-        self.standing.hub_error = Some(HubError { why, since });
-    }
-
     /// The stage whose status the phase of the unit that is out depends on.
     pub fn awaited_stage(&self) -> Option<(&StepOrder, Stage)> {
         let out = self.history.out.as_ref()?;
@@ -257,21 +159,18 @@ impl Core {
         if judged {
             return Ok(Change::default());
         }
-        let scene = Scene {
-            observation,
-            targets: &self.targets,
-            policy: &self.policy,
-            history: &self.history,
-            standing: &self.standing,
-            now,
-        };
-        let moment = moment(&scene, out, driver);
+        let moment = moment(&self.scene(observation, now), out, driver);
         let timings = self.policy.timings.step(out.role());
         let before = out.phase.clone();
         let seen_at = observation.at;
         let Some(event) = self.decided(moment, &before, timings.await_health_ms, now) else {
             return Ok(Change::default());
         };
+        let (phase, mut effects) = before.clone().step(event.clone(), now, &timings)?;
+        if let Some(why) = self.only_for_the_holder(&event, &effects, now) {
+            self.current_wait = Some(why);
+            return Ok(Change::default());
+        }
         self.evaluated_at = Some(seen_at);
         self.current_wait = if let Event::NotReturned { why } | Event::NotHealthy { why } = &event {
             Some(why.clone())
@@ -279,11 +178,36 @@ impl Core {
             None
         };
         let unstarted = event == Event::NotStarted;
-        let (phase, mut effects) = before.clone().step(event, now, &timings)?;
         let counted = before.stage().map_or_else(Change::default, |stage| {
             self.count_starts(stage, unstarted, driver, &mut effects, now)
         });
         Ok(counted.and(self.enter(&before, phase, effects, now)))
+    }
+
+    /// An agent that lost the lease in mid-step starts nothing and drops nothing (I13): the event
+    /// stands over until it has the lease again. Says what it waits for.
+    fn only_for_the_holder(
+        &self,
+        event: &Event,
+        effects: &[Effect],
+        now: Timestamp,
+    ) -> Option<wire::WaitingOn> {
+        let starts = effects.iter().any(|effect| matches!(effect, Effect::Start(_)));
+        let scene = self.scene(self.observation.as_ref()?, now);
+        lease(&scene)
+            .filter(|_| starts || matches!(event, Event::Refused { .. }))
+            .map(|why| why.to_wire())
+    }
+
+    fn scene<'a>(&'a self, observation: &'a Observation, now: Timestamp) -> Scene<'a> {
+        Scene {
+            observation,
+            targets: &self.targets,
+            policy: &self.policy,
+            history: &self.history,
+            standing: &self.standing,
+            now,
+        }
     }
 
     /// The event of the moment. What waits says why, and before the change it does not wait for
@@ -425,7 +349,10 @@ impl Core {
         if self.history.pause.is_some() {
             return Change::default();
         }
-        let unit = self.history.out.as_ref().map(|out| out.order.key.unit.clone());
+        let unit = self.history.out.as_mut().map(|out| {
+            out.disturbed = true;
+            out.order.key.unit.clone()
+        });
         let why = wire::WaitingOn { unit: why.unit.or(unit), ..why };
         self.history.pause = Some(Pause { why, at: now });
         Change::moved()
@@ -462,14 +389,7 @@ impl Core {
 
     fn planned(&self, now: Timestamp) -> Option<Plan> {
         let observation = self.observation.as_ref()?;
-        Some(plan(&Scene {
-            observation,
-            targets: &self.targets,
-            policy: &self.policy,
-            history: &self.history,
-            standing: &self.standing,
-            now,
-        }))
+        Some(plan(&self.scene(observation, now)))
     }
 
     /// Whether something moves, or would as soon as its gates hold: then probes are fast. What
@@ -486,6 +406,12 @@ impl Core {
                     | WaitingOn::HubUnreachable { .. }
                     | WaitingOn::Disowned { .. }
                     | WaitingOn::GrantUnfit { .. }
+                    | WaitingOn::Lease { .. }
+                    | WaitingOn::QuorumChange { .. }
+                    | WaitingOn::Window { .. }
+                    | WaitingOn::Freeze { .. }
+                    | WaitingOn::WindowTooShort { .. }
+                    | WaitingOn::PoolPaused { .. }
                     | WaitingOn::StepRefused { left_ms: 1.., .. }
             )
         };

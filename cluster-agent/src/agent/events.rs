@@ -11,7 +11,9 @@ use crate::gate::{Blocker, back_and_healthy, has_returned, still_soaking_well, s
 use crate::history::{Cause, Out};
 use crate::observation::Finding;
 use crate::phase::{Event, Phase, Quiesce, elapsed_ms};
-use crate::plan::{Scene, WaitingOn, disowned, finding_to_wire, go_blockers, local_hold, plain};
+use crate::plan::{
+    Scene, WaitingOn, disowned, finding_to_wire, go_blockers, local_hold, plain, quorum_change,
+};
 
 /// Lags and relist counts need this long to be known again after the agent started.
 const WAKING_MS: u64 = 30_000;
@@ -191,8 +193,8 @@ fn pause_or_hold(scene: &Scene<'_>, out: &Out) -> Option<WaitingOn> {
     if let Some(pause) = &scene.history.pause {
         return Some(WaitingOn::Paused { why: pause.why.clone(), since: pause.at });
     }
-    if let Some(hold) = local_hold(scene) {
-        return Some(hold);
+    if let Some(stop) = local_hold(scene).or_else(|| quorum_change(scene)) {
+        return Some(stop);
     }
     if out.grant_expires_at.is_none() || out.cause == Cause::Adopted {
         return None;

@@ -13,6 +13,7 @@ mod due;
 mod enrolment;
 mod error;
 mod events;
+mod inputs;
 mod ledger;
 mod links;
 mod open;

@@ -14,7 +14,9 @@ use super::pools::{PoolSettings, pools};
 use super::ranges::{DAY_MS, ranged, ranged_u32};
 use crate::gate::GatePolicy;
 use crate::phase::StepTimings;
-use crate::plan::{AcceptedRisk, GATE_GAP_MS, Grants, Mode, Policy, ProductPolicy, Timings};
+use crate::plan::{
+    AcceptedRisk, GATE_GAP_MS, Grants, Mode, Policy, ProductPolicy, ProductRules, Timings,
+};
 
 /// Units of one cluster: a page per unit and second is what one core can read.
 const UNITS_MAX: usize = 2_000;
@@ -262,6 +264,7 @@ fn timings(fragment: &Fragment, probes: &ProbeSettings) -> Result<Timings, Confi
             1_000..=DAY_MS,
         )?,
         steps,
+        expected_ms: BTreeMap::new(),
     })
 }
 
@@ -442,6 +445,7 @@ fn one_product(
             .parse()
             .map_err(|e| ConfigError::invalid(key("initial_version"), e))?,
         pools: pools.iter().map(|pool| pool.name.clone()).collect(),
+        rules: ProductRules::default(),
     };
     Ok((name, ProductSettings { policy, pools }))
 }

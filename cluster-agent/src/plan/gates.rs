@@ -7,15 +7,18 @@ use channels::names::ProductRef;
 use channels::wire::{Action, Directive, Grant, Role};
 use jiff::Timestamp;
 
+use super::facts::{lease, quorum_change};
 use super::pick::{candidates, units};
 use super::target::{Goal, Stand, Target, stand};
 use super::waiting_on::{WaitingOn, unsafe_to_take_out};
 use super::watch::evidence_at;
+use super::windows::closed;
 use super::{Disowned, Grants, Heard, Scene};
 use crate::gate::may_take_out;
 use crate::history::RefusedStep;
-use crate::observation::UnitKey;
+use crate::observation::{Finding, UnitKey};
 use crate::phase::elapsed_ms;
+use crate::telemetry::alias::names_of;
 
 /// A gate must hold at this many probes, each the gate interval after the last (invariant I2).
 const GATE_PROBES: u32 = 2;
@@ -34,6 +37,9 @@ pub(super) fn product_blockers(
 ) -> Vec<WaitingOn> {
     local_hold(scene)
         .into_iter()
+        .chain(lease(scene))
+        .chain(quorum_change(scene))
+        .chain(metric_names(scene, product))
         .chain(concerns_nobody(scene, product, goal))
         .chain(unknown_versions(scene, product, goal))
         .collect()
@@ -42,7 +48,7 @@ pub(super) fn product_blockers(
 /// Everything about one unit that forbids taking it out now, the hub's leave apart.
 pub(super) fn step_blockers(scene: &Scene<'_>, key: &UnitKey) -> Vec<WaitingOn> {
     let mut why: Vec<WaitingOn> =
-        [paused(scene), step_refused(scene, key), evidence_old(scene, key)]
+        [paused(scene), step_refused(scene, key), closed(scene, key), evidence_old(scene, key)]
             .into_iter()
             .flatten()
             .collect();
@@ -99,6 +105,27 @@ fn evidence_old(scene: &Scene<'_>, key: &UnitKey) -> Option<WaitingOn> {
         }
     };
     (age_ms > limit_ms).then_some(WaitingOn::ObservationOld { age_ms, limit_ms })
+}
+
+/// Before the first unit: a required signal that no metric of a live page carries would only be
+/// missed when the unit has been changed.
+fn metric_names(scene: &Scene<'_>, product: &ProductRef) -> Option<WaitingOn> {
+    let record = scene.history.products.get(product)?;
+    if record.roll.as_ref().is_some_and(|roll| roll.touched) {
+        return None;
+    }
+    units(scene, product).find_map(|(key, unit)| {
+        unit.findings.iter().find_map(|finding| match finding {
+            Finding::MetricMissing { signal } if unit.last_good.is_some() => {
+                let names: Vec<&str> = names_of(*signal).map(|row| row.name).collect();
+                let own = "version_metric of its pool";
+                let names = if names.is_empty() { own.to_owned() } else { names.join(", ") };
+                Some(WaitingOn::MetricNames { unit: key.unit.clone(), signal: *signal, names })
+            }
+            #[expect(clippy::wildcard_enum_match_arm, reason = "one finding is asked for")]
+            _ => None,
+        })
+    })
 }
 
 /// A release without a component for any unit: rolling it would prove nothing.

@@ -8,13 +8,16 @@
 //! that unit, one function each → the hub's grant last, so that no grant is asked for in vain.
 
 mod adopt;
+mod facts;
 mod gates;
 mod pick;
 mod policy;
+mod rules;
 mod stillness;
 mod target;
 mod waiting_on;
 mod watch;
+mod windows;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,16 +31,23 @@ use crate::observation::{Observation, UnitKey};
 use crate::state::LocalHold;
 
 pub use adopt::{Stray, calm_down, note_calm};
+pub use facts::{
+    CheckOutcome, CheckResult, CheckSource, LeaseFact, QuorumChange, lease, quorum_change,
+};
 pub use gates::{disowned, go_blockers, local_hold};
 pub use pick::{Outdated, candidates};
 pub use policy::{AcceptedRisk, GATE_GAP_MS, Grants, Mode, Policy, ProductPolicy, Timings};
+pub use rules::{
+    CHECK_AGE_MS, CheckRule, CheckRules, CheckWhen, FinalizeRules, PoolRules, ProductRules,
+};
 pub use stillness::{Still, Stillness};
 pub use target::{
     Basis, Goal, Knowledge, Known, Severity, Stand, Target, Targets, Trouble, VerifiedRelease,
     documents_needed, plain, running, stand,
 };
-pub use waiting_on::{WaitingOn, finding_to_wire};
+pub use waiting_on::{FINALIZE_APPROVAL, WaitingOn, finding_to_wire};
 pub use watch::{Held, Watch, evidence_at};
+pub use windows::expected_ms;
 
 /// Everything a decision depends on.
 #[derive(Debug, Clone, Copy)]
@@ -75,6 +85,12 @@ pub struct Standing {
     pub stillness: Stillness,
     /// Since when this process observes; what needs several probes is unknown at first.
     pub awake_since: Option<Timestamp>,
+    /// How it stands with the lease; `None` = this cluster has none.
+    pub lease: Option<LeaseFact>,
+    /// A guided change of a quorum's voters that is open.
+    pub quorum_change: Option<QuorumChange>,
+    /// What checks before a roll found, by source and product.
+    pub checks: BTreeMap<CheckSource, BTreeMap<ProductRef, Vec<CheckResult>>>,
 }
 
 /// A directive and when it was heard.

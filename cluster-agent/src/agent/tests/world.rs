@@ -23,7 +23,7 @@ use crate::history::History;
 use crate::observation::{Observer, ObserverSettings, Placement, Target, UnitKey, VersionEvidence};
 use crate::phase::StepTimings;
 use crate::plan::{
-    Grants, Knowledge, Known, Mode, Policy, ProductPolicy, Timings, VerifiedRelease,
+    Grants, Knowledge, Known, Mode, Policy, ProductPolicy, ProductRules, Timings, VerifiedRelease,
 };
 use crate::sim::{Answer, ClusterSpec, SimCluster};
 use crate::state::ResumeOrder;
@@ -532,6 +532,7 @@ pub(super) fn policy(build: &Build) -> Policy {
         accepted_risks: vec![],
         initial_version: version(initial),
         pools: vec!["pool".parse().unwrap()],
+        rules: ProductRules::default(),
     };
     Policy {
         gate: GatePolicy::default(),
