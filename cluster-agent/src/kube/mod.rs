@@ -5,6 +5,11 @@
 
 mod client;
 mod error;
+pub mod events;
+pub mod lease;
+pub mod manifests;
+mod put;
+pub mod resource;
 
 pub use client::{Kube, connect};
 pub use error::{KubeError, Refusal};

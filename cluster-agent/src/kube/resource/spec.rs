@@ -4,7 +4,7 @@
 //! drivers, their limits) is local configuration of the agent and cannot be set by a resource.
 
 use jiff::Timestamp;
-use kube::{CustomResource, KubeSchema};
+use ::kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -104,12 +104,13 @@ pub struct ClusterUpdateSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64))]
     pub time_zone: Option<String>,
-    /// Weekly times in which units may start. Without any, they always may. Windows set here take
-    /// the place of the configured ones.
+    /// Weekly times in which units may start. They take the place of the product's configured
+    /// ones; those of its pools stay. A unit that cannot be expected to finish before its window
+    /// closes does not start.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 168))]
     pub windows: Vec<Window>,
-    /// Times in which no unit starts, whatever the windows say.
+    /// Times in which no unit starts, whatever the windows say; beside the configured ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 128))]
     pub freezes: Vec<Freeze>,

@@ -4,7 +4,7 @@
 //! another version can take over the resource.
 
 use jiff::Timestamp;
-use kube::KubeSchema;
+use ::kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -6,6 +6,8 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
+pub(super) use rules::PASSING;
+
 use jiff::Timestamp;
 
 use super::status::{

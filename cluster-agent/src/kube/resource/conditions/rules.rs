@@ -10,11 +10,11 @@ use super::{Judged, camel};
 const AS_EXPECTED: &str = "AsExpected";
 
 /// Reason of a spec that is not followed.
-pub(in super::super) const INVALID_SPEC: &str = "InvalidSpec";
+pub(in crate::kube::resource) const INVALID_SPEC: &str = "InvalidSpec";
 
 /// Gates that pass by themselves, or wait for a yes that has not been asked for elsewhere: they
 /// do not make a product less upgradeable.
-pub(in super::super) const PASSING: [&str; 17] = [
+pub(in crate::kube::resource) const PASSING: [&str; 17] = [
     "approval",
     "baseline",
     "finalize_approval",
