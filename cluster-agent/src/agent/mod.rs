@@ -22,6 +22,7 @@ mod prober;
 mod report;
 mod resume;
 mod shell;
+mod steer;
 #[cfg(test)]
 mod tests;
 
@@ -67,6 +68,7 @@ pub async fn run(
             () = tokio::time::sleep(pause) => {}
         }
     }
+    shell.stop().await;
     // Whatever is out goes on by itself; the next start finds it by its step id.
     tracing::info!("agent stopped");
     Ok(())

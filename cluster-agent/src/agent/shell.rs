@@ -18,6 +18,7 @@ use super::open::{draw_instance, drivers, open_releases, open_reporter};
 use super::outbox::{Outbox, shape};
 use super::prober::{Pace, Prober};
 use super::report::{product_states, report};
+use super::steer::{Steered, Steering};
 use crate::clock;
 use crate::config::{Reports, Settings};
 use crate::crash::{CrashPoint, Side};
@@ -56,6 +57,7 @@ pub(super) struct Shell {
     drivers: BTreeMap<(ProductRef, PoolName), Driver>,
     prober: Prober,
     links: Links,
+    steering: Option<Steering>,
     crash: CrashPoint,
     cluster_id: Option<ClusterId>,
     instance: Option<AgentInstance>,
@@ -68,6 +70,7 @@ pub(super) struct Shell {
     word_at: Timestamp,
     refresh_at: Timestamp,
     refreshing: bool,
+    refresh_void: bool,
     // views
     ledger: Ledger,
     answered_at: Option<Timestamp>,
@@ -89,7 +92,10 @@ impl Shell {
         let cluster_id = reporter.as_ref().map(|reporter| reporter.cluster);
         let releases = open_releases(&settings)?;
         let grants = cluster_id.map_or(Grants::None, Grants::From);
-        let core = Core::new(settings.policy(grants), std::mem::take(&mut document.history));
+        let policy = settings.policy(grants);
+        let instance = draw_instance();
+        let steering = Steering::start(&settings, &policy, instance, now);
+        let core = Core::new(policy, std::mem::take(&mut document.history));
         tracing::info!(
             cluster.name = settings.cluster_name,
             cluster.id = cluster_id.map(tracing::field::display),
@@ -101,12 +107,13 @@ impl Shell {
             drivers: drivers(&settings)?,
             prober: Prober::new(&settings)?,
             links: Links::start(reporter, releases),
+            steering,
             control: Control::new(&settings.state_dir),
             settings,
             state,
             crash,
             cluster_id,
-            instance: draw_instance(),
+            instance,
             heard_seq: None,
             document,
             core,
@@ -114,6 +121,7 @@ impl Shell {
             word_at: now,
             refresh_at: now,
             refreshing: false,
+            refresh_void: false,
             ledger: Ledger::default(),
             answered_at: None,
             verified_at: None,
@@ -159,6 +167,9 @@ impl Shell {
                 }
                 self.core.unheard(why, key_refused, now);
             }
+            Some(News::Refreshed { .. }) if self.refresh_void => {
+                (self.refreshing, self.refresh_void, self.refresh_at) = (false, false, now);
+            }
             Some(News::Refreshed { known, verified_at }) => {
                 self.refreshing = false;
                 self.verified_at = verified_at.or(self.verified_at);
@@ -171,6 +182,7 @@ impl Shell {
     /// One round; says after how long the next is due.
     pub(super) async fn tick(&mut self) -> Result<Duration, AgentError> {
         let now = clock::now();
+        self.steer(now);
         self.read_orders(now).await?;
         let pace = if self.core.is_engaged() { Pace::Engaged } else { Pace::Idle };
         let out = self.core.history.out.as_ref().map(|out| out.key().clone());
@@ -184,6 +196,23 @@ impl Shell {
         self.report_and_show(ask.as_ref(), Urgency::Slot)?;
         let pace = if self.core.is_engaged() { Pace::Engaged } else { Pace::Idle };
         Ok(self.prober.due_in(pace, clock::now()))
+    }
+
+    /// Takes in what Kubernetes says about the lease and the products.
+    fn steer(&mut self, now: Timestamp) {
+        let Some(steering) = &mut self.steering else { return };
+        if steering.steer(&mut self.core, now) == Steered::OtherChannel {
+            // What is being fetched is of the old channel.
+            self.refresh_void = self.refreshing;
+            self.refresh_at = now;
+        }
+    }
+
+    /// Gives back what other agents wait for.
+    pub(super) async fn stop(self) {
+        if let Some(steering) = self.steering {
+            steering.stop().await;
+        }
     }
 
     /// Reads what people ordered. An order file that cannot be read holds everything.
@@ -208,6 +237,14 @@ impl Shell {
             }
         };
         self.orders_error = None;
+        let history = &self.core.history;
+        let steering = self.steering.as_ref();
+        let approvals = match steering {
+            Some(steering) => steering.approvals(approvals, history),
+            None => approvals,
+        };
+        let by_file = resume.is_some();
+        let resume = resume.or_else(|| steering?.resume(history, now));
         if approvals != self.core.approvals {
             // A newly approved release needs its document.
             self.refresh_at = self.refresh_at.min(later(now, DOCUMENTS_SOON));
@@ -221,7 +258,9 @@ impl Shell {
                 .map_err(|source| AgentError::Illegal { source })?;
             self.outbox.hurry();
             self.apply(change).await?;
-            self.control.resume_taken().map_err(|source| AgentError::State { source })?;
+            if by_file {
+                self.control.resume_taken().map_err(|source| AgentError::State { source })?;
+            }
         }
         Ok(())
     }
@@ -370,6 +409,9 @@ impl Shell {
             || self.outbox.has_news(&shape(&states), now);
         if due && self.core.observation.is_some() {
             self.send(states.clone(), ask.map(|ask| ask.product.clone()), now)?;
+        }
+        if let Some(steering) = &self.steering {
+            steering.show(&self.core, &states, now);
         }
         self.show(states, now)
     }

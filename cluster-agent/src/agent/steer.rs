@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use channels::names::ProductRef;
-use channels::wire::ProductState;
+use channels::wire::{AgentInstance, ProductState};
 use jiff::{SignedDuration, Timestamp};
 
 use super::core::Core;
@@ -34,7 +34,7 @@ pub(super) struct Steering {
     keeper: LeaseKeeper,
     link: Link,
     standings: Standings,
-    specs: BTreeMap<ProductRef, SpecView>,
+    specs: BTreeMap<ProductRef, (String, SpecView)>,
     read: bool,
     trouble: Option<String>,
     unleased_since: Option<Timestamp>,
@@ -55,13 +55,15 @@ impl Steering {
     pub(super) fn start(
         settings: &Settings,
         configured: &Policy,
-        instance: &str,
+        instance: Option<AgentInstance>,
         now: Timestamp,
     ) -> Option<Self> {
         let kubernetes = settings.kubernetes.as_ref()?;
         let kube = Kube::new(kubernetes.clone());
         let place = kubernetes.place.pod.as_ref().unwrap_or(&settings.cluster_name);
-        let me = format!("{place}_{instance}");
+        // Without randomness the time tells this process from the one before.
+        let run = instance.map_or_else(|| now.as_millisecond().to_string(), |run| run.to_string());
+        let me = format!("{place}_{run}");
         let keeper =
             LeaseKeeper::start(kube.clone(), &kubernetes.namespace, &kubernetes.lease, me.clone());
         let shown = Shown {
@@ -128,13 +130,12 @@ impl Steering {
 
     fn judge(&mut self, product: ProductRef, found: &Found, now: Timestamp) {
         let generation = Some(found.generation);
-        if self.specs.get(&product).is_some_and(|known| known.generation == generation) {
+        let known = self.specs.get(&product);
+        if known.is_some_and(|(uid, spec)| *uid == found.uid && spec.generation == generation) {
             return;
         }
-        let judged = found
-            .spec
-            .clone()
-            .and_then(|spec| order(&spec, &self.configured, self.reports));
+        let judged =
+            found.spec.clone().and_then(|spec| order(&spec, &self.configured, self.reports));
         let refused = judged.as_ref().err().map(ToString::to_string);
         match judged {
             Ok(order) => {
@@ -146,17 +147,14 @@ impl Steering {
                 tracing::warn!(%product, generation, %error, "its ClusterUpdate is refused");
                 let why = error.to_string();
                 // A valid one stays in force.
-                let valid = matches!(
-                    self.standings.get(&product),
-                    Some(Standing::Followed { .. })
-                );
+                let valid = matches!(self.standings.get(&product), Some(Standing::Followed { .. }));
                 if !valid {
                     let standing = Standing::Refused { why, since: now };
                     self.standings.insert(product.clone(), standing);
                 }
             }
         }
-        self.specs.insert(product, SpecView { generation, refused });
+        self.specs.insert(product, (found.uid.clone(), SpecView { generation, refused }));
     }
 
     fn lease_fact(&mut self, now: Timestamp) -> LeaseFact {
@@ -204,7 +202,8 @@ impl Steering {
             .filter(|_| settled && core.observation.is_some())
             .filter(looked)
             .filter_map(|state| {
-                let spec = self.specs.get(&state.product).cloned().unwrap_or_default();
+                let spec = self.specs.get(&state.product);
+                let spec = spec.map(|(_, spec)| spec.clone()).unwrap_or_default();
                 let view = View::of(core, state, spec, self.keeper.me())?;
                 Some((state.product.clone(), view))
             })

@@ -6,6 +6,7 @@
 mod check;
 mod commands;
 mod logging;
+mod manifests;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use channels::names::ProductRef;
 use channels::version::ReleaseVersion;
 
 pub use logging::LogFormat;
+pub use manifests::{ManifestsCommand, RbacArgs};
 
 use crate::sim::SimArgs;
 use crate::sim::member::MemberCommand;
@@ -51,6 +53,9 @@ pub enum Command {
     Resume(ConfigArgs),
     /// Allow a product whose policy is manual (or patch) to move to a release.
     Approve(ApproveArgs),
+    /// Print what is applied to a Kubernetes cluster before an agent runs in it.
+    #[command(subcommand)]
+    Manifests(ManifestsCommand),
     /// Simulate clusters over HTTP, to try the agent without any.
     Sim(SimArgs),
     /// Run or restart one controller of a quorum made of small processes, to try the exec driver.
@@ -220,6 +225,7 @@ fn run_command(command: &Command) -> anyhow::Result<Answer> {
         Command::Hold(args) => commands::hold(args),
         Command::Resume(args) => commands::resume(args),
         Command::Approve(args) => commands::approve(args),
+        Command::Manifests(command) => manifests::print(command),
         Command::Sim(args) => commands::sim(args),
         Command::Member(command) => commands::member(command),
     }

@@ -24,18 +24,18 @@ const STRANGER_MAX: Duration = Duration::from_secs(600);
 
 /// What a Lease object says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
+pub(super) struct Record {
     /// Who holds it; `None` if it was released.
-    pub holder: Option<String>,
+    pub(super) holder: Option<String>,
     /// When its holder last renewed it, as written: only ever compared for being the same.
-    pub renewed: Option<String>,
+    pub(super) renewed: Option<String>,
     /// How long its holder asks others to wait.
-    pub duration: Duration,
+    pub(super) duration: Duration,
 }
 
 /// What to do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Move {
+pub(super) enum Move {
     /// There is no Lease object: make one.
     Create,
     /// It is free or its holder is dead: take it.
@@ -70,7 +70,7 @@ pub enum Term {
 
 /// One agent's view of the lease.
 #[derive(Debug)]
-pub struct Tenancy {
+pub(super) struct Tenancy {
     me: String,
     still: Option<(Record, Duration)>,
     elsewhere_since: Option<(String, Duration)>,
@@ -80,13 +80,13 @@ pub struct Tenancy {
 
 impl Tenancy {
     /// Of the agent that calls itself `me` on the lease; no two processes may share the name.
-    pub fn new(me: String) -> Self {
+    pub(super) fn new(me: String) -> Self {
         let trouble = Some("it has not been looked at yet".to_owned());
         Self { me, still: None, elsewhere_since: None, until: None, trouble }
     }
 
     /// Judges what the Lease object says at `at`.
-    pub fn judge(&mut self, record: Option<Record>, at: Duration) -> Move {
+    pub(super) fn judge(&mut self, record: Option<Record>, at: Duration) -> Move {
         let Some(record) = record else {
             self.still = None;
             return Move::Create;
@@ -114,7 +114,7 @@ impl Tenancy {
     }
 
     /// The write that was asked for at `asked_at` was accepted.
-    pub fn accepted(&mut self, asked_at: Duration) {
+    pub(super) fn accepted(&mut self, asked_at: Duration) {
         self.until = Some(asked_at.saturating_add(HOLD));
         self.elsewhere_since = None;
         self.still = None;
@@ -122,12 +122,12 @@ impl Tenancy {
     }
 
     /// The lease could not be read or written. What was held stays held until it runs out.
-    pub fn failed(&mut self, why: String) {
+    pub(super) fn failed(&mut self, why: String) {
         self.trouble = Some(why);
     }
 
     /// How it stands at `at`.
-    pub fn term(&self, at: Duration) -> Term {
+    pub(super) fn term(&self, at: Duration) -> Term {
         if let Some(until) = self.until.filter(|until| at < *until) {
             return Term::Held { until };
         }

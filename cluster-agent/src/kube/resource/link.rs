@@ -7,9 +7,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use ::kube::api::ListParams;
 use channels::names::ProductRef;
 use jiff::Timestamp;
-use ::kube::api::ListParams;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -281,7 +281,9 @@ impl Publisher {
                 let conflict = error.is_conflict();
                 if !conflict {
                     tracing::warn!(
-                        name = object.text("name"), error = error.chain(), "status not written"
+                        name = object.text("name"),
+                        error = error.chain(),
+                        "status not written"
                     );
                 }
             }
@@ -324,15 +326,11 @@ impl Publisher {
         let now = clock::now();
         let Some(status) = self.status(object, shown, before.as_ref(), now) else { return Ok(()) };
         let name = object.text("name");
-        let figures_due = self
-            .known
-            .get(name)
-            .is_none_or(|known| known.written_at.elapsed() >= FIGURES_EVERY);
+        let figures_due =
+            self.known.get(name).is_none_or(|known| known.written_at.elapsed() >= FIGURES_EVERY);
         let due = match &before {
             None => true,
-            Some(before) => {
-                status.differs_materially(before) || figures_due && status != *before
-            }
+            Some(before) => status.differs_materially(before) || figures_due && status != *before,
         };
         if due {
             let body = json!({
@@ -393,9 +391,7 @@ impl Publisher {
             }
             let written = events::write(&self.kube, &subject, note, instance, clock::now()).await;
             if let Err(error) = written {
-                tracing::warn!(
-                    reason = note.reason, error = error.chain(), "event not written"
-                );
+                tracing::warn!(reason = note.reason, error = error.chain(), "event not written");
             }
         }
     }

@@ -10,6 +10,8 @@
 mod conditions;
 mod link;
 mod order;
+#[cfg(test)]
+mod order_tests;
 mod overlay;
 mod schema;
 mod spec;
@@ -25,8 +27,8 @@ pub use spec::{
 };
 pub use status::{
     AgentStatus, ClusterUpdateStatus, Condition, ConditionStatus, ConditionalUpdate, HISTORY_MAX,
-    HealthStatus, HistoryEntry, HistoryState, ProgressStatus, REASONS_MAX, UNITS_MAX, UPDATES_MAX,
-    UnitStatus, Waiting,
+    HealthStatus, HistoryEntry, HistoryState, ProgressStatus, REASONS_MAX, RISKS_MAX, UNITS_MAX,
+    UPDATES_MAX, UnitStatus, Waiting,
 };
 pub use transitions::{NOTES_MAX, Note, Urgency, orders, transitions};
 pub use view::{Acceptance, Retrieval, Serving, SpecView, View};

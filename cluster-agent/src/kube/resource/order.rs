@@ -76,7 +76,8 @@ impl SpecError {
 
 /// Reads the spec as the API server has it.
 pub fn shape(spec: &Value) -> Result<ClusterUpdateSpec, SpecError> {
-    serde_json::from_value(spec.clone()).map_err(|error| SpecError::Shape { why: error.to_string() })
+    serde_json::from_value(spec.clone())
+        .map_err(|error| SpecError::Shape { why: error.to_string() })
 }
 
 /// Reads a spec; `configured` is the policy of the agent's file alone.

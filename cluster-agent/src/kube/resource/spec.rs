@@ -3,8 +3,10 @@
 //! Its doc comments are what `kubectl explain` prints. What a product *is* here (its pools, its
 //! drivers, their limits) is local configuration of the agent and cannot be set by a resource.
 
-use jiff::Timestamp;
+#![expect(unreachable_pub, reason = "the schema's derive copies the struct into a function")]
+
 use ::kube::{CustomResource, KubeSchema};
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -3,8 +3,10 @@
 //! Wire types only; `conditions` fills them. Unknown fields are read over, so that an agent of
 //! another version can take over the resource.
 
-use jiff::Timestamp;
+#![expect(unreachable_pub, reason = "the schema's derive copies the struct into a function")]
+
 use ::kube::KubeSchema;
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +20,9 @@ pub const HISTORY_MAX: usize = 100;
 
 /// Updates listed of either kind.
 pub const UPDATES_MAX: usize = 50;
+
+/// Risks listed of one update.
+pub const RISKS_MAX: usize = 50;
 
 /// Reasons listed.
 pub const REASONS_MAX: usize = 16;

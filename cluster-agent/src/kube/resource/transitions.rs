@@ -123,7 +123,8 @@ fn moved(before: &ClusterUpdateStatus, after: &ClusterUpdateStatus) -> Vec<Note>
         notes.push(Note::normal("UnitBack", unit, format!("{unit} is no longer out{runs}")));
     }
     if let (Some(unit), Some(phase)) = (&after.unit, &after.phase) {
-        let to = after.desired.as_ref().map_or_else(String::new, |to| format!(" on its way to {to}"));
+        let to =
+            after.desired.as_ref().map_or_else(String::new, |to| format!(" on its way to {to}"));
         let reason = match phase.as_str() {
             "preflight" => "UnitPreflight",
             "quiesce" => "UnitQuiesce",

@@ -6,7 +6,7 @@ use channels::names::ProductRef;
 use channels::wire::{HealthVerdict, ProductState, Role};
 
 use super::status::{
-    AgentStatus, ConditionalUpdate, HISTORY_MAX, HistoryEntry, HistoryState, UNITS_MAX,
+    AgentStatus, ConditionalUpdate, HISTORY_MAX, HistoryEntry, HistoryState, RISKS_MAX, UNITS_MAX,
     UPDATES_MAX, UnitStatus,
 };
 use crate::agent::Core;
@@ -266,7 +266,8 @@ fn updates(
             available.push(offer.to.to_string());
             continue;
         }
-        let risks: Vec<String> = offer.risks.iter().map(|risk| risk.name.clone()).collect();
+        let names = offer.risks.iter().map(|risk| risk.name.clone());
+        let risks: Vec<String> = names.take(RISKS_MAX).collect();
         let taken = risks.iter().filter(|name| accepted.contains(&name.as_str()));
         let taken = taken.cloned().collect();
         conditional.push(ConditionalUpdate {
@@ -280,11 +281,7 @@ fn updates(
     (available, conditional)
 }
 
-fn units(
-    core: &Core,
-    state: &ProductState,
-    target: Option<&Target>,
-) -> (Vec<UnitStatus>, usize) {
+fn units(core: &Core, state: &ProductState, target: Option<&Target>) -> (Vec<UnitStatus>, usize) {
     let Some(observation) = &core.observation else { return (vec![], 0) };
     let scene = Scene {
         observation,

@@ -185,6 +185,9 @@ fn short(message: &str) -> String {
     message.chars().take(MESSAGE_CHARS_MAX).collect()
 }
 
+/// Longest reason that the resource's schema takes.
+const REASON_CHARS_MAX: usize = 128;
+
 /// `quorum_lag` as a reason: `QuorumLag`. What is no name at all is `Unknown`.
 pub(super) fn camel(gate: &str) -> String {
     let mut reason = String::new();
@@ -194,5 +197,6 @@ pub(super) fn camel(gate: &str) -> String {
         reason.extend(letters.next().map(|first| first.to_ascii_uppercase()));
         reason.extend(letters);
     }
+    reason.truncate(REASON_CHARS_MAX);
     if reason.starts_with(|c: char| c.is_ascii_alphabetic()) { reason } else { "Unknown".into() }
 }

@@ -126,8 +126,7 @@ fn doing(view: &View) -> String {
 /// Something that a person must mend.
 fn failing(view: &View) -> Judged {
     if let Some(pause) = &view.pause {
-        let unit =
-            pause.why.unit.as_ref().map_or_else(String::new, |unit| format!("{unit}: "));
+        let unit = pause.why.unit.as_ref().map_or_else(String::new, |unit| format!("{unit}: "));
         let message = format!("paused, needs resume: {unit}{}", pause.why.message);
         return judged("Failing", True, &camel(&pause.why.gate), message);
     }
@@ -160,12 +159,8 @@ fn retrieved_updates(view: &View) -> Judged {
 
 /// Nothing that stands would keep the next move from beginning.
 fn upgradeable(view: &View) -> Judged {
-    let stands: Vec<&WaitingOn> = view
-        .state
-        .waiting_on
-        .iter()
-        .filter(|why| !PASSING.contains(&why.gate.as_str()))
-        .collect();
+    let stands: Vec<&WaitingOn> =
+        view.state.waiting_on.iter().filter(|why| !PASSING.contains(&why.gate.as_str())).collect();
     match stands.as_slice() {
         [] => judged("Upgradeable", True, AS_EXPECTED, "no gate stands in the way"),
         [why] => judged("Upgradeable", False, &camel(&why.gate), &why.message),
