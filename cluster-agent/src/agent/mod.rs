@@ -15,6 +15,7 @@ mod error;
 mod events;
 mod ledger;
 mod links;
+mod lookout;
 mod open;
 mod outbox;
 mod prober;

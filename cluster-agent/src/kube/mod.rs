@@ -5,9 +5,12 @@
 
 mod client;
 mod error;
+pub(crate) mod node;
+mod watch;
 
 pub use client::{Kube, connect};
 pub use error::{KubeError, Refusal};
+pub use watch::{Gathered, Look, Watcher};
 
 /// Annotation of an object that a step made or changed: the step's id.
 pub const STEP_ANNOTATION: &str = "fairway.dev/step";
