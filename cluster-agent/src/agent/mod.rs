@@ -16,6 +16,7 @@ mod events;
 mod inputs;
 mod ledger;
 mod links;
+mod lookout;
 mod open;
 mod outbox;
 mod prober;

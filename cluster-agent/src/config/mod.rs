@@ -16,8 +16,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use kubernetes::{
-    AgentPlace, DrainSettings, EtcdSettings, KubeletSettings, KubernetesKind, KubernetesPool,
-    KubernetesSettings, NodeEvidence, NodePool,
+    AgentPlace, DrainSettings, EtcdSettings, KubernetesKind, KubernetesPool, KubernetesSettings,
+    KuredSettings, NodeEvidence, NodePool,
 };
 pub use pools::{DriverSettings, PoolSettings, UnitSettings};
 pub use settings::{HubSettings, ProbeSettings, ProductSettings, Reports, Settings};

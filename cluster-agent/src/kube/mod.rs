@@ -8,11 +8,14 @@ mod error;
 pub mod events;
 pub mod lease;
 pub mod manifests;
+pub(crate) mod node;
 mod put;
 pub mod resource;
+mod watch;
 
 pub use client::{Kube, connect};
 pub use error::{KubeError, Refusal};
+pub use watch::{Gathered, Look, Watcher};
 
 /// Annotation of an object that a step made or changed: the step's id.
 pub const STEP_ANNOTATION: &str = "fairway.dev/step";
