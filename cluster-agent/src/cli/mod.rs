@@ -89,8 +89,17 @@ pub struct EnrollArgs {
     #[command(flatten)]
     pub config: ConfigArgs,
     /// The token that `fairway clusters invite` (or `reinvite`) printed.
-    #[arg(long, env = "FAIRWAY_JOIN_TOKEN", hide_env_values = true)]
-    pub token: String,
+    #[arg(
+        long,
+        env = "FAIRWAY_JOIN_TOKEN",
+        hide_env_values = true,
+        required_unless_present = "once"
+    )]
+    pub token: Option<String>,
+    /// Do nothing if this cluster is enrolled at this hub already, or reports to none: for a start
+    /// script.
+    #[arg(long, conflicts_with = "new_key")]
+    pub once: bool,
     /// Register a new key in place of the one there is, with a token of `fairway clusters reinvite`.
     #[arg(long)]
     pub new_key: bool,

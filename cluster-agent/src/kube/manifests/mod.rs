@@ -3,6 +3,8 @@
 //!
 //! Texts only; nothing here talks to a server. The files in `deploy/kubernetes` are these texts.
 
+#[cfg(test)]
+mod deployed_tests;
 mod rights;
 
 use ::kube::CustomResourceExt as _;
@@ -46,14 +48,14 @@ mod tests {
 
     #[test]
     fn the_deployed_definition_is_the_one_of_the_types() {
-        let again = "cluster-agent manifests crd > deploy/kubernetes/clusterupdates.yaml";
-        assert!(deployed("clusterupdates.yaml") == crd().unwrap(), "run: {again}");
+        let again = "cluster-agent manifests crd > deploy/kubernetes/2-crd.yaml";
+        assert!(deployed("2-crd.yaml") == crd().unwrap(), "run: {again}");
     }
 
     #[test]
     fn the_deployed_rights_are_the_ones_of_the_table() {
-        let again = "cluster-agent manifests rbac > deploy/kubernetes/rbac.yaml";
-        assert!(deployed("rbac.yaml") == rbac(NAMESPACE, &[]), "run: {again}");
+        let again = "cluster-agent manifests rbac > deploy/kubernetes/3-rbac.yaml";
+        assert!(deployed("3-rbac.yaml") == rbac(NAMESPACE, &[]), "run: {again}");
     }
 
     #[test]

@@ -59,10 +59,10 @@ const OWN: &[Rule] = &[
     rule(
         "batch",
         &["jobs"],
-        &["create", "get", "list", "delete"],
-        "change a node by a Job of the local template; remove it when its step is over",
+        &["create", "get"],
+        "change a node by a Job of the local template, and see how it ends",
     ),
-    rule("", &["pods"], &["get", "list"], "find the pod of that Job"),
+    rule("", &["pods"], &["list"], "find the pod of that Job"),
     rule("", &["pods/log"], &["get"], "say why that Job failed"),
 ];
 
@@ -83,7 +83,7 @@ const NODES: &[Rule] = &[
         "read readiness, versions and foreign cordons; cordon, and uncordon what it cordoned",
     ),
     rule("", &["nodes/metrics"], &["get"], "read the kubelets' metrics pages (PLEG)"),
-    rule("", &["pods"], &["get", "list"], "find the pods of a node, and see that they are gone"),
+    rule("", &["pods"], &["list"], "find the pods of a node, and see that they are gone"),
     rule("", &["pods/eviction"], &["create"], "drain a node; pods are evicted, never deleted"),
     rule(
         "policy",
@@ -91,12 +91,8 @@ const NODES: &[Rule] = &[
         &["list"],
         "name a budget that could never allow a drain before any cordon",
     ),
-    rule(
-        "apps",
-        &["daemonsets"],
-        &["get", "list"],
-        "leave a DaemonSet's pods alone, and see them ready again",
-    ),
+    rule("apps", &["daemonsets"], &["get"], "see whether kured holds its lock"),
+    rule("batch", &["jobs"], &["list"], "see whether an upgrade plan of another controller runs"),
     rule(
         "nodemaintenance.medik8s.io",
         &["nodemaintenances"],
@@ -110,10 +106,17 @@ const MEMBERS: &[Rule] = &[
     rule(
         "apps",
         &["statefulsets"],
-        &["get", "list", "patch"],
+        &["get", "patch"],
         "read the update strategy; set the new image in the template",
     ),
-    rule("", &["pods"], &["get", "list", "delete"], "restart one member, which OnDelete asks for"),
+    rule("", &["pods"], &["list"], "see which member runs what, and whether it is ready"),
+    rule("", &["pods/eviction"], &["create"], "restart one member, which OnDelete asks for"),
+    rule(
+        "policy",
+        &["poddisruptionbudgets"],
+        &["list"],
+        "name a budget that could never allow it before anything is changed",
+    ),
 ];
 
 /// Strimzi.
@@ -121,24 +124,19 @@ const STRIMZI: &[Rule] = &[
     rule(
         "kafka.strimzi.io",
         &["kafkas"],
-        &["get", "list", "patch"],
+        &["get", "patch"],
         "set the new version; pause the operator when a gate turns red",
     ),
-    rule("kafka.strimzi.io", &["kafkanodepools"], &["get", "list"], "know the roles of its pods"),
-    rule("core.strimzi.io", &["strimzipodsets"], &["get", "list"], "see how far the roll is"),
-    rule("", &["pods"], &["get", "list"], "see which pod is out, and when it is back"),
+    rule("", &["pods"], &["list"], "see which pod is out, and when it is back"),
 ];
 
 /// Workloads.
-const WORKLOADS: &[Rule] = &[
-    rule(
-        "apps",
-        &["deployments", "statefulsets", "daemonsets"],
-        &["get", "list", "patch"],
-        "set the new image; see the rollout complete",
-    ),
-    rule("", &["pods"], &["get", "list"], "see which image its pods run"),
-];
+const WORKLOADS: &[Rule] = &[rule(
+    "apps",
+    &["deployments", "statefulsets", "daemonsets"],
+    &["get", "patch"],
+    "set the new image; see the rollout complete",
+)];
 
 impl Part {
     const ALL: [Self; 3] = [Self::Members, Self::Strimzi, Self::Workloads];
