@@ -410,7 +410,7 @@ impl Shell {
         if due && self.core.observation.is_some() {
             self.send(states.clone(), ask.map(|ask| ask.product.clone()), now)?;
         }
-        if let Some(steering) = &self.steering {
+        if let Some(steering) = &mut self.steering {
             steering.show(&self.core, &states, now);
         }
         self.show(states, now)

@@ -17,7 +17,8 @@ use crate::history::History;
 use crate::kube::Kube;
 use crate::kube::lease::{LeaseKeeper, Term};
 use crate::kube::resource::{
-    self, AgentStatus, Found, Link, Read, Shown, SpecView, Standing, Standings, View, order,
+    self, AgentStatus, Found, Link, Place, Read, Shown, SpecView, Standing, Standings, View, moves,
+    order,
 };
 use crate::plan::{LeaseFact, Policy};
 use crate::state::{Approval, ResumeOrder};
@@ -38,6 +39,7 @@ pub(super) struct Steering {
     read: bool,
     trouble: Option<String>,
     unleased_since: Option<Timestamp>,
+    places: BTreeMap<ProductRef, Place>,
     started_at: Timestamp,
 }
 
@@ -83,6 +85,7 @@ impl Steering {
             read: false,
             trouble: None,
             unleased_since: Some(now),
+            places: BTreeMap::new(),
             started_at: now,
         })
     }
@@ -194,7 +197,8 @@ impl Steering {
     }
 
     /// Shows how products are.
-    pub(super) fn show(&self, core: &Core, states: &[ProductState], now: Timestamp) {
+    pub(super) fn show(&mut self, core: &Core, states: &[ProductState], now: Timestamp) {
+        self.tell_moves(states);
         let settled = self.started_at.saturating_add(SHOW_AFTER).unwrap_or(now) <= now;
         let looked = |state: &&ProductState| core.known.contains_key(&state.product);
         let views = states
@@ -218,6 +222,17 @@ impl Steering {
             views,
             products: self.configured.products.keys().cloned().collect(),
         });
+    }
+
+    fn tell_moves(&mut self, states: &[ProductState]) {
+        for state in states {
+            let place = Place { unit: state.unit.clone(), phase: state.phase };
+            let before = self.places.insert(state.product.clone(), place);
+            // What an agent finds when it starts is no news.
+            for note in before.iter().flat_map(|before| moves(before, state)) {
+                self.link.tell(&state.product, note);
+            }
+        }
     }
 
     /// Gives the lease back.

@@ -12,7 +12,7 @@ use channels::names::ProductRef;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::order::{SpecError, shape};
@@ -38,6 +38,9 @@ const ROUND_AT_LEAST: Duration = Duration::from_secs(1);
 
 /// Figures that move all the time are written this often.
 const FIGURES_EVERY: Duration = Duration::from_secs(30);
+
+/// Moves of units that may wait to be told: a step has eight, and a round takes a second.
+const TOLD_MAX: usize = 64;
 
 /// Events a minute: a flapping gate must not fill the API server.
 const EVENTS_PER_MINUTE: u32 = 60;
@@ -82,6 +85,7 @@ pub struct Shown {
 pub struct Link {
     read: watch::Receiver<Read>,
     shown: watch::Sender<Shown>,
+    told: mpsc::Sender<(ProductRef, Note)>,
 }
 
 impl Link {
@@ -89,16 +93,18 @@ impl Link {
     pub fn start(kube: Kube, period: Duration, shown: Shown) -> Self {
         let (reads, read) = watch::channel(Read::default());
         let (shown, showing) = watch::channel(shown);
+        let (told, telling) = mpsc::channel(TOLD_MAX);
         let publisher = Publisher {
             kube,
             period,
             reads,
             showing,
+            telling,
             known: BTreeMap::new(),
             budget: Budget::new(),
         };
         tokio::spawn(publisher.run());
-        Self { read, shown }
+        Self { read, shown, told }
     }
 
     /// What the last look found, if it found anything new since the last call.
@@ -106,6 +112,13 @@ impl Link {
         // An error means that the task is gone; then there is never news again.
         let changed = self.read.has_changed().unwrap_or(false);
         changed.then(|| self.read.borrow_and_update().clone())
+    }
+
+    /// Tells something that happened to a product. What does not fit is in the status all the same.
+    pub fn tell(&self, product: &ProductRef, note: Note) {
+        if self.told.try_send((product.clone(), note)).is_err() {
+            tracing::debug!(%product, "too many events wait, one is dropped");
+        }
     }
 
     /// Shows this from now on.
@@ -200,6 +213,7 @@ struct Publisher {
     period: Duration,
     reads: watch::Sender<Read>,
     showing: watch::Receiver<Shown>,
+    telling: mpsc::Receiver<(ProductRef, Note)>,
     known: BTreeMap<String, Known>,
     budget: Budget,
 }
@@ -271,9 +285,15 @@ impl Publisher {
             news
         });
         let shown = self.showing.borrow_and_update().clone();
+        let told = self.told();
         self.known.retain(|name, _| objects.iter().any(|object| object.text("name") == name));
         for object in &objects {
             self.audit(object, &shown).await;
+            if shown.acting
+                && let Some(notes) = told.get(object.text("name"))
+            {
+                self.write_events(object, notes, &shown.agent.holder).await;
+            }
             if shown.acting
                 && let Err(error) = self.bring_up_to_date(object, &shown).await
             {
@@ -289,6 +309,15 @@ impl Publisher {
             }
         }
         Ok(())
+    }
+
+    /// What was told since the last round, by the name of the resource.
+    fn told(&mut self) -> BTreeMap<String, Vec<Note>> {
+        let mut told: BTreeMap<String, Vec<Note>> = BTreeMap::new();
+        while let Ok((product, note)) = self.telling.try_recv() {
+            told.entry(object_name(&product)).or_default().push(note);
+        }
+        told
     }
 
     /// Tells what was ordered since the resource was last seen.

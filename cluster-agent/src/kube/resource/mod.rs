@@ -30,5 +30,5 @@ pub use status::{
     HealthStatus, HistoryEntry, HistoryState, ProgressStatus, REASONS_MAX, RISKS_MAX, UNITS_MAX,
     UPDATES_MAX, UnitStatus, Waiting,
 };
-pub use transitions::{NOTES_MAX, Note, Urgency, orders, transitions};
+pub use transitions::{NOTES_MAX, Note, Place, Urgency, moves, orders, transitions};
 pub use view::{Acceptance, Retrieval, Serving, SpecView, View};

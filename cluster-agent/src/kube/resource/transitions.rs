@@ -3,7 +3,10 @@
 //! Pure, and bounded: at most [`NOTES_MAX`] a time. An event's subject names its series: the same
 //! thing again counts up the same event instead of making a new one.
 
-use super::conditions::PASSING;
+use channels::names::UnitName;
+use channels::wire::{Phase, ProductState};
+
+use super::conditions::{PASSING, camel};
 use super::spec::{ClusterUpdateSpec, PolicyMode};
 use super::status::{ClusterUpdateStatus, Condition, ConditionStatus, HistoryState};
 
@@ -62,7 +65,6 @@ pub fn transitions(before: Option<&ClusterUpdateStatus>, after: &ClusterUpdateSt
     // What an agent finds when it first looks is no news, except where it is bad.
     if let Some(before) = before {
         notes.extend(completed(before, after));
-        notes.extend(moved(before, after));
         notes.extend(offered(before, after));
         notes.extend(waits(before, after));
     }
@@ -102,17 +104,23 @@ fn completed(before: &ClusterUpdateStatus, after: &ClusterUpdateStatus) -> Optio
     if last(before).is_some_and(|old| old.completion_time == done.completion_time) {
         return None;
     }
-    let from = done.from.map_or_else(String::new, |from| format!("from {from} "));
-    let message = format!("every unit runs {} and has soaked ({from}done)", done.version);
+    let from = done.from.map_or_else(String::new, |from| format!(", which ran {from}"));
+    let message = format!("every unit{from}, runs {} and has soaked", done.version);
     Some(Note::normal("UpdateCompleted", &done.version, message))
 }
 
-/// A unit went out, went on, or came back.
-fn moved(before: &ClusterUpdateStatus, after: &ClusterUpdateStatus) -> Vec<Note> {
-    let place = |status: &ClusterUpdateStatus| (status.unit.clone(), status.phase.clone());
-    if place(before) == place(after) {
-        return vec![];
-    }
+/// Where a product's unit is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The unit that is out.
+    pub unit: Option<UnitName>,
+    /// The phase of its step.
+    pub phase: Phase,
+}
+
+/// A unit went out, went on, or came back. Told by the loop at every change, because phases can be
+/// shorter than the time between two looks at the API server.
+pub fn moves(before: &Place, after: &ProductState) -> Vec<Note> {
     let mut notes = Vec::new();
     if let Some(unit) = &before.unit
         && after.unit.as_ref() != Some(unit)
@@ -120,22 +128,19 @@ fn moved(before: &ClusterUpdateStatus, after: &ClusterUpdateStatus) -> Vec<Note>
         let now = after.units.iter().find(|listed| listed.name == *unit);
         let runs = now.and_then(|listed| listed.version.clone());
         let runs = runs.map_or_else(String::new, |version| format!(" and runs {version}"));
-        notes.push(Note::normal("UnitBack", unit, format!("{unit} is no longer out{runs}")));
+        let message = format!("{unit} is no longer out{runs}");
+        notes.push(Note::normal("UnitBack", unit.as_str(), message));
     }
-    if let (Some(unit), Some(phase)) = (&after.unit, &after.phase) {
+    let same = (&before.unit, before.phase) == (&after.unit, after.phase);
+    // A pause has its own event.
+    if let Some(unit) = &after.unit
+        && !same
+        && after.phase.is_rolling()
+    {
         let to =
-            after.desired.as_ref().map_or_else(String::new, |to| format!(" on its way to {to}"));
-        let reason = match phase.as_str() {
-            "preflight" => "UnitPreflight",
-            "quiesce" => "UnitQuiesce",
-            "mutate" => "UnitMutate",
-            "await_return" => "UnitAwaitReturn",
-            "await_health" => "UnitAwaitHealth",
-            "soak" => "UnitSoak",
-            // A pause has its own event.
-            _ => return notes,
-        };
-        notes.push(Note::normal(reason, unit, format!("{unit}: {phase}{to}")));
+            after.target.as_ref().map_or_else(String::new, |to| format!(" on its way to {to}"));
+        let reason = format!("Unit{}", camel(after.phase.as_str()));
+        notes.push(Note::normal(&reason, unit.as_str(), format!("{unit}: {}{to}", after.phase)));
     }
     notes
 }
@@ -172,8 +177,8 @@ pub fn orders(before: &ClusterUpdateSpec, after: &ClusterUpdateSpec) -> Vec<Note
     let mut notes = Vec::new();
     let mut field = |reason: &str, old: Option<&str>, new: Option<&str>| {
         if old != new {
-            let says = |value: Option<&str>| value.unwrap_or("what is configured").to_owned();
-            let message = format!("from {} to {}", says(old), says(new));
+            let says = |value: Option<&str>| value.unwrap_or("nothing").to_owned();
+            let message = format!("{}, before that {}", says(new), says(old));
             notes.push(Note::normal(reason, "spec", message));
         }
     };

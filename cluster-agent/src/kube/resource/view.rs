@@ -5,6 +5,7 @@
 use channels::names::ProductRef;
 use channels::wire::{HealthVerdict, ProductState, Role};
 
+use super::conditions::whole_second;
 use super::status::{
     AgentStatus, ConditionalUpdate, HISTORY_MAX, HistoryEntry, HistoryState, RISKS_MAX, UNITS_MAX,
     UPDATES_MAX, UnitStatus,
@@ -226,7 +227,7 @@ fn history(record: &ProductHistory) -> Vec<HistoryEntry> {
         state: HistoryState::Partial,
         version: roll.to.to_string(),
         from: Some(record.version.to_string()),
-        started_time: roll.started_at,
+        started_time: whole_second(roll.started_at),
         completion_time: None,
         verified: true,
     });
@@ -235,8 +236,8 @@ fn history(record: &ProductHistory) -> Vec<HistoryEntry> {
         state: HistoryState::Completed,
         version: done.to.to_string(),
         from: Some(done.from.to_string()),
-        started_time: done.started_at,
-        completion_time: Some(done.completed_at),
+        started_time: whole_second(done.started_at),
+        completion_time: Some(whole_second(done.completed_at)),
         verified: true,
     });
     under_way.into_iter().chain(completed).take(HISTORY_MAX).collect()

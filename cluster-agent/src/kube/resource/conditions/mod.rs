@@ -133,7 +133,7 @@ fn conditions(
                 type_: type_.to_owned(),
                 status,
                 observed_generation: generation,
-                last_transition_time: held.unwrap_or(now),
+                last_transition_time: held.unwrap_or_else(|| whole_second(now)),
                 reason,
                 message: short(&message),
             }
@@ -164,7 +164,7 @@ fn waiting_on(view: &View) -> Vec<Waiting> {
             // JSON has no infinities; a figure that is none says nothing.
             observed: reason.observed.filter(|figure| figure.is_finite()),
             limit: reason.limit.filter(|figure| figure.is_finite()),
-            since: reason.since,
+            since: reason.since.map(whole_second),
         })
         .collect()
 }
@@ -183,6 +183,11 @@ fn health(view: &View) -> HealthStatus {
 
 fn short(message: &str) -> String {
     message.chars().take(MESSAGE_CHARS_MAX).collect()
+}
+
+/// As Kubernetes keeps times: without fractions.
+pub(super) fn whole_second(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).unwrap_or(at)
 }
 
 /// Longest reason that the resource's schema takes.

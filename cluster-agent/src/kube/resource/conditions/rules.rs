@@ -29,9 +29,9 @@ pub(in crate::kube::resource) const PASSING: [&str; 17] = [
     "other_product",
     "page_unproved",
     "policy_patch",
+    "too_few_good_probes",
     "window",
     "window_too_short",
-    "not_due",
 ];
 
 /// All six, in the order that `kubectl describe` shows them.

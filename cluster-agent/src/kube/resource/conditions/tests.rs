@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::super::status::{
     AgentStatus, ClusterUpdateStatus, Condition, ConditionStatus, HistoryEntry, HistoryState,
 };
-use super::super::transitions::{Urgency, transitions};
+use super::super::transitions::{Place, Urgency, moves, transitions};
 use super::super::view::{Acceptance, Retrieval, Serving, SpecView, View};
 use super::camel;
 use crate::history::Pause;
@@ -294,7 +294,7 @@ fn reasons(before: &View, after: &View) -> Vec<String> {
 #[test]
 fn each_transition_has_its_event_and_standing_still_has_none() {
     assert_eq!(reasons(&calm(), &calm()), [""; 0]);
-    assert_eq!(reasons(&calm(), &rolling()), ["UpdateStarted", "UnitSoak"]);
+    assert_eq!(reasons(&calm(), &rolling()), ["UpdateStarted"]);
     assert_eq!(reasons(&rolling(), &rolling()), [""; 0]);
     let mut paused = rolling();
     paused.pause = Some(Pause { why: waiting("no_leader", None, "no leader"), at: at(50) });
@@ -303,15 +303,40 @@ fn each_transition_has_its_event_and_standing_still_has_none() {
     let mut other = paused.clone();
     other.pause = Some(Pause { why: waiting("mutate_failed", None, "exit 3"), at: at(60) });
     assert_eq!(reasons(&paused, &other), ["MutateFailed"], "another failure is another event");
-    assert_eq!(reasons(&paused, &rolling()), ["Recovered", "UnitSoak"]);
+    assert_eq!(reasons(&paused, &rolling()), ["Recovered"]);
     let mut done = calm();
     done.history = rolling().history;
     done.history[0].state = HistoryState::Completed;
     done.history[0].completion_time = Some(at(150));
-    assert_eq!(reasons(&rolling(), &done), ["UpdateCompleted", "UnitBack"]);
+    assert_eq!(reasons(&rolling(), &done), ["UpdateCompleted"]);
     let mut offered = calm();
     offered.available = vec!["4.1.0".into()];
     assert_eq!(reasons(&calm(), &offered), ["UpdateAvailable"]);
+}
+
+#[test]
+fn every_phase_of_a_unit_is_told_and_its_return() {
+    let place = |view: &View| Place { unit: view.state.unit.clone(), phase: view.state.phase };
+    let told = |before: &Place, after: &View| -> Vec<String> {
+        moves(before, &after.state).into_iter().map(|note| note.reason).collect()
+    };
+    let mut seen = Vec::new();
+    let mut before = place(&calm());
+    for phase in [Phase::Preflight, Phase::Quiesce, Phase::Mutate, Phase::AwaitReturn, Phase::Soak]
+    {
+        let mut view = rolling();
+        view.state.phase = phase;
+        seen.extend(told(&before, &view));
+        before = place(&view);
+        assert_eq!(told(&before, &view), [""; 0], "standing still");
+    }
+    seen.extend(told(&before, &calm()));
+    let expected =
+        ["UnitPreflight", "UnitQuiesce", "UnitMutate", "UnitAwaitReturn", "UnitSoak", "UnitBack"];
+    assert_eq!(seen, expected);
+    let mut next = rolling();
+    next.state.unit = Some(unit("c3"));
+    assert_eq!(told(&place(&rolling()), &next), ["UnitBack", "UnitSoak"]);
 }
 
 #[test]
