@@ -8,9 +8,10 @@ use channels::wire::AgentInstance;
 use super::AgentError;
 use super::enrolment::open_client;
 use super::links::Reporter;
-use crate::config::{DriverSettings, Reports, Settings};
-use crate::driver::{Driver, ExecDriver, SimulatedDriver};
+use crate::config::{DriverSettings, KubernetesPool, Reports, Settings};
+use crate::driver::{Driver, DriverError, ExecDriver, KubernetesDriver, SimulatedDriver};
 use crate::hub::HubReleases;
+use crate::kube::Kube;
 
 /// Who reports; `None` if the agent does not.
 pub(super) fn open_reporter(settings: &Settings) -> Result<Option<Reporter>, AgentError> {
@@ -41,6 +42,7 @@ pub(super) fn drivers(
     settings: &Settings,
 ) -> Result<BTreeMap<(ProductRef, PoolName), Driver>, AgentError> {
     let mut drivers = BTreeMap::new();
+    let kube = settings.kubernetes.clone().map(Kube::new);
     for (product, configured) in &settings.products {
         for pool in &configured.pools {
             let driver = match &pool.driver {
@@ -48,6 +50,7 @@ pub(super) fn drivers(
                     ExecDriver::open(&settings.state_dir, commands.clone()).map(Driver::Exec)
                 }
                 DriverSettings::Simulated(url) => SimulatedDriver::new(url).map(Driver::Simulated),
+                DriverSettings::Kubernetes(pool) => open_kubernetes(kube.as_ref(), pool),
             };
             let driver = driver.map_err(|source| AgentError::Driver {
                 product: product.clone(),
@@ -58,4 +61,10 @@ pub(super) fn drivers(
         }
     }
     Ok(drivers)
+}
+
+fn open_kubernetes(kube: Option<&Kube>, pool: &KubernetesPool) -> Result<Driver, DriverError> {
+    // The configuration refuses such a pool without `[kubernetes]`.
+    let kube = kube.ok_or(DriverError::NoCluster)?;
+    KubernetesDriver::open(kube, pool).map(Driver::Kubernetes)
 }

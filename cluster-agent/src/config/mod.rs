@@ -5,6 +5,7 @@
 //! signed document can reach it. `FAIRWAY_STATE_DIR` and `FAIRWAY_HUB_URL` override their keys.
 
 mod fragments;
+mod kubernetes;
 mod pools;
 mod ranges;
 mod settings;
@@ -14,6 +15,10 @@ mod tests;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use kubernetes::{
+    AgentPlace, DrainSettings, EtcdSettings, KubeletSettings, KubernetesKind, KubernetesPool,
+    KubernetesSettings, NodeEvidence, NodePool,
+};
 pub use pools::{DriverSettings, PoolSettings, UnitSettings};
 pub use settings::{HubSettings, ProbeSettings, ProductSettings, Reports, Settings};
 
@@ -70,6 +75,8 @@ pub struct Overrides {
     pub state_dir: Option<PathBuf>,
     /// `FAIRWAY_HUB_URL`.
     pub hub_url: Option<String>,
+    /// Where this agent runs in a Kubernetes cluster.
+    pub place: AgentPlace,
 }
 
 impl Overrides {
@@ -78,6 +85,7 @@ impl Overrides {
         Self {
             state_dir: std::env::var_os("FAIRWAY_STATE_DIR").map(PathBuf::from),
             hub_url: std::env::var("FAIRWAY_HUB_URL").ok(),
+            place: AgentPlace::from_env(),
         }
     }
 }
@@ -114,6 +122,6 @@ impl Settings {
         if let Some(url) = overrides.hub_url {
             fragment.hub.url = Some(url);
         }
-        settings::settings(fragment, base)
+        settings::settings(fragment, overrides.place, base)
     }
 }

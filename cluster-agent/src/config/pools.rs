@@ -9,10 +9,13 @@ use channels::wire::Role;
 
 use super::ConfigError;
 use super::fragments;
+use super::kubernetes::{self, KubernetesPool, Scope};
 use super::ranges::{DAY_MS, ranged};
 use super::settings::ProbeSettings;
 use crate::driver::{CommandSpec, CommandTemplate, ExecCommands, Stage};
-use crate::observation::{EvidenceFrom, Placement, Target, UnitKey, VersionEvidence};
+use crate::observation::{
+    EvidenceFrom, Placement, Target, UnitKey, VersionEvidence, WitnessSource,
+};
 use crate::telemetry::Signal;
 
 /// A page this many idle periods old is stale: one lost scrape is none, three are.
@@ -41,6 +44,8 @@ pub enum DriverSettings {
     Exec(ExecCommands),
     /// In a simulated cluster at this URL.
     Simulated(String),
+    /// In a Kubernetes cluster.
+    Kubernetes(KubernetesPool),
 }
 
 /// One unit.
@@ -60,13 +65,14 @@ pub(super) fn pools(
     product: &ProductRef,
     given: &[fragments::Pool],
     probes: &ProbeSettings,
+    scope: &Scope,
     base: &Path,
 ) -> Result<Vec<PoolSettings>, ConfigError> {
     let mut names = BTreeSet::new();
     let mut units = BTreeSet::new();
     let mut found = Vec::with_capacity(given.len());
     for pool in given {
-        let pool = one_pool(product, pool, probes, base)?;
+        let pool = one_pool(product, pool, probes, scope, base)?;
         if !names.insert(pool.name.clone()) {
             let why = format!("pool {} is listed twice", pool.name);
             return Err(ConfigError::invalid(format!("products.{product}.pools"), why));
@@ -92,6 +98,7 @@ fn one_pool(
     product: &ProductRef,
     given: &fragments::Pool,
     probes: &ProbeSettings,
+    scope: &Scope,
     base: &Path,
 ) -> Result<PoolSettings, ConfigError> {
     let name: PoolName = given
@@ -99,7 +106,7 @@ fn one_pool(
         .parse()
         .map_err(|e| ConfigError::invalid(format!("products.{product}.pools.name"), e))?;
     let key = |field: &str| format!("products.{product}.pools.{name}.{field}");
-    let driver = driver(given, &key, base)?;
+    let driver = driver(product, given, scope, &key, base)?;
     let evidence = evidence(given, &key)?;
     let required = required(given, &key)?;
     let idle_ms = match given.role {
@@ -115,19 +122,16 @@ fn one_pool(
             let why = format!("controller {unit_name} needs its node_id: leaders are named by id");
             return Err(ConfigError::invalid(key("units.node_id"), why));
         }
-        if !(unit.metrics_url.starts_with("http://") || unit.metrics_url.starts_with("https://")) {
-            let why = format!("{unit_name}: it must begin with http:// or https://");
-            return Err(ConfigError::invalid(key("units.metrics_url"), why));
-        }
+        let metrics_url = metrics_url(unit, &driver, &key)?;
         let target = Target {
             key: UnitKey { product: product.clone(), unit: unit_name.clone() },
             role: given.role,
             pool: name.clone(),
             node_id: unit.node_id,
             placement: placement(unit, &key)?,
-            metrics_url: Some(unit.metrics_url.clone()),
-            witnesses: BTreeSet::new(),
-            evidence_from: EvidenceFrom::Page,
+            metrics_url,
+            witnesses: witnesses(&driver),
+            evidence_from: evidence_from(&driver),
             version_evidence: evidence.clone(),
             required: required.clone(),
             stale_after_ms,
@@ -135,11 +139,53 @@ fn one_pool(
         units.push(UnitSettings {
             name: unit_name,
             role: given.role,
-            hosts_agent: unit.hosts_agent.unwrap_or(false),
+            hosts_agent: unit.hosts_agent.unwrap_or_else(|| hosts_agent(&unit.name, scope)),
             target,
         });
     }
     Ok(PoolSettings { name, role: given.role, driver, units })
+}
+
+/// Whether the environment says that the agent runs on this node.
+fn hosts_agent(name: &str, scope: &Scope) -> bool {
+    scope.place.node.as_deref() == Some(name)
+}
+
+fn witnesses(driver: &DriverSettings) -> BTreeSet<WitnessSource> {
+    match driver {
+        DriverSettings::Kubernetes(_) => BTreeSet::from([WitnessSource::Kubernetes]),
+        DriverSettings::Exec(_) | DriverSettings::Simulated(_) => BTreeSet::new(),
+    }
+}
+
+fn evidence_from(driver: &DriverSettings) -> EvidenceFrom {
+    match driver {
+        DriverSettings::Kubernetes(_) => EvidenceFrom::Witness(WitnessSource::Kubernetes),
+        DriverSettings::Exec(_) | DriverSettings::Simulated(_) => EvidenceFrom::Page,
+    }
+}
+
+fn metrics_url(
+    unit: &fragments::Unit,
+    driver: &DriverSettings,
+    key: &dyn Fn(&str) -> String,
+) -> Result<Option<String>, ConfigError> {
+    let Some(url) = &unit.metrics_url else {
+        return match driver {
+            DriverSettings::Kubernetes(pool) if !pool.needs_page() => Ok(None),
+            DriverSettings::Kubernetes(_)
+            | DriverSettings::Exec(_)
+            | DriverSettings::Simulated(_) => Err(ConfigError::Missing {
+                key: key("units.metrics_url"),
+                hint: "the address of the unit's metrics page",
+            }),
+        };
+    };
+    if !(url.starts_with("http://") || url.starts_with("https://")) {
+        let why = format!("{}: it must begin with http:// or https://", unit.name);
+        return Err(ConfigError::invalid(key("units.metrics_url"), why));
+    }
+    Ok(Some(url.clone()))
 }
 
 fn placement(
@@ -195,16 +241,21 @@ fn required(
 }
 
 fn driver(
+    product: &ProductRef,
     given: &fragments::Pool,
+    scope: &Scope,
     key: &dyn Fn(&str) -> String,
     base: &Path,
 ) -> Result<DriverSettings, ConfigError> {
-    match (&given.exec, &given.simulated) {
-        (Some(exec), None) => exec_commands(exec, key, base).map(DriverSettings::Exec),
-        (None, Some(simulated)) => Ok(DriverSettings::Simulated(simulated.url.clone())),
-        (None, None) | (Some(_), Some(_)) => Err(ConfigError::invalid(
+    match (&given.exec, &given.simulated, &given.kubernetes) {
+        (Some(exec), None, None) => exec_commands(exec, key, base).map(DriverSettings::Exec),
+        (None, Some(simulated), None) => Ok(DriverSettings::Simulated(simulated.url.clone())),
+        (None, None, Some(table)) => {
+            kubernetes::pool(product, given.role, table, scope, key).map(DriverSettings::Kubernetes)
+        }
+        _ => Err(ConfigError::invalid(
             key("exec"),
-            "a pool has exactly one driver table: exec or simulated",
+            "a pool has exactly one driver table: exec, kubernetes or simulated",
         )),
     }
 }

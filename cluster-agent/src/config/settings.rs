@@ -9,6 +9,7 @@ use channels::wire::{Report, Role};
 
 use super::ConfigError;
 use super::fragments::{self, Fragment};
+use super::kubernetes::{self, AgentPlace, KubernetesSettings};
 use super::pools::{PoolSettings, pools};
 use super::ranges::{DAY_MS, ranged, ranged_u32};
 use crate::gate::GatePolicy;
@@ -39,6 +40,8 @@ pub struct Settings {
     pub gate: GatePolicy,
     /// Products by name.
     pub products: BTreeMap<ProductRef, ProductSettings>,
+    /// The API server, if this agent uses one.
+    pub kubernetes: Option<KubernetesSettings>,
 }
 
 /// Where metadata comes from and who grants.
@@ -114,7 +117,12 @@ impl Settings {
     }
 }
 
-pub(super) fn settings(fragment: Fragment, base: &Path) -> Result<Settings, ConfigError> {
+pub(super) fn settings(
+    fragment: Fragment,
+    place: AgentPlace,
+    base: &Path,
+) -> Result<Settings, ConfigError> {
+    let (kubernetes, scope) = kubernetes::kubernetes(fragment.kubernetes.as_ref(), place, base)?;
     let probes = probes(&fragment.probes)?;
     let hub = hub(&fragment.hub, base)?;
     let timings = timings(&fragment, &probes)?;
@@ -124,7 +132,8 @@ pub(super) fn settings(fragment: Fragment, base: &Path) -> Result<Settings, Conf
     let mode = fragment.policy.mode.unwrap_or(Mode::Manual);
     let mut products = BTreeMap::new();
     for product in &fragment.products {
-        let (name, settings) = one_product(product, &arch, mode, hub.reports, &probes, base)?;
+        let (name, settings) =
+            one_product(product, &arch, mode, hub.reports, (&probes, &scope), base)?;
         if products.insert(name.clone(), settings).is_some() {
             return Err(ConfigError::invalid("products", format!("{name} is listed twice")));
         }
@@ -144,6 +153,7 @@ pub(super) fn settings(fragment: Fragment, base: &Path) -> Result<Settings, Conf
         pleg_limits: pleg_limits(&fragment.limits.pleg)?,
         gate: gate(&fragment.limits.gate)?,
         products,
+        kubernetes,
     })
 }
 
@@ -399,7 +409,7 @@ fn one_product(
     arch: &Arch,
     mode: Mode,
     reports: Reports,
-    probes: &ProbeSettings,
+    (probes, scope): (&ProbeSettings, &kubernetes::Scope),
     base: &Path,
 ) -> Result<(ProductRef, ProductSettings), ConfigError> {
     let name: ProductRef =
@@ -410,7 +420,7 @@ fn one_product(
         let why = "hub needs hub.reports = true, because only a hub grants";
         return Err(ConfigError::invalid(key("mode"), why));
     }
-    let pools = pools(&name, &given.pools, probes, base)?;
+    let pools = pools(&name, &given.pools, probes, scope, base)?;
     let policy = ProductPolicy {
         channel: given.channel.parse().map_err(|e| ConfigError::invalid(key("channel"), e))?,
         arch: match &given.arch {

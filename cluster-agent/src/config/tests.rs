@@ -72,7 +72,7 @@ fn no_key_of_the_example_stands_apart_from_the_table_it_belongs_to() {
 
 #[test]
 fn paths_of_a_configuration_named_by_a_relative_path_are_absolute() {
-    let overrides = Overrides { state_dir: Some("state".into()), hub_url: None };
+    let overrides = Overrides { state_dir: Some("state".into()), ..Overrides::default() };
     let settings = Settings::load(Path::new("src/config/example.toml"), overrides).unwrap();
     let dir = std::env::current_dir().unwrap().join("src/config");
     assert_eq!(settings.state_dir, dir.join("state"));

@@ -5,6 +5,7 @@
 //! documents supply versions and digests, local configuration supplies everything else.
 
 mod exec;
+mod kubernetes;
 mod order;
 pub(crate) mod process;
 mod simulated;
@@ -12,8 +13,11 @@ mod simulated;
 use std::io;
 use std::path::PathBuf;
 
+use crate::kube::KubeError;
+
 pub use exec::{CommandSpec, EXIT_LOST, EXIT_TIMED_OUT, ExecCommands, ExecDriver, LOG_TAIL_BYTES};
 pub use exec::{CommandTemplate, TemplateError};
+pub use kubernetes::{KubernetesDriver, NodeDriver};
 pub use order::{Stage, StepId, StepOrder, StepStatus, UnitKey};
 pub use simulated::{SimulatedDriver, SimulatedStep};
 
@@ -24,6 +28,8 @@ pub enum Driver {
     Exec(ExecDriver),
     /// A simulated cluster of [`crate::sim`], over HTTP.
     Simulated(SimulatedDriver),
+    /// A Kubernetes cluster, through its API.
+    Kubernetes(KubernetesDriver),
 }
 
 impl Driver {
@@ -35,6 +41,7 @@ impl Driver {
         match self {
             Self::Exec(driver) => driver.start(order, stage).await,
             Self::Simulated(driver) => driver.start(order, stage).await,
+            Self::Kubernetes(driver) => driver.start(order, stage).await,
         }
     }
 
@@ -43,6 +50,7 @@ impl Driver {
         match self {
             Self::Exec(driver) => driver.status(step, stage).await,
             Self::Simulated(driver) => driver.status(step, stage).await,
+            Self::Kubernetes(driver) => driver.status(step, stage).await,
         }
     }
 
@@ -51,6 +59,7 @@ impl Driver {
         match self {
             Self::Exec(driver) => driver.has_stage(stage),
             Self::Simulated(_) => stage == Stage::Mutate,
+            Self::Kubernetes(driver) => driver.has_stage(stage),
         }
     }
 }
@@ -129,4 +138,27 @@ pub enum DriverError {
         /// Start of the body.
         body: String,
     },
+    /// The Kubernetes API did not do as told.
+    #[error("the Kubernetes API did not do it")]
+    Kube {
+        /// What was asked, and what it said.
+        source: Box<KubeError>,
+    },
+    /// A pool of a Kubernetes cluster, and no cluster.
+    #[error("no Kubernetes API is configured")]
+    NoCluster,
+    /// A local template cannot be used.
+    #[error("the template {} cannot be used: {why}", path.display())]
+    Template {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+impl From<KubeError> for DriverError {
+    fn from(source: KubeError) -> Self {
+        Self::Kube { source: Box::new(source) }
+    }
 }

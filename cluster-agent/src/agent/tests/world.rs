@@ -340,7 +340,7 @@ impl World {
             if finished {
                 StepStatus::Finished { exit_code: 0, log_tail: String::new() }
             } else {
-                StepStatus::Running { since: at(since) }
+                StepStatus::Running { since: at(since), detail: None }
             }
         };
         let status = stages.contains(&stage).then(|| match stage {

@@ -48,7 +48,7 @@ async fn the_simulated_driver_restarts_a_unit_once_and_sees_it_finish() {
                 assert_eq!(exit_code, 0);
                 break;
             }
-            StepStatus::Running { since } => assert!(since.as_millisecond() > 0),
+            StepStatus::Running { since, .. } => assert!(since.as_millisecond() > 0),
             StepStatus::Absent => panic!("the step was forgotten"),
         }
     }

@@ -1,0 +1,378 @@
+//! `[kubernetes]`, and pools whose units live in a Kubernetes cluster.
+//!
+//! Which kinds of objects, namespaces, Job templates and service accounts a product may use is said
+//! here, by the owner of the cluster, and nowhere else: `[kubernetes.allow."vendor/product"]`. A
+//! pool outside of what its product may use is refused when the file is read.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use channels::names::ProductRef;
+use channels::wire::Role;
+use serde::Deserialize;
+
+use super::ConfigError;
+use super::ranges::{DAY_MS, ranged, ranged_u32};
+
+mod node;
+
+pub use node::{DrainSettings, NodeEvidence, NodePool};
+
+/// Longest name of an object (RFC 1123 subdomain).
+const NAME_MAX_BYTES: usize = 253;
+
+/// `[kubernetes]` as written.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Kubernetes {
+    kubeconfig: Option<PathBuf>,
+    context: Option<String>,
+    period_ms: Option<u64>,
+    timeout_ms: Option<u64>,
+    namespace: Option<String>,
+    lease: Option<String>,
+    etcd: Option<Etcd>,
+    kubelet: Option<Kubelet>,
+    #[serde(default)]
+    allow: BTreeMap<String, Allow>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Etcd {
+    metrics_urls: Vec<String>,
+    ca: Option<PathBuf>,
+    cert: Option<PathBuf>,
+    key: Option<PathBuf>,
+    max_pending: Option<u64>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Kubelet {
+    token_file: Option<PathBuf>,
+    ca: Option<PathBuf>,
+    insecure: Option<bool>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Allow {
+    kinds: Vec<KubernetesKind>,
+    namespaces: Vec<String>,
+    #[serde(default)]
+    templates: Vec<PathBuf>,
+    #[serde(default)]
+    service_accounts: Vec<String>,
+}
+
+/// `[products.pools.kubernetes]` as written, by kind.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub(super) enum PoolTable {
+    Node(node::Table),
+}
+
+/// What the units of a pool are in the cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KubernetesKind {
+    /// Nodes, drained and changed by a Job.
+    Node,
+    /// Members of a StatefulSet with `OnDelete`.
+    Statefulset,
+    /// Members of a Kafka cluster of Strimzi's.
+    Strimzi,
+    /// A Deployment.
+    Deployment,
+    /// A DaemonSet.
+    Daemonset,
+    /// A field of a custom resource.
+    Resource,
+}
+
+impl KubernetesKind {
+    /// The name used in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Node => "node",
+            Self::Statefulset => "statefulset",
+            Self::Strimzi => "strimzi",
+            Self::Deployment => "deployment",
+            Self::Daemonset => "daemonset",
+            Self::Resource => "resource",
+        }
+    }
+}
+
+/// The API server and what is asked of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KubernetesSettings {
+    /// Kubeconfig; `None` = the service account of the agent's pod.
+    pub kubeconfig: Option<PathBuf>,
+    /// Its context; `None` = the current one.
+    pub context: Option<String>,
+    /// How often it is asked while something moves or could, milliseconds. Default 2000.
+    pub period_ms: u64,
+    /// Longest wait for one answer, milliseconds. Default 5000.
+    pub timeout_ms: u64,
+    /// The agent's own namespace: Lease, Jobs, `ClusterUpdate`. Default `fairway-system`.
+    pub namespace: String,
+    /// Name of the Lease by which one agent acts. Default `fairway-agent`.
+    pub lease: String,
+    /// The etcd members behind the API server, if their metrics can be asked for.
+    pub etcd: Option<EtcdSettings>,
+    /// How kubelets' metrics pages are fetched.
+    pub kubelet: KubeletSettings,
+    /// Where this agent runs.
+    pub place: AgentPlace,
+}
+
+/// The etcd members of the control plane: asked before a control-plane node goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EtcdSettings {
+    /// Metrics page of every member.
+    pub metrics_urls: Vec<String>,
+    /// Certificate authority of the pages, PEM.
+    pub ca: Option<PathBuf>,
+    /// Client certificate and its key, PEM.
+    pub identity: Option<(PathBuf, PathBuf)>,
+    /// Most proposals that may be pending at a member. Default 0.
+    pub max_pending: u64,
+}
+
+/// How kubelets' metrics pages are fetched. They want a token with `nodes/metrics`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KubeletSettings {
+    /// File with the bearer token; read again when it changes.
+    pub token_file: Option<PathBuf>,
+    /// Certificate authority of the kubelets' serving certificates, PEM.
+    pub ca: Option<PathBuf>,
+    /// Serving certificates are not checked at all.
+    pub insecure: bool,
+}
+
+/// Where this agent itself runs in the cluster, by its environment (`FAIRWAY_NODE_NAME`,
+/// `FAIRWAY_POD_NAME`, `FAIRWAY_POD_NAMESPACE`, set from the downward API).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AgentPlace {
+    /// Its node: goes last of its role.
+    pub node: Option<String>,
+    /// Its pod: evicted last.
+    pub pod: Option<String>,
+    /// The namespace of its pod.
+    pub namespace: Option<String>,
+}
+
+impl AgentPlace {
+    /// Reads the environment.
+    pub(super) fn from_env() -> Self {
+        let read = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        Self {
+            node: read("FAIRWAY_NODE_NAME"),
+            pod: read("FAIRWAY_POD_NAME"),
+            namespace: read("FAIRWAY_POD_NAMESPACE"),
+        }
+    }
+}
+
+/// A pool whose units live in the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KubernetesPool {
+    /// Nodes.
+    Node(NodePool),
+}
+
+impl KubernetesPool {
+    /// What its units are.
+    pub fn kind(&self) -> KubernetesKind {
+        match self {
+            Self::Node(_) => KubernetesKind::Node,
+        }
+    }
+
+    /// Whether its units must have a metrics page of their own.
+    pub(super) fn needs_page(&self) -> bool {
+        match self {
+            // The PLEG's figures are nowhere else.
+            Self::Node(_) => true,
+        }
+    }
+}
+
+/// What pools may use, while the file is read.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Scope {
+    /// `[kubernetes]` is there.
+    present: bool,
+    allow: BTreeMap<ProductRef, Allow>,
+    /// Directory that relative paths start from.
+    base: PathBuf,
+    /// Where the agent runs.
+    pub(super) place: AgentPlace,
+    /// The agent's own namespace.
+    namespace: String,
+}
+
+const NAMESPACE: &str = "fairway-system";
+
+/// Checks `[kubernetes]`.
+pub(super) fn kubernetes(
+    given: Option<&Kubernetes>,
+    place: AgentPlace,
+    base: &Path,
+) -> Result<(Option<KubernetesSettings>, Scope), ConfigError> {
+    let Some(given) = given else { return Ok((None, Scope { place, ..Scope::default() })) };
+    let namespace = given.namespace.clone().unwrap_or_else(|| NAMESPACE.to_owned());
+    let lease = given.lease.clone().unwrap_or_else(|| "fairway-agent".to_owned());
+    check_name("kubernetes.namespace", &namespace)?;
+    check_name("kubernetes.lease", &lease)?;
+    let mut allow = BTreeMap::new();
+    for (product, allowed) in &given.allow {
+        let name: ProductRef =
+            product.parse().map_err(|e| ConfigError::invalid("kubernetes.allow", e))?;
+        let mut allowed = allowed.clone();
+        for template in &mut allowed.templates {
+            *template = base.join(&*template);
+        }
+        allow.insert(name, allowed);
+    }
+    let period_ms = ranged("kubernetes.period_ms", given.period_ms, 2_000, 500..=60_000)?;
+    let timeout_ms = ranged("kubernetes.timeout_ms", given.timeout_ms, 5_000, 100..=60_000)?;
+    let settings = KubernetesSettings {
+        kubeconfig: given.kubeconfig.as_ref().map(|path| base.join(path)),
+        context: given.context.clone(),
+        period_ms,
+        timeout_ms,
+        namespace: namespace.clone(),
+        lease,
+        etcd: given.etcd.as_ref().map(|etcd| etcd_settings(etcd, base)).transpose()?,
+        kubelet: kubelet_settings(given.kubelet.as_ref(), base)?,
+        place: place.clone(),
+    };
+    let scope = Scope { present: true, allow, base: base.to_owned(), place, namespace };
+    Ok((Some(settings), scope))
+}
+
+fn etcd_settings(given: &Etcd, base: &Path) -> Result<EtcdSettings, ConfigError> {
+    if given.metrics_urls.is_empty() {
+        return Err(ConfigError::Missing {
+            key: "kubernetes.etcd.metrics_urls".to_owned(),
+            hint: "the metrics page of every etcd member",
+        });
+    }
+    for url in &given.metrics_urls {
+        if !(url.starts_with("http://") || url.starts_with("https://")) {
+            let why = format!("{url:?} must begin with http:// or https://");
+            return Err(ConfigError::invalid("kubernetes.etcd.metrics_urls", why));
+        }
+    }
+    let identity = match (&given.cert, &given.key) {
+        (Some(cert), Some(key)) => Some((base.join(cert), base.join(key))),
+        (None, None) => None,
+        (Some(_), None) | (None, Some(_)) => {
+            return Err(ConfigError::invalid("kubernetes.etcd.cert", "cert and key come together"));
+        }
+    };
+    Ok(EtcdSettings {
+        metrics_urls: given.metrics_urls.clone(),
+        ca: given.ca.as_ref().map(|path| base.join(path)),
+        identity,
+        max_pending: ranged("kubernetes.etcd.max_pending", given.max_pending, 0, 0..=1_000)?,
+    })
+}
+
+fn kubelet_settings(given: Option<&Kubelet>, base: &Path) -> Result<KubeletSettings, ConfigError> {
+    let Some(given) = given else { return Ok(KubeletSettings::default()) };
+    let insecure = given.insecure.unwrap_or(false);
+    if insecure && given.ca.is_some() {
+        let why = "with ca set, serving certificates are checked: leave insecure out";
+        return Err(ConfigError::invalid("kubernetes.kubelet.insecure", why));
+    }
+    Ok(KubeletSettings {
+        token_file: given.token_file.as_ref().map(|path| base.join(path)),
+        ca: given.ca.as_ref().map(|path| base.join(path)),
+        insecure,
+    })
+}
+
+/// Checks `[products.pools.kubernetes]`, and that its product may use what it names.
+pub(super) fn pool(
+    product: &ProductRef,
+    role: Role,
+    given: &PoolTable,
+    scope: &Scope,
+    key: &dyn Fn(&str) -> String,
+) -> Result<KubernetesPool, ConfigError> {
+    if !scope.present {
+        return Err(ConfigError::Missing {
+            key: "kubernetes".to_owned(),
+            hint: "a pool with a kubernetes table needs [kubernetes]",
+        });
+    }
+    let Some(allow) = scope.allow.get(product) else {
+        return Err(ConfigError::Missing {
+            key: format!("kubernetes.allow.\"{product}\""),
+            hint: "what this product may use: kinds, namespaces, templates, service_accounts",
+        });
+    };
+    let allowed = Allowed { product, allow, scope };
+    match given {
+        PoolTable::Node(table) => node::pool(role, table, &allowed, key).map(KubernetesPool::Node),
+    }
+}
+
+/// One product's part of `[kubernetes.allow]`.
+#[derive(Debug, Clone, Copy)]
+struct Allowed<'a> {
+    product: &'a ProductRef,
+    allow: &'a Allow,
+    scope: &'a Scope,
+}
+
+impl Allowed<'_> {
+    fn refused(&self, field: &str, value: &str) -> ConfigError {
+        let key = format!("kubernetes.allow.\"{}\".{field}", self.product);
+        ConfigError::invalid(key, format!("{value:?} is not among them, but a pool uses it"))
+    }
+
+    fn kind(&self, kind: KubernetesKind) -> Result<(), ConfigError> {
+        let known = self.allow.kinds.contains(&kind);
+        if known { Ok(()) } else { Err(self.refused("kinds", kind.as_str())) }
+    }
+
+    /// The namespace of a pool; the agent's own unless given.
+    fn namespace(&self, key: &str, given: Option<&String>) -> Result<String, ConfigError> {
+        let namespace = given.unwrap_or(&self.scope.namespace).clone();
+        check_name(key, &namespace)?;
+        let known = self.allow.namespaces.contains(&namespace);
+        if known { Ok(namespace) } else { Err(self.refused("namespaces", &namespace)) }
+    }
+
+    fn template(&self, given: &Path) -> Result<PathBuf, ConfigError> {
+        let path = self.scope.base.join(given);
+        let known = self.allow.templates.contains(&path);
+        if known { Ok(path) } else { Err(self.refused("templates", &path.display().to_string())) }
+    }
+
+    fn service_account(&self, key: &str, given: &str) -> Result<String, ConfigError> {
+        check_name(key, given)?;
+        let known = self.allow.service_accounts.iter().any(|name| name == given);
+        if known { Ok(given.to_owned()) } else { Err(self.refused("service_accounts", given)) }
+    }
+}
+
+/// Names of objects: lower-case letters, digits, `-` and `.` (RFC 1123).
+pub(super) fn check_name(key: &str, name: &str) -> Result<(), ConfigError> {
+    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.';
+    let edge = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    let good = name.len() <= NAME_MAX_BYTES
+        && name.bytes().all(inner)
+        && edge(name.bytes().next())
+        && edge(name.bytes().last());
+    if good {
+        return Ok(());
+    }
+    let why = format!("{name:?} is no name of a Kubernetes object (lower case, digits, - and .)");
+    Err(ConfigError::invalid(key, why))
+}
