@@ -16,8 +16,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use kubernetes::{
-    AgentPlace, DrainSettings, EtcdSettings, KubeletSettings, KubernetesKind, KubernetesPool,
-    KubernetesSettings, NodeEvidence, NodePool,
+    AgentPlace, DrainSettings, EtcdSettings, Field, FieldValue, KubeletSettings, KubernetesKind,
+    KubernetesPool, KubernetesSettings, MemberEvidence, NodeEvidence, NodePool, Pointer, Registry,
+    ResourcePool, StatefulSetPool, StrimziPool, Wanted, WorkloadKind, WorkloadPool,
 };
 pub use pools::{DriverSettings, PoolSettings, UnitSettings};
 pub use settings::{HubSettings, ProbeSettings, ProductSettings, Reports, Settings};

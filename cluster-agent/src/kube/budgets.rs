@@ -2,19 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use ::kube::Client;
-use ::kube::core::{Request, Selector, SelectorExt as _};
 use ::kube::api::ListParams;
+use ::kube::core::{Selector, SelectorExt as _};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use serde::Deserialize;
 
-use super::KubeError;
-
-/// The budgets of a namespace.
-#[derive(Debug, Deserialize)]
-struct Budgets {
-    items: Vec<PodDisruptionBudget>,
-}
+use super::{Kube, KubeError};
 
 /// A budget that covers a pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,21 +18,23 @@ pub(crate) struct Budget {
     expected: i32,
 }
 
-impl Budget {
-    /// Its name.
-    pub(crate) fn name(&self) -> &str {
-        &self.name
+/// Why a pod will never be let go, by the name of what keeps it; `None` if it is, or will be once
+/// other pods are healthy.
+pub(crate) fn never(pod: &str, budgets: &[Budget]) -> Option<String> {
+    if budgets.len() > 1 {
+        let names: Vec<&str> = budgets.iter().map(|budget| budget.name.as_str()).collect();
+        let names = names.join(", ");
+        return Some(format!("disruption budgets {names} all cover pod {pod}: it is never evicted"));
     }
-
-    /// Why it will never let a pod go; `None` if it does, or will once pods are healthy.
-    pub(crate) fn never_allows(&self) -> Option<String> {
-        (self.allowed == 0 && self.expected > 0 && self.needed >= self.expected).then(|| {
-            format!(
-                "disruption budget {} needs {} of {} pods healthy and so never lets one go",
-                self.name, self.needed, self.expected
-            )
-        })
-    }
+    let blocks = |budget: &&Budget| {
+        budget.allowed == 0 && budget.expected > 0 && budget.needed >= budget.expected
+    };
+    budgets.iter().find(blocks).map(|budget| {
+        format!(
+            "disruption budget {} needs {} of {} pods healthy and so never lets pod {pod} go",
+            budget.name, budget.needed, budget.expected
+        )
+    })
 }
 
 /// One line about the budgets of a pod.
@@ -59,17 +53,13 @@ pub(crate) fn said(pod: &str, budgets: &[Budget]) -> String {
 
 /// The budgets that cover a pod with those labels.
 pub(crate) async fn covering(
-    client: &Client,
+    kube: &Kube,
     namespace: &str,
     labels: &BTreeMap<String, String>,
 ) -> Result<Vec<Budget>, KubeError> {
-    let what = || format!("list disruption budgets of {namespace}");
     let path = format!("/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets");
-    let request = Request::new(path)
-        .list(&ListParams::default())
-        .map_err(|e| KubeError::request(what(), ::kube::Error::BuildRequest(e)))?;
-    let found: Budgets = client.request(request).await.map_err(|e| KubeError::request(what(), e))?;
-    Ok(found.items.iter().filter(|budget| covers(budget, labels)).map(read).collect())
+    let found: Vec<PodDisruptionBudget> = kube.list(&path, &ListParams::default()).await?;
+    Ok(found.iter().filter(|budget| covers(budget, labels)).map(read).collect())
 }
 
 fn covers(budget: &PodDisruptionBudget, labels: &BTreeMap<String, String>) -> bool {

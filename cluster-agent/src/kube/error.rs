@@ -96,6 +96,18 @@ pub enum KubeError {
         /// What the library said.
         source: Box<::kube::core::request::Error>,
     },
+    /// An object that must be there is not.
+    #[error("there is no {what}")]
+    Missing {
+        /// The kind and the name.
+        what: String,
+    },
+    /// An object that others change faster than it can be written.
+    #[error("{what} changes faster than it can be written")]
+    Contended {
+        /// The kind and the name.
+        what: String,
+    },
     /// A list with more pages than one agent reads.
     #[error("cannot {what}: it has more than {limit} items")]
     TooMany {
@@ -126,6 +138,8 @@ impl KubeError {
             | Self::Unanswered { .. }
             | Self::Timeout { .. }
             | Self::Request { .. }
+            | Self::Missing { .. }
+            | Self::Contended { .. }
             | Self::TooMany { .. } => None,
         }
     }

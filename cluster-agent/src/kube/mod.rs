@@ -3,8 +3,14 @@
 //! The API server is asked with bounds on time and without hidden retries: a refusal is an answer
 //! that somebody waits for. What a document says never reaches a namespace, a name or a command.
 
+mod budgets;
 mod client;
 mod error;
+pub mod members;
+mod object;
+mod outcome;
+mod permission;
+pub mod workload;
 
 pub use client::{Kube, connect};
 pub use error::{KubeError, Refusal};

@@ -1,10 +1,11 @@
-//! How stages end that are done within one call.
+//! How a stage stands, said by drivers whose stages are calls of the API.
 
 use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
 
 use crate::driver::{LOG_TAIL_BYTES, StepId, StepStatus};
+use crate::phase::elapsed_ms;
 
 /// Outcomes of checks, by step. A check changes nothing, so an agent that was restarted finds none
 /// and checks again.
@@ -29,18 +30,73 @@ impl Outcomes {
     }
 }
 
-/// A stage that has ended, and what there is to say about it.
-pub(crate) fn ended(exit_code: i32, said: String) -> StepStatus {
-    let mut log_tail = said;
-    if log_tail.len() > LOG_TAIL_BYTES {
-        let cut = (0..=LOG_TAIL_BYTES).rev().find(|&at| log_tail.is_char_boundary(at));
-        log_tail.truncate(cut.unwrap_or(0));
+/// When a step last got on. A restarted agent begins to count again, which only makes it patient.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    last: Mutex<Option<(StepId, String, Timestamp)>>,
+}
+
+impl Progress {
+    /// Takes in how far a step is, in words that differ when it gets on; says since when it has
+    /// been there, milliseconds.
+    pub(crate) fn still_for_ms(&self, step: StepId, at: &str, now: Timestamp) -> u64 {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*last {
+            // A clock that went back begins the wait again.
+            Some((of, place, since)) if *of == step && place == at && *since <= now => {
+                elapsed_ms(*since, now)
+            }
+            Some(_) | None => {
+                *last = Some((step, at.to_owned(), now));
+                0
+            }
+        }
     }
-    StepStatus::Finished { exit_code, log_tail }
+}
+
+/// A stage that has ended, and what there is to say about it.
+pub(crate) fn ended(exit_code: i32, mut said: String) -> StepStatus {
+    if said.len() > LOG_TAIL_BYTES {
+        let cut = (0..=LOG_TAIL_BYTES).rev().find(|&at| said.is_char_boundary(at));
+        said.truncate(cut.unwrap_or(0));
+    }
+    StepStatus::Finished { exit_code, log_tail: said }
 }
 
 /// A stage that goes on, and what it waits for.
 pub(crate) fn running(since: Timestamp, detail: String) -> StepStatus {
-    tracing::debug!(detail, "stage goes on");
-    StepStatus::Running { since }
+    StepStatus::Running { since, detail: Some(detail) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_that_gets_on_is_not_stuck() {
+        let at = |s| Timestamp::from_second(1_000 + s).unwrap();
+        let (progress, step) = (Progress::default(), StepId::new());
+        assert_eq!(progress.still_for_ms(step, "1 of 3", at(0)), 0);
+        assert_eq!(progress.still_for_ms(step, "1 of 3", at(9)), 9_000);
+        assert_eq!(progress.still_for_ms(step, "2 of 3", at(10)), 0);
+        assert_eq!(progress.still_for_ms(step, "2 of 3", at(12)), 2_000);
+        assert_eq!(progress.still_for_ms(StepId::new(), "2 of 3", at(30)), 0);
+    }
+
+    #[test]
+    fn an_outcome_is_told_only_to_the_step_it_is_about() {
+        let (outcomes, step) = (Outcomes::default(), StepId::new());
+        assert_eq!(outcomes.of(&step), StepStatus::Absent);
+        outcomes.put(step, ended(1, "no".to_owned()));
+        assert_eq!(outcomes.of(&step), ended(1, "no".to_owned()));
+        assert_eq!(outcomes.of(&StepId::new()), StepStatus::Absent);
+    }
+
+    #[test]
+    fn a_long_answer_is_cut_between_characters() {
+        let StepStatus::Finished { log_tail, .. } = ended(1, "ä".repeat(LOG_TAIL_BYTES)) else {
+            panic!("it has ended");
+        };
+        assert_eq!(log_tail.len(), LOG_TAIL_BYTES);
+    }
 }

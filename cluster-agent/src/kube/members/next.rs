@@ -3,7 +3,8 @@
 use channels::wire::Role;
 
 use super::set::{Crew, ON_DELETE};
-use crate::kube::object::{Mark, Wanted};
+use crate::config::Wanted;
+use crate::kube::object::Mark;
 
 /// The next thing to do for a step.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::kube::object::{Mark, Meta, Pod, Template};
+use crate::kube::object::{Meta, Pod, Template};
 
 /// The strategy under which pods change only when the agent makes them.
 pub(super) const ON_DELETE: &str = "OnDelete";
@@ -131,11 +131,6 @@ impl StatefulSet {
     pub(super) fn made(&self, pod: &Pod) -> bool {
         let revision = pod.metadata.labels.get(REVISION);
         !self.status.update_revision.is_empty() && revision == Some(&self.status.update_revision)
-    }
-
-    /// The step whose mark it carries.
-    pub(super) fn mark(&self, step: &crate::driver::StepId) -> Option<Mark> {
-        Mark::of(&self.metadata, step)
     }
 }
 

@@ -6,8 +6,6 @@
 
 use std::collections::BTreeMap;
 
-use ::kube::Client;
-use channels::wire::Role;
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -15,40 +13,25 @@ use super::next::{Next, next, refusal};
 use super::set::{Crew, StatefulSet};
 use super::words::words;
 use crate::clock;
-use crate::driver::{EXIT_TIMED_OUT, Stage, StepId, StepOrder, StepStatus};
-use crate::kube::KubeError;
-use crate::kube::budgets;
+use crate::config::StatefulSetPool;
+use crate::driver::{DriverError, EXIT_TIMED_OUT, Stage, StepId, StepOrder, StepStatus};
 use crate::kube::object::{
-    Eviction, Form, List, Mark, Place, Pod, Registry, STEP, Template, Wanted, Written,
-    checked_version, evict, grace_needed,
+    Eviction, Form, Mark, Place, Pod, Template, Written, checked_version, evict, grace_needed,
+    image_name,
 };
 use crate::kube::outcome::{Outcomes, ended, running};
+use crate::kube::permission::Need;
+use crate::kube::{Kube, KubeError, budgets};
 use crate::observation::{Heard, UnitKey};
 use crate::phase::elapsed_ms;
 
-/// A StatefulSet and how its members are changed; local configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StatefulSetSettings {
-    /// Namespace of the set.
-    pub namespace: String,
-    /// Its name; the units are its pods, `<name>-<ordinal>`.
-    pub name: String,
-    /// The containers that run the component.
-    pub wanted: Wanted,
-    /// Where its images are pulled from.
-    pub registry: Registry,
-    /// A pod is given at least this long to stop, seconds; never less than 30.
-    pub grace_s: u32,
-    /// Longest time from the beginning of a change until the pod has been made anew, milliseconds.
-    pub timeout_ms: u64,
-}
+/// The set changes all the time while its pods do; a mark that lost such a race is written again.
+const MARK_TRIES: u32 = 5;
 
 /// Changes members of one StatefulSet.
 #[derive(Debug)]
 pub struct StatefulSetMembers {
-    settings: StatefulSetSettings,
-    role: Role,
-    units: Vec<UnitKey>,
+    pool: StatefulSetPool,
     sets: Place,
     pods: Place,
     outcomes: Outcomes,
@@ -56,96 +39,112 @@ pub struct StatefulSetMembers {
 
 impl StatefulSetMembers {
     /// For the units of one pool, which are the set's pods.
-    pub fn new(settings: StatefulSetSettings, role: Role, units: Vec<UnitKey>) -> Self {
-        let sets = Place::new("apps/v1", "statefulsets", &settings.namespace, "StatefulSet");
-        let pods = Place::new("v1", "pods", &settings.namespace, "pod");
-        Self { settings, role, units, sets, pods, outcomes: Outcomes::default() }
+    pub fn new(pool: StatefulSetPool) -> Self {
+        let sets = Place::new("apps/v1", "statefulsets", &pool.namespace, "StatefulSet");
+        let pods = Place::new("v1", "pods", &pool.namespace, "pod");
+        Self { pool, sets, pods, outcomes: Outcomes::default() }
     }
 
-    /// Checks, or marks the set and makes the first move.
+    /// Checks, or marks the set; the moves follow in [`Self::status`].
     pub async fn start(
         &self,
-        client: &Client,
+        kube: &Kube,
         order: &StepOrder,
         stage: Stage,
-    ) -> Result<(), KubeError> {
+    ) -> Result<(), DriverError> {
         match stage {
             Stage::Preflight => {
-                let outcome = self.preflight(client, order).await?;
+                let outcome = self.preflight(kube, order).await?;
                 self.outcomes.put(order.step_id, outcome);
                 Ok(())
             }
-            Stage::Mutate => self.begin(client, order).await,
-            _ => Err(KubeError::NoStage { stage }),
+            Stage::Mutate => self.begin(kube, order).await,
+            Stage::Quiesce | Stage::Restore => Err(DriverError::StageNotConfigured { stage }),
         }
     }
 
     /// How a stage stands; of a change, after one more move if one is due.
     pub async fn status(
         &self,
-        client: &Client,
+        kube: &Kube,
         step: &StepId,
         stage: Stage,
-    ) -> Result<StepStatus, KubeError> {
+    ) -> Result<StepStatus, DriverError> {
         match stage {
             Stage::Preflight => Ok(self.outcomes.of(step)),
-            Stage::Mutate => self.pass(client, step).await,
-            _ => Err(KubeError::NoStage { stage }),
+            Stage::Mutate => Ok(self.pass(kube, step).await?),
+            Stage::Quiesce | Stage::Restore => Err(DriverError::StageNotConfigured { stage }),
         }
     }
 
     /// What the API server says about the units.
-    pub async fn look(&self, client: &Client, now: Timestamp) -> BTreeMap<UnitKey, Heard> {
-        match self.crew(client).await {
-            Ok(crew) => words(&crew, &self.units, &self.settings.wanted, now),
+    pub async fn look(
+        &self,
+        kube: &Kube,
+        units: &[UnitKey],
+        now: Timestamp,
+    ) -> BTreeMap<UnitKey, Heard> {
+        match self.crew(kube).await {
+            Ok(crew) => words(&crew, units, &self.pool.wanted, now),
             Err(error) => {
                 let why = error.chain();
-                self.units.iter().map(|key| (key.clone(), Err(why.clone()))).collect()
+                units.iter().map(|key| (key.clone(), Err(why.clone()))).collect()
             }
         }
     }
 
-    async fn crew(&self, client: &Client) -> Result<Crew, KubeError> {
-        let set: StatefulSet = self.sets.get(client, &self.settings.name).await?;
+    async fn crew(&self, kube: &Kube) -> Result<Crew, KubeError> {
+        let set: StatefulSet = self.sets.get(kube, &self.pool.name).await?;
         let selector = set.spec.selector.query();
         if selector.is_empty() {
             // Every pod of the namespace would be listed.
             return Ok(Crew { set, pods: BTreeMap::new() });
         }
-        let list: List<Pod> = self.pods.list(client, &selector).await?;
-        let pods = list.items.into_iter().map(|pod| (pod.metadata.name.clone(), pod)).collect();
+        let list: Vec<Pod> = self.pods.list(kube, &selector).await?;
+        let pods = list.into_iter().map(|pod| (pod.metadata.name.clone(), pod)).collect();
         Ok(Crew { set, pods })
     }
 
     /// Changes nothing; says what stands against the step, or what it has found.
-    async fn preflight(&self, client: &Client, order: &StepOrder) -> Result<StepStatus, KubeError> {
+    async fn preflight(&self, kube: &Kube, order: &StepOrder) -> Result<StepStatus, DriverError> {
         self.mark(order, None)?;
-        let crew = self.crew(client).await?;
+        let crew = self.crew(kube).await?;
         let unit = order.key.unit.as_str();
-        if let Some(why) = refusal(&crew, unit, &self.settings.wanted, self.role) {
+        if let Some(why) = refusal(&crew, unit, &self.pool.wanted, order.role) {
             return Ok(ended(1, why));
         }
-        let namespace = &self.settings.namespace;
-        let labels = crew.pods.get(unit).map(|pod| pod.metadata.labels.clone());
-        let budgets = budgets::covering(client, namespace, &labels.unwrap_or_default()).await?;
-        if let Some(why) = budgets.iter().find_map(|budget| budget.never_allows()) {
+        let labels = crew.pods.get(unit).map(|pod| pod.metadata.labels.clone()).unwrap_or_default();
+        let budgets = budgets::covering(kube, &self.pool.namespace, &labels).await?;
+        if let Some(why) = budgets::never(unit, &budgets) {
             return Ok(ended(1, why));
         }
-        if budgets.len() > 1 {
-            let names: Vec<&str> = budgets.iter().map(|budget| budget.name()).collect();
-            let names = names.join(", ");
-            let why = format!("pod {unit} has several disruption budgets ({names}): Kubernetes never evicts it");
+        if let Some(why) = self.forbidden(kube).await? {
             return Ok(ended(1, why));
         }
         Ok(ended(0, budgets::said(unit, &budgets)))
     }
 
-    fn mark(&self, order: &StepOrder, was: Option<String>) -> Result<Mark, KubeError> {
+    /// What this agent's account may not do, although the step needs it.
+    async fn forbidden(&self, kube: &Kube) -> Result<Option<String>, KubeError> {
+        let namespace = &self.pool.namespace;
+        let needs = [
+            Need { verb: "patch", group: "apps", resource: "statefulsets", subresource: "" },
+            Need { verb: "create", group: "", resource: "pods", subresource: "eviction" },
+        ];
+        for need in needs {
+            if let Some(why) = need.refused(kube, namespace).await? {
+                return Ok(Some(why));
+            }
+        }
+        Ok(None)
+    }
+
+    fn mark(&self, order: &StepOrder, was: Option<String>) -> Result<Mark, DriverError> {
         Ok(Mark {
             step: order.step_id,
             unit: order.key.unit.clone(),
             version: checked_version(&order.component.version)?.to_owned(),
-            image: self.settings.registry.image(&order.component.image)?,
+            image: image_name(&self.pool.registry, &order.component.image)?,
             fields: vec![],
             was,
             at: clock::now(),
@@ -154,35 +153,41 @@ impl StatefulSetMembers {
 
     /// Writes the mark, so that a restarted agent knows what it had begun; the rest is the same
     /// work as every later look at the step.
-    async fn begin(&self, client: &Client, order: &StepOrder) -> Result<(), KubeError> {
-        let crew = self.crew(client).await?;
-        if crew.set.mark(&order.step_id).is_some() {
-            return Ok(());
+    async fn begin(&self, kube: &Kube, order: &StepOrder) -> Result<(), DriverError> {
+        for _ in 0..MARK_TRIES {
+            let crew = self.crew(kube).await?;
+            if Mark::of(&crew.set.metadata, &order.step_id).is_some() {
+                return Ok(());
+            }
+            let was = crew.pods.get(order.key.unit.as_str()).map(|pod| pod.metadata.uid.clone());
+            let body = json!({ "metadata": {
+                "resourceVersion": crew.set.metadata.resource_version,
+                "annotations": self.mark(order, was)?.annotations(),
+            } });
+            if self.sets.patch(kube, &self.pool.name, Form::Strategic, body).await? == Written::Done
+            {
+                return Ok(());
+            }
         }
-        let was = crew.pods.get(order.key.unit.as_str()).map(|pod| pod.metadata.uid.clone());
-        let mark = self.mark(order, was)?;
-        let body = json!({ "metadata": {
-            "resourceVersion": crew.set.metadata.resource_version,
-            "annotations": { STEP: mark.to_text().map_err(KubeError::encode)? },
-        } });
-        match self.sets.patch(client, &self.settings.name, Form::Strategic, body).await? {
-            Written::Done => Ok(()),
-            Written::Changed => Err(KubeError::Changed { what: self.sets.named(&self.settings.name) }),
-        }
+        Err(KubeError::Contended { what: self.sets.named(&self.pool.name) }.into())
     }
 
-    async fn pass(&self, client: &Client, step: &StepId) -> Result<StepStatus, KubeError> {
-        let crew = self.crew(client).await?;
-        let Some(mark) = crew.set.mark(step) else { return Ok(StepStatus::Absent) };
-        let wait = match next(&crew, &mark, &self.settings.wanted) {
+    async fn pass(&self, kube: &Kube, step: &StepId) -> Result<StepStatus, KubeError> {
+        let crew = self.crew(kube).await?;
+        let Some(mark) = Mark::of(&crew.set.metadata, step) else { return Ok(StepStatus::Absent) };
+        let (waited_ms, limit_ms) = (elapsed_ms(mark.at, clock::now()), self.pool.timeout_ms);
+        let late = waited_ms > limit_ms;
+        let wait = match next(&crew, &mark, &self.pool.wanted) {
             Next::Made => return Ok(ended(0, format!("pod {} has been made anew", mark.unit))),
             Next::Impossible(why) => return Ok(ended(1, why)),
             Next::Wait(why) => why,
-            Next::PatchTemplate => self.patch_template(client, &crew, &mark).await?,
-            Next::Evict { pod } => self.evict(client, &crew, &pod).await?,
+            // What is over begins nothing any more.
+            Next::PatchTemplate if late => "the template was not changed in time".to_owned(),
+            Next::Evict { pod } if late => format!("pod {pod} was not let go in time"),
+            Next::PatchTemplate => self.patch_template(kube, &crew, &mark).await?,
+            Next::Evict { pod } => self.evict(kube, &crew, &pod).await?,
         };
-        let (waited_ms, limit_ms) = (elapsed_ms(mark.at, clock::now()), self.settings.timeout_ms);
-        if waited_ms > limit_ms {
+        if late {
             let seconds = limit_ms / 1000;
             return Ok(ended(EXIT_TIMED_OUT, format!("not done after {seconds} s: {wait}")));
         }
@@ -191,26 +196,26 @@ impl StatefulSetMembers {
 
     async fn patch_template(
         &self,
-        client: &Client,
+        kube: &Kube,
         crew: &Crew,
         mark: &Mark,
     ) -> Result<String, KubeError> {
         let body = json!({
             "metadata": { "resourceVersion": crew.set.metadata.resource_version },
-            "spec": { "template": Template::patch_to(mark, &self.settings.wanted) },
+            "spec": { "template": Template::patch_to(mark, &self.pool.wanted) },
         });
-        let name = &self.settings.name;
-        Ok(match self.sets.patch(client, name, Form::Strategic, body).await? {
+        let name = &self.pool.name;
+        Ok(match self.sets.patch(kube, name, Form::Strategic, body).await? {
             Written::Done => format!("the template of StatefulSet {name} has been changed"),
             Written::Changed => format!("StatefulSet {name} changed meanwhile"),
         })
     }
 
-    async fn evict(&self, client: &Client, crew: &Crew, pod: &str) -> Result<String, KubeError> {
+    async fn evict(&self, kube: &Kube, crew: &Crew, pod: &str) -> Result<String, KubeError> {
         let Some(found) = crew.pods.get(pod) else { return Ok(format!("pod {pod} is gone")) };
-        let grace_s = grace_needed(&found.spec, i64::from(self.settings.grace_s));
-        let namespace = &self.settings.namespace;
-        Ok(match evict(client, &self.pods, &found.metadata, namespace, grace_s).await? {
+        let grace_s = grace_needed(&found.spec, i64::from(self.pool.grace_s));
+        let namespace = &self.pool.namespace;
+        Ok(match evict(kube, &self.pods, &found.metadata, namespace, grace_s).await? {
             Eviction::Accepted => format!("pod {pod} is stopping"),
             Eviction::Gone => format!("pod {pod} is gone"),
             Eviction::Refused(why) => format!("pod {pod} may not go yet: {why}"),

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::set::Crew;
-use crate::kube::object::{Pod, Said, Wanted};
-use crate::observation::{Finding, Heard, UnitKey, Witness, WitnessSource};
+use crate::config::Wanted;
+use crate::kube::object::{Pod, Said};
+use crate::observation::{Finding, Heard, UnitKey, Witness};
 
 /// One word per unit; the pod's name is the unit's.
 pub(super) fn words(
@@ -47,8 +48,8 @@ fn version(pod: &Pod, wanted: &Wanted) -> (Option<String>, Option<Finding>) {
         Said::Version(version) => (started.then(|| plain(&version)), None),
         Said::Nothing => (None, None),
         Said::Contradicts(what) => {
-            let source_of_word = WitnessSource::Kubernetes;
-            (None, Some(Finding::PodContradicts { source_of_word, what }))
+            let pod = format!("pod {}", pod.metadata.name);
+            (None, Some(Finding::VersionContradicted { what: pod, why: what }))
         }
     }
 }

@@ -6,9 +6,11 @@
 use channels::names::UnitName;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
-use super::{Meta, STEP};
+use super::{MARK, Meta};
 use crate::driver::StepId;
+use crate::kube::STEP_ANNOTATION;
 
 /// What a step is about, as an annotation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,20 +35,17 @@ pub(crate) struct Mark {
 }
 
 impl Mark {
-    /// The mark on an object. One that cannot be read is none: its step is found not started, and
-    /// the gates are asked again before anything is done.
-    pub(crate) fn on(meta: &Meta) -> Option<Self> {
-        serde_json::from_str(meta.annotations.get(STEP)?).ok()
-    }
-
-    /// The mark of that step, if that is whose it is.
+    /// The mark of that step on an object, if there is one. One that cannot be read is none: the
+    /// step is found not started, and the gates are asked again before anything is done.
     pub(crate) fn of(meta: &Meta, step: &StepId) -> Option<Self> {
-        Self::on(meta).filter(|mark| mark.step == *step)
+        let mark: Self = serde_json::from_str(meta.annotations.get(MARK)?).ok()?;
+        (mark.step == *step).then_some(mark)
     }
 
-    /// The annotation's text.
-    pub(crate) fn to_text(&self) -> Result<String, serde_json::Error> {
-        serde_json::to_string(self)
+    /// The annotations that carry it.
+    pub(crate) fn annotations(&self) -> Value {
+        // The id stands alone as well, for people and for `kubectl`.
+        json!({ STEP_ANNOTATION: self.step.to_string(), MARK: json!(self).to_string() })
     }
 
     /// The digest of the image, if it names one.

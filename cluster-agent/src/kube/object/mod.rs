@@ -19,16 +19,13 @@ pub(crate) use place::{Form, Place, Written};
 pub(crate) use pods::{Eviction, Pod, evict, grace_needed};
 pub(crate) use template::{Said, Template};
 
-/// Annotation: the step that is at work on an object, see [`Mark`].
-pub(crate) const STEP: &str = "fairway.dev/step";
+/// Annotation: what the step that is named beside it is about, see [`Mark`].
+pub(crate) const MARK: &str = "fairway.dev/mark";
 
-/// Annotation of pod templates and pods: the version the component reports of itself.
-pub(crate) const VERSION: &str = "fairway.dev/version";
-
-/// Annotation of pod templates and pods: the digest of the image that `VERSION` is about.
+/// Annotation of pod templates and pods: the digest of the image that the version is about.
 pub(crate) const DIGEST: &str = "fairway.dev/digest";
 
-/// The label where charts write a version; read only where `VERSION` is missing.
+/// The label where charts write a version; read only where there is no version annotation.
 pub(crate) const VERSION_LABEL: &str = "app.kubernetes.io/version";
 
 /// Who writes, as the API server remembers it field by field.

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{DIGEST, Mark, Meta, VERSION, VERSION_LABEL};
+use super::{DIGEST, Mark, Meta, VERSION_LABEL};
 use crate::config::Wanted;
+use crate::kube::VERSION_ANNOTATION;
 
 /// A pod template, or a pod, which has the same shape.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -73,7 +74,7 @@ impl Template {
     /// it says nothing.
     pub(crate) fn version(&self, wanted: &Wanted) -> Said {
         let annotations = &self.metadata.annotations;
-        let Some(version) = annotations.get(VERSION) else {
+        let Some(version) = annotations.get(VERSION_ANNOTATION) else {
             return match self.metadata.labels.get(VERSION_LABEL) {
                 Some(label) => Said::Version(label.clone()),
                 None => Said::Nothing,
@@ -96,7 +97,7 @@ impl Template {
         let runs = |list: &[Container], name: &str| {
             list.iter().any(|container| container.name == name && container.image == mark.image)
         };
-        self.metadata.annotations.get(VERSION) == Some(&mark.version)
+        self.metadata.annotations.get(VERSION_ANNOTATION) == Some(&mark.version)
             && runs(&self.spec.containers, &wanted.container)
             && wanted.init_containers.iter().all(|name| runs(&self.spec.init_containers, name))
     }
@@ -110,7 +111,7 @@ impl Template {
             spec.insert("initContainers".to_owned(), Value::Array(inits));
         }
         json!({
-            "metadata": { "annotations": { VERSION: mark.version, DIGEST: mark.digest() } },
+            "metadata": { "annotations": { VERSION_ANNOTATION: mark.version, DIGEST: mark.digest() } },
             "spec": spec,
         })
     }
