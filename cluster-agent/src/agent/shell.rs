@@ -238,7 +238,7 @@ impl Shell {
         if let Some((order, stage)) = self.core.awaited_stage()
             && driver.has_stage(stage)
         {
-            match driver.status(&order.step_id, stage).await {
+            match driver.status(order, stage).await {
                 Ok(found) => status = Some(found),
                 Err(error) => {
                     // Not knowing is a reason to wait, never a reason to start again.

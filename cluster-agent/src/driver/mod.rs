@@ -45,12 +45,13 @@ impl Driver {
         }
     }
 
-    /// How a stage stands. Polling is what enforces a stage's timeout, so poll while it runs.
-    pub async fn status(&self, step: &StepId, stage: Stage) -> Result<StepStatus, DriverError> {
+    /// How a stage stands. Polling is what enforces a stage's timeout and, in a Kubernetes cluster,
+    /// what carries the stage on; so poll while it runs.
+    pub async fn status(&self, order: &StepOrder, stage: Stage) -> Result<StepStatus, DriverError> {
         match self {
-            Self::Exec(driver) => driver.status(step, stage).await,
-            Self::Simulated(driver) => driver.status(step, stage).await,
-            Self::Kubernetes(driver) => driver.status(step, stage).await,
+            Self::Exec(driver) => driver.status(&order.step_id, stage).await,
+            Self::Simulated(driver) => driver.status(&order.step_id, stage).await,
+            Self::Kubernetes(driver) => driver.status(order, stage).await,
         }
     }
 

@@ -7,7 +7,7 @@
 
 mod node;
 
-use super::{DriverError, Stage, StepId, StepOrder, StepStatus};
+use super::{DriverError, Stage, StepOrder, StepStatus};
 use crate::config::KubernetesPool;
 use crate::kube::Kube;
 pub use node::NodeDriver;
@@ -35,9 +35,9 @@ impl KubernetesDriver {
     }
 
     /// Does what the stage still has to do, and says how it stands.
-    pub async fn status(&self, step: &StepId, stage: Stage) -> Result<StepStatus, DriverError> {
+    pub async fn status(&self, order: &StepOrder, stage: Stage) -> Result<StepStatus, DriverError> {
         match self {
-            Self::Node(driver) => driver.status(step, stage).await,
+            Self::Node(driver) => driver.status(order, stage).await,
         }
     }
 

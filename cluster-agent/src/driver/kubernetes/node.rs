@@ -1,6 +1,6 @@
 //! Nodes: cordon, evict, a Job pinned to the node, uncordon.
 
-use super::super::{DriverError, Stage, StepId, StepOrder, StepStatus};
+use super::super::{DriverError, Stage, StepOrder, StepStatus};
 use crate::config::NodePool;
 use crate::kube::Kube;
 
@@ -28,7 +28,11 @@ impl NodeDriver {
     }
 
     /// How it stands.
-    pub async fn status(&self, _step: &StepId, stage: Stage) -> Result<StepStatus, DriverError> {
+    pub async fn status(
+        &self,
+        _order: &StepOrder,
+        stage: Stage,
+    ) -> Result<StepStatus, DriverError> {
         Err(DriverError::StageNotConfigured { stage })
     }
 }
