@@ -233,6 +233,10 @@ impl Shell {
         let Some(driver) = self.drivers.get(&place) else {
             return Err(AgentError::NoDriver { unit: out.key().to_string(), pool: place.1 });
         };
+        let pause = self.core.history.pause.is_some();
+        if let Err(error) = driver.supervise(&out.order, pause).await {
+            tracing::warn!(unit = %out.key(), pause, error = chain(&error), "cannot be told");
+        }
         let stages = Stage::ALL.into_iter().filter(|stage| driver.has_stage(*stage)).collect();
         let mut status = None;
         if let Some((order, stage)) = self.core.awaited_stage()

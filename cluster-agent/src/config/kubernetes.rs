@@ -362,6 +362,26 @@ pub(super) fn pool(
     let allowed = Allowed { product, allow, scope };
     match given {
         PoolTable::Node(table) => node::pool(role, table, &allowed, key).map(KubernetesPool::Node),
+        PoolTable::Statefulset(table) if role == Role::Workload => {
+            workload::stateful_set(table, &allowed, key).map(KubernetesPool::Workload)
+        }
+        PoolTable::Statefulset(table) => {
+            members::stateful_set(role, table, &allowed, key).map(KubernetesPool::StatefulSet)
+        }
+        PoolTable::Strimzi(table) => {
+            members::strimzi(role, table, &allowed, key).map(KubernetesPool::Strimzi)
+        }
+        PoolTable::Deployment(table) => {
+            let kind = (WorkloadKind::Deployment, KubernetesKind::Deployment);
+            workload::workload(role, kind, table, &allowed, key).map(KubernetesPool::Workload)
+        }
+        PoolTable::Daemonset(table) => {
+            let kind = (WorkloadKind::DaemonSet, KubernetesKind::Daemonset);
+            workload::workload(role, kind, table, &allowed, key).map(KubernetesPool::Workload)
+        }
+        PoolTable::Resource(table) => {
+            workload::resource(role, table, &allowed, key).map(KubernetesPool::Resource)
+        }
     }
 }
 

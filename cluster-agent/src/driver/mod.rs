@@ -63,6 +63,15 @@ impl Driver {
             Self::Kubernetes(driver) => driver.has_stage(stage),
         }
     }
+
+    /// Tells what rolls by itself that the roll is paused, or goes on again. Said again and again
+    /// while a unit is out; what has been told is told once.
+    pub async fn supervise(&self, order: &StepOrder, pause: bool) -> Result<(), DriverError> {
+        match self {
+            Self::Exec(_) | Self::Simulated(_) => Ok(()),
+            Self::Kubernetes(driver) => driver.supervise(order, pause).await,
+        }
+    }
 }
 
 /// Why a driver could not do as told.
@@ -145,6 +154,9 @@ pub enum DriverError {
         /// What was asked, and what it said.
         source: Box<KubeError>,
     },
+    /// An image is to be named, and no registry is configured.
+    #[error("no registry is configured for the image")]
+    NoRegistry,
     /// A pool of a Kubernetes cluster, and no cluster.
     #[error("no Kubernetes API is configured")]
     NoCluster,

@@ -24,7 +24,9 @@ pub(crate) fn never(pod: &str, budgets: &[Budget]) -> Option<String> {
     if budgets.len() > 1 {
         let names: Vec<&str> = budgets.iter().map(|budget| budget.name.as_str()).collect();
         let names = names.join(", ");
-        return Some(format!("disruption budgets {names} all cover pod {pod}: it is never evicted"));
+        return Some(format!(
+            "disruption budgets {names} all cover pod {pod}: it is never evicted"
+        ));
     }
     let blocks = |budget: &&Budget| {
         budget.allowed == 0 && budget.expected > 0 && budget.needed >= budget.expected

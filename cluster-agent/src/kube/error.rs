@@ -108,6 +108,20 @@ pub enum KubeError {
         /// The kind and the name.
         what: String,
     },
+    /// An object that is not what its kind is expected to be.
+    #[error("{what} cannot be read")]
+    Damaged {
+        /// The kind and the name.
+        what: String,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// An object that must not be changed as it is.
+    #[error("{why}")]
+    NotFit {
+        /// What stands against it.
+        why: String,
+    },
     /// A list with more pages than one agent reads.
     #[error("cannot {what}: it has more than {limit} items")]
     TooMany {
@@ -140,6 +154,8 @@ impl KubeError {
             | Self::Request { .. }
             | Self::Missing { .. }
             | Self::Contended { .. }
+            | Self::Damaged { .. }
+            | Self::NotFit { .. }
             | Self::TooMany { .. } => None,
         }
     }

@@ -30,24 +30,27 @@ impl Outcomes {
     }
 }
 
+/// How far a rollout is, the most telling figure first; it gets on when this grows.
+pub(crate) type Reached = [i64; 3];
+
 /// When a step last got on. A restarted agent begins to count again, which only makes it patient.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
-    last: Mutex<Option<(StepId, String, Timestamp)>>,
+    best: Mutex<Option<(StepId, Reached, Timestamp)>>,
 }
 
 impl Progress {
-    /// Takes in how far a step is, in words that differ when it gets on; says since when it has
-    /// been there, milliseconds.
-    pub(crate) fn still_for_ms(&self, step: StepId, at: &str, now: Timestamp) -> u64 {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*last {
+    /// Takes in how far a step is; says since when it has not been further, milliseconds. What
+    /// falls back and comes again does not get on.
+    pub(crate) fn still_for_ms(&self, step: StepId, reached: Reached, now: Timestamp) -> u64 {
+        let mut best = self.best.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*best {
             // A clock that went back begins the wait again.
-            Some((of, place, since)) if *of == step && place == at && *since <= now => {
+            Some((of, most, since)) if *of == step && reached <= *most && *since <= now => {
                 elapsed_ms(*since, now)
             }
             Some(_) | None => {
-                *last = Some((step, at.to_owned(), now));
+                *best = Some((step, reached, now));
                 0
             }
         }
@@ -73,14 +76,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_step_that_gets_on_is_not_stuck() {
+    fn what_falls_back_and_comes_again_does_not_get_on() {
         let at = |s| Timestamp::from_second(1_000 + s).unwrap();
         let (progress, step) = (Progress::default(), StepId::new());
-        assert_eq!(progress.still_for_ms(step, "1 of 3", at(0)), 0);
-        assert_eq!(progress.still_for_ms(step, "1 of 3", at(9)), 9_000);
-        assert_eq!(progress.still_for_ms(step, "2 of 3", at(10)), 0);
-        assert_eq!(progress.still_for_ms(step, "2 of 3", at(12)), 2_000);
-        assert_eq!(progress.still_for_ms(StepId::new(), "2 of 3", at(30)), 0);
+        assert_eq!(progress.still_for_ms(step, [1, 0, 3], at(0)), 0);
+        assert_eq!(progress.still_for_ms(step, [1, 0, 2], at(5)), 5_000);
+        assert_eq!(progress.still_for_ms(step, [1, 0, 3], at(9)), 9_000);
+        assert_eq!(progress.still_for_ms(step, [2, 0, 1], at(10)), 0);
+        assert_eq!(progress.still_for_ms(step, [2, 0, 1], at(12)), 2_000);
+        assert_eq!(progress.still_for_ms(StepId::new(), [2, 0, 1], at(30)), 0);
     }
 
     #[test]

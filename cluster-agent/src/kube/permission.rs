@@ -6,16 +6,12 @@ use serde_json::json;
 use super::{Kube, KubeError};
 
 /// Something a step will have to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Need<'a> {
-    /// `get`, `patch`, `create`.
-    pub(crate) verb: &'a str,
-    /// The API group; empty for the core group.
-    pub(crate) group: &'a str,
-    /// The kind of objects, in the plural.
-    pub(crate) resource: &'a str,
-    /// A part of them, or empty.
-    pub(crate) subresource: &'a str,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Need {
+    verb: &'static str,
+    group: String,
+    resource: String,
+    subresource: &'static str,
 }
 
 #[derive(Debug, Deserialize)]
@@ -31,7 +27,19 @@ struct ReviewStatus {
     reason: String,
 }
 
-impl Need<'_> {
+impl Need {
+    /// To patch objects of a group (empty for the core group), by their plural.
+    pub(crate) fn patch(group: &str, resource: &str) -> Self {
+        let (group, resource) = (group.to_owned(), resource.to_owned());
+        Self { verb: "patch", group, resource, subresource: "" }
+    }
+
+    /// To ask pods to go.
+    pub(crate) fn evict() -> Self {
+        let (group, resource) = (String::new(), "pods".to_owned());
+        Self { verb: "create", group, resource, subresource: "eviction" }
+    }
+
     /// Why it is not allowed in that namespace; `None` = it is.
     pub(crate) async fn refused(
         &self,

@@ -186,10 +186,7 @@ pub(super) fn strimzi(
 }
 
 /// Checks a registry.
-pub(super) fn registry(
-    given: &str,
-    key: &dyn Fn(&str) -> String,
-) -> Result<Registry, ConfigError> {
+pub(super) fn registry(given: &str, key: &dyn Fn(&str) -> String) -> Result<Registry, ConfigError> {
     given.parse().map_err(|why| ConfigError::invalid(key("kubernetes.registry"), why))
 }
 

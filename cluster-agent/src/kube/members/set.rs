@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::kube::object::{Meta, Pod, Template};
+use crate::kube::object::{Meta, Pod, Strategy, Template};
 
 /// The strategy under which pods change only when the agent makes them.
 pub(super) const ON_DELETE: &str = "OnDelete";
@@ -15,7 +15,7 @@ const REVISION: &str = "controller-revision-hash";
 /// A StatefulSet, as far as it matters here.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-pub(crate) struct StatefulSet {
+pub(super) struct StatefulSet {
     /// Its metadata.
     pub(crate) metadata: Meta,
     /// What it should be.
@@ -27,7 +27,7 @@ pub(crate) struct StatefulSet {
 /// The spec of a StatefulSet.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(crate) struct SetSpec {
+pub(super) struct SetSpec {
     /// How many pods; 1 unless said.
     pub(crate) replicas: Option<i64>,
     /// Where they are counted from.
@@ -43,7 +43,7 @@ pub(crate) struct SetSpec {
 /// The first ordinal.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-pub(crate) struct Ordinals {
+pub(super) struct Ordinals {
     /// 0 unless said.
     pub(crate) start: i64,
 }
@@ -51,7 +51,7 @@ pub(crate) struct Ordinals {
 /// A label selector; sets are selected by labels alone here.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(crate) struct Selector {
+pub(super) struct Selector {
     /// Labels and their values.
     pub(crate) match_labels: BTreeMap<String, String>,
 }
@@ -59,56 +59,25 @@ pub(crate) struct Selector {
 impl Selector {
     /// As a request says it.
     pub(crate) fn query(&self) -> String {
-        let pairs: Vec<String> = self.match_labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        let pairs: Vec<String> =
+            self.match_labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
         pairs.join(",")
     }
-}
-
-/// When pods change.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(crate) struct Strategy {
-    /// `RollingUpdate` unless said.
-    #[serde(rename = "type")]
-    pub(crate) kind: Option<String>,
-    /// How a rolling update goes.
-    pub(crate) rolling_update: Option<RollingUpdate>,
-}
-
-impl Strategy {
-    /// Its name; the default is Kubernetes' own.
-    pub(crate) fn name(&self) -> &str {
-        self.kind.as_deref().unwrap_or("RollingUpdate")
-    }
-}
-
-/// How a rolling update goes.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct RollingUpdate {
-    /// Pods below this ordinal stay as they are.
-    pub(crate) partition: Option<i64>,
 }
 
 /// The status of a StatefulSet.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(crate) struct SetStatus {
+pub(super) struct SetStatus {
     /// The spec its controller has seen.
     pub(crate) observed_generation: i64,
-    /// Pods there are.
-    pub(crate) replicas: i64,
-    /// Pods made from the newest template.
-    pub(crate) updated_replicas: i64,
-    /// Pods that have been Ready for long enough.
-    pub(crate) available_replicas: i64,
     /// The revision of the newest template.
     pub(crate) update_revision: String,
 }
 
 impl StatefulSet {
     /// How many pods it should have.
-    pub(crate) fn replicas(&self) -> i64 {
+    pub(super) fn replicas(&self) -> i64 {
         self.spec.replicas.unwrap_or(1)
     }
 
@@ -123,7 +92,7 @@ impl StatefulSet {
     }
 
     /// Whether its controller has seen its newest template.
-    pub(crate) fn is_observed(&self) -> bool {
+    pub(super) fn is_observed(&self) -> bool {
         self.status.observed_generation >= self.metadata.generation
     }
 
@@ -146,15 +115,15 @@ pub(super) struct Crew {
 impl Crew {
     /// Which of its members, apart from `but`, is missing or not Ready, and why.
     pub(super) fn first_unready(&self, but: Option<&str>) -> Option<(String, String)> {
-        self.set.pod_names().into_iter().filter(|name| Some(name.as_str()) != but).find_map(|name| {
-            match self.pods.get(&name) {
+        self.set.pod_names().into_iter().filter(|name| Some(name.as_str()) != but).find_map(
+            |name| match self.pods.get(&name) {
                 None => Some((name, "it does not exist".to_owned())),
                 Some(pod) if !pod.is_ready() => {
                     let why = pod.why_not_ready();
                     Some((name, why))
                 }
                 Some(_) => None,
-            }
-        })
+            },
+        )
     }
 }

@@ -31,6 +31,7 @@ const MARK_TRIES: u32 = 5;
 /// Changes members of one StatefulSet.
 #[derive(Debug)]
 pub struct StatefulSetMembers {
+    kube: Kube,
     pool: StatefulSetPool,
     sets: Place,
     pods: Place,
@@ -39,52 +40,37 @@ pub struct StatefulSetMembers {
 
 impl StatefulSetMembers {
     /// For the units of one pool, which are the set's pods.
-    pub fn new(pool: StatefulSetPool) -> Self {
+    pub fn new(kube: Kube, pool: StatefulSetPool) -> Self {
         let sets = Place::new("apps/v1", "statefulsets", &pool.namespace, "StatefulSet");
         let pods = Place::new("v1", "pods", &pool.namespace, "pod");
-        Self { pool, sets, pods, outcomes: Outcomes::default() }
+        Self { kube, pool, sets, pods, outcomes: Outcomes::default() }
     }
 
     /// Checks, or marks the set; the moves follow in [`Self::status`].
-    pub async fn start(
-        &self,
-        kube: &Kube,
-        order: &StepOrder,
-        stage: Stage,
-    ) -> Result<(), DriverError> {
+    pub async fn start(&self, order: &StepOrder, stage: Stage) -> Result<(), DriverError> {
         match stage {
             Stage::Preflight => {
-                let outcome = self.preflight(kube, order).await?;
+                let outcome = self.preflight(order).await?;
                 self.outcomes.put(order.step_id, outcome);
                 Ok(())
             }
-            Stage::Mutate => self.begin(kube, order).await,
+            Stage::Mutate => self.begin(order).await,
             Stage::Quiesce | Stage::Restore => Err(DriverError::StageNotConfigured { stage }),
         }
     }
 
     /// How a stage stands; of a change, after one more move if one is due.
-    pub async fn status(
-        &self,
-        kube: &Kube,
-        step: &StepId,
-        stage: Stage,
-    ) -> Result<StepStatus, DriverError> {
+    pub async fn status(&self, order: &StepOrder, stage: Stage) -> Result<StepStatus, DriverError> {
         match stage {
-            Stage::Preflight => Ok(self.outcomes.of(step)),
-            Stage::Mutate => Ok(self.pass(kube, step).await?),
+            Stage::Preflight => Ok(self.outcomes.of(&order.step_id)),
+            Stage::Mutate => Ok(self.pass(&order.step_id).await?),
             Stage::Quiesce | Stage::Restore => Err(DriverError::StageNotConfigured { stage }),
         }
     }
 
     /// What the API server says about the units.
-    pub async fn look(
-        &self,
-        kube: &Kube,
-        units: &[UnitKey],
-        now: Timestamp,
-    ) -> BTreeMap<UnitKey, Heard> {
-        match self.crew(kube).await {
+    pub async fn look(&self, units: &[UnitKey], now: Timestamp) -> BTreeMap<UnitKey, Heard> {
+        match self.crew().await {
             Ok(crew) => words(&crew, units, &self.pool.wanted, now),
             Err(error) => {
                 let why = error.chain();
@@ -93,46 +79,43 @@ impl StatefulSetMembers {
         }
     }
 
-    async fn crew(&self, kube: &Kube) -> Result<Crew, KubeError> {
-        let set: StatefulSet = self.sets.get(kube, &self.pool.name).await?;
+    async fn crew(&self) -> Result<Crew, KubeError> {
+        let set: StatefulSet = self.sets.get(&self.kube, &self.pool.name).await?;
         let selector = set.spec.selector.query();
         if selector.is_empty() {
             // Every pod of the namespace would be listed.
             return Ok(Crew { set, pods: BTreeMap::new() });
         }
-        let list: Vec<Pod> = self.pods.list(kube, &selector).await?;
+        let list: Vec<Pod> = self.pods.list(&self.kube, &selector).await?;
         let pods = list.into_iter().map(|pod| (pod.metadata.name.clone(), pod)).collect();
         Ok(Crew { set, pods })
     }
 
     /// Changes nothing; says what stands against the step, or what it has found.
-    async fn preflight(&self, kube: &Kube, order: &StepOrder) -> Result<StepStatus, DriverError> {
+    async fn preflight(&self, order: &StepOrder) -> Result<StepStatus, DriverError> {
         self.mark(order, None)?;
-        let crew = self.crew(kube).await?;
+        let crew = self.crew().await?;
         let unit = order.key.unit.as_str();
         if let Some(why) = refusal(&crew, unit, &self.pool.wanted, order.role) {
             return Ok(ended(1, why));
         }
         let labels = crew.pods.get(unit).map(|pod| pod.metadata.labels.clone()).unwrap_or_default();
-        let budgets = budgets::covering(kube, &self.pool.namespace, &labels).await?;
+        let budgets = budgets::covering(&self.kube, &self.pool.namespace, &labels).await?;
         if let Some(why) = budgets::never(unit, &budgets) {
             return Ok(ended(1, why));
         }
-        if let Some(why) = self.forbidden(kube).await? {
+        if let Some(why) = self.forbidden().await? {
             return Ok(ended(1, why));
         }
         Ok(ended(0, budgets::said(unit, &budgets)))
     }
 
     /// What this agent's account may not do, although the step needs it.
-    async fn forbidden(&self, kube: &Kube) -> Result<Option<String>, KubeError> {
+    async fn forbidden(&self) -> Result<Option<String>, KubeError> {
         let namespace = &self.pool.namespace;
-        let needs = [
-            Need { verb: "patch", group: "apps", resource: "statefulsets", subresource: "" },
-            Need { verb: "create", group: "", resource: "pods", subresource: "eviction" },
-        ];
+        let needs = [Need::patch("apps", "statefulsets"), Need::evict()];
         for need in needs {
-            if let Some(why) = need.refused(kube, namespace).await? {
+            if let Some(why) = need.refused(&self.kube, namespace).await? {
                 return Ok(Some(why));
             }
         }
@@ -153,9 +136,9 @@ impl StatefulSetMembers {
 
     /// Writes the mark, so that a restarted agent knows what it had begun; the rest is the same
     /// work as every later look at the step.
-    async fn begin(&self, kube: &Kube, order: &StepOrder) -> Result<(), DriverError> {
+    async fn begin(&self, order: &StepOrder) -> Result<(), DriverError> {
         for _ in 0..MARK_TRIES {
-            let crew = self.crew(kube).await?;
+            let crew = self.crew().await?;
             if Mark::of(&crew.set.metadata, &order.step_id).is_some() {
                 return Ok(());
             }
@@ -164,7 +147,8 @@ impl StatefulSetMembers {
                 "resourceVersion": crew.set.metadata.resource_version,
                 "annotations": self.mark(order, was)?.annotations(),
             } });
-            if self.sets.patch(kube, &self.pool.name, Form::Strategic, body).await? == Written::Done
+            if self.sets.patch(&self.kube, &self.pool.name, Form::Strategic, body).await?
+                == Written::Done
             {
                 return Ok(());
             }
@@ -172,8 +156,8 @@ impl StatefulSetMembers {
         Err(KubeError::Contended { what: self.sets.named(&self.pool.name) }.into())
     }
 
-    async fn pass(&self, kube: &Kube, step: &StepId) -> Result<StepStatus, KubeError> {
-        let crew = self.crew(kube).await?;
+    async fn pass(&self, step: &StepId) -> Result<StepStatus, KubeError> {
+        let crew = self.crew().await?;
         let Some(mark) = Mark::of(&crew.set.metadata, step) else { return Ok(StepStatus::Absent) };
         let (waited_ms, limit_ms) = (elapsed_ms(mark.at, clock::now()), self.pool.timeout_ms);
         let late = waited_ms > limit_ms;
@@ -184,8 +168,8 @@ impl StatefulSetMembers {
             // What is over begins nothing any more.
             Next::PatchTemplate if late => "the template was not changed in time".to_owned(),
             Next::Evict { pod } if late => format!("pod {pod} was not let go in time"),
-            Next::PatchTemplate => self.patch_template(kube, &crew, &mark).await?,
-            Next::Evict { pod } => self.evict(kube, &crew, &pod).await?,
+            Next::PatchTemplate => self.patch_template(&crew, &mark).await?,
+            Next::Evict { pod } => self.evict(&crew, &pod).await?,
         };
         if late {
             let seconds = limit_ms / 1000;
@@ -194,28 +178,23 @@ impl StatefulSetMembers {
         Ok(running(mark.at, wait))
     }
 
-    async fn patch_template(
-        &self,
-        kube: &Kube,
-        crew: &Crew,
-        mark: &Mark,
-    ) -> Result<String, KubeError> {
+    async fn patch_template(&self, crew: &Crew, mark: &Mark) -> Result<String, KubeError> {
         let body = json!({
             "metadata": { "resourceVersion": crew.set.metadata.resource_version },
             "spec": { "template": Template::patch_to(mark, &self.pool.wanted) },
         });
         let name = &self.pool.name;
-        Ok(match self.sets.patch(kube, name, Form::Strategic, body).await? {
+        Ok(match self.sets.patch(&self.kube, name, Form::Strategic, body).await? {
             Written::Done => format!("the template of StatefulSet {name} has been changed"),
             Written::Changed => format!("StatefulSet {name} changed meanwhile"),
         })
     }
 
-    async fn evict(&self, kube: &Kube, crew: &Crew, pod: &str) -> Result<String, KubeError> {
+    async fn evict(&self, crew: &Crew, pod: &str) -> Result<String, KubeError> {
         let Some(found) = crew.pods.get(pod) else { return Ok(format!("pod {pod} is gone")) };
         let grace_s = grace_needed(&found.spec, i64::from(self.pool.grace_s));
         let namespace = &self.pool.namespace;
-        Ok(match evict(kube, &self.pods, &found.metadata, namespace, grace_s).await? {
+        Ok(match evict(&self.kube, &self.pods, &found.metadata, namespace, grace_s).await? {
             Eviction::Accepted => format!("pod {pod} is stopping"),
             Eviction::Gone => format!("pod {pod} is gone"),
             Eviction::Refused(why) => format!("pod {pod} may not go yet: {why}"),

@@ -38,7 +38,13 @@ fn word(crew: &Crew, key: &UnitKey, wanted: &Wanted, now: Timestamp) -> Witness 
     }
     let (version, contradiction) = version(pod, wanted);
     findings.extend(contradiction);
-    Witness { at: now, version, incarnation: incarnation(pod, wanted), ready: Some(ready), findings }
+    Witness {
+        at: now,
+        version,
+        incarnation: incarnation(pod, wanted),
+        ready: Some(ready),
+        findings,
+    }
 }
 
 /// What has not been started runs no version yet.

@@ -10,6 +10,7 @@ mod mark;
 mod meta;
 mod place;
 mod pods;
+mod strategy;
 mod template;
 
 pub(crate) use image::{checked_version, image_name};
@@ -17,6 +18,7 @@ pub(crate) use mark::Mark;
 pub(crate) use meta::{Condition, Meta, condition};
 pub(crate) use place::{Form, Place, Written};
 pub(crate) use pods::{Eviction, Pod, evict, grace_needed};
+pub(crate) use strategy::Strategy;
 pub(crate) use template::{Said, Template};
 
 /// Annotation: what the step that is named beside it is about, see [`Mark`].

@@ -1,7 +1,5 @@
 //! Where objects of one kind are, and the requests made there.
 
-use std::time::Duration;
-
 use ::kube::api::{ListParams, Patch, PatchParams};
 use ::kube::core::Request;
 use serde::de::DeserializeOwned;
@@ -94,15 +92,10 @@ impl Place {
             Err(source) => return Err(KubeError::Request { what, source: Box::new(source) }),
         };
         let client = kube.client().await?;
-        let limit_ms = kube.settings().timeout_ms;
-        let answer = client.request::<Value>(request);
-        match tokio::time::timeout(Duration::from_millis(limit_ms), answer).await {
-            Ok(Ok(_)) => Ok(Written::Done),
-            Ok(Err(error)) => match KubeError::of(&what, error) {
-                error if error.is_conflict() => Ok(Written::Changed),
-                error => Err(error),
-            },
-            Err(_) => Err(KubeError::Timeout { what, limit_ms }),
+        match kube.bounded(&what, client.request::<Value>(request)).await {
+            Ok(_) => Ok(Written::Done),
+            Err(error) if error.is_conflict() => Ok(Written::Changed),
+            Err(error) => Err(error),
         }
     }
 }

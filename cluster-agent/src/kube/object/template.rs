@@ -82,12 +82,10 @@ impl Template {
         };
         let image = self.container(&wanted.container).map_or("", |c| c.image.as_str());
         match annotations.get(DIGEST) {
-            Some(digest) if !image.ends_with(&format!("@{digest}")) => {
-                Said::Contradicts(format!(
-                    "it is annotated as {version} ({digest}), and its container {} runs {image}",
-                    wanted.container
-                ))
-            }
+            Some(digest) if !image.ends_with(&format!("@{digest}")) => Said::Contradicts(format!(
+                "it is annotated as {version} ({digest}), and its container {} runs {image}",
+                wanted.container
+            )),
             Some(_) | None => Said::Version(version.clone()),
         }
     }
