@@ -6,6 +6,8 @@
 mod budgets;
 mod client;
 mod error;
+#[cfg(test)]
+pub(crate) mod fake;
 pub mod members;
 mod object;
 mod outcome;

@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn what_falls_back_and_comes_again_does_not_get_on() {
-        let at = |s| Timestamp::from_second(1_000 + s).unwrap();
+        let at = |s: i64| Timestamp::from_second(1_000 + s).unwrap();
         let (progress, step) = (Progress::default(), StepId::new());
         assert_eq!(progress.still_for_ms(step, [1, 0, 3], at(0)), 0);
         assert_eq!(progress.still_for_ms(step, [1, 0, 2], at(5)), 5_000);
