@@ -15,12 +15,14 @@ mod error;
 mod events;
 mod ledger;
 mod links;
+mod lookout;
 mod open;
 mod outbox;
 mod prober;
 mod report;
 mod resume;
 mod shell;
+mod supervision;
 #[cfg(test)]
 mod tests;
 

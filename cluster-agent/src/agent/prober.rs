@@ -3,6 +3,7 @@
 //! Kubelet pages are large, so nodes have a slower pace of their own; the unit that is out is
 //! always probed at the fastest.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use channels::wire::Role;
@@ -10,11 +11,15 @@ use jiff::Timestamp;
 
 use crate::clock;
 use crate::config::{ProbeSettings, Settings};
-use crate::observation::{Observation, Observer, ObserverSettings, UnitKey};
+use crate::kube::Watcher;
+use crate::observation::{
+    ClusterGate, Observation, Observer, ObserverSettings, UnitKey, WitnessSource,
+};
 use crate::phase::elapsed_ms;
 use crate::telemetry::{ScrapeLimits, Scraper};
 
 use super::AgentError;
+use super::lookout::Lookout;
 
 /// Whether something moves or could.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +38,10 @@ pub struct Prober {
     settings: ProbeSettings,
     members_at: Option<Timestamp>,
     nodes_at: Option<Timestamp>,
+    /// The API server, and how often it is asked while something moves or could.
+    lookout: Option<(Lookout, u64)>,
+    /// Its last word about the cluster as a whole.
+    kube_gates: Vec<ClusterGate>,
 }
 
 /// Longest wait for a connection: a unit that accepts none in this time is away.
@@ -60,9 +69,25 @@ impl Prober {
             total_timeout_ms: probes.timeout_ms,
             max_bytes: usize::try_from(probes.body_max_bytes).unwrap_or(usize::MAX),
         };
-        let scraper =
+        let mut scraper =
             Scraper::new(scrape, clock::now).map_err(|source| AgentError::Scrape { source })?;
-        Ok(Self { observer, scraper, settings: probes, members_at: None, nodes_at: None })
+        if let Some(kubernetes) = &settings.kubernetes {
+            let urls = kubelets(settings);
+            scraper = scraper
+                .with_kubelets(kubernetes.kubelet.clone(), urls)
+                .map_err(|source| AgentError::Scrape { source })?;
+        }
+        let period_ms = settings.kubernetes.as_ref().map_or(0, |found| found.period_ms);
+        let lookout = Watcher::new(settings).map(|watcher| (Lookout::new(watcher), period_ms));
+        Ok(Self {
+            observer,
+            scraper,
+            settings: probes,
+            members_at: None,
+            nodes_at: None,
+            lookout,
+            kube_gates: vec![],
+        })
     }
 
     fn periods(&self, pace: Pace) -> (u64, u64) {
@@ -84,11 +109,14 @@ impl Prober {
             return None;
         }
         self.members_at = Some(now);
+        self.ask_cluster(pace, out, now).await;
         let nodes_due = is_due(self.nodes_at, node_ms, now);
         let members = self
             .observer
             .probe_targets(|target| target.role != Role::Node || Some(&target.key) == out);
         let results = self.scraper.probe_all(members).await;
+        let gates = self.cluster_gates(clock::now());
+        self.observer.gates(gates);
         let mut seen = self.observer.apply(results, member_ms, clock::now());
         if nodes_due {
             self.nodes_at = Some(now);
@@ -99,6 +127,24 @@ impl Prober {
             seen = self.observer.apply(results, node_ms, clock::now());
         }
         Some(seen)
+    }
+
+    /// Takes what the API server said, and asks again if it is time.
+    async fn ask_cluster(&mut self, pace: Pace, out: Option<&UnitKey>, now: Timestamp) {
+        let Some((lookout, period_ms)) = &mut self.lookout else { return };
+        let period_ms = match pace {
+            Pace::Engaged => *period_ms,
+            Pace::Idle => self.settings.idle_ms.max(*period_ms),
+        };
+        if let Some(look) = lookout.poll(period_ms, out, now).await {
+            self.observer.hear(WitnessSource::Kubernetes, look.words);
+            self.kube_gates = look.gates;
+        }
+    }
+
+    /// What stands against the cluster as a whole.
+    fn cluster_gates(&self, _now: Timestamp) -> Vec<ClusterGate> {
+        self.kube_gates.clone()
     }
 
     /// Probes at the fast pace, for a look outside the loop.
@@ -116,6 +162,16 @@ impl Prober {
         let Some(last) = self.members_at else { return Duration::ZERO };
         Duration::from_millis(member_ms.saturating_sub(elapsed_ms(last, now)))
     }
+}
+
+/// The pages that are asked for with the kubelets' credentials.
+fn kubelets(settings: &Settings) -> BTreeSet<String> {
+    let pools = settings.products.values().flat_map(|product| &product.pools);
+    let nodes = pools.filter(|pool| pool.role == Role::Node).flat_map(|pool| &pool.units);
+    nodes
+        .filter_map(|unit| unit.target.metrics_url.clone())
+        .filter(|url| url.starts_with("https://"))
+        .collect()
 }
 
 fn is_due(last: Option<Timestamp>, period_ms: u64, now: Timestamp) -> bool {

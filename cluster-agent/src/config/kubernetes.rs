@@ -14,11 +14,14 @@ use serde::Deserialize;
 use super::ConfigError;
 use super::ranges::{DAY_MS, ranged, ranged_u32};
 use crate::observation::{EvidenceFrom, WitnessSource};
+use crate::telemetry::KubeletAccess;
 
 mod fields;
 mod members;
 mod node;
 mod registry;
+#[cfg(test)]
+mod tests;
 mod workload;
 
 pub use fields::{Field, FieldValue, Pointer};
@@ -42,6 +45,7 @@ pub(super) struct Kubernetes {
     lease: Option<String>,
     etcd: Option<Etcd>,
     kubelet: Option<Kubelet>,
+    kured: Option<String>,
     #[serde(default)]
     allow: BTreeMap<String, Allow>,
 }
@@ -49,7 +53,9 @@ pub(super) struct Kubernetes {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Etcd {
+    #[serde(default)]
     metrics_urls: Vec<String>,
+    check: Option<bool>,
     ca: Option<PathBuf>,
     cert: Option<PathBuf>,
     key: Option<PathBuf>,
@@ -137,7 +143,9 @@ pub struct KubernetesSettings {
     /// The etcd members behind the API server, if their metrics can be asked for.
     pub etcd: Option<EtcdSettings>,
     /// How kubelets' metrics pages are fetched.
-    pub kubelet: KubeletSettings,
+    pub kubelet: KubeletAccess,
+    /// Where kured keeps its reboot lock.
+    pub kured: KuredSettings,
     /// Where this agent runs.
     pub place: AgentPlace,
 }
@@ -145,6 +153,8 @@ pub struct KubernetesSettings {
 /// The etcd members of the control plane: asked before a control-plane node goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EtcdSettings {
+    /// Whether they are asked at all; false for an etcd that is none of the nodes' business.
+    pub check: bool,
     /// Metrics page of every member.
     pub metrics_urls: Vec<String>,
     /// Certificate authority of the pages, PEM.
@@ -155,15 +165,13 @@ pub struct EtcdSettings {
     pub max_pending: u64,
 }
 
-/// How kubelets' metrics pages are fetched. They want a token with `nodes/metrics`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct KubeletSettings {
-    /// File with the bearer token; read again when it changes.
-    pub token_file: Option<PathBuf>,
-    /// Certificate authority of the kubelets' serving certificates, PEM.
-    pub ca: Option<PathBuf>,
-    /// Serving certificates are not checked at all.
-    pub insecure: bool,
+/// The DaemonSet of kured, whose annotation is its reboot lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KuredSettings {
+    /// Its namespace. Default `kube-system`.
+    pub namespace: String,
+    /// Its name. Default `kured`.
+    pub name: String,
 }
 
 /// Where this agent itself runs in the cluster, by its environment (`FAIRWAY_NODE_NAME`,
@@ -259,6 +267,9 @@ pub(super) struct Scope {
 
 const NAMESPACE: &str = "fairway-system";
 
+/// The token of a pod's service account.
+const OWN_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+
 /// Checks `[kubernetes]`.
 pub(super) fn kubernetes(
     given: Option<&Kubernetes>,
@@ -290,7 +301,8 @@ pub(super) fn kubernetes(
         namespace: namespace.clone(),
         lease,
         etcd: given.etcd.as_ref().map(|etcd| etcd_settings(etcd, base)).transpose()?,
-        kubelet: kubelet_settings(given.kubelet.as_ref(), base)?,
+        kubelet: kubelet_access(given, base)?,
+        kured: kured_settings(given.kured.as_deref().unwrap_or("kube-system/kured"))?,
         place: place.clone(),
     };
     let scope = Scope { present: true, allow, base: base.to_owned(), place, namespace };
@@ -298,10 +310,11 @@ pub(super) fn kubernetes(
 }
 
 fn etcd_settings(given: &Etcd, base: &Path) -> Result<EtcdSettings, ConfigError> {
-    if given.metrics_urls.is_empty() {
+    let check = given.check.unwrap_or(true);
+    if check && given.metrics_urls.is_empty() {
         return Err(ConfigError::Missing {
             key: "kubernetes.etcd.metrics_urls".to_owned(),
-            hint: "the metrics page of every etcd member",
+            hint: "the metrics page of every etcd member (or check = false)",
         });
     }
     for url in &given.metrics_urls {
@@ -318,6 +331,7 @@ fn etcd_settings(given: &Etcd, base: &Path) -> Result<EtcdSettings, ConfigError>
         }
     };
     Ok(EtcdSettings {
+        check,
         metrics_urls: given.metrics_urls.clone(),
         ca: given.ca.as_ref().map(|path| base.join(path)),
         identity,
@@ -325,18 +339,31 @@ fn etcd_settings(given: &Etcd, base: &Path) -> Result<EtcdSettings, ConfigError>
     })
 }
 
-fn kubelet_settings(given: Option<&Kubelet>, base: &Path) -> Result<KubeletSettings, ConfigError> {
-    let Some(given) = given else { return Ok(KubeletSettings::default()) };
-    let insecure = given.insecure.unwrap_or(false);
-    if insecure && given.ca.is_some() {
+/// A pod asks kubelets as what it is; elsewhere a token must be named.
+fn kubelet_access(given: &Kubernetes, base: &Path) -> Result<KubeletAccess, ConfigError> {
+    let own = given.kubeconfig.is_none().then(|| PathBuf::from(OWN_TOKEN));
+    let Some(kubelet) = &given.kubelet else {
+        return Ok(KubeletAccess { token_file: own, ca: None, insecure: false });
+    };
+    let insecure = kubelet.insecure.unwrap_or(false);
+    if insecure && kubelet.ca.is_some() {
         let why = "with ca set, serving certificates are checked: leave insecure out";
         return Err(ConfigError::invalid("kubernetes.kubelet.insecure", why));
     }
-    Ok(KubeletSettings {
-        token_file: given.token_file.as_ref().map(|path| base.join(path)),
-        ca: given.ca.as_ref().map(|path| base.join(path)),
+    Ok(KubeletAccess {
+        token_file: kubelet.token_file.as_ref().map(|path| base.join(path)).or(own),
+        ca: kubelet.ca.as_ref().map(|path| base.join(path)),
         insecure,
     })
+}
+
+fn kured_settings(given: &str) -> Result<KuredSettings, ConfigError> {
+    let Some((namespace, name)) = given.split_once('/') else {
+        return Err(ConfigError::invalid("kubernetes.kured", "it must be namespace/daemonset"));
+    };
+    check_name("kubernetes.kured", namespace)?;
+    check_name("kubernetes.kured", name)?;
+    Ok(KuredSettings { namespace: namespace.to_owned(), name: name.to_owned() })
 }
 
 /// Checks `[products.pools.kubernetes]`, and that its product may use what it names.

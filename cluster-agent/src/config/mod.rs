@@ -16,8 +16,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use kubernetes::{
-    AgentPlace, DrainSettings, EtcdSettings, Field, FieldValue, KubeletSettings, KubernetesKind,
-    KubernetesPool, KubernetesSettings, MemberEvidence, NodeEvidence, NodePool, Pointer, Registry,
+    AgentPlace, DrainSettings, EtcdSettings, Field, FieldValue, KubernetesKind, KubernetesPool,
+    KubernetesSettings, KuredSettings, MemberEvidence, NodeEvidence, NodePool, Pointer, Registry,
     ResourcePool, StatefulSetPool, StrimziPool, Wanted, WorkloadKind, WorkloadPool,
 };
 pub use pools::{DriverSettings, PoolSettings, UnitSettings};

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use crate::kube::KubeError;
 
 pub use exec::{CommandSpec, EXIT_LOST, EXIT_TIMED_OUT, ExecCommands, ExecDriver, LOG_TAIL_BYTES};
-pub use exec::{CommandTemplate, TemplateError};
+pub use exec::{CommandTemplate, TemplateError, TextTemplate};
 pub use kubernetes::{KubernetesDriver, NodeDriver};
 pub use order::{Stage, StepId, StepOrder, StepStatus, UnitKey};
 pub use simulated::{SimulatedDriver, SimulatedStep};
@@ -160,6 +160,20 @@ pub enum DriverError {
     /// A pool of a Kubernetes cluster, and no cluster.
     #[error("no Kubernetes API is configured")]
     NoCluster,
+    /// The object to change is not there.
+    #[error("there is no {unit}")]
+    NoUnit {
+        /// Its name.
+        unit: String,
+    },
+    /// Somebody else has the object in hand.
+    #[error("{unit} is in the hands of {by}")]
+    HeldByOther {
+        /// Its name.
+        unit: String,
+        /// Who.
+        by: String,
+    },
     /// A local template cannot be used.
     #[error("the template {} cannot be used: {why}", path.display())]
     Template {

@@ -131,6 +131,14 @@ impl Kube {
         }
     }
 
+    /// A document of the server's own, such as `/version`.
+    pub async fn get_path<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, KubeError> {
+        match path.rsplit_once('/') {
+            Some((parent, name)) => self.get(parent, name).await,
+            None => Ok(None),
+        }
+    }
+
     /// All objects of a kind that match the selectors, page by page.
     pub async fn list<T: DeserializeOwned>(
         &self,
@@ -164,6 +172,19 @@ impl Kube {
         let what = format!("create in {path}");
         let request = Request::new(path).create(&PostParams::default(), body_of(body));
         let request = made(&what, request)?;
+        let client = self.client().await?;
+        self.bounded(&what, client.request(request)).await
+    }
+
+    /// Lets the API server judge an object without creating it.
+    pub async fn create_dry<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &serde_json::Value,
+    ) -> Result<T, KubeError> {
+        let what = format!("create (dry run) in {path}");
+        let params = PostParams { dry_run: true, ..PostParams::default() };
+        let request = made(&what, Request::new(path).create(&params, body_of(body)))?;
         let client = self.client().await?;
         self.bounded(&what, client.request(request)).await
     }

@@ -10,7 +10,8 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use serde_json::{Map, Value, json};
 
 use super::Kube;
-use crate::config::{AgentPlace, KubeletSettings, KubernetesSettings};
+use crate::config::{AgentPlace, KubernetesSettings, KuredSettings};
+use crate::telemetry::KubeletAccess;
 
 /// One write that was asked for.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,7 +72,8 @@ impl FakeApi {
             namespace: "fairway-system".to_owned(),
             lease: "fairway-agent".to_owned(),
             etcd: None,
-            kubelet: KubeletSettings::default(),
+            kubelet: KubeletAccess::default(),
+            kured: KuredSettings { namespace: "kube-system".to_owned(), name: "kured".to_owned() },
             place: AgentPlace::default(),
         })
     }

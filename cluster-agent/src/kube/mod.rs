@@ -3,19 +3,21 @@
 //! The API server is asked with bounds on time and without hidden retries: a refusal is an answer
 //! that somebody waits for. What a document says never reaches a namespace, a name or a command.
 
-mod budgets;
 mod client;
 mod error;
 #[cfg(test)]
 pub(crate) mod fake;
 pub mod members;
+pub(crate) mod node;
 mod object;
 mod outcome;
 mod permission;
+mod watch;
 pub mod workload;
 
 pub use client::{Kube, connect};
 pub use error::{KubeError, Refusal};
+pub use watch::{Gathered, Look, Watcher};
 
 /// Annotation of an object that a step made or changed: the step's id.
 pub const STEP_ANNOTATION: &str = "fairway.dev/step";

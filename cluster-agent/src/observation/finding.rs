@@ -140,7 +140,7 @@ pub enum Finding {
     PodUnmovable { pod: String, why: String },
     #[error("etcd: {why}")]
     Etcd { why: String },
-    #[error("{what} of {observed} are ready, {limit} needed")]
+    #[error("{what}: {observed} ready, {limit} needed")]
     PodsNotReady { what: String, observed: u64, limit: u64 },
     #[error("the rollout is not complete: {why}")]
     RolloutIncomplete { why: String },

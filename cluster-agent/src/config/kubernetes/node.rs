@@ -1,5 +1,6 @@
 //! A pool of nodes: how they are drained, which Job changes them, what proves the change.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use channels::wire::Role;
@@ -36,6 +37,8 @@ struct Drain {
     force_unmanaged: Option<bool>,
     grace_s: Option<u64>,
     timeout_ms: Option<u64>,
+    #[serde(default)]
+    waived_budgets: Vec<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -86,6 +89,9 @@ pub struct DrainSettings {
     pub grace_s: Option<u32>,
     /// A drain that takes longer is undone, milliseconds. Default 1 h.
     pub timeout_ms: u64,
+    /// Budgets (`namespace/name`) that allow nothing because somebody else moves their pods once an
+    /// eviction was refused (Strimzi's drain cleaner).
+    pub waived_budgets: BTreeSet<String>,
 }
 
 /// Where a node's version shows.
@@ -141,6 +147,7 @@ pub(super) fn pool(
             delete_empty_dir: drain.delete_empty_dir.unwrap_or(false),
             force_unmanaged: drain.force_unmanaged.unwrap_or(false),
             grace_s: grace_s.transpose()?,
+            waived_budgets: drain.waived_budgets.iter().cloned().collect(),
             timeout_ms: ranged(
                 &key("kubernetes.drain.timeout_ms"),
                 drain.timeout_ms,

@@ -18,7 +18,7 @@ use tokio::process::Command;
 
 use super::{DriverError, Stage, StepId, StepOrder, StepStatus};
 use stage_dir::{StageDir, file_error};
-pub use template::{CommandTemplate, TemplateError};
+pub use template::{CommandTemplate, TemplateError, TextTemplate};
 
 /// Exit code of a stage that ran out of time (as `timeout(1)` reports it).
 pub const EXIT_TIMED_OUT: i32 = 124;

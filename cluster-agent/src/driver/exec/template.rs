@@ -155,6 +155,29 @@ impl CommandTemplate {
     }
 }
 
+/// A text with placeholders that is no command: a value of a Job template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TextTemplate(Vec<Piece>);
+
+impl TextTemplate {
+    /// Checks a text: placeholders known, braces in pairs.
+    pub fn parse(text: &str) -> Result<Self, TemplateError> {
+        pieces(text).map(Self)
+    }
+
+    /// The text for one step; values are held to the same alphabet as in a command.
+    pub(in crate::driver) fn render(&self, order: &StepOrder) -> Result<String, DriverError> {
+        let mut text = String::new();
+        for piece in &self.0 {
+            match piece {
+                Piece::Text(plain) => text.push_str(plain),
+                Piece::Value(placeholder) => text.push_str(&checked(*placeholder, order)?),
+            }
+        }
+        Ok(text)
+    }
+}
+
 /// The same values as environment variables (`FAIRWAY_UNIT`, `FAIRWAY_COMPONENT_VERSION`, …).
 pub(super) fn environment(order: &StepOrder) -> Result<Vec<(String, String)>, DriverError> {
     let mut variables = Vec::new();

@@ -5,6 +5,7 @@
 //! annotations and labels that name the step, never by memory. Nothing is deleted where an eviction
 //! was refused.
 
+mod job;
 mod node;
 
 use super::{DriverError, Stage, StepOrder, StepStatus};

@@ -4,7 +4,9 @@
 //! Ready, wait until the controller has seen it, ask exactly one pod to go. A pod whose eviction is
 //! refused is asked again and never deleted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use ::kube::api::ListParams;
 
 use jiff::Timestamp;
 use serde_json::json;
@@ -15,13 +17,14 @@ use super::words::words;
 use crate::clock;
 use crate::config::StatefulSetPool;
 use crate::driver::{DriverError, EXIT_TIMED_OUT, Stage, StepId, StepOrder, StepStatus};
+use crate::kube::node::evict::{Evicted, evict};
+use crate::kube::node::{budget, objects};
 use crate::kube::object::{
-    Eviction, Form, Mark, Place, Pod, Template, Written, checked_version, evict, grace_needed,
-    image_name,
+    Form, Mark, Place, Pod, Template, Written, checked_version, grace_needed, image_name,
 };
 use crate::kube::outcome::{Outcomes, ended, running};
 use crate::kube::permission::Need;
-use crate::kube::{Kube, KubeError, budgets};
+use crate::kube::{Kube, KubeError};
 use crate::observation::{Heard, UnitKey};
 use crate::phase::elapsed_ms;
 
@@ -99,15 +102,33 @@ impl StatefulSetMembers {
         if let Some(why) = refusal(&crew, unit, &self.pool.wanted, order.role) {
             return Ok(ended(1, why));
         }
-        let labels = crew.pods.get(unit).map(|pod| pod.metadata.labels.clone()).unwrap_or_default();
-        let budgets = budgets::covering(&self.kube, &self.pool.namespace, &labels).await?;
-        if let Some(why) = budgets::never(unit, &budgets) {
-            return Ok(ended(1, why));
-        }
         if let Some(why) = self.forbidden().await? {
             return Ok(ended(1, why));
         }
-        Ok(ended(0, budgets::said(unit, &budgets)))
+        Ok(match self.budgets(unit).await? {
+            Ok(found) => ended(0, found),
+            Err(why) => ended(1, why),
+        })
+    }
+
+    /// What the disruption budgets of a pod say: `Err` if they never let it go.
+    async fn budgets(&self, unit: &str) -> Result<Result<String, String>, KubeError> {
+        let namespace = &self.pool.namespace;
+        let path = format!("/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets");
+        let pod: objects::Pod = self.pods.get(&self.kube, unit).await?;
+        let budgets: Vec<objects::Budget> = self.kube.list(&path, &ListParams::default()).await?;
+        if let Some(finding) = budget::permanent(&pod, &budgets, &BTreeSet::new()) {
+            return Ok(Err(finding.to_string()));
+        }
+        let names: Vec<&str> = budgets
+            .iter()
+            .filter(|budget| budget::covers(budget, &pod))
+            .map(|budget| budget.metadata.name.as_str())
+            .collect();
+        Ok(Ok(match names.as_slice() {
+            [] => format!("no disruption budget covers pod {unit}"),
+            names => format!("pod {unit} goes when disruption budget {} allows", names.join(", ")),
+        }))
     }
 
     /// What this agent's account may not do, although the step needs it.
@@ -192,12 +213,15 @@ impl StatefulSetMembers {
 
     async fn evict(&self, crew: &Crew, pod: &str) -> Result<String, KubeError> {
         let Some(found) = crew.pods.get(pod) else { return Ok(format!("pod {pod} is gone")) };
-        let grace_s = grace_needed(&found.spec, i64::from(self.pool.grace_s));
-        let namespace = &self.pool.namespace;
-        Ok(match evict(&self.kube, &self.pods, &found.metadata, namespace, grace_s).await? {
-            Eviction::Accepted => format!("pod {pod} is stopping"),
-            Eviction::Gone => format!("pod {pod} is gone"),
-            Eviction::Refused(why) => format!("pod {pod} may not go yet: {why}"),
+        let grace_s = grace_needed(&found.spec, self.pool.grace_s);
+        let asked = objects::Pod { metadata: found.metadata.clone(), ..objects::Pod::default() };
+        Ok(match evict(&self.kube, &asked, grace_s).await? {
+            Evicted::Accepted => format!("pod {pod} is stopping"),
+            Evicted::Gone => format!("pod {pod} is gone"),
+            Evicted::NamespaceLeaving => "its namespace is being deleted".to_owned(),
+            Evicted::Budget(why) | Evicted::Refused(why) => {
+                format!("pod {pod} may not go yet: {why}")
+            }
         })
     }
 }

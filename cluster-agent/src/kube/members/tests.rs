@@ -56,7 +56,7 @@ fn key(unit: &str) -> UnitKey {
 
 fn set() -> Value {
     json!({
-        "metadata": { "name": "quorum", "uid": "set", "generation": 1 },
+        "metadata": { "name": "quorum", "namespace": "kafka", "uid": "set", "generation": 1 },
         "spec": {
             "replicas": 3,
             "selector": { "matchLabels": { "app": "quorum" } },
@@ -80,6 +80,7 @@ fn set() -> Value {
 fn pod(name: &str, uid: &str, revision: &str, template: &Value, ready: bool) -> Value {
     let mut metadata = template["metadata"].clone();
     metadata["name"] = json!(name);
+    metadata["namespace"] = json!("kafka");
     metadata["uid"] = json!(uid);
     metadata["labels"]["controller-revision-hash"] = json!(revision);
     let ready_text = if ready { "True" } else { "False" };
@@ -255,13 +256,13 @@ async fn what_cannot_be_done_is_refused_before_anything_is_touched() {
     lab.api.put(
         "/apis/policy/v1/namespaces/kafka/poddisruptionbudgets/kafka",
         json!({
-            "metadata": { "name": "kafka" },
+            "metadata": { "name": "kafka", "namespace": "kafka" },
             "spec": { "selector": { "matchLabels": { "app": "quorum" } } },
             "status": { "disruptionsAllowed": 0, "currentHealthy": 3, "desiredHealthy": 3, "expectedPods": 3 },
         }),
     );
     let budget = refused(lab.preflight(&order("quorum-0")).await);
-    assert!(budget.contains("disruption budget kafka needs 3 of 3 pods healthy"), "{budget}");
+    assert!(budget.contains("disruption budget kafka/kafka never allows"), "{budget}");
     lab.api.remove("/apis/policy/v1/namespaces/kafka/poddisruptionbudgets/kafka");
     lab.unready("quorum-2");
     let unready = refused(lab.preflight(&order("quorum-0")).await);

@@ -17,7 +17,7 @@ pub(crate) use image::{checked_version, image_name};
 pub(crate) use mark::Mark;
 pub(crate) use meta::{Condition, Meta, condition};
 pub(crate) use place::{Form, Place, Written};
-pub(crate) use pods::{Eviction, Pod, evict, grace_needed};
+pub(crate) use pods::{Pod, grace_needed};
 pub(crate) use strategy::Strategy;
 pub(crate) use template::{Said, Template};
 

@@ -43,11 +43,6 @@ impl Place {
         Self { path, kind: kind.to_owned() }
     }
 
-    /// Where the requests go.
-    pub(crate) fn path(&self) -> &str {
-        &self.path
-    }
-
     /// What one is called: `StatefulSet kafka`.
     pub(crate) fn named(&self, name: &str) -> String {
         format!("{} {name}", self.kind)

@@ -1,18 +1,16 @@
-//! Pods, and asking one to go.
+//! Pods, with their containers and what they wait for.
 
 use serde::Deserialize;
-use serde_json::{Value, json};
 
 use super::template::PodSpec;
-use super::{Condition, Meta, Place, Template, condition};
-use crate::kube::{Kube, KubeError, Refusal};
+use super::{Condition, Meta, Template, condition};
 
 /// A controller needs this long to hand over and stop (rolling.md §1.1); pods that allow
 /// themselves less are given it all the same.
-const GRACE_MIN_S: i64 = 30;
+const GRACE_MIN_S: u32 = 30;
 
 /// A pod.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub(crate) struct Pod {
     /// Its metadata.
@@ -24,7 +22,7 @@ pub(crate) struct Pod {
 }
 
 /// How a pod stands.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct PodStatus {
     /// `Running` and so on.
@@ -38,7 +36,7 @@ pub(crate) struct PodStatus {
 }
 
 /// How a container stands.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct ContainerStatus {
     /// Its name.
@@ -53,7 +51,7 @@ pub(crate) struct ContainerStatus {
 }
 
 /// Why a container does not run.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub(crate) struct ContainerState {
     /// Set while it waits.
@@ -61,7 +59,7 @@ pub(crate) struct ContainerState {
 }
 
 /// What a container waits for.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub(crate) struct Waiting {
     /// `CrashLoopBackOff` and so on.
@@ -109,62 +107,10 @@ impl Pod {
     }
 }
 
-/// What came of asking a pod to go.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Eviction {
-    /// It goes.
-    Accepted,
-    /// It is not there any more, or another pod has its name.
-    Gone,
-    /// It may not go yet; asked again later, never deleted instead.
-    Refused(String),
-}
-
 /// Seconds to stop in, if the pod allows itself fewer than it needs.
-pub(crate) fn grace_needed(spec: &PodSpec, least_s: i64) -> Option<i64> {
+pub(crate) fn grace_needed(spec: &PodSpec, least_s: u32) -> Option<u32> {
     let least = least_s.max(GRACE_MIN_S);
     // Kubernetes gives 30 s to a pod that does not say.
     let own = spec.termination_grace_period_seconds.unwrap_or(30);
-    (own < least).then_some(least)
-}
-
-/// Asks for exactly that pod to go. The body is made here: the one that the client library writes
-/// loses the precondition and the grace period.
-pub(crate) async fn evict(
-    kube: &Kube,
-    pods: &Place,
-    pod: &Meta,
-    namespace: &str,
-    grace_s: Option<i64>,
-) -> Result<Eviction, KubeError> {
-    let mut options = json!({ "preconditions": { "uid": pod.uid } });
-    if let (Some(grace_s), Some(options)) = (grace_s, options.as_object_mut()) {
-        options.insert("gracePeriodSeconds".to_owned(), Value::from(grace_s));
-    }
-    let body = json!({
-        "apiVersion": "policy/v1",
-        "kind": "Eviction",
-        "metadata": { "name": pod.name, "namespace": namespace },
-        "deleteOptions": options,
-    });
-    let asked: Result<Value, KubeError> =
-        kube.post_subresource(pods.path(), &pod.name, "eviction", &body).await;
-    let Err(error) = asked else { return Ok(Eviction::Accepted) };
-    match error.refusal() {
-        // A conflict is the precondition: that name has another pod.
-        Some(refusal) if matches!(refusal.code, 404 | 409) => Ok(Eviction::Gone),
-        Some(refusal) if matches!(refusal.code, 429 | 500) => Ok(Eviction::Refused(said(refusal))),
-        Some(_) | None => Err(error),
-    }
-}
-
-/// What the server said, with the budget that it names among the causes.
-fn said(refusal: &Refusal) -> String {
-    let named: Vec<&str> = refusal
-        .causes
-        .iter()
-        .map(|(_, message)| message.as_str())
-        .filter(|message| !message.is_empty())
-        .collect();
-    if named.is_empty() { refusal.message.clone() } else { named.join("; ") }
+    (own < i64::from(least)).then_some(least)
 }

@@ -10,7 +10,7 @@ use crate::config::Wanted;
 use crate::kube::VERSION_ANNOTATION;
 
 /// A pod template, or a pod, which has the same shape.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub(crate) struct Template {
     /// Labels and annotations.
@@ -20,7 +20,7 @@ pub(crate) struct Template {
 }
 
 /// What runs in a pod.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct PodSpec {
     /// The containers.
@@ -32,7 +32,7 @@ pub(crate) struct PodSpec {
 }
 
 /// One container.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub(crate) struct Container {
     /// Its name within the pod.
