@@ -29,7 +29,7 @@ pub enum Driver {
     /// A simulated cluster of [`crate::sim`], over HTTP.
     Simulated(SimulatedDriver),
     /// A Kubernetes cluster, through its API.
-    Kubernetes(KubernetesDriver),
+    Kubernetes(Box<KubernetesDriver>),
 }
 
 impl Driver {

@@ -161,14 +161,12 @@ pub(super) fn strimzi(
     }
     allowed.kind(KubernetesKind::Strimzi)?;
     let registry = given.registry.as_deref().map(|text| registry(text, key)).transpose()?;
-    let fields = match &given.fields {
-        Some(given) => fields(given, registry.as_ref(), key)?,
-        None => {
-            let pointer: Pointer = KAFKA_VERSION
-                .parse()
-                .map_err(|e| ConfigError::invalid(key("kubernetes.fields"), e))?;
-            vec![Field { pointer, value: FieldValue::ComponentVersion }]
-        }
+    let fields = if let Some(given) = &given.fields {
+        fields(given, registry.as_ref(), key)?
+    } else {
+        let pointer: Pointer =
+            KAFKA_VERSION.parse().map_err(|e| ConfigError::invalid(key("kubernetes.fields"), e))?;
+        vec![Field { pointer, value: FieldValue::ComponentVersion }]
     };
     let stuck_after_ms = ranged(
         &key("kubernetes.stuck_after_ms"),

@@ -77,9 +77,7 @@ fn examples() -> Vec<String> {
             bare.contains(" = ") && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
         is_key.then(|| bare.to_owned())
     };
-    tables
-        .map(|table| table.lines().map_while(|line| key(line)).collect::<Vec<_>>().join("\n"))
-        .collect()
+    tables.map(|table| table.lines().map_while(key).collect::<Vec<_>>().join("\n")).collect()
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod next;
 mod set;
 mod stateful_set;
 #[cfg(test)]
+#[expect(clippy::wildcard_enum_match_arm, reason = "tests")]
 mod tests;
 mod words;
 

@@ -16,6 +16,7 @@ mod driver;
 mod seen;
 mod strimzi;
 #[cfg(test)]
+#[expect(clippy::wildcard_enum_match_arm, reason = "tests")]
 mod tests;
 
 pub use driver::Workloads;
