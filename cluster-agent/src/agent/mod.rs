@@ -22,6 +22,7 @@ mod prober;
 mod report;
 mod resume;
 mod shell;
+mod supervision;
 #[cfg(test)]
 mod tests;
 

@@ -5,8 +5,15 @@
 
 mod client;
 mod error;
+#[cfg(test)]
+pub(crate) mod fake;
+pub mod members;
 pub(crate) mod node;
+mod object;
+mod outcome;
+mod permission;
 mod watch;
+pub mod workload;
 
 pub use client::{Kube, connect};
 pub use error::{KubeError, Refusal};

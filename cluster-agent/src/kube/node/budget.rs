@@ -27,7 +27,7 @@ fn picks(selector: &Selector, pod: &Pod) -> bool {
 }
 
 /// Whether the budget is about the pod.
-fn covers(budget: &Budget, pod: &Pod) -> bool {
+pub(crate) fn covers(budget: &Budget, pod: &Pod) -> bool {
     let selector = budget.spec.selector.as_ref();
     budget.metadata.namespace == pod.metadata.namespace
         && selector.is_some_and(|selector| picks(selector, pod))
