@@ -24,6 +24,7 @@ mod report;
 mod resume;
 mod shell;
 mod steer;
+mod supervision;
 #[cfg(test)]
 mod tests;
 

@@ -66,5 +66,5 @@ pub(super) fn drivers(
 fn open_kubernetes(kube: Option<&Kube>, pool: &KubernetesPool) -> Result<Driver, DriverError> {
     // The configuration refuses such a pool without `[kubernetes]`.
     let kube = kube.ok_or(DriverError::NoCluster)?;
-    KubernetesDriver::open(kube, pool).map(Driver::Kubernetes)
+    KubernetesDriver::open(kube, pool).map(|driver| Driver::Kubernetes(Box::new(driver)))
 }

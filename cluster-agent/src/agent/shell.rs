@@ -19,6 +19,7 @@ use super::outbox::{Outbox, shape};
 use super::prober::{Pace, Prober};
 use super::report::{product_states, report};
 use super::steer::{Steered, Steering};
+use super::supervision::{Supervision, stage_waits};
 use crate::clock;
 use crate::config::{Reports, Settings};
 use crate::crash::{CrashPoint, Side};
@@ -75,6 +76,7 @@ pub(super) struct Shell {
     ledger: Ledger,
     answered_at: Option<Timestamp>,
     verified_at: Option<Timestamp>,
+    supervision: Supervision,
     shown: Option<Status>,
     orders_error: Option<String>,
 }
@@ -125,6 +127,7 @@ impl Shell {
             ledger: Ledger::default(),
             answered_at: None,
             verified_at: None,
+            supervision: Supervision::default(),
             shown: None,
             orders_error: None,
         })
@@ -267,6 +270,9 @@ impl Shell {
 
     /// Advances the unit that is out.
     async fn advance(&mut self) -> Result<(), AgentError> {
+        let held = self.core.history.out.as_ref().map(|out| (out.order.clone(), out.pool.clone()));
+        let paused = self.core.history.pause.is_some();
+        self.supervision.follow(&self.drivers, held, paused).await;
         let Some(out) = &self.core.history.out else { return Ok(()) };
         let place = (out.key().product.clone(), out.pool.clone());
         let Some(driver) = self.drivers.get(&place) else {
@@ -274,6 +280,7 @@ impl Shell {
         };
         let stages = Stage::ALL.into_iter().filter(|stage| driver.has_stage(*stage)).collect();
         let mut status = None;
+        let stage = self.core.awaited_stage().map(|(_, stage)| stage);
         if let Some((order, stage)) = self.core.awaited_stage()
             && driver.has_stage(stage)
         {
@@ -288,10 +295,14 @@ impl Shell {
                 }
             }
         }
+        let waits = status.as_ref().and_then(|status| stage_waits(&out.order, stage?, status));
         let change = self
             .core
             .advance(&DriverFacts { stages, status }, clock::now())
             .map_err(|source| AgentError::Illegal { source })?;
+        if self.core.awaited_stage().map(|(_, stage)| stage) == stage {
+            self.core.current_wait = self.core.current_wait.take().or(waits);
+        }
         self.apply(change).await
     }
 

@@ -13,11 +13,22 @@ use serde::Deserialize;
 
 use super::ConfigError;
 use super::ranges::{DAY_MS, ranged, ranged_u32};
+use crate::observation::{EvidenceFrom, WitnessSource};
 use crate::telemetry::KubeletAccess;
 
+mod fields;
+mod members;
 mod node;
+mod registry;
+#[cfg(test)]
+mod tests;
+mod workload;
 
+pub use fields::{Field, FieldValue, Pointer};
+pub use members::{MemberEvidence, StatefulSetPool, StrimziPool};
 pub use node::{DrainSettings, NodeEvidence, NodePool};
+pub use registry::{Registry, Wanted};
+pub use workload::{ResourcePool, WorkloadKind, WorkloadPool};
 
 /// Longest name of an object (RFC 1123 subdomain).
 const NAME_MAX_BYTES: usize = 253;
@@ -75,6 +86,11 @@ struct Allow {
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub(super) enum PoolTable {
     Node(node::Table),
+    Statefulset(members::SetTable),
+    Strimzi(members::StrimziTable),
+    Deployment(workload::Table),
+    Daemonset(workload::Table),
+    Resource(workload::ResourceTable),
 }
 
 /// What the units of a pool are in the cluster.
@@ -187,6 +203,14 @@ impl AgentPlace {
 pub enum KubernetesPool {
     /// Nodes.
     Node(NodePool),
+    /// Pods of a StatefulSet with `OnDelete`.
+    StatefulSet(StatefulSetPool),
+    /// Kafka clusters that Strimzi rolls.
+    Strimzi(StrimziPool),
+    /// Deployments, StatefulSets or DaemonSets that roll their own pods.
+    Workload(WorkloadPool),
+    /// Custom resources.
+    Resource(ResourcePool),
 }
 
 impl KubernetesPool {
@@ -194,14 +218,35 @@ impl KubernetesPool {
     pub fn kind(&self) -> KubernetesKind {
         match self {
             Self::Node(_) => KubernetesKind::Node,
+            Self::StatefulSet(_) => KubernetesKind::Statefulset,
+            Self::Strimzi(_) => KubernetesKind::Strimzi,
+            Self::Workload(pool) => match pool.kind {
+                WorkloadKind::Deployment => KubernetesKind::Deployment,
+                WorkloadKind::StatefulSet => KubernetesKind::Statefulset,
+                WorkloadKind::DaemonSet => KubernetesKind::Daemonset,
+            },
+            Self::Resource(_) => KubernetesKind::Resource,
         }
     }
 
     /// Whether its units must have a metrics page of their own.
     pub(super) fn needs_page(&self) -> bool {
         match self {
-            // The PLEG's figures are nowhere else.
-            Self::Node(_) => true,
+            // The PLEG's figures, and the quorum's, are nowhere else.
+            Self::Node(_) | Self::StatefulSet(_) => true,
+            Self::Strimzi(_) | Self::Workload(_) | Self::Resource(_) => false,
+        }
+    }
+
+    /// Whose word says which version its units run.
+    pub(super) fn evidence_from(&self) -> EvidenceFrom {
+        match self {
+            Self::StatefulSet(pool) if pool.evidence == MemberEvidence::Page => EvidenceFrom::Page,
+            Self::Node(_)
+            | Self::StatefulSet(_)
+            | Self::Strimzi(_)
+            | Self::Workload(_)
+            | Self::Resource(_) => EvidenceFrom::Witness(WitnessSource::Kubernetes),
         }
     }
 }
@@ -344,6 +389,26 @@ pub(super) fn pool(
     let allowed = Allowed { product, allow, scope };
     match given {
         PoolTable::Node(table) => node::pool(role, table, &allowed, key).map(KubernetesPool::Node),
+        PoolTable::Statefulset(table) if role == Role::Workload => {
+            workload::stateful_set(table, &allowed, key).map(KubernetesPool::Workload)
+        }
+        PoolTable::Statefulset(table) => {
+            members::stateful_set(role, table, &allowed, key).map(KubernetesPool::StatefulSet)
+        }
+        PoolTable::Strimzi(table) => {
+            members::strimzi(role, table, &allowed, key).map(KubernetesPool::Strimzi)
+        }
+        PoolTable::Deployment(table) => {
+            let kind = (WorkloadKind::Deployment, KubernetesKind::Deployment);
+            workload::workload(role, kind, table, &allowed, key).map(KubernetesPool::Workload)
+        }
+        PoolTable::Daemonset(table) => {
+            let kind = (WorkloadKind::DaemonSet, KubernetesKind::Daemonset);
+            workload::workload(role, kind, table, &allowed, key).map(KubernetesPool::Workload)
+        }
+        PoolTable::Resource(table) => {
+            workload::resource(role, table, &allowed, key).map(KubernetesPool::Resource)
+        }
     }
 }
 

@@ -16,8 +16,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use kubernetes::{
-    AgentPlace, DrainSettings, EtcdSettings, KubernetesKind, KubernetesPool, KubernetesSettings,
-    KuredSettings, NodeEvidence, NodePool,
+    AgentPlace, DrainSettings, EtcdSettings, Field, FieldValue, KubernetesKind, KubernetesPool,
+    KubernetesSettings, KuredSettings, MemberEvidence, NodeEvidence, NodePool, Pointer, Registry,
+    ResourcePool, StatefulSetPool, StrimziPool, Wanted, WorkloadKind, WorkloadPool,
 };
 pub use pools::{DriverSettings, PoolSettings, UnitSettings};
 pub use settings::{HubSettings, ProbeSettings, ProductSettings, Reports, Settings};

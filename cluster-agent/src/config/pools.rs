@@ -107,8 +107,8 @@ fn one_pool(
         .map_err(|e| ConfigError::invalid(format!("products.{product}.pools.name"), e))?;
     let key = |field: &str| format!("products.{product}.pools.{name}.{field}");
     let driver = driver(product, given, scope, &key, base)?;
-    let evidence = evidence(given, &key)?;
-    let required = required(given, &key)?;
+    let evidence = evidence(given, &driver, &key)?;
+    let required = required(given, &driver, &key)?;
     let idle_ms = match given.role {
         Role::Node => probes.node_idle_ms,
         Role::Controller | Role::Broker | Role::Workload => probes.idle_ms,
@@ -160,7 +160,7 @@ fn witnesses(driver: &DriverSettings) -> BTreeSet<WitnessSource> {
 
 fn evidence_from(driver: &DriverSettings) -> EvidenceFrom {
     match driver {
-        DriverSettings::Kubernetes(_) => EvidenceFrom::Witness(WitnessSource::Kubernetes),
+        DriverSettings::Kubernetes(pool) => pool.evidence_from(),
         DriverSettings::Exec(_) | DriverSettings::Simulated(_) => EvidenceFrom::Page,
     }
 }
@@ -202,12 +202,21 @@ fn placement(
     }
 }
 
+/// Whether Kubernetes says which version a workload runs, so that no metric has to.
+fn is_told(given: &fragments::Pool, driver: &DriverSettings) -> bool {
+    given.role == Role::Workload
+        && given.version_metric.is_none()
+        && matches!(driver, DriverSettings::Kubernetes(_))
+}
+
 fn evidence(
     given: &fragments::Pool,
+    driver: &DriverSettings,
     key: &dyn Fn(&str) -> String,
 ) -> Result<VersionEvidence, ConfigError> {
     let usual = VersionEvidence::default_of(given.role);
-    if given.role == Role::Workload && given.version_metric.is_none() {
+    let needs_metric = given.role == Role::Workload && !is_told(given, driver);
+    if needs_metric && given.version_metric.is_none() {
         return Err(ConfigError::Missing {
             key: key("version_metric"),
             hint: "the metric that carries the workload's version, e.g. shop_build_info",
@@ -221,9 +230,16 @@ fn evidence(
 
 fn required(
     given: &fragments::Pool,
+    driver: &DriverSettings,
     key: &dyn Fn(&str) -> String,
 ) -> Result<BTreeSet<Signal>, ConfigError> {
-    let Some(names) = &given.required_signals else { return Ok(Signal::required_of(given.role)) };
+    let Some(names) = &given.required_signals else {
+        let mut usual = Signal::required_of(given.role);
+        if is_told(given, driver) {
+            usual.retain(|signal| !matches!(signal, Signal::Version | Signal::ProcessStart));
+        }
+        return Ok(usual);
+    };
     let known: Vec<Signal> =
         Signal::of_role(given.role).iter().copied().chain([Signal::Version]).collect();
     let mut required = BTreeSet::new();
@@ -236,7 +252,9 @@ fn required(
         required.insert(*signal);
     }
     // Without a version there is no evidence of success, whatever else is optional.
-    required.insert(Signal::Version);
+    if !is_told(given, driver) {
+        required.insert(Signal::Version);
+    }
     Ok(required)
 }
 

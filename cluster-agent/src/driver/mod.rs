@@ -29,7 +29,7 @@ pub enum Driver {
     /// A simulated cluster of [`crate::sim`], over HTTP.
     Simulated(SimulatedDriver),
     /// A Kubernetes cluster, through its API.
-    Kubernetes(KubernetesDriver),
+    Kubernetes(Box<KubernetesDriver>),
 }
 
 impl Driver {
@@ -61,6 +61,15 @@ impl Driver {
             Self::Exec(driver) => driver.has_stage(stage),
             Self::Simulated(_) => stage == Stage::Mutate,
             Self::Kubernetes(driver) => driver.has_stage(stage),
+        }
+    }
+
+    /// Tells what rolls by itself that the roll is paused, or goes on again. Said again and again
+    /// while a unit is out; what has been told is told once.
+    pub async fn supervise(&self, order: &StepOrder, pause: bool) -> Result<(), DriverError> {
+        match self {
+            Self::Exec(_) | Self::Simulated(_) => Ok(()),
+            Self::Kubernetes(driver) => driver.supervise(order, pause).await,
         }
     }
 }
@@ -145,6 +154,9 @@ pub enum DriverError {
         /// What was asked, and what it said.
         source: Box<KubeError>,
     },
+    /// An image is to be named, and no registry is configured.
+    #[error("no registry is configured for the image")]
+    NoRegistry,
     /// A pool of a Kubernetes cluster, and no cluster.
     #[error("no Kubernetes API is configured")]
     NoCluster,

@@ -238,7 +238,8 @@ impl Kube {
         self.bounded(&what, client.request_text(request)).await
     }
 
-    async fn bounded<T>(
+    /// An answer within the configured time, or the error that there was none.
+    pub(super) async fn bounded<T>(
         &self,
         what: &str,
         answer: impl Future<Output = Result<T, ::kube::Error>>,

@@ -96,6 +96,32 @@ pub enum KubeError {
         /// What the library said.
         source: Box<::kube::core::request::Error>,
     },
+    /// An object that must be there is not.
+    #[error("there is no {what}")]
+    Missing {
+        /// The kind and the name.
+        what: String,
+    },
+    /// An object that others change faster than it can be written.
+    #[error("{what} changes faster than it can be written")]
+    Contended {
+        /// The kind and the name.
+        what: String,
+    },
+    /// An object that is not what its kind is expected to be.
+    #[error("{what} cannot be read")]
+    Damaged {
+        /// The kind and the name.
+        what: String,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// An object that must not be changed as it is.
+    #[error("{why}")]
+    NotFit {
+        /// What stands against it.
+        why: String,
+    },
     /// A list with more pages than one agent reads.
     #[error("cannot {what}: it has more than {limit} items")]
     TooMany {
@@ -126,6 +152,10 @@ impl KubeError {
             | Self::Unanswered { .. }
             | Self::Timeout { .. }
             | Self::Request { .. }
+            | Self::Missing { .. }
+            | Self::Contended { .. }
+            | Self::Damaged { .. }
+            | Self::NotFit { .. }
             | Self::TooMany { .. } => None,
         }
     }

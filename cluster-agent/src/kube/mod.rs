@@ -6,12 +6,19 @@
 mod client;
 mod error;
 pub mod events;
+#[cfg(test)]
+pub(crate) mod fake;
 pub mod lease;
 pub mod manifests;
+pub mod members;
 pub(crate) mod node;
+mod object;
+mod outcome;
+mod permission;
 mod put;
 pub mod resource;
 mod watch;
+pub mod workload;
 
 pub use client::{Kube, connect};
 pub use error::{KubeError, Refusal};

@@ -114,7 +114,7 @@ pub enum Finding {
     PlegDiscards { observed: u64, limit: u64 },
     #[error("{observed} relists observed, {limit} needed")]
     TooFewRelists { observed: u64, limit: u64 },
-    #[error("the node is not Ready")]
+    #[error("it is not Ready")]
     NotReady,
     #[error("{observed} controllers and brokers run on the node, limit {limit}")]
     MembersShareNode { observed: u64, limit: u64 },
@@ -144,6 +144,10 @@ pub enum Finding {
     PodsNotReady { what: String, observed: u64, limit: u64 },
     #[error("the rollout is not complete: {why}")]
     RolloutIncomplete { why: String },
+    #[error("pod {pod} is not Ready: {why}")]
+    PodWaiting { pod: String, why: String },
+    #[error("{what} is not what its version says: {why}")]
+    VersionContradicted { what: String, why: String },
     #[error("alert {alert} fires")]
     AlertFires { alert: String },
     #[error("gate {gate} does not hold: {why}")]
@@ -210,6 +214,8 @@ impl Finding {
             Self::Etcd { .. } => "etcd",
             Self::PodsNotReady { .. } => "pods_not_ready",
             Self::RolloutIncomplete { .. } => "rollout_incomplete",
+            Self::PodWaiting { .. } => "pod_waiting",
+            Self::VersionContradicted { .. } => "version_contradicted",
             Self::AlertFires { .. } => "alert",
             Self::QueryFails { .. } => "query_gate",
             Self::QueryUnknown { .. } => "query_unknown",
@@ -286,6 +292,8 @@ impl Finding {
             | Self::PodUnmovable { .. }
             | Self::Etcd { .. }
             | Self::RolloutIncomplete { .. }
+            | Self::PodWaiting { .. }
+            | Self::VersionContradicted { .. }
             | Self::AlertFires { .. }
             | Self::QueryFails { .. }
             | Self::QueryUnknown { .. } => None,

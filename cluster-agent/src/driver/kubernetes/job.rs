@@ -180,3 +180,6 @@ fn filled(tree: &Tree, order: &StepOrder) -> Result<Value, DriverError> {
         ),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,8 @@ mod node;
 use super::{DriverError, Stage, StepOrder, StepStatus};
 use crate::config::KubernetesPool;
 use crate::kube::Kube;
+use crate::kube::members::StatefulSetMembers;
+use crate::kube::workload::Workloads;
 pub use node::NodeDriver;
 
 /// Changes the units of one pool, by what they are.
@@ -18,6 +20,10 @@ pub use node::NodeDriver;
 pub enum KubernetesDriver {
     /// Nodes.
     Node(NodeDriver),
+    /// Pods of a StatefulSet.
+    Members(StatefulSetMembers),
+    /// Objects that roll their own pods.
+    Workloads(Workloads),
 }
 
 impl KubernetesDriver {
@@ -25,6 +31,18 @@ impl KubernetesDriver {
     pub fn open(kube: &Kube, pool: &KubernetesPool) -> Result<Self, DriverError> {
         match pool {
             KubernetesPool::Node(pool) => NodeDriver::open(kube.clone(), pool).map(Self::Node),
+            KubernetesPool::StatefulSet(pool) => {
+                Ok(Self::Members(StatefulSetMembers::new(kube.clone(), pool.clone())))
+            }
+            KubernetesPool::Strimzi(pool) => {
+                Ok(Self::Workloads(Workloads::strimzi(kube.clone(), pool.clone())))
+            }
+            KubernetesPool::Workload(pool) => {
+                Ok(Self::Workloads(Workloads::built_in(kube.clone(), pool.clone())))
+            }
+            KubernetesPool::Resource(pool) => {
+                Ok(Self::Workloads(Workloads::custom(kube.clone(), pool.clone())))
+            }
         }
     }
 
@@ -32,6 +50,8 @@ impl KubernetesDriver {
     pub async fn start(&self, order: &StepOrder, stage: Stage) -> Result<(), DriverError> {
         match self {
             Self::Node(driver) => driver.start(order, stage).await,
+            Self::Members(driver) => driver.start(order, stage).await,
+            Self::Workloads(driver) => driver.start(order, stage).await,
         }
     }
 
@@ -39,6 +59,8 @@ impl KubernetesDriver {
     pub async fn status(&self, order: &StepOrder, stage: Stage) -> Result<StepStatus, DriverError> {
         match self {
             Self::Node(driver) => driver.status(order, stage).await,
+            Self::Members(driver) => driver.status(order, stage).await,
+            Self::Workloads(driver) => driver.status(order, stage).await,
         }
     }
 
@@ -46,6 +68,17 @@ impl KubernetesDriver {
     pub fn has_stage(&self, stage: Stage) -> bool {
         match self {
             Self::Node(_) => NodeDriver::has_stage(stage),
+            Self::Members(_) | Self::Workloads(_) => {
+                matches!(stage, Stage::Preflight | Stage::Mutate)
+            }
+        }
+    }
+
+    /// Tells what rolls by itself to pause, or to go on; see [`super::Driver::supervise`].
+    pub async fn supervise(&self, order: &StepOrder, pause: bool) -> Result<(), DriverError> {
+        match self {
+            Self::Node(_) | Self::Members(_) => Ok(()),
+            Self::Workloads(driver) => driver.supervise(order, pause).await,
         }
     }
 }

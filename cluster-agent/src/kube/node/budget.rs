@@ -27,7 +27,7 @@ fn picks(selector: &Selector, pod: &Pod) -> bool {
 }
 
 /// Whether the budget is about the pod.
-fn covers(budget: &Budget, pod: &Pod) -> bool {
+pub(crate) fn covers(budget: &Budget, pod: &Pod) -> bool {
     let selector = budget.spec.selector.as_ref();
     budget.metadata.namespace == pod.metadata.namespace
         && selector.is_some_and(|selector| picks(selector, pod))
@@ -64,8 +64,10 @@ pub(crate) fn permanent(
         // Its figures are of an earlier budget.
         return None;
     }
-    // An unready pod may go by the budget's policy, or once the others are healthy.
-    if !pod.is_ready() {
+    // Without this policy an unready pod goes only while enough others are healthy, and if all are
+    // wanted healthy, they never are.
+    let policy = budget.spec.unhealthy_pod_eviction_policy.as_deref();
+    if !pod.is_ready() && policy == Some("AlwaysAllow") {
         return None;
     }
     let never = status.disruptions_allowed <= 0

@@ -12,6 +12,8 @@ pub(crate) mod hold;
 mod look;
 pub(crate) mod mark;
 pub(crate) mod objects;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use look::{NodeLook, NodeWatch, Watched, against_drain, gather_holds};
 

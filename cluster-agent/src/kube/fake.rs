@@ -1,0 +1,283 @@
+//! An API server for tests: objects in memory behind real HTTP, with what matters of the real one:
+//! resource versions, generations, both ways of merging, evictions with preconditions and budgets.
+//!
+//! No controller runs in it: tests say what controllers did by changing objects.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use serde_json::{Map, Value, json};
+
+use super::Kube;
+use crate::config::{AgentPlace, KubernetesSettings, KuredSettings};
+use crate::telemetry::KubeletAccess;
+
+/// One write that was asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Call {
+    pub(crate) verb: String,
+    pub(crate) path: String,
+    pub(crate) body: Value,
+}
+
+#[derive(Debug, Default)]
+struct Store {
+    objects: BTreeMap<String, Value>,
+    version: u64,
+    writes: Vec<Call>,
+    refuses_eviction: Option<String>,
+    forbids: bool,
+    /// Writes of others that come in between before the next patches.
+    races: u32,
+}
+
+/// The server.
+pub(crate) struct FakeApi {
+    store: Arc<Mutex<Store>>,
+    dir: tempfile::TempDir,
+}
+
+impl FakeApi {
+    /// Must be called inside a tokio runtime, and ends with it.
+    pub(crate) fn start() -> Self {
+        let store = Arc::new(Mutex::new(Store::default()));
+        let shared = store.clone();
+        let server = HttpServer::new(move || {
+            App::new().app_data(web::Data::new(shared.clone())).default_service(web::to(answer))
+        })
+        .workers(1)
+        .disable_signals()
+        .bind("127.0.0.1:0")
+        .unwrap();
+        let server_url = format!("http://{}", server.addrs()[0]);
+        tokio::spawn(server.run());
+        let dir = tempfile::tempdir().unwrap();
+        let kubeconfig = json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "c",
+            "clusters": [{ "name": "c", "cluster": { "server": server_url } }],
+            "contexts": [{ "name": "c", "context": { "cluster": "c", "user": "u" } }],
+            "users": [{ "name": "u", "user": {} }],
+        });
+        std::fs::write(dir.path().join("kubeconfig"), kubeconfig.to_string()).unwrap();
+        Self { store, dir }
+    }
+
+    pub(crate) fn kube(&self) -> Kube {
+        Kube::new(KubernetesSettings {
+            kubeconfig: Some(self.dir.path().join("kubeconfig")),
+            context: None,
+            period_ms: 2_000,
+            timeout_ms: 5_000,
+            namespace: "fairway-system".to_owned(),
+            lease: "fairway-agent".to_owned(),
+            etcd: None,
+            kubelet: KubeletAccess::default(),
+            kured: KuredSettings { namespace: "kube-system".to_owned(), name: "kured".to_owned() },
+            place: AgentPlace::default(),
+        })
+    }
+
+    /// Puts an object there as it is; `path` ends with its name.
+    pub(crate) fn put(&self, path: &str, mut object: Value) {
+        let mut store = self.store.lock().unwrap();
+        store.version += 1;
+        object["metadata"]["resourceVersion"] = json!(store.version.to_string());
+        store.objects.insert(path.to_owned(), object);
+    }
+
+    /// Changes an object as a controller or a person would.
+    pub(crate) fn change(&self, path: &str, change: impl FnOnce(&mut Value)) {
+        let mut object = self.object(path);
+        change(&mut object);
+        self.put(path, object);
+    }
+
+    pub(crate) fn object(&self, path: &str) -> Value {
+        self.store.lock().unwrap().objects[path].clone()
+    }
+
+    pub(crate) fn remove(&self, path: &str) {
+        self.store.lock().unwrap().objects.remove(path).unwrap();
+    }
+
+    pub(crate) fn has(&self, path: &str) -> bool {
+        self.store.lock().unwrap().objects.contains_key(path)
+    }
+
+    /// Evictions are refused from here on, in the name of a budget.
+    pub(crate) fn refuse_evictions(&self, why: Option<&str>) {
+        self.store.lock().unwrap().refuses_eviction = why.map(str::to_owned);
+    }
+
+    /// Nothing is permitted from here on.
+    pub(crate) fn forbid(&self) {
+        self.store.lock().unwrap().forbids = true;
+    }
+
+    /// That many of the next patches find that somebody else was faster.
+    pub(crate) fn race(&self, times: u32) {
+        self.store.lock().unwrap().races = times;
+    }
+
+    /// The writes so far, except reviews of permissions.
+    pub(crate) fn writes(&self) -> Vec<Call> {
+        self.store.lock().unwrap().writes.clone()
+    }
+}
+
+async fn answer(
+    request: HttpRequest,
+    body: web::Bytes,
+    store: web::Data<Arc<Mutex<Store>>>,
+) -> HttpResponse {
+    let mut store = store.lock().unwrap();
+    let path = request.path().to_owned();
+    let sent: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    match request.method().as_str() {
+        "GET" => get(&store, &path, request.query_string()),
+        "PATCH" => {
+            let kind = request.headers().get("content-type").unwrap().to_str().unwrap();
+            patch(&mut store, &path, kind.starts_with("application/strategic"), sent)
+        }
+        "POST" if path.ends_with("/selfsubjectaccessreviews") => {
+            let allowed = !store.forbids;
+            HttpResponse::Created().json(json!({ "status": { "allowed": allowed } }))
+        }
+        "POST" if path.ends_with("/eviction") => evict(&mut store, &path, sent),
+        other => panic!("the fake does not know {other} {path}"),
+    }
+}
+
+fn refusal(code: u16, reason: &str, message: &str) -> HttpResponse {
+    let status = actix_web::http::StatusCode::from_u16(code).unwrap();
+    HttpResponse::build(status).json(json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "code": code, "reason": reason, "message": message,
+    }))
+}
+
+fn get(store: &Store, path: &str, query: &str) -> HttpResponse {
+    if let Some(object) = store.objects.get(path) {
+        return HttpResponse::Ok().json(object);
+    }
+    let last = path.rsplit('/').next().unwrap();
+    let is_list = matches!(
+        last,
+        "pods" | "statefulsets" | "deployments" | "daemonsets" | "poddisruptionbudgets"
+    );
+    if !is_list {
+        return refusal(404, "NotFound", &format!("{path} not found"));
+    }
+    let selector: Vec<(String, String)> = url_pairs(query)
+        .into_iter()
+        .filter(|(name, _)| name == "labelSelector")
+        .flat_map(|(_, value)| {
+            let pairs = value.split(',').map(|pair| pair.split_once('=').unwrap());
+            pairs.map(|(k, v)| (k.to_owned(), v.to_owned())).collect::<Vec<_>>()
+        })
+        .collect();
+    let below = format!("{path}/");
+    let matches =
+        |object: &&Value| selector.iter().all(|(k, v)| object["metadata"]["labels"][k] == json!(v));
+    let objects = store.objects.iter().filter(|(at, _)| at.starts_with(&below));
+    let items: Vec<&Value> = objects.map(|(_, object)| object).filter(matches).collect();
+    HttpResponse::Ok().json(json!({ "metadata": {}, "items": items }))
+}
+
+fn url_pairs(query: &str) -> Vec<(String, String)> {
+    let decode = |text: &str| {
+        let text = text.replace('+', " ");
+        let mut bytes = Vec::new();
+        let mut rest = text.as_bytes();
+        while let Some((&first, after)) = rest.split_first() {
+            if first == b'%' {
+                let hex = std::str::from_utf8(&after[..2]).unwrap();
+                bytes.push(u8::from_str_radix(hex, 16).unwrap());
+                rest = &after[2..];
+            } else {
+                bytes.push(first);
+                rest = after;
+            }
+        }
+        String::from_utf8(bytes).unwrap()
+    };
+    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.map(|(name, value)| (decode(name), decode(value))).collect()
+}
+
+fn patch(store: &mut Store, path: &str, strategic: bool, body: Value) -> HttpResponse {
+    let Some(mut object) = store.objects.get(path).cloned() else {
+        return refusal(404, "NotFound", &format!("{path} not found"));
+    };
+    if store.races > 0 {
+        store.races -= 1;
+        store.version += 1;
+        object["metadata"]["resourceVersion"] = json!(store.version.to_string());
+        store.objects.insert(path.to_owned(), object.clone());
+    }
+    let wanted = body.pointer("/metadata/resourceVersion").cloned();
+    if wanted.is_some_and(|wanted| wanted != object["metadata"]["resourceVersion"]) {
+        return refusal(409, "Conflict", "the object has been modified");
+    }
+    let before = object["spec"].clone();
+    merge(&mut object, &body, strategic);
+    if object["spec"] != before {
+        let generation = object["metadata"]["generation"].as_i64().unwrap_or(0);
+        object["metadata"]["generation"] = json!(generation + 1);
+    }
+    store.version += 1;
+    object["metadata"]["resourceVersion"] = json!(store.version.to_string());
+    store.objects.insert(path.to_owned(), object.clone());
+    store.writes.push(Call { verb: "PATCH".to_owned(), path: path.to_owned(), body });
+    HttpResponse::Ok().json(object)
+}
+
+fn merge(into: &mut Value, patch: &Value, strategic: bool) {
+    match (into, patch) {
+        (Value::Array(into), Value::Array(patch)) if strategic => {
+            for item in patch {
+                match into.iter_mut().find(|other| other["name"] == item["name"]) {
+                    Some(other) => merge(other, item, strategic),
+                    None => into.push(item.clone()),
+                }
+            }
+        }
+        (into, Value::Object(patch)) => {
+            if !into.is_object() {
+                *into = Value::Object(Map::new());
+            }
+            let members = into.as_object_mut().unwrap();
+            for (name, value) in patch {
+                if value.is_null() {
+                    members.remove(name);
+                } else {
+                    merge(members.entry(name).or_insert(Value::Null), value, strategic);
+                }
+            }
+        }
+        (into, patch) => *into = patch.clone(),
+    }
+}
+
+fn evict(store: &mut Store, path: &str, body: Value) -> HttpResponse {
+    let pod = path.strip_suffix("/eviction").unwrap().to_owned();
+    let uid = body["deleteOptions"]["preconditions"]["uid"].clone();
+    store.writes.push(Call { verb: "EVICT".to_owned(), path: pod.clone(), body });
+    let Some(object) = store.objects.get_mut(&pod) else {
+        return refusal(404, "NotFound", "no such pod");
+    };
+    if object["metadata"]["uid"] != uid {
+        return refusal(409, "Conflict", "Precondition failed: UID in precondition");
+    }
+    if let Some(why) = &store.refuses_eviction {
+        return HttpResponse::TooManyRequests().json(json!({
+            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "code": 429,
+            "reason": "TooManyRequests",
+            "message": "Cannot evict pod as it would violate the pod's disruption budget.",
+            "details": { "causes": [{ "reason": "DisruptionBudget", "message": why }] },
+        }));
+    }
+    object["metadata"]["deletionTimestamp"] = json!("2027-01-01T00:00:00Z");
+    HttpResponse::Created().json(json!({ "kind": "Status", "status": "Success", "code": 201 }))
+}
