@@ -145,6 +145,8 @@ async fn answer(
             HttpResponse::Created().json(json!({ "status": { "allowed": allowed } }))
         }
         "POST" if path.ends_with("/eviction") => evict(&mut store, &path, sent),
+        "POST" => create(&mut store, &path, sent),
+        "PUT" => replace(&mut store, &path, sent),
         other => panic!("the fake does not know {other} {path}"),
     }
 }
@@ -164,7 +166,12 @@ fn get(store: &Store, path: &str, query: &str) -> HttpResponse {
     let last = path.rsplit('/').next().unwrap();
     let is_list = matches!(
         last,
-        "pods" | "statefulsets" | "deployments" | "daemonsets" | "poddisruptionbudgets"
+        "pods"
+            | "statefulsets"
+            | "deployments"
+            | "daemonsets"
+            | "poddisruptionbudgets"
+            | "clusterupdates"
     );
     if !is_list {
         return refusal(404, "NotFound", &format!("{path} not found"));
@@ -230,6 +237,42 @@ fn patch(store: &mut Store, path: &str, strategic: bool, body: Value) -> HttpRes
     object["metadata"]["resourceVersion"] = json!(store.version.to_string());
     store.objects.insert(path.to_owned(), object.clone());
     store.writes.push(Call { verb: "PATCH".to_owned(), path: path.to_owned(), body });
+    HttpResponse::Ok().json(object)
+}
+
+fn create(store: &mut Store, path: &str, mut object: Value) -> HttpResponse {
+    if store.forbids {
+        return refusal(403, "Forbidden", "it may not");
+    }
+    let at = format!("{path}/{}", object["metadata"]["name"].as_str().unwrap());
+    if store.objects.contains_key(&at) {
+        return refusal(409, "AlreadyExists", &format!("{at} already exists"));
+    }
+    store.version += 1;
+    object["metadata"]["resourceVersion"] = json!(store.version.to_string());
+    store.writes.push(Call { verb: "POST".to_owned(), path: at.clone(), body: object.clone() });
+    store.objects.insert(at, object.clone());
+    HttpResponse::Created().json(object)
+}
+
+/// A replaced status leaves the rest as it is, and the other way round.
+fn replace(store: &mut Store, path: &str, body: Value) -> HttpResponse {
+    let of_status = path.ends_with("/status");
+    let at = path.strip_suffix("/status").unwrap_or(path);
+    let Some(mut object) = store.objects.get(at).cloned() else {
+        return refusal(404, "NotFound", &format!("{at} not found"));
+    };
+    let raced = store.races > 0;
+    store.races -= u32::from(raced);
+    if raced || body["metadata"]["resourceVersion"] != object["metadata"]["resourceVersion"] {
+        return refusal(409, "Conflict", "the object has been modified");
+    }
+    let part = if of_status { "status" } else { "spec" };
+    object[part] = body[part].clone();
+    store.version += 1;
+    object["metadata"]["resourceVersion"] = json!(store.version.to_string());
+    store.objects.insert(at.to_owned(), object.clone());
+    store.writes.push(Call { verb: "PUT".to_owned(), path: path.to_owned(), body });
     HttpResponse::Ok().json(object)
 }
 

@@ -4,6 +4,8 @@
 //! [`tenancy`] holds the rules. Nothing here decides what an agent without the lease may do.
 
 mod tenancy;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 

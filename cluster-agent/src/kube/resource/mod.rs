@@ -13,6 +13,8 @@ mod order;
 #[cfg(test)]
 mod order_tests;
 mod overlay;
+#[cfg(test)]
+mod sample;
 mod schema;
 mod spec;
 mod status;

@@ -4,6 +4,9 @@
 //! It decides nothing: the loop says what is shown and whether this agent is the one that writes.
 //! Every write is fenced by the `resourceVersion` it was read with; a conflict is read again.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -15,13 +18,13 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use super::order::{SpecError, shape};
-use super::spec::ClusterUpdateSpec;
-use super::status::{AgentStatus, ClusterUpdateStatus};
-use super::transitions::{Note, orders, transitions};
-use super::view::View;
 use crate::clock;
 use crate::kube::events::{self, Subject};
+use crate::kube::resource::order::{SpecError, shape};
+use crate::kube::resource::spec::ClusterUpdateSpec;
+use crate::kube::resource::status::{AgentStatus, ClusterUpdateStatus};
+use crate::kube::resource::transitions::{Note, orders, transitions};
+use crate::kube::resource::view::View;
 use crate::kube::{Kube, KubeError};
 
 /// Where the resources are.
@@ -223,19 +226,26 @@ impl Publisher {
         loop {
             let began = Instant::now();
             if let Err(error) = self.round().await {
-                let why = error.chain();
-                tracing::warn!(error = why, "ClusterUpdate resources cannot be read");
-                self.reads.send_if_modified(|read| {
-                    let news = read.trouble.as_ref() != Some(&why);
-                    read.trouble = Some(why);
-                    news
-                });
+                self.failed(&error);
             }
             tokio::time::sleep_until(began + ROUND_AT_LEAST).await;
             if self.wait(began + self.period).await.is_err() {
                 return;
             }
         }
+    }
+
+    /// Says once what keeps resources from being read.
+    fn failed(&self, error: &KubeError) {
+        let why = error.chain();
+        self.reads.send_if_modified(|read| {
+            let news = read.trouble.is_none();
+            if news {
+                tracing::warn!(error = why, "ClusterUpdate resources cannot be read");
+            }
+            read.trouble = Some(why);
+            news
+        });
     }
 
     /// Until the next look is due, or something is to be shown that people wait for.
