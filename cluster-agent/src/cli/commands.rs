@@ -56,7 +56,9 @@ async fn run_all(all: Vec<Settings>) -> anyhow::Result<()> {
         let name = settings.cluster_name.clone();
         let stopped = stopped.clone();
         agents.spawn(async move {
-            agent::run(settings, stopped).await.with_context(|| format!("agent of {name}"))
+            Box::pin(agent::run(settings, stopped))
+                .await
+                .with_context(|| format!("agent of {name}"))
         });
     }
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())

@@ -96,7 +96,7 @@ impl LeaseKeeper {
             Term::Held { until } if at >= until => {
                 Term::Unknown { why: "it ran out before it was renewed".to_owned() }
             }
-            term => term,
+            term @ (Term::Held { .. } | Term::Elsewhere { .. } | Term::Unknown { .. }) => term,
         };
         (term, at)
     }
@@ -150,12 +150,11 @@ impl Holder {
         let asked_at = self.began.elapsed();
         let what = self.tenancy.judge(found.as_ref().map(LeaseObject::record), asked_at);
         let written = match (what, found) {
-            (Move::Wait, _) => return Ok(()),
+            (Move::Wait, _) | (Move::Take | Move::Renew, None) => return Ok(()),
             (Move::Create, _) => {
                 let body = self.new_object();
                 self.kube.create::<LeaseObject>(&self.path, &body).await
             }
-            (Move::Take | Move::Renew, None) => return Ok(()),
             (Move::Take | Move::Renew, Some(mut lease)) => {
                 self.sign(&mut lease.spec, what);
                 self.put(&lease).await

@@ -20,7 +20,7 @@ pub const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Longest duration of a stranger's record that is waited for: a typing error must not stop
 /// updates for ever.
-const STRANGER_MAX: Duration = Duration::from_secs(600);
+const STRANGER_MAX: Duration = Duration::from_mins(10);
 
 /// What a Lease object says.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use super::schema;
 /// Units listed; a resource must stay far below the 1.5 MB that etcd takes.
 pub const UNITS_MAX: usize = 256;
 
-/// Completed and partial moves listed, as many as OpenShift's ClusterVersion keeps.
+/// Completed and partial moves listed, as many as OpenShift's `ClusterVersion` keeps.
 pub const HISTORY_MAX: usize = 100;
 
 /// Updates listed of either kind.
@@ -50,8 +50,8 @@ pub struct ClusterUpdateStatus {
     /// Who decides that it moves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<String>,
-    /// What it is doing: idle, waiting, preflight, quiesce, mutate, await_return, await_health,
-    /// soak or paused.
+    /// What it is doing: `idle`, `waiting`, `preflight`, `quiesce`, `mutate`, `await_return`,
+    /// `await_health`, `soak` or `paused`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<String>,
     /// The unit that is out, if one is.
@@ -66,7 +66,8 @@ pub struct ClusterUpdateStatus {
     /// Its health.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<HealthStatus>,
-    /// Available, Progressing, Failing, RetrievedUpdates, Upgradeable and ReleaseAccepted.
+    /// `Available`, `Progressing`, `Failing`, `RetrievedUpdates`, `Upgradeable` and
+    /// `ReleaseAccepted`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]

@@ -1,4 +1,4 @@
-//! From a view to a status: the six conditions of OpenShift's ClusterVersion, for one product.
+//! From a view to a status: the six conditions of OpenShift's `ClusterVersion`, for one product.
 //!
 //! Pure. A condition's time moves only when its status does, whatever its reason and message do.
 

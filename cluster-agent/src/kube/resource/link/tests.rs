@@ -3,7 +3,8 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 
-use super::{Budget, Publisher, Read, Shown};
+use super::publisher::{Budget, EVENTS_PER_MINUTE, Publisher};
+use super::{Read, Shown};
 use crate::kube::fake::FakeApi;
 use crate::kube::resource::sample::{calm, rolling};
 use crate::kube::resource::{AgentStatus, Note, Place, View, moves};
@@ -45,15 +46,8 @@ impl Lab {
         let (shown, showing) = watch::channel(shown(view));
         let (reads_in, reads) = watch::channel(Read::default());
         let (told, telling) = mpsc::channel(8);
-        let publisher = Publisher {
-            kube: api.kube(),
-            period: std::time::Duration::from_secs(2),
-            reads: reads_in,
-            showing,
-            telling,
-            known: BTreeMap::new(),
-            budget: Budget::new(),
-        };
+        let period = std::time::Duration::from_secs(2);
+        let publisher = Publisher::new(api.kube(), period, reads_in, showing, telling);
         Self { api, publisher, reads, shown, told }
     }
 
@@ -201,5 +195,5 @@ async fn a_right_to_write_events_that_is_missing_stops_no_status() {
 async fn events_of_a_minute_are_bounded() {
     let mut budget = Budget::new();
     let taken = (0..1_000).filter(|_| budget.take()).count();
-    assert_eq!(u32::try_from(taken).unwrap(), super::EVENTS_PER_MINUTE);
+    assert_eq!(u32::try_from(taken).unwrap(), EVENTS_PER_MINUTE);
 }
