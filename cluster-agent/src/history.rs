@@ -2,6 +2,8 @@
 //!
 //! Values and small pure changes of them; reading and writing is `state`'s.
 
+mod finalization;
+
 use std::collections::BTreeMap;
 
 use channels::names::{PoolName, ProductRef, UnitName};
@@ -11,10 +13,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use signing::Sha256Digest;
 
-use crate::driver::{Stage, StepOrder};
+use crate::driver::{StepOrder, Task};
 use crate::gate::MutateRecord;
 use crate::observation::UnitKey;
 use crate::phase::{Phase, elapsed_ms};
+
+pub use finalization::{Arrived, Finalization, FinalizeRun, Finalized};
 
 /// Completed moves kept per product, as many as OpenShift's cluster version keeps.
 const COMPLETED_MAX: usize = 100;
@@ -57,6 +61,12 @@ pub struct ProductHistory {
     /// How long the last undisturbed steps of each role took, milliseconds, oldest first.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub step_ms: BTreeMap<Role, Vec<u64>>,
+    /// The finalize step that has not been taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finalization: Option<Finalization>,
+    /// Releases that were finalized, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub finalized: Vec<Finalized>,
 }
 
 /// A product on its way to another release.
@@ -114,11 +124,11 @@ pub struct Out {
     pub disturbed: bool,
 }
 
-/// A stage that does not get started.
+/// A stage or hook that does not get started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unstarted {
     /// Which.
-    pub stage: Stage,
+    pub stage: Task,
     /// How often it was found not started.
     pub times: u32,
 }
@@ -217,7 +227,7 @@ impl Out {
     }
 
     /// Counts that the stage was found not started, in a row; says how often so far.
-    pub fn note_unstarted(&mut self, stage: Stage) -> u32 {
+    pub fn note_unstarted(&mut self, stage: Task) -> u32 {
         let before = self.unstarted.filter(|seen| seen.stage == stage).map_or(0, |seen| seen.times);
         let times = before.saturating_add(1);
         self.unstarted = Some(Unstarted { stage, times });
@@ -225,7 +235,7 @@ impl Out {
     }
 
     /// The stage was started after all.
-    pub fn note_started(&mut self, stage: Stage) {
+    pub fn note_started(&mut self, stage: Task) {
         self.unstarted = self.unstarted.filter(|seen| seen.stage != stage);
     }
 }
@@ -233,7 +243,14 @@ impl Out {
 impl ProductHistory {
     /// A product of which nothing is remembered but what it runs.
     pub fn new(version: ReleaseVersion) -> Self {
-        Self { version, roll: None, completed: vec![], step_ms: BTreeMap::new() }
+        Self {
+            version,
+            roll: None,
+            completed: vec![],
+            step_ms: BTreeMap::new(),
+            finalization: None,
+            finalized: vec![],
+        }
     }
 
     /// Remembers how long a step took.
@@ -249,6 +266,14 @@ impl History {
     /// Whether the unit is the one that is out.
     pub fn is_out(&self, key: &UnitKey) -> bool {
         self.out.as_ref().is_some_and(|out| out.key() == key)
+    }
+
+    /// The last finalize step of each product that had one.
+    pub fn last_finalized(&self) -> BTreeMap<ProductRef, Finalized> {
+        let last = |(product, record): (&ProductRef, &ProductHistory)| {
+            Some((product.clone(), record.finalized.last()?.clone()))
+        };
+        self.products.iter().filter_map(last).collect()
     }
 
     /// After the clock went back: what the agent waits *since* is taken for now, so that it neither
@@ -321,11 +346,13 @@ impl History {
     }
 
     /// Every unit runs the target and has soaked.
-    pub fn complete(&mut self, product: &ProductRef, to: &ReleaseVersion, now: Timestamp) {
+    pub fn complete(&mut self, product: &ProductRef, arrived: &Arrived, now: Timestamp) {
         let Some(record) = self.products.get_mut(product) else { return };
         let started_at = record.roll.take().map_or(now, |roll| roll.started_at);
+        let to = arrived.to.clone();
         let from = std::mem::replace(&mut record.version, to.clone());
-        record.completed.push(Completed { from, to: to.clone(), started_at, completed_at: now });
+        record.completed.push(Completed { from, to, started_at, completed_at: now });
+        record.arrive(arrived, now);
         let surplus = record.completed.len().saturating_sub(COMPLETED_MAX);
         record.completed.drain(..surplus);
     }
@@ -379,7 +406,13 @@ mod tests {
         history.begin_roll(&product, &version("4.1.0"), digest, Timestamp::UNIX_EPOCH);
         let roll = history.products[&product].roll.clone().unwrap();
         assert_eq!((roll.to, roll.passed), (version("4.1.0"), vec![version("4.0.0")]));
-        history.complete(&product, &version("4.1.0"), Timestamp::UNIX_EPOCH);
+        let arrived = Arrived {
+            to: version("4.1.0"),
+            release_digest: digest,
+            finalize: None,
+            runs: BTreeMap::new(),
+        };
+        history.complete(&product, &arrived, Timestamp::UNIX_EPOCH);
         let record = &history.products[&product];
         assert_eq!(record.version, version("4.1.0"));
         assert_eq!((record.roll.clone(), record.completed.len()), (None, 1));

@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# Installs an independent TUF implementation below the home directory, unless it is there already,
+# Installs an independent TUF implementation, or Kafka, below the home directory, unless it is there already,
 # and prints what starts it.
 #
 #   tests/peers/install.sh python   python-tuf; prints the interpreter that can import it
 #   tests/peers/install.sh node     tuf-js; prints the folder whose node_modules has it
+#   tests/peers/install.sh kafka    two Kafka versions, the JMX exporter and the traffic program;
+#                                   prints the folder with libs-<version>/ and exporter.jar
 #
 # Versions are pinned: a peer that changes under a test says nothing about us. Nothing of a peer
 # is ever committed. Fails with a reason when packages cannot be had.
@@ -19,6 +21,13 @@ readonly python_packages=(
 )
 # The newest release that still runs on Node 20; 6.x needs Node 22.22.
 readonly node_package='tuf-js@5.0.1'
+# The last release that upgrades from every KRaft version, and the newest one.
+readonly kafka_versions=(3.9.1 4.3.1)
+# The newest exporter that the Maven repository has.
+readonly kafka_exporter='io.prometheus.jmx:jmx_prometheus_javaagent:1.0.1'
+readonly maven_dependency='org.apache.maven.plugins:maven-dependency-plugin:3.8.1'
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+readonly here
 # Longest wait for another process that installs the same, in seconds.
 readonly lock_wait=300
 
@@ -52,6 +61,28 @@ node_into() {
     npm install --prefix "$1" --no-audit --no-fund --ignore-scripts --silent "$node_package"
 }
 
+# Maven's own cache goes with the folder: it would be as large again as what is used.
+maven() {
+    mvn --quiet --batch-mode -Dstyle.color=never -Dmaven.repo.local="$1/maven" "${@:2}"
+}
+
+kafka_into() {
+    local version
+    for version in "${kafka_versions[@]}"; do
+        maven "$1" -f "$here/kafka/kafka-$version.xml" "$maven_dependency:copy-dependencies" \
+            -DincludeScope=runtime -DoutputDirectory="$1/libs-$version" || return 1
+    done
+    maven "$1" "$maven_dependency:copy" -Dartifact="$kafka_exporter" \
+        -DoutputDirectory="$1" -Dmdep.stripVersion=true || return 1
+    mv "$1/jmx_prometheus_javaagent.jar" "$1/exporter.jar" || return 1
+    rm -rf "$1/maven"
+}
+
+# The oldest version's clients: an application is upgraded after its brokers.
+traffic_into() {
+    javac -d "$1" -cp "$cache/kafka/libs-${kafka_versions[0]}/*" "$here/kafka/Traffic.java"
+}
+
 case "${1:-}" in
 python)
     command -v python3 >/dev/null || die 'python3 is not installed'
@@ -64,8 +95,15 @@ node)
     once node "$node_package" node_into
     echo "$cache/node"
     ;;
+kafka)
+    command -v mvn >/dev/null || die 'mvn is not installed'
+    command -v javac >/dev/null || die 'javac is not installed (a Java 17 development kit)'
+    once kafka "${kafka_versions[*]} $kafka_exporter" kafka_into
+    once kafka-traffic "$(cksum <"$here/kafka/Traffic.java")" traffic_into
+    echo "$cache/kafka"
+    ;;
 *)
-    echo "usage: ${0##*/} python|node" >&2
+    echo "usage: ${0##*/} python|node|kafka" >&2
     exit 2
     ;;
 esac

@@ -6,14 +6,14 @@
 use channels::wire;
 use jiff::Timestamp;
 
-use super::events::{DriverFacts, Moment, moment};
-use crate::driver::{Stage, StepId, StepOrder};
+use super::events::{DriverFacts, Moment, hooks, moment};
+use crate::driver::{FinalizeOrder, StepId, StepOrder, Task};
 use crate::history::{Cause, History, Pause, ProductHistory};
 use crate::observation::{Observation, UnitKey};
 use crate::phase::{Effect, Event, Illegal, Phase, elapsed_ms};
 use crate::plan::{
-    Ask, Known, Plan, Policy, Scene, Standing, Step, Targets, WaitingOn, calm_down, lease,
-    note_calm, plan,
+    Ask, Known, Plan, Policy, Scene, Standing, Step, Targets, WaitingOn, calm_down,
+    finalize_wanted, lease, note_calm, plan,
 };
 use crate::state::Approval;
 
@@ -49,6 +49,7 @@ pub struct Core {
     pub wants_word: bool,
     evaluated_at: Option<Timestamp>,
     undecided_since: Option<Timestamp>,
+    recovering: Option<u64>,
     pub(super) start_error: Option<String>,
 }
 
@@ -60,13 +61,15 @@ pub struct Change {
     pub persist: bool,
     /// The phase differs from what the hub knows.
     pub moved: bool,
-    /// Driver stages to start.
-    pub start: Vec<(StepOrder, Stage)>,
+    /// Stages and hooks to start.
+    pub start: Vec<(StepOrder, Task)>,
+    /// A finalize step to start.
+    pub finalize: Option<FinalizeOrder>,
 }
 
 impl Change {
     pub(super) fn moved() -> Self {
-        Self { persist: true, moved: true, start: vec![] }
+        Self { persist: true, moved: true, ..Self::default() }
     }
 
     /// Both changes, in order.
@@ -74,6 +77,7 @@ impl Change {
         self.persist |= later.persist;
         self.moved |= later.moved;
         self.start.extend(later.start);
+        self.finalize = later.finalize.or(self.finalize);
         self
     }
 }
@@ -103,6 +107,7 @@ impl Core {
             wants_word: false,
             evaluated_at: None,
             undecided_since: None,
+            recovering: None,
             start_error: None,
         }
     }
@@ -139,10 +144,10 @@ impl Core {
         out.before.epoch_at_soak.is_some()
     }
 
-    /// The stage whose status the phase of the unit that is out depends on.
-    pub fn awaited_stage(&self) -> Option<(&StepOrder, Stage)> {
+    /// The stage or hook whose status the phase of the unit that is out depends on.
+    pub fn awaited_task(&self) -> Option<(&StepOrder, Task)> {
         let out = self.history.out.as_ref()?;
-        Some((&out.order, out.phase.stage()?))
+        Some((&out.order, out.phase.task()?))
     }
 
     /// Advances the unit that is out by what its driver and the observation say.
@@ -155,7 +160,7 @@ impl Core {
         let Some(observation) = &self.observation else { return Ok(Change::default()) };
         let Some(out) = &self.history.out else { return Ok(Change::default()) };
         // Evidence is counted per probe: an observation that was judged is not judged again.
-        let judged = out.phase.stage().is_none() && self.evaluated_at == Some(observation.at);
+        let judged = out.phase.task().is_none() && self.evaluated_at == Some(observation.at);
         if judged {
             return Ok(Change::default());
         }
@@ -163,22 +168,28 @@ impl Core {
         let timings = self.policy.timings.step(out.role());
         let before = out.phase.clone();
         let seen_at = observation.at;
+        let hooks = hooks(out, driver);
+        let recovering = observation.units.get(out.key()).and_then(|unit| unit.recovering);
+        let moment = self.recovered_some(recovering, moment, &before);
         let Some(event) = self.decided(moment, &before, timings.await_health_ms, now) else {
             return Ok(Change::default());
         };
-        let (phase, mut effects) = before.clone().step(event.clone(), now, &timings)?;
+        let (phase, mut effects) = before.clone().step(event.clone(), now, &timings, hooks)?;
         if let Some(why) = self.only_for_the_holder(&event, &effects, now) {
             self.current_wait = Some(why);
             return Ok(Change::default());
         }
         self.evaluated_at = Some(seen_at);
-        self.current_wait = if let Event::NotReturned { why } | Event::NotHealthy { why } = &event {
+        self.current_wait = if let Event::NotReturned { why }
+        | Event::NotHealthy { why }
+        | Event::Progresses { why } = &event
+        {
             Some(why.clone())
         } else {
             None
         };
         let unstarted = event == Event::NotStarted;
-        let counted = before.stage().map_or_else(Change::default, |stage| {
+        let counted = before.task().map_or_else(Change::default, |stage| {
             self.count_starts(stage, unstarted, driver, &mut effects, now)
         });
         Ok(counted.and(self.enter(&before, phase, effects, now)))
@@ -199,7 +210,7 @@ impl Core {
             .map(|why| why.to_wire())
     }
 
-    fn scene<'a>(&'a self, observation: &'a Observation, now: Timestamp) -> Scene<'a> {
+    pub(super) fn scene<'a>(&'a self, observation: &'a Observation, now: Timestamp) -> Scene<'a> {
         Scene {
             observation,
             targets: &self.targets,
@@ -208,6 +219,21 @@ impl Core {
             standing: &self.standing,
             now,
         }
+    }
+
+    /// A broker that recovers its logs may take as long as it likes while there is less and less
+    /// left: each change of what is left begins its deadline anew.
+    fn recovered_some(&mut self, left: Option<u64>, moment: Moment, phase: &Phase) -> Moment {
+        let moved = left.is_some() && left != self.recovering;
+        self.recovering = left;
+        let awaited = matches!(phase, Phase::AwaitReturn { .. } | Phase::AwaitHealth { .. });
+        if let Moment::Event(Event::NotReturned { why } | Event::NotHealthy { why }) = &moment
+            && moved
+            && awaited
+        {
+            return Moment::Event(Event::Progresses { why: why.clone() });
+        }
+        moment
     }
 
     /// The event of the moment. What waits says why, and before the change it does not wait for
@@ -244,7 +270,7 @@ impl Core {
     /// Pauses when a stage is found not started too often, instead of starting it for ever.
     fn count_starts(
         &mut self,
-        stage: Stage,
+        stage: Task,
         unstarted: bool,
         driver: &DriverFacts,
         effects: &mut Vec<Effect>,
@@ -345,7 +371,7 @@ impl Core {
         self.standing.watch.clear();
     }
 
-    fn pause(&mut self, why: wire::WaitingOn, now: Timestamp) -> Change {
+    pub(super) fn pause(&mut self, why: wire::WaitingOn, now: Timestamp) -> Change {
         if self.history.pause.is_some() {
             return Change::default();
         }
@@ -367,10 +393,9 @@ impl Core {
         self.plan = Some(made);
         let change = match next {
             None => Change::default(),
-            Some(Step::Complete { product, to }) => {
-                self.history.complete(&product, &to, now);
-                self.retarget(now);
-                Change::moved()
+            Some(Step::Complete { product, goal }) => self.arrive(&product, *goal, now),
+            Some(Step::Finalize { product, approval }) => {
+                self.begin_finalize(&product, approval, step, now)
             }
             Some(Step::Adopt(stray)) => self.adopt(stray, step, now),
             Some(Step::TakeOut(outdated)) => self.take_out(outdated, step, now),
@@ -418,6 +443,12 @@ impl Core {
         let waits = |key: &UnitKey| {
             plan.waiting_on.get(&key.product).is_some_and(|why| why.iter().any(patient))
         };
-        self.history.out.is_some() || plan.picked.as_ref().is_some_and(|key| !waits(key))
+        let finalizes = self.observation.as_ref().is_some_and(|seen| {
+            // Windows are no matter of seconds, but a finalize step is rare, and soon over.
+            self.history.pause.is_none() && finalize_wanted(&self.scene(seen, seen.at))
+        });
+        self.history.out.is_some()
+            || finalizes
+            || plan.picked.as_ref().is_some_and(|key| !waits(key))
     }
 }

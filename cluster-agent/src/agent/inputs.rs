@@ -9,12 +9,12 @@ use channels::wire::{self, ReportReply};
 use jiff::Timestamp;
 
 use super::core::Core;
-use crate::driver::Stage;
+use crate::driver::Task;
 use crate::plan::{
     Basis, CheckResult, CheckSource, Disowned, Heard, HubError, Known, LeaseFact, QuorumChange,
     documents_needed,
 };
-use crate::state::{Approval, LocalHold};
+use crate::state::{Approval, FinalizeApproval, LocalHold};
 
 impl Core {
     /// Resolves where products want to go; only between units does it matter (I12).
@@ -62,7 +62,7 @@ impl Core {
     }
 
     /// Takes in that the driver cannot say how a stage stands.
-    pub fn driver_silent(&mut self, stage: Stage, why: &str) {
+    pub fn driver_silent(&mut self, stage: Task, why: &str) {
         self.current_wait = Some(wire::WaitingOn {
             gate: "driver".to_owned(),
             unit: self.history.out.as_ref().map(|out| out.order.key.unit.clone()),
@@ -111,6 +111,11 @@ impl Core {
         }
         let since = self.standing.hub_error.as_ref().map_or(now, |error| error.since);
         self.standing.hub_error = Some(HubError { why, since });
+    }
+
+    /// Takes in which finalize steps people approved.
+    pub fn finalize_approved(&mut self, approvals: Vec<FinalizeApproval>) {
+        self.standing.finalize_approvals = approvals;
     }
 
     /// Takes in how it stands with the lease; `None` = this cluster has none. A shell that needs a

@@ -21,7 +21,7 @@ use crate::kube::resource::{
     order,
 };
 use crate::plan::{LeaseFact, Policy};
-use crate::state::{Approval, ResumeOrder};
+use crate::state::{Approval, FinalizeApproval, ResumeOrder};
 
 /// A status is shown only this long after the start: what needs several probes is unknown at first,
 /// and conditions must not flap at every restart.
@@ -189,6 +189,15 @@ impl Steering {
     /// Approved moves: those of the order file, and what resources desire.
     pub(super) fn approvals(&self, file: Vec<Approval>, history: &History) -> Vec<Approval> {
         resource::approvals(file, &self.standings, history)
+    }
+
+    /// Approved finalize steps: those of the order file and of resources.
+    pub(super) fn finalize_approvals(
+        &self,
+        file: Vec<FinalizeApproval>,
+        history: &History,
+    ) -> Vec<FinalizeApproval> {
+        resource::finalize_approvals(file, &self.standings, history)
     }
 
     /// The resume that a resource orders, if one is due.

@@ -8,6 +8,7 @@ use channels::wire::{Action, Directive, Grant, Role};
 use jiff::Timestamp;
 
 use super::facts::{lease, quorum_change};
+use super::metrics::metric_names;
 use super::pick::{candidates, units};
 use super::target::{Goal, Stand, Target, stand};
 use super::waiting_on::{WaitingOn, unsafe_to_take_out};
@@ -15,10 +16,9 @@ use super::watch::evidence_at;
 use super::windows::closed;
 use super::{Disowned, Grants, Heard, Scene};
 use crate::gate::may_take_out;
-use crate::history::RefusedStep;
-use crate::observation::{Finding, UnitKey};
+use crate::history::{Out, RefusedStep};
+use crate::observation::UnitKey;
 use crate::phase::elapsed_ms;
-use crate::telemetry::alias::names_of;
 
 /// A gate must hold at this many probes, each the gate interval after the last (invariant I2).
 const GATE_PROBES: u32 = 2;
@@ -96,7 +96,7 @@ pub fn local_hold(scene: &Scene<'_>, product: &ProductRef) -> Option<WaitingOn> 
 }
 
 /// I2: the last probe of the unit and its peers is too old to act on.
-fn evidence_old(scene: &Scene<'_>, key: &UnitKey) -> Option<WaitingOn> {
+pub(super) fn evidence_old(scene: &Scene<'_>, key: &UnitKey) -> Option<WaitingOn> {
     let age_ms = elapsed_ms(evidence_at(scene.observation, key), scene.now);
     let role = scene.observation.units.get(key).map(|unit| unit.role);
     let limit_ms = match role {
@@ -106,27 +106,6 @@ fn evidence_old(scene: &Scene<'_>, key: &UnitKey) -> Option<WaitingOn> {
         }
     };
     (age_ms > limit_ms).then_some(WaitingOn::ObservationOld { age_ms, limit_ms })
-}
-
-/// Before the first unit: a required signal that no metric of a live page carries would only be
-/// missed when the unit has been changed.
-fn metric_names(scene: &Scene<'_>, product: &ProductRef) -> Option<WaitingOn> {
-    let record = scene.history.products.get(product)?;
-    if record.roll.as_ref().is_some_and(|roll| roll.touched) {
-        return None;
-    }
-    units(scene, product).find_map(|(key, unit)| {
-        unit.findings.iter().find_map(|finding| match finding {
-            Finding::MetricMissing { signal } if unit.last_good.is_some() => {
-                let names: Vec<&str> = names_of(*signal).map(|row| row.name).collect();
-                let own = "version_metric of its pool";
-                let names = if names.is_empty() { own.to_owned() } else { names.join(", ") };
-                Some(WaitingOn::MetricNames { unit: key.unit.clone(), signal: *signal, names })
-            }
-            #[expect(clippy::wildcard_enum_match_arm, reason = "one finding is asked for")]
-            _ => None,
-        })
-    })
 }
 
 /// A release without a component for any unit: rolling it would prove nothing.
@@ -170,7 +149,7 @@ fn unsafe_to_go(scene: &Scene<'_>, key: &UnitKey) -> Vec<WaitingOn> {
 
 /// Voters whose pages stand still: the lags computed from them say nothing. The unit itself does
 /// not count (it is to be restarted), unless it leads: then every other lag is measured against it.
-fn stale_pages(scene: &Scene<'_>, key: &UnitKey) -> Vec<WaitingOn> {
+pub(super) fn stale_pages(scene: &Scene<'_>, key: &UnitKey) -> Vec<WaitingOn> {
     let limit_ms = scene.policy.timings.page_still_ms;
     let units = &scene.observation.units;
     let voters = units.iter().filter(|(voter, unit)| {
@@ -286,6 +265,13 @@ pub fn disowned(scene: &Scene<'_>) -> Option<WaitingOn> {
     Some(WaitingOn::Disowned { code, why, since })
 }
 
+/// Something else moves.
+pub(super) fn other_product(scene: &Scene<'_>, moving: &ProductRef) -> WaitingOn {
+    let out = scene.history.out.as_ref().map(Out::key).filter(|key| key.product == *moving);
+    let unit = out.map(|key| key.unit.clone());
+    WaitingOn::OtherProduct { product: moving.clone(), unit }
+}
+
 /// What the hub said no with, or that it says nothing.
 pub(super) fn refusal_of_hub(
     scene: &Scene<'_>,
@@ -311,7 +297,7 @@ fn is_fresh(scene: &Scene<'_>, heard: &Heard) -> bool {
         && elapsed_ms(heard.at, scene.now) <= scene.policy.timings.grant_max_age_ms
 }
 
-fn hub_hold(directive: &Directive) -> WaitingOn {
+pub(super) fn hub_hold(directive: &Directive) -> WaitingOn {
     let (code, message) = reasons(directive, "held");
     WaitingOn::HubHold { code, message }
 }

@@ -128,7 +128,7 @@ fn zone_place(rules: &ProductRules, pool: Option<&PoolName>, key: &UnitKey) -> (
 }
 
 /// A product whose units all run the goal, so that its move is complete.
-pub(super) fn completed(scene: &Scene<'_>) -> Option<(ProductRef, ReleaseVersion)> {
+pub(super) fn completed<'a>(scene: &Scene<'a>) -> Option<(&'a ProductRef, &'a Goal)> {
     scene.targets.iter().find_map(|(product, target)| match target {
         Target::Move(goal) => {
             let mut proved = false;
@@ -144,7 +144,7 @@ pub(super) fn completed(scene: &Scene<'_>) -> Option<(ProductRef, ReleaseVersion
                 }
             });
             // A release that concerns no unit here proves nothing by being everywhere.
-            (all && proved).then(|| (product.clone(), goal.to.clone()))
+            (all && proved).then_some((product, &**goal))
         }
         Target::Settled | Target::Blocked { .. } => None,
     })

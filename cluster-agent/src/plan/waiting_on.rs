@@ -31,12 +31,17 @@ pub enum WaitingOn {
     Unverified { kind: String, message: String, since: Timestamp },
     #[error("release {version} has no verified release document: {why}")]
     ReleaseMissing { version: ReleaseVersion, why: String },
-    #[error("release {to} does not list {from} in upgrade_from; the graph alone cannot allow it")]
+    #[error(
+        "release {to} does not list {from} in {}; the graph alone cannot allow it",
+        list_of(from, to)
+    )]
     EdgeNotAllowed { from: ReleaseVersion, to: ReleaseVersion },
     #[error("the graph no longer offers {to} from {from}, and units already run it")]
     EdgeWithdrawn { from: ReleaseVersion, to: ReleaseVersion },
     #[error("{from} has no way forward: {why}")]
     NoWay { from: ReleaseVersion, why: String },
+    #[error("the graph offers no way back to {to} from {from}, which units run")]
+    NoWayBack { from: ReleaseVersion, to: ReleaseVersion },
     #[error("{to} carries risks that are not accepted: {}", risks.join(", "))]
     Risks { to: ReleaseVersion, risks: Vec<String> },
     #[error("pinned to {pin}, which {to} does not lead to")]
@@ -57,6 +62,13 @@ pub enum WaitingOn {
         product: ProductRef,
         requirement: Requirement,
         running: Option<String>,
+    },
+    #[error("release {to} would break {product} {version}, which needs {requirement}")]
+    Dependant {
+        to: ReleaseVersion,
+        product: ProductRef,
+        version: ReleaseVersion,
+        requirement: Requirement,
     },
     #[error("{unit} reports version {version:?}, which is neither the old release nor the new one")]
     VersionUnknown { unit: UnitName, version: String },
@@ -154,6 +166,11 @@ fn opens(at: Option<&Timestamp>) -> String {
     at.map_or_else(|| "it does not open again".to_owned(), |at| format!("it opens at {at:.0}"))
 }
 
+/// Which list of the release document would have to name `from`.
+fn list_of(from: &ReleaseVersion, to: &ReleaseVersion) -> &'static str {
+    if from > to { "downgrade_from" } else { "upgrade_from" }
+}
+
 /// "c2: " when a finding is about another unit than the one that wants to go.
 fn about(about_unit: Option<&UnitName>, unit: &UnitName) -> String {
     match about_unit {
@@ -189,7 +206,7 @@ impl WaitingOn {
             Self::ReleaseMissing { .. } => "release_missing",
             Self::EdgeNotAllowed { .. } => "edge_not_allowed",
             Self::EdgeWithdrawn { .. } => "edge_withdrawn",
-            Self::NoWay { .. } => "no_way",
+            Self::NoWay { .. } | Self::NoWayBack { .. } => "no_way",
             Self::Risks { .. } => "risk",
             Self::Pinned { .. } => "pin",
             Self::NeedsApproval { .. } => "approval",
@@ -197,15 +214,17 @@ impl WaitingOn {
             Self::ArchMissing { .. } => "arch_missing",
             Self::NoComponent { .. } => "no_component",
             Self::LeaderNow { .. } => "leader_last",
-            Self::Dependency { .. } => "dependency",
+            Self::Dependency { .. } | Self::Dependant { .. } => "dependency",
             Self::VersionUnknown { .. } => "version_unknown",
             Self::VersionMissing { .. } => "version_missing",
             Self::ObservationOld { .. } => "observation_old",
             Self::PageStill { .. } => "stale",
             Self::PageUnproved { .. } => "page_unproved",
-            Self::Unsafe { finding, .. } => finding.gate_name(),
+            Self::Unsafe { finding, .. } | Self::FinalizeUnsafe { finding, .. } => {
+                finding.gate_name()
+            }
             Self::StepRefused { why, .. } => &why.gate,
-            Self::Baseline { .. } => "baseline",
+            Self::Baseline { .. } | Self::FinalizeBaseline { .. } => "baseline",
             Self::GateOnce { .. } => "gate_once",
             Self::NotAsked => "grant",
             Self::HubUnreachable { .. } => "hub_unreachable",
@@ -227,8 +246,6 @@ impl WaitingOn {
             Self::Finalizing { .. } => "finalizing",
             Self::Finalized { .. } => "finalized",
             Self::FinalizePending { .. } => "finalize_pending",
-            Self::FinalizeUnsafe { finding, .. } => finding.gate_name(),
-            Self::FinalizeBaseline { .. } => "baseline",
         }
         .to_owned()
     }
@@ -257,6 +274,7 @@ impl WaitingOn {
             | Self::EdgeNotAllowed { .. }
             | Self::EdgeWithdrawn { .. }
             | Self::NoWay { .. }
+            | Self::NoWayBack { .. }
             | Self::Risks { .. }
             | Self::Pinned { .. }
             | Self::NeedsApproval { .. }
@@ -264,6 +282,7 @@ impl WaitingOn {
             | Self::ArchMissing { .. }
             | Self::NoComponent { .. }
             | Self::Dependency { .. }
+            | Self::Dependant { .. }
             | Self::ObservationOld { .. }
             | Self::NotAsked
             | Self::HubUnreachable { .. }

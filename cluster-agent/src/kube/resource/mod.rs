@@ -23,9 +23,10 @@ mod view;
 
 pub use link::{Found, Link, Read, Shown};
 pub use order::{Order, SpecError, order, shape};
-pub use overlay::{Standing, Standings, approvals, policy, resume};
+pub use overlay::{Standing, Standings, approvals, finalize_approvals, policy, resume};
 pub use spec::{
-    ClusterUpdate, ClusterUpdateSpec, Day, Freeze, Hold, PolicyMode, RiskAcceptance, Window,
+    ClusterUpdate, ClusterUpdateSpec, Day, Finalize, Freeze, Hold, PolicyMode, RiskAcceptance,
+    Window,
 };
 pub use status::{
     AgentStatus, ClusterUpdateStatus, Condition, ConditionStatus, ConditionalUpdate, HISTORY_MAX,

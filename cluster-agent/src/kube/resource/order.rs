@@ -9,7 +9,7 @@ use channels::version::ReleaseVersion;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::spec::{ClusterUpdateSpec, Hold, PolicyMode};
+use super::spec::{ClusterUpdateSpec, Finalize, Hold, PolicyMode};
 use crate::config::Reports;
 use crate::plan::{AcceptedRisk, Mode, Policy};
 
@@ -32,8 +32,8 @@ pub struct Order {
     pub calendar: Option<Calendar>,
     /// Risks taken beside the configured ones.
     pub accepted_risks: Vec<AcceptedRisk>,
-    /// The release whose finalize step is approved.
-    pub finalize: Option<ReleaseVersion>,
+    /// The release whose finalize step is approved, when, and by whom.
+    pub finalize: Option<(ReleaseVersion, Timestamp, String)>,
     /// Pauses that began before this are to end.
     pub resume: Option<Timestamp>,
 }
@@ -110,7 +110,7 @@ pub fn order(
         holds: spec.holds.clone(),
         calendar: calendar(spec, &own.rules.windows)?,
         accepted_risks: accepted_risks.collect::<Result<_, _>>()?,
-        finalize: optional("finalize", spec.finalize.as_ref())?,
+        finalize: spec.finalize.as_ref().map(finalize).transpose()?,
         resume: spec.resume,
         product,
     })
@@ -135,6 +135,15 @@ fn given(field: &'static str, name: &str, reason: &str) -> Result<(), SpecError>
         return Err(SpecError::field(field, format!("{name:?} needs a reason")));
     }
     Ok(())
+}
+
+fn finalize(approval: &Finalize) -> Result<(ReleaseVersion, Timestamp, String), SpecError> {
+    let by = approval.by.trim();
+    if by.is_empty() {
+        return Err(SpecError::field("finalize", "say who approves it in by"));
+    }
+    let release = parsed("finalize", &approval.release)?;
+    Ok((release, approval.approved_at, by.to_owned()))
 }
 
 fn mode(policy: PolicyMode) -> Mode {

@@ -7,13 +7,13 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::order::{Order, SpecError, order, shape};
-use super::overlay::{Standing, Standings, approvals, policy, resume};
+use super::overlay::{Standing, Standings, approvals, finalize_approvals, policy, resume};
 use super::spec::ClusterUpdateSpec;
 use crate::config::Reports;
 use crate::gate::GatePolicy;
-use crate::history::{History, Pause, ProductHistory};
+use crate::history::{Finalization, History, Pause, ProductHistory};
 use crate::plan::{Grants, Mode, Policy, ProductPolicy, ProductRules, Timings};
-use crate::state::Approval;
+use crate::state::{Approval, FinalizeApproval};
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -133,6 +133,11 @@ fn a_refusal_names_the_field() {
         (json!({ "product": "acme/kafka", "desired": "latest" }), "desired: "),
         (json!({ "product": "acme/kafka", "pin": "4" }), "pin: "),
         (json!({ "product": "acme/kafka", "channel": "../x" }), "channel: "),
+        (
+            json!({ "product": "acme/kafka", "finalize": {
+                "release": "4.0.0", "approvedAt": "2026-11-20T12:00:00Z", "by": " " } }),
+            "finalize: ",
+        ),
         (json!({ "product": "acme/kafka", "holds": [{ "name": "a", "reason": " " }] }), "holds: "),
         (
             json!({ "product": "acme/kafka", "freezes": [
@@ -167,12 +172,61 @@ fn a_desired_release_is_an_approval_until_it_runs() {
         product: product.clone(),
         to: "4.2.0".parse().unwrap(),
         at: Timestamp::UNIX_EPOCH,
+        back: false,
     };
     let found = approvals(vec![file.clone()], &standings, &history);
     let to: Vec<String> = found.iter().map(|approval| approval.to.to_string()).collect();
     assert_eq!(to, ["4.1.0"], "the resource stands before the file");
-    history.products.insert(product, record("4.1.0"));
-    assert_eq!(approvals(vec![file.clone()], &standings, &history), [file]);
+    for runs in ["4.1.0", "4.2.0"] {
+        history.products.insert(product.clone(), record(runs));
+        let found = approvals(vec![file.clone()], &standings, &history);
+        assert_eq!(found, [file.clone()], "at {runs} it is a wish of the past");
+    }
+}
+
+#[test]
+fn an_order_back_is_not_undone_by_a_desired_release() {
+    let product: channels::names::ProductRef = "acme/kafka".parse().unwrap();
+    let standings = followed(&json!({ "product": "acme/kafka", "desired": "4.1.0" }));
+    let mut history = History::default();
+    history.products.insert(product.clone(), ProductHistory::new("4.0.0".parse().unwrap()));
+    let (to, at) = ("4.0.0".parse().unwrap(), Timestamp::UNIX_EPOCH);
+    let back = Approval { product, to, at, back: true };
+    assert_eq!(approvals(vec![back.clone()], &standings, &history), [back]);
+}
+
+#[test]
+fn a_finalize_step_is_approved_for_the_release_that_runs_and_once() {
+    let product: channels::names::ProductRef = "acme/kafka".parse().unwrap();
+    let spec = |release: &str| {
+        json!({ "product": "acme/kafka", "finalize": {
+            "release": release, "approvedAt": "2026-11-20T12:00:00Z", "by": "jane" } })
+    };
+    let digest = signing::Sha256Digest::of(b"doc");
+    let mut record = ProductHistory::new("4.1.0".parse().unwrap());
+    record.finalization = Some(Finalization {
+        release: "4.1.0".parse().unwrap(),
+        release_digest: digest,
+        summary: "x".into(),
+        level: "4.1".into(),
+        runs: BTreeMap::new(),
+        since: Timestamp::UNIX_EPOCH,
+        run: None,
+        spent: None,
+    });
+    let mut history = History::default();
+    history.products.insert(product.clone(), record);
+    let found = finalize_approvals(vec![], &followed(&spec("4.1.0")), &history);
+    assert_eq!(found.len(), 1);
+    assert_eq!((found[0].release_digest, found[0].by.as_str()), (digest, "jane"));
+    assert_eq!(finalize_approvals(vec![], &followed(&spec("4.2.0")), &history), []);
+    let of_file = |at: &str| FinalizeApproval { at: self::at(at), ..found[0].clone() };
+    let (older, newer) = (of_file("2026-11-20T11:00:00Z"), of_file("2026-11-20T13:00:00Z"));
+    let with = |file: FinalizeApproval| {
+        finalize_approvals(vec![file], &followed(&spec("4.1.0")), &history)
+    };
+    assert_eq!(with(older), found, "one approval, the newer one");
+    assert_eq!(with(newer.clone()), [newer]);
 }
 
 #[test]

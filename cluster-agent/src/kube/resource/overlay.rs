@@ -12,7 +12,7 @@ use super::order::Order;
 use super::spec::Hold;
 use crate::history::History;
 use crate::plan::{Policy, ProductPolicy};
-use crate::state::{Approval, LocalHold, ResumeOrder};
+use crate::state::{Approval, FinalizeApproval, LocalHold, ResumeOrder};
 
 /// What is known about one product's resource.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,19 +78,51 @@ fn lay(own: &mut ProductPolicy, order: &Order, since: Timestamp, now: Timestamp)
     }
 }
 
-/// Approved moves: a release that a resource desires stands before one of the order file, until it
-/// runs.
+/// Approved moves: a newer release that a resource desires stands before one of the order file. A
+/// desired release that runs already, or is older, is a wish of the past and approves nothing; and
+/// an order back to an older release stands until the file says otherwise.
 pub fn approvals(file: Vec<Approval>, standings: &Standings, history: &History) -> Vec<Approval> {
     let mut approvals = file;
     for (product, standing) in standings {
         let Standing::Followed { order, since } = standing else { continue };
         let Some(to) = &order.desired else { continue };
-        let runs = history.products.get(product).is_some_and(|record| record.version == *to);
-        if runs {
+        let record = history.products.get(product);
+        let newer = record.is_some_and(|record| record.version < *to);
+        let back = approvals.iter().any(|given| given.product == *product && given.back);
+        if !newer || back {
             continue;
         }
-        approvals.retain(|old| old.product != *product);
-        approvals.push(Approval { product: product.clone(), to: to.clone(), at: *since });
+        approvals.retain(|given| given.product != *product);
+        let (product, to) = (product.clone(), to.clone());
+        approvals.push(Approval { product, to, at: *since, back: false });
+    }
+    approvals
+}
+
+/// Approved finalize steps: of file and resource the newer one, never both, so that one approval
+/// is good for one try. The resource names the release; its document is the one that runs.
+pub fn finalize_approvals(
+    file: Vec<FinalizeApproval>,
+    standings: &Standings,
+    history: &History,
+) -> Vec<FinalizeApproval> {
+    let mut approvals = file;
+    for (product, standing) in standings {
+        let Standing::Followed { order, .. } = standing else { continue };
+        let Some((release, at, by)) = order.finalize.clone() else { continue };
+        let pending = history.products.get(product).and_then(|record| record.finalization.as_ref());
+        let Some(pending) = pending.filter(|pending| pending.release == release) else { continue };
+        if approvals.iter().any(|given| given.product == *product && given.at >= at) {
+            continue;
+        }
+        approvals.retain(|given| given.product != *product);
+        approvals.push(FinalizeApproval {
+            product: product.clone(),
+            release,
+            release_digest: pending.release_digest,
+            at,
+            by,
+        });
     }
     approvals
 }

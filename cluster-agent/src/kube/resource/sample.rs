@@ -53,6 +53,7 @@ pub(super) fn calm() -> View {
         acceptance: Acceptance::Accepted { version: "4.0.0".into(), digest: None },
         pause: None,
         rolling: false,
+        finalized: None,
         history: vec![],
         available: vec![],
         conditional: vec![],

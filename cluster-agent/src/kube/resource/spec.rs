@@ -86,7 +86,8 @@ pub struct ClusterUpdateSpec {
     #[schemars(length(max = 100), regex(pattern = "^[0-9a-z-][0-9a-z.-]*$"))]
     pub channel: Option<String>,
     /// The release it is to run. With policy manual or patch this is the approval of that move;
-    /// the channel must offer it and every gate must hold all the same.
+    /// the channel must offer it and every gate must hold all the same. A release older than the
+    /// one that runs is not gone back to: `cluster-agent back` does that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128))]
     pub desired: Option<String>,
@@ -121,11 +122,10 @@ pub struct ClusterUpdateSpec {
     #[schemars(length(max = 64))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub accepted_risks: Vec<RiskAcceptance>,
-    /// The release whose finalize step may run once every unit runs it. There is no way back to an
-    /// older release after that.
+    /// Approves the irreversible step of the release that every unit runs. There is no way back to
+    /// an older release after that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 128))]
-    pub finalize: Option<String>,
+    pub finalize: Option<Finalize>,
     /// Goes on after a pause that began before this time. A time to come does nothing until then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::optional_time")]
@@ -145,6 +145,22 @@ pub enum PolicyMode {
     Auto,
     /// The hub decides.
     Hub,
+}
+
+/// Someone approved the irreversible step of a release.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct Finalize {
+    /// The release.
+    #[schemars(length(min = 1, max = 128))]
+    pub release: String,
+    /// When. It names the approval: after a step that failed, another time approves again.
+    #[schemars(schema_with = "schema::time")]
+    pub approved_at: Timestamp,
+    /// By whom.
+    #[schemars(length(min = 1, max = 100))]
+    pub by: String,
 }
 
 /// Someone stopped the product.

@@ -41,6 +41,9 @@ pub struct ClusterUpdateStatus {
     /// The release it is to run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub desired: Option<String>,
+    /// The newest release that was finalized: there is no way back behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finalized: Option<String>,
     /// The channel it follows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<String>,

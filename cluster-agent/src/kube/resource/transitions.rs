@@ -186,9 +186,14 @@ pub fn orders(before: &ClusterUpdateSpec, after: &ClusterUpdateSpec) -> Vec<Note
     field("ReleaseOrdered", before.desired.as_deref(), after.desired.as_deref());
     field("PinOrdered", before.pin.as_deref(), after.pin.as_deref());
     field("PolicyOrdered", before.policy.map(policy), after.policy.map(policy));
-    field("FinalizeApproved", before.finalize.as_deref(), after.finalize.as_deref());
     let text = |at: Option<jiff::Timestamp>| at.map(|at| at.to_string());
     field("ResumeOrdered", text(before.resume).as_deref(), text(after.resume).as_deref());
+    if let Some(approval) = after.finalize.as_ref()
+        && before.finalize.as_ref() != Some(approval)
+    {
+        let message = format!("{}, by {}", approval.release, approval.by);
+        notes.push(Note::normal("FinalizeApproved", &approval.release, message));
+    }
     for hold in after.holds.iter().filter(|hold| !before.holds.contains(hold)) {
         let message = format!("{}: {}", hold.name, hold.reason);
         notes.push(Note::normal("HoldPlaced", &hold.name, message));

@@ -36,6 +36,8 @@ pub struct View {
     pub pause: Option<Pause>,
     /// Whether a roll is under way.
     pub rolling: bool,
+    /// The newest release that was finalized.
+    pub finalized: Option<String>,
     /// Moves, newest first.
     pub history: Vec<HistoryEntry>,
     /// Offers without a risk, newest first.
@@ -141,6 +143,7 @@ impl View {
             acceptance: acceptance(record, known, target),
             pause: core.history.pause.clone().filter(|_| paused),
             rolling: record.roll.is_some(),
+            finalized: record.newest_finalized().map(ToString::to_string),
             history: history(record),
             available,
             conditional,

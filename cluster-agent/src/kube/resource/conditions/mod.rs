@@ -40,6 +40,7 @@ impl ClusterUpdateStatus {
             observed_generation: generation,
             version: Some(state.version.to_string()),
             desired: Some(state.target.as_ref().unwrap_or(&state.version).to_string()),
+            finalized: view.finalized.clone(),
             channel: Some(state.channel.to_string()),
             arch: Some(state.arch.to_string()),
             policy: Some(view.policy.to_owned()),
