@@ -10,6 +10,7 @@ pub mod gate;
 pub mod history;
 pub mod hub;
 pub mod kafka;
+pub mod kube;
 pub mod observation;
 pub mod phase;
 pub mod plan;

@@ -19,6 +19,7 @@ mod finalize;
 mod inputs;
 mod ledger;
 mod links;
+mod lookout;
 mod open;
 mod open_change;
 mod outbox;
@@ -27,6 +28,8 @@ mod report;
 mod resume;
 mod risks;
 mod shell;
+mod steer;
+mod supervision;
 #[cfg(test)]
 mod tests;
 
@@ -72,6 +75,7 @@ pub async fn run(
             () = tokio::time::sleep(pause) => {}
         }
     }
+    shell.stop().await;
     // Whatever is out goes on by itself; the next start finds it by its step id.
     tracing::info!("agent stopped");
     Ok(())

@@ -8,11 +8,13 @@ use channels::wire::AgentInstance;
 use super::AgentError;
 use super::enrolment::open_client;
 use super::links::Reporter;
-use crate::config::{DriverSettings, ProductSettings, Reports, Settings};
+use crate::config::{DriverSettings, KubernetesPool, ProductSettings, Reports, Settings};
 use crate::driver::{
-    CommandSpec, Driver, ExecDriver, Finalizer, HookRunner, PoolDriver, SimulatedDriver,
+    CommandSpec, Driver, DriverError, ExecDriver, Finalizer, HookRunner, KubernetesDriver,
+    PoolDriver, SimulatedDriver,
 };
 use crate::hub::HubReleases;
+use crate::kube::Kube;
 
 /// Who reports; `None` if the agent does not.
 pub(super) fn open_reporter(settings: &Settings) -> Result<Option<Reporter>, AgentError> {
@@ -43,6 +45,7 @@ pub(super) fn drivers(
     settings: &Settings,
 ) -> Result<BTreeMap<(ProductRef, PoolName), PoolDriver>, AgentError> {
     let mut drivers = BTreeMap::new();
+    let kube = settings.kubernetes.clone().map(Kube::new);
     for (product, configured) in &settings.products {
         for pool in &configured.pools {
             let driver = match &pool.driver {
@@ -50,6 +53,7 @@ pub(super) fn drivers(
                     ExecDriver::open(&settings.state_dir, commands.clone()).map(Driver::Exec)
                 }
                 DriverSettings::Simulated(url) => SimulatedDriver::new(url).map(Driver::Simulated),
+                DriverSettings::Kubernetes(pool) => open_kubernetes(kube.as_ref(), pool),
             };
             let hooks = HookRunner::open(&settings.state_dir, pool.hooks.clone());
             let driver = driver.and_then(|driver| Ok(PoolDriver { driver, hooks: hooks? }));
@@ -62,6 +66,12 @@ pub(super) fn drivers(
         }
     }
     Ok(drivers)
+}
+
+fn open_kubernetes(kube: Option<&Kube>, pool: &KubernetesPool) -> Result<Driver, DriverError> {
+    // The configuration refuses such a pool without `[kubernetes]`.
+    let kube = kube.ok_or(DriverError::NoCluster)?;
+    KubernetesDriver::open(kube, pool).map(|driver| Driver::Kubernetes(Box::new(driver)))
 }
 
 /// The finalize steps that are configured.

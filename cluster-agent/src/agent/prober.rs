@@ -3,6 +3,7 @@
 //! Kubelet pages are large, so nodes have a slower pace of their own; the unit that is out is
 //! always probed at the fastest.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use channels::wire::Role;
@@ -11,6 +12,7 @@ use jiff::Timestamp;
 use crate::clock;
 use crate::config::{ProbeSettings, Settings};
 use crate::kafka::Witnesses;
+use crate::kube::Watcher;
 use crate::observation::{
     ClusterGate, Observation, Observer, ObserverSettings, UnitKey, WitnessSource,
 };
@@ -19,6 +21,7 @@ use crate::plan::CheckSource;
 use crate::prometheus::Prometheus;
 use crate::telemetry::{ScrapeLimits, Scraper};
 
+use super::lookout::Lookout;
 use super::{AgentError, Core};
 
 /// Whether something moves or could.
@@ -40,6 +43,10 @@ pub struct Prober {
     members_at: Option<Timestamp>,
     nodes_at: Option<Timestamp>,
     prometheus: Option<Prometheus>,
+    /// The API server, and how often it is asked while something moves or could.
+    lookout: Option<(Lookout, u64)>,
+    /// Its last word about the cluster as a whole.
+    kube_gates: Vec<ClusterGate>,
 }
 
 /// Longest wait for a connection: a unit that accepts none in this time is away.
@@ -68,8 +75,16 @@ impl Prober {
             total_timeout_ms: probes.timeout_ms,
             max_bytes: usize::try_from(probes.body_max_bytes).unwrap_or(usize::MAX),
         };
-        let scraper =
+        let mut scraper =
             Scraper::new(scrape, clock::now).map_err(|source| AgentError::Scrape { source })?;
+        if let Some(kubernetes) = &settings.kubernetes {
+            let urls = kubelets(settings);
+            scraper = scraper
+                .with_kubelets(kubernetes.kubelet.clone(), urls)
+                .map_err(|source| AgentError::Scrape { source })?;
+        }
+        let period_ms = settings.kubernetes.as_ref().map_or(0, |found| found.period_ms);
+        let lookout = Watcher::new(settings).map(|watcher| (Lookout::new(watcher), period_ms));
         let kafka = Witnesses::new(settings.witness_targets())
             .map_err(|source| AgentError::Kafka { source })?;
         let prometheus = settings.prometheus.clone().map(Prometheus::start);
@@ -81,6 +96,8 @@ impl Prober {
             nodes_at: None,
             kafka,
             prometheus,
+            lookout,
+            kube_gates: vec![],
         })
     }
 
@@ -102,7 +119,8 @@ impl Prober {
 
     /// What stands against the cluster as a whole.
     fn cluster_gates(&self, now: Timestamp) -> Vec<ClusterGate> {
-        self.prometheus.as_ref().map(|asked| asked.gates(now)).unwrap_or_default()
+        let asked = self.prometheus.iter().flat_map(|asked| asked.gates(now));
+        self.kube_gates.iter().cloned().chain(asked).collect()
     }
 
     fn periods(&self, pace: Pace) -> (u64, u64) {
@@ -124,6 +142,7 @@ impl Prober {
             return None;
         }
         self.members_at = Some(now);
+        self.ask_cluster(pace, out, now).await;
         let nodes_due = is_due(self.nodes_at, node_ms, now);
         let members = self
             .observer
@@ -148,6 +167,19 @@ impl Prober {
         Some(seen)
     }
 
+    /// Takes what the API server said, and asks again if it is time.
+    async fn ask_cluster(&mut self, pace: Pace, out: Option<&UnitKey>, now: Timestamp) {
+        let Some((lookout, period_ms)) = &mut self.lookout else { return };
+        let period_ms = match pace {
+            Pace::Engaged => *period_ms,
+            Pace::Idle => self.settings.idle_ms.max(*period_ms),
+        };
+        if let Some(look) = lookout.poll(period_ms, out, now).await {
+            self.observer.hear(WitnessSource::Kubernetes, look.words);
+            self.kube_gates = look.gates;
+        }
+    }
+
     /// Probes at the fast pace, for a look outside the loop.
     pub async fn probe_engaged(
         &mut self,
@@ -163,6 +195,16 @@ impl Prober {
         let Some(last) = self.members_at else { return Duration::ZERO };
         Duration::from_millis(member_ms.saturating_sub(elapsed_ms(last, now)))
     }
+}
+
+/// The pages that are asked for with the kubelets' credentials.
+fn kubelets(settings: &Settings) -> BTreeSet<String> {
+    let pools = settings.products.values().flat_map(|product| &product.pools);
+    let nodes = pools.filter(|pool| pool.role == Role::Node).flat_map(|pool| &pool.units);
+    nodes
+        .filter_map(|unit| unit.target.metrics_url.clone())
+        .filter(|url| url.starts_with("https://"))
+        .collect()
 }
 
 fn is_due(last: Option<Timestamp>, period_ms: u64, now: Timestamp) -> bool {

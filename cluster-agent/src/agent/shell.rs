@@ -20,6 +20,8 @@ use super::open_change::open_change;
 use super::outbox::{Outbox, shape};
 use super::prober::{Pace, Prober};
 use super::report::{product_states, report};
+use super::steer::{Steered, Steering};
+use super::supervision::{Supervision, stage_waits};
 use crate::clock;
 use crate::config::{Reports, Settings};
 use crate::crash::{CrashPoint, Side};
@@ -63,6 +65,7 @@ pub(super) struct Shell {
     pub(super) missing: BTreeSet<(UnitKey, Signal)>,
     prober: Prober,
     links: Links,
+    steering: Option<Steering>,
     crash: CrashPoint,
     cluster_id: Option<ClusterId>,
     instance: Option<AgentInstance>,
@@ -75,10 +78,12 @@ pub(super) struct Shell {
     word_at: Timestamp,
     refresh_at: Timestamp,
     refreshing: bool,
+    refresh_void: bool,
     // views
     ledger: Ledger,
     answered_at: Option<Timestamp>,
     verified_at: Option<Timestamp>,
+    supervision: Supervision,
     shown: Option<Status>,
     orders_error: Option<String>,
 }
@@ -96,7 +101,10 @@ impl Shell {
         let cluster_id = reporter.as_ref().map(|reporter| reporter.cluster);
         let releases = open_releases(&settings)?;
         let grants = cluster_id.map_or(Grants::None, Grants::From);
-        let core = Core::new(settings.policy(grants), std::mem::take(&mut document.history));
+        let policy = settings.policy(grants);
+        let instance = draw_instance();
+        let steering = Steering::start(&settings, &policy, instance, now);
+        let core = Core::new(policy, std::mem::take(&mut document.history));
         tracing::info!(
             cluster.name = settings.cluster_name,
             cluster.id = cluster_id.map(tracing::field::display),
@@ -111,12 +119,13 @@ impl Shell {
             missing: BTreeSet::new(),
             prober: Prober::new(&settings)?,
             links: Links::start(reporter, releases),
+            steering,
             control: Control::new(&settings.state_dir),
             settings,
             state,
             crash,
             cluster_id,
-            instance: draw_instance(),
+            instance,
             heard_seq: None,
             document,
             core,
@@ -124,9 +133,11 @@ impl Shell {
             word_at: now,
             refresh_at: now,
             refreshing: false,
+            refresh_void: false,
             ledger: Ledger::default(),
             answered_at: None,
             verified_at: None,
+            supervision: Supervision::default(),
             shown: None,
             orders_error: None,
         })
@@ -169,6 +180,9 @@ impl Shell {
                 }
                 self.core.unheard(why, key_refused, now);
             }
+            Some(News::Refreshed { .. }) if self.refresh_void => {
+                (self.refreshing, self.refresh_void, self.refresh_at) = (false, false, now);
+            }
             Some(News::Refreshed { known, verified_at }) => {
                 self.refreshing = false;
                 self.verified_at = verified_at.or(self.verified_at);
@@ -181,6 +195,7 @@ impl Shell {
     /// One round; says after how long the next is due.
     pub(super) async fn tick(&mut self) -> Result<Duration, AgentError> {
         let now = clock::now();
+        self.steer(now);
         self.read_orders(now).await?;
         self.prober.exchange(&mut self.core, now);
         let pace = if self.core.is_engaged() { Pace::Engaged } else { Pace::Idle };
@@ -200,10 +215,31 @@ impl Shell {
         Ok(self.prober.due_in(pace, clock::now()))
     }
 
+    /// Takes in what Kubernetes says about the lease and the products.
+    fn steer(&mut self, now: Timestamp) {
+        let Some(steering) = &mut self.steering else { return };
+        if steering.steer(&mut self.core, now) == Steered::OtherChannel {
+            // What is being fetched is of the old channel.
+            self.refresh_void = self.refreshing;
+            self.refresh_at = now;
+        }
+    }
+
+    /// Gives back what other agents wait for.
+    pub(super) async fn stop(self) {
+        if let Some(steering) = self.steering {
+            steering.stop().await;
+        }
+    }
+
     /// Reads what people ordered. An order file that cannot be read holds everything.
     async fn read_orders(&mut self, now: Timestamp) -> Result<(), AgentError> {
         let mut read = || -> Result<_, StateError> {
-            self.core.finalize_approved(self.control.finalize_approvals()?);
+            let mut finalize = self.control.finalize_approvals()?;
+            if let Some(steering) = &self.steering {
+                finalize = steering.finalize_approvals(finalize, &self.core.history);
+            }
+            self.core.finalize_approved(finalize);
             Ok((self.control.hold()?, self.control.approvals()?, self.control.resume_order()?))
         };
         let (hold, approvals, resume) = match read() {
@@ -223,6 +259,14 @@ impl Shell {
             }
         };
         self.orders_error = None;
+        let history = &self.core.history;
+        let steering = self.steering.as_ref();
+        let approvals = match steering {
+            Some(steering) => steering.approvals(approvals, history),
+            None => approvals,
+        };
+        let by_file = resume.is_some();
+        let resume = resume.or_else(|| steering?.resume(history, now));
         if approvals != self.core.approvals {
             // A newly approved release needs its document.
             self.refresh_at = self.refresh_at.min(later(now, DOCUMENTS_SOON));
@@ -236,13 +280,18 @@ impl Shell {
                 .map_err(|source| AgentError::Illegal { source })?;
             self.outbox.hurry();
             self.apply(change).await?;
-            self.control.resume_taken().map_err(|source| AgentError::State { source })?;
+            if by_file {
+                self.control.resume_taken().map_err(|source| AgentError::State { source })?;
+            }
         }
         Ok(())
     }
 
     /// Advances the unit that is out.
     async fn advance(&mut self) -> Result<(), AgentError> {
+        let held = self.core.history.out.as_ref().map(|out| (out.order.clone(), out.pool.clone()));
+        let paused = self.core.history.pause.is_some();
+        self.supervision.follow(&self.drivers, held, paused).await;
         let Some(out) = &self.core.history.out else { return Ok(()) };
         let place = (out.key().product.clone(), out.pool.clone());
         let Some(driver) = self.drivers.get(&place) else {
@@ -250,24 +299,29 @@ impl Shell {
         };
         let tasks = Task::ALL.into_iter().filter(|task| driver.has(*task)).collect();
         let mut status = None;
-        if let Some((order, stage)) = self.core.awaited_task()
-            && driver.has(stage)
+        let task = self.core.awaited_task().map(|(_, task)| task);
+        if let Some((order, task)) = self.core.awaited_task()
+            && driver.has(task)
         {
-            match driver.status(&order.step_id, stage).await {
+            match driver.status(order, task).await {
                 Ok(found) => status = Some(found),
                 Err(error) => {
                     // Not knowing is a reason to wait, never a reason to start again.
                     let why = chain(&error);
-                    tracing::warn!(unit = %out.key(), %stage, error = why, "driver does not answer");
-                    self.core.driver_silent(stage, &why);
+                    tracing::warn!(unit = %out.key(), %task, error = why, "driver does not answer");
+                    self.core.driver_silent(task, &why);
                     return Ok(());
                 }
             }
         }
+        let waits = status.as_ref().and_then(|status| stage_waits(&out.order, task?, status));
         let change = self
             .core
             .advance(&DriverFacts { tasks, status }, clock::now())
             .map_err(|source| AgentError::Illegal { source })?;
+        if self.core.awaited_task().map(|(_, task)| task) == task {
+            self.core.current_wait = self.core.current_wait.take().or(waits);
+        }
         self.apply(change).await
     }
 
@@ -392,6 +446,9 @@ impl Shell {
             || self.outbox.has_news(&shape(&states), now);
         if due && self.core.observation.is_some() {
             self.send(states.clone(), ask.map(|ask| ask.product.clone()), now)?;
+        }
+        if let Some(steering) = &mut self.steering {
+            steering.show(&self.core, &states, now);
         }
         self.show(states, now)
     }

@@ -8,6 +8,7 @@ mod checks;
 mod commands;
 mod fragments;
 mod kafka;
+mod kubernetes;
 mod owner;
 mod pools;
 mod prometheus;
@@ -19,6 +20,11 @@ mod tests;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use kubernetes::{
+    AgentPlace, DrainSettings, EtcdSettings, Field, FieldValue, KubernetesKind, KubernetesPool,
+    KubernetesSettings, KuredSettings, MemberEvidence, NodeEvidence, NodePool, Pointer, Registry,
+    ResourcePool, StatefulSetPool, StrimziPool, Wanted, WorkloadKind, WorkloadPool,
+};
 pub use pools::{DriverSettings, PoolSettings, UnitSettings};
 pub use settings::{HubSettings, ProbeSettings, ProductSettings, Reports, Settings};
 
@@ -75,6 +81,8 @@ pub struct Overrides {
     pub state_dir: Option<PathBuf>,
     /// `FAIRWAY_HUB_URL`.
     pub hub_url: Option<String>,
+    /// Where this agent runs in a Kubernetes cluster.
+    pub place: AgentPlace,
 }
 
 impl Overrides {
@@ -83,6 +91,7 @@ impl Overrides {
         Self {
             state_dir: std::env::var_os("FAIRWAY_STATE_DIR").map(PathBuf::from),
             hub_url: std::env::var("FAIRWAY_HUB_URL").ok(),
+            place: AgentPlace::from_env(),
         }
     }
 }
@@ -119,6 +128,6 @@ impl Settings {
         if let Some(url) = overrides.hub_url {
             fragment.hub.url = Some(url);
         }
-        settings::settings(fragment, base)
+        settings::settings(fragment, overrides.place, base)
     }
 }

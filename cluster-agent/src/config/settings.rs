@@ -11,6 +11,7 @@ use super::ConfigError;
 use super::checks::checks;
 use super::fragments::{self, Fragment};
 use super::kafka::kafka_of;
+use super::kubernetes::{self, AgentPlace, KubernetesSettings};
 use super::owner::{finalize, rules};
 use super::pools::{PoolSettings, pools};
 use super::prometheus::prometheus;
@@ -48,6 +49,8 @@ pub struct Settings {
     pub prometheus: Option<PrometheusSettings>,
     /// Products by name.
     pub products: BTreeMap<ProductRef, ProductSettings>,
+    /// The API server, if this agent uses one.
+    pub kubernetes: Option<KubernetesSettings>,
 }
 
 /// Where metadata comes from and who grants.
@@ -129,7 +132,12 @@ impl Settings {
     }
 }
 
-pub(super) fn settings(fragment: Fragment, base: &Path) -> Result<Settings, ConfigError> {
+pub(super) fn settings(
+    fragment: Fragment,
+    place: AgentPlace,
+    base: &Path,
+) -> Result<Settings, ConfigError> {
+    let (kubernetes, scope) = kubernetes::kubernetes(fragment.kubernetes.as_ref(), place, base)?;
     let probes = probes(&fragment.probes)?;
     let hub = hub(&fragment.hub, base)?;
     let timings = timings(&fragment, &probes)?;
@@ -139,7 +147,8 @@ pub(super) fn settings(fragment: Fragment, base: &Path) -> Result<Settings, Conf
     let mode = fragment.policy.mode.unwrap_or(Mode::Manual);
     let mut products = BTreeMap::new();
     for product in &fragment.products {
-        let (name, settings) = one_product(product, &arch, mode, hub.reports, &probes, base)?;
+        let (name, settings) =
+            one_product(product, &arch, mode, hub.reports, (&probes, &scope), base)?;
         if products.insert(name.clone(), settings).is_some() {
             return Err(ConfigError::invalid("products", format!("{name} is listed twice")));
         }
@@ -160,6 +169,7 @@ pub(super) fn settings(fragment: Fragment, base: &Path) -> Result<Settings, Conf
         gate: gate(&fragment.limits.gate)?,
         prometheus: prometheus(fragment.prometheus.as_ref(), &products, base)?,
         products,
+        kubernetes,
     })
 }
 
@@ -422,7 +432,7 @@ fn one_product(
     arch: &Arch,
     mode: Mode,
     reports: Reports,
-    probes: &ProbeSettings,
+    (probes, scope): (&ProbeSettings, &kubernetes::Scope),
     base: &Path,
 ) -> Result<(ProductRef, ProductSettings), ConfigError> {
     let name: ProductRef =
@@ -433,7 +443,7 @@ fn one_product(
         let why = "hub needs hub.reports = true, because only a hub grants";
         return Err(ConfigError::invalid(key("mode"), why));
     }
-    let mut pools = pools(&name, &given.pools, probes, base)?;
+    let mut pools = pools(&name, &given.pools, probes, scope, base)?;
     let (check_rules, checks) = checks(&name, &given.checks, base)?;
     let kafka = kafka_of(given.kafka.as_ref(), &mut pools, &key, base)?;
     let policy = ProductPolicy {

@@ -130,7 +130,7 @@ fn note_others(scene: &Scene<'_>, product: &ProductRef, pending: &Finalization, 
 fn blockers(scene: &Scene<'_>, product: &ProductRef, pending: &Finalization) -> Vec<WaitingOn> {
     let mut why: Vec<WaitingOn> = [
         paused(scene),
-        local_hold(scene),
+        local_hold(scene, product),
         lease(scene),
         quorum_change(scene),
         product_closed(scene, product),

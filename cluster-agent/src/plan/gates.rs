@@ -35,7 +35,7 @@ pub(super) fn product_blockers(
     product: &ProductRef,
     goal: &Goal,
 ) -> Vec<WaitingOn> {
-    local_hold(scene)
+    local_hold(scene, product)
         .into_iter()
         .chain(lease(scene))
         .chain(quorum_change(scene))
@@ -88,9 +88,10 @@ pub(super) fn paused(scene: &Scene<'_>) -> Option<WaitingOn> {
     Some(WaitingOn::Paused { why: pause.why.clone(), since: pause.at })
 }
 
-/// Someone on the cluster said stop.
-pub fn local_hold(scene: &Scene<'_>) -> Option<WaitingOn> {
-    let hold = scene.standing.hold.as_ref()?;
+/// Someone on the cluster said stop, to all of it or to the product.
+pub fn local_hold(scene: &Scene<'_>, product: &ProductRef) -> Option<WaitingOn> {
+    let own = || scene.policy.products.get(product)?.rules.hold.as_ref();
+    let hold = scene.standing.hold.as_ref().or_else(own)?;
     Some(WaitingOn::LocalHold { reason: hold.reason.clone(), since: hold.since })
 }
 

@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use channels::names::{PoolName, UnitName};
 use channels::rollout::Calendar;
 
+use crate::state::LocalHold;
+
 /// Age beyond which a check's result is no ground to begin a roll on, milliseconds: long enough for
 /// the checks and the hub's grant, short enough that a disk does not fill meanwhile.
 pub const CHECK_AGE_MS: u64 = 15 * 60_000;
@@ -14,6 +16,8 @@ pub const CHECK_AGE_MS: u64 = 15 * 60_000;
 /// Rules of one product.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ProductRules {
+    /// A hold of this product alone, from its `ClusterUpdate`.
+    pub hold: Option<LocalHold>,
     /// When its units may start.
     pub windows: Calendar,
     /// Rules by pool; a pool without an entry has none.

@@ -4,6 +4,7 @@
 
 pub mod alias;
 pub mod filter;
+mod kubelet;
 mod line;
 pub mod page;
 pub mod scrape;
@@ -11,6 +12,7 @@ pub mod signal;
 pub mod wanted;
 
 pub use alias::AliasMap;
+pub use kubelet::KubeletAccess;
 pub use page::{FamilyReading, Page, PageError, Sample, SampleValue};
 pub use scrape::{Probe, ProbeTarget, ScrapeError, ScrapeLimits, Scraped, Scraper};
 pub use signal::Signal;

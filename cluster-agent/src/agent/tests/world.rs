@@ -333,7 +333,7 @@ impl World {
     fn finalize_status(&self, step: StepId) -> StepStatus {
         let Some(since) = self.stages.get(&(step, Task::After)) else { return StepStatus::Absent };
         if self.slow_checks || self.now_ms - since < STAGE_MS {
-            return StepStatus::Running { since: at(*since) };
+            return StepStatus::Running { since: at(*since), detail: None };
         }
         let exit_code = if self.finalize_says_no.is_some() { 3 } else { 0 };
         let log_tail = self.finalize_says_no.clone().unwrap_or_default();
@@ -394,7 +394,7 @@ impl World {
             if finished {
                 StepStatus::Finished { exit_code: 0, log_tail: String::new() }
             } else {
-                StepStatus::Running { since: at(since) }
+                StepStatus::Running { since: at(since), detail: None }
             }
         };
         let status = tasks.contains(&stage).then(|| match stage {
