@@ -433,6 +433,7 @@ impl Core {
                     | WaitingOn::GrantUnfit { .. }
                     | WaitingOn::Lease { .. }
                     | WaitingOn::QuorumChange { .. }
+                    | WaitingOn::MetricNames { .. }
                     | WaitingOn::Window { .. }
                     | WaitingOn::Freeze { .. }
                     | WaitingOn::WindowTooShort { .. }
