@@ -436,6 +436,7 @@ impl Core {
                     | WaitingOn::GrantUnfit { .. }
                     | WaitingOn::Lease { .. }
                     | WaitingOn::QuorumChange { .. }
+                    | WaitingOn::MetricNames { .. }
                     | WaitingOn::Window { .. }
                     | WaitingOn::Freeze { .. }
                     | WaitingOn::WindowTooShort { .. }

@@ -228,6 +228,7 @@ fn the_owners_rules_are_read_as_they_are_written() {
     assert_eq!(platform.policy.rules.zones[&"w2".parse().unwrap()], "fra1-b");
     assert_eq!(platform.pools[0].hooks.len(), 2);
     assert!(!platform.policy.rules.finalize.configured);
+    assert!(!platform.policy.rules.finalize.required_before_next, "nobody could finalize");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use super::waiting_on::{WaitingOn, unsafe_to_take_out};
 use super::watch::evidence_at;
 use super::windows::closed;
 use super::{Disowned, Grants, Heard, Scene};
-use crate::gate::may_take_out;
+use crate::gate::{may_take_out, stop_conditions};
 use crate::history::{Out, RefusedStep};
 use crate::observation::UnitKey;
 use crate::phase::elapsed_ms;
@@ -52,7 +52,12 @@ pub(super) fn step_blockers(scene: &Scene<'_>, key: &UnitKey) -> Vec<WaitingOn> 
             .into_iter()
             .flatten()
             .collect();
-    let unsafe_now = unsafe_to_go(scene, key);
+    let mut unsafe_now = unsafe_to_go(scene, key);
+    if unsafe_now.is_empty() {
+        // What would pause the roll at its first moment keeps it from beginning.
+        let stops = stop_conditions(Some(key), scene.observation, &scene.policy.gate);
+        unsafe_now.extend(stops.into_iter().map(|stop| unsafe_to_take_out(&key.unit, stop)));
+    }
     if unsafe_now.is_empty() {
         why.extend([baseline(scene, key), gate_twice(scene, key)].into_iter().flatten());
     } else {

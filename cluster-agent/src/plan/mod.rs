@@ -289,7 +289,8 @@ fn note_other_products(scene: &Scene<'_>, moving: &ProductRef, plan: &mut Plan) 
         }
         let why = gates::other_product(scene, moving);
         let held = gates::refusal_of_hub(scene, other, goal).filter(is_no);
-        plan.waiting_on.entry(other.clone()).or_default().extend([why].into_iter().chain(held));
+        let also = pick::lasting(scene, other, goal).into_iter().chain(held);
+        plan.waiting_on.entry(other.clone()).or_default().extend([why].into_iter().chain(also));
     }
 }
 

@@ -42,18 +42,13 @@ pub struct PoolRules {
 }
 
 /// Rules about the finalize step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FinalizeRules {
     /// There is a way to run it.
     pub configured: bool,
-    /// The next release waits until this one is finalized. Default true.
+    /// A release with another level waits until this one is finalized. By default it does where
+    /// there is a way to finalize: an owner who finalizes by hand would wait for ever.
     pub required_before_next: bool,
-}
-
-impl Default for FinalizeRules {
-    fn default() -> Self {
-        Self { configured: false, required_before_next: true }
-    }
 }
 
 /// What must be checked before units go.

@@ -246,13 +246,13 @@ impl Basis<'_> {
         to: &ReleaseVersion,
     ) -> Target {
         let blocked = |why| Target::Blocked { to: Some(to.clone()), why: vec![why] };
-        if let Some(why) = super::finalize::forbids(record, policy, to) {
-            return blocked(why);
-        }
         let release = match document(known, to) {
             Ok(release) => release,
             Err(why) => return blocked(*why),
         };
+        if let Some(why) = super::finalize::forbids(record, policy, &release.document) {
+            return blocked(why);
+        }
         for from in running(record).iter().filter(|from| *from != to) {
             if !release.document.allows_from(from) {
                 return blocked(WaitingOn::EdgeNotAllowed { from: from.clone(), to: to.clone() });

@@ -340,6 +340,17 @@ impl World {
         StepStatus::Finished { exit_code, log_tail }
     }
 
+    /// Moves a unit into a pool of its own, before all others.
+    pub(super) fn move_to_pool(&mut self, name: &str, pool: &str) {
+        let target = self.targets.iter_mut().find(|target| target.key.unit == unit(name)).unwrap();
+        target.pool = pool.parse().unwrap();
+        let product = target.key.product.clone();
+        for policy in [&mut self.policy, &mut self.core.policy] {
+            policy.products.get_mut(&product).unwrap().pools.insert(0, pool.parse().unwrap());
+        }
+        self.observer = Observer::new(self.targets.clone(), ObserverSettings::default()).unwrap();
+    }
+
     /// Changes the owner's rules of a product, for this agent and the ones after it.
     pub(super) fn rule(&mut self, name: &str, change: impl Fn(&mut ProductRules)) {
         for policy in [&mut self.policy, &mut self.core.policy] {
