@@ -19,7 +19,7 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 
 use super::connection::{Connection, Dialer, Features};
-use super::error::KafkaError;
+use super::error::{ErrorCode, KafkaError};
 use super::quorum::{DirectoryId, Endpoint, METADATA_TOPIC, NoView, QuorumView};
 use super::settings::{Address, KafkaSettings};
 use super::wire::calls::Call;
@@ -86,6 +86,8 @@ impl Server {
         match QuorumView::read(&answer) {
             Ok(view) => Ok((self.address.clone(), view)),
             Err(NoView::Refused(code, message)) => {
+                // The usual answer of a follower; what servers add to it is long and says no more.
+                let message = message.filter(|_| code != ErrorCode::NOT_LEADER_OR_FOLLOWER);
                 Err(KafkaError::Refused { address, what, code, message })
             }
             Err(NoView::Leaderless) => {

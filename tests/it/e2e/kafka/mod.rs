@@ -1,0 +1,3 @@
+//! A real Kafka cluster, started by `tests/peers/kafka.sh` from the artifacts of its makers.
+
+mod quorum;
