@@ -6,6 +6,7 @@ pub mod clock;
 pub mod config;
 pub mod crash;
 pub mod driver;
+pub mod footprint;
 pub mod gate;
 pub mod history;
 pub mod hub;

@@ -3,7 +3,7 @@
 //! Kubelet pages are large, so nodes have a slower pace of their own; the unit that is out is
 //! always probed at the fastest.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use channels::wire::Role;
@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 use crate::clock;
 use crate::config::{ProbeSettings, Settings};
+use crate::footprint::ScrapeTally;
 use crate::kafka::Witnesses;
 use crate::kube::Watcher;
 use crate::observation::{
@@ -19,7 +20,7 @@ use crate::observation::{
 use crate::phase::elapsed_ms;
 use crate::plan::CheckSource;
 use crate::prometheus::Prometheus;
-use crate::telemetry::{ScrapeLimits, Scraper};
+use crate::telemetry::{Probe, ScrapeError, ScrapeLimits, Scraper};
 
 use super::lookout::Lookout;
 use super::{AgentError, Core};
@@ -47,6 +48,7 @@ pub struct Prober {
     lookout: Option<(Lookout, u64)>,
     /// Its last word about the cluster as a whole.
     kube_gates: Vec<ClusterGate>,
+    tally: ScrapeTally,
 }
 
 /// Longest wait for a connection: a unit that accepts none in this time is away.
@@ -98,6 +100,7 @@ impl Prober {
             prometheus,
             lookout,
             kube_gates: vec![],
+            tally: ScrapeTally::default(),
         })
     }
 
@@ -121,6 +124,16 @@ impl Prober {
     fn cluster_gates(&self, now: Timestamp) -> Vec<ClusterGate> {
         let asked = self.prometheus.iter().flat_map(|asked| asked.gates(now));
         self.kube_gates.iter().cloned().chain(asked).collect()
+    }
+
+    /// Every unit's page as it is now, read for the families that matter, and judged by nobody.
+    pub async fn pages(&self) -> BTreeMap<UnitKey, Result<Probe, ScrapeError>> {
+        self.scraper.probe_all(self.observer.probe_targets(|_| true)).await
+    }
+
+    /// Pages asked for since the start.
+    pub(super) fn tally(&self) -> &ScrapeTally {
+        &self.tally
     }
 
     fn periods(&self, pace: Pace) -> (u64, u64) {
@@ -149,6 +162,7 @@ impl Prober {
             .probe_targets(|target| target.role != Role::Node || Some(&target.key) == out);
         // Side by side: leader, followers and the leader's word must be of the same moment.
         let (results, looks) = tokio::join!(self.scraper.probe_all(members), self.kafka.look(now));
+        self.tally.note(&results);
         for look in looks {
             self.observer.hear(WitnessSource::Kafka, look.words);
             self.observer.hear_quorum(&look.product, look.quorum, look.gates);
@@ -162,6 +176,7 @@ impl Prober {
                 .observer
                 .probe_targets(|target| target.role == Role::Node && Some(&target.key) != out);
             let results = self.scraper.probe_all(nodes).await;
+            self.tally.note(&results);
             seen = self.observer.apply(results, node_ms, clock::now());
         }
         Some(seen)

@@ -1,5 +1,7 @@
 //! One agent's belongings and one round of its loop.
 
+mod show;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +17,7 @@ use super::due::{is_due, jittered, jittered_max, later};
 use super::events::DriverFacts;
 use super::ledger::{Ledger, Turn};
 use super::links::{Links, Metadata, News, Refresh, Sending, Unanswered, chain};
-use super::open::{draw_instance, drivers, finalizers, open_releases, open_reporter};
+use super::open::{draw_instance, drivers, finalizers, footprint, open_releases, open_reporter};
 use super::open_change::open_change;
 use super::outbox::{Outbox, shape};
 use super::prober::{Pace, Prober};
@@ -23,20 +25,18 @@ use super::report::{product_states, report};
 use super::steer::{Steered, Steering};
 use super::supervision::{Supervision, stage_waits};
 use crate::clock;
-use crate::config::{Reports, Settings};
+use crate::config::Settings;
 use crate::crash::{CrashPoint, Side};
 use crate::driver::{Finalizer, PoolDriver, StepId, StepOrder, Task};
+use crate::footprint::{Footprint, GateTally};
 use crate::observation::UnitKey;
 use crate::plan::{Ask, Grants};
 use crate::state::{Control, Document, StateDir, StateError};
-use crate::status::{self, HubView, Status, StepView};
+use crate::status::Status;
 use crate::telemetry::Signal;
 
 /// Documents that became needed are fetched this soon, without asking for new metadata.
 const DOCUMENTS_SOON: SignedDuration = SignedDuration::from_millis(200);
-
-/// A view that has not changed is written again this often, so that its age says the agent lives.
-const STATUS_AT_LEAST: SignedDuration = SignedDuration::from_secs(5);
 
 /// A report for the sake of its answer is sent this long after the last one.
 const WORD_AGAIN: SignedDuration = SignedDuration::from_secs(2);
@@ -81,6 +81,9 @@ pub(super) struct Shell {
     refresh_void: bool,
     // views
     ledger: Ledger,
+    footprint: Option<Footprint>,
+    gates: GateTally,
+    started_at: Timestamp,
     answered_at: Option<Timestamp>,
     verified_at: Option<Timestamp>,
     supervision: Supervision,
@@ -105,6 +108,7 @@ impl Shell {
         let instance = draw_instance();
         let steering = Steering::start(&settings, &policy, instance, now);
         let core = Core::new(policy, std::mem::take(&mut document.history));
+        let footprint = footprint(&settings)?;
         tracing::info!(
             cluster.name = settings.cluster_name,
             cluster.id = cluster_id.map(tracing::field::display),
@@ -135,6 +139,9 @@ impl Shell {
             refreshing: false,
             refresh_void: false,
             ledger: Ledger::default(),
+            footprint,
+            gates: GateTally::default(),
+            started_at: now,
             answered_at: None,
             verified_at: None,
             supervision: Supervision::default(),
@@ -225,10 +232,13 @@ impl Shell {
         }
     }
 
-    /// Gives back what other agents wait for.
+    /// Gives back what other agents wait for, and closes what other processes see of this one.
     pub(super) async fn stop(self) {
         if let Some(steering) = self.steering {
             steering.stop().await;
+        }
+        if let Some(footprint) = self.footprint {
+            footprint.stop().await;
         }
     }
 
@@ -434,6 +444,9 @@ impl Shell {
         let ask = ask.filter(|_| self.outbox.may_ask(now));
         let (states, turns) = product_states(&self.core, &mut self.ledger, ask, now);
         for turn in turns {
+            if let Turn::Waits(product, why) = &turn {
+                self.gates.note(product, &why.gate);
+            }
             log_turn(&turn);
         }
         if urgency == Urgency::Now {
@@ -450,6 +463,7 @@ impl Shell {
         if let Some(steering) = &mut self.steering {
             steering.show(&self.core, &states, now);
         }
+        self.expose(&states, now);
         self.show(states, now)
     }
 
@@ -486,44 +500,6 @@ impl Shell {
         };
         let report = report(header, states);
         permit.send(Sending { report, asks });
-        Ok(())
-    }
-
-    fn show(&mut self, products: Vec<ProductState>, now: Timestamp) -> Result<(), AgentError> {
-        let status = Status {
-            at: now,
-            agent_version: env!("CARGO_PKG_VERSION").to_owned(),
-            cluster: self.settings.cluster_name.clone(),
-            cluster_id: self.cluster_id,
-            hub: HubView {
-                url: self.settings.hub.url.clone(),
-                reports: self.settings.hub.reports == Reports::On,
-                answered_at: self.answered_at,
-                error: self.core.standing.hub_error.as_ref().map(|error| error.why.clone()),
-                key_refused: self.core.standing.disowned.as_ref().map(|no| no.code.clone()),
-                verified_at: self.verified_at,
-            },
-            hold: self.core.standing.hold.clone(),
-            pause: self.core.history.pause.clone(),
-            step: self.core.history.out.as_ref().map(|out| StepView {
-                step_id: out.order.step_id.to_string(),
-                unit: out.key().to_string(),
-                from: out.order.from.to_string(),
-                to: out.order.to.to_string(),
-                attempt: out.order.attempt,
-            }),
-            products,
-            finalized: self.core.history.last_finalized(),
-        };
-        let same = self.shown.as_ref().is_some_and(|shown| {
-            Status { at: shown.at, ..status.clone() } == *shown
-                && !is_due(later(shown.at, STATUS_AT_LEAST), STATUS_AT_LEAST, now)
-        });
-        if !same {
-            status::write(&self.settings.state_dir, &status)
-                .map_err(|source| AgentError::State { source })?;
-            self.shown = Some(status);
-        }
         Ok(())
     }
 }

@@ -133,7 +133,8 @@ async fn verify(settings: &Settings, core: &Core) -> anyhow::Result<Known> {
     let root = std::fs::read(&settings.hub.root)
         .with_context(|| format!("cannot read {}", settings.hub.root.display()))?;
     let scratch = Scratch::copy_of(&settings.state_dir)?;
-    let mut releases = HubReleases::open(&root, &settings.hub.url, &scratch.path)?;
+    let mut releases =
+        HubReleases::open(&root, &settings.hub.addresses, &settings.hub.network, &scratch.path)?;
     let order = Refresh {
         metadata: Metadata::Ask,
         etag: None,

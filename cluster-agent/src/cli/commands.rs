@@ -1,12 +1,10 @@
 //! Every command but `check`.
 
 use anyhow::Context as _;
-use tokio::sync::watch;
-use tokio::task::JoinSet;
 
 use super::{
     Answer, ApproveArgs, ConfigArgs, EnrollArgs, HoldArgs, Output, ReadArgs, RunArgs, Verdict,
-    logging,
+    logging, running,
 };
 use crate::agent::{self, EnrolKey, Rotated};
 use crate::clock;
@@ -44,40 +42,12 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<Answer> {
             settings(&config).with_context(|| format!("configuration {}", path.display()))
         })
         .collect::<anyhow::Result<Vec<_>>>()?;
-    runtime()?.block_on(run_all(all))?;
+    let runtime = runtime()?;
+    let ended = runtime.block_on(running::run_all(all));
+    // A name that is being resolved is not waited for.
+    runtime.shutdown_background();
+    ended?;
     Ok(Answer::yes(""))
-}
-
-/// Runs agents side by side; the first that fails stops them all.
-async fn run_all(all: Vec<Settings>) -> anyhow::Result<()> {
-    let (stop, stopped) = watch::channel(false);
-    let mut agents = JoinSet::new();
-    for settings in all {
-        let name = settings.cluster_name.clone();
-        let stopped = stopped.clone();
-        agents.spawn(async move {
-            Box::pin(agent::run(settings, stopped))
-                .await
-                .with_context(|| format!("agent of {name}"))
-        });
-    }
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
-        .context("cannot listen for SIGTERM")?;
-    let first = tokio::select! {
-        _ = terminate.recv() => None,
-        interrupted = tokio::signal::ctrl_c() => {
-            interrupted.context("cannot listen for SIGINT")?;
-            None
-        }
-        ended = agents.join_next() => ended,
-    };
-    // A failed send means that every agent has ended already.
-    let _ = stop.send(true);
-    let mut result = first.map_or(Ok(()), |ended| ended.context("an agent crashed")?);
-    while let Some(ended) = agents.join_next().await {
-        result = result.and(ended.context("an agent crashed")?);
-    }
-    result
 }
 
 pub(super) fn enroll(args: &EnrollArgs) -> anyhow::Result<Answer> {

@@ -9,6 +9,8 @@ mod finalize;
 mod logging;
 mod manifests;
 mod quorum;
+mod running;
+mod support;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -22,6 +24,7 @@ use channels::version::ReleaseVersion;
 pub use logging::LogFormat;
 pub use manifests::{ManifestsCommand, RbacArgs};
 pub use quorum::QuorumCommand;
+pub use support::SupportArgs;
 
 use crate::sim::SimArgs;
 use crate::sim::member::MemberCommand;
@@ -56,6 +59,8 @@ pub enum Command {
     Resume(ConfigArgs),
     /// Allow a product whose policy is manual (or patch) to move to a release.
     Approve(ApproveArgs),
+    /// Gather what somebody who helps from afar needs to know, without secrets.
+    SupportBundle(SupportArgs),
     /// Look at a Kafka metadata quorum, or change its voters one act after another.
     #[command(subcommand)]
     Quorum(quorum::QuorumCommand),
@@ -274,6 +279,7 @@ fn run_command(command: &Command) -> anyhow::Result<Answer> {
         Command::Hold(args) => commands::hold(args),
         Command::Resume(args) => commands::resume(args),
         Command::Approve(args) => commands::approve(args),
+        Command::SupportBundle(args) => support::support(args),
         Command::Quorum(command) => quorum::quorum(command),
         Command::Finalize(args) => finalize::finalize(args),
         Command::Back(args) => finalize::back(args),

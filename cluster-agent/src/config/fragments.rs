@@ -21,6 +21,8 @@ pub(super) struct Fragment {
     #[serde(default)]
     pub(super) hub: Hub,
     #[serde(default)]
+    pub(super) listen: super::listen::Listen,
+    #[serde(default)]
     pub(super) policy: Policy,
     #[serde(default)]
     pub(super) probes: Probes,
@@ -47,6 +49,11 @@ pub(super) struct Hub {
     pub(super) url: Option<String>,
     pub(super) root: Option<PathBuf>,
     pub(super) reports: Option<bool>,
+    #[serde(default)]
+    pub(super) mirrors: Vec<String>,
+    pub(super) proxy: Option<String>,
+    pub(super) no_proxy: Option<String>,
+    pub(super) ca_file: Option<PathBuf>,
     pub(super) refresh_ms: Option<u64>,
     pub(super) grant_max_age_ms: Option<u64>,
 }

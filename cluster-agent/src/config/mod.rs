@@ -7,8 +7,10 @@
 mod checks;
 mod commands;
 mod fragments;
+mod hub;
 mod kafka;
 mod kubernetes;
+mod listen;
 mod owner;
 mod pools;
 mod prometheus;
@@ -20,13 +22,14 @@ mod tests;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use hub::{HubSettings, Reports};
 pub use kubernetes::{
     AgentPlace, DrainSettings, EtcdSettings, Field, FieldValue, KubernetesKind, KubernetesPool,
     KubernetesSettings, KuredSettings, MemberEvidence, NodeEvidence, NodePool, Pointer, Registry,
     ResourcePool, StatefulSetPool, StrimziPool, Wanted, WorkloadKind, WorkloadPool,
 };
 pub use pools::{DriverSettings, PoolSettings, UnitSettings};
-pub use settings::{HubSettings, ProbeSettings, ProductSettings, Reports, Settings};
+pub use settings::{ProbeSettings, ProductSettings, Settings};
 
 /// Largest configuration file read; a thousand units take a few hundred kibibytes.
 const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;

@@ -1,6 +1,7 @@
 //! What the file means: defaults, ranges, names, and what contradicts what.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use channels::health::{PlegLimits, QuorumLimits};
@@ -10,6 +11,7 @@ use channels::wire::{Report, Role};
 use super::ConfigError;
 use super::checks::checks;
 use super::fragments::{self, Fragment};
+use super::hub::{HubSettings, Reports, hub};
 use super::kafka::kafka_of;
 use super::kubernetes::{self, AgentPlace, KubernetesSettings};
 use super::owner::{finalize, rules};
@@ -35,6 +37,8 @@ pub struct Settings {
     pub cluster_name: String,
     /// The hub.
     pub hub: HubSettings,
+    /// Where the agent's own metrics and health are served, if anywhere.
+    pub listen: Option<SocketAddr>,
     /// How units are probed.
     pub probes: ProbeSettings,
     /// Waits and windows.
@@ -51,28 +55,6 @@ pub struct Settings {
     pub products: BTreeMap<ProductRef, ProductSettings>,
     /// The API server, if this agent uses one.
     pub kubernetes: Option<KubernetesSettings>,
-}
-
-/// Where metadata comes from and who grants.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HubSettings {
-    /// Base URL; `tuf/` and `api/v1/` lie below it.
-    pub url: String,
-    /// The pinned root metadata.
-    pub root: PathBuf,
-    /// Whether the agent reports and needs grants. Without, it is on its own: policy alone decides.
-    pub reports: Reports,
-    /// How often metadata is refreshed, milliseconds, with jitter.
-    pub refresh_ms: u64,
-}
-
-/// Whether a hub is reported to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reports {
-    /// Yes, and starts need its grant.
-    On,
-    /// No: metadata only, no grants.
-    Off,
 }
 
 /// How units are probed.
@@ -162,6 +144,7 @@ pub(super) fn settings(
         state_dir: base.join(state_dir),
         cluster_name,
         hub,
+        listen: fragment.listen.address,
         probes,
         timings,
         quorum_limits: quorum_limits(&fragment.limits.quorum)?,
@@ -182,27 +165,6 @@ fn cluster_name(name: Option<String>) -> Result<String, ConfigError> {
         return Err(ConfigError::invalid("cluster.name", "it must have 1 to 63 characters"));
     }
     Ok(name)
-}
-
-fn hub(hub: &fragments::Hub, base: &Path) -> Result<HubSettings, ConfigError> {
-    let url = hub.url.clone().ok_or(ConfigError::Missing {
-        key: "hub.url".to_owned(),
-        hint: "where metadata comes from, e.g. https://updates.example; see also hub.reports",
-    })?;
-    if !(url.starts_with("https://") || url.starts_with("http://")) {
-        return Err(ConfigError::invalid("hub.url", "it must begin with https:// or http://"));
-    }
-    let root = hub.root.clone().ok_or(ConfigError::Missing {
-        key: "hub.root".to_owned(),
-        hint: "the pinned root metadata, as `fairway init` wrote it (root.json)",
-    })?;
-    let reports = if hub.reports.unwrap_or(true) { Reports::On } else { Reports::Off };
-    Ok(HubSettings {
-        url,
-        root: base.join(root),
-        reports,
-        refresh_ms: ranged("hub.refresh_ms", hub.refresh_ms, 120_000, 500..=DAY_MS)?,
-    })
 }
 
 fn probes(probes: &fragments::Probes) -> Result<ProbeSettings, ConfigError> {

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use super::settings::Reports;
 use super::*;
 use crate::plan::Mode;
 

@@ -8,6 +8,7 @@
     reason = "tests"
 )]
 
+mod air_gap;
 mod facts;
 mod finalize;
 mod hooks;
