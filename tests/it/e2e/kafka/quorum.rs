@@ -7,7 +7,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use cluster_agent::config::{Overrides, Settings};
 use cluster_agent::kafka::{Look, Witnesses};
-use cluster_agent::observation::Finding;
+use cluster_agent::observation::{Finding, GateScope};
 use serde_json::Value;
 
 use crate::e2e::process::{Process, eventually, now, run};
@@ -191,7 +191,7 @@ fn a_controllers_disk_is_replaced_and_a_killed_command_goes_on() {
 
 #[test]
 #[ignore = "needs Kafka from a Maven repository"]
-fn the_leaders_word_names_a_stopped_follower() {
+fn the_leaders_word_names_a_stopped_follower_and_thin_partitions() {
     let kafka = Kafka::start(&[]);
     let path = Path::new(&kafka.config);
     let settings = Settings::load(path, Overrides::default()).unwrap();
@@ -209,6 +209,29 @@ fn the_leaders_word_names_a_stopped_follower() {
         let calm = look.gates.is_empty() && quorum.in_sync.len() == 3;
         if calm { Ok(quorum.leader) } else { Err(format!("{look:?}")) }
     });
+    // A topic of three replicas, two of them needed: without one broker the others must stay.
+    let mut topic = Command::new(script("kafka_tool.sh"));
+    topic.arg(kafka.dir.path().join("cluster"));
+    topic.args(["topics", "--create", "--topic", "orders", "--partitions", "1"]);
+    let made = topic.output().unwrap();
+    assert!(made.status.success(), "{}", said(&made));
+    kafka.member("b3", &["stop"]);
+    let thin = eventually("the other brokers must stay", || {
+        let look = look().ok_or("not due")?;
+        let thin = look.gates.iter().filter_map(|gate| match (&gate.scope, &gate.finding) {
+            (GateScope::Unit(key), Finding::PartitionsThin { first, .. })
+                if first == "orders-0" =>
+            {
+                Some(key.unit.to_string())
+            }
+            _ => None,
+        });
+        let thin: Vec<String> = thin.collect();
+        if thin.is_empty() { Err(format!("{look:?}")) } else { Ok(thin) }
+    });
+    assert_eq!(thin, ["b1", "b2"], "b3 itself is not in sync and may go");
+    kafka.member("b3", &["start"]);
+
     let follower = if leader == 1 { "c2" } else { "c1" };
     kafka.member(follower, &["pause"]);
     eventually("the stopped follower is behind", || {
