@@ -152,6 +152,7 @@ start_api() {
         --service-account-issuer https://kubernetes.default.svc \
         --service-account-key-file "$dir/pki/sa.key" \
         --service-account-signing-key-file "$dir/pki/sa.key" \
+        --kubelet-preferred-address-types InternalIP \
         --kubelet-certificate-authority "$dir/pki/ca.crt" \
         --kubelet-client-certificate "$dir/pki/apiserver-kubelet.crt" \
         --kubelet-client-key "$dir/pki/apiserver-kubelet.key"

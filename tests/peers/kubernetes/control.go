@@ -12,8 +12,13 @@ import (
 
 // control is what a test asks of a node; it is read anew at every use, so a change acts at once.
 //
-//	delay METHOD MS     calls of this CRI method (or *) take that long, those under way included
+//	delay METHOD MS     calls of this CRI method take that long, those under way included
 //	error METHOD TEXT   they answer this error, after the delay
+//
+// METHOD is * for all, or Relist for the one call by which the kubelet's pod lifecycle event
+// generator lists all sandboxes. Anything wider also holds up /metrics, which asks the runtime for
+// its statistics; a real kubelet has that too.
+//
 //	run MS              how long a container that ends by itself runs (1000)
 //	boot MS             how long a reboot takes (500)
 //	unready POD         commands in this pod, and so its exec probes, end with 1
@@ -76,13 +81,20 @@ func milliseconds(text string) (time.Duration, error) {
 	return time.Duration(number) * time.Millisecond, err
 }
 
-func (c *control) delay(method string) time.Duration {
-	return max(c.delays[method], c.delays["*"])
+// delay is the longest that is asked for a call that goes by any of these names, or by *.
+func (c *control) delay(names []string) time.Duration {
+	longest := c.delays["*"]
+	for _, name := range names {
+		longest = max(longest, c.delays[name])
+	}
+	return longest
 }
 
-func (c *control) failure(method string) string {
-	if text := c.errors[method]; text != "" {
-		return text
+func (c *control) failure(names []string) string {
+	for _, name := range append(names, "*") {
+		if text := c.errors[name]; text != "" {
+			return text
+		}
 	}
-	return c.errors["*"]
+	return ""
 }

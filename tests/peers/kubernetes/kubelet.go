@@ -23,8 +23,10 @@ import (
 	remote "k8s.io/cri-client/pkg"
 	"k8s.io/klog/v2"
 	kubeletapp "k8s.io/kubernetes/cmd/kubelet/app"
+	kubeletconfig "k8s.io/kubernetes/pkg/kubelet/apis/config"
 	cadvisortest "k8s.io/kubernetes/pkg/kubelet/cadvisor/testing"
 	"k8s.io/kubernetes/pkg/kubelet/cm"
+	kubecontainer "k8s.io/kubernetes/pkg/kubelet/container"
 	"k8s.io/kubernetes/pkg/kubemark"
 )
 
@@ -88,12 +90,22 @@ func kubelet(args []string) error {
 	flags, config := kubemark.GetHollowKubeletConfig(&kubemark.HollowKubeletOptions{
 		NodeName: options.name, KubeletPort: options.port, MaxPods: 110, NodeLabels: labels,
 	})
+	// It has made folders below /tmp; a node has its own.
+	if err := os.RemoveAll(flags.RootDirectory); err != nil {
+		return err
+	}
+	flags.RootDirectory = filepath.Join(options.dir, "kubelet")
+	config.PodLogsDir = filepath.Join(options.dir, "pod-logs")
 	config.Address = "127.0.0.1"
 	config.StaticPodPath = filepath.Join(options.dir, "manifests")
 	config.FileCheckFrequency.Duration = 2 * time.Second
 	config.NodeStatusUpdateFrequency.Duration = statusEvery
 	config.NodeLeaseDurationSeconds = leaseSeconds
 	config.SyncFrequency.Duration = 5 * time.Second
+	// As kubeadm sets them: what kubemark starts from lets everybody in.
+	config.Authentication.Anonymous.Enabled = false
+	config.Authentication.Webhook.Enabled = true
+	config.Authorization.Mode = kubeletconfig.KubeletAuthorizationModeWebhook
 	config.Authentication.X509.ClientCAFile = filepath.Join(options.pki, "ca.crt")
 	config.TLSCertFile = filepath.Join(options.pki, options.name+"-server.crt")
 	config.TLSPrivateKeyFile = filepath.Join(options.pki, options.name+"-server.key")
@@ -123,6 +135,7 @@ func kubelet(args []string) error {
 			{Type: v1.NodeInternalIP, Address: "127.0.0.1"}, {Type: v1.NodeHostName, Address: options.name},
 		},
 	}
+	hollow.KubeletDeps.OSInterface = kubecontainer.RealOS{}
 	// Probes are real: the kubelet makes its own prober when it is given none.
 	hollow.KubeletDeps.ProbeManager = nil
 	if hollow.KubeletDeps.TLSOptions, err = kubeletapp.InitializeTLS(flags, config); err != nil {
@@ -170,5 +183,5 @@ func parseLabels(text string) (map[string]string, error) {
 		}
 		labels[key] = value
 	}
-	return labels, os.MkdirAll(os.TempDir(), 0o700)
+	return labels, nil
 }

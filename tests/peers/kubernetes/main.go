@@ -3,7 +3,7 @@
 //
 //	hollow-node pki DIR                    keys, certificates and kubeconfigs of a cluster
 //	hollow-node node --cluster DIR …       a node: its runtime, and a kubelet that it restarts
-//	hollow-node kubelet …                  what the node starts; not for people
+//	hollow-node kubelet|container …        what a node starts; not for people
 package main
 
 import (
@@ -14,7 +14,8 @@ import (
 )
 
 func main() {
-	commands := map[string]func([]string) error{"pki": pki, "node": node, "kubelet": kubelet}
+	commands := map[string]func([]string) error{"pki": pki, "node": node, "kubelet": kubelet,
+		"container": container}
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
 		fmt.Fprintln(os.Stderr, "usage: hollow-node pki|node|kubelet …")
 		os.Exit(2)

@@ -55,9 +55,12 @@ type hollowNode struct {
 	runtime *runtime
 	changes chan change
 
+	apiHost, apiPort string
+
 	running string // the version of the kubelet that runs
 	child   *exec.Cmd
 	ended   chan struct{}
+	bootAt  time.Time // when a machine that is off, or a kubelet that ended, is there again
 }
 
 func (n *hollowNode) path(name string) string { return filepath.Join(n.dir, name) }
@@ -112,7 +115,7 @@ func (n *hollowNode) prepare(cluster, socketDir, first string) error {
 	if n.dir, err = filepath.Abs(filepath.Join(cluster, "nodes", n.options.name)); err != nil {
 		return err
 	}
-	for _, name := range []string{"manifests", "tmp"} {
+	for _, name := range []string{"manifests", "kubelet", "pod-logs", "roots"} {
 		if err := os.MkdirAll(n.path(name), 0o700); err != nil {
 			return err
 		}
@@ -123,7 +126,11 @@ func (n *hollowNode) prepare(cluster, socketDir, first string) error {
 	}
 	n.options.dir, n.options.pki = n.dir, n.path("pki")
 	n.options.kubeconfig, n.options.socket = n.path("kubeconfig"), "unix://"+filepath.Join(socketDir, "cri.sock")
-	if err := n.certify(filepath.Join(cluster, "pki"), admin.Clusters["hollow"].Server); err != nil {
+	server := admin.Clusters["hollow"].Server
+	if n.apiHost, n.apiPort, err = net.SplitHostPort(strings.TrimPrefix(server, "https://")); err != nil {
+		return err
+	}
+	if err := n.certify(filepath.Join(cluster, "pki"), server); err != nil {
 		return err
 	}
 	config, err := clientcmd.BuildConfigFromFlags("", n.options.kubeconfig)
@@ -188,6 +195,7 @@ func (n *hollowNode) supervise(ctx context.Context) error {
 	n.options.bootID = newBootID()
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
+	defer n.runtime.powerOff()
 	defer n.kill()
 	for {
 		asked, err := readControl(n.path("control"))
@@ -201,6 +209,7 @@ func (n *hollowNode) supervise(ctx context.Context) error {
 				n.kill()
 				n.powerOff()
 			}
+		case n.child == nil && time.Now().Before(n.bootAt):
 		case n.child == nil:
 			if err := n.start(); err != nil {
 				return err
@@ -217,9 +226,8 @@ func (n *hollowNode) supervise(ctx context.Context) error {
 			}
 		case <-n.ended:
 			n.log("the kubelet has ended by itself")
-			n.child = nil
-			n.ended = nil
-			time.Sleep(restartAfter)
+			n.child, n.ended = nil, nil
+			n.bootAt = time.Now().Add(restartAfter)
 		case <-tick.C:
 		}
 	}
@@ -255,7 +263,7 @@ func (n *hollowNode) reboot(takes time.Duration) {
 	n.log("the machine reboots")
 	n.kill()
 	n.powerOff()
-	time.Sleep(takes)
+	n.bootAt = time.Now().Add(takes)
 }
 
 // powerOff: what follows is another boot.
@@ -265,12 +273,6 @@ func (n *hollowNode) powerOff() {
 }
 
 func (n *hollowNode) start() error {
-	if err := os.RemoveAll(n.path("tmp")); err != nil {
-		return err
-	}
-	if err := os.MkdirAll(n.path("tmp"), 0o700); err != nil {
-		return err
-	}
 	log, err := os.OpenFile(n.path("kubelet.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
@@ -285,7 +287,7 @@ func (n *hollowNode) start() error {
 	child := exec.Command(self, "kubelet", "--name", o.name, "--dir", o.dir, "--pki", o.pki,
 		"--kubeconfig", o.kubeconfig, "--runtime", o.socket, "--boot-id", o.bootID, "--os-image", o.osImage,
 		"--kernel", o.kernel, "--labels", o.labels, "--port", strconv.Itoa(o.port))
-	child.Env = append(os.Environ(), version.Variable+"="+n.running, "TMPDIR="+n.path("tmp"))
+	child.Env = append(os.Environ(), version.Variable+"="+n.running)
 	child.Stdout, child.Stderr = log, log
 	child.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := child.Start(); err != nil {

@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"path"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -21,12 +23,16 @@ import (
 )
 
 const (
-	// Annotation of a pod with the address to report for it, such as 127.0.7.1, where a test serves.
-	podIPAnnotation = "fairway.test/pod-ip"
 	// How often a call that is held up looks whether it still has to wait.
 	heldUpEvery = 50 * time.Millisecond
+	// The size of every image, in bytes; a kubelet starts nothing from an image without one.
+	imageSize = 64 << 20
 	// What a container that a reboot ended has as its exit code, as with containerd.
 	rebootExitCode = 255
+	// The exit code of what could not be started, as with containerd.
+	cannotStartExitCode = 128
+	// The exit code of what is killed.
+	killedExitCode = 137
 )
 
 // runtime keeps books about pods and containers. It outlives the kubelet, as a real one does.
@@ -36,6 +42,8 @@ type runtime struct {
 
 	mu      sync.Mutex
 	configs map[string]*cri.CreateContainerRequest
+	// The containers that are processes, while they run.
+	processes map[string]*running
 	// Ends when the machine goes down, and with it everything that runs.
 	power context.Context
 	off   context.CancelFunc
@@ -46,10 +54,12 @@ func newRuntime(node *hollowNode) *runtime {
 		RemoteRuntime: fakeremote.NewFakeRemoteRuntime(),
 		node:          node,
 		configs:       map[string]*cri.CreateContainerRequest{},
+		processes:     map[string]*running{},
 	}
 	r.RuntimeService.FakeStatus = &cri.RuntimeStatus{Conditions: []*cri.RuntimeCondition{
 		{Type: cri.RuntimeReady, Status: true}, {Type: cri.NetworkReady, Status: true},
 	}}
+	r.ImageService.SetFakeImageSize(imageSize)
 	r.power, r.off = context.WithCancel(context.Background())
 	return r
 }
@@ -65,15 +75,18 @@ func (r *runtime) serve(listener net.Listener) error {
 func (r *runtime) intercept(
 	ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
 ) (any, error) {
-	method, begun := path.Base(info.FullMethod), time.Now()
+	names, begun := []string{path.Base(info.FullMethod)}, time.Now()
+	if list, is := request.(*cri.ListPodSandboxRequest); is && list.Filter == nil {
+		names = append(names, "Relist")
+	}
 	for {
 		asked, err := readControl(r.node.path("control"))
 		if err != nil {
 			return nil, status.Error(codes.Internal, err.Error())
 		}
-		left := asked.delay(method) - time.Since(begun)
+		left := asked.delay(names) - time.Since(begun)
 		if left <= 0 {
-			if text := asked.failure(method); text != "" {
+			if text := asked.failure(names); text != "" {
 				return nil, status.Error(codes.Unavailable, text)
 			}
 			return handler(ctx, request)
@@ -90,10 +103,13 @@ func (r *runtime) RunPodSandbox(
 	ctx context.Context, request *cri.RunPodSandboxRequest,
 ) (*cri.RunPodSandboxResponse, error) {
 	answer, err := r.RemoteRuntime.RunPodSandbox(ctx, request)
-	if ip := request.Config.Annotations[podIPAnnotation]; err == nil && ip != "" {
+	if err == nil {
+		meta := request.Config.Metadata
 		r.RuntimeService.Lock()
 		defer r.RuntimeService.Unlock()
-		r.RuntimeService.Sandboxes[answer.PodSandboxId].Network = &cri.PodSandboxNetworkStatus{Ip: ip}
+		r.RuntimeService.Sandboxes[answer.PodSandboxId].Network = &cri.PodSandboxNetworkStatus{
+			Ip: podIP(meta.Namespace, meta.Name),
+		}
 	}
 	return answer, err
 }
@@ -101,7 +117,9 @@ func (r *runtime) RunPodSandbox(
 func (r *runtime) StopPodSandbox(
 	ctx context.Context, request *cri.StopPodSandboxRequest,
 ) (*cri.StopPodSandboxResponse, error) {
-	r.endAll(func(c *apitest.FakeContainer) bool { return c.SandboxID == request.PodSandboxId }, 137)
+	for _, id := range r.containersOf(request.PodSandboxId) {
+		r.stop(id, 0, killedExitCode)
+	}
 	return r.RemoteRuntime.StopPodSandbox(ctx, request)
 }
 
@@ -121,8 +139,43 @@ func (r *runtime) CreateContainer(
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.configs[answer.ContainerId] = request
+		r.RuntimeService.Lock()
+		defer r.RuntimeService.Unlock()
+		r.RuntimeService.Containers[answer.ContainerId].LogPath = filepath.Join(
+			request.SandboxConfig.LogDirectory, request.Config.LogPath)
 	}
 	return answer, err
+}
+
+func (r *runtime) StopContainer(
+	_ context.Context, request *cri.StopContainerRequest,
+) (*cri.StopContainerResponse, error) {
+	r.stop(request.ContainerId, time.Duration(request.Timeout)*time.Second, 0)
+	return &cri.StopContainerResponse{}, nil
+}
+
+// stop ends a container: a process by its grace, whose own exit code counts; any other at once.
+func (r *runtime) stop(id string, grace time.Duration, code int32) {
+	r.mu.Lock()
+	process := r.processes[id]
+	r.mu.Unlock()
+	if process != nil {
+		process.stop(grace)
+		return
+	}
+	r.endAll(func(c *apitest.FakeContainer) bool { return c.Id == id }, code)
+}
+
+func (r *runtime) containersOf(sandbox string) []string {
+	r.RuntimeService.Lock()
+	defer r.RuntimeService.Unlock()
+	var found []string
+	for id, container := range r.RuntimeService.Containers {
+		if container.SandboxID == sandbox {
+			found = append(found, id)
+		}
+	}
+	return found
 }
 
 func (r *runtime) RemoveContainer(
@@ -145,6 +198,9 @@ func (r *runtime) StartContainer(
 	if config == nil {
 		return nil, status.Errorf(codes.NotFound, "container %q", request.ContainerId)
 	}
+	if config.SandboxConfig.Annotations[runAnnotation] != "" {
+		return r.startProcess(ctx, config, request)
+	}
 	work, err := r.workOf(ctx, config)
 	if err != nil {
 		return nil, status.Error(codes.Unavailable, err.Error())
@@ -154,6 +210,30 @@ func (r *runtime) StartContainer(
 		go r.perform(power, request.ContainerId, work)
 	}
 	return answer, err
+}
+
+func (r *runtime) startProcess(
+	ctx context.Context, config *cri.CreateContainerRequest, request *cri.StartContainerRequest,
+) (*cri.StartContainerResponse, error) {
+	id := request.ContainerId
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	answer, err := r.RemoteRuntime.StartContainer(ctx, request)
+	if err != nil {
+		return nil, err
+	}
+	process, err := r.node.run(config, func(code int32) {
+		r.endAll(func(c *apitest.FakeContainer) bool { return c.Id == id }, code)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.processes, id)
+	})
+	if err != nil {
+		r.endAll(func(c *apitest.FakeContainer) bool { return c.Id == id }, cannotStartExitCode)
+		return nil, status.Error(codes.Unknown, err.Error())
+	}
+	r.processes[id] = process
+	return answer, nil
 }
 
 // work is what a container does, as its pod says.
@@ -265,8 +345,12 @@ func (r *runtime) powerOff() {
 	r.mu.Lock()
 	r.off()
 	r.power, r.off = context.WithCancel(context.Background())
+	processes := maps.Clone(r.processes)
 	r.mu.Unlock()
 	r.endAll(func(*apitest.FakeContainer) bool { return true }, rebootExitCode)
+	for _, process := range processes {
+		process.kill()
+	}
 	r.RuntimeService.Lock()
 	defer r.RuntimeService.Unlock()
 	for _, sandbox := range r.RuntimeService.Sandboxes {
