@@ -69,7 +69,7 @@ kubernetes_into() {
     CGO_ENABLED=0 nice -n 5 go build -C "$kubernetes_source" -p 2 -trimpath \
         -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$version" -o "$into/" \
         k8s.io/kubernetes/cmd/kube-apiserver k8s.io/kubernetes/cmd/kube-controller-manager \
-        k8s.io/kubernetes/cmd/kube-scheduler || return 1
+        k8s.io/kubernetes/cmd/kube-scheduler k8s.io/kubernetes/cmd/kubectl || return 1
     CGO_ENABLED=0 nice -n 5 go build -C "$kubernetes_source" -p 2 -trimpath \
         -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$version" \
         -o "$into/hollow-node" .

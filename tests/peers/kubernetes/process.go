@@ -51,7 +51,8 @@ func podIP(namespace, name string) string {
 func (n *hollowNode) processOf(request *cri.CreateContainerRequest, root string) process {
 	config := request.Config
 	p := process{
-		Root: root, Host: request.SandboxConfig.Hostname, Dir: config.WorkingDir, Command: append(append([]string{}, config.Command...), config.Args...),
+		Root: root, Host: request.SandboxConfig.Hostname, Dir: config.WorkingDir,
+		Command: append(append([]string{}, config.Command...), config.Args...),
 		Env: []string{"PATH=" + os.Getenv("PATH"), "HOSTNAME=" + request.SandboxConfig.Hostname},
 	}
 	for _, each := range config.Envs {
