@@ -53,7 +53,7 @@ func (n *hollowNode) processOf(request *cri.CreateContainerRequest, root string)
 	p := process{
 		Root: root, Host: request.SandboxConfig.Hostname, Dir: config.WorkingDir,
 		Command: append(append([]string{}, config.Command...), config.Args...),
-		Env: []string{"PATH=" + os.Getenv("PATH"), "HOSTNAME=" + request.SandboxConfig.Hostname},
+		Env:     []string{"PATH=" + os.Getenv("PATH"), "HOSTNAME=" + request.SandboxConfig.Hostname},
 	}
 	for _, each := range config.Envs {
 		p.Env = append(p.Env, each.Key+"="+each.Value)
