@@ -6,6 +6,9 @@
 //! so, and the planner adopts it as the unit that is out.
 
 mod next;
+#[cfg(test)]
+#[expect(clippy::wildcard_enum_match_arm, reason = "tests")]
+mod real;
 mod set;
 mod stateful_set;
 #[cfg(test)]
