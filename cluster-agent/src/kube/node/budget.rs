@@ -64,8 +64,10 @@ pub(crate) fn permanent(
         // Its figures are of an earlier budget.
         return None;
     }
-    // An unready pod may go by the budget's policy, or once the others are healthy.
-    if !pod.is_ready() {
+    // Without this policy an unready pod goes only while enough others are healthy, and if all are
+    // wanted healthy, they never are.
+    let policy = budget.spec.unhealthy_pod_eviction_policy.as_deref();
+    if !pod.is_ready() && policy == Some("AlwaysAllow") {
         return None;
     }
     let never = status.disruptions_allowed <= 0

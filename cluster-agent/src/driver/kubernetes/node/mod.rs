@@ -14,6 +14,9 @@ mod mutate;
 mod permissions;
 mod preflight;
 mod quiesce;
+#[cfg(test)]
+#[expect(clippy::expect_used, reason = "tests")]
+mod real;
 mod restore;
 mod scratch;
 

@@ -102,6 +102,17 @@ fn pods_that_do_not_run_are_nobodys_disruption() {
 }
 
 #[test]
+fn an_unready_pod_goes_by_the_policy_of_its_budget() {
+    let unready = with(pod("web-1", json!({}), Some("ReplicaSet")), |pod| {
+        pod.status.conditions.clear();
+    });
+    let mut all = budget("all", json!({}), 0, 2, 2);
+    assert!(permanent(&unready, &[all.clone()], &BTreeSet::new()).is_some());
+    all.spec.unhealthy_pod_eviction_policy = Some("AlwaysAllow".to_owned());
+    assert_eq!(permanent(&unready, &[all], &BTreeSet::new()), None);
+}
+
+#[test]
 fn two_budgets_for_one_pod_are_a_mistake_that_is_named() {
     let web = pod("web-1", json!({ "app": "web" }), Some("ReplicaSet"));
     let picks =
