@@ -16,4 +16,4 @@ mod stateful_set;
 mod tests;
 mod words;
 
-pub use stateful_set::StatefulSetMembers;
+pub use stateful_set::{MembersLook, StatefulSetMembers};

@@ -87,6 +87,7 @@ impl Lab {
             grace_s: 30,
             timeout_ms: 900_000,
             evidence: MemberEvidence::Pod,
+            mend: false,
         }
     }
 
@@ -97,7 +98,7 @@ impl Lab {
 
     async fn words(&self) -> BTreeMap<String, Witness> {
         let units = [key("quorum-0"), key("quorum-1"), key("quorum-2")];
-        let words = self.anew().look(&units, crate::clock::now()).await;
+        let words = self.anew().look(&units, crate::clock::now()).await.words;
         words.into_iter().map(|(key, word)| (key.unit.to_string(), word.unwrap())).collect()
     }
 
