@@ -124,17 +124,19 @@ impl StatefulSetMembers {
         if let Some(why) = self.forbidden().await? {
             return Ok(ended(1, why));
         }
-        Ok(match self.budgets(unit).await? {
+        Ok(match self.budgets(crew.pods.get(unit)).await? {
             Ok(found) => ended(0, found),
             Err(why) => ended(1, why),
         })
     }
 
     /// What the disruption budgets of a pod say: `Err` if they never let it go.
-    async fn budgets(&self, unit: &str) -> Result<Result<String, String>, KubeError> {
+    async fn budgets(&self, pod: Option<&Pod>) -> Result<Result<String, String>, KubeError> {
+        let Some(pod) = pod.map(asked) else {
+            return Ok(Ok("there is no pod to evict".to_owned()));
+        };
         let namespace = &self.pool.namespace;
         let path = format!("/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets");
-        let pod: objects::Pod = self.pods.get(&self.kube, unit).await?;
         let budgets: Vec<objects::Budget> = self.kube.list(&path, &ListParams::default()).await?;
         if let Some(finding) = budget::permanent(&pod, &budgets, &BTreeSet::new()) {
             return Ok(Err(finding.to_string()));
@@ -144,9 +146,10 @@ impl StatefulSetMembers {
             .filter(|budget| budget::covers(budget, &pod))
             .map(|budget| budget.metadata.name.as_str())
             .collect();
+        let name = &pod.metadata.name;
         Ok(Ok(match names.as_slice() {
-            [] => format!("no disruption budget covers pod {unit}"),
-            names => format!("pod {unit} goes when disruption budget {} allows", names.join(", ")),
+            [] => format!("no disruption budget covers pod {name}"),
+            names => format!("pod {name} goes when disruption budget {} allows", names.join(", ")),
         }))
     }
 
@@ -236,8 +239,7 @@ impl StatefulSetMembers {
         }
         let Some(found) = crew.pods.get(pod) else { return Ok(format!("pod {pod} is gone")) };
         let grace_s = grace_needed(&found.spec, self.pool.grace_s);
-        let asked = objects::Pod { metadata: found.metadata.clone(), ..objects::Pod::default() };
-        Ok(match evict(&self.kube, &asked, grace_s).await? {
+        Ok(match evict(&self.kube, &asked(found), grace_s).await? {
             Evicted::Accepted => format!("pod {pod} is stopping"),
             Evicted::Gone => format!("pod {pod} is gone"),
             Evicted::NamespaceLeaving => "its namespace is being deleted".to_owned(),
@@ -248,4 +250,11 @@ impl StatefulSetMembers {
             }
         })
     }
+}
+
+/// A pod as budgets and evictions look at it.
+fn asked(pod: &Pod) -> objects::Pod {
+    let (phase, conditions) = (pod.status.phase.clone(), pod.status.conditions.clone());
+    let status = objects::PodStatus { phase, conditions, ..objects::PodStatus::default() };
+    objects::Pod { metadata: pod.metadata.clone(), status, ..objects::Pod::default() }
 }
