@@ -58,7 +58,7 @@ impl Lookout {
                     None
                 }
             },
-            state => {
+            state @ (State::Ready(_) | State::Asking(_) | State::Lost) => {
                 self.state = state;
                 None
             }
@@ -75,7 +75,7 @@ impl Lookout {
                     (watcher, gathered)
                 }));
             }
-            state => self.state = state,
+            state @ (State::Asking(_) | State::Lost) => self.state = state,
         }
     }
 }

@@ -166,6 +166,12 @@ pub enum DriverError {
         /// Its name.
         unit: String,
     },
+    /// Only a node that the step itself cordoned is changed.
+    #[error("{unit} is not cordoned for this step")]
+    NotCordoned {
+        /// Its name.
+        unit: String,
+    },
     /// Somebody else has the object in hand.
     #[error("{unit} is in the hands of {by}")]
     HeldByOther {

@@ -27,6 +27,7 @@ struct Store {
     version: u64,
     writes: Vec<Call>,
     refuses_eviction: Option<String>,
+    answers_eviction: Option<(u16, String, String)>,
     forbids: bool,
     /// Writes of others that come in between before the next patches.
     races: u32,
@@ -64,6 +65,11 @@ impl FakeApi {
     }
 
     pub(crate) fn kube(&self) -> Kube {
+        self.kube_at(AgentPlace::default())
+    }
+
+    /// A client of an agent that runs there.
+    pub(crate) fn kube_at(&self, place: AgentPlace) -> Kube {
         Kube::new(KubernetesSettings {
             kubeconfig: Some(self.dir.path().join("kubeconfig")),
             context: None,
@@ -74,7 +80,7 @@ impl FakeApi {
             etcd: None,
             kubelet: KubeletAccess::default(),
             kured: KuredSettings { namespace: "kube-system".to_owned(), name: "kured".to_owned() },
-            place: AgentPlace::default(),
+            place,
         })
     }
 
@@ -84,6 +90,12 @@ impl FakeApi {
         store.version += 1;
         object["metadata"]["resourceVersion"] = json!(store.version.to_string());
         store.objects.insert(path.to_owned(), object);
+    }
+
+    /// Puts the log of a pod there.
+    pub(crate) fn put_log(&self, pod: &str, text: &str) {
+        let at = format!("{pod}/log");
+        self.store.lock().unwrap().objects.insert(at, json!(text));
     }
 
     /// Changes an object as a controller or a person would.
@@ -108,6 +120,12 @@ impl FakeApi {
     /// Evictions are refused from here on, in the name of a budget.
     pub(crate) fn refuse_evictions(&self, why: Option<&str>) {
         self.store.lock().unwrap().refuses_eviction = why.map(str::to_owned);
+    }
+
+    /// Evictions are refused from here on, with that status, reason and message.
+    pub(crate) fn answer_evictions(&self, code: u16, reason: &str, message: &str) {
+        let answer = (code, reason.to_owned(), message.to_owned());
+        self.store.lock().unwrap().answers_eviction = Some(answer);
     }
 
     /// Nothing is permitted from here on.
@@ -145,6 +163,7 @@ async fn answer(
             HttpResponse::Created().json(json!({ "status": { "allowed": allowed } }))
         }
         "POST" if path.ends_with("/eviction") => evict(&mut store, &path, sent),
+        "POST" => create(&mut store, &path, request.query_string(), sent),
         other => panic!("the fake does not know {other} {path}"),
     }
 }
@@ -159,30 +178,55 @@ fn refusal(code: u16, reason: &str, message: &str) -> HttpResponse {
 
 fn get(store: &Store, path: &str, query: &str) -> HttpResponse {
     if let Some(object) = store.objects.get(path) {
-        return HttpResponse::Ok().json(object);
+        // A log is a text, everything else an object.
+        return match object.as_str() {
+            Some(text) => HttpResponse::Ok().body(text.to_owned()),
+            None => HttpResponse::Ok().json(object),
+        };
     }
-    let last = path.rsplit('/').next().unwrap();
+    let (group, kind) = path.rsplit_once('/').unwrap();
     let is_list = matches!(
-        last,
-        "pods" | "statefulsets" | "deployments" | "daemonsets" | "poddisruptionbudgets"
+        kind,
+        "pods"
+            | "nodes"
+            | "jobs"
+            | "statefulsets"
+            | "deployments"
+            | "daemonsets"
+            | "poddisruptionbudgets"
     );
     if !is_list {
         return refusal(404, "NotFound", &format!("{path} not found"));
     }
-    let selector: Vec<(String, String)> = url_pairs(query)
-        .into_iter()
-        .filter(|(name, _)| name == "labelSelector")
-        .flat_map(|(_, value)| {
-            let pairs = value.split(',').map(|pair| pair.split_once('=').unwrap());
-            pairs.map(|(k, v)| (k.to_owned(), v.to_owned())).collect::<Vec<_>>()
-        })
-        .collect();
-    let below = format!("{path}/");
-    let matches =
-        |object: &&Value| selector.iter().all(|(k, v)| object["metadata"]["labels"][k] == json!(v));
-    let objects = store.objects.iter().filter(|(at, _)| at.starts_with(&below));
-    let items: Vec<&Value> = objects.map(|(_, object)| object).filter(matches).collect();
+    // A list without a namespace is of all namespaces.
+    let (below, of_all) = (format!("{path}/"), format!("{group}/namespaces/"));
+    let listed = |at: &str| {
+        let of_kind = at.rsplit('/').nth(1) == Some(kind);
+        of_kind && (at.starts_with(&below) || at.starts_with(&of_all))
+    };
+    let pairs = url_pairs(query);
+    let objects = store.objects.iter().filter(|(at, _)| listed(at)).map(|(_, object)| object);
+    let items: Vec<&Value> = objects.filter(|object| selected(object, &pairs)).collect();
     HttpResponse::Ok().json(json!({ "metadata": {}, "items": items }))
+}
+
+/// Whether the selectors of a query pick an object: labels that are equal or there, and the node of
+/// a pod.
+fn selected(object: &Value, query: &[(String, String)]) -> bool {
+    query.iter().all(|(name, value)| match name.as_str() {
+        "labelSelector" => value.split(',').all(|term| {
+            let labels = &object["metadata"]["labels"];
+            match term.split_once('=') {
+                Some((key, value)) => labels[key] == json!(value),
+                None => labels.get(term).is_some(),
+            }
+        }),
+        "fieldSelector" => {
+            let node = value.strip_prefix("spec.nodeName=").unwrap();
+            object["spec"]["nodeName"] == json!(node)
+        }
+        _ => true,
+    })
 }
 
 fn url_pairs(query: &str) -> Vec<(String, String)> {
@@ -260,6 +304,23 @@ fn merge(into: &mut Value, patch: &Value, strategic: bool) {
     }
 }
 
+/// Creates an object, unless it is there or this is a dry run.
+fn create(store: &mut Store, path: &str, query: &str, mut object: Value) -> HttpResponse {
+    let name = object["metadata"]["name"].as_str().unwrap();
+    let at = format!("{path}/{name}");
+    if store.objects.contains_key(&at) {
+        return refusal(409, "AlreadyExists", &format!("{at} already exists"));
+    }
+    if query.contains("dryRun=All") {
+        return HttpResponse::Created().json(object);
+    }
+    store.version += 1;
+    object["metadata"]["resourceVersion"] = json!(store.version.to_string());
+    store.writes.push(Call { verb: "POST".to_owned(), path: at.clone(), body: object.clone() });
+    store.objects.insert(at, object.clone());
+    HttpResponse::Created().json(object)
+}
+
 fn evict(store: &mut Store, path: &str, body: Value) -> HttpResponse {
     let pod = path.strip_suffix("/eviction").unwrap().to_owned();
     let uid = body["deleteOptions"]["preconditions"]["uid"].clone();
@@ -269,6 +330,9 @@ fn evict(store: &mut Store, path: &str, body: Value) -> HttpResponse {
     };
     if object["metadata"]["uid"] != uid {
         return refusal(409, "Conflict", "Precondition failed: UID in precondition");
+    }
+    if let Some((code, reason, message)) = &store.answers_eviction {
+        return refusal(*code, reason, message);
     }
     if let Some(why) = &store.refuses_eviction {
         return HttpResponse::TooManyRequests().json(json!({

@@ -126,9 +126,8 @@ impl Holds {
         }
         let by = match marked(node) {
             Marked::Unreadable => Some("a mark that cannot be read".to_owned()),
-            Marked::By(_) => None,
             Marked::No if node.spec.unschedulable => Some(self.cordoner(node)),
-            Marked::No => None,
+            Marked::No | Marked::By(_) => None,
         };
         findings.extend(by.map(|by| Finding::ForeignCordon { by }));
         findings

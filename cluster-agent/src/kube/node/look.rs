@@ -311,13 +311,11 @@ impl NodeLook {
         }
         let scope = GateScope::Unit(watched.key.clone());
         let gate = |finding| ClusterGate { scope: scope.clone(), finding, stops: false };
-        match &self.etcd {
-            Some(findings) => findings.iter().cloned().map(gate).collect(),
-            None => {
-                let why = "kubernetes.etcd is not configured, and this is a control-plane node";
-                vec![gate(Finding::Etcd { why: why.to_owned() })]
-            }
+        if let Some(findings) = &self.etcd {
+            return findings.iter().cloned().map(gate).collect();
         }
+        let why = "kubernetes.etcd is not configured, and this is a control-plane node";
+        vec![gate(Finding::Etcd { why: why.to_owned() })]
     }
 
     /// A source that cannot be asked may have something to say.

@@ -13,6 +13,7 @@ mod look;
 pub(crate) mod mark;
 pub(crate) mod objects;
 #[cfg(test)]
+#[expect(clippy::needless_pass_by_value, clippy::wildcard_enum_match_arm, reason = "tests")]
 mod tests;
 
 pub(crate) use look::{NodeLook, NodeWatch, Watched, against_drain, gather_holds};

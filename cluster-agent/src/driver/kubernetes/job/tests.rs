@@ -19,7 +19,7 @@ spec:
       tolerations: [{ key: special, operator: Exists }]
       containers:
         - name: upgrade
-          image: registry.example/tools@sha256:{digest}
+          image: registry.example/tools@{digest}
           args: ["--to", "{component_version}", "--step={step_id}", "${{HOME}}"]
           env: [{ name: COUNT, value: "3" }]
 "#;
@@ -83,7 +83,7 @@ fn a_job_is_pinned_to_its_node_and_named_after_its_step() {
     assert_eq!(pod["tolerations"][1], json!({ "operator": "Exists" }));
     let container = &pod["containers"][0];
     let args: Vec<&str> =
-        container["args"].as_array().unwrap().iter().flat_map(Value::as_str).collect();
+        container["args"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
     let step = format!("--step={}", order.step_id);
     assert_eq!(args, ["--to", "1.34.0", &step, "${HOME}"]);
     assert!(
@@ -126,4 +126,20 @@ fn a_template_without_a_pod_or_of_another_kind_is_refused() {
     );
     assert!(template(&TEMPLATE.replace("{digest}", "{token}")).unwrap_err().contains("token"));
     assert!(template("[").is_err());
+}
+
+#[test]
+fn the_documented_templates_are_templates() {
+    let documented = [
+        include_str!("examples/kubeadm.yaml"),
+        include_str!("examples/bootc.yaml"),
+        include_str!("examples/rpm-ostree.yaml"),
+        include_str!("examples/sysupdate.yaml"),
+    ];
+    for text in documented {
+        let job = template(text).unwrap().render(&order(), &pool()).unwrap();
+        let container = &job["spec"]["template"]["spec"]["containers"][0];
+        let script = container["args"][0].as_str().unwrap();
+        assert!(!script.contains(['{', '}']), "{script}");
+    }
 }

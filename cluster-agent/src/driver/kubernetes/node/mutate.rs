@@ -28,8 +28,7 @@ impl NodeDriver {
             return Err(DriverError::NoUnit { unit });
         };
         if !is_marked(&node, order.step_id) {
-            let by = "nobody for this step: it is not cordoned by it".to_owned();
-            return Err(DriverError::HeldByOther { unit, by });
+            return Err(DriverError::NotCordoned { unit });
         }
         let job = self.template.render(order, &self.pool)?;
         let path = jobs_of(&self.pool.namespace);

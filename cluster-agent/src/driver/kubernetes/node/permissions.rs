@@ -12,7 +12,7 @@ use crate::kube::KubeError;
 const REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
 
 /// Rights that were in order are asked for again after this long.
-const ASKED_EVERY: Duration = Duration::from_secs(10 * 60);
+const ASKED_EVERY: Duration = Duration::from_mins(10);
 
 /// A right.
 struct Right {

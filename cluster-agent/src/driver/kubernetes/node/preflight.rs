@@ -125,11 +125,11 @@ fn skew(major: &str, minor: &str, version: &str) -> Option<String> {
 }
 
 fn listed(reasons: &[String]) -> String {
-    let mut text = reasons.iter().take(REASONS_MAX).cloned().collect::<Vec<_>>().join("\n");
-    if let Some(more) = reasons.len().checked_sub(REASONS_MAX).filter(|more| *more > 0) {
-        text.push_str(&format!("\nand {more} more"));
+    let text = reasons.iter().take(REASONS_MAX).cloned().collect::<Vec<_>>().join("\n");
+    match reasons.len().checked_sub(REASONS_MAX) {
+        Some(more @ 1..) => format!("{text}\nand {more} more"),
+        Some(0) | None => text,
     }
-    text
 }
 
 #[cfg(test)]

@@ -96,6 +96,7 @@ impl NodeDriver {
         for pods in due.chunks(EVICTIONS_AT_ONCE) {
             let mut asked = Vec::with_capacity(pods.len());
             for pod in pods {
+                self.scratch.tried(&pod.metadata.uid, "no answer yet".to_owned(), now);
                 asked.push(evict(&self.kube, pod, grace_s));
             }
             for (pod, answer) in pods.iter().zip(join_all(asked).await) {

@@ -27,7 +27,7 @@ use crate::observation::{Finding, UnitKey, Witness};
 use crate::telemetry::KubeletAccess;
 
 /// Longest wait for the cluster to do its part: a reboot takes some seconds.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
