@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Installs an independent TUF implementation below the home directory, unless it is there already,
-# and prints what starts it.
+# Installs something independent to test against below the home directory, unless it is there
+# already, and prints what starts it.
 #
-#   tests/peers/install.sh python   python-tuf; prints the interpreter that can import it
-#   tests/peers/install.sh node     tuf-js; prints the folder whose node_modules has it
+#   tests/peers/install.sh python      python-tuf; prints the interpreter that can import it
+#   tests/peers/install.sh node        tuf-js; prints the folder whose node_modules has it
+#   tests/peers/install.sh kubernetes  a control plane and a hollow node; prints the folder with them
 #
 # Versions are pinned: a peer that changes under a test says nothing about us. Nothing of a peer
 # is ever committed. Fails with a reason when packages cannot be had.
@@ -19,8 +20,12 @@ readonly python_packages=(
 )
 # The newest release that still runs on Node 20; 6.x needs Node 22.22.
 readonly node_package='tuf-js@5.0.1'
-# Longest wait for another process that installs the same, in seconds.
-readonly lock_wait=300
+# What builds Kubernetes; its release is in go.mod.
+here=$(cd "$(dirname "$0")" && pwd)
+readonly kubernetes_source="$here/kubernetes"
+# Longest wait for another process that installs the same, in seconds: Kubernetes is built, which
+# takes five minutes on two idle cores.
+readonly lock_wait=1800
 
 die() {
     echo "${0##*/}: $*" >&2
@@ -52,6 +57,24 @@ node_into() {
     npm install --prefix "$1" --no-audit --no-fund --ignore-scripts --silent "$node_package"
 }
 
+# Which Kubernetes go.mod asks for, such as v1.33.13.
+kubernetes_version() {
+    sed -n 's/^.*[[:space:]]k8s.io\/kubernetes \(v[0-9.]*\)$/\1/p' "$kubernetes_source/go.mod"
+}
+
+kubernetes_into() {
+    local version into=$1
+    version=$(kubernetes_version)
+    # Without -trimpath every package would have to be built again for each checkout.
+    CGO_ENABLED=0 nice -n 5 go build -C "$kubernetes_source" -p 2 -trimpath \
+        -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$version" -o "$into/" \
+        k8s.io/kubernetes/cmd/kube-apiserver k8s.io/kubernetes/cmd/kube-controller-manager \
+        k8s.io/kubernetes/cmd/kube-scheduler k8s.io/kubernetes/cmd/kubectl || return 1
+    CGO_ENABLED=0 nice -n 5 go build -C "$kubernetes_source" -p 2 -trimpath \
+        -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$version" \
+        -o "$into/hollow-node" .
+}
+
 case "${1:-}" in
 python)
     command -v python3 >/dev/null || die 'python3 is not installed'
@@ -64,8 +87,14 @@ node)
     once node "$node_package" node_into
     echo "$cache/node"
     ;;
+kubernetes)
+    command -v go >/dev/null || die 'go is not installed'
+    sources=$(cat "$kubernetes_source"/go.* "$kubernetes_source"/*.go "$kubernetes_source"/*/*.go | sha256sum)
+    once kubernetes "${sources%% *}" kubernetes_into
+    echo "$cache/kubernetes"
+    ;;
 *)
-    echo "usage: ${0##*/} python|node" >&2
+    echo "usage: ${0##*/} python|node|kubernetes" >&2
     exit 2
     ;;
 esac

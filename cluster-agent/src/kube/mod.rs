@@ -12,6 +12,8 @@ pub(crate) mod node;
 mod object;
 mod outcome;
 mod permission;
+#[cfg(test)]
+pub(crate) mod real;
 mod watch;
 pub mod workload;
 
