@@ -241,7 +241,7 @@ async fn drain_waits_for_the_budget(lab: &Lab, order: &StepOrder) {
         let status = lab.driver(JOB).status(order, Stage::Quiesce).await.unwrap();
         let StepStatus::Running { detail, .. } = status else { panic!("{status:?}") };
         let detail = detail.unwrap();
-        detail.starts_with("1 pods are left") && detail.contains("web-budget")
+        detail.starts_with("1 pod is left") && detail.contains("web-budget")
     })
     .await;
     lab.kube
