@@ -4,6 +4,8 @@
 #
 #   tests/peers/install.sh python      python-tuf; prints the interpreter that can import it
 #   tests/peers/install.sh node        tuf-js; prints the folder whose node_modules has it
+#   tests/peers/install.sh kafka       two Kafka versions, the JMX exporter and the traffic program;
+#                                      prints the folder with libs-<version>/ and exporter.jar
 #   tests/peers/install.sh kubernetes  a control plane and a hollow node; prints the folder with them
 #
 # Versions are pinned: a peer that changes under a test says nothing about us. Nothing of a peer
@@ -20,8 +22,14 @@ readonly python_packages=(
 )
 # The newest release that still runs on Node 20; 6.x needs Node 22.22.
 readonly node_package='tuf-js@5.0.1'
+# The last release that upgrades from every KRaft version, and the newest one.
+readonly kafka_versions=(3.9.1 4.3.1)
+# The newest exporter that the Maven repository has.
+readonly kafka_exporter='io.prometheus.jmx:jmx_prometheus_javaagent:1.0.1'
+readonly maven_dependency='org.apache.maven.plugins:maven-dependency-plugin:3.8.1'
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+readonly here
 # What builds Kubernetes; its release is in go.mod.
-here=$(cd "$(dirname "$0")" && pwd)
 readonly kubernetes_source="$here/kubernetes"
 # Longest wait for another process that installs the same, in seconds: Kubernetes is built, which
 # takes five minutes on two idle cores.
@@ -57,6 +65,28 @@ node_into() {
     npm install --prefix "$1" --no-audit --no-fund --ignore-scripts --silent "$node_package"
 }
 
+# Maven's own cache goes with the folder: it would be as large again as what is used.
+maven() {
+    mvn --quiet --batch-mode -Dstyle.color=never -Dmaven.repo.local="$1/maven" "${@:2}"
+}
+
+kafka_into() {
+    local version
+    for version in "${kafka_versions[@]}"; do
+        maven "$1" -f "$here/kafka/kafka-$version.xml" "$maven_dependency:copy-dependencies" \
+            -DincludeScope=runtime -DoutputDirectory="$1/libs-$version" || return 1
+    done
+    maven "$1" "$maven_dependency:copy" -Dartifact="$kafka_exporter" \
+        -DoutputDirectory="$1" -Dmdep.stripVersion=true || return 1
+    mv "$1/jmx_prometheus_javaagent.jar" "$1/exporter.jar" || return 1
+    rm -rf "$1/maven"
+}
+
+# The oldest version's clients: an application is upgraded after its brokers.
+traffic_into() {
+    javac -d "$1" -cp "$cache/kafka/libs-${kafka_versions[0]}/*" "$here/kafka/Traffic.java"
+}
+
 # Which Kubernetes go.mod asks for, such as v1.33.13.
 kubernetes_version() {
     sed -n 's/^.*[[:space:]]k8s.io\/kubernetes \(v[0-9.]*\)$/\1/p' "$kubernetes_source/go.mod"
@@ -87,6 +117,13 @@ node)
     once node "$node_package" node_into
     echo "$cache/node"
     ;;
+kafka)
+    command -v mvn >/dev/null || die 'mvn is not installed'
+    command -v javac >/dev/null || die 'javac is not installed (a Java 17 development kit)'
+    once kafka "${kafka_versions[*]} $kafka_exporter" kafka_into
+    once kafka-traffic "$(cksum <"$here/kafka/Traffic.java")" traffic_into
+    echo "$cache/kafka"
+    ;;
 kubernetes)
     command -v go >/dev/null || die 'go is not installed'
     sources=$(cat "$kubernetes_source"/go.* "$kubernetes_source"/*.go "$kubernetes_source"/*/*.go | sha256sum)
@@ -94,7 +131,7 @@ kubernetes)
     echo "$cache/kubernetes"
     ;;
 *)
-    echo "usage: ${0##*/} python|node|kubernetes" >&2
+    echo "usage: ${0##*/} python|node|kafka|kubernetes" >&2
     exit 2
     ;;
 esac

@@ -8,19 +8,25 @@
 //! Nothing in here holds a policy. A change of the memory is on disk before any effect of it runs.
 
 mod begin;
+mod checks;
+mod chores;
 mod core;
 mod due;
 mod enrolment;
 mod error;
 mod events;
+mod finalize;
+mod inputs;
 mod ledger;
 mod links;
 mod lookout;
 mod open;
+mod open_change;
 mod outbox;
 mod prober;
 mod report;
 mod resume;
+mod risks;
 mod shell;
 mod supervision;
 #[cfg(test)]

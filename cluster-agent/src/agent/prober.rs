@@ -11,15 +11,18 @@ use jiff::Timestamp;
 
 use crate::clock;
 use crate::config::{ProbeSettings, Settings};
+use crate::kafka::Witnesses;
 use crate::kube::Watcher;
 use crate::observation::{
     ClusterGate, Observation, Observer, ObserverSettings, UnitKey, WitnessSource,
 };
 use crate::phase::elapsed_ms;
+use crate::plan::CheckSource;
+use crate::prometheus::Prometheus;
 use crate::telemetry::{ScrapeLimits, Scraper};
 
-use super::AgentError;
 use super::lookout::Lookout;
+use super::{AgentError, Core};
 
 /// Whether something moves or could.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,9 +38,11 @@ pub(super) enum Pace {
 pub struct Prober {
     observer: Observer,
     scraper: Scraper,
+    kafka: Witnesses,
     settings: ProbeSettings,
     members_at: Option<Timestamp>,
     nodes_at: Option<Timestamp>,
+    prometheus: Option<Prometheus>,
     /// The API server, and how often it is asked while something moves or could.
     lookout: Option<(Lookout, u64)>,
     /// Its last word about the cluster as a whole.
@@ -48,7 +53,8 @@ pub struct Prober {
 const CONNECT_TIMEOUT_MS_MAX: u64 = 500;
 
 impl Prober {
-    /// Knows every configured unit; nothing has been probed yet.
+    /// Knows every configured unit; nothing has been probed yet. Starts the tasks that ask
+    /// Prometheus, if one is configured, on the runtime that calls it.
     pub fn new(settings: &Settings) -> Result<Self, AgentError> {
         let targets = settings
             .products
@@ -79,15 +85,42 @@ impl Prober {
         }
         let period_ms = settings.kubernetes.as_ref().map_or(0, |found| found.period_ms);
         let lookout = Watcher::new(settings).map(|watcher| (Lookout::new(watcher), period_ms));
+        let kafka = Witnesses::new(settings.witness_targets())
+            .map_err(|source| AgentError::Kafka { source })?;
+        let prometheus = settings.prometheus.clone().map(Prometheus::start);
         Ok(Self {
             observer,
             scraper,
             settings: probes,
             members_at: None,
             nodes_at: None,
+            kafka,
+            prometheus,
             lookout,
             kube_gates: vec![],
         })
+    }
+
+    /// Carries questions of the core to Prometheus, and what came of them back.
+    pub fn exchange(&mut self, core: &mut Core, now: Timestamp) {
+        let Some(prometheus) = &mut self.prometheus else { return };
+        if let Some(answers) = prometheus.answers() {
+            core.answers(answers, now);
+        }
+        prometheus.ask(core.questions(now));
+        let checks = prometheus.checks(core.api_subjects(), now);
+        core.checks(CheckSource::Prometheus, checks);
+    }
+
+    /// Whether a question about a risk is under way.
+    pub fn is_asking(&self) -> bool {
+        self.prometheus.as_ref().is_some_and(Prometheus::is_asking)
+    }
+
+    /// What stands against the cluster as a whole.
+    fn cluster_gates(&self, now: Timestamp) -> Vec<ClusterGate> {
+        let asked = self.prometheus.as_ref().map(|asked| asked.gates(now));
+        self.kube_gates.iter().cloned().chain(asked.into_iter().flatten()).collect()
     }
 
     fn periods(&self, pace: Pace) -> (u64, u64) {
@@ -114,7 +147,12 @@ impl Prober {
         let members = self
             .observer
             .probe_targets(|target| target.role != Role::Node || Some(&target.key) == out);
-        let results = self.scraper.probe_all(members).await;
+        // Side by side: leader, followers and the leader's word must be of the same moment.
+        let (results, looks) = tokio::join!(self.scraper.probe_all(members), self.kafka.look(now));
+        for look in looks {
+            self.observer.hear(WitnessSource::Kafka, look.words);
+            self.observer.hear_quorum(&look.product, look.quorum, look.gates);
+        }
         let gates = self.cluster_gates(clock::now());
         self.observer.gates(gates);
         let mut seen = self.observer.apply(results, member_ms, clock::now());
@@ -141,11 +179,6 @@ impl Prober {
             self.observer.place(look.places);
             self.kube_gates = look.gates;
         }
-    }
-
-    /// What stands against the cluster as a whole.
-    fn cluster_gates(&self, _now: Timestamp) -> Vec<ClusterGate> {
-        self.kube_gates.clone()
     }
 
     /// Probes at the fast pace, for a look outside the loop.

@@ -1,6 +1,6 @@
 //! One agent's belongings and one round of its loop.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,12 +9,14 @@ use channels::wire::{Action, AgentInstance, ClusterHeader, ProductState};
 use jiff::{SignedDuration, Timestamp};
 
 use super::AgentError;
+use super::checks::Checks;
 use super::core::{Change, Core};
 use super::due::{is_due, jittered, jittered_max, later};
 use super::events::DriverFacts;
-use super::ledger::{Ledger, Turn};
+use super::ledger::Ledger;
 use super::links::{Links, Metadata, News, Refresh, Sending, Unanswered, chain};
-use super::open::{draw_instance, drivers, open_releases, open_reporter};
+use super::open::{draw_instance, drivers, finalizers, open_releases, open_reporter};
+use super::open_change::open_change;
 use super::outbox::{Outbox, shape};
 use super::prober::{Pace, Prober};
 use super::report::{product_states, report};
@@ -22,10 +24,12 @@ use super::supervision::{Supervision, stage_waits};
 use crate::clock;
 use crate::config::{Reports, Settings};
 use crate::crash::{CrashPoint, Side};
-use crate::driver::{Driver, Stage, StepId, StepOrder};
+use crate::driver::{Finalizer, PoolDriver, StepId, StepOrder, Task};
+use crate::observation::UnitKey;
 use crate::plan::{Ask, Grants};
 use crate::state::{Control, Document, StateDir, StateError};
 use crate::status::{self, HubView, Status, StepView};
+use crate::telemetry::Signal;
 
 /// Documents that became needed are fetched this soon, without asking for new metadata.
 const DOCUMENTS_SOON: SignedDuration = SignedDuration::from_millis(200);
@@ -36,17 +40,6 @@ const STATUS_AT_LEAST: SignedDuration = SignedDuration::from_secs(5);
 /// A report for the sake of its answer is sent this long after the last one.
 const WORD_AGAIN: SignedDuration = SignedDuration::from_secs(2);
 
-/// Gates that every start waits at for a moment.
-const PASSING: [&str; 7] = [
-    "baseline",
-    "gate_once",
-    "observation_old",
-    "other_product",
-    "page_unproved",
-    "grant",
-    "grant_renewal",
-];
-
 /// One agent.
 #[derive(Debug)]
 pub(super) struct Shell {
@@ -54,7 +47,10 @@ pub(super) struct Shell {
     settings: Settings,
     state: StateDir,
     control: Control,
-    drivers: BTreeMap<(ProductRef, PoolName), Driver>,
+    drivers: BTreeMap<(ProductRef, PoolName), PoolDriver>,
+    pub(super) finalizers: BTreeMap<ProductRef, Finalizer>,
+    pub(super) checks: Checks,
+    pub(super) missing: BTreeSet<(UnitKey, Signal)>,
     prober: Prober,
     links: Links,
     crash: CrashPoint,
@@ -63,7 +59,7 @@ pub(super) struct Shell {
     heard_seq: Option<u64>,
     // memory
     document: Document,
-    core: Core,
+    pub(super) core: Core,
     // what is due
     outbox: Outbox,
     word_at: Timestamp,
@@ -101,6 +97,9 @@ impl Shell {
         );
         Ok(Self {
             drivers: drivers(&settings)?,
+            finalizers: finalizers(&settings)?,
+            checks: Checks::open(&settings)?,
+            missing: BTreeSet::new(),
             prober: Prober::new(&settings)?,
             links: Links::start(reporter, releases),
             control: Control::new(&settings.state_dir),
@@ -175,14 +174,18 @@ impl Shell {
     pub(super) async fn tick(&mut self) -> Result<Duration, AgentError> {
         let now = clock::now();
         self.read_orders(now).await?;
+        self.prober.exchange(&mut self.core, now);
         let pace = if self.core.is_engaged() { Pace::Engaged } else { Pace::Idle };
         let out = self.core.history.out.as_ref().map(|out| out.key().clone());
         if let Some(seen) = self.prober.probe(pace, out.as_ref(), now).await {
+            self.name_missing_metrics(&seen);
             let change = self.core.observe(seen, clock::now());
             self.apply(change).await?;
         }
         self.advance().await?;
+        self.finalize().await?;
         let ask = self.decide().await?;
+        self.check().await;
         self.refresh_if_due(clock::now())?;
         self.report_and_show(ask.as_ref(), Urgency::Slot)?;
         let pace = if self.core.is_engaged() { Pace::Engaged } else { Pace::Idle };
@@ -191,7 +194,8 @@ impl Shell {
 
     /// Reads what people ordered. An order file that cannot be read holds everything.
     async fn read_orders(&mut self, now: Timestamp) -> Result<(), AgentError> {
-        let read = || -> Result<_, StateError> {
+        let mut read = || -> Result<_, StateError> {
+            self.core.finalize_approved(self.control.finalize_approvals()?);
             Ok((self.control.hold()?, self.control.approvals()?, self.control.resume_order()?))
         };
         let (hold, approvals, resume) = match read() {
@@ -234,7 +238,7 @@ impl Shell {
         let held = self.core.history.out.as_ref().map(|out| (out.order.clone(), out.pool.clone()));
         // A drain is stopped by a hold as well: what it evicts is not undone.
         let drains =
-            held.is_some() && self.core.awaited_stage().is_some_and(|(_, s)| s == Stage::Quiesce);
+            held.is_some() && self.core.awaited_task().is_some_and(|(_, t)| t == Task::Quiesce);
         let paused =
             self.core.history.pause.is_some() || drains && self.core.standing.hold.is_some();
         self.supervision.follow(&self.drivers, held, paused).await;
@@ -243,11 +247,11 @@ impl Shell {
         let Some(driver) = self.drivers.get(&place) else {
             return Err(AgentError::NoDriver { unit: out.key().to_string(), pool: place.1 });
         };
-        let stages = Stage::ALL.into_iter().filter(|stage| driver.has_stage(*stage)).collect();
+        let tasks = Task::ALL.into_iter().filter(|task| driver.has(*task)).collect();
         let mut status = None;
-        let stage = self.core.awaited_stage().map(|(_, stage)| stage);
-        if let Some((order, stage)) = self.core.awaited_stage()
-            && driver.has_stage(stage)
+        let task = self.core.awaited_task().map(|(_, task)| task);
+        if let Some((order, stage)) = self.core.awaited_task()
+            && driver.has(stage)
         {
             match driver.status(order, stage).await {
                 Ok(found) => status = Some(found),
@@ -260,12 +264,12 @@ impl Shell {
                 }
             }
         }
-        let waits = status.as_ref().and_then(|status| stage_waits(&out.order, stage?, status));
+        let waits = status.as_ref().and_then(|status| stage_waits(&out.order, task?, status));
         let change = self
             .core
-            .advance(&DriverFacts { stages, status }, clock::now())
+            .advance(&DriverFacts { tasks, status }, clock::now())
             .map_err(|source| AgentError::Illegal { source })?;
-        if self.core.awaited_stage().map(|(_, stage)| stage) == stage {
+        if self.core.awaited_task().map(|(_, task)| task) == task {
             self.core.current_wait = self.core.current_wait.take().or(waits);
         }
         self.apply(change).await
@@ -273,13 +277,16 @@ impl Shell {
 
     /// Plans; begins what the plan says.
     async fn decide(&mut self) -> Result<Option<Ask>, AgentError> {
+        // Read last: whoever opens a change looks once more whether a unit went in between.
+        let change = open_change(&self.settings, clock::now());
+        self.core.quorum_change(change);
         let (change, ask) = self.core.decide(StepId::new(), clock::now());
         self.apply(change).await?;
         Ok(ask)
     }
 
     /// Persists a change, then runs its effects, then tells.
-    async fn apply(&mut self, change: Change) -> Result<(), AgentError> {
+    pub(super) async fn apply(&mut self, change: Change) -> Result<(), AgentError> {
         if change.persist {
             self.save()?;
         }
@@ -292,6 +299,9 @@ impl Shell {
         for (order, stage) in change.start {
             self.start(&order, stage).await;
         }
+        if let Some(order) = &change.finalize {
+            self.start_finalize(order).await;
+        }
         if change.moved {
             self.log_move();
             if let Some(phase) = phase {
@@ -303,12 +313,12 @@ impl Shell {
     }
 
     /// Starts a stage; if that fails, the next round finds it absent and the phase decides.
-    async fn start(&mut self, order: &StepOrder, stage: Stage) {
+    async fn start(&mut self, order: &StepOrder, stage: Task) {
         let place = self.core.history.out.as_ref().map(|out| &out.pool);
         let driver =
             place.and_then(|pool| self.drivers.get(&(order.key.product.clone(), pool.clone())));
         let Some(driver) = driver else { return };
-        if !driver.has_stage(stage) {
+        if !driver.has(stage) {
             return;
         }
         tracing::info!(
@@ -353,6 +363,7 @@ impl Shell {
             policy: Arc::new(self.core.policy.clone()),
             history: self.core.history.clone(),
             approvals: self.core.approvals.clone(),
+            answers: self.core.answers.clone(),
         };
         match self.links.refreshes.try_send(order) {
             Ok(()) => self.refreshing = true,
@@ -373,7 +384,7 @@ impl Shell {
         let ask = ask.filter(|_| self.outbox.may_ask(now));
         let (states, turns) = product_states(&self.core, &mut self.ledger, ask, now);
         for turn in turns {
-            log_turn(&turn);
+            turn.log();
         }
         if urgency == Urgency::Now {
             self.outbox.urge();
@@ -449,6 +460,7 @@ impl Shell {
                 attempt: out.order.attempt,
             }),
             products,
+            finalized: self.core.history.last_finalized(),
         };
         let same = self.shown.as_ref().is_some_and(|shown| {
             Status { at: shown.at, ..status.clone() } == *shown
@@ -469,20 +481,4 @@ impl Shell {
 enum Urgency {
     Now,
     Slot,
-}
-
-fn log_turn(turn: &Turn) {
-    match turn {
-        // Every start passes these: they are progress, not obstacles.
-        Turn::Waits(product, why) if PASSING.contains(&why.gate.as_str()) => tracing::debug!(
-            %product, gate = why.gate, "waiting: {}", why.message
-        ),
-        Turn::Waits(product, why) => tracing::info!(
-            %product, gate = why.gate, unit = why.unit.as_ref().map(tracing::field::display),
-            "waiting: {}", why.message
-        ),
-        Turn::Passed { product, gate, unit } => tracing::debug!(
-            %product, gate, unit = unit.as_ref().map(tracing::field::display), "no longer waiting"
-        ),
-    }
 }

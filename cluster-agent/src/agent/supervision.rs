@@ -7,10 +7,10 @@ use channels::names::{PoolName, ProductRef};
 use channels::wire::WaitingOn;
 
 use super::links::chain;
-use crate::driver::{Driver, Stage, StepOrder, StepStatus};
+use crate::driver::{PoolDriver, StepOrder, StepStatus, Task};
 
 /// Drivers by product and pool.
-type Drivers = BTreeMap<(ProductRef, PoolName), Driver>;
+type Drivers = BTreeMap<(ProductRef, PoolName), PoolDriver>;
 
 /// Whom a pause was told.
 #[derive(Debug, Default)]
@@ -47,7 +47,7 @@ impl Supervision {
 async fn tell(drivers: &Drivers, order: &StepOrder, pool: &PoolName, paused: bool) -> bool {
     let place = (order.key.product.clone(), pool.clone());
     let Some(driver) = drivers.get(&place) else { return true };
-    match driver.supervise(order, paused).await {
+    match driver.driver.supervise(order, paused).await {
         Ok(()) => true,
         Err(error) => {
             let why = chain(&error);
@@ -58,14 +58,10 @@ async fn tell(drivers: &Drivers, order: &StepOrder, pool: &PoolName, paused: boo
 }
 
 /// What a stage that runs waits for, if its driver says so.
-pub(super) fn stage_waits(
-    order: &StepOrder,
-    stage: Stage,
-    status: &StepStatus,
-) -> Option<WaitingOn> {
+pub(super) fn stage_waits(order: &StepOrder, task: Task, status: &StepStatus) -> Option<WaitingOn> {
     let StepStatus::Running { since, detail: Some(detail) } = status else { return None };
     Some(WaitingOn {
-        gate: stage.as_str().to_owned(),
+        gate: task.as_str().to_owned(),
         unit: Some(order.key.unit.clone()),
         message: detail.clone(),
         observed: None,
@@ -81,7 +77,7 @@ mod tests {
 
     use super::*;
     use crate::config::{Field, FieldValue, KubernetesPool, StrimziPool};
-    use crate::driver::{KubernetesDriver, StepId, UnitKey};
+    use crate::driver::{Driver, HookRunner, KubernetesDriver, StepId, UnitKey};
     use crate::kube::fake::FakeApi;
 
     const KAFKA: &str = "/apis/kafka.strimzi.io/v1/namespaces/kafka/kafkas/east";
@@ -131,7 +127,11 @@ mod tests {
         });
         let driver = KubernetesDriver::open(&api.kube(), &pool).unwrap();
         let place = ("acme/kafka".parse().unwrap(), "east".parse().unwrap());
-        Drivers::from([(place, Driver::Kubernetes(Box::new(driver)))])
+        // No hook runs, so nothing is kept there.
+        let dir = tempfile::tempdir().unwrap();
+        let hooks = HookRunner::open(dir.path(), BTreeMap::new()).unwrap();
+        let driver = Driver::Kubernetes(Box::new(driver));
+        Drivers::from([(place, PoolDriver { driver, hooks })])
     }
 
     fn paused(api: &FakeApi) -> bool {
@@ -171,11 +171,11 @@ mod tests {
     fn what_a_running_stage_waits_for_is_said_with_its_name_and_its_beginning() {
         let (order, since) = (order(), jiff::Timestamp::from_second(1_800_000_000).unwrap());
         let detail = Some("pod quorum-1 may not go yet".to_owned());
-        let waits = stage_waits(&order, Stage::Mutate, &StepStatus::Running { since, detail });
+        let waits = stage_waits(&order, Task::Mutate, &StepStatus::Running { since, detail });
         let waits = waits.unwrap();
         assert_eq!((waits.gate.as_str(), waits.since), ("mutate", Some(since)));
         assert_eq!(waits.message, "pod quorum-1 may not go yet");
         let mute = StepStatus::Running { since, detail: None };
-        assert_eq!(stage_waits(&order, Stage::Mutate, &mute), None);
+        assert_eq!(stage_waits(&order, Task::Mutate, &mute), None);
     }
 }

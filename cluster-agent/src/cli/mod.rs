@@ -5,7 +5,9 @@
 
 mod check;
 mod commands;
+mod finalize;
 mod logging;
+mod quorum;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -17,6 +19,7 @@ use channels::names::ProductRef;
 use channels::version::ReleaseVersion;
 
 pub use logging::LogFormat;
+pub use quorum::QuorumCommand;
 
 use crate::sim::SimArgs;
 use crate::sim::member::MemberCommand;
@@ -51,6 +54,13 @@ pub enum Command {
     Resume(ConfigArgs),
     /// Allow a product whose policy is manual (or patch) to move to a release.
     Approve(ApproveArgs),
+    /// Look at a Kafka metadata quorum, or change its voters one act after another.
+    #[command(subcommand)]
+    Quorum(quorum::QuorumCommand),
+    /// Approve the irreversible step of the release that every unit of a product runs.
+    Finalize(FinalizeArgs),
+    /// Order a product back to an older release that its document allows, and keep it there.
+    Back(BackArgs),
     /// Simulate clusters over HTTP, to try the agent without any.
     Sim(SimArgs),
     /// Run or restart one controller of a quorum made of small processes, to try the exec driver.
@@ -147,6 +157,36 @@ pub struct ApproveArgs {
     pub version: ReleaseVersion,
 }
 
+/// `finalize`.
+#[derive(Debug, Clone, Args)]
+pub struct FinalizeArgs {
+    /// Which configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// The product, `vendor/product`.
+    pub product: ProductRef,
+    /// Do not ask.
+    #[arg(long)]
+    pub yes: bool,
+    /// Who approves it; kept with the record.
+    #[arg(long, env = "USER", default_value = "unknown")]
+    pub by: String,
+}
+
+/// `back`.
+#[derive(Debug, Clone, Args)]
+pub struct BackArgs {
+    /// Which configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// The product, `vendor/product`.
+    #[arg(long)]
+    pub product: ProductRef,
+    /// The older release.
+    #[arg(long)]
+    pub version: ReleaseVersion,
+}
+
 /// Exit code for "no".
 const NO: u8 = 1;
 
@@ -220,6 +260,9 @@ fn run_command(command: &Command) -> anyhow::Result<Answer> {
         Command::Hold(args) => commands::hold(args),
         Command::Resume(args) => commands::resume(args),
         Command::Approve(args) => commands::approve(args),
+        Command::Quorum(command) => quorum::quorum(command),
+        Command::Finalize(args) => finalize::finalize(args),
+        Command::Back(args) => finalize::back(args),
         Command::Sim(args) => commands::sim(args),
         Command::Member(command) => commands::member(command),
     }

@@ -1,23 +1,27 @@
 //! What the file means: defaults, ranges, names, and what contradicts what.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use channels::health::{PlegLimits, QuorumLimits};
 use channels::names::{Arch, ProductRef};
-use channels::wire::{Report, Role};
+use channels::wire::Role;
 
 use super::ConfigError;
+use super::checks::checks;
 use super::fragments::{self, Fragment};
+use super::kafka::kafka_of;
 use super::kubernetes::{self, AgentPlace, KubernetesSettings};
-use super::pools::{PoolSettings, pools};
+use super::owner::{finalize, rules};
+use super::pools::{PoolSettings, check_sizes, pools};
+use super::prometheus::prometheus;
 use super::ranges::{DAY_MS, ranged, ranged_u32};
+use crate::driver::CommandSpec;
 use crate::gate::GatePolicy;
+use crate::kafka::KafkaSettings;
 use crate::phase::StepTimings;
 use crate::plan::{AcceptedRisk, GATE_GAP_MS, Grants, Mode, Policy, ProductPolicy, Timings};
-
-/// Units of one cluster: a page per unit and second is what one core can read.
-const UNITS_MAX: usize = 2_000;
+use crate::prometheus::PrometheusSettings;
 
 /// A checked configuration.
 #[derive(Debug, Clone)]
@@ -38,6 +42,8 @@ pub struct Settings {
     pub pleg_limits: PlegLimits,
     /// Limits of the gates.
     pub gate: GatePolicy,
+    /// The cluster's own Prometheus, if there is one to ask.
+    pub prometheus: Option<PrometheusSettings>,
     /// Products by name.
     pub products: BTreeMap<ProductRef, ProductSettings>,
     /// The API server, if this agent uses one.
@@ -91,6 +97,12 @@ pub struct ProductSettings {
     pub policy: ProductPolicy,
     /// Its pools, in rolling order within a role.
     pub pools: Vec<PoolSettings>,
+    /// The command of its finalize step.
+    pub finalize: Option<CommandSpec>,
+    /// Commands that check before units go, by name.
+    pub checks: BTreeMap<String, CommandSpec>,
+    /// Its Kafka servers, if they are asked natively.
+    pub kafka: Option<KafkaSettings>,
 }
 
 impl Settings {
@@ -152,6 +164,7 @@ pub(super) fn settings(
         quorum_limits: quorum_limits(&fragment.limits.quorum)?,
         pleg_limits: pleg_limits(&fragment.limits.pleg)?,
         gate: gate(&fragment.limits.gate)?,
+        prometheus: prometheus(fragment.prometheus.as_ref(), &products, base)?,
         products,
         kubernetes,
     })
@@ -222,8 +235,14 @@ fn timings(fragment: &Fragment, probes: &ProbeSettings) -> Result<Timings, Confi
         (Role::Workload, given.workload),
     ];
     let mut steps = BTreeMap::new();
+    let mut expected_ms = BTreeMap::new();
     for (role, step) in roles {
-        steps.insert(role, step_timings(role, &step, usual.step(role))?);
+        let given = step_timings(role, &step, usual.step(role))?;
+        let deadlines = given.await_return_ms.saturating_add(given.await_health_ms);
+        let longest = deadlines.saturating_add(given.soak_ms).min(DAY_MS);
+        let key = format!("timings.{role}.expected_ms");
+        expected_ms.insert(role, ranged(&key, step.expected_ms, longest, 1_000..=DAY_MS)?);
+        steps.insert(role, given);
     }
     // Two seconds by invariant I2; a slower probe than that must still be able to act.
     let fresh_ms = usual.observation_max_ms.max(probes.fast_ms.saturating_mul(2));
@@ -262,6 +281,7 @@ fn timings(fragment: &Fragment, probes: &ProbeSettings) -> Result<Timings, Confi
             1_000..=DAY_MS,
         )?,
         steps,
+        expected_ms,
     })
 }
 
@@ -420,7 +440,9 @@ fn one_product(
         let why = "hub needs hub.reports = true, because only a hub grants";
         return Err(ConfigError::invalid(key("mode"), why));
     }
-    let pools = pools(&name, &given.pools, probes, scope, base)?;
+    let mut pools = pools(&name, &given.pools, probes, scope, base)?;
+    let (check_rules, checks) = checks(&name, &given.checks, base)?;
+    let kafka = kafka_of(given.kafka.as_ref(), &mut pools, &key, base)?;
     let policy = ProductPolicy {
         channel: given.channel.parse().map_err(|e| ConfigError::invalid(key("channel"), e))?,
         arch: match &given.arch {
@@ -442,8 +464,10 @@ fn one_product(
             .parse()
             .map_err(|e| ConfigError::invalid(key("initial_version"), e))?,
         pools: pools.iter().map(|pool| pool.name.clone()).collect(),
+        rules: rules(&name, given, &pools, check_rules)?,
     };
-    Ok((name, ProductSettings { policy, pools }))
+    let finalize = finalize(&name, &given.finalize, base)?;
+    Ok((name, ProductSettings { policy, pools, finalize, checks, kafka }))
 }
 
 fn accepted(
@@ -455,27 +479,4 @@ fn accepted(
         return Err(ConfigError::invalid(key("accepted_risks"), why));
     }
     Ok(AcceptedRisk { name: risk.name.clone(), reason: risk.reason.clone(), until: risk.until })
-}
-
-fn check_sizes(products: &BTreeMap<ProductRef, ProductSettings>) -> Result<(), ConfigError> {
-    if products.is_empty() || products.len() > Report::MAX_PRODUCTS {
-        let why =
-            format!("there must be 1 to {}, there are {}", Report::MAX_PRODUCTS, products.len());
-        return Err(ConfigError::invalid("products", why));
-    }
-    let mut nodes = BTreeSet::new();
-    let units = products.values().flat_map(|p| &p.pools).flat_map(|pool| &pool.units);
-    let mut count = 0_usize;
-    for unit in units {
-        count += 1;
-        if unit.role == Role::Node && !nodes.insert(unit.name.clone()) {
-            let why = format!("node {} belongs to two products", unit.name);
-            return Err(ConfigError::invalid("products", why));
-        }
-    }
-    if count > UNITS_MAX {
-        let why = format!("{count} units are more than one agent observes, {UNITS_MAX}");
-        return Err(ConfigError::invalid("products", why));
-    }
-    Ok(())
 }

@@ -7,6 +7,7 @@
 mod exec;
 mod kubernetes;
 mod order;
+mod pool;
 pub(crate) mod process;
 mod simulated;
 
@@ -15,10 +16,12 @@ use std::path::PathBuf;
 
 use crate::kube::KubeError;
 
+pub use exec::{CheckOrder, Checker, FinalizeOrder, Finalizer, HookRunner};
 pub use exec::{CommandSpec, EXIT_LOST, EXIT_TIMED_OUT, ExecCommands, ExecDriver, LOG_TAIL_BYTES};
-pub use exec::{CommandTemplate, TemplateError, TextTemplate};
+pub use exec::{CommandTemplate, Purpose, TemplateError, TextTemplate};
 pub use kubernetes::{KubernetesDriver, NodeDriver};
-pub use order::{Stage, StepId, StepOrder, StepStatus, UnitKey};
+pub use order::{Stage, StepId, StepOrder, StepStatus, Task, UnitKey};
+pub use pool::PoolDriver;
 pub use simulated::{SimulatedDriver, SimulatedStep};
 
 /// Every way of changing a unit that this agent knows.
@@ -38,10 +41,11 @@ impl Driver {
     /// Idempotent per step and stage: a second start of a running or finished stage does nothing,
     /// also after the agent was killed in between.
     pub async fn start(&self, order: &StepOrder, stage: Stage) -> Result<(), DriverError> {
+        // Boxed, because what talks to an API server at length would make every caller large.
         match self {
             Self::Exec(driver) => driver.start(order, stage).await,
             Self::Simulated(driver) => driver.start(order, stage).await,
-            Self::Kubernetes(driver) => driver.start(order, stage).await,
+            Self::Kubernetes(driver) => Box::pin(driver.start(order, stage)).await,
         }
     }
 
@@ -51,7 +55,7 @@ impl Driver {
         match self {
             Self::Exec(driver) => driver.status(&order.step_id, stage).await,
             Self::Simulated(driver) => driver.status(&order.step_id, stage).await,
-            Self::Kubernetes(driver) => driver.status(order, stage).await,
+            Self::Kubernetes(driver) => Box::pin(driver.status(order, stage)).await,
         }
     }
 
@@ -69,7 +73,7 @@ impl Driver {
     pub async fn supervise(&self, order: &StepOrder, pause: bool) -> Result<(), DriverError> {
         match self {
             Self::Exec(_) | Self::Simulated(_) => Ok(()),
-            Self::Kubernetes(driver) => driver.supervise(order, pause).await,
+            Self::Kubernetes(driver) => Box::pin(driver.supervise(order, pause)).await,
         }
     }
 }
@@ -82,6 +86,12 @@ pub enum DriverError {
     StageNotConfigured {
         /// The stage.
         stage: Stage,
+    },
+    /// The pool has no such hook.
+    #[error("hook {task} is not configured for this pool")]
+    HookNotConfigured {
+        /// The hook.
+        task: Task,
     },
     /// A value that would be put into a command holds characters a command must not see.
     #[error("refused to run a command with {placeholder}={value:?}: {why}")]

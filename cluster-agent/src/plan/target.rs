@@ -7,16 +7,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use channels::graph::Graph;
+use channels::graph::{Graph, Risk};
 use channels::names::ProductRef;
-use channels::path::{Goal as PathGoal, NextStep, NoStep, next_step, path};
+use channels::path::{Goal as PathGoal, next_step_where, path};
 use channels::version::ReleaseVersion;
 use channels::wire::{self, Component, ReleaseDocument, Role};
 use signing::Sha256Digest;
 
-use super::Scene;
 use super::policy::{Mode, ProductPolicy};
+use super::target_choice::{Chosen, back_to, step, unoffered};
+use super::target_risks::{Exposure, RiskAnswers};
 use super::waiting_on::WaitingOn;
+use super::{Scene, dependencies};
 use crate::history::{History, ProductHistory};
 use crate::state::Approval;
 
@@ -89,6 +91,8 @@ pub struct Goal {
     pub components: BTreeMap<Role, Component>,
     /// The release behind each component version that units may still run, by role.
     pub olds: BTreeMap<Role, BTreeMap<String, ReleaseVersion>>,
+    /// Its finalize step, if it has one.
+    pub finalize: Option<wire::Finalize>,
 }
 
 /// Targets by product.
@@ -105,6 +109,8 @@ pub struct Basis<'a> {
     pub history: &'a History,
     /// Moves a person approved.
     pub approvals: &'a [Approval],
+    /// What the cluster's Prometheus said about risks.
+    pub answers: &'a RiskAnswers,
     /// The time.
     pub now: jiff::Timestamp,
 }
@@ -159,15 +165,21 @@ impl Basis<'_> {
         graph: &Graph,
         known: &Knowledge,
     ) -> Chosen {
-        let accepted = policy.accepted(self.now);
-        let fresh = self.propose(product, policy, record, graph, &accepted);
-        let Some(roll) = record.roll.as_ref().filter(|roll| roll.touched) else { return fresh };
-        let reaches = |to: &ReleaseVersion| {
-            running(record).iter().all(|from| from == to || offers(graph, from, to, &accepted))
+        let exposure = policy.exposure(self.answers, self.now);
+        let begun = record.roll.as_ref().filter(|roll| roll.touched);
+        if let Some(back) = self.back(product, record) {
+            return back_to(record, graph, back, &exposure);
+        }
+        let fresh = self.propose(product, policy, record, graph, &exposure);
+        let Some(roll) = begun else { return fresh };
+        let unreached = |to: &ReleaseVersion| {
+            let froms = running(record);
+            let mut others = froms.iter().filter(|from| *from != to);
+            others.find_map(|from| unoffered(graph, from, to, &exposure))
         };
         if let Chosen::To(newer) = &fresh
             && *newer != roll.to
-            && reaches(newer)
+            && unreached(newer).is_none()
             && allowed(known, newer, &running(record))
         {
             return fresh;
@@ -180,11 +192,17 @@ impl Basis<'_> {
             let why = WaitingOn::Pinned { pin: pin.clone(), to: to.clone() };
             return Chosen::Blocked { to: Some(to.clone()), why };
         }
-        if reaches(to) {
-            return Chosen::To(to.clone());
+        match unreached(to) {
+            None => Chosen::To(to.clone()),
+            Some(why) => Chosen::Blocked { to: Some(to.clone()), why },
         }
-        let why = WaitingOn::EdgeWithdrawn { from: record.version.clone(), to: to.clone() };
-        Chosen::Blocked { to: Some(to.clone()), why }
+    }
+
+    /// The older release that a person ordered the product back to; one that it has left behind
+    /// since is over.
+    fn back(&self, product: &ProductRef, record: &ProductHistory) -> Option<&ReleaseVersion> {
+        let order = self.approvals.iter().find(|a| a.product == *product && a.back)?;
+        (order.to <= record.version).then_some(&order.to)
     }
 
     /// What graph and policy propose to a product at rest.
@@ -194,28 +212,26 @@ impl Basis<'_> {
         policy: &ProductPolicy,
         record: &ProductHistory,
         graph: &Graph,
-        accepted: &BTreeSet<String>,
+        exposure: &Exposure<'_>,
     ) -> Chosen {
         let from = &record.version;
         let approved = self.approvals.iter().find(|a| a.product == *product).map(|a| a.to.clone());
-        let step = |goal: &PathGoal| next_step(graph, from, goal, accepted);
+        let step = |goal: &PathGoal| step(graph, from, goal, exposure);
         if let Some(pin) = &policy.pin {
-            return outcome(from, step(&PathGoal::Version(pin.clone())));
+            return step(&PathGoal::Version(pin.clone()));
         }
         match (policy.mode, approved) {
-            (Mode::Auto | Mode::Hub, _) => outcome(from, step(&PathGoal::Head)),
-            (Mode::Manual | Mode::Patch, Some(to)) if to > *from => {
-                outcome(from, step(&PathGoal::Version(to)))
-            }
+            (Mode::Auto | Mode::Hub, _) => step(&PathGoal::Head),
+            (Mode::Manual | Mode::Patch, Some(to)) if to > *from => step(&PathGoal::Version(to)),
             (Mode::Manual, _) => {
-                outcome(from, step(&PathGoal::Head)).held_back(|to| WaitingOn::NeedsApproval { to })
+                step(&PathGoal::Head).held_back(|to| WaitingOn::NeedsApproval { to })
             }
             (Mode::Patch, _) => {
-                let patch = outcome(from, step(&PathGoal::PatchOnly));
+                let patch = step(&PathGoal::PatchOnly);
                 if patch != Chosen::Nothing {
                     return patch;
                 }
-                outcome(from, step(&PathGoal::Head))
+                step(&PathGoal::Head)
                     .held_back(|to| WaitingOn::NotAPatch { from: from.clone(), to })
             }
         }
@@ -230,6 +246,9 @@ impl Basis<'_> {
         to: &ReleaseVersion,
     ) -> Target {
         let blocked = |why| Target::Blocked { to: Some(to.clone()), why: vec![why] };
+        if let Some(why) = super::finalize::forbids(record, policy, to) {
+            return blocked(why);
+        }
         let release = match document(known, to) {
             Ok(release) => release,
             Err(why) => return blocked(*why),
@@ -243,7 +262,10 @@ impl Basis<'_> {
             let why = WaitingOn::ArchMissing { to: to.clone(), arch: policy.arch.clone() };
             return blocked(why);
         };
-        if let Some(why) = self.dependency(to, &release.document) {
+        let own = &release.document;
+        if let Some(why) = dependencies::unmet(self.history, to, own)
+            .or_else(|| dependencies::broken(self.known, self.history, &own.product_ref(), to))
+        {
             return blocked(why);
         }
         let mut olds: BTreeMap<Role, BTreeMap<String, ReleaseVersion>> = BTreeMap::new();
@@ -262,57 +284,8 @@ impl Basis<'_> {
         let components =
             content.components.iter().map(|c| (c.role, c.clone())).collect::<BTreeMap<_, _>>();
         let release_digest = release.digest;
-        Target::Move(Box::new(Goal { to: to.clone(), release_digest, components, olds }))
-    }
-
-    fn dependency(&self, to: &ReleaseVersion, document: &ReleaseDocument) -> Option<WaitingOn> {
-        document.dependencies.iter().find_map(|dependency| {
-            let running = self.history.products.get(&dependency.product);
-            let satisfied = running.is_some_and(|record| {
-                record.roll.is_none() && dependency.requirement.matches(&record.version)
-            });
-            (!satisfied).then(|| WaitingOn::Dependency {
-                to: to.clone(),
-                product: dependency.product.clone(),
-                requirement: dependency.requirement.clone(),
-                running: running.map(|record| record.version.to_string()),
-            })
-        })
-    }
-}
-
-/// What was chosen before the release document is asked.
-#[derive(Debug, Clone, PartialEq)]
-enum Chosen {
-    Nothing,
-    To(ReleaseVersion),
-    Blocked { to: Option<ReleaseVersion>, why: WaitingOn },
-}
-
-impl Chosen {
-    /// A release that is there but that policy does not take by itself.
-    fn held_back(self, why: impl FnOnce(ReleaseVersion) -> WaitingOn) -> Self {
-        match self {
-            Self::To(to) => Self::Blocked { to: Some(to.clone()), why: why(to) },
-            Self::Nothing | Self::Blocked { .. } => self,
-        }
-    }
-}
-
-fn outcome(from: &ReleaseVersion, step: NextStep) -> Chosen {
-    if let Some(to) = step.to {
-        return Chosen::To(to);
-    }
-    match (step.why, step.refused.into_iter().next()) {
-        (Some(NoStep::AtGoal) | None, _) => Chosen::Nothing,
-        (Some(NoStep::Risks), Some(refused)) => Chosen::Blocked {
-            to: Some(refused.to.clone()),
-            why: WaitingOn::Risks { to: refused.to, risks: refused.reasons },
-        },
-        (Some(why), _) => Chosen::Blocked {
-            to: None,
-            why: WaitingOn::NoWay { from: from.clone(), why: why.as_str().replace('_', " ") },
-        },
+        let finalize = release.document.finalize.clone();
+        Target::Move(Box::new(Goal { to: to.clone(), release_digest, components, olds, finalize }))
     }
 }
 
@@ -333,29 +306,17 @@ pub fn documents_needed(
     policy: &ProductPolicy,
     history: &History,
     approvals: &[Approval],
-    now: jiff::Timestamp,
+    exposure: &Exposure<'_>,
 ) -> BTreeSet<ReleaseVersion> {
     let Some(record) = history.products.get(product) else { return BTreeSet::new() };
-    let accepted = policy.accepted(now);
     let mut needed = running(record);
     let approved = approvals.iter().filter(|a| a.product == *product).map(|a| a.to.clone());
     let goals = [PathGoal::Head, PathGoal::PatchOnly]
         .into_iter()
         .chain(approved.chain(policy.pin.clone()).map(PathGoal::Version));
-    needed.extend(goals.filter_map(|g| next_step(graph, &record.version, &g, &accepted).to));
+    let accept = |risk: &Risk| exposure.passes(risk);
+    needed.extend(goals.filter_map(|g| next_step_where(graph, &record.version, &g, &accept).to));
     needed
-}
-
-fn offers(
-    graph: &Graph,
-    from: &ReleaseVersion,
-    to: &ReleaseVersion,
-    accepted: &BTreeSet<String>,
-) -> bool {
-    graph
-        .targets_of(from)
-        .iter()
-        .any(|offer| offer.to == to && offer.risks.iter().all(|r| accepted.contains(&r.name)))
 }
 
 fn allowed(known: &Knowledge, to: &ReleaseVersion, froms: &BTreeSet<ReleaseVersion>) -> bool {

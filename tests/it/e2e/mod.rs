@@ -21,6 +21,7 @@ mod members;
 mod nodes;
 mod peers;
 mod process;
+mod prometheus;
 mod refusals;
 mod rolling;
 mod server;

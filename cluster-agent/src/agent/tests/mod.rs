@@ -8,10 +8,15 @@
     reason = "tests"
 )]
 
+mod facts;
+mod finalize;
+mod hooks;
 mod keys;
 mod lab;
 mod real_nodes;
 mod refusals;
+mod risks;
 mod rolls;
 mod whole;
+mod windows;
 mod world;
