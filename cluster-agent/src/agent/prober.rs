@@ -191,6 +191,7 @@ impl Prober {
         };
         if let Some(look) = lookout.poll(period_ms, out, now).await {
             self.observer.hear(WitnessSource::Kubernetes, look.words);
+            self.observer.place(look.places);
             self.kube_gates = look.gates;
         }
     }

@@ -302,7 +302,8 @@ fn only_controllers_are_brokers_as_well() {
     let kafka_pools = &pools[&"acme/kafka".parse().unwrap()].pools;
     let target = &kafka_pools[0].units[0].target;
     assert!(target.also_broker && target.required.contains(&crate::telemetry::Signal::AtMinIsr));
-    let workers = "role = \"node\"";
-    let error = kafka(workers, "role = \"node\"\nalso_broker = true").unwrap_err().to_string();
+    let workers = "name = \"workers\"\n";
+    let both = "name = \"workers\"\nalso_broker = true\n";
+    let error = kafka(workers, both).unwrap_err().to_string();
     assert!(error.contains("only controllers can be brokers as well"), "{error}");
 }

@@ -41,10 +41,11 @@ impl Driver {
     /// Idempotent per step and stage: a second start of a running or finished stage does nothing,
     /// also after the agent was killed in between.
     pub async fn start(&self, order: &StepOrder, stage: Stage) -> Result<(), DriverError> {
+        // Boxed, because what talks to an API server at length would make every caller large.
         match self {
             Self::Exec(driver) => driver.start(order, stage).await,
             Self::Simulated(driver) => driver.start(order, stage).await,
-            Self::Kubernetes(driver) => driver.start(order, stage).await,
+            Self::Kubernetes(driver) => Box::pin(driver.start(order, stage)).await,
         }
     }
 
@@ -54,7 +55,7 @@ impl Driver {
         match self {
             Self::Exec(driver) => driver.status(&order.step_id, stage).await,
             Self::Simulated(driver) => driver.status(&order.step_id, stage).await,
-            Self::Kubernetes(driver) => driver.status(order, stage).await,
+            Self::Kubernetes(driver) => Box::pin(driver.status(order, stage)).await,
         }
     }
 
@@ -72,7 +73,7 @@ impl Driver {
     pub async fn supervise(&self, order: &StepOrder, pause: bool) -> Result<(), DriverError> {
         match self {
             Self::Exec(_) | Self::Simulated(_) => Ok(()),
-            Self::Kubernetes(driver) => driver.supervise(order, pause).await,
+            Self::Kubernetes(driver) => Box::pin(driver.supervise(order, pause)).await,
         }
     }
 }

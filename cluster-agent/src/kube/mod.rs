@@ -16,6 +16,8 @@ mod object;
 mod outcome;
 mod permission;
 mod put;
+#[cfg(test)]
+pub(crate) mod real;
 pub mod resource;
 mod watch;
 pub mod workload;

@@ -1,32 +1,42 @@
 //! How a stage stands, said by drivers whose stages are calls of the API.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use crate::driver::{LOG_TAIL_BYTES, StepId, StepStatus};
 use crate::phase::elapsed_ms;
 
-/// Outcomes of checks, by step. A check changes nothing, so an agent that was restarted finds none
-/// and checks again.
-#[derive(Debug, Default)]
-pub(crate) struct Outcomes {
-    last: Mutex<Option<(StepId, StepStatus)>>,
+/// Checks are made, and refused evictions tried again, at most this often (rolling.md §5.1).
+pub(crate) const ASK_EVERY: Duration = Duration::from_secs(5);
+
+/// What was found for a step a moment ago and is not asked for again at once. An agent that was
+/// restarted remembers nothing and asks.
+#[derive(Debug)]
+pub(crate) struct Recent<T> {
+    good_for: Duration,
+    last: Mutex<Option<(StepId, Instant, T)>>,
 }
 
-impl Outcomes {
-    /// Keeps the outcome of a step's check; one unit is out at a time, so one is enough.
-    pub(crate) fn put(&self, step: StepId, status: StepStatus) {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((step, status));
+impl<T: Clone> Recent<T> {
+    /// Remembers what was found for so long.
+    pub(crate) fn new(good_for: Duration) -> Self {
+        Self { good_for, last: Mutex::new(None) }
     }
 
-    /// The outcome of that step's check.
-    pub(crate) fn of(&self, step: &StepId) -> StepStatus {
+    /// Keeps what was found; one unit is out at a time, so one is enough.
+    pub(crate) fn put(&self, step: StepId, found: T) {
+        let kept = (step, Instant::now(), found);
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
+    }
+
+    /// What was found for that step, if it is fresh.
+    pub(crate) fn of(&self, step: StepId) -> Option<T> {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*last {
-            Some((of, status)) if of == step => status.clone(),
-            Some(_) | None => StepStatus::Absent,
-        }
+        let (of, at, found) = last.as_ref()?;
+        (*of == step && at.elapsed() < self.good_for).then(|| found.clone())
     }
 }
 
@@ -88,12 +98,15 @@ mod tests {
     }
 
     #[test]
-    fn an_outcome_is_told_only_to_the_step_it_is_about() {
-        let (outcomes, step) = (Outcomes::default(), StepId::new());
-        assert_eq!(outcomes.of(&step), StepStatus::Absent);
-        outcomes.put(step, ended(1, "no".to_owned()));
-        assert_eq!(outcomes.of(&step), ended(1, "no".to_owned()));
-        assert_eq!(outcomes.of(&StepId::new()), StepStatus::Absent);
+    fn what_was_found_is_told_only_to_the_step_it_is_about_and_only_while_it_is_fresh() {
+        let (recent, step) = (Recent::new(Duration::from_hours(1)), StepId::new());
+        assert_eq!(recent.of(step), None);
+        recent.put(step, "no");
+        assert_eq!(recent.of(step), Some("no"));
+        assert_eq!(recent.of(StepId::new()), None);
+        let stale = Recent::new(Duration::ZERO);
+        stale.put(step, "no");
+        assert_eq!(stale.of(step), None);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use channels::names::UnitName;
 use futures_util::future::join_all;
 use jiff::Timestamp;
 
@@ -22,6 +23,8 @@ pub struct Look {
     pub words: BTreeMap<UnitKey, Heard>,
     /// What stands against units' going beside that.
     pub gates: Vec<ClusterGate>,
+    /// The nodes that pods are on, of units that are pods; `None` = on none yet.
+    pub places: BTreeMap<UnitKey, Option<UnitName>>,
 }
 
 /// Asks the API server about every unit that lives in the cluster.
@@ -38,6 +41,7 @@ pub struct Gathered {
     nodes: Option<NodeLook>,
     /// Words about members and workloads, which need no judging.
     words: BTreeMap<UnitKey, Heard>,
+    places: BTreeMap<UnitKey, Option<UnitName>>,
 }
 
 impl Watcher {
@@ -87,7 +91,13 @@ impl Watcher {
         };
         let (nodes, members, workloads) =
             tokio::join!(of_nodes, join_all(members), join_all(workloads));
-        Gathered { nodes, words: members.into_iter().chain(workloads).flatten().collect() }
+        let mut gathered = Gathered { nodes, words: BTreeMap::new(), places: BTreeMap::new() };
+        for look in members {
+            gathered.words.extend(look.words);
+            gathered.places.extend(look.places);
+        }
+        gathered.words.extend(workloads.into_iter().flatten());
+        gathered
     }
 
     /// Gathers and judges in one go.
@@ -102,6 +112,6 @@ impl Gathered {
         let (mut words, gates) =
             self.nodes.as_ref().map(|nodes| nodes.judge(out)).unwrap_or_default();
         words.extend(self.words.clone());
-        Look { words, gates }
+        Look { words, gates, places: self.places.clone() }
     }
 }

@@ -14,6 +14,7 @@ mod finalize;
 mod hooks;
 mod keys;
 mod lab;
+mod real_nodes;
 mod refusals;
 mod risks;
 mod rolls;

@@ -33,6 +33,7 @@ pub(in crate::config) struct SetTable {
     grace_s: Option<u64>,
     timeout_ms: Option<u64>,
     evidence: Option<MemberEvidence>,
+    mend: Option<bool>,
     pub(super) stuck_after_ms: Option<u64>,
 }
 
@@ -49,6 +50,7 @@ impl SetTable {
             ("grace_s", self.grace_s.is_some()),
             ("timeout_ms", self.timeout_ms.is_some()),
             ("evidence", self.evidence.is_some()),
+            ("mend", self.mend.is_some()),
         ]
         .into_iter()
         .find_map(|(name, given)| given.then_some(name))
@@ -85,6 +87,9 @@ pub struct StatefulSetPool {
     pub timeout_ms: u64,
     /// Whose word says which version a member runs. Default its page.
     pub evidence: MemberEvidence,
+    /// The template may change while the very member whose step it is is not Ready, so that a
+    /// release can mend it. Default false: all must be.
+    pub mend: bool,
 }
 
 /// `kind = "strimzi"` as written.
@@ -143,6 +148,7 @@ pub(super) fn stateful_set(
         grace_s: ranged_u32(&key("kubernetes.grace_s"), given.grace_s, 30, 30..=3_600)?,
         timeout_ms: ms("kubernetes.timeout_ms", given.timeout_ms, TIMEOUT_MS)?,
         evidence: given.evidence.unwrap_or_default(),
+        mend: given.mend.unwrap_or(false),
     })
 }
 

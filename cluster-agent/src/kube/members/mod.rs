@@ -6,6 +6,9 @@
 //! so, and the planner adopts it as the unit that is out.
 
 mod next;
+#[cfg(test)]
+#[expect(clippy::wildcard_enum_match_arm, reason = "tests")]
+mod real;
 mod set;
 mod stateful_set;
 #[cfg(test)]
@@ -13,4 +16,4 @@ mod stateful_set;
 mod tests;
 mod words;
 
-pub use stateful_set::StatefulSetMembers;
+pub use stateful_set::{MembersLook, StatefulSetMembers};

@@ -3,7 +3,7 @@
 use channels::wire::Role;
 
 use super::set::{Crew, ON_DELETE};
-use crate::config::Wanted;
+use crate::config::StatefulSetPool;
 use crate::kube::object::Mark;
 
 /// The next thing to do for a step.
@@ -25,13 +25,18 @@ pub(super) enum Next {
 }
 
 /// Why a step must not begin; `None` = it may.
-pub(super) fn refusal(crew: &Crew, unit: &str, wanted: &Wanted, role: Role) -> Option<String> {
-    let set = &crew.set;
+pub(super) fn refusal(
+    crew: &Crew,
+    mark: &Mark,
+    pool: &StatefulSetPool,
+    role: Role,
+) -> Option<String> {
+    let (set, unit) = (&crew.set, mark.unit.as_str());
     let name = &set.metadata.name;
     if let Some(why) = wrong_strategy(crew) {
         return Some(why);
     }
-    if let Some(missing) = set.spec.template.lacks(wanted) {
+    if let Some(missing) = set.spec.template.lacks(&pool.wanted) {
         return Some(format!("StatefulSet {name} has no container {missing}"));
     }
     if set.spec.selector.match_labels.is_empty() {
@@ -41,8 +46,15 @@ pub(super) fn refusal(crew: &Crew, unit: &str, wanted: &Wanted, role: Role) -> O
         let count = set.replicas();
         return Some(format!("{role} {unit} is none of the {count} members of StatefulSet {name}"));
     }
-    let (member, why) = crew.first_unready(None)?;
+    let (member, why) = crew.first_unready(left_out(crew, mark, pool))?;
     Some(format!("member {member} is not Ready: {why}"))
+}
+
+/// The member that need not be Ready for the next move: the unit itself, once the template is what
+/// it should be, or if the owner lets a release mend a member.
+fn left_out<'a>(crew: &Crew, mark: &'a Mark, pool: &StatefulSetPool) -> Option<&'a str> {
+    let told = crew.set.spec.template.is_at(mark, &pool.wanted);
+    (told || pool.mend).then_some(mark.unit.as_str())
 }
 
 fn wrong_strategy(crew: &Crew) -> Option<String> {
@@ -59,14 +71,14 @@ fn wrong_strategy(crew: &Crew) -> Option<String> {
 ///
 /// The template changes only while every member is Ready: from then on a member that restarts for
 /// whatever reason comes back in the new version, so no other one may be away at that moment.
-pub(super) fn next(crew: &Crew, mark: &Mark, wanted: &Wanted) -> Next {
+pub(super) fn next(crew: &Crew, mark: &Mark, pool: &StatefulSetPool) -> Next {
     if let Some(why) = wrong_strategy(crew) {
         return Next::Impossible(why);
     }
     let set = &crew.set;
     let unit = mark.unit.as_str();
-    if !set.spec.template.is_at(mark, wanted) {
-        return match crew.first_unready(None) {
+    if !set.spec.template.is_at(mark, &pool.wanted) {
+        return match crew.first_unready(left_out(crew, mark, pool)) {
             None => Next::PatchTemplate,
             Some((member, why)) => Next::Wait(format!(
                 "member {member} is not Ready ({why}); the template is changed only when all are"

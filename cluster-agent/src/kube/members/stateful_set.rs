@@ -8,12 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ::kube::api::ListParams;
 
+use channels::names::UnitName;
 use jiff::Timestamp;
 use serde_json::json;
 
 use super::next::{Next, next, refusal};
 use super::set::{Crew, StatefulSet};
-use super::words::words;
+use super::words::{places, words};
 use crate::clock;
 use crate::config::StatefulSetPool;
 use crate::driver::{DriverError, EXIT_TIMED_OUT, Stage, StepId, StepOrder, StepStatus};
@@ -22,7 +23,7 @@ use crate::kube::node::{budget, objects};
 use crate::kube::object::{
     Form, Mark, Place, Pod, Template, Written, checked_version, grace_needed, image_name,
 };
-use crate::kube::outcome::{Outcomes, ended, running};
+use crate::kube::outcome::{ASK_EVERY, Recent, ended, running};
 use crate::kube::permission::Need;
 use crate::kube::{Kube, KubeError};
 use crate::observation::{Heard, UnitKey};
@@ -31,6 +32,15 @@ use crate::phase::elapsed_ms;
 /// The set changes all the time while its pods do; a mark that lost such a race is written again.
 const MARK_TRIES: u32 = 5;
 
+/// What a look at members says.
+#[derive(Debug, Clone, Default)]
+pub struct MembersLook {
+    /// A word about each unit, or why there is none.
+    pub words: BTreeMap<UnitKey, Heard>,
+    /// The node each unit's pod is on; `None` = on none yet.
+    pub places: BTreeMap<UnitKey, Option<UnitName>>,
+}
+
 /// Changes members of one StatefulSet.
 #[derive(Debug)]
 pub struct StatefulSetMembers {
@@ -38,7 +48,8 @@ pub struct StatefulSetMembers {
     pool: StatefulSetPool,
     sets: Place,
     pods: Place,
-    outcomes: Outcomes,
+    checks: Recent<StepStatus>,
+    refusals: Recent<String>,
 }
 
 impl StatefulSetMembers {
@@ -46,17 +57,14 @@ impl StatefulSetMembers {
     pub fn new(kube: Kube, pool: StatefulSetPool) -> Self {
         let sets = Place::new("apps/v1", "statefulsets", &pool.namespace, "StatefulSet");
         let pods = Place::new("v1", "pods", &pool.namespace, "pod");
-        Self { kube, pool, sets, pods, outcomes: Outcomes::default() }
+        let (checks, refusals) = (Recent::new(ASK_EVERY), Recent::new(ASK_EVERY));
+        Self { kube, pool, sets, pods, checks, refusals }
     }
 
-    /// Checks, or marks the set; the moves follow in [`Self::status`].
+    /// Marks the set; checks and moves are made in [`Self::status`].
     pub async fn start(&self, order: &StepOrder, stage: Stage) -> Result<(), DriverError> {
         match stage {
-            Stage::Preflight => {
-                let outcome = self.preflight(order).await?;
-                self.outcomes.put(order.step_id, outcome);
-                Ok(())
-            }
+            Stage::Preflight => Ok(()),
             Stage::Mutate => self.begin(order).await,
             Stage::Quiesce | Stage::Restore => Err(DriverError::StageNotConfigured { stage }),
         }
@@ -65,19 +73,30 @@ impl StatefulSetMembers {
     /// How a stage stands; of a change, after one more move if one is due.
     pub async fn status(&self, order: &StepOrder, stage: Stage) -> Result<StepStatus, DriverError> {
         match stage {
-            Stage::Preflight => Ok(self.outcomes.of(&order.step_id)),
-            Stage::Mutate => Ok(self.pass(&order.step_id).await?),
+            Stage::Preflight => {
+                if let Some(checked) = self.checks.of(order.step_id) {
+                    return Ok(checked);
+                }
+                let checked = self.preflight(order).await?;
+                self.checks.put(order.step_id, checked.clone());
+                Ok(checked)
+            }
+            Stage::Mutate => Ok(self.pass(order.step_id).await?),
             Stage::Quiesce | Stage::Restore => Err(DriverError::StageNotConfigured { stage }),
         }
     }
 
-    /// What the API server says about the units.
-    pub async fn look(&self, units: &[UnitKey], now: Timestamp) -> BTreeMap<UnitKey, Heard> {
+    /// What the API server says about the units, and on which nodes they are.
+    pub async fn look(&self, units: &[UnitKey], now: Timestamp) -> MembersLook {
         match self.crew().await {
-            Ok(crew) => words(&crew, units, &self.pool.wanted, now),
+            Ok(crew) => MembersLook {
+                words: words(&crew, units, &self.pool.wanted, now),
+                places: places(&crew, units),
+            },
             Err(error) => {
                 let why = error.chain();
-                units.iter().map(|key| (key.clone(), Err(why.clone()))).collect()
+                let silent = units.iter().map(|key| (key.clone(), Err(why.clone())));
+                MembersLook { words: silent.collect(), places: BTreeMap::new() }
             }
         }
     }
@@ -96,26 +115,28 @@ impl StatefulSetMembers {
 
     /// Changes nothing; says what stands against the step, or what it has found.
     async fn preflight(&self, order: &StepOrder) -> Result<StepStatus, DriverError> {
-        self.mark(order, None)?;
+        let mark = self.mark(order, None)?;
         let crew = self.crew().await?;
         let unit = order.key.unit.as_str();
-        if let Some(why) = refusal(&crew, unit, &self.pool.wanted, order.role) {
+        if let Some(why) = refusal(&crew, &mark, &self.pool, order.role) {
             return Ok(ended(1, why));
         }
         if let Some(why) = self.forbidden().await? {
             return Ok(ended(1, why));
         }
-        Ok(match self.budgets(unit).await? {
+        Ok(match self.budgets(crew.pods.get(unit)).await? {
             Ok(found) => ended(0, found),
             Err(why) => ended(1, why),
         })
     }
 
     /// What the disruption budgets of a pod say: `Err` if they never let it go.
-    async fn budgets(&self, unit: &str) -> Result<Result<String, String>, KubeError> {
+    async fn budgets(&self, pod: Option<&Pod>) -> Result<Result<String, String>, KubeError> {
+        let Some(pod) = pod.map(asked) else {
+            return Ok(Ok("there is no pod to evict".to_owned()));
+        };
         let namespace = &self.pool.namespace;
         let path = format!("/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets");
-        let pod: objects::Pod = self.pods.get(&self.kube, unit).await?;
         let budgets: Vec<objects::Budget> = self.kube.list(&path, &ListParams::default()).await?;
         if let Some(finding) = budget::permanent(&pod, &budgets, &BTreeSet::new()) {
             return Ok(Err(finding.to_string()));
@@ -125,9 +146,10 @@ impl StatefulSetMembers {
             .filter(|budget| budget::covers(budget, &pod))
             .map(|budget| budget.metadata.name.as_str())
             .collect();
+        let name = &pod.metadata.name;
         Ok(Ok(match names.as_slice() {
-            [] => format!("no disruption budget covers pod {unit}"),
-            names => format!("pod {unit} goes when disruption budget {} allows", names.join(", ")),
+            [] => format!("no disruption budget covers pod {name}"),
+            names => format!("pod {name} goes when disruption budget {} allows", names.join(", ")),
         }))
     }
 
@@ -177,12 +199,12 @@ impl StatefulSetMembers {
         Err(KubeError::Contended { what: self.sets.named(&self.pool.name) }.into())
     }
 
-    async fn pass(&self, step: &StepId) -> Result<StepStatus, KubeError> {
+    async fn pass(&self, step: StepId) -> Result<StepStatus, KubeError> {
         let crew = self.crew().await?;
-        let Some(mark) = Mark::of(&crew.set.metadata, step) else { return Ok(StepStatus::Absent) };
+        let Some(mark) = Mark::of(&crew.set.metadata, &step) else { return Ok(StepStatus::Absent) };
         let (waited_ms, limit_ms) = (elapsed_ms(mark.at, clock::now()), self.pool.timeout_ms);
         let late = waited_ms > limit_ms;
-        let wait = match next(&crew, &mark, &self.pool.wanted) {
+        let wait = match next(&crew, &mark, &self.pool) {
             Next::Made => return Ok(ended(0, format!("pod {} has been made anew", mark.unit))),
             Next::Impossible(why) => return Ok(ended(1, why)),
             Next::Wait(why) => why,
@@ -190,7 +212,7 @@ impl StatefulSetMembers {
             Next::PatchTemplate if late => "the template was not changed in time".to_owned(),
             Next::Evict { pod } if late => format!("pod {pod} was not let go in time"),
             Next::PatchTemplate => self.patch_template(&crew, &mark).await?,
-            Next::Evict { pod } => self.evict(&crew, &pod).await?,
+            Next::Evict { pod } => self.evict(step, &crew, &pod).await?,
         };
         if late {
             let seconds = limit_ms / 1000;
@@ -211,17 +233,28 @@ impl StatefulSetMembers {
         })
     }
 
-    async fn evict(&self, crew: &Crew, pod: &str) -> Result<String, KubeError> {
+    async fn evict(&self, step: StepId, crew: &Crew, pod: &str) -> Result<String, KubeError> {
+        if let Some(refused) = self.refusals.of(step) {
+            return Ok(refused);
+        }
         let Some(found) = crew.pods.get(pod) else { return Ok(format!("pod {pod} is gone")) };
         let grace_s = grace_needed(&found.spec, self.pool.grace_s);
-        let asked = objects::Pod { metadata: found.metadata.clone(), ..objects::Pod::default() };
-        Ok(match evict(&self.kube, &asked, grace_s).await? {
+        Ok(match evict(&self.kube, &asked(found), grace_s).await? {
             Evicted::Accepted => format!("pod {pod} is stopping"),
             Evicted::Gone => format!("pod {pod} is gone"),
             Evicted::NamespaceLeaving => "its namespace is being deleted".to_owned(),
             Evicted::Budget(why) | Evicted::Refused(why) => {
-                format!("pod {pod} may not go yet: {why}")
+                let refused = format!("pod {pod} may not go yet: {why}");
+                self.refusals.put(step, refused.clone());
+                refused
             }
         })
     }
+}
+
+/// A pod as budgets and evictions look at it.
+fn asked(pod: &Pod) -> objects::Pod {
+    let (phase, conditions) = (pod.status.phase.clone(), pod.status.conditions.clone());
+    let status = objects::PodStatus { phase, conditions, ..objects::PodStatus::default() };
+    objects::Pod { metadata: pod.metadata.clone(), status, ..objects::Pod::default() }
 }

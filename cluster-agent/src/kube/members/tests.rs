@@ -27,6 +27,7 @@ fn pool() -> StatefulSetPool {
         grace_s: 30,
         timeout_ms: 900_000,
         evidence: MemberEvidence::Pod,
+        mend: false,
     }
 }
 
@@ -167,7 +168,8 @@ impl Lab {
 
     async fn look(&self) -> BTreeMap<UnitKey, Heard> {
         let units = [key("quorum-0"), key("quorum-1"), key("quorum-2")];
-        self.members.look(&units, Timestamp::from_second(1_800_000_000).unwrap()).await
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        self.members.look(&units, now).await.words
     }
 }
 
@@ -288,8 +290,63 @@ async fn a_refused_eviction_is_waited_for_and_never_becomes_a_deletion() {
     }
     // The fake knows no DELETE at all: one would have made it panic.
     assert!(lab.api.has(&format!("{PODS}/quorum-1")));
+    assert_eq!(lab.evicted().len(), 1, "it is not asked at every look");
     lab.api.refuse_evictions(None);
-    assert_eq!(lab.waits(&order).await, "pod quorum-1 is stopping");
+    let patient = StatefulSetMembers::new(lab.api.kube(), pool());
+    let StepStatus::Running { detail, .. } = patient.status(&order, Stage::Mutate).await.unwrap()
+    else {
+        panic!("it has ended");
+    };
+    assert_eq!(detail.as_deref(), Some("pod quorum-1 is stopping"));
+}
+
+#[tokio::test]
+async fn in_mid_roll_a_member_that_is_itself_not_ready_may_be_the_next() {
+    let (lab, first) = (Lab::start(), order("quorum-1"));
+    lab.members.start(&first, Stage::Mutate).await.unwrap();
+    lab.waits(&first).await;
+    lab.observe();
+    lab.make("quorum-1", "new-1", true);
+    lab.unready("quorum-2");
+    let next = order("quorum-2");
+    assert_eq!(lab.preflight(&next).await.0, 0, "the template is what it should be");
+    lab.members.start(&next, Stage::Mutate).await.unwrap();
+    assert_eq!(lab.waits(&next).await, "pod quorum-2 is stopping");
+    let (code, why) = lab.preflight(&order("quorum-0")).await;
+    assert_eq!((code, why.contains("member quorum-2 is not Ready")), (1, true), "{why}");
+}
+
+#[tokio::test]
+async fn a_release_mends_a_broken_member_only_if_the_owner_says_so() {
+    let (lab, order) = (Lab::start(), order("quorum-2"));
+    lab.unready("quorum-2");
+    let (code, why) = lab.preflight(&order).await;
+    assert_eq!((code, why.contains("member quorum-2 is not Ready")), (1, true), "{why}");
+    let mends = StatefulSetPool { mend: true, ..pool() };
+    let members = StatefulSetMembers::new(lab.api.kube(), mends);
+    let checked = members.status(&order, Stage::Preflight).await.unwrap();
+    assert!(matches!(checked, StepStatus::Finished { exit_code: 0, .. }), "{checked:?}");
+    members.start(&order, Stage::Mutate).await.unwrap();
+    members.status(&order, Stage::Mutate).await.unwrap();
+    assert!(lab.template_changed());
+    // The others must all the same.
+    lab.unready("quorum-0");
+    let other = StatefulSetMembers::new(lab.api.kube(), StatefulSetPool { mend: true, ..pool() });
+    let checked = other.status(&order, Stage::Preflight).await.unwrap();
+    assert!(matches!(checked, StepStatus::Finished { exit_code: 1, .. }), "{checked:?}");
+}
+
+#[tokio::test]
+async fn pods_say_on_which_node_they_are() {
+    let lab = Lab::start();
+    lab.api.change(&format!("{PODS}/quorum-1"), |pod| pod["spec"]["nodeName"] = json!("w2"));
+    lab.api.remove(&format!("{PODS}/quorum-2"));
+    let units = [key("quorum-0"), key("quorum-1"), key("quorum-2")];
+    let now = Timestamp::from_second(1_800_000_000).unwrap();
+    let places = lab.members.look(&units, now).await.places;
+    let on: Vec<Option<String>> =
+        units.iter().map(|key| places[key].as_ref().map(ToString::to_string)).collect();
+    assert_eq!(on, [None, Some("w2".to_owned()), None]);
 }
 
 #[tokio::test]
@@ -322,7 +379,6 @@ async fn a_restarted_agent_goes_on_where_the_set_stands() {
     let (lab, order) = (Lab::start(), order("quorum-1"));
     lab.members.start(&order, Stage::Mutate).await.unwrap();
     let other = StatefulSetMembers::new(lab.api.kube(), pool());
-    assert_eq!(other.status(&order, Stage::Preflight).await.unwrap(), StepStatus::Absent);
     other.start(&order, Stage::Mutate).await.unwrap();
     assert_eq!(lab.api.writes().len(), 1, "a second start does nothing");
     let going = other.status(&order, Stage::Mutate).await.unwrap();

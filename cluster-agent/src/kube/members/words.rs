@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use channels::names::UnitName;
 use jiff::Timestamp;
 
 use super::set::Crew;
@@ -17,6 +18,15 @@ pub(super) fn words(
     now: Timestamp,
 ) -> BTreeMap<UnitKey, Heard> {
     units.iter().map(|key| (key.clone(), Ok(word(crew, key, wanted, now)))).collect()
+}
+
+/// The node each unit's pod is on. One whose name no unit can have is not known here.
+pub(super) fn places(crew: &Crew, units: &[UnitKey]) -> BTreeMap<UnitKey, Option<UnitName>> {
+    let place = |key: &UnitKey| {
+        let node = crew.pods.get(key.unit.as_str())?.spec.node_name.as_ref()?;
+        node.parse().ok()
+    };
+    units.iter().map(|key| (key.clone(), place(key))).collect()
 }
 
 fn word(crew: &Crew, key: &UnitKey, wanted: &Wanted, now: Timestamp) -> Witness {

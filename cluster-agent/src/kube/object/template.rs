@@ -27,6 +27,8 @@ pub(crate) struct PodSpec {
     pub(crate) containers: Vec<Container>,
     /// The containers that run before them.
     pub(crate) init_containers: Vec<Container>,
+    /// The node it is on.
+    pub(crate) node_name: Option<String>,
     /// How long a pod may take to stop, seconds.
     pub(crate) termination_grace_period_seconds: Option<i64>,
 }

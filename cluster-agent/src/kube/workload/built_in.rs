@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use super::seen::{Body, Rollout, Seen};
 use crate::config::{Wanted, WorkloadKind};
+use crate::kube::VERSION_ANNOTATION;
 use crate::kube::object::{Condition, Meta, Said, Strategy, Template, condition};
 
 /// An object of one of the three kinds; fields of the others are simply not there.
@@ -74,7 +75,7 @@ impl BuiltIn {
         let observed = self.status.observed_generation >= self.metadata.generation;
         let all_new =
             observed && counts.updated >= counts.desired && counts.current <= counts.updated;
-        let version = if all_new { self.spec.template.version(wanted) } else { Said::Nothing };
+        let version = if all_new { self.version(wanted) } else { Said::Nothing };
         let old = counts.current.saturating_sub(counts.updated);
         Seen {
             rollout: self.rollout(kind, counts, observed),
@@ -86,6 +87,17 @@ impl BuiltIn {
             body: Body::Template(Box::new(self.spec.template), wanted.clone()),
             meta: self.metadata,
             named,
+        }
+    }
+
+    /// The version of its template. Before the first step the owner may have annotated the object
+    /// itself, which rolls nothing out.
+    fn version(&self, wanted: &Wanted) -> Said {
+        let template = &self.spec.template;
+        let own = self.metadata.annotations.get(VERSION_ANNOTATION);
+        match own.filter(|_| !template.metadata.annotations.contains_key(VERSION_ANNOTATION)) {
+            Some(version) => Said::Version(version.clone()),
+            None => template.version(wanted),
         }
     }
 

@@ -16,7 +16,7 @@ use crate::clock;
 use crate::config::{Field, Registry, ResourcePool, StrimziPool, WorkloadKind, WorkloadPool};
 use crate::driver::{DriverError, Stage, StepId, StepOrder, StepStatus};
 use crate::kube::object::{Form, Mark, Place, Pod, Template, Written, checked_version, image_name};
-use crate::kube::outcome::{Outcomes, Progress, ended, running};
+use crate::kube::outcome::{ASK_EVERY, Progress, Recent, ended, running};
 use crate::kube::permission::Need;
 use crate::kube::{Kube, KubeError};
 use crate::observation::{Heard, UnitKey};
@@ -40,7 +40,7 @@ pub struct Workloads {
     kind: Kind,
     /// Where the objects are; of custom resources once the API server has said.
     place: OnceCell<(Place, Need)>,
-    outcomes: Outcomes,
+    checks: Recent<StepStatus>,
     progress: Progress,
     /// Whether the step's resource was last told to pause.
     told: Mutex<Option<(StepId, bool)>>,
@@ -52,7 +52,7 @@ impl Workloads {
             kube,
             kind,
             place: OnceCell::new(),
-            outcomes: Outcomes::default(),
+            checks: Recent::new(ASK_EVERY),
             progress: Progress::default(),
             told: Mutex::new(None),
         }
@@ -165,14 +165,10 @@ impl Workloads {
         }
     }
 
-    /// Checks, or changes the object.
+    /// Changes the object; checks are made in [`Self::status`].
     pub async fn start(&self, order: &StepOrder, stage: Stage) -> Result<(), DriverError> {
         match stage {
-            Stage::Preflight => {
-                let outcome = self.preflight(order).await?;
-                self.outcomes.put(order.step_id, outcome);
-                Ok(())
-            }
+            Stage::Preflight => Ok(()),
             Stage::Mutate => self.change(order).await,
             Stage::Quiesce | Stage::Restore => Err(DriverError::StageNotConfigured { stage }),
         }
@@ -181,7 +177,14 @@ impl Workloads {
     /// How a stage stands.
     pub async fn status(&self, order: &StepOrder, stage: Stage) -> Result<StepStatus, DriverError> {
         match stage {
-            Stage::Preflight => Ok(self.outcomes.of(&order.step_id)),
+            Stage::Preflight => {
+                if let Some(checked) = self.checks.of(order.step_id) {
+                    return Ok(checked);
+                }
+                let checked = self.preflight(order).await?;
+                self.checks.put(order.step_id, checked.clone());
+                Ok(checked)
+            }
             Stage::Mutate => Ok(self.watch(order, clock::now()).await?),
             Stage::Quiesce | Stage::Restore => Err(DriverError::StageNotConfigured { stage }),
         }

@@ -13,6 +13,9 @@
 mod built_in;
 mod custom;
 mod driver;
+#[cfg(test)]
+#[expect(clippy::wildcard_enum_match_arm, reason = "tests")]
+mod real;
 mod seen;
 mod strimzi;
 #[cfg(test)]

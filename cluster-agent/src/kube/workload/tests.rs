@@ -272,6 +272,20 @@ async fn a_change_by_somebody_else_in_the_middle_fails_the_step() {
 }
 
 #[tokio::test]
+async fn the_owner_may_say_which_version_runs_before_the_first_step() {
+    let api = FakeApi::start();
+    api.put(SHOP, deployment());
+    let workloads = Workloads::built_in(api.kube(), pool(WorkloadKind::Deployment));
+    api.change(SHOP, |shop| {
+        shop["metadata"]["annotations"] = json!({ "fairway.dev/version": "1.0.1" });
+    });
+    assert_eq!(word(&workloads, "shop").await.version.as_deref(), Some("1.0.1"));
+    workloads.start(&order("shop"), Stage::Mutate).await.unwrap();
+    observes(&api, SHOP);
+    assert_eq!(word(&workloads, "shop").await.version.as_deref(), Some("2.0.0"));
+}
+
+#[tokio::test]
 async fn a_workload_without_any_available_pod_is_down() {
     let api = FakeApi::start();
     api.put(SHOP, deployment());
