@@ -14,7 +14,7 @@ use crate::driver::{StepId, StepStatus};
 use crate::telemetry::KubeletAccess;
 
 /// Longest wait for the cluster to do its part.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 

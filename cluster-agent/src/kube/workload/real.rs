@@ -41,7 +41,7 @@ fn pool(cluster: &RealCluster, kind: WorkloadKind, registry: &str) -> WorkloadPo
     }
 }
 
-fn object(spec: Value) -> Value {
+fn object(spec: &Value) -> Value {
     let labels = json!({ "app": "shop" });
     let mut object = json!({
         "metadata": { "name": "shop" },
@@ -79,7 +79,7 @@ async fn preflight(workloads: &Workloads, order: &StepOrder) -> (i32, String) {
 async fn rolls_and_sticks(kind: WorkloadKind, plural: &str, spec: Value) {
     let cluster = RealCluster::open().await;
     let path = cluster.path("apps/v1", plural);
-    cluster.create(&path, object(spec)).await;
+    cluster.create(&path, object(&spec)).await;
     let anew =
         || Workloads::built_in(cluster.kube.clone(), pool(&cluster, kind, "registry.example"));
     cluster
