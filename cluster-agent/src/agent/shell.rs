@@ -232,7 +232,11 @@ impl Shell {
     /// Advances the unit that is out.
     async fn advance(&mut self) -> Result<(), AgentError> {
         let held = self.core.history.out.as_ref().map(|out| (out.order.clone(), out.pool.clone()));
-        let paused = self.core.history.pause.is_some();
+        // A drain is stopped by a hold as well: what it evicts is not undone.
+        let drains =
+            held.is_some() && self.core.awaited_stage().is_some_and(|(_, s)| s == Stage::Quiesce);
+        let paused =
+            self.core.history.pause.is_some() || drains && self.core.standing.hold.is_some();
         self.supervision.follow(&self.drivers, held, paused).await;
         let Some(out) = &self.core.history.out else { return Ok(()) };
         let place = (out.key().product.clone(), out.pool.clone());

@@ -10,6 +10,7 @@
 
 mod keys;
 mod lab;
+mod real_nodes;
 mod refusals;
 mod rolls;
 mod whole;

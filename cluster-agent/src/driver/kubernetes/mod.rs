@@ -77,7 +77,11 @@ impl KubernetesDriver {
     /// Tells what rolls by itself to pause, or to go on; see [`super::Driver::supervise`].
     pub async fn supervise(&self, order: &StepOrder, pause: bool) -> Result<(), DriverError> {
         match self {
-            Self::Node(_) | Self::Members(_) => Ok(()),
+            Self::Node(driver) => {
+                driver.supervise(order, pause);
+                Ok(())
+            }
+            Self::Members(_) => Ok(()),
             Self::Workloads(driver) => driver.supervise(order, pause).await,
         }
     }

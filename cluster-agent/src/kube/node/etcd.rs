@@ -23,19 +23,19 @@ const CLIENT_AGE_MAX_MS: u64 = 10 * 60_000;
 
 /// Asks the members.
 #[derive(Debug)]
-pub(super) struct EtcdWatch {
+pub(crate) struct EtcdWatch {
     settings: EtcdSettings,
     timeout: Duration,
     client: Option<(reqwest::Client, Timestamp)>,
 }
 
 impl EtcdWatch {
-    pub(super) fn new(settings: EtcdSettings, timeout: Duration) -> Self {
+    pub(crate) fn new(settings: EtcdSettings, timeout: Duration) -> Self {
         Self { settings, timeout, client: None }
     }
 
     /// What stands against a control-plane node's going.
-    pub(super) async fn look(&mut self, now: Timestamp) -> Vec<Finding> {
+    pub(crate) async fn look(&mut self, now: Timestamp) -> Vec<Finding> {
         let client = match self.client(now) {
             Ok(client) => client,
             Err(why) => return vec![Finding::Etcd { why }],

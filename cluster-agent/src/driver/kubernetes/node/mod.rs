@@ -102,6 +102,11 @@ impl NodeDriver {
         Ok(status)
     }
 
+    /// Takes in whether the roll was stopped: a drain that still runs then ends, and is undone.
+    pub fn supervise(&self, order: &StepOrder, stopped: bool) {
+        self.scratch.note_stopped(stopped.then_some(order.step_id));
+    }
+
     /// Bounds a pass as a whole: the agent looks at nothing else meanwhile. What is cut off here was
     /// asked for or was not, and the next pass finds out which.
     async fn bounded<T>(

@@ -120,7 +120,7 @@ fn describe(job: &Job, pods: &[Pod]) -> String {
     let place = job.metadata.place();
     match waiting {
         Some(why) => format!("Job {place} waits: {}", why.trim_end()),
-        None => match pods.first() {
+        None => match pods.iter().max_by_key(|pod| pod.metadata.creation_timestamp) {
             Some(pod) => format!("Job {place}: pod {} is {}", pod.metadata.name, pod.status.phase),
             None => format!("Job {place} has no pod yet"),
         },

@@ -67,6 +67,9 @@ impl NodeDriver {
         if !node.spec.unschedulable {
             return Ok(refused("the node was made schedulable while it was drained".to_owned()));
         }
+        if self.scratch.is_stopped(order.step_id) {
+            return Ok(refused("the roll was stopped while the node was drained".to_owned()));
+        }
         let pods: Vec<Pod> = self.kube.list(PODS, &on_node(order.key.unit.as_str())).await?;
         let left = Left::of(&pods, |pod| fate(pod, &self.pool.drain));
         if left.is_empty() {
@@ -139,8 +142,11 @@ impl NodeDriver {
             .iter()
             .map(|pod| format!("{}: it is on its way out", pod.metadata.place()));
         let named: Vec<String> = stuck.chain(asked).chain(leaving).take(NAMED_MAX).collect();
-        let count = left.count();
-        format!("{count} pods are left: {}", named.join("; "))
+        let named = named.join("; ");
+        match left.count() {
+            1 => format!("1 pod is left: {named}"),
+            count => format!("{count} pods are left: {named}"),
+        }
     }
 }
 

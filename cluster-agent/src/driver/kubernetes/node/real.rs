@@ -18,9 +18,11 @@ use signing::Sha256Digest;
 use super::super::super::{Stage, StepId, StepOrder, StepStatus};
 use super::NodeDriver;
 use crate::config::{
-    AgentPlace, DrainSettings, KubernetesSettings, KuredSettings, NodeEvidence, NodePool,
+    AgentPlace, DrainSettings, EtcdSettings, KubernetesSettings, KuredSettings, NodeEvidence,
+    NodePool,
 };
 use crate::kube::Kube;
+use crate::kube::node::etcd::EtcdWatch;
 use crate::kube::node::objects::{Node, Pod};
 use crate::kube::node::{NODES, NodeWatch, Watched, pods_of};
 use crate::observation::{Finding, UnitKey, Witness};
@@ -241,7 +243,7 @@ async fn drain_waits_for_the_budget(lab: &Lab, order: &StepOrder) {
         let status = lab.driver(JOB).status(order, Stage::Quiesce).await.unwrap();
         let StepStatus::Running { detail, .. } = status else { panic!("{status:?}") };
         let detail = detail.unwrap();
-        detail.starts_with("1 pods are left") && detail.contains("web-budget")
+        detail.starts_with("1 pod is left") && detail.contains("web-budget")
     })
     .await;
     lab.kube
@@ -294,6 +296,33 @@ async fn a_node_of_a_real_cluster_is_drained_changed_and_put_back() {
             && after.metadata.annotations.keys().all(|k| !k.contains("fairway"))
     );
     lab.close().await;
+}
+
+#[tokio::test]
+#[ignore = "needs a Kubernetes API server in FAIRWAY_KUBECONFIG"]
+async fn members_of_etcd_are_asked_with_a_client_certificate() {
+    let kubeconfig = PathBuf::from(std::env::var_os("FAIRWAY_KUBECONFIG").unwrap());
+    let pki = kubeconfig.parent().unwrap().join("pki");
+    let config = std::fs::read_to_string(&kubeconfig).unwrap();
+    let server = config.lines().find_map(|line| line.trim().strip_prefix("server: ")).unwrap();
+    // The API server's own page is behind a client certificate, as members' pages are elsewhere.
+    let settings = EtcdSettings {
+        check: true,
+        metrics_urls: vec![format!("{server}/metrics")],
+        ca: Some(pki.join("ca.crt")),
+        identity: Some((pki.join("admin.crt"), pki.join("admin.key"))),
+        max_pending: 0,
+    };
+    let look = async |settings: EtcdSettings| {
+        let mut watch = EtcdWatch::new(settings, Duration::from_secs(5));
+        watch.look(Timestamp::UNIX_EPOCH).await[0].to_string()
+    };
+    let found = look(settings.clone()).await;
+    assert!(found.contains("no metric etcd_server_has_leader"), "{found}");
+    let nobody = look(EtcdSettings { identity: None, ..settings.clone() }).await;
+    assert!(nobody.contains("it answers 40"), "{nobody}");
+    let unproved = look(EtcdSettings { ca: None, ..settings }).await;
+    assert!(unproved.contains("does not answer"), "{unproved}");
 }
 
 #[tokio::test]

@@ -40,6 +40,7 @@ struct Memory {
     status: Option<(StepId, Stage, Instant, StepStatus)>,
     tries: BTreeMap<String, Tries>,
     permitted_at: Option<Instant>,
+    stopped: Option<StepId>,
 }
 
 /// The memory, behind a lock that is never held across a request.
@@ -114,6 +115,21 @@ impl Scratch {
     /// Whether permissions were found in order within `age`.
     pub(super) fn was_permitted(&self, age: Duration) -> bool {
         self.with(|memory| memory.permitted_at.is_some_and(|at| at.elapsed() < age))
+    }
+
+    /// Notes the step that was stopped, if one was.
+    pub(super) fn note_stopped(&self, step: Option<StepId>) {
+        self.with(|memory| {
+            if memory.stopped != step {
+                memory.status = None;
+            }
+            memory.stopped = step;
+        });
+    }
+
+    /// Whether this step was stopped.
+    pub(super) fn is_stopped(&self, step: StepId) -> bool {
+        self.with(|memory| memory.stopped == Some(step))
     }
 
     pub(super) fn note_permitted(&self) {

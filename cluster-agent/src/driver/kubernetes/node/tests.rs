@@ -320,6 +320,27 @@ async fn a_drain_that_takes_too_long_is_given_up_by_name() {
 }
 
 #[actix_web::test]
+async fn a_stop_ends_a_drain_and_asks_no_other_pod_to_go() {
+    let (lab, order) = (Lab::new(), order());
+    lab.add_pod("web-1");
+    lab.start(&order, Stage::Quiesce).await.unwrap();
+    let driver = lab.driver();
+    driver.supervise(&again(&order), true);
+    let other = driver.status(&order, Stage::Quiesce).await.unwrap();
+    assert!(matches!(other, StepStatus::Running { .. }), "another step was stopped: {other:?}");
+    let asked = lab.evictions().len();
+    lab.add_pod("web-2");
+    driver.supervise(&order, true);
+    let status = driver.status(&order, Stage::Quiesce).await.unwrap();
+    assert!(
+        matches!(&status, StepStatus::Finished { exit_code: 1, log_tail } if log_tail.contains("stopped"))
+    );
+    assert_eq!(lab.evictions().len(), asked);
+    assert_eq!(driver.status(&order, Stage::Restore).await.unwrap(), good());
+    assert!(!lab.unschedulable());
+}
+
+#[actix_web::test]
 async fn preflight_names_everything_before_any_cordon() {
     let (lab, order) = (Lab::new(), order());
     lab.add_pod("web-1");
