@@ -5,6 +5,8 @@
 #   tests/peers/install.sh python      python-tuf; prints the interpreter that can import it
 #   tests/peers/install.sh node        tuf-js; prints the folder whose node_modules has it
 #   tests/peers/install.sh kubernetes  a control plane and a hollow node; prints the folder with them
+#   tests/peers/install.sh kafka       two Kafka versions, the JMX exporter and the traffic program;
+#                                      prints the folder with libs-<version>/ and exporter.jar
 #
 # Versions are pinned: a peer that changes under a test says nothing about us. Nothing of a peer
 # is ever committed. Fails with a reason when packages cannot be had.
@@ -21,8 +23,14 @@ readonly python_packages=(
 # The newest release that still runs on Node 20; 6.x needs Node 22.22.
 readonly node_package='tuf-js@5.0.1'
 # What builds Kubernetes; its release is in go.mod.
-here=$(cd "$(dirname "$0")" && pwd)
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+readonly here
 readonly kubernetes_source="$here/kubernetes"
+# The last release that upgrades from every KRaft version, and the newest one.
+readonly kafka_versions=(3.9.1 4.3.1)
+# The newest exporter that the Maven repository has.
+readonly kafka_exporter='io.prometheus.jmx:jmx_prometheus_javaagent:1.0.1'
+readonly maven_dependency='org.apache.maven.plugins:maven-dependency-plugin:3.8.1'
 # Longest wait for another process that installs the same, in seconds: Kubernetes is built, which
 # takes five minutes on two idle cores.
 readonly lock_wait=1800
@@ -75,6 +83,28 @@ kubernetes_into() {
         -o "$into/hollow-node" .
 }
 
+# Maven's own cache goes with the folder: it would be as large again as what is used.
+maven() {
+    mvn --quiet --batch-mode -Dstyle.color=never -Dmaven.repo.local="$1/maven" "${@:2}"
+}
+
+kafka_into() {
+    local version
+    for version in "${kafka_versions[@]}"; do
+        maven "$1" -f "$here/kafka/kafka-$version.xml" "$maven_dependency:copy-dependencies" \
+            -DincludeScope=runtime -DoutputDirectory="$1/libs-$version" || return 1
+    done
+    maven "$1" "$maven_dependency:copy" -Dartifact="$kafka_exporter" \
+        -DoutputDirectory="$1" -Dmdep.stripVersion=true || return 1
+    mv "$1/jmx_prometheus_javaagent.jar" "$1/exporter.jar" || return 1
+    rm -rf "$1/maven"
+}
+
+# The oldest version's clients: an application is upgraded after its brokers.
+traffic_into() {
+    javac -d "$1" -cp "$cache/kafka/libs-${kafka_versions[0]}/*" "$here/kafka/Traffic.java"
+}
+
 case "${1:-}" in
 python)
     command -v python3 >/dev/null || die 'python3 is not installed'
@@ -93,8 +123,15 @@ kubernetes)
     once kubernetes "${sources%% *}" kubernetes_into
     echo "$cache/kubernetes"
     ;;
+kafka)
+    command -v mvn >/dev/null || die 'mvn is not installed'
+    command -v javac >/dev/null || die 'javac is not installed (a Java 17 development kit)'
+    once kafka "${kafka_versions[*]} $kafka_exporter" kafka_into
+    once kafka-traffic "$(cksum <"$here/kafka/Traffic.java")" traffic_into
+    echo "$cache/kafka"
+    ;;
 *)
-    echo "usage: ${0##*/} python|node|kubernetes" >&2
+    echo "usage: ${0##*/} python|node|kubernetes|kafka" >&2
     exit 2
     ;;
 esac

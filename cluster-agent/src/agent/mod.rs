@@ -8,20 +8,26 @@
 //! Nothing in here holds a policy. A change of the memory is on disk before any effect of it runs.
 
 mod begin;
+mod checks;
+mod chores;
 mod core;
 mod due;
 mod enrolment;
 mod error;
 mod events;
+mod finalize;
+mod inputs;
 mod ledger;
 mod links;
 mod lookout;
 mod open;
+mod open_change;
 mod outbox;
 mod prober;
 mod report;
 mod resume;
 mod shell;
+mod steer;
 mod supervision;
 #[cfg(test)]
 mod tests;
@@ -68,6 +74,7 @@ pub async fn run(
             () = tokio::time::sleep(pause) => {}
         }
     }
+    shell.stop().await;
     // Whatever is out goes on by itself; the next start finds it by its step id.
     tracing::info!("agent stopped");
     Ok(())

@@ -8,8 +8,11 @@ use channels::wire::AgentInstance;
 use super::AgentError;
 use super::enrolment::open_client;
 use super::links::Reporter;
-use crate::config::{DriverSettings, KubernetesPool, Reports, Settings};
-use crate::driver::{Driver, DriverError, ExecDriver, KubernetesDriver, SimulatedDriver};
+use crate::config::{DriverSettings, KubernetesPool, ProductSettings, Reports, Settings};
+use crate::driver::{
+    CommandSpec, Driver, DriverError, ExecDriver, Finalizer, HookRunner, KubernetesDriver,
+    PoolDriver, SimulatedDriver,
+};
 use crate::hub::HubReleases;
 use crate::kube::Kube;
 
@@ -40,7 +43,7 @@ pub(super) fn open_releases(settings: &Settings) -> Result<HubReleases, AgentErr
 
 pub(super) fn drivers(
     settings: &Settings,
-) -> Result<BTreeMap<(ProductRef, PoolName), Driver>, AgentError> {
+) -> Result<BTreeMap<(ProductRef, PoolName), PoolDriver>, AgentError> {
     let mut drivers = BTreeMap::new();
     let kube = settings.kubernetes.clone().map(Kube::new);
     for (product, configured) in &settings.products {
@@ -52,6 +55,8 @@ pub(super) fn drivers(
                 DriverSettings::Simulated(url) => SimulatedDriver::new(url).map(Driver::Simulated),
                 DriverSettings::Kubernetes(pool) => open_kubernetes(kube.as_ref(), pool),
             };
+            let hooks = HookRunner::open(&settings.state_dir, pool.hooks.clone());
+            let driver = driver.and_then(|driver| Ok(PoolDriver { driver, hooks: hooks? }));
             let driver = driver.map_err(|source| AgentError::Driver {
                 product: product.clone(),
                 pool: pool.name.clone(),
@@ -67,4 +72,18 @@ fn open_kubernetes(kube: Option<&Kube>, pool: &KubernetesPool) -> Result<Driver,
     // The configuration refuses such a pool without `[kubernetes]`.
     let kube = kube.ok_or(DriverError::NoCluster)?;
     KubernetesDriver::open(kube, pool).map(|driver| Driver::Kubernetes(Box::new(driver)))
+}
+
+/// The finalize steps that are configured.
+pub(super) fn finalizers(
+    settings: &Settings,
+) -> Result<BTreeMap<ProductRef, Finalizer>, AgentError> {
+    let spec = |(product, configured): (&ProductRef, &ProductSettings)| {
+        Some((product.clone(), configured.finalize.clone()?))
+    };
+    let open = |(product, spec): (ProductRef, CommandSpec)| {
+        let opened = Finalizer::open(&settings.state_dir, spec);
+        Ok((product, opened.map_err(|source| AgentError::Commands { source: Box::new(source) })?))
+    };
+    settings.products.iter().filter_map(spec).map(open).collect()
 }

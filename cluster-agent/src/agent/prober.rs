@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 use crate::clock;
 use crate::config::{ProbeSettings, Settings};
+use crate::kafka::Witnesses;
 use crate::kube::Watcher;
 use crate::observation::{
     ClusterGate, Observation, Observer, ObserverSettings, UnitKey, WitnessSource,
@@ -35,6 +36,7 @@ pub(super) enum Pace {
 pub struct Prober {
     observer: Observer,
     scraper: Scraper,
+    kafka: Witnesses,
     settings: ProbeSettings,
     members_at: Option<Timestamp>,
     nodes_at: Option<Timestamp>,
@@ -79,9 +81,12 @@ impl Prober {
         }
         let period_ms = settings.kubernetes.as_ref().map_or(0, |found| found.period_ms);
         let lookout = Watcher::new(settings).map(|watcher| (Lookout::new(watcher), period_ms));
+        let kafka = Witnesses::new(settings.witness_targets())
+            .map_err(|source| AgentError::Kafka { source })?;
         Ok(Self {
             observer,
             scraper,
+            kafka,
             settings: probes,
             members_at: None,
             nodes_at: None,
@@ -114,7 +119,12 @@ impl Prober {
         let members = self
             .observer
             .probe_targets(|target| target.role != Role::Node || Some(&target.key) == out);
-        let results = self.scraper.probe_all(members).await;
+        // Side by side: leader, followers and the leader's word must be of the same moment.
+        let (results, looks) = tokio::join!(self.scraper.probe_all(members), self.kafka.look(now));
+        for look in looks {
+            self.observer.hear(WitnessSource::Kafka, look.words);
+            self.observer.hear_quorum(&look.product, look.quorum, look.gates);
+        }
         let gates = self.cluster_gates(clock::now());
         self.observer.gates(gates);
         let mut seen = self.observer.apply(results, member_ms, clock::now());

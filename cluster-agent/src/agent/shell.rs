@@ -1,6 +1,6 @@
 //! One agent's belongings and one round of its loop.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,23 +9,28 @@ use channels::wire::{Action, AgentInstance, ClusterHeader, ProductState};
 use jiff::{SignedDuration, Timestamp};
 
 use super::AgentError;
+use super::checks::Checks;
 use super::core::{Change, Core};
 use super::due::{is_due, jittered, jittered_max, later};
 use super::events::DriverFacts;
 use super::ledger::{Ledger, Turn};
 use super::links::{Links, Metadata, News, Refresh, Sending, Unanswered, chain};
-use super::open::{draw_instance, drivers, open_releases, open_reporter};
+use super::open::{draw_instance, drivers, finalizers, open_releases, open_reporter};
+use super::open_change::open_change;
 use super::outbox::{Outbox, shape};
 use super::prober::{Pace, Prober};
 use super::report::{product_states, report};
+use super::steer::{Steered, Steering};
 use super::supervision::{Supervision, stage_waits};
 use crate::clock;
 use crate::config::{Reports, Settings};
 use crate::crash::{CrashPoint, Side};
-use crate::driver::{Driver, Stage, StepId, StepOrder};
+use crate::driver::{Finalizer, PoolDriver, StepId, StepOrder, Task};
+use crate::observation::UnitKey;
 use crate::plan::{Ask, Grants};
 use crate::state::{Control, Document, StateDir, StateError};
 use crate::status::{self, HubView, Status, StepView};
+use crate::telemetry::Signal;
 
 /// Documents that became needed are fetched this soon, without asking for new metadata.
 const DOCUMENTS_SOON: SignedDuration = SignedDuration::from_millis(200);
@@ -54,21 +59,26 @@ pub(super) struct Shell {
     settings: Settings,
     state: StateDir,
     control: Control,
-    drivers: BTreeMap<(ProductRef, PoolName), Driver>,
+    drivers: BTreeMap<(ProductRef, PoolName), PoolDriver>,
+    pub(super) finalizers: BTreeMap<ProductRef, Finalizer>,
+    pub(super) checks: Checks,
+    pub(super) missing: BTreeSet<(UnitKey, Signal)>,
     prober: Prober,
     links: Links,
+    steering: Option<Steering>,
     crash: CrashPoint,
     cluster_id: Option<ClusterId>,
     instance: Option<AgentInstance>,
     heard_seq: Option<u64>,
     // memory
     document: Document,
-    core: Core,
+    pub(super) core: Core,
     // what is due
     outbox: Outbox,
     word_at: Timestamp,
     refresh_at: Timestamp,
     refreshing: bool,
+    refresh_void: bool,
     // views
     ledger: Ledger,
     answered_at: Option<Timestamp>,
@@ -91,7 +101,10 @@ impl Shell {
         let cluster_id = reporter.as_ref().map(|reporter| reporter.cluster);
         let releases = open_releases(&settings)?;
         let grants = cluster_id.map_or(Grants::None, Grants::From);
-        let core = Core::new(settings.policy(grants), std::mem::take(&mut document.history));
+        let policy = settings.policy(grants);
+        let instance = draw_instance();
+        let steering = Steering::start(&settings, &policy, instance, now);
+        let core = Core::new(policy, std::mem::take(&mut document.history));
         tracing::info!(
             cluster.name = settings.cluster_name,
             cluster.id = cluster_id.map(tracing::field::display),
@@ -101,14 +114,18 @@ impl Shell {
         );
         Ok(Self {
             drivers: drivers(&settings)?,
+            finalizers: finalizers(&settings)?,
+            checks: Checks::open(&settings)?,
+            missing: BTreeSet::new(),
             prober: Prober::new(&settings)?,
             links: Links::start(reporter, releases),
+            steering,
             control: Control::new(&settings.state_dir),
             settings,
             state,
             crash,
             cluster_id,
-            instance: draw_instance(),
+            instance,
             heard_seq: None,
             document,
             core,
@@ -116,6 +133,7 @@ impl Shell {
             word_at: now,
             refresh_at: now,
             refreshing: false,
+            refresh_void: false,
             ledger: Ledger::default(),
             answered_at: None,
             verified_at: None,
@@ -162,6 +180,9 @@ impl Shell {
                 }
                 self.core.unheard(why, key_refused, now);
             }
+            Some(News::Refreshed { .. }) if self.refresh_void => {
+                (self.refreshing, self.refresh_void, self.refresh_at) = (false, false, now);
+            }
             Some(News::Refreshed { known, verified_at }) => {
                 self.refreshing = false;
                 self.verified_at = verified_at.or(self.verified_at);
@@ -174,24 +195,50 @@ impl Shell {
     /// One round; says after how long the next is due.
     pub(super) async fn tick(&mut self) -> Result<Duration, AgentError> {
         let now = clock::now();
+        self.steer(now);
         self.read_orders(now).await?;
         let pace = if self.core.is_engaged() { Pace::Engaged } else { Pace::Idle };
         let out = self.core.history.out.as_ref().map(|out| out.key().clone());
         if let Some(seen) = self.prober.probe(pace, out.as_ref(), now).await {
+            self.name_missing_metrics(&seen);
             let change = self.core.observe(seen, clock::now());
             self.apply(change).await?;
         }
         self.advance().await?;
+        self.finalize().await?;
         let ask = self.decide().await?;
+        self.check().await;
         self.refresh_if_due(clock::now())?;
         self.report_and_show(ask.as_ref(), Urgency::Slot)?;
         let pace = if self.core.is_engaged() { Pace::Engaged } else { Pace::Idle };
         Ok(self.prober.due_in(pace, clock::now()))
     }
 
+    /// Takes in what Kubernetes says about the lease and the products.
+    fn steer(&mut self, now: Timestamp) {
+        let Some(steering) = &mut self.steering else { return };
+        if steering.steer(&mut self.core, now) == Steered::OtherChannel {
+            // What is being fetched is of the old channel.
+            self.refresh_void = self.refreshing;
+            self.refresh_at = now;
+        }
+    }
+
+    /// Gives back what other agents wait for.
+    pub(super) async fn stop(self) {
+        if let Some(steering) = self.steering {
+            steering.stop().await;
+        }
+    }
+
     /// Reads what people ordered. An order file that cannot be read holds everything.
     async fn read_orders(&mut self, now: Timestamp) -> Result<(), AgentError> {
-        let read = || -> Result<_, StateError> {
+        let mut read = || -> Result<_, StateError> {
+            let mut finalize = self.control.finalize_approvals()?;
+            if let Some(steering) = &self.steering {
+                finalize = steering.finalize_approvals(finalize, &self.core.history);
+            }
+            self.core.finalize_approved(finalize);
             Ok((self.control.hold()?, self.control.approvals()?, self.control.resume_order()?))
         };
         let (hold, approvals, resume) = match read() {
@@ -211,6 +258,14 @@ impl Shell {
             }
         };
         self.orders_error = None;
+        let history = &self.core.history;
+        let steering = self.steering.as_ref();
+        let approvals = match steering {
+            Some(steering) => steering.approvals(approvals, history),
+            None => approvals,
+        };
+        let by_file = resume.is_some();
+        let resume = resume.or_else(|| steering?.resume(history, now));
         if approvals != self.core.approvals {
             // A newly approved release needs its document.
             self.refresh_at = self.refresh_at.min(later(now, DOCUMENTS_SOON));
@@ -224,7 +279,9 @@ impl Shell {
                 .map_err(|source| AgentError::Illegal { source })?;
             self.outbox.hurry();
             self.apply(change).await?;
-            self.control.resume_taken().map_err(|source| AgentError::State { source })?;
+            if by_file {
+                self.control.resume_taken().map_err(|source| AgentError::State { source })?;
+            }
         }
         Ok(())
     }
@@ -243,29 +300,29 @@ impl Shell {
         let Some(driver) = self.drivers.get(&place) else {
             return Err(AgentError::NoDriver { unit: out.key().to_string(), pool: place.1 });
         };
-        let stages = Stage::ALL.into_iter().filter(|stage| driver.has_stage(*stage)).collect();
+        let tasks = Task::ALL.into_iter().filter(|task| driver.has(*task)).collect();
         let mut status = None;
-        let stage = self.core.awaited_stage().map(|(_, stage)| stage);
-        if let Some((order, stage)) = self.core.awaited_stage()
-            && driver.has_stage(stage)
+        let task = self.core.awaited_task().map(|(_, task)| task);
+        if let Some((order, task)) = self.core.awaited_task()
+            && driver.has(task)
         {
-            match driver.status(order, stage).await {
+            match driver.status(order, task).await {
                 Ok(found) => status = Some(found),
                 Err(error) => {
                     // Not knowing is a reason to wait, never a reason to start again.
                     let why = chain(&error);
-                    tracing::warn!(unit = %out.key(), %stage, error = why, "driver does not answer");
-                    self.core.driver_silent(stage, &why);
+                    tracing::warn!(unit = %out.key(), %task, error = why, "driver does not answer");
+                    self.core.driver_silent(task, &why);
                     return Ok(());
                 }
             }
         }
-        let waits = status.as_ref().and_then(|status| stage_waits(&out.order, stage?, status));
+        let waits = status.as_ref().and_then(|status| stage_waits(&out.order, task?, status));
         let change = self
             .core
-            .advance(&DriverFacts { stages, status }, clock::now())
+            .advance(&DriverFacts { tasks, status }, clock::now())
             .map_err(|source| AgentError::Illegal { source })?;
-        if self.core.awaited_stage().map(|(_, stage)| stage) == stage {
+        if self.core.awaited_task().map(|(_, task)| task) == task {
             self.core.current_wait = self.core.current_wait.take().or(waits);
         }
         self.apply(change).await
@@ -273,13 +330,16 @@ impl Shell {
 
     /// Plans; begins what the plan says.
     async fn decide(&mut self) -> Result<Option<Ask>, AgentError> {
+        // Read last: whoever opens a change looks once more whether a unit went in between.
+        let change = open_change(&self.settings, clock::now());
+        self.core.quorum_change(change);
         let (change, ask) = self.core.decide(StepId::new(), clock::now());
         self.apply(change).await?;
         Ok(ask)
     }
 
     /// Persists a change, then runs its effects, then tells.
-    async fn apply(&mut self, change: Change) -> Result<(), AgentError> {
+    pub(super) async fn apply(&mut self, change: Change) -> Result<(), AgentError> {
         if change.persist {
             self.save()?;
         }
@@ -292,6 +352,9 @@ impl Shell {
         for (order, stage) in change.start {
             self.start(&order, stage).await;
         }
+        if let Some(order) = &change.finalize {
+            self.start_finalize(order).await;
+        }
         if change.moved {
             self.log_move();
             if let Some(phase) = phase {
@@ -303,12 +366,12 @@ impl Shell {
     }
 
     /// Starts a stage; if that fails, the next round finds it absent and the phase decides.
-    async fn start(&mut self, order: &StepOrder, stage: Stage) {
+    async fn start(&mut self, order: &StepOrder, stage: Task) {
         let place = self.core.history.out.as_ref().map(|out| &out.pool);
         let driver =
             place.and_then(|pool| self.drivers.get(&(order.key.product.clone(), pool.clone())));
         let Some(driver) = driver else { return };
-        if !driver.has_stage(stage) {
+        if !driver.has(stage) {
             return;
         }
         tracing::info!(
@@ -386,6 +449,9 @@ impl Shell {
         if due && self.core.observation.is_some() {
             self.send(states.clone(), ask.map(|ask| ask.product.clone()), now)?;
         }
+        if let Some(steering) = &mut self.steering {
+            steering.show(&self.core, &states, now);
+        }
         self.show(states, now)
     }
 
@@ -449,6 +515,7 @@ impl Shell {
                 attempt: out.order.attempt,
             }),
             products,
+            finalized: self.core.history.last_finalized(),
         };
         let same = self.shown.as_ref().is_some_and(|shown| {
             Status { at: shown.at, ..status.clone() } == *shown

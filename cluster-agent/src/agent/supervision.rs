@@ -7,10 +7,10 @@ use channels::names::{PoolName, ProductRef};
 use channels::wire::WaitingOn;
 
 use super::links::chain;
-use crate::driver::{Driver, Stage, StepOrder, StepStatus};
+use crate::driver::{PoolDriver, StepOrder, StepStatus, Task};
 
 /// Drivers by product and pool.
-type Drivers = BTreeMap<(ProductRef, PoolName), Driver>;
+type Drivers = BTreeMap<(ProductRef, PoolName), PoolDriver>;
 
 /// Whom a pause was told.
 #[derive(Debug, Default)]
@@ -47,7 +47,7 @@ impl Supervision {
 async fn tell(drivers: &Drivers, order: &StepOrder, pool: &PoolName, paused: bool) -> bool {
     let place = (order.key.product.clone(), pool.clone());
     let Some(driver) = drivers.get(&place) else { return true };
-    match driver.supervise(order, paused).await {
+    match driver.driver.supervise(order, paused).await {
         Ok(()) => true,
         Err(error) => {
             let why = chain(&error);
@@ -58,14 +58,10 @@ async fn tell(drivers: &Drivers, order: &StepOrder, pool: &PoolName, paused: boo
 }
 
 /// What a stage that runs waits for, if its driver says so.
-pub(super) fn stage_waits(
-    order: &StepOrder,
-    stage: Stage,
-    status: &StepStatus,
-) -> Option<WaitingOn> {
+pub(super) fn stage_waits(order: &StepOrder, task: Task, status: &StepStatus) -> Option<WaitingOn> {
     let StepStatus::Running { since, detail: Some(detail) } = status else { return None };
     Some(WaitingOn {
-        gate: stage.as_str().to_owned(),
+        gate: task.as_str().to_owned(),
         unit: Some(order.key.unit.clone()),
         message: detail.clone(),
         observed: None,

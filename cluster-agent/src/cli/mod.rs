@@ -5,7 +5,10 @@
 
 mod check;
 mod commands;
+mod finalize;
 mod logging;
+mod manifests;
+mod quorum;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -17,6 +20,8 @@ use channels::names::ProductRef;
 use channels::version::ReleaseVersion;
 
 pub use logging::LogFormat;
+pub use manifests::{ManifestsCommand, RbacArgs};
+pub use quorum::QuorumCommand;
 
 use crate::sim::SimArgs;
 use crate::sim::member::MemberCommand;
@@ -51,6 +56,16 @@ pub enum Command {
     Resume(ConfigArgs),
     /// Allow a product whose policy is manual (or patch) to move to a release.
     Approve(ApproveArgs),
+    /// Look at a Kafka metadata quorum, or change its voters one act after another.
+    #[command(subcommand)]
+    Quorum(quorum::QuorumCommand),
+    /// Approve the irreversible step of the release that every unit of a product runs.
+    Finalize(FinalizeArgs),
+    /// Order a product back to an older release that its document allows, and keep it there.
+    Back(BackArgs),
+    /// Print what is applied to a Kubernetes cluster before an agent runs in it.
+    #[command(subcommand)]
+    Manifests(ManifestsCommand),
     /// Simulate clusters over HTTP, to try the agent without any.
     Sim(SimArgs),
     /// Run or restart one controller of a quorum made of small processes, to try the exec driver.
@@ -84,8 +99,17 @@ pub struct EnrollArgs {
     #[command(flatten)]
     pub config: ConfigArgs,
     /// The token that `fairway clusters invite` (or `reinvite`) printed.
-    #[arg(long, env = "FAIRWAY_JOIN_TOKEN", hide_env_values = true)]
-    pub token: String,
+    #[arg(
+        long,
+        env = "FAIRWAY_JOIN_TOKEN",
+        hide_env_values = true,
+        required_unless_present = "once"
+    )]
+    pub token: Option<String>,
+    /// Do nothing if this cluster is enrolled at this hub already, or reports to none: for a start
+    /// script.
+    #[arg(long, conflicts_with = "new_key")]
+    pub once: bool,
     /// Register a new key in place of the one there is, with a token of `fairway clusters reinvite`.
     #[arg(long)]
     pub new_key: bool,
@@ -143,6 +167,36 @@ pub struct ApproveArgs {
     #[arg(long)]
     pub product: ProductRef,
     /// The release it may move to.
+    #[arg(long)]
+    pub version: ReleaseVersion,
+}
+
+/// `finalize`.
+#[derive(Debug, Clone, Args)]
+pub struct FinalizeArgs {
+    /// Which configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// The product, `vendor/product`.
+    pub product: ProductRef,
+    /// Do not ask.
+    #[arg(long)]
+    pub yes: bool,
+    /// Who approves it; kept with the record.
+    #[arg(long, env = "USER", default_value = "unknown")]
+    pub by: String,
+}
+
+/// `back`.
+#[derive(Debug, Clone, Args)]
+pub struct BackArgs {
+    /// Which configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// The product, `vendor/product`.
+    #[arg(long)]
+    pub product: ProductRef,
+    /// The older release.
     #[arg(long)]
     pub version: ReleaseVersion,
 }
@@ -220,6 +274,10 @@ fn run_command(command: &Command) -> anyhow::Result<Answer> {
         Command::Hold(args) => commands::hold(args),
         Command::Resume(args) => commands::resume(args),
         Command::Approve(args) => commands::approve(args),
+        Command::Quorum(command) => quorum::quorum(command),
+        Command::Finalize(args) => finalize::finalize(args),
+        Command::Back(args) => finalize::back(args),
+        Command::Manifests(command) => manifests::print(command),
         Command::Sim(args) => commands::sim(args),
         Command::Member(command) => commands::member(command),
     }

@@ -4,8 +4,12 @@
 //! names checked. Which driver and which commands a pool has is decided here and nowhere else; no
 //! signed document can reach it. `FAIRWAY_STATE_DIR` and `FAIRWAY_HUB_URL` override their keys.
 
+mod checks;
+mod commands;
 mod fragments;
+mod kafka;
 mod kubernetes;
+mod owner;
 mod pools;
 mod ranges;
 mod settings;

@@ -145,7 +145,7 @@ pub fn back_and_healthy(
     }
     let mut blockers: Vec<Blocker> =
         findings.into_iter().map(|finding| (Some(key.unit.clone()), finding)).collect();
-    if unit.role == Role::Broker {
+    if unit.is_broker() {
         blockers.extend(replication(key, observation));
     }
     without_repeats(blockers)
@@ -217,7 +217,7 @@ fn node(unit: &UnitObservation, since: &MutateRecord, policy: &GatePolicy) -> Ve
 
 /// A returned broker is healthy when nothing of its product is still catching up.
 fn replication(key: &UnitKey, observation: &Observation) -> Vec<Blocker> {
-    let brokers = observation.of_role(&key.product, Role::Broker);
+    let brokers = observation.brokers(&key.product);
     let still = |finding: &Finding| {
         matches!(finding, Finding::UnderReplicated { .. } | Finding::UnderMinIsr { .. })
     };
@@ -239,7 +239,9 @@ pub fn still_soaking_well(
     policy: &GatePolicy,
 ) -> Vec<Blocker> {
     let mut blockers = back_and_healthy(key, expected_version, since, observation, policy);
-    let role = observation.units.get(key).map(|unit| unit.role);
+    // What is both must satisfy the stricter of the two.
+    let both = |unit: &UnitObservation| if unit.is_broker() { Role::Broker } else { unit.role };
+    let role = observation.units.get(key).map(both);
     if let Some(role @ (Role::Controller | Role::Broker)) = role {
         // The soaking unit is part of the quorum again: nobody is left out. A small quorum was
         // accepted when the unit was taken out.

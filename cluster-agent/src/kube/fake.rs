@@ -164,6 +164,7 @@ async fn answer(
         }
         "POST" if path.ends_with("/eviction") => evict(&mut store, &path, sent),
         "POST" => create(&mut store, &path, request.query_string(), sent),
+        "PUT" => replace(&mut store, &path, sent),
         other => panic!("the fake does not know {other} {path}"),
     }
 }
@@ -194,6 +195,7 @@ fn get(store: &Store, path: &str, query: &str) -> HttpResponse {
             | "deployments"
             | "daemonsets"
             | "poddisruptionbudgets"
+            | "clusterupdates"
     );
     if !is_list {
         return refusal(404, "NotFound", &format!("{path} not found"));
@@ -277,6 +279,27 @@ fn patch(store: &mut Store, path: &str, strategic: bool, body: Value) -> HttpRes
     HttpResponse::Ok().json(object)
 }
 
+/// A replaced status leaves the rest as it is, and the other way round.
+fn replace(store: &mut Store, path: &str, body: Value) -> HttpResponse {
+    let of_status = path.ends_with("/status");
+    let at = path.strip_suffix("/status").unwrap_or(path);
+    let Some(mut object) = store.objects.get(at).cloned() else {
+        return refusal(404, "NotFound", &format!("{at} not found"));
+    };
+    let raced = store.races > 0;
+    store.races -= u32::from(raced);
+    if raced || body["metadata"]["resourceVersion"] != object["metadata"]["resourceVersion"] {
+        return refusal(409, "Conflict", "the object has been modified");
+    }
+    let part = if of_status { "status" } else { "spec" };
+    object[part] = body[part].clone();
+    store.version += 1;
+    object["metadata"]["resourceVersion"] = json!(store.version.to_string());
+    store.objects.insert(at.to_owned(), object.clone());
+    store.writes.push(Call { verb: "PUT".to_owned(), path: path.to_owned(), body });
+    HttpResponse::Ok().json(object)
+}
+
 fn merge(into: &mut Value, patch: &Value, strategic: bool) {
     match (into, patch) {
         (Value::Array(into), Value::Array(patch)) if strategic => {
@@ -306,6 +329,9 @@ fn merge(into: &mut Value, patch: &Value, strategic: bool) {
 
 /// Creates an object, unless it is there or this is a dry run.
 fn create(store: &mut Store, path: &str, query: &str, mut object: Value) -> HttpResponse {
+    if store.forbids {
+        return refusal(403, "Forbidden", "it may not");
+    }
     let name = object["metadata"]["name"].as_str().unwrap();
     let at = format!("{path}/{name}");
     if store.objects.contains_key(&at) {

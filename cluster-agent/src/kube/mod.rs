@@ -5,15 +5,20 @@
 
 mod client;
 mod error;
+pub mod events;
 #[cfg(test)]
 pub(crate) mod fake;
+pub mod lease;
+pub mod manifests;
 pub mod members;
 pub(crate) mod node;
 mod object;
 mod outcome;
 mod permission;
+mod put;
 #[cfg(test)]
 pub(crate) mod real;
+pub mod resource;
 mod watch;
 pub mod workload;
 

@@ -4,6 +4,7 @@ use channels::wire::HealthVerdict;
 
 use super::WitnessSource;
 use crate::telemetry::Signal;
+use crate::telemetry::alias::names_of;
 
 /// Which part of the PLEG lag was the largest (rolling.md §4.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,6 +27,12 @@ impl std::fmt::Display for LagSource {
     }
 }
 
+/// The metrics that carry a signal under the exporters that are known.
+pub fn read_from(signal: Signal) -> String {
+    let names: Vec<&str> = names_of(signal).map(|row| row.name).collect();
+    if names.is_empty() { "version_metric of its pool".to_owned() } else { names.join(", ") }
+}
+
 /// Why something is not healthy. `Display` is the sentence people read.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[expect(missing_docs, reason = "the sentence above each variant says what its fields hold")]
@@ -44,7 +51,7 @@ pub enum Finding {
         "a stale page, or nothing is appended: the leader's log end offset has stood still for {observed_ms} ms, limit {limit_ms} ms"
     )]
     LeaderStandsStill { observed_ms: u64, limit_ms: u64 },
-    #[error("no metric on the page carries the required signal {signal}")]
+    #[error("no metric on the page carries the required signal {signal}: it is read from {}", read_from(*.signal))]
     MetricMissing { signal: Signal },
     #[error("the metric {family} cannot be read: {why}")]
     Unreadable { family: String, why: String },
@@ -130,6 +137,18 @@ pub enum Finding {
     BrokerState { state: String },
     #[error("the broker recovers its logs, {observed} left")]
     LogRecovery { observed: u64, limit: u64 },
+    #[error("{observed} replicas are offline, limit {limit}")]
+    OfflineReplicas { observed: u64, limit: u64 },
+    #[error("node {node_id} is not a voter of its quorum")]
+    NotAVoter { node_id: i64 },
+    #[error("it has not caught up since its leader leads")]
+    NotCaughtUp,
+    #[error("the quorum's voters are {observed:?}, configured are {configured:?}")]
+    VoterSetDiffers { observed: Vec<i64>, configured: Vec<i64> },
+    #[error(
+        "{observed} partitions could not be written to without it, limit {limit}; the first is {first}"
+    )]
+    PartitionsThin { observed: u64, limit: u64, first: String },
     #[error("the node is cordoned by {by}, not by this agent")]
     ForeignCordon { by: String },
     #[error("{by} holds the node: {what}")]
@@ -207,6 +226,11 @@ impl Finding {
             Self::WitnessDisagrees { .. } => "witness_disagrees",
             Self::BrokerState { .. } => "broker_state",
             Self::LogRecovery { .. } => "log_recovery",
+            Self::OfflineReplicas { .. } => "offline_replicas",
+            Self::NotAVoter { .. } => "not_a_voter",
+            Self::NotCaughtUp => "not_caught_up",
+            Self::VoterSetDiffers { .. } => "voter_set_differs",
+            Self::PartitionsThin { .. } => "partitions_thin",
             Self::ForeignCordon { .. } => "foreign_cordon",
             Self::ForeignMaintenance { .. } => "foreign_maintenance",
             Self::DisruptionBudget { .. } => "disruption_budget",
@@ -261,6 +285,8 @@ impl Finding {
             | Self::PlegDiscards { observed: seen, limit }
             | Self::TooFewRelists { observed: seen, limit }
             | Self::LogRecovery { observed: seen, limit }
+            | Self::OfflineReplicas { observed: seen, limit }
+            | Self::PartitionsThin { observed: seen, limit, .. }
             | Self::PodsNotReady { observed: seen, limit, .. }
             | Self::WitnessStale { age_ms: seen, limit_ms: limit, .. }
             | Self::MembersShareNode { observed: seen, limit } => Some((wide(seen), wide(limit))),
@@ -286,6 +312,9 @@ impl Finding {
             | Self::WitnessSilent { .. }
             | Self::WitnessDisagrees { .. }
             | Self::BrokerState { .. }
+            | Self::NotAVoter { .. }
+            | Self::NotCaughtUp
+            | Self::VoterSetDiffers { .. }
             | Self::ForeignCordon { .. }
             | Self::ForeignMaintenance { .. }
             | Self::DisruptionBudget { .. }

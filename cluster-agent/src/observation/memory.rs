@@ -5,12 +5,12 @@ use channels::names::UnitName;
 use channels::wire::HealthVerdict;
 use jiff::Timestamp;
 
+use super::broker::broker_findings;
 use super::observer::ObserverSettings;
 use super::reading::{Reading, read};
 use super::witness::Words;
 use super::{
-    BrokerView, EvidenceFrom, Finding, Heard, LagSource, Placement, Target, UnitObservation,
-    WitnessSource,
+    EvidenceFrom, Finding, Heard, LagSource, Placement, Target, UnitObservation, WitnessSource,
 };
 use crate::telemetry::{AliasMap, Probe, ScrapeError, Signal};
 
@@ -57,6 +57,8 @@ impl UnitMemory {
             stale_after_ms: target.stale_after_ms,
             voter: None,
             broker: None,
+            also_broker: target.also_broker,
+            recovering: None,
             pleg: None,
         };
         // What has no page is known by its witnesses alone.
@@ -98,12 +100,13 @@ impl UnitMemory {
                 self.probe_findings = vec![Finding::Unreadable { family, why: error.to_string() }];
             }
             Ok(page) => {
-                self.aliases.resolve(page, Signal::of_role(self.target.role));
+                let signals: Vec<Signal> = self.target.signals().into_iter().collect();
+                self.aliases.resolve(page, &signals);
                 let mut reading = read(page, &self.aliases, &self.target);
                 if restarted(self.seen.process_start, reading.process_start) {
                     // A new process may come with a new exporter configuration.
                     self.aliases = AliasMap::new();
-                    self.aliases.resolve(page, Signal::of_role(self.target.role));
+                    self.aliases.resolve(page, &signals);
                     reading = read(page, &self.aliases, &self.target);
                     self.good_probes = 0;
                 }
@@ -115,6 +118,7 @@ impl UnitMemory {
     fn forget_figures(&mut self) {
         self.seen.voter = None;
         self.seen.broker = None;
+        self.seen.recovering = None;
         self.seen.pleg = None;
         self.seen.quorum_lag_ms = None;
         self.seen.pleg_lag_ms = None;
@@ -169,6 +173,7 @@ impl UnitMemory {
         }
         if let Some(broker) = &reading.broker {
             findings.extend(broker_findings(broker));
+            self.seen.recovering = broker.recovering();
         }
         if reading.node_ready == Some(false) {
             findings.push(Finding::NotReady);
@@ -299,20 +304,4 @@ fn lag_source(pleg: &PlegReading, lag_ms: u64) -> LagSource {
     } else {
         LagSource::Age
     }
-}
-
-fn broker_findings(broker: &BrokerView) -> Vec<Finding> {
-    let limit = 0;
-    let above = |figure: Option<u64>| figure.filter(|&count| count > limit);
-    let under_replicated = above(broker.under_replicated);
-    let under_min_isr = above(broker.under_min_isr);
-    let reassigning = above(broker.reassigning);
-    [
-        under_replicated.map(|observed| Finding::UnderReplicated { observed, limit }),
-        under_min_isr.map(|observed| Finding::UnderMinIsr { observed, limit }),
-        reassigning.map(|observed| Finding::Reassigning { observed, limit }),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
 }

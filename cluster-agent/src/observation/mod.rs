@@ -5,6 +5,8 @@
 
 pub(crate) mod agreement;
 mod baseline;
+mod broker;
+mod disagreement;
 mod finding;
 mod memory;
 mod observer;
@@ -24,7 +26,8 @@ use channels::wire::{HealthVerdict, Role};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub use finding::{Finding, LagSource};
+pub use disagreement::QuorumWord;
+pub use finding::{Finding, LagSource, read_from};
 pub use observer::{Observer, ObserverError, ObserverSettings};
 pub use target::{EvidenceFrom, Placement, Target, VersionEvidence};
 pub use witness::{Heard, Witness, WitnessSource};
@@ -105,6 +108,15 @@ impl Observation {
         self.of_role(product, Role::Controller)
     }
 
+    /// Brokers of a product, combined nodes among them.
+    pub(crate) fn brokers(&self, product: &ProductRef) -> Vec<(&UnitName, &UnitObservation)> {
+        self.units
+            .iter()
+            .filter(|(key, unit)| key.product == *product && unit.is_broker())
+            .map(|(key, unit)| (&key.unit, unit))
+            .collect()
+    }
+
     /// Units of one role of a product.
     pub(crate) fn of_role(
         &self,
@@ -158,10 +170,23 @@ pub struct UnitObservation {
     pub stale_after_ms: u64,
     /// Controllers: what the last good probe read; `None` if the last probe failed.
     pub voter: Option<VoterView>,
-    /// Brokers: what the last good probe read; `None` if the last probe failed.
+    /// Brokers and combined nodes: what the last good probe read; `None` if the last probe failed.
     pub broker: Option<BrokerView>,
+    /// Controllers: its process is a broker, too (a combined node), so both gates count.
+    pub also_broker: bool,
+    /// Brokers and combined nodes: logs and segments still to be recovered after an unclean stop;
+    /// 0 = it recovers and does not say how much is left, `None` = it does not recover. It may rise
+    /// when the next log is begun: any change of it is progress.
+    pub recovering: Option<u64>,
     /// Nodes: what the PLEG tracker makes of the last good probe; `None` if the last probe failed.
     pub pleg: Option<channels::health::PlegReading>,
+}
+
+impl UnitObservation {
+    /// Whether its process serves partitions.
+    pub fn is_broker(&self) -> bool {
+        self.role == Role::Broker || self.also_broker
+    }
 }
 
 /// A controller's own words about its quorum, as read by the last probe.
@@ -217,6 +242,14 @@ pub struct BrokerView {
     pub at_min_isr: Option<u64>,
     /// Partitions led here under reassignment.
     pub reassigning: Option<u64>,
+    /// `BrokerState`, where exported: 3 is RUNNING.
+    pub state: Option<u64>,
+    /// Replicas here whose log directory is offline, where exported.
+    pub offline_replicas: Option<u64>,
+    /// Logs still to be recovered, over all directories, where exported.
+    pub logs_to_recover: Option<u64>,
+    /// Segments still to be recovered of the logs that are begun, where exported.
+    pub segments_to_recover: Option<u64>,
 }
 
 /// The metadata quorum of one product.

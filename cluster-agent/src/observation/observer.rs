@@ -11,9 +11,10 @@ use channels::wire::Role;
 use jiff::Timestamp;
 
 use super::baseline::Baseline;
+use super::disagreement::{Disagreement, QuorumWord};
 use super::memory::UnitMemory;
 use super::quorum::QuorumMemory;
-use super::{ClusterGate, Heard, Observation, Target, UnitKey, WitnessSource};
+use super::{ClusterGate, GateScope, Heard, Observation, Target, UnitKey, WitnessSource};
 use crate::telemetry::{Probe, ProbeTarget, ScrapeError, Wanted, WantedError, alias};
 
 /// Limits of the signals; every default is the reference's figure.
@@ -68,6 +69,8 @@ pub struct Observer {
     quorums: BTreeMap<ProductRef, QuorumMemory>,
     baselines: BTreeMap<ProductRef, Baseline>,
     gates: Vec<ClusterGate>,
+    disagreements: BTreeMap<ProductRef, Disagreement>,
+    quorum_gates: BTreeMap<ProductRef, Vec<ClusterGate>>,
 }
 
 impl Observer {
@@ -89,17 +92,26 @@ impl Observer {
                 }
                 quorums.insert(key.product.clone(), QuorumMemory::default());
             }
-            if target.role == Role::Broker {
+            if target.is_broker() {
                 baselines.insert(key.product.clone(), Baseline::default());
             }
-            let families = alias::wanted_of(target.role, &target.version_evidence.family)
+            let families = alias::wanted_for(&target.signals(), &target.version_evidence.family)
                 .map_err(|why| ObserverError::Evidence { key: key.clone(), why })?;
             wanted.insert(key.clone(), Arc::new(families));
             if units.insert(key.clone(), UnitMemory::new(target)).is_some() {
                 return Err(ObserverError::Duplicate { key });
             }
         }
-        Ok(Self { settings, units, wanted, quorums, baselines, gates: vec![] })
+        Ok(Self {
+            settings,
+            units,
+            wanted,
+            quorums,
+            baselines,
+            gates: vec![],
+            disagreements: BTreeMap::new(),
+            quorum_gates: BTreeMap::new(),
+        })
     }
 
     /// The targets, by key.
@@ -142,6 +154,20 @@ impl Observer {
         }
     }
 
+    /// Takes what the quorum's leader says of `product`, in place of its last word; `None` = nobody
+    /// answered as leader. `gates` stand beside those of [`Observer::gates`].
+    pub fn hear_quorum(
+        &mut self,
+        product: &ProductRef,
+        word: Option<QuorumWord>,
+        gates: Vec<ClusterGate>,
+    ) {
+        if self.quorums.contains_key(product) {
+            self.disagreements.entry(product.clone()).or_default().hear(word);
+            self.quorum_gates.insert(product.clone(), gates);
+        }
+    }
+
     /// Takes the gates that stand against the cluster as a whole, in place of the last ones.
     pub fn gates(&mut self, gates: Vec<ClusterGate>) {
         self.gates = gates;
@@ -181,8 +207,25 @@ impl Observer {
             quorum.judge(&voters, now, &self.settings.quorum);
         }
         for (product, baseline) in &mut self.baselines {
-            let brokers = of_role(&self.units, product, Role::Broker);
+            let brokers = self
+                .units
+                .iter()
+                .filter(|(key, memory)| key.product == *product && memory.target.is_broker());
             baseline.note(brokers.map(|(_, memory)| memory.seen.broker.as_ref()), now);
+        }
+        let mut gates = self.gates.clone();
+        gates.extend(self.quorum_gates.values().flatten().cloned());
+        let lag_limit_ms = self.settings.quorum.lag_limit_ms(probe_ms);
+        for (product, disagreement) in &mut self.disagreements {
+            let voters = of_role(&self.units, product, Role::Controller);
+            let voters: Vec<_> = voters.map(|(unit, memory)| (unit, &memory.seen)).collect();
+            let Some(quorum) = self.quorums.get_mut(product) else { continue };
+            let Some(seen) = quorum.seen() else { continue };
+            if let Some(finding) = disagreement.compare(&seen, &voters, lag_limit_ms) {
+                quorum.find(finding.clone());
+                let scope = GateScope::Product(product.clone());
+                gates.push(ClusterGate { scope, finding, stops: false });
+            }
         }
         Observation {
             at: now,
@@ -197,7 +240,7 @@ impl Observer {
                 .iter()
                 .filter_map(|(product, baseline)| Some((product.clone(), baseline.value()?)))
                 .collect(),
-            gates: self.gates.clone(),
+            gates,
         }
     }
 }

@@ -45,12 +45,14 @@ pub(super) fn read(page: &Page, aliases: &AliasMap, target: &Target) -> Reading 
             reading.voter = Some(reader.voter(target.node_id));
             reading.applied_lag_ms = reader.number(Signal::AppliedLag);
         }
-        Role::Broker => reading.broker = Some(reader.broker()),
         Role::Node => {
             reading.kubelet = reader.kubelet();
             reading.node_ready = reader.node_ready(target);
         }
-        Role::Workload => {}
+        Role::Broker | Role::Workload => {}
+    }
+    if target.is_broker() {
+        reading.broker = Some(reader.broker());
     }
     reading.findings = reader.findings;
     reading
@@ -132,6 +134,19 @@ impl<'a> Reader<'a> {
         count
     }
 
+    /// The sum of a family with one sample per directory or thread.
+    fn total(&mut self, signal: Signal) -> Option<u64> {
+        let (name, samples) = self.samples(signal)?;
+        let counts = samples
+            .iter()
+            .map(|sample| u64::try_from(sample.number().and_then(whole)?).ok())
+            .collect::<Option<Vec<u64>>>();
+        if counts.is_none() {
+            self.unreadable(name, "a value is not a count");
+        }
+        Some(counts?.into_iter().fold(0, u64::saturating_add))
+    }
+
     /// A whole number in which -1 means "none".
     fn or_none(&mut self, signal: Signal) -> Option<i64> {
         self.whole(signal).filter(|&value| value >= 0)
@@ -208,6 +223,10 @@ impl<'a> Reader<'a> {
             under_min_isr: self.count(Signal::UnderMinIsr),
             at_min_isr: self.count(Signal::AtMinIsr),
             reassigning: self.count(Signal::Reassigning),
+            state: self.count(Signal::BrokerState),
+            offline_replicas: self.count(Signal::OfflineReplicas),
+            logs_to_recover: self.total(Signal::LogsToRecover),
+            segments_to_recover: self.total(Signal::SegmentsToRecover),
         }
     }
 

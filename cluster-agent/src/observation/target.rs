@@ -15,6 +15,8 @@ pub struct Target {
     pub key: UnitKey,
     /// Its role.
     pub role: Role,
+    /// A controller whose process is a broker, too: it is read for both.
+    pub also_broker: bool,
     /// Its pool.
     pub pool: PoolName,
     /// Kafka node id; needed for controllers, whose leader is named by id.
@@ -33,6 +35,20 @@ pub struct Target {
     pub required: BTreeSet<Signal>,
     /// Age at which its last good page is stale, milliseconds.
     pub stale_after_ms: u64,
+}
+
+impl Target {
+    /// Whether its process serves partitions.
+    pub fn is_broker(&self) -> bool {
+        self.role == Role::Broker || self.also_broker
+    }
+
+    /// Every signal its page may carry.
+    pub fn signals(&self) -> BTreeSet<Signal> {
+        let own = Signal::of_role(self.role).iter();
+        let both: &[Signal] = if self.also_broker { Signal::of_role(Role::Broker) } else { &[] };
+        own.chain(both).copied().collect()
+    }
 }
 
 /// Whose word counts for the version of a unit.

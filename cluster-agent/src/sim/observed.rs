@@ -54,6 +54,7 @@ impl World {
             Target {
                 key: UnitKey { product: product(), unit: unit.name.clone() },
                 role: unit.role,
+                also_broker: false,
                 pool: "pool".parse::<PoolName>().unwrap(),
                 node_id: (unit.role == Role::Controller).then_some(controllers),
                 placement: Placement::Elsewhere,

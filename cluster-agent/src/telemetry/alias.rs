@@ -4,7 +4,7 @@
 //! them; each target is matched against it once, from its live page, and the answer is kept until
 //! its process restarts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use channels::wire::Role;
 
@@ -46,10 +46,17 @@ pub struct AliasRow {
     pub kind: FamilyKind,
     /// Who names it so.
     pub naming: Naming,
+    /// Another attribute that tells nearly the same: used only for as long as no row tells it
+    /// itself. A starting controller shows `KafkaController` metrics before its raft metrics.
+    pub stands_in: bool,
 }
 
 const fn row(signal: Signal, naming: Naming, name: &'static str) -> AliasRow {
-    AliasRow { signal, name, kind: FamilyKind::Number, naming }
+    AliasRow { signal, name, kind: FamilyKind::Number, naming, stands_in: false }
+}
+
+const fn stand_in(signal: Signal, naming: Naming, name: &'static str) -> AliasRow {
+    AliasRow { stands_in: true, ..row(signal, naming, name) }
 }
 
 /// Every known name, preferred ones first within a signal.
@@ -65,14 +72,14 @@ pub const ROWS: &[AliasRow] = {
         row(S::LogEndOffset, Strimzi, "kafka_server_raftmetrics_log_end_offset"),
         row(S::LogEndOffset, JmxExample, "kafka_server_raft_metrics_log_end_offset"),
         // Where raft-metrics are dropped, the last applied record stands in for the log's end.
-        row(S::LogEndOffset, Strimzi, "kafka_controller_kafkacontroller_lastappliedrecordoffset"),
-        row(S::LogEndOffset, ValueSuffix, "kafka_controller_kafkacontroller_lastappliedrecordoffset_value"),
+        stand_in(S::LogEndOffset, Strimzi, "kafka_controller_kafkacontroller_lastappliedrecordoffset"),
+        stand_in(S::LogEndOffset, ValueSuffix, "kafka_controller_kafkacontroller_lastappliedrecordoffset_value"),
         row(S::LogEndEpoch, Strimzi, "kafka_server_raftmetrics_log_end_epoch"),
         row(S::LogEndEpoch, JmxExample, "kafka_server_raft_metrics_log_end_epoch"),
         row(S::HighWatermark, Strimzi, "kafka_server_raftmetrics_high_watermark"),
         row(S::HighWatermark, JmxExample, "kafka_server_raft_metrics_high_watermark"),
-        row(S::HighWatermark, Strimzi, "kafka_controller_kafkacontroller_lastcommittedrecordoffset"),
-        row(S::HighWatermark, ValueSuffix, "kafka_controller_kafkacontroller_lastcommittedrecordoffset_value"),
+        stand_in(S::HighWatermark, Strimzi, "kafka_controller_kafkacontroller_lastcommittedrecordoffset"),
+        stand_in(S::HighWatermark, ValueSuffix, "kafka_controller_kafkacontroller_lastcommittedrecordoffset_value"),
         row(S::CurrentLeader, Strimzi, "kafka_server_raftmetrics_current_leader"),
         row(S::CurrentLeader, Confluent, "kafka_server_raft_metrics_current_leader"),
         row(S::CurrentEpoch, Strimzi, "kafka_server_raftmetrics_current_epoch"),
@@ -104,6 +111,11 @@ pub const ROWS: &[AliasRow] = {
         row(S::AtMinIsr, ValueSuffix, "kafka_server_replicamanager_total_atminisrpartitioncount_value"),
         row(S::Reassigning, Strimzi, "kafka_server_replicamanager_reassigningpartitions"),
         row(S::Reassigning, ValueSuffix, "kafka_server_replicamanager_total_reassigningpartitions_value"),
+        row(S::BrokerState, Strimzi, "kafka_server_kafkaserver_brokerstate"),
+        row(S::OfflineReplicas, Strimzi, "kafka_server_replicamanager_offlinereplicacount"),
+        row(S::OfflineReplicas, ValueSuffix, "kafka_server_replicamanager_total_offlinereplicacount_value"),
+        row(S::LogsToRecover, Strimzi, "kafka_log_logmanager_remaininglogstorecover"),
+        row(S::SegmentsToRecover, Strimzi, "kafka_log_logmanager_remainingsegmentstorecover"),
         AliasRow { kind: FamilyKind::Histogram, ..row(S::RelistDuration, Kubelet, "kubelet_pleg_relist_duration_seconds") },
         AliasRow { kind: FamilyKind::Summary, ..row(S::RelistLatencyMicroseconds, OldKubelet, "kubelet_pleg_relist_latency_microseconds") },
         row(S::PlegLastSeen, Kubelet, "kubelet_pleg_last_seen_seconds"),
@@ -121,16 +133,28 @@ pub fn names_of(signal: Signal) -> impl Iterator<Item = &'static AliasRow> {
 }
 
 /// Everything a unit of `role` is read for, and the family that holds its version.
+///
+/// A version family `…_info` is read under its name without that ending, too: the Prometheus client
+/// library for Java, and with it `jmx_exporter` since 1.0, takes the ending off every gauge.
 pub fn wanted_of(role: Role, version_family: &str) -> Result<Wanted, WantedError> {
-    let rows = Signal::of_role(role).iter().flat_map(|&signal| names_of(signal));
+    wanted_for(&Signal::of_role(role).iter().copied().collect(), version_family)
+}
+
+/// As [`wanted_of`], for a unit that carries other signals than those of one role.
+pub fn wanted_for(signals: &BTreeSet<Signal>, version_family: &str) -> Result<Wanted, WantedError> {
+    let rows = signals.iter().flat_map(|&signal| names_of(signal));
     let known = rows.map(|row| (row.name, row.kind));
-    Wanted::new(known.chain([(version_family, FamilyKind::Number)]))
+    let mut wanted = Wanted::new(known.chain([(version_family, FamilyKind::Number)]))?;
+    if let Some(stripped) = version_family.strip_suffix("_info").filter(|name| !name.is_empty()) {
+        wanted.also_spelled(version_family, stripped)?;
+    }
+    Ok(wanted)
 }
 
 /// The names one target uses.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AliasMap {
-    resolved: BTreeMap<Signal, &'static str>,
+    resolved: BTreeMap<Signal, &'static AliasRow>,
 }
 
 impl AliasMap {
@@ -140,21 +164,24 @@ impl AliasMap {
     }
 
     /// Resolves what is not resolved yet. A name once chosen stays, so that a metric that vanishes
-    /// is missed rather than silently replaced by another.
+    /// is missed rather than silently replaced by another; only a stand-in makes way.
     pub fn resolve(&mut self, page: &Page, signals: &[Signal]) {
         for &signal in signals {
-            if self.resolved.contains_key(&signal) {
+            if self.resolved.get(&signal).is_some_and(|row| !row.stands_in) {
                 continue;
             }
             let live = names_of(signal).find(|row| *page.family(row.name) != FamilyReading::Absent);
-            if let Some(row) = live {
-                self.resolved.insert(signal, row.name);
+            match live {
+                Some(row) if !row.stands_in || !self.resolved.contains_key(&signal) => {
+                    self.resolved.insert(signal, row);
+                }
+                Some(_) | None => {}
             }
         }
     }
 
     /// The name that carries `signal` on this target.
     pub fn name(&self, signal: Signal) -> Option<&'static str> {
-        self.resolved.get(&signal).copied()
+        self.resolved.get(&signal).map(|row| row.name)
     }
 }

@@ -91,6 +91,19 @@ impl Wanted {
         Ok(())
     }
 
+    /// Samples named `other` belong to the wanted number family `name` as well.
+    pub fn also_spelled(&mut self, name: &str, other: &str) -> Result<(), WantedError> {
+        let known =
+            self.families.iter().position(|(of, kind)| of == name && *kind == FamilyKind::Number);
+        match known {
+            Some(index) if self.family(other.as_bytes()).is_none() => {
+                self.claim(other.to_owned(), index, LineKind::Plain)
+            }
+            // A family of its own keeps its samples; one that is not wanted has none.
+            Some(_) | None => Ok(()),
+        }
+    }
+
     fn claim(&mut self, name: String, family: usize, kind: LineKind) -> Result<(), WantedError> {
         if self.lines.contains_key(&name) {
             return Err(WantedError::Overlap { name });

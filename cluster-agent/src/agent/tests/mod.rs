@@ -8,10 +8,14 @@
     reason = "tests"
 )]
 
+mod facts;
+mod finalize;
+mod hooks;
 mod keys;
 mod lab;
 mod real_nodes;
 mod refusals;
 mod rolls;
 mod whole;
+mod windows;
 mod world;

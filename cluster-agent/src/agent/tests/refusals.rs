@@ -228,7 +228,8 @@ fn policy_manual_waits_for_an_approval() {
     let mut world = World::new(&Build { mode: Mode::Manual, ..Build::default() });
     let message = refuses(&mut world, "approval");
     assert!(message.contains("4.0.0"), "{message}");
-    let approval = Approval { product: product(KAFKA), to: version("4.0.0"), at: world.now() };
+    let at = world.now();
+    let approval = Approval { product: product(KAFKA), to: version("4.0.0"), at, back: false };
     world.core.orders(None, vec![approval]);
     world.until(1_500, |w| w.runs(KAFKA) == "4.0.0");
     assert_eq!(world.runs("acme/platform"), "1.32.0");
@@ -239,6 +240,22 @@ fn policy_patch_takes_patches_and_names_what_it_leaves() {
     let mut world = World::new(&Build { mode: Mode::Patch, hub: Hub::Absent, ..Build::default() });
     let message = refuses(&mut world, "policy_patch");
     assert_eq!(message, "4.0.0 is available; policy patch does not leave 3.9.0's minor release");
+}
+
+#[test]
+fn a_release_that_another_product_cannot_do_with_is_refused_by_that_products_name() {
+    let mut world = World::new(&Build::default());
+    let mut all = known();
+    let platform = all.get_mut(&product("acme/platform")).unwrap();
+    platform.graph = Some(Arc::new(graph(&["1.32.0"], &[], &[])));
+    let running = platform.releases.get_mut(&version("1.32.0")).unwrap().as_mut().unwrap();
+    Arc::make_mut(&mut running.document).dependencies.push(channels::wire::Dependency {
+        product: product(KAFKA),
+        requirement: "^3.9".parse().unwrap(),
+    });
+    world.know(all);
+    let message = refuses(&mut world, "dependency");
+    assert_eq!(message, "release 4.0.0 would break acme/platform 1.32.0, which needs ^3.9");
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! Real processes below a temporary directory.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use channels::wire::{Component, Image, Role};
 use proptest::prelude::*;
 use signing::Sha256Digest;
 
-use super::super::UnitKey;
+use super::super::{Task, UnitKey};
+use super::template::Values;
 use super::*;
 
 fn order(component_version: &str) -> StepOrder {
@@ -237,7 +238,7 @@ async fn a_stage_whose_shell_was_killed_is_lost_not_successful() {
     let driver = driver(dir.path(), &["sleep", "1000"], HOUR);
     let order = order("4.3.1");
     driver.start(&order, Stage::Mutate).await.unwrap();
-    let claim = driver.stage_dir(&order.step_id, Stage::Mutate).path().join("claim");
+    let claim = driver.runner.dir(&order.step_id, "mutate").path().join("claim");
     let claim = fs::read_to_string(claim).unwrap();
     super::super::process::ProcessIdentity::parse(&claim).unwrap().kill().unwrap();
     assert_eq!(finished(&driver, &order.step_id).await, (EXIT_LOST, String::new()));
@@ -341,7 +342,7 @@ async fn neither_the_step_in_hand_nor_one_that_runs_is_ever_removed() {
     let driver = driver(dir.path(), &["sh", "-c", script, gate.to_str().unwrap()], HOUR);
     let (running, in_hand) = (order("4.3.1"), order("4.3.1"));
     driver.start(&running, Stage::Mutate).await.unwrap();
-    driver.stage_dir(&in_hand.step_id, Stage::Preflight).create().unwrap();
+    driver.runner.dir(&in_hand.step_id, "preflight").create().unwrap();
     fill(dir.path());
     driver.start(&in_hand, Stage::Mutate).await.unwrap();
     assert_eq!(steps_in(dir.path()), STEPS_KEPT);
@@ -359,7 +360,7 @@ async fn of_a_long_log_only_the_end_is_kept_once_its_stage_is_over() {
     driver.start(&chatty, Stage::Mutate).await.unwrap();
     finished(&driver, &chatty.step_id).await;
     driver.start(&order("4.3.1"), Stage::Mutate).await.unwrap();
-    let log = driver.stage_dir(&chatty.step_id, Stage::Mutate).path().join("log");
+    let log = driver.runner.dir(&chatty.step_id, "mutate").path().join("log");
     assert!(fs::metadata(&log).unwrap().len() <= LOG_KEPT_BYTES);
     assert_eq!(fs::read(&log).unwrap(), b"the end\n", "whole lines");
 }
@@ -368,7 +369,7 @@ proptest! {
     #[test]
     fn text_with_doubled_braces_comes_out_as_it_was(text in "[^\0]{0,40}") {
         let escaped = text.replace('{', "{{").replace('}', "}}");
-        let rendered = template(&["x", &escaped]).unwrap().render(&order("1")).unwrap();
+        let rendered = template(&["x", &escaped]).unwrap().fill(&Values::of_step(&order("1"))).unwrap();
         prop_assert_eq!(rendered, vec!["x".to_owned(), text]);
     }
 
@@ -381,6 +382,110 @@ proptest! {
 #[test]
 fn files_of_a_relative_state_directory_are_found_from_everywhere() {
     let driver = ExecDriver::open(std::path::Path::new("no-such-state"), ExecCommands::new());
-    let steps = driver.unwrap().steps;
+    let driver = driver.unwrap();
+    let steps = driver.runner.root();
     assert_eq!(steps, std::env::current_dir().unwrap().join("no-such-state/steps"));
+}
+
+fn spec(argv: &[&str], purpose: Purpose) -> CommandSpec {
+    let argv: Vec<String> = argv.iter().map(|&argument| argument.to_owned()).collect();
+    let template = CommandTemplate::parse_for(&argv, purpose).unwrap();
+    CommandSpec { template, environment: BTreeMap::new(), timeout: HOUR }
+}
+
+#[tokio::test]
+async fn a_hook_runs_beside_the_stages_of_its_step() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = "echo $FAIRWAY_STAGE of $1 for $2";
+    let command = spec(&["sh", "-c", script, "x", "{unit}", "{version}"], Purpose::Step);
+    let hooks = HookRunner::open(dir.path(), BTreeMap::from([(Task::Before, command)])).unwrap();
+    let order = order("4.3.1");
+    hooks.start(&order, Task::Before).await.unwrap();
+    hooks.start(&order, Task::Before).await.unwrap();
+    let log_tail = loop {
+        match hooks.status(&order.step_id, Task::Before).await.unwrap() {
+            StepStatus::Finished { exit_code: 0, log_tail } => break log_tail,
+            StepStatus::Running { .. } => tokio::time::sleep(Duration::from_millis(10)).await,
+            other @ (StepStatus::Finished { .. } | StepStatus::Absent) => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(log_tail, "before of c-1 for 4.3.1\n");
+    assert!(!hooks.has(Task::After));
+    let refused = hooks.start(&order, Task::After).await.unwrap_err();
+    assert!(matches!(refused, DriverError::HookNotConfigured { task: Task::After }));
+}
+
+fn finalize_order(level: &str) -> FinalizeOrder {
+    FinalizeOrder {
+        step_id: StepId::new(),
+        product: "acme/kafka".parse().unwrap(),
+        release: "4.0.0".parse().unwrap(),
+        release_digest: Sha256Digest::of(b"doc"),
+        level: level.to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn a_finalize_command_gets_its_level_once_and_is_found_by_the_next_agent() {
+    let dir = tempfile::tempdir().unwrap();
+    let argv = ["sh", "-c", "echo \"$1 $2\"; exit 7", "x", "{level}", "{version}"];
+    let open = || Finalizer::open(dir.path(), spec(&argv, Purpose::Finalize)).unwrap();
+    let order = finalize_order("4.0-IV3");
+    assert_eq!(open().status(&order.step_id).await.unwrap(), StepStatus::Absent);
+    open().start(&order).await.unwrap();
+    let ended = loop {
+        match open().status(&order.step_id).await.unwrap() {
+            StepStatus::Finished { exit_code, log_tail } => break (exit_code, log_tail),
+            StepStatus::Running { .. } | StepStatus::Absent => {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
+    };
+    assert_eq!(ended, (7, "4.0-IV3 4.0.0\n".to_owned()));
+    let hostile = finalize_order("4.0; rm -rf /");
+    let refused = open().start(&hostile).await.unwrap_err();
+    assert!(matches!(refused, DriverError::UnsafeValue { placeholder: "level", .. }), "{refused}");
+}
+
+#[test]
+fn a_command_may_only_ask_for_what_there_is_to_tell() {
+    let parse = |name: &str, purpose| {
+        let argv = ["x".to_owned(), format!("{{{name}}}")];
+        CommandTemplate::parse_for(&argv, purpose).is_ok()
+    };
+    assert!(parse("unit", Purpose::Step) && parse("unit", Purpose::UnitCheck));
+    assert!(!parse("unit", Purpose::RollCheck) && !parse("unit", Purpose::Finalize));
+    assert!(parse("level", Purpose::Finalize) && !parse("level", Purpose::Step));
+    assert!(parse("from", Purpose::RollCheck) && !parse("from", Purpose::Finalize));
+}
+
+#[tokio::test]
+async fn a_check_that_the_agent_before_left_running_is_ended_and_forgotten() {
+    let dir = tempfile::tempdir().unwrap();
+    let pid = dir.path().join("pid");
+    let script = "echo $$ >\"$0.new\"; mv \"$0.new\" \"$0\"; sleep 1000";
+    let command = spec(&["sh", "-c", script, pid.to_str().unwrap()], Purpose::RollCheck);
+    let order = CheckOrder {
+        name: "validate".to_owned(),
+        product: "acme/kafka".parse().unwrap(),
+        from: "3.9.1".parse().unwrap(),
+        to: "4.3.1".parse().unwrap(),
+        release: Sha256Digest::of(b"doc"),
+        unit: None,
+    };
+    let id = StepId::new();
+    let checker = Checker::open(dir.path()).unwrap();
+    checker.start(&id, &command, &order).await.unwrap();
+    appears(&pid).await;
+    let pid = fs::read_to_string(&pid).unwrap();
+    assert!(runs(&pid));
+    let next = Checker::open(dir.path()).unwrap();
+    for _ in 0..3000 {
+        if !runs(&pid) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(!runs(&pid), "a check outlived its agent and the next one's start");
+    assert_eq!(next.status(&id, &command).await.unwrap(), StepStatus::Absent);
 }

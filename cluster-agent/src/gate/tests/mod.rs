@@ -49,6 +49,8 @@ fn healthy_unit(role: Role) -> UnitObservation {
         stale_after_ms: 2000,
         voter: None,
         broker: None,
+        also_broker: false,
+        recovering: None,
         pleg: None,
     }
 }
@@ -83,6 +85,7 @@ fn broker() -> UnitObservation {
         under_min_isr: Some(0),
         at_min_isr: Some(1),
         reassigning: Some(0),
+        ..BrokerView::default()
     };
     UnitObservation { broker: Some(view), ..healthy_unit(Role::Broker) }
 }

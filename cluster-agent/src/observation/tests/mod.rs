@@ -1,5 +1,7 @@
 //! The observer over pages as units serve them.
 
+mod brokers;
+mod disagreements;
 mod kubelets;
 mod quorums;
 mod units;
@@ -30,6 +32,7 @@ fn target(unit: &str, role: Role, node_id: Option<i64>) -> Target {
     Target {
         key: key(unit),
         role,
+        also_broker: false,
         pool: "pool".parse().unwrap(),
         node_id,
         placement: Placement::Unknown,

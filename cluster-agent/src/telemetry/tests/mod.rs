@@ -5,3 +5,4 @@ mod fetching;
 mod mangling;
 mod oracle;
 mod reading;
+mod real_pages;
