@@ -2,6 +2,8 @@
 //!
 //! Values and small pure changes of them; reading and writing is `state`'s.
 
+mod finalization;
+
 use std::collections::BTreeMap;
 
 use channels::names::{PoolName, ProductRef, UnitName};
@@ -11,13 +13,19 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use signing::Sha256Digest;
 
-use crate::driver::{Stage, StepOrder};
+use crate::driver::{StepOrder, Task};
 use crate::gate::MutateRecord;
 use crate::observation::UnitKey;
-use crate::phase::Phase;
+use crate::phase::{Phase, elapsed_ms};
+
+pub use finalization::{Arrived, Finalization, FinalizeRun, Finalized};
 
 /// Completed moves kept per product, as many as OpenShift's cluster version keeps.
 const COMPLETED_MAX: usize = 100;
+
+/// Steps whose length is remembered per role: an odd number has a middle, and an old cluster's
+/// habits are forgotten after a few.
+const STEP_TIMES_MAX: usize = 9;
 
 /// The agent's memory.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -50,6 +58,15 @@ pub struct ProductHistory {
     pub roll: Option<Roll>,
     /// Completed rolls, oldest first.
     pub completed: Vec<Completed>,
+    /// How long the last undisturbed steps of each role took, milliseconds, oldest first.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub step_ms: BTreeMap<Role, Vec<u64>>,
+    /// The finalize step that has not been taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finalization: Option<Finalization>,
+    /// Releases that were finalized, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub finalized: Vec<Finalized>,
 }
 
 /// A product on its way to another release.
@@ -102,13 +119,16 @@ pub struct Out {
     /// A stage that the driver was told to start and knows nothing of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unstarted: Option<Unstarted>,
+    /// The roll was paused meanwhile: how long the step took says nothing about others.
+    #[serde(default)]
+    pub disturbed: bool,
 }
 
-/// A stage that does not get started.
+/// A stage or hook that does not get started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unstarted {
     /// Which.
-    pub stage: Stage,
+    pub stage: Task,
     /// How often it was found not started.
     pub times: u32,
 }
@@ -190,6 +210,9 @@ pub struct Calm {
     pub version: String,
     /// `process_start_time_seconds`.
     pub process_start_s: Option<f64>,
+    /// Names its life, where a witness is the evidence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incarnation: Option<String>,
 }
 
 impl Out {
@@ -204,7 +227,7 @@ impl Out {
     }
 
     /// Counts that the stage was found not started, in a row; says how often so far.
-    pub fn note_unstarted(&mut self, stage: Stage) -> u32 {
+    pub fn note_unstarted(&mut self, stage: Task) -> u32 {
         let before = self.unstarted.filter(|seen| seen.stage == stage).map_or(0, |seen| seen.times);
         let times = before.saturating_add(1);
         self.unstarted = Some(Unstarted { stage, times });
@@ -212,8 +235,30 @@ impl Out {
     }
 
     /// The stage was started after all.
-    pub fn note_started(&mut self, stage: Stage) {
+    pub fn note_started(&mut self, stage: Task) {
         self.unstarted = self.unstarted.filter(|seen| seen.stage != stage);
+    }
+}
+
+impl ProductHistory {
+    /// A product of which nothing is remembered but what it runs.
+    pub fn new(version: ReleaseVersion) -> Self {
+        Self {
+            version,
+            roll: None,
+            completed: vec![],
+            step_ms: BTreeMap::new(),
+            finalization: None,
+            finalized: vec![],
+        }
+    }
+
+    /// Remembers how long a step took.
+    fn note_step(&mut self, role: Role, took_ms: u64) {
+        let taken = self.step_ms.entry(role).or_default();
+        taken.push(took_ms);
+        let surplus = taken.len().saturating_sub(STEP_TIMES_MAX);
+        taken.drain(..surplus);
     }
 }
 
@@ -251,8 +296,11 @@ impl History {
             self.refused = Some(RefusedStep { key, why, at: now, first_at, times_before });
         } else if out.cause == Cause::Planned {
             self.refused = None;
-            let product = self.products.get_mut(&out.order.key.product);
-            if let Some(roll) = product.and_then(|p| p.roll.as_mut()) {
+            let Some(product) = self.products.get_mut(&out.order.key.product) else { return };
+            if !out.disturbed {
+                product.note_step(out.order.role, elapsed_ms(out.before.at, now));
+            }
+            if let Some(roll) = &mut product.roll {
                 roll.units_done = roll.units_done.saturating_add(1);
             }
         }
@@ -290,11 +338,13 @@ impl History {
     }
 
     /// Every unit runs the target and has soaked.
-    pub fn complete(&mut self, product: &ProductRef, to: &ReleaseVersion, now: Timestamp) {
+    pub fn complete(&mut self, product: &ProductRef, arrived: &Arrived, now: Timestamp) {
         let Some(record) = self.products.get_mut(product) else { return };
         let started_at = record.roll.take().map_or(now, |roll| roll.started_at);
+        let to = arrived.to.clone();
         let from = std::mem::replace(&mut record.version, to.clone());
-        record.completed.push(Completed { from, to: to.clone(), started_at, completed_at: now });
+        record.completed.push(Completed { from, to, started_at, completed_at: now });
+        record.arrive(arrived, now);
         let surplus = record.completed.len().saturating_sub(COMPLETED_MAX);
         record.completed.drain(..surplus);
     }
@@ -340,10 +390,7 @@ mod tests {
         let version = |v: &str| v.parse::<ReleaseVersion>().unwrap();
         let digest = Sha256Digest::of(b"doc");
         let mut history = History::default();
-        history.products.insert(
-            product.clone(),
-            ProductHistory { version: version("3.9.0"), roll: None, completed: vec![] },
-        );
+        history.products.insert(product.clone(), ProductHistory::new(version("3.9.0")));
         history.begin_roll(&product, &version("4.0.0"), digest, Timestamp::UNIX_EPOCH);
         if let Some(roll) = history.products.get_mut(&product).and_then(|p| p.roll.as_mut()) {
             roll.touched = true;
@@ -351,7 +398,13 @@ mod tests {
         history.begin_roll(&product, &version("4.1.0"), digest, Timestamp::UNIX_EPOCH);
         let roll = history.products[&product].roll.clone().unwrap();
         assert_eq!((roll.to, roll.passed), (version("4.1.0"), vec![version("4.0.0")]));
-        history.complete(&product, &version("4.1.0"), Timestamp::UNIX_EPOCH);
+        let arrived = Arrived {
+            to: version("4.1.0"),
+            release_digest: digest,
+            finalize: None,
+            runs: BTreeMap::new(),
+        };
+        history.complete(&product, &arrived, Timestamp::UNIX_EPOCH);
         let record = &history.products[&product];
         assert_eq!(record.version, version("4.1.0"));
         assert_eq!((record.roll.clone(), record.completed.len()), (None, 1));

@@ -9,6 +9,7 @@ pub mod driver;
 pub mod gate;
 pub mod history;
 pub mod hub;
+pub mod kafka;
 pub mod observation;
 pub mod phase;
 pub mod plan;

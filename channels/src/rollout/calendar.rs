@@ -300,6 +300,21 @@ impl Calendar {
         self.after(from, SignedDuration::ZERO)
     }
 
+    /// The first moment from `from` on and before `to` at which it is closed.
+    pub fn closes_between(&self, from: Timestamp, to: Timestamp) -> Option<Timestamp> {
+        let to = to.min(later(from, LOOK_AHEAD));
+        let mut begin = from;
+        while begin < to {
+            let end = to.min(later(begin, STRETCH));
+            match self.open_stretches(begin, end).first() {
+                Some((opens, closes)) if *opens == begin && *closes == end => begin = end,
+                Some((opens, closes)) if *opens == begin => return Some(*closes),
+                Some(_) | None => return Some(begin),
+            }
+        }
+        None
+    }
+
     /// Open time from `from` to `to`; zero when `to` is not later.
     pub fn open_time(&self, from: Timestamp, to: Timestamp) -> SignedDuration {
         let to = to.min(later(from, LOOK_BACK));

@@ -44,6 +44,7 @@ impl Core {
             leadership: Leadership { was_leader: is_leader, leader, changes: 0 },
             phase: Phase::first(now),
             unstarted: None,
+            disturbed: false,
         };
         self.history.highest_generation = self.history.highest_generation.max(generation);
         self.history.begin_roll(&key.product, &goal.to, goal.release_digest, now);
@@ -75,6 +76,7 @@ impl Core {
             leadership: Leadership { was_leader: true, leader, changes: 0 },
             phase: Phase::adopted(now),
             unstarted: None,
+            disturbed: false,
         });
         Change::moved()
     }

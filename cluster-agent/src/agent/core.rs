@@ -3,20 +3,19 @@
 //! Synchronous and deterministic. Every method that changes the memory says so in its [`Change`];
 //! the shell writes the memory to disk *before* it runs the effects of that change (I10).
 
-use channels::names::ProductRef;
-use channels::wire::{self, ReportReply};
+use channels::wire;
 use jiff::Timestamp;
 
-use super::events::{DriverFacts, Moment, moment};
-use crate::driver::{Stage, StepId, StepOrder};
+use super::events::{DriverFacts, Moment, hooks, moment};
+use crate::driver::{FinalizeOrder, StepId, StepOrder, Task};
 use crate::history::{Cause, History, Pause, ProductHistory};
 use crate::observation::{Observation, UnitKey};
 use crate::phase::{Effect, Event, Illegal, Phase, elapsed_ms};
 use crate::plan::{
-    Ask, Basis, Disowned, Heard, HubError, Known, Plan, Policy, Scene, Standing, Step, Targets,
-    WaitingOn, calm_down, documents_needed, note_calm, plan,
+    Ask, Known, Plan, Policy, Scene, Standing, Step, Targets, WaitingOn, calm_down,
+    finalize_wanted, lease, note_calm, plan,
 };
-use crate::state::{Approval, LocalHold};
+use crate::state::Approval;
 
 /// Gate of the pause when a stage does not get started.
 pub(super) const STAGE_NOT_STARTED: &str = "stage_not_started";
@@ -50,7 +49,8 @@ pub struct Core {
     pub wants_word: bool,
     evaluated_at: Option<Timestamp>,
     undecided_since: Option<Timestamp>,
-    start_error: Option<String>,
+    recovering: Option<u64>,
+    pub(super) start_error: Option<String>,
 }
 
 /// What a method changed, and what the shell does about it once the memory is on disk.
@@ -61,13 +61,15 @@ pub struct Change {
     pub persist: bool,
     /// The phase differs from what the hub knows.
     pub moved: bool,
-    /// Driver stages to start.
-    pub start: Vec<(StepOrder, Stage)>,
+    /// Stages and hooks to start.
+    pub start: Vec<(StepOrder, Task)>,
+    /// A finalize step to start.
+    pub finalize: Option<FinalizeOrder>,
 }
 
 impl Change {
     pub(super) fn moved() -> Self {
-        Self { persist: true, moved: true, start: vec![] }
+        Self { persist: true, moved: true, ..Self::default() }
     }
 
     /// Both changes, in order.
@@ -75,6 +77,7 @@ impl Change {
         self.persist |= later.persist;
         self.moved |= later.moved;
         self.start.extend(later.start);
+        self.finalize = later.finalize.or(self.finalize);
         self
     }
 }
@@ -83,11 +86,10 @@ impl Core {
     /// The mind of an agent that wakes up with `history`.
     pub fn new(policy: Policy, mut history: History) -> Self {
         for (product, settings) in &policy.products {
-            history.products.entry(product.clone()).or_insert_with(|| ProductHistory {
-                version: settings.initial_version.clone(),
-                roll: None,
-                completed: vec![],
-            });
+            history
+                .products
+                .entry(product.clone())
+                .or_insert_with(|| ProductHistory::new(settings.initial_version.clone()));
         }
         if let Some(out) = &mut history.out {
             out.phase = out.phase.clone().woken();
@@ -105,6 +107,7 @@ impl Core {
             wants_word: false,
             evaluated_at: None,
             undecided_since: None,
+            recovering: None,
             start_error: None,
         }
     }
@@ -141,106 +144,10 @@ impl Core {
         out.before.epoch_at_soak.is_some()
     }
 
-    /// Resolves where products want to go; only between units does it matter (I12).
-    fn retarget(&mut self, now: Timestamp) {
-        let basis = Basis {
-            known: &self.known,
-            policy: &self.policy,
-            history: &self.history,
-            approvals: &self.approvals,
-            now,
-        };
-        self.targets = basis.targets();
-    }
-
-    /// Takes in what people on the cluster ordered.
-    pub fn orders(&mut self, hold: Option<LocalHold>, approvals: Vec<Approval>) {
-        self.standing.hold = hold;
-        self.approvals = approvals;
-    }
-
-    /// Takes in what was verified. A failure that was there before keeps its time.
-    pub fn learn(&mut self, mut known: Known, now: Timestamp) {
-        for (product, new) in &mut known {
-            let old = self.known.get(product).and_then(|old| old.failure.as_ref());
-            if let (Some(new), Some(old)) = (&mut new.failure, old)
-                && (&new.failure.kind, &new.failure.message)
-                    == (&old.failure.kind, &old.failure.message)
-            {
-                new.failure.at = old.failure.at;
-            }
-        }
-        self.known = known;
-        self.retarget(now);
-    }
-
-    /// Whether a decision waits for a document that nobody has tried to fetch.
-    pub fn lacks_documents(&self, now: Timestamp) -> bool {
-        self.policy.products.iter().any(|(product, policy)| {
-            let Some(known) = self.known.get(product) else { return false };
-            let Some(graph) = &known.graph else { return false };
-            documents_needed(product, graph, policy, &self.history, &self.approvals, now)
-                .iter()
-                .any(|version| !known.releases.contains_key(version))
-        })
-    }
-
-    /// Takes in that the driver cannot say how a stage stands.
-    pub fn driver_silent(&mut self, stage: Stage, why: &str) {
-        self.current_wait = Some(wire::WaitingOn {
-            gate: "driver".to_owned(),
-            unit: self.history.out.as_ref().map(|out| out.order.key.unit.clone()),
-            message: format!("the driver cannot say how stage {stage} stands: {why}"),
-            observed: None,
-            limit: None,
-            since: None,
-        });
-    }
-
-    /// Takes in how starting a stage went: `Some` says why it failed.
-    pub fn start_ended(&mut self, error: Option<String>) {
-        self.start_error = error;
-    }
-
-    /// Takes in the hub's reply to a report that was sent at `sent_at` and asked for `asked`.
-    ///
-    /// A reply to a report that asked for nothing says `wait`; it must not hide what was said to a
-    /// report that did ask, but it does end a hold.
-    pub fn hear(&mut self, reply: &ReportReply, asked: Option<&ProductRef>, sent_at: Timestamp) {
-        self.standing.hub_error = None;
-        self.standing.disowned = None;
-        self.standing.answered_report_at = Some(sent_at);
-        for directive in &reply.directives {
-            let product = &directive.product;
-            if directive.action == wire::Action::Wait && asked != Some(product) {
-                let held = self.standing.directives.get(product);
-                if held.is_some_and(|heard| heard.directive.action == wire::Action::Hold) {
-                    self.standing.directives.remove(product);
-                }
-                continue;
-            }
-            let heard = Heard { directive: directive.clone(), at: sent_at };
-            self.standing.directives.insert(product.clone(), heard);
-        }
-    }
-
-    /// Takes in that a report was not answered; `refused` names a refusal of the cluster's key.
-    pub fn unheard(&mut self, why: String, refused: Option<&'static str>, now: Timestamp) {
-        if let Some(code) = refused {
-            // What was granted to the key is void with it.
-            self.standing.directives.clear();
-            let since = self.standing.disowned.as_ref().map_or(now, |disowned| disowned.since);
-            let disowned = Disowned { code: code.to_owned(), why: why.clone(), since };
-            self.standing.disowned = Some(disowned);
-        }
-        let since = self.standing.hub_error.as_ref().map_or(now, |error| error.since);
-        self.standing.hub_error = Some(HubError { why, since });
-    }
-
-    /// The stage whose status the phase of the unit that is out depends on.
-    pub fn awaited_stage(&self) -> Option<(&StepOrder, Stage)> {
+    /// The stage or hook whose status the phase of the unit that is out depends on.
+    pub fn awaited_task(&self) -> Option<(&StepOrder, Task)> {
         let out = self.history.out.as_ref()?;
-        Some((&out.order, out.phase.stage()?))
+        Some((&out.order, out.phase.task()?))
     }
 
     /// Advances the unit that is out by what its driver and the observation say.
@@ -253,37 +160,81 @@ impl Core {
         let Some(observation) = &self.observation else { return Ok(Change::default()) };
         let Some(out) = &self.history.out else { return Ok(Change::default()) };
         // Evidence is counted per probe: an observation that was judged is not judged again.
-        let judged = out.phase.stage().is_none() && self.evaluated_at == Some(observation.at);
+        let judged = out.phase.task().is_none() && self.evaluated_at == Some(observation.at);
         if judged {
             return Ok(Change::default());
         }
-        let scene = Scene {
+        let moment = moment(&self.scene(observation, now), out, driver);
+        let timings = self.policy.timings.step(out.role());
+        let before = out.phase.clone();
+        let seen_at = observation.at;
+        let hooks = hooks(out, driver);
+        let recovering = observation.units.get(out.key()).and_then(|unit| unit.recovering);
+        let moment = self.recovered_some(recovering, moment, &before);
+        let Some(event) = self.decided(moment, &before, timings.await_health_ms, now) else {
+            return Ok(Change::default());
+        };
+        let (phase, mut effects) = before.clone().step(event.clone(), now, &timings, hooks)?;
+        if let Some(why) = self.only_for_the_holder(&event, &effects, now) {
+            self.current_wait = Some(why);
+            return Ok(Change::default());
+        }
+        self.evaluated_at = Some(seen_at);
+        self.current_wait = if let Event::NotReturned { why }
+        | Event::NotHealthy { why }
+        | Event::Progresses { why } = &event
+        {
+            Some(why.clone())
+        } else {
+            None
+        };
+        let unstarted = event == Event::NotStarted;
+        let counted = before.task().map_or_else(Change::default, |stage| {
+            self.count_starts(stage, unstarted, driver, &mut effects, now)
+        });
+        Ok(counted.and(self.enter(&before, phase, effects, now)))
+    }
+
+    /// An agent that lost the lease in mid-step starts nothing and drops nothing (I13): the event
+    /// stands over until it has the lease again. Says what it waits for.
+    fn only_for_the_holder(
+        &self,
+        event: &Event,
+        effects: &[Effect],
+        now: Timestamp,
+    ) -> Option<wire::WaitingOn> {
+        let starts = effects.iter().any(|effect| matches!(effect, Effect::Start(_)));
+        let scene = self.scene(self.observation.as_ref()?, now);
+        lease(&scene)
+            .filter(|_| starts || matches!(event, Event::Refused { .. }))
+            .map(|why| why.to_wire())
+    }
+
+    pub(super) fn scene<'a>(&'a self, observation: &'a Observation, now: Timestamp) -> Scene<'a> {
+        Scene {
             observation,
             targets: &self.targets,
             policy: &self.policy,
             history: &self.history,
             standing: &self.standing,
             now,
-        };
-        let moment = moment(&scene, out, driver);
-        let timings = self.policy.timings.step(out.role());
-        let before = out.phase.clone();
-        let seen_at = observation.at;
-        let Some(event) = self.decided(moment, &before, timings.await_health_ms, now) else {
-            return Ok(Change::default());
-        };
-        self.evaluated_at = Some(seen_at);
-        self.current_wait = if let Event::NotReturned { why } | Event::NotHealthy { why } = &event {
-            Some(why.clone())
-        } else {
-            None
-        };
-        let unstarted = event == Event::NotStarted;
-        let (phase, mut effects) = before.clone().step(event, now, &timings)?;
-        let counted = before.stage().map_or_else(Change::default, |stage| {
-            self.count_starts(stage, unstarted, driver, &mut effects, now)
-        });
-        Ok(counted.and(self.enter(&before, phase, effects, now)))
+        }
+    }
+
+    /// A broker that recovers its logs may take as long as it likes while there is less and less
+    /// left: each change of what is left begins its deadline anew.
+    fn recovered_some(&mut self, left: Option<u64>, moment: Moment, phase: &Phase) -> Moment {
+        let moved = left.is_some() && left != self.recovering;
+        self.recovering = left;
+        let awaited = matches!(phase, Phase::AwaitReturn { .. } | Phase::AwaitHealth { .. });
+        match moment {
+            Moment::Event(Event::NotReturned { why } | Event::NotHealthy { why })
+                if moved && awaited =>
+            {
+                Moment::Event(Event::Progresses { why })
+            }
+            other => other,
+        }
     }
 
     /// The event of the moment. What waits says why, and before the change it does not wait for
@@ -320,7 +271,7 @@ impl Core {
     /// Pauses when a stage is found not started too often, instead of starting it for ever.
     fn count_starts(
         &mut self,
-        stage: Stage,
+        stage: Task,
         unstarted: bool,
         driver: &DriverFacts,
         effects: &mut Vec<Effect>,
@@ -421,11 +372,14 @@ impl Core {
         self.standing.watch.clear();
     }
 
-    fn pause(&mut self, why: wire::WaitingOn, now: Timestamp) -> Change {
+    pub(super) fn pause(&mut self, why: wire::WaitingOn, now: Timestamp) -> Change {
         if self.history.pause.is_some() {
             return Change::default();
         }
-        let unit = self.history.out.as_ref().map(|out| out.order.key.unit.clone());
+        let unit = self.history.out.as_mut().map(|out| {
+            out.disturbed = true;
+            out.order.key.unit.clone()
+        });
         let why = wire::WaitingOn { unit: why.unit.or(unit), ..why };
         self.history.pause = Some(Pause { why, at: now });
         Change::moved()
@@ -440,10 +394,9 @@ impl Core {
         self.plan = Some(made);
         let change = match next {
             None => Change::default(),
-            Some(Step::Complete { product, to }) => {
-                self.history.complete(&product, &to, now);
-                self.retarget(now);
-                Change::moved()
+            Some(Step::Complete { product, goal }) => self.arrive(&product, *goal, now),
+            Some(Step::Finalize { product, approval }) => {
+                self.begin_finalize(&product, approval, step, now)
             }
             Some(Step::Adopt(stray)) => self.adopt(stray, step, now),
             Some(Step::TakeOut(outdated)) => self.take_out(outdated, step, now),
@@ -462,14 +415,7 @@ impl Core {
 
     fn planned(&self, now: Timestamp) -> Option<Plan> {
         let observation = self.observation.as_ref()?;
-        Some(plan(&Scene {
-            observation,
-            targets: &self.targets,
-            policy: &self.policy,
-            history: &self.history,
-            standing: &self.standing,
-            now,
-        }))
+        Some(plan(&self.scene(observation, now)))
     }
 
     /// Whether something moves, or would as soon as its gates hold: then probes are fast. What
@@ -486,12 +432,24 @@ impl Core {
                     | WaitingOn::HubUnreachable { .. }
                     | WaitingOn::Disowned { .. }
                     | WaitingOn::GrantUnfit { .. }
+                    | WaitingOn::Lease { .. }
+                    | WaitingOn::QuorumChange { .. }
+                    | WaitingOn::Window { .. }
+                    | WaitingOn::Freeze { .. }
+                    | WaitingOn::WindowTooShort { .. }
+                    | WaitingOn::PoolPaused { .. }
                     | WaitingOn::StepRefused { left_ms: 1.., .. }
             )
         };
         let waits = |key: &UnitKey| {
             plan.waiting_on.get(&key.product).is_some_and(|why| why.iter().any(patient))
         };
-        self.history.out.is_some() || plan.picked.as_ref().is_some_and(|key| !waits(key))
+        let finalizes = self.observation.as_ref().is_some_and(|seen| {
+            // Windows are no matter of seconds, but a finalize step is rare, and soon over.
+            self.history.pause.is_none() && finalize_wanted(&self.scene(seen, seen.at))
+        });
+        self.history.out.is_some()
+            || finalizes
+            || plan.picked.as_ref().is_some_and(|key| !waits(key))
     }
 }

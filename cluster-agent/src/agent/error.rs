@@ -76,6 +76,12 @@ pub enum AgentError {
         /// Why.
         source: Box<DriverError>,
     },
+    /// Commands beside those of drivers cannot be set up.
+    #[error("the commands of checks and finalize steps cannot be set up")]
+    Commands {
+        /// Why.
+        source: Box<DriverError>,
+    },
     /// The units cannot be observed.
     #[error("the configured units cannot be observed")]
     Observer {
@@ -87,6 +93,12 @@ pub enum AgentError {
     Scrape {
         /// Why.
         source: ScrapeError,
+    },
+    /// The native clients cannot be made.
+    #[error("the Kafka servers of [products.kafka] cannot be asked")]
+    Kafka {
+        /// Why.
+        source: crate::kafka::KafkaError,
     },
     /// A defect: the loop fed a phase an event it does not know.
     #[error("the step cannot go on")]
@@ -104,6 +116,14 @@ pub enum AgentError {
         unit: String,
         /// The pool.
         pool: PoolName,
+    },
+    /// A finalize step runs, and its command is no longer configured.
+    #[error(
+        "{product} is being finalized, but products.finalize is no longer configured: put it back"
+    )]
+    NoFinalizer {
+        /// The product.
+        product: ProductRef,
     },
     /// The crash point of a test.
     #[error("the crash point cannot be read")]

@@ -6,12 +6,14 @@ use std::collections::BTreeSet;
 
 use channels::wire::{self, Action, HealthVerdict};
 
-use crate::driver::{Stage, StepStatus};
+use crate::driver::{StepStatus, Task};
 use crate::gate::{Blocker, back_and_healthy, has_returned, still_soaking_well, stop_conditions};
 use crate::history::{Cause, Out};
 use crate::observation::Finding;
-use crate::phase::{Event, Phase, Quiesce, elapsed_ms};
-use crate::plan::{Scene, WaitingOn, disowned, finding_to_wire, go_blockers, local_hold, plain};
+use crate::phase::{Event, Hooks, Phase, Quiesce, elapsed_ms};
+use crate::plan::{
+    Scene, WaitingOn, disowned, finding_to_wire, go_blockers, local_hold, plain, quorum_change,
+};
 
 /// Lags and relist counts need this long to be known again after the agent started.
 const WAKING_MS: u64 = 30_000;
@@ -19,10 +21,17 @@ const WAKING_MS: u64 = 30_000;
 /// What the driver of the unit that is out has to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DriverFacts {
-    /// Stages it has.
-    pub stages: BTreeSet<Stage>,
+    /// Stages it has, and hooks of its pool.
+    pub tasks: BTreeSet<Task>,
     /// How the phase's stage stands, if the phase has one and the driver too.
     pub status: Option<StepStatus>,
+}
+
+/// The hooks of a step. What changed by itself was not prepared, and is not cleaned up after.
+pub(super) fn hooks(out: &Out, driver: &DriverFacts) -> Hooks {
+    let planned = out.cause == Cause::Planned;
+    let has = |task| planned && driver.tasks.contains(&task);
+    Hooks { before: has(Task::Before), after: has(Task::After) }
 }
 
 /// What there is to say about the unit that is out.
@@ -47,14 +56,16 @@ pub(super) fn moment(scene: &Scene<'_>, out: &Out, driver: &DriverFacts) -> Mome
     }
     match &out.phase {
         Phase::Preflight { .. } => preflight(scene, out, driver),
-        Phase::Quiesce { .. } => quiesce(scene, out, driver),
+        Phase::Before { .. } | Phase::Quiesce { .. } => quiesce(scene, out, driver),
         Phase::Mutate { .. } => {
             driver.status.as_ref().map_or(Moment::Quiet, |s| Moment::Event(stage_event(s)))
         }
-        Phase::Undo { .. } | Phase::Restore { .. } => Moment::Event(match &driver.status {
-            Some(status) => stage_event(status),
-            None => Event::Finished { exit_code: 0, log_tail: String::new() },
-        }),
+        Phase::Undo { .. } | Phase::Restore { .. } | Phase::After { .. } => {
+            Moment::Event(match &driver.status {
+                Some(status) => stage_event(status),
+                None => Event::Finished { exit_code: 0, log_tail: String::new() },
+            })
+        }
         Phase::AwaitReturn { .. } => Moment::Event(match first(&returned(scene, out), out) {
             None => Event::Returned,
             Some(why) => Event::NotReturned { why },
@@ -116,7 +127,7 @@ fn preflight(scene: &Scene<'_>, out: &Out, driver: &DriverFacts) -> Moment {
         // I13: a stop starts nothing, not even a check.
         return refused(&why);
     }
-    let commanded = driver.stages.contains(&Stage::Preflight);
+    let commanded = driver.tasks.contains(&Task::Preflight);
     if commanded && let Some(event) = unless_succeeded(driver.status.as_ref()) {
         return Moment::Event(event);
     }
@@ -167,7 +178,7 @@ fn cleared(scene: &Scene<'_>, out: &Out, driver: &DriverFacts) -> Moment {
         return Moment::Waits(why.to_wire());
     }
     let quiesce =
-        if driver.stages.contains(&Stage::Quiesce) { Quiesce::Present } else { Quiesce::Absent };
+        if driver.tasks.contains(&Task::Quiesce) { Quiesce::Present } else { Quiesce::Absent };
     Moment::Event(Event::Cleared { quiesce })
 }
 
@@ -191,8 +202,8 @@ fn pause_or_hold(scene: &Scene<'_>, out: &Out) -> Option<WaitingOn> {
     if let Some(pause) = &scene.history.pause {
         return Some(WaitingOn::Paused { why: pause.why.clone(), since: pause.at });
     }
-    if let Some(hold) = local_hold(scene) {
-        return Some(hold);
+    if let Some(stop) = local_hold(scene).or_else(|| quorum_change(scene)) {
+        return Some(stop);
     }
     if out.grant_expires_at.is_none() || out.cause == Cause::Adopted {
         return None;

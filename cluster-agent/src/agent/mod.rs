@@ -8,11 +8,15 @@
 //! Nothing in here holds a policy. A change of the memory is on disk before any effect of it runs.
 
 mod begin;
+mod checks;
+mod chores;
 mod core;
 mod due;
 mod enrolment;
 mod error;
 mod events;
+mod finalize;
+mod inputs;
 mod ledger;
 mod links;
 mod open;

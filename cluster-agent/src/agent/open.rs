@@ -8,8 +8,10 @@ use channels::wire::AgentInstance;
 use super::AgentError;
 use super::enrolment::open_client;
 use super::links::Reporter;
-use crate::config::{DriverSettings, Reports, Settings};
-use crate::driver::{Driver, ExecDriver, SimulatedDriver};
+use crate::config::{DriverSettings, ProductSettings, Reports, Settings};
+use crate::driver::{
+    CommandSpec, Driver, ExecDriver, Finalizer, HookRunner, PoolDriver, SimulatedDriver,
+};
 use crate::hub::HubReleases;
 
 /// Who reports; `None` if the agent does not.
@@ -39,7 +41,7 @@ pub(super) fn open_releases(settings: &Settings) -> Result<HubReleases, AgentErr
 
 pub(super) fn drivers(
     settings: &Settings,
-) -> Result<BTreeMap<(ProductRef, PoolName), Driver>, AgentError> {
+) -> Result<BTreeMap<(ProductRef, PoolName), PoolDriver>, AgentError> {
     let mut drivers = BTreeMap::new();
     for (product, configured) in &settings.products {
         for pool in &configured.pools {
@@ -49,6 +51,8 @@ pub(super) fn drivers(
                 }
                 DriverSettings::Simulated(url) => SimulatedDriver::new(url).map(Driver::Simulated),
             };
+            let hooks = HookRunner::open(&settings.state_dir, pool.hooks.clone());
+            let driver = driver.and_then(|driver| Ok(PoolDriver { driver, hooks: hooks? }));
             let driver = driver.map_err(|source| AgentError::Driver {
                 product: product.clone(),
                 pool: pool.name.clone(),
@@ -58,4 +62,18 @@ pub(super) fn drivers(
         }
     }
     Ok(drivers)
+}
+
+/// The finalize steps that are configured.
+pub(super) fn finalizers(
+    settings: &Settings,
+) -> Result<BTreeMap<ProductRef, Finalizer>, AgentError> {
+    let spec = |(product, configured): (&ProductRef, &ProductSettings)| {
+        Some((product.clone(), configured.finalize.clone()?))
+    };
+    let open = |(product, spec): (ProductRef, CommandSpec)| {
+        let opened = Finalizer::open(&settings.state_dir, spec);
+        Ok((product, opened.map_err(|source| AgentError::Commands { source: Box::new(source) })?))
+    };
+    settings.products.iter().filter_map(spec).map(open).collect()
 }

@@ -10,7 +10,8 @@ use jiff::Timestamp;
 
 use crate::clock;
 use crate::config::{ProbeSettings, Settings};
-use crate::observation::{Observation, Observer, ObserverSettings, UnitKey};
+use crate::kafka::Witnesses;
+use crate::observation::{Observation, Observer, ObserverSettings, UnitKey, WitnessSource};
 use crate::phase::elapsed_ms;
 use crate::telemetry::{ScrapeLimits, Scraper};
 
@@ -30,6 +31,7 @@ pub(super) enum Pace {
 pub struct Prober {
     observer: Observer,
     scraper: Scraper,
+    kafka: Witnesses,
     settings: ProbeSettings,
     members_at: Option<Timestamp>,
     nodes_at: Option<Timestamp>,
@@ -62,7 +64,9 @@ impl Prober {
         };
         let scraper =
             Scraper::new(scrape, clock::now).map_err(|source| AgentError::Scrape { source })?;
-        Ok(Self { observer, scraper, settings: probes, members_at: None, nodes_at: None })
+        let kafka = Witnesses::new(settings.witness_targets())
+            .map_err(|source| AgentError::Kafka { source })?;
+        Ok(Self { observer, scraper, kafka, settings: probes, members_at: None, nodes_at: None })
     }
 
     fn periods(&self, pace: Pace) -> (u64, u64) {
@@ -88,7 +92,12 @@ impl Prober {
         let members = self
             .observer
             .probe_targets(|target| target.role != Role::Node || Some(&target.key) == out);
-        let results = self.scraper.probe_all(members).await;
+        // Side by side: leader, followers and the leader's word must be of the same moment.
+        let (results, looks) = tokio::join!(self.scraper.probe_all(members), self.kafka.look(now));
+        for look in looks {
+            self.observer.hear(WitnessSource::Kafka, look.words);
+            self.observer.hear_quorum(&look.product, look.quorum, look.gates);
+        }
         let mut seen = self.observer.apply(results, member_ms, clock::now());
         if nodes_due {
             self.nodes_at = Some(now);

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::core::Core;
 use super::ledger::{Ledger, Turn};
 use crate::history::Out;
-use crate::plan::{Ask, Goal, Scene, Stand, Target, stand};
+use crate::plan::{Ask, FINALIZE_APPROVAL, Goal, Scene, Stand, Target, stand};
 
 /// Longest message of a reason or failure in a report; the full text is in the log.
 const MESSAGE_CHARS_MAX: usize = 400;
@@ -96,7 +96,9 @@ fn phase(
     match out {
         _ if is_paused(core, product) => wire::Phase::Paused,
         Some(out) => out.phase.wire(),
-        None if !waiting_on.is_empty() || matches!(target, Some(Target::Move(_))) => {
+        None if waiting_on.iter().any(|why| why.gate != FINALIZE_APPROVAL)
+            || matches!(target, Some(Target::Move(_))) =>
+        {
             wire::Phase::Waiting
         }
         None => wire::Phase::Idle,
@@ -108,7 +110,11 @@ fn is_paused(core: &Core, product: &ProductRef) -> bool {
     core.history.pause.is_some()
         && match &core.history.out {
             Some(out) => out.key().product == *product,
-            None => core.history.products.get(product).is_some_and(|p| p.roll.is_some()),
+            None => core
+                .history
+                .products
+                .get(product)
+                .is_some_and(|p| p.roll.is_some() || p.finalization.is_some()),
         }
 }
 

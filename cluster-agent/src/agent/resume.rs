@@ -7,11 +7,15 @@ use jiff::Timestamp;
 use super::core::{Change, Core, STAGE_NOT_STARTED};
 use crate::driver::StepId;
 use crate::history::{Leadership, Pause};
-use crate::phase::{Event, Illegal, Retry};
+use crate::phase::{Event, Hooks, Illegal, Retry};
 use crate::state::ResumeOrder;
 
 /// Pauses whose step itself failed: `resume` tries the step again under a new id.
-const RETRIED: [&str; 4] = ["mutate_failed", "return_overdue", "restore_failed", STAGE_NOT_STARTED];
+const RETRIED: [&str; 5] =
+    ["mutate_failed", "return_overdue", "restore_failed", "after_failed", STAGE_NOT_STARTED];
+
+/// What is tried again from its change on was prepared before.
+const RAN: Hooks = Hooks { before: true, after: true };
 
 impl Core {
     /// Carries out a person's `resume`: reality is read again, and a new green window is owed.
@@ -47,7 +51,7 @@ impl Core {
         }
         let before = out.phase.clone();
         let timings = self.policy.timings.step(out.order.role);
-        let (phase, effects) = before.clone().step(Event::Resumed { retry }, now, &timings)?;
+        let (phase, effects) = before.clone().step(Event::Resumed { retry }, now, &timings, RAN)?;
         Ok(self.enter(&before, phase, effects, now).and(Change::moved()))
     }
 }

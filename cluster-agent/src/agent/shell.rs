@@ -1,6 +1,6 @@
 //! One agent's belongings and one round of its loop.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,22 +9,25 @@ use channels::wire::{Action, AgentInstance, ClusterHeader, ProductState};
 use jiff::{SignedDuration, Timestamp};
 
 use super::AgentError;
+use super::checks::Checks;
 use super::core::{Change, Core};
 use super::due::{is_due, jittered, jittered_max, later};
 use super::events::DriverFacts;
 use super::ledger::{Ledger, Turn};
 use super::links::{Links, Metadata, News, Refresh, Sending, Unanswered, chain};
-use super::open::{draw_instance, drivers, open_releases, open_reporter};
+use super::open::{draw_instance, drivers, finalizers, open_releases, open_reporter};
 use super::outbox::{Outbox, shape};
 use super::prober::{Pace, Prober};
 use super::report::{product_states, report};
 use crate::clock;
 use crate::config::{Reports, Settings};
 use crate::crash::{CrashPoint, Side};
-use crate::driver::{Driver, Stage, StepId, StepOrder};
+use crate::driver::{Finalizer, PoolDriver, StepId, StepOrder, Task};
+use crate::observation::UnitKey;
 use crate::plan::{Ask, Grants};
 use crate::state::{Control, Document, StateDir, StateError};
 use crate::status::{self, HubView, Status, StepView};
+use crate::telemetry::Signal;
 
 /// Documents that became needed are fetched this soon, without asking for new metadata.
 const DOCUMENTS_SOON: SignedDuration = SignedDuration::from_millis(200);
@@ -53,7 +56,10 @@ pub(super) struct Shell {
     settings: Settings,
     state: StateDir,
     control: Control,
-    drivers: BTreeMap<(ProductRef, PoolName), Driver>,
+    drivers: BTreeMap<(ProductRef, PoolName), PoolDriver>,
+    pub(super) finalizers: BTreeMap<ProductRef, Finalizer>,
+    pub(super) checks: Checks,
+    pub(super) missing: BTreeSet<(UnitKey, Signal)>,
     prober: Prober,
     links: Links,
     crash: CrashPoint,
@@ -62,7 +68,7 @@ pub(super) struct Shell {
     heard_seq: Option<u64>,
     // memory
     document: Document,
-    core: Core,
+    pub(super) core: Core,
     // what is due
     outbox: Outbox,
     word_at: Timestamp,
@@ -99,6 +105,9 @@ impl Shell {
         );
         Ok(Self {
             drivers: drivers(&settings)?,
+            finalizers: finalizers(&settings)?,
+            checks: Checks::open(&settings)?,
+            missing: BTreeSet::new(),
             prober: Prober::new(&settings)?,
             links: Links::start(reporter, releases),
             control: Control::new(&settings.state_dir),
@@ -175,11 +184,14 @@ impl Shell {
         let pace = if self.core.is_engaged() { Pace::Engaged } else { Pace::Idle };
         let out = self.core.history.out.as_ref().map(|out| out.key().clone());
         if let Some(seen) = self.prober.probe(pace, out.as_ref(), now).await {
+            self.name_missing_metrics(&seen);
             let change = self.core.observe(seen, clock::now());
             self.apply(change).await?;
         }
         self.advance().await?;
+        self.finalize().await?;
         let ask = self.decide().await?;
+        self.check().await;
         self.refresh_if_due(clock::now())?;
         self.report_and_show(ask.as_ref(), Urgency::Slot)?;
         let pace = if self.core.is_engaged() { Pace::Engaged } else { Pace::Idle };
@@ -188,7 +200,8 @@ impl Shell {
 
     /// Reads what people ordered. An order file that cannot be read holds everything.
     async fn read_orders(&mut self, now: Timestamp) -> Result<(), AgentError> {
-        let read = || -> Result<_, StateError> {
+        let mut read = || -> Result<_, StateError> {
+            self.core.finalize_approved(self.control.finalize_approvals()?);
             Ok((self.control.hold()?, self.control.approvals()?, self.control.resume_order()?))
         };
         let (hold, approvals, resume) = match read() {
@@ -233,10 +246,10 @@ impl Shell {
         let Some(driver) = self.drivers.get(&place) else {
             return Err(AgentError::NoDriver { unit: out.key().to_string(), pool: place.1 });
         };
-        let stages = Stage::ALL.into_iter().filter(|stage| driver.has_stage(*stage)).collect();
+        let tasks = Task::ALL.into_iter().filter(|task| driver.has(*task)).collect();
         let mut status = None;
-        if let Some((order, stage)) = self.core.awaited_stage()
-            && driver.has_stage(stage)
+        if let Some((order, stage)) = self.core.awaited_task()
+            && driver.has(stage)
         {
             match driver.status(&order.step_id, stage).await {
                 Ok(found) => status = Some(found),
@@ -251,7 +264,7 @@ impl Shell {
         }
         let change = self
             .core
-            .advance(&DriverFacts { stages, status }, clock::now())
+            .advance(&DriverFacts { tasks, status }, clock::now())
             .map_err(|source| AgentError::Illegal { source })?;
         self.apply(change).await
     }
@@ -264,7 +277,7 @@ impl Shell {
     }
 
     /// Persists a change, then runs its effects, then tells.
-    async fn apply(&mut self, change: Change) -> Result<(), AgentError> {
+    pub(super) async fn apply(&mut self, change: Change) -> Result<(), AgentError> {
         if change.persist {
             self.save()?;
         }
@@ -277,6 +290,9 @@ impl Shell {
         for (order, stage) in change.start {
             self.start(&order, stage).await;
         }
+        if let Some(order) = &change.finalize {
+            self.start_finalize(order).await;
+        }
         if change.moved {
             self.log_move();
             if let Some(phase) = phase {
@@ -288,12 +304,12 @@ impl Shell {
     }
 
     /// Starts a stage; if that fails, the next round finds it absent and the phase decides.
-    async fn start(&mut self, order: &StepOrder, stage: Stage) {
+    async fn start(&mut self, order: &StepOrder, stage: Task) {
         let place = self.core.history.out.as_ref().map(|out| &out.pool);
         let driver =
             place.and_then(|pool| self.drivers.get(&(order.key.product.clone(), pool.clone())));
         let Some(driver) = driver else { return };
-        if !driver.has_stage(stage) {
+        if !driver.has(stage) {
             return;
         }
         tracing::info!(

@@ -17,11 +17,12 @@ use crate::agent::{Core, Ledger, Metadata, Prober, Refresh, product_states, refr
 use crate::clock;
 use crate::config::Settings;
 use crate::hub::HubReleases;
-use crate::plan::{Grants, Known};
+use crate::plan::{FINALIZE_APPROVAL, Grants, Known};
 use crate::state::{self, Control};
 
 /// Reasons that only time or the hub can settle: they say nothing against the next unit.
-const NOT_COUNTED: [&str; 4] = ["baseline", "gate_once", "observation_old", "other_product"];
+const NOT_COUNTED: [&str; 5] =
+    ["baseline", "gate_once", "observation_old", "other_product", FINALIZE_APPROVAL];
 
 /// The answer of `check`.
 #[derive(Debug, Serialize)]
@@ -54,6 +55,7 @@ async fn look(settings: &Settings, seconds: Duration) -> anyhow::Result<Checked>
     // The hub's leave is its own to give: only what this cluster can know is checked here.
     let mut core = Core::new(settings.policy(Grants::None), document.history);
     core.orders(control.hold()?, control.approvals()?);
+    core.finalize_approved(control.finalize_approvals()?);
     let known = verify(settings, &core).await?;
     core.learn(known, clock::now());
     let mut prober = Prober::new(settings)?;
@@ -79,6 +81,7 @@ fn judge(state: ProductState, core: &Core) -> CheckedProduct {
         .waiting_on
         .iter()
         .filter(|reason| !NOT_COUNTED.contains(&reason.gate.as_str()))
+        .filter(|reason| !is_command(core, &state, reason))
         .cloned()
         .collect();
     if let Some(out) = core.history.out.as_ref().filter(|out| out.key().product == state.product) {
@@ -92,6 +95,14 @@ fn judge(state: ProductState, core: &Core) -> CheckedProduct {
         });
     }
     CheckedProduct { state, blockers }
+}
+
+/// The owner's checks are commands, and nothing is run here: that they have not been made says
+/// nothing.
+fn is_command(core: &Core, state: &ProductState, reason: &wire::WaitingOn) -> bool {
+    let policy = core.policy.products.get(&state.product);
+    let commands = policy.into_iter().flat_map(|policy| &policy.rules.checks.commands);
+    commands.into_iter().any(|check| reason.gate == format!("check_{}", check.name))
 }
 
 async fn verify(settings: &Settings, core: &Core) -> anyhow::Result<Known> {

@@ -143,8 +143,8 @@ pub(super) fn approve(args: &ApproveArgs) -> anyhow::Result<Answer> {
         args.product,
         settings.cluster_name
     );
-    let (product, to) = (args.product.clone(), args.version.clone());
-    Control::new(&settings.state_dir).approve(Approval { product, to, at: clock::now() })?;
+    let (product, to, at) = (args.product.clone(), args.version.clone(), clock::now());
+    Control::new(&settings.state_dir).approve(Approval { product, to, at, back: false })?;
     Ok(Answer::yes(format!("{} may move to {}\n", args.product, args.version)))
 }
 

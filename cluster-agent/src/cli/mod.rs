@@ -5,6 +5,7 @@
 
 mod check;
 mod commands;
+mod finalize;
 mod logging;
 
 use std::ffi::OsString;
@@ -51,6 +52,10 @@ pub enum Command {
     Resume(ConfigArgs),
     /// Allow a product whose policy is manual (or patch) to move to a release.
     Approve(ApproveArgs),
+    /// Approve the irreversible step of the release that every unit of a product runs.
+    Finalize(FinalizeArgs),
+    /// Order a product back to an older release that its document allows, and keep it there.
+    Back(BackArgs),
     /// Simulate clusters over HTTP, to try the agent without any.
     Sim(SimArgs),
     /// Run or restart one controller of a quorum made of small processes, to try the exec driver.
@@ -147,6 +152,36 @@ pub struct ApproveArgs {
     pub version: ReleaseVersion,
 }
 
+/// `finalize`.
+#[derive(Debug, Clone, Args)]
+pub struct FinalizeArgs {
+    /// Which configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// The product, `vendor/product`.
+    pub product: ProductRef,
+    /// Do not ask.
+    #[arg(long)]
+    pub yes: bool,
+    /// Who approves it; kept with the record.
+    #[arg(long, env = "USER", default_value = "unknown")]
+    pub by: String,
+}
+
+/// `back`.
+#[derive(Debug, Clone, Args)]
+pub struct BackArgs {
+    /// Which configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// The product, `vendor/product`.
+    #[arg(long)]
+    pub product: ProductRef,
+    /// The older release.
+    #[arg(long)]
+    pub version: ReleaseVersion,
+}
+
 /// Exit code for "no".
 const NO: u8 = 1;
 
@@ -220,6 +255,8 @@ fn run_command(command: &Command) -> anyhow::Result<Answer> {
         Command::Hold(args) => commands::hold(args),
         Command::Resume(args) => commands::resume(args),
         Command::Approve(args) => commands::approve(args),
+        Command::Finalize(args) => finalize::finalize(args),
+        Command::Back(args) => finalize::back(args),
         Command::Sim(args) => commands::sim(args),
         Command::Member(command) => commands::member(command),
     }

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use channels::rollout::Calendar;
 use jiff::Timestamp;
 use serde::Deserialize;
 
@@ -88,6 +89,7 @@ pub(super) struct Step {
     pub(super) await_health_ms: Option<u64>,
     pub(super) soak_ms: Option<u64>,
     pub(super) green_probes: Option<u64>,
+    pub(super) expected_ms: Option<u64>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -151,6 +153,14 @@ pub(super) struct Product {
     #[serde(default)]
     pub(super) accepted_risks: Vec<Risk>,
     #[serde(default)]
+    pub(super) windows: Calendar,
+    #[serde(default)]
+    pub(super) finalize: super::owner::Finalize,
+    #[serde(default)]
+    pub(super) checks: super::checks::Checks,
+    #[serde(default)]
+    pub(super) kafka: Option<super::kafka::Kafka>,
+    #[serde(default)]
     pub(super) pools: Vec<Pool>,
 }
 
@@ -167,11 +177,20 @@ pub(super) struct Risk {
 pub(super) struct Pool {
     pub(super) name: String,
     pub(super) role: channels::wire::Role,
+    pub(super) also_broker: Option<bool>,
     pub(super) exec: Option<Exec>,
     pub(super) simulated: Option<Simulated>,
     pub(super) version_metric: Option<String>,
     pub(super) version_label: Option<String>,
     pub(super) required_signals: Option<Vec<String>>,
+    #[serde(default)]
+    pub(super) paused: bool,
+    #[serde(default)]
+    pub(super) windows: Calendar,
+    #[serde(default)]
+    pub(super) zones: Vec<String>,
+    #[serde(default)]
+    pub(super) hooks: super::owner::Hooks,
     pub(super) units: Vec<Unit>,
 }
 
@@ -183,6 +202,7 @@ pub(super) struct Unit {
     pub(super) node_id: Option<i64>,
     pub(super) on_node: Option<String>,
     pub(super) hosts_agent: Option<bool>,
+    pub(super) zone: Option<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

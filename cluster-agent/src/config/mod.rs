@@ -4,7 +4,11 @@
 //! names checked. Which driver and which commands a pool has is decided here and nowhere else; no
 //! signed document can reach it. `FAIRWAY_STATE_DIR` and `FAIRWAY_HUB_URL` override their keys.
 
+mod checks;
+mod commands;
 mod fragments;
+mod kafka;
+mod owner;
 mod pools;
 mod ranges;
 mod settings;

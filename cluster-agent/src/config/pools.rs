@@ -2,24 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::time::Duration;
 
 use channels::names::{PoolName, ProductRef, UnitName};
 use channels::wire::Role;
 
 use super::ConfigError;
 use super::fragments;
-use super::ranges::{DAY_MS, ranged};
 use super::settings::ProbeSettings;
-use crate::driver::{CommandSpec, CommandTemplate, ExecCommands, Stage};
-use crate::observation::{Placement, Target, UnitKey, VersionEvidence};
+use crate::driver::{CommandSpec, ExecCommands, Purpose, Stage, Task};
+use crate::observation::{EvidenceFrom, Placement, Target, UnitKey, VersionEvidence};
 use crate::telemetry::Signal;
 
 /// A page this many idle periods old is stale: one lost scrape is none, three are.
 const STALE_PERIODS: u64 = 3;
-
-/// How long a command may run unless the pool says otherwise: a drain or an image pull fits.
-const COMMAND_TIMEOUT_MS: u64 = 15 * 60_000;
 
 /// A pool of units of one role that are changed in the same way.
 #[derive(Debug, Clone)]
@@ -30,6 +25,8 @@ pub struct PoolSettings {
     pub role: Role,
     /// How its units are changed.
     pub driver: DriverSettings,
+    /// Commands around each step on its units.
+    pub hooks: BTreeMap<Task, CommandSpec>,
     /// Its units.
     pub units: Vec<UnitSettings>,
 }
@@ -101,7 +98,8 @@ fn one_pool(
     let key = |field: &str| format!("products.{product}.pools.{name}.{field}");
     let driver = driver(given, &key, base)?;
     let evidence = evidence(given, &key)?;
-    let required = required(given, &key)?;
+    let also_broker = also_broker(given, &key)?;
+    let required = required(given, also_broker, &key)?;
     let idle_ms = match given.role {
         Role::Node => probes.node_idle_ms,
         Role::Controller | Role::Broker | Role::Workload => probes.idle_ms,
@@ -122,10 +120,13 @@ fn one_pool(
         let target = Target {
             key: UnitKey { product: product.clone(), unit: unit_name.clone() },
             role: given.role,
+            also_broker,
             pool: name.clone(),
             node_id: unit.node_id,
             placement: placement(unit, &key)?,
-            metrics_url: unit.metrics_url.clone(),
+            metrics_url: Some(unit.metrics_url.clone()),
+            witnesses: BTreeSet::new(),
+            evidence_from: EvidenceFrom::Page,
             version_evidence: evidence.clone(),
             required: required.clone(),
             stale_after_ms,
@@ -137,7 +138,8 @@ fn one_pool(
             target,
         });
     }
-    Ok(PoolSettings { name, role: given.role, driver, units })
+    let hooks = super::owner::hooks(&key("hooks"), &given.hooks, base)?;
+    Ok(PoolSettings { name, role: given.role, driver, hooks, units })
 }
 
 fn placement(
@@ -171,13 +173,31 @@ fn evidence(
     })
 }
 
+/// Whether the pool's controllers are brokers as well.
+fn also_broker(given: &fragments::Pool, key: &dyn Fn(&str) -> String) -> Result<bool, ConfigError> {
+    match (given.also_broker.unwrap_or(false), given.role) {
+        (true, Role::Broker | Role::Node | Role::Workload) => {
+            let why =
+                "only controllers can be brokers as well: give the pool role = \"controller\"";
+            Err(ConfigError::invalid(key("also_broker"), why))
+        }
+        (also, _) => Ok(also),
+    }
+}
+
 fn required(
     given: &fragments::Pool,
+    also_broker: bool,
     key: &dyn Fn(&str) -> String,
 ) -> Result<BTreeSet<Signal>, ConfigError> {
-    let Some(names) = &given.required_signals else { return Ok(Signal::required_of(given.role)) };
-    let known: Vec<Signal> =
-        Signal::of_role(given.role).iter().copied().chain([Signal::Version]).collect();
+    let mut usual = Signal::required_of(given.role);
+    let mut known: Vec<Signal> = Signal::of_role(given.role).to_vec();
+    known.push(Signal::Version);
+    if also_broker {
+        usual.extend(Signal::required_of(Role::Broker));
+        known.extend(Signal::of_role(Role::Broker));
+    }
+    let Some(names) = &given.required_signals else { return Ok(usual) };
     let mut required = BTreeSet::new();
     for name in names {
         let Some(signal) = known.iter().find(|signal| signal.as_str() == name) else {
@@ -225,30 +245,9 @@ fn exec_commands(
     let mut commands = BTreeMap::new();
     for (stage, command) in stages {
         let Some(command) = command else { continue };
-        let field = format!("exec.{stage}");
-        let timeout_ms = ranged(
-            &key(&format!("{field}.timeout_ms")),
-            command.timeout_ms,
-            COMMAND_TIMEOUT_MS,
-            100..=DAY_MS,
-        )?;
-        let spec = CommandSpec {
-            template: CommandTemplate::parse(&with_base(&command.command, base))
-                .map_err(|e| ConfigError::invalid(key(&format!("{field}.command")), e))?,
-            environment: command.environment.clone(),
-            timeout: Duration::from_millis(timeout_ms),
-        };
+        let field = key(&format!("exec.{stage}"));
+        let spec = super::commands::command(&field, command, Purpose::Step, base)?;
         commands.insert(stage, spec);
     }
     Ok(commands)
-}
-
-/// A word written as `./name` is relative to the configuration file: commands run in `/`, whatever
-/// working directory an init system happens to choose.
-fn with_base(command: &[String], base: &Path) -> Vec<String> {
-    let absolute = |word: &String| match word.strip_prefix("./") {
-        Some(name) => base.join(name).to_string_lossy().into_owned(),
-        None => word.clone(),
-    };
-    command.iter().map(absolute).collect()
 }

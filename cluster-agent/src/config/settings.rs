@@ -8,10 +8,15 @@ use channels::names::{Arch, ProductRef};
 use channels::wire::{Report, Role};
 
 use super::ConfigError;
+use super::checks::checks;
 use super::fragments::{self, Fragment};
+use super::kafka::kafka_of;
+use super::owner::{finalize, rules};
 use super::pools::{PoolSettings, pools};
 use super::ranges::{DAY_MS, ranged, ranged_u32};
+use crate::driver::CommandSpec;
 use crate::gate::GatePolicy;
+use crate::kafka::KafkaSettings;
 use crate::phase::StepTimings;
 use crate::plan::{AcceptedRisk, GATE_GAP_MS, Grants, Mode, Policy, ProductPolicy, Timings};
 
@@ -88,6 +93,12 @@ pub struct ProductSettings {
     pub policy: ProductPolicy,
     /// Its pools, in rolling order within a role.
     pub pools: Vec<PoolSettings>,
+    /// The command of its finalize step.
+    pub finalize: Option<CommandSpec>,
+    /// Commands that check before units go, by name.
+    pub checks: BTreeMap<String, CommandSpec>,
+    /// Its Kafka servers, if they are asked natively.
+    pub kafka: Option<KafkaSettings>,
 }
 
 impl Settings {
@@ -212,8 +223,13 @@ fn timings(fragment: &Fragment, probes: &ProbeSettings) -> Result<Timings, Confi
         (Role::Workload, given.workload),
     ];
     let mut steps = BTreeMap::new();
+    let mut expected_ms = BTreeMap::new();
     for (role, step) in roles {
         steps.insert(role, step_timings(role, &step, usual.step(role))?);
+        if let Some(expected) = step.expected_ms {
+            let key = format!("timings.{role}.expected_ms");
+            expected_ms.insert(role, ranged(&key, Some(expected), expected, 1_000..=DAY_MS)?);
+        }
     }
     // Two seconds by invariant I2; a slower probe than that must still be able to act.
     let fresh_ms = usual.observation_max_ms.max(probes.fast_ms.saturating_mul(2));
@@ -252,6 +268,7 @@ fn timings(fragment: &Fragment, probes: &ProbeSettings) -> Result<Timings, Confi
             1_000..=DAY_MS,
         )?,
         steps,
+        expected_ms,
     })
 }
 
@@ -410,7 +427,9 @@ fn one_product(
         let why = "hub needs hub.reports = true, because only a hub grants";
         return Err(ConfigError::invalid(key("mode"), why));
     }
-    let pools = pools(&name, &given.pools, probes, base)?;
+    let mut pools = pools(&name, &given.pools, probes, base)?;
+    let (check_rules, checks) = checks(&name, &given.checks, base)?;
+    let kafka = kafka_of(given.kafka.as_ref(), &mut pools, &key, base)?;
     let policy = ProductPolicy {
         channel: given.channel.parse().map_err(|e| ConfigError::invalid(key("channel"), e))?,
         arch: match &given.arch {
@@ -432,8 +451,10 @@ fn one_product(
             .parse()
             .map_err(|e| ConfigError::invalid(key("initial_version"), e))?,
         pools: pools.iter().map(|pool| pool.name.clone()).collect(),
+        rules: rules(&name, given, &pools, check_rules)?,
     };
-    Ok((name, ProductSettings { policy, pools }))
+    let finalize = finalize(&name, &given.finalize, base)?;
+    Ok((name, ProductSettings { policy, pools, finalize, checks, kafka }))
 }
 
 fn accepted(

@@ -6,15 +6,18 @@
 
 mod exec;
 mod order;
+mod pool;
 pub(crate) mod process;
 mod simulated;
 
 use std::io;
 use std::path::PathBuf;
 
+pub use exec::{CheckOrder, Checker, FinalizeOrder, Finalizer, HookRunner};
 pub use exec::{CommandSpec, EXIT_LOST, EXIT_TIMED_OUT, ExecCommands, ExecDriver, LOG_TAIL_BYTES};
-pub use exec::{CommandTemplate, TemplateError};
-pub use order::{Stage, StepId, StepOrder, StepStatus, UnitKey};
+pub use exec::{CommandTemplate, Purpose, TemplateError};
+pub use order::{Stage, StepId, StepOrder, StepStatus, Task, UnitKey};
+pub use pool::PoolDriver;
 pub use simulated::{SimulatedDriver, SimulatedStep};
 
 /// Every way of changing a unit that this agent knows.
@@ -63,6 +66,12 @@ pub enum DriverError {
     StageNotConfigured {
         /// The stage.
         stage: Stage,
+    },
+    /// The pool has no such hook.
+    #[error("hook {task} is not configured for this pool")]
+    HookNotConfigured {
+        /// The hook.
+        task: Task,
     },
     /// A value that would be put into a command holds characters a command must not see.
     #[error("refused to run a command with {placeholder}={value:?}: {why}")]

@@ -100,7 +100,61 @@ impl fmt::Display for Stage {
     }
 }
 
-/// How a stage stands.
+/// What a phase of a step waits for: a stage of the driver, or a hook of the pool's owner around
+/// them. In the order of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Task {
+    /// [`Stage::Preflight`].
+    Preflight,
+    /// The hook before anything is done to the unit.
+    Before,
+    /// [`Stage::Quiesce`].
+    Quiesce,
+    /// [`Stage::Mutate`].
+    Mutate,
+    /// [`Stage::Restore`].
+    Restore,
+    /// The hook when everything else is over.
+    After,
+}
+
+impl Task {
+    /// Every task, in order.
+    pub const ALL: [Self; 6] =
+        [Self::Preflight, Self::Before, Self::Quiesce, Self::Mutate, Self::Restore, Self::After];
+
+    /// The stage of the driver; `None` for a hook.
+    pub fn stage(self) -> Option<Stage> {
+        match self {
+            Self::Preflight => Some(Stage::Preflight),
+            Self::Quiesce => Some(Stage::Quiesce),
+            Self::Mutate => Some(Stage::Mutate),
+            Self::Restore => Some(Stage::Restore),
+            Self::Before | Self::After => None,
+        }
+    }
+
+    /// The name used in files, logs and configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Before => "before",
+            Self::After => "after",
+            Self::Preflight => Stage::Preflight.as_str(),
+            Self::Quiesce => Stage::Quiesce.as_str(),
+            Self::Mutate => Stage::Mutate.as_str(),
+            Self::Restore => Stage::Restore.as_str(),
+        }
+    }
+}
+
+impl fmt::Display for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// How a stage, a hook or another command stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StepStatus {
     /// Never started.

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::take_out::{findings_of, quorum, without_repeats};
 use super::{Blocker, GatePolicy};
-use crate::observation::{Finding, LagSource, Observation, UnitKey, UnitObservation, VoterState};
+use crate::observation::{
+    EvidenceFrom, Finding, LagSource, Observation, UnitKey, UnitObservation, VoterState,
+};
 use crate::telemetry::Signal;
 
 /// What was known of a unit when it was changed; persisted with its phase.
@@ -17,6 +19,9 @@ pub struct MutateRecord {
     /// Start time of the process before the change, if it answered then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process_start_before: Option<f64>,
+    /// Names its life before the change, where a witness is the evidence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incarnation_before: Option<String>,
     /// Nodes: p99 of relists before the change, milliseconds; the baseline of its return.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pleg_p99_before_ms: Option<u64>,
@@ -35,6 +40,7 @@ impl MutateRecord {
         Self {
             at: observation.at,
             process_start_before: unit.and_then(|unit| unit.process_start),
+            incarnation_before: unit.and_then(|unit| unit.incarnation.clone()),
             pleg_p99_before_ms: unit.and_then(|unit| unit.pleg.as_ref()?.baseline_p99_ms),
             leader_offset_at_return: None,
             epoch_at_soak: None,
@@ -96,6 +102,13 @@ fn return_findings(
         }),
         None => findings.push(Finding::MetricMissing { signal: Signal::Version }),
     }
+    if let EvidenceFrom::Witness(_) = unit.evidence_from {
+        let same = unit.incarnation.is_some() && unit.incarnation == since.incarnation_before;
+        if let (true, Some(incarnation)) = (same, unit.incarnation.clone()) {
+            findings.push(Finding::SameIncarnation { incarnation });
+        }
+        return findings;
+    }
     match (unit.process_start, since.process_start_before) {
         (Some(now), Some(before)) if now.total_cmp(&before).is_eq() => {
             findings.push(Finding::NotRestarted { process_start_s: now });
@@ -132,7 +145,7 @@ pub fn back_and_healthy(
     }
     let mut blockers: Vec<Blocker> =
         findings.into_iter().map(|finding| (Some(key.unit.clone()), finding)).collect();
-    if unit.role == Role::Broker {
+    if unit.is_broker() {
         blockers.extend(replication(key, observation));
     }
     without_repeats(blockers)
@@ -204,7 +217,7 @@ fn node(unit: &UnitObservation, since: &MutateRecord, policy: &GatePolicy) -> Ve
 
 /// A returned broker is healthy when nothing of its product is still catching up.
 fn replication(key: &UnitKey, observation: &Observation) -> Vec<Blocker> {
-    let brokers = observation.of_role(&key.product, Role::Broker);
+    let brokers = observation.brokers(&key.product);
     let still = |finding: &Finding| {
         matches!(finding, Finding::UnderReplicated { .. } | Finding::UnderMinIsr { .. })
     };
@@ -226,7 +239,9 @@ pub fn still_soaking_well(
     policy: &GatePolicy,
 ) -> Vec<Blocker> {
     let mut blockers = back_and_healthy(key, expected_version, since, observation, policy);
-    let role = observation.units.get(key).map(|unit| unit.role);
+    // What is both must satisfy the stricter of the two.
+    let both = |unit: &UnitObservation| if unit.is_broker() { Role::Broker } else { unit.role };
+    let role = observation.units.get(key).map(both);
     if let Some(role @ (Role::Controller | Role::Broker)) = role {
         // The soaking unit is part of the quorum again: nobody is left out. A small quorum was
         // accepted when the unit was taken out.

@@ -18,7 +18,12 @@ pub fn stop_conditions(
     observation: &Observation,
     policy: &GatePolicy,
 ) -> Vec<Blocker> {
-    let mut blockers = Vec::new();
+    let mut blockers: Vec<Blocker> = observation
+        .gates
+        .iter()
+        .filter(|gate| gate.stops && gate.finding.verdict() == HealthVerdict::Unhealthy)
+        .map(|gate| (None, gate.finding.clone()))
+        .collect();
     for (product, quorum) in &observation.quorums {
         blockers.extend(quorum_stops(product, quorum, observation, policy));
     }

@@ -21,12 +21,12 @@ pub fn may_take_out(key: &UnitKey, observation: &Observation, policy: &GatePolic
         return vec![(Some(key.unit.clone()), Finding::NotObserved)];
     };
     let mut blockers = match unit.role {
-        Role::Controller => controller(key, observation, policy),
-        Role::Broker => broker(key, observation, policy),
+        Role::Controller | Role::Broker => member(key, unit, observation, policy),
         Role::Node => node(key, observation, policy),
         Role::Workload => peers(key, observation, Role::Workload),
     };
     blockers.extend(others_down(key, observation));
+    blockers.extend(cluster_gates(key, unit, observation));
     without_repeats(blockers)
 }
 
@@ -52,10 +52,29 @@ fn about(name: &UnitName, findings: Vec<Finding>) -> impl Iterator<Item = Blocke
     findings.into_iter().map(|finding| (Some(name.clone()), finding))
 }
 
+/// A controller, a broker, or both in one process: then both gates count.
+fn member(
+    key: &UnitKey,
+    unit: &UnitObservation,
+    observation: &Observation,
+    policy: &GatePolicy,
+) -> Vec<Blocker> {
+    let mut blockers = Vec::new();
+    if unit.role == Role::Controller {
+        blockers.extend(controller(key, observation, policy));
+    }
+    if unit.is_broker() {
+        let voter = (unit.role == Role::Controller).then_some(&key.unit);
+        blockers.extend(broker(key, voter, observation, policy));
+    }
+    blockers
+}
+
 fn controller(key: &UnitKey, observation: &Observation, policy: &GatePolicy) -> Vec<Blocker> {
     let mut blockers = quorum(&key.product, Some(&key.unit), Role::Controller, observation, policy);
     blockers.extend(voters(&key.product, Some(&key.unit), observation, policy));
-    for (name, unit) in observation.of_role(&key.product, Role::Broker) {
+    let brokers = observation.brokers(&key.product).into_iter();
+    for (name, unit) in brokers.filter(|(name, _)| **name != key.unit) {
         // The controllers' roll must not meet brokers that cannot lose anything; replication that
         // merely catches up is none of its business.
         let serious = findings_of(unit).into_iter().filter(|finding| {
@@ -66,10 +85,16 @@ fn controller(key: &UnitKey, observation: &Observation, policy: &GatePolicy) -> 
     blockers
 }
 
-fn broker(key: &UnitKey, observation: &Observation, policy: &GatePolicy) -> Vec<Blocker> {
-    let mut blockers = quorum(&key.product, None, Role::Broker, observation, policy);
-    blockers.extend(voters(&key.product, None, observation, policy));
-    for (name, unit) in observation.of_role(&key.product, Role::Broker) {
+/// G(x) of a broker; `voter` is its own name if it takes a voter out with it.
+fn broker(
+    key: &UnitKey,
+    voter: Option<&UnitName>,
+    observation: &Observation,
+    policy: &GatePolicy,
+) -> Vec<Blocker> {
+    let mut blockers = quorum(&key.product, voter, Role::Broker, observation, policy);
+    blockers.extend(voters(&key.product, voter, observation, policy));
+    for (name, unit) in observation.brokers(&key.product) {
         let mut findings = findings_of(unit);
         if *name == key.unit {
             // Partitions that x leads count like any others; its own troubles do not.
@@ -103,8 +128,9 @@ fn node(key: &UnitKey, observation: &Observation, policy: &GatePolicy) -> Vec<Bl
             Placement::Elsewhere => false,
         };
         match unit.role {
-            Role::Controller if here => blockers.extend(controller(member, observation, policy)),
-            Role::Broker if here => blockers.extend(broker(member, observation, policy)),
+            Role::Controller | Role::Broker if here => {
+                blockers.extend(self::member(member, unit, observation, policy));
+            }
             Role::Controller | Role::Broker | Role::Node | Role::Workload => continue,
         }
         if unit.placement != Placement::Unknown {
@@ -133,6 +159,12 @@ fn others_down(key: &UnitKey, observation: &Observation) -> Vec<Blocker> {
             about(&other.unit, down).collect::<Vec<_>>()
         })
         .collect()
+}
+
+/// Alerts, queries and the like that concern the unit.
+fn cluster_gates(key: &UnitKey, unit: &UnitObservation, observation: &Observation) -> Vec<Blocker> {
+    let gates = observation.gates.iter().filter(|gate| gate.scope.covers(key, unit));
+    gates.map(|gate| (None, gate.finding.clone())).collect()
 }
 
 /// What the quorum as a whole must satisfy while a unit of role `rolled` is out, asked without
@@ -193,7 +225,7 @@ fn voters(
 
 /// Partitions at minimum ISR, beyond those that always are.
 fn at_min_isr(product: &ProductRef, observation: &Observation) -> Option<Blocker> {
-    let brokers = observation.of_role(product, Role::Broker);
+    let brokers = observation.brokers(product);
     let figures = brokers.iter().filter_map(|(_, unit)| unit.broker.as_ref()?.at_min_isr);
     let observed = figures.reduce(u64::saturating_add)?;
     match observation.at_min_isr_baseline.get(product) {

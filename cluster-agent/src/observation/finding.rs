@@ -2,7 +2,9 @@
 
 use channels::wire::HealthVerdict;
 
+use super::WitnessSource;
 use crate::telemetry::Signal;
+use crate::telemetry::alias::names_of;
 
 /// Which part of the PLEG lag was the largest (rolling.md §4.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,6 +27,12 @@ impl std::fmt::Display for LagSource {
     }
 }
 
+/// The metrics that carry a signal under the exporters that are known.
+pub fn read_from(signal: Signal) -> String {
+    let names: Vec<&str> = names_of(signal).map(|row| row.name).collect();
+    if names.is_empty() { "version_metric of its pool".to_owned() } else { names.join(", ") }
+}
+
 /// Why something is not healthy. `Display` is the sentence people read.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[expect(missing_docs, reason = "the sentence above each variant says what its fields hold")]
@@ -43,7 +51,7 @@ pub enum Finding {
         "a stale page, or nothing is appended: the leader's log end offset has stood still for {observed_ms} ms, limit {limit_ms} ms"
     )]
     LeaderStandsStill { observed_ms: u64, limit_ms: u64 },
-    #[error("no metric on the page carries the required signal {signal}")]
+    #[error("no metric on the page carries the required signal {signal}: it is read from {}", read_from(*.signal))]
     MetricMissing { signal: Signal },
     #[error("the metric {family} cannot be read: {why}")]
     Unreadable { family: String, why: String },
@@ -117,6 +125,50 @@ pub enum Finding {
     NotReady,
     #[error("{observed} controllers and brokers run on the node, limit {limit}")]
     MembersShareNode { observed: u64, limit: u64 },
+    #[error("it was not restarted: it is still {incarnation}")]
+    SameIncarnation { incarnation: String },
+    #[error("{source_of_word} says nothing about it: {why}")]
+    WitnessSilent { source_of_word: WitnessSource, why: String },
+    #[error("the last word of {source_of_word} is {age_ms} ms old, limit {limit_ms} ms")]
+    WitnessStale { source_of_word: WitnessSource, age_ms: u64, limit_ms: u64 },
+    #[error("{source_of_word} disagrees with the metrics page: {what}")]
+    WitnessDisagrees { source_of_word: WitnessSource, what: String },
+    #[error("the broker is not running yet: {state}")]
+    BrokerState { state: String },
+    #[error("the broker recovers its logs, {observed} left")]
+    LogRecovery { observed: u64, limit: u64 },
+    #[error("{observed} replicas are offline, limit {limit}")]
+    OfflineReplicas { observed: u64, limit: u64 },
+    #[error("node {node_id} is not a voter of its quorum")]
+    NotAVoter { node_id: i64 },
+    #[error("it has not caught up since its leader leads")]
+    NotCaughtUp,
+    #[error("the quorum's voters are {observed:?}, configured are {configured:?}")]
+    VoterSetDiffers { observed: Vec<i64>, configured: Vec<i64> },
+    #[error(
+        "{observed} partitions could not be written to without it, limit {limit}; the first is {first}"
+    )]
+    PartitionsThin { observed: u64, limit: u64, first: String },
+    #[error("the node is cordoned by {by}, not by this agent")]
+    ForeignCordon { by: String },
+    #[error("{by} holds the node: {what}")]
+    ForeignMaintenance { by: String, what: String },
+    #[error("disruption budget {budget} never allows pod {pod} to go: {why}")]
+    DisruptionBudget { budget: String, pod: String, why: String },
+    #[error("pod {pod} cannot be moved: {why}")]
+    PodUnmovable { pod: String, why: String },
+    #[error("etcd: {why}")]
+    Etcd { why: String },
+    #[error("{what} of {observed} are ready, {limit} needed")]
+    PodsNotReady { what: String, observed: u64, limit: u64 },
+    #[error("the rollout is not complete: {why}")]
+    RolloutIncomplete { why: String },
+    #[error("alert {alert} fires")]
+    AlertFires { alert: String },
+    #[error("gate {gate} does not hold: {why}")]
+    QueryFails { gate: String, why: String },
+    #[error("gate {gate} cannot be told: {why}")]
+    QueryUnknown { gate: String, why: String },
 }
 
 impl Finding {
@@ -131,7 +183,7 @@ impl Finding {
             Self::MetricMissing { .. } => "metric_missing",
             Self::Unreadable { .. } => "unreadable",
             Self::VersionDiffers { .. } => "version_differs",
-            Self::NotRestarted { .. } => "not_restarted",
+            Self::NotRestarted { .. } | Self::SameIncarnation { .. } => "not_restarted",
             Self::QuorumLag { .. } => "quorum_lag",
             Self::QuorumLagUnknown => "quorum_lag_unknown",
             Self::AppliedLag { .. } => "applied_lag",
@@ -165,6 +217,26 @@ impl Finding {
             Self::TooFewRelists { .. } => "too_few_relists",
             Self::NotReady => "not_ready",
             Self::MembersShareNode { .. } => "members_share_node",
+            Self::WitnessSilent { .. } => "witness_silent",
+            Self::WitnessStale { .. } => "witness_stale",
+            Self::WitnessDisagrees { .. } => "witness_disagrees",
+            Self::BrokerState { .. } => "broker_state",
+            Self::LogRecovery { .. } => "log_recovery",
+            Self::OfflineReplicas { .. } => "offline_replicas",
+            Self::NotAVoter { .. } => "not_a_voter",
+            Self::NotCaughtUp => "not_caught_up",
+            Self::VoterSetDiffers { .. } => "voter_set_differs",
+            Self::PartitionsThin { .. } => "partitions_thin",
+            Self::ForeignCordon { .. } => "foreign_cordon",
+            Self::ForeignMaintenance { .. } => "foreign_maintenance",
+            Self::DisruptionBudget { .. } => "disruption_budget",
+            Self::PodUnmovable { .. } => "pod_unmovable",
+            Self::Etcd { .. } => "etcd",
+            Self::PodsNotReady { .. } => "pods_not_ready",
+            Self::RolloutIncomplete { .. } => "rollout_incomplete",
+            Self::AlertFires { .. } => "alert",
+            Self::QueryFails { .. } => "query_gate",
+            Self::QueryUnknown { .. } => "query_unknown",
         }
     }
 
@@ -206,6 +278,11 @@ impl Finding {
             | Self::Reassigning { observed: seen, limit }
             | Self::PlegDiscards { observed: seen, limit }
             | Self::TooFewRelists { observed: seen, limit }
+            | Self::LogRecovery { observed: seen, limit }
+            | Self::OfflineReplicas { observed: seen, limit }
+            | Self::PartitionsThin { observed: seen, limit, .. }
+            | Self::PodsNotReady { observed: seen, limit, .. }
+            | Self::WitnessStale { age_ms: seen, limit_ms: limit, .. }
             | Self::MembersShareNode { observed: seen, limit } => Some((wide(seen), wide(limit))),
             Self::LogNotCaughtUp { observed, limit } | Self::LeaderBehind { observed, limit } => {
                 Some((signed(observed), signed(limit)))
@@ -224,7 +301,23 @@ impl Finding {
             | Self::LeadersDisagree { .. }
             | Self::CommitUnknown
             | Self::UncommittedVoterChange
-            | Self::NotReady => None,
+            | Self::NotReady
+            | Self::SameIncarnation { .. }
+            | Self::WitnessSilent { .. }
+            | Self::WitnessDisagrees { .. }
+            | Self::BrokerState { .. }
+            | Self::NotAVoter { .. }
+            | Self::NotCaughtUp
+            | Self::VoterSetDiffers { .. }
+            | Self::ForeignCordon { .. }
+            | Self::ForeignMaintenance { .. }
+            | Self::DisruptionBudget { .. }
+            | Self::PodUnmovable { .. }
+            | Self::Etcd { .. }
+            | Self::RolloutIncomplete { .. }
+            | Self::AlertFires { .. }
+            | Self::QueryFails { .. }
+            | Self::QueryUnknown { .. } => None,
         }
     }
 
@@ -261,6 +354,9 @@ impl Finding {
                 | Self::CommitUnknown
                 | Self::TooFewRelists { .. }
                 | Self::TooFewGoodProbes { .. }
+                | Self::WitnessSilent { .. }
+                | Self::WitnessStale { .. }
+                | Self::QueryUnknown { .. }
         )
     }
 }

@@ -4,9 +4,11 @@ use channels::health::{PlegReading, PlegSample, PlegTracker, elapsed_ms};
 use channels::wire::HealthVerdict;
 use jiff::Timestamp;
 
+use super::broker::broker_findings;
 use super::observer::ObserverSettings;
 use super::reading::{Reading, read};
-use super::{BrokerView, Finding, LagSource, Target, UnitObservation};
+use super::witness::Words;
+use super::{EvidenceFrom, Finding, Heard, LagSource, Target, UnitObservation, WitnessSource};
 use crate::telemetry::{AliasMap, Probe, ScrapeError, Signal};
 
 /// One unit's memory.
@@ -22,6 +24,9 @@ pub(super) struct UnitMemory {
     pub applied_lag_ms: Option<f64>,
     /// Findings of the last probe, without those that depend on the time now.
     pub probe_findings: Vec<Finding>,
+    words: Words,
+    /// Readiness by the page.
+    page_ready: Option<bool>,
     good_probes: u32,
     aliases: AliasMap,
     pleg: PlegTracker,
@@ -37,6 +42,8 @@ impl UnitMemory {
             last_good: None,
             version: None,
             process_start: None,
+            incarnation: None,
+            evidence_from: target.evidence_from,
             verdict: HealthVerdict::Unknown,
             bad_since: None,
             findings: vec![Finding::NotObserved],
@@ -47,15 +54,22 @@ impl UnitMemory {
             stale_after_ms: target.stale_after_ms,
             voter: None,
             broker: None,
+            also_broker: target.also_broker,
+            recovering: None,
             pleg: None,
         };
+        // What has no page is known by its witnesses alone.
+        let probe_findings =
+            if target.metrics_url.is_some() { vec![Finding::NotObserved] } else { vec![] };
         Self {
             target,
             seen,
             received_at: None,
             requested_at: None,
             applied_lag_ms: None,
-            probe_findings: vec![Finding::NotObserved],
+            probe_findings,
+            words: Words::default(),
+            page_ready: None,
             good_probes: 0,
             aliases: AliasMap::new(),
             pleg: PlegTracker::new(),
@@ -83,12 +97,13 @@ impl UnitMemory {
                 self.probe_findings = vec![Finding::Unreadable { family, why: error.to_string() }];
             }
             Ok(page) => {
-                self.aliases.resolve(page, Signal::of_role(self.target.role));
+                let signals: Vec<Signal> = self.target.signals().into_iter().collect();
+                self.aliases.resolve(page, &signals);
                 let mut reading = read(page, &self.aliases, &self.target);
                 if restarted(self.seen.process_start, reading.process_start) {
                     // A new process may come with a new exporter configuration.
                     self.aliases = AliasMap::new();
-                    self.aliases.resolve(page, Signal::of_role(self.target.role));
+                    self.aliases.resolve(page, &signals);
                     reading = read(page, &self.aliases, &self.target);
                     self.good_probes = 0;
                 }
@@ -100,11 +115,12 @@ impl UnitMemory {
     fn forget_figures(&mut self) {
         self.seen.voter = None;
         self.seen.broker = None;
+        self.seen.recovering = None;
         self.seen.pleg = None;
         self.seen.quorum_lag_ms = None;
         self.seen.pleg_lag_ms = None;
         self.seen.is_leader = false;
-        self.seen.node_ready = None;
+        self.page_ready = None;
         self.applied_lag_ms = None;
         self.probe_findings.clear();
     }
@@ -154,20 +170,36 @@ impl UnitMemory {
         }
         if let Some(broker) = &reading.broker {
             findings.extend(broker_findings(broker));
+            self.seen.recovering = broker.recovering();
         }
         if reading.node_ready == Some(false) {
             findings.push(Finding::NotReady);
         }
-        self.seen.version = reading.version;
+        if self.target.evidence_from == EvidenceFrom::Page {
+            self.seen.version = reading.version;
+        }
         self.seen.process_start = reading.process_start;
         self.seen.voter = reading.voter;
         self.seen.broker = reading.broker;
-        self.seen.node_ready = reading.node_ready;
+        self.page_ready = reading.node_ready;
         self.applied_lag_ms = reading.applied_lag_ms;
         self.seen.last_good = Some(probe.received_at);
         self.received_at = Some(probe.received_at);
         self.requested_at = Some(probe.requested_at);
         self.probe_findings = findings;
+    }
+
+    /// Takes what a source other than the page says; the verdict follows in [`UnitMemory::settle`].
+    pub(super) fn hear(&mut self, source: WitnessSource, heard: Heard) {
+        self.words.take(source, heard);
+        let Some(word) = self.words.of(source) else { return };
+        if self.target.evidence_from == EvidenceFrom::Witness(source) {
+            self.seen.version = word.version.clone();
+            self.seen.incarnation = word.incarnation.clone();
+        }
+        if self.target.metrics_url.is_none() {
+            self.seen.last_good = self.seen.last_good.max(Some(word.at));
+        }
     }
 
     /// Counts probes in a row with a lag inside the limit.
@@ -181,6 +213,13 @@ impl UnitMemory {
     /// Findings and verdict at `now`.
     pub(super) fn settle(&mut self, now: Timestamp) {
         let mut findings = self.probe_findings.clone();
+        let required = self.target.witnesses.iter();
+        findings.extend(self.words.findings(required, self.target.stale_after_ms, now));
+        let ready = self.words.of(WitnessSource::Kubernetes).and_then(|word| word.ready);
+        self.seen.node_ready = worse(self.page_ready, ready);
+        if ready == Some(false) && !findings.contains(&Finding::NotReady) {
+            findings.push(Finding::NotReady);
+        }
         let answered = !findings.iter().any(Finding::is_down);
         if let (true, Some(last_good)) = (answered, self.seen.last_good) {
             let (age_ms, limit_ms) = (elapsed_ms(last_good, now), self.target.stale_after_ms);
@@ -197,6 +236,14 @@ impl UnitMemory {
             HealthVerdict::Unhealthy | HealthVerdict::Unknown => self.seen.bad_since.or(Some(now)),
         };
         self.seen.findings = findings;
+    }
+}
+
+/// The worse of two words about readiness.
+fn worse(page: Option<bool>, witness: Option<bool>) -> Option<bool> {
+    match (page, witness) {
+        (Some(page), Some(witness)) => Some(page && witness),
+        (word, None) | (None, word) => word,
     }
 }
 
@@ -247,20 +294,4 @@ fn lag_source(pleg: &PlegReading, lag_ms: u64) -> LagSource {
     } else {
         LagSource::Age
     }
-}
-
-fn broker_findings(broker: &BrokerView) -> Vec<Finding> {
-    let limit = 0;
-    let above = |figure: Option<u64>| figure.filter(|&count| count > limit);
-    let under_replicated = above(broker.under_replicated);
-    let under_min_isr = above(broker.under_min_isr);
-    let reassigning = above(broker.reassigning);
-    [
-        under_replicated.map(|observed| Finding::UnderReplicated { observed, limit }),
-        under_min_isr.map(|observed| Finding::UnderMinIsr { observed, limit }),
-        reassigning.map(|observed| Finding::Reassigning { observed, limit }),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
 }

@@ -5,6 +5,8 @@
 
 pub(crate) mod agreement;
 mod baseline;
+mod broker;
+mod disagreement;
 mod finding;
 mod memory;
 mod observer;
@@ -15,6 +17,7 @@ mod target;
 #[cfg(test)]
 #[expect(clippy::wildcard_enum_match_arm, reason = "tests")]
 mod tests;
+mod witness;
 
 use std::collections::BTreeMap;
 
@@ -23,9 +26,11 @@ use channels::wire::{HealthVerdict, Role};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub use finding::{Finding, LagSource};
+pub use disagreement::QuorumWord;
+pub use finding::{Finding, LagSource, read_from};
 pub use observer::{Observer, ObserverError, ObserverSettings};
-pub use target::{Placement, Target, VersionEvidence};
+pub use target::{EvidenceFrom, Placement, Target, VersionEvidence};
+pub use witness::{Heard, Witness, WitnessSource};
 
 /// One unit of the cluster; unique across products.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -54,12 +59,62 @@ pub struct Observation {
     /// Partitions at exactly `min.insync.replicas` while nothing was under-replicated, by product;
     /// absent until brokers were seen that way once.
     pub at_min_isr_baseline: BTreeMap<ProductRef, u64>,
+    /// What stands against any unit's going, beside the units themselves: alerts, queries, etcd.
+    pub gates: Vec<ClusterGate>,
+}
+
+/// A finding about the cluster as a whole, from outside the units' pages.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClusterGate {
+    /// Whom it concerns.
+    pub scope: GateScope,
+    /// What was found; what cannot be told is a finding too.
+    pub finding: Finding,
+    /// Whether it also pauses a roll under way, or only keeps the next unit from going.
+    pub stops: bool,
+}
+
+/// Which units a [`ClusterGate`] keeps from going.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GateScope {
+    /// Every unit of the cluster.
+    All,
+    /// Units of one role.
+    Role(Role),
+    /// Units of one product.
+    Product(ProductRef),
+    /// Units of one pool of a product.
+    Pool(ProductRef, PoolName),
+    /// One unit.
+    Unit(UnitKey),
+}
+
+impl GateScope {
+    /// Whether the unit is one of those it concerns.
+    pub fn covers(&self, key: &UnitKey, unit: &UnitObservation) -> bool {
+        match self {
+            Self::All => true,
+            Self::Role(role) => unit.role == *role,
+            Self::Product(product) => key.product == *product,
+            Self::Pool(product, pool) => key.product == *product && unit.pool == *pool,
+            Self::Unit(own) => key == own,
+        }
+    }
 }
 
 impl Observation {
     /// The controllers of a product.
     pub(crate) fn voters(&self, product: &ProductRef) -> Vec<(&UnitName, &UnitObservation)> {
         self.of_role(product, Role::Controller)
+    }
+
+    /// Brokers of a product, combined nodes among them.
+    pub(crate) fn brokers(&self, product: &ProductRef) -> Vec<(&UnitName, &UnitObservation)> {
+        self.units
+            .iter()
+            .filter(|(key, unit)| key.product == *product && unit.is_broker())
+            .map(|(key, unit)| (&key.unit, unit))
+            .collect()
     }
 
     /// Units of one role of a product.
@@ -93,6 +148,10 @@ pub struct UnitObservation {
     pub version: Option<String>,
     /// Unix start time of its process, seconds.
     pub process_start: Option<f64>,
+    /// Names this life of it, where a witness is the evidence: boot id, pod uid.
+    pub incarnation: Option<String>,
+    /// Whose word counts for its version and its restart.
+    pub evidence_from: EvidenceFrom,
     /// Healthy only if every required signal is present, fresh and inside its limit.
     pub verdict: HealthVerdict,
     /// Since when the verdict is not healthy.
@@ -111,10 +170,23 @@ pub struct UnitObservation {
     pub stale_after_ms: u64,
     /// Controllers: what the last good probe read; `None` if the last probe failed.
     pub voter: Option<VoterView>,
-    /// Brokers: what the last good probe read; `None` if the last probe failed.
+    /// Brokers and combined nodes: what the last good probe read; `None` if the last probe failed.
     pub broker: Option<BrokerView>,
+    /// Controllers: its process is a broker, too (a combined node), so both gates count.
+    pub also_broker: bool,
+    /// Brokers and combined nodes: logs and segments still to be recovered after an unclean stop;
+    /// 0 = it recovers and does not say how much is left, `None` = it does not recover. It may rise
+    /// when the next log is begun: any change of it is progress.
+    pub recovering: Option<u64>,
     /// Nodes: what the PLEG tracker makes of the last good probe; `None` if the last probe failed.
     pub pleg: Option<channels::health::PlegReading>,
+}
+
+impl UnitObservation {
+    /// Whether its process serves partitions.
+    pub fn is_broker(&self) -> bool {
+        self.role == Role::Broker || self.also_broker
+    }
 }
 
 /// A controller's own words about its quorum, as read by the last probe.
@@ -170,6 +242,14 @@ pub struct BrokerView {
     pub at_min_isr: Option<u64>,
     /// Partitions led here under reassignment.
     pub reassigning: Option<u64>,
+    /// `BrokerState`, where exported: 3 is RUNNING.
+    pub state: Option<u64>,
+    /// Replicas here whose log directory is offline, where exported.
+    pub offline_replicas: Option<u64>,
+    /// Logs still to be recovered, over all directories, where exported.
+    pub logs_to_recover: Option<u64>,
+    /// Segments still to be recovered of the logs that are begun, where exported.
+    pub segments_to_recover: Option<u64>,
 }
 
 /// The metadata quorum of one product.

@@ -11,9 +11,10 @@ use channels::wire::Role;
 use jiff::Timestamp;
 
 use super::baseline::Baseline;
+use super::disagreement::{Disagreement, QuorumWord};
 use super::memory::UnitMemory;
 use super::quorum::QuorumMemory;
-use super::{Observation, Target, UnitKey};
+use super::{ClusterGate, GateScope, Heard, Observation, Target, UnitKey, WitnessSource};
 use crate::telemetry::{Probe, ProbeTarget, ScrapeError, Wanted, WantedError, alias};
 
 /// Limits of the signals; every default is the reference's figure.
@@ -67,6 +68,9 @@ pub struct Observer {
     wanted: BTreeMap<UnitKey, Arc<Wanted>>,
     quorums: BTreeMap<ProductRef, QuorumMemory>,
     baselines: BTreeMap<ProductRef, Baseline>,
+    gates: Vec<ClusterGate>,
+    disagreements: BTreeMap<ProductRef, Disagreement>,
+    quorum_gates: BTreeMap<ProductRef, Vec<ClusterGate>>,
 }
 
 impl Observer {
@@ -88,17 +92,26 @@ impl Observer {
                 }
                 quorums.insert(key.product.clone(), QuorumMemory::default());
             }
-            if target.role == Role::Broker {
+            if target.is_broker() {
                 baselines.insert(key.product.clone(), Baseline::default());
             }
-            let families = alias::wanted_of(target.role, &target.version_evidence.family)
+            let families = alias::wanted_for(&target.signals(), &target.version_evidence.family)
                 .map_err(|why| ObserverError::Evidence { key: key.clone(), why })?;
             wanted.insert(key.clone(), Arc::new(families));
             if units.insert(key.clone(), UnitMemory::new(target)).is_some() {
                 return Err(ObserverError::Duplicate { key });
             }
         }
-        Ok(Self { settings, units, wanted, quorums, baselines })
+        Ok(Self {
+            settings,
+            units,
+            wanted,
+            quorums,
+            baselines,
+            gates: vec![],
+            disagreements: BTreeMap::new(),
+            quorum_gates: BTreeMap::new(),
+        })
     }
 
     /// The targets, by key.
@@ -114,12 +127,41 @@ impl Observer {
             .filter_map(|(key, memory)| {
                 Some(ProbeTarget {
                     key: key.clone(),
-                    url: memory.target.metrics_url.clone(),
+                    url: memory.target.metrics_url.clone()?,
                     wanted: Arc::clone(self.wanted.get(key)?),
                     first: memory.seen.is_leader,
                 })
             })
             .collect()
+    }
+
+    /// Takes what a source other than the pages says; counted by the next [`Observer::apply`].
+    /// Words about unknown units are ignored.
+    pub fn hear(&mut self, source: WitnessSource, words: BTreeMap<UnitKey, Heard>) {
+        for (key, heard) in words {
+            if let Some(memory) = self.units.get_mut(&key) {
+                memory.hear(source, heard);
+            }
+        }
+    }
+
+    /// Takes what the quorum's leader says of `product`, in place of its last word; `None` = nobody
+    /// answered as leader. `gates` stand beside those of [`Observer::gates`].
+    pub fn hear_quorum(
+        &mut self,
+        product: &ProductRef,
+        word: Option<QuorumWord>,
+        gates: Vec<ClusterGate>,
+    ) {
+        if self.quorums.contains_key(product) {
+            self.disagreements.entry(product.clone()).or_default().hear(word);
+            self.quorum_gates.insert(product.clone(), gates);
+        }
+    }
+
+    /// Takes the gates that stand against the cluster as a whole, in place of the last ones.
+    pub fn gates(&mut self, gates: Vec<ClusterGate>) {
+        self.gates = gates;
     }
 
     /// Takes the results of one probe round and says what is known at `now`.
@@ -156,8 +198,25 @@ impl Observer {
             quorum.judge(&voters, now, &self.settings.quorum);
         }
         for (product, baseline) in &mut self.baselines {
-            let brokers = of_role(&self.units, product, Role::Broker);
+            let brokers = self
+                .units
+                .iter()
+                .filter(|(key, memory)| key.product == *product && memory.target.is_broker());
             baseline.note(brokers.map(|(_, memory)| memory.seen.broker.as_ref()), now);
+        }
+        let mut gates = self.gates.clone();
+        gates.extend(self.quorum_gates.values().flatten().cloned());
+        let lag_limit_ms = self.settings.quorum.lag_limit_ms(probe_ms);
+        for (product, disagreement) in &mut self.disagreements {
+            let voters = of_role(&self.units, product, Role::Controller);
+            let voters: Vec<_> = voters.map(|(unit, memory)| (unit, &memory.seen)).collect();
+            let Some(quorum) = self.quorums.get_mut(product) else { continue };
+            let Some(seen) = quorum.seen() else { continue };
+            if let Some(finding) = disagreement.compare(&seen, &voters, lag_limit_ms) {
+                quorum.find(finding.clone());
+                let scope = GateScope::Product(product.clone());
+                gates.push(ClusterGate { scope, finding, stops: false });
+            }
         }
         Observation {
             at: now,
@@ -172,6 +231,7 @@ impl Observer {
                 .iter()
                 .filter_map(|(product, baseline)| Some((product.clone(), baseline.value()?)))
                 .collect(),
+            gates,
         }
     }
 }

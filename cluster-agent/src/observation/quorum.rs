@@ -28,6 +28,13 @@ impl QuorumMemory {
         self.seen.clone()
     }
 
+    /// Adds a finding to what was last made of it.
+    pub(super) fn find(&mut self, finding: Finding) {
+        if let Some(seen) = &mut self.seen {
+            seen.findings.push(finding);
+        }
+    }
+
     /// Leader offset, high watermark and lags of one probe round.
     pub(super) fn probe(
         &mut self,

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use channels::health::{Bucket, Relists};
 use channels::wire::Role;
 
-use super::{BrokerView, Finding, Target, VoterState, VoterView};
+use super::{BrokerView, EvidenceFrom, Finding, Target, VoterState, VoterView};
 use crate::telemetry::{AliasMap, FamilyReading, Page, Sample, SampleValue, Signal};
 
 /// Everything one page says about its unit.
@@ -45,12 +45,15 @@ pub(super) fn read(page: &Page, aliases: &AliasMap, target: &Target) -> Reading 
             reading.voter = Some(reader.voter(target.node_id));
             reading.applied_lag_ms = reader.number(Signal::AppliedLag);
         }
-        Role::Broker => reading.broker = Some(reader.broker()),
+        Role::Broker => {}
         Role::Node => {
             reading.kubelet = reader.kubelet();
             reading.node_ready = reader.node_ready(target);
         }
         Role::Workload => {}
+    }
+    if target.is_broker() {
+        reading.broker = Some(reader.broker());
     }
     reading.findings = reader.findings;
     reading
@@ -132,12 +135,28 @@ impl<'a> Reader<'a> {
         count
     }
 
+    /// The sum of a family with one sample per directory or thread.
+    fn total(&mut self, signal: Signal) -> Option<u64> {
+        let (name, samples) = self.samples(signal)?;
+        let counts = samples
+            .iter()
+            .map(|sample| u64::try_from(sample.number().and_then(whole)?).ok())
+            .collect::<Option<Vec<u64>>>();
+        if counts.is_none() {
+            self.unreadable(name, "a value is not a count");
+        }
+        Some(counts?.into_iter().fold(0, u64::saturating_add))
+    }
+
     /// A whole number in which -1 means "none".
     fn or_none(&mut self, signal: Signal) -> Option<i64> {
         self.whole(signal).filter(|&value| value >= 0)
     }
 
     fn version(&mut self, target: &Target) -> Option<String> {
+        if target.evidence_from != EvidenceFrom::Page {
+            return None;
+        }
         let evidence = &target.version_evidence;
         let samples = self.family(&evidence.family, Signal::Version)?;
         let mut versions: BTreeSet<&str> = samples
@@ -205,6 +224,10 @@ impl<'a> Reader<'a> {
             under_min_isr: self.count(Signal::UnderMinIsr),
             at_min_isr: self.count(Signal::AtMinIsr),
             reassigning: self.count(Signal::Reassigning),
+            state: self.count(Signal::BrokerState),
+            offline_replicas: self.count(Signal::OfflineReplicas),
+            logs_to_recover: self.total(Signal::LogsToRecover),
+            segments_to_recover: self.total(Signal::SegmentsToRecover),
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use channels::names::{PoolName, UnitName};
 use channels::wire::Role;
 
-use super::UnitKey;
+use super::{UnitKey, WitnessSource};
 use crate::telemetry::Signal;
 
 /// One unit to probe.
@@ -15,20 +15,50 @@ pub struct Target {
     pub key: UnitKey,
     /// Its role.
     pub role: Role,
+    /// A controller whose process is a broker, too: it is read for both.
+    pub also_broker: bool,
     /// Its pool.
     pub pool: PoolName,
     /// Kafka node id; needed for controllers, whose leader is named by id.
     pub node_id: Option<i64>,
     /// Where it runs.
     pub placement: Placement,
-    /// Address of its metrics page.
-    pub metrics_url: String,
+    /// Address of its metrics page; `None` for a unit that only witnesses know of (a workload).
+    pub metrics_url: Option<String>,
+    /// Sources beside the page that must have spoken of it, and lately, or it is unknown.
+    pub witnesses: BTreeSet<WitnessSource>,
+    /// Whose word says which version it runs, and that it restarted.
+    pub evidence_from: EvidenceFrom,
     /// Where its version shows.
     pub version_evidence: VersionEvidence,
     /// Signals without which it is unknown; [`Signal::required_of`] is the default.
     pub required: BTreeSet<Signal>,
     /// Age at which its last good page is stale, milliseconds.
     pub stale_after_ms: u64,
+}
+
+impl Target {
+    /// Whether its process serves partitions.
+    pub fn is_broker(&self) -> bool {
+        self.role == Role::Broker || self.also_broker
+    }
+
+    /// Every signal its page may carry.
+    pub fn signals(&self) -> BTreeSet<Signal> {
+        let own = Signal::of_role(self.role).iter();
+        let both: &[Signal] = if self.also_broker { Signal::of_role(Role::Broker) } else { &[] };
+        own.chain(both).copied().collect()
+    }
+}
+
+/// Whose word counts for the version of a unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum EvidenceFrom {
+    /// Its metrics page: version family and process start.
+    #[default]
+    Page,
+    /// A witness: its version and its incarnation.
+    Witness(WitnessSource),
 }
 
 /// Where a controller, broker or workload runs.

@@ -3,7 +3,7 @@
 use channels::wire;
 
 use super::Phase;
-use crate::driver::Stage;
+use crate::driver::Task;
 
 /// What happened to the unit that is out.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +35,12 @@ pub enum Event {
     Returned,
     /// It does not, yet.
     NotReturned {
+        /// What is missing.
+        why: wire::WaitingOn,
+    },
+    /// It is not back or not healthy, but visibly on its way (a broker recovers its logs): the
+    /// deadline begins anew.
+    Progresses {
         /// What is missing.
         why: wire::WaitingOn,
     },
@@ -78,10 +84,19 @@ pub enum Retry {
 /// What the caller does after it has persisted the new phase.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
-    /// Start a stage of the driver (idempotent per step id and stage).
-    Start(Stage),
+    /// Start a stage of the driver, or a hook (idempotent per step id and task).
+    Start(Task),
     /// Stop the roll until a person resumes it; the unit stays out.
     Pause(wire::WaitingOn),
+}
+
+/// Which hooks the unit's pool has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Hooks {
+    /// One before anything is done to a unit.
+    pub before: bool,
+    /// One when everything else is over.
+    pub after: bool,
 }
 
 /// Deadlines of one role (rolling.md §9), milliseconds.

@@ -33,7 +33,7 @@ fn failed(log: &str) -> Event {
 }
 
 fn step(phase: Phase, event: Event, second: i64) -> (Phase, Vec<Effect>) {
-    phase.step(event, at(second), &TIMINGS).unwrap()
+    phase.step(event, at(second), &TIMINGS, Hooks::default()).unwrap()
 }
 
 fn healthy_from(mut phase: Phase, second: i64) -> (Phase, Vec<Effect>) {
@@ -48,16 +48,16 @@ fn healthy_from(mut phase: Phase, second: i64) -> (Phase, Vec<Effect>) {
 fn a_unit_passes_every_phase_in_order() {
     let phase = Phase::first(at(0));
     let (phase, effects) = step(phase, Event::Cleared { quiesce: Quiesce::Present }, 1);
-    assert_eq!(effects, [Effect::Start(Stage::Quiesce)]);
+    assert_eq!(effects, [Effect::Start(Task::Quiesce)]);
     let (phase, _) = step(phase, ok(), 2);
     let (phase, effects) = step(phase, Event::Cleared { quiesce: Quiesce::Present }, 3);
-    assert_eq!(effects, [Effect::Start(Stage::Mutate)]);
+    assert_eq!(effects, [Effect::Start(Task::Mutate)]);
     let (phase, _) = step(phase, Event::Running, 4);
     let (phase, _) = step(phase, ok(), 5);
     assert_eq!(phase.wire(), wire::Phase::AwaitReturn);
     let (phase, _) = step(phase, Event::Returned, 6);
     let (phase, effects) = healthy_from(phase, 7);
-    assert_eq!(effects, [Effect::Start(Stage::Restore)]);
+    assert_eq!(effects, [Effect::Start(Task::Restore)]);
     let (phase, _) = step(phase, ok(), 20);
     let phase = healthy_every_5_s(phase, 20..=75);
     assert_eq!(phase.wire(), wire::Phase::Soak);
@@ -126,7 +126,7 @@ fn a_soak_is_written_from_time_to_time_and_not_at_every_probe() {
 fn a_driver_without_quiesce_goes_from_preflight_to_mutate_and_restores_nothing() {
     let (phase, effects) =
         step(Phase::first(at(0)), Event::Cleared { quiesce: Quiesce::Absent }, 1);
-    assert_eq!(effects, [Effect::Start(Stage::Mutate)]);
+    assert_eq!(effects, [Effect::Start(Task::Mutate)]);
     let (phase, _) = step(phase, ok(), 2);
     let (phase, _) = step(phase, Event::Returned, 3);
     let (phase, effects) = healthy_from(phase, 4);
@@ -143,7 +143,7 @@ fn a_closed_gate_before_the_change_leaves_nothing_out() {
 fn a_gate_that_closes_while_draining_undoes_the_drain() {
     let draining = Phase::Quiesce { since: at(0) };
     let (phase, effects) = step(draining, Event::Refused { why: why("hold") }, 1);
-    assert_eq!(effects, [Effect::Start(Stage::Restore)]);
+    assert_eq!(effects, [Effect::Start(Task::Restore)]);
     let (phase, _) = step(phase, ok(), 2);
     assert_eq!(phase, Phase::Dropped { why: why("hold") });
 }
@@ -160,12 +160,12 @@ fn a_failed_drain_is_undone_and_its_output_is_the_reason() {
 fn a_step_whose_effect_never_ran_asks_its_gates_again() {
     let lost = Phase::Mutate { since: at(0), quiesced: true };
     let (phase, effects) = step(lost, Event::NotStarted, 900);
-    assert_eq!(phase, Phase::Preflight { since: at(900), quiesced: true });
+    assert_eq!(phase, Phase::Preflight { since: at(900), quiesced: true, prepared: false });
     assert_eq!(effects, []);
     // The drain did run: a closed gate must undo it.
     let (phase, effects) = step(phase, Event::Refused { why: why("pleg_lag") }, 901);
     assert_eq!(phase.wire(), wire::Phase::Quiesce);
-    assert_eq!(effects, [Effect::Start(Stage::Restore)]);
+    assert_eq!(effects, [Effect::Start(Task::Restore)]);
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn a_failed_change_pauses_and_keeps_the_unit() {
     let [Effect::Pause(why)] = &effects[..] else { panic!("{effects:?}") };
     assert_eq!(why.gate, "mutate_failed");
     let (phase, _) = step(phase, Event::Resumed { retry: Retry::Again }, 9);
-    assert_eq!(phase, Phase::Preflight { since: at(9), quiesced: false });
+    assert_eq!(phase, Phase::Preflight { since: at(9), quiesced: false, prepared: false });
 }
 
 #[test]
@@ -234,9 +234,10 @@ fn a_resumed_soak_starts_over() {
 
 #[test]
 fn an_event_of_another_phase_is_an_error_and_not_a_guess() {
-    let error = Phase::first(at(0)).step(Event::Healthy, at(1), &TIMINGS).unwrap_err();
+    let error =
+        Phase::first(at(0)).step(Event::Healthy, at(1), &TIMINGS, Hooks::default()).unwrap_err();
     assert_eq!(error.event, Event::Healthy);
-    assert!(Phase::Done.step(Event::Running, at(1), &TIMINGS).is_err());
+    assert!(Phase::Done.step(Event::Running, at(1), &TIMINGS, Hooks::default()).is_err());
 }
 
 #[test]

@@ -62,6 +62,7 @@ fn stray_unit(
     let component = Component { version: version.to_owned(), ..target.clone() };
     let before = MutateRecord {
         at: scene.now,
+        incarnation_before: calm.incarnation.clone().filter(|_| restarted(calm, unit)),
         process_start_before: calm.process_start_s.filter(|_| restarted(calm, unit)),
         pleg_p99_before_ms: None,
         leader_offset_at_return: None,
@@ -71,10 +72,15 @@ fn stray_unit(
 }
 
 fn restarted(calm: &Calm, unit: &UnitObservation) -> bool {
-    match (calm.process_start_s, unit.process_start) {
-        (Some(before), Some(seen)) => (seen - before).abs() > SAME_START_S,
+    let another_life = match (&calm.incarnation, &unit.incarnation) {
+        (Some(before), Some(seen)) => before != seen,
         (None, _) | (_, None) => false,
-    }
+    };
+    another_life
+        || match (calm.process_start_s, unit.process_start) {
+            (Some(before), Some(seen)) => (seen - before).abs() > SAME_START_S,
+            (None, _) | (_, None) => false,
+        }
 }
 
 /// Remembers how units look while nobody touches them; says whether anything changed.
@@ -88,7 +94,7 @@ pub fn note_calm(history: &mut History, observation: &Observation) -> bool {
             continue;
         }
         let Some(version) = unit.version.clone() else { continue };
-        let seen = Calm { version, process_start_s: unit.process_start };
+        let seen = calm_of(version, unit);
         let rolling = history.products.get(&key.product).and_then(|p| p.roll.as_ref());
         let settled = rolling.is_none_or(|roll| !roll.touched);
         if !history.calm.contains_key(key) || settled && history.calm.get(key) != Some(&seen) {
@@ -103,6 +109,10 @@ pub fn note_calm(history: &mut History, observation: &Observation) -> bool {
 pub fn calm_down(history: &mut History, key: &UnitKey, observation: &Observation) {
     let Some(unit) = observation.units.get(key) else { return };
     let Some(version) = unit.version.clone() else { return };
-    let calm = Calm { version, process_start_s: unit.process_start };
-    history.calm.insert(key.clone(), calm);
+    history.calm.insert(key.clone(), calm_of(version, unit));
+}
+
+fn calm_of(version: String, unit: &UnitObservation) -> Calm {
+    let (process_start_s, incarnation) = (unit.process_start, unit.incarnation.clone());
+    Calm { version, process_start_s, incarnation }
 }

@@ -7,13 +7,16 @@ use channels::names::ProductRef;
 use channels::wire::{Action, Directive, Grant, Role};
 use jiff::Timestamp;
 
+use super::facts::{lease, quorum_change};
+use super::metrics::metric_names;
 use super::pick::{candidates, units};
 use super::target::{Goal, Stand, Target, stand};
 use super::waiting_on::{WaitingOn, unsafe_to_take_out};
 use super::watch::evidence_at;
+use super::windows::closed;
 use super::{Disowned, Grants, Heard, Scene};
 use crate::gate::may_take_out;
-use crate::history::RefusedStep;
+use crate::history::{Out, RefusedStep};
 use crate::observation::UnitKey;
 use crate::phase::elapsed_ms;
 
@@ -34,6 +37,9 @@ pub(super) fn product_blockers(
 ) -> Vec<WaitingOn> {
     local_hold(scene)
         .into_iter()
+        .chain(lease(scene))
+        .chain(quorum_change(scene))
+        .chain(metric_names(scene, product))
         .chain(concerns_nobody(scene, product, goal))
         .chain(unknown_versions(scene, product, goal))
         .collect()
@@ -42,7 +48,7 @@ pub(super) fn product_blockers(
 /// Everything about one unit that forbids taking it out now, the hub's leave apart.
 pub(super) fn step_blockers(scene: &Scene<'_>, key: &UnitKey) -> Vec<WaitingOn> {
     let mut why: Vec<WaitingOn> =
-        [paused(scene), step_refused(scene, key), evidence_old(scene, key)]
+        [paused(scene), step_refused(scene, key), closed(scene, key), evidence_old(scene, key)]
             .into_iter()
             .flatten()
             .collect();
@@ -89,7 +95,7 @@ pub fn local_hold(scene: &Scene<'_>) -> Option<WaitingOn> {
 }
 
 /// I2: the last probe of the unit and its peers is too old to act on.
-fn evidence_old(scene: &Scene<'_>, key: &UnitKey) -> Option<WaitingOn> {
+pub(super) fn evidence_old(scene: &Scene<'_>, key: &UnitKey) -> Option<WaitingOn> {
     let age_ms = elapsed_ms(evidence_at(scene.observation, key), scene.now);
     let role = scene.observation.units.get(key).map(|unit| unit.role);
     let limit_ms = match role {
@@ -142,7 +148,7 @@ fn unsafe_to_go(scene: &Scene<'_>, key: &UnitKey) -> Vec<WaitingOn> {
 
 /// Voters whose pages stand still: the lags computed from them say nothing. The unit itself does
 /// not count (it is to be restarted), unless it leads: then every other lag is measured against it.
-fn stale_pages(scene: &Scene<'_>, key: &UnitKey) -> Vec<WaitingOn> {
+pub(super) fn stale_pages(scene: &Scene<'_>, key: &UnitKey) -> Vec<WaitingOn> {
     let limit_ms = scene.policy.timings.page_still_ms;
     let units = &scene.observation.units;
     let voters = units.iter().filter(|(voter, unit)| {
@@ -258,6 +264,13 @@ pub fn disowned(scene: &Scene<'_>) -> Option<WaitingOn> {
     Some(WaitingOn::Disowned { code, why, since })
 }
 
+/// Something else moves.
+pub(super) fn other_product(scene: &Scene<'_>, moving: &ProductRef) -> WaitingOn {
+    let out = scene.history.out.as_ref().map(Out::key).filter(|key| key.product == *moving);
+    let unit = out.map(|key| key.unit.clone());
+    WaitingOn::OtherProduct { product: moving.clone(), unit }
+}
+
 /// What the hub said no with, or that it says nothing.
 pub(super) fn refusal_of_hub(
     scene: &Scene<'_>,
@@ -283,7 +296,7 @@ fn is_fresh(scene: &Scene<'_>, heard: &Heard) -> bool {
         && elapsed_ms(heard.at, scene.now) <= scene.policy.timings.grant_max_age_ms
 }
 
-fn hub_hold(directive: &Directive) -> WaitingOn {
+pub(super) fn hub_hold(directive: &Directive) -> WaitingOn {
     let (code, message) = reasons(directive, "held");
     WaitingOn::HubHold { code, message }
 }

@@ -8,36 +8,50 @@
 //! that unit, one function each → the hub's grant last, so that no grant is asked for in vain.
 
 mod adopt;
+mod checks;
+mod facts;
+mod finalize;
 mod gates;
+mod metrics;
 mod pick;
 mod policy;
+mod rules;
 mod stillness;
 mod target;
 mod waiting_on;
 mod watch;
+mod windows;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use channels::names::ProductRef;
-use channels::version::ReleaseVersion;
 use channels::wire::{Directive, GrantRequest};
 use jiff::Timestamp;
 
-use crate::history::{History, Out};
+use crate::driver::CheckOrder;
+use crate::history::History;
 use crate::observation::{Observation, UnitKey};
-use crate::state::LocalHold;
+use crate::state::{FinalizeApproval, LocalHold};
 
 pub use adopt::{Stray, calm_down, note_calm};
+pub use facts::{
+    CheckOutcome, CheckResult, CheckSource, LeaseFact, QuorumChange, lease, quorum_change,
+};
 pub use gates::{disowned, go_blockers, local_hold};
+pub use metrics::{MissingMetric, missing_metrics};
 pub use pick::{Outdated, candidates};
 pub use policy::{AcceptedRisk, GATE_GAP_MS, Grants, Mode, Policy, ProductPolicy, Timings};
+pub use rules::{
+    CHECK_AGE_MS, CheckRule, CheckRules, CheckWhen, FinalizeRules, PoolRules, ProductRules,
+};
 pub use stillness::{Still, Stillness};
 pub use target::{
     Basis, Goal, Knowledge, Known, Severity, Stand, Target, Targets, Trouble, VerifiedRelease,
     documents_needed, plain, running, stand,
 };
-pub use waiting_on::{WaitingOn, finding_to_wire};
+pub use waiting_on::{FINALIZE_APPROVAL, WaitingOn, finding_to_wire};
 pub use watch::{Held, Watch, evidence_at};
+pub use windows::expected_ms;
 
 /// Everything a decision depends on.
 #[derive(Debug, Clone, Copy)]
@@ -75,6 +89,14 @@ pub struct Standing {
     pub stillness: Stillness,
     /// Since when this process observes; what needs several probes is unknown at first.
     pub awake_since: Option<Timestamp>,
+    /// How it stands with the lease; `None` = this cluster has none.
+    pub lease: Option<LeaseFact>,
+    /// Finalize steps a person approved.
+    pub finalize_approvals: Vec<FinalizeApproval>,
+    /// A guided change of a quorum's voters that is open.
+    pub quorum_change: Option<QuorumChange>,
+    /// What checks before a roll found, by source and product.
+    pub checks: BTreeMap<CheckSource, BTreeMap<ProductRef, Vec<CheckResult>>>,
 }
 
 /// A directive and when it was heard.
@@ -117,6 +139,8 @@ pub struct Plan {
     pub ask: Option<Ask>,
     /// The unit that goes next, if its gates let it.
     pub picked: Option<UnitKey>,
+    /// Checks to run, in order: their results are all that is missing, or soon will be.
+    pub checks: Vec<CheckOrder>,
     /// Why each product does not move; empty where nothing needs to.
     pub waiting_on: BTreeMap<ProductRef, Vec<WaitingOn>>,
 }
@@ -132,9 +156,21 @@ pub enum Step {
     Complete {
         /// The product.
         product: ProductRef,
-        /// The release it runs.
-        to: ReleaseVersion,
+        /// What it runs.
+        goal: Box<Goal>,
     },
+    /// Take the irreversible step of a release that runs everywhere.
+    Finalize {
+        /// The product.
+        product: ProductRef,
+        /// Who said so.
+        approval: FinalizeApproval,
+    },
+}
+
+/// Whether a person wants a finalize step taken, or it is being taken.
+pub fn finalize_wanted(scene: &Scene<'_>) -> bool {
+    finalize::is_wanted(scene)
 }
 
 /// A request for the hub's leave.
@@ -148,7 +184,8 @@ pub struct Ask {
 
 /// Plans the next step. Pure: the same scene always gives the same plan.
 pub fn plan(scene: &Scene<'_>) -> Plan {
-    let mut plan = Plan { next: None, ask: None, picked: None, waiting_on: BTreeMap::new() };
+    let mut plan =
+        Plan { next: None, ask: None, picked: None, checks: vec![], waiting_on: BTreeMap::new() };
     for (product, target) in scene.targets {
         let why = match target {
             Target::Settled | Target::Move(_) => vec![],
@@ -159,12 +196,14 @@ pub fn plan(scene: &Scene<'_>) -> Plan {
     if let Some(pause) = gates::paused(scene) {
         let product = scene.history.out.as_ref().map(|out| out.key().product.clone());
         for (name, why) in &mut plan.waiting_on {
-            let wants = scene.targets.get(name).is_some_and(|t| *t != Target::Settled);
+            let wants = scene.targets.get(name).is_some_and(|t| *t != Target::Settled)
+                || finalize::pending(scene).any(|(pending, _)| pending == name);
             if product.as_ref().map_or(wants, |p| p == name) {
                 why.insert(0, pause.clone());
             }
         }
     }
+    let lane = finalize::note(scene, &mut plan);
     if let Some(out) = &scene.history.out {
         note_other_products(scene, &out.key().product, &mut plan);
         if !out.phase.is_changed() {
@@ -177,8 +216,11 @@ pub fn plan(scene: &Scene<'_>) -> Plan {
         plan.next = Some(Step::Adopt(stray));
         return plan;
     }
-    if let Some((product, to)) = pick::completed(scene) {
-        plan.next = Some(Step::Complete { product, to });
+    if let Some((product, goal)) = pick::completed(scene) {
+        plan.next = Some(Step::Complete { product: product.clone(), goal: Box::new(goal.clone()) });
+        return plan;
+    }
+    if lane == finalize::Lane::Taken {
         return plan;
     }
     let Some((product, goal)) = pick::lane(scene) else {
@@ -195,6 +237,11 @@ pub fn plan(scene: &Scene<'_>) -> Plan {
         let transient = |w: &WaitingOn| {
             matches!(w, WaitingOn::ObservationOld { .. } | WaitingOn::GateOnce { .. })
         };
+        let checks = checks::before(scene, product, &outdated);
+        if why.iter().all(|w| transient(w) || matches!(w, WaitingOn::Baseline { .. })) {
+            plan.checks = checks.run;
+        }
+        why.extend(checks.why);
         if why.is_empty() {
             match gates::grant(scene, product, goal) {
                 None => plan.next = Some(Step::TakeOut(outdated)),
@@ -220,14 +267,12 @@ pub fn plan(scene: &Scene<'_>) -> Plan {
 
 /// Products that could move, were it not for the one that does.
 fn note_other_products(scene: &Scene<'_>, moving: &ProductRef, plan: &mut Plan) {
-    let unit = scene.history.out.as_ref().map(Out::key).filter(|k| k.product == *moving);
     for (other, target) in scene.targets {
         let Target::Move(goal) = target else { continue };
         if other == moving {
             continue;
         }
-        let product = moving.clone();
-        let why = WaitingOn::OtherProduct { product, unit: unit.map(|key| key.unit.clone()) };
+        let why = gates::other_product(scene, moving);
         let held = gates::refusal_of_hub(scene, other, goal).filter(is_no);
         plan.waiting_on.entry(other.clone()).or_default().extend([why].into_iter().chain(held));
     }
@@ -274,5 +319,12 @@ impl Standing {
             }
         };
         self.watch.note(&keys, observation, &policy.gate, &policy.timings);
+        let fit: BTreeSet<ProductRef> = {
+            let scene = Scene { observation, targets, policy, history, standing: self, now };
+            let fit = finalize::pending(&scene)
+                .filter(|(product, pending)| finalize::unfit(&scene, product, pending).is_empty());
+            fit.map(|(product, _)| product.clone()).collect()
+        };
+        self.watch.note_products(fit, observation.at, &policy.timings);
     }
 }

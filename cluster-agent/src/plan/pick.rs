@@ -1,15 +1,15 @@
 //! Which product has the lane, and which of its units goes next.
 //!
 //! Controllers, then brokers, then nodes, then workloads; inside a role unhealthy units whose gate
-//! holds without them, then followers in id order, and the active controller last even if it is
+//! holds without them, then pool by pool, zone by zone, followers in id order, and the active controller last even if it is
 //! unhealthy. The unit the agent itself runs on goes after everything of its role. The leader is read from the observation at every pick, because leadership moves (I6).
 
-use channels::names::ProductRef;
+use channels::names::{PoolName, ProductRef};
 use channels::version::ReleaseVersion;
 use channels::wire::{Action, HealthVerdict, Role};
 
 use super::target::{Goal, Stand, Target, stand};
-use super::{ProductPolicy, Scene};
+use super::{ProductPolicy, ProductRules, Scene};
 use crate::gate::may_take_out;
 use crate::history::ProductHistory;
 use crate::observation::{UnitKey, UnitObservation};
@@ -100,7 +100,7 @@ fn rank(
     scene: &Scene<'_>,
     policy: Option<&ProductPolicy>,
     candidate: &Outdated,
-) -> (bool, bool, bool, usize, i64, UnitKey) {
+) -> (bool, bool, bool, usize, (usize, String), i64, UnitKey) {
     let unit = scene.observation.units.get(&candidate.key);
     let ill = unit.is_none_or(|unit| unit.verdict != HealthVerdict::Healthy);
     // I5: an unhealthy unit goes first, but only if the others can do without it.
@@ -110,13 +110,25 @@ fn rank(
     let pool_place = policy
         .and_then(|policy| policy.pools.iter().position(|p| Some(p) == pool))
         .unwrap_or(usize::MAX);
+    let zone = policy
+        .map_or_else(Default::default, |policy| zone_place(&policy.rules, pool, &candidate.key));
     let node_id = unit.and_then(|unit| unit.node_id).unwrap_or(i64::MAX);
     let hosts_agent = scene.policy.hosts.contains(&candidate.key);
-    (candidate.is_leader, hosts_agent, !goes_first, pool_place, node_id, candidate.key.clone())
+    let key = candidate.key.clone();
+    (candidate.is_leader, hosts_agent, !goes_first, pool_place, zone, node_id, key)
+}
+
+/// One zone of a pool after another: those its rules list, then others by name, then units that
+/// have none.
+fn zone_place(rules: &ProductRules, pool: Option<&PoolName>, key: &UnitKey) -> (usize, String) {
+    let Some(zone) = rules.zones.get(&key.unit) else { return (usize::MAX, String::new()) };
+    let listed = pool.and_then(|pool| rules.pools.get(pool));
+    let place = listed.and_then(|rules| rules.zones.iter().position(|listed| listed == zone));
+    (place.unwrap_or(usize::MAX - 1), zone.clone())
 }
 
 /// A product whose units all run the goal, so that its move is complete.
-pub(super) fn completed(scene: &Scene<'_>) -> Option<(ProductRef, ReleaseVersion)> {
+pub(super) fn completed<'a>(scene: &Scene<'a>) -> Option<(&'a ProductRef, &'a Goal)> {
     scene.targets.iter().find_map(|(product, target)| match target {
         Target::Move(goal) => {
             let mut proved = false;
@@ -132,7 +144,7 @@ pub(super) fn completed(scene: &Scene<'_>) -> Option<(ProductRef, ReleaseVersion
                 }
             });
             // A release that concerns no unit here proves nothing by being everywhere.
-            (all && proved).then(|| (product.clone(), goal.to.clone()))
+            (all && proved).then_some((product, &**goal))
         }
         Target::Settled | Target::Blocked { .. } => None,
     })

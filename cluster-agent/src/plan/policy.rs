@@ -7,6 +7,7 @@ use channels::version::ReleaseVersion;
 use channels::wire::Role;
 use jiff::Timestamp;
 
+use super::ProductRules;
 use crate::gate::GatePolicy;
 use crate::observation::UnitKey;
 use crate::phase::StepTimings;
@@ -59,6 +60,9 @@ pub struct Timings {
     pub refused_retry_ms: u64,
     /// Deadlines and soak by role.
     pub steps: BTreeMap<Role, StepTimings>,
+    /// How long a step of a role is expected to take while none has been seen, where its owner
+    /// says so.
+    pub expected_ms: BTreeMap<Role, u64>,
 }
 
 /// One product's policy.
@@ -78,6 +82,8 @@ pub struct ProductPolicy {
     pub initial_version: ReleaseVersion,
     /// Pools in the order they are rolled (within a role).
     pub pools: Vec<PoolName>,
+    /// Windows, zones, checks and the like.
+    pub rules: ProductRules,
 }
 
 /// Who decides that a product moves.
@@ -152,6 +158,7 @@ impl Default for Timings {
                 (Role::Node, step(900_000, 120_000)),
                 (Role::Workload, step(300_000, 60_000)),
             ]),
+            expected_ms: BTreeMap::new(),
         }
     }
 }
@@ -165,5 +172,15 @@ impl Timings {
             soak_ms: 120_000,
             green_probes: 3,
         })
+    }
+
+    /// How long a step is expected to take while none has been seen: as configured, or all of its
+    /// deadlines, because a first unit that hits the end of its window is worse than one that waits
+    /// for the next.
+    pub fn expected(&self, role: Role) -> u64 {
+        let step = self.step(role);
+        let deadlines = step.await_return_ms.saturating_add(step.await_health_ms);
+        let longest = deadlines.saturating_add(step.soak_ms);
+        self.expected_ms.get(&role).copied().unwrap_or(longest)
     }
 }

@@ -89,6 +89,8 @@ pub struct Goal {
     pub components: BTreeMap<Role, Component>,
     /// The release behind each component version that units may still run, by role.
     pub olds: BTreeMap<Role, BTreeMap<String, ReleaseVersion>>,
+    /// Its finalize step, if it has one.
+    pub finalize: Option<wire::Finalize>,
 }
 
 /// Targets by product.
@@ -160,8 +162,12 @@ impl Basis<'_> {
         known: &Knowledge,
     ) -> Chosen {
         let accepted = policy.accepted(self.now);
+        let begun = record.roll.as_ref().filter(|roll| roll.touched);
+        if let Some(back) = self.back(product, record) {
+            return back_to(record, graph, back, &accepted);
+        }
         let fresh = self.propose(product, policy, record, graph, &accepted);
-        let Some(roll) = record.roll.as_ref().filter(|roll| roll.touched) else { return fresh };
+        let Some(roll) = begun else { return fresh };
         let reaches = |to: &ReleaseVersion| {
             running(record).iter().all(|from| from == to || offers(graph, from, to, &accepted))
         };
@@ -185,6 +191,13 @@ impl Basis<'_> {
         }
         let why = WaitingOn::EdgeWithdrawn { from: record.version.clone(), to: to.clone() };
         Chosen::Blocked { to: Some(to.clone()), why }
+    }
+
+    /// The older release that a person ordered the product back to; one that it has left behind
+    /// since is over.
+    fn back(&self, product: &ProductRef, record: &ProductHistory) -> Option<&ReleaseVersion> {
+        let order = self.approvals.iter().find(|a| a.product == *product && a.back)?;
+        (order.to <= record.version).then_some(&order.to)
     }
 
     /// What graph and policy propose to a product at rest.
@@ -230,6 +243,9 @@ impl Basis<'_> {
         to: &ReleaseVersion,
     ) -> Target {
         let blocked = |why| Target::Blocked { to: Some(to.clone()), why: vec![why] };
+        if let Some(why) = super::finalize::forbids(record, policy, to) {
+            return blocked(why);
+        }
         let release = match document(known, to) {
             Ok(release) => release,
             Err(why) => return blocked(*why),
@@ -262,7 +278,8 @@ impl Basis<'_> {
         let components =
             content.components.iter().map(|c| (c.role, c.clone())).collect::<BTreeMap<_, _>>();
         let release_digest = release.digest;
-        Target::Move(Box::new(Goal { to: to.clone(), release_digest, components, olds }))
+        let finalize = release.document.finalize.clone();
+        Target::Move(Box::new(Goal { to: to.clone(), release_digest, components, olds, finalize }))
     }
 
     fn dependency(&self, to: &ReleaseVersion, document: &ReleaseDocument) -> Option<WaitingOn> {
@@ -295,6 +312,28 @@ impl Chosen {
         match self {
             Self::To(to) => Self::Blocked { to: Some(to.clone()), why: why(to) },
             Self::Nothing | Self::Blocked { .. } => self,
+        }
+    }
+}
+
+/// The way back: in mid-roll to a release that the graph offers from every running one, at rest
+/// step by step.
+fn back_to(
+    record: &ProductHistory,
+    graph: &Graph,
+    to: &ReleaseVersion,
+    accepted: &BTreeSet<String>,
+) -> Chosen {
+    if record.roll.as_ref().is_none_or(|roll| !roll.touched) {
+        let goal = PathGoal::Version(to.clone());
+        return outcome(&record.version, next_step(graph, &record.version, &goal, accepted));
+    }
+    let mut froms = running(record).into_iter().filter(|from| from != to);
+    match froms.find(|from| !offers(graph, from, to, accepted)) {
+        None => Chosen::To(to.clone()),
+        Some(from) => {
+            let why = WaitingOn::NoWayBack { from, to: to.clone() };
+            Chosen::Blocked { to: Some(to.clone()), why }
         }
     }
 }

@@ -2,13 +2,18 @@
 //!
 //! `Display` is the sentence that log, report, `status` and dashboard show alike.
 
-use channels::names::{Arch, ProductRef, UnitName};
+use channels::names::{Arch, PoolName, ProductRef, UnitName};
 use channels::version::{ReleaseVersion, Requirement};
 use channels::wire::{self, Role};
 use jiff::Timestamp;
 
 use crate::observation::Finding;
 use crate::phase::number;
+use crate::telemetry::Signal;
+
+/// Gate of a product that has arrived and only waits for a person's word about its finalize step:
+/// it does not keep others from moving.
+pub const FINALIZE_APPROVAL: &str = "finalize_approval";
 
 /// One reason why a product does not move.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -26,12 +31,17 @@ pub enum WaitingOn {
     Unverified { kind: String, message: String, since: Timestamp },
     #[error("release {version} has no verified release document: {why}")]
     ReleaseMissing { version: ReleaseVersion, why: String },
-    #[error("release {to} does not list {from} in upgrade_from; the graph alone cannot allow it")]
+    #[error(
+        "release {to} does not list {from} in {}; the graph alone cannot allow it",
+        list_of(from, to)
+    )]
     EdgeNotAllowed { from: ReleaseVersion, to: ReleaseVersion },
     #[error("the graph no longer offers {to} from {from}, and units already run it")]
     EdgeWithdrawn { from: ReleaseVersion, to: ReleaseVersion },
     #[error("{from} has no way forward: {why}")]
     NoWay { from: ReleaseVersion, why: String },
+    #[error("the graph offers no way back to {to} from {from}, which units run")]
+    NoWayBack { from: ReleaseVersion, to: ReleaseVersion },
     #[error("{to} carries risks that are not accepted: {}", risks.join(", "))]
     Risks { to: ReleaseVersion, risks: Vec<String> },
     #[error("pinned to {pin}, which {to} does not lead to")]
@@ -89,6 +99,69 @@ pub enum WaitingOn {
     GrantUnfit { why: String },
     #[error("the grant expired at {at}")]
     GrantExpired { at: Timestamp },
+    #[error("this agent does not hold the lease: {why}")]
+    Lease { why: String, since: Option<Timestamp> },
+    #[error("the quorum of {product} is being changed: {what}")]
+    QuorumChange { product: ProductRef, what: String, since: Timestamp },
+    #[error(
+        "no metric on the page of {unit} carries the required signal {signal}: it is read from {names}"
+    )]
+    MetricNames { unit: UnitName, signal: Signal, names: String },
+    #[error("outside the windows{}; {}", of_pool(pool.as_ref()), opens(opens_at.as_ref()))]
+    Window { pool: Option<PoolName>, opens_at: Option<Timestamp> },
+    #[error("frozen{}: {reason}; {}", of_pool(pool.as_ref()), opens(opens_at.as_ref()))]
+    Freeze { pool: Option<PoolName>, reason: String, opens_at: Option<Timestamp> },
+    #[error(
+        "{unit} needs {needs_ms} ms, the window closes in {left_ms} ms, at {closes_at:.0}; {}",
+        opens(opens_at.as_ref())
+    )]
+    WindowTooShort {
+        unit: UnitName,
+        needs_ms: u64,
+        left_ms: u64,
+        closes_at: Timestamp,
+        opens_at: Option<Timestamp>,
+    },
+    #[error("pool {pool} is paused in the configuration")]
+    PoolPaused { pool: PoolName },
+    #[error("check {name}{}: {why}", of_unit(unit.as_ref()))]
+    Check { name: String, unit: Option<UnitName>, why: String },
+    #[error("{release} runs everywhere and needs finalize approval ({summary}): {how}")]
+    FinalizeApproval { release: ReleaseVersion, summary: String, how: String },
+    #[error("{release} of {product} is being finalized, level {level}")]
+    Finalizing { product: ProductRef, release: ReleaseVersion, level: String, since: Timestamp },
+    #[error("{release} was finalized, there is no way back to {to}")]
+    Finalized { to: ReleaseVersion, release: ReleaseVersion },
+    #[error("{to} waits until {release} is finalized (finalize.required_before_next)")]
+    FinalizePending { to: ReleaseVersion, release: ReleaseVersion },
+    #[error("{release} is not finalized yet: {}{finding}", said_of(about_unit.as_ref()))]
+    FinalizeUnsafe { release: ReleaseVersion, about_unit: Option<UnitName>, finding: Finding },
+    #[error("{release} is not finalized yet: healthy for {observed_ms} ms of {limit_ms} ms")]
+    FinalizeBaseline { release: ReleaseVersion, observed_ms: u64, limit_ms: u64 },
+}
+
+/// " of pool workers" when a pool has a calendar of its own.
+fn of_pool(pool: Option<&PoolName>) -> String {
+    pool.map_or_else(String::new, |pool| format!(" of pool {pool}"))
+}
+
+/// " of c1" when a check is about one unit.
+fn of_unit(unit: Option<&UnitName>) -> String {
+    unit.map_or_else(String::new, |unit| format!(" of {unit}"))
+}
+
+/// "c1: " when a finding is about one unit.
+fn said_of(unit: Option<&UnitName>) -> String {
+    unit.map_or_else(String::new, |unit| format!("{unit}: "))
+}
+
+fn opens(at: Option<&Timestamp>) -> String {
+    at.map_or_else(|| "it does not open again".to_owned(), |at| format!("it opens at {at:.0}"))
+}
+
+/// Which list of the release document would have to name `from`.
+fn list_of(from: &ReleaseVersion, to: &ReleaseVersion) -> &'static str {
+    if from > to { "downgrade_from" } else { "upgrade_from" }
 }
 
 /// "c2: " when a finding is about another unit than the one that wants to go.
@@ -126,7 +199,7 @@ impl WaitingOn {
             Self::ReleaseMissing { .. } => "release_missing",
             Self::EdgeNotAllowed { .. } => "edge_not_allowed",
             Self::EdgeWithdrawn { .. } => "edge_withdrawn",
-            Self::NoWay { .. } => "no_way",
+            Self::NoWay { .. } | Self::NoWayBack { .. } => "no_way",
             Self::Risks { .. } => "risk",
             Self::Pinned { .. } => "pin",
             Self::NeedsApproval { .. } => "approval",
@@ -152,6 +225,20 @@ impl WaitingOn {
             Self::GrantNotRenewed => "grant_renewal",
             Self::GrantUnfit { .. } => "grant_unfit",
             Self::GrantExpired { .. } => "grant_expired",
+            Self::Lease { .. } => "lease",
+            Self::QuorumChange { .. } => "quorum_change",
+            Self::MetricNames { .. } => "metric_names",
+            Self::Window { .. } => "window",
+            Self::Freeze { .. } => "freeze",
+            Self::WindowTooShort { .. } => "window_too_short",
+            Self::PoolPaused { .. } => "pool_paused",
+            Self::Check { name, .. } => return format!("check_{name}"),
+            Self::FinalizeApproval { .. } => FINALIZE_APPROVAL,
+            Self::Finalizing { .. } => "finalizing",
+            Self::Finalized { .. } => "finalized",
+            Self::FinalizePending { .. } => "finalize_pending",
+            Self::FinalizeUnsafe { finding, .. } => finding.gate_name(),
+            Self::FinalizeBaseline { .. } => "baseline",
         }
         .to_owned()
     }
@@ -160,7 +247,8 @@ impl WaitingOn {
     pub fn unit(&self) -> Option<&UnitName> {
         match self {
             Self::Paused { why, .. } => why.unit.as_ref(),
-            Self::OtherProduct { unit, .. } => unit.as_ref(),
+            Self::OtherProduct { unit, .. } | Self::Check { unit, .. } => unit.as_ref(),
+            Self::FinalizeUnsafe { about_unit, .. } => about_unit.as_ref(),
             Self::Unsafe { unit, about_unit, .. } => Some(about_unit.as_ref().unwrap_or(unit)),
             Self::VersionUnknown { unit, .. }
             | Self::VersionMissing { unit }
@@ -169,6 +257,8 @@ impl WaitingOn {
             | Self::Baseline { unit, .. }
             | Self::PageStill { unit, .. }
             | Self::PageUnproved { unit }
+            | Self::MetricNames { unit, .. }
+            | Self::WindowTooShort { unit, .. }
             | Self::GateOnce { unit, .. } => Some(unit),
             Self::LocalHold { .. }
             | Self::NoMetadata { .. }
@@ -177,6 +267,7 @@ impl WaitingOn {
             | Self::EdgeNotAllowed { .. }
             | Self::EdgeWithdrawn { .. }
             | Self::NoWay { .. }
+            | Self::NoWayBack { .. }
             | Self::Risks { .. }
             | Self::Pinned { .. }
             | Self::NeedsApproval { .. }
@@ -192,7 +283,17 @@ impl WaitingOn {
             | Self::HubWait { .. }
             | Self::GrantNotRenewed
             | Self::GrantUnfit { .. }
-            | Self::GrantExpired { .. } => None,
+            | Self::GrantExpired { .. }
+            | Self::Lease { .. }
+            | Self::QuorumChange { .. }
+            | Self::Window { .. }
+            | Self::Freeze { .. }
+            | Self::PoolPaused { .. }
+            | Self::FinalizeApproval { .. }
+            | Self::Finalizing { .. }
+            | Self::Finalized { .. }
+            | Self::FinalizePending { .. }
+            | Self::FinalizeBaseline { .. } => None,
         }
     }
 
@@ -201,9 +302,13 @@ impl WaitingOn {
     fn numbers(&self) -> (Option<f64>, Option<f64>) {
         match self {
             Self::Paused { why, .. } | Self::StepRefused { why, .. } => (why.observed, why.limit),
-            Self::Unsafe { finding, .. } => (finding.observed(), finding.limit()),
+            Self::Unsafe { finding, .. } | Self::FinalizeUnsafe { finding, .. } => {
+                (finding.observed(), finding.limit())
+            }
             Self::ObservationOld { age_ms: seen, limit_ms: limit }
             | Self::PageStill { observed_ms: seen, limit_ms: limit, .. }
+            | Self::WindowTooShort { left_ms: seen, needs_ms: limit, .. }
+            | Self::FinalizeBaseline { observed_ms: seen, limit_ms: limit, .. }
             | Self::Baseline { observed_ms: seen, limit_ms: limit, .. } => {
                 (Some(number(*seen)), Some(number(*limit)))
             }
@@ -223,7 +328,10 @@ impl WaitingOn {
             | Self::Unverified { since, .. }
             | Self::HubUnreachable { since, .. }
             | Self::Disowned { since, .. }
+            | Self::QuorumChange { since, .. }
+            | Self::Finalizing { since, .. }
             | Self::StepRefused { since, .. } => Some(*since),
+            Self::Lease { since, .. } => *since,
             _ => None,
         }
     }

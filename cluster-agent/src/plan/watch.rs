@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use channels::names::ProductRef;
 use jiff::Timestamp;
 
 use super::Timings;
@@ -28,6 +29,7 @@ pub struct Held {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Watch {
     held: BTreeMap<UnitKey, Held>,
+    products: BTreeMap<ProductRef, Held>,
 }
 
 impl Watch {
@@ -52,6 +54,21 @@ impl Watch {
         }
     }
 
+    /// Takes in which products were fit for their finalize step at `at`.
+    pub fn note_products(&mut self, fit: BTreeSet<ProductRef>, at: Timestamp, timings: &Timings) {
+        self.products.retain(|product, _| fit.contains(product));
+        for product in fit {
+            let held =
+                self.products.entry(product).or_insert(Held { since: at, last: at, probes: 1 });
+            held.extend(at, timings.gate_apart_ms, timings.gate_gap_max_ms);
+        }
+    }
+
+    /// The series of one product, if it is fit for its finalize step.
+    pub fn product_held(&self, product: &ProductRef) -> Option<&Held> {
+        self.products.get(product)
+    }
+
     /// The series of one unit, if its gate holds.
     pub fn held(&self, key: &UnitKey) -> Option<&Held> {
         self.held.get(key)
@@ -60,6 +77,7 @@ impl Watch {
     /// Forgets everything: what held before says nothing about now.
     pub fn clear(&mut self) {
         self.held.clear();
+        self.products.clear();
     }
 }
 

@@ -13,6 +13,7 @@ use channels::version::ReleaseVersion;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use signing::Sha256Digest;
 
 use super::{
     Durability, StateError, create_private_dir, encode, file_error, read_bounded, replace,
@@ -46,6 +47,25 @@ pub struct Approval {
     pub to: ReleaseVersion,
     /// When.
     pub at: Timestamp,
+    /// Back to an older release, and stay there; whatever its policy is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub back: bool,
+}
+
+/// Someone allowed the irreversible step of one release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FinalizeApproval {
+    /// The product.
+    pub product: ProductRef,
+    /// The release.
+    pub release: ReleaseVersion,
+    /// Digest of its document.
+    pub release_digest: Sha256Digest,
+    /// When.
+    pub at: Timestamp,
+    /// By whom.
+    pub by: String,
 }
 
 /// The order files of one state directory.
@@ -123,6 +143,19 @@ impl Control {
         Ok(self.read("approvals.json")?.unwrap_or_default())
     }
 
+    /// Approved finalize steps.
+    pub fn finalize_approvals(&self) -> Result<Vec<FinalizeApproval>, StateError> {
+        Ok(self.read("finalize.json")?.unwrap_or_default())
+    }
+
+    /// Approves a finalize step; one per product, the newest counts.
+    pub fn approve_finalize(&self, approval: FinalizeApproval) -> Result<(), StateError> {
+        let mut approvals = self.finalize_approvals()?;
+        approvals.retain(|old| old.product != approval.product);
+        approvals.push(approval);
+        self.write("finalize.json", &approvals)
+    }
+
     /// Approves a move; one per product, the newest counts.
     pub fn approve(&self, approval: Approval) -> Result<(), StateError> {
         let mut approvals = self.approvals()?;
@@ -163,7 +196,8 @@ mod tests {
         for to in ["4.0.0", "4.1.0"] {
             let product = "acme/kafka".parse().unwrap();
             let to = to.parse().unwrap();
-            control.approve(Approval { product, to, at: Timestamp::UNIX_EPOCH }).unwrap();
+            let at = Timestamp::UNIX_EPOCH;
+            control.approve(Approval { product, to, at, back: false }).unwrap();
         }
         let approvals = control.approvals().unwrap();
         assert_eq!(approvals.len(), 1);

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-pub use control::{Approval, Control, LocalHold, ResumeOrder};
+pub use control::{Approval, Control, FinalizeApproval, LocalHold, ResumeOrder};
 pub use document::{Document, FORMAT};
 
 /// Largest state or control file read: a thousand units take well under a mebibyte.

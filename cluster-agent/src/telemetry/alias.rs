@@ -4,7 +4,7 @@
 //! them; each target is matched against it once, from its live page, and the answer is kept until
 //! its process restarts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use channels::wire::Role;
 
@@ -111,6 +111,11 @@ pub const ROWS: &[AliasRow] = {
         row(S::AtMinIsr, ValueSuffix, "kafka_server_replicamanager_total_atminisrpartitioncount_value"),
         row(S::Reassigning, Strimzi, "kafka_server_replicamanager_reassigningpartitions"),
         row(S::Reassigning, ValueSuffix, "kafka_server_replicamanager_total_reassigningpartitions_value"),
+        row(S::BrokerState, Strimzi, "kafka_server_kafkaserver_brokerstate"),
+        row(S::OfflineReplicas, Strimzi, "kafka_server_replicamanager_offlinereplicacount"),
+        row(S::OfflineReplicas, ValueSuffix, "kafka_server_replicamanager_total_offlinereplicacount_value"),
+        row(S::LogsToRecover, Strimzi, "kafka_log_logmanager_remaininglogstorecover"),
+        row(S::SegmentsToRecover, Strimzi, "kafka_log_logmanager_remainingsegmentstorecover"),
         AliasRow { kind: FamilyKind::Histogram, ..row(S::RelistDuration, Kubelet, "kubelet_pleg_relist_duration_seconds") },
         AliasRow { kind: FamilyKind::Summary, ..row(S::RelistLatencyMicroseconds, OldKubelet, "kubelet_pleg_relist_latency_microseconds") },
         row(S::PlegLastSeen, Kubelet, "kubelet_pleg_last_seen_seconds"),
@@ -132,7 +137,12 @@ pub fn names_of(signal: Signal) -> impl Iterator<Item = &'static AliasRow> {
 /// A version family `…_info` is read under its name without that ending, too: the Prometheus client
 /// library for Java, and with it `jmx_exporter` since 1.0, takes the ending off every gauge.
 pub fn wanted_of(role: Role, version_family: &str) -> Result<Wanted, WantedError> {
-    let rows = Signal::of_role(role).iter().flat_map(|&signal| names_of(signal));
+    wanted_for(&Signal::of_role(role).iter().copied().collect(), version_family)
+}
+
+/// As [`wanted_of`], for a unit that carries other signals than those of one role.
+pub fn wanted_for(signals: &BTreeSet<Signal>, version_family: &str) -> Result<Wanted, WantedError> {
+    let rows = signals.iter().flat_map(|&signal| names_of(signal));
     let known = rows.map(|row| (row.name, row.kind));
     let mut wanted = Wanted::new(known.chain([(version_family, FamilyKind::Number)]))?;
     if let Some(stripped) = version_family.strip_suffix("_info").filter(|name| !name.is_empty()) {

@@ -49,6 +49,14 @@ pub enum Signal {
     AtMinIsr,
     /// Partitions led here that are being reassigned.
     Reassigning,
+    /// Where a broker stands in its life; 3 is RUNNING, 2 recovers logs.
+    BrokerState,
+    /// Replicas here whose log directory is offline.
+    OfflineReplicas,
+    /// Logs still to be recovered after an unclean stop, one sample per directory.
+    LogsToRecover,
+    /// Segments still to be recovered of the logs that are begun, one sample per thread.
+    SegmentsToRecover,
     /// Kubelet's relist durations, a histogram in seconds (since 1.14).
     RelistDuration,
     /// Kubelet's relist durations, a summary in microseconds (up to 1.16).
@@ -86,6 +94,10 @@ impl Signal {
             Self::UnderMinIsr => "under_min_isr",
             Self::AtMinIsr => "at_min_isr",
             Self::Reassigning => "reassigning",
+            Self::BrokerState => "broker_state",
+            Self::OfflineReplicas => "offline_replicas",
+            Self::LogsToRecover => "logs_to_recover",
+            Self::SegmentsToRecover => "segments_to_recover",
             Self::RelistDuration => "relist_duration",
             Self::RelistLatencyMicroseconds => "relist_latency_microseconds",
             Self::PlegLastSeen => "pleg_last_seen",
@@ -120,6 +132,10 @@ impl Signal {
                 Self::UnderMinIsr,
                 Self::AtMinIsr,
                 Self::Reassigning,
+                Self::BrokerState,
+                Self::OfflineReplicas,
+                Self::LogsToRecover,
+                Self::SegmentsToRecover,
             ],
             Role::Node => &[
                 Self::ProcessStart,

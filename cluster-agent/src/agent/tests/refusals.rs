@@ -228,7 +228,8 @@ fn policy_manual_waits_for_an_approval() {
     let mut world = World::new(&Build { mode: Mode::Manual, ..Build::default() });
     let message = refuses(&mut world, "approval");
     assert!(message.contains("4.0.0"), "{message}");
-    let approval = Approval { product: product(KAFKA), to: version("4.0.0"), at: world.now() };
+    let at = world.now();
+    let approval = Approval { product: product(KAFKA), to: version("4.0.0"), at, back: false };
     world.core.orders(None, vec![approval]);
     world.until(1_500, |w| w.runs(KAFKA) == "4.0.0");
     assert_eq!(world.runs("acme/platform"), "1.32.0");

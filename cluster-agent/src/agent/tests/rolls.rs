@@ -3,7 +3,7 @@
 use channels::wire::Phase;
 
 use super::world::{Build, Death, Dice, Hub, World, at, unit};
-use crate::driver::Stage;
+use crate::driver::Task;
 use crate::phase::Phase as UnitPhase;
 use crate::sim::Fault;
 
@@ -365,7 +365,7 @@ fn a_unit_that_restarts_by_itself_in_mid_roll_is_soaked_before_the_next_one() {
 
 #[test]
 fn a_stage_that_cannot_be_started_pauses_by_name_instead_of_looping() {
-    for stage in [Stage::Mutate, Stage::Quiesce, Stage::Preflight, Stage::Restore] {
+    for stage in [Task::Mutate, Task::Quiesce, Task::Preflight, Task::Restore] {
         let mut world = World::new(&Build { controllers: 3, nodes: 1, ..Build::default() });
         world.until(1_500, |w| w.runs("acme/kafka") == "4.0.0");
         world.broken = Some(stage);

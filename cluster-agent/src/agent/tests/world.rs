@@ -17,13 +17,13 @@ use crate::agent::core::{Change, Core};
 use crate::agent::events::DriverFacts;
 use crate::agent::ledger::Ledger;
 use crate::agent::report::product_states;
-use crate::driver::{Stage, StepId, StepOrder, StepStatus};
+use crate::driver::{StepId, StepOrder, StepStatus, Task};
 use crate::gate::GatePolicy;
 use crate::history::History;
 use crate::observation::{Observer, ObserverSettings, Placement, Target, UnitKey, VersionEvidence};
 use crate::phase::StepTimings;
 use crate::plan::{
-    Grants, Knowledge, Known, Mode, Policy, ProductPolicy, Timings, VerifiedRelease,
+    Grants, Knowledge, Known, Mode, Policy, ProductPolicy, ProductRules, Timings, VerifiedRelease,
 };
 use crate::sim::{Answer, ClusterSpec, SimCluster};
 use crate::state::ResumeOrder;
@@ -100,7 +100,7 @@ pub(super) struct World {
     /// The hub holds this product only.
     pub(super) held_product: Option<ProductRef>,
     /// A stage that the driver cannot start.
-    pub(super) broken: Option<Stage>,
+    pub(super) broken: Option<Task>,
     pub(super) failed_starts: u32,
     /// Controllers have a preflight command.
     pub(super) checks_controllers: bool,
@@ -108,7 +108,7 @@ pub(super) struct World {
     pub(super) says_no: Option<String>,
     /// Stages other than the change do not end.
     pub(super) slow_checks: bool,
-    stages: BTreeMap<(StepId, Stage), i64>,
+    stages: BTreeMap<(StepId, Task), i64>,
     drains: bool,
     observer: Observer,
     targets: Vec<Target>,
@@ -296,13 +296,13 @@ impl World {
         Some(death)
     }
 
-    fn has(&self, order: &StepOrder, stage: Stage) -> bool {
-        stage == Stage::Mutate
+    fn has(&self, order: &StepOrder, stage: Task) -> bool {
+        stage == Task::Mutate
             || (self.drains && order.role == Role::Node)
-            || (self.checks_controllers && stage == Stage::Preflight)
+            || (self.checks_controllers && stage == Task::Preflight)
     }
 
-    fn start(&mut self, order: &StepOrder, stage: Stage) {
+    fn start(&mut self, order: &StepOrder, stage: Task) {
         if !self.has(order, stage) {
             return;
         }
@@ -314,28 +314,28 @@ impl World {
         self.core.start_ended(None);
         let unit = &order.key.unit;
         match stage {
-            Stage::Mutate => {
+            Task::Mutate => {
                 self.sim.upgrade(unit, order.step_id, &order.component.version).unwrap();
                 return;
             }
-            Stage::Quiesce => {
+            Task::Quiesce => {
                 self.cordoned.insert(unit.clone());
             }
-            Stage::Restore => {
+            Task::Restore => {
                 self.cordoned.remove(unit);
             }
-            Stage::Preflight => {}
+            Task::Preflight | Task::Before | Task::After => {}
         }
         self.most_cordoned = self.most_cordoned.max(self.cordoned.len());
         self.stages.entry((order.step_id, stage)).or_insert(self.now_ms);
     }
 
     fn facts(&self) -> DriverFacts {
-        let Some((order, stage)) = self.core.awaited_stage() else {
-            return DriverFacts { stages: BTreeSet::new(), status: None };
+        let Some((order, stage)) = self.core.awaited_task() else {
+            return DriverFacts { tasks: BTreeSet::new(), status: None };
         };
-        let stages: BTreeSet<Stage> =
-            Stage::ALL.into_iter().filter(|stage| self.has(order, *stage)).collect();
+        let tasks: BTreeSet<Task> =
+            Task::ALL.into_iter().filter(|stage| self.has(order, *stage)).collect();
         let done = |finished: bool, since: i64| {
             if finished {
                 StepStatus::Finished { exit_code: 0, log_tail: String::new() }
@@ -343,8 +343,8 @@ impl World {
                 StepStatus::Running { since: at(since) }
             }
         };
-        let status = stages.contains(&stage).then(|| match stage {
-            Stage::Mutate => self
+        let status = tasks.contains(&stage).then(|| match stage {
+            Task::Mutate => self
                 .sim
                 .step(&order.step_id)
                 .map_or(StepStatus::Absent, |step| done(step.finished, step.started_at_ms)),
@@ -353,14 +353,14 @@ impl World {
                     done(!self.slow_checks && self.now_ms - since >= STAGE_MS, *since),
                     &self.says_no,
                 ) {
-                    (StepStatus::Finished { .. }, Some(said)) if other == Stage::Quiesce => {
+                    (StepStatus::Finished { .. }, Some(said)) if other == Task::Quiesce => {
                         StepStatus::Finished { exit_code: 3, log_tail: said.clone() }
                     }
                     (status, _) => status,
                 })
             }
         });
-        DriverFacts { stages, status }
+        DriverFacts { tasks, status }
     }
 
     fn observe(&mut self) -> crate::observation::Observation {
@@ -500,10 +500,13 @@ fn targets(controllers: usize, nodes: usize) -> Vec<Target> {
     let one = |name: String, role: Role, product_name: &str, node_id: Option<i64>| Target {
         key: UnitKey { product: product(product_name), unit: unit(&name) },
         role,
+        also_broker: false,
         pool: "pool".parse().unwrap(),
         node_id,
         placement: Placement::Elsewhere,
-        metrics_url: String::new(),
+        metrics_url: Some(String::new()),
+        witnesses: std::collections::BTreeSet::new(),
+        evidence_from: crate::observation::EvidenceFrom::Page,
         version_evidence: VersionEvidence::default_of(role),
         required: Signal::required_of(role),
         stale_after_ms: 1_500,
@@ -530,6 +533,7 @@ pub(super) fn policy(build: &Build) -> Policy {
         accepted_risks: vec![],
         initial_version: version(initial),
         pools: vec!["pool".parse().unwrap()],
+        rules: ProductRules::default(),
     };
     Policy {
         gate: GatePolicy::default(),

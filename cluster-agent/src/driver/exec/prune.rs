@@ -4,10 +4,10 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::STEPS_KEPT;
 use super::stage_dir::{StageDir, file_error};
-use super::{STEPS_KEPT, Stage};
 use crate::driver::{DriverError, StepId};
 
 /// Removes the oldest steps below `steps` beyond [`STEPS_KEPT`] and cuts the logs of the others.
@@ -25,7 +25,7 @@ pub(super) fn prune(steps: &Path, in_hand: Option<&StepId>) -> Result<(), Driver
     found.sort();
     let mut excess = found.len().saturating_sub(STEPS_KEPT);
     for (_, step) in found {
-        let stages = Stage::ALL.map(|stage| StageDir::new(step.join(stage.as_str())));
+        let stages = commands_of(&step);
         if in_hand.as_ref() == Some(&step) || stages.iter().any(StageDir::may_run) {
             continue;
         }
@@ -39,6 +39,27 @@ pub(super) fn prune(steps: &Path, in_hand: Option<&StepId>) -> Result<(), Driver
         }
     }
     Ok(())
+}
+
+/// Ends whatever still runs below `root` and removes all of it.
+pub(super) fn clear(root: &Path) -> Result<(), DriverError> {
+    for step in folders(root) {
+        for command in commands_of(&step) {
+            command.end()?;
+        }
+        remove(&step)?;
+    }
+    Ok(())
+}
+
+/// The commands that a step has started.
+fn commands_of(step: &Path) -> Vec<StageDir> {
+    folders(step).into_iter().map(StageDir::new).collect()
+}
+
+fn folders(path: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(path) else { return vec![] };
+    entries.filter_map(Result::ok).map(|entry| entry.path()).filter(|p| p.is_dir()).collect()
 }
 
 /// Another driver of the same agent may have been quicker.

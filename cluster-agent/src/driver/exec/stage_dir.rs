@@ -137,6 +137,17 @@ impl StageDir {
         Ok(StepStatus::Running { since: self.claimed_at(&claim_path)? })
     }
 
+    /// Ends whatever runs of it at once: nobody waits for it any more.
+    pub(super) fn end(&self) -> Result<(), DriverError> {
+        self.withdraw()?;
+        let claim = self.read("claim")?;
+        let process = claim.as_deref().and_then(ProcessIdentity::parse);
+        match process.filter(ProcessIdentity::group_runs) {
+            Some(process) => process.kill(),
+            None => Ok(()),
+        }
+    }
+
     fn enforce(
         &self,
         process: &ProcessIdentity,

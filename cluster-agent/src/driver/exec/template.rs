@@ -5,6 +5,8 @@
 //! out of a signed document are held to a narrow alphabet all the same, because an operator's
 //! command may well hand its arguments to a shell.
 
+use std::collections::BTreeMap;
+
 use super::super::{DriverError, StepOrder};
 
 /// Longest value put into a command: an OCI repository path may have 255 characters.
@@ -53,9 +55,22 @@ pub enum TemplateError {
     },
 }
 
-/// What a command may be told about a step.
+/// What a command is for, and so which placeholders it may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// A stage or a hook of a step on one unit.
+    Step,
+    /// Finalizing a product.
+    Finalize,
+    /// A check before a roll.
+    RollCheck,
+    /// A check before a unit.
+    UnitCheck,
+}
+
+/// What a command may be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Placeholder {
+pub(super) enum Placeholder {
     Unit,
     Version,
     ComponentVersion,
@@ -63,10 +78,12 @@ enum Placeholder {
     Repository,
     StepId,
     From,
+    Level,
+    ReleaseDigest,
 }
 
 impl Placeholder {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 9] = [
         Self::Unit,
         Self::Version,
         Self::ComponentVersion,
@@ -74,7 +91,21 @@ impl Placeholder {
         Self::Repository,
         Self::StepId,
         Self::From,
+        Self::Level,
+        Self::ReleaseDigest,
     ];
+
+    fn fits(self, purpose: Purpose) -> bool {
+        match self {
+            Self::Version | Self::StepId => true,
+            Self::Unit | Self::ComponentVersion | Self::Digest | Self::Repository => {
+                matches!(purpose, Purpose::Step | Purpose::UnitCheck)
+            }
+            Self::From => purpose != Purpose::Finalize,
+            Self::Level => purpose == Purpose::Finalize,
+            Self::ReleaseDigest => purpose != Purpose::Step,
+        }
+    }
 
     fn name(self) -> &'static str {
         match self {
@@ -85,19 +116,47 @@ impl Placeholder {
             Self::Repository => "repository",
             Self::StepId => "step_id",
             Self::From => "from",
+            Self::Level => "level",
+            Self::ReleaseDigest => "release_digest",
         }
     }
+}
 
-    fn value(self, order: &StepOrder) -> String {
-        match self {
-            Self::Unit => order.key.unit.to_string(),
-            Self::Version => order.to.to_string(),
-            Self::ComponentVersion => order.component.version.clone(),
-            Self::Digest => order.component.image.digest.to_string(),
-            Self::Repository => order.component.image.repository.clone(),
-            Self::StepId => order.step_id.to_string(),
-            Self::From => order.from.to_string(),
-        }
+/// Values of placeholders.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Values(BTreeMap<Placeholder, String>);
+
+impl<const N: usize> From<[(Placeholder, String); N]> for Values {
+    fn from(values: [(Placeholder, String); N]) -> Self {
+        Self(BTreeMap::from(values))
+    }
+}
+
+impl Values {
+    /// What is told about a step on one unit.
+    pub(super) fn of_step(order: &StepOrder) -> Self {
+        Self::from([
+            (Placeholder::Unit, order.key.unit.to_string()),
+            (Placeholder::Version, order.to.to_string()),
+            (Placeholder::ComponentVersion, order.component.version.clone()),
+            (Placeholder::Digest, order.component.image.digest.to_string()),
+            (Placeholder::Repository, order.component.image.repository.clone()),
+            (Placeholder::StepId, order.step_id.to_string()),
+            (Placeholder::From, order.from.to_string()),
+        ])
+    }
+
+    pub(super) fn extend(&mut self, more: impl IntoIterator<Item = (Placeholder, String)>) {
+        self.0.extend(more);
+    }
+
+    /// The same values as environment variables (`FAIRWAY_UNIT`, `FAIRWAY_COMPONENT_VERSION`, …).
+    pub(super) fn variables(&self) -> Result<Vec<(String, String)>, DriverError> {
+        let named = |placeholder: &Placeholder| {
+            let name = format!("FAIRWAY_{}", placeholder.name().to_ascii_uppercase());
+            Ok((name, self.checked(*placeholder)?))
+        };
+        self.0.keys().map(named).collect()
     }
 }
 
@@ -116,8 +175,13 @@ pub struct CommandTemplate {
 }
 
 impl CommandTemplate {
-    /// Checks an argument array: program first, placeholders known, braces in pairs.
+    /// Checks the argument array of a stage or hook.
     pub fn parse(argv: &[String]) -> Result<Self, TemplateError> {
+        Self::parse_for(argv, Purpose::Step)
+    }
+
+    /// Checks an argument array: program first, placeholders known, braces in pairs.
+    pub fn parse_for(argv: &[String], purpose: Purpose) -> Result<Self, TemplateError> {
         let (program, rest) = argv.split_first().ok_or(TemplateError::Empty)?;
         if rest.len() > ARGUMENTS_MAX {
             return Err(TemplateError::TooLong { count: rest.len() });
@@ -125,11 +189,12 @@ impl CommandTemplate {
         if program.trim().is_empty() {
             return Err(TemplateError::Empty);
         }
-        let program = match pieces(program)?.as_slice() {
+        let program = match pieces(program, purpose)?.as_slice() {
             [Piece::Text(text)] => text.clone(),
             _ => return Err(TemplateError::ProgramVaries { argument: program.clone() }),
         };
-        let arguments = rest.iter().map(|argument| pieces(argument)).collect::<Result<_, _>>()?;
+        let arguments =
+            rest.iter().map(|argument| pieces(argument, purpose)).collect::<Result<_, _>>()?;
         Ok(Self { program, arguments })
     }
 
@@ -138,15 +203,15 @@ impl CommandTemplate {
         &self.program
     }
 
-    /// The argument array for one step, program first.
-    pub(super) fn render(&self, order: &StepOrder) -> Result<Vec<String>, DriverError> {
+    /// The argument array with these values, program first.
+    pub(super) fn fill(&self, values: &Values) -> Result<Vec<String>, DriverError> {
         let mut argv = vec![self.program.clone()];
         for pieces in &self.arguments {
             let mut argument = String::new();
             for piece in pieces {
                 match piece {
                     Piece::Text(text) => argument.push_str(text),
-                    Piece::Value(placeholder) => argument.push_str(&checked(*placeholder, order)?),
+                    Piece::Value(placeholder) => argument.push_str(&values.checked(*placeholder)?),
                 }
             }
             argv.push(argument);
@@ -155,44 +220,42 @@ impl CommandTemplate {
     }
 }
 
-/// The same values as environment variables (`FAIRWAY_UNIT`, `FAIRWAY_COMPONENT_VERSION`, …).
-pub(super) fn environment(order: &StepOrder) -> Result<Vec<(String, String)>, DriverError> {
-    let mut variables = Vec::new();
-    for placeholder in Placeholder::ALL {
-        let name = format!("FAIRWAY_{}", placeholder.name().to_ascii_uppercase());
-        variables.push((name, checked(placeholder, order)?));
-    }
-    variables.push(("FAIRWAY_PRODUCT".to_owned(), order.key.product.to_string()));
-    variables.push(("FAIRWAY_ROLE".to_owned(), order.role.to_string()));
-    variables.push(("FAIRWAY_ATTEMPT".to_owned(), order.attempt.to_string()));
-    Ok(variables)
+/// What else a command of a step on one unit is told in its environment.
+pub(super) fn of_unit(order: &StepOrder) -> [(String, String); 3] {
+    [
+        ("FAIRWAY_PRODUCT".to_owned(), order.key.product.to_string()),
+        ("FAIRWAY_ROLE".to_owned(), order.role.to_string()),
+        ("FAIRWAY_ATTEMPT".to_owned(), order.attempt.to_string()),
+    ]
 }
 
-/// Letters, digits and `._+:/@~-`, not starting with `-`, `/` or `.`, and no `..`.
-fn checked(placeholder: Placeholder, order: &StepOrder) -> Result<String, DriverError> {
-    let value = placeholder.value(order);
-    let refuse = |why| DriverError::UnsafeValue {
-        placeholder: placeholder.name(),
-        value: value.chars().take(80).collect(),
-        why,
-    };
-    if value.is_empty() || value.len() > VALUE_MAX_BYTES {
-        return Err(refuse("it must have 1 to 255 characters"));
+impl Values {
+    /// Letters, digits and `._+:/@~-`, not starting with `-`, `/` or `.`, and no `..`.
+    fn checked(&self, placeholder: Placeholder) -> Result<String, DriverError> {
+        let value = self.0.get(&placeholder).cloned().unwrap_or_default();
+        let refuse = |why| DriverError::UnsafeValue {
+            placeholder: placeholder.name(),
+            value: value.chars().take(80).collect(),
+            why,
+        };
+        if value.is_empty() || value.len() > VALUE_MAX_BYTES {
+            return Err(refuse("it must have 1 to 255 characters"));
+        }
+        if !value.bytes().all(|b| b.is_ascii_alphanumeric() || b"._+:/@~-".contains(&b)) {
+            return Err(refuse("only letters, digits and ._+:/@~- are allowed"));
+        }
+        if value.starts_with(['-', '/', '.', '~']) {
+            return Err(refuse("it could be read as an option or a path"));
+        }
+        if value.contains("..") {
+            return Err(refuse("it could leave its directory"));
+        }
+        Ok(value)
     }
-    if !value.bytes().all(|b| b.is_ascii_alphanumeric() || b"._+:/@~-".contains(&b)) {
-        return Err(refuse("only letters, digits and ._+:/@~- are allowed"));
-    }
-    if value.starts_with(['-', '/', '.', '~']) {
-        return Err(refuse("it could be read as an option or a path"));
-    }
-    if value.contains("..") {
-        return Err(refuse("it could leave its directory"));
-    }
-    Ok(value)
 }
 
 /// Splits an argument at its placeholders.
-fn pieces(argument: &str) -> Result<Vec<Piece>, TemplateError> {
+fn pieces(argument: &str, purpose: Purpose) -> Result<Vec<Piece>, TemplateError> {
     if argument.contains('\0') {
         return Err(TemplateError::Nul { argument: argument.to_owned() });
     }
@@ -212,7 +275,7 @@ fn pieces(argument: &str) -> Result<Vec<Piece>, TemplateError> {
         } else {
             let inside = from.strip_prefix('{').ok_or_else(stray)?;
             let (name, after) = inside.split_once('}').ok_or_else(stray)?;
-            let known = Placeholder::ALL.into_iter().find(|p| p.name() == name);
+            let known = Placeholder::ALL.into_iter().find(|p| p.name() == name && p.fits(purpose));
             let placeholder = known.ok_or_else(|| TemplateError::UnknownPlaceholder {
                 argument: argument.to_owned(),
                 name: name.to_owned(),

@@ -1,13 +1,14 @@
 //! Real processes below a temporary directory.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use channels::wire::{Component, Image, Role};
 use proptest::prelude::*;
 use signing::Sha256Digest;
 
 use super::super::UnitKey;
+use super::template::Values;
 use super::*;
 
 fn order(component_version: &str) -> StepOrder {
@@ -237,7 +238,7 @@ async fn a_stage_whose_shell_was_killed_is_lost_not_successful() {
     let driver = driver(dir.path(), &["sleep", "1000"], HOUR);
     let order = order("4.3.1");
     driver.start(&order, Stage::Mutate).await.unwrap();
-    let claim = driver.stage_dir(&order.step_id, Stage::Mutate).path().join("claim");
+    let claim = driver.runner.dir(&order.step_id, "mutate").path().join("claim");
     let claim = fs::read_to_string(claim).unwrap();
     super::super::process::ProcessIdentity::parse(&claim).unwrap().kill().unwrap();
     assert_eq!(finished(&driver, &order.step_id).await, (EXIT_LOST, String::new()));
@@ -341,7 +342,7 @@ async fn neither_the_step_in_hand_nor_one_that_runs_is_ever_removed() {
     let driver = driver(dir.path(), &["sh", "-c", script, gate.to_str().unwrap()], HOUR);
     let (running, in_hand) = (order("4.3.1"), order("4.3.1"));
     driver.start(&running, Stage::Mutate).await.unwrap();
-    driver.stage_dir(&in_hand.step_id, Stage::Preflight).create().unwrap();
+    driver.runner.dir(&in_hand.step_id, "preflight").create().unwrap();
     fill(dir.path());
     driver.start(&in_hand, Stage::Mutate).await.unwrap();
     assert_eq!(steps_in(dir.path()), STEPS_KEPT);
@@ -359,7 +360,7 @@ async fn of_a_long_log_only_the_end_is_kept_once_its_stage_is_over() {
     driver.start(&chatty, Stage::Mutate).await.unwrap();
     finished(&driver, &chatty.step_id).await;
     driver.start(&order("4.3.1"), Stage::Mutate).await.unwrap();
-    let log = driver.stage_dir(&chatty.step_id, Stage::Mutate).path().join("log");
+    let log = driver.runner.dir(&chatty.step_id, "mutate").path().join("log");
     assert!(fs::metadata(&log).unwrap().len() <= LOG_KEPT_BYTES);
     assert_eq!(fs::read(&log).unwrap(), b"the end\n", "whole lines");
 }
@@ -368,7 +369,7 @@ proptest! {
     #[test]
     fn text_with_doubled_braces_comes_out_as_it_was(text in "[^\0]{0,40}") {
         let escaped = text.replace('{', "{{").replace('}', "}}");
-        let rendered = template(&["x", &escaped]).unwrap().render(&order("1")).unwrap();
+        let rendered = template(&["x", &escaped]).unwrap().fill(&Values::of_step(&order("1"))).unwrap();
         prop_assert_eq!(rendered, vec!["x".to_owned(), text]);
     }
 
@@ -381,6 +382,7 @@ proptest! {
 #[test]
 fn files_of_a_relative_state_directory_are_found_from_everywhere() {
     let driver = ExecDriver::open(std::path::Path::new("no-such-state"), ExecCommands::new());
-    let steps = driver.unwrap().steps;
+    let driver = driver.unwrap();
+    let steps = driver.runner.root();
     assert_eq!(steps, std::env::current_dir().unwrap().join("no-such-state/steps"));
 }

@@ -8,6 +8,7 @@ use crate::telemetry::Signal;
 /// Changed a minute ago; then it started at 90.
 fn record() -> MutateRecord {
     MutateRecord {
+        incarnation_before: None,
         at: at(NOW_MS - 60_000),
         process_start_before: Some(90.0),
         pleg_p99_before_ms: Some(150),

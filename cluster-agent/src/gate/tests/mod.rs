@@ -30,6 +30,8 @@ fn key(unit: &str) -> UnitKey {
 
 fn healthy_unit(role: Role) -> UnitObservation {
     UnitObservation {
+        incarnation: None,
+        evidence_from: crate::observation::EvidenceFrom::Page,
         role,
         pool: "pool".parse().unwrap(),
         node_id: None,
@@ -47,6 +49,8 @@ fn healthy_unit(role: Role) -> UnitObservation {
         stale_after_ms: 2000,
         voter: None,
         broker: None,
+        also_broker: false,
+        recovering: None,
         pleg: None,
     }
 }
@@ -81,6 +85,7 @@ fn broker() -> UnitObservation {
         under_min_isr: Some(0),
         at_min_isr: Some(1),
         reassigning: Some(0),
+        ..BrokerView::default()
     };
     UnitObservation { broker: Some(view), ..healthy_unit(Role::Broker) }
 }
@@ -129,6 +134,7 @@ fn healthy() -> Observation {
         units,
         quorums: BTreeMap::from([(product.clone(), quorum)]),
         at_min_isr_baseline: BTreeMap::from([(product, 3)]),
+        gates: vec![],
     }
 }
 

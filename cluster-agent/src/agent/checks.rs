@@ -1,0 +1,121 @@
+//! Runs the checks that the plan asks for, one after another, and hands their results to the core.
+//!
+//! Nothing of it is persisted: a check changes nothing, so an agent that starts anew makes it again.
+
+use std::collections::BTreeMap;
+
+use channels::names::{ProductRef, UnitName};
+use jiff::Timestamp;
+
+use super::AgentError;
+use super::links::chain;
+use crate::config::Settings;
+use crate::driver::{CheckOrder, Checker, CommandSpec, StepId, StepStatus};
+use crate::phase::{command_failed, elapsed_ms};
+use crate::plan::{CheckOutcome, CheckResult};
+
+/// Results older than this count nowhere, whatever the configuration says (milliseconds).
+const KEPT_MS: u64 = 24 * 3_600_000;
+
+type Key = (ProductRef, String, Option<UnitName>);
+
+/// The owner's checks.
+#[derive(Debug)]
+pub(super) struct Checks {
+    checker: Checker,
+    specs: BTreeMap<(ProductRef, String), CommandSpec>,
+    running: Option<(StepId, CheckOrder, Timestamp)>,
+    results: BTreeMap<Key, CheckResult>,
+}
+
+impl Checks {
+    /// Knows every configured check; none has been made.
+    pub(super) fn open(settings: &Settings) -> Result<Self, AgentError> {
+        let checker = Checker::open(&settings.state_dir)
+            .map_err(|source| AgentError::Commands { source: Box::new(source) })?;
+        let specs = settings.products.iter().flat_map(|(product, settings)| {
+            let named = settings.checks.iter();
+            named.map(move |(name, spec)| ((product.clone(), name.clone()), spec.clone()))
+        });
+        let (specs, running, results) = (specs.collect(), None, BTreeMap::new());
+        Ok(Self { checker, specs, running, results })
+    }
+
+    /// Looks at the check that runs; starts the first of `wanted` if none does. All results so far,
+    /// if there is news.
+    pub(super) async fn look(
+        &mut self,
+        wanted: &[CheckOrder],
+        now: Timestamp,
+    ) -> Option<BTreeMap<ProductRef, Vec<CheckResult>>> {
+        let news = match self.running.take() {
+            Some((id, order, since)) => self.poll(id, order, since, now).await,
+            None => match wanted.first() {
+                Some(order) => self.begin(order.clone(), now).await,
+                None => false,
+            },
+        };
+        news.then(|| self.all(now))
+    }
+
+    async fn begin(&mut self, order: CheckOrder, now: Timestamp) -> bool {
+        let Some(spec) = self.specs.get(&(order.product.clone(), order.name.clone())) else {
+            return false;
+        };
+        let id = StepId::new();
+        tracing::info!(product = %order.product, check = order.name, step.id = %id, "checking");
+        let outcome = match self.checker.start(&id, spec, &order).await {
+            Ok(()) => CheckOutcome::Running,
+            Err(error) => CheckOutcome::Unknown { why: chain(&error) },
+        };
+        self.note(&order, outcome.clone(), now);
+        if outcome == CheckOutcome::Running {
+            self.running = Some((id, order, now));
+        }
+        true
+    }
+
+    async fn poll(
+        &mut self,
+        id: StepId,
+        order: CheckOrder,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> bool {
+        let Some(spec) = self.specs.get(&(order.product.clone(), order.name.clone())) else {
+            return false;
+        };
+        let outcome = match self.checker.status(&id, spec).await {
+            Ok(StepStatus::Running { .. }) => {
+                self.running = Some((id, order, since));
+                return false;
+            }
+            Ok(StepStatus::Finished { exit_code: 0, .. }) => CheckOutcome::Passed,
+            Ok(StepStatus::Finished { exit_code, log_tail }) => {
+                let why = command_failed(&order.name, exit_code, &log_tail, now).message;
+                tracing::warn!(product = %order.product, check = order.name, "{why}");
+                CheckOutcome::Failed { why }
+            }
+            Ok(StepStatus::Absent) => CheckOutcome::Unknown { why: "it was lost".to_owned() },
+            Err(error) => CheckOutcome::Unknown { why: chain(&error) },
+        };
+        self.note(&order, outcome, since);
+        true
+    }
+
+    fn note(&mut self, order: &CheckOrder, outcome: CheckOutcome, at: Timestamp) {
+        let unit = order.unit.as_ref().map(|(key, _)| key.unit.clone());
+        let (name, release) = (order.name.clone(), order.release);
+        let result = CheckResult { name: name.clone(), release, unit: unit.clone(), outcome, at };
+        self.results.insert((order.product.clone(), name, unit), result);
+    }
+
+    fn all(&mut self, now: Timestamp) -> BTreeMap<ProductRef, Vec<CheckResult>> {
+        self.results.retain(|_, result| elapsed_ms(result.at, now) <= KEPT_MS);
+        let mut all: BTreeMap<ProductRef, Vec<CheckResult>> = BTreeMap::new();
+        for ((product, ..), result) in &self.results {
+            all.entry(product.clone()).or_default().push(result.clone());
+        }
+        all
+    }
+}

@@ -1,0 +1,28 @@
+//! Kafka's own protocol, as far as an agent needs it: the quorum's state by its leader, changes of
+//! the voter set, finalized features, partitions.
+//!
+//! Optional: health is told by metrics pages, and this is the second witness where the agent holds
+//! a Kafka credential. Nothing here is taken from a signed document; servers and credentials are
+//! local configuration.
+
+mod client;
+mod connection;
+mod error;
+mod partitions;
+mod quorum;
+mod sasl;
+mod settings;
+mod tls;
+mod wire;
+mod witness;
+
+pub use client::KafkaClient;
+pub use connection::Features;
+pub use error::{ErrorCode, KafkaError};
+pub use quorum::{
+    CaughtUp, DirectoryId, DirectoryIdError, Endpoint, EndpointError, QuorumView, Replica,
+};
+pub use settings::{
+    Address, AddressError, KafkaSettings, Mechanism, SaslSettings, TlsSettings, UnknownMechanism,
+};
+pub use witness::{Look, WitnessTarget, Witnesses};
