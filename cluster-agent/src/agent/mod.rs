@@ -20,6 +20,7 @@ mod inputs;
 mod ledger;
 mod links;
 mod open;
+mod open_change;
 mod outbox;
 mod prober;
 mod report;

@@ -16,6 +16,7 @@ use super::events::DriverFacts;
 use super::ledger::{Ledger, Turn};
 use super::links::{Links, Metadata, News, Refresh, Sending, Unanswered, chain};
 use super::open::{draw_instance, drivers, finalizers, open_releases, open_reporter};
+use super::open_change::open_change;
 use super::outbox::{Outbox, shape};
 use super::prober::{Pace, Prober};
 use super::report::{product_states, report};
@@ -271,6 +272,9 @@ impl Shell {
 
     /// Plans; begins what the plan says.
     async fn decide(&mut self) -> Result<Option<Ask>, AgentError> {
+        // Read last: whoever opens a change looks once more whether a unit went in between.
+        let change = open_change(&self.settings, clock::now());
+        self.core.quorum_change(change);
         let (change, ask) = self.core.decide(StepId::new(), clock::now());
         self.apply(change).await?;
         Ok(ask)

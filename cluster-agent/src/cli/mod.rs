@@ -7,6 +7,7 @@ mod check;
 mod commands;
 mod finalize;
 mod logging;
+mod quorum;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use channels::names::ProductRef;
 use channels::version::ReleaseVersion;
 
 pub use logging::LogFormat;
+pub use quorum::QuorumCommand;
 
 use crate::sim::SimArgs;
 use crate::sim::member::MemberCommand;
@@ -56,6 +58,9 @@ pub enum Command {
     Finalize(FinalizeArgs),
     /// Order a product back to an older release that its document allows, and keep it there.
     Back(BackArgs),
+    /// Look at a Kafka metadata quorum, or change its voters one act after another.
+    #[command(subcommand)]
+    Quorum(quorum::QuorumCommand),
     /// Simulate clusters over HTTP, to try the agent without any.
     Sim(SimArgs),
     /// Run or restart one controller of a quorum made of small processes, to try the exec driver.
@@ -257,6 +262,7 @@ fn run_command(command: &Command) -> anyhow::Result<Answer> {
         Command::Approve(args) => commands::approve(args),
         Command::Finalize(args) => finalize::finalize(args),
         Command::Back(args) => finalize::back(args),
+        Command::Quorum(command) => quorum::quorum(command),
         Command::Sim(args) => commands::sim(args),
         Command::Member(command) => commands::member(command),
     }

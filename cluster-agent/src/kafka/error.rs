@@ -17,6 +17,10 @@ impl ErrorCode {
     pub const REQUEST_TIMED_OUT: Self = Self(7);
     /// The server does not know the version of the request.
     pub const UNSUPPORTED_VERSION: Self = Self(35);
+    /// The leader's epoch is over.
+    pub const FENCED_LEADER_EPOCH: Self = Self(74);
+    /// The leader's epoch is newer than the server's.
+    pub const UNKNOWN_LEADER_EPOCH: Self = Self(75);
     /// The voter, with this id, is in the voter set already.
     pub const DUPLICATE_VOTER: Self = Self(126);
     /// No such voter.

@@ -5,6 +5,7 @@
 //! a Kafka credential. Nothing here is taken from a signed document; servers and credentials are
 //! local configuration.
 
+pub mod change;
 mod client;
 mod connection;
 mod error;

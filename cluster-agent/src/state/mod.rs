@@ -221,7 +221,7 @@ pub(crate) fn file_error(action: &'static str, path: &Path, source: io::Error) -
     StateError::File { action, path: path.to_owned(), source }
 }
 
-fn create_private_dir(path: &Path) -> Result<(), StateError> {
+pub(crate) fn create_private_dir(path: &Path) -> Result<(), StateError> {
     use std::os::unix::fs::DirBuilderExt as _;
     fs::DirBuilder::new()
         .recursive(true)
