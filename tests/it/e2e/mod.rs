@@ -17,6 +17,7 @@ mod cut_off;
 mod gap;
 mod holding;
 mod http;
+mod kafka;
 mod members;
 mod nodes;
 mod peers;
