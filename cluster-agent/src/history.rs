@@ -268,6 +268,14 @@ impl History {
         self.out.as_ref().is_some_and(|out| out.key() == key)
     }
 
+    /// The last finalize step of each product that had one.
+    pub fn last_finalized(&self) -> BTreeMap<ProductRef, Finalized> {
+        let last = |(product, record): (&ProductRef, &ProductHistory)| {
+            Some((product.clone(), record.finalized.last()?.clone()))
+        };
+        self.products.iter().filter_map(last).collect()
+    }
+
     /// After the clock went back: what the agent waits *since* is taken for now, so that it neither
     /// waits for the old time to come again nor takes anything for older than it is. Says whether
     /// anything was.

@@ -2,15 +2,16 @@
 //!
 //! Written atomically whenever its content changes, without a flush: it is a view, not a memory.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use channels::names::ClusterId;
+use channels::names::{ClusterId, ProductRef};
 use channels::wire::{self, ProductState};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::history::Pause;
+use crate::history::{Finalized, Pause};
 use crate::phase::elapsed_ms;
 use crate::state::{Durability, LocalHold, StateError, encode, read_bounded, replace};
 
@@ -38,6 +39,9 @@ pub struct Status {
     pub step: Option<StepView>,
     /// Products, as reported.
     pub products: Vec<ProductState>,
+    /// The last finalize step of each product that had one.
+    #[serde(default)]
+    pub finalized: BTreeMap<ProductRef, Finalized>,
 }
 
 /// How it stands with the hub.
@@ -132,7 +136,7 @@ fn render_into(
         )?;
     }
     for product in &status.products {
-        render_product(text, product, now)?;
+        render_product(text, product, status.finalized.get(&product.product), now)?;
     }
     Ok(())
 }
@@ -151,7 +155,12 @@ fn hub(hub: &HubView, now: Timestamp) -> String {
     }
 }
 
-fn render_product(text: &mut String, state: &ProductState, now: Timestamp) -> std::fmt::Result {
+fn render_product(
+    text: &mut String,
+    state: &ProductState,
+    finalized: Option<&Finalized>,
+    now: Timestamp,
+) -> std::fmt::Result {
     write!(text, "\n{} {}", state.product, state.version)?;
     if let Some(target) = state.target.as_ref().filter(|target| **target != state.version) {
         write!(text, " -> {target}")?;
@@ -172,6 +181,9 @@ fn render_product(text: &mut String, state: &ProductState, now: Timestamp) -> st
         write!(text, ", PLEG lag {lag} ms ({unit})")?;
     }
     writeln!(text)?;
+    if let Some(Finalized { release, level, at, by }) = finalized {
+        writeln!(text, "  final    {release}, level {level}, at {at:.0} by {by}: no way back")?;
+    }
     for reason in &state.waiting_on {
         let since = reason
             .since

@@ -227,14 +227,13 @@ impl Core {
         let moved = left.is_some() && left != self.recovering;
         self.recovering = left;
         let awaited = matches!(phase, Phase::AwaitReturn { .. } | Phase::AwaitHealth { .. });
-        match moment {
-            Moment::Event(Event::NotReturned { why } | Event::NotHealthy { why })
-                if moved && awaited =>
-            {
-                Moment::Event(Event::Progresses { why })
-            }
-            other => other,
+        if let Moment::Event(Event::NotReturned { why } | Event::NotHealthy { why }) = &moment
+            && moved
+            && awaited
+        {
+            return Moment::Event(Event::Progresses { why: why.clone() });
         }
+        moment
     }
 
     /// The event of the moment. What waits says why, and before the change it does not wait for

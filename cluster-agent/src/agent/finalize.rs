@@ -74,16 +74,16 @@ impl Core {
             StepStatus::Finished { exit_code, log_tail } => {
                 Some(command_failed(STAGE, *exit_code, log_tail, now))
             }
-            StepStatus::Absent => match &self.start_error {
-                Some(error) => Some(not_started(error, now)),
-                // A crash between the write and the start: its gates are asked again.
-                None => {
+            StepStatus::Absent => {
+                let Some(error) = &self.start_error else {
+                    // A crash between the write and the start: its gates are asked again.
                     if let Some(record) = self.record_of(&run) {
                         record.finalize_withdrawn();
                     }
                     return Change { persist: true, ..Change::default() };
-                }
-            },
+                };
+                Some(not_started(error, now))
+            }
         };
         let Some(record) = self.record_of(&run) else { return Change::default() };
         match failed {

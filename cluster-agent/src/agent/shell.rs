@@ -454,6 +454,7 @@ impl Shell {
                 attempt: out.order.attempt,
             }),
             products,
+            finalized: self.core.history.last_finalized(),
         };
         let same = self.shown.as_ref().is_some_and(|shown| {
             Status { at: shown.at, ..status.clone() } == *shown

@@ -54,13 +54,13 @@ pub enum Command {
     Resume(ConfigArgs),
     /// Allow a product whose policy is manual (or patch) to move to a release.
     Approve(ApproveArgs),
+    /// Look at a Kafka metadata quorum, or change its voters one act after another.
+    #[command(subcommand)]
+    Quorum(quorum::QuorumCommand),
     /// Approve the irreversible step of the release that every unit of a product runs.
     Finalize(FinalizeArgs),
     /// Order a product back to an older release that its document allows, and keep it there.
     Back(BackArgs),
-    /// Look at a Kafka metadata quorum, or change its voters one act after another.
-    #[command(subcommand)]
-    Quorum(quorum::QuorumCommand),
     /// Simulate clusters over HTTP, to try the agent without any.
     Sim(SimArgs),
     /// Run or restart one controller of a quorum made of small processes, to try the exec driver.
@@ -260,9 +260,9 @@ fn run_command(command: &Command) -> anyhow::Result<Answer> {
         Command::Hold(args) => commands::hold(args),
         Command::Resume(args) => commands::resume(args),
         Command::Approve(args) => commands::approve(args),
+        Command::Quorum(command) => quorum::quorum(command),
         Command::Finalize(args) => finalize::finalize(args),
         Command::Back(args) => finalize::back(args),
-        Command::Quorum(command) => quorum::quorum(command),
         Command::Sim(args) => commands::sim(args),
         Command::Member(command) => commands::member(command),
     }

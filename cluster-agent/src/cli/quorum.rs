@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::{Answer, ConfigArgs, Output, ReadArgs, Verdict, commands, complain};
 use crate::clock;
 use crate::config::Settings;
+use crate::history::ProductHistory;
 use crate::kafka::change::{
     Change, ChangeFile, Ended, Guide, Opening, Rules, SmallQuorum, Wish, open,
 };
@@ -37,6 +38,10 @@ pub enum QuorumCommand {
     /// Another id is added before the old one is removed. A new disk under the same id must be
     /// removed first: two voters cannot have one id.
     Replace(ReplaceArgs),
+    /// Raise a feature that the cluster has finalized, such as metadata.version. It never goes back.
+    ///
+    /// For [products.finalize]: `cluster-agent quorum raise --feature metadata.version --level 25`.
+    Raise(RaiseArgs),
     /// Close the change that is open, wherever it stands. Nothing is undone.
     Abort(ProductArgs),
 }
@@ -122,11 +127,54 @@ pub struct ReplaceArgs {
     pub change: ChangeArgs,
 }
 
+/// `quorum raise`.
+#[derive(Debug, Clone, Args)]
+pub struct RaiseArgs {
+    /// Which product's cluster.
+    #[command(flatten)]
+    pub product: ProductArgs,
+    /// The feature.
+    #[arg(long, default_value = "metadata.version")]
+    pub feature: String,
+    /// Its new level, a number; `max` is the highest that the active controller supports.
+    #[arg(long)]
+    pub level: Level,
+    /// Let the servers check it; change nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// A feature's level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// This one.
+    Number(i16),
+    /// The highest that the active controller supports.
+    Max,
+}
+
+impl std::str::FromStr for Level {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "max" => Ok(Self::Max),
+            number => number
+                .parse()
+                .ok()
+                .filter(|level| *level > 0)
+                .map(Self::Number)
+                .ok_or("it must be a number above 0, or `max`"),
+        }
+    }
+}
+
 pub(super) fn quorum(command: &QuorumCommand) -> anyhow::Result<Answer> {
     let work = async {
         match command {
             QuorumCommand::Status(args) => status(args).await,
             QuorumCommand::Abort(args) => abort(args),
+            QuorumCommand::Raise(args) => raise(args).await,
             QuorumCommand::Add(args) => {
                 let wish = Wish::Add { id: args.id, endpoint: args.endpoint.clone() };
                 change(&args.change, wish).await
@@ -188,14 +236,20 @@ async fn change(args: &ChangeArgs, wish: Wish) -> anyhow::Result<Answer> {
         ),
         None => {
             no_roll(&settings)?;
+            no_finalize(&settings)?;
             let small =
                 if args.allow_small_quorum { SmallQuorum::Allowed } else { SmallQuorum::Refused };
             let rules = Rules { fetch_timeout_ms, small };
             let change = match open(&mut client, name, &wish, rules, clock::now()).await? {
                 Opening::Ready(change) => change,
                 Opening::Refused(reasons) => {
-                    let lines: String =
-                        reasons.iter().map(|why| format!("refused: {why}\n")).collect();
+                    let lines: Vec<String> =
+                        reasons.iter().map(|why| format!("refused: {why}")).collect();
+                    let lines = lines.join(
+                        "
+",
+                    ) + "
+";
                     return Ok(Answer { text: lines, verdict: Verdict::No });
                 }
             };
@@ -226,7 +280,7 @@ async fn begin(settings: &Settings, file: &ChangeFile, change: &Change) -> anyho
     file.write(change)?;
     if in_use(&settings.state_dir)? == InUse::Yes {
         tokio::time::sleep(AGENT_READS).await;
-        if let Err(error) = no_roll(settings) {
+        if let Err(error) = no_roll(settings).and_then(|()| no_finalize(settings)) {
             file.remove()?;
             return Err(error);
         }
@@ -248,6 +302,45 @@ fn no_roll(settings: &Settings) -> anyhow::Result<()> {
         bail!("{product} is being rolled: voters change only while no roll is open");
     }
     Ok(())
+}
+
+/// An error while a finalize step runs: it may change features that the quorum depends on.
+fn no_finalize(settings: &Settings) -> anyhow::Result<()> {
+    let document = state::load(&settings.state_dir, &settings.cluster_name)?;
+    let runs = |p: &ProductHistory| p.finalization.as_ref().is_some_and(|f| f.run.is_some());
+    if let Some((product, _)) = document.history.products.iter().find(|(_, p)| runs(p)) {
+        bail!("{product} is being finalized: wait until that is over");
+    }
+    Ok(())
+}
+
+/// Raises a feature, unless it is there already: safe to repeat.
+async fn raise(args: &RaiseArgs) -> anyhow::Result<Answer> {
+    let settings = commands::settings(&args.product.config)?;
+    let (name, servers) = product(&settings, args.product.product.as_ref())?;
+    if let Some(open) = ChangeFile::new(&settings.state_dir).read()? {
+        bail!("a change of voters is open: {} of {}", open.goal, open.product);
+    }
+    no_roll(&settings)?;
+    let mut client = KafkaClient::new(servers)?;
+    let (finalized, supported) = client.levels().await?;
+    let feature = &args.feature;
+    let level = match args.level {
+        Level::Number(level) => level,
+        Level::Max => *supported
+            .get(feature)
+            .with_context(|| format!("the active controller knows no feature {feature}"))?,
+    };
+    let now = finalized.get(feature).copied().unwrap_or(0);
+    if now == level {
+        return Ok(Answer::yes(format!("{name}: {feature} is {level} already\n")));
+    }
+    if now > level {
+        bail!("{feature} is {now}: a level never goes back, and {level} is below it");
+    }
+    client.raise_feature(feature, level, args.dry_run).await?;
+    let done = if args.dry_run { "could be raised" } else { "raised" };
+    Ok(Answer::yes(format!("{name}: {feature} {done} from {now} to {level}\n")))
 }
 
 fn abort(args: &ProductArgs) -> anyhow::Result<Answer> {

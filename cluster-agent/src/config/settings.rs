@@ -225,11 +225,12 @@ fn timings(fragment: &Fragment, probes: &ProbeSettings) -> Result<Timings, Confi
     let mut steps = BTreeMap::new();
     let mut expected_ms = BTreeMap::new();
     for (role, step) in roles {
-        steps.insert(role, step_timings(role, &step, usual.step(role))?);
-        if let Some(expected) = step.expected_ms {
-            let key = format!("timings.{role}.expected_ms");
-            expected_ms.insert(role, ranged(&key, Some(expected), expected, 1_000..=DAY_MS)?);
-        }
+        let given = step_timings(role, &step, usual.step(role))?;
+        let deadlines = given.await_return_ms.saturating_add(given.await_health_ms);
+        let longest = deadlines.saturating_add(given.soak_ms).min(DAY_MS);
+        let key = format!("timings.{role}.expected_ms");
+        expected_ms.insert(role, ranged(&key, step.expected_ms, longest, 1_000..=DAY_MS)?);
+        steps.insert(role, given);
     }
     // Two seconds by invariant I2; a slower probe than that must still be able to act.
     let fresh_ms = usual.observation_max_ms.max(probes.fast_ms.saturating_mul(2));

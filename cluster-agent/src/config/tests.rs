@@ -152,3 +152,99 @@ fn the_slowest_probes_that_are_allowed_still_make_a_series() {
     assert_eq!(timings.gate_gap_max_ms, 30_000);
     assert_eq!(parse(EXAMPLE).unwrap().timings.gate_gap_max_ms, 10_000);
 }
+
+#[test]
+fn the_owners_rules_are_read_as_they_are_written() {
+    let settings = parse(EXAMPLE).unwrap();
+    let kafka = &settings.products[&"acme/kafka".parse().unwrap()];
+    let rules = &kafka.policy.rules;
+    assert_eq!(rules.windows.time_zone(), "Europe/Berlin");
+    assert_eq!((rules.windows.windows().len(), rules.windows.freezes().len()), (1, 1));
+    assert!(rules.finalize.configured && rules.finalize.required_before_next);
+    assert_eq!(kafka.finalize.as_ref().unwrap().timeout, std::time::Duration::from_mins(10));
+    assert_eq!(rules.checks.commands[0].name, "validate");
+    assert_eq!(kafka.checks.keys().collect::<Vec<_>>(), ["validate"]);
+    let platform = &settings.products[&"acme/platform".parse().unwrap()];
+    let pool = &platform.policy.rules.pools[&"workers".parse().unwrap()];
+    assert_eq!(pool.zones, ["fra1-a", "fra1-b"]);
+    assert_eq!(platform.policy.rules.zones[&"w2".parse().unwrap()], "fra1-b");
+    assert_eq!(platform.pools[0].hooks.len(), 2);
+    assert!(!platform.policy.rules.finalize.configured);
+}
+
+#[test]
+fn rules_that_cannot_be_meant_are_refused_where_they_stand() {
+    let swap = |from: &str, to: &str| {
+        assert!(EXAMPLE.contains(from), "{from}");
+        parse(&EXAMPLE.replacen(from, to, 1)).unwrap_err()
+    };
+    let said = |error: ConfigError| {
+        let source = std::error::Error::source(&error).map(ToString::to_string);
+        format!("{error} {}", source.unwrap_or_default())
+    };
+    let zone = said(swap("Europe/Berlin", "Europe/Berlim"));
+    assert!(zone.contains("Europe/Berlim"), "{zone}");
+    let hook = said(swap("\"enable\", \"{unit}\"", "\"enable\", \"{level}\""));
+    assert!(hook.contains("workers.hooks.after.command"), "{hook}");
+    let finalize = said(swap("\"{level}\"", "\"{unit}\""));
+    assert!(finalize.contains("products.acme/kafka.finalize.command"), "{finalize}");
+    let check = said(swap("name = \"validate\" ", "name = \"Validate it\" "));
+    assert!(check.contains("lower-case letters"), "{check}");
+    let unit_of_roll = said(swap("\"--for\", \"{version}\"", "\"--for\", \"{unit}\""));
+    assert!(unit_of_roll.contains("checks.commands.validate.command"), "{unit_of_roll}");
+    let expected = said(swap("expected_ms = 780000", "expected_ms = 1"));
+    assert!(expected.contains("timings.controller.expected_ms"), "{expected}");
+}
+
+/// The example with one thing changed.
+fn kafka(from: &str, to: &str) -> Result<Settings, ConfigError> {
+    assert!(EXAMPLE.contains(from), "{from}");
+    parse(&EXAMPLE.replacen(from, to, 1))
+}
+
+#[test]
+fn servers_to_ask_make_their_word_about_controllers_required() {
+    use crate::observation::WitnessSource;
+    let settings = parse(EXAMPLE).unwrap();
+    let [target] = settings.witness_targets().try_into().unwrap();
+    assert_eq!(target.controllers.values().copied().collect::<Vec<_>>(), [1, 2, 3]);
+    assert_eq!(target.fetch_timeout_ms, 2_000);
+    assert_eq!(target.servers.tls.unwrap().ca_file, Path::new("/etc/fairway/kafka-ca.pem"));
+    let sasl = target.servers.sasl.unwrap();
+    assert_eq!(sasl.password_file, Path::new("/etc/fairway/kafka-password"));
+    let pools = settings.products.values().flat_map(|product| &product.pools);
+    for unit in pools.flat_map(|pool| &pool.units) {
+        let required = unit.target.witnesses.contains(&WitnessSource::Kafka);
+        assert_eq!(required, unit.role == channels::wire::Role::Controller, "{}", unit.name);
+    }
+}
+
+#[test]
+fn a_login_without_tls_is_refused() {
+    let from = "[products.kafka.tls]";
+    let tables = &EXAMPLE[EXAMPLE.find(from).unwrap()..];
+    let tls = &tables[..tables.find("[products.kafka.sasl]").unwrap()];
+    let error = kafka(tls, "").unwrap_err().to_string();
+    assert!(error.contains("a login needs [products.kafka.tls]"), "{error}");
+}
+
+#[test]
+fn half_an_identity_and_unknown_mechanisms_are_refused() {
+    let error = kafka("key_file = \"kafka-agent.key.pem\"\n", "").unwrap_err().to_string();
+    assert!(error.contains("cert_file and key_file come together"), "{error}");
+    let error = kafka("\"SCRAM-SHA-512\"", "\"GSSAPI\"").unwrap_err().to_string();
+    assert!(error.contains("it must be PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"), "{error}");
+    let error = kafka("10.0.0.1:9093", "10.0.0.1").unwrap_err().to_string();
+    assert!(error.contains("\"10.0.0.1\": it must be host:port"), "{error}");
+}
+
+#[test]
+fn only_controllers_are_brokers_as_well() {
+    let pools = &kafka("also_broker = false", "also_broker = true").unwrap().products;
+    let kafka_pools = &pools[&"acme/kafka".parse().unwrap()].pools;
+    let target = &kafka_pools[0].units[0].target;
+    assert!(target.also_broker && target.required.contains(&crate::telemetry::Signal::AtMinIsr));
+    let workers = "role = \"node\"";
+    let error = kafka(workers, "role = \"node\"\nalso_broker = true").unwrap_err().to_string();
+    assert!(error.contains("only controllers can be brokers as well"), "{error}");
+}

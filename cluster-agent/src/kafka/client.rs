@@ -149,6 +149,11 @@ impl KafkaClient {
 
     /// What the cluster has finalized, by the leader's view.
     pub async fn features(&mut self) -> Result<Features, KafkaError> {
+        self.levels().await.map(|(finalized, _)| finalized)
+    }
+
+    /// The same, and the highest levels the leader itself supports.
+    pub async fn levels(&mut self) -> Result<(Features, Features), KafkaError> {
         let (address, _) = self.ask_leader().await?;
         let mut connection = self.dialer.connect(&address).await?;
         connection.features().await

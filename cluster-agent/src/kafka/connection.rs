@@ -31,6 +31,13 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 /// Features a cluster has finalized, by name: the level.
 pub type Features = BTreeMap<String, i16>;
 
+/// What a server says it speaks.
+struct Spoken {
+    versions: BTreeMap<i16, (i16, i16)>,
+    finalized: Features,
+    supported: Features,
+}
+
 /// A connection that is logged in.
 pub(super) struct Connection {
     address: Address,
@@ -122,16 +129,18 @@ impl Connection {
     async fn negotiate(&mut self) -> Result<(), KafkaError> {
         let (lowest, highest) = ApiVersionsRequest::VERSIONS;
         self.versions.insert(ApiVersionsRequest::KEY, (lowest, highest));
-        self.versions = self.api_versions().await?.0;
+        self.versions = self.api_versions().await?.versions;
         Ok(())
     }
 
-    /// What the cluster has finalized, by this server's view; empty if it knows none.
-    pub(super) async fn features(&mut self) -> Result<Features, KafkaError> {
-        Ok(self.api_versions().await?.1)
+    /// What the cluster has finalized, by this server's view (empty if it knows none), and the
+    /// highest levels this server supports.
+    pub(super) async fn features(&mut self) -> Result<(Features, Features), KafkaError> {
+        let Spoken { finalized, supported, .. } = self.api_versions().await?;
+        Ok((finalized, supported))
     }
 
-    async fn api_versions(&mut self) -> Result<(BTreeMap<i16, (i16, i16)>, Features), KafkaError> {
+    async fn api_versions(&mut self) -> Result<Spoken, KafkaError> {
         let request = ApiVersionsRequest::default()
             .with_client_software_name(StrBytes::from_static_str("fairway-agent"))
             .with_client_software_version(StrBytes::from_static_str(env!("CARGO_PKG_VERSION")));
@@ -141,8 +150,10 @@ impl Connection {
         let versions = keys.map(|api| (api.api_key, (api.min_version, api.max_version))).collect();
         let known = answer.finalized_features_epoch >= 0;
         let finalized = answer.finalized_features.iter().filter(|_| known).take(VERSIONS_MAX);
-        let features = finalized.map(|f| (f.name.to_string(), f.max_version_level)).collect();
-        Ok((versions, features))
+        let finalized = finalized.map(|f| (f.name.to_string(), f.max_version_level)).collect();
+        let supported = answer.supported_features.iter().take(VERSIONS_MAX);
+        let supported = supported.map(|f| (f.name.to_string(), f.max_version)).collect();
+        Ok(Spoken { versions, finalized, supported })
     }
 
     /// Makes a request and reads its answer. An error code in the answer is the caller's to read.

@@ -82,7 +82,7 @@ pub enum KafkaError {
     Encode { what: &'static str, why: String },
     #[error("{address} speaks {what} in versions {theirs:?}, this agent in {ours:?}")]
     Version { address: String, what: &'static str, theirs: Option<(i16, i16)>, ours: (i16, i16) },
-    #[error("{address} answers {what} with {code}{}", said(message))]
+    #[error("{address} answers {what} with {code}{}", said(message.as_deref()))]
     Refused { address: String, what: &'static str, code: ErrorCode, message: Option<String> },
     #[error("{address} refuses to log in with {mechanism}: {why}")]
     Login { address: String, mechanism: &'static str, why: String },
@@ -117,8 +117,8 @@ impl KafkaError {
     }
 }
 
-fn said(message: &Option<String>) -> String {
-    message.as_ref().map_or_else(String::new, |message| format!(": {message}"))
+fn said(message: Option<&str>) -> String {
+    message.map_or_else(String::new, |message| format!(": {message}"))
 }
 
 #[cfg(test)]

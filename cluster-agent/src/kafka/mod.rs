@@ -13,6 +13,8 @@ mod partitions;
 mod quorum;
 mod sasl;
 mod settings;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod wire;
 mod witness;

@@ -111,13 +111,9 @@ pub(super) fn without(
             if partition.replicas.len() <= minimum || !blocked {
                 continue;
             }
-            match &mut thin {
-                Some(thin) => thin.partitions = thin.partitions.saturating_add(1),
-                None => {
-                    let first = format!("{topic}-{}", partition.index);
-                    thin = Some(Thin { partitions: 1, first });
-                }
-            }
+            let first = || format!("{topic}-{}", partition.index);
+            let found = thin.get_or_insert_with(|| Thin { partitions: 0, first: first() });
+            found.partitions = found.partitions.saturating_add(1);
         }
     }
     Ok(thin)

@@ -62,7 +62,7 @@ pub struct Witnesses {
 struct Asked {
     target: WitnessTarget,
     client: KafkaClient,
-    asked_at: Option<Timestamp>,
+    quorum_at: Option<Timestamp>,
     partitions_at: Option<Timestamp>,
     minimums_at: Option<Timestamp>,
     minimums: MinInsync,
@@ -77,7 +77,7 @@ impl Witnesses {
             Ok(Asked {
                 client: KafkaClient::new(&target.servers)?,
                 target,
-                asked_at: None,
+                quorum_at: None,
                 partitions_at: None,
                 minimums_at: None,
                 minimums: MinInsync::new(),
@@ -91,7 +91,7 @@ impl Witnesses {
     pub async fn look(&mut self, now: Timestamp) -> Vec<Look> {
         let due = self.products.iter_mut().filter(|asked| {
             let period_ms = asked.target.servers.period_ms;
-            asked.asked_at.is_none_or(|at| at > now || elapsed_ms(at, now) >= period_ms)
+            asked.quorum_at.is_none_or(|at| at > now || elapsed_ms(at, now) >= period_ms)
         });
         join_all(due.map(|asked| asked.look(now))).await
     }
@@ -99,7 +99,7 @@ impl Witnesses {
 
 impl Asked {
     async fn look(&mut self, now: Timestamp) -> Look {
-        self.asked_at = Some(now);
+        self.quorum_at = Some(now);
         let answer = self.client.describe().await;
         let heard_at = clock::now();
         let mut look = match answer {

@@ -45,12 +45,11 @@ pub(super) fn read(page: &Page, aliases: &AliasMap, target: &Target) -> Reading 
             reading.voter = Some(reader.voter(target.node_id));
             reading.applied_lag_ms = reader.number(Signal::AppliedLag);
         }
-        Role::Broker => {}
         Role::Node => {
             reading.kubelet = reader.kubelet();
             reading.node_ready = reader.node_ready(target);
         }
-        Role::Workload => {}
+        Role::Broker | Role::Workload => {}
     }
     if target.is_broker() {
         reading.broker = Some(reader.broker());

@@ -251,6 +251,9 @@ fn every_phase_survives_being_written_and_read() {
         Phase::AwaitHealth { since: at(4), quiesced: false, green_probes: 2, breaks: 1 },
         Phase::Restore { since: at(5), breaks: 0 },
         Phase::Soak { since: at(6), breaks: 2, watched_ms: 4_500, last_probe: Some(at(9)) },
+        Phase::Before { since: at(7) },
+        Phase::After { since: at(8), dropped: None },
+        Phase::After { since: at(8), dropped: Some(why("hold")) },
         Phase::Done,
         Phase::Dropped { why: why("hold") },
     ];
@@ -258,4 +261,24 @@ fn every_phase_survives_being_written_and_read() {
         let text = serde_json::to_string(&phase).unwrap();
         assert_eq!(serde_json::from_str::<Phase>(&text).unwrap(), phase, "{text}");
     }
+}
+
+#[test]
+fn a_unit_that_visibly_recovers_gets_its_deadline_anew_and_one_that_does_not_is_overdue() {
+    let waits = |second| Phase::AwaitReturn { since: at(second), quiesced: false };
+    let (phase, effects) = step(waits(0), Event::Progresses { why: why("log_recovery") }, 299);
+    assert_eq!((phase.clone(), effects), (waits(299), vec![]));
+    let (_, effects) = step(phase.clone(), Event::NotReturned { why: why("log_recovery") }, 598);
+    assert_eq!(effects, []);
+    let (_, effects) = step(phase, Event::NotReturned { why: why("log_recovery") }, 600);
+    let [Effect::Pause(pause)] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!(pause.gate, "return_overdue");
+}
+
+#[test]
+fn a_phase_written_before_there_were_hooks_is_read() {
+    let text = serde_json::to_string(&at(0)).unwrap();
+    let old = format!(r#"{{"name":"preflight","since":{text},"quiesced":true}}"#);
+    let read: Phase = serde_json::from_str(&old).unwrap();
+    assert_eq!(read, Phase::Preflight { since: at(0), quiesced: true, prepared: false });
 }

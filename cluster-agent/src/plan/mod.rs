@@ -9,6 +9,7 @@
 
 mod adopt;
 mod checks;
+mod dependencies;
 mod facts;
 mod finalize;
 mod gates;
@@ -232,37 +233,48 @@ pub fn plan(scene: &Scene<'_>) -> Plan {
     note_other_products(scene, product, &mut plan);
     let mut why = gates::product_blockers(scene, product, goal);
     if let Some(outdated) = pick::next_unit(scene, product, goal) {
-        plan.picked = Some(outdated.key.clone());
-        why.extend(gates::step_blockers(scene, &outdated.key));
-        let transient = |w: &WaitingOn| {
-            matches!(w, WaitingOn::ObservationOld { .. } | WaitingOn::GateOnce { .. })
-        };
-        let checks = checks::before(scene, product, &outdated);
-        if why.iter().all(|w| transient(w) || matches!(w, WaitingOn::Baseline { .. })) {
-            plan.checks = checks.run;
-        }
-        why.extend(checks.why);
-        if why.is_empty() {
-            match gates::grant(scene, product, goal) {
-                None => plan.next = Some(Step::TakeOut(outdated)),
-                Some(reason) => {
-                    plan.ask = Some(ask(scene, product, goal));
-                    why.push(reason);
-                }
-            }
-        } else {
-            // A slow probe must not hide, for a moment each time, that the hub said no; and a hold
-            // is worth knowing whatever else is in the way.
-            let passing = why.iter().all(transient);
-            let refusal = gates::refusal_of_hub(scene, product, goal);
-            why.extend(refusal.filter(|r| passing || is_no(r)));
-        }
-        if let (None, Some(key)) = (&plan.next, &plan.picked) {
-            why.extend(gates::failed_before(scene, key));
-        }
+        consider(scene, product, goal, outdated, &mut plan, &mut why);
     }
     plan.waiting_on.entry(product.clone()).or_default().extend(why);
     plan
+}
+
+/// Every gate of the unit that is next; what is in its way joins `why`.
+fn consider(
+    scene: &Scene<'_>,
+    product: &ProductRef,
+    goal: &Goal,
+    outdated: Outdated,
+    plan: &mut Plan,
+    why: &mut Vec<WaitingOn>,
+) {
+    plan.picked = Some(outdated.key.clone());
+    why.extend(gates::step_blockers(scene, &outdated.key));
+    let transient =
+        |w: &WaitingOn| matches!(w, WaitingOn::ObservationOld { .. } | WaitingOn::GateOnce { .. });
+    let checks = checks::before(scene, product, &outdated);
+    if why.iter().all(|w| transient(w) || matches!(w, WaitingOn::Baseline { .. })) {
+        plan.checks = checks.run;
+    }
+    why.extend(checks.why);
+    if why.is_empty() {
+        match gates::grant(scene, product, goal) {
+            None => plan.next = Some(Step::TakeOut(outdated)),
+            Some(reason) => {
+                plan.ask = Some(ask(scene, product, goal));
+                why.push(reason);
+            }
+        }
+    } else {
+        // A slow probe must not hide, for a moment each time, that the hub said no; and a hold
+        // is worth knowing whatever else is in the way.
+        let passing = why.iter().all(transient);
+        let refusal = gates::refusal_of_hub(scene, product, goal);
+        why.extend(refusal.filter(|r| passing || is_no(r)));
+    }
+    if let (None, Some(key)) = (&plan.next, &plan.picked) {
+        why.extend(gates::failed_before(scene, key));
+    }
 }
 
 /// Products that could move, were it not for the one that does.

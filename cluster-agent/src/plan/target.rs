@@ -14,9 +14,9 @@ use channels::version::ReleaseVersion;
 use channels::wire::{self, Component, ReleaseDocument, Role};
 use signing::Sha256Digest;
 
-use super::Scene;
 use super::policy::{Mode, ProductPolicy};
 use super::waiting_on::WaitingOn;
+use super::{Scene, dependencies};
 use crate::history::{History, ProductHistory};
 use crate::state::Approval;
 
@@ -259,7 +259,10 @@ impl Basis<'_> {
             let why = WaitingOn::ArchMissing { to: to.clone(), arch: policy.arch.clone() };
             return blocked(why);
         };
-        if let Some(why) = self.dependency(to, &release.document) {
+        let own = &release.document;
+        if let Some(why) = dependencies::unmet(self.history, to, own)
+            .or_else(|| dependencies::broken(self.known, self.history, &own.product_ref(), to))
+        {
             return blocked(why);
         }
         let mut olds: BTreeMap<Role, BTreeMap<String, ReleaseVersion>> = BTreeMap::new();
@@ -280,21 +283,6 @@ impl Basis<'_> {
         let release_digest = release.digest;
         let finalize = release.document.finalize.clone();
         Target::Move(Box::new(Goal { to: to.clone(), release_digest, components, olds, finalize }))
-    }
-
-    fn dependency(&self, to: &ReleaseVersion, document: &ReleaseDocument) -> Option<WaitingOn> {
-        document.dependencies.iter().find_map(|dependency| {
-            let running = self.history.products.get(&dependency.product);
-            let satisfied = running.is_some_and(|record| {
-                record.roll.is_none() && dependency.requirement.matches(&record.version)
-            });
-            (!satisfied).then(|| WaitingOn::Dependency {
-                to: to.clone(),
-                product: dependency.product.clone(),
-                requirement: dependency.requirement.clone(),
-                running: running.map(|record| record.version.to_string()),
-            })
-        })
     }
 }
 

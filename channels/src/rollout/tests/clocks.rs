@@ -37,6 +37,29 @@ fn eight_hours_are_eight_hours_in_the_nights_the_clocks_change() {
 }
 
 #[test]
+fn a_window_closes_at_its_end_or_at_a_freeze_before_it() {
+    let nights = calendar(
+        "{time_zone: Europe/Berlin, windows: [{days: [sat], start: '22:00', duration: 8h}],
+          freezes: [{from: '2026-03-29T02:00:00Z', until: '2026-04-01', reason: audit}]}",
+    );
+    let opens = at("2026-03-21T21:00Z");
+    let closes = |from: &str, to: &str| nights.closes_between(at(from), at(to));
+    assert_eq!(nights.closes_between(opens, at("2026-03-22T04:59Z")), None);
+    assert_eq!(nights.closes_between(opens, at("2026-03-22T05:00Z")), None, "it ends just there");
+    assert_eq!(
+        nights.closes_between(opens, at("2026-03-22T05:01Z")),
+        Some(at("2026-03-22T05:00Z"))
+    );
+    let frozen = Some(at("2026-03-29T02:00Z"));
+    assert_eq!(closes("2026-03-28T21:30Z", "2026-03-29T04:00Z"), frozen);
+    let shut = "2026-03-27T12:00Z";
+    assert_eq!(closes(shut, "2026-03-28T22:00Z"), Some(at(shut)), "closed from the start");
+    assert_eq!(closes(shut, shut), None);
+    let always = Calendar::default();
+    assert_eq!(always.closes_between(opens, at("2027-03-22T05:01Z")), None);
+}
+
+#[test]
 fn an_opening_that_is_skipped_moves_on_and_one_that_comes_twice_is_the_first() {
     let sunday = calendar(
         "{time_zone: Europe/Berlin, windows: [{days: [sun], start: '02:30', duration: 15m}]}",

@@ -66,11 +66,13 @@ pub(super) struct Offer {
     pub(super) upgrade_from: &'static str,
     /// Seed of the key that signs graphs; 12 is the vendor's.
     pub(super) channels_key: u8,
+    /// The level that Kafka 4.0.0 finalizes.
+    pub(super) level: Option<&'static str>,
 }
 
 impl Default for Offer {
     fn default() -> Self {
-        Self { upgrade_from: "^3.9", channels_key: 12 }
+        Self { upgrade_from: "^3.9", channels_key: 12, level: None }
     }
 }
 
@@ -300,7 +302,14 @@ fn documents(offer: &Offer) -> Vec<(String, Vec<u8>)> {
     let kafka = graph(&["3.9.0", "4.0.0"], &[(0, 1)], &[]);
     let platform = graph(&["1.32.0", "1.33.0"], &[(0, 1)], &[]);
     let one = |product: &str, version: &str, role, from: &[&str]| {
-        let release = release(product, version, role, from);
+        let mut release = release(product, version, role, from);
+        if version == "4.0.0" {
+            let document = Arc::make_mut(&mut release.document);
+            document.finalize = offer.level.map(|level| channels::wire::Finalize {
+                summary: "raises the level".to_owned(),
+                level: level.to_owned(),
+            });
+        }
         let bytes = serde_json::to_vec(&*release.document).unwrap();
         (format!("{product}/{version}.release.json"), bytes)
     };

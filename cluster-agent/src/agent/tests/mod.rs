@@ -8,9 +8,13 @@
     reason = "tests"
 )]
 
+mod facts;
+mod finalize;
+mod hooks;
 mod keys;
 mod lab;
 mod refusals;
 mod rolls;
 mod whole;
+mod windows;
 mod world;

@@ -243,6 +243,22 @@ fn policy_patch_takes_patches_and_names_what_it_leaves() {
 }
 
 #[test]
+fn a_release_that_another_product_cannot_do_with_is_refused_by_that_products_name() {
+    let mut world = World::new(&Build::default());
+    let mut all = known();
+    let platform = all.get_mut(&product("acme/platform")).unwrap();
+    platform.graph = Some(Arc::new(graph(&["1.32.0"], &[], &[])));
+    let running = platform.releases.get_mut(&version("1.32.0")).unwrap().as_mut().unwrap();
+    Arc::make_mut(&mut running.document).dependencies.push(channels::wire::Dependency {
+        product: product(KAFKA),
+        requirement: "^3.9".parse().unwrap(),
+    });
+    world.know(all);
+    let message = refuses(&mut world, "dependency");
+    assert_eq!(message, "release 4.0.0 would break acme/platform 1.32.0, which needs ^3.9");
+}
+
+#[test]
 fn a_dependency_on_another_product_is_waited_for() {
     let mut world = World::new(&Build::default());
     let mut all = known();

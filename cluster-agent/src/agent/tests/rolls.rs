@@ -1,10 +1,12 @@
 //! Whole rolls: the invariants hold in calm and in trouble, and every run ends.
 
+use channels::rollout::Calendar;
 use channels::wire::Phase;
 
 use super::world::{Build, Death, Dice, Hub, World, at, unit};
 use crate::driver::Task;
 use crate::phase::Phase as UnitPhase;
+use crate::plan::LeaseFact;
 use crate::sim::Fault;
 
 /// Seeds of an ordinary test run; `SEEDS=200` for a long one.
@@ -87,6 +89,9 @@ fn whatever_goes_wrong_no_invariant_breaks_and_the_roll_ends() {
         eprintln!("SEED={seed}");
         let mut dice = Dice::new(seed);
         let mut world = World::new(&Build { seed, ..Build::default() });
+        if dice.below(2) == 0 {
+            world.hooks = [Task::Before, Task::After].into();
+        }
         let names = ["c-1", "c-2", "c-3", "n-1", "n-2", "n-3"];
         for _ in 0..700 {
             trouble(&mut world, &mut dice, &names);
@@ -100,6 +105,8 @@ fn whatever_goes_wrong_no_invariant_breaks_and_the_roll_ends() {
             world.sim.clear_faults(&unit(name)).unwrap();
         }
         world.hub = Hub::Grants;
+        world.core.leased(None);
+        world.rule("acme/kafka", |rules| rules.windows = Calendar::default());
         for _ in 0..40 {
             if world.is_done() {
                 break;
@@ -113,6 +120,12 @@ fn whatever_goes_wrong_no_invariant_breaks_and_the_roll_ends() {
         world.check();
         assert!(world.cordoned.is_empty(), "SEED={seed}");
     }
+}
+
+fn frozen() -> Calendar {
+    let text = r#"{"time_zone":"UTC","freezes":[
+        {"from":"2020-01-01","until":"2100-01-01","reason":"drill"}]}"#;
+    serde_json::from_str(text).unwrap()
 }
 
 /// Now and then something breaks, heals, dies, or is held.
@@ -131,6 +144,14 @@ fn trouble(world: &mut World, dice: &mut Dice, names: &[&str]) {
         32 => world.hub = Hub::Holds("drill".to_owned()),
         33..=42 => world.hub = Hub::Grants,
         43..=52 if world.core.history.pause.is_some() => world.resume(),
+        53 => {
+            let since = world.now();
+            let fact = LeaseFact::Elsewhere { holder: "another".to_owned(), since };
+            world.core.leased(Some(fact));
+        }
+        54..=63 => world.core.leased(None),
+        64 => world.rule("acme/kafka", |rules| rules.windows = frozen()),
+        65..=70 => world.rule("acme/kafka", |rules| rules.windows = Calendar::default()),
         _ => {}
     }
 }

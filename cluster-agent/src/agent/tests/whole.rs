@@ -226,3 +226,79 @@ async fn an_agent_that_lost_count_goes_on_above_the_hubs_number_and_takes_a_new_
     assert_eq!(id(key.unwrap()), next);
     lab.stop().await;
 }
+
+/// Commands of the owner's that each leave a line in `told`.
+fn with_commands(lab: &Lab, dir: &std::path::Path) {
+    let tell = |words: &str| {
+        let script = dir.join("tell").display().to_string();
+        format!("command = [\"sh\", \"{script}\", {words}]")
+    };
+    let script = format!("echo \"$*\" >>{}\n", dir.join("told").display());
+    std::fs::write(dir.join("tell"), script).unwrap();
+    let rules = format!(
+        r#"initial_version = "3.9.0"
+[products.finalize]
+{finalize}
+[[products.checks.commands]]
+name = "validate"
+{check}
+[[products.pools]]
+name = "controllers"
+role = "controller"
+hooks = {{ before = {{ {before} }}, after = {{ {after} }} }}"#,
+        finalize = tell(r#""finalize", "{level}""#),
+        check = tell(r#""check", "{from}", "{version}""#),
+        before = tell(r#""before", "{unit}""#),
+        after = tell(r#""after", "{unit}""#),
+    );
+    let text = std::fs::read_to_string(&lab.config).unwrap();
+    let bare = "initial_version = \"3.9.0\"\n[[products.pools]]\nname = \"controllers\"\nrole = \"controller\"";
+    assert!(text.contains(bare));
+    std::fs::write(&lab.config, text.replacen(bare, &rules, 1)).unwrap();
+}
+
+fn told(dir: &std::path::Path) -> Vec<String> {
+    let text = std::fs::read_to_string(dir.join("told")).unwrap_or_default();
+    text.lines().map(str::to_owned).collect()
+}
+
+#[actix_web::test]
+async fn checks_hooks_and_the_finalize_step_run_as_configured_and_each_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut lab = Lab::start(dir.path(), anywhere());
+    lab.publish(&Offer { level: Some("4.0-IV3"), ..Offer::default() });
+    with_commands(&lab, dir.path());
+    let settings = settings(&lab);
+    let (stop, stopped) = watch::channel(false);
+    let running = tokio::spawn(agent::run(settings.clone(), stopped));
+    let asks = |s: &Status| {
+        waits(s, "finalize_approval") && s.products.iter().all(|p| p.phase == Phase::Idle)
+    };
+    until(&settings, "everything runs, and a word is missing", asks).await;
+    let lines = told(dir.path());
+    assert_eq!(lines[0], "check 3.9.0 4.0.0");
+    let hooks: Vec<&str> = lines[1..].iter().map(|line| line.split(' ').next().unwrap()).collect();
+    assert_eq!(hooks, ["before", "after", "before", "after", "before", "after"]);
+
+    let command = |yes: &[&str]| {
+        let config = lab.config.display().to_string();
+        let words = ["cluster-agent", "finalize", "acme/kafka", "--by", "ada", "--config", &config];
+        crate::cli::cli_main(words.iter().chain(yes).map(ToString::to_string))
+    };
+    assert_ne!(command(&[]), std::process::ExitCode::SUCCESS, "nobody can be asked in a test");
+    assert_eq!(command(&["--yes"]), std::process::ExitCode::SUCCESS);
+    let status = until(&settings, "it is finalized", |s| kafka(s).waiting_on.is_empty()).await;
+    let text = status::render(&status, crate::state::InUse::Yes, clock::now());
+    assert!(text.contains("final    4.0.0, level 4.0-IV3, at "), "{text}");
+    assert_eq!(told(dir.path())[7..], ["finalize 4.0-IV3"]);
+    stop.send(true).unwrap();
+    running.await.unwrap().unwrap();
+    let memory = crate::state::load(&settings.state_dir, "east").unwrap();
+    let done = &memory.history.products[&"acme/kafka".parse().unwrap()].finalized[0];
+    assert_eq!((&*done.level, &*done.by), ("4.0-IV3", "ada"));
+    let config = lab.config.display().to_string();
+    let words = ["cluster-agent", "back", "--product", "acme/kafka", "--version", "3.9.0"];
+    let back = crate::cli::cli_main(words.iter().chain(&["--config", &config]));
+    assert_ne!(back, std::process::ExitCode::SUCCESS, "there is no way back");
+    lab.stop().await;
+}

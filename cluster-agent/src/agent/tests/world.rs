@@ -104,8 +104,20 @@ pub(super) struct World {
     pub(super) failed_starts: u32,
     /// Controllers have a preflight command.
     pub(super) checks_controllers: bool,
-    /// What the quiesce command prints before it ends with code 3.
+    /// What the command of `refusing` prints before it ends with code 3.
     pub(super) says_no: Option<String>,
+    /// The command that says no.
+    pub(super) refusing: Task,
+    /// Hooks of every pool.
+    pub(super) hooks: BTreeSet<Task>,
+    /// Every stage and hook that was started, in order.
+    pub(super) started: Vec<(String, Task)>,
+    /// Every start of a finalize command.
+    pub(super) finalizes: Vec<StepId>,
+    /// What the finalize command prints before it ends with code 3.
+    pub(super) finalize_says_no: Option<String>,
+    /// Why the finalize command cannot be started.
+    pub(super) finalize_error: Option<&'static str>,
     /// Stages other than the change do not end.
     pub(super) slow_checks: bool,
     stages: BTreeMap<(StepId, Task), i64>,
@@ -178,6 +190,12 @@ impl World {
             failed_starts: 0,
             checks_controllers: false,
             says_no: None,
+            refusing: Task::Quiesce,
+            hooks: BTreeSet::new(),
+            started: vec![],
+            finalizes: vec![],
+            finalize_says_no: None,
+            finalize_error: None,
             slow_checks: false,
             stages: BTreeMap::new(),
             drains: build.drains,
@@ -221,6 +239,13 @@ impl World {
         let change = self.core.advance(&facts, self.now()).unwrap();
         if !self.apply(&change) {
             return;
+        }
+        if let Some(run) = self.core.finalizing() {
+            let status = self.finalize_status(run.order.step_id);
+            let change = self.core.finalize_told(&status, self.now());
+            if !self.apply(&change) {
+                return;
+            }
         }
         let id = self.step_id();
         let (change, ask) = self.core.decide(id, self.now());
@@ -271,6 +296,14 @@ impl World {
         for (order, stage) in &change.start {
             self.start(order, *stage);
         }
+        if let Some(order) = &change.finalize {
+            let error = self.finalize_error.map(str::to_owned);
+            self.core.start_ended(error);
+            if self.finalize_error.is_none() {
+                self.finalizes.push(order.step_id);
+                self.stages.insert((order.step_id, Task::After), self.now_ms);
+            }
+        }
         if change.moved
             && let Some(out) = &self.core.history.out
         {
@@ -296,9 +329,28 @@ impl World {
         Some(death)
     }
 
+    /// The finalize command takes as long as any.
+    fn finalize_status(&self, step: StepId) -> StepStatus {
+        let Some(since) = self.stages.get(&(step, Task::After)) else { return StepStatus::Absent };
+        if self.slow_checks || self.now_ms - since < STAGE_MS {
+            return StepStatus::Running { since: at(*since) };
+        }
+        let exit_code = if self.finalize_says_no.is_some() { 3 } else { 0 };
+        let log_tail = self.finalize_says_no.clone().unwrap_or_default();
+        StepStatus::Finished { exit_code, log_tail }
+    }
+
+    /// Changes the owner's rules of a product, for this agent and the ones after it.
+    pub(super) fn rule(&mut self, name: &str, change: impl Fn(&mut ProductRules)) {
+        for policy in [&mut self.policy, &mut self.core.policy] {
+            change(&mut policy.products.get_mut(&product(name)).unwrap().rules);
+        }
+    }
+
     fn has(&self, order: &StepOrder, stage: Task) -> bool {
         stage == Task::Mutate
-            || (self.drains && order.role == Role::Node)
+            || self.hooks.contains(&stage)
+            || (self.drains && order.role == Role::Node && stage.stage().is_some())
             || (self.checks_controllers && stage == Task::Preflight)
     }
 
@@ -313,6 +365,7 @@ impl World {
         }
         self.core.start_ended(None);
         let unit = &order.key.unit;
+        self.started.push((unit.to_string(), stage));
         match stage {
             Task::Mutate => {
                 self.sim.upgrade(unit, order.step_id, &order.component.version).unwrap();
@@ -331,11 +384,12 @@ impl World {
     }
 
     fn facts(&self) -> DriverFacts {
+        let out = self.core.history.out.as_ref().map(|out| &out.order);
+        let has = |task: &Task| out.is_some_and(|order| self.has(order, *task));
+        let tasks: BTreeSet<Task> = Task::ALL.into_iter().filter(has).collect();
         let Some((order, stage)) = self.core.awaited_task() else {
-            return DriverFacts { tasks: BTreeSet::new(), status: None };
+            return DriverFacts { tasks, status: None };
         };
-        let tasks: BTreeSet<Task> =
-            Task::ALL.into_iter().filter(|stage| self.has(order, *stage)).collect();
         let done = |finished: bool, since: i64| {
             if finished {
                 StepStatus::Finished { exit_code: 0, log_tail: String::new() }
@@ -353,7 +407,7 @@ impl World {
                     done(!self.slow_checks && self.now_ms - since >= STAGE_MS, *since),
                     &self.says_no,
                 ) {
-                    (StepStatus::Finished { .. }, Some(said)) if other == Task::Quiesce => {
+                    (StepStatus::Finished { .. }, Some(said)) if other == self.refusing => {
                         StepStatus::Finished { exit_code: 3, log_tail: said.clone() }
                     }
                     (status, _) => status,

@@ -7,7 +7,7 @@ use channels::wire::{Component, Image, Role};
 use proptest::prelude::*;
 use signing::Sha256Digest;
 
-use super::super::UnitKey;
+use super::super::{Task, UnitKey};
 use super::template::Values;
 use super::*;
 
@@ -385,4 +385,107 @@ fn files_of_a_relative_state_directory_are_found_from_everywhere() {
     let driver = driver.unwrap();
     let steps = driver.runner.root();
     assert_eq!(steps, std::env::current_dir().unwrap().join("no-such-state/steps"));
+}
+
+fn spec(argv: &[&str], purpose: Purpose) -> CommandSpec {
+    let argv: Vec<String> = argv.iter().map(|&argument| argument.to_owned()).collect();
+    let template = CommandTemplate::parse_for(&argv, purpose).unwrap();
+    CommandSpec { template, environment: BTreeMap::new(), timeout: HOUR }
+}
+
+#[tokio::test]
+async fn a_hook_runs_beside_the_stages_of_its_step() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = "echo $FAIRWAY_STAGE of $1 for $2";
+    let command = spec(&["sh", "-c", script, "x", "{unit}", "{version}"], Purpose::Step);
+    let hooks = HookRunner::open(dir.path(), BTreeMap::from([(Task::Before, command)])).unwrap();
+    let order = order("4.3.1");
+    hooks.start(&order, Task::Before).await.unwrap();
+    hooks.start(&order, Task::Before).await.unwrap();
+    let log_tail = loop {
+        match hooks.status(&order.step_id, Task::Before).await.unwrap() {
+            StepStatus::Finished { exit_code: 0, log_tail } => break log_tail,
+            StepStatus::Running { .. } => tokio::time::sleep(Duration::from_millis(10)).await,
+            other @ (StepStatus::Finished { .. } | StepStatus::Absent) => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(log_tail, "before of c-1 for 4.3.1\n");
+    assert!(!hooks.has(Task::After));
+    let refused = hooks.start(&order, Task::After).await.unwrap_err();
+    assert!(matches!(refused, DriverError::HookNotConfigured { task: Task::After }));
+}
+
+fn finalize_order(level: &str) -> FinalizeOrder {
+    FinalizeOrder {
+        step_id: StepId::new(),
+        product: "acme/kafka".parse().unwrap(),
+        release: "4.0.0".parse().unwrap(),
+        release_digest: Sha256Digest::of(b"doc"),
+        level: level.to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn a_finalize_command_gets_its_level_once_and_is_found_by_the_next_agent() {
+    let dir = tempfile::tempdir().unwrap();
+    let argv = ["sh", "-c", "echo \"$1 $2\"; exit 7", "x", "{level}", "{version}"];
+    let open = || Finalizer::open(dir.path(), spec(&argv, Purpose::Finalize)).unwrap();
+    let order = finalize_order("4.0-IV3");
+    assert_eq!(open().status(&order.step_id).await.unwrap(), StepStatus::Absent);
+    open().start(&order).await.unwrap();
+    let ended = loop {
+        match open().status(&order.step_id).await.unwrap() {
+            StepStatus::Finished { exit_code, log_tail } => break (exit_code, log_tail),
+            StepStatus::Running { .. } | StepStatus::Absent => {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
+    };
+    assert_eq!(ended, (7, "4.0-IV3 4.0.0\n".to_owned()));
+    let hostile = finalize_order("4.0; rm -rf /");
+    let refused = open().start(&hostile).await.unwrap_err();
+    assert!(matches!(refused, DriverError::UnsafeValue { placeholder: "level", .. }), "{refused}");
+}
+
+#[test]
+fn a_command_may_only_ask_for_what_there_is_to_tell() {
+    let parse = |name: &str, purpose| {
+        let argv = ["x".to_owned(), format!("{{{name}}}")];
+        CommandTemplate::parse_for(&argv, purpose).is_ok()
+    };
+    assert!(parse("unit", Purpose::Step) && parse("unit", Purpose::UnitCheck));
+    assert!(!parse("unit", Purpose::RollCheck) && !parse("unit", Purpose::Finalize));
+    assert!(parse("level", Purpose::Finalize) && !parse("level", Purpose::Step));
+    assert!(parse("from", Purpose::RollCheck) && !parse("from", Purpose::Finalize));
+}
+
+#[tokio::test]
+async fn a_check_that_the_agent_before_left_running_is_ended_and_forgotten() {
+    let dir = tempfile::tempdir().unwrap();
+    let pid = dir.path().join("pid");
+    let script = "echo $$ >\"$0.new\"; mv \"$0.new\" \"$0\"; sleep 1000";
+    let command = spec(&["sh", "-c", script, pid.to_str().unwrap()], Purpose::RollCheck);
+    let order = CheckOrder {
+        name: "validate".to_owned(),
+        product: "acme/kafka".parse().unwrap(),
+        from: "3.9.1".parse().unwrap(),
+        to: "4.3.1".parse().unwrap(),
+        release: Sha256Digest::of(b"doc"),
+        unit: None,
+    };
+    let id = StepId::new();
+    let checker = Checker::open(dir.path()).unwrap();
+    checker.start(&id, &command, &order).await.unwrap();
+    appears(&pid).await;
+    let pid = fs::read_to_string(&pid).unwrap();
+    assert!(runs(&pid));
+    let next = Checker::open(dir.path()).unwrap();
+    for _ in 0..3000 {
+        if !runs(&pid) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(!runs(&pid), "a check outlived its agent and the next one's start");
+    assert_eq!(next.status(&id, &command).await.unwrap(), StepStatus::Absent);
 }

@@ -178,3 +178,18 @@ fn a_record_keeps_what_was_known_before() {
     let text = serde_json::to_string(&kept).unwrap();
     assert_eq!(serde_json::from_str::<MutateRecord>(&text).unwrap(), kept);
 }
+
+#[test]
+fn a_combined_node_is_healthy_again_only_when_its_partitions_are() {
+    let both = || {
+        unit("c2", |unit| {
+            unit.also_broker = true;
+            unit.broker = broker().broker;
+        })
+    };
+    assert_eq!(healthy_again("c2", &changed(&[both()])), Vec::<String>::new());
+    let behind = finding("b1", Finding::UnderReplicated { observed: 3, limit: 0 });
+    assert_eq!(healthy_again("c2", &changed(&[both(), behind])), ["b1:under_replicated"]);
+    let fenced = view("c1", |view| view.fenced_brokers = Some(1));
+    assert_eq!(soaks("c2", &changed(&[both(), fenced])), ["-:fenced_brokers"]);
+}

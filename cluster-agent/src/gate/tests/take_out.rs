@@ -256,3 +256,58 @@ proptest! {
         prop_assert!(!gate_of(name, &observation).is_empty());
     }
 }
+
+/// Five nodes that are controller and broker in one process each.
+fn combined() -> Vec<Change> {
+    ["c1", "c2", "c3", "c4", "c5"]
+        .map(|name| {
+            unit(name, |unit| {
+                unit.also_broker = true;
+                unit.broker = broker().broker;
+            })
+        })
+        .into()
+}
+
+#[test]
+fn a_combined_node_passes_both_gates() {
+    let with = |more: Option<Change>| {
+        let mut changes = combined();
+        changes.push(Box::new(|observation| {
+            observation.at_min_isr_baseline = BTreeMap::from([(key("c1").product, 8)]);
+        }));
+        changes.extend(more);
+        changed(&changes)
+    };
+    assert_eq!(gate_of("c2", &with(None)), Vec::<String>::new());
+    let under_replicated = || Finding::UnderReplicated { observed: 1, limit: 0 };
+    let cases: Vec<(Change, &[&str])> = vec![
+        // As a controller.
+        (finding("c3", lagging()), &["c3:quorum_lag"]),
+        (view("c3", |view| view.epoch = Some(6)), &["-:epoch_mismatch"]),
+        (quorum(|quorum| quorum.voters_expected = 2), &["-:quorum_too_small"]),
+        // As a broker: what a controller alone would not mind.
+        (finding("c3", under_replicated()), &["c3:under_replicated"]),
+        (finding("c2", under_replicated()), &["c2:under_replicated"]),
+        (view("c1", |view| view.fenced_brokers = Some(1)), &["-:fenced_brokers"]),
+        (unit("c3", |unit| unit.broker.as_mut().unwrap().at_min_isr = Some(2)), &["-:at_min_isr"]),
+        // Its own troubles as a voter do not count, nor that it is away.
+        (finding("c2", lagging()), &[]),
+        (finding("c2", silent()), &[]),
+    ];
+    for (index, (change, expected)) in cases.into_iter().enumerate() {
+        assert_eq!(gate_of("c2", &with(Some(change))), expected, "case {index}");
+    }
+}
+
+#[test]
+fn a_node_that_hosts_a_combined_node_asks_both_of_its_gates() {
+    let mut changes = combined();
+    changes.push(Box::new(|observation| {
+        observation.at_min_isr_baseline = BTreeMap::from([(key("c1").product, 8)]);
+    }));
+    changes.push(unit("c2", |unit| unit.placement = Placement::OnNode("n1".parse().unwrap())));
+    assert_eq!(gate_of("n1", &changed(&changes)), Vec::<String>::new());
+    changes.push(finding("c3", Finding::UnderReplicated { observed: 1, limit: 0 }));
+    assert_eq!(gate_of("n1", &changed(&changes)), ["c3:under_replicated"]);
+}

@@ -127,26 +127,13 @@ impl Scene<'_> {
     }
 
     fn joined(&self, joining: Joining<'_>) -> Option<&Replica> {
-        self.of(&self.view.voters, joining).next()
-    }
-
-    fn of<'r>(
-        &self,
-        replicas: &'r [Replica],
-        joining: Joining<'_>,
-    ) -> impl Iterator<Item = &'r Replica> {
-        let (id, not) = (i64::from(joining.id), joining.not);
-        replicas.iter().filter(move |replica| {
-            replica.id == id
-                && replica.directory != DirectoryId::NONE
-                && Some(replica.directory) != not
-        })
+        of(&self.view.voters, joining).next()
     }
 
     /// The observer that is to become the voter.
     fn candidate(&self, joining: Joining<'_>) -> Result<&Replica, Wait> {
         let id = joining.id;
-        let found: Vec<&Replica> = self.of(&self.view.observers, joining).collect();
+        let found: Vec<&Replica> = of(&self.view.observers, joining).collect();
         // An observer that stopped is remembered for five minutes; one that fetches is not behind.
         let live: Vec<&&Replica> = found
             .iter()
@@ -184,4 +171,12 @@ impl Scene<'_> {
             }
         }
     }
+}
+
+/// Replicas that could be the one that joins.
+fn of<'r>(replicas: &'r [Replica], joining: Joining<'_>) -> impl Iterator<Item = &'r Replica> {
+    let (id, not) = (i64::from(joining.id), joining.not);
+    replicas.iter().filter(move |replica| {
+        replica.id == id && replica.directory != DirectoryId::NONE && Some(replica.directory) != not
+    })
 }

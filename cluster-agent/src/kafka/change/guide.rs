@@ -76,7 +76,10 @@ impl Guide<'_> {
                         return Ok(Ended::Done);
                     }
                     Next::Wait(wait) => wait.to_string(),
-                    act => match self.act(change, act, say).await? {
+                    act @ (Next::Add { .. }
+                    | Next::Remove { .. }
+                    | Next::NoteJoined(_)
+                    | Next::NoteLeft(_)) => match self.act(change, act, say).await? {
                         None => continue,
                         Some(why) => why,
                     },
@@ -112,13 +115,13 @@ impl Guide<'_> {
             Next::Add { id, directory, endpoints } => {
                 let what = format!("adding controller {id}, directory {directory}");
                 say(what.clone());
-                let client = &mut self.client;
+                let client = &mut *self.client;
                 (what, client.add_voter(&change.cluster_id, *id, *directory, endpoints).await)
             }
             Next::Remove { id, directory } => {
                 let what = format!("removing controller {id}, directory {directory}");
                 say(what.clone());
-                let client = &mut self.client;
+                let client = &mut *self.client;
                 (what, client.remove_voter(&change.cluster_id, *id, *directory).await)
             }
             Next::NoteJoined(_) | Next::NoteLeft(_) | Next::Wait(_) | Next::Done => {

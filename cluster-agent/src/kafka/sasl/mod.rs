@@ -25,7 +25,7 @@ pub(super) async fn login(
     let handshake = SaslHandshakeRequest::default().with_mechanism(StrBytes::from_static_str(name));
     let answer = connection.ask(&handshake).await?;
     if let Some(code) = ErrorCode::of(answer.error_code) {
-        let offered: Vec<&str> = answer.mechanisms.iter().take(8).map(|m| m.as_str()).collect();
+        let offered: Vec<&str> = answer.mechanisms.iter().take(8).map(StrBytes::as_str).collect();
         let why = format!("{code}; it offers {}", offered.join(", "));
         return Err(denied(connection, settings, why));
     }

@@ -1,5 +1,7 @@
 //! The observer over pages as units serve them.
 
+mod brokers;
+mod disagreements;
 mod kubelets;
 mod quorums;
 mod units;

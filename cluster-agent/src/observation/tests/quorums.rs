@@ -7,21 +7,21 @@ use super::*;
 
 /// What a test varies of a controller's page.
 #[derive(Clone)]
-struct Voter {
-    id: i64,
-    leader: i64,
-    epoch: u64,
-    offset: i64,
-    high_watermark: String,
-    extra: String,
+pub(super) struct Voter {
+    pub(super) id: i64,
+    pub(super) leader: i64,
+    pub(super) epoch: u64,
+    pub(super) offset: i64,
+    pub(super) high_watermark: String,
+    pub(super) extra: String,
 }
 
-fn voter(id: i64, offset: i64) -> Voter {
+pub(super) fn voter(id: i64, offset: i64) -> Voter {
     let high_watermark = offset.to_string();
     Voter { id, leader: 1, epoch: 7, offset, high_watermark, extra: String::new() }
 }
 
-fn page(voter: &Voter) -> String {
+pub(super) fn page(voter: &Voter) -> String {
     let Voter { id, leader, epoch, offset, high_watermark, extra } = voter;
     let leads = id == leader;
     let state = if leads { "leader" } else { "follower" };
@@ -39,7 +39,7 @@ fn page(voter: &Voter) -> String {
     )
 }
 
-fn quorum() -> Observer {
+pub(super) fn quorum() -> Observer {
     observer((1..=3).map(|id| target(&format!("c{id}"), Role::Controller, Some(id))).collect())
 }
 
@@ -50,18 +50,18 @@ fn texts(pages: &[(i64, String)], ms: i64) -> Results {
     pages.iter().map(probe).collect()
 }
 
-fn round(voters: &[Voter], ms: i64) -> Results {
+pub(super) fn round(voters: &[Voter], ms: i64) -> Results {
     let pages: Vec<_> = voters.iter().map(|voter| (voter.id, page(voter))).collect();
     texts(&pages, ms)
 }
 
 /// The offset of an idle leader (2/s) after `ms`.
-fn idle(ms: i64) -> i64 {
+pub(super) fn idle(ms: i64) -> i64 {
     1000 + ms / 500
 }
 
 /// Runs a healthy quorum up to and with `until_ms`; followers are one record behind.
-fn run_healthy(observer: &mut Observer, until_ms: i64) -> Observation {
+pub(super) fn run_healthy(observer: &mut Observer, until_ms: i64) -> Observation {
     let mut last = None;
     for ms in (0..=until_ms).step_by(500) {
         let voters = [voter(1, idle(ms)), voter(2, idle(ms) - 1), voter(3, idle(ms))];

@@ -1,0 +1,5 @@
+//! The client against servers that answer, refuse, garble, stall and lie.
+
+mod faults;
+mod logins;
+mod server;
