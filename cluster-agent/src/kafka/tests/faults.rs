@@ -73,7 +73,8 @@ async fn describe(servers: &[&Server]) -> Result<i64, KafkaError> {
 async fn why(servers: &[&Server]) -> String {
     match describe(servers).await {
         Err(KafkaError::NoLeader { why }) => why.join("; "),
-        other => panic!("{other:?}"),
+        Err(other) => panic!("{other}"),
+        Ok(leader) => panic!("{leader} leads"),
     }
 }
 
