@@ -44,7 +44,7 @@ fn a_frozen_kafka_follower_keeps_the_others_and_a_dead_leader_pauses_the_roll() 
     frozen_follower(&stage, &first);
     dead_leader(&stage);
 
-    stage.until_idle(KAFKA[1]);
+    stage.until_gate("finalize_approval");
     let begun = stage.begun();
     let mut each_once = begun.clone();
     each_once.sort();
