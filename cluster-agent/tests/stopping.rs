@@ -81,6 +81,10 @@ impl Agent {
         seen.unwrap()
     }
 
+    fn threads(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap().count()
+    }
+
     fn says(&self, text: &str) -> bool {
         std::fs::read_to_string(&self.log).unwrap().contains(text)
     }
@@ -160,6 +164,9 @@ url = "{driver}"
     )
 }
 
+/// Its own, two of the runtime, eight for names and files.
+const THREADS_MAX: usize = 11;
+
 #[actix_web::test]
 async fn an_agent_stopped_in_any_phase_exits_with_0_and_the_next_one_goes_on_where_it_was() {
     let site = Site::new(2_000);
@@ -167,6 +174,7 @@ async fn an_agent_stopped_in_any_phase_exits_with_0_and_the_next_one_goes_on_whe
         let mut agent = site.run();
         let log = agent.log.clone();
         until(&log, phase.as_str(), || site.phases().contains(&phase)).await;
+        assert!(agent.threads() <= THREADS_MAX, "{phase}: {} threads", agent.threads());
         agent.signal();
         let ended = agent.ended().await;
         assert_eq!(ended.code(), Some(0), "{phase}: {ended}");

@@ -17,6 +17,10 @@ use crate::status;
 /// Threads of the runtime: probes and reports wait for the network, almost nothing computes.
 const THREADS: usize = 2;
 
+/// Threads for what cannot be waited for otherwise: names are resolved and files of steps read in
+/// them, of as many units side by side as are probed.
+const BLOCKING_THREADS: usize = 8;
+
 /// Longest reason of a hold; it travels in every report.
 const REASON_CHARS_MAX: usize = 300;
 
@@ -27,6 +31,7 @@ pub(super) fn settings(config: &ConfigArgs) -> anyhow::Result<Settings> {
 pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(THREADS)
+        .max_blocking_threads(BLOCKING_THREADS)
         .enable_all()
         .build()
         .context("cannot start the runtime")
