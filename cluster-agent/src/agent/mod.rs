@@ -74,7 +74,7 @@ pub async fn run(
             () = tokio::time::sleep(pause) => {}
         }
     }
-    shell.stop().await;
+    Box::pin(shell.stop()).await;
     // Whatever is out goes on by itself; the next start finds it by its step id.
     tracing::info!("agent stopped");
     Ok(())

@@ -291,7 +291,7 @@ impl Shell {
         let held = self.core.history.out.as_ref().map(|out| (out.order.clone(), out.pool.clone()));
         // A drain is stopped by a hold as well: what it evicts is not undone.
         let drains =
-            held.is_some() && self.core.awaited_stage().is_some_and(|(_, s)| s == Stage::Quiesce);
+            held.is_some() && self.core.awaited_task().is_some_and(|(_, t)| t == Task::Quiesce);
         let paused =
             self.core.history.pause.is_some() || drains && self.core.standing.hold.is_some();
         self.supervision.follow(&self.drivers, held, paused).await;

@@ -77,7 +77,7 @@ mod tests {
 
     use super::*;
     use crate::config::{Field, FieldValue, KubernetesPool, StrimziPool};
-    use crate::driver::{KubernetesDriver, StepId, UnitKey};
+    use crate::driver::{Driver, HookRunner, KubernetesDriver, StepId, UnitKey};
     use crate::kube::fake::FakeApi;
 
     const KAFKA: &str = "/apis/kafka.strimzi.io/v1/namespaces/kafka/kafkas/east";
@@ -101,7 +101,7 @@ mod tests {
         }
     }
 
-    fn drivers(api: &FakeApi) -> Drivers {
+    fn drivers(api: &FakeApi, state_dir: &std::path::Path) -> Drivers {
         let kinds = json!({
             "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "kafka.strimzi.io/v1",
             "resources": [{
@@ -127,7 +127,9 @@ mod tests {
         });
         let driver = KubernetesDriver::open(&api.kube(), &pool).unwrap();
         let place = ("acme/kafka".parse().unwrap(), "east".parse().unwrap());
-        Drivers::from([(place, Driver::Kubernetes(Box::new(driver)))])
+        let driver = Driver::Kubernetes(Box::new(driver));
+        let hooks = HookRunner::open(state_dir, BTreeMap::new()).unwrap();
+        Drivers::from([(place, PoolDriver { driver, hooks })])
     }
 
     fn paused(api: &FakeApi) -> bool {
@@ -138,7 +140,8 @@ mod tests {
     #[tokio::test]
     async fn a_step_that_ends_while_it_is_paused_is_freed_when_the_pause_is_over() {
         let api = FakeApi::start();
-        let (drivers, mut supervision) = (drivers(&api), Supervision::default());
+        let dir = tempfile::tempdir().unwrap();
+        let (drivers, mut supervision) = (drivers(&api, dir.path()), Supervision::default());
         let out = || Some((order(), "east".parse().unwrap()));
         let step = out();
         supervision.follow(&drivers, step.clone(), false).await;
@@ -154,7 +157,8 @@ mod tests {
     #[tokio::test]
     async fn a_step_that_goes_on_is_told_so() {
         let api = FakeApi::start();
-        let (drivers, mut supervision) = (drivers(&api), Supervision::default());
+        let dir = tempfile::tempdir().unwrap();
+        let (drivers, mut supervision) = (drivers(&api, dir.path()), Supervision::default());
         let step = Some((order(), "east".parse().unwrap()));
         supervision.follow(&drivers, step.clone(), true).await;
         supervision.follow(&drivers, step.clone(), false).await;
@@ -167,11 +171,11 @@ mod tests {
     fn what_a_running_stage_waits_for_is_said_with_its_name_and_its_beginning() {
         let (order, since) = (order(), jiff::Timestamp::from_second(1_800_000_000).unwrap());
         let detail = Some("pod quorum-1 may not go yet".to_owned());
-        let waits = stage_waits(&order, Stage::Mutate, &StepStatus::Running { since, detail });
+        let waits = stage_waits(&order, Task::Mutate, &StepStatus::Running { since, detail });
         let waits = waits.unwrap();
         assert_eq!((waits.gate.as_str(), waits.since), ("mutate", Some(since)));
         assert_eq!(waits.message, "pod quorum-1 may not go yet");
         let mute = StepStatus::Running { since, detail: None };
-        assert_eq!(stage_waits(&order, Stage::Mutate, &mute), None);
+        assert_eq!(stage_waits(&order, Task::Mutate, &mute), None);
     }
 }
