@@ -23,7 +23,7 @@ use super::outbox::{Outbox, shape};
 use super::prober::{Pace, Prober};
 use super::report::{product_states, report};
 use super::steer::{Steered, Steering};
-use super::supervision::{Supervision, stage_waits};
+use super::supervision::{Supervision, is_stopped, stage_waits};
 use crate::clock;
 use crate::config::Settings;
 use crate::crash::{CrashPoint, Side};
@@ -40,17 +40,6 @@ const DOCUMENTS_SOON: SignedDuration = SignedDuration::from_millis(200);
 
 /// A report for the sake of its answer is sent this long after the last one.
 const WORD_AGAIN: SignedDuration = SignedDuration::from_secs(2);
-
-/// Gates that every start waits at for a moment.
-const PASSING: [&str; 7] = [
-    "baseline",
-    "gate_once",
-    "observation_old",
-    "other_product",
-    "page_unproved",
-    "grant",
-    "grant_renewal",
-];
 
 /// One agent.
 #[derive(Debug)]
@@ -300,12 +289,7 @@ impl Shell {
     /// Advances the unit that is out.
     async fn advance(&mut self) -> Result<(), AgentError> {
         let held = self.core.history.out.as_ref().map(|out| (out.order.clone(), out.pool.clone()));
-        // A drain is stopped by a hold as well: what it evicts is not undone.
-        let drains =
-            held.is_some() && self.core.awaited_task().is_some_and(|(_, t)| t == Task::Quiesce);
-        let paused =
-            self.core.history.pause.is_some() || drains && self.core.standing.hold.is_some();
-        self.supervision.follow(&self.drivers, held, paused).await;
+        self.supervision.follow(&self.drivers, held, is_stopped(&self.core)).await;
         let Some(out) = &self.core.history.out else { return Ok(()) };
         let place = (out.key().product.clone(), out.pool.clone());
         let Some(driver) = self.drivers.get(&place) else {
@@ -314,8 +298,7 @@ impl Shell {
         let tasks = Task::ALL.into_iter().filter(|task| driver.has(*task)).collect();
         let mut status = None;
         let task = self.core.awaited_task().map(|(_, task)| task);
-        if let Some((order, task)) = self.core.awaited_task()
-            && driver.has(task)
+        if let Some((order, task)) = self.core.awaited_task().filter(|(_, task)| driver.has(*task))
         {
             match driver.status(order, task).await {
                 Ok(found) => status = Some(found),
@@ -451,7 +434,7 @@ impl Shell {
             if let Turn::Waits(product, why) = &turn {
                 self.gates.note(product, &why.gate);
             }
-            log_turn(&turn);
+            turn.log();
         }
         if urgency == Urgency::Now {
             self.outbox.urge();
@@ -514,20 +497,4 @@ impl Shell {
 enum Urgency {
     Now,
     Slot,
-}
-
-fn log_turn(turn: &Turn) {
-    match turn {
-        // Every start passes these: they are progress, not obstacles.
-        Turn::Waits(product, why) if PASSING.contains(&why.gate.as_str()) => tracing::debug!(
-            %product, gate = why.gate, "waiting: {}", why.message
-        ),
-        Turn::Waits(product, why) => tracing::info!(
-            %product, gate = why.gate, unit = why.unit.as_ref().map(tracing::field::display),
-            "waiting: {}", why.message
-        ),
-        Turn::Passed { product, gate, unit } => tracing::debug!(
-            %product, gate, unit = unit.as_ref().map(tracing::field::display), "no longer waiting"
-        ),
-    }
 }
