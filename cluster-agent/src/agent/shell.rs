@@ -24,7 +24,7 @@ use super::outbox::{Outbox, shape};
 use super::prober::{Pace, Prober};
 use super::report::{product_states, report};
 use super::steer::Steering;
-use super::supervision::{Supervision, stage_waits};
+use super::supervision::{Supervision, is_stopped, stage_waits};
 use crate::clock;
 use crate::config::Settings;
 use crate::crash::{CrashPoint, Side};
@@ -173,12 +173,7 @@ impl Shell {
     /// Advances the unit that is out.
     async fn advance(&mut self) -> Result<(), AgentError> {
         let held = self.core.history.out.as_ref().map(|out| (out.order.clone(), out.pool.clone()));
-        // A drain is stopped by a hold as well: what it evicts is not undone.
-        let drains =
-            held.is_some() && self.core.awaited_task().is_some_and(|(_, t)| t == Task::Quiesce);
-        let paused =
-            self.core.history.pause.is_some() || drains && self.core.standing.hold.is_some();
-        self.supervision.follow(&self.drivers, held, paused).await;
+        self.supervision.follow(&self.drivers, held, is_stopped(&self.core)).await;
         let Some(out) = &self.core.history.out else { return Ok(()) };
         let place = (out.key().product.clone(), out.pool.clone());
         let Some(driver) = self.drivers.get(&place) else {
@@ -187,8 +182,7 @@ impl Shell {
         let tasks = Task::ALL.into_iter().filter(|task| driver.has(*task)).collect();
         let mut status = None;
         let task = self.core.awaited_task().map(|(_, task)| task);
-        if let Some((order, task)) = self.core.awaited_task()
-            && driver.has(task)
+        if let Some((order, task)) = self.core.awaited_task().filter(|(_, task)| driver.has(*task))
         {
             match driver.status(order, task).await {
                 Ok(found) => status = Some(found),

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use channels::names::{PoolName, ProductRef};
 use channels::wire::WaitingOn;
 
+use super::Core;
 use super::links::chain;
 use crate::driver::{PoolDriver, StepOrder, StepStatus, Task};
 
@@ -41,6 +42,13 @@ impl Supervision {
             self.paused = None;
         }
     }
+}
+
+/// Whether what the unit that is out does by itself is to stop: in a pause, and a drain in a hold as
+/// well, because what it evicts is not undone.
+pub(super) fn is_stopped(core: &Core) -> bool {
+    let drains = core.awaited_task().is_some_and(|(_, task)| task == Task::Quiesce);
+    core.history.pause.is_some() || drains && core.standing.hold.is_some()
 }
 
 /// Whether it could be told, or there is nobody to tell.
