@@ -303,8 +303,9 @@ impl Shell {
         // A drain is stopped by a hold as well: what it evicts is not undone.
         let drains =
             held.is_some() && self.core.awaited_task().is_some_and(|(_, t)| t == Task::Quiesce);
-        let paused =
-            self.core.history.pause.is_some() || drains && self.core.standing.hold.is_some();
+        let is_held = |order: &StepOrder| self.core.is_held(&order.key.product);
+        let stops = drains && held.as_ref().is_some_and(|(order, _)| is_held(order));
+        let paused = self.core.history.pause.is_some() || stops;
         self.supervision.follow(&self.drivers, held, paused).await;
         let Some(out) = &self.core.history.out else { return Ok(()) };
         let place = (out.key().product.clone(), out.pool.clone());
