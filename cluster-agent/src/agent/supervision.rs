@@ -101,7 +101,7 @@ mod tests {
         }
     }
 
-    fn drivers(api: &FakeApi) -> Drivers {
+    fn drivers(api: &FakeApi, state_dir: &std::path::Path) -> Drivers {
         let kinds = json!({
             "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "kafka.strimzi.io/v1",
             "resources": [{
@@ -127,10 +127,8 @@ mod tests {
         });
         let driver = KubernetesDriver::open(&api.kube(), &pool).unwrap();
         let place = ("acme/kafka".parse().unwrap(), "east".parse().unwrap());
-        // No hook runs, so nothing is kept there.
-        let dir = tempfile::tempdir().unwrap();
-        let hooks = HookRunner::open(dir.path(), BTreeMap::new()).unwrap();
         let driver = Driver::Kubernetes(Box::new(driver));
+        let hooks = HookRunner::open(state_dir, BTreeMap::new()).unwrap();
         Drivers::from([(place, PoolDriver { driver, hooks })])
     }
 
@@ -142,7 +140,8 @@ mod tests {
     #[tokio::test]
     async fn a_step_that_ends_while_it_is_paused_is_freed_when_the_pause_is_over() {
         let api = FakeApi::start();
-        let (drivers, mut supervision) = (drivers(&api), Supervision::default());
+        let dir = tempfile::tempdir().unwrap();
+        let (drivers, mut supervision) = (drivers(&api, dir.path()), Supervision::default());
         let out = || Some((order(), "east".parse().unwrap()));
         let step = out();
         supervision.follow(&drivers, step.clone(), false).await;
@@ -158,7 +157,8 @@ mod tests {
     #[tokio::test]
     async fn a_step_that_goes_on_is_told_so() {
         let api = FakeApi::start();
-        let (drivers, mut supervision) = (drivers(&api), Supervision::default());
+        let dir = tempfile::tempdir().unwrap();
+        let (drivers, mut supervision) = (drivers(&api, dir.path()), Supervision::default());
         let step = Some((order(), "east".parse().unwrap()));
         supervision.follow(&drivers, step.clone(), true).await;
         supervision.follow(&drivers, step.clone(), false).await;

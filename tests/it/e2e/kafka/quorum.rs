@@ -197,14 +197,19 @@ fn the_leaders_word_names_a_stopped_follower_and_thin_partitions() {
     let settings = Settings::load(path, Overrides::default()).unwrap();
     let mut witnesses = Witnesses::new(settings.witness_targets()).unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let mut look = || -> Option<Look> { runtime.block_on(witnesses.look(now())).pop() };
+    // Who looks again too soon is told nothing.
+    let mut look = || -> Look {
+        eventually("a look is due", || {
+            runtime.block_on(witnesses.look(now())).pop().ok_or("not due".to_owned())
+        })
+    };
     let findings = |look: &Look, unit: &str| -> Result<Vec<Finding>, String> {
         let word = look.words.iter().find(|(key, _)| key.unit.as_str() == unit);
         word.unwrap().1.clone().map(|word| word.findings)
     };
 
     let leader = eventually("all are in sync and no partition is thin", || {
-        let look = look().ok_or("not due")?;
+        let look = look();
         let quorum = look.quorum.clone().ok_or_else(|| format!("{look:?}"))?;
         let calm = look.gates.is_empty() && quorum.in_sync.len() == 3;
         if calm { Ok(quorum.leader) } else { Err(format!("{look:?}")) }
@@ -213,11 +218,12 @@ fn the_leaders_word_names_a_stopped_follower_and_thin_partitions() {
     let mut topic = Command::new(script("kafka_tool.sh"));
     topic.arg(kafka.dir.path().join("cluster"));
     topic.args(["topics", "--create", "--topic", "orders", "--partitions", "1"]);
+    topic.args(["--replication-factor", "3", "--config", "min.insync.replicas=2"]);
     let made = topic.output().unwrap();
     assert!(made.status.success(), "{}", said(&made));
     kafka.member("b3", &["stop"]);
     let thin = eventually("the other brokers must stay", || {
-        let look = look().ok_or("not due")?;
+        let look = look();
         let thin = look.gates.iter().filter_map(|gate| match (&gate.scope, &gate.finding) {
             (GateScope::Unit(key), Finding::PartitionsThin { first, .. })
                 if first == "orders-0" =>
@@ -235,7 +241,7 @@ fn the_leaders_word_names_a_stopped_follower_and_thin_partitions() {
     let follower = if leader == 1 { "c2" } else { "c1" };
     kafka.member(follower, &["pause"]);
     eventually("the stopped follower is behind", || {
-        let look = look().ok_or("not due")?;
+        let look = look();
         let found = findings(&look, follower)?;
         match found.as_slice() {
             [Finding::QuorumLag { observed_ms, limit_ms: 2_000 }] if *observed_ms >= 2_000 => {
@@ -247,7 +253,7 @@ fn the_leaders_word_names_a_stopped_follower_and_thin_partitions() {
     kafka.member(follower, &["continue"]);
     eventually("it has caught up again", || {
         // A voter that was away may start an election: nobody leads for a moment.
-        let found = findings(&look().ok_or("not due")?, follower)?;
+        let found = findings(&look(), follower)?;
         if found.is_empty() { Ok(()) } else { Err(format!("{found:?}")) }
     });
 }

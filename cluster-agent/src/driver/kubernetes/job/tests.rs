@@ -131,10 +131,10 @@ fn a_template_without_a_pod_or_of_another_kind_is_refused() {
 #[test]
 fn the_documented_templates_are_templates() {
     let documented = [
-        include_str!("examples/kubeadm.yaml"),
-        include_str!("examples/bootc.yaml"),
-        include_str!("examples/rpm-ostree.yaml"),
-        include_str!("examples/sysupdate.yaml"),
+        include_str!("../../../../../deploy/kubernetes/jobs/kubeadm.yaml"),
+        include_str!("../../../../../deploy/kubernetes/jobs/bootc.yaml"),
+        include_str!("../../../../../deploy/kubernetes/jobs/rpm-ostree.yaml"),
+        include_str!("../../../../../deploy/kubernetes/jobs/sysupdate.yaml"),
     ];
     for text in documented {
         let job = template(text).unwrap().render(&order(), &pool()).unwrap();
