@@ -41,17 +41,6 @@ const DOCUMENTS_SOON: SignedDuration = SignedDuration::from_millis(200);
 /// A report for the sake of its answer is sent this long after the last one.
 const WORD_AGAIN: SignedDuration = SignedDuration::from_secs(2);
 
-/// Gates that every start waits at for a moment.
-const PASSING: [&str; 7] = [
-    "baseline",
-    "gate_once",
-    "observation_old",
-    "other_product",
-    "page_unproved",
-    "grant",
-    "grant_renewal",
-];
-
 /// One agent.
 #[derive(Debug)]
 pub(super) struct Shell {
@@ -452,7 +441,7 @@ impl Shell {
             if let Turn::Waits(product, why) = &turn {
                 self.gates.note(product, &why.gate);
             }
-            log_turn(&turn);
+            turn.log();
         }
         if urgency == Urgency::Now {
             self.outbox.urge();
@@ -515,20 +504,4 @@ impl Shell {
 enum Urgency {
     Now,
     Slot,
-}
-
-fn log_turn(turn: &Turn) {
-    match turn {
-        // Every start passes these: they are progress, not obstacles.
-        Turn::Waits(product, why) if PASSING.contains(&why.gate.as_str()) => tracing::debug!(
-            %product, gate = why.gate, "waiting: {}", why.message
-        ),
-        Turn::Waits(product, why) => tracing::info!(
-            %product, gate = why.gate, unit = why.unit.as_ref().map(tracing::field::display),
-            "waiting: {}", why.message
-        ),
-        Turn::Passed { product, gate, unit } => tracing::debug!(
-            %product, gate, unit = unit.as_ref().map(tracing::field::display), "no longer waiting"
-        ),
-    }
 }
