@@ -48,7 +48,8 @@ impl Supervision {
 /// well, because what it evicts is not undone.
 pub(super) fn is_stopped(core: &Core) -> bool {
     let drains = core.awaited_task().is_some_and(|(_, task)| task == Task::Quiesce);
-    core.history.pause.is_some() || drains && core.standing.hold.is_some()
+    let product = core.history.out.as_ref().map(|out| &out.order.key.product);
+    core.history.pause.is_some() || drains && product.is_some_and(|product| core.is_held(product))
 }
 
 /// Whether it could be told, or there is nobody to tell.
