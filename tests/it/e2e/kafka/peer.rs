@@ -1,6 +1,7 @@
 //! A real Kafka cluster, and what can be done to its members.
 
 use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -38,6 +39,14 @@ pub(super) struct Member {
     pub(super) directory_id: String,
     /// Its process.
     pub(super) process: Option<u32>,
+}
+
+impl Member {
+    /// The address of its exporter.
+    pub(super) fn exporter(&self) -> SocketAddr {
+        let address = self.metrics_url.trim_start_matches("http://").trim_end_matches("/metrics");
+        address.parse().expect("an address and a port")
+    }
 }
 
 #[derive(Debug, Deserialize)]
