@@ -9,6 +9,7 @@ mod liar;
 mod names;
 mod pages;
 mod peer;
+mod quorum;
 mod roll;
 mod stage;
 mod traffic;
