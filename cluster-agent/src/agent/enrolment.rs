@@ -93,7 +93,8 @@ async fn ask(
     join_token: &str,
     now: Timestamp,
 ) -> Result<EnrolmentReply, HubError> {
-    let client = HubClient::new(&settings.hub.url, open_or_create_key(state_dir, place)?)?;
+    let hub = &settings.hub;
+    let client = HubClient::over(&hub.network, &hub.url, open_or_create_key(state_dir, place)?)?;
     client.enrol(join_token, &settings.cluster_name, env!("CARGO_PKG_VERSION"), now).await
 }
 
@@ -135,5 +136,5 @@ pub(super) fn open_client(settings: &Settings) -> Result<(ClusterId, HubClient),
     let hub = |source| AgentError::Hub { source: Box::new(source) };
     let key = open_key(dir, KeyPlace::InForce).map_err(hub)?;
     let key = key.ok_or_else(|| AgentError::NoKey { path: KeyPlace::InForce.path(dir) })?;
-    Ok((enrolment.cluster_id, HubClient::new(&url, key).map_err(hub)?))
+    Ok((enrolment.cluster_id, HubClient::over(&settings.hub.network, &url, key).map_err(hub)?))
 }

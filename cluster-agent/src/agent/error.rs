@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::crash::CrashPointError;
 use crate::driver::DriverError;
+use crate::footprint::ListenError;
 use crate::hub::{HubError, TrustError};
 use crate::observation::ObserverError;
 use crate::phase::Illegal;
@@ -93,6 +94,12 @@ pub enum AgentError {
     Scrape {
         /// Why.
         source: ScrapeError,
+    },
+    /// The agent's own metrics cannot be served.
+    #[error("metrics and health cannot be served as configured")]
+    Listen {
+        /// Why not.
+        source: ListenError,
     },
     /// The native clients cannot be made.
     #[error("the Kafka servers of [products.kafka] cannot be asked")]

@@ -24,6 +24,7 @@ impl Core {
             policy: &self.policy,
             history: &self.history,
             approvals: &self.approvals,
+            answers: &self.answers,
             now,
         };
         self.targets = basis.targets();
@@ -55,7 +56,8 @@ impl Core {
         self.policy.products.iter().any(|(product, policy)| {
             let Some(known) = self.known.get(product) else { return false };
             let Some(graph) = &known.graph else { return false };
-            documents_needed(product, graph, policy, &self.history, &self.approvals, now)
+            let exposure = policy.exposure(&self.answers, now);
+            documents_needed(product, graph, policy, &self.history, &self.approvals, &exposure)
                 .iter()
                 .any(|version| !known.releases.contains_key(version))
         })

@@ -19,13 +19,17 @@ mod finalize;
 mod inputs;
 mod ledger;
 mod links;
+mod lookout;
 mod open;
 mod open_change;
 mod outbox;
 mod prober;
 mod report;
 mod resume;
+mod risks;
 mod shell;
+mod steer;
+mod supervision;
 #[cfg(test)]
 mod tests;
 
@@ -46,6 +50,10 @@ use crate::config::Settings;
 use crate::crash::CrashPoint;
 use shell::Shell;
 
+/// How long a turn of the loop may go on after the agent was told to stop. What it was doing then
+/// is found again by its step id, as after a crash; waiting for it only spares a probe.
+const STOP_GRACE: Duration = Duration::from_secs(5);
+
 /// How often order files are looked at while nothing else is due.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -59,7 +67,8 @@ pub async fn run(
     let crash = CrashPoint::from_env().map_err(|source| AgentError::CrashPoint { source })?;
     let mut shell = Shell::open(settings, crash)?;
     loop {
-        let pause = shell.tick().await?.min(LOOK);
+        let Some(turned) = until_stopped(shell.tick(), &mut shutdown).await else { break };
+        let pause = turned?.min(LOOK);
         tokio::select! {
             biased;
             stopped = shutdown.wait_for(|stop| *stop) => {
@@ -72,6 +81,22 @@ pub async fn run(
         }
     }
     // Whatever is out goes on by itself; the next start finds it by its step id.
+    shell.stop().await;
     tracing::info!("agent stopped");
     Ok(())
+}
+
+/// The outcome of `turn`; `None` if the agent is told to stop and the turn does not end soon.
+async fn until_stopped<T>(
+    turn: impl Future<Output = T>,
+    shutdown: &mut watch::Receiver<bool>,
+) -> Option<T> {
+    let mut turn = std::pin::pin!(turn);
+    tokio::select! {
+        biased;
+        turned = &mut turn => return Some(turned),
+        // An error means that whoever could say stop is gone.
+        stopped = shutdown.wait_for(|stop| *stop) => drop(stopped),
+    }
+    tokio::time::timeout(STOP_GRACE, turn).await.ok()
 }

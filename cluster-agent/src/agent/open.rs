@@ -1,6 +1,7 @@
 //! What an agent opens before its first round: its identity, its repository, its drivers.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use channels::names::{PoolName, ProductRef};
 use channels::wire::AgentInstance;
@@ -8,11 +9,15 @@ use channels::wire::AgentInstance;
 use super::AgentError;
 use super::enrolment::open_client;
 use super::links::Reporter;
-use crate::config::{DriverSettings, ProductSettings, Reports, Settings};
+use crate::config::{DriverSettings, KubernetesPool, ProductSettings, Reports, Settings};
 use crate::driver::{
-    CommandSpec, Driver, ExecDriver, Finalizer, HookRunner, PoolDriver, SimulatedDriver,
+    CommandSpec, Driver, DriverError, ExecDriver, Finalizer, HookRunner, KubernetesDriver,
+    PoolDriver, SimulatedDriver,
 };
+use crate::footprint::Footprint;
 use crate::hub::HubReleases;
+use crate::kube::Kube;
+use crate::telemetry::PROBES_AT_ONCE;
 
 /// Who reports; `None` if the agent does not.
 pub(super) fn open_reporter(settings: &Settings) -> Result<Option<Reporter>, AgentError> {
@@ -35,7 +40,8 @@ pub(super) fn draw_instance() -> Option<AgentInstance> {
 pub(super) fn open_releases(settings: &Settings) -> Result<HubReleases, AgentError> {
     let path = settings.hub.root.clone();
     let root = std::fs::read(&path).map_err(|source| AgentError::Root { path, source })?;
-    HubReleases::open(&root, &settings.hub.url, &settings.state_dir)
+    let hub = &settings.hub;
+    HubReleases::open(&root, &hub.addresses, &hub.network, &settings.state_dir)
         .map_err(|source| AgentError::Trust { source: Box::new(source) })
 }
 
@@ -43,6 +49,7 @@ pub(super) fn drivers(
     settings: &Settings,
 ) -> Result<BTreeMap<(ProductRef, PoolName), PoolDriver>, AgentError> {
     let mut drivers = BTreeMap::new();
+    let kube = settings.kubernetes.clone().map(Kube::new);
     for (product, configured) in &settings.products {
         for pool in &configured.pools {
             let driver = match &pool.driver {
@@ -50,6 +57,7 @@ pub(super) fn drivers(
                     ExecDriver::open(&settings.state_dir, commands.clone()).map(Driver::Exec)
                 }
                 DriverSettings::Simulated(url) => SimulatedDriver::new(url).map(Driver::Simulated),
+                DriverSettings::Kubernetes(pool) => open_kubernetes(kube.as_ref(), pool),
             };
             let hooks = HookRunner::open(&settings.state_dir, pool.hooks.clone());
             let driver = driver.and_then(|driver| Ok(PoolDriver { driver, hooks: hooks? }));
@@ -62,6 +70,31 @@ pub(super) fn drivers(
         }
     }
     Ok(drivers)
+}
+
+fn open_kubernetes(kube: Option<&Kube>, pool: &KubernetesPool) -> Result<Driver, DriverError> {
+    // The configuration refuses such a pool without `[kubernetes]`.
+    let kube = kube.ok_or(DriverError::NoCluster)?;
+    KubernetesDriver::open(kube, pool).map(|driver| Driver::Kubernetes(Box::new(driver)))
+}
+
+/// How long a turn of the loop may take beside its probes: a hub's or driver's answer is bounded
+/// by half a minute, and a loaded disk flushes slowly.
+const TURN_MS: u64 = 60_000;
+
+/// Shows the agent's own figures, if anywhere.
+pub(super) fn footprint(settings: &Settings) -> Result<Option<Footprint>, AgentError> {
+    let Some(address) = settings.listen else { return Ok(None) };
+    let pools = settings.products.values().flat_map(|product| &product.pools);
+    let units: usize = pools.map(|pool| pool.units.len()).sum();
+    // Every unit silent at once, as many asked side by side as there may be.
+    let rounds = u64::try_from(units.div_ceil(PROBES_AT_ONCE)).unwrap_or(u64::MAX);
+    let silent_ms = rounds.saturating_mul(settings.probes.timeout_ms);
+    let within = Duration::from_millis(silent_ms.saturating_add(TURN_MS));
+    let started = Footprint::start(address, within);
+    let started = started.map_err(|source| AgentError::Listen { source })?;
+    tracing::info!(address = %started.address(), "metrics and health served");
+    Ok(Some(started))
 }
 
 /// The finalize steps that are configured.

@@ -1,5 +1,7 @@
 //! One agent's belongings and one round of its loop.
 
+mod show;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,26 +17,26 @@ use super::due::{is_due, jittered, jittered_max, later};
 use super::events::DriverFacts;
 use super::ledger::{Ledger, Turn};
 use super::links::{Links, Metadata, News, Refresh, Sending, Unanswered, chain};
-use super::open::{draw_instance, drivers, finalizers, open_releases, open_reporter};
+use super::open::{draw_instance, drivers, finalizers, footprint, open_releases, open_reporter};
 use super::open_change::open_change;
 use super::outbox::{Outbox, shape};
 use super::prober::{Pace, Prober};
 use super::report::{product_states, report};
+use super::steer::{Steered, Steering};
+use super::supervision::{Supervision, stage_waits};
 use crate::clock;
-use crate::config::{Reports, Settings};
+use crate::config::Settings;
 use crate::crash::{CrashPoint, Side};
 use crate::driver::{Finalizer, PoolDriver, StepId, StepOrder, Task};
+use crate::footprint::{Footprint, GateTally};
 use crate::observation::UnitKey;
 use crate::plan::{Ask, Grants};
 use crate::state::{Control, Document, StateDir, StateError};
-use crate::status::{self, HubView, Status, StepView};
+use crate::status::Status;
 use crate::telemetry::Signal;
 
 /// Documents that became needed are fetched this soon, without asking for new metadata.
 const DOCUMENTS_SOON: SignedDuration = SignedDuration::from_millis(200);
-
-/// A view that has not changed is written again this often, so that its age says the agent lives.
-const STATUS_AT_LEAST: SignedDuration = SignedDuration::from_secs(5);
 
 /// A report for the sake of its answer is sent this long after the last one.
 const WORD_AGAIN: SignedDuration = SignedDuration::from_secs(2);
@@ -63,6 +65,7 @@ pub(super) struct Shell {
     pub(super) missing: BTreeSet<(UnitKey, Signal)>,
     prober: Prober,
     links: Links,
+    steering: Option<Steering>,
     crash: CrashPoint,
     cluster_id: Option<ClusterId>,
     instance: Option<AgentInstance>,
@@ -75,10 +78,15 @@ pub(super) struct Shell {
     word_at: Timestamp,
     refresh_at: Timestamp,
     refreshing: bool,
+    refresh_void: bool,
     // views
     ledger: Ledger,
+    footprint: Option<Footprint>,
+    gates: GateTally,
+    started_at: Timestamp,
     answered_at: Option<Timestamp>,
     verified_at: Option<Timestamp>,
+    supervision: Supervision,
     shown: Option<Status>,
     orders_error: Option<String>,
 }
@@ -96,7 +104,11 @@ impl Shell {
         let cluster_id = reporter.as_ref().map(|reporter| reporter.cluster);
         let releases = open_releases(&settings)?;
         let grants = cluster_id.map_or(Grants::None, Grants::From);
-        let core = Core::new(settings.policy(grants), std::mem::take(&mut document.history));
+        let policy = settings.policy(grants);
+        let instance = draw_instance();
+        let steering = Steering::start(&settings, &policy, instance, now);
+        let core = Core::new(policy, std::mem::take(&mut document.history));
+        let footprint = footprint(&settings)?;
         tracing::info!(
             cluster.name = settings.cluster_name,
             cluster.id = cluster_id.map(tracing::field::display),
@@ -111,12 +123,13 @@ impl Shell {
             missing: BTreeSet::new(),
             prober: Prober::new(&settings)?,
             links: Links::start(reporter, releases),
+            steering,
             control: Control::new(&settings.state_dir),
             settings,
             state,
             crash,
             cluster_id,
-            instance: draw_instance(),
+            instance,
             heard_seq: None,
             document,
             core,
@@ -124,9 +137,14 @@ impl Shell {
             word_at: now,
             refresh_at: now,
             refreshing: false,
+            refresh_void: false,
             ledger: Ledger::default(),
+            footprint,
+            gates: GateTally::default(),
+            started_at: now,
             answered_at: None,
             verified_at: None,
+            supervision: Supervision::default(),
             shown: None,
             orders_error: None,
         })
@@ -169,6 +187,9 @@ impl Shell {
                 }
                 self.core.unheard(why, key_refused, now);
             }
+            Some(News::Refreshed { .. }) if self.refresh_void => {
+                (self.refreshing, self.refresh_void, self.refresh_at) = (false, false, now);
+            }
             Some(News::Refreshed { known, verified_at }) => {
                 self.refreshing = false;
                 self.verified_at = verified_at.or(self.verified_at);
@@ -181,7 +202,9 @@ impl Shell {
     /// One round; says after how long the next is due.
     pub(super) async fn tick(&mut self) -> Result<Duration, AgentError> {
         let now = clock::now();
+        self.steer(now);
         self.read_orders(now).await?;
+        self.prober.exchange(&mut self.core, now);
         let pace = if self.core.is_engaged() { Pace::Engaged } else { Pace::Idle };
         let out = self.core.history.out.as_ref().map(|out| out.key().clone());
         if let Some(seen) = self.prober.probe(pace, out.as_ref(), now).await {
@@ -199,10 +222,34 @@ impl Shell {
         Ok(self.prober.due_in(pace, clock::now()))
     }
 
+    /// Takes in what Kubernetes says about the lease and the products.
+    fn steer(&mut self, now: Timestamp) {
+        let Some(steering) = &mut self.steering else { return };
+        if steering.steer(&mut self.core, now) == Steered::OtherChannel {
+            // What is being fetched is of the old channel.
+            self.refresh_void = self.refreshing;
+            self.refresh_at = now;
+        }
+    }
+
+    /// Gives back what other agents wait for, and closes what other processes see of this one.
+    pub(super) async fn stop(self) {
+        if let Some(steering) = self.steering {
+            steering.stop().await;
+        }
+        if let Some(footprint) = self.footprint {
+            footprint.stop().await;
+        }
+    }
+
     /// Reads what people ordered. An order file that cannot be read holds everything.
     async fn read_orders(&mut self, now: Timestamp) -> Result<(), AgentError> {
         let mut read = || -> Result<_, StateError> {
-            self.core.finalize_approved(self.control.finalize_approvals()?);
+            let mut finalize = self.control.finalize_approvals()?;
+            if let Some(steering) = &self.steering {
+                finalize = steering.finalize_approvals(finalize, &self.core.history);
+            }
+            self.core.finalize_approved(finalize);
             Ok((self.control.hold()?, self.control.approvals()?, self.control.resume_order()?))
         };
         let (hold, approvals, resume) = match read() {
@@ -222,6 +269,14 @@ impl Shell {
             }
         };
         self.orders_error = None;
+        let history = &self.core.history;
+        let steering = self.steering.as_ref();
+        let approvals = match steering {
+            Some(steering) => steering.approvals(approvals, history),
+            None => approvals,
+        };
+        let by_file = resume.is_some();
+        let resume = resume.or_else(|| steering?.resume(history, now));
         if approvals != self.core.approvals {
             // A newly approved release needs its document.
             self.refresh_at = self.refresh_at.min(later(now, DOCUMENTS_SOON));
@@ -235,13 +290,22 @@ impl Shell {
                 .map_err(|source| AgentError::Illegal { source })?;
             self.outbox.hurry();
             self.apply(change).await?;
-            self.control.resume_taken().map_err(|source| AgentError::State { source })?;
+            if by_file {
+                self.control.resume_taken().map_err(|source| AgentError::State { source })?;
+            }
         }
         Ok(())
     }
 
     /// Advances the unit that is out.
     async fn advance(&mut self) -> Result<(), AgentError> {
+        let held = self.core.history.out.as_ref().map(|out| (out.order.clone(), out.pool.clone()));
+        // A drain is stopped by a hold as well: what it evicts is not undone.
+        let drains =
+            held.is_some() && self.core.awaited_task().is_some_and(|(_, t)| t == Task::Quiesce);
+        let paused =
+            self.core.history.pause.is_some() || drains && self.core.standing.hold.is_some();
+        self.supervision.follow(&self.drivers, held, paused).await;
         let Some(out) = &self.core.history.out else { return Ok(()) };
         let place = (out.key().product.clone(), out.pool.clone());
         let Some(driver) = self.drivers.get(&place) else {
@@ -249,24 +313,29 @@ impl Shell {
         };
         let tasks = Task::ALL.into_iter().filter(|task| driver.has(*task)).collect();
         let mut status = None;
-        if let Some((order, stage)) = self.core.awaited_task()
-            && driver.has(stage)
+        let task = self.core.awaited_task().map(|(_, task)| task);
+        if let Some((order, task)) = self.core.awaited_task()
+            && driver.has(task)
         {
-            match driver.status(&order.step_id, stage).await {
+            match driver.status(order, task).await {
                 Ok(found) => status = Some(found),
                 Err(error) => {
                     // Not knowing is a reason to wait, never a reason to start again.
                     let why = chain(&error);
-                    tracing::warn!(unit = %out.key(), %stage, error = why, "driver does not answer");
-                    self.core.driver_silent(stage, &why);
+                    tracing::warn!(unit = %out.key(), %task, error = why, "driver does not answer");
+                    self.core.driver_silent(task, &why);
                     return Ok(());
                 }
             }
         }
+        let waits = status.as_ref().and_then(|status| stage_waits(&out.order, task?, status));
         let change = self
             .core
             .advance(&DriverFacts { tasks, status }, clock::now())
             .map_err(|source| AgentError::Illegal { source })?;
+        if self.core.awaited_task().map(|(_, task)| task) == task {
+            self.core.current_wait = self.core.current_wait.take().or(waits);
+        }
         self.apply(change).await
     }
 
@@ -358,6 +427,7 @@ impl Shell {
             policy: Arc::new(self.core.policy.clone()),
             history: self.core.history.clone(),
             approvals: self.core.approvals.clone(),
+            answers: self.core.answers.clone(),
         };
         match self.links.refreshes.try_send(order) {
             Ok(()) => self.refreshing = true,
@@ -378,6 +448,9 @@ impl Shell {
         let ask = ask.filter(|_| self.outbox.may_ask(now));
         let (states, turns) = product_states(&self.core, &mut self.ledger, ask, now);
         for turn in turns {
+            if let Turn::Waits(product, why) = &turn {
+                self.gates.note(product, &why.gate);
+            }
             log_turn(&turn);
         }
         if urgency == Urgency::Now {
@@ -391,6 +464,10 @@ impl Shell {
         if due && self.core.observation.is_some() {
             self.send(states.clone(), ask.map(|ask| ask.product.clone()), now)?;
         }
+        if let Some(steering) = &mut self.steering {
+            steering.show(&self.core, &states, now);
+        }
+        self.expose(&states, now);
         self.show(states, now)
     }
 
@@ -427,44 +504,6 @@ impl Shell {
         };
         let report = report(header, states);
         permit.send(Sending { report, asks });
-        Ok(())
-    }
-
-    fn show(&mut self, products: Vec<ProductState>, now: Timestamp) -> Result<(), AgentError> {
-        let status = Status {
-            at: now,
-            agent_version: env!("CARGO_PKG_VERSION").to_owned(),
-            cluster: self.settings.cluster_name.clone(),
-            cluster_id: self.cluster_id,
-            hub: HubView {
-                url: self.settings.hub.url.clone(),
-                reports: self.settings.hub.reports == Reports::On,
-                answered_at: self.answered_at,
-                error: self.core.standing.hub_error.as_ref().map(|error| error.why.clone()),
-                key_refused: self.core.standing.disowned.as_ref().map(|no| no.code.clone()),
-                verified_at: self.verified_at,
-            },
-            hold: self.core.standing.hold.clone(),
-            pause: self.core.history.pause.clone(),
-            step: self.core.history.out.as_ref().map(|out| StepView {
-                step_id: out.order.step_id.to_string(),
-                unit: out.key().to_string(),
-                from: out.order.from.to_string(),
-                to: out.order.to.to_string(),
-                attempt: out.order.attempt,
-            }),
-            products,
-            finalized: self.core.history.last_finalized(),
-        };
-        let same = self.shown.as_ref().is_some_and(|shown| {
-            Status { at: shown.at, ..status.clone() } == *shown
-                && !is_due(later(shown.at, STATUS_AT_LEAST), STATUS_AT_LEAST, now)
-        });
-        if !same {
-            status::write(&self.settings.state_dir, &status)
-                .map_err(|source| AgentError::State { source })?;
-            self.shown = Some(status);
-        }
         Ok(())
     }
 }

@@ -1,16 +1,14 @@
 //! Every command but `check`.
 
 use anyhow::Context as _;
-use tokio::sync::watch;
-use tokio::task::JoinSet;
 
 use super::{
     Answer, ApproveArgs, ConfigArgs, EnrollArgs, HoldArgs, Output, ReadArgs, RunArgs, Verdict,
-    logging,
+    logging, running,
 };
 use crate::agent::{self, EnrolKey, Rotated};
 use crate::clock;
-use crate::config::{Overrides, Settings};
+use crate::config::{Overrides, Reports, Settings};
 use crate::sim::SimArgs;
 use crate::sim::member::MemberCommand;
 use crate::state::{Approval, Control, InUse, LocalHold, ResumeOrder, in_use};
@@ -18,6 +16,10 @@ use crate::status;
 
 /// Threads of the runtime: probes and reports wait for the network, almost nothing computes.
 const THREADS: usize = 2;
+
+/// Threads for what cannot be waited for otherwise: names are resolved and files of steps read in
+/// them, of as many units side by side as are probed.
+const BLOCKING_THREADS: usize = 8;
 
 /// Longest reason of a hold; it travels in every report.
 const REASON_CHARS_MAX: usize = 300;
@@ -29,6 +31,7 @@ pub(super) fn settings(config: &ConfigArgs) -> anyhow::Result<Settings> {
 pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(THREADS)
+        .max_blocking_threads(BLOCKING_THREADS)
         .enable_all()
         .build()
         .context("cannot start the runtime")
@@ -44,49 +47,40 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<Answer> {
             settings(&config).with_context(|| format!("configuration {}", path.display()))
         })
         .collect::<anyhow::Result<Vec<_>>>()?;
-    runtime()?.block_on(run_all(all))?;
+    let runtime = runtime()?;
+    let ended = runtime.block_on(running::run_all(all));
+    // A name that is being resolved is not waited for.
+    runtime.shutdown_background();
+    ended?;
     Ok(Answer::yes(""))
-}
-
-/// Runs agents side by side; the first that fails stops them all.
-async fn run_all(all: Vec<Settings>) -> anyhow::Result<()> {
-    let (stop, stopped) = watch::channel(false);
-    let mut agents = JoinSet::new();
-    for settings in all {
-        let name = settings.cluster_name.clone();
-        let stopped = stopped.clone();
-        agents.spawn(async move {
-            agent::run(settings, stopped).await.with_context(|| format!("agent of {name}"))
-        });
-    }
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
-        .context("cannot listen for SIGTERM")?;
-    let first = tokio::select! {
-        _ = terminate.recv() => None,
-        interrupted = tokio::signal::ctrl_c() => {
-            interrupted.context("cannot listen for SIGINT")?;
-            None
-        }
-        ended = agents.join_next() => ended,
-    };
-    // A failed send means that every agent has ended already.
-    let _ = stop.send(true);
-    let mut result = first.map_or(Ok(()), |ended| ended.context("an agent crashed")?);
-    while let Some(ended) = agents.join_next().await {
-        result = result.and(ended.context("an agent crashed")?);
-    }
-    result
 }
 
 pub(super) fn enroll(args: &EnrollArgs) -> anyhow::Result<Answer> {
     let settings = settings(&args.config)?;
+    if args.once
+        && let Some(why) = needs_no_enrolment(&settings)?
+    {
+        return Ok(Answer::yes(format!("{} {why}\n", settings.cluster_name)));
+    }
+    let token = args.token.as_deref().map(str::trim).filter(|token| !token.is_empty());
+    let token = token.context("not enrolled yet: --token is needed")?;
     let key = if args.new_key { EnrolKey::New } else { EnrolKey::Kept };
-    let enrolling = agent::enroll(&settings, args.token.trim(), key, clock::now());
+    let enrolling = agent::enroll(&settings, token, key, clock::now());
     let enrolment = runtime()?.block_on(enrolling)?;
     Ok(Answer::yes(format!(
         "enrolled {} at {} as {}\n",
         settings.cluster_name, enrolment.hub_url, enrolment.cluster_id
     )))
+}
+
+/// Why there is nothing to enrol, if there is not.
+fn needs_no_enrolment(settings: &Settings) -> anyhow::Result<Option<String>> {
+    if settings.hub.reports == Reports::Off {
+        return Ok(Some("reports to no hub".to_owned()));
+    }
+    let there = agent::load_enrolment(&settings.state_dir)?;
+    let there = there.filter(|enrolment| enrolment.hub_url == settings.hub.url);
+    Ok(there.map(|enrolment| format!("is enrolled as {}", enrolment.cluster_id)))
 }
 
 pub(super) fn rotate_key(args: &ConfigArgs) -> anyhow::Result<Answer> {

@@ -21,6 +21,8 @@ pub(super) struct Fragment {
     #[serde(default)]
     pub(super) hub: Hub,
     #[serde(default)]
+    pub(super) listen: super::listen::Listen,
+    #[serde(default)]
     pub(super) policy: Policy,
     #[serde(default)]
     pub(super) probes: Probes,
@@ -28,8 +30,10 @@ pub(super) struct Fragment {
     pub(super) timings: Timings,
     #[serde(default)]
     pub(super) limits: Limits,
+    pub(super) prometheus: Option<super::prometheus::Prometheus>,
     #[serde(default)]
     pub(super) products: Vec<Product>,
+    pub(super) kubernetes: Option<super::kubernetes::Kubernetes>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -45,6 +49,11 @@ pub(super) struct Hub {
     pub(super) url: Option<String>,
     pub(super) root: Option<PathBuf>,
     pub(super) reports: Option<bool>,
+    #[serde(default)]
+    pub(super) mirrors: Vec<String>,
+    pub(super) proxy: Option<String>,
+    pub(super) no_proxy: Option<String>,
+    pub(super) ca_file: Option<PathBuf>,
     pub(super) refresh_ms: Option<u64>,
     pub(super) grant_max_age_ms: Option<u64>,
 }
@@ -180,6 +189,7 @@ pub(super) struct Pool {
     pub(super) also_broker: Option<bool>,
     pub(super) exec: Option<Exec>,
     pub(super) simulated: Option<Simulated>,
+    pub(super) kubernetes: Option<super::kubernetes::PoolTable>,
     pub(super) version_metric: Option<String>,
     pub(super) version_label: Option<String>,
     pub(super) required_signals: Option<Vec<String>>,
@@ -198,7 +208,7 @@ pub(super) struct Pool {
 #[serde(deny_unknown_fields)]
 pub(super) struct Unit {
     pub(super) name: String,
-    pub(super) metrics_url: String,
+    pub(super) metrics_url: Option<String>,
     pub(super) node_id: Option<i64>,
     pub(super) on_node: Option<String>,
     pub(super) hosts_agent: Option<bool>,

@@ -7,9 +7,13 @@
 mod checks;
 mod commands;
 mod fragments;
+mod hub;
 mod kafka;
+mod kubernetes;
+mod listen;
 mod owner;
 mod pools;
+mod prometheus;
 mod ranges;
 mod settings;
 #[cfg(test)]
@@ -18,8 +22,14 @@ mod tests;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use hub::{HubSettings, Reports};
+pub use kubernetes::{
+    AgentPlace, DrainSettings, EtcdSettings, Field, FieldValue, KubernetesKind, KubernetesPool,
+    KubernetesSettings, KuredSettings, MemberEvidence, NodeEvidence, NodePool, Pointer, Registry,
+    ResourcePool, StatefulSetPool, StrimziPool, Wanted, WorkloadKind, WorkloadPool,
+};
 pub use pools::{DriverSettings, PoolSettings, UnitSettings};
-pub use settings::{HubSettings, ProbeSettings, ProductSettings, Reports, Settings};
+pub use settings::{ProbeSettings, ProductSettings, Settings};
 
 /// Largest configuration file read; a thousand units take a few hundred kibibytes.
 const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -74,6 +84,8 @@ pub struct Overrides {
     pub state_dir: Option<PathBuf>,
     /// `FAIRWAY_HUB_URL`.
     pub hub_url: Option<String>,
+    /// Where this agent runs in a Kubernetes cluster.
+    pub place: AgentPlace,
 }
 
 impl Overrides {
@@ -82,6 +94,7 @@ impl Overrides {
         Self {
             state_dir: std::env::var_os("FAIRWAY_STATE_DIR").map(PathBuf::from),
             hub_url: std::env::var("FAIRWAY_HUB_URL").ok(),
+            place: AgentPlace::from_env(),
         }
     }
 }
@@ -118,6 +131,6 @@ impl Settings {
         if let Some(url) = overrides.hub_url {
             fragment.hub.url = Some(url);
         }
-        settings::settings(fragment, base)
+        settings::settings(fragment, overrides.place, base)
     }
 }

@@ -1,6 +1,7 @@
 //! What the file means: defaults, ranges, names, and what contradicts what.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use channels::health::{PlegLimits, QuorumLimits};
@@ -10,15 +11,19 @@ use channels::wire::{Report, Role};
 use super::ConfigError;
 use super::checks::checks;
 use super::fragments::{self, Fragment};
+use super::hub::{HubSettings, Reports, hub};
 use super::kafka::kafka_of;
+use super::kubernetes::{self, AgentPlace, KubernetesSettings};
 use super::owner::{finalize, rules};
 use super::pools::{PoolSettings, pools};
+use super::prometheus::prometheus;
 use super::ranges::{DAY_MS, ranged, ranged_u32};
 use crate::driver::CommandSpec;
 use crate::gate::GatePolicy;
 use crate::kafka::KafkaSettings;
 use crate::phase::StepTimings;
 use crate::plan::{AcceptedRisk, GATE_GAP_MS, Grants, Mode, Policy, ProductPolicy, Timings};
+use crate::prometheus::PrometheusSettings;
 
 /// Units of one cluster: a page per unit and second is what one core can read.
 const UNITS_MAX: usize = 2_000;
@@ -32,6 +37,8 @@ pub struct Settings {
     pub cluster_name: String,
     /// The hub.
     pub hub: HubSettings,
+    /// Where the agent's own metrics and health are served, if anywhere.
+    pub listen: Option<SocketAddr>,
     /// How units are probed.
     pub probes: ProbeSettings,
     /// Waits and windows.
@@ -42,30 +49,12 @@ pub struct Settings {
     pub pleg_limits: PlegLimits,
     /// Limits of the gates.
     pub gate: GatePolicy,
+    /// The cluster's own Prometheus, if there is one to ask.
+    pub prometheus: Option<PrometheusSettings>,
     /// Products by name.
     pub products: BTreeMap<ProductRef, ProductSettings>,
-}
-
-/// Where metadata comes from and who grants.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HubSettings {
-    /// Base URL; `tuf/` and `api/v1/` lie below it.
-    pub url: String,
-    /// The pinned root metadata.
-    pub root: PathBuf,
-    /// Whether the agent reports and needs grants. Without, it is on its own: policy alone decides.
-    pub reports: Reports,
-    /// How often metadata is refreshed, milliseconds, with jitter.
-    pub refresh_ms: u64,
-}
-
-/// Whether a hub is reported to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reports {
-    /// Yes, and starts need its grant.
-    On,
-    /// No: metadata only, no grants.
-    Off,
+    /// The API server, if this agent uses one.
+    pub kubernetes: Option<KubernetesSettings>,
 }
 
 /// How units are probed.
@@ -125,7 +114,12 @@ impl Settings {
     }
 }
 
-pub(super) fn settings(fragment: Fragment, base: &Path) -> Result<Settings, ConfigError> {
+pub(super) fn settings(
+    fragment: Fragment,
+    place: AgentPlace,
+    base: &Path,
+) -> Result<Settings, ConfigError> {
+    let (kubernetes, scope) = kubernetes::kubernetes(fragment.kubernetes.as_ref(), place, base)?;
     let probes = probes(&fragment.probes)?;
     let hub = hub(&fragment.hub, base)?;
     let timings = timings(&fragment, &probes)?;
@@ -135,7 +129,8 @@ pub(super) fn settings(fragment: Fragment, base: &Path) -> Result<Settings, Conf
     let mode = fragment.policy.mode.unwrap_or(Mode::Manual);
     let mut products = BTreeMap::new();
     for product in &fragment.products {
-        let (name, settings) = one_product(product, &arch, mode, hub.reports, &probes, base)?;
+        let (name, settings) =
+            one_product(product, &arch, mode, hub.reports, (&probes, &scope), base)?;
         if products.insert(name.clone(), settings).is_some() {
             return Err(ConfigError::invalid("products", format!("{name} is listed twice")));
         }
@@ -149,12 +144,15 @@ pub(super) fn settings(fragment: Fragment, base: &Path) -> Result<Settings, Conf
         state_dir: base.join(state_dir),
         cluster_name,
         hub,
+        listen: fragment.listen.address,
         probes,
         timings,
         quorum_limits: quorum_limits(&fragment.limits.quorum)?,
         pleg_limits: pleg_limits(&fragment.limits.pleg)?,
         gate: gate(&fragment.limits.gate)?,
+        prometheus: prometheus(fragment.prometheus.as_ref(), &products, base)?,
         products,
+        kubernetes,
     })
 }
 
@@ -167,27 +165,6 @@ fn cluster_name(name: Option<String>) -> Result<String, ConfigError> {
         return Err(ConfigError::invalid("cluster.name", "it must have 1 to 63 characters"));
     }
     Ok(name)
-}
-
-fn hub(hub: &fragments::Hub, base: &Path) -> Result<HubSettings, ConfigError> {
-    let url = hub.url.clone().ok_or(ConfigError::Missing {
-        key: "hub.url".to_owned(),
-        hint: "where metadata comes from, e.g. https://updates.example; see also hub.reports",
-    })?;
-    if !(url.starts_with("https://") || url.starts_with("http://")) {
-        return Err(ConfigError::invalid("hub.url", "it must begin with https:// or http://"));
-    }
-    let root = hub.root.clone().ok_or(ConfigError::Missing {
-        key: "hub.root".to_owned(),
-        hint: "the pinned root metadata, as `fairway init` wrote it (root.json)",
-    })?;
-    let reports = if hub.reports.unwrap_or(true) { Reports::On } else { Reports::Off };
-    Ok(HubSettings {
-        url,
-        root: base.join(root),
-        reports,
-        refresh_ms: ranged("hub.refresh_ms", hub.refresh_ms, 120_000, 500..=DAY_MS)?,
-    })
 }
 
 fn probes(probes: &fragments::Probes) -> Result<ProbeSettings, ConfigError> {
@@ -417,7 +394,7 @@ fn one_product(
     arch: &Arch,
     mode: Mode,
     reports: Reports,
-    probes: &ProbeSettings,
+    (probes, scope): (&ProbeSettings, &kubernetes::Scope),
     base: &Path,
 ) -> Result<(ProductRef, ProductSettings), ConfigError> {
     let name: ProductRef =
@@ -428,7 +405,7 @@ fn one_product(
         let why = "hub needs hub.reports = true, because only a hub grants";
         return Err(ConfigError::invalid(key("mode"), why));
     }
-    let mut pools = pools(&name, &given.pools, probes, base)?;
+    let mut pools = pools(&name, &given.pools, probes, scope, base)?;
     let (check_rules, checks) = checks(&name, &given.checks, base)?;
     let kafka = kafka_of(given.kafka.as_ref(), &mut pools, &key, base)?;
     let policy = ProductPolicy {

@@ -16,7 +16,8 @@ use signing::message::{self, RequestParts};
 use signing::{KeyId, SecretKey};
 
 use super::error::HubError;
-use super::http::http_client;
+use super::http::http_client_over;
+use super::network::Network;
 
 /// A hub behind a slow link answers a handshake in seconds.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -46,10 +47,17 @@ pub struct HubClient {
 }
 
 impl HubClient {
-    /// A client for the hub at `base_url` (`https://hub.example`), signing with the cluster's key.
+    /// A client for the hub at `base_url` (`https://hub.example`), signing with the cluster's key,
+    /// without a proxy.
     pub fn new(base_url: &str, key: SecretKey) -> Result<Self, HubError> {
+        Self::over(&Network::default(), base_url, key)
+    }
+
+    /// The same, over a network.
+    pub fn over(network: &Network, base_url: &str, key: SecretKey) -> Result<Self, HubError> {
         let base = base_address(base_url)?;
-        let http = http_client(CONNECT_TIMEOUT, OVERALL_TIMEOUT)
+        let transport = network.open().map_err(|source| HubError::Network { source })?;
+        let http = http_client_over(&transport, CONNECT_TIMEOUT, OVERALL_TIMEOUT)
             .map_err(|source| HubError::Client { source })?;
         Ok(Self { base, http, key })
     }

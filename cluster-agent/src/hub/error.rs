@@ -52,6 +52,12 @@ pub enum HubError {
         /// Key id in the answer.
         found: String,
     },
+    /// Proxy or certificates.
+    #[error("the network to the hub is not usable")]
+    Network {
+        /// Why.
+        source: super::NetworkError,
+    },
     /// The HTTP client could not be built.
     #[error("cannot set up HTTP")]
     Client {
@@ -139,7 +145,7 @@ impl HubError {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::KeyFile { .. } | Self::MakeKey { .. } | Self::KeyPlace { .. } => "cluster_key",
-            Self::Address { .. } | Self::Client { .. } => "hub_address",
+            Self::Address { .. } | Self::Network { .. } | Self::Client { .. } => "hub_address",
             Self::TooLargeToSend { .. } | Self::Encode { .. } | Self::Sign { .. } => "hub_request",
             Self::Unreachable { .. } => "hub_unreachable",
             Self::Busy { .. } => "hub_busy",
@@ -201,6 +207,7 @@ impl HubError {
             | Self::KeyPlace { .. }
             | Self::OtherKey { .. }
             | Self::Address { .. }
+            | Self::Network { .. }
             | Self::Client { .. }
             | Self::TooLargeToSend { .. }
             | Self::Encode { .. }

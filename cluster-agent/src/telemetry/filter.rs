@@ -71,6 +71,24 @@ pub(super) fn filter<'a>(
     Ok(families)
 }
 
+/// Whether the filter would make nothing of a line, wherever it stands: then its name, or nothing
+/// where the name is not the reason.
+pub(super) fn dismissed<'a>(line: &'a [u8], wanted: &Wanted) -> Option<&'a [u8]> {
+    let line = line.trim_ascii();
+    let name_len = line.iter().position(|&b| !is_name_byte(b)).unwrap_or(line.len());
+    let name = line.get(..name_len).unwrap_or(b"");
+    match line.first() {
+        None => Some(b""),
+        Some(b'#') => {
+            declared(line).is_none_or(|(name, _)| wanted.family(name).is_none()).then_some(b"")
+        }
+        Some(first) if name.is_empty() || first.is_ascii_digit() => {
+            mentioned(line, wanted).next().is_none().then_some(b"")
+        }
+        Some(_) => wanted.line(name).is_none().then_some(name),
+    }
+}
+
 /// Puts one line where it belongs; returns its name if lines of that name can be skipped.
 fn sort_line<'a>(
     line: &'a [u8],
@@ -137,14 +155,25 @@ fn take_sample<'a>(
     }
 }
 
-/// `# TYPE name type`: refuses a wanted family that is something else than expected.
-fn type_line(line: &[u8], line_no: usize, wanted: &Wanted, families: &mut [FamilyLines<'_>]) {
+/// Name and type of a `# TYPE` line.
+fn declared(line: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
     let mut words =
         line.get(1..).unwrap_or(b"").split(u8::is_ascii_whitespace).filter(|w| !w.is_empty());
     if words.next() != Some(b"TYPE") {
-        return;
+        return None;
     }
-    let (Some(name), kind) = (words.next(), words.next()) else { return };
+    Some((words.next()?, words.next()))
+}
+
+/// Families of sample names that a line holds somewhere.
+fn mentioned<'a>(line: &'a [u8], wanted: &'a Wanted) -> impl Iterator<Item = usize> + 'a {
+    let names = wanted.sample_names();
+    names.filter(|(name, _)| memmem::find(line, name.as_bytes()).is_some()).map(|(_, index)| index)
+}
+
+/// `# TYPE name type`: refuses a wanted family that is something else than expected.
+fn type_line(line: &[u8], line_no: usize, wanted: &Wanted, families: &mut [FamilyLines<'_>]) {
+    let Some((name, kind)) = declared(line) else { return };
     let Some((index, expected)) = wanted.family(name) else { return };
     let Some(family) = families.get_mut(index) else { return };
     if family.typed {
@@ -172,10 +201,8 @@ fn refuse_mentioned(
     wanted: &Wanted,
     families: &mut [FamilyLines<'_>],
 ) {
-    for (name, index) in wanted.sample_names() {
-        if memmem::find(line, name.as_bytes()).is_some()
-            && let Some(family) = families.get_mut(index)
-        {
+    for index in mentioned(line, wanted) {
+        if let Some(family) = families.get_mut(index) {
             family.refuse("a line names it but does not start with the bare name", line_no);
         }
     }

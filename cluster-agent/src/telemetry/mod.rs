@@ -4,14 +4,18 @@
 
 pub mod alias;
 pub mod filter;
+mod kubelet;
 mod line;
 pub mod page;
 pub mod scrape;
+mod sieve;
 pub mod signal;
 pub mod wanted;
 
 pub use alias::AliasMap;
+pub use kubelet::KubeletAccess;
 pub use page::{FamilyReading, Page, PageError, Sample, SampleValue};
+pub(crate) use scrape::PROBES_AT_ONCE;
 pub use scrape::{Probe, ProbeTarget, ScrapeError, ScrapeLimits, Scraped, Scraper};
 pub use signal::Signal;
 pub use wanted::{FamilyKind, Wanted, WantedError};

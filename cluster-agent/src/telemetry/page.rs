@@ -105,6 +105,11 @@ impl Page {
         self.families.get(family).unwrap_or(&FamilyReading::Absent)
     }
 
+    /// Every wanted family, by name.
+    pub fn readings(&self) -> impl Iterator<Item = (&str, &FamilyReading)> {
+        self.families.iter().map(|(name, reading)| (name.as_str(), reading))
+    }
+
     /// The oldest explicit sample timestamp of all wanted families, unix milliseconds.
     pub fn oldest_timestamp_ms(&self) -> Option<i64> {
         self.oldest_timestamp_ms

@@ -3,7 +3,8 @@
 //! Never judges content: a page is handed on with the times and the `Date` header that came with
 //! it. The clock is the caller's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,13 +14,15 @@ use jiff::Timestamp;
 use reqwest::header::{ACCEPT, DATE};
 
 use super::filter::BODY_MAX_BYTES;
+use super::kubelet::{KubeletAccess, Kubelets};
 use super::page::{Page, PageError};
+use super::sieve::Sieve;
 use super::wanted::Wanted;
 use crate::observation::UnitKey;
 
 /// Pages in flight at once: enough for every voter of a quorum at the same moment, few enough that
-/// a hundred kubelet pages of 2 MB are never in memory together.
-const PROBES_AT_ONCE: usize = 8;
+/// a hundred kubelets do not answer together.
+pub(crate) const PROBES_AT_ONCE: usize = 8;
 
 /// Bounds of one fetch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +48,14 @@ pub enum ScrapeError {
     /// The HTTP client cannot be built.
     #[error("the metrics client cannot be made")]
     Client(#[source] reqwest::Error),
+    /// A token or certificate for the fetch cannot be read.
+    #[error("{} cannot be used: {why}", path.display())]
+    Credentials {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// No answer in time.
     #[error("no answer within {limit_ms} ms")]
     Timeout {
@@ -86,6 +97,14 @@ pub struct Scraped {
     pub took_ms: u64,
 }
 
+/// When a page came.
+struct Arrival {
+    date: Option<Timestamp>,
+    requested_at: Timestamp,
+    received_at: Timestamp,
+    took_ms: u64,
+}
+
 /// One page read for the families wanted of its target; the body is gone.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Probe {
@@ -112,10 +131,20 @@ pub struct ProbeTarget {
     pub first: bool,
 }
 
+fn builder(limits: &ScrapeLimits) -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .connect_timeout(Duration::from_millis(limits.connect_timeout_ms))
+        .timeout(Duration::from_millis(limits.total_timeout_ms))
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .user_agent(concat!("fairway-cluster-agent/", env!("CARGO_PKG_VERSION")))
+}
+
 /// Fetches pages; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Scraper {
     client: reqwest::Client,
+    kubelets: Option<Arc<Kubelets>>,
     limits: ScrapeLimits,
     clock: fn() -> Timestamp,
 }
@@ -125,22 +154,50 @@ impl Scraper {
     pub fn new(limits: ScrapeLimits, clock: fn() -> Timestamp) -> Result<Self, ScrapeError> {
         // Another part of the process may have installed it already; either way there is one.
         let _already_there = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder()
-            .connect_timeout(Duration::from_millis(limits.connect_timeout_ms))
-            .timeout(Duration::from_millis(limits.total_timeout_ms))
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .user_agent(concat!("fairway-cluster-agent/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(ScrapeError::Client)?;
-        Ok(Self { client, limits, clock })
+        let client = builder(&limits).build().map_err(ScrapeError::Client)?;
+        Ok(Self { client, kubelets: None, limits, clock })
     }
 
-    /// Fetches one page.
+    /// Asks the pages at `urls` as kubelets are asked.
+    pub fn with_kubelets(
+        self,
+        access: KubeletAccess,
+        urls: BTreeSet<String>,
+    ) -> Result<Self, ScrapeError> {
+        let kubelets = Kubelets::new(builder(&self.limits), access, urls)?;
+        Ok(Self { kubelets: Some(Arc::new(kubelets)), ..self })
+    }
+
+    fn get(&self, url: &str) -> Result<reqwest::RequestBuilder, ScrapeError> {
+        let kubelet = self.kubelets.as_ref().and_then(|kubelets| kubelets.get(url));
+        kubelet.unwrap_or_else(|| Ok(self.client.get(url)))
+    }
+
+    /// Fetches one page whole.
     pub async fn scrape(&self, url: &str) -> Result<Scraped, ScrapeError> {
+        let mut body = Vec::new();
+        let fetched = self.fetch(url, |piece| body.extend_from_slice(piece)).await?;
+        let Arrival { date, requested_at, received_at, took_ms } = fetched;
+        Ok(Scraped { body, date, requested_at, received_at, took_ms })
+    }
+
+    /// Fetches one page and reads it for what is wanted; the rest of it is never in memory.
+    async fn probe(&self, url: &str, wanted: &Wanted) -> Result<Probe, ScrapeError> {
+        let mut sieve = Sieve::new(wanted);
+        let fetched = self.fetch(url, |piece| sieve.take(piece)).await?;
+        Ok(Probe {
+            page: Page::read(&sieve.finish(), wanted),
+            date: fetched.date,
+            requested_at: fetched.requested_at,
+            received_at: fetched.received_at,
+        })
+    }
+
+    /// Hands the pieces of a page on as they arrive.
+    async fn fetch(&self, url: &str, take: impl FnMut(&[u8])) -> Result<Arrival, ScrapeError> {
         let requested_at = (self.clock)();
         let started = tokio::time::Instant::now();
-        let request = self.client.get(url).header(ACCEPT, "text/plain;version=0.0.4, */*;q=0.1");
+        let request = self.get(url)?.header(ACCEPT, "text/plain;version=0.0.4, */*;q=0.1");
         let response = request.send().await.map_err(|error| self.failure(&error))?;
         if response.status() != reqwest::StatusCode::OK {
             return Err(ScrapeError::Status { status: response.status().as_u16() });
@@ -151,23 +208,29 @@ impl Scraper {
             .and_then(|value| value.to_str().ok())
             .and_then(|text| jiff::fmt::rfc2822::parse(text).ok())
             .map(|zoned| zoned.timestamp());
-        let body = self.body(response).await?;
+        self.pieces(response, take).await?;
         let took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        Ok(Scraped { body, date, requested_at, received_at: (self.clock)(), took_ms })
+        let received_at = (self.clock)();
+        Ok(Arrival { date, requested_at, received_at, took_ms })
     }
 
-    async fn body(&self, response: reqwest::Response) -> Result<Vec<u8>, ScrapeError> {
+    async fn pieces(
+        &self,
+        response: reqwest::Response,
+        mut take: impl FnMut(&[u8]),
+    ) -> Result<(), ScrapeError> {
         let limit_bytes = self.limits.max_bytes.min(BODY_MAX_BYTES);
-        let mut body = Vec::new();
-        let mut chunks = response.bytes_stream();
-        while let Some(chunk) = chunks.next().await {
-            let chunk = chunk.map_err(|error| self.failure(&error))?;
-            if body.len() + chunk.len() > limit_bytes {
+        let mut received = 0_usize;
+        let mut pieces = response.bytes_stream();
+        while let Some(piece) = pieces.next().await {
+            let piece = piece.map_err(|error| self.failure(&error))?;
+            received = received.saturating_add(piece.len());
+            if received > limit_bytes {
                 return Err(ScrapeError::TooLarge { limit_bytes });
             }
-            body.extend_from_slice(&chunk);
+            take(&piece);
         }
-        Ok(body)
+        Ok(())
     }
 
     fn failure(&self, error: &reqwest::Error) -> ScrapeError {
@@ -200,14 +263,7 @@ impl Scraper {
     ) -> BTreeMap<UnitKey, Result<Probe, ScrapeError>> {
         stream::iter(targets)
             .map(|target| async move {
-                let scraped = self.scrape(&target.url).await;
-                // The body is read and dropped here, not collected.
-                let probe = scraped.map(|scraped| Probe {
-                    page: Page::read(&scraped.body, &target.wanted),
-                    date: scraped.date,
-                    requested_at: scraped.requested_at,
-                    received_at: scraped.received_at,
-                });
+                let probe = self.probe(&target.url, &target.wanted).await;
                 (target.key, probe)
             })
             .buffer_unordered(PROBES_AT_ONCE)

@@ -6,7 +6,7 @@ use crate::names::FileName;
 use reqwest::header::{
     ACCEPT_ENCODING, CONTENT_ENCODING, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH,
 };
-use reqwest::{Client, Response, StatusCode, Url, redirect};
+use reqwest::{Client, ClientBuilder, Response, StatusCode, Url, redirect};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
@@ -69,8 +69,29 @@ impl HttpSource {
         targets: &str,
         limits: HttpLimits,
     ) -> Result<Self, SourceError> {
-        let (metadata, targets) = (parse(metadata)?, parse(targets)?);
-        let client = client(&[&metadata, &targets], limits)?;
+        Self::built(parse(metadata)?, parse(targets)?, limits, |builder| builder)
+    }
+
+    /// As [`Self::new`], over a client that `reached` completed: proxies and certificates are the
+    /// caller's to say. Every bound stays this source's own.
+    pub fn reached_by(
+        base: &str,
+        limits: HttpLimits,
+        reached: impl FnOnce(ClientBuilder) -> ClientBuilder,
+    ) -> Result<Self, SourceError> {
+        let base = base.trim_end_matches('/');
+        let place = |name: &str| parse(&format!("{base}/{name}/"));
+        Self::built(place("metadata")?, place("targets")?, limits, reached)
+    }
+
+    fn built(
+        metadata: Url,
+        targets: Url,
+        limits: HttpLimits,
+        reached: impl FnOnce(ClientBuilder) -> ClientBuilder,
+    ) -> Result<Self, SourceError> {
+        let client = reached(client(&[&metadata, &targets], limits)).build();
+        let client = client.map_err(|e| transport(&e))?;
         Ok(Self { client, metadata, targets, limits })
     }
 
@@ -135,7 +156,7 @@ pub(super) fn all_plain(urls: &[&Url]) -> bool {
     urls.iter().all(|url| url.scheme() == "http")
 }
 
-fn client(urls: &[&Url], limits: HttpLimits) -> Result<Client, SourceError> {
+fn client(urls: &[&Url], limits: HttpLimits) -> ClientBuilder {
     install_tls_provider();
     // Files are small or compressed already, and a limit on decoded bytes is simplest where
     // nothing is decoded.
@@ -154,7 +175,7 @@ fn client(urls: &[&Url], limits: HttpLimits) -> Result<Client, SourceError> {
         // Images without CA certificates can still use plain HTTP.
         builder = builder.tls_certs_only([]);
     }
-    builder.build().map_err(|e| transport(&e))
+    builder
 }
 
 /// Refuses an answer that would have to be unpacked: `identity` was asked for, and a limit on what

@@ -22,6 +22,7 @@ mod members;
 mod nodes;
 mod peers;
 mod process;
+mod prometheus;
 mod refusals;
 mod rolling;
 mod server;

@@ -257,3 +257,18 @@ fn a_required_metric_that_no_live_page_has_is_named_before_anything_moves() {
     world.until(400, |w| w.sim.state().ledger.restarts.len() == 1);
     assert_eq!(missing_metrics(&seen, &world.core.history), []);
 }
+
+#[test]
+fn a_product_whose_check_said_no_lets_another_one_pass() {
+    let mut world = World::new(&Build::default());
+    world.rule(KAFKA, |rules| {
+        let (name, when) = ("validate".to_owned(), CheckWhen::Roll);
+        rules.checks.commands = vec![CheckRule { name, when }];
+    });
+    world.steps(20);
+    let why = "not on this cluster".to_owned();
+    let failed = results(&world, "validate", CheckOutcome::Failed { why });
+    world.core.checks(CheckSource::Commands, failed);
+    world.until(1_500, |w| w.runs("acme/platform") == "1.33.0");
+    assert_eq!(world.runs(KAFKA), "3.9.0");
+}

@@ -60,6 +60,15 @@ fn hours(count: i64) -> Timestamp {
     clock::now() + SignedDuration::from_hours(count)
 }
 
+/// How much of a publication is carried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// All of it.
+    Whole,
+    /// What promises the documents, without them.
+    MetadataOnly,
+}
+
 /// What is published.
 pub(super) struct Offer {
     /// `upgrade_from` of Kafka 4.0.0.
@@ -148,6 +157,18 @@ impl Lab {
         let mut files = self.files.lock().unwrap();
         for (path, bytes) in staged.write_order() {
             files.insert(path, bytes.to_vec());
+        }
+    }
+
+    /// Carries everything published into a directory, as a stick would; without targets, half.
+    pub(super) fn carry(&self, dir: &Path, part: Part) {
+        for (path, bytes) in self.files.lock().unwrap().iter() {
+            if part == Part::MetadataOnly && path.starts_with("targets/") {
+                continue;
+            }
+            let file = dir.join(path);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, bytes).unwrap();
         }
     }
 

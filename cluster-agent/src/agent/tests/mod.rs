@@ -8,12 +8,15 @@
     reason = "tests"
 )]
 
+mod air_gap;
 mod facts;
 mod finalize;
 mod hooks;
 mod keys;
 mod lab;
+mod real_nodes;
 mod refusals;
+mod risks;
 mod rolls;
 mod whole;
 mod windows;

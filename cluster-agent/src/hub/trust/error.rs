@@ -7,7 +7,9 @@ use channels::names::ProductRef;
 use channels::version::ReleaseVersion;
 use channels::wire::{Failure, UnknownCritical};
 use jiff::Timestamp;
-use signing::{Attack, RoleName, SourceError, StoreError, TargetPath};
+use signing::{Attack, MirrorsFailed, RoleName, StoreError, TargetPath};
+
+use crate::hub::UpstreamError;
 
 /// A document that must not be used, or cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -18,13 +20,17 @@ pub enum TrustError {
         /// What it found.
         source: signing::Error,
     },
-    /// The configured address.
-    #[error("{url:?} is not the address of a repository")]
-    Address {
-        /// What was configured.
-        url: String,
-        /// What is wrong with it.
-        source: SourceError,
+    /// None of several mirrors served what verifies.
+    #[error("the signed metadata of no mirror can be used")]
+    Mirrors {
+        /// What each of them did.
+        source: MirrorsFailed,
+    },
+    /// What was configured about the repository's copies.
+    #[error("the repository cannot be reached as configured")]
+    Upstream {
+        /// Why not.
+        source: UpstreamError,
     },
     /// The state directory.
     #[error("cannot use directory {name:?} of the state directory")]
@@ -139,14 +145,15 @@ impl TrustError {
     pub fn attack(&self) -> Option<Attack> {
         match self {
             Self::Metadata { source } => source.attack(),
-            Self::Address { source, .. } => source.attack(),
+            Self::Mirrors { source } => source.attack(),
             Self::WrongSigner { .. } | Self::NotInUpgradeFrom { .. } => {
                 Some(Attack::ArbitrarySoftware)
             }
             Self::WrongSoftware { .. } | Self::OtherProduct { .. } => Some(Attack::WrongSoftware),
             Self::OtherRelease { .. } => Some(Attack::MixAndMatch),
             Self::TooLarge { .. } => Some(Attack::EndlessData),
-            Self::Store { .. }
+            Self::Upstream { .. }
+            | Self::Store { .. }
             | Self::Path { .. }
             | Self::NotListed { .. }
             | Self::Critical { .. }
@@ -159,8 +166,13 @@ impl TrustError {
     /// Whether only the transport failed: nothing is known about what the hub holds, and what was
     /// verified before stands until it expires.
     pub fn is_transport(&self) -> bool {
-        matches!(self, Self::Metadata { source: signing::Error::Fetch { .. } })
-            && self.attack().is_none()
+        let fetch = |error: &signing::Error| matches!(error, signing::Error::Fetch { .. });
+        let only = if let Self::Mirrors { source } = self {
+            source.failures.iter().all(|failed| fetch(&failed.error))
+        } else {
+            matches!(self, Self::Metadata { source } if fetch(source))
+        };
+        only && self.attack().is_none()
     }
 
     /// Stable, `snake_case` kind: the attack's name where there is one.
@@ -169,9 +181,11 @@ impl TrustError {
             return attack.as_str();
         }
         match self {
-            Self::Metadata { source: signing::Error::Fetch { .. } } => "hub_unreachable",
-            Self::Metadata { .. } => "metadata_unusable",
-            Self::Address { .. } => "hub_address",
+            Self::Metadata { .. } | Self::Mirrors { .. } if self.is_transport() => {
+                "hub_unreachable"
+            }
+            Self::Metadata { .. } | Self::Mirrors { .. } => "metadata_unusable",
+            Self::Upstream { .. } => "hub_address",
             Self::Store { .. } => "state_dir",
             Self::NotListed { .. } => "not_published",
             Self::Critical { .. } => "agent_too_old",

@@ -18,11 +18,13 @@ use channels::names::{Arch, ChannelName, ProductRef};
 use channels::version::ReleaseVersion;
 use channels::wire::ReleaseDocument;
 use jiff::{SignedDuration, Timestamp};
-use signing::source::HttpLimits;
+use signing::source::{Mirrors, Source};
 use signing::{
-    Client, DirStore, HttpSource, Refreshed, RoleName, Sha256Digest, Source, Store, Target,
+    Client, DirStore, FromMirror, MirrorsFailed, Refreshed, RoleName, Sha256Digest, Store, Target,
     TargetPath, Verified,
 };
+
+use super::{Address, HubSource, Network, upstream};
 
 use cache::Cache;
 pub use error::TrustError;
@@ -93,8 +95,8 @@ impl VerifiedGraph {
     }
 }
 
-/// A hub's repository over HTTP, remembered in the state directory.
-pub type HubReleases = TrustedReleases<HttpSource, DirStore>;
+/// A hub's repository, from wherever its copies are, remembered in the state directory.
+pub type HubReleases = TrustedReleases<HubSource, DirStore>;
 
 /// What the last look at the repository found, and on which hint.
 #[derive(Debug, Clone)]
@@ -107,33 +109,45 @@ struct Looked {
 /// A TUF client that hands out releases and graphs.
 #[derive(Debug)]
 pub struct TrustedReleases<S: Source, T: Store> {
-    client: Client<S, T>,
+    client: Client<Mirrors<S>, T>,
     cache: Cache<T>,
     looked: Option<Looked>,
+    /// The mirror that served last; a change is worth a line in the log.
+    served_by: Option<String>,
 }
 
 impl HubReleases {
-    /// Opens the repository below `<hub_url>/tuf/`, trusting `pinned_root` and keeping what was
-    /// verified in `<state_dir>/tuf` and `<state_dir>/documents`.
-    pub fn open(pinned_root: &[u8], hub_url: &str, state_dir: &Path) -> Result<Self, TrustError> {
-        let base = format!("{}/tuf/", hub_url.trim_end_matches('/'));
-        let source = HttpSource::new(&base, HttpLimits::default())
-            .map_err(|source| TrustError::Address { url: base.clone(), source })?;
+    /// Opens the repository that lies at `addresses`, the preferred one first, trusting
+    /// `pinned_root` and keeping what was verified in `<state_dir>/tuf` and
+    /// `<state_dir>/documents`.
+    pub fn open(
+        pinned_root: &[u8],
+        addresses: &[Address],
+        network: &Network,
+        state_dir: &Path,
+    ) -> Result<Self, TrustError> {
+        let mirrors = upstream::open_all(addresses, network)
+            .map_err(|source| TrustError::Upstream { source })?;
         let store = |name: &'static str| {
             DirStore::open(state_dir.join(name))
                 .map_err(|source| TrustError::Store { name, source })
         };
-        Self::new(pinned_root, source, store("tuf")?, store("documents")?)
+        Self::new(pinned_root, mirrors, store("tuf")?, store("documents")?)
     }
 }
 
 impl<S: Source, T: Store> TrustedReleases<S, T> {
-    /// Trusts `pinned_root`, fetches from `source`, keeps metadata in `store` and documents in
+    /// Trusts `pinned_root`, fetches from `mirrors`, keeps metadata in `store` and documents in
     /// `documents` (two different places).
-    pub fn new(pinned_root: &[u8], source: S, store: T, documents: T) -> Result<Self, TrustError> {
-        let client = Client::open(pinned_root, source, store)
+    pub fn new(
+        pinned_root: &[u8],
+        mirrors: Mirrors<S>,
+        store: T,
+        documents: T,
+    ) -> Result<Self, TrustError> {
+        let client = Client::open(pinned_root, mirrors, store)
             .map_err(|source| TrustError::Metadata { source })?;
-        Ok(Self { client, cache: Cache::new(documents), looked: None })
+        Ok(Self { client, cache: Cache::new(documents), looked: None, served_by: None })
     }
 
     /// Brings the metadata up to date. `etag_hint` is what the last report's reply said about
@@ -156,8 +170,8 @@ impl<S: Source, T: Store> TrustedReleases<S, T> {
             return Ok(Refreshed { changed: false, ..looked.found });
         }
         self.looked = None;
-        let found =
-            self.client.refresh(now).await.map_err(|source| TrustError::Metadata { source })?;
+        let found = self.client.refresh_any(now).await.map_err(failed)?;
+        let found = self.served(found);
         self.looked = Some(Looked { hint: etag_hint.map(str::to_owned), at: now, found });
         Ok(found)
     }
@@ -209,9 +223,9 @@ impl<S: Source, T: Store> TrustedReleases<S, T> {
         signer: &str,
         now: Timestamp,
     ) -> Result<Verified<Target>, TrustError> {
-        let found = self.client.target(path, now).await;
-        let found = found.map_err(|source| TrustError::Metadata { source })?;
-        let target = found.ok_or_else(|| TrustError::NotListed { path: path.clone() })?;
+        let found = self.client.target_any(path, now).await.map_err(failed)?;
+        let target =
+            self.served(found).ok_or_else(|| TrustError::NotListed { path: path.clone() })?;
         check::signer(path, &target.role, signer)?;
         if target.length > TARGET_MAX_BYTES {
             let (bytes, limit) = (target.length, TARGET_MAX_BYTES);
@@ -220,15 +234,43 @@ impl<S: Source, T: Store> TrustedReleases<S, T> {
         Ok(target)
     }
 
+    /// The answer; says when another mirror than the last one gave it.
+    fn served<R>(&mut self, answer: FromMirror<R>) -> R {
+        let FromMirror { value, mirror, failures } = answer;
+        if self.served_by.as_ref() != Some(&mirror) {
+            for failure in &failures {
+                let (error, attack) = (&failure.error, failure.error.attack());
+                tracing::warn!(
+                    mirror = failure.mirror, %error, attack = attack.map(tracing::field::display),
+                    "mirror passed over"
+                );
+            }
+            tracing::debug!(mirror, "metadata served");
+            self.served_by = Some(mirror);
+        }
+        value
+    }
+
     /// The target's bytes: the kept copy if it is the listed one, otherwise the source's.
     async fn bytes(&mut self, target: &Verified<Target>) -> Result<Vec<u8>, TrustError> {
         if let Some(bytes) = self.cache.bytes(&target.path, target.digest) {
             return Ok(bytes);
         }
-        let fetched = self.client.fetch_target(target).await;
-        let bytes = fetched.map_err(|source| TrustError::Metadata { source })?.into_inner();
+        let fetched = self.client.fetch_target_any(target).await.map_err(failed)?;
+        let bytes = self.served(fetched).into_inner();
         self.cache.keep_bytes(&target.path, &bytes)?;
         Ok(bytes)
+    }
+}
+
+/// A single source speaks for itself.
+fn failed(mut failed: MirrorsFailed) -> TrustError {
+    match failed.failures.pop() {
+        Some(last) if failed.failures.is_empty() => TrustError::Metadata { source: last.error },
+        last => {
+            failed.failures.extend(last);
+            TrustError::Mirrors { source: failed }
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use channels::cincinnati::to_json;
 use channels::graph::{GraphBuilder, Node, Origin, RELEASE_KEY};
 use channels::wire::{ArchContent, Image, ReleaseDocument, Severity};
 use jiff::{SignedDuration, Timestamp};
+use signing::source::Mirrors;
 use signing::{
     Delegation, Fetched, FileName, MemSource, MemStore, RoleName, RootSpec, SecretKey,
     Sha256Digest, Signer, Source, SourceError, StagedRepository, TargetEntry, TargetPath, TopRole,
@@ -133,7 +134,8 @@ impl World {
     /// A client with this world's stores.
     pub(super) fn open(&self) -> TrustedReleases<Swap, MemStore> {
         let (store, documents) = (self.store.clone(), self.documents.clone());
-        TrustedReleases::new(&self.root, self.source.clone(), store, documents).unwrap()
+        let mirrors = Mirrors::new(vec![("hub".to_owned(), self.source.clone())]).unwrap();
+        TrustedReleases::new(&self.root, mirrors, store, documents).unwrap()
     }
 
     /// The document of a release, as signed.
