@@ -10,6 +10,7 @@ use crate::driver::Task;
 use crate::phase::Phase;
 use crate::plan::{
     CheckOutcome, CheckResult, CheckRule, CheckSource, CheckWhen, LeaseFact, QuorumChange,
+    missing_metrics,
 };
 
 const KAFKA: &str = "acme/kafka";
@@ -250,6 +251,11 @@ fn a_required_metric_that_no_live_page_has_is_named_before_anything_moves() {
     assert!(why.message.contains("kafka_server_raftmetrics_log_end_offset"), "{why:?}");
     assert!(why.message.contains("kafka_server_raft_metrics_log_end_offset"), "{why:?}");
     assert!(!world.started.iter().any(|(_, task)| *task == Task::Mutate));
+    assert_eq!(missing_metrics(&seen, &world.core.history).len(), 1);
+
+    // In mid-roll a process that starts lacks metrics for a while; that is said elsewhere.
+    world.until(400, |w| w.sim.state().ledger.restarts.len() == 1);
+    assert_eq!(missing_metrics(&seen, &world.core.history), []);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! that a person would sit through (baseline, soak) are short here; every limit is the default.
 
 mod faults;
+mod liar;
 mod names;
 mod pages;
 mod peer;

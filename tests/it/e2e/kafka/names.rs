@@ -1,7 +1,9 @@
-//! Exporters with other rules: what the agent reads from each, and that it refuses what it cannot.
+//! Exporters with other rules: what the agent reads from each, that it refuses what it cannot, and
+//! whom it believes when all pages lie.
 
 use serde_json::Value;
 
+use super::liar::Liars;
 use super::peer::{Members, rule_file, script};
 use super::stage::{PATIENCE, Stage, copy_with};
 use crate::e2e::process::eventually_within;
@@ -16,6 +18,8 @@ const UNIT: &str = "c2";
 #[ignore = "needs Kafka (tests/peers/install.sh kafka) and FAIRWAY_DATA"]
 fn known_kafka_rule_files_resolve_and_one_without_raft_metrics_is_refused_by_name() {
     let mut stage = Stage::set(Members::Controllers, TIMINGS);
+    let (liars, members) = Liars::in_front_of(&stage.peer.members);
+    stage.configure(&members);
     // Confluent's file answers 500 for two minutes after each start; its rules are what is tried.
     let confluent = stage.path("confluent.yml");
     let given = rule_file("confluent-kafka_controller.yml");
@@ -40,7 +44,14 @@ fn known_kafka_rule_files_resolve_and_one_without_raft_metrics_is_refused_by_nam
     stage.start_agent();
     refused_by_the_agent(&stage);
 
+    // Pages that agree with each other and not with what the quorum's leader says natively.
+    liars.lie(true);
     stage.peer.member(UNIT, &["rules", strimzi.to_str().unwrap()]);
+    let wait = stage.until_gate("witness_disagrees");
+    assert!(wait.message.contains("the pages are in epoch"), "{}", wait.message);
+    eprintln!("{}", wait.message);
+    assert_eq!(stage.begun(), Vec::<String>::new());
+    liars.lie(false);
     assert_eq!(stage.until_begun(1).len(), 1, "that was all it waited for");
 }
 

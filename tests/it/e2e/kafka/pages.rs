@@ -2,7 +2,6 @@
 //! remembers who led, in which epoch, and whether a partition was offline.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -32,10 +31,8 @@ pub(super) struct Page {
 
 /// Reads one page; an error while the member is away.
 fn read(member: &Member) -> Result<Page, String> {
-    let address = member.metrics_url.trim_start_matches("http://").trim_end_matches("/metrics");
-    let address: SocketAddr = address.parse().map_err(|error| format!("{error}"))?;
-    let answer =
-        request(address, "GET", "/metrics", &[], &[]).map_err(|error| error.to_string())?;
+    let answer = request(member.exporter(), "GET", "/metrics", &[], &[]);
+    let answer = answer.map_err(|error| error.to_string())?;
     let text = answer.text();
     let value = |family: &str| {
         let line = text.lines().find(|line| line.starts_with(&format!("{family} ")));

@@ -1,6 +1,7 @@
 //! A real Kafka cluster, and what can be done to its members.
 
 use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,7 +11,17 @@ use serde::Deserialize;
 use crate::e2e::process::signal;
 
 /// Held by the one test that has a cluster.
-static TURN: Mutex<()> = Mutex::new(());
+#[derive(Debug)]
+pub(super) struct Turn(#[expect(dead_code, reason = "it is held")] MutexGuard<'static, ()>);
+
+impl Turn {
+    /// Waits until no other test has a cluster.
+    pub(super) fn take() -> Self {
+        static TURN: Mutex<()> = Mutex::new(());
+        // A test that failed has left nothing behind.
+        Self(TURN.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
 
 /// Which members a cluster has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +51,14 @@ pub(super) struct Member {
     pub(super) process: Option<u32>,
 }
 
+impl Member {
+    /// The address of its exporter.
+    pub(super) fn exporter(&self) -> SocketAddr {
+        let address = self.metrics_url.trim_start_matches("http://").trim_end_matches("/metrics");
+        address.parse().expect("an address and a port")
+    }
+}
+
 #[derive(Debug, Deserialize)]
 struct Started {
     members: Vec<Member>,
@@ -54,7 +73,7 @@ pub(super) struct Peer {
     keeper: Child,
     // The keeper stops everything when this closes.
     held_open: Option<ChildStdin>,
-    _turn: MutexGuard<'static, ()>,
+    _turn: Turn,
 }
 
 /// A file of `tests/peers`.
@@ -71,7 +90,7 @@ pub(super) fn rule_file(name: &str) -> PathBuf {
 impl Peer {
     /// Starts a cluster in `dir`, in the older version.
     pub(super) fn start(dir: &Path, which: Members) -> Self {
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = Turn::take();
         let mut command = Command::new(script("kafka.sh"));
         command.arg(dir).arg("--rules").arg(rule_file("strimzi-kafka-metrics.yaml"));
         if which == Members::Controllers {

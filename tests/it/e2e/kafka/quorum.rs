@@ -10,21 +10,20 @@ use cluster_agent::kafka::{Look, Witnesses};
 use cluster_agent::observation::{Finding, GateScope};
 use serde_json::Value;
 
+use super::peer::{Turn, script};
 use crate::e2e::process::{Process, eventually, now, run};
-
-fn script(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(name)
-}
 
 /// A cluster of three controllers and three brokers, and an agent's configuration for it.
 struct Kafka {
     dir: tempfile::TempDir,
     peer: Child,
     config: String,
+    _turn: Turn,
 }
 
 impl Kafka {
     fn start(how: &[&str]) -> Self {
+        let turn = Turn::take();
         let dir = tempfile::tempdir().unwrap();
         let mut peer = Command::new(script("kafka.sh"))
             .arg(dir.path().join("cluster"))
@@ -41,7 +40,7 @@ impl Kafka {
         let config = configuration(&cluster);
         let path = dir.path().join("agent.toml");
         std::fs::write(&path, config).unwrap();
-        Self { config: path.to_str().unwrap().to_owned(), dir, peer }
+        Self { config: path.to_str().unwrap().to_owned(), dir, peer, _turn: turn }
     }
 
     /// One verb of `kafka_member.sh`.
@@ -135,7 +134,7 @@ fn refused(output: &Output, why: &str) {
 }
 
 #[test]
-#[ignore = "needs Kafka from a Maven repository"]
+#[ignore = "needs Kafka (tests/peers/install.sh kafka)"]
 fn a_controllers_disk_is_replaced_and_a_killed_command_goes_on() {
     let kafka = Kafka::start(&[]);
     let before = kafka.voters();
@@ -190,7 +189,7 @@ fn a_controllers_disk_is_replaced_and_a_killed_command_goes_on() {
 }
 
 #[test]
-#[ignore = "needs Kafka from a Maven repository"]
+#[ignore = "needs Kafka (tests/peers/install.sh kafka)"]
 fn the_leaders_word_names_a_stopped_follower_and_thin_partitions() {
     let kafka = Kafka::start(&[]);
     let path = Path::new(&kafka.config);
@@ -259,7 +258,7 @@ fn the_leaders_word_names_a_stopped_follower_and_thin_partitions() {
 }
 
 #[test]
-#[ignore = "needs Kafka from a Maven repository"]
+#[ignore = "needs Kafka (tests/peers/install.sh kafka)"]
 fn voters_of_a_static_quorum_are_not_changed() {
     let kafka = Kafka::start(&["--static"]);
     let output = kafka.quorum(&["replace", "--id", "3", "--dry-run"]);
