@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use channels::wire::Role;
 use jiff::Timestamp;
+use tokio::task::JoinHandle;
 
 use crate::clock;
 use crate::config::{ProbeSettings, Settings};
@@ -34,6 +35,9 @@ pub(super) enum Pace {
     Idle,
 }
 
+/// What came of a round.
+type Pages = BTreeMap<UnitKey, Result<Probe, ScrapeError>>;
+
 /// Probes units when they are due.
 #[derive(Debug)]
 pub struct Prober {
@@ -48,6 +52,8 @@ pub struct Prober {
     lookout: Option<(Lookout, u64)>,
     /// Its last word about the cluster as a whole.
     kube_gates: Vec<ClusterGate>,
+    /// Pages of nodes on their way: a hundred slow kubelets must not keep the voters waiting.
+    nodes: Option<JoinHandle<Pages>>,
     tally: ScrapeTally,
 }
 
@@ -100,6 +106,7 @@ impl Prober {
             prometheus,
             lookout,
             kube_gates: vec![],
+            nodes: None,
             tally: ScrapeTally::default(),
         })
     }
@@ -127,7 +134,7 @@ impl Prober {
     }
 
     /// Every unit's page as it is now, read for the families that matter, and judged by nobody.
-    pub async fn pages(&self) -> BTreeMap<UnitKey, Result<Probe, ScrapeError>> {
+    pub async fn pages(&self) -> Pages {
         self.scraper.probe_all(self.observer.probe_targets(|_| true)).await
     }
 
@@ -156,7 +163,6 @@ impl Prober {
         }
         self.members_at = Some(now);
         self.ask_cluster(pace, out, now).await;
-        let nodes_due = is_due(self.nodes_at, node_ms, now);
         let members = self
             .observer
             .probe_targets(|target| target.role != Role::Node || Some(&target.key) == out);
@@ -167,17 +173,17 @@ impl Prober {
             self.observer.hear(WitnessSource::Kafka, look.words);
             self.observer.hear_quorum(&look.product, look.quorum, look.gates);
         }
+        self.take_nodes(out, node_ms).await;
         let gates = self.cluster_gates(clock::now());
         self.observer.gates(gates);
-        let mut seen = self.observer.apply(results, member_ms, clock::now());
-        if nodes_due {
+        let seen = self.observer.apply(results, member_ms, clock::now());
+        if is_due(self.nodes_at, node_ms, now) && self.nodes.is_none() {
             self.nodes_at = Some(now);
             let nodes = self
                 .observer
                 .probe_targets(|target| target.role == Role::Node && Some(&target.key) != out);
-            let results = self.scraper.probe_all(nodes).await;
-            self.tally.note(&results);
-            seen = self.observer.apply(results, node_ms, clock::now());
+            let scraper = self.scraper.clone();
+            self.nodes = Some(tokio::spawn(async move { scraper.probe_all(nodes).await }));
         }
         Some(seen)
     }
@@ -194,6 +200,18 @@ impl Prober {
             self.observer.place(look.places);
             self.kube_gates = look.gates;
         }
+    }
+
+    /// Takes in the pages of nodes, if their round has ended. The unit that is out may have gone
+    /// meanwhile; it is probed with the members, and an older page of it says nothing.
+    async fn take_nodes(&mut self, out: Option<&UnitKey>, node_ms: u64) {
+        let Some(ended) = self.nodes.take_if(|running| running.is_finished()) else { return };
+        // A round that failed as a whole says nothing, and its nodes grow stale.
+        let Ok(mut results) = ended.await else { return };
+        self.tally.note(&results);
+        results.retain(|key, _| Some(key) != out);
+        // The observation is put together once, with the members' pages.
+        drop(self.observer.apply(results, node_ms, clock::now()));
     }
 
     /// Probes at the fast pace, for a look outside the loop.
