@@ -351,8 +351,8 @@ impl History {
         let started_at = record.roll.take().map_or(now, |roll| roll.started_at);
         let to = arrived.to.clone();
         let from = std::mem::replace(&mut record.version, to.clone());
+        record.arrive(&from, arrived, now);
         record.completed.push(Completed { from, to, started_at, completed_at: now });
-        record.arrive(arrived, now);
         let surplus = record.completed.len().saturating_sub(COMPLETED_MAX);
         record.completed.drain(..surplus);
     }

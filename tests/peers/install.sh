@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Installs an independent TUF implementation, or Kafka, below the home directory, unless it is there already,
-# and prints what starts it.
+# Installs something independent to test against below the home directory, unless it is there
+# already, and prints what starts it.
 #
-#   tests/peers/install.sh python   python-tuf; prints the interpreter that can import it
-#   tests/peers/install.sh node     tuf-js; prints the folder whose node_modules has it
-#   tests/peers/install.sh kafka    two Kafka versions, the JMX exporter and the traffic program;
-#                                   prints the folder with libs-<version>/ and exporter.jar
+#   tests/peers/install.sh python      python-tuf; prints the interpreter that can import it
+#   tests/peers/install.sh node        tuf-js; prints the folder whose node_modules has it
+#   tests/peers/install.sh kafka       two Kafka versions, the JMX exporter and the traffic program;
+#                                      prints the folder with libs-<version>/ and exporter.jar
+#   tests/peers/install.sh kubernetes  a control plane and a hollow node; prints the folder with them
 #
 # Versions are pinned: a peer that changes under a test says nothing about us. Nothing of a peer
 # is ever committed. Fails with a reason when packages cannot be had.
@@ -28,8 +29,11 @@ readonly kafka_exporter='io.prometheus.jmx:jmx_prometheus_javaagent:1.0.1'
 readonly maven_dependency='org.apache.maven.plugins:maven-dependency-plugin:3.8.1'
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 readonly here
-# Longest wait for another process that installs the same, in seconds.
-readonly lock_wait=300
+# What builds Kubernetes; its release is in go.mod.
+readonly kubernetes_source="$here/kubernetes"
+# Longest wait for another process that installs the same, in seconds: Kubernetes is built, which
+# takes five minutes on two idle cores.
+readonly lock_wait=1800
 
 die() {
     echo "${0##*/}: $*" >&2
@@ -83,6 +87,24 @@ traffic_into() {
     javac -d "$1" -cp "$cache/kafka/libs-${kafka_versions[0]}/*" "$here/kafka/Traffic.java"
 }
 
+# Which Kubernetes go.mod asks for, such as v1.33.13.
+kubernetes_version() {
+    sed -n 's/^.*[[:space:]]k8s.io\/kubernetes \(v[0-9.]*\)$/\1/p' "$kubernetes_source/go.mod"
+}
+
+kubernetes_into() {
+    local version into=$1
+    version=$(kubernetes_version)
+    # Without -trimpath every package would have to be built again for each checkout.
+    CGO_ENABLED=0 nice -n 5 go build -C "$kubernetes_source" -p 2 -trimpath \
+        -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$version" -o "$into/" \
+        k8s.io/kubernetes/cmd/kube-apiserver k8s.io/kubernetes/cmd/kube-controller-manager \
+        k8s.io/kubernetes/cmd/kube-scheduler k8s.io/kubernetes/cmd/kubectl || return 1
+    CGO_ENABLED=0 nice -n 5 go build -C "$kubernetes_source" -p 2 -trimpath \
+        -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$version" \
+        -o "$into/hollow-node" .
+}
+
 case "${1:-}" in
 python)
     command -v python3 >/dev/null || die 'python3 is not installed'
@@ -102,8 +124,14 @@ kafka)
     once kafka-traffic "$(cksum <"$here/kafka/Traffic.java")" traffic_into
     echo "$cache/kafka"
     ;;
+kubernetes)
+    command -v go >/dev/null || die 'go is not installed'
+    sources=$(cat "$kubernetes_source"/go.* "$kubernetes_source"/*.go "$kubernetes_source"/*/*.go | sha256sum)
+    once kubernetes "${sources%% *}" kubernetes_into
+    echo "$cache/kubernetes"
+    ;;
 *)
-    echo "usage: ${0##*/} python|node|kafka" >&2
+    echo "usage: ${0##*/} python|node|kafka|kubernetes" >&2
     exit 2
     ;;
 esac

@@ -3,8 +3,9 @@
 # exporter. Prints one line of JSON once all have started; stops everything when standard input ends
 # or a signal comes.
 #
-#   tests/peers/kafka.sh DIR [--static] [--version VERSION] [--rules FILE]
+#   tests/peers/kafka.sh DIR [--controllers] [--static] [--version VERSION] [--rules FILE]
 #
+#   --controllers  the controllers only
 #   --static   a quorum of controller.quorum.voters; without it a dynamic one (KIP-853)
 #   --version  the Kafka version of install.sh to start in; 3.9.1
 #   --rules    the exporter's rules, or a manifest with Strimzi's ConfigMap in it;
@@ -17,14 +18,14 @@ set -euo pipefail
 
 # How often the whole cluster is tried, each time with other ports: someone else may take one first.
 readonly cluster_tries=3
-readonly controllers=(c1 c2 c3) brokers=(b1 b2 b3)
+readonly controllers=(c1 c2 c3)
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 readonly here
-version=3.9.1 kind=dynamic rules="${FAIRWAY_DATA:+$FAIRWAY_DATA/jmx-exporter-rules/strimzi-kafka-metrics.yaml}"
+brokers=(b1 b2 b3) version=3.9.1 kind=dynamic rules="${FAIRWAY_DATA:+$FAIRWAY_DATA/jmx-exporter-rules/strimzi-kafka-metrics.yaml}"
 
 usage() {
-    echo "usage: ${0##*/} DIR [--static] [--version VERSION] [--rules FILE]" >&2
+    echo "usage: ${0##*/} DIR [--controllers] [--static] [--version VERSION] [--rules FILE]" >&2
     exit 2
 }
 
@@ -35,6 +36,7 @@ readonly dir
 shift
 while [[ $# -gt 0 ]]; do
     case "$1" in
+    --controllers) brokers=() && shift ;;
     --static) kind=static && shift ;;
     --version) version=${2:-} && shift 2 || usage ;;
     --rules) rules=${2:-} && shift 2 || usage ;;

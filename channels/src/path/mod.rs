@@ -8,7 +8,7 @@ mod step;
 #[cfg(test)]
 mod tests;
 
-pub use step::{Goal, NextStep, NoStep, Refused, next_step, risks_ahead};
+pub use step::{Goal, NextStep, NoStep, Refused, next_step, next_step_where, risks_ahead};
 
 use std::collections::BTreeSet;
 

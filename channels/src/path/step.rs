@@ -79,6 +79,17 @@ pub fn next_step(
     goal: &Goal,
     accepted: &BTreeSet<String>,
 ) -> NextStep {
+    next_step_where(graph, from, goal, &|risk| accepted.contains(&risk.name))
+}
+
+/// As [`next_step`], for whoever judges each risk by itself: `accept` says whether the cluster is not
+/// exposed to it or its owner accepts it.
+pub fn next_step_where(
+    graph: &Graph,
+    from: &ReleaseVersion,
+    goal: &Goal,
+    accept: &dyn Fn(&Risk) -> bool,
+) -> NextStep {
     let none = |why| NextStep { to: None, refused: Vec::new(), why: Some(why) };
     let Some(start) = graph.node_index(from) else { return none(NoStep::CurrentNotInGraph) };
     let nodes = graph.nodes();
@@ -97,7 +108,7 @@ pub fn next_step(
         Scope::To { index } => index.max(start),
     };
     let allow = |_: usize, to: usize, risks: &[Risk]| {
-        scope.holds(nodes, start, to) && risks.iter().all(|risk| accepted.contains(&risk.name))
+        scope.holds(nodes, start, to) && risks.iter().all(accept)
     };
     let aim = match scope {
         Scope::To { index } => Some(index),
@@ -107,7 +118,7 @@ pub fn next_step(
         let distance = distances(graph, aim, start, &allow);
         first_step(graph, start, aim, &distance, &allow)
     });
-    let refused = refused(graph, start, ceiling, &scope, accepted);
+    let refused = refused(graph, start, ceiling, &scope, accept);
     let why = match step {
         Some(_) => None,
         None if !refused.is_empty() => Some(NoStep::Risks),
@@ -191,7 +202,7 @@ fn refused(
     start: usize,
     ceiling: usize,
     scope: &Scope,
-    accepted: &BTreeSet<String>,
+    accept: &dyn Fn(&Risk) -> bool,
 ) -> Vec<Refused> {
     let nodes = graph.nodes();
     let mut refused: Vec<Refused> = graph
@@ -203,11 +214,8 @@ fn refused(
                 && !nodes[to].is_tombstone()
         })
         .filter_map(|(to, risks)| {
-            let open: BTreeSet<&str> = risks
-                .iter()
-                .map(|risk| risk.name.as_str())
-                .filter(|name| !accepted.contains(*name))
-                .collect();
+            let open: BTreeSet<&str> =
+                risks.iter().filter(|risk| !accept(risk)).map(|risk| risk.name.as_str()).collect();
             (!open.is_empty()).then(|| Refused {
                 to: nodes[to].version.clone(),
                 reasons: open.into_iter().map(str::to_owned).collect(),

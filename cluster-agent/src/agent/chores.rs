@@ -56,7 +56,7 @@ impl Shell {
 
     /// Says once, as an error, which required metrics live pages do not have: no roll will begin.
     pub(super) fn name_missing_metrics(&mut self, seen: &Observation) {
-        let missing = missing_metrics(seen);
+        let missing = missing_metrics(seen, &self.core.history);
         self.missing
             .retain(|known| missing.iter().any(|m| (&m.unit, m.signal) == (&known.0, known.1)));
         for metric in missing {

@@ -12,7 +12,7 @@ use crate::history::{Cause, History, Pause, ProductHistory};
 use crate::observation::{Observation, UnitKey};
 use crate::phase::{Effect, Event, Illegal, Phase, elapsed_ms};
 use crate::plan::{
-    Ask, Known, Plan, Policy, Scene, Standing, Step, Targets, WaitingOn, calm_down,
+    Ask, Known, Plan, Policy, RiskAnswers, Scene, Standing, Step, Targets, WaitingOn, calm_down,
     finalize_wanted, lease, note_calm, plan,
 };
 use crate::state::Approval;
@@ -35,6 +35,8 @@ pub struct Core {
     pub known: Known,
     /// Moves a person approved.
     pub approvals: Vec<Approval>,
+    /// What the cluster's Prometheus said about risks.
+    pub answers: RiskAnswers,
     /// What it was told, and for how long gates have held.
     pub standing: Standing,
     /// The cluster as last seen.
@@ -99,6 +101,7 @@ impl Core {
             history,
             known: Known::new(),
             approvals: vec![],
+            answers: RiskAnswers::default(),
             standing: Standing::default(),
             observation: None,
             targets: Targets::new(),
@@ -433,6 +436,7 @@ impl Core {
                     | WaitingOn::GrantUnfit { .. }
                     | WaitingOn::Lease { .. }
                     | WaitingOn::QuorumChange { .. }
+                    | WaitingOn::MetricNames { .. }
                     | WaitingOn::Window { .. }
                     | WaitingOn::Freeze { .. }
                     | WaitingOn::WindowTooShort { .. }

@@ -202,7 +202,7 @@ fn pause_or_hold(scene: &Scene<'_>, out: &Out) -> Option<WaitingOn> {
     if let Some(pause) = &scene.history.pause {
         return Some(WaitingOn::Paused { why: pause.why.clone(), since: pause.at });
     }
-    if let Some(stop) = local_hold(scene).or_else(|| quorum_change(scene)) {
+    if let Some(stop) = local_hold(scene, &out.key().product).or_else(|| quorum_change(scene)) {
         return Some(stop);
     }
     if out.grant_expires_at.is_none() || out.cause == Cause::Adopted {

@@ -24,6 +24,7 @@ impl Core {
             policy: &self.policy,
             history: &self.history,
             approvals: &self.approvals,
+            answers: &self.answers,
             now,
         };
         self.targets = basis.targets();
@@ -55,7 +56,8 @@ impl Core {
         self.policy.products.iter().any(|(product, policy)| {
             let Some(known) = self.known.get(product) else { return false };
             let Some(graph) = &known.graph else { return false };
-            documents_needed(product, graph, policy, &self.history, &self.approvals, now)
+            let exposure = policy.exposure(&self.answers, now);
+            documents_needed(product, graph, policy, &self.history, &self.approvals, &exposure)
                 .iter()
                 .any(|version| !known.releases.contains_key(version))
         })
@@ -111,6 +113,12 @@ impl Core {
         }
         let since = self.standing.hub_error.as_ref().map_or(now, |error| error.since);
         self.standing.hub_error = Some(HubError { why, since });
+    }
+
+    /// Whether people hold the cluster, or this product of it.
+    pub(super) fn is_held(&self, product: &ProductRef) -> bool {
+        let own = self.policy.products.get(product).and_then(|own| own.rules.hold.as_ref());
+        self.standing.hold.as_ref().or(own).is_some()
     }
 
     /// Takes in which finalize steps people approved.

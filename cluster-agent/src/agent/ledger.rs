@@ -103,6 +103,37 @@ fn note<V: Copy + PartialEq>(
     entry.1
 }
 
+/// Gates that every start waits at for a moment.
+const PASSING: [&str; 7] = [
+    "baseline",
+    "gate_once",
+    "observation_old",
+    "other_product",
+    "page_unproved",
+    "grant",
+    "grant_renewal",
+];
+
+impl Turn {
+    /// Tells it to whoever reads the log.
+    pub(super) fn log(&self) {
+        match self {
+            // Every start passes these: they are progress, not obstacles.
+            Self::Waits(product, why) if PASSING.contains(&why.gate.as_str()) => tracing::debug!(
+                %product, gate = why.gate, "waiting: {}", why.message
+            ),
+            Self::Waits(product, why) => tracing::info!(
+                %product, gate = why.gate, unit = why.unit.as_ref().map(tracing::field::display),
+                "waiting: {}", why.message
+            ),
+            Self::Passed { product, gate, unit } => tracing::debug!(
+                %product, gate, unit = unit.as_ref().map(tracing::field::display),
+                "no longer waiting"
+            ),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -19,7 +19,9 @@ use crate::history::History;
 use crate::hub::{
     HubClient, HubError, HubReleases, KeyPlace, TrustError, finish_rotation, open_key,
 };
-use crate::plan::{Knowledge, Known, Policy, Severity, Trouble, VerifiedRelease, documents_needed};
+use crate::plan::{
+    Knowledge, Known, Policy, RiskAnswers, Severity, Trouble, VerifiedRelease, documents_needed,
+};
 use crate::state::Approval;
 
 /// Reports that may wait to be sent: a roll's phases can change faster than a slow hub answers;
@@ -48,6 +50,8 @@ pub struct Refresh {
     pub history: History,
     /// Approved moves.
     pub approvals: Vec<Approval>,
+    /// What the cluster's Prometheus said about risks.
+    pub answers: RiskAnswers,
 }
 
 /// How far a refresh goes.
@@ -281,7 +285,9 @@ async fn product_knowledge(
         }
     };
     let graph = Arc::new(verified.graph().clone());
-    let needed = documents_needed(product, &graph, policy, &order.history, &order.approvals, now);
+    let exposure = policy.exposure(&order.answers, now);
+    let needed =
+        documents_needed(product, &graph, policy, &order.history, &order.approvals, &exposure);
     knowledge.graph = Some(graph);
     let mut found = BTreeMap::new();
     for version in needed {

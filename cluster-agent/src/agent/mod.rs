@@ -19,13 +19,17 @@ mod finalize;
 mod inputs;
 mod ledger;
 mod links;
+mod lookout;
 mod open;
 mod open_change;
 mod outbox;
 mod prober;
 mod report;
 mod resume;
+mod risks;
 mod shell;
+mod steer;
+mod supervision;
 #[cfg(test)]
 mod tests;
 
@@ -79,7 +83,7 @@ pub async fn run(
         }
     }
     // Whatever is out goes on by itself; the next start finds it by its step id.
-    shell.stop().await;
+    Box::pin(shell.stop()).await;
     tracing::info!("agent stopped");
     Ok(())
 }

@@ -9,12 +9,14 @@ use channels::wire::AgentInstance;
 use super::AgentError;
 use super::enrolment::open_client;
 use super::links::Reporter;
-use crate::config::{DriverSettings, ProductSettings, Reports, Settings};
+use crate::config::{DriverSettings, KubernetesPool, ProductSettings, Reports, Settings};
 use crate::driver::{
-    CommandSpec, Driver, ExecDriver, Finalizer, HookRunner, PoolDriver, SimulatedDriver,
+    CommandSpec, Driver, DriverError, ExecDriver, Finalizer, HookRunner, KubernetesDriver,
+    PoolDriver, SimulatedDriver,
 };
 use crate::footprint::Footprint;
 use crate::hub::HubReleases;
+use crate::kube::Kube;
 use crate::telemetry::PROBES_AT_ONCE;
 
 /// Who reports; `None` if the agent does not.
@@ -47,6 +49,7 @@ pub(super) fn drivers(
     settings: &Settings,
 ) -> Result<BTreeMap<(ProductRef, PoolName), PoolDriver>, AgentError> {
     let mut drivers = BTreeMap::new();
+    let kube = settings.kubernetes.clone().map(Kube::new);
     for (product, configured) in &settings.products {
         for pool in &configured.pools {
             let driver = match &pool.driver {
@@ -54,6 +57,7 @@ pub(super) fn drivers(
                     ExecDriver::open(&settings.state_dir, commands.clone()).map(Driver::Exec)
                 }
                 DriverSettings::Simulated(url) => SimulatedDriver::new(url).map(Driver::Simulated),
+                DriverSettings::Kubernetes(pool) => open_kubernetes(kube.as_ref(), pool),
             };
             let hooks = HookRunner::open(&settings.state_dir, pool.hooks.clone());
             let driver = driver.and_then(|driver| Ok(PoolDriver { driver, hooks: hooks? }));
@@ -66,6 +70,12 @@ pub(super) fn drivers(
         }
     }
     Ok(drivers)
+}
+
+fn open_kubernetes(kube: Option<&Kube>, pool: &KubernetesPool) -> Result<Driver, DriverError> {
+    // The configuration refuses such a pool without `[kubernetes]`.
+    let kube = kube.ok_or(DriverError::NoCluster)?;
+    KubernetesDriver::open(kube, pool).map(|driver| Driver::Kubernetes(Box::new(driver)))
 }
 
 /// How long a turn of the loop may take beside its probes: a hub's or driver's answer is bounded

@@ -3,7 +3,7 @@
 //! Kubelet pages are large, so nodes have a slower pace of their own; the unit that is out is
 //! always probed at the fastest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use channels::wire::Role;
@@ -14,11 +14,17 @@ use crate::clock;
 use crate::config::{ProbeSettings, Settings};
 use crate::footprint::ScrapeTally;
 use crate::kafka::Witnesses;
-use crate::observation::{Observation, Observer, ObserverSettings, UnitKey, WitnessSource};
+use crate::kube::Watcher;
+use crate::observation::{
+    ClusterGate, Observation, Observer, ObserverSettings, UnitKey, WitnessSource,
+};
 use crate::phase::elapsed_ms;
+use crate::plan::CheckSource;
+use crate::prometheus::Prometheus;
 use crate::telemetry::{Probe, ScrapeError, ScrapeLimits, Scraper};
 
-use super::AgentError;
+use super::lookout::Lookout;
+use super::{AgentError, Core};
 
 /// Whether something moves or could.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +47,11 @@ pub struct Prober {
     settings: ProbeSettings,
     members_at: Option<Timestamp>,
     nodes_at: Option<Timestamp>,
+    prometheus: Option<Prometheus>,
+    /// The API server, and how often it is asked while something moves or could.
+    lookout: Option<(Lookout, u64)>,
+    /// Its last word about the cluster as a whole.
+    kube_gates: Vec<ClusterGate>,
     /// Pages of nodes on their way: a hundred slow kubelets must not keep the voters waiting.
     nodes: Option<JoinHandle<Pages>>,
     tally: ScrapeTally,
@@ -50,7 +61,8 @@ pub struct Prober {
 const CONNECT_TIMEOUT_MS_MAX: u64 = 500;
 
 impl Prober {
-    /// Knows every configured unit; nothing has been probed yet.
+    /// Knows every configured unit; nothing has been probed yet. Starts the tasks that ask
+    /// Prometheus, if one is configured, on the runtime that calls it.
     pub fn new(settings: &Settings) -> Result<Self, AgentError> {
         let targets = settings
             .products
@@ -71,20 +83,54 @@ impl Prober {
             total_timeout_ms: probes.timeout_ms,
             max_bytes: usize::try_from(probes.body_max_bytes).unwrap_or(usize::MAX),
         };
-        let scraper =
+        let mut scraper =
             Scraper::new(scrape, clock::now).map_err(|source| AgentError::Scrape { source })?;
+        if let Some(kubernetes) = &settings.kubernetes {
+            let urls = kubelets(settings);
+            scraper = scraper
+                .with_kubelets(kubernetes.kubelet.clone(), urls)
+                .map_err(|source| AgentError::Scrape { source })?;
+        }
+        let period_ms = settings.kubernetes.as_ref().map_or(0, |found| found.period_ms);
+        let lookout = Watcher::new(settings).map(|watcher| (Lookout::new(watcher), period_ms));
         let kafka = Witnesses::new(settings.witness_targets())
             .map_err(|source| AgentError::Kafka { source })?;
+        let prometheus = settings.prometheus.clone().map(Prometheus::start);
         Ok(Self {
             observer,
             scraper,
-            kafka,
             settings: probes,
             members_at: None,
             nodes_at: None,
+            kafka,
+            prometheus,
+            lookout,
+            kube_gates: vec![],
             nodes: None,
             tally: ScrapeTally::default(),
         })
+    }
+
+    /// Carries questions of the core to Prometheus, and what came of them back.
+    pub fn exchange(&mut self, core: &mut Core, now: Timestamp) {
+        let Some(prometheus) = &mut self.prometheus else { return };
+        if let Some(answers) = prometheus.answers() {
+            core.answers(answers, now);
+        }
+        prometheus.ask(core.questions(now));
+        let checks = prometheus.checks(core.api_subjects(), now);
+        core.checks(CheckSource::Prometheus, checks);
+    }
+
+    /// Whether a question about a risk is under way.
+    pub fn is_asking(&self) -> bool {
+        self.prometheus.as_ref().is_some_and(Prometheus::is_asking)
+    }
+
+    /// What stands against the cluster as a whole.
+    fn cluster_gates(&self, now: Timestamp) -> Vec<ClusterGate> {
+        let asked = self.prometheus.iter().flat_map(|asked| asked.gates(now));
+        self.kube_gates.iter().cloned().chain(asked).collect()
     }
 
     /// Every unit's page as it is now, read for the families that matter, and judged by nobody.
@@ -116,6 +162,7 @@ impl Prober {
             return None;
         }
         self.members_at = Some(now);
+        self.ask_cluster(pace, out, now).await;
         let members = self
             .observer
             .probe_targets(|target| target.role != Role::Node || Some(&target.key) == out);
@@ -127,6 +174,8 @@ impl Prober {
             self.observer.hear_quorum(&look.product, look.quorum, look.gates);
         }
         self.take_nodes(out, node_ms).await;
+        let gates = self.cluster_gates(clock::now());
+        self.observer.gates(gates);
         let seen = self.observer.apply(results, member_ms, clock::now());
         if is_due(self.nodes_at, node_ms, now) && self.nodes.is_none() {
             self.nodes_at = Some(now);
@@ -137,6 +186,20 @@ impl Prober {
             self.nodes = Some(tokio::spawn(async move { scraper.probe_all(nodes).await }));
         }
         Some(seen)
+    }
+
+    /// Takes what the API server said, and asks again if it is time.
+    async fn ask_cluster(&mut self, pace: Pace, out: Option<&UnitKey>, now: Timestamp) {
+        let Some((lookout, period_ms)) = &mut self.lookout else { return };
+        let period_ms = match pace {
+            Pace::Engaged => *period_ms,
+            Pace::Idle => self.settings.idle_ms.max(*period_ms),
+        };
+        if let Some(look) = lookout.poll(period_ms, out, now).await {
+            self.observer.hear(WitnessSource::Kubernetes, look.words);
+            self.observer.place(look.places);
+            self.kube_gates = look.gates;
+        }
     }
 
     /// Takes in the pages of nodes, if their round has ended. The unit that is out may have gone
@@ -166,6 +229,16 @@ impl Prober {
         let Some(last) = self.members_at else { return Duration::ZERO };
         Duration::from_millis(member_ms.saturating_sub(elapsed_ms(last, now)))
     }
+}
+
+/// The pages that are asked for with the kubelets' credentials.
+fn kubelets(settings: &Settings) -> BTreeSet<String> {
+    let pools = settings.products.values().flat_map(|product| &product.pools);
+    let nodes = pools.filter(|pool| pool.role == Role::Node).flat_map(|pool| &pool.units);
+    nodes
+        .filter_map(|unit| unit.target.metrics_url.clone())
+        .filter(|url| url.starts_with("https://"))
+        .collect()
 }
 
 fn is_due(last: Option<Timestamp>, period_ms: u64, now: Timestamp) -> bool {

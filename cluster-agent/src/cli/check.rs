@@ -17,17 +17,24 @@ use crate::agent::{Core, Ledger, Metadata, Prober, Refresh, product_states, refr
 use crate::clock;
 use crate::config::Settings;
 use crate::hub::HubReleases;
-use crate::plan::{FINALIZE_APPROVAL, Grants, Known};
+use crate::observation::ClusterGate;
+use crate::plan::{FINALIZE_APPROVAL, Grants, Known, finding_to_wire};
 use crate::state::{self, Control};
 
 /// Reasons that only time or the hub can settle: they say nothing against the next unit.
 const NOT_COUNTED: [&str; 5] =
     ["baseline", "gate_once", "observation_old", "other_product", FINALIZE_APPROVAL];
 
+/// Longest wait, beyond the time asked for, for answers of Prometheus about risks: a dozen questions
+/// at one a second, or one that times out.
+const ASKING_MAX: Duration = Duration::from_secs(30);
+
 /// The answer of `check`.
 #[derive(Debug, Serialize)]
 struct Checked {
     blocked: bool,
+    /// What stands against the cluster as a whole, whether or not anything wants to go.
+    gates: Vec<wire::WaitingOn>,
     products: Vec<CheckedProduct>,
 }
 
@@ -60,8 +67,14 @@ async fn look(settings: &Settings, seconds: Duration) -> anyhow::Result<Checked>
     core.learn(known, clock::now());
     let mut prober = Prober::new(settings)?;
     let until = tokio::time::Instant::now() + seconds;
-    while tokio::time::Instant::now() < until {
+    let asking_until = until + ASKING_MAX;
+    loop {
+        let so_far = tokio::time::Instant::now();
+        if so_far >= until && !(prober.is_asking() && so_far < asking_until) {
+            break;
+        }
         let now = clock::now();
+        prober.exchange(&mut core, now);
         let out = core.history.out.as_ref().map(|out| out.key().clone());
         if let Some(seen) = prober.probe_engaged(out.as_ref(), now).await {
             // The change is dropped with the core: nothing of it reaches the disk.
@@ -69,11 +82,22 @@ async fn look(settings: &Settings, seconds: Duration) -> anyhow::Result<Checked>
         }
         tokio::time::sleep(Duration::from_millis(settings.probes.fast_ms)).await;
     }
+    if core.lacks_documents(clock::now()) {
+        // Answers about risks opened a way to a release that nobody had looked for.
+        let known = verify(settings, &core).await?;
+        core.learn(known, clock::now());
+        prober.exchange(&mut core, clock::now());
+    }
     core.plan_only(clock::now());
+    let gates = core.observation.iter().flat_map(|seen| &seen.gates).map(gate_to_wire).collect();
     let (states, _) = product_states(&core, &mut Ledger::default(), None, clock::now());
     let products: Vec<CheckedProduct> = states.into_iter().map(|s| judge(s, &core)).collect();
     let blocked = products.iter().any(|product| !product.blockers.is_empty());
-    Ok(Checked { blocked, products })
+    Ok(Checked { blocked, gates, products })
+}
+
+fn gate_to_wire(gate: &ClusterGate) -> wire::WaitingOn {
+    finding_to_wire(&(None, gate.finding.clone()), None)
 }
 
 fn judge(state: ProductState, core: &Core) -> CheckedProduct {
@@ -117,6 +141,7 @@ async fn verify(settings: &Settings, core: &Core) -> anyhow::Result<Known> {
         policy: Arc::new(core.policy.clone()),
         history: core.history.clone(),
         approvals: core.approvals.clone(),
+        answers: core.answers.clone(),
     };
     let (known, _) = refresh(&mut releases, &order, clock::now()).await;
     Ok(known)
@@ -157,10 +182,13 @@ impl Drop for Scratch {
 
 fn render(checked: &Checked) -> String {
     let mut text = String::new();
+    for gate in &checked.gates {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "cluster  [{}] {}", gate.gate, gate.message);
+    }
     for CheckedProduct { state, blockers } in &checked.products {
         let target = state.target.as_ref().filter(|target| **target != state.version);
         let target = target.map_or_else(String::new, |target| format!(" -> {target}"));
-        // Writing to a String cannot fail.
         let _ = writeln!(
             text,
             "{} {}{target}: {}",

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::agent::{self, EnrolKey, Rotated};
 use crate::clock;
-use crate::config::{Overrides, Settings};
+use crate::config::{Overrides, Reports, Settings};
 use crate::sim::SimArgs;
 use crate::sim::member::MemberCommand;
 use crate::state::{Approval, Control, InUse, LocalHold, ResumeOrder, in_use};
@@ -57,13 +57,30 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<Answer> {
 
 pub(super) fn enroll(args: &EnrollArgs) -> anyhow::Result<Answer> {
     let settings = settings(&args.config)?;
+    if args.once
+        && let Some(why) = needs_no_enrolment(&settings)?
+    {
+        return Ok(Answer::yes(format!("{} {why}\n", settings.cluster_name)));
+    }
+    let token = args.token.as_deref().map(str::trim).filter(|token| !token.is_empty());
+    let token = token.context("not enrolled yet: --token is needed")?;
     let key = if args.new_key { EnrolKey::New } else { EnrolKey::Kept };
-    let enrolling = agent::enroll(&settings, args.token.trim(), key, clock::now());
+    let enrolling = agent::enroll(&settings, token, key, clock::now());
     let enrolment = runtime()?.block_on(enrolling)?;
     Ok(Answer::yes(format!(
         "enrolled {} at {} as {}\n",
         settings.cluster_name, enrolment.hub_url, enrolment.cluster_id
     )))
+}
+
+/// Why there is nothing to enrol, if there is not.
+fn needs_no_enrolment(settings: &Settings) -> anyhow::Result<Option<String>> {
+    if settings.hub.reports == Reports::Off {
+        return Ok(Some("reports to no hub".to_owned()));
+    }
+    let there = agent::load_enrolment(&settings.state_dir)?;
+    let there = there.filter(|enrolment| enrolment.hub_url == settings.hub.url);
+    Ok(there.map(|enrolment| format!("is enrolled as {}", enrolment.cluster_id)))
 }
 
 pub(super) fn rotate_key(args: &ConfigArgs) -> anyhow::Result<Answer> {

@@ -7,6 +7,7 @@ mod check;
 mod commands;
 mod finalize;
 mod logging;
+mod manifests;
 mod quorum;
 mod running;
 mod support;
@@ -21,6 +22,7 @@ use channels::names::ProductRef;
 use channels::version::ReleaseVersion;
 
 pub use logging::LogFormat;
+pub use manifests::{ManifestsCommand, RbacArgs};
 pub use quorum::QuorumCommand;
 pub use support::SupportArgs;
 
@@ -66,6 +68,9 @@ pub enum Command {
     Finalize(FinalizeArgs),
     /// Order a product back to an older release that its document allows, and keep it there.
     Back(BackArgs),
+    /// Print what is applied to a Kubernetes cluster before an agent runs in it.
+    #[command(subcommand)]
+    Manifests(ManifestsCommand),
     /// Simulate clusters over HTTP, to try the agent without any.
     Sim(SimArgs),
     /// Run or restart one controller of a quorum made of small processes, to try the exec driver.
@@ -99,8 +104,17 @@ pub struct EnrollArgs {
     #[command(flatten)]
     pub config: ConfigArgs,
     /// The token that `fairway clusters invite` (or `reinvite`) printed.
-    #[arg(long, env = "FAIRWAY_JOIN_TOKEN", hide_env_values = true)]
-    pub token: String,
+    #[arg(
+        long,
+        env = "FAIRWAY_JOIN_TOKEN",
+        hide_env_values = true,
+        required_unless_present = "once"
+    )]
+    pub token: Option<String>,
+    /// Do nothing if this cluster is enrolled at this hub already, or reports to none: for a start
+    /// script.
+    #[arg(long, conflicts_with = "new_key")]
+    pub once: bool,
     /// Register a new key in place of the one there is, with a token of `fairway clusters reinvite`.
     #[arg(long)]
     pub new_key: bool,
@@ -269,6 +283,7 @@ fn run_command(command: &Command) -> anyhow::Result<Answer> {
         Command::Quorum(command) => quorum::quorum(command),
         Command::Finalize(args) => finalize::finalize(args),
         Command::Back(args) => finalize::back(args),
+        Command::Manifests(command) => manifests::print(command),
         Command::Sim(args) => commands::sim(args),
         Command::Member(command) => commands::member(command),
     }

@@ -30,8 +30,10 @@ pub(super) struct Fragment {
     pub(super) timings: Timings,
     #[serde(default)]
     pub(super) limits: Limits,
+    pub(super) prometheus: Option<super::prometheus::Prometheus>,
     #[serde(default)]
     pub(super) products: Vec<Product>,
+    pub(super) kubernetes: Option<super::kubernetes::Kubernetes>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -187,6 +189,7 @@ pub(super) struct Pool {
     pub(super) also_broker: Option<bool>,
     pub(super) exec: Option<Exec>,
     pub(super) simulated: Option<Simulated>,
+    pub(super) kubernetes: Option<super::kubernetes::PoolTable>,
     pub(super) version_metric: Option<String>,
     pub(super) version_label: Option<String>,
     pub(super) required_signals: Option<Vec<String>>,
@@ -205,7 +208,7 @@ pub(super) struct Pool {
 #[serde(deny_unknown_fields)]
 pub(super) struct Unit {
     pub(super) name: String,
-    pub(super) metrics_url: String,
+    pub(super) metrics_url: Option<String>,
     pub(super) node_id: Option<i64>,
     pub(super) on_node: Option<String>,
     pub(super) hosts_agent: Option<bool>,

@@ -9,9 +9,11 @@ mod commands;
 mod fragments;
 mod hub;
 mod kafka;
+mod kubernetes;
 mod listen;
 mod owner;
 mod pools;
+mod prometheus;
 mod ranges;
 mod settings;
 #[cfg(test)]
@@ -21,6 +23,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use hub::{HubSettings, Reports};
+pub use kubernetes::{
+    AgentPlace, DrainSettings, EtcdSettings, Field, FieldValue, KubernetesKind, KubernetesPool,
+    KubernetesSettings, KuredSettings, MemberEvidence, NodeEvidence, NodePool, Pointer, Registry,
+    ResourcePool, StatefulSetPool, StrimziPool, Wanted, WorkloadKind, WorkloadPool,
+};
 pub use pools::{DriverSettings, PoolSettings, UnitSettings};
 pub use settings::{ProbeSettings, ProductSettings, Settings};
 
@@ -77,6 +84,8 @@ pub struct Overrides {
     pub state_dir: Option<PathBuf>,
     /// `FAIRWAY_HUB_URL`.
     pub hub_url: Option<String>,
+    /// Where this agent runs in a Kubernetes cluster.
+    pub place: AgentPlace,
 }
 
 impl Overrides {
@@ -85,6 +94,7 @@ impl Overrides {
         Self {
             state_dir: std::env::var_os("FAIRWAY_STATE_DIR").map(PathBuf::from),
             hub_url: std::env::var("FAIRWAY_HUB_URL").ok(),
+            place: AgentPlace::from_env(),
         }
     }
 }
@@ -121,6 +131,6 @@ impl Settings {
         if let Some(url) = overrides.hub_url {
             fragment.hub.url = Some(url);
         }
-        settings::settings(fragment, base)
+        settings::settings(fragment, overrides.place, base)
     }
 }

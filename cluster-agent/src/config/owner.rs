@@ -69,13 +69,12 @@ pub(super) fn rules(
     pools: &[PoolSettings],
     checks: CheckRules,
 ) -> Result<ProductRules, ConfigError> {
-    let usual = FinalizeRules::default();
-    let required = given.finalize.required_before_next;
+    let configured = given.finalize.command.is_some();
     let mut rules = ProductRules {
         windows: given.windows.clone(),
         finalize: FinalizeRules {
-            configured: given.finalize.command.is_some(),
-            required_before_next: required.unwrap_or(usual.required_before_next),
+            configured,
+            required_before_next: given.finalize.required_before_next.unwrap_or(configured),
         },
         checks,
         ..ProductRules::default()

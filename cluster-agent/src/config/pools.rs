@@ -8,9 +8,12 @@ use channels::wire::Role;
 
 use super::ConfigError;
 use super::fragments;
+use super::kubernetes::{self, KubernetesPool, Scope};
 use super::settings::ProbeSettings;
 use crate::driver::{CommandSpec, ExecCommands, Purpose, Stage, Task};
-use crate::observation::{EvidenceFrom, Placement, Target, UnitKey, VersionEvidence};
+use crate::observation::{
+    EvidenceFrom, Placement, Target, UnitKey, VersionEvidence, WitnessSource,
+};
 use crate::telemetry::Signal;
 
 /// A page this many idle periods old is stale: one lost scrape is none, three are.
@@ -38,6 +41,8 @@ pub enum DriverSettings {
     Exec(ExecCommands),
     /// In a simulated cluster at this URL.
     Simulated(String),
+    /// In a Kubernetes cluster.
+    Kubernetes(KubernetesPool),
 }
 
 /// One unit.
@@ -57,13 +62,14 @@ pub(super) fn pools(
     product: &ProductRef,
     given: &[fragments::Pool],
     probes: &ProbeSettings,
+    scope: &Scope,
     base: &Path,
 ) -> Result<Vec<PoolSettings>, ConfigError> {
     let mut names = BTreeSet::new();
     let mut units = BTreeSet::new();
     let mut found = Vec::with_capacity(given.len());
     for pool in given {
-        let pool = one_pool(product, pool, probes, base)?;
+        let pool = one_pool(product, pool, probes, scope, base)?;
         if !names.insert(pool.name.clone()) {
             let why = format!("pool {} is listed twice", pool.name);
             return Err(ConfigError::invalid(format!("products.{product}.pools"), why));
@@ -89,6 +95,7 @@ fn one_pool(
     product: &ProductRef,
     given: &fragments::Pool,
     probes: &ProbeSettings,
+    scope: &Scope,
     base: &Path,
 ) -> Result<PoolSettings, ConfigError> {
     let name: PoolName = given
@@ -96,10 +103,10 @@ fn one_pool(
         .parse()
         .map_err(|e| ConfigError::invalid(format!("products.{product}.pools.name"), e))?;
     let key = |field: &str| format!("products.{product}.pools.{name}.{field}");
-    let driver = driver(given, &key, base)?;
-    let evidence = evidence(given, &key)?;
+    let driver = driver(product, given, scope, &key, base)?;
+    let evidence = evidence(given, &driver, &key)?;
     let also_broker = also_broker(given, &key)?;
-    let required = required(given, also_broker, &key)?;
+    let required = required(given, &driver, also_broker, &key)?;
     let idle_ms = match given.role {
         Role::Node => probes.node_idle_ms,
         Role::Controller | Role::Broker | Role::Workload => probes.idle_ms,
@@ -113,10 +120,7 @@ fn one_pool(
             let why = format!("controller {unit_name} needs its node_id: leaders are named by id");
             return Err(ConfigError::invalid(key("units.node_id"), why));
         }
-        if !(unit.metrics_url.starts_with("http://") || unit.metrics_url.starts_with("https://")) {
-            let why = format!("{unit_name}: it must begin with http:// or https://");
-            return Err(ConfigError::invalid(key("units.metrics_url"), why));
-        }
+        let metrics_url = metrics_url(unit, &driver, &key)?;
         let target = Target {
             key: UnitKey { product: product.clone(), unit: unit_name.clone() },
             role: given.role,
@@ -124,9 +128,9 @@ fn one_pool(
             pool: name.clone(),
             node_id: unit.node_id,
             placement: placement(unit, &key)?,
-            metrics_url: Some(unit.metrics_url.clone()),
-            witnesses: BTreeSet::new(),
-            evidence_from: EvidenceFrom::Page,
+            metrics_url,
+            witnesses: witnesses(&driver),
+            evidence_from: evidence_from(&driver),
             version_evidence: evidence.clone(),
             required: required.clone(),
             stale_after_ms,
@@ -134,12 +138,54 @@ fn one_pool(
         units.push(UnitSettings {
             name: unit_name,
             role: given.role,
-            hosts_agent: unit.hosts_agent.unwrap_or(false),
+            hosts_agent: unit.hosts_agent.unwrap_or_else(|| hosts_agent(&unit.name, scope)),
             target,
         });
     }
     let hooks = super::owner::hooks(&key("hooks"), &given.hooks, base)?;
     Ok(PoolSettings { name, role: given.role, driver, hooks, units })
+}
+
+/// Whether the environment says that the agent runs on this node.
+fn hosts_agent(name: &str, scope: &Scope) -> bool {
+    scope.place.node.as_deref() == Some(name)
+}
+
+fn witnesses(driver: &DriverSettings) -> BTreeSet<WitnessSource> {
+    match driver {
+        DriverSettings::Kubernetes(_) => BTreeSet::from([WitnessSource::Kubernetes]),
+        DriverSettings::Exec(_) | DriverSettings::Simulated(_) => BTreeSet::new(),
+    }
+}
+
+fn evidence_from(driver: &DriverSettings) -> EvidenceFrom {
+    match driver {
+        DriverSettings::Kubernetes(pool) => pool.evidence_from(),
+        DriverSettings::Exec(_) | DriverSettings::Simulated(_) => EvidenceFrom::Page,
+    }
+}
+
+fn metrics_url(
+    unit: &fragments::Unit,
+    driver: &DriverSettings,
+    key: &dyn Fn(&str) -> String,
+) -> Result<Option<String>, ConfigError> {
+    let Some(url) = &unit.metrics_url else {
+        return match driver {
+            DriverSettings::Kubernetes(pool) if !pool.needs_page() => Ok(None),
+            DriverSettings::Kubernetes(_)
+            | DriverSettings::Exec(_)
+            | DriverSettings::Simulated(_) => Err(ConfigError::Missing {
+                key: key("units.metrics_url"),
+                hint: "the address of the unit's metrics page",
+            }),
+        };
+    };
+    if !(url.starts_with("http://") || url.starts_with("https://")) {
+        let why = format!("{}: it must begin with http:// or https://", unit.name);
+        return Err(ConfigError::invalid(key("units.metrics_url"), why));
+    }
+    Ok(Some(url.clone()))
 }
 
 fn placement(
@@ -156,12 +202,21 @@ fn placement(
     }
 }
 
+/// Whether Kubernetes says which version a workload runs, so that no metric has to.
+fn is_told(given: &fragments::Pool, driver: &DriverSettings) -> bool {
+    given.role == Role::Workload
+        && given.version_metric.is_none()
+        && matches!(driver, DriverSettings::Kubernetes(_))
+}
+
 fn evidence(
     given: &fragments::Pool,
+    driver: &DriverSettings,
     key: &dyn Fn(&str) -> String,
 ) -> Result<VersionEvidence, ConfigError> {
     let usual = VersionEvidence::default_of(given.role);
-    if given.role == Role::Workload && given.version_metric.is_none() {
+    let needs_metric = given.role == Role::Workload && !is_told(given, driver);
+    if needs_metric && given.version_metric.is_none() {
         return Err(ConfigError::Missing {
             key: key("version_metric"),
             hint: "the metric that carries the workload's version, e.g. shop_build_info",
@@ -187,12 +242,16 @@ fn also_broker(given: &fragments::Pool, key: &dyn Fn(&str) -> String) -> Result<
 
 fn required(
     given: &fragments::Pool,
+    driver: &DriverSettings,
     also_broker: bool,
     key: &dyn Fn(&str) -> String,
 ) -> Result<BTreeSet<Signal>, ConfigError> {
     let mut usual = Signal::required_of(given.role);
     let mut known: Vec<Signal> = Signal::of_role(given.role).to_vec();
     known.push(Signal::Version);
+    if is_told(given, driver) {
+        usual.retain(|signal| !matches!(signal, Signal::Version | Signal::ProcessStart));
+    }
     if also_broker {
         usual.extend(Signal::required_of(Role::Broker));
         known.extend(Signal::of_role(Role::Broker));
@@ -208,21 +267,28 @@ fn required(
         required.insert(*signal);
     }
     // Without a version there is no evidence of success, whatever else is optional.
-    required.insert(Signal::Version);
+    if !is_told(given, driver) {
+        required.insert(Signal::Version);
+    }
     Ok(required)
 }
 
 fn driver(
+    product: &ProductRef,
     given: &fragments::Pool,
+    scope: &Scope,
     key: &dyn Fn(&str) -> String,
     base: &Path,
 ) -> Result<DriverSettings, ConfigError> {
-    match (&given.exec, &given.simulated) {
-        (Some(exec), None) => exec_commands(exec, key, base).map(DriverSettings::Exec),
-        (None, Some(simulated)) => Ok(DriverSettings::Simulated(simulated.url.clone())),
-        (None, None) | (Some(_), Some(_)) => Err(ConfigError::invalid(
+    match (&given.exec, &given.simulated, &given.kubernetes) {
+        (Some(exec), None, None) => exec_commands(exec, key, base).map(DriverSettings::Exec),
+        (None, Some(simulated), None) => Ok(DriverSettings::Simulated(simulated.url.clone())),
+        (None, None, Some(table)) => {
+            kubernetes::pool(product, given.role, table, scope, key).map(DriverSettings::Kubernetes)
+        }
+        _ => Err(ConfigError::invalid(
             key("exec"),
-            "a pool has exactly one driver table: exec or simulated",
+            "a pool has exactly one driver table: exec, kubernetes or simulated",
         )),
     }
 }

@@ -13,14 +13,17 @@ use super::checks::checks;
 use super::fragments::{self, Fragment};
 use super::hub::{HubSettings, Reports, hub};
 use super::kafka::kafka_of;
+use super::kubernetes::{self, AgentPlace, KubernetesSettings};
 use super::owner::{finalize, rules};
 use super::pools::{PoolSettings, pools};
+use super::prometheus::prometheus;
 use super::ranges::{DAY_MS, ranged, ranged_u32};
 use crate::driver::CommandSpec;
 use crate::gate::GatePolicy;
 use crate::kafka::KafkaSettings;
 use crate::phase::StepTimings;
 use crate::plan::{AcceptedRisk, GATE_GAP_MS, Grants, Mode, Policy, ProductPolicy, Timings};
+use crate::prometheus::PrometheusSettings;
 
 /// Units of one cluster: a page per unit and second is what one core can read.
 const UNITS_MAX: usize = 2_000;
@@ -46,8 +49,12 @@ pub struct Settings {
     pub pleg_limits: PlegLimits,
     /// Limits of the gates.
     pub gate: GatePolicy,
+    /// The cluster's own Prometheus, if there is one to ask.
+    pub prometheus: Option<PrometheusSettings>,
     /// Products by name.
     pub products: BTreeMap<ProductRef, ProductSettings>,
+    /// The API server, if this agent uses one.
+    pub kubernetes: Option<KubernetesSettings>,
 }
 
 /// How units are probed.
@@ -107,7 +114,12 @@ impl Settings {
     }
 }
 
-pub(super) fn settings(fragment: Fragment, base: &Path) -> Result<Settings, ConfigError> {
+pub(super) fn settings(
+    fragment: Fragment,
+    place: AgentPlace,
+    base: &Path,
+) -> Result<Settings, ConfigError> {
+    let (kubernetes, scope) = kubernetes::kubernetes(fragment.kubernetes.as_ref(), place, base)?;
     let probes = probes(&fragment.probes)?;
     let hub = hub(&fragment.hub, base)?;
     let timings = timings(&fragment, &probes)?;
@@ -117,7 +129,8 @@ pub(super) fn settings(fragment: Fragment, base: &Path) -> Result<Settings, Conf
     let mode = fragment.policy.mode.unwrap_or(Mode::Manual);
     let mut products = BTreeMap::new();
     for product in &fragment.products {
-        let (name, settings) = one_product(product, &arch, mode, hub.reports, &probes, base)?;
+        let (name, settings) =
+            one_product(product, &arch, mode, hub.reports, (&probes, &scope), base)?;
         if products.insert(name.clone(), settings).is_some() {
             return Err(ConfigError::invalid("products", format!("{name} is listed twice")));
         }
@@ -137,7 +150,9 @@ pub(super) fn settings(fragment: Fragment, base: &Path) -> Result<Settings, Conf
         quorum_limits: quorum_limits(&fragment.limits.quorum)?,
         pleg_limits: pleg_limits(&fragment.limits.pleg)?,
         gate: gate(&fragment.limits.gate)?,
+        prometheus: prometheus(fragment.prometheus.as_ref(), &products, base)?,
         products,
+        kubernetes,
     })
 }
 
@@ -379,7 +394,7 @@ fn one_product(
     arch: &Arch,
     mode: Mode,
     reports: Reports,
-    probes: &ProbeSettings,
+    (probes, scope): (&ProbeSettings, &kubernetes::Scope),
     base: &Path,
 ) -> Result<(ProductRef, ProductSettings), ConfigError> {
     let name: ProductRef =
@@ -390,7 +405,7 @@ fn one_product(
         let why = "hub needs hub.reports = true, because only a hub grants";
         return Err(ConfigError::invalid(key("mode"), why));
     }
-    let mut pools = pools(&name, &given.pools, probes, base)?;
+    let mut pools = pools(&name, &given.pools, probes, scope, base)?;
     let (check_rules, checks) = checks(&name, &given.checks, base)?;
     let kafka = kafka_of(given.kafka.as_ref(), &mut pools, &key, base)?;
     let policy = ProductPolicy {

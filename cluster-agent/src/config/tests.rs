@@ -71,7 +71,7 @@ fn no_key_of_the_example_stands_apart_from_the_table_it_belongs_to() {
 
 #[test]
 fn paths_of_a_configuration_named_by_a_relative_path_are_absolute() {
-    let overrides = Overrides { state_dir: Some("state".into()), hub_url: None };
+    let overrides = Overrides { state_dir: Some("state".into()), ..Overrides::default() };
     let settings = Settings::load(Path::new("src/config/example.toml"), overrides).unwrap();
     let dir = std::env::current_dir().unwrap().join("src/config");
     assert_eq!(settings.state_dir, dir.join("state"));
@@ -153,6 +153,64 @@ fn the_slowest_probes_that_are_allowed_still_make_a_series() {
 }
 
 #[test]
+fn a_pool_outside_of_what_its_product_may_use_is_refused_by_the_key() {
+    let cases = [
+        ("kinds = [\"node\"]", "kinds = [\"deployment\"]", "kinds: \"node\""),
+        ("namespaces = [\"fairway-system\"]", "namespaces = [\"jobs\"]", "namespaces: \"fairway-"),
+        (
+            "templates = [\"jobs/kubeadm.yaml\"]",
+            "templates = []",
+            "templates: \"/etc/fairway/jobs/",
+        ),
+        ("accounts = [\"node-upgrade\"]", "accounts = []", "service_accounts: \"node-upgrade\""),
+    ];
+    for (from, to, key) in cases {
+        let said = refused(&EXAMPLE.replacen(from, to, 1));
+        let wanted = format!("kubernetes.allow.\"acme/platform\".{key}");
+        assert!(said.starts_with(&wanted) && said.contains("is not among them"), "{said}");
+    }
+}
+
+#[test]
+fn a_product_that_is_not_allowed_anything_has_no_pool_in_the_cluster() {
+    let text = EXAMPLE.replacen("allow.\"acme/platform\"", "allow.\"acme/kafka\"", 1);
+    assert!(refused(&text).starts_with("kubernetes.allow.\"acme/platform\" is missing"));
+}
+
+#[test]
+fn a_pool_of_nodes_without_a_cluster_is_refused() {
+    let text = EXAMPLE.split("# --- Kubernetes").next().unwrap();
+    assert!(refused(text).starts_with("kubernetes is missing"), "{}", refused(text));
+}
+
+#[test]
+fn the_agents_own_node_is_known_by_its_environment() {
+    let place = AgentPlace { node: Some("e2".to_owned()), ..AgentPlace::default() };
+    let overrides = Overrides { place, ..Overrides::default() };
+    let path = Path::new("agent.toml");
+    let settings = Settings::parse(EXAMPLE, path, Path::new("/etc/fairway"), overrides).unwrap();
+    let units = settings.products.values().flat_map(|p| &p.pools).flat_map(|pool| &pool.units);
+    let hosts: Vec<&str> = units.filter(|u| u.hosts_agent).map(|u| u.name.as_str()).collect();
+    // `w1` says so itself, in the file.
+    assert_eq!(hosts, ["w1", "e2"]);
+}
+
+#[test]
+fn certificates_of_kubelets_are_checked_or_not_but_not_both() {
+    let text = EXAMPLE.replacen("# insecure = false", "insecure = true", 1);
+    assert!(refused(&text).starts_with("kubernetes.kubelet.insecure"), "{}", refused(&text));
+}
+
+#[test]
+fn control_plane_nodes_need_the_pages_of_etcd_or_the_word_that_there_are_none() {
+    let url = "metrics_urls = [\"https://10.0.0.11:2381/metrics\"]";
+    let text = EXAMPLE.replacen(url, "metrics_urls = []", 1);
+    assert!(refused(&text).starts_with("kubernetes.etcd.metrics_urls is missing"));
+    let none = EXAMPLE.replacen(url, "check = false", 1);
+    assert!(!parse(&none).unwrap().kubernetes.unwrap().etcd.unwrap().check);
+}
+
+#[test]
 fn the_owners_rules_are_read_as_they_are_written() {
     let settings = parse(EXAMPLE).unwrap();
     let kafka = &settings.products[&"acme/kafka".parse().unwrap()];
@@ -169,6 +227,7 @@ fn the_owners_rules_are_read_as_they_are_written() {
     assert_eq!(platform.policy.rules.zones[&"w2".parse().unwrap()], "fra1-b");
     assert_eq!(platform.pools[0].hooks.len(), 2);
     assert!(!platform.policy.rules.finalize.configured);
+    assert!(!platform.policy.rules.finalize.required_before_next, "nobody could finalize");
 }
 
 #[test]
@@ -243,7 +302,8 @@ fn only_controllers_are_brokers_as_well() {
     let kafka_pools = &pools[&"acme/kafka".parse().unwrap()].pools;
     let target = &kafka_pools[0].units[0].target;
     assert!(target.also_broker && target.required.contains(&crate::telemetry::Signal::AtMinIsr));
-    let workers = "role = \"node\"";
-    let error = kafka(workers, "role = \"node\"\nalso_broker = true").unwrap_err().to_string();
+    let workers = "name = \"workers\"\n";
+    let both = "name = \"workers\"\nalso_broker = true\n";
+    let error = kafka(workers, both).unwrap_err().to_string();
     assert!(error.contains("only controllers can be brokers as well"), "{error}");
 }

@@ -5,6 +5,7 @@
 //! documents supply versions and digests, local configuration supplies everything else.
 
 mod exec;
+mod kubernetes;
 mod order;
 mod pool;
 pub(crate) mod process;
@@ -13,9 +14,12 @@ mod simulated;
 use std::io;
 use std::path::PathBuf;
 
+use crate::kube::KubeError;
+
 pub use exec::{CheckOrder, Checker, FinalizeOrder, Finalizer, HookRunner};
 pub use exec::{CommandSpec, EXIT_LOST, EXIT_TIMED_OUT, ExecCommands, ExecDriver, LOG_TAIL_BYTES};
-pub use exec::{CommandTemplate, Purpose, TemplateError};
+pub use exec::{CommandTemplate, Purpose, TemplateError, TextTemplate};
+pub use kubernetes::{KubernetesDriver, NodeDriver};
 pub use order::{Stage, StepId, StepOrder, StepStatus, Task, UnitKey};
 pub use pool::PoolDriver;
 pub use simulated::{SimulatedDriver, SimulatedStep};
@@ -27,6 +31,8 @@ pub enum Driver {
     Exec(ExecDriver),
     /// A simulated cluster of [`crate::sim`], over HTTP.
     Simulated(SimulatedDriver),
+    /// A Kubernetes cluster, through its API.
+    Kubernetes(Box<KubernetesDriver>),
 }
 
 impl Driver {
@@ -35,17 +41,21 @@ impl Driver {
     /// Idempotent per step and stage: a second start of a running or finished stage does nothing,
     /// also after the agent was killed in between.
     pub async fn start(&self, order: &StepOrder, stage: Stage) -> Result<(), DriverError> {
+        // Boxed, because what talks to an API server at length would make every caller large.
         match self {
             Self::Exec(driver) => driver.start(order, stage).await,
             Self::Simulated(driver) => driver.start(order, stage).await,
+            Self::Kubernetes(driver) => Box::pin(driver.start(order, stage)).await,
         }
     }
 
-    /// How a stage stands. Polling is what enforces a stage's timeout, so poll while it runs.
-    pub async fn status(&self, step: &StepId, stage: Stage) -> Result<StepStatus, DriverError> {
+    /// How a stage stands. Polling is what enforces a stage's timeout and, in a Kubernetes cluster,
+    /// what carries the stage on; so poll while it runs.
+    pub async fn status(&self, order: &StepOrder, stage: Stage) -> Result<StepStatus, DriverError> {
         match self {
-            Self::Exec(driver) => driver.status(step, stage).await,
-            Self::Simulated(driver) => driver.status(step, stage).await,
+            Self::Exec(driver) => driver.status(&order.step_id, stage).await,
+            Self::Simulated(driver) => driver.status(&order.step_id, stage).await,
+            Self::Kubernetes(driver) => Box::pin(driver.status(order, stage)).await,
         }
     }
 
@@ -54,6 +64,16 @@ impl Driver {
         match self {
             Self::Exec(driver) => driver.has_stage(stage),
             Self::Simulated(_) => stage == Stage::Mutate,
+            Self::Kubernetes(driver) => driver.has_stage(stage),
+        }
+    }
+
+    /// Tells what rolls by itself that the roll is paused, or goes on again. Said again and again
+    /// while a unit is out; what has been told is told once.
+    pub async fn supervise(&self, order: &StepOrder, pause: bool) -> Result<(), DriverError> {
+        match self {
+            Self::Exec(_) | Self::Simulated(_) => Ok(()),
+            Self::Kubernetes(driver) => Box::pin(driver.supervise(order, pause)).await,
         }
     }
 }
@@ -138,4 +158,50 @@ pub enum DriverError {
         /// Start of the body.
         body: String,
     },
+    /// The Kubernetes API did not do as told.
+    #[error("the Kubernetes API did not do it")]
+    Kube {
+        /// What was asked, and what it said.
+        source: Box<KubeError>,
+    },
+    /// An image is to be named, and no registry is configured.
+    #[error("no registry is configured for the image")]
+    NoRegistry,
+    /// A pool of a Kubernetes cluster, and no cluster.
+    #[error("no Kubernetes API is configured")]
+    NoCluster,
+    /// The object to change is not there.
+    #[error("there is no {unit}")]
+    NoUnit {
+        /// Its name.
+        unit: String,
+    },
+    /// Only a node that the step itself cordoned is changed.
+    #[error("{unit} is not cordoned for this step")]
+    NotCordoned {
+        /// Its name.
+        unit: String,
+    },
+    /// Somebody else has the object in hand.
+    #[error("{unit} is in the hands of {by}")]
+    HeldByOther {
+        /// Its name.
+        unit: String,
+        /// Who.
+        by: String,
+    },
+    /// A local template cannot be used.
+    #[error("the template {} cannot be used: {why}", path.display())]
+    Template {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+impl From<KubeError> for DriverError {
+    fn from(source: KubeError) -> Self {
+        Self::Kube { source: Box::new(source) }
+    }
 }

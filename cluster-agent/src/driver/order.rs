@@ -163,6 +163,8 @@ pub enum StepStatus {
     Running {
         /// When it started, by the clock of the machine it runs on.
         since: Timestamp,
+        /// What it waits for, for people: the disruption budget, the pod, the Job.
+        detail: Option<String>,
     },
     /// Ended.
     Finished {

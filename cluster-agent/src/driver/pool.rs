@@ -1,7 +1,7 @@
 //! What carries out the steps of one pool: its driver, and its owner's hooks around it.
 
 use super::exec::HookRunner;
-use super::{Driver, DriverError, StepId, StepOrder, StepStatus, Task};
+use super::{Driver, DriverError, StepOrder, StepStatus, Task};
 
 /// The driver of a pool with its hooks.
 #[derive(Debug)]
@@ -22,10 +22,10 @@ impl PoolDriver {
     }
 
     /// How a stage or hook stands; poll while it runs.
-    pub async fn status(&self, step: &StepId, task: Task) -> Result<StepStatus, DriverError> {
+    pub async fn status(&self, order: &StepOrder, task: Task) -> Result<StepStatus, DriverError> {
         match task.stage() {
-            Some(stage) => self.driver.status(step, stage).await,
-            None => self.hooks.status(step, task).await,
+            Some(stage) => self.driver.status(order, stage).await,
+            None => self.hooks.status(&order.step_id, task).await,
         }
     }
 

@@ -67,7 +67,7 @@ impl SimulatedDriver {
             return Ok(StepStatus::Finished { exit_code: 0, log_tail: String::new() });
         }
         let since = Timestamp::from_millisecond(found.started_at_ms).unwrap_or(Timestamp::MIN);
-        Ok(StepStatus::Running { since })
+        Ok(StepStatus::Running { since, detail: None })
     }
 
     /// `None` = 404 to a GET.

@@ -38,6 +38,7 @@ impl ScrapeTally {
 fn kind(error: &ScrapeError) -> &'static str {
     match error {
         ScrapeError::Client(_) => "client",
+        ScrapeError::Credentials { .. } => "credentials",
         ScrapeError::Timeout { .. } => "timeout",
         ScrapeError::Transport { .. } => "transport",
         ScrapeError::Status { .. } => "status",

@@ -80,10 +80,11 @@ impl ProductHistory {
     }
 
     /// What there is to finalize once the product has arrived somewhere.
-    pub(super) fn arrive(&mut self, arrived: &Arrived, now: Timestamp) {
+    pub(super) fn arrive(&mut self, from: &ReleaseVersion, arrived: &Arrived, now: Timestamp) {
         let Arrived { to, release_digest, finalize, runs } = arrived.clone();
-        // A level that is already in force needs no step.
-        let new = finalize.filter(|step| self.finalized.iter().all(|f| f.level != step.level));
+        // A level that is already in force needs no step, and the way back leads to none.
+        let new = finalize
+            .filter(|step| to > *from && self.finalized.iter().all(|f| f.level != step.level));
         if let Some(Finalize { summary, level }) = new {
             let (release, since) = (to, now);
             let (run, spent) = (None, None);

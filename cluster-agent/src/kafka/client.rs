@@ -19,7 +19,7 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 
 use super::connection::{Connection, Dialer, Features};
-use super::error::KafkaError;
+use super::error::{ErrorCode, KafkaError};
 use super::quorum::{DirectoryId, Endpoint, METADATA_TOPIC, NoView, QuorumView};
 use super::settings::{Address, KafkaSettings};
 use super::wire::calls::Call;
@@ -54,23 +54,27 @@ impl Server {
         Self { address: address.clone(), connection: None }
     }
 
-    /// A connection, taken out: it comes back by [`Server::keep`] if the question was answered, so
-    /// one that was given up in the middle is never used again.
-    async fn take(&mut self, dialer: &Dialer) -> Result<Connection, KafkaError> {
-        match self.connection.take() {
-            Some(connection) => Ok(connection),
-            None => dialer.connect(&self.address).await,
-        }
-    }
-
-    fn keep(&mut self, connection: Connection) {
-        self.connection = Some(connection);
-    }
-
+    /// Asks something that changes nothing. The connection is taken out and comes back with the
+    /// answer, so one that was given up in the middle is never used again.
     async fn ask<C: Call>(&mut self, dialer: &Dialer, call: &C) -> Result<C::Answer, KafkaError> {
-        let mut connection = self.take(dialer).await?;
+        if let Some(kept) = self.connection.take() {
+            match self.ask_over(kept, call).await {
+                // Servers end connections: idle ones, and those whose login has become old.
+                Err(KafkaError::Broken { .. }) => {}
+                answered => return answered,
+            }
+        }
+        let fresh = dialer.connect(&self.address).await?;
+        self.ask_over(fresh, call).await
+    }
+
+    async fn ask_over<C: Call>(
+        &mut self,
+        mut connection: Connection,
+        call: &C,
+    ) -> Result<C::Answer, KafkaError> {
         let answer = connection.ask(call).await?;
-        self.keep(connection);
+        self.connection = Some(connection);
         Ok(answer)
     }
 
@@ -86,6 +90,8 @@ impl Server {
         match QuorumView::read(&answer) {
             Ok(view) => Ok((self.address.clone(), view)),
             Err(NoView::Refused(code, message)) => {
+                // The usual answer of a follower; what servers add to it is long and says no more.
+                let message = message.filter(|_| code != ErrorCode::NOT_LEADER_OR_FOLLOWER);
                 Err(KafkaError::Refused { address, what, code, message })
             }
             Err(NoView::Leaderless) => {
@@ -272,12 +278,14 @@ impl KafkaClient {
 
     async fn ask_broker<C: Call>(&mut self, call: &C) -> Result<C::Answer, KafkaError> {
         let mut why = Vec::new();
-        for index in 0..self.brokers.len() {
-            let Some(server) = self.brokers.get_mut(index) else { break };
+        for _ in 0..self.brokers.len() {
+            // Who is asked goes to the end at once and comes back to the front by answering, so one
+            // that hangs until the caller gives up is not asked first the next time.
+            self.brokers.rotate_left(1);
+            let Some(server) = self.brokers.last_mut() else { break };
             match server.ask(&self.dialer, call).await {
                 Ok(answer) => {
-                    // Whoever answered is asked first the next time; the dead are not waited for.
-                    self.brokers.rotate_left(index);
+                    self.brokers.rotate_right(1);
                     return Ok(answer);
                 }
                 Err(error) => why.push(error.story()),

@@ -4,7 +4,7 @@
 //! owner: what comes next on it may be the answer to something else.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Read as _};
 use std::time::Duration;
 
 use kafka_protocol::messages::ApiVersionsRequest;
@@ -12,15 +12,14 @@ use kafka_protocol::protocol::StrBytes;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 
 use super::error::{ErrorCode, KafkaError};
-use super::settings::{Address, KafkaSettings, SaslSettings};
+use super::settings::{Address, KafkaSettings, SaslSettings, TlsSettings};
 use super::wire::calls::Call;
 use super::{sasl, tls, wire};
 
 /// Longest password read, bytes.
-const PASSWORD_BYTES_MAX: usize = 4_096;
+const PASSWORD_BYTES_MAX: u64 = 4_096;
 
 /// Most features and request kinds of a server that are kept; Kafka has some hundred.
 const VERSIONS_MAX: usize = 512;
@@ -54,28 +53,21 @@ impl std::fmt::Debug for Connection {
 }
 
 /// How connections are made.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(super) struct Dialer {
-    tls: Option<(TlsConnector, super::settings::TlsSettings)>,
+    tls: Option<TlsSettings>,
     sasl: Option<SaslSettings>,
     limit: Duration,
 }
 
-impl std::fmt::Debug for Dialer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Dialer").field("limit", &self.limit).finish_non_exhaustive()
-    }
-}
-
 impl Dialer {
-    /// Reads the TLS files.
+    /// Checks the TLS files. They are read again for every connection: certificates are renewed.
     pub(super) fn new(settings: &KafkaSettings) -> Result<Self, KafkaError> {
-        let tls = match &settings.tls {
-            None => None,
-            Some(tls) => Some((tls::connector(tls)?, tls.clone())),
-        };
+        if let Some(tls) = &settings.tls {
+            tls::connector(tls)?;
+        }
         let limit = Duration::from_millis(settings.timeout_ms);
-        Ok(Self { tls, sasl: settings.sasl.clone(), limit })
+        Ok(Self { tls: settings.tls.clone(), sasl: settings.sasl.clone(), limit })
     }
 
     /// Connects, negotiates and logs in, all of it within the limit.
@@ -93,8 +85,9 @@ impl Dialer {
         tcp.set_nodelay(true).map_err(failed)?;
         let stream: Box<dyn Stream> = match &self.tls {
             None => Box::new(tcp),
-            Some((connector, settings)) => {
+            Some(settings) => {
                 let name = tls::server_name(settings, address)?;
+                let connector = tls::connector(settings)?;
                 Box::new(connector.connect(name, tcp).await.map_err(failed)?)
             }
         };
@@ -245,10 +238,12 @@ fn too_late(address: &Address, what: &'static str, limit: Duration) -> KafkaErro
 
 fn password(settings: &SaslSettings) -> Result<String, KafkaError> {
     let path = &settings.password_file;
-    let bytes = std::fs::read(path)
-        .map_err(|source| KafkaError::PasswordFile { path: path.clone(), source })?;
+    let unread = |source| KafkaError::PasswordFile { path: path.clone(), source };
     let refused = || KafkaError::Password { path: path.clone() };
-    if bytes.len() > PASSWORD_BYTES_MAX {
+    let file = std::fs::File::open(path).map_err(unread)?;
+    let mut bytes = Vec::new();
+    file.take(PASSWORD_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unread)?;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > PASSWORD_BYTES_MAX {
         return Err(refused());
     }
     let text = String::from_utf8(bytes).map_err(|_| refused())?;

@@ -14,6 +14,7 @@ mod quorum;
 mod sasl;
 mod settings;
 #[cfg(test)]
+#[expect(clippy::wildcard_enum_match_arm, reason = "tests")]
 mod tests;
 mod tls;
 mod wire;

@@ -14,7 +14,7 @@ use super::settings::{Address, TlsSettings};
 /// Largest PEM file read: a system's whole list of authorities is a few hundred kibibytes.
 const PEM_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
-/// Reads the files; they are read again with every client that is made.
+/// Reads the files.
 pub(super) fn connector(settings: &TlsSettings) -> Result<TlsConnector, KafkaError> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(&settings.ca_file)? {

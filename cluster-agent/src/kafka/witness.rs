@@ -5,6 +5,7 @@
 //! reason to wait like any other silence.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use channels::health::elapsed_ms;
 use channels::names::ProductRef;
@@ -111,9 +112,12 @@ impl Asked {
             let due = |at: Timestamp| at > now || elapsed_ms(at, now) >= period_ms;
             if self.partitions_at.is_none_or(due) {
                 self.partitions_at = Some(now);
-                self.thin = match self.topics(now).await {
-                    Ok(topics) => thin_gates(&self.target, &topics, &self.minimums),
-                    Err(why) => unknown_partitions(&self.target, &why),
+                // One that hangs and one that answers; brokers must not hold up the quorum's word.
+                let limit = Duration::from_millis(self.target.servers.timeout_ms.saturating_mul(2));
+                self.thin = match tokio::time::timeout(limit, self.topics(now)).await {
+                    Ok(Ok(topics)) => thin_gates(&self.target, &topics, &self.minimums),
+                    Ok(Err(why)) => unknown_partitions(&self.target, &why),
+                    Err(_) => unknown_partitions(&self.target, "no broker answers in time"),
                 };
             }
             look.gates.extend(self.thin.iter().cloned());

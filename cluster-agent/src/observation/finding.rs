@@ -121,7 +121,7 @@ pub enum Finding {
     PlegDiscards { observed: u64, limit: u64 },
     #[error("{observed} relists observed, {limit} needed")]
     TooFewRelists { observed: u64, limit: u64 },
-    #[error("the node is not Ready")]
+    #[error("it is not Ready")]
     NotReady,
     #[error("{observed} controllers and brokers run on the node, limit {limit}")]
     MembersShareNode { observed: u64, limit: u64 },
@@ -159,14 +159,18 @@ pub enum Finding {
     PodUnmovable { pod: String, why: String },
     #[error("etcd: {why}")]
     Etcd { why: String },
-    #[error("{what} of {observed} are ready, {limit} needed")]
+    #[error("{what}: {observed} ready, {limit} needed")]
     PodsNotReady { what: String, observed: u64, limit: u64 },
     #[error("the rollout is not complete: {why}")]
     RolloutIncomplete { why: String },
+    #[error("pod {pod} is not Ready: {why}")]
+    PodWaiting { pod: String, why: String },
+    #[error("{what} is not what its version says: {why}")]
+    VersionContradicted { what: String, why: String },
     #[error("alert {alert} fires")]
     AlertFires { alert: String },
     #[error("gate {gate} does not hold: {why}")]
-    QueryFails { gate: String, why: String },
+    QueryFails { gate: String, why: String, observed: Option<f64>, limit: Option<f64> },
     #[error("gate {gate} cannot be told: {why}")]
     QueryUnknown { gate: String, why: String },
 }
@@ -234,6 +238,8 @@ impl Finding {
             Self::Etcd { .. } => "etcd",
             Self::PodsNotReady { .. } => "pods_not_ready",
             Self::RolloutIncomplete { .. } => "rollout_incomplete",
+            Self::PodWaiting { .. } => "pod_waiting",
+            Self::VersionContradicted { .. } => "version_contradicted",
             Self::AlertFires { .. } => "alert",
             Self::QueryFails { .. } => "query_gate",
             Self::QueryUnknown { .. } => "query_unknown",
@@ -290,6 +296,7 @@ impl Finding {
             Self::TooFewGoodProbes { observed, limit } => {
                 Some((f64::from(observed), f64::from(limit)))
             }
+            Self::QueryFails { observed, limit, .. } => observed.zip(limit),
             Self::NotObserved
             | Self::Unreachable { .. }
             | Self::MetricMissing { .. }
@@ -315,8 +322,9 @@ impl Finding {
             | Self::PodUnmovable { .. }
             | Self::Etcd { .. }
             | Self::RolloutIncomplete { .. }
+            | Self::PodWaiting { .. }
+            | Self::VersionContradicted { .. }
             | Self::AlertFires { .. }
-            | Self::QueryFails { .. }
             | Self::QueryUnknown { .. } => None,
         }
     }

@@ -1,6 +1,7 @@
 //! What the observer remembers of one unit between probes, and how one probe changes it.
 
 use channels::health::{PlegReading, PlegSample, PlegTracker, elapsed_ms};
+use channels::names::UnitName;
 use channels::wire::HealthVerdict;
 use jiff::Timestamp;
 
@@ -8,7 +9,9 @@ use super::broker::broker_findings;
 use super::observer::ObserverSettings;
 use super::reading::{Reading, read};
 use super::witness::Words;
-use super::{EvidenceFrom, Finding, Heard, LagSource, Target, UnitObservation, WitnessSource};
+use super::{
+    EvidenceFrom, Finding, Heard, LagSource, Placement, Target, UnitObservation, WitnessSource,
+};
 use crate::telemetry::{AliasMap, Probe, ScrapeError, Signal};
 
 /// One unit's memory.
@@ -187,6 +190,13 @@ impl UnitMemory {
         self.received_at = Some(probe.received_at);
         self.requested_at = Some(probe.requested_at);
         self.probe_findings = findings;
+    }
+
+    /// Takes on which node it is, unless the configuration says so.
+    pub(super) fn place(&mut self, node: Option<UnitName>) {
+        if self.target.placement == Placement::Unknown {
+            self.seen.placement = node.map_or(Placement::Unknown, Placement::OnNode);
+        }
     }
 
     /// Takes what a source other than the page says; the verdict follows in [`UnitMemory::settle`].

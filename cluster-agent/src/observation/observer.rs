@@ -135,6 +135,15 @@ impl Observer {
             .collect()
     }
 
+    /// Takes on which nodes units are that may be on any, as far as that is known now.
+    pub fn place(&mut self, places: BTreeMap<UnitKey, Option<UnitName>>) {
+        for (key, node) in places {
+            if let Some(memory) = self.units.get_mut(&key) {
+                memory.place(node);
+            }
+        }
+    }
+
     /// Takes what a source other than the pages says; counted by the next [`Observer::apply`].
     /// Words about unknown units are ignored.
     pub fn hear(&mut self, source: WitnessSource, words: BTreeMap<UnitKey, Heard>) {

@@ -5,8 +5,7 @@
 //! owner may go back; afterwards nobody can.
 
 use channels::names::ProductRef;
-use channels::version::ReleaseVersion;
-use channels::wire::Action;
+use channels::wire::{Action, HealthVerdict, ReleaseDocument};
 
 use super::facts::{lease, quorum_change};
 use super::gates::{
@@ -130,7 +129,7 @@ fn note_others(scene: &Scene<'_>, product: &ProductRef, pending: &Finalization, 
 fn blockers(scene: &Scene<'_>, product: &ProductRef, pending: &Finalization) -> Vec<WaitingOn> {
     let mut why: Vec<WaitingOn> = [
         paused(scene),
-        local_hold(scene),
+        local_hold(scene, product),
         lease(scene),
         quorum_change(scene),
         product_closed(scene, product),
@@ -189,6 +188,10 @@ pub(super) fn unfit(
         let own = key.product == *product;
         let found = unit.findings.iter().filter(|finding| own || finding.is_down());
         why.extend(found.map(|finding| say(Some(key), finding)));
+        // A verdict that is not healthy without a finding is unknown all the same.
+        if own && unit.findings.is_empty() && unit.verdict != HealthVerdict::Healthy {
+            why.push(say(Some(key), &Finding::NotObserved));
+        }
         let gates = scene.observation.gates.iter();
         let gates = gates.filter(|gate| own && gate.scope.covers(key, unit));
         why.extend(gates.map(|gate| say(None, &gate.finding)));
@@ -227,17 +230,21 @@ fn baseline(scene: &Scene<'_>, product: &ProductRef, pending: &Finalization) -> 
     })
 }
 
-/// What the finalize step, taken or not, forbids about a move to `to`.
+/// What the finalize step, taken or not, forbids about a move to a release.
 pub(super) fn forbids(
     record: &ProductHistory,
     policy: &ProductPolicy,
-    to: &ReleaseVersion,
+    document: &ReleaseDocument,
 ) -> Option<WaitingOn> {
+    let to = &document.version;
     if let Some(release) = record.newest_finalized().filter(|release| to < *release) {
         return Some(WaitingOn::Finalized { to: to.clone(), release: release.clone() });
     }
-    let begun = record.roll.as_ref().is_some_and(|roll| roll.touched);
     let pending = record.finalization.as_ref()?;
-    let waits = *to > pending.release && policy.rules.finalize.required_before_next && !begun;
+    let begun = record.roll.as_ref().is_some_and(|roll| roll.touched);
+    // A patch of the same level changes nothing about what is left to finalize.
+    let other = document.finalize.as_ref().is_some_and(|step| step.level != pending.level);
+    let required = policy.rules.finalize.required_before_next;
+    let waits = *to > pending.release && other && required && !begun;
     waits.then(|| WaitingOn::FinalizePending { to: to.clone(), release: pending.release.clone() })
 }

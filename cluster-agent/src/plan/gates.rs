@@ -15,7 +15,7 @@ use super::waiting_on::{WaitingOn, unsafe_to_take_out};
 use super::watch::evidence_at;
 use super::windows::closed;
 use super::{Disowned, Grants, Heard, Scene};
-use crate::gate::may_take_out;
+use crate::gate::{may_take_out, stop_conditions};
 use crate::history::{Out, RefusedStep};
 use crate::observation::UnitKey;
 use crate::phase::elapsed_ms;
@@ -35,7 +35,7 @@ pub(super) fn product_blockers(
     product: &ProductRef,
     goal: &Goal,
 ) -> Vec<WaitingOn> {
-    local_hold(scene)
+    local_hold(scene, product)
         .into_iter()
         .chain(lease(scene))
         .chain(quorum_change(scene))
@@ -52,7 +52,12 @@ pub(super) fn step_blockers(scene: &Scene<'_>, key: &UnitKey) -> Vec<WaitingOn> 
             .into_iter()
             .flatten()
             .collect();
-    let unsafe_now = unsafe_to_go(scene, key);
+    let mut unsafe_now = unsafe_to_go(scene, key);
+    if unsafe_now.is_empty() {
+        // What would pause the roll at its first moment keeps it from beginning.
+        let stops = stop_conditions(Some(key), scene.observation, &scene.policy.gate);
+        unsafe_now.extend(stops.into_iter().map(|stop| unsafe_to_take_out(&key.unit, stop)));
+    }
     if unsafe_now.is_empty() {
         why.extend([baseline(scene, key), gate_twice(scene, key)].into_iter().flatten());
     } else {
@@ -88,9 +93,10 @@ pub(super) fn paused(scene: &Scene<'_>) -> Option<WaitingOn> {
     Some(WaitingOn::Paused { why: pause.why.clone(), since: pause.at })
 }
 
-/// Someone on the cluster said stop.
-pub fn local_hold(scene: &Scene<'_>) -> Option<WaitingOn> {
-    let hold = scene.standing.hold.as_ref()?;
+/// Someone on the cluster said stop, to all of it or to the product.
+pub fn local_hold(scene: &Scene<'_>, product: &ProductRef) -> Option<WaitingOn> {
+    let own = || scene.policy.products.get(product)?.rules.hold.as_ref();
+    let hold = scene.standing.hold.as_ref().or_else(own)?;
     Some(WaitingOn::LocalHold { reason: hold.reason.clone(), since: hold.since })
 }
 

@@ -19,6 +19,8 @@ mod policy;
 mod rules;
 mod stillness;
 mod target;
+mod target_choice;
+mod target_risks;
 mod waiting_on;
 mod watch;
 mod windows;
@@ -50,6 +52,7 @@ pub use target::{
     Basis, Goal, Knowledge, Known, Severity, Stand, Target, Targets, Trouble, VerifiedRelease,
     documents_needed, plain, running, stand,
 };
+pub use target_risks::{Exposure, RiskAnswer, RiskAnswers, RiskOutcome, RiskVerdict};
 pub use waiting_on::{FINALIZE_APPROVAL, WaitingOn, finding_to_wire};
 pub use watch::{Held, Watch, evidence_at};
 pub use windows::expected_ms;
@@ -286,7 +289,8 @@ fn note_other_products(scene: &Scene<'_>, moving: &ProductRef, plan: &mut Plan) 
         }
         let why = gates::other_product(scene, moving);
         let held = gates::refusal_of_hub(scene, other, goal).filter(is_no);
-        plan.waiting_on.entry(other.clone()).or_default().extend([why].into_iter().chain(held));
+        let also = pick::lasting(scene, other, goal).into_iter().chain(held);
+        plan.waiting_on.entry(other.clone()).or_default().extend([why].into_iter().chain(also));
     }
 }
 

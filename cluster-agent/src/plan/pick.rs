@@ -4,12 +4,17 @@
 //! holds without them, then pool by pool, zone by zone, followers in id order, and the active controller last even if it is
 //! unhealthy. The unit the agent itself runs on goes after everything of its role. The leader is read from the observation at every pick, because leadership moves (I6).
 
+use std::collections::BTreeMap;
+
 use channels::names::{PoolName, ProductRef};
 use channels::version::ReleaseVersion;
 use channels::wire::{Action, HealthVerdict, Role};
 
+use super::checks::has_said_no;
+use super::metrics::metric_names;
 use super::target::{Goal, Stand, Target, stand};
-use super::{ProductPolicy, ProductRules, Scene};
+use super::windows::closed;
+use super::{ProductPolicy, ProductRules, Scene, WaitingOn};
 use crate::gate::may_take_out;
 use crate::history::ProductHistory;
 use crate::observation::{UnitKey, UnitObservation};
@@ -36,8 +41,8 @@ pub(super) fn rolling<'a>(scene: &Scene<'a>) -> Option<&'a ProductRef> {
 }
 
 /// The product that moves: the one in mid-roll, else the one whose next unit has the lowest role.
-/// A product at rest that cannot begin (the hub holds it, or nobody knows what its units run) lets
-/// the others pass; it comes back as soon as that ends.
+/// A product at rest that cannot begin (the hub holds it, its windows are closed, a check said no,
+/// nobody knows what its units run) lets the others pass; it comes back as soon as that ends.
 ///
 /// One product at a time, because one unit at a time is easier to keep when the other products
 /// stand still, and because a hub grants one product of a cluster.
@@ -57,15 +62,27 @@ pub(super) fn lane<'a>(scene: &Scene<'a>) -> Option<(&'a ProductRef, &'a Goal)> 
             Target::Settled | Target::Blocked { .. } => None,
         })
         .min_by_key(|(product, goal)| {
-            let first = candidates(scene, product, goal).first().map(|c| c.role);
-            (first.is_none() || is_held(scene, product), first, (*product).clone())
+            let first = next_unit(scene, product, goal);
+            let held = first.as_ref().is_none_or(|unit| is_held(scene, product, unit));
+            (held, first.is_none(), first.map(|unit| unit.role), (*product).clone())
         })
 }
 
-/// The hub said hold; its next regular report tells when that is over.
-fn is_held(scene: &Scene<'_>, product: &ProductRef) -> bool {
+/// What keeps a product at rest from beginning and does not pass by itself soon, for those that do
+/// not have the lane.
+pub(super) fn lasting(scene: &Scene<'_>, product: &ProductRef, goal: &Goal) -> Vec<WaitingOn> {
+    let first = next_unit(scene, product, goal);
+    let shut = first.and_then(|unit| closed(scene, &unit.key));
+    shut.into_iter().chain(metric_names(scene, product)).collect()
+}
+
+/// The hub said hold (its next regular report tells when that is over), or the first unit cannot go
+/// for a reason that lasts.
+fn is_held(scene: &Scene<'_>, product: &ProductRef, first: &Outdated) -> bool {
     let heard = scene.standing.directives.get(product);
     heard.is_some_and(|heard| heard.directive.action == Action::Hold)
+        || closed(scene, &first.key).is_some()
+        || has_said_no(scene, product, first)
 }
 
 /// Units of the lowest role that has outdated ones; all of the roles below run the goal.
@@ -90,17 +107,27 @@ pub fn candidates(scene: &Scene<'_>, product: &ProductRef, goal: &Goal) -> Vec<O
 /// The unit that goes next; `None` if every unit runs the goal or cannot be told.
 pub(super) fn next_unit(scene: &Scene<'_>, product: &ProductRef, goal: &Goal) -> Option<Outdated> {
     let policy = scene.policy.products.get(product);
-    let mut candidates = candidates(scene, product, goal);
-    candidates.sort_by_key(|c| rank(scene, policy, c));
-    candidates.into_iter().next()
+    let candidates = candidates(scene, product, goal);
+    // A calendar is asked once per pool: all candidates have one role.
+    let mut shut: BTreeMap<&PoolName, bool> = BTreeMap::new();
+    for candidate in &candidates {
+        if let Some(unit) = scene.observation.units.get(&candidate.key) {
+            shut.entry(&unit.pool).or_insert_with(|| closed(scene, &candidate.key).is_some());
+        }
+    }
+    candidates.into_iter().min_by_key(|candidate| rank(scene, policy, &shut, candidate))
 }
+
+/// Leads, hosts the agent, its pool is closed, is well, place of its pool, of its zone, its id.
+type Rank = (bool, bool, bool, bool, usize, (usize, String), i64, UnitKey);
 
 /// Sort key of one candidate: lowest goes first.
 fn rank(
     scene: &Scene<'_>,
     policy: Option<&ProductPolicy>,
+    shut: &BTreeMap<&PoolName, bool>,
     candidate: &Outdated,
-) -> (bool, bool, bool, usize, (usize, String), i64, UnitKey) {
+) -> Rank {
     let unit = scene.observation.units.get(&candidate.key);
     let ill = unit.is_none_or(|unit| unit.verdict != HealthVerdict::Healthy);
     // I5: an unhealthy unit goes first, but only if the others can do without it.
@@ -115,7 +142,9 @@ fn rank(
     let node_id = unit.and_then(|unit| unit.node_id).unwrap_or(i64::MAX);
     let hosts_agent = scene.policy.hosts.contains(&candidate.key);
     let key = candidate.key.clone();
-    (candidate.is_leader, hosts_agent, !goes_first, pool_place, zone, node_id, key)
+    // Another pool of the role need not wait for one that is paused or outside its windows.
+    let closed = pool.is_some_and(|pool| shut.get(pool) == Some(&true));
+    (candidate.is_leader, hosts_agent, closed, !goes_first, pool_place, zone, node_id, key)
 }
 
 /// One zone of a pool after another: those its rules list, then others by name, then units that

@@ -8,6 +8,7 @@ use channels::wire::Role;
 use jiff::Timestamp;
 
 use super::ProductRules;
+use super::target_risks::{Exposure, RiskAnswers};
 use crate::gate::GatePolicy;
 use crate::observation::UnitKey;
 use crate::phase::StepTimings;
@@ -124,6 +125,11 @@ pub struct AcceptedRisk {
 }
 
 impl ProductPolicy {
+    /// How risks stand at `now`, by what is accepted and what was answered.
+    pub fn exposure<'a>(&self, answers: &'a RiskAnswers, now: Timestamp) -> Exposure<'a> {
+        Exposure { accepted: self.accepted(now), answers, now }
+    }
+
     /// Names of the risks that are accepted at `now`.
     pub fn accepted(&self, now: Timestamp) -> BTreeSet<String> {
         self.accepted_risks

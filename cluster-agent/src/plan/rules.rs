@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use channels::names::{PoolName, UnitName};
 use channels::rollout::Calendar;
 
+use crate::state::LocalHold;
+
 /// Age beyond which a check's result is no ground to begin a roll on, milliseconds: long enough for
 /// the checks and the hub's grant, short enough that a disk does not fill meanwhile.
 pub const CHECK_AGE_MS: u64 = 15 * 60_000;
@@ -14,6 +16,8 @@ pub const CHECK_AGE_MS: u64 = 15 * 60_000;
 /// Rules of one product.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ProductRules {
+    /// A hold of this product alone, from its `ClusterUpdate`.
+    pub hold: Option<LocalHold>,
     /// When its units may start.
     pub windows: Calendar,
     /// Rules by pool; a pool without an entry has none.
@@ -38,18 +42,13 @@ pub struct PoolRules {
 }
 
 /// Rules about the finalize step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FinalizeRules {
     /// There is a way to run it.
     pub configured: bool,
-    /// The next release waits until this one is finalized. Default true.
+    /// A release with another level waits until this one is finalized. By default it does where
+    /// there is a way to finalize: an owner who finalizes by hand would wait for ever.
     pub required_before_next: bool,
-}
-
-impl Default for FinalizeRules {
-    fn default() -> Self {
-        Self { configured: false, required_before_next: true }
-    }
 }
 
 /// What must be checked before units go.

@@ -7,14 +7,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use channels::graph::Graph;
+use channels::graph::{Graph, Risk};
 use channels::names::ProductRef;
-use channels::path::{Goal as PathGoal, NextStep, NoStep, next_step, path};
+use channels::path::{Goal as PathGoal, next_step_where, path};
 use channels::version::ReleaseVersion;
 use channels::wire::{self, Component, ReleaseDocument, Role};
 use signing::Sha256Digest;
 
 use super::policy::{Mode, ProductPolicy};
+use super::target_choice::{Chosen, back_to, step, unoffered};
+use super::target_risks::{Exposure, RiskAnswers};
 use super::waiting_on::WaitingOn;
 use super::{Scene, dependencies};
 use crate::history::{History, ProductHistory};
@@ -107,6 +109,8 @@ pub struct Basis<'a> {
     pub history: &'a History,
     /// Moves a person approved.
     pub approvals: &'a [Approval],
+    /// What the cluster's Prometheus said about risks.
+    pub answers: &'a RiskAnswers,
     /// The time.
     pub now: jiff::Timestamp,
 }
@@ -161,19 +165,21 @@ impl Basis<'_> {
         graph: &Graph,
         known: &Knowledge,
     ) -> Chosen {
-        let accepted = policy.accepted(self.now);
+        let exposure = policy.exposure(self.answers, self.now);
         let begun = record.roll.as_ref().filter(|roll| roll.touched);
         if let Some(back) = self.back(product, record) {
-            return back_to(record, graph, back, &accepted);
+            return back_to(record, graph, back, &exposure);
         }
-        let fresh = self.propose(product, policy, record, graph, &accepted);
+        let fresh = self.propose(product, policy, record, graph, &exposure);
         let Some(roll) = begun else { return fresh };
-        let reaches = |to: &ReleaseVersion| {
-            running(record).iter().all(|from| from == to || offers(graph, from, to, &accepted))
+        let unreached = |to: &ReleaseVersion| {
+            let froms = running(record);
+            let mut others = froms.iter().filter(|from| *from != to);
+            others.find_map(|from| unoffered(graph, from, to, &exposure))
         };
         if let Chosen::To(newer) = &fresh
             && *newer != roll.to
-            && reaches(newer)
+            && unreached(newer).is_none()
             && allowed(known, newer, &running(record))
         {
             return fresh;
@@ -186,11 +192,10 @@ impl Basis<'_> {
             let why = WaitingOn::Pinned { pin: pin.clone(), to: to.clone() };
             return Chosen::Blocked { to: Some(to.clone()), why };
         }
-        if reaches(to) {
-            return Chosen::To(to.clone());
+        match unreached(to) {
+            None => Chosen::To(to.clone()),
+            Some(why) => Chosen::Blocked { to: Some(to.clone()), why },
         }
-        let why = WaitingOn::EdgeWithdrawn { from: record.version.clone(), to: to.clone() };
-        Chosen::Blocked { to: Some(to.clone()), why }
     }
 
     /// The older release that a person ordered the product back to; one that it has left behind
@@ -207,28 +212,26 @@ impl Basis<'_> {
         policy: &ProductPolicy,
         record: &ProductHistory,
         graph: &Graph,
-        accepted: &BTreeSet<String>,
+        exposure: &Exposure<'_>,
     ) -> Chosen {
         let from = &record.version;
         let approved = self.approvals.iter().find(|a| a.product == *product).map(|a| a.to.clone());
-        let step = |goal: &PathGoal| next_step(graph, from, goal, accepted);
+        let step = |goal: &PathGoal| step(graph, from, goal, exposure);
         if let Some(pin) = &policy.pin {
-            return outcome(from, step(&PathGoal::Version(pin.clone())));
+            return step(&PathGoal::Version(pin.clone()));
         }
         match (policy.mode, approved) {
-            (Mode::Auto | Mode::Hub, _) => outcome(from, step(&PathGoal::Head)),
-            (Mode::Manual | Mode::Patch, Some(to)) if to > *from => {
-                outcome(from, step(&PathGoal::Version(to)))
-            }
+            (Mode::Auto | Mode::Hub, _) => step(&PathGoal::Head),
+            (Mode::Manual | Mode::Patch, Some(to)) if to > *from => step(&PathGoal::Version(to)),
             (Mode::Manual, _) => {
-                outcome(from, step(&PathGoal::Head)).held_back(|to| WaitingOn::NeedsApproval { to })
+                step(&PathGoal::Head).held_back(|to| WaitingOn::NeedsApproval { to })
             }
             (Mode::Patch, _) => {
-                let patch = outcome(from, step(&PathGoal::PatchOnly));
+                let patch = step(&PathGoal::PatchOnly);
                 if patch != Chosen::Nothing {
                     return patch;
                 }
-                outcome(from, step(&PathGoal::Head))
+                step(&PathGoal::Head)
                     .held_back(|to| WaitingOn::NotAPatch { from: from.clone(), to })
             }
         }
@@ -243,13 +246,13 @@ impl Basis<'_> {
         to: &ReleaseVersion,
     ) -> Target {
         let blocked = |why| Target::Blocked { to: Some(to.clone()), why: vec![why] };
-        if let Some(why) = super::finalize::forbids(record, policy, to) {
-            return blocked(why);
-        }
         let release = match document(known, to) {
             Ok(release) => release,
             Err(why) => return blocked(*why),
         };
+        if let Some(why) = super::finalize::forbids(record, policy, &release.document) {
+            return blocked(why);
+        }
         for from in running(record).iter().filter(|from| *from != to) {
             if !release.document.allows_from(from) {
                 return blocked(WaitingOn::EdgeNotAllowed { from: from.clone(), to: to.clone() });
@@ -286,63 +289,6 @@ impl Basis<'_> {
     }
 }
 
-/// What was chosen before the release document is asked.
-#[derive(Debug, Clone, PartialEq)]
-enum Chosen {
-    Nothing,
-    To(ReleaseVersion),
-    Blocked { to: Option<ReleaseVersion>, why: WaitingOn },
-}
-
-impl Chosen {
-    /// A release that is there but that policy does not take by itself.
-    fn held_back(self, why: impl FnOnce(ReleaseVersion) -> WaitingOn) -> Self {
-        match self {
-            Self::To(to) => Self::Blocked { to: Some(to.clone()), why: why(to) },
-            Self::Nothing | Self::Blocked { .. } => self,
-        }
-    }
-}
-
-/// The way back: in mid-roll to a release that the graph offers from every running one, at rest
-/// step by step.
-fn back_to(
-    record: &ProductHistory,
-    graph: &Graph,
-    to: &ReleaseVersion,
-    accepted: &BTreeSet<String>,
-) -> Chosen {
-    if record.roll.as_ref().is_none_or(|roll| !roll.touched) {
-        let goal = PathGoal::Version(to.clone());
-        return outcome(&record.version, next_step(graph, &record.version, &goal, accepted));
-    }
-    let mut froms = running(record).into_iter().filter(|from| from != to);
-    match froms.find(|from| !offers(graph, from, to, accepted)) {
-        None => Chosen::To(to.clone()),
-        Some(from) => {
-            let why = WaitingOn::NoWayBack { from, to: to.clone() };
-            Chosen::Blocked { to: Some(to.clone()), why }
-        }
-    }
-}
-
-fn outcome(from: &ReleaseVersion, step: NextStep) -> Chosen {
-    if let Some(to) = step.to {
-        return Chosen::To(to);
-    }
-    match (step.why, step.refused.into_iter().next()) {
-        (Some(NoStep::AtGoal) | None, _) => Chosen::Nothing,
-        (Some(NoStep::Risks), Some(refused)) => Chosen::Blocked {
-            to: Some(refused.to.clone()),
-            why: WaitingOn::Risks { to: refused.to, risks: refused.reasons },
-        },
-        (Some(why), _) => Chosen::Blocked {
-            to: None,
-            why: WaitingOn::NoWay { from: from.clone(), why: why.as_str().replace('_', " ") },
-        },
-    }
-}
-
 /// Releases that units may run at the moment.
 pub fn running(record: &ProductHistory) -> BTreeSet<ReleaseVersion> {
     let mut versions = BTreeSet::from([record.version.clone()]);
@@ -360,29 +306,17 @@ pub fn documents_needed(
     policy: &ProductPolicy,
     history: &History,
     approvals: &[Approval],
-    now: jiff::Timestamp,
+    exposure: &Exposure<'_>,
 ) -> BTreeSet<ReleaseVersion> {
     let Some(record) = history.products.get(product) else { return BTreeSet::new() };
-    let accepted = policy.accepted(now);
     let mut needed = running(record);
     let approved = approvals.iter().filter(|a| a.product == *product).map(|a| a.to.clone());
     let goals = [PathGoal::Head, PathGoal::PatchOnly]
         .into_iter()
         .chain(approved.chain(policy.pin.clone()).map(PathGoal::Version));
-    needed.extend(goals.filter_map(|g| next_step(graph, &record.version, &g, &accepted).to));
+    let accept = |risk: &Risk| exposure.passes(risk);
+    needed.extend(goals.filter_map(|g| next_step_where(graph, &record.version, &g, &accept).to));
     needed
-}
-
-fn offers(
-    graph: &Graph,
-    from: &ReleaseVersion,
-    to: &ReleaseVersion,
-    accepted: &BTreeSet<String>,
-) -> bool {
-    graph
-        .targets_of(from)
-        .iter()
-        .any(|offer| offer.to == to && offer.risks.iter().all(|r| accepted.contains(&r.name)))
 }
 
 fn allowed(known: &Knowledge, to: &ReleaseVersion, froms: &BTreeSet<ReleaseVersion>) -> bool {

@@ -44,6 +44,8 @@ pub enum WaitingOn {
     NoWayBack { from: ReleaseVersion, to: ReleaseVersion },
     #[error("{to} carries risks that are not accepted: {}", risks.join(", "))]
     Risks { to: ReleaseVersion, risks: Vec<String> },
+    #[error("{to} carries risks of which it cannot be told whether they apply: {}", risks.join(", "))]
+    RiskUnknown { to: ReleaseVersion, risks: Vec<String> },
     #[error("pinned to {pin}, which {to} does not lead to")]
     Pinned { pin: ReleaseVersion, to: ReleaseVersion },
     #[error("{to} is available; policy manual moves only to an approved release")]
@@ -208,6 +210,7 @@ impl WaitingOn {
             Self::EdgeWithdrawn { .. } => "edge_withdrawn",
             Self::NoWay { .. } | Self::NoWayBack { .. } => "no_way",
             Self::Risks { .. } => "risk",
+            Self::RiskUnknown { .. } => "risk_unknown",
             Self::Pinned { .. } => "pin",
             Self::NeedsApproval { .. } => "approval",
             Self::NotAPatch { .. } => "policy_patch",
@@ -276,6 +279,7 @@ impl WaitingOn {
             | Self::NoWay { .. }
             | Self::NoWayBack { .. }
             | Self::Risks { .. }
+            | Self::RiskUnknown { .. }
             | Self::Pinned { .. }
             | Self::NeedsApproval { .. }
             | Self::NotAPatch { .. }

@@ -1,8 +1,8 @@
 //! Which metric names carry a signal (rolling.md §1.3).
 //!
 //! The same JMX attribute has a different name under every exporter configuration in use. The table lists
-//! them; each target is matched against it once, from its live page, and the answer is kept until
-//! its process restarts.
+//! them; each target is matched against it from its live page, and the answer is kept for as long
+//! as the page has that name: an exporter takes other rules without a restart of the process.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -163,14 +163,17 @@ impl AliasMap {
         Self::default()
     }
 
-    /// Resolves what is not resolved yet. A name once chosen stays, so that a metric that vanishes
-    /// is missed rather than silently replaced by another; only a stand-in makes way.
+    /// Resolves what is not resolved yet. A name once chosen stays while it is on the page; one that
+    /// vanishes makes way only for another name of the same attribute, as after a change of the
+    /// exporter's rules, and is missed rather than replaced by a stand-in. A stand-in always makes
+    /// way.
     pub fn resolve(&mut self, page: &Page, signals: &[Signal]) {
+        let is_live = |row: &AliasRow| *page.family(row.name) != FamilyReading::Absent;
         for &signal in signals {
-            if self.resolved.get(&signal).is_some_and(|row| !row.stands_in) {
+            if self.resolved.get(&signal).is_some_and(|row| !row.stands_in && is_live(row)) {
                 continue;
             }
-            let live = names_of(signal).find(|row| *page.family(row.name) != FamilyReading::Absent);
+            let live = names_of(signal).find(|row| is_live(row));
             match live {
                 Some(row) if !row.stands_in || !self.resolved.contains_key(&signal) => {
                     self.resolved.insert(signal, row);

@@ -4,6 +4,7 @@
 
 pub mod alias;
 pub mod filter;
+mod kubelet;
 mod line;
 pub mod page;
 pub mod scrape;
@@ -12,6 +13,7 @@ pub mod signal;
 pub mod wanted;
 
 pub use alias::AliasMap;
+pub use kubelet::KubeletAccess;
 pub use page::{FamilyReading, Page, PageError, Sample, SampleValue};
 pub(crate) use scrape::PROBES_AT_ONCE;
 pub use scrape::{Probe, ProbeTarget, ScrapeError, ScrapeLimits, Scraped, Scraper};

@@ -3,7 +3,8 @@
 //! Never judges content: a page is handed on with the times and the `Date` header that came with
 //! it. The clock is the caller's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use jiff::Timestamp;
 use reqwest::header::{ACCEPT, DATE};
 
 use super::filter::BODY_MAX_BYTES;
+use super::kubelet::{KubeletAccess, Kubelets};
 use super::page::{Page, PageError};
 use super::sieve::Sieve;
 use super::wanted::Wanted;
@@ -46,6 +48,14 @@ pub enum ScrapeError {
     /// The HTTP client cannot be built.
     #[error("the metrics client cannot be made")]
     Client(#[source] reqwest::Error),
+    /// A token or certificate for the fetch cannot be read.
+    #[error("{} cannot be used: {why}", path.display())]
+    Credentials {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// No answer in time.
     #[error("no answer within {limit_ms} ms")]
     Timeout {
@@ -121,10 +131,23 @@ pub struct ProbeTarget {
     pub first: bool,
 }
 
+fn builder(limits: &ScrapeLimits) -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .connect_timeout(Duration::from_millis(limits.connect_timeout_ms))
+        .timeout(Duration::from_millis(limits.total_timeout_ms))
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        // An idle connection keeps a buffer that has grown to half a megabyte with the pages it
+        // carried; a hundred of them are most of what an agent would need.
+        .pool_max_idle_per_host(0)
+        .user_agent(concat!("fairway-cluster-agent/", env!("CARGO_PKG_VERSION")))
+}
+
 /// Fetches pages; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Scraper {
     client: reqwest::Client,
+    kubelets: Option<Arc<Kubelets>>,
     limits: ScrapeLimits,
     clock: fn() -> Timestamp,
 }
@@ -134,18 +157,23 @@ impl Scraper {
     pub fn new(limits: ScrapeLimits, clock: fn() -> Timestamp) -> Result<Self, ScrapeError> {
         // Another part of the process may have installed it already; either way there is one.
         let _already_there = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder()
-            .connect_timeout(Duration::from_millis(limits.connect_timeout_ms))
-            .timeout(Duration::from_millis(limits.total_timeout_ms))
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            // An idle connection keeps a buffer that has grown to half a megabyte with the pages it
-            // carried; a hundred of them are most of what an agent would need.
-            .pool_max_idle_per_host(0)
-            .user_agent(concat!("fairway-cluster-agent/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(ScrapeError::Client)?;
-        Ok(Self { client, limits, clock })
+        let client = builder(&limits).build().map_err(ScrapeError::Client)?;
+        Ok(Self { client, kubelets: None, limits, clock })
+    }
+
+    /// Asks the pages at `urls` as kubelets are asked.
+    pub fn with_kubelets(
+        self,
+        access: KubeletAccess,
+        urls: BTreeSet<String>,
+    ) -> Result<Self, ScrapeError> {
+        let kubelets = Kubelets::new(builder(&self.limits), access, urls)?;
+        Ok(Self { kubelets: Some(Arc::new(kubelets)), ..self })
+    }
+
+    fn get(&self, url: &str) -> Result<reqwest::RequestBuilder, ScrapeError> {
+        let kubelet = self.kubelets.as_ref().and_then(|kubelets| kubelets.get(url));
+        kubelet.unwrap_or_else(|| Ok(self.client.get(url)))
     }
 
     /// Fetches one page whole.
@@ -172,7 +200,7 @@ impl Scraper {
     async fn fetch(&self, url: &str, take: impl FnMut(&[u8])) -> Result<Arrival, ScrapeError> {
         let requested_at = (self.clock)();
         let started = tokio::time::Instant::now();
-        let request = self.client.get(url).header(ACCEPT, "text/plain;version=0.0.4, */*;q=0.1");
+        let request = self.get(url)?.header(ACCEPT, "text/plain;version=0.0.4, */*;q=0.1");
         let response = request.send().await.map_err(|error| self.failure(&error))?;
         if response.status() != reqwest::StatusCode::OK {
             return Err(ScrapeError::Status { status: response.status().as_u16() });

@@ -21,6 +21,8 @@ pub(super) struct Shape {
     pub(super) nodes: Option<String>,
     /// Further lines for the table `[hub]` of the agent's file.
     pub(super) hub_lines: String,
+    /// Further tables of the agent's file.
+    pub(super) tables: String,
 }
 
 /// A cluster with its agent.
@@ -257,6 +259,7 @@ impl Cluster {
                 PLATFORM[0]
             );
         }
+        text.push_str(&shape.tables);
         text
     }
 }

@@ -131,6 +131,24 @@ pub(super) fn eventually<T>(what: &str, mut look: impl FnMut() -> Result<T, Stri
     panic!("never happened: {what}; last seen: {last}");
 }
 
+/// The same where much has to happen first, and a look may take seconds itself.
+pub(super) fn eventually_within<T>(
+    patience: Duration,
+    what: &str,
+    mut look: impl FnMut() -> Result<T, String>,
+) -> T {
+    let until_ms = now().as_millisecond() + i64::try_from(patience.as_millis()).unwrap_or(i64::MAX);
+    loop {
+        match look() {
+            Ok(found) => return found,
+            Err(state) if now().as_millisecond() > until_ms => {
+                panic!("did not happen in {patience:?}: {what}; last seen: {state}");
+            }
+            Err(_) => std::thread::sleep(LOOK_EVERY),
+        }
+    }
+}
+
 /// Looks until `holds`; the state is shown if it never does.
 pub(super) fn eventually_true(
     what: &str,

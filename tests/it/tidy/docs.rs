@@ -65,7 +65,7 @@ fn names_missing(text: &str, names: impl IntoIterator<Item = String>) -> Vec<Str
 
 #[test]
 fn every_gate_is_explained_to_the_person_on_duty() {
-    let manual = text_of("docs/operations.md");
+    let manual = text_of("docs/agent.md");
     let gates = ["plan/waiting_on.rs", "observation/finding.rs"].into_iter().flat_map(|file| {
         let source = text_of(Path::new("cluster-agent/src").join(file));
         let names: Vec<String> = source
@@ -77,7 +77,7 @@ fn every_gate_is_explained_to_the_person_on_duty() {
         assert!(names.len() > 20, "the gates of {file} are not found");
         names
     });
-    assert_none("gates that operations.md does not explain", &names_missing(&manual, gates));
+    assert_none("gates that agent.md does not explain", &names_missing(&manual, gates));
 }
 
 #[test]

@@ -10,6 +10,7 @@ use crate::driver::Task;
 use crate::phase::Phase;
 use crate::plan::{
     CheckOutcome, CheckResult, CheckRule, CheckSource, CheckWhen, LeaseFact, QuorumChange,
+    missing_metrics,
 };
 
 const KAFKA: &str = "acme/kafka";
@@ -242,7 +243,7 @@ fn a_required_metric_that_no_live_page_has_is_named_before_anything_moves() {
     let mut seen = world.core.observation.clone().unwrap();
     lost(&mut seen, "c-2");
     let now: Timestamp = world.now();
-    drop(world.core.observe(seen, now));
+    drop(world.core.observe(seen.clone(), now));
     world.core.plan_only(now);
     let state = world.report().remove(&product(KAFKA)).unwrap();
     let why = state.waiting_on.iter().find(|why| why.gate == "metric_names").unwrap();
@@ -250,4 +251,24 @@ fn a_required_metric_that_no_live_page_has_is_named_before_anything_moves() {
     assert!(why.message.contains("kafka_server_raftmetrics_log_end_offset"), "{why:?}");
     assert!(why.message.contains("kafka_server_raft_metrics_log_end_offset"), "{why:?}");
     assert!(!world.started.iter().any(|(_, task)| *task == Task::Mutate));
+    assert_eq!(missing_metrics(&seen, &world.core.history).len(), 1);
+
+    // In mid-roll a process that starts lacks metrics for a while; that is said elsewhere.
+    world.until(400, |w| w.sim.state().ledger.restarts.len() == 1);
+    assert_eq!(missing_metrics(&seen, &world.core.history), []);
+}
+
+#[test]
+fn a_product_whose_check_said_no_lets_another_one_pass() {
+    let mut world = World::new(&Build::default());
+    world.rule(KAFKA, |rules| {
+        let (name, when) = ("validate".to_owned(), CheckWhen::Roll);
+        rules.checks.commands = vec![CheckRule { name, when }];
+    });
+    world.steps(20);
+    let why = "not on this cluster".to_owned();
+    let failed = results(&world, "validate", CheckOutcome::Failed { why });
+    world.core.checks(CheckSource::Commands, failed);
+    world.until(1_500, |w| w.runs("acme/platform") == "1.33.0");
+    assert_eq!(world.runs(KAFKA), "3.9.0");
 }

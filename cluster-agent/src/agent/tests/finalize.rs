@@ -16,7 +16,7 @@ const KAFKA: &str = "acme/kafka";
 /// Something that goes wrong.
 type Trouble<'a> = &'a dyn Fn(&mut World);
 
-/// Kafka 3.9.0, 4.0.0 and 4.1.0; 4.0.0 and 4.1.0 finalize a level, and 3.9.0 may be gone back to.
+/// Kafka 3.9.0, 4.0.0, 4.1.0 and 4.1.1; all but the first finalize a level, and 3.9.0 may be gone back to.
 fn kafka(edges: &[(usize, usize)]) -> crate::plan::Knowledge {
     let one = |text: &str, from: &[&str], back: &[&str], level: Option<&str>| {
         let mut made = release(KAFKA, text, Role::Controller, from);
@@ -29,13 +29,14 @@ fn kafka(edges: &[(usize, usize)]) -> crate::plan::Knowledge {
         made
     };
     let newest = edges.iter().map(|(_, to)| to + 1).max().unwrap_or(0);
-    let versions = ["3.9.0", "4.0.0", "4.1.0"];
+    let versions = ["3.9.0", "4.0.0", "4.1.0", "4.1.1"];
     knowledge(
         graph(&versions[..newest], edges, &[]),
         vec![
             one("3.9.0", &[], &["=4.0.0"], None),
             one("4.0.0", &["^3.9"], &[], Some("4.0")),
             one("4.1.0", &["~4.0"], &[], Some("4.1")),
+            one("4.1.1", &["~4.1"], &[], Some("4.1")),
         ],
     )
 }
@@ -45,7 +46,10 @@ fn world_of(build: &Build, edges: &[(usize, usize)]) -> World {
     let mut all = known();
     all.insert(product(KAFKA), kafka(edges));
     world.know(all);
-    world.rule(KAFKA, |rules| rules.finalize.configured = true);
+    world.rule(KAFKA, |rules| {
+        rules.finalize.configured = true;
+        rules.finalize.required_before_next = true;
+    });
     world
 }
 
@@ -333,6 +337,19 @@ fn the_next_release_goes_on_where_its_owner_lets_the_level_lag() {
     world.until(2_500, |w| w.runs(KAFKA) == "4.1.0");
     let pending = world.core.history.products[&product(KAFKA)].finalization.clone().unwrap();
     assert_eq!(pending.release, version("4.1.0"), "the newest level is what is left to finalize");
+}
+
+#[test]
+fn a_patch_of_the_same_level_does_not_wait_and_takes_the_open_step_over() {
+    let build = Build { nodes: 0, ..Build::default() };
+    let mut world = world_of(&build, &[(0, 1), (1, 2), (2, 3)]);
+    world.until(1_500, |w| w.runs(KAFKA) == "4.0.0");
+    world.answer();
+    approve(&mut world);
+    world.until(2_500, |w| w.runs(KAFKA) == "4.1.1");
+    let pending = world.core.history.products[&product(KAFKA)].finalization.clone().unwrap();
+    assert_eq!((pending.release, &*pending.level), (version("4.1.1"), "4.1"));
+    assert_eq!(world.finalizes.len(), 1, "only the first level");
 }
 
 #[test]

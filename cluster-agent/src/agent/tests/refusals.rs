@@ -169,6 +169,9 @@ fn a_missing_metric_is_named_and_blocks() {
     }
     let message = refuses(&mut world, "metric_missing");
     assert!(message.contains("current_epoch"), "{message}");
+    let message = refuses(&mut world, "metric_names");
+    assert!(message.contains("kafka_server_raft_metrics_current_epoch"), "{message}");
+    assert_eq!(world.core.history.pause, None, "nothing has begun, so nothing is paused");
 }
 
 #[test]

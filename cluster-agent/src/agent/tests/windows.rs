@@ -153,3 +153,30 @@ fn zones_are_rolled_one_after_another_in_the_order_of_the_pool() {
     assert_eq!(nodes_in_order(&world), ["n-1", "n-2", "n-4", "n-5", "n-3"]);
     world.check();
 }
+
+#[test]
+fn a_product_outside_its_windows_lets_another_one_pass_and_comes_back() {
+    let mut world = World::new(&Build::default());
+    world.rule(KAFKA, |rules| rules.windows = frozen("end of the year"));
+    world.until(1_500, |w| w.runs(PLATFORM) == "1.33.0");
+    assert_eq!(world.runs(KAFKA), "3.9.0");
+    world.rule(KAFKA, |rules| rules.windows = Calendar::default());
+    world.until(1_500, World::is_done);
+    assert!(world.sim.state().ledger.max_out <= 1);
+}
+
+#[test]
+fn a_paused_pool_does_not_keep_another_pool_of_its_role_waiting() {
+    let mut world = World::new(&Build { controllers: 3, nodes: 3, ..Build::default() });
+    world.move_to_pool("n-1", "canaries");
+    world.rule(PLATFORM, |rules| {
+        rules.pools.entry("canaries".parse().unwrap()).or_default().paused = true;
+    });
+    world.until(2_500, |w| nodes_in_order(w).len() == 2);
+    world.steps(100);
+    assert_eq!(nodes_in_order(&world), ["n-2", "n-3"]);
+    assert_eq!(world.gates(PLATFORM), ["pool_paused"]);
+    world.rule(PLATFORM, |rules| rules.pools.clear());
+    world.until(1_500, World::is_done);
+    world.check();
+}

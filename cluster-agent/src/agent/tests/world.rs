@@ -333,11 +333,22 @@ impl World {
     fn finalize_status(&self, step: StepId) -> StepStatus {
         let Some(since) = self.stages.get(&(step, Task::After)) else { return StepStatus::Absent };
         if self.slow_checks || self.now_ms - since < STAGE_MS {
-            return StepStatus::Running { since: at(*since) };
+            return StepStatus::Running { since: at(*since), detail: None };
         }
         let exit_code = if self.finalize_says_no.is_some() { 3 } else { 0 };
         let log_tail = self.finalize_says_no.clone().unwrap_or_default();
         StepStatus::Finished { exit_code, log_tail }
+    }
+
+    /// Moves a unit into a pool of its own, before all others.
+    pub(super) fn move_to_pool(&mut self, name: &str, pool: &str) {
+        let target = self.targets.iter_mut().find(|target| target.key.unit == unit(name)).unwrap();
+        target.pool = pool.parse().unwrap();
+        let product = target.key.product.clone();
+        for policy in [&mut self.policy, &mut self.core.policy] {
+            policy.products.get_mut(&product).unwrap().pools.insert(0, pool.parse().unwrap());
+        }
+        self.observer = Observer::new(self.targets.clone(), ObserverSettings::default()).unwrap();
     }
 
     /// Changes the owner's rules of a product, for this agent and the ones after it.
@@ -394,7 +405,7 @@ impl World {
             if finished {
                 StepStatus::Finished { exit_code: 0, log_tail: String::new() }
             } else {
-                StepStatus::Running { since: at(since) }
+                StepStatus::Running { since: at(since), detail: None }
             }
         };
         let status = tasks.contains(&stage).then(|| match stage {

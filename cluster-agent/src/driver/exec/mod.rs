@@ -21,7 +21,7 @@ pub use checker::{CheckOrder, Checker};
 pub use finalizer::{FinalizeOrder, Finalizer};
 pub use hooks::HookRunner;
 use runner::{Run, Runner};
-pub use template::{CommandTemplate, Purpose, TemplateError};
+pub use template::{CommandTemplate, Purpose, TemplateError, TextTemplate};
 
 /// Exit code of a stage that ran out of time (as `timeout(1)` reports it).
 pub const EXIT_TIMED_OUT: i32 = 124;

@@ -134,7 +134,7 @@ impl StageDir {
         }
         self.enforce(&process, timeout, kill_grace)?;
         self.bound_log()?;
-        Ok(StepStatus::Running { since: self.claimed_at(&claim_path)? })
+        Ok(StepStatus::Running { since: self.claimed_at(&claim_path)?, detail: None })
     }
 
     /// Ends whatever runs of it at once: nobody waits for it any more.

@@ -146,6 +146,17 @@ impl Values {
         ])
     }
 
+    fn fill(&self, pieces: &[Piece]) -> Result<String, DriverError> {
+        let mut text = String::new();
+        for piece in pieces {
+            match piece {
+                Piece::Text(plain) => text.push_str(plain),
+                Piece::Value(placeholder) => text.push_str(&self.checked(*placeholder)?),
+            }
+        }
+        Ok(text)
+    }
+
     pub(super) fn extend(&mut self, more: impl IntoIterator<Item = (Placeholder, String)>) {
         self.0.extend(more);
     }
@@ -207,16 +218,25 @@ impl CommandTemplate {
     pub(super) fn fill(&self, values: &Values) -> Result<Vec<String>, DriverError> {
         let mut argv = vec![self.program.clone()];
         for pieces in &self.arguments {
-            let mut argument = String::new();
-            for piece in pieces {
-                match piece {
-                    Piece::Text(text) => argument.push_str(text),
-                    Piece::Value(placeholder) => argument.push_str(&values.checked(*placeholder)?),
-                }
-            }
-            argv.push(argument);
+            argv.push(values.fill(pieces)?);
         }
         Ok(argv)
+    }
+}
+
+/// A text with placeholders that is no command: a value of a Job template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TextTemplate(Vec<Piece>);
+
+impl TextTemplate {
+    /// Checks a text: placeholders known, braces in pairs.
+    pub fn parse(text: &str) -> Result<Self, TemplateError> {
+        pieces(text, Purpose::Step).map(Self)
+    }
+
+    /// The text for one step; values are held to the same alphabet as in a command.
+    pub(in crate::driver) fn render(&self, order: &StepOrder) -> Result<String, DriverError> {
+        Values::of_step(order).fill(&self.0)
     }
 }
 

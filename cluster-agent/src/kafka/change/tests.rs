@@ -31,8 +31,8 @@ fn replace() -> Change {
     change(Goal::Replace { id: 3, directory, with: 4, endpoints })
 }
 
-fn on(directory: DirectoryId, replica: Replica) -> Replica {
-    Replica { directory, ..replica }
+fn on(directory: DirectoryId, replica: &Replica) -> Replica {
+    Replica { directory, ..replica.clone() }
 }
 
 /// A quorum that does as it is asked and commits with the next look.
@@ -112,7 +112,7 @@ fn a_new_disk_under_the_same_id_leaves_before_it_joins() {
     for forget in [false, true] {
         let mut model = Model::new(view(3));
         model.view.voters[2] = replica(3, 60_000);
-        model.view.observers = vec![on(dir(33), replica(3, 0))];
+        model.view.observers = vec![on(dir(33), &replica(3, 0))];
         assert_eq!(model.run(&mut disk(), forget), Next::Done);
         assert_eq!(model.acts, ["remove 3", "add 3"]);
         let voter = model.view.voters.iter().find(|voter| voter.id == 3).unwrap();
@@ -126,7 +126,7 @@ fn nobody_is_removed_before_the_new_disk_has_caught_up() {
     model.view.voters[2] = replica(3, 60_000);
     let none = Next::Wait(Wait::NoObserver { id: 3 });
     assert_eq!(model.run(&mut disk(), false), none);
-    model.view.observers = vec![on(dir(33), replica(3, 5_000))];
+    model.view.observers = vec![on(dir(33), &replica(3, 5_000))];
     let behind = Wait::ObserverBehind { id: 3, behind_ms: Some(5_000) };
     assert_eq!(model.run(&mut disk(), false), Next::Wait(behind));
     model.view.observers[0].caught_up_ms = None;
@@ -149,7 +149,7 @@ fn the_old_directory_is_no_candidate_for_itself() {
 #[test]
 fn two_live_directories_of_one_id_are_not_chosen_from() {
     let mut model = Model::new(view(3));
-    model.view.observers = vec![on(dir(33), replica(3, 0)), on(dir(34), replica(3, 10))];
+    model.view.observers = vec![on(dir(33), &replica(3, 0)), on(dir(34), &replica(3, 10))];
     let wait = model.run(&mut disk(), false);
     assert_eq!(wait, Next::Wait(Wait::SeveralObservers { id: 3, observed: 2 }));
     // One that stopped is remembered for a while and does not count.

@@ -73,7 +73,8 @@ async fn describe(servers: &[&Server]) -> Result<i64, KafkaError> {
 async fn why(servers: &[&Server]) -> String {
     match describe(servers).await {
         Err(KafkaError::NoLeader { why }) => why.join("; "),
-        other => panic!("{other:?}"),
+        Err(other) => panic!("{other}"),
+        Ok(leader) => panic!("{leader} leads"),
     }
 }
 
@@ -162,6 +163,42 @@ async fn a_connection_is_kept_between_questions() {
         client.describe().await.unwrap();
     }
     assert_eq!(leader.connections(), 1);
+}
+
+#[tokio::test]
+async fn a_kept_connection_that_the_server_ended_is_replaced_at_once() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&asked);
+    let fickle = faulty(move |request| match counted.fetch_add(1, Ordering::SeqCst) {
+        1 => Reply::Close,
+        _ => request.answer(1, &quorum(1, 7)),
+    })
+    .await;
+    let mut client = KafkaClient::new(&settings(&[&fickle])).unwrap();
+    for _ in 0..2 {
+        assert_eq!(client.describe().await.unwrap().leader, 1);
+    }
+    assert_eq!(fickle.connections(), 2);
+}
+
+#[tokio::test]
+async fn a_broker_that_hangs_is_asked_last_the_next_time() {
+    let hung = faulty(|_| Reply::Silence).await;
+    let up = serve(|request| match request.key {
+        VERSIONS => request.versions(),
+        _ => request.answer(1, &kafka_protocol::messages::MetadataResponse::default()),
+    })
+    .await;
+    let mut client = KafkaClient::new(&settings(&[&hung, &up])).unwrap();
+    // Given up in the middle, as the witness does when its time is over.
+    let given_up = tokio::select! {
+        biased;
+        _ = client.metadata() => false,
+        () = async { while hung.connections() == 0 { tokio::task::yield_now().await } } => true,
+    };
+    assert!(given_up);
+    client.metadata().await.unwrap();
+    assert_eq!((hung.connections(), up.connections()), (1, 1));
 }
 
 #[tokio::test]

@@ -160,3 +160,19 @@ fn reports_list_what_needs_attention_first() {
     );
     assert_eq!(reason.message, "quorum lag 2500 ms, limit 2000 ms");
 }
+
+#[test]
+fn a_unit_that_may_be_on_any_node_is_where_it_is_seen_and_a_configured_place_stays() {
+    let mut fixed = target("w2", Role::Workload, None);
+    fixed.placement = Placement::OnNode("n9".parse().unwrap());
+    let mut observer = observer(vec![target("w1", Role::Workload, None), fixed]);
+    let node = || Some("n1".parse().unwrap());
+    observer.place(BTreeMap::from([(key("w1"), node()), (key("w2"), node())]));
+    let seen = observer.apply(Results::new(), PROBE_MS, at(0));
+    assert_eq!(unit(&seen, "w1").placement, Placement::OnNode("n1".parse().unwrap()));
+    assert_eq!(unit(&seen, "w2").placement, Placement::OnNode("n9".parse().unwrap()));
+    // Between two nodes it may be on any.
+    observer.place(BTreeMap::from([(key("w1"), None)]));
+    let seen = observer.apply(Results::new(), PROBE_MS, at(500));
+    assert_eq!(unit(&seen, "w1").placement, Placement::Unknown);
+}

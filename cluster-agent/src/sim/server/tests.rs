@@ -38,17 +38,17 @@ async fn the_simulated_driver_restarts_a_unit_once_and_sees_it_finish() {
     let driver = Driver::Simulated(SimulatedDriver::new(&server.cluster_url("east")).unwrap());
     assert!(driver.has_stage(Stage::Mutate) && !driver.has_stage(Stage::Quiesce));
     let order = order("n-1");
-    let absent = driver.status(&order.step_id, Stage::Mutate).await.unwrap();
+    let absent = driver.status(&order, Stage::Mutate).await.unwrap();
     assert_eq!(absent, StepStatus::Absent);
     driver.start(&order, Stage::Mutate).await.unwrap();
     driver.start(&order, Stage::Mutate).await.unwrap();
     loop {
-        match driver.status(&order.step_id, Stage::Mutate).await.unwrap() {
+        match driver.status(&order, Stage::Mutate).await.unwrap() {
             StepStatus::Finished { exit_code, .. } => {
                 assert_eq!(exit_code, 0);
                 break;
             }
-            StepStatus::Running { since } => assert!(since.as_millisecond() > 0),
+            StepStatus::Running { since, .. } => assert!(since.as_millisecond() > 0),
             StepStatus::Absent => panic!("the step was forgotten"),
         }
     }

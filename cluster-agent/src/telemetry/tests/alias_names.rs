@@ -193,15 +193,33 @@ fn no_name_carries_two_signals() {
 }
 
 #[test]
-fn a_name_once_chosen_is_missed_rather_than_replaced() {
+fn a_name_stays_while_it_is_there_and_is_missed_rather_than_replaced_by_a_stand_in() {
     let wanted = wanted_of(Role::Controller, "kafka_server_app_info").unwrap();
     let page = |text: &str| Page::read(text.as_bytes(), &wanted).unwrap();
     let mut aliases = AliasMap::new();
     let signals = Signal::of_role(Role::Controller);
-    aliases.resolve(&page("kafka_server_raft_metrics_log_end_offset 5\n"), signals);
-    let chosen = Some("kafka_server_raft_metrics_log_end_offset");
-    assert_eq!(aliases.name(Signal::LogEndOffset), chosen);
-    aliases.resolve(&page("kafka_server_raftmetrics_log_end_offset 5\n"), signals);
-    assert_eq!(aliases.name(Signal::LogEndOffset), chosen);
+    let chosen = "kafka_server_raft_metrics_log_end_offset";
+    aliases.resolve(&page(&format!("{chosen} 5\n")), signals);
+    assert_eq!(aliases.name(Signal::LogEndOffset), Some(chosen));
+    let both = format!("kafka_server_raftmetrics_log_end_offset 9\n{chosen} 5\n");
+    aliases.resolve(&page(&both), signals);
+    assert_eq!(aliases.name(Signal::LogEndOffset), Some(chosen));
+    let stand_in = "kafka_controller_kafkacontroller_lastappliedrecordoffset 5\n";
+    aliases.resolve(&page(stand_in), signals);
+    assert_eq!(aliases.name(Signal::LogEndOffset), Some(chosen), "it is missed");
     assert_eq!(aliases.name(Signal::CurrentLeader), None);
+}
+
+#[test]
+fn other_rules_in_a_running_exporter_are_read_by_their_names() {
+    let wanted = wanted_of(Role::Controller, "kafka_server_app_info").unwrap();
+    let page = |text: &str| Page::read(text.as_bytes(), &wanted).unwrap();
+    let mut aliases = AliasMap::new();
+    let signals = Signal::of_role(Role::Controller);
+    let suffixed = "kafka_controller_kafkacontroller_activecontrollercount_value";
+    aliases.resolve(&page(&format!("{suffixed} 1\n")), signals);
+    assert_eq!(aliases.name(Signal::ActiveController), Some(suffixed));
+    let plain = "kafka_controller_kafkacontroller_activecontrollercount";
+    aliases.resolve(&page(&format!("{plain} 1\n")), signals);
+    assert_eq!(aliases.name(Signal::ActiveController), Some(plain));
 }

@@ -1,0 +1,36 @@
+//! Restore: the cordon is taken back, if it is this step's and nobody else wants the node.
+
+use jiff::Timestamp;
+
+use super::super::super::{DriverError, StepOrder, StepStatus};
+use super::{NodeDriver, done, running};
+use crate::kube::node::gather_holds;
+use crate::kube::node::hold::Holds;
+use crate::kube::node::mark::{self, mark_of};
+
+impl NodeDriver {
+    /// Takes mark and cordon off the node. Without a mark of this step there is nothing to undo;
+    /// a node that was unschedulable before stays so.
+    pub(super) async fn uncordon(
+        &self,
+        order: &StepOrder,
+        now: Timestamp,
+    ) -> Result<StepStatus, DriverError> {
+        // A node that is gone needs no restoring.
+        let Some(node) = self.node(order).await? else { return Ok(done()) };
+        let Some(found) = mark_of(&node, order.step_id) else { return Ok(done()) };
+        let mut holds = Holds::default();
+        let mut failed = Vec::new();
+        gather_holds(&self.kube, &mut holds, &mut failed, now).await;
+        let unknown = failed.first().map(|(name, why)| format!("{name} cannot be told: {why}"));
+        let held = holds.findings(&node).first().map(ToString::to_string).or(unknown);
+        if let Some(why) = held {
+            return Ok(running(found.at, format!("the node stays cordoned: {why}")));
+        }
+        self.change(order, |node| {
+            Ok(mark_of(node, order.step_id).map(|mark| mark::uncordon(node, &mark)))
+        })
+        .await?;
+        Ok(done())
+    }
+}

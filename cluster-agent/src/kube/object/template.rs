@@ -1,0 +1,118 @@
+//! Pod templates and pod specs: which version they stand for, and the patch that changes it.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{DIGEST, Mark, Meta, VERSION_LABEL};
+use crate::config::Wanted;
+use crate::kube::VERSION_ANNOTATION;
+
+/// A pod template, or a pod, which has the same shape.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub(crate) struct Template {
+    /// Labels and annotations.
+    pub(crate) metadata: Meta,
+    /// Containers.
+    pub(crate) spec: PodSpec,
+}
+
+/// What runs in a pod.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct PodSpec {
+    /// The containers.
+    pub(crate) containers: Vec<Container>,
+    /// The containers that run before them.
+    pub(crate) init_containers: Vec<Container>,
+    /// The node it is on.
+    pub(crate) node_name: Option<String>,
+    /// How long a pod may take to stop, seconds.
+    pub(crate) termination_grace_period_seconds: Option<i64>,
+}
+
+/// One container.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub(crate) struct Container {
+    /// Its name within the pod.
+    pub(crate) name: String,
+    /// Its image.
+    pub(crate) image: String,
+}
+
+/// What a template says about its version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Said {
+    /// This one.
+    Version(String),
+    /// Nothing.
+    Nothing,
+    /// It names a version, and an image that is not that version's.
+    Contradicts(String),
+}
+
+impl Template {
+    /// The container of that name.
+    fn container(&self, name: &str) -> Option<&Container> {
+        self.spec.containers.iter().find(|container| container.name == name)
+    }
+
+    /// Which configured container it lacks.
+    pub(crate) fn lacks<'a>(&self, wanted: &'a Wanted) -> Option<&'a str> {
+        if self.container(&wanted.container).is_none() {
+            return Some(&wanted.container);
+        }
+        let inits: BTreeMap<&str, &Container> =
+            self.spec.init_containers.iter().map(|c| (c.name.as_str(), c)).collect();
+        let missing = wanted.init_containers.iter().find(|name| !inits.contains_key(name.as_str()));
+        missing.map(String::as_str)
+    }
+
+    /// The version it stands for. The annotation is the agent's own; a chart's label counts while
+    /// there is none. Someone who changes the image by hand leaves the annotation behind, and then
+    /// it says nothing.
+    pub(crate) fn version(&self, wanted: &Wanted) -> Said {
+        let annotations = &self.metadata.annotations;
+        let Some(version) = annotations.get(VERSION_ANNOTATION) else {
+            return match self.metadata.labels.get(VERSION_LABEL) {
+                Some(label) => Said::Version(label.clone()),
+                None => Said::Nothing,
+            };
+        };
+        let image = self.container(&wanted.container).map_or("", |c| c.image.as_str());
+        match annotations.get(DIGEST) {
+            Some(digest) if !image.ends_with(&format!("@{digest}")) => Said::Contradicts(format!(
+                "it is annotated as {version} ({digest}), and its container {} runs {image}",
+                wanted.container
+            )),
+            Some(_) | None => Said::Version(version.clone()),
+        }
+    }
+
+    /// Whether it is what the mark wants.
+    pub(crate) fn is_at(&self, mark: &Mark, wanted: &Wanted) -> bool {
+        let runs = |list: &[Container], name: &str| {
+            list.iter().any(|container| container.name == name && container.image == mark.image)
+        };
+        self.metadata.annotations.get(VERSION_ANNOTATION) == Some(&mark.version)
+            && runs(&self.spec.containers, &wanted.container)
+            && wanted.init_containers.iter().all(|name| runs(&self.spec.init_containers, name))
+    }
+
+    /// The strategic merge patch of a pod template that makes it what the mark wants.
+    pub(crate) fn patch_to(mark: &Mark, wanted: &Wanted) -> Value {
+        let set = |name: &str| json!({ "name": name, "image": mark.image });
+        let mut spec = json!({ "containers": [set(&wanted.container)] });
+        if let (Some(spec), false) = (spec.as_object_mut(), wanted.init_containers.is_empty()) {
+            let inits: Vec<Value> = wanted.init_containers.iter().map(|name| set(name)).collect();
+            spec.insert("initContainers".to_owned(), Value::Array(inits));
+        }
+        json!({
+            "metadata": { "annotations": { VERSION_ANNOTATION: mark.version, DIGEST: mark.digest() } },
+            "spec": spec,
+        })
+    }
+}

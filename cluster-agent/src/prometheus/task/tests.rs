@@ -1,0 +1,53 @@
+//! How long a look counts.
+
+use super::*;
+use crate::observation::GateScope;
+use crate::prometheus::MaterialPaths;
+
+fn settings() -> PrometheusSettings {
+    let critical = AlertRule {
+        name: "critical".to_owned(),
+        matchers: r#"severity="critical""#.parse().unwrap(),
+        scope: GateScope::All,
+        stops: true,
+    };
+    PrometheusSettings {
+        endpoint: Endpoint {
+            url: "http://127.0.0.1:9".parse().unwrap(),
+            material: MaterialPaths::default(),
+            timeout_ms: 1_000,
+            body_max_bytes: 4_096,
+        },
+        period_ms: 5_000,
+        skew_ms: 60_000,
+        risks: AskerTimes::default(),
+        watchdog: None,
+        alerts: vec![critical],
+        gates: vec![],
+        apis: vec![],
+    }
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + second).unwrap()
+}
+
+fn told(look: Option<&Look>, second: i64) -> Vec<String> {
+    let gates = settings().standing(look, at(second));
+    gates.iter().map(|gate| gate.finding.to_string()).collect()
+}
+
+#[test]
+fn a_look_counts_until_three_periods_and_a_query_have_passed() {
+    let fine = Look { at: at(0), gates: vec![] };
+    assert!(told(Some(&fine), 16).is_empty());
+    let late =
+        ["gate alerts critical cannot be told: the last answer is 17000 ms old, limit 16000 ms"];
+    assert_eq!(told(Some(&fine), 17), late);
+}
+
+#[test]
+fn before_the_first_look_nothing_can_be_told() {
+    let unasked = ["gate alerts critical cannot be told: Prometheus has not been asked yet"];
+    assert_eq!(told(None, 0), unasked);
+}
