@@ -5,7 +5,7 @@ use channels::wire::HealthVerdict;
 use jiff::Timestamp;
 
 use super::page::{Labels, Page};
-use super::snapshot::{ProductSnapshot, Snapshot};
+use super::snapshot::{ConditionSnapshot, ProductSnapshot, Snapshot};
 
 /// What its own series about the cluster version are named after.
 const VERSION: &str = "version";
@@ -28,6 +28,8 @@ pub(super) fn write(page: &mut Page, shown: &Snapshot) {
     page.gauge("cluster_version_payload", help, shown.products.iter().flat_map(payload));
     let help = "Whether every unit of a pool, but the one that is out, is healthy";
     page.gauge("cluster_operator_up", help, pools(shown));
+    let help = "Conditions of a product: 1 is True, 0 is False, unknown ones are left out";
+    page.gauge("cluster_operator_conditions", help, shown.products.iter().flat_map(conditions));
     let retrieved =
         shown.facts.verified_at.map(|at| (vec![("name", VERSION.to_owned())], seconds(at)));
     let help = "When updates were last retrieved and verified, seconds since the epoch";
@@ -92,6 +94,19 @@ fn payload(product: &ProductSnapshot) -> Vec<(Labels, f64)> {
     };
     let pending = progress.total.saturating_sub(progress.done);
     vec![series("applied", progress.done), series("pending", pending)]
+}
+
+fn conditions(product: &ProductSnapshot) -> Vec<(Labels, f64)> {
+    let series = |condition: &ConditionSnapshot| {
+        let labels = vec![
+            ("name", VERSION.to_owned()),
+            ("condition", condition.name.clone()),
+            ("reason", condition.reason.clone()),
+            ("product", product.state.product.to_string()),
+        ];
+        (labels, flag(condition.holds))
+    };
+    product.conditions.iter().map(series).collect()
 }
 
 fn pools(shown: &Snapshot) -> Vec<(Labels, f64)> {

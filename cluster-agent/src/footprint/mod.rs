@@ -22,5 +22,5 @@ pub use figures::render;
 pub use process::Process;
 pub use pulse::Pulse;
 pub use serve::{Footprint, ListenError};
-pub use snapshot::{Facts, Snapshot};
+pub use snapshot::{ConditionSnapshot, Facts, Snapshot};
 pub use tally::{GateTally, ScrapeTally};

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::tally::{GateTally, ScrapeTally};
 use crate::agent::Core;
 use crate::history::{Completed, Roll};
+use crate::kube::resource::{ClusterUpdateStatus, Condition, ConditionStatus, SpecView, View};
 use crate::observation::UnitKey;
 
 /// Completed moves shown: the newest, and the oldest for the version it all began with.
@@ -20,6 +21,17 @@ pub struct Moves {
     pub roll: Option<Roll>,
 }
 
+/// One of the six conditions of a `ClusterVersion`, where it can be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConditionSnapshot {
+    /// Its name.
+    pub name: String,
+    /// Whether it holds.
+    pub holds: bool,
+    /// Why, in one word.
+    pub reason: String,
+}
+
 /// One product.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProductSnapshot {
@@ -31,6 +43,8 @@ pub struct ProductSnapshot {
     pub available: Option<usize>,
     /// Whether the last look at its metadata failed.
     pub metadata_failed: bool,
+    /// Its conditions, but those that are unknown.
+    pub conditions: Vec<ConditionSnapshot>,
 }
 
 /// One unit.
@@ -158,5 +172,21 @@ fn product(core: &Core, state: &ProductState) -> ProductSnapshot {
         },
         available: graph.map(|graph| offered(graph)),
         metadata_failed: known.is_some_and(|known| known.failure.is_some()),
+        conditions: conditions(core, state),
     }
+}
+
+/// Judged as for the resource, whether or not there is one.
+fn conditions(core: &Core, state: &ProductState) -> Vec<ConditionSnapshot> {
+    let Some(view) = View::of(core, state, SpecView::default(), "") else { return vec![] };
+    let status = ClusterUpdateStatus::of(&view, None, state.since);
+    let known = |condition: Condition| {
+        let holds = match condition.status {
+            ConditionStatus::True => true,
+            ConditionStatus::False => false,
+            ConditionStatus::Unknown => return None,
+        };
+        Some(ConditionSnapshot { name: condition.type_, holds, reason: condition.reason })
+    };
+    status.conditions.into_iter().filter_map(known).collect()
 }

@@ -66,6 +66,11 @@ fn busy() -> Snapshot {
         },
         available: Some(2),
         metadata_failed: true,
+        conditions: vec![ConditionSnapshot {
+            name: "Progressing".to_owned(),
+            holds: true,
+            reason: "Rolling".to_owned(),
+        }],
     };
     let mut facts = Facts {
         cluster: "east".to_owned(),
@@ -114,6 +119,10 @@ fn every_fact_has_its_series() {
         (r#"fairway_agent_pleg_lag_seconds{product="acme/kafka",unit="n-1"}"#, "0.25"),
         (r#"fairway_agent_scrapes_total{result="timeout"}"#, "3.0"),
         (r#"fairway_agent_unit_out{product="acme/kafka",unit="c-2"}"#, "1.0"),
+        (
+            r#"cluster_operator_conditions{name="version",condition="Progressing",reason="Rolling",product="acme/kafka"}"#,
+            "1.0",
+        ),
         ("fairway_agent_paused", "1.0"),
         ("fairway_agent_threads", "4.0"),
         (r#"cluster_version_payload{type="applied",version="4.0.0",product="acme/kafka"}"#, "1.0"),
