@@ -115,6 +115,12 @@ impl Core {
         self.standing.hub_error = Some(HubError { why, since });
     }
 
+    /// Whether people hold the cluster, or this product of it.
+    pub(super) fn is_held(&self, product: &ProductRef) -> bool {
+        let own = self.policy.products.get(product).and_then(|own| own.rules.hold.as_ref());
+        self.standing.hold.as_ref().or(own).is_some()
+    }
+
     /// Takes in which finalize steps people approved.
     pub fn finalize_approved(&mut self, approvals: Vec<FinalizeApproval>) {
         self.standing.finalize_approvals = approvals;

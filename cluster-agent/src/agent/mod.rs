@@ -81,7 +81,7 @@ pub async fn run(
         }
     }
     // Whatever is out goes on by itself; the next start finds it by its step id.
-    shell.stop().await;
+    Box::pin(shell.stop()).await;
     tracing::info!("agent stopped");
     Ok(())
 }

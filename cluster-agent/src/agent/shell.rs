@@ -1,5 +1,6 @@
 //! One agent's belongings and one round of its loop.
 
+mod hear;
 mod show;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use channels::names::{ClusterId, PoolName, ProductRef};
-use channels::wire::{Action, AgentInstance, ClusterHeader, ProductState};
+use channels::wire::{AgentInstance, ClusterHeader, ProductState};
 use jiff::{SignedDuration, Timestamp};
 
 use super::AgentError;
@@ -16,14 +17,14 @@ use super::core::{Change, Core};
 use super::due::{is_due, jittered, jittered_max, later};
 use super::events::DriverFacts;
 use super::ledger::{Ledger, Turn};
-use super::links::{Links, Metadata, News, Refresh, Sending, Unanswered, chain};
+use super::links::{Links, Metadata, Refresh, Sending, chain};
 use super::open::{draw_instance, drivers, finalizers, footprint, open_releases, open_reporter};
 use super::open_change::open_change;
 use super::outbox::{Outbox, shape};
 use super::prober::{Pace, Prober};
 use super::report::{product_states, report};
-use super::steer::{Steered, Steering};
-use super::supervision::{Supervision, stage_waits};
+use super::steer::Steering;
+use super::supervision::{Supervision, is_stopped, stage_waits};
 use crate::clock;
 use crate::config::Settings;
 use crate::crash::{CrashPoint, Side};
@@ -31,26 +32,12 @@ use crate::driver::{Finalizer, PoolDriver, StepId, StepOrder, Task};
 use crate::footprint::{Footprint, GateTally};
 use crate::observation::UnitKey;
 use crate::plan::{Ask, Grants};
-use crate::state::{Control, Document, StateDir, StateError};
+use crate::state::{Control, Document, StateDir};
 use crate::status::Status;
 use crate::telemetry::Signal;
 
-/// Documents that became needed are fetched this soon, without asking for new metadata.
-const DOCUMENTS_SOON: SignedDuration = SignedDuration::from_millis(200);
-
 /// A report for the sake of its answer is sent this long after the last one.
 const WORD_AGAIN: SignedDuration = SignedDuration::from_secs(2);
-
-/// Gates that every start waits at for a moment.
-const PASSING: [&str; 7] = [
-    "baseline",
-    "gate_once",
-    "observation_old",
-    "other_product",
-    "page_unproved",
-    "grant",
-    "grant_renewal",
-];
 
 /// One agent.
 #[derive(Debug)]
@@ -150,55 +137,6 @@ impl Shell {
         })
     }
 
-    /// The next news of the hub's tasks; `None` if they ended.
-    pub(super) async fn news(&mut self) -> Option<News> {
-        self.links.news.recv().await
-    }
-
-    /// Takes in news.
-    pub(super) fn take_news(&mut self, news: Option<News>) -> Result<(), AgentError> {
-        let now = clock::now();
-        match news {
-            None => return Err(AgentError::TaskEnded),
-            Some(News::Reported { sent_at, asked, answer: Ok(reply) }) => {
-                if self.outbox.answered(&reply, asked.as_ref(), now) {
-                    self.refresh_at = now;
-                }
-                self.answered_at = Some(now);
-                self.core.hear(&reply, asked.as_ref(), sent_at);
-                let grants = reply.directives.iter().filter(|d| d.action == Action::Proceed);
-                for directive in grants {
-                    tracing::debug!(product = %directive.product, "granted");
-                }
-            }
-            Some(News::Reported { asked, answer: Err(unanswered), .. }) => {
-                let Unanswered { why, retry_after_s, key_refused, last_seq } = unanswered;
-                tracing::warn!(error = why, "report not answered");
-                if let Some(reason) = key_refused
-                    && self.core.standing.disowned.is_none()
-                {
-                    tracing::error!(reason, "the hub refuses this cluster's key: no unit starts");
-                }
-                self.outbox.failed(asked.as_ref(), retry_after_s, jittered, now);
-                // Knowing the number proves that this process lives, whether or not it is believed.
-                self.heard_seq = self.heard_seq.max(last_seq);
-                if last_seq.is_some_and(|last| self.document.catch_up(last, now)) {
-                    self.outbox.mended();
-                }
-                self.core.unheard(why, key_refused, now);
-            }
-            Some(News::Refreshed { .. }) if self.refresh_void => {
-                (self.refreshing, self.refresh_void, self.refresh_at) = (false, false, now);
-            }
-            Some(News::Refreshed { known, verified_at }) => {
-                self.refreshing = false;
-                self.verified_at = verified_at.or(self.verified_at);
-                self.core.learn(known, now);
-            }
-        }
-        Ok(())
-    }
-
     /// One round; says after how long the next is due.
     pub(super) async fn tick(&mut self) -> Result<Duration, AgentError> {
         let now = clock::now();
@@ -222,16 +160,6 @@ impl Shell {
         Ok(self.prober.due_in(pace, clock::now()))
     }
 
-    /// Takes in what Kubernetes says about the lease and the products.
-    fn steer(&mut self, now: Timestamp) {
-        let Some(steering) = &mut self.steering else { return };
-        if steering.steer(&mut self.core, now) == Steered::OtherChannel {
-            // What is being fetched is of the old channel.
-            self.refresh_void = self.refreshing;
-            self.refresh_at = now;
-        }
-    }
-
     /// Gives back what other agents wait for, and closes what other processes see of this one.
     pub(super) async fn stop(self) {
         if let Some(steering) = self.steering {
@@ -242,70 +170,10 @@ impl Shell {
         }
     }
 
-    /// Reads what people ordered. An order file that cannot be read holds everything.
-    async fn read_orders(&mut self, now: Timestamp) -> Result<(), AgentError> {
-        let mut read = || -> Result<_, StateError> {
-            let mut finalize = self.control.finalize_approvals()?;
-            if let Some(steering) = &self.steering {
-                finalize = steering.finalize_approvals(finalize, &self.core.history);
-            }
-            self.core.finalize_approved(finalize);
-            Ok((self.control.hold()?, self.control.approvals()?, self.control.resume_order()?))
-        };
-        let (hold, approvals, resume) = match read() {
-            Ok(orders) => orders,
-            Err(error) => {
-                let why = chain(&error);
-                if self.orders_error.as_ref() != Some(&why) {
-                    tracing::warn!(error = why, "orders cannot be read, holding");
-                }
-                let reason = format!("an order file cannot be read: {why}");
-                let hold = crate::state::LocalHold { reason, since: now };
-                let since = self.core.standing.hold.as_ref().map_or(now, |held| held.since);
-                let hold = crate::state::LocalHold { since, ..hold };
-                self.core.orders(Some(hold), self.core.approvals.clone());
-                self.orders_error = Some(why);
-                return Ok(());
-            }
-        };
-        self.orders_error = None;
-        let history = &self.core.history;
-        let steering = self.steering.as_ref();
-        let approvals = match steering {
-            Some(steering) => steering.approvals(approvals, history),
-            None => approvals,
-        };
-        let by_file = resume.is_some();
-        let resume = resume.or_else(|| steering?.resume(history, now));
-        if approvals != self.core.approvals {
-            // A newly approved release needs its document.
-            self.refresh_at = self.refresh_at.min(later(now, DOCUMENTS_SOON));
-        }
-        self.core.orders(hold, approvals);
-        if let Some(order) = resume {
-            tracing::info!("resumed");
-            let change = self
-                .core
-                .resume(&order, StepId::new(), now)
-                .map_err(|source| AgentError::Illegal { source })?;
-            self.outbox.hurry();
-            self.apply(change).await?;
-            if by_file {
-                self.control.resume_taken().map_err(|source| AgentError::State { source })?;
-            }
-        }
-        Ok(())
-    }
-
     /// Advances the unit that is out.
     async fn advance(&mut self) -> Result<(), AgentError> {
         let held = self.core.history.out.as_ref().map(|out| (out.order.clone(), out.pool.clone()));
-        // A drain is stopped by a hold as well: what it evicts is not undone.
-        let drains =
-            held.is_some() && self.core.awaited_task().is_some_and(|(_, t)| t == Task::Quiesce);
-        let paused =
-            self.core.history.pause.is_some() || drains && self.core.standing.hold.is_some();
-        self.supervision.follow(&self.drivers, held, paused).await;
+        self.supervision.follow(&self.drivers, held, is_stopped(&self.core)).await;
         let Some(out) = &self.core.history.out else { return Ok(()) };
         let place = (out.key().product.clone(), out.pool.clone());
         let Some(driver) = self.drivers.get(&place) else {
@@ -314,8 +182,7 @@ impl Shell {
         let tasks = Task::ALL.into_iter().filter(|task| driver.has(*task)).collect();
         let mut status = None;
         let task = self.core.awaited_task().map(|(_, task)| task);
-        if let Some((order, task)) = self.core.awaited_task()
-            && driver.has(task)
+        if let Some((order, task)) = self.core.awaited_task().filter(|(_, task)| driver.has(*task))
         {
             match driver.status(order, task).await {
                 Ok(found) => status = Some(found),
@@ -451,7 +318,7 @@ impl Shell {
             if let Turn::Waits(product, why) = &turn {
                 self.gates.note(product, &why.gate);
             }
-            log_turn(&turn);
+            turn.log();
         }
         if urgency == Urgency::Now {
             self.outbox.urge();
@@ -514,20 +381,4 @@ impl Shell {
 enum Urgency {
     Now,
     Slot,
-}
-
-fn log_turn(turn: &Turn) {
-    match turn {
-        // Every start passes these: they are progress, not obstacles.
-        Turn::Waits(product, why) if PASSING.contains(&why.gate.as_str()) => tracing::debug!(
-            %product, gate = why.gate, "waiting: {}", why.message
-        ),
-        Turn::Waits(product, why) => tracing::info!(
-            %product, gate = why.gate, unit = why.unit.as_ref().map(tracing::field::display),
-            "waiting: {}", why.message
-        ),
-        Turn::Passed { product, gate, unit } => tracing::debug!(
-            %product, gate, unit = unit.as_ref().map(tracing::field::display), "no longer waiting"
-        ),
-    }
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use channels::names::{PoolName, ProductRef};
 use channels::wire::WaitingOn;
 
+use super::Core;
 use super::links::chain;
 use crate::driver::{PoolDriver, StepOrder, StepStatus, Task};
 
@@ -41,6 +42,14 @@ impl Supervision {
             self.paused = None;
         }
     }
+}
+
+/// Whether what the unit that is out does by itself is to stop: in a pause, and a drain in a hold as
+/// well, because what it evicts is not undone.
+pub(super) fn is_stopped(core: &Core) -> bool {
+    let drains = core.awaited_task().is_some_and(|(_, task)| task == Task::Quiesce);
+    let product = core.history.out.as_ref().map(|out| &out.order.key.product);
+    core.history.pause.is_some() || drains && product.is_some_and(|product| core.is_held(product))
 }
 
 /// Whether it could be told, or there is nobody to tell.
@@ -101,7 +110,7 @@ mod tests {
         }
     }
 
-    fn drivers(api: &FakeApi) -> Drivers {
+    fn drivers(api: &FakeApi, state_dir: &std::path::Path) -> Drivers {
         let kinds = json!({
             "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "kafka.strimzi.io/v1",
             "resources": [{
@@ -127,10 +136,8 @@ mod tests {
         });
         let driver = KubernetesDriver::open(&api.kube(), &pool).unwrap();
         let place = ("acme/kafka".parse().unwrap(), "east".parse().unwrap());
-        // No hook runs, so nothing is kept there.
-        let dir = tempfile::tempdir().unwrap();
-        let hooks = HookRunner::open(dir.path(), BTreeMap::new()).unwrap();
         let driver = Driver::Kubernetes(Box::new(driver));
+        let hooks = HookRunner::open(state_dir, BTreeMap::new()).unwrap();
         Drivers::from([(place, PoolDriver { driver, hooks })])
     }
 
@@ -142,7 +149,8 @@ mod tests {
     #[tokio::test]
     async fn a_step_that_ends_while_it_is_paused_is_freed_when_the_pause_is_over() {
         let api = FakeApi::start();
-        let (drivers, mut supervision) = (drivers(&api), Supervision::default());
+        let dir = tempfile::tempdir().unwrap();
+        let (drivers, mut supervision) = (drivers(&api, dir.path()), Supervision::default());
         let out = || Some((order(), "east".parse().unwrap()));
         let step = out();
         supervision.follow(&drivers, step.clone(), false).await;
@@ -158,7 +166,8 @@ mod tests {
     #[tokio::test]
     async fn a_step_that_goes_on_is_told_so() {
         let api = FakeApi::start();
-        let (drivers, mut supervision) = (drivers(&api), Supervision::default());
+        let dir = tempfile::tempdir().unwrap();
+        let (drivers, mut supervision) = (drivers(&api, dir.path()), Supervision::default());
         let step = Some((order(), "east".parse().unwrap()));
         supervision.follow(&drivers, step.clone(), true).await;
         supervision.follow(&drivers, step.clone(), false).await;

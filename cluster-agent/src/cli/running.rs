@@ -50,7 +50,9 @@ pub(super) async fn run_all(all: Vec<Settings>) -> anyhow::Result<()> {
         let name = settings.cluster_name.clone();
         let stopped = stopped.clone();
         agents.spawn(async move {
-            agent::run(settings, stopped).await.with_context(|| format!("agent of {name}"))
+            Box::pin(agent::run(settings, stopped))
+                .await
+                .with_context(|| format!("agent of {name}"))
         });
     }
     let first = tokio::select! {

@@ -243,7 +243,7 @@ fn a_required_metric_that_no_live_page_has_is_named_before_anything_moves() {
     let mut seen = world.core.observation.clone().unwrap();
     lost(&mut seen, "c-2");
     let now: Timestamp = world.now();
-    drop(world.core.observe(seen, now));
+    drop(world.core.observe(seen.clone(), now));
     world.core.plan_only(now);
     let state = world.report().remove(&product(KAFKA)).unwrap();
     let why = state.waiting_on.iter().find(|why| why.gate == "metric_names").unwrap();

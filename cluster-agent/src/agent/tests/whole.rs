@@ -116,7 +116,7 @@ async fn an_agent_that_reports_but_is_not_enrolled_says_what_to_do() {
     let text = std::fs::read_to_string(&lab.config).unwrap();
     std::fs::write(&lab.config, text.replace("reports = false", "reports = true")).unwrap();
     let (_stop, stopped) = watch::channel(false);
-    let error = agent::run(settings(&lab), stopped).await.unwrap_err();
+    let error = Box::pin(agent::run(settings(&lab), stopped)).await.unwrap_err();
     assert!(matches!(error, agent::AgentError::NotEnrolled { .. }), "{error}");
     lab.stop().await;
 }

@@ -31,6 +31,9 @@ fn the_configuration_in_the_config_map_is_accepted() {
     let settings = settings.unwrap_or_else(|error| panic!("{error}"));
     let kubernetes = settings.kubernetes.unwrap();
     assert_eq!(kubernetes.namespace, super::NAMESPACE);
+    let address = settings.listen.unwrap();
+    let port = &one("5-agent.yaml", "Deployment")["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(port["ports"][0]["containerPort"], address.port());
     assert_eq!(kubernetes.kubeconfig, None, "the account of its pod");
     assert!(map["data"]["node-job.yaml"].is_string());
 }
@@ -46,6 +49,8 @@ fn the_agents_pod_knows_where_it_is_and_may_do_nothing_else() {
     assert_eq!(security["allowPrivilegeEscalation"], false);
     assert_eq!(security["readOnlyRootFilesystem"], true);
     assert_eq!(security["capabilities"]["drop"], serde_json::json!(["ALL"]));
+    let probe = &pod["containers"][0]["livenessProbe"]["httpGet"];
+    assert_eq!((&probe["path"], &probe["port"]), (&"/healthz".into(), &"metrics".into()));
     let environment: BTreeMap<&str, &str> = pod["containers"][0]["env"]
         .as_array()
         .unwrap()

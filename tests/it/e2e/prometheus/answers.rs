@@ -103,20 +103,24 @@ fn numbers_of_a_target_that_is_gone_prove_nothing() {
         let answer = runtime.block_on(client.query(&query)).map_err(|error| error.to_string())?;
         Ok::<_, String>(expect.judge(&answer, Empty::Unknown, SKEW_MS, now()))
     };
-    eventually("the page is up", || match judged("== 1", fresh.up_query().unwrap())? {
-        Judged::Holds => Ok(()),
-        other => Err(format!("{other:?}")),
+    eventually("the page is up", || {
+        let told = judged("== 1", fresh.up_query().unwrap())?;
+        if matches!(told, Judged::Holds) { Ok(()) } else { Err(format!("{told:?}")) }
     });
     assert_eq!(judged("<= 30", fresh.age_query().unwrap()), Ok(Judged::Holds));
     assert_eq!(judged("== 0", "slow_disks".to_owned()), Ok(Judged::Holds));
     page.show("no metrics at all {");
-    eventually("the page is down", || match judged("== 1", fresh.up_query().unwrap())? {
-        Judged::Fails { observed: Some(_), .. } => Ok(()),
-        other => Err(format!("{other:?}")),
+    eventually("the page is down", || {
+        let told = judged("== 1", fresh.up_query().unwrap())?;
+        if matches!(told, Judged::Fails { observed: Some(_), .. }) {
+            Ok(())
+        } else {
+            Err(format!("{told:?}"))
+        }
     });
-    eventually("its numbers are gone", || match judged("== 0", "slow_disks".to_owned())? {
-        Judged::Unknown { .. } => Ok(()),
-        other => Err(format!("{other:?}")),
+    eventually("its numbers are gone", || {
+        let told = judged("== 0", "slow_disks".to_owned())?;
+        if matches!(told, Judged::Unknown { .. }) { Ok(()) } else { Err(format!("{told:?}")) }
     });
 }
 
