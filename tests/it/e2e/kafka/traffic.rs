@@ -31,6 +31,8 @@ pub(super) struct Traffic {
 impl Traffic {
     /// Starts it, and waits until the first record has made the round trip.
     pub(super) fn start(peer: &Peer, per_second: u32) -> Self {
+        // What the clients meet while brokers come and go; nobody reads it unless a test fails.
+        let noise = std::fs::File::create(peer.dir().join("traffic.log")).expect("a log");
         let mut child = Command::new(script("kafka_tool.sh"))
             .arg(peer.dir())
             .args(["traffic", "orders"])
@@ -38,6 +40,7 @@ impl Traffic {
             .arg(per_second.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(noise)
             .spawn()
             .expect("bash runs it");
         let held_open = child.stdin.take();
