@@ -18,6 +18,7 @@ mod gap;
 mod holding;
 mod http;
 mod kafka;
+mod kube;
 mod members;
 mod nodes;
 mod peers;
