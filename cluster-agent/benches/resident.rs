@@ -10,7 +10,7 @@ mod site;
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -225,8 +225,7 @@ async fn watch(agent: &mut Agent, sim: &SimServer, dir: &Path) -> anyhow::Result
 }
 
 fn main() -> ExitCode {
-    let dir = PathBuf::from(std::env::temp_dir())
-        .join(format!("fairway-resident-{}", uuid::Uuid::new_v4()));
+    let dir = std::env::temp_dir().join(format!("fairway-resident-{}", uuid::Uuid::new_v4()));
     let result = std::fs::create_dir(&dir)
         .map_err(anyhow::Error::from)
         .and_then(|()| actix_web::rt::System::new().block_on(measure(&dir)));

@@ -83,17 +83,12 @@ fn what_is_new_in_a_form_has_its_most_careful_value_in_the_forms_before() {
 
 /// Fields that are not written when they hold nothing count as the same.
 fn without_nulls(value: &Value) -> Value {
-    match value {
-        Value::Object(fields) => Value::Object(
-            fields
-                .iter()
-                .filter(|(_, value)| !value.is_null())
-                .map(|(name, value)| (name.clone(), without_nulls(value)))
-                .collect(),
-        ),
-        Value::Array(values) => Value::Array(values.iter().map(without_nulls).collect()),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+    if let Value::Array(values) = value {
+        return Value::Array(values.iter().map(without_nulls).collect());
     }
+    let Value::Object(fields) = value else { return value.clone() };
+    let kept = fields.iter().filter(|(_, value)| !value.is_null());
+    Value::Object(kept.map(|(name, value)| (name.clone(), without_nulls(value))).collect())
 }
 
 #[test]

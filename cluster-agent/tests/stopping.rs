@@ -4,6 +4,7 @@
 #[path = "../benches/site/mod.rs"]
 mod site;
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -112,10 +113,13 @@ fn configuration(sim: &SimServer, probe_timeout_ms: u64) -> String {
     let (mut controllers, mut nodes) = (String::new(), String::new());
     for n in 1..=3 {
         let page = url(&format!("c-{n}"));
-        let rest = "on_node = \"\" },";
-        controllers +=
-            &format!("{{ name = \"c-{n}\", node_id = {n}, metrics_url = \"{page}\", {rest}");
-        nodes += &format!("{{ name = \"n-{n}\", metrics_url = \"{}\" }},", url(&format!("n-{n}")));
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            controllers,
+            "  {{ name = \"c-{n}\", node_id = {n}, metrics_url = \"{page}\", on_node = \"\" }},"
+        );
+        let page = url(&format!("n-{n}"));
+        let _ = writeln!(nodes, "  {{ name = \"n-{n}\", metrics_url = \"{page}\" }},");
     }
     let driver = sim.cluster_url("east");
     format!(
