@@ -108,7 +108,7 @@ fn replication_gauges_of_a_broker_are_findings() {
 }
 
 #[test]
-fn a_restarted_process_may_name_its_metrics_otherwise() {
+fn a_process_may_name_its_metrics_otherwise_with_and_without_a_restart() {
     let mut observer = observer(vec![target("b1", Role::Broker, Some(4))]);
     let text = |start: u32, suffix: &str, prefix: &str| {
         let replicas = format!("kafka_server_replicamanager_{prefix}");
@@ -124,7 +124,9 @@ fn a_restarted_process_may_name_its_metrics_otherwise() {
     };
     assert_eq!(apply(text(5, "", ""), 0).verdict, HealthVerdict::Healthy);
     let renamed = apply(text(5, "_value", "total_"), 500);
-    assert_eq!(renamed.verdict, HealthVerdict::Unknown, "the same process does not rename");
+    assert_eq!(renamed.verdict, HealthVerdict::Healthy, "its exporter took other rules");
+    let garbled = apply(text(5, "_odd", "total_"), 750);
+    assert_eq!(garbled.verdict, HealthVerdict::Unknown, "names that nobody knows");
     let restarted = apply(text(6, "_value", "total_"), 1_000);
     assert_eq!(restarted.verdict, HealthVerdict::Healthy);
 }
