@@ -14,7 +14,7 @@ use jiff::Timestamp;
 
 use super::pages::leader;
 use super::peer::Members;
-use super::stage::{Stage, at_gate, kafka};
+use super::stage::{Stage, at_gate, kafka, show};
 use crate::e2e::process::{eventually, now};
 use crate::e2e::world::KAFKA;
 
@@ -70,7 +70,7 @@ fn frozen_follower(stage: &Stage, frozen: &str) {
     // By the agent's own library at its own pace, for both of the others.
     for (index, unit) in others.iter().enumerate() {
         let red = looks.iter().find(|look| look.red[index]).expect("it turns red");
-        eprintln!("{frozen} stopped: the gate of {unit} is red after {} ms", since(red.at));
+        show(&format!("{frozen} stopped: the gate of {unit} is red after {} ms", since(red.at)));
     }
     let decided = looks.iter().find(|look| since(look.at) >= RED_WITHIN_MS).expect("looked on");
     assert_eq!(decided.red, [true, true], "{looks:#?}");
@@ -79,7 +79,10 @@ fn frozen_follower(stage: &Stage, frozen: &str) {
     let reason = |status: &Status| about(status, frozen).cloned();
     let red = statuses.iter().find_map(reason).expect("the agent says so");
     let late = since(red.since.expect("it says since when"));
-    eprintln!("{frozen} stopped: the agent waits after {late} ms, [{}] {}", red.gate, red.message);
+    show(&format!(
+        "{frozen} stopped: the agent waits after {late} ms, [{}] {}",
+        red.gate, red.message
+    ));
     let decided = statuses.iter().find(|status| since(status.at) >= RED_WITHIN_MS);
     let decided = decided.expect("it decided again");
     assert!(reason(decided).is_some(), "{decided:#?}");
@@ -105,7 +108,7 @@ fn says_so(stage: &Stage, frozen: &str) {
     assert!(lag.observed.unwrap() >= 2_000.0 && lag.limit.unwrap() >= 2_000.0, "{lag:?}");
     let text = stage.status_text();
     assert!(text.contains(&format!("may not go: {frozen}: ")), "{text}");
-    eprintln!("{text}");
+    show(&text);
 }
 
 /// What the product waits for on account of a unit, its health gates only.
@@ -192,7 +195,7 @@ fn dead_leader(stage: &Stage) {
     stage.peer.member(&old, &["kill"]);
     let status = stage.until("the roll is paused", |status| status.pause.is_some());
     let why = status.pause.expect("just seen").why;
-    eprintln!("leader {old} killed: paused at [{}] {}", why.gate, why.message);
+    show(&format!("leader {old} killed: paused at [{}] {}", why.gate, why.message));
     assert!(["epoch_changed", "unexpected_election"].contains(&why.gate.as_str()), "{why:?}");
     assert!(at_gate(&stage.status().unwrap(), "paused").is_some());
     let text = stage.status_text();

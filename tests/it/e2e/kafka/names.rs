@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::liar::Liars;
 use super::peer::{Members, rule_file, script};
-use super::stage::{PATIENCE, Stage, copy_with};
+use super::stage::{PATIENCE, Stage, copy_with, show};
 use crate::e2e::process::eventually_within;
 
 const TIMINGS: &str = "[timings]\nbaseline_ms = 2000\n[timings.controller]\nsoak_ms = 2000\n";
@@ -48,7 +48,7 @@ fn known_kafka_rule_files_resolve_and_one_without_raft_metrics_is_refused_by_nam
     stage.peer.member(UNIT, &["rules", strimzi.to_str().unwrap()]);
     let wait = stage.until_gate("witness_disagrees");
     assert!(wait.message.contains("the pages are in epoch"), "{}", wait.message);
-    eprintln!("{}", wait.message);
+    show(&wait.message);
     assert_eq!(stage.begun(), Vec::<String>::new());
     liars.lie(false);
     assert_eq!(stage.until_begun(1).len(), 1, "that was all it waited for");
@@ -89,6 +89,6 @@ fn refused_by_the_agent(stage: &Stage) {
     for named in ["a required metric is not on the page", "log_end_epoch", "current_epoch"] {
         assert!(log.contains(named), "{named}:\n{log}");
     }
-    eprintln!("{text}");
+    show(&text);
     assert_eq!(stage.begun(), Vec::<String>::new(), "the roll did not start");
 }

@@ -4,7 +4,7 @@ use channels::wire::Phase;
 
 use super::pages::{Pages, Seen};
 use super::peer::Members;
-use super::stage::{Change, Stage, kafka};
+use super::stage::{Change, Stage, kafka, show};
 use super::traffic::{Counted, Traffic};
 use crate::e2e::process::eventually;
 use crate::e2e::world::KAFKA;
@@ -78,7 +78,7 @@ fn elections_only_when_the_leader_went(changes: &[Change], seen: &Seen) {
 
 fn nothing_was_lost(stage: &Stage, counted: &Counted, seen: &Seen) {
     let (gap_ms, pages) = (counted.longest_gap_ms, seen.by_unit());
-    eprintln!("traffic: {counted:?}, longest gap {gap_ms} ms; pages read: {pages:?}");
+    show(&format!("traffic: {counted:?}, longest gap {gap_ms} ms; pages read: {pages:?}"));
     assert!(counted.acknowledged > u64::from(RATE) * 30, "records flowed: {counted:?}");
     assert_eq!((counted.lost, counted.failed), (0, 0), "{counted:?}");
     assert_eq!(seen.offline(), Vec::<&super::pages::Page>::new(), "partitions without a leader");

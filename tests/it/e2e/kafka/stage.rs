@@ -278,6 +278,12 @@ pub(super) fn at_gate<'s>(status: &'s Status, gate: &str) -> Option<&'s WaitingO
     kafka(status).waiting_on.iter().find(|why| why.gate == gate)
 }
 
+/// Prints a figure or a sentence that people want to see of a run (`--nocapture`).
+#[expect(clippy::print_stderr, reason = "delays and what is said are results, too")]
+pub(super) fn show(what: &str) {
+    eprintln!("{what}");
+}
+
 #[expect(clippy::print_stderr, reason = "the last words of a scenario that failed")]
 impl Drop for Stage {
     fn drop(&mut self) {
