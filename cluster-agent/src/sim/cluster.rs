@@ -1,6 +1,7 @@
 //! One simulated cluster: a pure model stepped by time.
 
 mod passing;
+mod trouble;
 mod unit;
 mod view;
 
@@ -17,6 +18,7 @@ use super::quorum::{Quorum, TICK_MS};
 use super::rng::Rng;
 use super::spec::ClusterSpec;
 use crate::driver::{SimulatedStep, StepId};
+pub use trouble::VoterTruth;
 use unit::{Kind, Unit};
 
 /// Before the model begins, so that histograms and process ages look like those of a cluster that
@@ -222,6 +224,7 @@ impl SimCluster {
             Fault::StalePage => unit.stale = page,
             Fault::Hang => unit.hung_since_ms = Some(now_ms),
             Fault::Lag { .. }
+            | Fault::Cut
             | Fault::RelistStall
             | Fault::MissingMetric { .. }
             | Fault::Unreadable { .. } => {}

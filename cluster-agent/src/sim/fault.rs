@@ -14,6 +14,8 @@ pub enum Fault {
     },
     /// The process is stopped: it neither answers nor takes part in anything.
     Hang,
+    /// A controller answers, but hears from no other voter and none hears from it.
+    Cut,
     /// Relists hang: the histogram and `last_seen` stand still. Nodes only.
     RelistStall,
     /// The page lacks a metric family.
@@ -36,6 +38,7 @@ impl Fault {
         match self {
             Self::Lag { ms } => Some(i64::from(*ms)),
             Self::Hang
+            | Self::Cut
             | Self::RelistStall
             | Self::MissingMetric { .. }
             | Self::StalePage

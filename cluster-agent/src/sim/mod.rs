@@ -22,7 +22,7 @@ mod server;
 mod spec;
 mod text;
 
-pub use cluster::{Answer, SimCluster, SimError};
+pub use cluster::{Answer, SimCluster, SimError, VoterTruth};
 pub use fault::Fault;
 pub use ledger::{Ledger, RestartRecord};
 pub use serve::SimArgs;

@@ -63,6 +63,8 @@ pub(super) struct Voter {
     /// -1 = not known since the last start or election.
     pub(super) high_watermark: i64,
     pub(super) lag_ms: i64,
+    /// It hears from no other voter, and none from it.
+    pub(super) cut: bool,
     heard_at_ms: i64,
     election_at_ms: i64,
     next_append_ms: i64,
@@ -95,6 +97,7 @@ impl Quorum {
             log: log.clone(),
             high_watermark: log.end(),
             lag_ms: 0,
+            cut: false,
             heard_at_ms: now_ms,
             election_at_ms: now_ms,
             next_append_ms: now_ms + IDLE_APPEND_MS,
@@ -176,8 +179,19 @@ impl Quorum {
         }
     }
 
+    /// Makes the leader resign in good order, as an operator's request or a hiccup does.
+    pub(super) fn unseat(&mut self, now_ms: i64) {
+        let Some(id) = self.leader() else { return };
+        self.stop(id, now_ms);
+        let patience = FETCH_TIMEOUT_MS;
+        if let Some(me) = self.voters.get_mut(&id) {
+            me.running = true;
+            me.detach(now_ms + patience);
+        }
+    }
+
     fn lead(&mut self, me: &mut Voter, now_ms: i64) {
-        if self.voters.values().any(|v| v.running && v.epoch > me.epoch) {
+        if self.voters.values().any(|v| me.hears(v) && v.epoch > me.epoch) {
             me.detach(now_ms + FETCH_TIMEOUT_MS);
             return;
         }
@@ -203,12 +217,12 @@ impl Quorum {
     fn follow(&mut self, id: u32, me: &mut Voter, now_ms: i64) {
         let delayed_end = self.leader_end_at(now_ms - me.lag_ms);
         let leader = me.leader.and_then(|leader| self.voters.get_mut(&leader)).filter(|leader| {
-            leader.running && leader.state == RaftState::Leader && leader.epoch == me.epoch
+            me.hears(leader) && leader.state == RaftState::Leader && leader.epoch == me.epoch
         });
         let Some(leader) = leader else {
             if now_ms - me.heard_at_ms >= FETCH_TIMEOUT_MS {
                 me.detach(now_ms + self.backoff() / 4);
-            } else if self.voters.values().any(|v| v.running && v.epoch > me.epoch) {
+            } else if self.voters.values().any(|v| me.hears(v) && v.epoch > me.epoch) {
                 me.detach(now_ms + FETCH_TIMEOUT_MS);
             }
             return;
@@ -221,7 +235,8 @@ impl Quorum {
     }
 
     fn seek_leader(&mut self, id: u32, me: &mut Voter, now_ms: i64) {
-        let leader = self.leader().and_then(|l| self.voters.get(&l).map(|v| (l, v.epoch)));
+        let leader = self.leader().and_then(|l| self.voters.get(&l).map(|v| (l, v)));
+        let leader = leader.filter(|(_, v)| me.hears(v)).map(|(l, v)| (l, v.epoch));
         match leader {
             Some((leader, epoch)) if epoch >= me.epoch => me.attach(leader, epoch, now_ms),
             Some(_) | None if now_ms >= me.election_at_ms => self.elect(id, me, now_ms),
@@ -234,7 +249,7 @@ impl Quorum {
         let grants = |v: &Voter| {
             let has_leader = v.state == RaftState::Leader
                 || (v.state == RaftState::Follower && now_ms - v.heard_at_ms < FETCH_TIMEOUT_MS);
-            v.running && !has_leader && v.log.is_at_most(&me.log)
+            me.hears(v) && !has_leader && v.log.is_at_most(&me.log)
         };
         let votes = 1 + self.voters.values().filter(|v| grants(v)).count();
         if votes < self.majority {
@@ -242,7 +257,8 @@ impl Quorum {
             me.election_at_ms = now_ms + ELECTION_TIMEOUT_MS + self.backoff();
             return;
         }
-        let seen = self.voters.values().filter(|v| v.running).map(|v| v.epoch).max().unwrap_or(0);
+        let heard = self.voters.values().filter(|v| me.hears(v));
+        let seen = heard.map(|v| v.epoch).max().unwrap_or(0);
         me.epoch = seen.max(me.epoch) + 1;
         me.state = RaftState::Leader;
         me.leader = Some(id);
@@ -254,7 +270,7 @@ impl Quorum {
         self.elections += 1;
         self.history.clear();
         let epoch = me.epoch;
-        for voter in self.voters.values_mut().filter(|v| v.running) {
+        for voter in self.voters.values_mut().filter(|v| me.hears(v)) {
             voter.attach(id, epoch, now_ms);
         }
     }
@@ -276,6 +292,11 @@ impl Quorum {
 }
 
 impl Voter {
+    /// Whether a message of `other` reaches this voter, which runs.
+    fn hears(&self, other: &Self) -> bool {
+        other.running && !self.cut && !other.cut
+    }
+
     fn attach(&mut self, leader: u32, epoch: u64, now_ms: i64) {
         self.state = RaftState::Follower;
         self.leader = Some(leader);

@@ -18,6 +18,7 @@ mod real_nodes;
 mod refusals;
 mod risks;
 mod rolls;
+mod simulation;
 mod whole;
 mod windows;
 mod world;

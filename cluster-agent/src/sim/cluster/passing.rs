@@ -95,6 +95,7 @@ impl SimCluster {
                 let Some(quorum) = &mut self.quorum else { return };
                 if let Some(voter) = quorum.voters.get_mut(&unit.id) {
                     voter.lag_ms = lag_ms;
+                    voter.cut = unit.faults.contains(&Fault::Cut);
                 }
                 if unit.restart.is_none() {
                     quorum.freeze(unit.id, unit.hung_since_ms.is_some());

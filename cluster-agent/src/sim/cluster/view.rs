@@ -29,7 +29,11 @@ impl SimCluster {
             match fault {
                 Fault::MissingMetric { family } => page = text::without(&page, family),
                 Fault::Unreadable { family } => page = text::torn(&page, family),
-                Fault::Lag { .. } | Fault::Hang | Fault::RelistStall | Fault::StalePage => {}
+                Fault::Lag { .. }
+                | Fault::Hang
+                | Fault::Cut
+                | Fault::RelistStall
+                | Fault::StalePage => {}
             }
         }
         Ok(Answer::Page(page))

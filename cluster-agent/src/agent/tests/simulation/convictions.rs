@@ -1,0 +1,105 @@
+//! The net catches fish: every sabotaged agent is convicted, by the law that names what it did.
+
+use channels::wire::Role;
+
+use super::super::world::{Hub, product, unit};
+use super::hands::{CordonedBy, Fate};
+use super::run::Run;
+use super::sabotage::Sabotage;
+use super::shape::{KAFKA, Shape};
+use super::trouble;
+use crate::driver::Task;
+use crate::plan::CheckOutcome;
+use crate::sim::Fault;
+
+/// Probes in which a sabotaged agent must have been convicted.
+const PROBES: u32 = 900;
+
+/// A cluster in which the sabotage has something to ignore.
+fn scene(sabotage: Sabotage) -> Run {
+    let mut shape = Shape::plain(7);
+    shape.checked = sabotage == Sabotage::IgnoresChecks;
+    if sabotage == Sabotage::IgnoresQuorum {
+        shape.controllers = 5;
+    }
+    if sabotage == Sabotage::IgnoresApprovals {
+        shape.mode = crate::plan::Mode::Manual;
+    }
+    let mut run = Run::new(shape, Some(sabotage));
+    match sabotage {
+        Sabotage::IgnoresHub => run.hub = Hub::Silent,
+        Sabotage::IgnoresLease => trouble::lease_lost(&mut run),
+        Sabotage::IgnoresWindows => trouble::freeze(&mut run),
+        Sabotage::IgnoresHold => trouble::hold(&mut run),
+        Sabotage::IgnoresChecks => {
+            run.moment.check = Some(CheckOutcome::Failed { why: "no space".to_owned() });
+        }
+        Sabotage::StaleGraph => {
+            let kafka = run.catalogue.shelves.get_mut(&product(KAFKA)).unwrap();
+            kafka.edges.remove(&(0, 1));
+        }
+        Sabotage::IgnoresRefusals => {
+            run.hands.fates.insert(Task::Quiesce, Fate::Fails);
+        }
+        Sabotage::ForgetsPauses => {
+            run.hands.fates.insert(Task::Mutate, Fate::Fails);
+        }
+        Sabotage::UncordonsAll => {
+            run.hands.cordons.insert(unit("n-1"), CordonedBy::Person);
+            run.court.cordoned_by_people.insert(unit("n-1"));
+        }
+        Sabotage::TwoAtOnce
+        | Sabotage::TrustsOldPages
+        | Sabotage::NoSoak
+        | Sabotage::LeaderFirst
+        | Sabotage::FinalizesUnasked
+        | Sabotage::NeverPersists
+        | Sabotage::HostAnyTime
+        | Sabotage::RetargetsMidStep
+        | Sabotage::IgnoresApprovals
+        | Sabotage::IgnoresQuorum => {}
+    }
+    run
+}
+
+/// What goes on around it at each probe.
+fn goes_on(run: &mut Run, law: &str, probe: u32) {
+    let peer = unit("c-3");
+    match (run.sabotage, law) {
+        (Some(Sabotage::TrustsOldPages), "I3") if probe == 20 => {
+            let family = "kafka_server_raftmetrics_log_end_offset".to_owned();
+            run.sim.set_fault(&peer, Fault::MissingMetric { family }).unwrap();
+        }
+        (Some(Sabotage::TrustsOldPages), "I5") if probe == 20 => {
+            let node = run.targets.iter().find(|target| target.role == Role::Node).unwrap();
+            run.sim.set_fault(&node.key.unit, Fault::Hang).unwrap();
+        }
+        (Some(Sabotage::IgnoresQuorum), _) if probe == 3 => {
+            run.sim.set_fault(&peer, Fault::Lag { ms: 30_000 }).unwrap();
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn every_sabotage_is_convicted_by_the_law_it_breaks() {
+    for (sabotage, law) in Sabotage::ALL {
+        let mut run = scene(sabotage);
+        let convicted = (0..PROBES).any(|probe| {
+            goes_on(&mut run, law, probe);
+            run.step();
+            run.court.broken.iter().any(|broken| broken.law == law)
+        });
+        assert!(convicted, "{sabotage:?} is not convicted of {law}: {}", super::failure(&run, ""));
+    }
+}
+
+#[test]
+fn an_honest_agent_is_convicted_of_nothing() {
+    let mut run = Run::new(Shape::plain(7), None);
+    for _ in 0..PROBES {
+        run.step();
+    }
+    assert_eq!(run.court.broken, []);
+    assert!(super::is_done(&run), "{}", super::failure(&run, "it does not end"));
+}
