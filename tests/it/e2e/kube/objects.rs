@@ -70,7 +70,7 @@ spec:
             - {{ name: members, mountPath: "{dir}" }}
             - {{ name: binary, mountPath: "{binary}" }}
       volumes:
-        - {{ name: members, hostPath: {{ path: "{dir}", type: DirectoryOrCreate }} }}
+        - {{ name: members, hostPath: {{ path: "{dir}", type: Directory }} }}
         - {{ name: binary, hostPath: {{ path: "{binary}", type: File }} }}
 "#,
         version = KAFKA[0],

@@ -67,6 +67,7 @@ impl Stage {
         let dir = tempfile::tempdir().expect("a folder");
         let peer = Peer::start(&dir.path().join("cluster"), nodes);
         let members = dir.path().join("members");
+        std::fs::create_dir(&members).expect("a folder");
         peer.apply(&applied(&members));
         for file in ["1-namespace.yaml", "2-crd.yaml", "3-rbac.yaml", "4-config.yaml"] {
             let path = deployed(file);
