@@ -257,3 +257,44 @@ fn names_that_do_not_exist_are_refused() {
     assert_eq!(cluster.answer(&nobody).unwrap_err(), refused);
     assert_eq!(cluster.set_fault(&nobody, Fault::Hang).unwrap_err(), refused);
 }
+
+#[test]
+fn a_leader_that_is_cut_off_stays_behind_in_its_epoch_until_it_is_back() {
+    let mut cluster = SimCluster::new(&spec(3, 1), NOW_MS);
+    let old = leader(&cluster);
+    cluster.set_fault(&old, Fault::Cut).unwrap();
+    run_out(&mut cluster, 8_000);
+    let new = leader(&cluster);
+    assert_ne!(new, old);
+    let epoch = |cluster: &SimCluster, unit: &UnitName| {
+        value(&page(cluster, unit.as_str()), "kafka_server_raftmetrics_current_epoch")
+    };
+    assert!(epoch(&cluster, &old) < epoch(&cluster, &new), "it answers, but knows of nothing");
+    assert!(!cluster.voters()[&old].takes_part);
+    cluster.clear_faults(&old).unwrap();
+    run_out(&mut cluster, 5_000);
+    assert_eq!(epoch(&cluster, &old).total_cmp(&epoch(&cluster, &new)), std::cmp::Ordering::Equal);
+    assert!(cluster.voters()[&old].takes_part);
+}
+
+#[test]
+fn a_crash_is_nobodys_order_and_comes_back_in_the_version_it_was_given() {
+    let mut cluster = SimCluster::new(&spec(4, 10), NOW_MS);
+    cluster.crash(&name("n-1"), step(9), Some("1.34.0"), 500).unwrap();
+    assert!(!cluster.is_up(&name("n-1")));
+    assert_eq!(cluster.restarting_for(&name("n-1")), Some(step(9)));
+    run_out(&mut cluster, 5_000);
+    assert!(cluster.is_up(&name("n-1")));
+    assert_eq!(cluster.version(&name("n-1")), Some("1.34.0"));
+    assert_eq!(cluster.state().ledger.restarts, []);
+}
+
+#[test]
+fn a_leader_that_resigns_is_followed_by_another_and_follows_it() {
+    let mut cluster = SimCluster::new(&spec(5, 1), NOW_MS);
+    let old = leader(&cluster);
+    cluster.unseat_leader();
+    run_out(&mut cluster, 5_000);
+    assert_ne!(leader(&cluster), old);
+    assert!(cluster.voters().values().all(|voter| voter.takes_part));
+}

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use channels::names::{ProductRef, UnitName};
 use channels::version::ReleaseVersion;
+use jiff::Timestamp;
 
 use crate::driver::StepId;
 use crate::history::Out;
@@ -22,7 +23,6 @@ pub(super) struct Broken {
 pub(super) struct Change {
     pub(super) step: StepId,
     pub(super) unit: UnitName,
-    pub(super) version: String,
     /// Who led when it was made.
     pub(super) leader: Option<UnitName>,
     /// Somebody paused the roll since.
@@ -47,8 +47,8 @@ pub(super) struct Court {
     /// When the last step ended.
     pub(super) ended_at_ms: i64,
     pub(super) leaves: BTreeMap<ProductRef, Leave>,
-    /// The roll was paused when the agent began to think.
-    pub(super) was_paused: bool,
+    /// Since when the roll was paused when the agent began to think.
+    pub(super) was_paused: Option<Timestamp>,
     /// A person said resume since.
     pub(super) resumed: bool,
     /// The agent died since.

@@ -15,6 +15,7 @@ use super::run::Run;
 use super::shape::{KAFKA, SOAK_MS, product_of};
 use crate::driver::{FinalizeOrder, StepOrder, Task};
 use crate::history::{Cause, Out};
+use crate::observation::Placement;
 use crate::plan::{CheckOutcome, LeaseFact, Mode};
 
 /// A cut or slow voter shows in figures only after the fetch timeout, two probes and an estimate.
@@ -92,7 +93,11 @@ fn i02_the_gate_held_at_two_probes(run: &mut Run, order: &StepOrder) {
                 bad.extend(quorum_without(run, look, None));
                 bad.extend(replication(look, &order.key.unit));
             }
-            Role::Node => bad.extend(nodes(look, &order.key.unit)),
+            Role::Node => {
+                bad.extend(nodes(look, &order.key.unit));
+                let voter = voter_on(run, &order.key.unit);
+                bad.extend(voter.iter().flat_map(|voter| quorum_without(run, look, Some(voter))));
+            }
             Role::Workload => {}
         }
         if look.alert {
@@ -145,6 +150,12 @@ fn replication(look: &Look, me: &UnitName) -> Vec<String> {
         unit.delivered == Delivered::Whole && out.iter().any(|other| *other != name)
     });
     if told { vec![format!("{out:?} are not in sync")] } else { vec![] }
+}
+
+/// The controller that sits on a node.
+fn voter_on(run: &Run, node: &UnitName) -> Option<UnitName> {
+    let here = |target: &&crate::observation::Target| matches!(&target.placement, Placement::OnNode(name) if name == node);
+    run.targets.iter().find(here).map(|target| target.key.unit.clone())
 }
 
 /// Other nodes that are held, not Ready, or whose kubelet crawls.
@@ -290,7 +301,7 @@ pub(super) fn same_target(run: &mut Run, before: &Out, out: &Out) {
 /// I13: a roll that is paused, or held on the cluster, starts nothing that prepares or changes.
 fn i13_a_stopped_roll_starts_nothing(run: &mut Run, order: &StepOrder, stage: Task) {
     let prepares = matches!(stage, Task::Preflight | Task::Before | Task::Quiesce | Task::Mutate);
-    let stopped = run.court.was_paused || run.people.hold.is_some();
+    let stopped = run.court.was_paused.is_some() || run.people.hold.is_some();
     if prepares && (stopped || run.moment.quorum_change.is_some()) {
         run.court.convict("I13", format!("{stage} of {} starts in a stopped roll", order.key.unit));
     }
@@ -329,7 +340,7 @@ fn d7_nothing_starts_outside_its_window(run: &mut Run, order: &StepOrder) {
 /// design.md §7: manual moves are approved, and a hub's grant is newer than the last unit.
 fn d7_nothing_starts_without_leave(run: &mut Run, order: &StepOrder) {
     let own = &order.key.product;
-    let named = |a: &crate::state::Approval| a.product == *own && a.to == order.to;
+    let named = |a: &crate::state::Approval| a.product == *own && (a.to >= order.to || a.back);
     if run.shape.mode == Mode::Manual && !run.people.approvals.iter().any(named) {
         // Units that a roll has begun with may follow each other after the approval is gone.
         let begun = run.disk.products[own].roll.as_ref().is_some_and(|roll| roll.touched);
@@ -438,7 +449,7 @@ pub(super) fn before_finalize(run: &mut Run, order: &FinalizeOrder) {
     if run.core.history.out.is_some() {
         bad.push("a unit is out".to_owned());
     }
-    if run.court.was_paused || run.people.hold.is_some() {
+    if run.court.was_paused.is_some() || run.people.hold.is_some() {
         bad.push("the roll is stopped".to_owned());
     }
     if run.court.finalized.contains(&(own.clone(), order.release.clone())) {
@@ -497,7 +508,8 @@ fn i09_no_way_back(run: &mut Run) {
 
 /// I13: a pause ends when a person says so.
 fn i13_a_pause_lasts_until_resume(run: &mut Run) {
-    let gone = run.court.was_paused && run.core.history.pause.is_none();
+    let pause = run.core.history.pause.as_ref().map(|pause| pause.at);
+    let gone = run.court.was_paused.is_some() && run.court.was_paused != pause;
     if gone && !run.court.resumed && !run.court.died {
         run.court.convict("I13", "the pause is gone, and nobody said resume".to_owned());
     }

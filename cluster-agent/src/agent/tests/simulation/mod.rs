@@ -33,8 +33,8 @@ const SEEDS_LONG: u64 = 5_000;
 /// Probes during which things go wrong: two to four minutes.
 const TROUBLE: u64 = 240;
 
-/// Probes after the trouble in which a roll must have ended: an hour and a half.
-const AFTERWARDS: u32 = 10_800;
+/// Probes after the trouble in which a roll must have ended: 25 minutes.
+const AFTERWARDS: u32 = 3_000;
 
 /// One in so many probes brings an event.
 const EVENT_EVERY: u64 = 7;

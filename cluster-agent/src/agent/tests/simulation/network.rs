@@ -69,13 +69,13 @@ pub(super) fn family(role: Role, dice: &mut Dice) -> &'static str {
 }
 
 impl Network {
-    /// One probe of one unit.
+    /// One probe of one unit, at a time of the agent's clock and of the wall's.
     pub(super) fn probe(
         &mut self,
         sim: &SimCluster,
         target: &ProbeTarget,
         role: Role,
-        now: Timestamp,
+        (now, wall_ms): (Timestamp, i64),
         dice: &mut Dice,
     ) -> (Result<Probe, ScrapeError>, Delivered) {
         let name = &target.key.unit;
@@ -109,7 +109,9 @@ impl Network {
             }
         };
         let page = Page::read(text.as_bytes(), &target.wanted);
-        (Ok(Probe { page, date: None, requested_at, received_at: now }), delivered)
+        // Servers say what time it is where they are, in whole seconds.
+        let date = Timestamp::from_second(wall_ms.div_euclid(1000)).ok();
+        (Ok(Probe { page, date, requested_at, received_at: now }), delivered)
     }
 }
 

@@ -151,9 +151,7 @@ impl Run {
     /// `kill -9` and start: only what is on disk survives.
     pub(super) fn kill(&mut self) {
         self.say("agent dies".to_owned());
-        let mut policy = self.core.policy.clone();
-        policy.hosts.clone_from(&self.core.policy.hosts);
-        self.core = Core::new(policy, self.disk.clone());
+        self.core = Core::new(self.core.policy.clone(), self.disk.clone());
         self.observer = Observer::new(self.targets.clone(), ObserverSettings::default()).unwrap();
         self.news = true;
         self.court.died = true;
@@ -165,18 +163,12 @@ impl Run {
         let gap = PROBE_MS + std::mem::take(&mut self.stands_still_ms);
         self.now_ms += gap;
         self.sim.advance(self.now_ms);
-        self.court.was_paused = self.core.history.pause.is_some();
+        self.court.was_paused = self.core.history.pause.as_ref().map(|pause| pause.at);
         (self.court.resumed, self.court.died) = (false, false);
         self.tell();
         let _alive = self.think();
         laws::after_step(self);
         self.tally.note(&self.core);
-    }
-
-    pub(super) fn steps(&mut self, count: u32) {
-        for _ in 0..count {
-            self.step();
-        }
     }
 
     /// Hands in everything the shell would.
@@ -345,7 +337,6 @@ impl Run {
         }
         laws::before_start(self, order, stage);
         let unit = order.key.unit.clone();
-        let version = order.component.version.clone();
         let fate = self.hands.fates.get(&stage).copied();
         let now_ms = self.now_ms;
         let started = self.hands.start(&mut self.sim, order, stage, now_ms, &mut self.dice);
@@ -359,7 +350,7 @@ impl Run {
         if stage == Task::Mutate && started == Started::Yes {
             let leader = self.looks.last().and_then(|look| look.leader.clone());
             let step = order.step_id;
-            self.court.change = Some(Changed { step, unit, version, leader, paused: false });
+            self.court.change = Some(Changed { step, unit, leader, paused: false });
         }
         Sabotage::started(self, order, stage);
     }
@@ -393,7 +384,7 @@ impl Run {
         for target in self.observer.probe_targets(|_| true) {
             let role = roles[&target.key];
             let (mut result, how) =
-                self.network.probe(&self.sim, &target, role, now, &mut self.dice);
+                self.network.probe(&self.sim, &target, role, (now, self.now_ms), &mut self.dice);
             delivered.insert(target.key.unit.clone(), how);
             Sabotage::scraped(self, &target.key, how, &mut result, now);
             results.insert(target.key, result);
@@ -500,7 +491,7 @@ impl Run {
     pub(super) fn resume(&mut self) {
         self.say("resume".to_owned());
         self.court.resumed = true;
-        self.court.was_paused = false;
+        self.court.was_paused = None;
         let id = self.id();
         let order = ResumeOrder { at: self.now() };
         let now = self.now();

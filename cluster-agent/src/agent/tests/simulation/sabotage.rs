@@ -123,6 +123,7 @@ impl Sabotage {
             Some(Self::IgnoresQuorum) => {
                 run.core.policy.gate.all_other_voters = false;
                 run.core.policy.gate.allow_small_quorum = true;
+                run.core.policy.gate.voters_bad_stop_ms = u64::MAX;
             }
             Some(Self::FinalizesUnasked) => unasked(run),
             Some(Self::RetargetsMidStep) => {

@@ -139,6 +139,8 @@ pub(super) fn ends(run: &mut Run) {
     offer_again(run);
     tamper(run, false);
     run.die_in = None;
+    run.skew_ms = 0;
+    run.looks.uneven_at_ms = Some(run.now_ms);
 }
 
 fn any(run: &mut Run) -> (UnitName, Role) {
