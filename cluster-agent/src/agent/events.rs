@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use channels::wire::{self, Action, HealthVerdict};
+use channels::wire::{self, Action, HealthVerdict, Role};
 
 use crate::driver::{StepStatus, Task};
 use crate::gate::{Blocker, back_and_healthy, has_returned, still_soaking_well, stop_conditions};
@@ -171,7 +171,8 @@ fn heard_lately(scene: &Scene<'_>) -> bool {
 /// Every gate once more: right before anything is changed, and again after a drain.
 fn cleared(scene: &Scene<'_>, out: &Out, driver: &DriverFacts) -> Moment {
     let waits = || pause_or_hold(scene, out).into_iter().chain(go_blockers(scene, out.key()));
-    if let Some(why) = waits().find(|why| !will_tell(scene, why)) {
+    let passes = |why: &WaitingOn| will_tell(scene, why) || moved_by_drain(scene, out, why);
+    if let Some(why) = waits().find(|why| !passes(why)) {
         return refused(&why);
     }
     if let Some(why) = waits().next() {
@@ -190,6 +191,22 @@ fn will_tell(scene: &Scene<'_>, why: &WaitingOn) -> bool {
         || matches!(why, WaitingOn::Unsafe { finding, .. }
             if finding.verdict() == HealthVerdict::Unknown);
     soon || unknown && is_waking(scene)
+}
+
+/// Whether it may be the doing of the drain that is over: what it moved is away until it has started
+/// on another node. Taking the drain back would bring it down once more at every attempt, so it is
+/// waited for, as long as for anything else that more probes will tell.
+fn moved_by_drain(scene: &Scene<'_>, out: &Out, why: &WaitingOn) -> bool {
+    if out.role() != Role::Node || !matches!(out.phase, Phase::Quiesce { .. }) {
+        return false;
+    }
+    let WaitingOn::Unsafe { about_unit, finding, .. } = why else { return false };
+    let Some(name) = about_unit else {
+        // Of a quorum or of brokers; alerts, budgets and the like were not brought about.
+        return !scene.observation.gates.iter().any(|gate| gate.finding == *finding);
+    };
+    let mut units = scene.observation.units.iter();
+    units.all(|(key, unit)| key.unit != *name || unit.role != Role::Node)
 }
 
 /// Whether the agent has started so recently that what needs several probes cannot be known.

@@ -7,12 +7,15 @@ use channels::wire::{HealthVerdict, Role};
 use super::take_out::without_repeats;
 use super::{Blocker, GatePolicy};
 use crate::observation::agreement::{count, leaderless_ms, partition_findings};
-use crate::observation::{Finding, Observation, QuorumObservation, UnitKey, UnitObservation};
+use crate::observation::{
+    Finding, Observation, Placement, QuorumObservation, UnitKey, UnitObservation,
+};
 
 /// Voters that may be bad or lost at the same time; one is the unit that is out.
 const BAD_VOTERS_MAX: u64 = 1;
 
-/// Every reason to stop now. `out` is the unit that is out; its own absence is no reason.
+/// Every reason to stop now. `out` is the unit that is out; its own absence is no reason, and that of
+/// what runs on it, if it is a node, neither.
 pub fn stop_conditions(
     out: Option<&UnitKey>,
     observation: &Observation,
@@ -34,7 +37,7 @@ pub fn stop_conditions(
         let seldom_ms = if asked { 0 } else { unit.stale_after_ms };
         let limit_ms = policy.unit_lost_stop_ms.max(seldom_ms);
         let age_ms = lost_for_ms(unit, observation);
-        if age_ms > limit_ms {
+        if age_ms > limit_ms && !goes_with(out, unit) {
             blockers.push(about(Finding::Stale { age_ms, limit_ms }));
         }
         if unit.role == Role::Node {
@@ -86,6 +89,11 @@ fn quorum_stops(
             .filter(|finding| matches!(finding, Finding::OfflinePartitions { .. })),
     );
     findings.into_iter().map(|finding| (None, finding)).collect()
+}
+
+/// Whether a unit is on the node that is out: it is away for as long as that node is.
+fn goes_with(out: Option<&UnitKey>, unit: &UnitObservation) -> bool {
+    matches!((&unit.placement, out), (Placement::OnNode(node), Some(out)) if *node == out.unit)
 }
 
 /// Time since the last good page; of a unit that never answered, since the first look at it.

@@ -200,6 +200,47 @@ fn an_agent_that_dies_while_a_node_drains_goes_on_with_that_drain() {
     world.check();
 }
 
+#[test]
+fn a_member_that_a_drain_moves_is_waited_for_while_the_node_stays_drained() {
+    let mut world = World::new(&Build::default());
+    world.until(1_500, |w| {
+        let out = w.core.history.out.as_ref();
+        out.is_some_and(|out| matches!(out.phase, UnitPhase::Quiesce { .. }))
+    });
+    let step = world.core.history.out.as_ref().unwrap().order.step_id;
+    let state = world.sim.state().ledger.restarts;
+    let moved = state.iter().find(|restart| restart.leader.as_ref() != Some(&restart.unit));
+    let moved = moved.unwrap().unit.clone();
+    world.sim.set_fault(&moved, Fault::Hang).unwrap();
+    // As long as a pod may take that is made anew elsewhere.
+    world.steps(40);
+    let out = world.core.history.out.as_ref().unwrap();
+    assert_eq!(out.order.step_id, step, "{}", world.text());
+    assert_eq!(world.cordoned.len(), 1);
+    assert_eq!(world.sim.state().ledger.restarts.len(), 3, "controllers only");
+    assert!(world.gates("acme/platform").contains(&"unreachable".to_owned()), "{}", world.text());
+    world.sim.clear_faults(&moved).unwrap();
+    world.until(100, |w| w.sim.state().ledger.restarts.len() == 4);
+    assert_eq!(world.sim.state().ledger.restarts[3].step_id, step);
+    world.until(1_500, World::is_done);
+    world.check();
+}
+
+#[test]
+fn another_node_that_goes_while_one_is_drained_undoes_the_drain() {
+    let mut world = World::new(&Build::default());
+    world.until(1_500, |w| {
+        let out = w.core.history.out.as_ref();
+        out.is_some_and(|out| matches!(out.phase, UnitPhase::Quiesce { .. }))
+    });
+    let out = world.core.history.out.as_ref().unwrap().key().unit.clone();
+    let other = if out == unit("n-1") { unit("n-2") } else { unit("n-1") };
+    world.sim.set_fault(&other, Fault::Hang).unwrap();
+    world.until(40, |w| w.core.history.out.is_none());
+    assert!(world.cordoned.is_empty());
+    assert_eq!(world.sim.state().ledger.restarts.len(), 3, "controllers only");
+}
+
 /// A world whose first node is drained, under a grant that lapses at that moment.
 fn drained_under_a_lapsed_grant() -> World {
     let mut world = World::new(&Build::default());

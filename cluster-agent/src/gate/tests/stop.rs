@@ -73,6 +73,20 @@ fn lost_scrapes_stop_at_two_voters_or_thirty_seconds_on_any() {
 }
 
 #[test]
+fn a_member_is_away_with_the_node_it_is_on_and_with_no_other() {
+    let on = |node: &'static str| {
+        unit("c3", move |unit| unit.placement = Placement::OnNode(node.parse().unwrap()))
+    };
+    let stops = |node, out| {
+        let observation = changed(&[on(node), lost_for("c3", 600_000)]);
+        told(&stop_conditions(Some(&key(out)), &observation, &policy()))
+    };
+    assert!(stops("n1", "n1").is_empty());
+    assert_eq!(stops("n1", "n2"), ["c3:stale"]);
+    assert_eq!(stops("n1", "c2"), ["c3:stale"]);
+}
+
+#[test]
 fn red_and_unready_nodes_stop_unless_they_are_the_one_that_is_out() {
     let lag =
         Finding::PlegLag { observed_ms: 12_000, limit_ms: 1000, source_of_lag: LagSource::Stall };
