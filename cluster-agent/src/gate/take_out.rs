@@ -186,6 +186,8 @@ pub(super) fn quorum(
         findings.push(Finding::QuorumTooSmall { observed: size, limit: SMALLEST_SAFE_QUORUM });
     }
     let waited_ms = leaderless_ms(seen.leaderless_since, observation.at);
+    // A voter that is alone has no other that could tell its story.
+    let without = without.filter(|_| voters.len() > 1);
     let agreed = agreement(&voters, without, seen.voters_expected, (waited_ms, 0));
     let leader_view = agreed.leader.as_ref().and_then(|leader| {
         let (_, unit) = voters.iter().find(|(name, _)| *name == leader)?;
@@ -209,11 +211,14 @@ fn voters(
     policy: &GatePolicy,
 ) -> Vec<Blocker> {
     let all = observation.voters(product);
-    let needed = count(all.len()) / 2 + 1;
+    let all_count = all.len();
+    let needed = count(all_count) / 2 + 1;
     let others: Vec<_> = all.into_iter().filter(|(name, _)| Some(*name) != without).collect();
     let healthy = others.iter().filter(|(_, unit)| findings_of(unit).is_empty()).count();
     let healthy = count(healthy);
-    if !policy.all_other_voters {
+    // A small quorum cannot keep its majority; whoever allows it at least has the others well.
+    let is_small = count(all_count) < SMALLEST_SAFE_QUORUM && policy.allow_small_quorum;
+    if !policy.all_other_voters && !is_small {
         let short = Finding::TooFewVoters { observed: healthy, limit: needed };
         return if healthy < needed { vec![(None, short)] } else { Vec::new() };
     }

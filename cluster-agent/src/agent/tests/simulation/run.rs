@@ -141,7 +141,7 @@ impl Run {
         StepId(uuid::Uuid::from_u128(self.ids))
     }
 
-    pub(super) fn say(&mut self, what: String) {
+    pub(super) fn say(&mut self, what: &str) {
         if self.journal.len() >= JOURNAL_MAX {
             self.journal.pop_front();
         }
@@ -150,7 +150,7 @@ impl Run {
 
     /// `kill -9` and start: only what is on disk survives.
     pub(super) fn kill(&mut self) {
-        self.say("agent dies".to_owned());
+        self.say("agent dies");
         self.core = Core::new(self.core.policy.clone(), self.disk.clone());
         self.observer = Observer::new(self.targets.clone(), ObserverSettings::default()).unwrap();
         self.news = true;
@@ -264,7 +264,7 @@ impl Run {
         }
         if let Some(order) = &change.finalize {
             laws::before_finalize(self, order);
-            self.say(format!("finalize {} of {}", order.release, order.product));
+            self.say(&format!("finalize {} of {}", order.release, order.product));
             self.core.start_ended(None);
             self.hands.finalize(order.step_id, self.now_ms);
         }
@@ -292,7 +292,7 @@ impl Run {
                 self.tally.phase(&out.phase);
                 let what = format!("{} {:?} {}", out.key().unit, out.cause, phase(&out.phase));
                 if before.as_ref().map(|b| phase(&b.phase)) != Some(phase(&out.phase)) || !same {
-                    self.say(what);
+                    self.say(&what);
                 }
             }
             if !same && out.cause == Cause::Planned {
@@ -315,7 +315,7 @@ impl Run {
             return None;
         }
         self.die_in = None;
-        self.say(format!("{death:?}"));
+        self.say(&format!("{death:?}"));
         Some(death)
     }
 
@@ -340,7 +340,7 @@ impl Run {
         let fate = self.hands.fates.get(&stage).copied();
         let now_ms = self.now_ms;
         let started = self.hands.start(&mut self.sim, order, stage, now_ms, &mut self.dice);
-        self.say(format!("{unit}: {stage} {started:?} {fate:?}"));
+        self.say(&format!("{unit}: {stage} {started:?} {fate:?}"));
         if started == Started::No {
             self.core.start_ended(Some("cannot lock the claim".to_owned()));
             return;
@@ -366,13 +366,11 @@ impl Run {
         if !tasks.contains(&stage) {
             return Some(DriverFacts { tasks, status: None });
         }
-        match self.hands.status(&self.sim, order.step_id, stage, self.now_ms) {
-            Some(status) => Some(DriverFacts { tasks, status: Some(status) }),
-            None => {
-                self.core.driver_silent(stage, "connection refused");
-                None
-            }
+        let status = self.hands.status(&self.sim, order.step_id, stage, self.now_ms);
+        if status.is_none() {
+            self.core.driver_silent(stage, "connection refused");
         }
+        status.map(|status| DriverFacts { tasks, status: Some(status) })
     }
 
     fn observe(&mut self) -> Observation {
@@ -489,7 +487,7 @@ impl Run {
 
     /// A person says resume.
     pub(super) fn resume(&mut self) {
-        self.say("resume".to_owned());
+        self.say("resume");
         self.court.resumed = true;
         self.court.was_paused = None;
         let id = self.id();

@@ -162,11 +162,12 @@ impl Sabotage {
     pub(super) fn started(run: &mut Run, order: &StepOrder, stage: Task) {
         match (run.sabotage, stage) {
             (Some(Self::TwoAtOnce), Task::Mutate | Task::Quiesce) => {
-                let other = run.targets.iter().map(|target| &target.key);
-                let other = other.filter(|key| key.product == order.key.product);
-                if let Some(key) = other.cloned().find(|key| key.unit != order.key.unit) {
+                let mut keys = run.targets.iter().map(|target| &target.key);
+                let other =
+                    keys.find(|key| key.product == order.key.product && key.unit != order.key.unit);
+                if let Some(key) = other.cloned() {
                     let step_id = run.id();
-                    let second = StepOrder { key, step_id, ..order.clone() };
+                    let second = StepOrder { step_id, key, ..order.clone() };
                     super::laws::before_start(run, &second, Task::Mutate);
                 }
             }

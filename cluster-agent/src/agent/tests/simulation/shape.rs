@@ -30,6 +30,7 @@ const SPEED: u32 = 10;
 
 /// A cluster and its owner's rules.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is drawn for itself")]
 pub(super) struct Shape {
     pub(super) seed: u64,
     pub(super) controllers: usize,
@@ -222,8 +223,8 @@ impl Shape {
     }
 
     fn rules(&self, name: &str) -> ProductRules {
-        let mut rules = ProductRules::default();
-        rules.finalize = FinalizeRules { configured: self.finalizes, required_before_next: false };
+        let finalize = FinalizeRules { configured: self.finalizes, required_before_next: false };
+        let mut rules = ProductRules { finalize, ..ProductRules::default() };
         if self.checked && name == KAFKA {
             rules.checks.required.insert("images".to_owned());
         }

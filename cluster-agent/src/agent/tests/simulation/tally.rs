@@ -82,10 +82,9 @@ impl Tally {
         ];
         let mut text = format!("probes {}\n", self.probes);
         for (title, counts) in parts {
-            text.push_str(&format!("{title}:\n"));
-            for (name, count) in counts {
-                text.push_str(&format!("  {name:<28} {count:>10}\n"));
-            }
+            text.extend([title, ":\n"]);
+            let line = |(name, count): (&String, &u64)| format!("  {name:<28} {count:>10}\n");
+            text.extend(counts.iter().map(line));
         }
         text
     }

@@ -115,14 +115,14 @@ pub(super) fn happens(run: &mut Run) {
     let index = usize::try_from(run.dice.below(EVENTS.len() as u64)).unwrap();
     let (name, event) = EVENTS[index];
     run.tally.event(name);
-    run.say(format!("* {name}"));
+    run.say(&format!("* {name}"));
     event(run);
     super::laws::after_step(run);
 }
 
 /// The trouble ends: everything is as it should be, and people let things go.
 pub(super) fn ends(run: &mut Run) {
-    run.say("* the trouble ends".to_owned());
+    run.say("* the trouble ends");
     calm_signals(run);
     run.hub = if run.shape.hub { Hub::Grants } else { Hub::Absent };
     run.grant_lasts_ms = 900_000;
@@ -155,14 +155,14 @@ fn fault(run: &mut Run, fault: Fault) {
 }
 
 fn set(run: &mut Run, name: &UnitName, fault: Fault) {
-    run.say(format!("  {name} {fault:?}"));
+    run.say(&format!("  {name} {fault:?}"));
     // A unit that has its fill of faults stays as it is.
     let _full = run.sim.set_fault(name, fault);
 }
 
 fn heals(run: &mut Run) {
     let (name, _) = any(run);
-    run.say(format!("  {name}"));
+    run.say(&format!("  {name}"));
     run.sim.clear_faults(&name).unwrap();
     run.network.tricks.remove(&name);
 }
@@ -221,7 +221,7 @@ fn metric_unreadable(run: &mut Run) {
 
 fn trick(run: &mut Run, trick: Trick) {
     let (name, _) = any(run);
-    run.say(format!("  {name} {trick:?}"));
+    run.say(&format!("  {name} {trick:?}"));
     run.network.tricks.insert(name, trick);
 }
 
@@ -231,7 +231,7 @@ fn crash(run: &mut Run, into_new: bool) {
     let newest = run.catalogue.shelves[&own].newest();
     let away_ms = i64::try_from(run.dice.below(6_000)).unwrap();
     let id = run.id();
-    run.say(format!("  {name}, back after {away_ms} ms or more"));
+    run.say(&format!("  {name}, back after {away_ms} ms or more"));
     let _restarts_already = run.sim.crash(&name, id, into_new.then_some(newest), away_ms);
 }
 
@@ -347,7 +347,7 @@ fn tamper(run: &mut Run, tampered: bool) {
 fn fate(run: &mut Run, fate: Fate) {
     let index = usize::try_from(run.dice.below(Task::ALL.len() as u64)).unwrap();
     let stage = Task::ALL.into_iter().nth(index).unwrap();
-    run.say(format!("  {stage} {fate:?}"));
+    run.say(&format!("  {stage} {fate:?}"));
     run.hands.fates.insert(stage, fate);
 }
 
