@@ -125,12 +125,14 @@ pub(super) fn update(product: &str, desired: &str) -> String {
     )
 }
 
-/// What changes a node: a privileged pod, which a hollow node takes for an upgrade.
+/// What changes a node: a privileged pod, which a hollow node takes for an upgrade. It is started
+/// again where the reboot ended it; another pod would come after ten seconds.
 pub(super) const NODE_JOB: &str = r#"apiVersion: batch/v1
 kind: Job
 spec:
   template:
     spec:
+      restartPolicy: OnFailure
       containers:
         - name: upgrade
           image: registry.example/tools:1

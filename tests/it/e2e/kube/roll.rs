@@ -174,6 +174,10 @@ fn the_deployment_went_last(stage: &Stage, rounds: &[Cordon]) {
 }
 
 /// What people see with `kubectl`.
+#[expect(
+    clippy::print_stdout,
+    reason = "the table is for people, whoever reads this test's output"
+)]
 fn resources_tell_it_all(stage: &Stage, progress: &Watch) {
     stage.peer.kubectl(&[
         "wait",
