@@ -1,3 +1,5 @@
+//! The Lease as two agents see it, against an API server of the tests.
+
 use std::time::Duration;
 
 use serde_json::json;

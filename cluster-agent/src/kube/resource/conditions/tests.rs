@@ -1,3 +1,5 @@
+//! Each condition from the state of a product.
+
 use channels::wire::{HealthVerdict, Phase, WaitingOn};
 
 use super::super::sample::{at, calm, rolling, unit, waiting};

@@ -1,3 +1,5 @@
+//! The task that reads and writes resources, against an API server of the tests.
+
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
