@@ -1,7 +1,7 @@
 //! The Lease that lets one agent of several act: asked for, renewed and given back by a task of
 //! its own, so that a slow probe never costs it.
 //!
-//! [`tenancy`] holds the rules. Nothing here decides what an agent without the lease may do.
+//! `tenancy` holds the rules. Nothing here decides what an agent without the lease may do.
 
 mod tenancy;
 #[cfg(test)]
