@@ -133,19 +133,22 @@ fn version_seeds() -> Vec<Vec<u8>> {
     texts.map(|text| text.as_bytes().to_vec()).to_vec()
 }
 
-/// Writes the inputs that fuzzing begins with.
+/// The inputs that fuzzing begins with hold too. They are left where the fuzzer can be pointed at
+/// them, never in the source tree.
 #[test]
-#[ignore = "writes into the source tree"]
-fn write_seeds() {
-    for (target, seeds) in [
-        ("authored_files", file_seeds()),
-        ("graph_json", graph_seeds()),
-        ("versions", version_seeds()),
-    ] {
-        std::fs::create_dir_all(corpus(target)).unwrap();
+fn first_inputs_hold_and_are_left_for_fuzzing() {
+    let seeds: [(&str, Vec<Vec<u8>>, fn(&[u8])); 3] = [
+        ("authored_files", file_seeds(), checks::authored_files::check),
+        ("graph_json", graph_seeds(), checks::graph_json::check),
+        ("versions", version_seeds(), checks::versions::check),
+    ];
+    for (target, seeds, check) in seeds {
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("seeds").join(target);
+        std::fs::create_dir_all(&folder).unwrap();
         for seed in seeds {
+            check(&seed);
             let name = Sha256Digest::of(&seed).hex();
-            std::fs::write(corpus(target).join(&name[..40]), seed).unwrap();
+            std::fs::write(folder.join(&name[..40]), seed).unwrap();
         }
     }
 }

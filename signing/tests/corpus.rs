@@ -178,20 +178,23 @@ fn key_file_seeds() -> Vec<Vec<u8>> {
     ]
 }
 
-/// Writes the inputs that fuzzing begins with. Keys of other makers' programs were added by hand.
+/// The inputs that fuzzing begins with, made anew by each run, hold too. They are left where the
+/// fuzzer can be pointed at them, never in the source tree: they differ from run to run.
 #[test]
-#[ignore = "writes into the source tree"]
-fn write_seeds() {
-    for (target, seeds) in [
-        ("metadata", metadata_seeds()),
-        ("canonical_json", canonical_json_seeds()),
-        ("signature_headers", header_seeds()),
-        ("key_files", key_file_seeds()),
-    ] {
-        std::fs::create_dir_all(corpus(target)).unwrap();
+fn first_inputs_hold_and_are_left_for_fuzzing() {
+    let seeds: [(&str, Vec<Vec<u8>>, fn(&[u8])); 4] = [
+        ("metadata", metadata_seeds(), checks::metadata::check),
+        ("canonical_json", canonical_json_seeds(), checks::canonical_json::check),
+        ("signature_headers", header_seeds(), checks::signature_headers::check),
+        ("key_files", key_file_seeds(), checks::key_files::check),
+    ];
+    for (target, seeds, check) in seeds {
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("seeds").join(target);
+        std::fs::create_dir_all(&folder).unwrap();
         for seed in seeds {
+            check(&seed);
             let name = Sha256Digest::of(&seed).hex();
-            std::fs::write(corpus(target).join(&name[..40]), seed).unwrap();
+            std::fs::write(folder.join(&name[..40]), seed).unwrap();
         }
     }
 }
