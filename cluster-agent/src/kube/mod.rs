@@ -12,7 +12,7 @@ pub mod lease;
 pub mod manifests;
 pub mod members;
 pub(crate) mod node;
-mod object;
+pub(crate) mod object;
 mod outcome;
 mod permission;
 mod put;

@@ -132,18 +132,18 @@ impl StatefulSetMembers {
 
     /// What the disruption budgets of a pod say: `Err` if they never let it go.
     async fn budgets(&self, pod: Option<&Pod>) -> Result<Result<String, String>, KubeError> {
-        let Some(pod) = pod.map(asked) else {
+        let Some(pod) = pod else {
             return Ok(Ok("there is no pod to evict".to_owned()));
         };
         let namespace = &self.pool.namespace;
         let path = format!("/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets");
         let budgets: Vec<objects::Budget> = self.kube.list(&path, &ListParams::default()).await?;
-        if let Some(finding) = budget::permanent(&pod, &budgets, &BTreeSet::new()) {
+        if let Some(finding) = budget::permanent(pod, &budgets, &BTreeSet::new()) {
             return Ok(Err(finding.to_string()));
         }
         let names: Vec<&str> = budgets
             .iter()
-            .filter(|budget| budget::covers(budget, &pod))
+            .filter(|budget| budget::covers(budget, pod))
             .map(|budget| budget.metadata.name.as_str())
             .collect();
         let name = &pod.metadata.name;
@@ -239,7 +239,7 @@ impl StatefulSetMembers {
         }
         let Some(found) = crew.pods.get(pod) else { return Ok(format!("pod {pod} is gone")) };
         let grace_s = grace_needed(&found.spec, self.pool.grace_s);
-        Ok(match evict(&self.kube, &asked(found), grace_s).await? {
+        Ok(match evict(&self.kube, found, grace_s).await? {
             Evicted::Accepted => format!("pod {pod} is stopping"),
             Evicted::Gone => format!("pod {pod} is gone"),
             Evicted::NamespaceLeaving => "its namespace is being deleted".to_owned(),
@@ -250,11 +250,4 @@ impl StatefulSetMembers {
             }
         })
     }
-}
-
-/// A pod as budgets and evictions look at it.
-fn asked(pod: &Pod) -> objects::Pod {
-    let (phase, conditions) = (pod.status.phase.clone(), pod.status.conditions.clone());
-    let status = objects::PodStatus { phase, conditions, ..objects::PodStatus::default() };
-    objects::Pod { metadata: pod.metadata.clone(), status, ..objects::Pod::default() }
 }

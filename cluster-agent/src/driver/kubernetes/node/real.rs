@@ -23,7 +23,8 @@ use crate::config::{
 };
 use crate::kube::Kube;
 use crate::kube::node::etcd::EtcdWatch;
-use crate::kube::node::objects::{Node, Pod};
+use crate::kube::node::objects::Node;
+use crate::kube::object::Pod;
 use crate::kube::node::{NODES, NodeWatch, Watched, pods_of};
 use crate::observation::{Finding, UnitKey, Witness};
 use crate::telemetry::KubeletAccess;
