@@ -13,7 +13,7 @@ pub mod manifests;
 pub mod members;
 pub(crate) mod node;
 pub(crate) mod object;
-mod outcome;
+pub(crate) mod outcome;
 mod permission;
 mod put;
 #[cfg(test)]

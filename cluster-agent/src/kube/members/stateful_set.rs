@@ -23,7 +23,7 @@ use crate::kube::node::{budget, objects};
 use crate::kube::object::{
     Form, Mark, Place, Pod, Template, Written, checked_version, grace_needed, image_name,
 };
-use crate::kube::outcome::{ASK_EVERY, Recent, ended, running};
+use crate::kube::outcome::{ASK_EVERY, Recent, Stages, ended, running};
 use crate::kube::permission::Need;
 use crate::kube::{Kube, KubeError};
 use crate::observation::{Heard, UnitKey};
@@ -48,7 +48,7 @@ pub struct StatefulSetMembers {
     pool: StatefulSetPool,
     sets: Place,
     pods: Place,
-    checks: Recent<StepStatus>,
+    stages: Stages,
     refusals: Recent<String>,
 }
 
@@ -57,33 +57,19 @@ impl StatefulSetMembers {
     pub fn new(kube: Kube, pool: StatefulSetPool) -> Self {
         let sets = Place::new("apps/v1", "statefulsets", &pool.namespace, "StatefulSet");
         let pods = Place::new("v1", "pods", &pool.namespace, "pod");
-        let (checks, refusals) = (Recent::new(ASK_EVERY), Recent::new(ASK_EVERY));
-        Self { kube, pool, sets, pods, checks, refusals }
+        let refusals = Recent::new(ASK_EVERY);
+        Self { kube, pool, sets, pods, stages: Stages::new(), refusals }
     }
 
     /// Marks the set; checks and moves are made in [`Self::status`].
     pub async fn start(&self, order: &StepOrder, stage: Stage) -> Result<(), DriverError> {
-        match stage {
-            Stage::Preflight => Ok(()),
-            Stage::Mutate => self.begin(order).await,
-            Stage::Quiesce | Stage::Restore => Err(DriverError::StageNotConfigured { stage }),
-        }
+        self.stages.start(stage, self.begin(order)).await
     }
 
     /// How a stage stands; of a change, after one more move if one is due.
     pub async fn status(&self, order: &StepOrder, stage: Stage) -> Result<StepStatus, DriverError> {
-        match stage {
-            Stage::Preflight => {
-                if let Some(checked) = self.checks.of(order.step_id) {
-                    return Ok(checked);
-                }
-                let checked = self.preflight(order).await?;
-                self.checks.put(order.step_id, checked.clone());
-                Ok(checked)
-            }
-            Stage::Mutate => Ok(self.pass(order.step_id).await?),
-            Stage::Quiesce | Stage::Restore => Err(DriverError::StageNotConfigured { stage }),
-        }
+        let (check, change) = (self.preflight(order), self.pass(order.step_id));
+        self.stages.status(order.step_id, stage, check, change).await
     }
 
     /// What the API server says about the units, and on which nodes they are.
