@@ -30,6 +30,7 @@ use crate::config::Settings;
 use crate::crash::{CrashPoint, Side};
 use crate::driver::{Finalizer, PoolDriver, StepId, StepOrder, Task};
 use crate::footprint::{Footprint, GateTally};
+use crate::kube::Kube;
 use crate::observation::UnitKey;
 use crate::plan::{Ask, Grants};
 use crate::state::{Control, Document, StateDir};
@@ -93,7 +94,9 @@ impl Shell {
         let grants = cluster_id.map_or(Grants::None, Grants::From);
         let policy = settings.policy(grants);
         let instance = draw_instance();
-        let steering = Steering::start(&settings, &policy, instance, now);
+        // One client for everything: what it knows of the API server is read and kept once.
+        let kube = settings.kubernetes.clone().map(Kube::new);
+        let steering = Steering::start(&settings, kube.clone(), &policy, instance, now);
         let core = Core::new(policy, std::mem::take(&mut document.history));
         let footprint = footprint(&settings)?;
         tracing::info!(
@@ -104,11 +107,11 @@ impl Shell {
             "agent started"
         );
         Ok(Self {
-            drivers: drivers(&settings)?,
+            drivers: drivers(&settings, kube.as_ref())?,
             finalizers: finalizers(&settings)?,
             checks: Checks::open(&settings)?,
             missing: BTreeSet::new(),
-            prober: Prober::new(&settings)?,
+            prober: Prober::new(&settings, kube)?,
             links: Links::start(reporter, releases),
             steering,
             control: Control::new(&settings.state_dir),

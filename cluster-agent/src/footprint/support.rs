@@ -201,7 +201,8 @@ fn host(state_dir: Option<&Path>) -> Json {
 }
 
 async fn from_units(bundle: &mut Bundle, settings: &Settings) {
-    let prober = match Prober::new(settings) {
+    // Pages are asked of units alone.
+    let prober = match Prober::new(settings, None) {
         Ok(prober) => prober,
         Err(error) => {
             bundle.missing.push(format!("pages of units: {}", chain(&error)));

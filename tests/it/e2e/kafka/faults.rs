@@ -144,7 +144,7 @@ fn gates_around(config: &Path, units: &Others, fault: impl FnOnce()) -> (Timesta
     let settings = Settings::load(config, Overrides::default()).expect("a configuration");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime").block_on(async {
-        let mut prober = Prober::new(&settings).expect("a prober");
+        let mut prober = Prober::new(&settings, None).expect("a prober");
         let mut look = async || {
             loop {
                 let due = Duration::from_millis(20);
