@@ -10,8 +10,8 @@ use super::super::job::name_of;
 use super::{EXIT_REFUSED, NodeDriver, done, is_marked, running};
 use crate::kube::STEP_ANNOTATION;
 use crate::kube::node::objects::{Job, Object};
-use crate::kube::object::{Condition, Pod, condition};
 use crate::kube::node::pods_of;
+use crate::kube::object::{Condition, Pod, condition};
 
 /// Lines of a failed Job's log that are read.
 const LOG_LINES: i64 = 100;
