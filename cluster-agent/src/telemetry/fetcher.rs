@@ -22,6 +22,7 @@ use hyper_util::rt::TokioExecutor;
 use percent_encoding::percent_decode_str;
 use rustls::ClientConfig;
 use rustls_platform_verifier::BuilderVerifierExt as _;
+use signing::causes::innermost;
 
 use super::certificates;
 use super::scrape::ScrapeError;
@@ -90,11 +91,7 @@ impl Fetcher {
 
 /// What went wrong underneath, for people.
 pub(super) fn broken(error: &(dyn std::error::Error + 'static)) -> ScrapeError {
-    let mut innermost = error;
-    while let Some(cause) = innermost.source() {
-        innermost = cause;
-    }
-    ScrapeError::Transport { why: innermost.to_string() }
+    ScrapeError::Transport { why: innermost(error) }
 }
 
 fn request(url: &str, bearer: Option<&str>) -> Result<Request<Empty<Bytes>>, ScrapeError> {
