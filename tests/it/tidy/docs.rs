@@ -134,27 +134,72 @@ fn every_metric_is_in_the_manual() {
     assert_none("metrics that operations.md does not list", &missing);
 }
 
+/// Names of the agent's own series, as its source writes them down.
+fn families_of_the_agent() -> Vec<String> {
+    let source = text_of("cluster-agent/src/footprint/figures.rs");
+    let names: Vec<String> = source
+        .split('"')
+        .filter(|word| word.starts_with("fairway_agent_") && !word.contains(' '))
+        .map(str::to_owned)
+        .collect();
+    assert!(names.len() > 20, "the metrics of the agent are not found");
+    names
+}
+
 #[test]
-fn alerts_ask_for_metrics_that_exist() {
-    let families = families();
-    let rules = text_of("deploy/monitoring/alerts.yaml");
-    let asked = rules
+fn every_metric_of_the_agent_is_in_the_manual() {
+    let manual = text_of("docs/operations.md");
+    let missing: Vec<String> = families_of_the_agent()
+        .into_iter()
+        .filter(|family| {
+            let short = family.strip_prefix("fairway_agent_").expect("our prefix");
+            !["`", "{", "_total"].iter().any(|after| manual.contains(&format!("`{short}{after}")))
+        })
+        .collect();
+    assert_none("metrics of the agent that operations.md does not list", &missing);
+}
+
+/// Metrics that rules ask for and no family of `families` is.
+fn asked_in_vain(rules: &str, families: &[String]) -> Vec<String> {
+    let rules = text_of(rules);
+    let asked: Vec<&str> = rules
         .split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
-        .filter(|word| word.starts_with("fairway_"));
-    let mut checked = 0_usize;
-    let mut faults = Vec::new();
-    for name in asked {
-        checked += 1;
-        let is_of = |family: &String| {
+        .filter(|word| word.starts_with("fairway_"))
+        .collect();
+    assert!(asked.len() >= 10, "only {} metrics were found in the rules", asked.len());
+    let is_served = |name: &str| {
+        families.iter().any(|family| {
             name.strip_prefix(family.as_str())
                 .is_some_and(|rest| ["", "_total", "_info", "_bucket"].contains(&rest))
-        };
-        if !families.iter().any(is_of) {
-            faults.push(name.to_owned());
-        }
+        })
+    };
+    asked.into_iter().filter(|name| !is_served(name)).map(str::to_owned).collect()
+}
+
+#[test]
+fn alerts_ask_for_metrics_that_exist() {
+    let faults = asked_in_vain("deploy/monitoring/alerts.yaml", &families());
+    assert_none("alerts over metrics no hub serves", &faults);
+    let faults = asked_in_vain("deploy/monitoring/agent-alerts.yaml", &families_of_the_agent());
+    assert_none("alerts over metrics no agent serves", &faults);
+}
+
+/// What the alert of this name asks for.
+fn asked_by(alert: &str) -> String {
+    let rules = text_of("deploy/monitoring/agent-alerts.yaml");
+    let rule = rules.split("- alert: ").find(|rule| rule.lines().next() == Some(alert));
+    let expression = rule.and_then(|rule| rule.split_once("expr:")?.1.split_once("for:"));
+    expression.expect("an alert with an expression").0.to_owned()
+}
+
+#[test]
+fn alerts_about_waiting_name_gates_that_exist() {
+    let manual = text_of("docs/agent.md");
+    for alert in ["FairwayAgentWaits", "FairwayAgentForgotten"] {
+        let asked = asked_by(alert);
+        let gates = asked.split_once("gate").expect("gates").1.split('"').nth(1).expect("a list");
+        assert_none(alert, &names_missing(&manual, gates.split('|').map(str::to_owned)));
     }
-    assert_none("alerts over metrics nobody serves", &faults);
-    assert!(checked >= 10, "only {checked} metrics were found in the rules");
 }
 
 #[test]
