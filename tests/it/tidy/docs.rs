@@ -80,6 +80,66 @@ fn every_gate_is_explained_to_the_person_on_duty() {
     assert_none("gates that agent.md does not explain", &names_missing(&manual, gates));
 }
 
+/// The tables of gates in the guide for the person on duty.
+fn gates_of_the_guide() -> String {
+    let guide = text_of("docs/agent.md");
+    let tables = guide.split_once("\n## Every gate\n").expect("its heading").1;
+    tables.split("\n## ").next().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn every_gate_has_what_it_looks_at_why_and_what_to_do() {
+    let gates = gates_of_the_guide();
+    let rows: Vec<&str> = gates.lines().filter(|line| line.starts_with("| `")).collect();
+    assert!(rows.len() > 50, "the tables of gates are not found");
+    let whole = |row: &&str| {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        cells.len() == 4 && cells.iter().all(|cell| !cell.is_empty())
+    };
+    let torn: Vec<String> = rows.into_iter().filter(|row| !whole(row)).map(str::to_owned).collect();
+    assert_none("rows of gates with an empty or missing cell", &torn);
+}
+
+/// The default that follows a quoted key, as in "`limits.pleg.green_ms` (1 s)".
+fn default_after(rest: &str) -> Option<(&str, bool)> {
+    let rest = rest.strip_prefix(" (").or_else(|| rest.strip_prefix(", "))?;
+    let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '.')).unwrap_or(rest.len());
+    let (value, after) = rest.split_at(end);
+    let is_value = value.parse::<f64>().is_ok() || value.parse::<bool>().is_ok();
+    is_value.then(|| (value, after.starts_with(" s")))
+}
+
+#[test]
+fn defaults_in_the_guide_are_the_defaults() {
+    let example: toml::Table =
+        text_of("cluster-agent/src/config/example.toml").parse().expect("an example in TOML");
+    let known = |key: &str| {
+        let mut words = key.split('.');
+        let first = example.get(words.next()?)?;
+        words.try_fold(first, |table, word| table.get(word)).cloned()
+    };
+    let guide = text_of("docs/agent.md");
+    let (mut faults, mut checked) = (Vec::new(), 0_usize);
+    for (at, _) in guide.match_indices('`') {
+        let Some((key, rest)) = guide[at + 1..].split_once('`') else { continue };
+        let ours = ["limits.", "timings.", "probes."].iter().any(|table| key.starts_with(table));
+        let Some((given, in_seconds)) = default_after(rest).filter(|_| ours) else { continue };
+        checked += 1;
+        let expected = match known(key) {
+            Some(toml::Value::Integer(ms)) if in_seconds => {
+                jiff::SignedDuration::from_millis(ms).as_secs_f64().to_string()
+            }
+            Some(value) => value.to_string(),
+            None => "no such key".to_owned(),
+        };
+        if expected != given {
+            faults.push(format!("{key}: {given}, but it is {expected}"));
+        }
+    }
+    assert_none("defaults that are others", &faults);
+    assert!(checked >= 12, "only {checked} defaults were found");
+}
+
 #[test]
 fn every_problem_is_in_the_api_document() {
     let manual = text_of("docs/http-api.md");
