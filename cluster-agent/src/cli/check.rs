@@ -36,6 +36,8 @@ const LOOK: Duration = Duration::from_secs(6);
 #[derive(Debug, Serialize)]
 struct Checked {
     blocked: bool,
+    /// A `ClusterUpdate` may say otherwise: none was read.
+    configuration_alone: bool,
     /// What stands against the cluster as a whole, whether or not anything wants to go.
     gates: Vec<wire::WaitingOn>,
     products: Vec<CheckedProduct>,
@@ -105,7 +107,7 @@ async fn look(settings: &Settings, time: Duration) -> anyhow::Result<Checked> {
     let (states, _) = product_states(&core, &mut Ledger::default(), None, clock::now());
     let products: Vec<CheckedProduct> = states.into_iter().map(|s| judge(s, &core)).collect();
     let blocked = products.iter().any(|product| !product.blockers.is_empty());
-    Ok(Checked { blocked, gates, products })
+    Ok(Checked { blocked, configuration_alone: settings.kubernetes.is_some(), gates, products })
 }
 
 fn gate_to_wire(gate: &ClusterGate) -> wire::WaitingOn {
@@ -219,6 +221,10 @@ fn render(checked: &Checked) -> String {
             let _ = writeln!(text, "  {} {} {}: {why}", unit.health, unit.role, unit.name);
         }
     }
+    if checked.configuration_alone {
+        let _ =
+            writeln!(text, "by the configuration alone: `status` has what a ClusterUpdate says");
+    }
     text
 }
 
@@ -232,7 +238,6 @@ fn word(state: &ProductState, blockers: &[wire::WaitingOn]) -> &'static str {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
     use crate::config::Overrides;
@@ -242,6 +247,16 @@ mod tests {
         let text = std::fs::read_to_string(folder.join(file)).unwrap();
         Settings::parse(&text, Path::new(file), Path::new("/etc/fairway"), Overrides::default())
             .unwrap()
+    }
+
+    #[test]
+    fn an_answer_says_that_it_has_not_read_a_cluster_update() {
+        let checked = |configuration_alone| {
+            let (gates, products) = (vec![], vec![]);
+            render(&Checked { blocked: false, configuration_alone, gates, products })
+        };
+        assert_eq!(checked(false), "");
+        assert!(checked(true).contains("`status` has what a ClusterUpdate says"));
     }
 
     #[test]
