@@ -5,7 +5,7 @@
 //! | preflight | nothing; it only asks | nothing stands against the drain and the Job |
 //! | quiesce | the cordon, marked with the step | no pod is left that a drain takes |
 //! | mutate | the Job, named after the step | the Job has ended |
-//! | restore | nothing | the node carries no mark of the step |
+//! | restore | nothing | the node carries no mark of the unit |
 //!
 //! Everything between is done by `status`, one pass at a time. What is kept in memory only spares
 //! requests; a restarted agent does without.

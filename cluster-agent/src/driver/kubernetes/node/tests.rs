@@ -16,6 +16,8 @@ use crate::kube::node::{NodeWatch, Watched};
 use crate::kube::{Kube, KubeError};
 use crate::observation::{Finding, GateScope, UnitKey};
 
+mod repeated;
+
 const NODE: &str = "/api/v1/nodes/n1";
 const PODS: &str = "/api/v1/namespaces/shop/pods";
 const BUDGETS: &str = "/apis/policy/v1/namespaces/shop/poddisruptionbudgets";
@@ -380,18 +382,6 @@ async fn a_cordon_of_somebody_elses_is_left_alone() {
     assert!(matches!(refused, DriverError::HeldByOther { .. }), "{refused}");
     assert_eq!(lab.status(&order, Stage::Restore).await, good());
     assert!(lab.unschedulable() && lab.api.writes().is_empty());
-}
-
-#[actix_web::test]
-async fn a_mark_of_another_step_is_not_undone() {
-    let (lab, first) = (Lab::new(), order());
-    lab.start(&first, Stage::Quiesce).await.unwrap();
-    let mut other = order();
-    other.key.unit = "n2".parse().unwrap();
-    lab.api.put("/api/v1/nodes/n2", node("n2"));
-    assert_eq!(lab.status(&again(&first), Stage::Restore).await, good());
-    assert_eq!(lab.status(&other, Stage::Restore).await, good());
-    assert!(lab.unschedulable());
 }
 
 #[actix_web::test]
