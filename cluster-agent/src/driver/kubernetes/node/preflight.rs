@@ -14,8 +14,8 @@ use crate::config::NodeEvidence;
 use crate::kube::node::hold::Holds;
 use crate::kube::node::mark::{self, Mark, Marked, marked};
 use crate::kube::node::objects::{Budget, Node};
-use crate::kube::object::Pod;
 use crate::kube::node::{BUDGETS, PODS, against_drain, gather_holds, on_node};
+use crate::kube::object::Pod;
 use crate::kube::{Kube, KubeError};
 use serde::de::IgnoredAny;
 
@@ -39,7 +39,7 @@ impl NodeDriver {
         let Some(node) = self.node(order).await? else {
             return Ok(refused(format!("there is no node {}", order.key.unit)));
         };
-        self.take_over(order).await?;
+        self.take_over(order, now).await?;
         let mut reasons = self.held(order, &node, now).await;
         reasons.extend(self.missing_rights().await?);
         match self.template.render(order, &self.pool) {
@@ -56,12 +56,12 @@ impl NodeDriver {
         Ok(if reasons.is_empty() { done() } else { refused(listed(&reasons)) })
     }
 
-    /// Renames the mark of an earlier step of this unit.
-    async fn take_over(&self, order: &StepOrder) -> Result<(), DriverError> {
+    /// Renames the mark of an earlier step of this unit. The time of its drain begins anew.
+    async fn take_over(&self, order: &StepOrder, now: Timestamp) -> Result<(), DriverError> {
         self.change(order, |node| {
             Ok(match marked(node) {
                 Marked::By(before) if before.unit == order.key && before.step != order.step_id => {
-                    let mark = Mark { step: order.step_id, ..before };
+                    let mark = Mark { step: order.step_id, at: now, ..before };
                     Some(mark::rename(node, &mark))
                 }
                 Marked::By(_) | Marked::No | Marked::Unreadable => None,
