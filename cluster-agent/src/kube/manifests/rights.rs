@@ -59,8 +59,8 @@ const OWN: &[Rule] = &[
     rule(
         "batch",
         &["jobs"],
-        &["create", "get"],
-        "change a node by a Job of the local template, and see how it ends",
+        &["create", "get", "patch"],
+        "change a node by a Job of the local template, see how it ends, let it expire once all is well",
     ),
     rule("", &["pods"], &["list"], "find the pod of that Job"),
     rule("", &["pods/log"], &["get"], "say why that Job failed"),

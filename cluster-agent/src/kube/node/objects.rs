@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::kube::object::{Condition, Meta};
+use crate::kube::object::{Condition, Meta, condition};
 
 /// A node.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -140,7 +140,23 @@ pub(crate) struct BudgetStatus {
 #[serde(default)]
 pub(crate) struct Job {
     pub(crate) metadata: Meta,
+    pub(crate) spec: JobSpec,
     pub(crate) status: JobStatus,
+}
+
+impl Job {
+    /// Whether it has ended, well or not.
+    pub(crate) fn is_over(&self) -> bool {
+        let holds = |kind| condition(&self.status.conditions, kind).is_some_and(Condition::holds);
+        holds("Complete") || holds("Failed")
+    }
+}
+
+/// `spec` of a Job.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct JobSpec {
+    pub(crate) ttl_seconds_after_finished: Option<i64>,
 }
 
 /// `status` of a Job.

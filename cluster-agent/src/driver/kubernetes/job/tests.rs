@@ -74,6 +74,7 @@ fn a_job_is_pinned_to_its_node_and_named_after_its_step() {
     assert_eq!(at("/metadata/labels/fairway.dev~1step"), order.step_id.to_string());
     assert_eq!(at("/spec/backoffLimit"), 2);
     assert_eq!(at("/spec/activeDeadlineSeconds"), 91);
+    assert_eq!(at("/spec/ttlSecondsAfterFinished"), Value::Null, "a failed one stays");
     let pod = at("/spec/template/spec");
     assert_eq!(pod["nodeName"], "n1");
     assert_eq!(pod["serviceAccountName"], "upgrade");

@@ -42,3 +42,40 @@ async fn a_step_that_is_tried_again_has_the_whole_time_for_its_drain() {
     lab.start(&second, Stage::Quiesce).await.unwrap();
     lab.detail(&second, Stage::Quiesce).await;
 }
+
+const CLEARED: &str = "/spec/ttlSecondsAfterFinished";
+
+fn ends(lab: &Lab, order: &StepOrder, how: &str) {
+    let condition = json!([{ "type": how, "status": "True" }]);
+    lab.api.change(&job_path(order), |job| job["status"] = json!({ "conditions": condition }));
+}
+
+#[actix_web::test]
+async fn a_job_is_cleared_away_only_once_its_unit_was_changed_well() {
+    let (lab, first) = (Lab::new(), order());
+    lab.start(&first, Stage::Quiesce).await.unwrap();
+    lab.start(&first, Stage::Mutate).await.unwrap();
+    ends(&lab, &first, "Failed");
+    let failed = lab.status(&first, Stage::Mutate).await;
+    assert!(matches!(failed, StepStatus::Finished { exit_code: 1, .. }), "{failed:?}");
+    let kept = |order: &StepOrder| lab.api.object(&job_path(order)).pointer(CLEARED).is_none();
+    assert!(kept(&first), "a failed Job is what says that the node is half-changed");
+
+    let mut other = order();
+    other.key.product = "other/platform".parse().unwrap();
+    let mut stranger = lab.api.object(&job_path(&first));
+    stranger["metadata"]["name"] = json!("stranger");
+    stranger["metadata"]["annotations"]["fairway.dev/unit"] = json!(other.key.to_string());
+    lab.api.put(&job_path(&other), stranger);
+
+    let second = again(&first);
+    lab.start(&second, Stage::Quiesce).await.unwrap();
+    lab.start(&second, Stage::Mutate).await.unwrap();
+    assert!(kept(&second));
+    ends(&lab, &second, "Complete");
+    assert_eq!(lab.status(&second, Stage::Mutate).await, good());
+    assert!(!kept(&second) && !kept(&first) && kept(&other));
+    let writes = lab.api.writes().len();
+    assert_eq!(lab.status(&second, Stage::Mutate).await, good());
+    assert_eq!(lab.api.writes().len(), writes, "once is enough");
+}
