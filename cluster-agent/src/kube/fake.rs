@@ -31,6 +31,8 @@ struct Store {
     forbids: bool,
     /// Writes of others that come in between before the next patches.
     races: u32,
+    /// Reads of this path fail.
+    broken: Option<String>,
 }
 
 /// The server.
@@ -133,6 +135,11 @@ impl FakeApi {
         self.store.lock().unwrap().forbids = true;
     }
 
+    /// Reads of exactly this path fail from here on.
+    pub(crate) fn break_reads_of(&self, path: &str) {
+        self.store.lock().unwrap().broken = Some(path.to_owned());
+    }
+
     /// That many of the next patches find that somebody else was faster.
     pub(crate) fn race(&self, times: u32) {
         self.store.lock().unwrap().races = times;
@@ -153,6 +160,9 @@ async fn answer(
     let path = request.path().to_owned();
     let sent: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
     match request.method().as_str() {
+        "GET" if store.broken.as_ref() == Some(&path) => {
+            refusal(500, "InternalError", "etcdserver: request timed out")
+        }
         "GET" => get(&store, &path, request.query_string()),
         "PATCH" => {
             let kind = request.headers().get("content-type").unwrap().to_str().unwrap();

@@ -16,6 +16,7 @@ use crate::kube::node::{NodeWatch, Watched};
 use crate::kube::{Kube, KubeError};
 use crate::observation::{Finding, GateScope, UnitKey};
 
+mod looks;
 mod repeated;
 
 const NODE: &str = "/api/v1/nodes/n1";
