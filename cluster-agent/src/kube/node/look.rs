@@ -33,6 +33,9 @@ const LOOKS_PER_ROUND: usize = 20;
 /// Findings about pods that are kept of one node.
 const FINDINGS_MAX: usize = 20;
 
+/// Findings about nodes of no pool that are kept; one is enough to hold all others up.
+const HELD_MAX: usize = 20;
+
 /// `NodeMaintenance` objects, where medik8s is installed.
 const MAINTENANCES: &str = "/apis/nodemaintenance.medik8s.io/v1beta1/nodemaintenances";
 
@@ -274,7 +277,14 @@ impl NodeLook {
             gates.extend(self.pod_gates(watched));
             gates.extend(self.etcd_gates(watched, is_control_plane(node)));
         }
-        gates.extend(others_ready(nodes, &known));
+        let strangers = || nodes.iter().filter(|node| !known.contains(node.metadata.name.as_str()));
+        let held = strangers().flat_map(|node| self.holds.of_stranger(node));
+        let held = held.chain(self.holds.of_all()).take(HELD_MAX);
+        for gate in held.map(of_all).chain(others_ready(strangers())) {
+            if !gates.contains(&gate) {
+                gates.push(gate);
+            }
+        }
         (words, gates)
     }
 
@@ -284,6 +294,7 @@ impl NodeLook {
         let words = self.watched.iter().map(silent).collect();
         let mut gates = self.unasked();
         gates.push(of_all(unknown("nodes", why)));
+        gates.extend(self.holds.of_all().into_iter().take(HELD_MAX).map(of_all));
         for watched in &self.watched {
             let name = watched.key.unit.as_str();
             let seen_at = self.pods.get(name).map(|seen| seen.at);
@@ -379,8 +390,7 @@ fn dated(mut finding: Finding, at: Timestamp) -> Finding {
 }
 
 /// No node goes while one that is in no pool is down: the cluster has less room than it seems.
-fn others_ready(nodes: &[Node], known: &BTreeSet<&str>) -> Option<ClusterGate> {
-    let others = nodes.iter().filter(|node| !known.contains(node.metadata.name.as_str()));
+fn others_ready<'a>(others: impl Iterator<Item = &'a Node>) -> Option<ClusterGate> {
     let (ready, down): (Vec<&Node>, Vec<&Node>) = others.partition(|node| is_ready(node));
     if down.is_empty() {
         return None;

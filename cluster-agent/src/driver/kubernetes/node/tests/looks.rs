@@ -69,3 +69,45 @@ async fn etcd_is_asked_whether_or_not_nodes_can_be_listed() {
     let (_, gates) = watch.gather(None, now).await.judge(None);
     assert!(mute(&gates), "{gates:?}");
 }
+
+#[actix_web::test]
+async fn a_node_of_no_pool_that_somebody_cordoned_holds_all_others_up() {
+    let lab = Lab::new();
+    let mut spare = node("spare");
+    spare["spec"] = json!({ "unschedulable": true });
+    lab.api.put("/api/v1/nodes/spare", spare);
+    let (mut watch, _) = watch(&lab);
+    let (_, gates) = watch.gather(None, crate::clock::now()).await.judge(None);
+    let found = said(&gates, &GateScope::Role(Role::Node));
+    assert_eq!(found.len(), 1, "{gates:?}");
+    assert!(found[0].contains("spare") && found[0].contains("cordoned"), "{found:?}");
+}
+
+#[actix_web::test]
+async fn a_node_of_no_pool_that_this_agent_left_cordoned_holds_all_others_up() {
+    let (lab, mut order) = (Lab::new(), order());
+    lab.api.put("/api/v1/nodes/spare", node("spare"));
+    order.key.unit = "spare".parse().unwrap();
+    lab.start(&order, Stage::Quiesce).await.unwrap();
+    let (mut watch, _) = watch(&lab);
+    let (_, gates) = watch.gather(None, crate::clock::now()).await.judge(None);
+    let found = said(&gates, &GateScope::Role(Role::Node));
+    assert!(found[0].contains("spare") && found[0].contains("no pool"), "{gates:?}");
+}
+
+#[actix_web::test]
+async fn a_reboot_lock_of_kureds_holds_all_nodes_up_whosever_it_is() {
+    for holder in ["n1", "spare", "gone"] {
+        let lab = Lab::new();
+        lab.api.put("/api/v1/nodes/spare", node("spare"));
+        let lock = json!({ "nodeID": holder, "TTL": 0 }).to_string();
+        let lock = json!({ "weave.works/kured-node-lock": lock });
+        let kured = "/apis/apps/v1/namespaces/kube-system/daemonsets/kured";
+        lab.api.put(kured, json!({ "metadata": { "name": "kured", "annotations": lock } }));
+        let (mut watch, _) = watch(&lab);
+        let (_, gates) = watch.gather(None, crate::clock::now()).await.judge(None);
+        let found = said(&gates, &GateScope::Role(Role::Node));
+        let named = |why: &String| why.contains("kured") && why.contains(holder);
+        assert!(found.iter().any(named), "{holder}: {gates:?}");
+    }
+}
