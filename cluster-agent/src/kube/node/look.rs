@@ -204,8 +204,8 @@ fn pods_seen(pods: &[Pod], budgets: &[Budget], pool: &NodePool, at: Timestamp) -
 pub(crate) fn against_drain(pods: &[Pod], budgets: &[Budget], pool: &NodePool) -> Vec<Finding> {
     let drain = &pool.drain;
     pods.iter()
-        .filter_map(|pod| match fate(pod, drain) {
-            Fate::Stays | Fate::Leaving => None,
+        .filter_map(|pod| match fate(pod, drain, None) {
+            Fate::Stays | Fate::CameBack | Fate::Leaving => None,
             Fate::Evicted => permanent(pod, budgets, &drain.waived_budgets),
             Fate::Unmovable(why) => {
                 let pod = pod.metadata.place();

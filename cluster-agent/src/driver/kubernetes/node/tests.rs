@@ -16,6 +16,7 @@ use crate::kube::node::{NodeWatch, Watched};
 use crate::kube::{Kube, KubeError};
 use crate::observation::{Finding, GateScope, UnitKey};
 
+mod drains;
 mod looks;
 mod repeated;
 
