@@ -10,6 +10,7 @@ use std::time::Duration;
 use channels::names::{ClusterId, PoolName, ProductRef};
 use channels::wire::{AgentInstance, ClusterHeader, ProductState};
 use jiff::{SignedDuration, Timestamp};
+use signing::causes::chain;
 
 use super::AgentError;
 use super::checks::Checks;
@@ -17,7 +18,7 @@ use super::core::{Change, Core};
 use super::due::{is_due, jittered, jittered_max, later};
 use super::events::DriverFacts;
 use super::ledger::{Ledger, Turn};
-use super::links::{Links, Metadata, Refresh, Sending, chain};
+use super::links::{Links, Metadata, Refresh, Sending};
 use super::open::{draw_instance, drivers, finalizers, footprint, open_releases, open_reporter};
 use super::open_change::open_change;
 use super::outbox::{Outbox, shape};

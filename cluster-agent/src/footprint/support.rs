@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value as Json, json};
+use signing::causes::chain;
 
 use super::redact::Redactor;
-use crate::agent::{Prober, chain, load_enrolment};
+use crate::agent::{Prober, load_enrolment};
 use crate::config::{ConfigError, Overrides, Settings};
 use crate::observation::UnitKey;
 use crate::state::{Control, in_use, read_bounded};

@@ -45,7 +45,7 @@ impl<T: Clone> Recent<T> {
 
 /// The stages of a driver that checks before it changes and leaves the rest to a controller.
 ///
-/// Both stages are said as futures, of which at most the one that is asked for is polled.
+/// Each stage is begun only if it is the one that is asked for.
 #[derive(Debug)]
 pub(crate) struct Stages {
     checks: Recent<StepStatus>,
@@ -58,36 +58,43 @@ impl Stages {
     }
 
     /// Begins the change; a check is made in [`Self::status`].
-    pub(crate) async fn start(
+    pub(crate) async fn start<F>(
         &self,
         stage: Stage,
-        change: impl Future<Output = Result<(), DriverError>>,
-    ) -> Result<(), DriverError> {
+        change: impl FnOnce() -> F,
+    ) -> Result<(), DriverError>
+    where
+        F: Future<Output = Result<(), DriverError>>,
+    {
         match stage {
             Stage::Preflight => Ok(()),
-            Stage::Mutate => change.await,
+            Stage::Mutate => change().await,
             Stage::Quiesce | Stage::Restore => Err(DriverError::StageNotConfigured { stage }),
         }
     }
 
     /// What the check has found, made again only when that is old, or how the change stands.
-    pub(crate) async fn status(
+    pub(crate) async fn status<C, L>(
         &self,
         step: StepId,
         stage: Stage,
-        check: impl Future<Output = Result<StepStatus, DriverError>>,
-        change: impl Future<Output = Result<StepStatus, KubeError>>,
-    ) -> Result<StepStatus, DriverError> {
+        check: impl FnOnce() -> C,
+        look: impl FnOnce() -> L,
+    ) -> Result<StepStatus, DriverError>
+    where
+        C: Future<Output = Result<StepStatus, DriverError>>,
+        L: Future<Output = Result<StepStatus, KubeError>>,
+    {
         match stage {
             Stage::Preflight => {
                 if let Some(checked) = self.checks.of(step) {
                     return Ok(checked);
                 }
-                let checked = check.await?;
+                let checked = check().await?;
                 self.checks.put(step, checked.clone());
                 Ok(checked)
             }
-            Stage::Mutate => Ok(change.await?),
+            Stage::Mutate => Ok(look().await?),
             Stage::Quiesce | Stage::Restore => Err(DriverError::StageNotConfigured { stage }),
         }
     }
@@ -170,8 +177,8 @@ mod tests {
         let (stages, step) = (Stages::new(), StepId::new());
         let (checks, looks) = (AtomicU32::new(0), AtomicU32::new(0));
         let ask = async |of, stage| {
-            let check = async { Ok(ended(0, checks.fetch_add(1, Relaxed).to_string())) };
-            let look = async { Ok(ended(0, looks.fetch_add(1, Relaxed).to_string())) };
+            let check = async || Ok(ended(0, checks.fetch_add(1, Relaxed).to_string()));
+            let look = async || Ok(ended(0, looks.fetch_add(1, Relaxed).to_string()));
             stages.status(of, stage, check, look).await
         };
         for said in ["0", "0"] {
@@ -188,9 +195,9 @@ mod tests {
             ask(step, Stage::Quiesce).await,
             Err(DriverError::StageNotConfigured { stage: Stage::Quiesce })
         ));
-        let restored = stages.start(Stage::Restore, async { panic!("not begun") }).await;
+        let restored = stages.start(Stage::Restore, async || panic!("not begun")).await;
         assert!(matches!(restored, Err(DriverError::StageNotConfigured { .. })));
-        stages.start(Stage::Preflight, async { panic!("not begun") }).await.unwrap();
+        stages.start(Stage::Preflight, async || panic!("not begun")).await.unwrap();
     }
 
     #[test]

@@ -12,6 +12,7 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use jiff::Timestamp;
 use reqwest::header::{ACCEPT, DATE};
+use signing::causes::innermost;
 
 use super::filter::BODY_MAX_BYTES;
 use super::kubelet::{KubeletAccess, Kubelets};
@@ -240,13 +241,7 @@ impl Scraper {
         if error.is_timeout() {
             return ScrapeError::Timeout { limit_ms: self.limits.total_timeout_ms };
         }
-        let mut why = error.to_string();
-        let mut cause = std::error::Error::source(error);
-        while let Some(inner) = cause {
-            why = inner.to_string();
-            cause = inner.source();
-        }
-        ScrapeError::Transport { why }
+        ScrapeError::Transport { why: innermost(error) }
     }
 
     /// Fetches and reads all pages: first the leaders, then the rest side by side.

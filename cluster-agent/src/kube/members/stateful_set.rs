@@ -63,13 +63,13 @@ impl StatefulSetMembers {
 
     /// Marks the set; checks and moves are made in [`Self::status`].
     pub async fn start(&self, order: &StepOrder, stage: Stage) -> Result<(), DriverError> {
-        self.stages.start(stage, self.begin(order)).await
+        self.stages.start(stage, || self.begin(order)).await
     }
 
     /// How a stage stands; of a change, after one more move if one is due.
     pub async fn status(&self, order: &StepOrder, stage: Stage) -> Result<StepStatus, DriverError> {
-        let (check, change) = (self.preflight(order), self.pass(order.step_id));
-        self.stages.status(order.step_id, stage, check, change).await
+        let step = order.step_id;
+        self.stages.status(step, stage, || self.preflight(order), || self.pass(step)).await
     }
 
     /// What the API server says about the units, and on which nodes they are.

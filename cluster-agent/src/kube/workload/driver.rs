@@ -167,13 +167,13 @@ impl Workloads {
 
     /// Changes the object; checks are made in [`Self::status`].
     pub async fn start(&self, order: &StepOrder, stage: Stage) -> Result<(), DriverError> {
-        self.stages.start(stage, self.change(order)).await
+        self.stages.start(stage, || self.change(order)).await
     }
 
     /// How a stage stands.
     pub async fn status(&self, order: &StepOrder, stage: Stage) -> Result<StepStatus, DriverError> {
-        let (check, change) = (self.preflight(order), self.watch(order, clock::now()));
-        self.stages.status(order.step_id, stage, check, change).await
+        let (check, look) = (|| self.preflight(order), || self.watch(order, clock::now()));
+        self.stages.status(order.step_id, stage, check, look).await
     }
 
     /// What the API server says about the units, which are the objects of their names.
