@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 
 use channels::names::{PoolName, ProductRef};
 use channels::wire::WaitingOn;
+use jiff::Timestamp;
 use signing::causes::chain;
 
 use super::Core;
-use crate::driver::{PoolDriver, StepOrder, StepStatus, Task};
+use crate::driver::{Pass, PoolDriver, StepOrder, StepStatus, Task};
+use crate::plan::LeaseFact;
 
 /// Drivers by product and pool.
 type Drivers = BTreeMap<(ProductRef, PoolName), PoolDriver>;
@@ -40,6 +42,18 @@ impl Supervision {
             self.paused = Some((order, pool));
         } else if told && self.paused.as_ref().is_some_and(|(of, _)| of.step_id == order.step_id) {
             self.paused = None;
+        }
+    }
+}
+
+/// Whether drivers may change anything: the holder of the lease acts, if there is one. A shell says
+/// that it holds it only once it has read what people ordered.
+pub(super) fn pass(lease: Option<&LeaseFact>, now: Timestamp) -> Pass {
+    match lease {
+        None => Pass::Act,
+        Some(LeaseFact::Held { until }) if now < *until => Pass::Act,
+        Some(LeaseFact::Held { .. } | LeaseFact::Elsewhere { .. } | LeaseFact::Unknown { .. }) => {
+            Pass::Look
         }
     }
 }
@@ -164,6 +178,21 @@ mod tests {
         assert!(!paused(&api));
         supervision.follow(&drivers, step, true).await;
         assert!(paused(&api));
+    }
+
+    #[test]
+    fn only_the_holder_of_the_lease_acts_while_it_holds_it() {
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        assert_eq!(pass(None, now), Pass::Act, "this cluster has none");
+        let held = LeaseFact::Held { until: now + jiff::SignedDuration::from_secs(1) };
+        assert_eq!(pass(Some(&held), now), Pass::Act);
+        for fact in [
+            LeaseFact::Held { until: now },
+            LeaseFact::Elsewhere { holder: "b".to_owned(), since: now },
+            LeaseFact::Unknown { why: "ClusterUpdate not read".to_owned(), since: now },
+        ] {
+            assert_eq!(pass(Some(&fact), now), Pass::Look);
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@
 mod exec;
 mod kubernetes;
 mod order;
+mod pass;
 mod pool;
 pub(crate) mod process;
 mod simulated;
@@ -21,6 +22,7 @@ pub use exec::{CommandSpec, EXIT_LOST, EXIT_TIMED_OUT, ExecCommands, ExecDriver,
 pub use exec::{CommandTemplate, Purpose, TemplateError, TextTemplate};
 pub use kubernetes::{KubernetesDriver, NodeDriver};
 pub use order::{Stage, StepId, StepOrder, StepStatus, Task, UnitKey};
+pub use pass::Pass;
 pub use pool::PoolDriver;
 pub use simulated::{SimulatedDriver, SimulatedStep};
 
@@ -50,12 +52,17 @@ impl Driver {
     }
 
     /// How a stage stands. Polling is what enforces a stage's timeout and, in a Kubernetes cluster,
-    /// what carries the stage on; so poll while it runs.
-    pub async fn status(&self, order: &StepOrder, stage: Stage) -> Result<StepStatus, DriverError> {
+    /// what carries the stage on, if `pass` lets it; so poll while it runs.
+    pub async fn status(
+        &self,
+        order: &StepOrder,
+        stage: Stage,
+        pass: Pass,
+    ) -> Result<StepStatus, DriverError> {
         match self {
             Self::Exec(driver) => driver.status(&order.step_id, stage).await,
             Self::Simulated(driver) => driver.status(&order.step_id, stage).await,
-            Self::Kubernetes(driver) => Box::pin(driver.status(order, stage)).await,
+            Self::Kubernetes(driver) => Box::pin(driver.status(order, stage, pass)).await,
         }
     }
 

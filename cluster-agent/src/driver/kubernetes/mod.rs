@@ -8,7 +8,7 @@
 mod job;
 mod node;
 
-use super::{DriverError, Stage, StepOrder, StepStatus};
+use super::{DriverError, Pass, Stage, StepOrder, StepStatus};
 use crate::config::KubernetesPool;
 use crate::kube::Kube;
 use crate::kube::members::StatefulSetMembers;
@@ -55,11 +55,17 @@ impl KubernetesDriver {
         }
     }
 
-    /// Does what the stage still has to do, and says how it stands.
-    pub async fn status(&self, order: &StepOrder, stage: Stage) -> Result<StepStatus, DriverError> {
+    /// Does what the stage still has to do, if `pass` lets it, and says how it stands.
+    pub async fn status(
+        &self,
+        order: &StepOrder,
+        stage: Stage,
+        pass: Pass,
+    ) -> Result<StepStatus, DriverError> {
         match self {
-            Self::Node(driver) => driver.status(order, stage).await,
-            Self::Members(driver) => driver.status(order, stage).await,
+            Self::Node(driver) => driver.status(order, stage, pass).await,
+            Self::Members(driver) => driver.status(order, stage, pass).await,
+            // A change of theirs is one write, at the start of the stage.
             Self::Workloads(driver) => driver.status(order, stage).await,
         }
     }

@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::super::{DriverError, Stage, StepId, StepOrder, StepStatus};
+use super::super::{DriverError, Pass, Stage, StepId, StepOrder, StepStatus};
 use super::job::JobTemplate;
 use crate::clock;
 use crate::config::NodePool;
@@ -82,23 +82,28 @@ impl NodeDriver {
         self.bounded(stage, act).await
     }
 
-    /// Does what the stage still has to do, and says how it stands. Asked again within a second, it
-    /// says the same again.
-    pub async fn status(&self, order: &StepOrder, stage: Stage) -> Result<StepStatus, DriverError> {
-        if let Some(status) = self.scratch.status(order.step_id, stage) {
+    /// Does what the stage still has to do, if `pass` lets it, and says how it stands. Asked again
+    /// within a second, it says the same again.
+    pub async fn status(
+        &self,
+        order: &StepOrder,
+        stage: Stage,
+        pass: Pass,
+    ) -> Result<StepStatus, DriverError> {
+        if let Some(status) = self.scratch.status((order.step_id, stage, pass)) {
             return Ok(status);
         }
         let now = clock::now();
         let act = async {
             match stage {
-                Stage::Preflight => self.preflight(order, now).await,
-                Stage::Quiesce => self.drain(order, now).await,
-                Stage::Mutate => self.job_status(order, now).await,
-                Stage::Restore => self.uncordon(order, now).await,
+                Stage::Preflight => self.preflight(order, pass, now).await,
+                Stage::Quiesce => self.drain(order, pass, now).await,
+                Stage::Mutate => self.job_status(order, pass, now).await,
+                Stage::Restore => self.uncordon(order, pass, now).await,
             }
         };
         let status = self.bounded(stage, act).await?;
-        self.scratch.keep_status(order.step_id, stage, status.clone());
+        self.scratch.keep_status((order.step_id, stage, pass), status.clone());
         Ok(status)
     }
 

@@ -8,7 +8,7 @@ use ::kube::api::ListParams;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::super::super::{DriverError, StepOrder, StepStatus};
+use super::super::super::{DriverError, Pass, StepOrder, StepStatus};
 use super::{NodeDriver, done, refused};
 use crate::config::NodeEvidence;
 use crate::kube::node::hold::Holds;
@@ -34,12 +34,15 @@ impl NodeDriver {
     pub(super) async fn preflight(
         &self,
         order: &StepOrder,
+        pass: Pass,
         now: Timestamp,
     ) -> Result<StepStatus, DriverError> {
         let Some(node) = self.node(order).await? else {
             return Ok(refused(format!("there is no node {}", order.key.unit)));
         };
-        self.take_over(order, now).await?;
+        if pass == Pass::Act {
+            self.take_over(order, now).await?;
+        }
         let mut reasons = self.held(order, &node, now).await;
         reasons.extend(self.missing_rights().await?);
         match self.template.render(order, &self.pool) {

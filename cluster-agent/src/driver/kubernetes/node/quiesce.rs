@@ -6,7 +6,7 @@
 use futures_util::future::join_all;
 use jiff::Timestamp;
 
-use super::super::super::{DriverError, EXIT_TIMED_OUT, StepOrder, StepStatus};
+use super::super::super::{DriverError, EXIT_TIMED_OUT, Pass, StepOrder, StepStatus};
 use super::{NodeDriver, refused, running};
 use crate::clock;
 use crate::kube::KubeError;
@@ -59,6 +59,7 @@ impl NodeDriver {
     pub(super) async fn drain(
         &self,
         order: &StepOrder,
+        pass: Pass,
         now: Timestamp,
     ) -> Result<StepStatus, DriverError> {
         let Some(node) = self.node(order).await? else {
@@ -77,8 +78,10 @@ impl NodeDriver {
             return Ok(StepStatus::Finished { exit_code: 0, log_tail: left.came_back() });
         }
         self.scratch.keep_tries_of(&left.uids());
-        self.evict_due(&left, &node, now).await;
-        let detail = self.describe(&left);
+        if pass == Pass::Act {
+            self.evict_due(&left, &node, now).await;
+        }
+        let detail = pass.waits(self.describe(&left));
         if elapsed_ms(mark.at, now) > self.pool.drain.timeout_ms {
             let log_tail = format!("the drain took too long; {detail}");
             return Ok(StepStatus::Finished { exit_code: EXIT_TIMED_OUT, log_tail });

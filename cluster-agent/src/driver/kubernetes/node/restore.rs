@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::super::super::{DriverError, StepOrder, StepStatus};
+use super::super::super::{DriverError, Pass, StepOrder, StepStatus};
 use super::{NodeDriver, done, running};
 use crate::kube::node::gather_holds;
 use crate::kube::node::hold::Holds;
@@ -14,11 +14,15 @@ impl NodeDriver {
     pub(super) async fn uncordon(
         &self,
         order: &StepOrder,
+        pass: Pass,
         now: Timestamp,
     ) -> Result<StepStatus, DriverError> {
         // A node that is gone needs no restoring.
         let Some(node) = self.node(order).await? else { return Ok(done()) };
         let Some(found) = mark_of_unit(&node, &order.key) else { return Ok(done()) };
+        if pass == Pass::Look {
+            return Ok(running(found.at, pass.waits("the node stays cordoned".to_owned())));
+        }
         let mut holds = Holds::default();
         let mut failed = Vec::new();
         gather_holds(&self.kube, &mut holds, &mut failed, now).await;
