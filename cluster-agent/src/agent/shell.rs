@@ -116,6 +116,7 @@ impl Shell {
             links: Links::start(reporter, releases),
             steering,
             control: Control::new(&settings.state_dir),
+            supervision: Supervision::new(&settings),
             settings,
             state,
             crash,
@@ -135,7 +136,6 @@ impl Shell {
             started_at: now,
             answered_at: None,
             verified_at: None,
-            supervision: Supervision::default(),
             shown: None,
             orders_error: None,
         })
@@ -179,6 +179,8 @@ impl Shell {
         let held = self.core.history.out.as_ref().map(|out| (out.order.clone(), out.pool.clone()));
         if self.pass() == Pass::Act {
             self.supervision.follow(&self.drivers, held, is_stopped(&self.core)).await;
+        } else {
+            self.supervision.forget();
         }
         let Some(out) = &self.core.history.out else { return Ok(()) };
         let place = (out.key().product.clone(), out.pool.clone());

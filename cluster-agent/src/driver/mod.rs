@@ -75,8 +75,17 @@ impl Driver {
         }
     }
 
-    /// Tells what rolls by itself that the roll is paused, or goes on again. Said again and again
-    /// while a unit is out; what has been told is told once.
+    /// Says that nothing is paused any more: pauses of this agent's on these units are taken back,
+    /// whichever step they were for.
+    pub async fn free(&self, units: &[UnitKey]) -> Result<(), DriverError> {
+        match self {
+            Self::Exec(_) | Self::Simulated(_) => Ok(()),
+            Self::Kubernetes(driver) => Box::pin(driver.free(units)).await,
+        }
+    }
+
+    /// Tells what rolls by itself that the roll is paused, or is not. Said again and again while a
+    /// unit is out; what has been told is told once.
     pub async fn supervise(&self, order: &StepOrder, pause: bool) -> Result<(), DriverError> {
         match self {
             Self::Exec(_) | Self::Simulated(_) => Ok(()),
