@@ -82,11 +82,7 @@ fn annotate(meta: &Meta, annotations: &Value) -> Value {
 }
 
 /// What a `Kafka` resource and its pods say, as the workload that is this unit.
-pub(super) fn seen(
-    object: Value,
-    pods: &[Pod],
-    unit: &UnitKey,
-) -> Result<Seen, serde_json::Error> {
+pub(super) fn seen(object: Value, pods: &[Pod], unit: &UnitKey) -> Result<Seen, serde_json::Error> {
     let envelope = Envelope::of(&object)?;
     let named = format!("{KIND} {}", envelope.metadata.name);
     let wanted = object.pointer("/spec/kafka/version").and_then(Value::as_str).map(str::to_owned);

@@ -127,7 +127,7 @@ const DOCUMENTED: [&str; 4] = [
     include_str!("../../../../../deploy/kubernetes/jobs/sysupdate.yaml"),
 ];
 
-/// The template that stands in the shipped ConfigMap.
+/// The template that stands in the shipped `ConfigMap`.
 fn shipped() -> String {
     let text = include_str!("../../../../../deploy/kubernetes/4-config.yaml");
     let documents: Vec<Value> = serde_saphyr::from_multiple(text).unwrap();
