@@ -67,12 +67,30 @@ impl PodSpec {
     }
 }
 
-/// A volume, of which only matters whether its content goes with the pod.
+/// A volume, of which only matters whether its content goes with the pod, and whether it can follow
+/// it to another node.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Volume {
     /// Set if it is made with the pod and lost with it.
     pub(crate) empty_dir: Option<IgnoredAny>,
+    /// Set if it is claimed.
+    pub(crate) persistent_volume_claim: Option<ClaimName>,
+}
+
+/// The claim of a volume.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct ClaimName {
+    /// Its name.
+    pub(crate) claim_name: String,
+}
+
+impl Volume {
+    /// The claim that it is of.
+    pub(crate) fn claim(&self) -> Option<&str> {
+        self.persistent_volume_claim.as_ref().map(|claim| claim.claim_name.as_str())
+    }
 }
 
 /// One container.

@@ -11,6 +11,7 @@
 //! requests; a restarted agent does without.
 
 mod mutate;
+mod own;
 mod permissions;
 mod preflight;
 mod quiesce;

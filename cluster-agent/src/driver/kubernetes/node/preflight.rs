@@ -1,8 +1,8 @@
 //! Preflight of a node: everything that would stop the step half-way, found before the cordon.
 //!
-//! It changes nothing but the name in a mark that an earlier step of the very unit left, so that the
-//! mark is undone even if this step is refused. What cannot be asked is an error, which is waited for; what stands against
-//! the step ends it, with every reason by name.
+//! It changes nothing but a mark that an earlier step of the very unit left: this step's name and time
+//! go into it. What cannot be asked is an error, which is waited for; what stands against the step
+//! ends it, with every reason by name.
 
 use ::kube::api::ListParams;
 use jiff::Timestamp;
@@ -45,6 +45,7 @@ impl NodeDriver {
         }
         let mut reasons = self.held(order, &node, now).await;
         reasons.extend(self.missing_rights().await?);
+        reasons.extend(self.strands_agent(order).await?);
         match self.template.render(order, &self.pool) {
             Ok(job) => reasons.extend(self.dry_run(&job).await?),
             Err(error) => reasons.push(error.to_string()),

@@ -20,6 +20,7 @@ use crate::observation::{Finding, GateScope, UnitKey};
 mod drains;
 mod leased;
 mod looks;
+mod own;
 mod repeated;
 
 const NODE: &str = "/api/v1/nodes/n1";
