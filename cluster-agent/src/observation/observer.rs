@@ -15,7 +15,7 @@ use super::disagreement::{Disagreement, QuorumWord};
 use super::memory::UnitMemory;
 use super::quorum::QuorumMemory;
 use super::{ClusterGate, GateScope, Heard, Observation, Target, UnitKey, WitnessSource};
-use crate::telemetry::{Probe, ProbeTarget, ScrapeError, Wanted, WantedError, alias};
+use crate::telemetry::{Probe, ProbeTarget, ScrapeError, Signal, Wanted, WantedError, alias};
 
 /// Limits of the signals; every default is the reference's figure.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -60,6 +60,25 @@ pub enum ObserverError {
     },
 }
 
+/// One list of families for all units that are asked the same: a hundred of their own would be most
+/// of what an agent keeps.
+#[derive(Debug, Default)]
+struct SharedWanted {
+    lists: BTreeMap<(BTreeSet<Signal>, String), Arc<Wanted>>,
+}
+
+impl SharedWanted {
+    fn of(&mut self, target: &Target) -> Result<Arc<Wanted>, WantedError> {
+        let asked = (target.signals(), target.version_evidence.family.clone());
+        if let Some(list) = self.lists.get(&asked) {
+            return Ok(Arc::clone(list));
+        }
+        let list = Arc::new(alias::wanted_for(&asked.0, &asked.1)?);
+        self.lists.insert(asked, Arc::clone(&list));
+        Ok(list)
+    }
+}
+
 /// Memory of the whole cluster between probes.
 #[derive(Debug)]
 pub struct Observer {
@@ -81,6 +100,7 @@ impl Observer {
         let mut quorums = BTreeMap::new();
         let mut baselines = BTreeMap::new();
         let mut ids = BTreeSet::new();
+        let mut shared = SharedWanted::default();
         for target in targets {
             let key = target.key.clone();
             if target.role == Role::Controller {
@@ -95,9 +115,10 @@ impl Observer {
             if target.is_broker() {
                 baselines.insert(key.product.clone(), Baseline::default());
             }
-            let families = alias::wanted_for(&target.signals(), &target.version_evidence.family)
+            let families = shared
+                .of(&target)
                 .map_err(|why| ObserverError::Evidence { key: key.clone(), why })?;
-            wanted.insert(key.clone(), Arc::new(families));
+            wanted.insert(key.clone(), families);
             if units.insert(key.clone(), UnitMemory::new(target)).is_some() {
                 return Err(ObserverError::Duplicate { key });
             }
