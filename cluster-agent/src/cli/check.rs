@@ -63,6 +63,8 @@ async fn look(settings: &Settings, seconds: Duration) -> anyhow::Result<Checked>
     let mut core = Core::new(settings.policy(Grants::None), document.history);
     core.orders(control.hold()?, control.approvals()?);
     core.finalize_approved(control.finalize_approvals()?);
+    // Dropped with the core, like every other change here.
+    drop(core.levels_unchanged(&control.levels_unchanged()?, clock::now()));
     let known = verify(settings, &core).await?;
     core.learn(known, clock::now());
     let mut prober = Prober::new(settings)?;

@@ -68,6 +68,20 @@ pub struct FinalizeApproval {
     pub by: String,
 }
 
+/// Someone looked after a finalize step that failed: its level is not in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LevelUnchanged {
+    /// The product.
+    pub product: ProductRef,
+    /// The release whose step failed.
+    pub release: ReleaseVersion,
+    /// When they looked; says nothing about a step that failed later.
+    pub at: Timestamp,
+    /// Who.
+    pub by: String,
+}
+
 /// The order files of one state directory.
 #[derive(Debug, Clone)]
 pub struct Control {
@@ -154,6 +168,19 @@ impl Control {
         approvals.retain(|old| old.product != approval.product);
         approvals.push(approval);
         self.write("finalize.json", &approvals)
+    }
+
+    /// What people found out about levels whose step failed.
+    pub fn levels_unchanged(&self) -> Result<Vec<LevelUnchanged>, StateError> {
+        Ok(self.read("levels-unchanged.json")?.unwrap_or_default())
+    }
+
+    /// States that levels are not in force; of a product what is said last counts.
+    pub fn state_unchanged(&self, stated: Vec<LevelUnchanged>) -> Result<(), StateError> {
+        let mut all = self.levels_unchanged()?;
+        all.retain(|old| stated.iter().all(|new| new.product != old.product));
+        all.extend(stated);
+        self.write("levels-unchanged.json", &all)
     }
 
     /// Approves a move; one per product, the newest counts.
