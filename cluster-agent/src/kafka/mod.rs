@@ -8,6 +8,7 @@
 pub mod change;
 mod client;
 mod connection;
+mod controllers;
 mod error;
 mod partitions;
 mod quorum;
