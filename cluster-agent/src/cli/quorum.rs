@@ -16,7 +16,7 @@ use crate::clock;
 use crate::config::Settings;
 use crate::history::ProductHistory;
 use crate::kafka::change::{
-    Change, ChangeFile, Ended, Guide, Opening, Rules, SmallQuorum, Wish, open,
+    Change, ChangeFile, Ended, Guide, Guiding, Opening, Rules, SmallQuorum, Wish, open,
 };
 use crate::kafka::{CaughtUp, Endpoint, Features, KafkaClient, KafkaSettings, QuorumView, Replica};
 use crate::state::{self, InUse, in_use};
@@ -217,6 +217,7 @@ async fn change(args: &ChangeArgs, wish: Wish) -> anyhow::Result<Answer> {
     let settings = commands::settings(&args.product.config)?;
     let (name, servers) = product(&settings, args.product.product.as_ref())?;
     let file = ChangeFile::new(&settings.state_dir);
+    let _guiding = if args.dry_run { None } else { Some(guiding(&file)?) };
     let mut client = KafkaClient::new(servers)?;
     let fetch_timeout_ms = settings.quorum_limits.fetch_timeout_ms;
     let mut change = match file.read()? {
@@ -225,6 +226,9 @@ async fn change(args: &ChangeArgs, wish: Wish) -> anyhow::Result<Answer> {
             if args.dry_run {
                 return Ok(Answer::yes(planned(&open)));
             }
+            // Nothing goes while the file is there; but it may have come back from a copy.
+            no_roll(&settings)?;
+            no_finalize(&settings)?;
             open
         }
         Some(open) => bail!(
@@ -245,11 +249,7 @@ async fn change(args: &ChangeArgs, wish: Wish) -> anyhow::Result<Answer> {
                 Opening::Refused(reasons) => {
                     let lines: Vec<String> =
                         reasons.iter().map(|why| format!("refused: {why}")).collect();
-                    let lines = lines.join(
-                        "
-",
-                    ) + "
-";
+                    let lines = lines.join("\n") + "\n";
                     return Ok(Answer { text: lines, verdict: Verdict::No });
                 }
             };
@@ -268,11 +268,26 @@ async fn change(args: &ChangeArgs, wish: Wish) -> anyhow::Result<Answer> {
             let after = change.afterwards().map_or_else(String::new, |after| format!("{after}\n"));
             Ok(Answer::yes(format!("done: {}\n{after}", change.goal)))
         }
+        Ended::Closed => {
+            let text = format!(
+                "stopped: {} was closed or replaced while this command ran; nothing more is done\n",
+                change.goal
+            );
+            Ok(Answer { text, verdict: Verdict::No })
+        }
         Ended::Waiting { why } => {
             let text = format!("not done yet: {why}\nrun the same command again to go on\n");
             Ok(Answer { text, verdict: Verdict::No })
         }
     }
+}
+
+/// The lock of whoever changes voters or levels, for as long as this command lives.
+fn guiding(file: &ChangeFile) -> anyhow::Result<Guiding> {
+    file.guide()?.context(
+        "another `cluster-agent quorum` command still runs with this state directory: let it end, \
+         or end it (`quorum abort` closes its change, and it ends by itself)",
+    )
 }
 
 /// Opens the change, and looks again whether the agent let a unit go in the meantime.
@@ -318,7 +333,9 @@ fn no_finalize(settings: &Settings) -> anyhow::Result<()> {
 async fn raise(args: &RaiseArgs) -> anyhow::Result<Answer> {
     let settings = commands::settings(&args.product.config)?;
     let (name, servers) = product(&settings, args.product.product.as_ref())?;
-    if let Some(open) = ChangeFile::new(&settings.state_dir).read()? {
+    let file = ChangeFile::new(&settings.state_dir);
+    let _guiding = if args.dry_run { None } else { Some(guiding(&file)?) };
+    if let Some(open) = file.read()? {
         bail!("a change of voters is open: {} of {}", open.goal, open.product);
     }
     no_roll(&settings)?;
@@ -353,7 +370,8 @@ fn abort(args: &ProductArgs) -> anyhow::Result<Answer> {
                 bail!("the change that is open is one of {}", open.product);
             }
             format!(
-                "closed: {}. Nothing was undone: see `cluster-agent quorum status`\n",
+                "closed: {}. Nothing was undone: see `cluster-agent quorum status`. A command that \
+                 still guides it ends before its next act\n",
                 open.goal
             )
         }

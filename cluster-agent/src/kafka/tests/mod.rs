@@ -1,5 +1,6 @@
 //! The client against servers that answer, refuse, garble, stall and lie.
 
 mod faults;
+mod guides;
 mod logins;
 mod server;

@@ -43,6 +43,11 @@ impl Request {
 
     /// The usual answer to `ApiVersions`.
     pub(super) fn versions(&self) -> Reply {
+        self.versions_and(&[])
+    }
+
+    /// The same of a server that speaks more.
+    pub(super) fn versions_and(&self, more: &[(i16, i16, i16)]) -> Reply {
         let api = |(key, low, high): (i16, i16, i16)| {
             ApiVersion::default().with_api_key(key).with_min_version(low).with_max_version(high)
         };
@@ -51,7 +56,13 @@ impl Request {
             .with_name(StrBytes::from_static_str("kraft.version"))
             .with_max_version_level(1);
         let answer = ApiVersionsResponse::default()
-            .with_api_keys(keys.into_iter().chain([(60, 0, 2), (80, 0, 0)]).map(api).collect())
+            .with_api_keys(
+                keys.into_iter()
+                    .chain([(60, 0, 2), (80, 0, 0)])
+                    .chain(more.iter().copied())
+                    .map(api)
+                    .collect(),
+            )
             .with_finalized_features_epoch(3)
             .with_finalized_features(vec![feature]);
         self.answer(0, &answer)
