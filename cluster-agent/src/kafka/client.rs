@@ -135,8 +135,9 @@ impl KafkaClient {
         leader.accepted::<RemoveRaftVoterRequest>(answer.error_code, answer.error_message.as_ref())
     }
 
-    /// Raises a feature to `level`; never lowers one. With `validate_only` nothing is changed.
-    pub async fn raise_feature(
+    /// Asks the leader to raise a feature to `level`; never to lower one. With `validate_only`
+    /// nothing is changed.
+    pub(super) async fn update_feature(
         &mut self,
         feature: &str,
         level: i16,

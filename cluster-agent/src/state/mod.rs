@@ -148,9 +148,14 @@ pub(crate) fn lock_file(path: &Path) -> Result<File, StateError> {
 
 /// Reads the memory without taking the lock, for `status` and `check`.
 pub fn load(state_dir: &Path, cluster: &str) -> Result<Document, StateError> {
+    Ok(load_if_there(state_dir, cluster)?.unwrap_or_else(|| Document::new(cluster)))
+}
+
+/// The same; `None` if no agent ever ran with this directory.
+pub fn load_if_there(state_dir: &Path, cluster: &str) -> Result<Option<Document>, StateError> {
     let path = state_dir.join(STATE_FILE);
-    let Some(bytes) = read_bounded(&path)? else { return Ok(Document::new(cluster)) };
-    document::parse(&path, &bytes, cluster)
+    let Some(bytes) = read_bounded(&path)? else { return Ok(None) };
+    document::parse(&path, &bytes, cluster).map(Some)
 }
 
 /// Whether an agent uses `state_dir`.

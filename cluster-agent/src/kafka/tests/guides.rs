@@ -59,7 +59,7 @@ async fn a_guide_whose_change_was_closed_while_it_waited_does_nothing_more() {
     let (asked, removals) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
     let (closer, counted) = (file.clone(), Arc::clone(&removals));
     let leader = serve(move |request| match request.key {
-        VERSIONS => request.versions_and(&[(REMOVE, 0, 0)]),
+        VERSIONS => request.versions_and(&[(REMOVE, 0, 0)], &[]),
         DESCRIBE => {
             // At the second look the way is free, and the change is no longer open.
             let first = asked.fetch_add(1, Ordering::SeqCst) == 0;
@@ -87,7 +87,7 @@ async fn a_guide_that_finds_another_change_in_its_place_leaves_it_alone() {
         Change { opened_at: jiff::Timestamp::from_second(1_800_000_000).unwrap(), ..change() };
     file.write(&other).unwrap();
     let leader = serve(|request| match request.key {
-        VERSIONS => request.versions_and(&[(REMOVE, 0, 0)]),
+        VERSIONS => request.versions_and(&[(REMOVE, 0, 0)], &[]),
         DESCRIBE => request.answer(1, &standing(true)),
         _ => Reply::Close,
     })

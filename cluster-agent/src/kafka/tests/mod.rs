@@ -3,4 +3,5 @@
 mod faults;
 mod guides;
 mod logins;
+mod raises;
 mod server;
