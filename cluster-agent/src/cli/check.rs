@@ -124,7 +124,7 @@ async fn look(settings: &Settings, seconds: Duration) -> anyhow::Result<Checked>
     Ok(Checked { blocked, gates, unknown, products })
 }
 
-/// What ClusterUpdates say, read once; nothing without Kubernetes. The lease is not asked for: which
+/// What `ClusterUpdate`s say, read once; nothing without Kubernetes. The lease is not asked for: which
 /// agent acts is no question of whether a unit could go.
 async fn steered(settings: &Settings, configured: &Policy) -> Result<Standings, String> {
     let Some(kubernetes) = &settings.kubernetes else { return Ok(Standings::new()) };
@@ -294,10 +294,27 @@ fn render(checked: &Checked) -> String {
 
 fn word(state: &ProductState, blockers: &[wire::WaitingOn], unknown: &[String]) -> &'static str {
     let same = state.target.as_ref().is_none_or(|target| *target == state.version);
-    match (blockers.is_empty(), same) {
-        (true, _) if !unknown.is_empty() => "not known",
-        (false, _) => "blocked",
-        (true, true) => "nothing to do",
-        (true, false) => "could go",
+    verdict(blockers.is_empty(), same, unknown.is_empty())
+}
+
+fn verdict(free: bool, same: bool, known: bool) -> &'static str {
+    match (free, known, same) {
+        (false, _, _) => "blocked",
+        (true, false, _) => "not known",
+        (true, true, true) => "nothing to do",
+        (true, true, false) => "could go",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_looked_at_is_no_could_go() {
+        assert_eq!(verdict(true, false, true), "could go");
+        assert_eq!(verdict(true, false, false), "not known");
+        assert_eq!(verdict(true, true, false), "not known");
+        assert_eq!(verdict(false, false, false), "blocked");
     }
 }

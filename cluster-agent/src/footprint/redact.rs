@@ -160,9 +160,12 @@ impl Redactor {
             Json::Array(values) => values.iter_mut().for_each(|value| self.scrub(value)),
             Json::Object(fields) => {
                 for (name, value) in fields {
-                    match value {
-                        Json::String(text) if announces(name) => HIDDEN.clone_into(text),
-                        value => self.scrub(value),
+                    if let Json::String(text) = value
+                        && announces(name)
+                    {
+                        HIDDEN.clone_into(text);
+                    } else {
+                        self.scrub(value);
                     }
                 }
             }

@@ -29,7 +29,7 @@ pub enum RaiseError {
     /// It may be, or may still become so.
     #[error(
         "whether {feature} was raised to {level} is not known; read back last: {}",
-        shown(read_back)
+        shown(*read_back)
     )]
     Unknown {
         /// The feature.
@@ -44,7 +44,7 @@ pub enum RaiseError {
     },
 }
 
-fn shown(level: &Option<i16>) -> String {
+fn shown(level: Option<i16>) -> String {
     level.map_or_else(|| "nothing".to_owned(), |level| level.to_string())
 }
 

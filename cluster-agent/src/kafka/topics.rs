@@ -104,14 +104,15 @@ impl Drop for TopicLooks {
 
 impl Reader {
     async fn read(&mut self, limit: Duration) -> Result<Spread, String> {
-        match tokio::time::timeout(limit, self.spread()).await {
-            Ok(found) => found,
-            Err(_) => Err(format!(
-                "no broker answers in time; {} of {} topics read",
-                self.minimums.len(),
-                self.topics
-            )),
-        }
+        let found = tokio::time::timeout(limit, self.spread()).await;
+        let found = found.unwrap_or_else(|_| Err("no broker answers in time".to_owned()));
+        let (read, all) = (self.minimums.len(), self.topics);
+        // What was read stays, so the next look gets further.
+        found.map_err(
+            |why| {
+                if read < all { format!("{why}; {read} of {all} topics read") } else { why }
+            },
+        )
     }
 
     async fn spread(&mut self) -> Result<Spread, String> {

@@ -300,13 +300,9 @@ impl Finding {
             Self::LogNotCaughtUp { observed, limit } | Self::LeaderBehind { observed, limit } => {
                 Some((signed(observed), signed(limit)))
             }
-            Self::TooFewGoodProbes { observed, limit } => {
-                Some((f64::from(observed), f64::from(limit)))
-            }
+            Self::TooFewGoodProbes { observed, limit } => Some((observed.into(), limit.into())),
             Self::QueryFails { observed, limit, .. } => observed.zip(limit),
-            Self::PartitionsUntold { observed, limit } => {
-                limit.map(|limit| (wide(observed), wide(limit)))
-            }
+            Self::PartitionsUntold { observed, limit } => Some((wide(observed), wide(limit?))),
             Self::NotObserved
             | Self::Unreachable { .. }
             | Self::MetricMissing { .. }

@@ -210,6 +210,25 @@ mod tests {
     }
 
     #[test]
+    fn what_was_found_out_about_levels_replaces_what_was_said_of_the_product_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let control = Control::new(dir.path());
+        assert_eq!(control.levels_unchanged().unwrap(), []);
+        let said = |product: &str, release: &str| LevelUnchanged {
+            product: product.parse().unwrap(),
+            release: release.parse().unwrap(),
+            at: Timestamp::UNIX_EPOCH,
+            by: "ada".into(),
+        };
+        control.state_unchanged(vec![said("acme/kafka", "4.0.0")]).unwrap();
+        control.state_unchanged(vec![said("acme/other", "1.0.0")]).unwrap();
+        let new = vec![said("acme/kafka", "4.1.0"), said("acme/kafka", "4.2.0")];
+        control.state_unchanged(new.clone()).unwrap();
+        let expected = [vec![said("acme/other", "1.0.0")], new].concat();
+        assert_eq!(control.levels_unchanged().unwrap(), expected);
+    }
+
+    #[test]
     fn an_unreadable_hold_is_an_error_and_never_no_hold() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("hold.json"), "{").unwrap();

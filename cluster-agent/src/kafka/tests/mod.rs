@@ -5,3 +5,4 @@ mod guides;
 mod logins;
 mod raises;
 mod server;
+mod topic_looks;
