@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use channels::names::ProductRef;
-use channels::wire::{self, ProductState};
+use channels::wire::{self, ProductState, Role};
 use serde::Serialize;
 
 use super::{Answer, CheckArgs, Output, Verdict, commands};
@@ -41,6 +41,9 @@ const RESOURCES_MAX: Duration = Duration::from_secs(15);
 /// Between two looks whether they have been read.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
+/// How long units are probed unless it is said: a dozen pages for lags.
+const LOOK: Duration = Duration::from_secs(6);
+
 /// The answer of `check`.
 #[derive(Debug, Serialize)]
 struct Checked {
@@ -60,8 +63,8 @@ struct CheckedProduct {
 
 pub(super) fn check(args: &CheckArgs) -> anyhow::Result<Answer> {
     let settings = commands::settings(&args.read.config)?;
-    let seconds = Duration::from_secs(args.seconds);
-    let checked = commands::runtime()?.block_on(look(&settings, seconds))?;
+    let time = args.seconds.map_or_else(|| enough(&settings), Duration::from_secs);
+    let checked = commands::runtime()?.block_on(look(&settings, time))?;
     let text = match args.read.output {
         Output::Text => render(&checked),
         Output::Json => serde_json::to_string_pretty(&checked)? + "\n",
@@ -70,12 +73,22 @@ pub(super) fn check(args: &CheckArgs) -> anyhow::Result<Answer> {
     Ok(Answer { text, verdict })
 }
 
-async fn look(settings: &Settings, seconds: Duration) -> anyhow::Result<Checked> {
+/// Enough to judge every unit by: a node is unknown until it has relisted often enough.
+fn enough(settings: &Settings) -> Duration {
+    let pools = settings.products.values().flat_map(|product| &product.pools);
+    let has_nodes = pools.into_iter().any(|pool| pool.role == Role::Node);
+    let pleg = &settings.pleg_limits;
+    let relists = Duration::from_millis(u64::from(pleg.min_relists).saturating_mul(pleg.period_ms));
+    if has_nodes { LOOK.saturating_add(relists) } else { LOOK }
+}
+
+async fn look(settings: &Settings, time: Duration) -> anyhow::Result<Checked> {
     let document = state::load(&settings.state_dir, &settings.cluster_name)?;
     let control = Control::new(&settings.state_dir);
     // The hub's leave is its own to give: only what this cluster can know is checked here.
     let configured = settings.policy(Grants::None);
-    let (standings, unknown) = match steered(settings, &configured).await {
+    let kube = settings.kubernetes.clone().map(Kube::new);
+    let (standings, unknown) = match steered(settings, kube.as_ref(), &configured).await {
         Ok(standings) => (standings, vec![]),
         Err(why) => (Standings::new(), vec![why]),
     };
@@ -91,8 +104,8 @@ async fn look(settings: &Settings, seconds: Duration) -> anyhow::Result<Checked>
     drop(core.levels_unchanged(&control.levels_unchanged()?, clock::now()));
     let known = verify(settings, &core).await?;
     core.learn(known, clock::now());
-    let mut prober = Prober::new(settings)?;
-    let until = tokio::time::Instant::now() + seconds;
+    let mut prober = Prober::new(settings, kube)?;
+    let until = tokio::time::Instant::now() + time;
     let asking_until = until + ASKING_MAX;
     loop {
         let so_far = tokio::time::Instant::now();
@@ -126,9 +139,13 @@ async fn look(settings: &Settings, seconds: Duration) -> anyhow::Result<Checked>
 
 /// What `ClusterUpdate`s say, read once; nothing without Kubernetes. The lease is not asked for: which
 /// agent acts is no question of whether a unit could go.
-async fn steered(settings: &Settings, configured: &Policy) -> Result<Standings, String> {
-    let Some(kubernetes) = &settings.kubernetes else { return Ok(Standings::new()) };
-    let period = Duration::from_millis(kubernetes.period_ms);
+async fn steered(
+    settings: &Settings,
+    kube: Option<&Kube>,
+    configured: &Policy,
+) -> Result<Standings, String> {
+    let Some(kube) = kube else { return Ok(Standings::new()) };
+    let period = Duration::from_millis(kube.settings().period_ms);
     let shown = Shown {
         // Who does not act writes nothing.
         acting: false,
@@ -139,7 +156,7 @@ async fn steered(settings: &Settings, configured: &Policy) -> Result<Standings, 
         views: BTreeMap::new(),
         products: configured.products.keys().cloned().collect(),
     };
-    let mut link = Link::start(Kube::new(kubernetes.clone()), period, shown);
+    let mut link = Link::start(kube.clone(), period, shown);
     let mut why = "no answer".to_owned();
     let until = tokio::time::Instant::now() + RESOURCES_MAX;
     while tokio::time::Instant::now() < until {
@@ -309,6 +326,21 @@ fn verdict(free: bool, same: bool, known: bool) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Overrides;
+
+    fn settings(file: &str) -> Settings {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/agent");
+        let text = std::fs::read_to_string(folder.join(file)).unwrap();
+        Settings::parse(&text, Path::new(file), Path::new("/etc/fairway"), Overrides::default())
+            .unwrap()
+    }
+
+    #[test]
+    fn a_look_lasts_until_nodes_can_be_judged() {
+        assert_eq!(enough(&settings("kafka-ssh.toml")), Duration::from_secs(6));
+        // limits.pleg: 20 relists, one a second.
+        assert_eq!(enough(&settings("nodes.toml")), Duration::from_secs(26));
+    }
 
     #[test]
     fn what_could_not_be_looked_at_is_no_could_go() {

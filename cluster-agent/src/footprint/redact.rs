@@ -25,7 +25,7 @@ const SHOWN: &[&str] = &[
     "key_file", "kubeconfig", "context", "namespace", "namespaces", "lease", "kured",
     // products and pools
     "product", "channel", "initial_version", "mode", "pin", "role", "reason", "until",
-    "version_metric", "version_label", "required_signals", "on_node", "zone", "zones",
+    "version_metric", "version_label", "required_signals", "on_node", "zone", "zones", "time_zone", "when",
     "from", "to", "days", "start", "end", "at", "duration", "start_time", "end_time",
     // Kubernetes
     "kind", "kinds", "templates", "service_account", "service_accounts", "job_template",
@@ -41,7 +41,8 @@ const SHOWN: &[&str] = &[
 /// Keys whose texts are addresses: shown without user, query and fragment.
 #[rustfmt::skip]
 const ADDRESSES: &[&str] = &[
-    "url", "mirrors", "proxy", "metrics_url", "metrics_urls", "bootstrap", "brokers", "registry",
+    "url", "mirrors", "proxy", "metrics_url", "metrics_urls", "bootstrap", "brokers",
+    "registry", "server_name",
 ];
 
 /// What was hidden so far, to be looked for elsewhere.

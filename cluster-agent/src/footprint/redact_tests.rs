@@ -16,6 +16,18 @@ fn a_key_that_nobody_listed_is_hidden() {
 }
 
 #[test]
+fn what_a_helper_asks_for_first_is_shown() {
+    let config = "[products.kafka]\nbootstrap = ['k1:9093']\nbrokers = ['fleet:hunter2@b1:9092']\n\
+                  [products.kafka.tls]\nserver_name = 'kafka.example'\n\
+                  [products.windows]\ntime_zone = 'Europe/Berlin'\n\
+                  [products.checks.commands]\nwhen = 'unit'";
+    let (text, _) = shown(config);
+    for word in ["k1:9093", "]@b1:9092", "kafka.example", "Europe/Berlin", "\"unit\""] {
+        assert!(text.contains(word), "{word} in {text}");
+    }
+}
+
+#[test]
 fn addresses_lose_user_query_and_fragment() {
     for (given, expected) in [
         ("https://fleet:hunter2@h/x", "https://[redacted]@h/x"),

@@ -158,8 +158,7 @@ fn undo(phase: Phase, event: Event, now: Timestamp, hooks: Hooks) -> Stepped {
             Ok(drop_step(false, hooks.before, why, now, hooks))
         }
         (phase @ Phase::Undo { .. }, Event::Finished { exit_code, log_tail }) => {
-            let pause = Effect::Pause(command_failed("restore", exit_code, &log_tail, now));
-            Ok((phase, vec![pause]))
+            Ok(pauses(phase, "restore", exit_code, &log_tail, now))
         }
         (phase, event) => illegal(phase, event),
     }
@@ -183,6 +182,17 @@ fn drop_step(
     }
 }
 
+/// Stays where it is: a command that failed is a person's business.
+fn pauses(
+    phase: Phase,
+    stage: &str,
+    exit_code: i32,
+    log_tail: &str,
+    now: Timestamp,
+) -> (Phase, Vec<Effect>) {
+    (phase, vec![Effect::Pause(command_failed(stage, exit_code, log_tail, now))])
+}
+
 fn run_after(dropped: Option<wire::WaitingOn>, now: Timestamp) -> (Phase, Vec<Effect>) {
     (Phase::After { since: now, dropped }, vec![Effect::Start(Task::After)])
 }
@@ -200,8 +210,7 @@ fn after(phase: Phase, event: Event, now: Timestamp) -> Stepped {
             stays(Phase::Dropped { why })
         }
         (phase @ Phase::After { .. }, Event::Finished { exit_code, log_tail }) => {
-            let pause = Effect::Pause(command_failed("after", exit_code, &log_tail, now));
-            Ok((phase, vec![pause]))
+            Ok(pauses(phase, "after", exit_code, &log_tail, now))
         }
         (phase, event) => illegal(phase, event),
     }
@@ -218,8 +227,7 @@ fn commanded(phase: Phase, event: Event, now: Timestamp, hooks: Hooks) -> Steppe
             stays(Phase::AwaitReturn { since: now, quiesced })
         }
         (phase @ Phase::Mutate { .. }, Event::Finished { exit_code, log_tail }) => {
-            let pause = Effect::Pause(command_failed("mutate", exit_code, &log_tail, now));
-            Ok((phase, vec![pause]))
+            Ok(pauses(phase, "mutate", exit_code, &log_tail, now))
         }
         (phase @ Phase::Restore { .. }, Event::NotStarted) => {
             Ok((phase, vec![Effect::Start(Task::Restore)]))
@@ -228,8 +236,7 @@ fn commanded(phase: Phase, event: Event, now: Timestamp, hooks: Hooks) -> Steppe
             stays(Phase::soaking(now, breaks))
         }
         (phase @ Phase::Restore { .. }, Event::Finished { exit_code, log_tail }) => {
-            let pause = Effect::Pause(command_failed("restore", exit_code, &log_tail, now));
-            Ok((phase, vec![pause]))
+            Ok(pauses(phase, "restore", exit_code, &log_tail, now))
         }
         (phase, event) => illegal(phase, event),
     }

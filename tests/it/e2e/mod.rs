@@ -10,6 +10,8 @@
     reason = "a scenario that cannot go on has failed, and says where"
 )]
 
+mod agent;
+mod agent_guide;
 mod client;
 mod cluster;
 mod crashes;

@@ -4,24 +4,17 @@
 
 use std::collections::BTreeSet;
 
-use super::objects::{Budget, Expression, Pod, Selector};
+use super::objects::{Budget, Expression, Selector};
+use crate::kube::object::Pod;
 use crate::observation::Finding;
 
 /// Whether a selector picks labels. An empty selector picks everything.
 fn picks(selector: &Selector, pod: &Pod) -> bool {
     let labels = &pod.metadata.labels;
     let by_labels = selector.match_labels.iter().all(|(key, value)| labels.get(key) == Some(value));
+    // An operator yet unheard of: it may pick the pod.
     let holds = |expression: &Expression| {
-        let value = labels.get(&expression.key);
-        let listed = value.is_some_and(|value| expression.values.contains(value));
-        match expression.operator.as_str() {
-            "In" => listed,
-            "NotIn" => !listed,
-            "Exists" => value.is_some(),
-            "DoesNotExist" => value.is_none(),
-            // An operator yet unheard of: it may pick the pod.
-            _ => true,
-        }
+        expression.holds(labels.get(&expression.key).map(String::as_str)).unwrap_or(true)
     };
     by_labels && selector.match_expressions.iter().all(holds)
 }
@@ -67,7 +60,7 @@ pub(crate) fn permanent(
     // Without this policy an unready pod goes only while enough others are healthy, and if all are
     // wanted healthy, they never are.
     let policy = budget.spec.unhealthy_pod_eviction_policy.as_deref();
-    if !pod.is_ready() && policy == Some("AlwaysAllow") {
+    if !pod.serves() && policy == Some("AlwaysAllow") {
         return None;
     }
     let never = status.disruptions_allowed <= 0

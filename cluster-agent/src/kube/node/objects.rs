@@ -1,5 +1,7 @@
-//! The parts of Kubernetes objects that are read here, and no more: a node's images and a pod's
-//! containers would be most of the agent's memory.
+//! Nodes, budgets, Jobs and locks, as far as they are read here, and no more: a node's images would
+//! be most of the agent's memory. What all objects have alike, and pods, are in [`object`].
+//!
+//! [`object`]: crate::kube::object
 
 use std::collections::BTreeMap;
 
@@ -7,42 +9,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-/// `metadata`.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(crate) struct Meta {
-    pub(crate) name: String,
-    pub(crate) namespace: String,
-    pub(crate) uid: String,
-    pub(crate) resource_version: String,
-    pub(crate) generation: i64,
-    pub(crate) labels: BTreeMap<String, String>,
-    pub(crate) annotations: BTreeMap<String, String>,
-    pub(crate) creation_timestamp: Option<Timestamp>,
-    pub(crate) deletion_timestamp: Option<Timestamp>,
-    pub(crate) owner_references: Vec<Owner>,
-}
-
-impl Meta {
-    /// `namespace/name`.
-    pub(crate) fn place(&self) -> String {
-        format!("{}/{}", self.namespace, self.name)
-    }
-
-    /// The owner that starts it again.
-    pub(crate) fn controller(&self) -> Option<&Owner> {
-        self.owner_references.iter().find(|owner| owner.controller)
-    }
-}
-
-/// One of `metadata.ownerReferences`.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default)]
-pub(crate) struct Owner {
-    pub(crate) kind: String,
-    pub(crate) name: String,
-    pub(crate) controller: bool,
-}
+use crate::kube::object::{Condition, Meta, condition};
 
 /// A node.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -124,89 +91,6 @@ pub(crate) struct NodeInfo {
     pub(crate) boot_id: String,
 }
 
-/// A condition of a node, pod or Job.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default)]
-pub(crate) struct Condition {
-    #[serde(rename = "type")]
-    pub(crate) kind: String,
-    pub(crate) status: String,
-    pub(crate) reason: String,
-    pub(crate) message: String,
-}
-
-/// The condition of a type, if it is there.
-pub(crate) fn condition<'a>(conditions: &'a [Condition], kind: &str) -> Option<&'a Condition> {
-    conditions.iter().find(|condition| condition.kind == kind)
-}
-
-/// A pod.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default)]
-pub(crate) struct Pod {
-    pub(crate) metadata: Meta,
-    pub(crate) spec: PodSpec,
-    pub(crate) status: PodStatus,
-}
-
-impl Pod {
-    /// Whether it is Ready.
-    pub(crate) fn is_ready(&self) -> bool {
-        condition(&self.status.conditions, "Ready").is_some_and(|ready| ready.status == "True")
-    }
-
-    /// Whether its containers have ended for good.
-    pub(crate) fn is_finished(&self) -> bool {
-        matches!(self.status.phase.as_str(), "Succeeded" | "Failed")
-    }
-}
-
-/// `spec` of a pod.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default)]
-pub(crate) struct PodSpec {
-    pub(crate) volumes: Vec<Volume>,
-}
-
-/// A volume of a pod.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default)]
-pub(crate) struct Volume {
-    #[serde(rename = "emptyDir")]
-    pub(crate) empty_dir: Option<IgnoredAny>,
-}
-
-/// `status` of a pod.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(crate) struct PodStatus {
-    pub(crate) phase: String,
-    pub(crate) conditions: Vec<Condition>,
-    pub(crate) container_statuses: Vec<ContainerStatus>,
-}
-
-/// Status of one container of a pod.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default)]
-pub(crate) struct ContainerStatus {
-    pub(crate) state: ContainerState,
-}
-
-/// State of a container, of which only waiting is read.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default)]
-pub(crate) struct ContainerState {
-    pub(crate) waiting: Option<Waiting>,
-}
-
-/// Why a container waits.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default)]
-pub(crate) struct Waiting {
-    pub(crate) reason: String,
-    pub(crate) message: String,
-}
-
 /// A disruption budget.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
@@ -241,6 +125,96 @@ pub(crate) struct Expression {
     pub(crate) values: Vec<String>,
 }
 
+impl Expression {
+    /// Whether it holds of a label's value; `None` if its operator is one yet unheard of.
+    pub(crate) fn holds(&self, value: Option<&str>) -> Option<bool> {
+        let listed = value.is_some_and(|value| self.values.iter().any(|other| other == value));
+        let number = |text: &str| text.parse::<i64>().ok();
+        let beside = |compare: fn(&i64, &i64) -> bool| {
+            let limit = self.values.first().and_then(|limit| number(limit));
+            let both = value.and_then(number).zip(limit);
+            both.is_some_and(|(value, limit)| compare(&value, &limit))
+        };
+        Some(match self.operator.as_str() {
+            "In" => listed,
+            "NotIn" => !listed,
+            "Exists" => value.is_some(),
+            "DoesNotExist" => value.is_none(),
+            "Gt" => beside(i64::gt),
+            "Lt" => beside(i64::lt),
+            _ => return None,
+        })
+    }
+}
+
+/// A claim for a volume.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub(crate) struct Claim {
+    pub(crate) spec: ClaimSpec,
+}
+
+/// `spec` of a claim.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct ClaimSpec {
+    pub(crate) volume_name: String,
+}
+
+/// A volume of the cluster.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub(crate) struct PersistentVolume {
+    pub(crate) spec: VolumeSpec,
+}
+
+/// `spec` of a volume, of which only matters where it can be mounted.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct VolumeSpec {
+    pub(crate) node_affinity: VolumeAffinity,
+}
+
+/// `spec.nodeAffinity` of a volume.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub(crate) struct VolumeAffinity {
+    pub(crate) required: NodeTerms,
+}
+
+/// Nodes are picked by any of these.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct NodeTerms {
+    pub(crate) node_selector_terms: Vec<NodeTerm>,
+}
+
+/// A node is picked by all of these; none pick none.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct NodeTerm {
+    pub(crate) match_expressions: Vec<Expression>,
+    pub(crate) match_fields: Vec<Expression>,
+}
+
+impl NodeTerm {
+    /// Whether it surely picks the node.
+    pub(crate) fn picks(&self, node: &Node) -> bool {
+        let meta = &node.metadata;
+        let by_label = |one: &Expression| one.holds(meta.labels.get(&one.key).map(String::as_str));
+        let by_field = |one: &Expression| {
+            one.holds(Some(meta.name.as_str()).filter(|_| one.key == "metadata.name"))
+        };
+        let mut all = self
+            .match_expressions
+            .iter()
+            .map(by_label)
+            .chain(self.match_fields.iter().map(by_field));
+        let is_empty = self.match_expressions.is_empty() && self.match_fields.is_empty();
+        !is_empty && all.all(|holds| holds == Some(true))
+    }
+}
+
 /// `status` of a disruption budget.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -256,7 +230,23 @@ pub(crate) struct BudgetStatus {
 #[serde(default)]
 pub(crate) struct Job {
     pub(crate) metadata: Meta,
+    pub(crate) spec: JobSpec,
     pub(crate) status: JobStatus,
+}
+
+impl Job {
+    /// Whether it has ended, well or not.
+    pub(crate) fn is_over(&self) -> bool {
+        let holds = |kind| condition(&self.status.conditions, kind).is_some_and(Condition::holds);
+        holds("Complete") || holds("Failed")
+    }
+}
+
+/// `spec` of a Job.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct JobSpec {
+    pub(crate) ttl_seconds_after_finished: Option<i64>,
 }
 
 /// `status` of a Job.

@@ -1,6 +1,6 @@
 //! Workloads against an API server with controllers that act when told to.
 
-use channels::wire::{Component, Image, Role};
+use channels::wire::Role;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -8,9 +8,12 @@ use super::Workloads;
 use crate::config::{
     Field, FieldValue, ResourcePool, StrimziPool, Wanted, WorkloadKind, WorkloadPool,
 };
-use crate::driver::{Stage, StepId, StepOrder, StepStatus};
+use crate::driver::{Stage, StepOrder, StepStatus};
 use crate::kube::fake::FakeApi;
 use crate::observation::{Finding, UnitKey, Witness};
+
+/// What the image of the new release holds.
+const IMAGE: &[u8] = b"shop 2.0.0";
 
 const SHOP: &str = "/apis/apps/v1/namespaces/shop/deployments/shop";
 const KAFKA: &str = "/apis/kafka.strimzi.io/v1/namespaces/kafka/kafkas/east";
@@ -18,7 +21,7 @@ const PODS: &str = "/api/v1/namespaces/kafka/pods";
 const WIDGET: &str = "/apis/apps.example/v1/namespaces/shop/widgets/w";
 
 fn digest() -> signing::Sha256Digest {
-    signing::Sha256Digest::of(b"shop 2.0.0")
+    signing::Sha256Digest::of(IMAGE)
 }
 
 fn key(unit: &str) -> UnitKey {
@@ -26,19 +29,12 @@ fn key(unit: &str) -> UnitKey {
 }
 
 fn order(unit: &str) -> StepOrder {
-    StepOrder {
-        step_id: StepId::new(),
-        key: key(unit),
-        role: Role::Workload,
-        from: "1.0.0".parse().unwrap(),
-        to: "2.0.0".parse().unwrap(),
-        component: Component {
-            role: Role::Workload,
-            version: "2.0.0".to_owned(),
-            image: Image { repository: "acme/shop".to_owned(), digest: digest() },
-        },
-        attempt: 1,
-    }
+    StepOrder::sample(
+        ("acme/shop", unit),
+        Role::Workload,
+        ["1.0.0", "2.0.0"],
+        ("2.0.0", "acme/shop", IMAGE),
+    )
 }
 
 fn pool(kind: WorkloadKind) -> WorkloadPool {
@@ -468,12 +464,14 @@ async fn a_stop_pauses_strimzi_and_says_what_that_does_not_stop() {
     assert_eq!(api.writes().len(), 2, "what has been told is told once");
     let annotations = api.object(KAFKA)["metadata"]["annotations"].clone();
     assert_eq!(annotations["strimzi.io/pause-reconciliation"], "true");
-    assert_eq!(annotations["fairway.dev/paused-by"], json!(order.step_id.to_string()));
+    let by: Value =
+        serde_json::from_str(annotations["fairway.dev/paused-by"].as_str().unwrap()).unwrap();
+    assert_eq!(by, json!({ "step": order.step_id, "unit": order.key }));
     let how = waits(&workloads, &order).await;
     assert!(how.contains("one that had begun is finished by Strimzi"), "{how}");
-    // A restarted agent, after a person resumed.
+    // A restarted agent, after a person resumed; the step is long over.
     let other = strimzi_again(&api);
-    other.supervise(&order, false).await.unwrap();
+    other.free(&[key("west"), order.key]).await.unwrap();
     let annotations = api.object(KAFKA)["metadata"]["annotations"].clone();
     assert_eq!(annotations.get("strimzi.io/pause-reconciliation"), None);
     assert_eq!(annotations["own"], "x");
@@ -497,8 +495,48 @@ async fn somebody_elses_pause_is_named_and_left_alone() {
     assert_eq!(code, 1);
     assert!(why.contains("which this agent did not set"), "{why}");
     workloads.supervise(&order, true).await.unwrap();
-    workloads.supervise(&order, false).await.unwrap();
+    workloads.free(std::slice::from_ref(&order.key)).await.unwrap();
     assert_eq!(api.writes(), vec![]);
+}
+
+#[tokio::test]
+async fn a_pause_of_another_agents_unit_is_left_alone() {
+    let api = FakeApi::start();
+    let (workloads, order) = (strimzi(&api), order("east"));
+    let other = json!({ "product": "other/kafka", "unit": "east" });
+    for by in [json!({ "step": order.step_id, "unit": other }).to_string(), "somebody".to_owned()] {
+        api.change(KAFKA, |kafka| {
+            kafka["metadata"]["annotations"] = json!({
+                "strimzi.io/pause-reconciliation": "true", "fairway.dev/paused-by": by,
+            });
+        });
+        workloads.free(std::slice::from_ref(&order.key)).await.unwrap();
+        let (code, why) = preflight(&workloads, &self::order("east")).await;
+        assert_eq!((code, why.contains("somebody else holds it")), (1, true), "{why}");
+    }
+    assert_eq!(api.writes(), vec![]);
+}
+
+#[tokio::test]
+async fn a_step_that_has_changed_nothing_pauses_nothing() {
+    let api = FakeApi::start();
+    let (workloads, order) = (strimzi(&api), order("east"));
+    workloads.supervise(&order, true).await.unwrap();
+    assert_eq!(api.writes(), vec![]);
+}
+
+#[tokio::test]
+async fn a_pause_taken_back_in_a_race_is_taken_back_again() {
+    let api = FakeApi::start();
+    let (workloads, order) = (strimzi(&api), order("east"));
+    workloads.start(&order, Stage::Mutate).await.unwrap();
+    workloads.supervise(&order, true).await.unwrap();
+    api.race(1);
+    let units = [order.key];
+    assert!(workloads.free(&units).await.is_err(), "somebody else changed it meanwhile");
+    workloads.free(&units).await.unwrap();
+    let annotations = api.object(KAFKA)["metadata"]["annotations"].clone();
+    assert_eq!(annotations.get("strimzi.io/pause-reconciliation"), None);
 }
 
 #[tokio::test]
