@@ -8,7 +8,7 @@ use super::hands::{CordonedBy, Fate};
 use super::hub::Hub;
 use super::run::Run;
 use super::sabotage::Sabotage;
-use super::shape::{KAFKA, Shape};
+use super::shape::{KAFKA, PLATFORM, Shape};
 use super::trouble;
 use crate::driver::Task;
 use crate::plan::CheckOutcome;
@@ -37,8 +37,9 @@ fn scene(sabotage: Sabotage) -> Run {
         Sabotage::IgnoresWindows => trouble::freeze(&mut run),
         Sabotage::IgnoresHold => trouble::hold(&mut run),
         Sabotage::IgnoresPin => {
-            let kafka = run.policy.products.get_mut(&product(KAFKA)).unwrap();
-            kafka.pin = Some(version("3.9.0"));
+            // There is no way back from beyond it.
+            let platform = run.policy.products.get_mut(&product(PLATFORM)).unwrap();
+            platform.pin = Some(version("1.32.0"));
         }
         Sabotage::IgnoresChecks => {
             run.moment.check = Some(CheckOutcome::Failed { why: "no space".to_owned() });
@@ -77,18 +78,18 @@ fn scene(sabotage: Sabotage) -> Run {
 fn goes_on(run: &mut Run, law: &str, probe: u32) {
     match (run.sabotage, law) {
         (Some(Sabotage::TrustsOldPages), "I3") if probe == 20 => {
-            let family = "kafka_server_raftmetrics_log_end_offset".to_owned();
+            let family = "kafka_server_raftmetrics_current_epoch".to_owned();
             let peer = followers(run).pop().unwrap();
-            run.sim.set_fault(&peer, &Fault::MissingMetric { family });
+            run.sim.set_fault(&peer, Fault::MissingMetric { family });
         }
         (Some(Sabotage::TrustsOldPages), "I5") if probe == 20 => {
             let node = run.targets.iter().find(|target| target.role == Role::Node).unwrap();
-            run.sim.set_fault(&node.key.unit, &Fault::Hang);
+            run.sim.set_fault(&node.key.unit, Fault::Hang);
         }
         (Some(Sabotage::IgnoresQuorum), _) if probe == 0 => {
             // The one that goes first, because it is ill, must not go while the other is.
             for name in followers(run).into_iter().take(2) {
-                run.sim.set_fault(&name, &Fault::Lag { ms: 30_000 });
+                run.sim.set_fault(&name, Fault::Lag { ms: 30_000 });
             }
             run.hub = Hub::Silent;
         }

@@ -21,6 +21,7 @@ const LAG_MAX_MS: i64 = 2_000;
 
 /// One unit at one probe.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is seen for itself")]
 pub(super) struct UnitLook {
     pub(super) role: Role,
     /// It is a broker, or one beside what it is.

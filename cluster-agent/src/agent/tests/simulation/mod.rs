@@ -157,7 +157,9 @@ fn many(seeds: &RangeInclusive<u64>) -> Tally {
         all.into_iter().map(|share| share.join().unwrap()).collect()
     });
     let mut tally = Tally::default();
-    shares.iter().for_each(|(share, _)| tally.merge(share));
+    for (share, _) in &shares {
+        tally.merge(share);
+    }
     let failures: Vec<String> = shares.into_iter().flat_map(|(_, failures)| failures).collect();
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
     tally

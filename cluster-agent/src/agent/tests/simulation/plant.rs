@@ -88,10 +88,11 @@ impl Plant {
     }
 
     /// A unit that has its fill of faults stays as it is.
-    pub(super) fn set_fault(&mut self, name: &UnitName, fault: &Fault) {
-        for name in [Some(name.clone()), self.other_half(name)].into_iter().flatten() {
-            let _full = self.sim.set_fault(&name, fault.clone());
+    pub(super) fn set_fault(&mut self, name: &UnitName, fault: Fault) {
+        if let Some(other) = self.other_half(name) {
+            let _full = self.sim.set_fault(&other, fault.clone());
         }
+        let _full = self.sim.set_fault(name, fault);
     }
 
     pub(super) fn clear_faults(&mut self, name: &UnitName) {

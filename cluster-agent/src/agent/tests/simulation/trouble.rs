@@ -177,7 +177,7 @@ fn fault(run: &mut Run, fault: Fault) {
 
 fn set(run: &mut Run, name: &UnitName, fault: Fault) {
     run.say(&format!("  {name} {fault:?}"));
-    run.sim.set_fault(name, &fault);
+    run.sim.set_fault(name, fault);
 }
 
 fn heals(run: &mut Run) {
