@@ -89,6 +89,10 @@ impl Plant {
 
     /// A unit that has its fill of faults stays as it is.
     pub(super) fn set_fault(&mut self, name: &UnitName, fault: Fault) {
+        // A sole voter has nobody to be cut off from.
+        if fault == Fault::Cut && self.voters().len() < 2 {
+            return;
+        }
         if let Some(other) = self.other_half(name) {
             let _full = self.sim.set_fault(&other, fault.clone());
         }

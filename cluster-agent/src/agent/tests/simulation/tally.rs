@@ -30,7 +30,8 @@ const GATES: &[&str] = &[
 ];
 
 /// Reasons of pauses that a long run meets.
-const PAUSES: &[&str] = &[];
+const PAUSES: &[&str] =
+    &["no_leader", "return_overdue", "stage_not_started", "unexpected_election", "voters_bad"];
 
 /// Phases that a long run meets.
 const PHASES: &[&str] = &[
