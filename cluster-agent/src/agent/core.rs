@@ -130,8 +130,8 @@ impl Core {
                 out.leadership.leader = Some(leader.clone());
             }
         }
-        let epoch = self.note_epoch(&observation);
-        let persist = note_calm(&mut self.history, &observation) || epoch || clock_went_back;
+        let late = self.note_epoch(&observation) | self.note_offset(&observation);
+        let persist = note_calm(&mut self.history, &observation) || late || clock_went_back;
         self.retarget(now);
         self.standing.note(&self.targets, &self.policy, &self.history, &observation, now);
         self.observation = Some(observation);
@@ -146,6 +146,19 @@ impl Core {
         }
         out.before.note_soak(&out.order.key, observation);
         out.before.epoch_at_soak.is_some()
+    }
+
+    /// A voter whose return was not seen (it changed by itself, or was there already) has to reach
+    /// the first leader's offset known since. Without one it would race the leader for ever: a page
+    /// that is read a moment earlier is a record behind.
+    fn note_offset(&mut self, observation: &Observation) -> bool {
+        let Some(out) = &mut self.history.out else { return false };
+        let awaited = matches!(out.phase, Phase::AwaitHealth { .. } | Phase::Soak { .. });
+        if !awaited || out.before.leader_offset_at_return.is_some() {
+            return false;
+        }
+        out.before.note_return(&out.order.key, observation);
+        out.before.leader_offset_at_return.is_some()
     }
 
     /// The stage or hook whose status the phase of the unit that is out depends on.

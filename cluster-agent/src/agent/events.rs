@@ -7,7 +7,9 @@ use std::collections::BTreeSet;
 use channels::wire::{self, Action, HealthVerdict, Role};
 
 use crate::driver::{StepStatus, Task};
-use crate::gate::{Blocker, back_and_healthy, has_returned, still_soaking_well, stop_conditions};
+use crate::gate::{
+    Blocker, back_and_healthy, has_returned, loses_majority, still_soaking_well, stop_conditions,
+};
 use crate::history::{Cause, Out};
 use crate::observation::Finding;
 use crate::phase::{Event, Hooks, Phase, Quiesce, elapsed_ms};
@@ -81,9 +83,19 @@ fn refused(why: &WaitingOn) -> Moment {
     Moment::Event(Event::Refused { why: why.to_wire() })
 }
 
+/// Whether the unit runs what it is to be changed into.
+fn is_there(scene: &Scene<'_>, out: &Out) -> bool {
+    let runs = scene.observation.units.get(out.key()).and_then(|unit| unit.version.as_deref());
+    runs.map(plain) == Some(plain(&out.order.component.version))
+}
+
 fn quiesce(scene: &Scene<'_>, out: &Out, driver: &DriverFacts) -> Moment {
     if let Some(event) = unless_succeeded(driver.status.as_ref()) {
         return Moment::Event(event);
+    }
+    if is_there(scene, out) {
+        // It came up in the new version by itself meanwhile, and is not restarted for nothing.
+        return Moment::Event(Event::AlreadyThere);
     }
     match leave(scene, out) {
         Leave::Holds => cleared(scene, out, driver),
@@ -99,27 +111,31 @@ fn stop(scene: &Scene<'_>, out: &Out) -> Option<wire::WaitingOn> {
         return Some(finding_to_wire(blocker, None));
     }
     let seen = &out.leadership;
-    (out.phase.is_changed() && seen.changes > seen.allowed()).then(|| {
+    let key = out.key();
+    // Without a majority even a leader that was not touched resigns, and any voter may follow it.
+    let lame = loses_majority(&key.product, Some(key), scene.observation, &scene.policy.gate);
+    let allowed = seen.allowed().max(u32::from(lame));
+    (out.phase.is_changed() && seen.changes > allowed).then(|| {
         let message = format!(
-            "the quorum's leader changed {} times during the step, {} allowed",
-            seen.changes,
-            seen.allowed()
+            "the quorum's leader changed {} times during the step, {allowed} allowed",
+            seen.changes
         );
         wire::WaitingOn {
             gate: "unexpected_election".to_owned(),
             unit: seen.leader.clone(),
             message,
             observed: Some(f64::from(seen.changes)),
-            limit: Some(f64::from(seen.allowed())),
+            limit: Some(f64::from(allowed)),
             since: Some(scene.now),
         }
     })
 }
 
 fn preflight(scene: &Scene<'_>, out: &Out, driver: &DriverFacts) -> Moment {
-    let Some(unit) = scene.observation.units.get(out.key()) else { return Moment::Quiet };
-    let runs = unit.version.as_deref().map(plain);
-    if runs == Some(plain(&out.order.component.version)) {
+    if !scene.observation.units.contains_key(out.key()) {
+        return Moment::Quiet;
+    }
+    if is_there(scene, out) {
         return Moment::Event(Event::AlreadyThere);
     }
     if driver.status == Some(StepStatus::Absent)
@@ -220,9 +236,9 @@ fn pause_or_hold(scene: &Scene<'_>, out: &Out) -> Option<WaitingOn> {
     if let Some(disowned) = disowned(scene) {
         return Some(disowned);
     }
-    let heard = scene.standing.directives.get(&out.key().product)?;
-    let directive = &heard.directive;
-    (directive.action == Action::Hold && heard.at > out.before.at).then(|| {
+    // A step begins with a `proceed`, so a hold was heard since, whatever the clock did meanwhile.
+    let directive = &scene.standing.directives.get(&out.key().product)?.directive;
+    (directive.action == Action::Hold).then(|| {
         let message = directive.reasons.first().map_or("held", |r| r.message.as_str()).to_owned();
         WaitingOn::HubHold { code: "held".to_owned(), message }
     })
@@ -273,10 +289,14 @@ fn soak(scene: &Scene<'_>, out: &Out) -> Moment {
         return Moment::Event(Event::Stop { why: finding_to_wire(blocker, None) });
     }
     let unknown = found.iter().all(|(_, finding)| finding.verdict() == HealthVerdict::Unknown);
+    // A unit that was asked and did not answer may have gone: that is a break for any agent.
+    let gone = found.iter().any(|(about, finding)| {
+        about.as_ref() == Some(&out.key().unit) && matches!(finding, Finding::Unreachable { .. })
+    });
     match first(&found, out) {
         None => Moment::Event(Event::Healthy),
         // A restarted agent cannot tell yet; that is no break of the soak, and no part of it.
-        Some(why) if unknown && is_waking(scene) => Moment::Waits(why),
+        Some(why) if unknown && !gone && is_waking(scene) => Moment::Waits(why),
         Some(why) => Moment::Event(Event::NotHealthy { why }),
     }
 }

@@ -15,7 +15,7 @@ use crate::observation::Finding;
 
 pub use back::{MutateRecord, back_and_healthy, has_returned, still_soaking_well};
 pub use policy::GatePolicy;
-pub use stop::stop_conditions;
+pub use stop::{loses_majority, stop_conditions};
 pub use take_out::may_take_out;
 
 /// One refusal: the unit it is about (`None` = the quorum or the cluster) and why.

@@ -1,10 +1,10 @@
 //! The stop table: what pauses a roll at once (rolling.md §9).
 
 use channels::health::{CommitProgress, PlegColour, elapsed_ms};
-use channels::names::ProductRef;
+use channels::names::{ProductRef, UnitName};
 use channels::wire::{HealthVerdict, Role};
 
-use super::take_out::without_repeats;
+use super::take_out::{SMALLEST_SAFE_QUORUM, without_repeats};
 use super::{Blocker, GatePolicy};
 use crate::observation::agreement::{count, leaderless_ms, partition_findings};
 use crate::observation::{
@@ -28,7 +28,9 @@ pub fn stop_conditions(
         .map(|gate| (None, gate.finding.clone()))
         .collect();
     for (product, quorum) in &observation.quorums {
-        blockers.extend(quorum_stops(product, quorum, observation, policy));
+        let lame = loses_majority(product, out, observation, policy);
+        let stops = quorum_stops(product, quorum, observation, policy);
+        blockers.extend(stops.into_iter().filter(|(_, finding)| !(lame && of_majority(finding))));
     }
     for (key, unit) in observation.units.iter().filter(|(key, _)| Some(*key) != out) {
         let about = |finding| (Some(key.unit.clone()), finding);
@@ -45,6 +47,31 @@ pub fn stop_conditions(
         }
     }
     without_repeats(blockers)
+}
+
+/// Whether a quorum is without a majority while `out` is away, and its owner allows that. It elects
+/// and commits again when the unit is back: the unit's own deadlines bound that.
+pub fn loses_majority(
+    product: &ProductRef,
+    out: Option<&UnitKey>,
+    observation: &Observation,
+    policy: &GatePolicy,
+) -> bool {
+    let voters = observation.voters(product);
+    let away = |name: &UnitName, unit: &UnitObservation| {
+        out.is_some_and(|out| out.product == *product && out.unit == *name) || goes_with(out, unit)
+    };
+    policy.allow_small_quorum
+        && count(voters.len()) < SMALLEST_SAFE_QUORUM
+        && voters.iter().any(|(name, unit)| away(name, unit))
+}
+
+/// What follows from having no majority.
+fn of_majority(finding: &Finding) -> bool {
+    matches!(
+        finding,
+        Finding::NoLeader { .. } | Finding::CommitStalled { .. } | Finding::VotersBad { .. }
+    )
 }
 
 fn quorum_stops(

@@ -11,7 +11,7 @@ use crate::observation::{Finding, Observation, Placement, UnitKey, UnitObservati
 use crate::telemetry::Signal;
 
 /// Smallest quorum that survives the loss of one voter.
-const SMALLEST_SAFE_QUORUM: u64 = 3;
+pub(super) const SMALLEST_SAFE_QUORUM: u64 = 3;
 
 /// Every reason why `key` must not be taken out; empty = G(x) holds.
 ///

@@ -122,6 +122,10 @@ fn before_change(phase: Phase, event: Event, now: Timestamp, hooks: Hooks) -> St
             let back = Phase::AwaitHealth { since: now, quiesced, green_probes: 0, breaks: 0 };
             stays(back)
         }
+        (phase @ (Phase::Before { .. } | Phase::Quiesce { .. }), Event::AlreadyThere) => {
+            let quiesced = matches!(phase, Phase::Quiesce { .. });
+            stays(Phase::AwaitHealth { since: now, quiesced, green_probes: 0, breaks: 0 })
+        }
         (Phase::Before { .. }, Event::NotStarted) => stays(Phase::first(now)),
         // A hook that failed has nothing to be undone by its counterpart.
         (Phase::Before { .. }, Event::Finished { exit_code, log_tail }) => {

@@ -45,6 +45,18 @@ fn healthy_from(mut phase: Phase, second: i64) -> (Phase, Vec<Effect>) {
 }
 
 #[test]
+fn what_came_up_in_the_new_version_before_its_change_is_not_changed() {
+    let (phase, effects) = step(Phase::Before { since: at(0) }, Event::AlreadyThere, 1);
+    assert_eq!((phase.wire(), effects), (wire::Phase::AwaitHealth, vec![]));
+    let (_, effects) = healthy_from(phase, 2);
+    assert_eq!(effects, [], "nothing was drained");
+    let (phase, effects) = step(Phase::Quiesce { since: at(0) }, Event::AlreadyThere, 1);
+    assert_eq!((phase.wire(), effects), (wire::Phase::AwaitHealth, vec![]));
+    let (_, effects) = healthy_from(phase, 2);
+    assert_eq!(effects, [Effect::Start(Task::Restore)]);
+}
+
+#[test]
 fn a_unit_passes_every_phase_in_order() {
     let phase = Phase::first(at(0));
     let (phase, effects) = step(phase, Event::Cleared { quiesce: Quiesce::Present }, 1);

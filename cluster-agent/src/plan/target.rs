@@ -180,16 +180,12 @@ impl Basis<'_> {
         if let Chosen::To(newer) = &fresh
             && *newer != roll.to
             && unreached(newer).is_none()
-            && allowed(known, newer, &running(record))
+            && matches!(self.check(policy, record, known, newer), Target::Move(_))
         {
             return fresh;
         }
         let to = &roll.to;
-        if let Some(pin) = &policy.pin
-            && pin != to
-            && path(graph, to, pin, &|_| true).is_err()
-        {
-            let why = WaitingOn::Pinned { pin: pin.clone(), to: to.clone() };
+        if let Some(why) = beyond(policy, graph, to) {
             return Chosen::Blocked { to: Some(to.clone()), why };
         }
         match unreached(to) {
@@ -217,22 +213,26 @@ impl Basis<'_> {
         let from = &record.version;
         let approved = self.approvals.iter().find(|a| a.product == *product).map(|a| a.to.clone());
         let step = |goal: &PathGoal| step(graph, from, goal, exposure);
-        if let Some(pin) = &policy.pin {
-            return step(&PathGoal::Version(pin.clone()));
-        }
+        // A pin says how far; who decides that the product moves is the mode's business.
+        let farthest = policy.pin.clone().map_or(PathGoal::Head, PathGoal::Version);
         match (policy.mode, approved) {
-            (Mode::Auto | Mode::Hub, _) => step(&PathGoal::Head),
-            (Mode::Manual | Mode::Patch, Some(to)) if to > *from => step(&PathGoal::Version(to)),
-            (Mode::Manual, _) => {
-                step(&PathGoal::Head).held_back(|to| WaitingOn::NeedsApproval { to })
+            (Mode::Auto | Mode::Hub, _) => step(&farthest),
+            (Mode::Manual | Mode::Patch, Some(to)) if to > *from => {
+                match beyond(policy, graph, &to) {
+                    Some(why) => Chosen::Blocked { to: Some(to), why },
+                    None => step(&PathGoal::Version(to)),
+                }
             }
+            (Mode::Manual, _) => step(&farthest).held_back(|to| WaitingOn::NeedsApproval { to }),
             (Mode::Patch, _) => {
-                let patch = step(&PathGoal::PatchOnly);
+                let patch = match &policy.pin {
+                    None => step(&PathGoal::PatchOnly),
+                    Some(_) => step(&farthest).only(|to| line(to) == line(from)),
+                };
                 if patch != Chosen::Nothing {
                     return patch;
                 }
-                step(&PathGoal::Head)
-                    .held_back(|to| WaitingOn::NotAPatch { from: from.clone(), to })
+                step(&farthest).held_back(|to| WaitingOn::NotAPatch { from: from.clone(), to })
             }
         }
     }
@@ -289,6 +289,18 @@ impl Basis<'_> {
     }
 }
 
+/// The pin, if a release is not on the way to it.
+fn beyond(policy: &ProductPolicy, graph: &Graph, to: &ReleaseVersion) -> Option<WaitingOn> {
+    let pin = policy.pin.as_ref().filter(|pin| *pin != to)?;
+    let leads = path(graph, to, pin, &|_| true).is_ok();
+    (!leads).then(|| WaitingOn::Pinned { pin: pin.clone(), to: to.clone() })
+}
+
+/// The minor release that a release is a patch of.
+fn line(version: &ReleaseVersion) -> (u64, u64) {
+    (version.semver().major, version.semver().minor)
+}
+
 /// Releases that units may run at the moment.
 pub fn running(record: &ProductHistory) -> BTreeSet<ReleaseVersion> {
     let mut versions = BTreeSet::from([record.version.clone()]);
@@ -317,12 +329,6 @@ pub fn documents_needed(
     let accept = |risk: &Risk| exposure.passes(risk);
     needed.extend(goals.filter_map(|g| next_step_where(graph, &record.version, &g, &accept).to));
     needed
-}
-
-fn allowed(known: &Knowledge, to: &ReleaseVersion, froms: &BTreeSet<ReleaseVersion>) -> bool {
-    document(known, to).is_ok_and(|release| {
-        froms.iter().all(|from| from == to || release.document.allows_from(from))
-    })
 }
 
 fn document<'k>(

@@ -18,6 +18,14 @@ pub(super) enum Chosen {
 }
 
 impl Chosen {
+    /// Nothing, unless the release it goes to is one of those.
+    pub(super) fn only(self, one_of: impl FnOnce(&ReleaseVersion) -> bool) -> Self {
+        match self {
+            Self::To(ref to) if !one_of(to) => Self::Nothing,
+            Self::Nothing | Self::To(_) | Self::Blocked { .. } => self,
+        }
+    }
+
     /// A release that is there but that policy does not take by itself.
     pub(super) fn held_back(self, why: impl FnOnce(ReleaseVersion) -> WaitingOn) -> Self {
         match self {

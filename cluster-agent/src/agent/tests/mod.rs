@@ -19,6 +19,7 @@ mod refusals;
 mod risks;
 mod rolls;
 mod simulation;
+mod small_quorums;
 mod whole;
 mod windows;
 mod world;

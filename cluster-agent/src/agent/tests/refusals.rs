@@ -330,6 +330,47 @@ fn a_newer_target_in_mid_roll_needs_an_edge_from_every_running_release() {
 }
 
 #[test]
+fn a_pin_says_how_far_and_not_that_a_product_moves() {
+    let pinned = |mode, pin: &str| {
+        let mut world = World::new(&Build { mode, ..Build::default() });
+        world.core.policy.products.get_mut(&product(KAFKA)).unwrap().pin = Some(version(pin));
+        world
+    };
+    assert!(refuses(&mut pinned(Mode::Manual, "4.0.0"), "approval").contains("4.0.0"));
+    assert!(refuses(&mut pinned(Mode::Patch, "4.0.0"), "policy_patch").contains("4.0.0"));
+    let approve = |world: &mut World| {
+        let at = world.now();
+        let approval = Approval { product: product(KAFKA), to: version("4.0.0"), at, back: false };
+        world.core.orders(None, vec![approval]);
+    };
+    // Nobody goes beyond it, whoever approves.
+    let mut world = pinned(Mode::Manual, "3.9.0");
+    approve(&mut world);
+    assert!(refuses(&mut world, "pin").contains("3.9.0"));
+    let mut world = pinned(Mode::Manual, "4.0.0");
+    approve(&mut world);
+    world.until(1_500, |w| w.runs(KAFKA) == "4.0.0");
+}
+
+#[test]
+fn a_newer_release_that_is_not_for_this_cluster_does_not_stop_the_roll_under_way() {
+    let mut world = World::new(&Build::default());
+    world.until(400, |w| w.sim.state().ledger.restarts.len() == 1);
+    let mut newer = release(KAFKA, "4.0.1", Role::Controller, &["^3.9", "^4.0"]);
+    Arc::make_mut(&mut newer.document).arches.clear();
+    let releases = vec![
+        release(KAFKA, "3.9.0", Role::Controller, &[]),
+        release(KAFKA, "4.0.0", Role::Controller, &["^3.9"]),
+        newer,
+    ];
+    let next = graph(&["3.9.0", "4.0.0", "4.0.1"], &[(0, 1), (0, 2), (1, 2)], &[]);
+    world.know(alone(knowledge(next, releases)));
+    world.until(1_500, |w| w.runs(KAFKA) == "4.0.0");
+    world.steps(10);
+    assert_eq!(world.gates(KAFKA), ["arch_missing"], "it says so when it is the next one");
+}
+
+#[test]
 fn a_unit_of_an_unknown_version_blocks_its_product() {
     let mut world = World::new(&Build::default());
     let id = world.step_id();

@@ -419,6 +419,12 @@ fn a_unit_that_restarts_by_itself_in_mid_roll_is_soaked_before_the_next_one() {
     world.until(400, |w| w.core.history.out.as_ref().is_some_and(|o| o.key().unit == stray));
     let out = world.core.history.out.clone().unwrap();
     assert_eq!(out.cause, crate::history::Cause::Adopted);
+    // It need not catch a leader that goes on: one offset is enough.
+    world.steps(2);
+    let limit = |w: &World| w.core.history.out.as_ref().unwrap().before.leader_offset_at_return;
+    let first = limit(&world).unwrap();
+    world.steps(4);
+    assert_eq!(limit(&world), Some(first));
     world.until(400, |w| w.core.history.out.is_none());
     world.hub = Hub::Grants;
     world.until(2_500, |w| w.runs("acme/kafka") == "4.0.0");
@@ -551,6 +557,56 @@ fn a_pause_from_before_the_clock_went_back_can_be_resumed() {
     world.core.history.pause.as_mut().unwrap().at = ahead;
     world.resume();
     assert_eq!(world.core.history.pause, None);
+}
+
+#[test]
+fn a_unit_that_goes_away_while_it_soaks_is_soaked_anew_even_by_an_agent_that_just_started() {
+    let mut world = World::new(&Build { nodes: 0, ..Build::default() });
+    let in_phase = |w: &World, phase: Phase| {
+        w.core.history.out.as_ref().is_some_and(|out| out.phase.wire() == phase)
+    };
+    world.until(400, |w| in_phase(w, Phase::Soak));
+    world.kill();
+    world.steps(6);
+    let name = world.core.history.out.as_ref().unwrap().order.key.unit.clone();
+    let id = world.step_id();
+    world.sim.crash(&name, id, None, 1_000).unwrap();
+    world.until(8, |w| in_phase(w, Phase::AwaitHealth));
+    world.until(1_500, |w| w.runs("acme/kafka") == "4.0.0");
+}
+
+#[test]
+fn a_node_that_comes_up_in_the_new_version_while_it_is_drained_is_not_restarted_again() {
+    let mut world = World::new(&Build { nodes: 1, ..Build::default() });
+    let drains = |w: &World| {
+        let out = w.core.history.out.as_ref();
+        out.is_some_and(|out| matches!(out.phase, UnitPhase::Quiesce { .. }))
+    };
+    world.until(1_500, drains);
+    world.slow_checks = true;
+    let id = world.step_id();
+    world.sim.crash(&unit("n-1"), id, Some("1.33.0"), 0).unwrap();
+    world.steps(20);
+    world.slow_checks = false;
+    world.until(1_500, World::is_done);
+    assert_eq!(world.sim.state().ledger.restarts.len(), 3, "only controllers were restarted");
+    assert!(world.cordoned.is_empty());
+}
+
+#[test]
+fn a_hold_stops_a_drain_that_began_before_the_clock_went_back() {
+    let mut world = World::new(&Build::default());
+    let drains = |w: &World| {
+        let out = w.core.history.out.as_ref();
+        out.is_some_and(|out| matches!(out.phase, UnitPhase::Quiesce { .. }))
+    };
+    world.until(1_500, drains);
+    world.core.history.out.as_mut().unwrap().before.at = at(world.now_ms + HOUR_MS);
+    world.hub = Hub::Holds("incident 4711".to_owned());
+    world.answer();
+    world.until(40, |w| w.core.history.out.is_none());
+    assert_eq!(world.sim.state().ledger.restarts.len(), 3, "{}", world.text());
+    assert!(world.cordoned.is_empty());
 }
 
 #[test]

@@ -489,13 +489,25 @@ impl World {
         self.generation
     }
 
-    /// The hub answers a report that asked for nothing.
+    /// The hub answers a report that asked for nothing: what it holds it says all the same.
     pub(super) fn answer(&mut self) {
+        let held = matches!(self.hub, Hub::Holds(_));
+        let action = if held { Action::Hold } else { Action::Wait };
+        let products = self.policy.products.keys().cloned();
+        let directives = products
+            .map(|product| Directive {
+                product,
+                action,
+                grant: None,
+                reasons: vec![],
+                earliest_at: None,
+            })
+            .collect();
         let reply = ReportReply {
             seq: self.asked,
             at: self.now(),
             timestamp_etag: None,
-            directives: vec![],
+            directives,
             next_report_in_s: 300,
             full_state_wanted: false,
         };

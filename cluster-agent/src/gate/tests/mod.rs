@@ -175,6 +175,16 @@ fn changed(changes: &[Change]) -> Observation {
     observation
 }
 
+/// The first `size` of the five voters.
+fn quorum_of(size: u32) -> Observation {
+    let mut observation = healthy();
+    for id in size + 1..=5 {
+        observation.units.remove(&key(&format!("c{id}")));
+    }
+    quorum(move |quorum| quorum.voters_expected = size)(&mut observation);
+    observation
+}
+
 /// `unit:gate`, sorted.
 fn told(blockers: &[Blocker]) -> Vec<String> {
     let mut told: Vec<String> = blockers

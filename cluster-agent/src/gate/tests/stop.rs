@@ -114,3 +114,39 @@ fn red_and_unready_nodes_stop_unless_they_are_the_one_that_is_out() {
         assert!(!stop_conditions(None, &observation, &policy()).is_empty());
     }
 }
+
+#[test]
+fn a_small_quorum_may_stand_still_while_its_own_voter_is_away_and_for_nothing_else() {
+    let daring = GatePolicy { allow_small_quorum: true, ..policy() };
+    let still: [(Change, &str); 2] = [
+        (quorum(|quorum| quorum.leaderless_since = Some(at(NOW_MS - 15_000))), "-:no_leader"),
+        (
+            quorum(|quorum| quorum.commits = CommitProgress::Stalled { for_ms: 15_000 }),
+            "-:commit_stalled",
+        ),
+    ];
+    for (change, named) in still {
+        for size in [1, 2] {
+            let mut observation = quorum_of(size);
+            change(&mut observation);
+            let stops = |out: Option<&str>, policy: &GatePolicy| {
+                told(&stop_conditions(out.map(key).as_ref(), &observation, policy))
+            };
+            assert_eq!(stops(Some("c1"), &daring), Vec::<String>::new(), "{size} voters");
+            assert_eq!(stops(Some("c1"), &policy()), [named], "its owner does not allow it");
+            assert_eq!(stops(Some("b1"), &daring), [named], "a broker takes no voter out");
+            assert_eq!(stops(None, &daring), [named]);
+        }
+        let mut three = quorum_of(3);
+        change(&mut three);
+        assert_eq!(told(&stop_conditions(Some(&key("c1")), &three, &daring)), [named]);
+    }
+    // The other voter's lag cannot be told while nobody leads; that it is lost can.
+    let mut two = quorum_of(2);
+    bad_for("c1", 15_000)(&mut two);
+    bad_for("c2", 15_000)(&mut two);
+    assert_eq!(told(&stop_conditions(Some(&key("c2")), &two, &daring)), Vec::<String>::new());
+    lost_for("c1", 6_000)(&mut two);
+    lost_for("c2", 6_000)(&mut two);
+    assert_eq!(told(&stop_conditions(Some(&key("c2")), &two, &daring)), ["-:scrapes_lost"]);
+}

@@ -218,6 +218,49 @@ fn small_quorums_are_refused_without_an_override() {
 }
 
 #[test]
+fn of_two_voters_one_may_go_if_the_other_is_well_whatever_a_majority_would_need() {
+    let daring = GatePolicy { allow_small_quorum: true, all_other_voters: false, ..policy() };
+    let gate = |name: &str, observation: &Observation| {
+        told(&may_take_out(&key(name), observation, &daring))
+    };
+    let two = quorum_of(2);
+    assert_eq!((gate("c1", &two), gate("c2", &two)), (vec![], vec![]));
+    // Strimzi's rule for two: the other one must be caught up.
+    let mut behind = two.clone();
+    finding("c1", lagging())(&mut behind);
+    assert_eq!(gate("c2", &behind), ["c1:quorum_lag"]);
+    assert_eq!(gate("c1", &behind), Vec::<String>::new());
+    let mut unknown = two;
+    finding("c1", Finding::QuorumLagUnknown)(&mut unknown);
+    assert_eq!(gate("c2", &unknown), ["c1:quorum_lag_unknown"]);
+    // Three are not small: the override does not take their majority away.
+    let mut three = quorum_of(3);
+    finding("c3", lagging())(&mut three);
+    assert_eq!(gate("c2", &three), ["-:too_few_voters"]);
+}
+
+#[test]
+fn a_sole_voter_speaks_for_itself() {
+    let daring = GatePolicy { allow_small_quorum: true, ..policy() };
+    let gate = |observation: &Observation| told(&may_take_out(&key("c1"), observation, &daring));
+    let one = quorum_of(1);
+    assert_eq!(gate(&one), Vec::<String>::new());
+    assert_eq!(gate_of("c1", &one), ["-:quorum_too_small"]);
+    let cases: Vec<(Change, &str)> = vec![
+        (view("c1", |view| view.active = Some(false)), "-:no_leader"),
+        (view("c1", |view| view.current_leader = None), "-:no_leader"),
+        (finding("c1", silent()), "-:no_leader"),
+        (view("c1", |view| view.number_of_voters = Some(3)), "-:voters_mismatch"),
+        (view("c1", |view| view.uncommitted_change = true), "-:uncommitted_voter_change"),
+    ];
+    for (change, expected) in cases {
+        let mut changed = one.clone();
+        change(&mut changed);
+        assert_eq!(gate(&changed), [expected]);
+    }
+}
+
+#[test]
 fn a_workload_needs_its_peers_and_nobody_down() {
     let mut observation = healthy();
     for name in ["w1", "w2"] {

@@ -3,11 +3,12 @@
 use channels::names::UnitName;
 use channels::wire::Role;
 
-use super::super::world::{Hub, product, unit};
+use super::super::world::{product, unit, version};
 use super::hands::{CordonedBy, Fate};
+use super::hub::Hub;
 use super::run::Run;
 use super::sabotage::Sabotage;
-use super::shape::{KAFKA, Shape};
+use super::shape::{KAFKA, PLATFORM, Shape};
 use super::trouble;
 use crate::driver::Task;
 use crate::plan::CheckOutcome;
@@ -26,12 +27,20 @@ fn scene(sabotage: Sabotage) -> Run {
     if sabotage == Sabotage::IgnoresApprovals {
         shape.mode = crate::plan::Mode::Manual;
     }
+    if sabotage == Sabotage::IgnoresNeeds {
+        (shape.dependent, shape.workloads) = (true, 1);
+    }
     let mut run = Run::new(shape, Some(sabotage));
     match sabotage {
         Sabotage::IgnoresHub => run.hub = Hub::Silent,
         Sabotage::IgnoresLease => trouble::lease_lost(&mut run),
         Sabotage::IgnoresWindows => trouble::freeze(&mut run),
         Sabotage::IgnoresHold => trouble::hold(&mut run),
+        Sabotage::IgnoresPin => {
+            // There is no way back from beyond it.
+            let platform = run.policy.products.get_mut(&product(PLATFORM)).unwrap();
+            platform.pin = Some(version("1.32.0"));
+        }
         Sabotage::IgnoresChecks => {
             run.moment.check = Some(CheckOutcome::Failed { why: "no space".to_owned() });
         }
@@ -58,6 +67,8 @@ fn scene(sabotage: Sabotage) -> Run {
         | Sabotage::HostAnyTime
         | Sabotage::RetargetsMidStep
         | Sabotage::IgnoresApprovals
+        | Sabotage::IgnoresNeeds
+        | Sabotage::DeafMidStep
         | Sabotage::IgnoresQuorum => {}
     }
     run
@@ -67,22 +78,31 @@ fn scene(sabotage: Sabotage) -> Run {
 fn goes_on(run: &mut Run, law: &str, probe: u32) {
     match (run.sabotage, law) {
         (Some(Sabotage::TrustsOldPages), "I3") if probe == 20 => {
-            let family = "kafka_server_raftmetrics_log_end_offset".to_owned();
+            let family = "kafka_server_raftmetrics_current_epoch".to_owned();
             let peer = followers(run).pop().unwrap();
-            run.sim.set_fault(&peer, Fault::MissingMetric { family }).unwrap();
+            run.sim.set_fault(&peer, Fault::MissingMetric { family });
         }
         (Some(Sabotage::TrustsOldPages), "I5") if probe == 20 => {
             let node = run.targets.iter().find(|target| target.role == Role::Node).unwrap();
-            run.sim.set_fault(&node.key.unit, Fault::Hang).unwrap();
+            run.sim.set_fault(&node.key.unit, Fault::Hang);
         }
         (Some(Sabotage::IgnoresQuorum), _) if probe == 0 => {
             // The one that goes first, because it is ill, must not go while the other is.
             for name in followers(run).into_iter().take(2) {
-                run.sim.set_fault(&name, Fault::Lag { ms: 30_000 }).unwrap();
+                run.sim.set_fault(&name, Fault::Lag { ms: 30_000 });
             }
             run.hub = Hub::Silent;
         }
         (Some(Sabotage::IgnoresQuorum), _) if probe == 60 => run.hub = Hub::Grants,
+        // A node is being drained when somebody says stop.
+        (Some(Sabotage::DeafMidStep), _) => {
+            let drains = |order: &crate::driver::StepOrder| order.role == Role::Node;
+            let out = run.core.history.out.as_ref().map(|out| &out.order);
+            if out.is_some_and(drains) && run.hub == Hub::Grants {
+                run.hub = Hub::Holds;
+                run.report();
+            }
+        }
         _ => {}
     }
 }

@@ -55,6 +55,10 @@ pub(super) struct Court {
     pub(super) died: bool,
     /// Finalize steps that ended well, by release.
     pub(super) finalized: Vec<(ProductRef, ReleaseVersion)>,
+    /// Products that the hub holds, as the agent has heard.
+    pub(super) held: BTreeSet<ProductRef>,
+    /// The hub has refused the cluster's key since it last answered.
+    pub(super) disowned: bool,
     /// Nodes that a person keeps out of service.
     pub(super) cordoned_by_people: BTreeSet<UnitName>,
 }

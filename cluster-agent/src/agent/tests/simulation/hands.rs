@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use channels::names::UnitName;
 
 use super::super::world::{Dice, at};
+use super::plant::Plant;
 use crate::driver::{StepId, StepOrder, StepStatus, Task};
-use crate::sim::SimCluster;
 
 /// What becomes of a stage that is started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl Hands {
     /// Starts a stage; the same step's stage again does nothing.
     pub(super) fn start(
         &mut self,
-        sim: &mut SimCluster,
+        sim: &mut Plant,
         order: &StepOrder,
         stage: Task,
         now_ms: i64,
@@ -114,7 +114,7 @@ impl Hands {
     /// How a stage stands; `None` if nobody can say.
     pub(super) fn status(
         &self,
-        sim: &SimCluster,
+        sim: &Plant,
         step: StepId,
         stage: Task,
         now_ms: i64,
@@ -124,7 +124,7 @@ impl Hands {
         }
         let Some(made) = self.stages.get(&(step, stage)) else { return Some(StepStatus::Absent) };
         let ended = if made.follows_model {
-            sim.step(&step).is_some_and(|step| step.finished)
+            sim.is_finished(step).unwrap_or(false)
         } else {
             now_ms - made.since_ms >= made.takes_ms
         };

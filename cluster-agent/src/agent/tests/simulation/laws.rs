@@ -1,22 +1,21 @@
-//! The invariants of rolling.md §9 (I1–I13) and of design.md §7 (D7), asked of what really happened.
+//! The invariants of rolling.md §9 (I1–I13), asked of what really happened; those of design.md §7 are
+//! in `laws_of_design`.
 //!
 //! None of them calls the planner or a gate: they look at the model, at what pages the agent was
 //! given, at what the driver was told and at what is on disk. Where the agent can only notice
 //! something after a while, the law says how long that may take.
 
 use channels::names::UnitName;
-use channels::rollout::Opening;
 use channels::wire::Role;
 
-use super::super::world::{Hub, product};
+use super::laws_of_design as design;
 use super::looks::{Look, Looks};
 use super::network::Delivered;
 use super::run::Run;
-use super::shape::{KAFKA, SOAK_MS, product_of};
+use super::shape::{SOAK_MS, product_of};
 use crate::driver::{FinalizeOrder, StepOrder, Task};
 use crate::history::{Cause, Out};
 use crate::observation::Placement;
-use crate::plan::{CheckOutcome, LeaseFact, Mode};
 
 /// A cut or slow voter shows in figures only after the fetch timeout, two probes and an estimate.
 const NOTICE_MS: i64 = 4_000;
@@ -39,17 +38,19 @@ pub(super) fn taken_out(run: &mut Run, out: &Out) {
     i01_at_most_one_unit_is_out(run, order);
     i06_the_leader_goes_last(run, order);
     i11_the_agents_own_node_goes_last(run, order);
-    d7_every_running_version_has_an_edge(run, order);
-    d7_nothing_starts_outside_its_window(run, order);
-    d7_nothing_starts_without_leave(run, order);
-    d7_checks_have_passed(run, out);
+    design::d7_every_running_version_has_an_edge(run, order);
+    design::d7_no_release_beyond_a_pin(run, order);
+    design::d7_dependencies_hold(run, order);
+    design::d7_nothing_starts_outside_its_window(run, order);
+    design::d7_nothing_starts_without_leave(run, order);
+    design::d7_checks_have_passed(run, out);
 }
 
 /// A stage is about to be started.
 pub(super) fn before_start(run: &mut Run, order: &StepOrder, stage: Task) {
     i10_what_is_started_was_written_first(run, order, stage);
     i13_a_stopped_roll_starts_nothing(run, order, stage);
-    d7_only_the_holder_of_the_lease_acts(run, order, stage);
+    design::d7_only_the_holder_of_the_lease_acts(run, order, stage);
     if stage == Task::Mutate {
         i01_at_most_one_unit_is_out(run, order);
         i02_the_gate_held_at_two_probes(run, order);
@@ -88,7 +89,12 @@ fn i02_the_gate_held_at_two_probes(run: &mut Run, order: &StepOrder) {
     }
     for look in looks {
         match order.role {
-            Role::Controller => bad.extend(quorum_without(run, look, Some(&order.key.unit))),
+            Role::Controller => {
+                bad.extend(quorum_without(run, look, Some(&order.key.unit)));
+                if run.shape.combined {
+                    bad.extend(replication(look, &order.key.unit));
+                }
+            }
             Role::Broker => {
                 bad.extend(quorum_without(run, look, None));
                 bad.extend(replication(look, &order.key.unit));
@@ -143,7 +149,7 @@ fn quorum_without(run: &Run, look: &Look, without: Option<&UnitName>) -> Vec<Str
 
 /// Brokers whose replicas are not in sync, as any honest page of another shows at once.
 fn replication(look: &Look, me: &UnitName) -> Vec<String> {
-    let brokers = || look.units.iter().filter(|(_, unit)| unit.role == Role::Broker);
+    let brokers = || look.units.iter().filter(|(_, unit)| unit.is_broker);
     let out: Vec<&UnitName> =
         brokers().filter(|(name, unit)| *name != me && !unit.in_sync).map(|(n, _)| n).collect();
     let told = brokers().any(|(name, unit)| {
@@ -298,88 +304,14 @@ pub(super) fn same_target(run: &mut Run, before: &Out, out: &Out) {
     }
 }
 
-/// I13: a roll that is paused, or held on the cluster, starts nothing that prepares or changes.
+/// I13: a roll that is paused, or held on the cluster or by its hub, or of a cluster whose key the
+/// hub refuses, starts nothing that prepares or changes.
 fn i13_a_stopped_roll_starts_nothing(run: &mut Run, order: &StepOrder, stage: Task) {
     let prepares = matches!(stage, Task::Preflight | Task::Before | Task::Quiesce | Task::Mutate);
     let stopped = run.court.was_paused.is_some() || run.people.hold.is_some();
-    if prepares && (stopped || run.moment.quorum_change.is_some()) {
+    let by_hub = run.court.disowned || run.court.held.contains(&order.key.product);
+    if prepares && (stopped || by_hub || run.moment.quorum_change.is_some()) {
         run.court.convict("I13", format!("{stage} of {} starts in a stopped roll", order.key.unit));
-    }
-}
-
-/// design.md §7: a target needs an edge from every version that still runs; a withdrawn one holds.
-fn d7_every_running_version_has_an_edge(run: &mut Run, order: &StepOrder) {
-    let to = order.to.to_string();
-    let own = &order.key.product;
-    let Some(look) = run.looks.last() else { return };
-    let sure = look.units.values().all(|unit| unit.delivered == Delivered::Whole);
-    let missing: Vec<String> = look
-        .units
-        .iter()
-        .filter(|(_, unit)| product_of(unit.role) == *own && unit.version != to)
-        .filter(|(_, unit)| !run.catalogue.offers(own, &unit.version, &to))
-        .map(|(name, unit)| format!("{name} from {}", unit.version))
-        .collect();
-    if sure && !missing.is_empty() {
-        let what = format!("{} goes to {to} without an edge for {missing:?}", order.key.unit);
-        run.court.convict("D7-edge", what);
-    }
-}
-
-/// design.md §7: windows, freezes and paused pools.
-fn d7_nothing_starts_outside_its_window(run: &mut Run, order: &StepOrder) {
-    let rules = &run.policy.products[&order.key.product].rules;
-    let paused = rules.pools.values().any(|pool| pool.paused);
-    let open = rules.windows.opening(run.now()) == Opening::Open;
-    if paused || !open {
-        let what = format!("{} starts outside its window", order.key.unit);
-        run.court.convict("D7-window", what);
-    }
-}
-
-/// design.md §7: manual moves are approved, and a hub's grant is newer than the last unit.
-fn d7_nothing_starts_without_leave(run: &mut Run, order: &StepOrder) {
-    let own = &order.key.product;
-    let named = |a: &crate::state::Approval| a.product == *own && (a.to >= order.to || a.back);
-    if run.shape.mode == Mode::Manual && !run.people.approvals.iter().any(named) {
-        // Units that a roll has begun with may follow each other after the approval is gone.
-        let begun = run.disk.products[own].roll.as_ref().is_some_and(|roll| roll.touched);
-        if !begun {
-            run.court.convict("D7-approval", format!("nobody approved {} of {own}", order.to));
-        }
-    }
-    if run.hub == Hub::Absent {
-        return;
-    }
-    let leave = run.court.leaves.get(own);
-    let fits =
-        leave.is_some_and(|leave| leave.to == order.to && leave.at_ms >= run.court.ended_at_ms);
-    if !fits {
-        run.court.convict("D7-grant", format!("{} goes on {leave:?}", order.key.unit));
-    }
-}
-
-/// design.md §7: before the first unit everything has been checked.
-fn d7_checks_have_passed(run: &mut Run, out: &Out) {
-    let own = &out.order.key.product;
-    let first = run.disk.products[own].roll.as_ref().is_none_or(|roll| !roll.touched);
-    let required = run.shape.checked && *own == product(KAFKA);
-    if first && required && run.moment.check != Some(CheckOutcome::Passed) {
-        let what = format!("{} goes, the check says {:?}", out.key().unit, run.moment.check);
-        run.court.convict("D7-check", what);
-    }
-}
-
-/// design.md §7 and I1: of several agents one acts.
-fn d7_only_the_holder_of_the_lease_acts(run: &mut Run, order: &StepOrder, stage: Task) {
-    let holds = match &run.moment.lease {
-        None => true,
-        Some(LeaseFact::Held { until }) => run.now() < *until,
-        Some(LeaseFact::Elsewhere { .. } | LeaseFact::Unknown { .. }) => false,
-    };
-    if !holds {
-        let what = format!("{stage} of {} starts without the lease", order.key.unit);
-        run.court.convict("D7-lease", what);
     }
 }
 
@@ -420,7 +352,9 @@ fn i04_back_healthy_and_soaked(run: &mut Run, out: &Out) {
 fn i06_at_most_one_change_of_leaders(run: &mut Run, out: &Out, change: &super::court::Change) {
     let leader = run.looks.last().and_then(|look| look.leader.clone());
     let (Some(before), Some(after)) = (&change.leader, &leader) else { return };
-    if *before != change.unit && before != after && !change.paused {
+    // Two voters are no majority without one of them: then a leader that nobody touched resigns.
+    let lame = run.shape.controllers < 3;
+    if *before != change.unit && before != after && !change.paused && !lame {
         let what = format!("{} is done, leader was {before}, is {after}", out.key().unit);
         run.court.convict("I6", what);
     }

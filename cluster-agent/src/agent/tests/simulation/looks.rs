@@ -6,8 +6,9 @@ use channels::names::UnitName;
 use channels::wire::Role;
 
 use super::network::Delivered;
+use super::plant::Plant;
 use crate::observation::Target;
-use crate::sim::{Fault, SimCluster};
+use crate::sim::Fault;
 
 /// Probes remembered.
 const LOOKS_MAX: usize = 60;
@@ -20,8 +21,11 @@ const LAG_MAX_MS: i64 = 2_000;
 
 /// One unit at one probe.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is seen for itself")]
 pub(super) struct UnitLook {
     pub(super) role: Role,
+    /// It is a broker, or one beside what it is.
+    pub(super) is_broker: bool,
     pub(super) delivered: Delivered,
     pub(super) up: bool,
     pub(super) version: String,
@@ -70,7 +74,7 @@ impl Looks {
     /// Notes how everything really is at a probe.
     pub(super) fn note(
         &mut self,
-        sim: &SimCluster,
+        sim: &Plant,
         targets: &[Target],
         around: &Circumstances<'_>,
         now_ms: i64,
@@ -101,6 +105,7 @@ impl Looks {
             let since = |bad: bool, before: Option<i64>| bad.then(|| before.unwrap_or(now_ms));
             let look = UnitLook {
                 role: target.role,
+                is_broker: target.is_broker(),
                 delivered: around.delivered.get(name).copied().unwrap_or(Delivered::Lost),
                 up: sim.is_up(name),
                 version: sim.version(name).unwrap_or_default().to_owned(),

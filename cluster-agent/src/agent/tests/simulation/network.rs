@@ -7,7 +7,8 @@ use channels::wire::Role;
 use jiff::Timestamp;
 
 use super::super::world::Dice;
-use crate::sim::{Answer, Fault, SimCluster};
+use super::plant::Plant;
+use crate::sim::{Answer, Fault};
 use crate::telemetry::{Page, Probe, ProbeTarget, ScrapeError};
 
 /// What happens to one unit's pages until it ends.
@@ -45,6 +46,10 @@ pub(super) struct Network {
     pages: BTreeMap<UnitName, (String, Timestamp)>,
 }
 
+/// Families in whose place an agent that never saw them reads another (rolling.md §1.3, Bitnami).
+const STOOD_IN_FOR: [&str; 2] =
+    ["kafka_server_raftmetrics_log_end_offset", "kafka_server_raftmetrics_high_watermark"];
+
 /// A family that every page of the role must have.
 pub(super) fn family(role: Role, dice: &mut Dice) -> &'static str {
     let all: &[&str] = match role {
@@ -72,7 +77,7 @@ impl Network {
     /// One probe of one unit, at a time of the agent's clock and of the wall's.
     pub(super) fn probe(
         &mut self,
-        sim: &SimCluster,
+        sim: &Plant,
         target: &ProbeTarget,
         role: Role,
         (now, wall_ms): (Timestamp, i64),
@@ -80,13 +85,20 @@ impl Network {
     ) -> (Result<Probe, ScrapeError>, Delivered) {
         let name = &target.key.unit;
         let lost = (Err(ScrapeError::Timeout { limit_ms: 1000 }), Delivered::Lost);
-        let Answer::Page(text) = sim.answer(name).unwrap() else { return lost };
+        let Answer::Page(text) = sim.answer(name) else { return lost };
         let faults = sim.faults(name);
         let lies = faults.contains(&Fault::StalePage);
-        let lacks = faults
+        // Where these are missing the last applied record stands in, which is behind them.
+        let has_stand_in = |family: &str| STOOD_IN_FOR.contains(&family);
+        let stands_in = faults
             .iter()
-            .any(|f| matches!(f, Fault::MissingMetric { .. } | Fault::Unreadable { .. }));
-        let honest = match (lacks, lies) {
+            .any(|f| matches!(f, Fault::MissingMetric { family } if has_stand_in(family)));
+        let lacks = faults.iter().any(|f| match f {
+            Fault::MissingMetric { family } => !has_stand_in(family),
+            Fault::Unreadable { .. } => true,
+            _ => false,
+        });
+        let honest = match (lacks, lies || stands_in) {
             (true, _) => Delivered::Spoiled,
             (false, true) => Delivered::Old,
             (false, false) => Delivered::Whole,
@@ -105,7 +117,9 @@ impl Network {
             }
             Some(Trick::Renamed) => {
                 let family = family(role, dice);
-                (text.replace(family, &format!("renamed_{family}")), now, Delivered::Spoiled)
+                let spoiled =
+                    if has_stand_in(family) { honest.max_old() } else { Delivered::Spoiled };
+                (text.replace(family, &format!("renamed_{family}")), now, spoiled)
             }
         };
         let page = Page::read(text.as_bytes(), &target.wanted);

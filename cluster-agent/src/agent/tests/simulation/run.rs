@@ -4,16 +4,18 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use channels::names::{ProductRef, UnitName};
-use channels::wire::{Action, Directive, Grant, Reason, ReportReply, Role};
+use channels::wire::Role;
 use jiff::Timestamp;
 
-use super::super::world::{Death, Dice, Hub, PROBE_MS, at, cluster};
-use super::catalogue::Catalogue;
-use super::court::{Change as Changed, Court, Leave};
+use super::super::world::{Death, Dice, PROBE_MS, at};
+use super::catalogue::{Catalogue, QUESTION};
+use super::court::{Change as Changed, Court};
 use super::hands::{CordonedBy, Hands, Started};
+use super::hub::Hub;
 use super::laws;
 use super::looks::{Circumstances, Looks};
 use super::network::{Delivered, Network};
+use super::plant::Plant;
 use super::sabotage::Sabotage;
 use super::shape::Shape;
 use super::tally::Tally;
@@ -25,11 +27,16 @@ use crate::observation::{
     ClusterGate, Finding, GateScope, Heard, Observation, Observer, ObserverSettings, Target,
     UnitKey, Witness, WitnessSource,
 };
-use crate::plan::{Ask, CheckOutcome, CheckResult, CheckSource, LeaseFact, Policy, QuorumChange};
-use crate::sim::SimCluster;
+use crate::plan::{
+    CheckOutcome, CheckResult, CheckSource, LeaseFact, Policy, QuorumChange, RiskAnswer,
+    RiskAnswers, RiskOutcome,
+};
 use crate::state::{Approval, FinalizeApproval, LocalHold, ResumeOrder};
 
 const START_MS: i64 = 1_790_000_000_000;
+
+/// Age at which an answer about a risk no longer counts.
+const RISK_AGE_MS: u64 = 20_000;
 
 /// Lines of what happened that are kept for whoever looks into a failure.
 const JOURNAL_MAX: usize = 200;
@@ -54,11 +61,13 @@ pub(super) struct Moment {
     pub(super) api_silent: bool,
     /// Nodes that are not Ready.
     pub(super) not_ready: BTreeSet<UnitName>,
+    /// What the cluster's Prometheus says to questions about risks; `None` = nothing.
+    pub(super) risk: Option<RiskOutcome>,
 }
 
 pub(super) struct Run {
     pub(super) shape: Shape,
-    pub(super) sim: SimCluster,
+    pub(super) sim: Plant,
     pub(super) targets: Vec<Target>,
     /// The owner's policy; the core has a copy.
     pub(super) policy: Policy,
@@ -88,7 +97,9 @@ pub(super) struct Run {
     pub(super) sabotage: Option<Sabotage>,
     pub(super) dice: Dice,
     pub(super) held_good: BTreeMap<UnitKey, crate::telemetry::Probe>,
-    generation: u64,
+    pub(super) generation: u64,
+    /// The newest answer about risks.
+    risk_answer: Option<RiskAnswer>,
     ids: u128,
 }
 
@@ -100,7 +111,7 @@ impl Run {
         let hub = if shape.hub { Hub::Grants } else { Hub::Absent };
         let observer = Observer::new(targets.clone(), ObserverSettings::default()).unwrap();
         Self {
-            sim: SimCluster::new(&shape.spec(), START_MS),
+            sim: Plant::new(&shape.spec(), shape.combined, START_MS),
             targets,
             policy,
             disk: core.history.clone(),
@@ -115,7 +126,7 @@ impl Run {
             grant_lasts_ms: 900_000,
             people: People::default(),
             moment: Moment { check: Some(CheckOutcome::Passed), ..Moment::default() },
-            catalogue: Catalogue::new(shape.finalizes),
+            catalogue: Catalogue::new(&shape),
             news: true,
             die_in: None,
             looks: Looks::default(),
@@ -126,6 +137,7 @@ impl Run {
             dice: Dice::new(shape.seed),
             held_good: BTreeMap::new(),
             generation: 0,
+            risk_answer: None,
             ids: u128::from(shape.seed) << 32,
             shape,
         }
@@ -155,6 +167,9 @@ impl Run {
         self.observer = Observer::new(self.targets.clone(), ObserverSettings::default()).unwrap();
         self.news = true;
         self.court.died = true;
+        // What it heard from the hub died with it.
+        self.court.disowned = false;
+        self.court.held.clear();
         self.held_good.clear();
     }
 
@@ -183,7 +198,32 @@ impl Run {
         self.core.quorum_change(self.moment.quorum_change.clone());
         let results = self.checks(now);
         self.core.checks(CheckSource::Kubernetes, results);
+        self.answer_risks(now);
         Sabotage::tell(self);
+    }
+
+    /// The cluster's Prometheus answers, or its last answer grows old.
+    fn answer_risks(&mut self, now: Timestamp) {
+        if let Some(outcome) = self.moment.risk.clone() {
+            self.risk_answer = Some(RiskAnswer { outcome, at: now });
+        }
+        let answer = self.risk_answer.clone().filter(|_| self.shape.asks);
+        let by_query = answer.map(|answer| (QUESTION.to_owned(), answer)).into_iter().collect();
+        let answers = RiskAnswers { asked: self.shape.asks, max_age_ms: RISK_AGE_MS, by_query };
+        self.core.answers(answers, now);
+    }
+
+    /// Whether the cluster is known not to be exposed to a risk that depends on it.
+    pub(super) fn risk_is_clear(&self) -> bool {
+        let young = |answer: &&RiskAnswer| {
+            self.now().duration_since(answer.at).as_millis() <= i128::from(RISK_AGE_MS)
+        };
+        self.shape.asks
+            && self
+                .risk_answer
+                .as_ref()
+                .filter(young)
+                .is_some_and(|answer| answer.outcome == RiskOutcome::Clear)
     }
 
     fn checks(&self, now: Timestamp) -> BTreeMap<ProductRef, Vec<CheckResult>> {
@@ -442,53 +482,6 @@ impl Run {
             .collect()
     }
 
-    /// Asks the hub for leave.
-    fn ask(&mut self, ask: &Ask) {
-        let now = self.now();
-        let product = ask.product.clone();
-        let (action, grant, reasons) = match &self.hub {
-            Hub::Absent | Hub::Silent => {
-                self.core.unheard("connection refused".to_owned(), None, now);
-                return;
-            }
-            Hub::Holds(reason) => {
-                self.court.leaves.remove(&product);
-                let reason = Reason { code: "held".to_owned(), message: reason.clone() };
-                (Action::Hold, None, vec![reason])
-            }
-            Hub::Grants => {
-                self.generation += 1;
-                let to = ask.request.to.clone();
-                let at_ms = self.now_ms;
-                self.court.leaves.insert(product.clone(), Leave { to: to.clone(), at_ms });
-                let grant = Grant {
-                    cluster: cluster(),
-                    product: product.clone(),
-                    to,
-                    release_digest: ask.request.release_digest,
-                    generation: self.generation,
-                    expires_at: at(self.now_ms + self.skew_ms + self.grant_lasts_ms),
-                };
-                (Action::Proceed, Some(grant), vec![])
-            }
-        };
-        let asked = product.clone();
-        let directives = vec![Directive { product, action, grant, reasons, earliest_at: None }];
-        self.core.hear(&reply(self.generation, now, directives), Some(&asked), now);
-    }
-
-    /// A regular report that asks for nothing is answered, or is not.
-    pub(super) fn report(&mut self) {
-        let now = self.now();
-        match self.hub {
-            Hub::Absent => {}
-            Hub::Silent => self.core.unheard("connection refused".to_owned(), None, now),
-            Hub::Grants | Hub::Holds(_) => {
-                self.core.hear(&reply(self.generation, now, vec![]), None, now);
-            }
-        }
-    }
-
     /// A person says resume.
     pub(super) fn resume(&mut self) {
         self.say("resume");
@@ -499,17 +492,6 @@ impl Run {
         let now = self.now();
         let change = self.core.resume(&order, id, now).unwrap();
         let _alive = self.apply(&change);
-    }
-}
-
-fn reply(seq: u64, at: Timestamp, directives: Vec<Directive>) -> ReportReply {
-    ReportReply {
-        seq,
-        at,
-        timestamp_etag: None,
-        directives,
-        next_report_in_s: 300,
-        full_state_wanted: false,
     }
 }
 

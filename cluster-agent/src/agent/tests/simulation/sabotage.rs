@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::network::Delivered;
 use super::run::Run;
+use super::shape::Shape;
 use crate::driver::{StepOrder, Task};
 use crate::history::Cause;
 use crate::observation::UnitKey;
@@ -58,11 +59,17 @@ pub(super) enum Sabotage {
     IgnoresRefusals,
     /// It does without a majority.
     IgnoresQuorum,
+    /// It does not look at its pins.
+    IgnoresPin,
+    /// It does not look at what releases need.
+    IgnoresNeeds,
+    /// It does not listen to the hub while a unit is out.
+    DeafMidStep,
 }
 
 impl Sabotage {
     /// Every one, and the law that must convict it.
-    pub(super) const ALL: [(Self, &'static str); 20] = [
+    pub(super) const ALL: [(Self, &'static str); 23] = [
         (Self::TwoAtOnce, "I1"),
         (Self::IgnoresQuorum, "I2"),
         (Self::TrustsOldPages, "I3"),
@@ -83,6 +90,9 @@ impl Sabotage {
         (Self::IgnoresLease, "D7-lease"),
         (Self::IgnoresChecks, "D7-check"),
         (Self::IgnoresApprovals, "D7-approval"),
+        (Self::IgnoresPin, "D7-pin"),
+        (Self::IgnoresNeeds, "D7-dependency"),
+        (Self::DeafMidStep, "I13"),
     ];
 
     /// Before the agent thinks.
@@ -97,7 +107,7 @@ impl Sabotage {
             Some(Self::ForgetsPauses) => run.core.history.pause = None,
             Some(Self::IgnoresHold) => run.core.orders(None, run.people.approvals.clone()),
             Some(Self::StaleGraph) => {
-                let known = super::catalogue::Catalogue::new(run.shape.finalizes).known();
+                let known = super::catalogue::Catalogue::new(&run.shape).known();
                 let now = run.now();
                 run.core.learn(known, now);
             }
@@ -126,6 +136,21 @@ impl Sabotage {
                 run.core.policy.gate.voters_bad_stop_ms = u64::MAX;
             }
             Some(Self::FinalizesUnasked) => unasked(run),
+            Some(Self::IgnoresPin) => {
+                run.core.policy.products.values_mut().for_each(|product| product.pin = None);
+            }
+            Some(Self::IgnoresNeeds) => {
+                let known = super::catalogue::Catalogue::new(&Shape {
+                    dependent: false,
+                    ..run.shape.clone()
+                });
+                let now = run.now();
+                run.core.learn(known.known(), now);
+            }
+            Some(Self::DeafMidStep) if run.core.history.out.is_some() => {
+                run.core.standing.directives.clear();
+                run.core.standing.disowned = None;
+            }
             Some(Self::RetargetsMidStep) => {
                 if let Some(out) = &mut run.core.history.out {
                     out.order.component.version = "9.9.9".to_owned();
@@ -137,7 +162,8 @@ impl Sabotage {
                 | Self::LeaderFirst
                 | Self::UncordonsAll
                 | Self::NeverPersists
-                | Self::IgnoresRefusals,
+                | Self::IgnoresRefusals
+                | Self::DeafMidStep,
             )
             | None => {}
         }

@@ -52,6 +52,14 @@ pub(super) struct Shape {
     pub(super) checked: bool,
     /// Releases of Kafka have a level to finalize.
     pub(super) finalizes: bool,
+    /// Controllers are brokers too.
+    pub(super) combined: bool,
+    /// Each has a level of its own, which must be finalized before the next release.
+    pub(super) levels: bool,
+    /// Workloads need a newer Kafka, nodes newer workloads.
+    pub(super) dependent: bool,
+    /// There is a Prometheus that can be asked about risks.
+    pub(super) asks: bool,
     /// Nodes need a word of the API server.
     pub(super) witnesses: bool,
     pub(super) zones: bool,
@@ -88,22 +96,34 @@ impl Shape {
         let brokers = pick(&[0, 0, 1, 2, 3]);
         let nodes = pick(&[0, 1, 2, 2, 3]);
         let workloads = pick(&[0, 0, 1, 2]);
+        let mut more = Dice::new(seed ^ 0xF00D);
+        let mut one_of = |n: u64| more.below(n) == 0;
+        let (patch, levels, dependent, asks) = (one_of(2), one_of(3), one_of(3), !one_of(4));
+        let combined = one_of(4);
         let host = (nodes > 0 && !away).then(|| unit(&format!("n-{}", pick(&[1, nodes]))));
         Self {
             seed,
             controllers,
-            brokers,
+            brokers: if combined { 0 } else { brokers },
             nodes,
             workloads,
             small_quorum,
             majority_only,
             hub: !no_hub,
-            mode: if manual { Mode::Manual } else { Mode::Auto },
+            mode: match (manual, patch) {
+                (false, _) => Mode::Auto,
+                (true, false) => Mode::Manual,
+                (true, true) => Mode::Patch,
+            },
             drains: !no_drains,
             preflights,
             hooks,
             checked,
             finalizes: !free,
+            combined,
+            levels,
+            dependent,
+            asks,
             witnesses,
             zones,
             placed: placed && nodes >= controllers,
@@ -127,6 +147,10 @@ impl Shape {
             hooks: false,
             checked: false,
             finalizes: true,
+            combined: false,
+            levels: false,
+            dependent: false,
+            asks: true,
             witnesses: false,
             zones: false,
             placed: false,
@@ -143,7 +167,7 @@ impl Shape {
     pub(super) fn spec(&self) -> ClusterSpec {
         let sizes = [
             (Role::Controller, self.controllers, "3.9.0"),
-            (Role::Broker, self.brokers, "3.9.0"),
+            (Role::Broker, if self.combined { self.controllers } else { self.brokers }, "3.9.0"),
             (Role::Node, self.nodes, "1.32.0"),
             (Role::Workload, self.workloads, "1.0.0"),
         ];
@@ -160,11 +184,16 @@ impl Shape {
             } else {
                 Placement::Elsewhere
             };
+            let both = self.combined && spec.role == Role::Controller;
+            let mut required = Signal::required_of(spec.role);
+            if both {
+                required.extend(Signal::required_of(Role::Broker));
+            }
             let asked = self.witnesses && spec.role == Role::Node;
             Target {
                 key: UnitKey { product: product_of(spec.role), unit: spec.name.clone() },
                 role: spec.role,
-                also_broker: false,
+                also_broker: both,
                 pool: "pool".parse().unwrap(),
                 node_id: (spec.role == Role::Controller).then_some(controllers),
                 placement,
@@ -172,11 +201,14 @@ impl Shape {
                 witnesses: asked.then_some(WitnessSource::Kubernetes).into_iter().collect(),
                 evidence_from: EvidenceFrom::Page,
                 version_evidence: VersionEvidence::default_of(spec.role),
-                required: Signal::required_of(spec.role),
+                required,
                 stale_after_ms: 1_500,
             }
         };
-        self.spec().units.iter().map(one).collect()
+        // A broker that is a controller's other half is no unit of its own.
+        let all = self.spec().units;
+        let own = |spec: &&crate::sim::UnitSpec| !self.combined || spec.role != Role::Broker;
+        all.iter().filter(own).map(one).collect()
     }
 
     pub(super) fn policy(&self) -> Policy {
@@ -223,7 +255,10 @@ impl Shape {
     }
 
     fn rules(&self, name: &str) -> ProductRules {
-        let finalize = FinalizeRules { configured: self.finalizes, required_before_next: false };
+        let finalize = FinalizeRules {
+            configured: self.finalizes,
+            required_before_next: self.finalizes && self.levels,
+        };
         let mut rules = ProductRules { finalize, ..ProductRules::default() };
         if self.checked && name == KAFKA {
             rules.checks.required.insert("images".to_owned());

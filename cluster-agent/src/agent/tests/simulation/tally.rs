@@ -6,6 +6,50 @@ use crate::agent::core::Core;
 use crate::driver::Task;
 use crate::phase::Phase;
 
+/// Reasons to wait that a long run meets.
+const GATES: &[&str] = &[
+    "grant_unfit",
+    "hub_disowned",
+    "hub_wait",
+    "hub_hold",
+    "hub_unreachable",
+    "grant_expired",
+    "pin",
+    "policy_patch",
+    "approval",
+    "arch_missing",
+    "dependency",
+    "risk",
+    "risk_unknown",
+    "no_metadata",
+    "release_missing",
+    "edge_not_allowed",
+    "no_component",
+    "version_unknown",
+    "finalize_pending",
+];
+
+/// Reasons of pauses that a long run meets.
+const PAUSES: &[&str] =
+    &["no_leader", "return_overdue", "stage_not_started", "unexpected_election", "voters_bad"];
+
+/// Phases that a long run meets.
+const PHASES: &[&str] = &[
+    "Preflight",
+    "Before",
+    "Quiesce",
+    "Mutate",
+    "AwaitReturn",
+    "AwaitHealth",
+    "Restore",
+    "Soak",
+    "After",
+    "Undo",
+];
+
+/// Stages that a long run starts.
+const STAGES: &[&str] = &["preflight", "before", "quiesce", "mutate", "restore", "after"];
+
 /// Counts by name.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tally {
@@ -69,6 +113,23 @@ impl Tally {
                 add(own, name, *count);
             }
         }
+    }
+
+    /// What never happened, and should have in a long run.
+    pub(super) fn never(&self) -> Vec<String> {
+        let events = super::trouble::EVENTS.iter().map(|(name, _)| *name);
+        let lists: [(&str, &BTreeMap<String, u64>, Vec<&str>); 5] = [
+            ("event", &self.events, events.collect()),
+            ("gate", &self.gates, GATES.to_vec()),
+            ("pause", &self.pauses, PAUSES.to_vec()),
+            ("phase", &self.phases, PHASES.to_vec()),
+            ("stage", &self.stages, STAGES.to_vec()),
+        ];
+        let missing = |(what, seen, listed): (&str, &BTreeMap<String, u64>, Vec<&str>)| {
+            let never = listed.into_iter().filter(|name| !seen.contains_key(*name));
+            never.map(|name| format!("{what} {name}")).collect::<Vec<_>>()
+        };
+        lists.into_iter().flat_map(missing).collect()
     }
 
     /// A table for people.

@@ -5,13 +5,15 @@ use channels::rollout::Calendar;
 use channels::wire::Role;
 use jiff::SignedDuration;
 
-use super::super::world::{Death, Hub, product, version};
+use super::super::world::{Death, product, version};
+use super::catalogue::{RiskKind, Unfit};
 use super::hands::{CordonedBy, Fate};
+use super::hub::{Hub, Misfit};
 use super::network::{Trick, family};
 use super::run::Run;
 use super::shape::{KAFKA, PLATFORM, PRODUCTS};
 use crate::driver::Task;
-use crate::plan::{CheckOutcome, LeaseFact, Mode, QuorumChange};
+use crate::plan::{CheckOutcome, LeaseFact, Mode, QuorumChange, RiskOutcome, WaitingOn};
 use crate::sim::Fault;
 use crate::state::{Approval, FinalizeApproval, LocalHold};
 
@@ -53,7 +55,10 @@ pub(super) const EVENTS: &[Event] = &[
     ("clock jumps ahead", |run| jump(run, 1)),
     ("clock jumps back", |run| jump(run, -1)),
     ("hub is silent", |run| hub(run, Hub::Silent)),
-    ("hub holds", |run| hub(run, Hub::Holds("drill".to_owned()))),
+    ("hub holds", |run| hub(run, Hub::Holds)),
+    ("hub says wait", |run| hub(run, Hub::Waits)),
+    ("hub refuses the key", |run| hub(run, Hub::Disowns)),
+    ("grants do not fit", misgrants),
     ("hub grants", |run| hub(run, Hub::Grants)),
     ("hub grants", |run| hub(run, Hub::Grants)),
     ("hub answers a report", Run::report),
@@ -71,7 +76,20 @@ pub(super) const EVENTS: &[Event] = &[
     ("newer release", |run| publish(run, true)),
     ("newer release, no way from all", |run| publish(run, false)),
     ("edge withdrawn", withdraw),
-    ("edge carries a risk", risk),
+    ("edge carries a risk", |run| risk(run, RiskKind::Always)),
+    ("edge carries a question", |run| risk(run, RiskKind::Asked)),
+    ("edge carries a question", |run| risk(run, RiskKind::Asked)),
+    ("cluster is not exposed", |run| run.moment.risk = Some(RiskOutcome::Clear)),
+    ("cluster is exposed", |run| run.moment.risk = Some(RiskOutcome::Matches)),
+    ("exposure cannot be told", exposure_unknown),
+    ("nobody answers about exposure", |run| run.moment.risk = None),
+    ("release that is not for this cluster", unfit),
+    ("it is taken back", fit_again),
+    ("pin", pin),
+    ("pin", pin),
+    ("pin is removed", unpin),
+    ("metadata expires", |run| expire(run, true)),
+    ("metadata is fetched again", |run| expire(run, false)),
     ("edges are offered again", offer_again),
     ("metadata does not verify", |run| tamper(run, true)),
     ("metadata verifies again", |run| tamper(run, false)),
@@ -138,6 +156,9 @@ pub(super) fn ends(run: &mut Run) {
     pool(run, false);
     offer_again(run);
     tamper(run, false);
+    expire(run, false);
+    unpin(run);
+    run.report();
     run.die_in = None;
     run.skew_ms = 0;
     run.looks.uneven_at_ms = Some(run.now_ms);
@@ -156,21 +177,20 @@ fn fault(run: &mut Run, fault: Fault) {
 
 fn set(run: &mut Run, name: &UnitName, fault: Fault) {
     run.say(&format!("  {name} {fault:?}"));
-    // A unit that has its fill of faults stays as it is.
-    let _full = run.sim.set_fault(name, fault);
+    run.sim.set_fault(name, fault);
 }
 
 fn heals(run: &mut Run) {
     let (name, _) = any(run);
     run.say(&format!("  {name}"));
-    run.sim.clear_faults(&name).unwrap();
+    run.sim.clear_faults(&name);
     run.network.tricks.remove(&name);
 }
 
 fn calm_signals(run: &mut Run) {
     let names: Vec<UnitName> = run.targets.iter().map(|t| t.key.unit.clone()).collect();
     for name in names {
-        run.sim.clear_faults(&name).unwrap();
+        run.sim.clear_faults(&name);
     }
     run.network.tricks.clear();
     run.sim.clear_defects();
@@ -238,7 +258,7 @@ fn crash(run: &mut Run, into_new: bool) {
 fn slow_restart(run: &mut Run) {
     if let Some(change) = &run.court.change {
         let more_ms = 5_000 + i64::try_from(run.dice.below(30_000)).unwrap();
-        run.sim.delay(&change.unit, more_ms).unwrap();
+        run.sim.delay(&change.unit, more_ms);
     }
 }
 
@@ -269,6 +289,13 @@ fn hub(run: &mut Run, hub: Hub) {
         run.grant_lasts_ms = 900_000;
         run.report();
     }
+}
+
+fn misgrants(run: &mut Run) {
+    let misfit = run.dice.below(Misfit::ALL.len() as u64);
+    let misfit = Misfit::ALL[usize::try_from(misfit).unwrap()];
+    run.say(&format!("  {misfit:?}"));
+    hub(run, Hub::Misgrants(misfit));
 }
 
 pub(super) fn hold(run: &mut Run) {
@@ -326,9 +353,50 @@ fn withdraw(run: &mut Run) {
     run.news = true;
 }
 
-fn risk(run: &mut Run) {
+fn risk(run: &mut Run, kind: RiskKind) {
     let index = run.dice.below(3);
-    run.catalogue.shelf(index).risky.insert((0, 1));
+    run.catalogue.shelf(index).risky.insert((0, 1), kind);
+    run.news = true;
+}
+
+fn exposure_unknown(run: &mut Run) {
+    run.moment.risk = Some(RiskOutcome::Failed { why: "no data".to_owned() });
+}
+
+fn unfit(run: &mut Run) {
+    let (index, kind) = (run.dice.below(3), run.dice.below(Unfit::ALL.len() as u64));
+    let kind = Unfit::ALL[usize::try_from(kind).unwrap()];
+    run.say(&format!("  {kind:?}"));
+    run.catalogue.shelf(index).unfit = Some(kind);
+    run.news = true;
+}
+
+fn fit_again(run: &mut Run) {
+    for shelf in run.catalogue.shelves.values_mut() {
+        shelf.unfit = None;
+    }
+    run.news = true;
+}
+
+/// The owner pins a product to one of its releases.
+fn pin(run: &mut Run) {
+    let (index, draw) = (run.dice.below(3), run.dice.below(6));
+    let text = run.catalogue.shelf(index).any(draw);
+    let name = product(PRODUCTS[usize::try_from(index).unwrap()]);
+    run.say(&format!("  {name} to {text}"));
+    for policy in [&mut run.policy, &mut run.core.policy] {
+        policy.products.get_mut(&name).unwrap().pin = Some(version(text));
+    }
+}
+
+fn unpin(run: &mut Run) {
+    for policy in [&mut run.policy, &mut run.core.policy] {
+        policy.products.values_mut().for_each(|product| product.pin = None);
+    }
+}
+
+fn expire(run: &mut Run, expired: bool) {
+    run.catalogue.expired = expired;
     run.news = true;
 }
 
@@ -443,9 +511,37 @@ fn pool(run: &mut Run, paused: bool) {
     }
 }
 
+/// A person takes back what nobody ordered: a unit that came up in a release that is neither where
+/// its product was nor where it goes, or in another than the step that has it out sent it to. The
+/// agent waits and names the unit, as it must: there may be no way for it from there.
+fn take_back(run: &mut Run) {
+    let plan = run.core.plan.iter();
+    let told = plan.flat_map(|plan| plan.waiting_on.values().flatten());
+    let foreign = told.filter(|why| matches!(why, WaitingOn::VersionUnknown { .. }));
+    let mut strays: Vec<(UnitName, String)> = Vec::new();
+    for name in foreign.filter_map(WaitingOn::unit).cloned() {
+        let target = run.targets.iter().find(|target| target.key.unit == name).unwrap();
+        let version = run.core.history.products[&target.key.product].version.to_string();
+        strays.push((name, version));
+    }
+    if let Some(out) = &run.core.history.out
+        && run.core.history.pause.as_ref().is_some_and(|pause| pause.why.gate == "health_overdue")
+        && run.sim.version(&out.key().unit) != Some(out.order.component.version.as_str())
+    {
+        strays.push((out.key().unit.clone(), out.order.component.version.clone()));
+    }
+    for (name, version) in strays {
+        run.say(&format!("{name} is taken back to {version}"));
+        run.tally.event("unit is taken back");
+        let id = run.id();
+        let _restarts_already = run.sim.crash(&name, id, Some(&version), 0);
+    }
+}
+
 /// What people still have to say once the trouble is over.
 pub(super) fn act(run: &mut Run) {
-    if run.shape.mode == Mode::Manual {
+    take_back(run);
+    if run.shape.mode != Mode::Auto {
         approve(run);
     }
     resume(run);
