@@ -24,7 +24,7 @@ type Key = (ProductRef, String, Option<UnitName>);
 pub(super) struct Checks {
     checker: Checker,
     specs: BTreeMap<(ProductRef, String), CommandSpec>,
-    running: Option<(StepId, CheckOrder, Timestamp)>,
+    running: Option<(StepId, CheckOrder)>,
     results: BTreeMap<Key, CheckResult>,
 }
 
@@ -49,7 +49,7 @@ impl Checks {
         now: Timestamp,
     ) -> Option<BTreeMap<ProductRef, Vec<CheckResult>>> {
         let news = match self.running.take() {
-            Some((id, order, since)) => self.poll(id, order, since, now).await,
+            Some((id, order)) => self.poll(id, order, now).await,
             None => match wanted.first() {
                 Some(order) => self.begin(order.clone(), now).await,
                 None => false,
@@ -70,24 +70,18 @@ impl Checks {
         };
         self.note(&order, outcome.clone(), now);
         if outcome == CheckOutcome::Running {
-            self.running = Some((id, order, now));
+            self.running = Some((id, order));
         }
         true
     }
 
-    async fn poll(
-        &mut self,
-        id: StepId,
-        order: CheckOrder,
-        since: Timestamp,
-        now: Timestamp,
-    ) -> bool {
+    async fn poll(&mut self, id: StepId, order: CheckOrder, now: Timestamp) -> bool {
         let Some(spec) = self.specs.get(&(order.product.clone(), order.name.clone())) else {
             return false;
         };
         let outcome = match self.checker.status(&id, spec).await {
             Ok(StepStatus::Running { .. }) => {
-                self.running = Some((id, order, since));
+                self.running = Some((id, order));
                 return false;
             }
             Ok(StepStatus::Finished { exit_code: 0, .. }) => CheckOutcome::Passed,
@@ -99,7 +93,7 @@ impl Checks {
             Ok(StepStatus::Absent) => CheckOutcome::Unknown { why: "it was lost".to_owned() },
             Err(error) => CheckOutcome::Unknown { why: chain(&error) },
         };
-        self.note(&order, outcome, since);
+        self.note(&order, outcome, now);
         true
     }
 
@@ -117,5 +111,71 @@ impl Checks {
             all.entry(product.clone()).or_default().push(result.clone());
         }
         all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use jiff::SignedDuration;
+    use signing::Sha256Digest;
+
+    use super::*;
+    use crate::config::Overrides;
+
+    const AGENT: &str = r#"
+state_dir = "state"
+[cluster]
+name = "east"
+[hub]
+url = "http://127.0.0.1:9"
+root = "root.json"
+reports = false
+[[products]]
+product = "acme/kafka"
+channel = "stable"
+initial_version = "3.9.0"
+[[products.checks.commands]]
+name = "validate"
+command = ["true"]
+[[products.pools]]
+name = "controllers"
+role = "controller"
+units = [{ name = "c-1", node_id = 1, metrics_url = "http://127.0.0.1:9/", on_node = "" }]
+[products.pools.simulated]
+url = "http://127.0.0.1:9"
+"#;
+
+    fn settings(dir: &Path) -> Settings {
+        let path = dir.join("agent.toml");
+        std::fs::write(&path, AGENT).unwrap();
+        Settings::load(&path, Overrides::default()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_result_is_as_old_as_its_end_and_not_as_its_beginning() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut checks = Checks::open(&settings(dir.path())).unwrap();
+        let order = CheckOrder {
+            name: "validate".to_owned(),
+            product: "acme/kafka".parse().unwrap(),
+            from: "3.9.0".parse().unwrap(),
+            to: "4.0.0".parse().unwrap(),
+            release: Sha256Digest::of(b"4.0.0"),
+            unit: None,
+        };
+        let begun = crate::clock::now();
+        let ended = begun + SignedDuration::from_mins(2);
+        let first = checks.look(std::slice::from_ref(&order), begun).await.unwrap();
+        let of = |all: &BTreeMap<ProductRef, Vec<CheckResult>>| all[&order.product][0].clone();
+        assert_eq!((of(&first).outcome, of(&first).at), (CheckOutcome::Running, begun));
+        let last = loop {
+            if let Some(news) = checks.look(&[], ended).await {
+                break news;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        };
+        assert_eq!((of(&last).outcome, of(&last).at), (CheckOutcome::Passed, ended));
     }
 }
