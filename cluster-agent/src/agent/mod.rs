@@ -22,6 +22,7 @@ mod links;
 mod lookout;
 mod open;
 mod open_change;
+mod orphans;
 mod outbox;
 mod prober;
 mod report;
@@ -43,6 +44,7 @@ pub use error::AgentError;
 pub use events::DriverFacts;
 pub use ledger::Ledger;
 pub use links::{Metadata, Refresh, chain, refresh};
+pub use orphans::{Orphan, orphans};
 pub use prober::Prober;
 pub use report::product_states;
 
