@@ -24,6 +24,7 @@ mod open;
 mod open_change;
 mod orphans;
 mod outbox;
+mod pausing;
 mod prober;
 mod report;
 mod resume;

@@ -334,7 +334,7 @@ impl Standing {
                 },
             }
         };
-        self.watch.note(&keys, observation, &policy.gate, &policy.timings);
+        self.watch.note(&keys, observation, history, &policy.gate, &policy.timings);
         let fit: BTreeSet<ProductRef> = {
             let scene = Scene { observation, targets, policy, history, standing: self, now };
             let fit = finalize::pending(&scene)

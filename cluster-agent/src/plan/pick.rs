@@ -13,9 +13,10 @@ use channels::wire::{Action, HealthVerdict, Role};
 use super::checks::has_said_no;
 use super::metrics::metric_names;
 use super::target::{Goal, Stand, Target, stand};
+use super::watch::in_the_way;
 use super::windows::closed;
 use super::{ProductPolicy, ProductRules, Scene, WaitingOn};
-use crate::gate::may_take_out;
+use crate::gate::Blocker;
 use crate::history::ProductHistory;
 use crate::observation::{UnitKey, UnitObservation};
 
@@ -121,6 +122,10 @@ pub(super) fn next_unit(scene: &Scene<'_>, product: &ProductRef, goal: &Goal) ->
 /// Leads, hosts the agent, its pool is closed, is well, place of its pool, of its zone, its id.
 type Rank = (bool, bool, bool, bool, usize, (usize, String), i64, UnitKey);
 
+fn blockers(scene: &Scene<'_>, key: &UnitKey) -> Vec<Blocker> {
+    in_the_way(key, scene.observation, scene.history, &scene.policy.gate)
+}
+
 /// Sort key of one candidate: lowest goes first.
 fn rank(
     scene: &Scene<'_>,
@@ -132,7 +137,7 @@ fn rank(
     let ill = unit.is_none_or(|unit| unit.verdict != HealthVerdict::Healthy);
     // I5: an unhealthy unit goes first, but only if the others can do without it.
     let goes_first =
-        ill && may_take_out(&candidate.key, scene.observation, &scene.policy.gate).is_empty();
+        ill && blockers(scene, &candidate.key).is_empty();
     let pool = unit.map(|unit| &unit.pool);
     let pool_place = policy
         .and_then(|policy| policy.pools.iter().position(|p| Some(p) == pool))
