@@ -133,11 +133,14 @@ fn version_seeds() -> Vec<Vec<u8>> {
     texts.map(|text| text.as_bytes().to_vec()).to_vec()
 }
 
+/// A target, its first inputs, and what must hold of them.
+type Seeds = (&'static str, Vec<Vec<u8>>, fn(&[u8]));
+
 /// The inputs that fuzzing begins with hold too. They are left where the fuzzer can be pointed at
 /// them, never in the source tree.
 #[test]
 fn first_inputs_hold_and_are_left_for_fuzzing() {
-    let seeds: [(&str, Vec<Vec<u8>>, fn(&[u8])); 3] = [
+    let seeds: [Seeds; 3] = [
         ("authored_files", file_seeds(), checks::authored_files::check),
         ("graph_json", graph_seeds(), checks::graph_json::check),
         ("versions", version_seeds(), checks::versions::check),

@@ -2,7 +2,8 @@
 //! controllers and a hundred nodes, each with an address of its own and pages of 2 MB.
 //!
 //! The agent is the binary itself, in a process of its own; this process plays the cluster. Prints
-//! what the kernel says about the agent; the bar is 15 MB.
+//! what the kernel says about the agent; the bar is 15 MB. `FAIRWAY_AGENT` names another binary than
+//! the one of this profile.
 #![expect(clippy::print_stdout, reason = "printing is what a benchmark is for")]
 #![expect(clippy::print_stderr, reason = "so is saying why it could not run")]
 
@@ -178,7 +179,9 @@ async fn measure(dir: &Path) -> anyhow::Result<bool> {
     let config = dir.join("agent.toml");
     std::fs::write(&config, configuration(&sim, port, free_port()?)?)?;
     let log = std::fs::File::create(dir.join("agent.log"))?;
-    let child = Command::new(env!("CARGO_BIN_EXE_cluster-agent"))
+    let agent = std::env::var_os("FAIRWAY_AGENT");
+    let agent = agent.unwrap_or_else(|| env!("CARGO_BIN_EXE_cluster-agent").into());
+    let child = Command::new(agent)
         .args(["run", "--log-format", "json", "--config"])
         .arg(&config)
         .stdin(Stdio::null())

@@ -5,6 +5,8 @@
 use std::error::Error;
 use std::fmt;
 
+pub(crate) use signing::causes::chain;
+
 /// Result of a command.
 pub(crate) type Result<T> = std::result::Result<T, CliError>;
 
@@ -106,18 +108,6 @@ impl From<std::io::Error> for CliError {
             refusal: false,
         }
     }
-}
-
-/// An error and its sources, joined by `: `.
-pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 //! holds private keys on disk only with feature `keys`.
 
 pub mod attack;
+pub mod causes;
 pub mod cjson;
 pub mod client;
 pub mod digest;

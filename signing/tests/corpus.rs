@@ -178,11 +178,14 @@ fn key_file_seeds() -> Vec<Vec<u8>> {
     ]
 }
 
+/// A target, its first inputs, and what must hold of them.
+type Seeds = (&'static str, Vec<Vec<u8>>, fn(&[u8]));
+
 /// The inputs that fuzzing begins with, made anew by each run, hold too. They are left where the
 /// fuzzer can be pointed at them, never in the source tree: they differ from run to run.
 #[test]
 fn first_inputs_hold_and_are_left_for_fuzzing() {
-    let seeds: [(&str, Vec<Vec<u8>>, fn(&[u8])); 4] = [
+    let seeds: [Seeds; 4] = [
         ("metadata", metadata_seeds(), checks::metadata::check),
         ("canonical_json", canonical_json_seeds(), checks::canonical_json::check),
         ("signature_headers", header_seeds(), checks::signature_headers::check),

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::Serialize;
+use signing::causes::chain;
 
 pub use expiry::{Expiry, lint_expiry};
 pub use graphs::lint_graph;
@@ -57,7 +58,7 @@ impl Finding {
 
     /// A file that cannot be read as what it should be; `line` is from 1.
     pub fn unreadable(file: &Path, line: Option<u64>, error: &dyn std::error::Error) -> Self {
-        let message = with_sources(error);
+        let message = chain(error);
         // The text begins with the place, which is a field of its own here.
         let rest = message.strip_prefix(&file.display().to_string()).unwrap_or(&message);
         let rest = rest.trim_start_matches(|c: char| c == ':' || c.is_ascii_digit()).trim_start();
@@ -67,20 +68,8 @@ impl Finding {
 
     /// A graph that cannot be read or built.
     pub fn bad_graph(file: impl Into<PathBuf>, error: &GraphError) -> Self {
-        finding(Code::GraphInvalid, file, with_sources(error))
+        finding(Code::GraphInvalid, file, chain(error))
     }
-}
-
-/// An error and its sources, joined by `: `.
-fn with_sources(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
 }
 
 impl fmt::Display for Finding {
@@ -151,10 +140,8 @@ fn compile_finding(error: &CompileError) -> Finding {
             format!("{version} names an architecture its release has no content for"),
         )
         .near(Near::Word(version.to_string())),
-        CompileError::Graph { file, arch, source } => finding(
-            Code::GraphInvalid,
-            file,
-            format!("no graph for {arch}: {}", with_sources(source)),
-        ),
+        CompileError::Graph { file, arch, source } => {
+            finding(Code::GraphInvalid, file, format!("no graph for {arch}: {}", chain(source)))
+        }
     }
 }

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 
 use channels::names::{ProductRef, UnitName};
 use jiff::Timestamp;
+use signing::causes::chain;
 
 use super::AgentError;
-use super::links::chain;
 use crate::config::Settings;
 use crate::driver::{CheckOrder, Checker, CommandSpec, StepId, StepStatus};
 use crate::phase::{command_failed, elapsed_ms};

@@ -2,8 +2,9 @@
 //!
 //! Part of [`Shell`]; nothing in here decides.
 
+use signing::causes::chain;
+
 use super::AgentError;
-use super::links::chain;
 use super::shell::Shell;
 use crate::clock;
 use crate::driver::FinalizeOrder;

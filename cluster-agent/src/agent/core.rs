@@ -243,7 +243,8 @@ impl Core {
             .map(|why| why.to_wire())
     }
 
-    pub(super) fn scene<'a>(&'a self, observation: &'a Observation, now: Timestamp) -> Scene<'a> {
+    /// What a decision at `now` depends on.
+    pub(crate) fn scene<'a>(&'a self, observation: &'a Observation, now: Timestamp) -> Scene<'a> {
         Scene {
             observation,
             targets: &self.targets,

@@ -7,6 +7,7 @@ use channels::wire::EnrolmentReply;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use signing::KeyId;
+use signing::causes::chain;
 
 use super::AgentError;
 use crate::config::Settings;
@@ -64,7 +65,7 @@ pub async fn enroll(
         // The hub took that key, its answer was lost, and the token is one that was minted since:
         // for that hub it replaces the key, so the same one will never do.
         Err(error) if place == KeyPlace::Enrolling && error.needs_another_key() => {
-            tracing::warn!(error = super::links::chain(&error), "another new key is made");
+            tracing::warn!(error = chain(&error), "another new key is made");
             forget_key(state.path(), place).map_err(hub)?;
             ask(settings, state.path(), place, join_token, now).await
         }

@@ -12,6 +12,7 @@ use channels::names::{ClusterId, ProductRef};
 use channels::wire::{Failure, Report, ReportReply};
 use jiff::Timestamp;
 use signing::KeyId;
+use signing::causes::chain;
 use tokio::sync::mpsc;
 
 use crate::clock;
@@ -318,16 +319,4 @@ fn document_failure(error: &TrustError, now: Timestamp) -> Failure {
 fn trouble(error: &TrustError, now: Timestamp) -> Trouble {
     let severity = if error.is_transport() { Severity::Unreachable } else { Severity::Refused };
     Trouble { failure: error.to_failure(now), severity }
-}
-
-/// An error with all its causes in one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }

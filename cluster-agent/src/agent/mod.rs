@@ -44,7 +44,7 @@ pub use enrolment::{EnrolKey, Enrolment, Rotated, enroll, load_enrolment, rotate
 pub use error::AgentError;
 pub use events::DriverFacts;
 pub use ledger::Ledger;
-pub use links::{Metadata, Refresh, chain, refresh};
+pub use links::{Metadata, Refresh, refresh};
 pub use orphans::{Orphan, orphans};
 pub use prober::Prober;
 pub use report::product_states;

@@ -47,9 +47,9 @@ pub(super) fn open_releases(settings: &Settings) -> Result<HubReleases, AgentErr
 
 pub(super) fn drivers(
     settings: &Settings,
+    kube: Option<&Kube>,
 ) -> Result<BTreeMap<(ProductRef, PoolName), PoolDriver>, AgentError> {
     let mut drivers = BTreeMap::new();
-    let kube = settings.kubernetes.clone().map(Kube::new);
     for (product, configured) in &settings.products {
         for pool in &configured.pools {
             let driver = match &pool.driver {
@@ -57,7 +57,7 @@ pub(super) fn drivers(
                     ExecDriver::open(&settings.state_dir, commands.clone()).map(Driver::Exec)
                 }
                 DriverSettings::Simulated(url) => SimulatedDriver::new(url).map(Driver::Simulated),
-                DriverSettings::Kubernetes(pool) => open_kubernetes(kube.as_ref(), pool),
+                DriverSettings::Kubernetes(pool) => open_kubernetes(kube, pool),
             };
             let hooks = HookRunner::open(&settings.state_dir, pool.hooks.clone());
             let driver = driver.and_then(|driver| Ok(PoolDriver { driver, hooks: hooks? }));

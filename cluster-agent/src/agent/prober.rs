@@ -14,7 +14,7 @@ use crate::clock;
 use crate::config::{ProbeSettings, Settings};
 use crate::footprint::ScrapeTally;
 use crate::kafka::Witnesses;
-use crate::kube::Watcher;
+use crate::kube::{Kube, Watcher};
 use crate::observation::{
     ClusterGate, Observation, Observer, ObserverSettings, UnitKey, WitnessSource,
 };
@@ -64,9 +64,10 @@ pub struct Prober {
 const CONNECT_TIMEOUT_MS_MAX: u64 = 500;
 
 impl Prober {
-    /// Knows every configured unit; nothing has been probed yet. Starts the tasks that ask
-    /// Prometheus, if one is configured, on the runtime that calls it.
-    pub fn new(settings: &Settings) -> Result<Self, AgentError> {
+    /// Knows every configured unit; nothing has been probed yet. Asks the API server only if there
+    /// is one. Starts the tasks that ask Prometheus, if one is configured, on the runtime that calls
+    /// it.
+    pub fn new(settings: &Settings, kube: Option<Kube>) -> Result<Self, AgentError> {
         let targets = settings
             .products
             .values()
@@ -101,8 +102,10 @@ impl Prober {
                 .with_kubelets(kubernetes.kubelet.clone(), urls)
                 .map_err(|source| AgentError::Scrape { source })?;
         }
-        let period_ms = settings.kubernetes.as_ref().map_or(0, |found| found.period_ms);
-        let lookout = Watcher::new(settings).map(|watcher| (Lookout::new(watcher), period_ms));
+        let lookout = kube.and_then(|kube| {
+            let period_ms = kube.settings().period_ms;
+            Some((Lookout::new(Watcher::new(kube, settings)?), period_ms))
+        });
         let kafka = Witnesses::new(settings.witness_targets())
             .map_err(|source| AgentError::Kafka { source })?;
         let prometheus = settings.prometheus.clone().map(Prometheus::start);

@@ -171,15 +171,7 @@ fn progress(
     let (Some(Target::Move(goal)), Some(observation)) = (target, &core.observation) else {
         return None;
     };
-    let scene = Scene {
-        observation,
-        targets: &core.targets,
-        policy: &core.policy,
-        history: &core.history,
-        standing: &core.standing,
-        now,
-    };
-    Some(count(&scene, product, goal))
+    Some(count(&core.scene(observation, now), product, goal))
 }
 
 fn count(scene: &Scene<'_>, product: &ProductRef, goal: &Goal) -> Progress {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use channels::names::{ClusterId, PoolName, ProductRef};
 use channels::wire::{AgentInstance, ClusterHeader, ProductState};
 use jiff::{SignedDuration, Timestamp};
+use signing::causes::chain;
 
 use super::AgentError;
 use super::checks::Checks;
@@ -17,7 +18,7 @@ use super::core::{Change, Core};
 use super::due::{is_due, jittered, jittered_max, later};
 use super::events::DriverFacts;
 use super::ledger::{Ledger, Turn};
-use super::links::{Links, Metadata, Refresh, Sending, chain};
+use super::links::{Links, Metadata, Refresh, Sending};
 use super::open::{draw_instance, drivers, finalizers, footprint, open_releases, open_reporter};
 use super::open_change::open_change;
 use super::orphans::settle_orphans;
@@ -31,6 +32,7 @@ use crate::config::Settings;
 use crate::crash::{CrashPoint, Side};
 use crate::driver::{Finalizer, PoolDriver, StepId, StepOrder, Task};
 use crate::footprint::{Footprint, GateTally};
+use crate::kube::Kube;
 use crate::observation::UnitKey;
 use crate::plan::{Ask, Grants};
 use crate::state::{Control, Document, StateDir};
@@ -96,7 +98,9 @@ impl Shell {
         let grants = cluster_id.map_or(Grants::None, Grants::From);
         let policy = settings.policy(grants);
         let instance = draw_instance();
-        let steering = Steering::start(&settings, &policy, instance, now);
+        // One client for everything: what it knows of the API server is read and kept once.
+        let kube = settings.kubernetes.clone().map(Kube::new);
+        let steering = Steering::start(&settings, kube.clone(), &policy, instance, now);
         let core = Core::new(policy, std::mem::take(&mut document.history));
         let footprint = footprint(&settings)?;
         tracing::info!(
@@ -107,11 +111,11 @@ impl Shell {
             "agent started"
         );
         Ok(Self {
-            drivers: drivers(&settings)?,
+            drivers: drivers(&settings, kube.as_ref())?,
             finalizers: finalizers(&settings)?,
             checks: Checks::open(&settings)?,
             missing: BTreeSet::new(),
-            prober: Prober::new(&settings)?,
+            prober: Prober::new(&settings, kube)?,
             links: Links::start(reporter, releases),
             steering,
             control,

@@ -56,12 +56,13 @@ impl Steering {
     /// Starts both tasks; `None` if Kubernetes is not configured. `instance` names this process.
     pub(super) fn start(
         settings: &Settings,
+        kube: Option<Kube>,
         configured: &Policy,
         instance: Option<AgentInstance>,
         now: Timestamp,
     ) -> Option<Self> {
-        let kubernetes = settings.kubernetes.as_ref()?;
-        let kube = Kube::new(kubernetes.clone());
+        let kube = kube?;
+        let kubernetes = kube.settings();
         let place = kubernetes.place.pod.as_ref().unwrap_or(&settings.cluster_name);
         // Without randomness the time tells this process from the one before.
         let run = instance.map_or_else(|| now.as_millisecond().to_string(), |run| run.to_string());

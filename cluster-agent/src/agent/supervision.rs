@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use channels::names::{PoolName, ProductRef};
 use channels::wire::WaitingOn;
+use signing::causes::chain;
 
 use super::Core;
-use super::links::chain;
 use crate::driver::{PoolDriver, StepOrder, StepStatus, Task};
 
 /// Drivers by product and pool.
@@ -81,33 +81,23 @@ pub(super) fn stage_waits(order: &StepOrder, task: Task, status: &StepStatus) ->
 
 #[cfg(test)]
 mod tests {
-    use channels::wire::{Component, Image, Role};
+    use channels::wire::Role;
     use serde_json::json;
 
     use super::*;
     use crate::config::{Field, FieldValue, KubernetesPool, StrimziPool};
-    use crate::driver::{Driver, HookRunner, KubernetesDriver, StepId, UnitKey};
+    use crate::driver::{Driver, HookRunner, KubernetesDriver};
     use crate::kube::fake::FakeApi;
 
     const KAFKA: &str = "/apis/kafka.strimzi.io/v1/namespaces/kafka/kafkas/east";
 
     fn order() -> StepOrder {
-        StepOrder {
-            step_id: StepId::new(),
-            key: UnitKey { product: "acme/kafka".parse().unwrap(), unit: "east".parse().unwrap() },
-            role: Role::Workload,
-            from: "1.0.0".parse().unwrap(),
-            to: "2.0.0".parse().unwrap(),
-            component: Component {
-                role: Role::Workload,
-                version: "2.0.0".to_owned(),
-                image: Image {
-                    repository: "acme/kafka".to_owned(),
-                    digest: signing::Sha256Digest::of(b"2.0.0"),
-                },
-            },
-            attempt: 1,
-        }
+        StepOrder::sample(
+            ("acme/kafka", "east"),
+            Role::Workload,
+            ["1.0.0", "2.0.0"],
+            ("2.0.0", "acme/kafka", b"2.0.0"),
+        )
     }
 
     fn drivers(api: &FakeApi, state_dir: &std::path::Path) -> Drivers {

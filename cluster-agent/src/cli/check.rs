@@ -17,6 +17,7 @@ use crate::agent::{Core, Ledger, Metadata, Prober, Refresh, product_states, refr
 use crate::clock;
 use crate::config::Settings;
 use crate::hub::HubReleases;
+use crate::kube::Kube;
 use crate::observation::ClusterGate;
 use crate::plan::{FINALIZE_APPROVAL, Grants, Known, finding_to_wire};
 use crate::state::{self, Control};
@@ -65,7 +66,8 @@ async fn look(settings: &Settings, seconds: Duration) -> anyhow::Result<Checked>
     core.finalize_approved(control.finalize_approvals()?);
     let known = verify(settings, &core).await?;
     core.learn(known, clock::now());
-    let mut prober = Prober::new(settings)?;
+    let kube = settings.kubernetes.clone().map(Kube::new);
+    let mut prober = Prober::new(settings, kube)?;
     let until = tokio::time::Instant::now() + seconds;
     let asking_until = until + ASKING_MAX;
     loop {

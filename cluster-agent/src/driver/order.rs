@@ -65,6 +65,30 @@ pub struct StepOrder {
     pub attempt: u32,
 }
 
+#[cfg(test)]
+impl StepOrder {
+    /// The first attempt to move a unit (product, name) from one release to another, whose component
+    /// has this version and an image of this repository and content: for tests.
+    pub(crate) fn sample(
+        (product, unit): (&str, &str),
+        role: Role,
+        [from, to]: [&str; 2],
+        (version, repository, content): (&str, &str, &[u8]),
+    ) -> Self {
+        let digest = signing::Sha256Digest::of(content);
+        let image = channels::wire::Image { repository: repository.to_owned(), digest };
+        Self {
+            step_id: StepId::new(),
+            key: UnitKey { product: product.parse().unwrap(), unit: unit.parse().unwrap() },
+            role,
+            from: from.parse().unwrap(),
+            to: to.parse().unwrap(),
+            component: Component { role, version: version.to_owned(), image },
+            attempt: 1,
+        }
+    }
+}
+
 /// The parts of a step that have side effects, in order (rolling.md §9).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

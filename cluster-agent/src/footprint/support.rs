@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value as Json, json};
+use signing::causes::chain;
 
 use super::redact::Redactor;
-use crate::agent::{Prober, chain, load_enrolment};
+use crate::agent::{Prober, load_enrolment};
 use crate::config::{ConfigError, Overrides, Settings};
 use crate::observation::UnitKey;
 use crate::state::{Control, in_use, read_bounded};
@@ -201,7 +202,8 @@ fn host(state_dir: Option<&Path>) -> Json {
 }
 
 async fn from_units(bundle: &mut Bundle, settings: &Settings) {
-    let prober = match Prober::new(settings) {
+    // Pages are asked of units alone.
+    let prober = match Prober::new(settings, None) {
         Ok(prober) => prober,
         Err(error) => {
             bundle.missing.push(format!("pages of units: {}", chain(&error)));

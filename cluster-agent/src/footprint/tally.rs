@@ -37,7 +37,8 @@ impl ScrapeTally {
 
 fn kind(error: &ScrapeError) -> &'static str {
     match error {
-        ScrapeError::Client(_) => "client",
+        ScrapeError::Tls { .. } => "tls",
+        ScrapeError::Address { .. } => "address",
         ScrapeError::Credentials { .. } => "credentials",
         ScrapeError::Timeout { .. } => "timeout",
         ScrapeError::Transport { .. } => "transport",

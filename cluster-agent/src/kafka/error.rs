@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use kafka_protocol::ResponseError;
+use signing::causes;
 
 /// A Kafka error code that is not 0, by the name the protocol gives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,14 +107,7 @@ impl KafkaError {
 
     /// The whole story in one line, sources included.
     pub fn story(&self) -> String {
-        let mut story = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            story.push_str(": ");
-            story.push_str(&error.to_string());
-            cause = error.source();
-        }
-        story
+        causes::chain(self)
     }
 }
 

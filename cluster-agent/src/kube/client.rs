@@ -253,7 +253,10 @@ impl Kube {
 }
 
 /// A request, unless it cannot be put into words.
-fn made<R>(what: &str, request: Result<R, ::kube::core::request::Error>) -> Result<R, KubeError> {
+pub(super) fn made<R>(
+    what: &str,
+    request: Result<R, ::kube::core::request::Error>,
+) -> Result<R, KubeError> {
     request.map_err(|source| KubeError::Request { what: what.to_owned(), source: Box::new(source) })
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use ::kube::config::{InClusterError, KubeconfigError};
 use ::kube::core::Status;
+use signing::causes;
 
 /// A refusal of the API server: an answer, and one that is often waited for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -177,13 +178,6 @@ impl KubeError {
 
     /// The error and its causes, on one line.
     pub fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(inner) = cause {
-            text.push_str(": ");
-            text.push_str(&inner.to_string());
-            cause = inner.source();
-        }
-        text
+        causes::chain(self)
     }
 }

@@ -12,8 +12,8 @@ pub mod lease;
 pub mod manifests;
 pub mod members;
 pub(crate) mod node;
-mod object;
-mod outcome;
+pub(crate) mod object;
+pub(crate) mod outcome;
 mod permission;
 mod put;
 #[cfg(test)]

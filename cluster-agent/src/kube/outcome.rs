@@ -1,4 +1,5 @@
-//! How a stage stands, said by drivers whose stages are calls of the API.
+//! How a stage stands, said by drivers whose stages are calls of the API, and the two stages that
+//! most of them have.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -6,8 +7,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::driver::{LOG_TAIL_BYTES, StepId, StepStatus};
+use crate::driver::{DriverError, LOG_TAIL_BYTES, Stage, StepId, StepStatus};
 use crate::phase::elapsed_ms;
+
+use super::KubeError;
 
 /// Checks are made, and refused evictions tried again, at most this often (rolling.md §5.1).
 pub(crate) const ASK_EVERY: Duration = Duration::from_secs(5);
@@ -37,6 +40,63 @@ impl<T: Clone> Recent<T> {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let (of, at, found) = last.as_ref()?;
         (*of == step && at.elapsed() < self.good_for).then(|| found.clone())
+    }
+}
+
+/// The stages of a driver that checks before it changes and leaves the rest to a controller.
+///
+/// Each stage is begun only if it is the one that is asked for.
+#[derive(Debug)]
+pub(crate) struct Stages {
+    checks: Recent<StepStatus>,
+}
+
+impl Stages {
+    /// Nothing has been checked yet.
+    pub(crate) fn new() -> Self {
+        Self { checks: Recent::new(ASK_EVERY) }
+    }
+
+    /// Begins the change; a check is made in [`Self::status`].
+    pub(crate) async fn start<F>(
+        &self,
+        stage: Stage,
+        change: impl FnOnce() -> F,
+    ) -> Result<(), DriverError>
+    where
+        F: Future<Output = Result<(), DriverError>>,
+    {
+        match stage {
+            Stage::Preflight => Ok(()),
+            Stage::Mutate => change().await,
+            Stage::Quiesce | Stage::Restore => Err(DriverError::StageNotConfigured { stage }),
+        }
+    }
+
+    /// What the check has found, made again only when that is old, or how the change stands.
+    pub(crate) async fn status<C, L>(
+        &self,
+        step: StepId,
+        stage: Stage,
+        check: impl FnOnce() -> C,
+        look: impl FnOnce() -> L,
+    ) -> Result<StepStatus, DriverError>
+    where
+        C: Future<Output = Result<StepStatus, DriverError>>,
+        L: Future<Output = Result<StepStatus, KubeError>>,
+    {
+        match stage {
+            Stage::Preflight => {
+                if let Some(checked) = self.checks.of(step) {
+                    return Ok(checked);
+                }
+                let checked = check().await?;
+                self.checks.put(step, checked.clone());
+                Ok(checked)
+            }
+            Stage::Mutate => Ok(look().await?),
+            Stage::Quiesce | Stage::Restore => Err(DriverError::StageNotConfigured { stage }),
+        }
     }
 }
 
@@ -83,6 +143,9 @@ pub(crate) fn running(since: Timestamp, detail: String) -> StepStatus {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicU32;
+    use std::sync::atomic::Ordering::Relaxed;
+
     use super::*;
 
     #[test]
@@ -107,6 +170,34 @@ mod tests {
         let stale = Recent::new(Duration::ZERO);
         stale.put(step, "no");
         assert_eq!(stale.of(step), None);
+    }
+
+    #[tokio::test]
+    async fn a_check_is_made_once_while_it_is_fresh_and_a_change_is_looked_at_every_time() {
+        let (stages, step) = (Stages::new(), StepId::new());
+        let (checks, looks) = (AtomicU32::new(0), AtomicU32::new(0));
+        let ask = async |of, stage| {
+            let check = async || Ok(ended(0, checks.fetch_add(1, Relaxed).to_string()));
+            let look = async || Ok(ended(0, looks.fetch_add(1, Relaxed).to_string()));
+            stages.status(of, stage, check, look).await
+        };
+        for said in ["0", "0"] {
+            let status = ask(step, Stage::Preflight).await.unwrap();
+            assert_eq!(status, ended(0, said.to_owned()));
+        }
+        let other = ask(StepId::new(), Stage::Preflight).await.unwrap();
+        assert_eq!(other, ended(0, "1".to_owned()));
+        for said in ["0", "1"] {
+            let status = ask(step, Stage::Mutate).await.unwrap();
+            assert_eq!(status, ended(0, said.to_owned()));
+        }
+        assert!(matches!(
+            ask(step, Stage::Quiesce).await,
+            Err(DriverError::StageNotConfigured { stage: Stage::Quiesce })
+        ));
+        let restored = stages.start(Stage::Restore, async || panic!("not begun")).await;
+        assert!(matches!(restored, Err(DriverError::StageNotConfigured { .. })));
+        stages.start(Stage::Preflight, async || panic!("not begun")).await.unwrap();
     }
 
     #[test]

@@ -3,13 +3,12 @@
 //! The `metadata.resourceVersion` of the body fences the write: if somebody changed the object
 //! since, the server answers 409 and nothing is written.
 
-use std::time::Duration;
-
 use ::kube::api::PostParams;
 use ::kube::core::Request;
 use serde::de::DeserializeOwned;
 
-use super::{Kube, KubeError};
+use super::KubeError;
+use super::client::{Kube, made};
 
 impl Kube {
     /// Replaces an object below `path`, or its `subresource`.
@@ -28,16 +27,8 @@ impl Kube {
             None => Request::new(path).replace(name, &params, bytes),
             Some(sub) => Request::new(path).replace_subresource(sub, name, &params, bytes),
         };
-        let request = request.map_err(|source| KubeError::Request {
-            what: what.clone(),
-            source: Box::new(source),
-        })?;
+        let request = made(&what, request)?;
         let client = self.client().await?;
-        let limit_ms = self.settings().timeout_ms;
-        let answer = client.request::<T>(request);
-        match tokio::time::timeout(Duration::from_millis(limit_ms), answer).await {
-            Ok(answer) => answer.map_err(|error| KubeError::of(&what, error)),
-            Err(_) => Err(KubeError::Timeout { what, limit_ms }),
-        }
+        self.bounded(&what, client.request(request)).await
     }
 }

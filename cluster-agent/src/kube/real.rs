@@ -14,21 +14,39 @@ use crate::driver::{StepId, StepStatus};
 use crate::telemetry::KubeletAccess;
 
 /// Longest wait for the cluster to do its part.
-const PATIENCE: Duration = Duration::from_mins(2);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 
-const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// Between two looks.
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// A Job that a hollow node understands: it changes the version of the node's kubelet and reboots.
+pub(crate) const NODE_JOB: &str = r#"
+apiVersion: batch/v1
+kind: Job
+spec:
+  template:
+    spec:
+      containers:
+        - name: upgrade
+          image: registry.example/tools:1
+          env: [{ name: VERSION, value: "v{component_version}" }]
+          securityContext: { privileged: true }
+"#;
 
 /// A namespace of its own in a real cluster.
 pub(crate) struct RealCluster {
     pub(crate) kube: Kube,
+    /// The file that names it.
+    pub(crate) kubeconfig: PathBuf,
     pub(crate) namespace: String,
 }
 
 impl RealCluster {
     pub(crate) async fn open() -> Self {
         let kubeconfig = std::env::var_os("FAIRWAY_KUBECONFIG").map(PathBuf::from);
+        let kubeconfig = kubeconfig.expect("FAIRWAY_KUBECONFIG names a cluster");
         let kube = Kube::new(KubernetesSettings {
-            kubeconfig: Some(kubeconfig.unwrap()),
+            kubeconfig: Some(kubeconfig.clone()),
             context: None,
             period_ms: 2_000,
             timeout_ms: 10_000,
@@ -39,7 +57,8 @@ impl RealCluster {
             kured: KuredSettings { namespace: "kube-system".to_owned(), name: "kured".to_owned() },
             place: AgentPlace::default(),
         });
-        let cluster = Self { kube, namespace: format!("fairway-{}", StepId::new()) };
+        let namespace = format!("fairway-{}", StepId::new());
+        let cluster = Self { kube, kubeconfig, namespace };
         let named = json!({ "metadata": { "name": cluster.namespace } });
         cluster.create("/api/v1/namespaces", named).await;
         cluster

@@ -46,8 +46,7 @@ pub struct Gathered {
 
 impl Watcher {
     /// Knows the configured units; `None` if none of them lives in a cluster.
-    pub fn new(settings: &Settings) -> Option<Self> {
-        let kube = Kube::new(settings.kubernetes.clone()?);
+    pub fn new(kube: Kube, settings: &Settings) -> Option<Self> {
         let (mut nodes, mut members, mut workloads) = (Vec::new(), Vec::new(), Vec::new());
         for pool in settings.products.values().flat_map(|product| &product.pools) {
             let DriverSettings::Kubernetes(of) = &pool.driver else { continue };

@@ -137,8 +137,7 @@ fn prepare_again(phase: Phase, event: Event, now: Timestamp, given: Given) -> St
         (phase, Event::Refused { .. }) => stays(phase),
         (phase, Event::Finished { exit_code, log_tail }) if exit_code != 0 => {
             let stage = phase.task().map_or("preflight", Task::as_str);
-            let why = command_failed(stage, exit_code, &log_tail, now);
-            Ok((phase, vec![Effect::Fail(Failed::Prepare, why)]))
+            Ok(fails(phase, Failed::Prepare, stage, exit_code, &log_tail, now))
         }
         (phase, event) => prepare(phase, event, now, given),
     }
@@ -208,8 +207,7 @@ fn undo(phase: Phase, event: Event, now: Timestamp, given: Given) -> Stepped {
             Ok(drop_step(false, given.before, why, now, given))
         }
         (phase @ Phase::Undo { .. }, Event::Finished { exit_code, log_tail }) => {
-            let why = command_failed("restore", exit_code, &log_tail, now);
-            Ok((phase, vec![Effect::Fail(Failed::Restore, why)]))
+            Ok(fails(phase, Failed::Restore, "restore", exit_code, &log_tail, now))
         }
         (phase, event) => illegal(phase, event),
     }
@@ -233,6 +231,18 @@ fn drop_step(
     }
 }
 
+/// Stays where it is: a command that failed is a person's business.
+fn fails(
+    phase: Phase,
+    failed: Failed,
+    stage: &str,
+    exit_code: i32,
+    log_tail: &str,
+    now: Timestamp,
+) -> (Phase, Vec<Effect>) {
+    (phase, vec![Effect::Fail(failed, command_failed(stage, exit_code, log_tail, now))])
+}
+
 fn run_after(dropped: Option<wire::WaitingOn>, now: Timestamp) -> (Phase, Vec<Effect>) {
     (Phase::After { since: now, dropped }, vec![Effect::Start(Task::After)])
 }
@@ -250,8 +260,7 @@ fn after(phase: Phase, event: Event, now: Timestamp) -> Stepped {
             stays(Phase::Dropped { why })
         }
         (phase @ Phase::After { .. }, Event::Finished { exit_code, log_tail }) => {
-            let why = command_failed("after", exit_code, &log_tail, now);
-            Ok((phase, vec![Effect::Fail(Failed::After, why)]))
+            Ok(fails(phase, Failed::After, "after", exit_code, &log_tail, now))
         }
         (phase, event) => illegal(phase, event),
     }
@@ -268,8 +277,7 @@ fn commanded(phase: Phase, event: Event, now: Timestamp, given: Given) -> Steppe
             stays(Phase::AwaitReturn { since: now, quiesced })
         }
         (phase @ Phase::Mutate { .. }, Event::Finished { exit_code, log_tail }) => {
-            let why = command_failed("mutate", exit_code, &log_tail, now);
-            Ok((phase, vec![Effect::Fail(Failed::Change, why)]))
+            Ok(fails(phase, Failed::Change, "mutate", exit_code, &log_tail, now))
         }
         (phase @ Phase::Restore { .. }, Event::NotStarted) => {
             Ok((phase, vec![Effect::Start(Task::Restore)]))
@@ -278,8 +286,7 @@ fn commanded(phase: Phase, event: Event, now: Timestamp, given: Given) -> Steppe
             stays(Phase::soaking(now, breaks))
         }
         (phase @ Phase::Restore { .. }, Event::Finished { exit_code, log_tail }) => {
-            let why = command_failed("restore", exit_code, &log_tail, now);
-            Ok((phase, vec![Effect::Fail(Failed::Restore, why)]))
+            Ok(fails(phase, Failed::Restore, "restore", exit_code, &log_tail, now))
         }
         (phase, event) => illegal(phase, event),
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Certificate, Identity, Method, Response, StatusCode, Url};
+use signing::causes::innermost;
 
 use super::QueryError;
 use super::answer::{self, Answer};
@@ -186,12 +187,6 @@ impl Client {
         if error.is_timeout() {
             return QueryError::Timeout { limit_ms: self.endpoint.timeout_ms };
         }
-        let mut why = error.to_string();
-        let mut cause = std::error::Error::source(error);
-        while let Some(inner) = cause {
-            why = inner.to_string();
-            cause = inner.source();
-        }
-        QueryError::Transport { why }
+        QueryError::Transport { why: innermost(error) }
     }
 }

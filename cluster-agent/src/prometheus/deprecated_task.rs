@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use channels::names::ProductRef;
 use jiff::Timestamp;
+use signing::causes::chain;
 use tokio::sync::watch;
 
 use super::Client;
 use super::deprecated::{ApiAnswers, ApiCheck, ApiSubject, NAME};
-use crate::agent::chain;
 use crate::clock;
 use crate::plan::{CheckOutcome, CheckResult};
 

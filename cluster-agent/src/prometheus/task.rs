@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use jiff::Timestamp;
+use signing::causes::chain;
 use tokio::sync::watch;
 
 use super::alert::{AlertRule, watchdog_query, watchdog_silent};
@@ -17,7 +18,6 @@ use super::deprecated_task::{Results, check_apis, results_for};
 use super::gate::{GateAnswers, GateMemory, GateRule};
 use super::risk::risk_outcome;
 use super::{Answer, Client, Endpoint};
-use crate::agent::chain;
 use crate::clock;
 use crate::observation::ClusterGate;
 use crate::phase::elapsed_ms;

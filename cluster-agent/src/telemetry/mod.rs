@@ -3,6 +3,8 @@
 //! Never decides about health: it says what was read, what is absent and what cannot be read.
 
 pub mod alias;
+mod certificates;
+mod fetcher;
 pub mod filter;
 mod kubelet;
 mod line;

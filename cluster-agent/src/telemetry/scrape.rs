@@ -10,9 +10,13 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream;
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use hyper::header::DATE;
+use hyper::{Response, StatusCode};
 use jiff::Timestamp;
-use reqwest::header::{ACCEPT, DATE};
 
+use super::fetcher::{Fetcher, Trust, broken};
 use super::filter::BODY_MAX_BYTES;
 use super::kubelet::{KubeletAccess, Kubelets};
 use super::page::{Page, PageError};
@@ -42,12 +46,27 @@ impl Default for ScrapeLimits {
     }
 }
 
+impl ScrapeLimits {
+    fn connect_timeout(&self) -> Duration {
+        Duration::from_millis(self.connect_timeout_ms)
+    }
+}
+
 /// Why there is no page.
 #[derive(Debug, thiserror::Error)]
 pub enum ScrapeError {
-    /// The HTTP client cannot be built.
-    #[error("the metrics client cannot be made")]
-    Client(#[source] reqwest::Error),
+    /// TLS cannot be set up, mostly because the system has no list of authorities.
+    #[error("TLS for metrics pages cannot be set up: {why}")]
+    Tls {
+        /// What is missing.
+        why: String,
+    },
+    /// The address is none that can be asked.
+    #[error("the address of the page cannot be used: {why}")]
+    Address {
+        /// What is wrong with it.
+        why: String,
+    },
     /// A token or certificate for the fetch cannot be read.
     #[error("{} cannot be used: {why}", path.display())]
     Credentials {
@@ -131,22 +150,10 @@ pub struct ProbeTarget {
     pub first: bool,
 }
 
-fn builder(limits: &ScrapeLimits) -> reqwest::ClientBuilder {
-    reqwest::Client::builder()
-        .connect_timeout(Duration::from_millis(limits.connect_timeout_ms))
-        .timeout(Duration::from_millis(limits.total_timeout_ms))
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        // An idle connection keeps a buffer that has grown to half a megabyte with the pages it
-        // carried; a hundred of them are most of what an agent would need.
-        .pool_max_idle_per_host(0)
-        .user_agent(concat!("fairway-cluster-agent/", env!("CARGO_PKG_VERSION")))
-}
-
 /// Fetches pages; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Scraper {
-    client: reqwest::Client,
+    fetcher: Fetcher,
     kubelets: Option<Arc<Kubelets>>,
     limits: ScrapeLimits,
     clock: fn() -> Timestamp,
@@ -155,10 +162,8 @@ pub struct Scraper {
 impl Scraper {
     /// Makes the client: no redirects, no proxies, nothing negotiated but plain text.
     pub fn new(limits: ScrapeLimits, clock: fn() -> Timestamp) -> Result<Self, ScrapeError> {
-        // Another part of the process may have installed it already; either way there is one.
-        let _already_there = rustls::crypto::ring::default_provider().install_default();
-        let client = builder(&limits).build().map_err(ScrapeError::Client)?;
-        Ok(Self { client, kubelets: None, limits, clock })
+        let fetcher = Fetcher::new(limits.connect_timeout(), Trust::System)?;
+        Ok(Self { fetcher, kubelets: None, limits, clock })
     }
 
     /// Asks the pages at `urls` as kubelets are asked.
@@ -167,13 +172,16 @@ impl Scraper {
         access: KubeletAccess,
         urls: BTreeSet<String>,
     ) -> Result<Self, ScrapeError> {
-        let kubelets = Kubelets::new(builder(&self.limits), access, urls)?;
+        let kubelets = Kubelets::new(self.limits.connect_timeout(), access, urls)?;
         Ok(Self { kubelets: Some(Arc::new(kubelets)), ..self })
     }
 
-    fn get(&self, url: &str) -> Result<reqwest::RequestBuilder, ScrapeError> {
-        let kubelet = self.kubelets.as_ref().and_then(|kubelets| kubelets.get(url));
-        kubelet.unwrap_or_else(|| Ok(self.client.get(url)))
+    async fn get(&self, url: &str) -> Result<Response<Incoming>, ScrapeError> {
+        let kubelets = self.kubelets.as_ref();
+        if let Some((kubelets, fetcher)) = kubelets.and_then(|k| Some((k, k.fetcher(url)?))) {
+            return fetcher.get(url, kubelets.token()?.as_deref()).await;
+        }
+        self.fetcher.get(url, None).await
     }
 
     /// Fetches one page whole.
@@ -200,9 +208,22 @@ impl Scraper {
     async fn fetch(&self, url: &str, take: impl FnMut(&[u8])) -> Result<Arrival, ScrapeError> {
         let requested_at = (self.clock)();
         let started = tokio::time::Instant::now();
-        let request = self.get(url)?.header(ACCEPT, "text/plain;version=0.0.4, */*;q=0.1");
-        let response = request.send().await.map_err(|error| self.failure(&error))?;
-        if response.status() != reqwest::StatusCode::OK {
+        let limit_ms = self.limits.total_timeout_ms;
+        let date = tokio::time::timeout(Duration::from_millis(limit_ms), self.page(url, take))
+            .await
+            .map_err(|_| ScrapeError::Timeout { limit_ms })??;
+        let took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let received_at = (self.clock)();
+        Ok(Arrival { date, requested_at, received_at, took_ms })
+    }
+
+    async fn page(
+        &self,
+        url: &str,
+        mut take: impl FnMut(&[u8]),
+    ) -> Result<Option<Timestamp>, ScrapeError> {
+        let response = self.get(url).await?;
+        if response.status() != StatusCode::OK {
             return Err(ScrapeError::Status { status: response.status().as_u16() });
         }
         let date = response
@@ -211,42 +232,20 @@ impl Scraper {
             .and_then(|value| value.to_str().ok())
             .and_then(|text| jiff::fmt::rfc2822::parse(text).ok())
             .map(|zoned| zoned.timestamp());
-        self.pieces(response, take).await?;
-        let took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let received_at = (self.clock)();
-        Ok(Arrival { date, requested_at, received_at, took_ms })
-    }
-
-    async fn pieces(
-        &self,
-        response: reqwest::Response,
-        mut take: impl FnMut(&[u8]),
-    ) -> Result<(), ScrapeError> {
         let limit_bytes = self.limits.max_bytes.min(BODY_MAX_BYTES);
         let mut received = 0_usize;
-        let mut pieces = response.bytes_stream();
-        while let Some(piece) = pieces.next().await {
-            let piece = piece.map_err(|error| self.failure(&error))?;
+        let mut body = response.into_body();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| broken(&error))?;
+            // What is no data are trailers, and they say nothing here.
+            let Some(piece) = frame.data_ref() else { continue };
             received = received.saturating_add(piece.len());
             if received > limit_bytes {
                 return Err(ScrapeError::TooLarge { limit_bytes });
             }
-            take(&piece);
+            take(piece);
         }
-        Ok(())
-    }
-
-    fn failure(&self, error: &reqwest::Error) -> ScrapeError {
-        if error.is_timeout() {
-            return ScrapeError::Timeout { limit_ms: self.limits.total_timeout_ms };
-        }
-        let mut why = error.to_string();
-        let mut cause = std::error::Error::source(error);
-        while let Some(inner) = cause {
-            why = inner.to_string();
-            cause = inner.source();
-        }
-        ScrapeError::Transport { why }
+        Ok(date)
     }
 
     /// Fetches and reads all pages: first the leaders, then the rest side by side.

@@ -17,6 +17,7 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, RequestBuilder, Response, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use signing::causes::innermost;
 
 #[cfg(test)]
 pub(crate) use confirmed::CONFIRMED_FILE;
@@ -176,11 +177,7 @@ impl Hub {
 
     fn unreachable(&self, error: &reqwest::Error) -> CliError {
         let what = if error.is_timeout() { "did not answer in time" } else { "cannot be reached" };
-        // The innermost source says what happened; the outer ones repeat the address.
-        let mut cause: &dyn std::error::Error = error;
-        while let Some(source) = cause.source() {
-            cause = source;
-        }
+        let cause = innermost(error);
         CliError::failed(format!("the hub at {} {what}: {cause}", self.base))
             .hint("is it running, and is --server (FAIRWAY_SERVER) its address?")
     }

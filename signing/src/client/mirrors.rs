@@ -8,6 +8,7 @@
 use super::{Client, Refreshed, Target};
 use crate::Verified;
 use crate::attack::Attack;
+use crate::causes::chain;
 use crate::error::Error;
 use crate::names::TargetPath;
 use crate::source::{Mirrors, Source};
@@ -43,12 +44,7 @@ impl fmt::Display for MirrorsFailed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("no mirror served what verifies")?;
         for MirrorFailure { mirror, error } in &self.failures {
-            write!(f, "; {mirror}: {error}")?;
-            let mut cause = std::error::Error::source(error);
-            while let Some(error) = cause {
-                write!(f, ": {error}")?;
-                cause = error.source();
-            }
+            write!(f, "; {mirror}: {}", chain(error))?;
             if let Some(attack) = error.attack() {
                 write!(f, " ({attack})")?;
             }

@@ -2,6 +2,7 @@
 //! what matters here is that a server can neither flood nor stall us.
 
 use super::{Fetched, Source, SourceError};
+use crate::causes::chain;
 use crate::names::FileName;
 use reqwest::header::{
     ACCEPT_ENCODING, CONTENT_ENCODING, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH,
@@ -242,12 +243,5 @@ impl Clock {
 
 fn transport(error: &reqwest::Error) -> SourceError {
     // reqwest's own text stops before the cause.
-    let mut reason = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        reason.push_str(": ");
-        reason.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    SourceError::Transport { reason }
+    SourceError::Transport { reason: chain(error) }
 }

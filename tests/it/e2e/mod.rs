@@ -10,6 +10,7 @@
     reason = "a scenario that cannot go on has failed, and says where"
 )]
 
+mod agent;
 mod client;
 mod cluster;
 mod crashes;

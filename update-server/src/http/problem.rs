@@ -10,6 +10,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use channels::wire::{Problem, media_type};
+use signing::causes::chain;
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $slug:literal, $status:literal, $title:literal;)*) => {
@@ -139,12 +140,7 @@ impl ApiError {
 
     /// An internal failure: `error` and its sources go to the log, the client gets a fixed text.
     pub fn internal(operation: &'static str, error: &(dyn std::error::Error + 'static)) -> Self {
-        let mut chain = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            chain = format!("{chain}: {cause}");
-            source = cause.source();
-        }
+        let chain = chain(error);
         tracing::error!(operation, error = chain, "request failed");
         Self::new(Code::Internal, format!("{operation}: {chain}"))
     }

@@ -1,11 +1,11 @@
 //! Why a publication was refused, or could not be stored.
 
-use std::error::Error as _;
 use std::io;
 use std::path::PathBuf;
 
 use channels::graph::GraphError;
 use channels::wire::UnknownCritical;
+use signing::causes;
 use signing::keyfile::KeyFileError;
 use signing::{Attack, BuildError, KeyError, KeyId, RoleName, TargetPath};
 
@@ -370,13 +370,7 @@ impl PublishError {
 
     /// The error and all its sources in one line.
     pub fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut source = self.source();
-        while let Some(cause) = source {
-            text = format!("{text}: {cause}");
-            source = cause.source();
-        }
-        text
+        causes::chain(self)
     }
 }
 

@@ -3,11 +3,12 @@
 use jiff::{SignedDuration, Timestamp};
 
 use channels::wire::Action;
+use signing::causes::chain;
 
 use super::Shell;
 use crate::agent::AgentError;
 use crate::agent::due::{jittered, later};
-use crate::agent::links::{News, Unanswered, chain};
+use crate::agent::links::{News, Unanswered};
 use crate::agent::steer::Steered;
 use crate::clock;
 use crate::driver::StepId;

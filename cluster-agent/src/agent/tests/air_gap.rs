@@ -1,29 +1,13 @@
 //! An agent without a hub: its metadata comes from a directory, or from the one mirror that answers.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::lab::{Lab, Offer, Part};
+use super::lab::{Lab, Offer, Part, until};
 use crate::agent;
 use crate::config::{Overrides, Settings};
-use crate::status::{self, Status};
-
-/// Longest wait for anything; a loaded machine is slow, a defect is for ever.
-const PATIENCE: Duration = Duration::from_mins(3);
-
-async fn until(settings: &Settings, what: &str, done: impl Fn(&Status) -> bool) -> Status {
-    let begun = tokio::time::Instant::now();
-    loop {
-        let seen = status::read(&settings.state_dir).unwrap();
-        if let Some(status) = seen.as_ref().filter(|status| done(status)) {
-            return status.clone();
-        }
-        assert!(begun.elapsed() < PATIENCE, "{what}: {seen:#?}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
+use crate::status::Status;
 
 /// The lab's configuration with other lines in `[hub]`.
 fn settings(lab: &Lab, url: &str, more: &str) -> Settings {

@@ -5,11 +5,12 @@ use std::path::Path;
 
 use channels::wire::{ClusterHeader, Report};
 use signing::KeyId;
+use signing::causes::chain;
 
 use super::lab::Lab;
 use crate::agent::enrolment::open_client;
 use crate::agent::links::Reporter;
-use crate::agent::{AgentError, EnrolKey, Rotated, chain, enroll, rotate_key};
+use crate::agent::{AgentError, EnrolKey, Rotated, enroll, rotate_key};
 use crate::clock;
 use crate::config::{Overrides, Settings};
 use crate::hub::{KeyPlace, begin_rotation, forget_key, open_key, put_in_force};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
@@ -20,7 +21,9 @@ use signing::{
 
 use super::world::{cluster, graph, release};
 use crate::clock;
+use crate::config::Settings;
 use crate::sim::{ClusterSpec, SimServer};
+use crate::status::{self, Status};
 
 type Files = Arc<Mutex<BTreeMap<String, Vec<u8>>>>;
 
@@ -50,6 +53,26 @@ pub(super) struct Hub {
     /// What a refusal says was committed last.
     pub(super) last_seq: Option<u64>,
     generation: u64,
+}
+
+/// Longest wait for anything; a loaded machine is slow, a defect is for ever.
+const PATIENCE: Duration = Duration::from_mins(3);
+
+/// Waits until an agent's status is as `done` wants it.
+pub(super) async fn until(
+    settings: &Settings,
+    what: &str,
+    done: impl Fn(&Status) -> bool,
+) -> Status {
+    let begun = tokio::time::Instant::now();
+    loop {
+        let seen = status::read(&settings.state_dir).unwrap();
+        if let Some(status) = seen.as_ref().filter(|status| done(status)) {
+            return status.clone();
+        }
+        assert!(begun.elapsed() < PATIENCE, "{what}: {seen:#?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 fn key(seed: u8) -> SecretKey {

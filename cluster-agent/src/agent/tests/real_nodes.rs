@@ -5,7 +5,7 @@
 //! run 1.32.0; beside it lies `pki/ca.crt`.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use ::kube::api::ListParams;
@@ -14,49 +14,23 @@ use tokio::sync::watch;
 
 use super::lab::{Lab, Offer};
 use crate::config::{Overrides, Settings};
-use crate::kube::Kube;
+use crate::kube::real::{NODE_JOB, RealCluster};
 use crate::status::{self, Status};
 use crate::{agent, clock};
 
 /// Some nodes, each with a drain, a reboot and relists to be counted.
 const PATIENCE: Duration = Duration::from_mins(8);
 
-const JOB: &str = r#"
-apiVersion: batch/v1
-kind: Job
-spec:
-  template:
-    spec:
-      containers:
-        - name: upgrade
-          image: registry.example/tools:1
-          env: [{ name: VERSION, value: "v{component_version}" }]
-          securityContext: { privileged: true }
-"#;
-
 struct Cluster {
-    kube: Kube,
-    kubeconfig: PathBuf,
-    namespace: String,
+    real: RealCluster,
     nodes: Vec<(String, u64)>,
-}
-
-/// A configuration that names the cluster only.
-fn client(kubeconfig: &Path) -> Kube {
-    let example = include_str!("../../config/example.toml");
-    let head = example.split("# Nodes of a Kubernetes cluster").next().unwrap();
-    let text = format!("{head}\n[kubernetes]\nkubeconfig = {kubeconfig:?}\n");
-    let settings =
-        Settings::parse(&text, Path::new("agent.toml"), Path::new("/"), Overrides::default());
-    Kube::new(settings.unwrap().kubernetes.unwrap())
 }
 
 impl Cluster {
     async fn open(dir: &Path) -> Self {
-        let kubeconfig = std::env::var_os("FAIRWAY_KUBECONFIG").map(PathBuf::from);
-        let kubeconfig = kubeconfig.expect("FAIRWAY_KUBECONFIG names a cluster");
-        let kube = client(&kubeconfig);
-        let found: Vec<Value> = kube.list("/api/v1/nodes", &ListParams::default()).await.unwrap();
+        let real = RealCluster::open().await;
+        let found: Vec<Value> =
+            real.kube.list("/api/v1/nodes", &ListParams::default()).await.unwrap();
         let port = |node: &Value| {
             node.pointer("/status/daemonEndpoints/kubeletEndpoint/Port")
                 .and_then(Value::as_u64)
@@ -64,38 +38,32 @@ impl Cluster {
         };
         let name = |node: &Value| node["metadata"]["name"].as_str().unwrap().to_owned();
         let nodes = found.iter().map(|node| (name(node), port(node))).collect();
-        let namespace = format!("fairway-{}", crate::driver::StepId::new());
-        let cluster = Self { kube, kubeconfig, namespace, nodes };
+        let cluster = Self { real, nodes };
         cluster.prepare(dir).await;
         cluster
     }
 
-    async fn make(&self, path: &str, object: Value) -> Value {
-        self.kube.create(path, &object).await.unwrap()
-    }
-
-    /// A namespace for Jobs, some work to be moved, and an account that may read kubelets' pages.
+    /// Some work to be moved, and an account that may read kubelets' pages.
     async fn prepare(&self, dir: &Path) {
-        let Self { namespace, .. } = self;
-        self.make("/api/v1/namespaces", json!({ "metadata": { "name": namespace } })).await;
-        let accounts = format!("/api/v1/namespaces/{namespace}/serviceaccounts");
-        self.make(&accounts, json!({ "metadata": { "name": "upgrade" } })).await;
-        self.make(&accounts, json!({ "metadata": { "name": "reader" } })).await;
+        let RealCluster { kube, namespace, .. } = &self.real;
+        let accounts = self.real.path("v1", "serviceaccounts");
+        self.real.create(&accounts, json!({ "metadata": { "name": "upgrade" } })).await;
+        self.real.create(&accounts, json!({ "metadata": { "name": "reader" } })).await;
         let rbac = "/apis/rbac.authorization.k8s.io/v1";
         let rule = json!({ "apiGroups": [""], "resources": ["nodes/metrics"], "verbs": ["get"] });
         let role = json!({ "metadata": { "name": namespace }, "rules": [rule] });
-        self.make(&format!("{rbac}/clusterroles"), role).await;
+        self.real.create(&format!("{rbac}/clusterroles"), role).await;
         let binding = json!({
             "metadata": { "name": namespace },
             "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": namespace },
             "subjects": [{ "kind": "ServiceAccount", "name": "reader", "namespace": namespace }],
         });
-        self.make(&format!("{rbac}/clusterrolebindings"), binding).await;
+        self.real.create(&format!("{rbac}/clusterrolebindings"), binding).await;
         let asked = json!({ "spec": { "expirationSeconds": 3600 } });
         let token: Value =
-            self.kube.post_subresource(&accounts, "reader", "token", &asked).await.unwrap();
+            kube.post_subresource(&accounts, "reader", "token", &asked).await.unwrap();
         std::fs::write(dir.join("token"), token["status"]["token"].as_str().unwrap()).unwrap();
-        std::fs::write(dir.join("job.yaml"), JOB).unwrap();
+        std::fs::write(dir.join("job.yaml"), NODE_JOB).unwrap();
         let labels = json!({ "app": "web" });
         let work = json!({
             "metadata": { "name": "web" },
@@ -108,13 +76,12 @@ impl Cluster {
                 } },
             },
         });
-        self.make(&format!("/apis/apps/v1/namespaces/{namespace}/deployments"), work).await;
+        self.real.create(&self.real.path("apps/v1", "deployments"), work).await;
         let budget = json!({
             "metadata": { "name": "web" },
             "spec": { "minAvailable": 3, "selector": { "matchLabels": labels } },
         });
-        let budgets = format!("/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets");
-        self.make(&budgets, budget).await;
+        self.real.create(&self.real.path("policy/v1", "poddisruptionbudgets"), budget).await;
     }
 
     /// The lab's configuration with the real nodes in place of everything simulated.
@@ -125,8 +92,8 @@ impl Cluster {
             format!("{{ name = \"{name}\", metrics_url = \"https://127.0.0.1:{port}/metrics\" }}")
         };
         let units: Vec<String> = self.nodes.iter().map(unit).collect();
-        let ca = self.kubeconfig.parent().unwrap().join("pki/ca.crt");
-        let Self { kubeconfig, namespace, .. } = self;
+        let RealCluster { kubeconfig, namespace, .. } = &self.real;
+        let ca = kubeconfig.parent().unwrap().join("pki/ca.crt");
         let tail = format!(
             r#"
 [limits.pleg]
@@ -202,7 +169,7 @@ async fn the_nodes_of_a_real_cluster_are_rolled_one_after_the_other() {
     })
     .await;
     let found: Vec<Value> =
-        cluster.kube.list("/api/v1/nodes", &ListParams::default()).await.unwrap();
+        cluster.real.kube.list("/api/v1/nodes", &ListParams::default()).await.unwrap();
     for node in &found {
         assert_eq!(node["status"]["nodeInfo"]["kubeletVersion"], "v1.33.0", "{node}");
         assert!(node["spec"]["unschedulable"].is_null(), "{node}");

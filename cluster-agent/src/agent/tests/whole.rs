@@ -1,35 +1,19 @@
 //! The whole agent with its real loop: signed metadata, pages and steps over real HTTP.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use channels::wire::Phase;
 use tokio::sync::watch;
 
-use super::lab::{Lab, Offer};
+use super::lab::{Lab, Offer, until};
 use crate::config::{Overrides, Settings};
 use crate::sim::Fault;
 use crate::state::{Control, LocalHold};
 use crate::status::{self, Status};
 use crate::{agent, clock};
 
-/// Longest wait for anything; a loaded machine is slow, a defect is for ever.
-const PATIENCE: Duration = Duration::from_mins(3);
-
 fn anywhere() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 0))
-}
-
-async fn until(settings: &Settings, what: &str, done: impl Fn(&Status) -> bool) -> Status {
-    let begun = tokio::time::Instant::now();
-    loop {
-        let seen = status::read(&settings.state_dir).unwrap();
-        if let Some(status) = seen.as_ref().filter(|status| done(status)) {
-            return status.clone();
-        }
-        assert!(begun.elapsed() < PATIENCE, "{what}: {seen:#?}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
 }
 
 fn settings(lab: &Lab) -> Settings {

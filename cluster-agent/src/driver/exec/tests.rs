@@ -3,28 +3,21 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use channels::wire::{Component, Image, Role};
+use channels::wire::Role;
 use proptest::prelude::*;
 use signing::Sha256Digest;
 
-use super::super::{Task, UnitKey};
+use super::super::Task;
 use super::template::Values;
 use super::*;
 
 fn order(component_version: &str) -> StepOrder {
-    StepOrder {
-        step_id: StepId::new(),
-        key: UnitKey { product: "acme/kafka".parse().unwrap(), unit: "c-1".parse().unwrap() },
-        role: Role::Controller,
-        from: "3.9.1".parse().unwrap(),
-        to: "4.3.1".parse().unwrap(),
-        component: Component {
-            role: Role::Controller,
-            version: component_version.to_owned(),
-            image: Image { repository: "acme/kafka".to_owned(), digest: Sha256Digest::of(b"i") },
-        },
-        attempt: 1,
-    }
+    StepOrder::sample(
+        ("acme/kafka", "c-1"),
+        Role::Controller,
+        ["3.9.1", "4.3.1"],
+        (component_version, "acme/kafka", b"i"),
+    )
 }
 
 fn template(argv: &[&str]) -> Result<CommandTemplate, TemplateError> {

@@ -1,12 +1,11 @@
 //! Why a document was not believed.
 
-use std::error::Error as _;
-
 use channels::graph::GraphError;
 use channels::names::ProductRef;
 use channels::version::ReleaseVersion;
 use channels::wire::{Failure, UnknownCritical};
 use jiff::Timestamp;
+use signing::causes::chain;
 use signing::{Attack, MirrorsFailed, RoleName, StoreError, TargetPath};
 
 use crate::hub::UpstreamError;
@@ -202,13 +201,6 @@ impl TrustError {
 
     /// The same for a report, with all its causes in one line.
     pub fn to_failure(&self, now: Timestamp) -> Failure {
-        let mut message = self.to_string();
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            message.push_str(": ");
-            message.push_str(&error.to_string());
-            cause = error.source();
-        }
-        Failure { kind: self.kind().to_owned(), message, at: now }
+        Failure { kind: self.kind().to_owned(), message: chain(self), at: now }
     }
 }

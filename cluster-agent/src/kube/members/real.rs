@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use channels::wire::{Component, Image, Role};
+use channels::wire::Role;
 use serde_json::{Value, json};
 
 use super::StatefulSetMembers;
 use crate::config::{MemberEvidence, StatefulSetPool, Wanted};
-use crate::driver::{Stage, StepId, StepOrder, StepStatus};
+use crate::driver::{Stage, StepOrder, StepStatus};
 use crate::kube::real::RealCluster;
 use crate::observation::{UnitKey, Witness};
 
@@ -25,20 +25,12 @@ fn key(unit: &str) -> UnitKey {
 }
 
 fn order(unit: &str, version: &str) -> StepOrder {
-    let digest = signing::Sha256Digest::of(version.as_bytes());
-    StepOrder {
-        step_id: StepId::new(),
-        key: key(unit),
-        role: Role::Controller,
-        from: "3.9.1".parse().unwrap(),
-        to: version.parse().unwrap(),
-        component: Component {
-            role: Role::Controller,
-            version: version.to_owned(),
-            image: Image { repository: "acme/kafka".to_owned(), digest },
-        },
-        attempt: 1,
-    }
+    StepOrder::sample(
+        ("acme/kafka", unit),
+        Role::Controller,
+        ["3.9.1", version],
+        (version, "acme/kafka", version.as_bytes()),
+    )
 }
 
 impl Lab {

@@ -23,7 +23,7 @@ use crate::kube::node::{budget, objects};
 use crate::kube::object::{
     Form, Mark, Place, Pod, Template, Written, checked_version, grace_needed, image_name,
 };
-use crate::kube::outcome::{ASK_EVERY, Recent, ended, running};
+use crate::kube::outcome::{ASK_EVERY, Recent, Stages, ended, running};
 use crate::kube::permission::Need;
 use crate::kube::{Kube, KubeError};
 use crate::observation::{Heard, UnitKey};
@@ -48,7 +48,7 @@ pub struct StatefulSetMembers {
     pool: StatefulSetPool,
     sets: Place,
     pods: Place,
-    checks: Recent<StepStatus>,
+    stages: Stages,
     refusals: Recent<String>,
 }
 
@@ -57,33 +57,19 @@ impl StatefulSetMembers {
     pub fn new(kube: Kube, pool: StatefulSetPool) -> Self {
         let sets = Place::new("apps/v1", "statefulsets", &pool.namespace, "StatefulSet");
         let pods = Place::new("v1", "pods", &pool.namespace, "pod");
-        let (checks, refusals) = (Recent::new(ASK_EVERY), Recent::new(ASK_EVERY));
-        Self { kube, pool, sets, pods, checks, refusals }
+        let refusals = Recent::new(ASK_EVERY);
+        Self { kube, pool, sets, pods, stages: Stages::new(), refusals }
     }
 
     /// Marks the set; checks and moves are made in [`Self::status`].
     pub async fn start(&self, order: &StepOrder, stage: Stage) -> Result<(), DriverError> {
-        match stage {
-            Stage::Preflight => Ok(()),
-            Stage::Mutate => self.begin(order).await,
-            Stage::Quiesce | Stage::Restore => Err(DriverError::StageNotConfigured { stage }),
-        }
+        self.stages.start(stage, || self.begin(order)).await
     }
 
     /// How a stage stands; of a change, after one more move if one is due.
     pub async fn status(&self, order: &StepOrder, stage: Stage) -> Result<StepStatus, DriverError> {
-        match stage {
-            Stage::Preflight => {
-                if let Some(checked) = self.checks.of(order.step_id) {
-                    return Ok(checked);
-                }
-                let checked = self.preflight(order).await?;
-                self.checks.put(order.step_id, checked.clone());
-                Ok(checked)
-            }
-            Stage::Mutate => Ok(self.pass(order.step_id).await?),
-            Stage::Quiesce | Stage::Restore => Err(DriverError::StageNotConfigured { stage }),
-        }
+        let step = order.step_id;
+        self.stages.status(step, stage, || self.preflight(order), || self.pass(step)).await
     }
 
     /// What the API server says about the units, and on which nodes they are.
@@ -132,18 +118,18 @@ impl StatefulSetMembers {
 
     /// What the disruption budgets of a pod say: `Err` if they never let it go.
     async fn budgets(&self, pod: Option<&Pod>) -> Result<Result<String, String>, KubeError> {
-        let Some(pod) = pod.map(asked) else {
+        let Some(pod) = pod else {
             return Ok(Ok("there is no pod to evict".to_owned()));
         };
         let namespace = &self.pool.namespace;
         let path = format!("/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets");
         let budgets: Vec<objects::Budget> = self.kube.list(&path, &ListParams::default()).await?;
-        if let Some(finding) = budget::permanent(&pod, &budgets, &BTreeSet::new()) {
+        if let Some(finding) = budget::permanent(pod, &budgets, &BTreeSet::new()) {
             return Ok(Err(finding.to_string()));
         }
         let names: Vec<&str> = budgets
             .iter()
-            .filter(|budget| budget::covers(budget, &pod))
+            .filter(|budget| budget::covers(budget, pod))
             .map(|budget| budget.metadata.name.as_str())
             .collect();
         let name = &pod.metadata.name;
@@ -239,7 +225,7 @@ impl StatefulSetMembers {
         }
         let Some(found) = crew.pods.get(pod) else { return Ok(format!("pod {pod} is gone")) };
         let grace_s = grace_needed(&found.spec, self.pool.grace_s);
-        Ok(match evict(&self.kube, &asked(found), grace_s).await? {
+        Ok(match evict(&self.kube, found, grace_s).await? {
             Evicted::Accepted => format!("pod {pod} is stopping"),
             Evicted::Gone => format!("pod {pod} is gone"),
             Evicted::NamespaceLeaving => "its namespace is being deleted".to_owned(),
@@ -250,11 +236,4 @@ impl StatefulSetMembers {
             }
         })
     }
-}
-
-/// A pod as budgets and evictions look at it.
-fn asked(pod: &Pod) -> objects::Pod {
-    let (phase, conditions) = (pod.status.phase.clone(), pod.status.conditions.clone());
-    let status = objects::PodStatus { phase, conditions, ..objects::PodStatus::default() };
-    objects::Pod { metadata: pod.metadata.clone(), status, ..objects::Pod::default() }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use channels::wire::{Component, Image, Role};
+use channels::wire::Role;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -11,6 +11,9 @@ use crate::config::{MemberEvidence, StatefulSetPool, Wanted};
 use crate::driver::{Stage, StepId, StepOrder, StepStatus};
 use crate::kube::fake::FakeApi;
 use crate::observation::{Finding, Heard, UnitKey};
+
+/// What the image of the new release holds.
+const IMAGE: &[u8] = b"kafka 4.0.0";
 
 const SET: &str = "/apis/apps/v1/namespaces/kafka/statefulsets/quorum";
 const PODS: &str = "/api/v1/namespaces/kafka/pods";
@@ -32,23 +35,16 @@ fn pool() -> StatefulSetPool {
 }
 
 fn digest() -> signing::Sha256Digest {
-    signing::Sha256Digest::of(b"kafka 4.0.0")
+    signing::Sha256Digest::of(IMAGE)
 }
 
 fn order(unit: &str) -> StepOrder {
-    StepOrder {
-        step_id: StepId::new(),
-        key: key(unit),
-        role: Role::Controller,
-        from: "3.9.1".parse().unwrap(),
-        to: "4.0.0".parse().unwrap(),
-        component: Component {
-            role: Role::Controller,
-            version: "4.0.0".to_owned(),
-            image: Image { repository: "acme/kafka".to_owned(), digest: digest() },
-        },
-        attempt: 1,
-    }
+    StepOrder::sample(
+        ("acme/kafka", unit),
+        Role::Controller,
+        ["3.9.1", "4.0.0"],
+        ("4.0.0", "acme/kafka", IMAGE),
+    )
 }
 
 fn key(unit: &str) -> UnitKey {

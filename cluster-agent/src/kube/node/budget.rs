@@ -4,7 +4,8 @@
 
 use std::collections::BTreeSet;
 
-use super::objects::{Budget, Expression, Pod, Selector};
+use super::objects::{Budget, Expression, Selector};
+use crate::kube::object::Pod;
 use crate::observation::Finding;
 
 /// Whether a selector picks labels. An empty selector picks everything.
@@ -67,7 +68,7 @@ pub(crate) fn permanent(
     // Without this policy an unready pod goes only while enough others are healthy, and if all are
     // wanted healthy, they never are.
     let policy = budget.spec.unhealthy_pod_eviction_policy.as_deref();
-    if !pod.is_ready() && policy == Some("AlwaysAllow") {
+    if !pod.serves() && policy == Some("AlwaysAllow") {
         return None;
     }
     let never = status.disruptions_allowed <= 0

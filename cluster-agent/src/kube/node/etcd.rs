@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use jiff::Timestamp;
+use signing::causes::innermost;
 
 use crate::config::EtcdSettings;
 use crate::observation::Finding;
@@ -112,16 +113,6 @@ async fn text_of(client: &reqwest::Client, url: &str) -> Result<String, String> 
         }
     }
     String::from_utf8(body).map_err(|_| "its page is no text".to_owned())
-}
-
-fn innermost(error: &reqwest::Error) -> String {
-    let mut why = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        why = inner.to_string();
-        cause = inner.source();
-    }
-    why
 }
 
 /// Judges all members' pages.

@@ -6,8 +6,8 @@
 use serde::de::IgnoredAny;
 use serde_json::json;
 
-use super::objects::Pod;
 use super::pods_of;
+use crate::kube::object::Pod;
 use crate::kube::{Kube, KubeError, Refusal};
 
 /// What became of asking a pod to go.

@@ -2,8 +2,9 @@
 
 use jiff::Timestamp;
 
-use super::objects::{Node, condition};
+use super::objects::Node;
 use crate::config::{NodeEvidence, NodePool};
+use crate::kube::object::{Condition, condition};
 use crate::observation::{Finding, Witness};
 
 /// Labels of control-plane nodes, new and old.
@@ -17,7 +18,7 @@ pub(super) fn is_control_plane(node: &Node) -> bool {
 
 /// Whether a node says that it is Ready; without the condition it is not.
 pub(super) fn is_ready(node: &Node) -> bool {
-    condition(&node.status.conditions, "Ready").is_some_and(|ready| ready.status == "True")
+    condition(&node.status.conditions, "Ready").is_some_and(Condition::holds)
 }
 
 /// The version a node runs, without a leading `v`; `None` if it does not show.

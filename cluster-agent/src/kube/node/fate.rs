@@ -3,9 +3,9 @@
 //! The filters are those of `kubectl drain`, in its order, with one difference: what would lose
 //! data (an `emptyDir`, a pod nobody starts again) is a finding that needs a flag of the owner's.
 
-use super::objects::Pod;
 use crate::config::DrainSettings;
 use crate::kube::STEP_ANNOTATION;
+use crate::kube::object::Pod;
 
 /// Marks the API's picture of a pod that a kubelet starts from a file.
 const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";

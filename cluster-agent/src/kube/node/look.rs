@@ -16,9 +16,10 @@ use super::evidence::{is_control_plane, is_ready, witness};
 use super::fate::{Fate, daemon_sets, fate};
 use super::hold::{Holds, SUC_PLAN};
 use super::mark::{Mark, Marked, marked};
-use super::objects::{Budget, Job, Maintenance, Node, Object, Pod};
+use super::objects::{Budget, Job, Maintenance, Node, Object};
 use super::{BUDGETS, NODES, PODS, on_node};
 use crate::config::{KuredSettings, NodePool};
+use crate::kube::object::Pod;
 use crate::kube::{Kube, KubeError};
 use crate::observation::{ClusterGate, Finding, GateScope, Heard, UnitKey};
 

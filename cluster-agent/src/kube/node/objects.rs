@@ -1,5 +1,7 @@
-//! The parts of Kubernetes objects that are read here, and no more: a node's images and a pod's
-//! containers would be most of the agent's memory.
+//! Nodes, budgets, Jobs and locks, as far as they are read here, and no more: a node's images would
+//! be most of the agent's memory. What all objects have alike, and pods, are in [`object`].
+//!
+//! [`object`]: crate::kube::object
 
 use std::collections::BTreeMap;
 
@@ -7,42 +9,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-/// `metadata`.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(crate) struct Meta {
-    pub(crate) name: String,
-    pub(crate) namespace: String,
-    pub(crate) uid: String,
-    pub(crate) resource_version: String,
-    pub(crate) generation: i64,
-    pub(crate) labels: BTreeMap<String, String>,
-    pub(crate) annotations: BTreeMap<String, String>,
-    pub(crate) creation_timestamp: Option<Timestamp>,
-    pub(crate) deletion_timestamp: Option<Timestamp>,
-    pub(crate) owner_references: Vec<Owner>,
-}
-
-impl Meta {
-    /// `namespace/name`.
-    pub(crate) fn place(&self) -> String {
-        format!("{}/{}", self.namespace, self.name)
-    }
-
-    /// The owner that starts it again.
-    pub(crate) fn controller(&self) -> Option<&Owner> {
-        self.owner_references.iter().find(|owner| owner.controller)
-    }
-}
-
-/// One of `metadata.ownerReferences`.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default)]
-pub(crate) struct Owner {
-    pub(crate) kind: String,
-    pub(crate) name: String,
-    pub(crate) controller: bool,
-}
+use crate::kube::object::{Condition, Meta};
 
 /// A node.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -122,89 +89,6 @@ pub(crate) struct NodeInfo {
     pub(crate) os_image: String,
     #[serde(rename = "bootID")]
     pub(crate) boot_id: String,
-}
-
-/// A condition of a node, pod or Job.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default)]
-pub(crate) struct Condition {
-    #[serde(rename = "type")]
-    pub(crate) kind: String,
-    pub(crate) status: String,
-    pub(crate) reason: String,
-    pub(crate) message: String,
-}
-
-/// The condition of a type, if it is there.
-pub(crate) fn condition<'a>(conditions: &'a [Condition], kind: &str) -> Option<&'a Condition> {
-    conditions.iter().find(|condition| condition.kind == kind)
-}
-
-/// A pod.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default)]
-pub(crate) struct Pod {
-    pub(crate) metadata: Meta,
-    pub(crate) spec: PodSpec,
-    pub(crate) status: PodStatus,
-}
-
-impl Pod {
-    /// Whether it is Ready.
-    pub(crate) fn is_ready(&self) -> bool {
-        condition(&self.status.conditions, "Ready").is_some_and(|ready| ready.status == "True")
-    }
-
-    /// Whether its containers have ended for good.
-    pub(crate) fn is_finished(&self) -> bool {
-        matches!(self.status.phase.as_str(), "Succeeded" | "Failed")
-    }
-}
-
-/// `spec` of a pod.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default)]
-pub(crate) struct PodSpec {
-    pub(crate) volumes: Vec<Volume>,
-}
-
-/// A volume of a pod.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default)]
-pub(crate) struct Volume {
-    #[serde(rename = "emptyDir")]
-    pub(crate) empty_dir: Option<IgnoredAny>,
-}
-
-/// `status` of a pod.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(crate) struct PodStatus {
-    pub(crate) phase: String,
-    pub(crate) conditions: Vec<Condition>,
-    pub(crate) container_statuses: Vec<ContainerStatus>,
-}
-
-/// Status of one container of a pod.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default)]
-pub(crate) struct ContainerStatus {
-    pub(crate) state: ContainerState,
-}
-
-/// State of a container, of which only waiting is read.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default)]
-pub(crate) struct ContainerState {
-    pub(crate) waiting: Option<Waiting>,
-}
-
-/// Why a container waits.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default)]
-pub(crate) struct Waiting {
-    pub(crate) reason: String,
-    pub(crate) message: String,
 }
 
 /// A disruption budget.

@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::FIELD_MANAGER;
+use crate::kube::client::made;
 use crate::kube::{Kube, KubeError};
 
 /// The collection of one kind in one namespace.
@@ -82,10 +83,7 @@ impl Place {
             Form::Strategic => Patch::Strategic(body),
             Form::Merge => Patch::Merge(body),
         };
-        let request = match Request::new(&self.path).patch(name, &params, &patch) {
-            Ok(request) => request,
-            Err(source) => return Err(KubeError::Request { what, source: Box::new(source) }),
-        };
+        let request = made(&what, Request::new(&self.path).patch(name, &params, &patch))?;
         let client = kube.client().await?;
         match kube.bounded(&what, client.request::<Value>(request)).await {
             Ok(_) => Ok(Written::Done),

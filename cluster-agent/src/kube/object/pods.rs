@@ -71,8 +71,17 @@ pub(crate) struct Waiting {
 impl Pod {
     /// Whether it is Ready and stays.
     pub(crate) fn is_ready(&self) -> bool {
-        self.metadata.deletion_timestamp.is_none()
-            && condition(&self.status.conditions, "Ready").is_some_and(Condition::holds)
+        self.metadata.deletion_timestamp.is_none() && self.serves()
+    }
+
+    /// Whether its condition says Ready, on its way out or not: what disruption budgets go by.
+    pub(crate) fn serves(&self) -> bool {
+        condition(&self.status.conditions, "Ready").is_some_and(Condition::holds)
+    }
+
+    /// Whether its containers have ended for good.
+    pub(crate) fn is_finished(&self) -> bool {
+        matches!(self.status.phase.as_str(), "Succeeded" | "Failed")
     }
 
     /// The same as a template, whose version it carries.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 use super::{DIGEST, Mark, Meta, VERSION_LABEL};
@@ -31,6 +32,16 @@ pub(crate) struct PodSpec {
     pub(crate) node_name: Option<String>,
     /// How long a pod may take to stop, seconds.
     pub(crate) termination_grace_period_seconds: Option<i64>,
+    /// What is mounted into it.
+    pub(crate) volumes: Vec<Volume>,
+}
+
+/// A volume, of which only matters whether its content goes with the pod.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Volume {
+    /// Set if it is made with the pod and lost with it.
+    pub(crate) empty_dir: Option<IgnoredAny>,
 }
 
 /// One container.

@@ -287,14 +287,7 @@ fn updates(
 
 fn units(core: &Core, state: &ProductState, target: Option<&Target>) -> (Vec<UnitStatus>, usize) {
     let Some(observation) = &core.observation else { return (vec![], 0) };
-    let scene = Scene {
-        observation,
-        targets: &core.targets,
-        policy: &core.policy,
-        history: &core.history,
-        standing: &core.standing,
-        now: observation.at,
-    };
+    let scene = core.scene(observation, observation.at);
     let goal = match target {
         Some(Target::Move(goal)) => Some(&**goal),
         Some(Target::Settled | Target::Blocked { .. }) | None => None,

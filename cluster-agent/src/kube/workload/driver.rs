@@ -16,7 +16,7 @@ use crate::clock;
 use crate::config::{Field, Registry, ResourcePool, StrimziPool, WorkloadKind, WorkloadPool};
 use crate::driver::{DriverError, Stage, StepId, StepOrder, StepStatus};
 use crate::kube::object::{Form, Mark, Place, Pod, Template, Written, checked_version, image_name};
-use crate::kube::outcome::{ASK_EVERY, Progress, Recent, ended, running};
+use crate::kube::outcome::{Progress, Stages, ended, running};
 use crate::kube::permission::Need;
 use crate::kube::{Kube, KubeError};
 use crate::observation::{Heard, UnitKey};
@@ -40,7 +40,7 @@ pub struct Workloads {
     kind: Kind,
     /// Where the objects are; of custom resources once the API server has said.
     place: OnceCell<(Place, Need)>,
-    checks: Recent<StepStatus>,
+    stages: Stages,
     progress: Progress,
     /// Whether the step's resource was last told to pause.
     told: Mutex<Option<(StepId, bool)>>,
@@ -52,7 +52,7 @@ impl Workloads {
             kube,
             kind,
             place: OnceCell::new(),
-            checks: Recent::new(ASK_EVERY),
+            stages: Stages::new(),
             progress: Progress::default(),
             told: Mutex::new(None),
         }
@@ -167,27 +167,13 @@ impl Workloads {
 
     /// Changes the object; checks are made in [`Self::status`].
     pub async fn start(&self, order: &StepOrder, stage: Stage) -> Result<(), DriverError> {
-        match stage {
-            Stage::Preflight => Ok(()),
-            Stage::Mutate => self.change(order).await,
-            Stage::Quiesce | Stage::Restore => Err(DriverError::StageNotConfigured { stage }),
-        }
+        self.stages.start(stage, || self.change(order)).await
     }
 
     /// How a stage stands.
     pub async fn status(&self, order: &StepOrder, stage: Stage) -> Result<StepStatus, DriverError> {
-        match stage {
-            Stage::Preflight => {
-                if let Some(checked) = self.checks.of(order.step_id) {
-                    return Ok(checked);
-                }
-                let checked = self.preflight(order).await?;
-                self.checks.put(order.step_id, checked.clone());
-                Ok(checked)
-            }
-            Stage::Mutate => Ok(self.watch(order, clock::now()).await?),
-            Stage::Quiesce | Stage::Restore => Err(DriverError::StageNotConfigured { stage }),
-        }
+        let (check, look) = (|| self.preflight(order), || self.watch(order, clock::now()));
+        self.stages.status(order.step_id, stage, check, look).await
     }
 
     /// What the API server says about the units, which are the objects of their names.

@@ -1,12 +1,12 @@
 //! Workloads in a real cluster: its own controllers roll them out. Strimzi's operator is played by
 //! the test, on a custom resource of its name.
 
-use channels::wire::{Component, Image, Role};
+use channels::wire::Role;
 use serde_json::{Value, json};
 
 use super::Workloads;
 use crate::config::{Field, FieldValue, StrimziPool, Wanted, WorkloadKind, WorkloadPool};
-use crate::driver::{Stage, StepId, StepOrder, StepStatus};
+use crate::driver::{Stage, StepOrder, StepStatus};
 use crate::kube::real::RealCluster;
 use crate::observation::{UnitKey, Witness};
 
@@ -15,20 +15,12 @@ fn key(unit: &str) -> UnitKey {
 }
 
 fn order(unit: &str, version: &str) -> StepOrder {
-    let digest = signing::Sha256Digest::of(version.as_bytes());
-    StepOrder {
-        step_id: StepId::new(),
-        key: key(unit),
-        role: Role::Workload,
-        from: "1.0.0".parse().unwrap(),
-        to: version.parse().unwrap(),
-        component: Component {
-            role: Role::Workload,
-            version: version.to_owned(),
-            image: Image { repository: "acme/shop".to_owned(), digest },
-        },
-        attempt: 1,
-    }
+    StepOrder::sample(
+        ("acme/shop", unit),
+        Role::Workload,
+        ["1.0.0", version],
+        (version, "acme/shop", version.as_bytes()),
+    )
 }
 
 fn pool(cluster: &RealCluster, kind: WorkloadKind, registry: &str) -> WorkloadPool {

@@ -1,6 +1,6 @@
 //! Workloads against an API server with controllers that act when told to.
 
-use channels::wire::{Component, Image, Role};
+use channels::wire::Role;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -8,9 +8,12 @@ use super::Workloads;
 use crate::config::{
     Field, FieldValue, ResourcePool, StrimziPool, Wanted, WorkloadKind, WorkloadPool,
 };
-use crate::driver::{Stage, StepId, StepOrder, StepStatus};
+use crate::driver::{Stage, StepOrder, StepStatus};
 use crate::kube::fake::FakeApi;
 use crate::observation::{Finding, UnitKey, Witness};
+
+/// What the image of the new release holds.
+const IMAGE: &[u8] = b"shop 2.0.0";
 
 const SHOP: &str = "/apis/apps/v1/namespaces/shop/deployments/shop";
 const KAFKA: &str = "/apis/kafka.strimzi.io/v1/namespaces/kafka/kafkas/east";
@@ -18,7 +21,7 @@ const PODS: &str = "/api/v1/namespaces/kafka/pods";
 const WIDGET: &str = "/apis/apps.example/v1/namespaces/shop/widgets/w";
 
 fn digest() -> signing::Sha256Digest {
-    signing::Sha256Digest::of(b"shop 2.0.0")
+    signing::Sha256Digest::of(IMAGE)
 }
 
 fn key(unit: &str) -> UnitKey {
@@ -26,19 +29,12 @@ fn key(unit: &str) -> UnitKey {
 }
 
 fn order(unit: &str) -> StepOrder {
-    StepOrder {
-        step_id: StepId::new(),
-        key: key(unit),
-        role: Role::Workload,
-        from: "1.0.0".parse().unwrap(),
-        to: "2.0.0".parse().unwrap(),
-        component: Component {
-            role: Role::Workload,
-            version: "2.0.0".to_owned(),
-            image: Image { repository: "acme/shop".to_owned(), digest: digest() },
-        },
-        attempt: 1,
-    }
+    StepOrder::sample(
+        ("acme/shop", unit),
+        Role::Workload,
+        ["1.0.0", "2.0.0"],
+        ("2.0.0", "acme/shop", IMAGE),
+    )
 }
 
 fn pool(kind: WorkloadKind) -> WorkloadPool {

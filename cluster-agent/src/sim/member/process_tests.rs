@@ -7,17 +7,13 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use channels::wire::{Component, Image, Role};
+use channels::wire::Role;
 use clap::Parser;
-use signing::Sha256Digest;
 
 use super::tests::{free_address, shows};
 use super::*;
 use crate::driver::process::ProcessIdentity;
-use crate::driver::{
-    CommandSpec, CommandTemplate, ExecDriver, Stage, StepId, StepOrder, StepStatus,
-};
-use crate::observation::UnitKey;
+use crate::driver::{CommandSpec, CommandTemplate, ExecDriver, Stage, StepOrder, StepStatus};
 
 const ENTRY: &str = "sim::member::process_tests::process_entry";
 
@@ -78,22 +74,12 @@ fn spawn(dir: &Path, id: u32, address: SocketAddr) -> Child {
 }
 
 fn order(id: u32) -> StepOrder {
-    StepOrder {
-        step_id: StepId::new(),
-        key: UnitKey {
-            product: "acme/kafka".parse().unwrap(),
-            unit: format!("c-{id}").parse().unwrap(),
-        },
-        role: Role::Controller,
-        from: "3.9.1".parse().unwrap(),
-        to: "4.3.1".parse().unwrap(),
-        component: Component {
-            role: Role::Controller,
-            version: "4.3.1".to_owned(),
-            image: Image { repository: "acme/kafka".to_owned(), digest: Sha256Digest::of(b"i") },
-        },
-        attempt: 1,
-    }
+    StepOrder::sample(
+        ("acme/kafka", &format!("c-{id}")),
+        Role::Controller,
+        ["3.9.1", "4.3.1"],
+        ("4.3.1", "acme/kafka", b"i"),
+    )
 }
 
 fn driver(dir: &Path) -> ExecDriver {

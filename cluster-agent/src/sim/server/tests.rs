@@ -1,10 +1,9 @@
 //! Over real HTTP, with the driver that the agent uses.
 
-use channels::wire::{Component, Image, Role};
-use signing::Sha256Digest;
+use channels::wire::Role;
 
 use super::*;
-use crate::driver::{Driver, DriverError, SimulatedDriver, Stage, StepOrder, StepStatus, UnitKey};
+use crate::driver::{Driver, DriverError, SimulatedDriver, Stage, StepOrder, StepStatus};
 
 fn start(speed: u32) -> SimServer {
     let units = [(Role::Controller, 3, "3.9.1"), (Role::Node, 1, "1.33.2")];
@@ -13,19 +12,12 @@ fn start(speed: u32) -> SimServer {
 }
 
 fn order(unit: &str) -> StepOrder {
-    StepOrder {
-        step_id: StepId::new(),
-        key: UnitKey { product: "acme/k8s".parse().unwrap(), unit: unit.parse().unwrap() },
-        role: Role::Node,
-        from: "1.33.2".parse().unwrap(),
-        to: "1.34.0".parse().unwrap(),
-        component: Component {
-            role: Role::Node,
-            version: "v1.34.0".to_owned(),
-            image: Image { repository: "acme/node".to_owned(), digest: Sha256Digest::of(b"n") },
-        },
-        attempt: 1,
-    }
+    StepOrder::sample(
+        ("acme/k8s", unit),
+        Role::Node,
+        ["1.33.2", "1.34.0"],
+        ("v1.34.0", "acme/node", b"n"),
+    )
 }
 
 fn client() -> reqwest::Client {

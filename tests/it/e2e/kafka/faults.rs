@@ -32,14 +32,14 @@ type Others = Vec<String>;
 #[ignore = "needs Kafka (tests/peers/install.sh kafka) and FAIRWAY_DATA"]
 fn a_frozen_kafka_follower_keeps_the_others_and_a_dead_leader_pauses_the_roll() {
     let mut stage = Stage::set(Members::Controllers, TIMINGS);
-    stage.start_agent();
+    stage.agent.start(&[]);
     stage.until_idle(KAFKA[0]);
     stage.release();
     let first = stage.until_begun(1).remove(0);
     // The operator's own check keeps the second from going while everything else is ready.
-    std::fs::write(stage.path("not-now"), "").expect("a marker");
+    std::fs::write(stage.agent.path("not-now"), "").expect("a marker");
     stage.until_gate("check_duty");
-    stage.until("the first has soaked", |status| kafka(status).unit.is_none());
+    stage.agent.until("the first has soaked", |status| kafka(status).unit.is_none());
 
     frozen_follower(&stage, &first);
     dead_leader(&stage);
@@ -58,10 +58,11 @@ fn frozen_follower(stage: &Stage, frozen: &str) {
     let ended = AtomicBool::new(false);
     let (stopped_at, looks, statuses) = std::thread::scope(|scope| {
         let agent = scope.spawn(|| statuses_until(stage, &ended));
-        let (stopped_at, looks) =
-            gates_around(Path::new(&stage.config()), &others, || stage.peer.signal(frozen, "STOP"));
+        let (stopped_at, looks) = gates_around(Path::new(&stage.agent.config()), &others, || {
+            stage.peer.signal(frozen, "STOP");
+        });
         let deadline = stopped_at.as_millisecond() + RED_WITHIN_MS;
-        stage.until("the agent has decided again", |s| s.at.as_millisecond() >= deadline);
+        stage.agent.until("the agent has decided again", |s| s.at.as_millisecond() >= deadline);
         ended.store(true, Ordering::Relaxed);
         (stopped_at, looks, agent.join().expect("it collects"))
     });
@@ -88,10 +89,10 @@ fn frozen_follower(stage: &Stage, frozen: &str) {
     assert!(reason(decided).is_some(), "{decided:#?}");
     says_so(stage, frozen);
 
-    std::fs::remove_file(stage.path("not-now")).expect("the marker");
+    std::fs::remove_file(stage.agent.path("not-now")).expect("the marker");
     let from = now();
-    stage.until("it has decided several times", |s| since(s.at) >= since(from) + 3_000);
-    assert_eq!(stage.begun().len(), 1, "{}", stage.status_text());
+    stage.agent.until("it has decided several times", |s| since(s.at) >= since(from) + 3_000);
+    assert_eq!(stage.begun().len(), 1, "{}", stage.agent.status_text());
     stage.peer.signal(frozen, "CONT");
     assert_ne!(stage.until_begun(2)[1], frozen);
 }
@@ -99,14 +100,14 @@ fn frozen_follower(stage: &Stage, frozen: &str) {
 /// The sentence with unit and numbers, as a person reads it.
 fn says_so(stage: &Stage, frozen: &str) {
     let lag = eventually("the lag is told with its limit", || {
-        let status = stage.status().ok_or("no status")?;
+        let status = stage.agent.status().ok_or("no status")?;
         let lag = kafka(&status).waiting_on.iter().find(|why| {
             why.gate == "quorum_lag" && why.unit.as_ref().is_some_and(|u| u.to_string() == *frozen)
         });
-        lag.cloned().ok_or_else(|| stage.status_text())
+        lag.cloned().ok_or_else(|| stage.agent.status_text())
     });
     assert!(lag.observed.unwrap() >= 2_000.0 && lag.limit.unwrap() >= 2_000.0, "{lag:?}");
-    let text = stage.status_text();
+    let text = stage.agent.status_text();
     assert!(text.contains(&format!("may not go: {frozen}: ")), "{text}");
     show(&text);
 }
@@ -122,7 +123,7 @@ fn about<'s>(status: &'s Status, unit: &str) -> Option<&'s WaitingOn> {
 fn statuses_until(stage: &Stage, ended: &AtomicBool) -> Vec<Status> {
     let mut statuses: Vec<Status> = Vec::new();
     while !ended.load(Ordering::Relaxed) {
-        let status = stage.status().expect("the agent runs");
+        let status = stage.agent.status().expect("the agent runs");
         if statuses.last().is_none_or(|last| last.at != status.at) {
             statuses.push(status);
         }
@@ -144,7 +145,7 @@ fn gates_around(config: &Path, units: &Others, fault: impl FnOnce()) -> (Timesta
     let settings = Settings::load(config, Overrides::default()).expect("a configuration");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime").block_on(async {
-        let mut prober = Prober::new(&settings).expect("a prober");
+        let mut prober = Prober::new(&settings, None).expect("a prober");
         let mut look = async || {
             loop {
                 let due = Duration::from_millis(20);
@@ -189,20 +190,20 @@ fn dead_leader(stage: &Stage) {
         let state = kafka(status);
         state.phase == Phase::Soak && state.unit.as_ref().is_some_and(|u| u.to_string() == second)
     };
-    stage.until("the second controller soaks", soaking);
+    stage.agent.until("the second controller soaks", soaking);
     let old = leader(&stage.peer.members);
     assert_ne!(old, second, "it leads and goes last");
     stage.peer.member(&old, &["kill"]);
-    let status = stage.until("the roll is paused", |status| status.pause.is_some());
+    let status = stage.agent.until("the roll is paused", |status| status.pause.is_some());
     let why = status.pause.expect("just seen").why;
     show(&format!("leader {old} killed: paused at [{}] {}", why.gate, why.message));
     assert!(["epoch_changed", "unexpected_election"].contains(&why.gate.as_str()), "{why:?}");
-    assert!(at_gate(&stage.status().unwrap(), "paused").is_some());
-    let text = stage.status_text();
+    assert!(at_gate(&stage.agent.status().unwrap(), "paused").is_some());
+    let text = stage.agent.status_text();
     assert!(text.contains("PAUSED") && text.contains(&why.gate), "{text}");
 
     stage.peer.member(&old, &["start"]);
     assert_eq!(stage.begun().len(), 2, "nothing goes while it is paused");
-    stage.agent_ok(&["resume"]);
+    stage.agent.run_ok(&["resume"]);
     assert_eq!(stage.until_begun(3)[2], old);
 }

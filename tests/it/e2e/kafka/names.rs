@@ -20,7 +20,7 @@ fn known_kafka_rule_files_resolve_and_one_without_raft_metrics_is_refused_by_nam
     let (liars, members) = Liars::in_front_of(&stage.peer.members);
     stage.configure(&members);
     // Confluent's file answers 500 for two minutes after each start; its rules are what is tried.
-    let confluent = stage.path("confluent.yml");
+    let confluent = stage.agent.path("confluent.yml");
     let given = rule_file("confluent-kafka_controller.yml");
     copy_with(&given, "startDelaySeconds: 120", "startDelaySeconds: 0", &confluent);
     let strimzi = rule_file("strimzi-kafka-metrics.yaml");
@@ -40,7 +40,7 @@ fn known_kafka_rule_files_resolve_and_one_without_raft_metrics_is_refused_by_nam
     stage.peer.member(UNIT, &["rules", without_raft.to_str().unwrap()]);
     stage.release();
     refused_by_check(&stage);
-    stage.start_agent();
+    stage.agent.start(&[]);
     refused_by_the_agent(&stage);
 
     // Pages that agree with each other and not with what the quorum's leader says natively.
@@ -56,7 +56,7 @@ fn known_kafka_rule_files_resolve_and_one_without_raft_metrics_is_refused_by_nam
 
 /// `cluster-agent check`: its exit code and answer.
 fn check(stage: &Stage) -> (i32, Value) {
-    let output = stage.agent(&["check", "--output", "json", "--seconds", "4"]);
+    let output = stage.agent.run(&["check", "--output", "json", "--seconds", "4"]);
     let checked = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
     (output.status.code().unwrap(), checked)
@@ -83,9 +83,9 @@ fn refused_by_the_agent(stage: &Stage) {
     for named in ["required signal", "raft"] {
         assert!(wait.message.contains(named), "{}", wait.message);
     }
-    let text = stage.status_text();
+    let text = stage.agent.status_text();
     assert!(text.contains("[metric_names]") && text.contains(&wait.message), "{text}");
-    let log = stage.log();
+    let log = stage.agent.log();
     for named in ["a required metric is not on the page", "log_end_epoch", "current_epoch"] {
         assert!(log.contains(named), "{named}:\n{log}");
     }

@@ -12,11 +12,11 @@ use crate::e2e::process::signal;
 
 /// Held by the one test that has a cluster.
 #[derive(Debug)]
-pub(super) struct Turn(#[expect(dead_code, reason = "it is held")] MutexGuard<'static, ()>);
+struct Turn(#[expect(dead_code, reason = "it is held")] MutexGuard<'static, ()>);
 
 impl Turn {
     /// Waits until no other test has a cluster.
-    pub(super) fn take() -> Self {
+    fn take() -> Self {
         static TURN: Mutex<()> = Mutex::new(());
         // A test that failed has left nothing behind.
         Self(TURN.lock().unwrap_or_else(PoisonError::into_inner))
@@ -90,13 +90,18 @@ pub(super) fn rule_file(name: &str) -> PathBuf {
 impl Peer {
     /// Starts a cluster in `dir`, in the older version.
     pub(super) fn start(dir: &Path, which: Members) -> Self {
+        let how: &[&str] = if which == Members::Controllers { &["--controllers"] } else { &[] };
+        Self::start_with(dir, &rule_file("strimzi-kafka-metrics.yaml"), how)
+    }
+
+    /// Starts a cluster in `dir` whose exporters follow `rules`, with further options of the script.
+    pub(super) fn start_with(dir: &Path, rules: &Path, how: &[&str]) -> Self {
         let turn = Turn::take();
-        let mut command = Command::new(script("kafka.sh"));
-        command.arg(dir).arg("--rules").arg(rule_file("strimzi-kafka-metrics.yaml"));
-        if which == Members::Controllers {
-            command.arg("--controllers");
-        }
-        let mut keeper = command
+        let mut keeper = Command::new(script("kafka.sh"))
+            .arg(dir)
+            .arg("--rules")
+            .arg(rules)
+            .args(how)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

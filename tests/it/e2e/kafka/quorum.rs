@@ -1,66 +1,40 @@
 //! `cluster-agent quorum` and the native witness against real controllers.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::path::PathBuf;
+use std::process::Output;
 
 use cluster_agent::config::{Overrides, Settings};
 use cluster_agent::kafka::{Look, Witnesses};
 use cluster_agent::observation::{Finding, GateScope};
 use serde_json::Value;
 
-use super::peer::{Turn, script};
-use crate::e2e::process::{Process, eventually, now, run};
+use super::peer::{Member, Peer, script};
+use super::stage::PATIENCE;
+use crate::e2e::agent::Agent;
+use crate::e2e::process::{eventually, now};
 
 /// A cluster of three controllers and three brokers, and an agent's configuration for it.
 struct Kafka {
-    dir: tempfile::TempDir,
-    peer: Child,
-    config: String,
-    _turn: Turn,
+    agent: Agent,
+    peer: Peer,
+    // Goes last: everything lives in it.
+    _dir: tempfile::TempDir,
 }
 
 impl Kafka {
     fn start(how: &[&str]) -> Self {
-        let turn = Turn::take();
         let dir = tempfile::tempdir().unwrap();
-        let mut peer = Command::new(script("kafka.sh"))
-            .arg(dir.path().join("cluster"))
-            .arg("--rules")
-            .arg(script("kafka/rules-without-raft.yml"))
-            .args(how)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(peer.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let cluster: Value = serde_json::from_str(&line).expect("the cluster starts");
-        let config = configuration(&cluster);
-        let path = dir.path().join("agent.toml");
-        std::fs::write(&path, config).unwrap();
-        Self { config: path.to_str().unwrap().to_owned(), dir, peer, _turn: turn }
-    }
-
-    /// One verb of `kafka_member.sh`.
-    fn member(&self, name: &str, words: &[&str]) -> String {
-        let mut command = Command::new(script("kafka_member.sh"));
-        command.arg(self.dir.path().join("cluster")).arg(name).args(words);
-        let output = command.output().unwrap();
-        assert!(output.status.success(), "{name} {words:?}: {}", said(&output));
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    fn words<'a>(&'a self, words: &[&'a str]) -> Vec<&'a str> {
-        let head = ["agent", "quorum"];
-        let tail = ["--config", self.config.as_str()];
-        head.iter().chain(words).chain(&tail).copied().collect()
+        let rules = script("kafka/rules-without-raft.yml");
+        let peer = Peer::start_with(&dir.path().join("cluster"), &rules, how);
+        let agent = Agent::new(dir.path(), PATIENCE);
+        std::fs::write(agent.config(), configuration(&peer.members)).unwrap();
+        Self { agent, peer, _dir: dir }
     }
 
     /// `cluster-agent quorum …` to its end.
     fn quorum(&self, words: &[&str]) -> Output {
-        run(&self.words(words), &[])
+        self.agent.run(&[&["quorum"], words].concat())
     }
 
     fn status(&self) -> Value {
@@ -81,32 +55,24 @@ impl Kafka {
     }
 
     fn open_change(&self) -> PathBuf {
-        self.dir.path().join("state/quorum-change.json")
+        self.agent.path("state/quorum-change.json")
     }
 }
 
-impl Drop for Kafka {
-    fn drop(&mut self) {
-        // The end of its standard input is what it waits for.
-        drop(self.peer.stdin.take());
-        drop(self.peer.wait());
-    }
-}
-
-fn configuration(cluster: &Value) -> String {
-    let list = |key: &str| {
-        let addresses = cluster[key].as_str().unwrap().split(',');
-        addresses.map(|address| format!("{address:?}")).collect::<Vec<_>>().join(", ")
+fn configuration(members: &[Member]) -> String {
+    let of_role = |role: &'static str| members.iter().filter(move |member| member.role == role);
+    let servers = |role: &'static str| -> String {
+        let address = |member: &Member| format!("\"127.0.0.1:{}\"", member.kafka_port);
+        of_role(role).map(address).collect::<Vec<_>>().join(", ")
     };
-    let units = |role: &str| {
-        let members = cluster["members"].as_array().unwrap().iter();
-        let unit = |member: &Value| {
+    let units = |role: &'static str| -> String {
+        let unit = |Member { name, node_id, metrics_url, .. }: &Member| {
             format!(
-                "{{ name = {}, node_id = {}, metrics_url = {}, on_node = \"\" }}",
-                member["name"], member["node_id"], member["metrics_url"]
+                "{{ name = \"{name}\", node_id = {node_id}, metrics_url = \"{metrics_url}\", \
+                 on_node = \"\" }}"
             )
         };
-        members.filter(|m| m["role"] == role).map(unit).collect::<Vec<_>>().join(", ")
+        of_role(role).map(unit).collect::<Vec<_>>().join(", ")
     };
     let exec = "[products.pools.exec]\nmutate = { command = [\"/bin/false\"] }\n";
     format!(
@@ -116,8 +82,8 @@ fn configuration(cluster: &Value) -> String {
          initial_version = \"3.9.1\"\n[products.kafka]\nbootstrap = [{}]\nbrokers = [{}]\n\
          [[products.pools]]\nname = \"controllers\"\nrole = \"controller\"\nunits = [{}]\n{exec}\
          [[products.pools]]\nname = \"brokers\"\nrole = \"broker\"\nunits = [{}]\n{exec}",
-        list("bootstrap_controllers"),
-        list("bootstrap_servers"),
+        servers("controller"),
+        servers("broker"),
         units("controller"),
         units("broker"),
     )
@@ -155,16 +121,11 @@ fn a_controllers_disk_is_replaced_and_a_killed_command_goes_on() {
     refused(&kafka.quorum(&["remove", "--id", "2"]), "another change is open");
     assert_eq!(kafka.voters(), before, "nothing has changed");
 
-    kafka.member("c3", &["stop"]);
-    kafka.member("c3", &["format", "--new-disk"]);
-    kafka.member("c3", &["start"]);
-    let log = kafka.dir.path().join("replace.log");
-    let mut command = Process::start(&kafka.words(&["replace", "--id", "3"]), &[], &log);
-    eventually("the old directory leaves", || {
-        let log = command.log();
-        if log.contains("removing controller 3") { Ok(()) } else { Err(log) }
-    });
-    command.kill();
+    kafka.peer.member("c3", &["stop"]);
+    kafka.peer.member("c3", &["format", "--new-disk"]);
+    kafka.peer.member("c3", &["start"]);
+    let replace = ["quorum", "replace", "--id", "3"];
+    kafka.agent.run_killed_at(&replace, "removing controller 3");
 
     let done = kafka.quorum(&["replace", "--id", "3"]);
     assert!(done.status.success(), "{}", said(&done));
@@ -175,25 +136,25 @@ fn a_controllers_disk_is_replaced_and_a_killed_command_goes_on() {
     assert!(!kafka.open_change().exists());
 
     // Another id in its place.
-    kafka.member("c4", &["create", "controller", "4"]);
-    kafka.member("c4", &["format"]);
-    kafka.member("c4", &["start"]);
-    let shown: Value = serde_json::from_str(&kafka.member("c4", &["show"])).unwrap();
-    let endpoint = format!("CONTROLLER://127.0.0.1:{}", shown["kafka_port"]);
+    kafka.peer.member("c4", &["create", "controller", "4"]);
+    kafka.peer.member("c4", &["format"]);
+    kafka.peer.member("c4", &["start"]);
+    let shown = kafka.peer.show("c4");
+    let endpoint = format!("CONTROLLER://127.0.0.1:{}", shown.kafka_port);
     let words = ["replace", "--id", "3", "--with", "4", "--endpoint", &endpoint];
     let done = kafka.quorum(&words);
     assert!(done.status.success(), "{}", said(&done));
     let voters = kafka.voters();
     assert_eq!(voters.keys().copied().collect::<Vec<_>>(), [1, 2, 4]);
-    assert_eq!(Some(voters[&4].as_str()), shown["directory_id"].as_str());
+    assert_eq!(voters[&4], shown.directory_id);
 }
 
 #[test]
 #[ignore = "needs Kafka (tests/peers/install.sh kafka)"]
 fn the_leaders_word_names_a_stopped_follower_and_thin_partitions() {
     let kafka = Kafka::start(&[]);
-    let path = Path::new(&kafka.config);
-    let settings = Settings::load(path, Overrides::default()).unwrap();
+    let path = kafka.agent.path("agent.toml");
+    let settings = Settings::load(&path, Overrides::default()).unwrap();
     let mut witnesses = Witnesses::new(settings.witness_targets()).unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     // Who looks again too soon is told nothing.
@@ -214,13 +175,10 @@ fn the_leaders_word_names_a_stopped_follower_and_thin_partitions() {
         if calm { Ok(quorum.leader) } else { Err(format!("{look:?}")) }
     });
     // A topic of three replicas, two of them needed: without one broker the others must stay.
-    let mut topic = Command::new(script("kafka_tool.sh"));
-    topic.arg(kafka.dir.path().join("cluster"));
-    topic.args(["topics", "--create", "--topic", "orders", "--partitions", "1"]);
-    topic.args(["--replication-factor", "3", "--config", "min.insync.replicas=2"]);
-    let made = topic.output().unwrap();
-    assert!(made.status.success(), "{}", said(&made));
-    kafka.member("b3", &["stop"]);
+    let orders = ["topics", "--create", "--topic", "orders", "--partitions", "1"];
+    let replicas = ["--replication-factor", "3", "--config", "min.insync.replicas=2"];
+    kafka.peer.tool(&[&orders[..], &replicas].concat());
+    kafka.peer.member("b3", &["stop"]);
     let thin = eventually("the other brokers must stay", || {
         let look = look();
         let thin = look.gates.iter().filter_map(|gate| match (&gate.scope, &gate.finding) {
@@ -235,10 +193,10 @@ fn the_leaders_word_names_a_stopped_follower_and_thin_partitions() {
         if thin.is_empty() { Err(format!("{look:?}")) } else { Ok(thin) }
     });
     assert_eq!(thin, ["b1", "b2"], "b3 itself is not in sync and may go");
-    kafka.member("b3", &["start"]);
+    kafka.peer.member("b3", &["start"]);
 
     let follower = if leader == 1 { "c2" } else { "c1" };
-    kafka.member(follower, &["pause"]);
+    kafka.peer.member(follower, &["pause"]);
     eventually("the stopped follower is behind", || {
         let look = look();
         let found = findings(&look, follower)?;
@@ -249,7 +207,7 @@ fn the_leaders_word_names_a_stopped_follower_and_thin_partitions() {
             _ => Err(format!("{found:?}")),
         }
     });
-    kafka.member(follower, &["continue"]);
+    kafka.peer.member(follower, &["continue"]);
     eventually("it has caught up again", || {
         // A voter that was away may start an election: nobody leads for a moment.
         let found = findings(&look(), follower)?;

@@ -24,7 +24,7 @@ const SEEN_LATE_MS: i64 = 10_000;
 #[ignore = "needs Kafka (tests/peers/install.sh kafka) and FAIRWAY_DATA"]
 fn a_kafka_cluster_is_upgraded_under_traffic_and_finalized_by_approval() {
     let mut stage = Stage::set(Members::All, TIMINGS);
-    stage.start_agent();
+    stage.agent.start(&[]);
     stage.until_idle(KAFKA[0]);
     let before = stage.peer.tool(&["features", "describe"]);
     let pages = Pages::watch(stage.peer.controllers().cloned().collect());
@@ -82,7 +82,7 @@ fn nothing_was_lost(stage: &Stage, counted: &Counted, seen: &Seen) {
     assert!(counted.acknowledged > u64::from(RATE) * 30, "records flowed: {counted:?}");
     assert_eq!((counted.lost, counted.failed), (0, 0), "{counted:?}");
     assert_eq!(seen.offline(), Vec::<&super::pages::Page>::new(), "partitions without a leader");
-    let log = stage.log();
+    let log = stage.agent.log();
     for gate in ["offline_partitions", "under_min_isr", "witness_disagrees", "unexpected_election"]
     {
         let met = log.contains(&format!("gate=\"{gate}\""));
@@ -99,14 +99,14 @@ fn finalized_by_approval_and_for_good(stage: &Stage, before: &str) {
     let unfinalized = stage.peer.tool(&["features", "describe"]);
     assert!(level(&unfinalized).contains("FinalizedVersionLevel: 3.9"), "{unfinalized}");
 
-    stage.agent_ok(&["finalize", "acme/kafka", "--yes", "--by", "the person on duty"]);
-    stage.until("it is finalized", |status| {
+    stage.agent.run_ok(&["finalize", "acme/kafka", "--yes", "--by", "the person on duty"]);
+    stage.agent.until("it is finalized", |status| {
         kafka(status).phase == Phase::Idle && kafka(status).waiting_on.is_empty()
     });
     let after = stage.peer.tool(&["features", "describe"]);
     assert!(level(&after).contains("FinalizedVersionLevel: 4.3"), "{after}");
 
-    let back = stage.agent(&["back", "--product", "acme/kafka", "--version", KAFKA[0]]);
+    let back = stage.agent.run(&["back", "--product", "acme/kafka", "--version", KAFKA[0]]);
     assert_eq!(back.status.code(), Some(2), "{back:?}");
     let why = String::from_utf8_lossy(&back.stderr).into_owned();
     assert!(why.contains("4.3.1 was finalized, there is no way back to 3.9.1"), "{why}");
@@ -124,7 +124,7 @@ fn order_back(stage: &Stage) {
         at: crate::e2e::process::now(),
         back: true,
     };
-    let control = cluster_agent::state::Control::new(&stage.path("state"));
+    let control = cluster_agent::state::Control::new(&stage.agent.path("state"));
     eventually("the order is written", || {
         control.approve(order.clone()).map_err(|error| error.to_string())
     });

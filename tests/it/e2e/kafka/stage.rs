@@ -2,15 +2,15 @@
 
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::path::Path;
 use std::time::Duration;
 
 use channels::wire::{Phase, ProductState, WaitingOn};
-use cluster_agent::status::{self, Status};
+use cluster_agent::status::Status;
 
 use super::peer::{Member, Members, Peer, script};
-use crate::e2e::process::{Process, eventually_within, run, run_ok, tail};
+use crate::e2e::agent::Agent;
+use crate::e2e::process::{eventually_within, tail};
 use crate::e2e::vendor::Vendor;
 use crate::e2e::world::{Hub, KAFKA};
 
@@ -62,7 +62,8 @@ pub(super) struct Change {
 /// A scene; everything ends with it, the agent first.
 #[derive(Debug)]
 pub(super) struct Stage {
-    agent: Option<Process>,
+    /// The agent.
+    pub(super) agent: Agent,
     hub: Hub,
     vendor: Vendor,
     /// The cluster.
@@ -78,7 +79,8 @@ impl Stage {
         let peer = Peer::start(&dir.path().join("cluster"), which);
         let hub = Hub::start(dir.path(), "report_interval_s = 1\n");
         let vendor = Vendor::init(&hub, &dir.path().join("acme"));
-        let stage = Self { agent: None, hub, vendor, peer, timings: timings.to_owned(), dir };
+        let agent = Agent::new(dir.path(), PATIENCE);
+        let stage = Self { agent, hub, vendor, peer, timings: timings.to_owned(), dir };
         for (name, text) in [("change", CHANGE), ("finalize", FINALIZE), ("check", CHECK)] {
             let path = stage.dir.path().join(name);
             std::fs::write(&path, text).expect("a command");
@@ -88,7 +90,7 @@ impl Stage {
         stage.publish(KAFKA[0], "upgrade_from: []\ndowngrade_from: [\"=4.3.1\"]\n");
         stage.configure(&stage.peer.members);
         let token = stage.hub.invite();
-        run_ok(&["agent", "enroll", "--config", &stage.config(), "--token", &token], &[]);
+        stage.agent.run_ok(&["enroll", "--token", &token]);
         stage
     }
 
@@ -169,69 +171,16 @@ impl Stage {
         std::fs::write(self.dir.path().join("agent.toml"), text).expect("a configuration");
     }
 
-    /// The agent's configuration file.
-    pub(super) fn config(&self) -> String {
-        self.path("agent.toml").to_str().expect("a utf-8 path").to_owned()
-    }
-
-    /// A file of the agent's folder.
-    pub(super) fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    /// Starts the agent.
-    pub(super) fn start_agent(&mut self) {
-        let words = ["agent", "run", "--log-format", "text", "--config", &self.config()];
-        self.agent = Some(Process::start(&words, &[], &self.path("agent.log")));
-    }
-
-    /// Ends the agent and waits for that.
-    pub(super) fn stop_agent(&mut self) {
-        self.agent = None;
-    }
-
-    /// What the agent has logged.
-    pub(super) fn log(&self) -> String {
-        std::fs::read_to_string(self.path("agent.log")).unwrap_or_default()
-    }
-
-    /// Runs a command of the agent's to its end.
-    pub(super) fn agent(&self, words: &[&str]) -> Output {
-        run(&[&["agent"], words, &["--config", &self.config()]].concat(), &[])
-    }
-
-    /// The same; it must succeed. Returns standard output.
-    pub(super) fn agent_ok(&self, words: &[&str]) -> String {
-        run_ok(&[&["agent"], words, &["--config", &self.config()]].concat(), &[])
-    }
-
-    /// What the agent says it does, as people read it.
-    pub(super) fn status_text(&self) -> String {
-        String::from_utf8_lossy(&self.agent(&["status"]).stdout).into_owned()
-    }
-
-    /// The same as a value; `None` while there is none.
-    pub(super) fn status(&self) -> Option<Status> {
-        status::read(&self.path("state")).expect("a readable status")
-    }
-
-    /// Waits until the agent's status is as `is` wants it.
-    pub(super) fn until(&self, what: &str, is: impl Fn(&Status) -> bool) -> Status {
-        eventually_within(PATIENCE, what, || {
-            let status = self.status().ok_or("no status")?;
-            if is(&status) { Ok(status) } else { Err(self.status_text()) }
-        })
-    }
-
     /// Waits until a gate of that name is waited at, and gives what is said about it.
     pub(super) fn until_gate(&self, gate: &str) -> WaitingOn {
-        let status = self.until(&format!("it waits at {gate}"), |s| at_gate(s, gate).is_some());
+        let status =
+            self.agent.until(&format!("it waits at {gate}"), |s| at_gate(s, gate).is_some());
         at_gate(&status, gate).cloned().expect("just seen")
     }
 
     /// Waits until nothing is wanted and every unit is healthy on `version`.
     pub(super) fn until_idle(&self, version: &str) {
-        self.until(&format!("it rests on {version}"), |status| {
+        self.agent.until(&format!("it rests on {version}"), |status| {
             let state = kafka(status);
             state.phase == Phase::Idle
                 && state.version.to_string() == version
@@ -242,7 +191,7 @@ impl Stage {
 
     /// What the operator's command has logged.
     pub(super) fn changes(&self) -> Vec<Change> {
-        let text = std::fs::read_to_string(self.path("changes.log")).unwrap_or_default();
+        let text = std::fs::read_to_string(self.agent.path("changes.log")).unwrap_or_default();
         text.lines()
             .map(|line| {
                 let mut words = line.split(' ').map(str::to_owned);
@@ -263,7 +212,7 @@ impl Stage {
     pub(super) fn until_begun(&self, count: usize) -> Vec<String> {
         eventually_within(PATIENCE, &format!("{count} changes are begun"), || {
             let begun = self.begun();
-            if begun.len() >= count { Ok(begun) } else { Err(self.status_text()) }
+            if begun.len() >= count { Ok(begun) } else { Err(self.agent.status_text()) }
         })
     }
 }
@@ -288,8 +237,8 @@ pub(super) fn show(what: &str) {
 impl Drop for Stage {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("--- status\n{}", self.status_text());
-            eprintln!("--- agent\n{}", tail(&self.log()));
+            eprintln!("--- status\n{}", self.agent.status_text());
+            eprintln!("--- agent\n{}", tail(&self.agent.log()));
             for change in self.changes() {
                 eprintln!("{change:?}");
             }

@@ -2,7 +2,6 @@
 
 use super::peer::{Member, Members};
 use super::stage::Stage;
-use crate::e2e::process::{Process, eventually};
 use crate::e2e::world::KAFKA;
 
 const TIMINGS: &str = "[timings]\nbaseline_ms = 2000\n[timings.controller]\nsoak_ms = 2000\n";
@@ -11,14 +10,14 @@ const TIMINGS: &str = "[timings]\nbaseline_ms = 2000\n[timings.controller]\nsoak
 #[ignore = "needs Kafka (tests/peers/install.sh kafka) and FAIRWAY_DATA"]
 fn kafka_controllers_are_replaced_step_by_step_and_never_while_a_roll_is_open() {
     let mut stage = Stage::set(Members::Controllers, TIMINGS);
-    stage.start_agent();
+    stage.agent.start(&[]);
     stage.until_idle(KAFKA[0]);
     another_controller(&mut stage);
     stage.until_idle(KAFKA[0]);
     a_lost_disk_while_killed_twice(&stage);
 
     stage.until_begun(1);
-    let refused = stage.agent(&["quorum", "replace", "--id", "3"]);
+    let refused = stage.agent.run(&["quorum", "replace", "--id", "3"]);
     assert_eq!(refused.status.code(), Some(2), "{refused:?}");
     let why = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(why.contains("voters change only while no roll is open"), "{why}");
@@ -47,7 +46,7 @@ fn another_controller(stage: &mut Stage) {
     let new = stage.peer.show("c4");
     let endpoint = format!("CONTROLLER://127.0.0.1:{}", new.kafka_port);
     let words = ["quorum", "replace", "--id", "2", "--with", "4", "--endpoint", &endpoint];
-    let said = stage.agent_ok(&words);
+    let said = stage.agent.run_ok(&words);
     assert!(said.contains("done: replace controller 2 by 4"), "{said}");
     let ids: Vec<i64> = voters(stage).into_iter().map(|(id, _)| id).collect();
     assert_eq!(ids, [1, 3, 4]);
@@ -56,9 +55,9 @@ fn another_controller(stage: &mut Stage) {
     stage.peer.member("c2", &["stop"]);
     stage.peer.members.retain(|member| member.name != "c2");
     stage.peer.members.push(Member { name: "c4".to_owned(), ..new });
-    stage.stop_agent();
+    stage.agent.stop();
     stage.configure(&stage.peer.members);
-    stage.start_agent();
+    stage.agent.start(&[]);
 }
 
 /// Controller 3 gets a new disk; the command is killed while it waits and again between its two
@@ -68,15 +67,16 @@ fn a_lost_disk_while_killed_twice(stage: &Stage) {
     stage.peer.member("c3", &["stop"]);
     stage.peer.member("c3", &["format", "--new-disk"]);
 
-    killed_at(stage, "waiting: controller 3 does not fetch as an observer yet");
+    let replace = ["quorum", "replace", "--id", "3"];
+    stage.agent.run_killed_at(&replace, "waiting: controller 3 does not fetch as an observer yet");
     stage.release();
     let wait = stage.until_gate("quorum_change");
     assert!(wait.message.contains("replace the disk of controller 3"), "{}", wait.message);
 
     stage.peer.member("c3", &["start"]);
-    killed_at(stage, "removing controller 3, directory ");
+    stage.agent.run_killed_at(&replace, "removing controller 3, directory ");
     assert_eq!(stage.begun(), Vec::<String>::new(), "nothing goes while voters change");
-    let said = stage.agent_ok(&["quorum", "replace", "--id", "3"]);
+    let said = stage.agent.run_ok(&replace);
     assert!(said.contains("done: replace the disk of controller 3"), "{said}");
 
     let new = stage.peer.show("c3").directory_id;
@@ -84,21 +84,4 @@ fn a_lost_disk_while_killed_twice(stage: &Stage) {
     let found = voters(stage);
     assert_eq!(found.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [1, 3, 4]);
     assert!(found.contains(&(3, new)), "{found:?}");
-}
-
-/// Runs the replacement of controller 3's disk and kills it (`kill -9`) once it has said so.
-fn killed_at(stage: &Stage, line: &str) {
-    let log = stage.path("quorum.log");
-    drop(std::fs::remove_file(&log));
-    let config = stage.config();
-    let words = ["agent", "quorum", "replace", "--id", "3", "--config", &config];
-    let mut command = Process::start(&words, &[], &log);
-    eventually(line, || {
-        if command.log().contains(line) {
-            return Ok(());
-        }
-        assert!(command.exited().is_none(), "it ended: {}", command.log());
-        Err(command.log())
-    });
-    command.kill();
 }

@@ -58,15 +58,15 @@ fn everything_in_a_cluster_is_rolled_once_though_the_agent_is_killed_at_every_ph
             // What a person does who knows that the agent is dead and does not want to wait.
             stage.peer.kubectl(&["--namespace=fairway-system", "delete", "lease", "fairway-agent"]);
         }
-        stage.start_agent(&[("FAIRWAY_CRASH_AT", at), ("FAIRWAY_NODE_NAME", HOST)]);
+        stage.agent.start(&[("FAIRWAY_CRASH_AT", at), ("FAIRWAY_NODE_NAME", HOST)]);
         if kill == 1 {
             nothing_begins_before_the_lease_of_the_dead_agent_has_run_out(&stage);
         }
         let signal = stage.until_agent_ended(&format!("it crashes at {at}"));
-        assert_eq!(signal, Some(ABORTED), "{at}: {}", stage.status_text());
+        assert_eq!(signal, Some(ABORTED), "{at}: {}", stage.agent.status_text());
     }
     stage.peer.kubectl(&["--namespace=fairway-system", "delete", "lease", "fairway-agent"]);
-    stage.start_agent(&[("FAIRWAY_NODE_NAME", HOST)]);
+    stage.agent.start(&[("FAIRWAY_NODE_NAME", HOST)]);
     stage.until_rolled(&ALL);
 
     let rounds = cordons(&nodes);
@@ -79,7 +79,7 @@ fn everything_in_a_cluster_is_rolled_once_though_the_agent_is_killed_at_every_ph
 /// The agent that was killed may still be believed alive: a new one goes on with nothing until the
 /// Lease has stood still for as long as it says.
 fn nothing_begins_before_the_lease_of_the_dead_agent_has_run_out(stage: &Stage) {
-    let waiting = stage.until("the new agent waits for the lease", |status| {
+    let waiting = stage.agent.until("the new agent waits for the lease", |status| {
         ALL.iter().any(|product| at_gate(status, product, "lease").is_some())
     });
     assert!(waiting.step.is_some(), "the step is known: {waiting:#?}");

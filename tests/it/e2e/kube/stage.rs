@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use channels::wire::{Phase, ProductState, WaitingOn};
 use cluster_agent::sim::member::{LedgerEntry, read_ledger};
-use cluster_agent::status::{self, Status};
+use cluster_agent::status::Status;
 
 use super::objects::{self, METRICS_PORT, SHOP};
 use super::peer::{NODE_VERSION, Peer};
-use crate::e2e::process::{Process, eventually_within, run, run_ok, tail};
+use crate::e2e::agent::Agent;
+use crate::e2e::process::{eventually_within, run_ok, tail};
 use crate::e2e::vendor::Vendor;
 use crate::e2e::world::{Hub, KAFKA};
 
@@ -52,12 +53,14 @@ relists_after_update = 5
 /// A scene; everything ends with it, the agent first.
 #[derive(Debug)]
 pub(super) struct Stage {
-    agent: Option<Process>,
+    /// The agent.
+    pub(super) agent: Agent,
     hub: Hub,
     vendor: Vendor,
     /// The cluster.
     pub(super) peer: Peer,
-    dir: tempfile::TempDir,
+    // Goes last: everything lives in it.
+    _dir: tempfile::TempDir,
 }
 
 impl Stage {
@@ -82,7 +85,8 @@ impl Stage {
         peer.apply(&run_ok(&rights, &[]));
         let hub = Hub::start(dir.path(), "report_interval_s = 1\n");
         let vendor = Vendor::init(&hub, &dir.path().join("acme"));
-        let stage = Self { agent: None, hub, vendor, peer, dir };
+        let agent = Agent::new(dir.path(), PATIENCE);
+        let stage = Self { agent, hub, vendor, peer, _dir: dir };
         stage.publish();
         stage.peer.kubectl(&[
             "wait",
@@ -95,7 +99,7 @@ impl Stage {
         stage.give_an_account();
         stage.configure(products);
         let token = stage.hub.invite();
-        run_ok(&["agent", "enroll", "--config", &stage.config(), "--token", &token], &[]);
+        stage.agent.run_ok(&["enroll", "--token", &token]);
         stage
     }
 
@@ -117,7 +121,7 @@ impl Stage {
         let words = ["create", "token", "fairway-agent", "--namespace", "fairway-system"];
         let token = self.peer.kubectl(&[&words[..], &["--duration", "2h"]].concat());
         let token = token.trim();
-        std::fs::write(self.path("token"), token).expect("a token");
+        std::fs::write(self.agent.path("token"), token).expect("a token");
         let kubeconfig = format!(
             "apiVersion: v1\nkind: Config\ncurrent-context: agent\n\
              clusters: [{{ name: it, cluster: {{ server: \"{api}\", \
@@ -127,8 +131,8 @@ impl Stage {
             api = self.peer.api(),
             ca = self.peer.ca().display(),
         );
-        std::fs::write(self.path("kubeconfig"), kubeconfig).expect("a kubeconfig");
-        std::fs::write(self.path("node-job.yaml"), objects::NODE_JOB).expect("a template");
+        std::fs::write(self.agent.path("kubeconfig"), kubeconfig).expect("a kubeconfig");
+        std::fs::write(self.agent.path("node-job.yaml"), objects::NODE_JOB).expect("a template");
     }
 
     /// Writes the agent's configuration for these products.
@@ -176,7 +180,7 @@ impl Stage {
                  [products.pools.kubernetes]\n{table}"
             );
         }
-        std::fs::write(self.path("agent.toml"), text).expect("a configuration");
+        std::fs::write(self.agent.path("agent.toml"), text).expect("a configuration");
     }
 
     fn members(&self) -> String {
@@ -201,70 +205,31 @@ impl Stage {
         self.peer.nodes.iter().map(unit).collect()
     }
 
-    /// A file of the agent's folder.
-    pub(super) fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn config(&self) -> String {
-        self.path("agent.toml").to_str().expect("a utf-8 path").to_owned()
-    }
-
-    /// Starts the agent, with these further variables.
-    pub(super) fn start_agent(&mut self, envs: &[(&str, &str)]) {
-        let words = ["agent", "run", "--log-format", "text", "--config", &self.config()];
-        self.agent = Some(Process::start(&words, envs, &self.path("agent.log")));
-    }
-
     /// Waits until the agent has ended by a signal, and says which.
     pub(super) fn until_agent_ended(&mut self, what: &str) -> Option<i32> {
-        let text = self.status_text();
-        let agent = self.agent.as_mut().expect("a running agent");
+        let text = self.agent.status_text();
+        let agent = self.agent.process();
         let ended = eventually_within(PATIENCE, what, || {
             agent.exited().ok_or_else(|| format!("{text}\n{}", tail(&agent.log())))
         });
         ended.signal()
     }
 
-    /// What the agent has logged in all its lives.
-    pub(super) fn log(&self) -> String {
-        std::fs::read_to_string(self.path("agent.log")).unwrap_or_default()
-    }
-
     /// What the controllers wrote about their starts and ends.
     pub(super) fn ledger(&self) -> Vec<LedgerEntry> {
-        read_ledger(&self.path("members")).expect("a readable ledger")
-    }
-
-    /// What the agent says it does, as people read it.
-    pub(super) fn status_text(&self) -> String {
-        let output = run(&["agent", "status", "--config", &self.config()], &[]);
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    }
-
-    /// The same as a value; `None` while there is none.
-    pub(super) fn status(&self) -> Option<Status> {
-        status::read(&self.path("state")).expect("a readable status")
-    }
-
-    /// Waits until the agent's status is as `is` wants it.
-    pub(super) fn until(&self, what: &str, is: impl Fn(&Status) -> bool) -> Status {
-        eventually_within(PATIENCE, what, || {
-            let status = self.status().ok_or("no status")?;
-            if is(&status) { Ok(status) } else { Err(self.status_text()) }
-        })
+        read_ledger(&self.agent.path("members")).expect("a readable ledger")
     }
 
     /// Waits until a product waits at a gate of that name, and gives what is said about it.
     pub(super) fn until_gate(&self, product: &str, gate: &str) -> WaitingOn {
         let what = format!("{product} waits at {gate}");
-        let status = self.until(&what, |status| at_gate(status, product, gate).is_some());
+        let status = self.agent.until(&what, |status| at_gate(status, product, gate).is_some());
         at_gate(&status, product, gate).cloned().expect("just seen")
     }
 
     /// Waits until every product rests on its new release.
     pub(super) fn until_rolled(&self, products: &[&str]) {
-        self.until("every product rests on its new release", |status| {
+        self.agent.until("every product rests on its new release", |status| {
             PRODUCTS.iter().filter(|(product, ..)| products.contains(product)).all(
                 |(product, _, [_, new])| {
                     let state = state(status, product);
@@ -317,7 +282,7 @@ impl Stage {
 
     /// A kubelet's page, asked for as the agent does.
     pub(super) fn page(&self, node: &str) -> String {
-        let token = std::fs::read_to_string(self.path("token")).expect("a token");
+        let token = std::fs::read_to_string(self.agent.path("token")).expect("a token");
         let output = std::process::Command::new("curl")
             .args(["--silent", "--fail", "--max-time", "30", "--cacert"])
             .arg(self.peer.ca())
@@ -350,8 +315,8 @@ pub(super) fn at_gate<'s>(status: &'s Status, product: &str, gate: &str) -> Opti
 impl Drop for Stage {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("--- status\n{}", self.status_text());
-            eprintln!("--- agent\n{}", tail(&self.log()));
+            eprintln!("--- status\n{}", self.agent.status_text());
+            eprintln!("--- agent\n{}", tail(&self.agent.log()));
             let wide = self.peer.try_kubectl(&["get", "nodes,pods,pdb,cu", "--all-namespaces"]);
             eprintln!("--- cluster\n{}", wide.unwrap_or_else(|why| why));
         }

@@ -24,7 +24,7 @@ fn a_budget_a_foreign_cordon_and_a_hung_runtime_each_stop_a_roll_of_nodes() {
     let mut stage = Stage::set(3, &["platform"], |_| shop(3, 3));
     let nodes = Watch::nodes(&stage.peer);
     stage.peer.apply(&update("platform", "1.33.5"));
-    stage.start_agent(&[]);
+    stage.agent.start(&[]);
 
     a_budget_is_named_before_any_cordon(&stage, &nodes);
     stage.peer.kubectl(&[
@@ -47,7 +47,7 @@ fn a_budget_a_foreign_cordon_and_a_hung_runtime_each_stop_a_roll_of_nodes() {
     for node in ["n2", "n3"] {
         stage.peer.control(node, "");
     }
-    stage.until("n3 is healthy again", |status| {
+    stage.agent.until("n3 is healthy again", |status| {
         let units = &state(status, "platform").units;
         units.iter().any(|u| u.name.as_str() == "n3" && u.health == HealthVerdict::Healthy)
     });
@@ -67,7 +67,7 @@ fn a_budget_a_foreign_cordon_and_a_hung_runtime_each_stop_a_roll_of_nodes() {
 /// Waits until a node is out, and its drain is over.
 fn until_changing(stage: &Stage, node: &str) {
     let unit = format!("acme/platform/{node}");
-    stage.until(&format!("{unit} is being changed"), |status| {
+    stage.agent.until(&format!("{unit} is being changed"), |status| {
         let drained = !matches!(
             state(status, "platform").phase,
             Phase::Preflight | Phase::Quiesce | Phase::Paused
@@ -91,7 +91,7 @@ fn a_budget_is_named_before_any_cordon(stage: &Stage, nodes: &Watch) {
     let waiting = shown["waiting"].as_str().unwrap_or_default();
     assert!(waiting.contains("disruption_budget"), "{shown:#}");
     stage.hear_reports(3);
-    let status = stage.status().expect("a status");
+    let status = stage.agent.status().expect("a status");
     assert!(at_gate(&status, "platform", "disruption_budget").is_some(), "{status:#?}");
     assert_eq!(cordons(nodes), [], "no node was ever unschedulable");
 }
@@ -99,11 +99,11 @@ fn a_budget_is_named_before_any_cordon(stage: &Stage, nodes: &Watch) {
 fn a_foreign_cordon_is_waited_for_and_left_alone(stage: &Stage, nodes: &Watch) {
     let why = stage.until_gate("platform", "foreign_cordon");
     assert_eq!(why.unit.as_ref().map(ToString::to_string).as_deref(), Some("n3"), "{why:#?}");
-    stage.until("n1 is done and nothing is out", |status| {
+    stage.agent.until("n1 is done and nothing is out", |status| {
         status.step.is_none() && at_gate(status, "platform", "foreign_cordon").is_some()
     });
     stage.hear_reports(3);
-    let status = stage.status().expect("a status");
+    let status = stage.agent.status().expect("a status");
     assert!(status.step.is_none(), "{status:#?}");
     let node = stage.peer.get(&["node", "n3"]);
     assert_eq!(node["spec"]["unschedulable"], true, "it stays as it was made: {node:#}");
@@ -117,7 +117,7 @@ fn a_foreign_cordon_is_waited_for_and_left_alone(stage: &Stage, nodes: &Watch) {
 fn a_hung_runtime_pauses_the_roll_while_p99_stays_flat(stage: &Stage) {
     let hung_ms = now().as_millisecond();
     stage.peer.control("n3", "delay Relist 600000\n");
-    let status = stage.until("the roll pauses", |status| status.pause.is_some());
+    let status = stage.agent.until("the roll pauses", |status| status.pause.is_some());
     let after_ms = now().as_millisecond() - hung_ms;
     println!("paused {after_ms} ms after the runtime of n3 hung");
     let pause = status.pause.expect("just seen");
@@ -126,7 +126,7 @@ fn a_hung_runtime_pauses_the_roll_while_p99_stays_flat(stage: &Stage) {
     assert_eq!(pause.why.unit.as_ref().map(ToString::to_string).as_deref(), Some("n3"));
     assert!(pause.why.observed.is_some_and(|ms| ms >= RED_LAG_MS), "{pause:#?}");
     assert_eq!(status.step.map(|step| step.unit).as_deref(), Some("acme/platform/n2"));
-    stage.until("n3 is red because it stands still", |status| {
+    stage.agent.until("n3 is red because it stands still", |status| {
         let n3 = state(status, "platform").units.iter().find(|unit| unit.name.as_str() == "n3");
         let why = n3.and_then(|unit| unit.why.as_ref());
         why.is_some_and(|why| why.starts_with("no relist returned for"))

@@ -1,11 +1,9 @@
 //! What a Job template may say, and what comes of it.
 
-use channels::wire::{Component, Image, Role};
-use signing::Sha256Digest;
+use channels::wire::Role;
 
 use super::*;
 use crate::config::{DrainSettings, NodeEvidence};
-use crate::observation::UnitKey;
 
 const TEMPLATE: &str = r#"
 apiVersion: batch/v1
@@ -29,19 +27,12 @@ fn template(text: &str) -> Result<JobTemplate, String> {
 }
 
 fn order() -> StepOrder {
-    StepOrder {
-        step_id: StepId::new(),
-        key: UnitKey { product: "acme/platform".parse().unwrap(), unit: "n1".parse().unwrap() },
-        role: Role::Node,
-        from: "1.0.0".parse().unwrap(),
-        to: "1.1.0".parse().unwrap(),
-        component: Component {
-            role: Role::Node,
-            version: "1.34.0".to_owned(),
-            image: Image { repository: "acme/node".to_owned(), digest: Sha256Digest::of(b"n") },
-        },
-        attempt: 1,
-    }
+    StepOrder::sample(
+        ("acme/platform", "n1"),
+        Role::Node,
+        ["1.0.0", "1.1.0"],
+        ("1.34.0", "acme/node", b"n"),
+    )
 }
 
 fn pool() -> NodePool {

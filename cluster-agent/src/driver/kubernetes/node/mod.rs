@@ -24,7 +24,6 @@ mod tests;
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use serde_json::Value;
 
 use super::super::{DriverError, Stage, StepId, StepOrder, StepStatus};
@@ -34,6 +33,7 @@ use crate::config::NodePool;
 use crate::kube::node::NODES;
 use crate::kube::node::mark::mark_of;
 use crate::kube::node::objects::Node;
+use crate::kube::outcome::running;
 use crate::kube::{Kube, KubeError};
 use scratch::Scratch;
 
@@ -148,10 +148,6 @@ impl NodeDriver {
             }
         }
     }
-}
-
-fn running(since: Timestamp, detail: String) -> StepStatus {
-    StepStatus::Running { since, detail: Some(detail) }
 }
 
 fn done() -> StepStatus {

@@ -9,8 +9,9 @@ use super::super::super::{DriverError, EXIT_TIMED_OUT, LOG_TAIL_BYTES, StepOrder
 use super::super::job::name_of;
 use super::{EXIT_REFUSED, NodeDriver, done, is_marked, running};
 use crate::kube::STEP_ANNOTATION;
-use crate::kube::node::objects::{Job, Object, Pod, condition};
+use crate::kube::node::objects::{Job, Object};
 use crate::kube::node::pods_of;
+use crate::kube::object::{Condition, Pod, condition};
 
 /// Lines of a failed Job's log that are read.
 const LOG_LINES: i64 = 100;
@@ -62,7 +63,7 @@ impl NodeDriver {
     ) -> Result<StepStatus, DriverError> {
         let Some(job) = self.own_job(order).await? else { return Ok(StepStatus::Absent) };
         let conditions = &job.status.conditions;
-        let holds = |kind: &str| condition(conditions, kind).filter(|c| c.status == "True");
+        let holds = |kind: &str| condition(conditions, kind).filter(|c| Condition::holds(c));
         if holds("Complete").is_some() {
             return Ok(done());
         }

@@ -13,8 +13,9 @@ use super::{NodeDriver, done, refused};
 use crate::config::NodeEvidence;
 use crate::kube::node::hold::Holds;
 use crate::kube::node::mark::{self, Mark, Marked, marked};
-use crate::kube::node::objects::{Budget, Node, Pod};
+use crate::kube::node::objects::{Budget, Node};
 use crate::kube::node::{BUDGETS, PODS, against_drain, gather_holds, on_node};
+use crate::kube::object::Pod;
 use crate::kube::{Kube, KubeError};
 use serde::de::IgnoredAny;
 

@@ -13,8 +13,9 @@ use crate::kube::KubeError;
 use crate::kube::node::evict::{Evicted, evict};
 use crate::kube::node::fate::{Fate, daemon_sets, fate};
 use crate::kube::node::mark::{self, Mark, Marked, mark_of, marked};
-use crate::kube::node::objects::{Node, Pod};
+use crate::kube::node::objects::Node;
 use crate::kube::node::{PODS, on_node};
+use crate::kube::object::Pod;
 use crate::phase::elapsed_ms;
 
 /// Evictions asked for at once.

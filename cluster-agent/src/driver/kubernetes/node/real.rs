@@ -9,45 +9,22 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ::kube::api::{DeleteParams, ListParams};
-use channels::wire::{Component, Image, Role};
+use channels::wire::Role;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
 use serde_json::{Value, json};
-use signing::Sha256Digest;
 
-use super::super::super::{Stage, StepId, StepOrder, StepStatus};
+use super::super::super::{Stage, StepOrder, StepStatus};
 use super::NodeDriver;
-use crate::config::{
-    AgentPlace, DrainSettings, EtcdSettings, KubernetesSettings, KuredSettings, NodeEvidence,
-    NodePool,
-};
-use crate::kube::Kube;
+use crate::config::{DrainSettings, EtcdSettings, NodeEvidence, NodePool};
 use crate::kube::node::etcd::EtcdWatch;
-use crate::kube::node::objects::{Node, Pod};
+use crate::kube::node::objects::Node;
 use crate::kube::node::{NODES, NodeWatch, Watched, pods_of};
-use crate::observation::{Finding, UnitKey, Witness};
-use crate::telemetry::KubeletAccess;
+use crate::kube::object::Pod;
+use crate::kube::real::{LOOK_EVERY, NODE_JOB, PATIENCE, RealCluster};
+use crate::observation::{Finding, Witness};
 
-/// Longest wait for the cluster to do its part: a reboot takes some seconds.
-const PATIENCE: Duration = Duration::from_mins(2);
-
-const LOOK_EVERY: Duration = Duration::from_millis(200);
-
-/// A Job that a hollow node understands: it changes the version of the node's kubelet and reboots.
-const JOB: &str = r#"
-apiVersion: batch/v1
-kind: Job
-spec:
-  template:
-    spec:
-      containers:
-        - name: upgrade
-          image: registry.example/tools:1
-          env: [{ name: VERSION, value: "v{component_version}" }]
-          securityContext: { privileged: true }
-"#;
-
-/// The same, but it fails.
+/// A Job of a hollow node's that fails.
 const FAILING: &str = r#"
 apiVersion: batch/v1
 kind: Job
@@ -58,44 +35,19 @@ spec:
 "#;
 
 struct Lab {
-    kube: Kube,
+    cluster: RealCluster,
     node: String,
-    namespace: String,
     dir: tempfile::TempDir,
 }
 
 impl Lab {
     async fn open() -> Self {
-        let kubeconfig = std::env::var_os("FAIRWAY_KUBECONFIG").map(PathBuf::from);
-        let kubeconfig = kubeconfig.expect("FAIRWAY_KUBECONFIG names a cluster");
-        let kube = Kube::new(KubernetesSettings {
-            kubeconfig: Some(kubeconfig),
-            context: None,
-            period_ms: 2_000,
-            timeout_ms: 10_000,
-            namespace: "fairway-system".to_owned(),
-            lease: "fairway-agent".to_owned(),
-            etcd: None,
-            kubelet: KubeletAccess::default(),
-            kured: KuredSettings { namespace: "kube-system".into(), name: "kured".into() },
-            place: AgentPlace::default(),
-        });
-        let nodes: Vec<Node> = kube.list(NODES, &ListParams::default()).await.unwrap();
+        let cluster = RealCluster::open().await;
+        let nodes: Vec<Node> = cluster.kube.list(NODES, &ListParams::default()).await.unwrap();
         let node = nodes.first().expect("a node").metadata.name.clone();
-        let namespace = format!("fairway-{}", StepId::new());
-        let lab = Self { kube, node, namespace, dir: tempfile::tempdir().unwrap() };
-        lab.make("/api/v1/namespaces", json!({ "metadata": { "name": lab.namespace } })).await;
         let account = json!({ "metadata": { "name": "upgrade" } });
-        lab.make(&lab.path("/api/v1", "serviceaccounts"), account).await;
-        lab
-    }
-
-    fn path(&self, group: &str, kind: &str) -> String {
-        format!("{group}/namespaces/{}/{kind}", self.namespace)
-    }
-
-    async fn make(&self, path: &str, object: Value) {
-        self.kube.create::<Value>(path, &object).await.unwrap();
+        cluster.create(&cluster.path("v1", "serviceaccounts"), account).await;
+        Self { cluster, node, dir: tempfile::tempdir().unwrap() }
     }
 
     /// Pods that can live on the node of the test only, and a budget over them.
@@ -113,35 +65,28 @@ impl Lab {
                 } },
             },
         });
-        self.make(&self.path("/apis/apps/v1", "deployments"), work).await;
+        self.cluster.create(&self.cluster.path("apps/v1", "deployments"), work).await;
         let budget = json!({
             "metadata": { "name": "web-budget" },
             "spec": { "minAvailable": 2, "selector": { "matchLabels": labels } },
         });
-        self.make(&self.path("/apis/policy/v1", "poddisruptionbudgets"), budget).await;
+        self.cluster.create(&self.cluster.path("policy/v1", "poddisruptionbudgets"), budget).await;
         self.budget_is(json!(2), 0).await;
     }
 
     /// Sets the budget, and waits until the cluster has worked out how many may go.
     async fn budget_is(&self, least: Value, allowed: i64) {
-        let path = self.path("/apis/policy/v1", "poddisruptionbudgets");
+        let path = self.cluster.path("policy/v1", "poddisruptionbudgets");
         let patch = json!({ "spec": { "minAvailable": least } });
-        self.kube.merge::<Value>(&path, "web-budget", &patch).await.unwrap();
-        self.until("the budget is worked out", async || {
-            let budget: Value = self.kube.get(&path, "web-budget").await.unwrap().unwrap();
-            let status = &budget["status"];
-            let known = status["observedGeneration"] == budget["metadata"]["generation"];
-            known && status["currentHealthy"] == 2 && status["disruptionsAllowed"] == allowed
-        })
-        .await;
-    }
-
-    async fn until(&self, what: &str, holds: impl AsyncFn() -> bool) {
-        let begun = tokio::time::Instant::now();
-        while !holds().await {
-            assert!(begun.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
+        self.cluster.merge(&path, "web-budget", patch).await;
+        self.cluster
+            .until("the budget is worked out", async || {
+                let budget = self.cluster.get(&path, "web-budget").await.unwrap();
+                let status = &budget["status"];
+                let known = status["observedGeneration"] == budget["metadata"]["generation"];
+                known && status["currentHealthy"] == 2 && status["disruptionsAllowed"] == allowed
+            })
+            .await;
     }
 
     fn pool(&self, template: &str) -> NodePool {
@@ -149,7 +94,7 @@ impl Lab {
         std::fs::write(&path, template).unwrap();
         NodePool {
             job_template: path,
-            namespace: self.namespace.clone(),
+            namespace: self.cluster.namespace.clone(),
             service_account: "upgrade".to_owned(),
             job_timeout_ms: 90_000,
             job_retries: 2,
@@ -167,36 +112,26 @@ impl Lab {
 
     /// A driver without a memory.
     fn driver(&self, template: &str) -> NodeDriver {
-        NodeDriver::open(self.kube.clone(), &self.pool(template)).unwrap()
+        NodeDriver::open(self.cluster.kube.clone(), &self.pool(template)).unwrap()
     }
 
     fn order(&self, version: &str) -> StepOrder {
-        StepOrder {
-            step_id: StepId::new(),
-            key: UnitKey {
-                product: "acme/platform".parse().unwrap(),
-                unit: self.node.parse().unwrap(),
-            },
-            role: Role::Node,
-            from: "1.0.0".parse().unwrap(),
-            to: "1.1.0".parse().unwrap(),
-            component: Component {
-                role: Role::Node,
-                version: version.to_owned(),
-                image: Image { repository: "acme/node".to_owned(), digest: Sha256Digest::of(b"n") },
-            },
-            attempt: 1,
-        }
+        StepOrder::sample(
+            ("acme/platform", &self.node),
+            Role::Node,
+            ["1.0.0", "1.1.0"],
+            (version, "acme/node", b"n"),
+        )
     }
 
     async fn node(&self) -> Node {
-        self.kube.get(NODES, &self.node).await.unwrap().unwrap()
+        self.cluster.kube.get(NODES, &self.node).await.unwrap().unwrap()
     }
 
     async fn word(&self) -> Witness {
         let key = self.order("0").key;
-        let watched = Watched { key: key.clone(), pool: self.pool(JOB) };
-        let mut watch = NodeWatch::new(self.kube.clone(), vec![watched]);
+        let watched = Watched { key: key.clone(), pool: self.pool(NODE_JOB) };
+        let mut watch = NodeWatch::new(self.cluster.kube.clone(), vec![watched]);
         let (mut words, _) = watch.gather(None, Timestamp::UNIX_EPOCH).await.judge(None);
         words.remove(&key).unwrap().unwrap()
     }
@@ -213,8 +148,8 @@ impl Lab {
     }
 
     async fn close(self) {
-        let api = ::kube::Api::<Namespace>::all(self.kube.client().await.unwrap());
-        api.delete(&self.namespace, &DeleteParams::default()).await.unwrap();
+        let api = ::kube::Api::<Namespace>::all(self.cluster.kube.client().await.unwrap());
+        api.delete(&self.cluster.namespace, &DeleteParams::default()).await.unwrap();
     }
 }
 
@@ -226,38 +161,34 @@ fn another(version: &str) -> String {
 }
 
 async fn preflight_names_the_budget(lab: &Lab, order: &StepOrder) {
-    let (exit, said) = lab.stage_ends(JOB, order, Stage::Preflight).await;
-    let budget = format!("{}/web-budget", lab.namespace);
+    let (exit, said) = lab.stage_ends(NODE_JOB, order, Stage::Preflight).await;
+    let budget = format!("{}/web-budget", lab.cluster.namespace);
     assert!(exit == 1 && said.contains(&budget) && said.contains("2 of 2"), "{exit}: {said}");
     assert!(!lab.node().await.spec.unschedulable, "cordoned in spite of the budget");
 }
 
 async fn drain_waits_for_the_budget(lab: &Lab, order: &StepOrder) {
     lab.budget_is(json!(1), 1).await;
-    assert_eq!(lab.stage_ends(JOB, order, Stage::Preflight).await, (0, String::new()));
-    lab.driver(JOB).start(order, Stage::Quiesce).await.unwrap();
-    lab.driver(JOB).start(order, Stage::Quiesce).await.unwrap();
+    assert_eq!(lab.stage_ends(NODE_JOB, order, Stage::Preflight).await, (0, String::new()));
+    lab.driver(NODE_JOB).start(order, Stage::Quiesce).await.unwrap();
+    lab.driver(NODE_JOB).start(order, Stage::Quiesce).await.unwrap();
     assert!(lab.node().await.spec.unschedulable);
     // One goes; the other cannot, for its replacement has nowhere to be.
-    lab.until("the drain waits for the budget", async || {
-        let status = lab.driver(JOB).status(order, Stage::Quiesce).await.unwrap();
-        let StepStatus::Running { detail, .. } = status else { panic!("{status:?}") };
-        let detail = detail.unwrap();
-        detail.starts_with("1 pod is left") && detail.contains("web-budget")
-    })
-    .await;
-    lab.kube
-        .merge::<Value>(
-            &lab.path("/apis/policy/v1", "poddisruptionbudgets"),
-            "web-budget",
-            &json!({ "spec": { "minAvailable": 0 } }),
-        )
-        .await
-        .unwrap();
-    assert_eq!(lab.stage_ends(JOB, order, Stage::Quiesce).await, (0, String::new()));
+    lab.cluster
+        .until("the drain waits for the budget", async || {
+            let status = lab.driver(NODE_JOB).status(order, Stage::Quiesce).await.unwrap();
+            let StepStatus::Running { detail, .. } = status else { panic!("{status:?}") };
+            let detail = detail.unwrap();
+            detail.starts_with("1 pod is left") && detail.contains("web-budget")
+        })
+        .await;
+    let budgets = lab.cluster.path("policy/v1", "poddisruptionbudgets");
+    lab.cluster.merge(&budgets, "web-budget", json!({ "spec": { "minAvailable": 0 } })).await;
+    assert_eq!(lab.stage_ends(NODE_JOB, order, Stage::Quiesce).await, (0, String::new()));
     let pods: Vec<Pod> = lab
+        .cluster
         .kube
-        .list(&pods_of(&lab.namespace), &crate::kube::node::on_node(&lab.node))
+        .list(&pods_of(&lab.cluster.namespace), &crate::kube::node::on_node(&lab.node))
         .await
         .unwrap();
     assert!(pods.is_empty(), "{pods:?}");
@@ -273,23 +204,27 @@ async fn a_node_of_a_real_cluster_is_drained_changed_and_put_back() {
     preflight_names_the_budget(&lab, &order).await;
     drain_waits_for_the_budget(&lab, &order).await;
 
-    assert_eq!(lab.driver(JOB).status(&order, Stage::Mutate).await.unwrap(), StepStatus::Absent);
-    lab.driver(JOB).start(&order, Stage::Mutate).await.unwrap();
-    lab.driver(JOB).start(&order, Stage::Mutate).await.unwrap();
-    assert_eq!(lab.stage_ends(JOB, &order, Stage::Mutate).await, (0, String::new()));
-    lab.until("the node says that it runs the new version", async || {
-        let word = lab.word().await;
-        word.version.as_deref() == Some(order.component.version.as_str())
-            && word.incarnation != before.incarnation
-            && word.ready == Some(true)
-    })
-    .await;
+    assert_eq!(
+        lab.driver(NODE_JOB).status(&order, Stage::Mutate).await.unwrap(),
+        StepStatus::Absent
+    );
+    lab.driver(NODE_JOB).start(&order, Stage::Mutate).await.unwrap();
+    lab.driver(NODE_JOB).start(&order, Stage::Mutate).await.unwrap();
+    assert_eq!(lab.stage_ends(NODE_JOB, &order, Stage::Mutate).await, (0, String::new()));
+    lab.cluster
+        .until("the node says that it runs the new version", async || {
+            let word = lab.word().await;
+            word.version.as_deref() == Some(order.component.version.as_str())
+                && word.incarnation != before.incarnation
+                && word.ready == Some(true)
+        })
+        .await;
 
     // Another step has nothing to undo here.
     let other = lab.order("1.0.0");
-    assert_eq!(lab.stage_ends(JOB, &other, Stage::Restore).await, (0, String::new()));
+    assert_eq!(lab.stage_ends(NODE_JOB, &other, Stage::Restore).await, (0, String::new()));
     assert!(lab.node().await.spec.unschedulable);
-    assert_eq!(lab.stage_ends(JOB, &order, Stage::Restore).await, (0, String::new()));
+    assert_eq!(lab.stage_ends(NODE_JOB, &order, Stage::Restore).await, (0, String::new()));
     let after = lab.node().await;
     assert!(
         !after.spec.unschedulable
@@ -340,15 +275,15 @@ async fn a_failed_job_and_a_foreign_cordon_are_said_on_a_real_cluster() {
     assert!(!lab.node().await.spec.unschedulable);
 
     let cordon = json!({ "spec": { "unschedulable": true } });
-    lab.kube.merge::<Value>(NODES, &lab.node, &cordon).await.unwrap();
+    lab.cluster.merge(NODES, &lab.node, cordon).await;
     let next = lab.order("1.0.0");
-    let (exit, said) = lab.stage_ends(JOB, &next, Stage::Preflight).await;
+    let (exit, said) = lab.stage_ends(NODE_JOB, &next, Stage::Preflight).await;
     assert!(exit == 1 && said.contains("not by this agent"), "{exit}: {said}");
     assert!(lab.word().await.findings.iter().any(|f| matches!(f, Finding::ForeignCordon { .. })));
-    lab.driver(JOB).start(&next, Stage::Quiesce).await.unwrap_err();
-    assert_eq!(lab.stage_ends(JOB, &next, Stage::Restore).await, (0, String::new()));
+    lab.driver(NODE_JOB).start(&next, Stage::Quiesce).await.unwrap_err();
+    assert_eq!(lab.stage_ends(NODE_JOB, &next, Stage::Restore).await, (0, String::new()));
     assert!(lab.node().await.spec.unschedulable, "a foreign cordon was taken away");
     let uncordon = json!({ "spec": { "unschedulable": null } });
-    lab.kube.merge::<Value>(NODES, &lab.node, &uncordon).await.unwrap();
+    lab.cluster.merge(NODES, &lab.node, uncordon).await;
     lab.close().await;
 }

@@ -3,10 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use channels::wire::{Component, Image, Role};
+use channels::wire::Role;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use signing::Sha256Digest;
 
 use super::super::super::{DriverError, EXIT_TIMED_OUT, Stage, StepId, StepOrder, StepStatus};
 use super::NodeDriver;
@@ -136,19 +135,12 @@ fn pod(name: &str) -> Value {
 }
 
 fn order() -> StepOrder {
-    StepOrder {
-        step_id: StepId::new(),
-        key: UnitKey { product: "acme/platform".parse().unwrap(), unit: "n1".parse().unwrap() },
-        role: Role::Node,
-        from: "1.0.0".parse().unwrap(),
-        to: "1.1.0".parse().unwrap(),
-        component: Component {
-            role: Role::Node,
-            version: "1.34.0".to_owned(),
-            image: Image { repository: "acme/node".to_owned(), digest: Sha256Digest::of(b"n") },
-        },
-        attempt: 1,
-    }
+    StepOrder::sample(
+        ("acme/platform", "n1"),
+        Role::Node,
+        ["1.0.0", "1.1.0"],
+        ("1.34.0", "acme/node", b"n"),
+    )
 }
 
 /// The next attempt at the same unit.

@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 use super::super::against_drain as against;
 use super::super::budget::permanent;
 use super::super::fate::{Fate, daemon_sets, fate};
-use super::super::objects::{Budget, Pod};
+use super::super::objects::Budget;
 use super::{drain, pod, pool};
 use crate::config::DrainSettings;
+use crate::kube::object::Pod;
 
 fn with(mut pod: Pod, patch: impl FnOnce(&mut Pod)) -> Pod {
     patch(&mut pod);

@@ -6,8 +6,9 @@ mod members;
 
 use serde_json::{Value, json};
 
-use super::objects::{Node, Pod};
+use super::objects::Node;
 use crate::config::{DrainSettings, NodeEvidence, NodePool};
+use crate::kube::object::Pod;
 
 pub(super) fn node(value: Value) -> Node {
     serde_json::from_value(value).unwrap()
