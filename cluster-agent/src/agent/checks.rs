@@ -101,7 +101,14 @@ impl Checks {
         let unit = order.unit.as_ref().map(|(key, _)| key.unit.clone());
         let (name, release) = (order.name.clone(), order.release);
         let result = CheckResult { name: name.clone(), release, unit: unit.clone(), outcome, at };
-        self.results.insert((order.product.clone(), name, unit), result);
+        let key = (order.product.clone(), name, unit);
+        let known = self.results.get(&key).filter(|known| known.release == release);
+        if result.outcome == CheckOutcome::Running && known.is_some_and(CheckResult::says_no) {
+            // What said no says so until it says something else: whoever it let pass is not stopped
+            // whenever it is asked again.
+            return;
+        }
+        self.results.insert(key, result);
     }
 
     fn all(&mut self, now: Timestamp) -> BTreeMap<ProductRef, Vec<CheckResult>> {
@@ -147,35 +154,60 @@ units = [{ name = "c-1", node_id = 1, metrics_url = "http://127.0.0.1:9/", on_no
 url = "http://127.0.0.1:9"
 "#;
 
-    fn settings(dir: &Path) -> Settings {
+    fn settings(dir: &Path, command: &str) -> Settings {
         let path = dir.join("agent.toml");
-        std::fs::write(&path, AGENT).unwrap();
+        std::fs::write(&path, AGENT.replace("true", command)).unwrap();
         Settings::load(&path, Overrides::default()).unwrap()
     }
 
-    #[tokio::test]
-    async fn a_result_is_as_old_as_its_end_and_not_as_its_beginning() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut checks = Checks::open(&settings(dir.path())).unwrap();
-        let order = CheckOrder {
+    fn order() -> CheckOrder {
+        CheckOrder {
             name: "validate".to_owned(),
             product: "acme/kafka".parse().unwrap(),
             from: "3.9.0".parse().unwrap(),
             to: "4.0.0".parse().unwrap(),
             release: Sha256Digest::of(b"4.0.0"),
             unit: None,
-        };
-        let begun = crate::clock::now();
-        let ended = begun + SignedDuration::from_mins(2);
-        let first = checks.look(std::slice::from_ref(&order), begun).await.unwrap();
-        let of = |all: &BTreeMap<ProductRef, Vec<CheckResult>>| all[&order.product][0].clone();
-        assert_eq!((of(&first).outcome, of(&first).at), (CheckOutcome::Running, begun));
-        let last = loop {
-            if let Some(news) = checks.look(&[], ended).await {
-                break news;
+        }
+    }
+
+    type Results = BTreeMap<ProductRef, Vec<CheckResult>>;
+
+    fn of(all: &Results) -> CheckResult {
+        all[&order().product][0].clone()
+    }
+
+    /// What came of the check that runs.
+    async fn ends(checks: &mut Checks, at: Timestamp) -> CheckResult {
+        loop {
+            if let Some(news) = checks.look(&[], at).await {
+                return of(&news);
             }
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        };
-        assert_eq!((of(&last).outcome, of(&last).at), (CheckOutcome::Passed, ended));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_result_is_as_old_as_its_end_and_not_as_its_beginning() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut checks = Checks::open(&settings(dir.path(), "true")).unwrap();
+        let begun = crate::clock::now();
+        let ended = begun + SignedDuration::from_mins(2);
+        let first = of(&checks.look(&[order()], begun).await.unwrap());
+        assert_eq!((first.outcome, first.at), (CheckOutcome::Running, begun));
+        let last = ends(&mut checks, ended).await;
+        assert_eq!((last.outcome, last.at), (CheckOutcome::Passed, ended));
+    }
+
+    #[tokio::test]
+    async fn a_check_that_said_no_says_so_while_it_is_made_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut checks = Checks::open(&settings(dir.path(), "false")).unwrap();
+        let now = crate::clock::now();
+        let _running = checks.look(&[order()], now).await.unwrap();
+        assert!(ends(&mut checks, now).await.says_no());
+        let again = checks.look(&[order()], now).await.unwrap();
+        assert!(checks.running.is_some() && of(&again).says_no(), "{again:?}");
+        assert!(ends(&mut checks, now).await.says_no());
     }
 }
