@@ -26,11 +26,11 @@ use super::outbox::{Outbox, shape};
 use super::prober::{Pace, Prober};
 use super::report::{product_states, report};
 use super::steer::Steering;
-use super::supervision::{Supervision, is_stopped, stage_waits};
+use super::supervision::{Supervision, is_stopped, pass, stage_waits};
 use crate::clock;
 use crate::config::Settings;
 use crate::crash::{CrashPoint, Side};
-use crate::driver::{Finalizer, PoolDriver, StepId, StepOrder, Task};
+use crate::driver::{Finalizer, Pass, PoolDriver, StepId, StepOrder, Task};
 use crate::footprint::{Footprint, GateTally};
 use crate::kube::Kube;
 use crate::observation::UnitKey;
@@ -119,6 +119,7 @@ impl Shell {
             links: Links::start(reporter, releases),
             steering,
             control,
+            supervision: Supervision::new(&settings),
             settings,
             state,
             crash,
@@ -138,7 +139,6 @@ impl Shell {
             started_at: now,
             answered_at: None,
             verified_at: None,
-            supervision: Supervision::default(),
             shown: None,
             orders_error: None,
         })
@@ -183,7 +183,11 @@ impl Shell {
     /// Advances the unit that is out.
     async fn advance(&mut self) -> Result<(), AgentError> {
         let held = self.core.history.out.as_ref().map(|out| (out.order.clone(), out.pool.clone()));
-        self.supervision.follow(&self.drivers, held, is_stopped(&self.core)).await;
+        if self.pass() == Pass::Act {
+            self.supervision.follow(&self.drivers, held, is_stopped(&self.core)).await;
+        } else {
+            self.supervision.forget();
+        }
         let Some(out) = &self.core.history.out else { return Ok(()) };
         let place = (out.key().product.clone(), out.pool.clone());
         let Some(driver) = self.drivers.get(&place) else {
@@ -194,7 +198,7 @@ impl Shell {
         let task = self.core.awaited_task().map(|(_, task)| task);
         if let Some((order, task)) = self.core.awaited_task().filter(|(_, task)| driver.has(*task))
         {
-            match driver.status(order, task).await {
+            match driver.status(order, task, self.pass()).await {
                 Ok(found) => status = Some(found),
                 Err(error) => {
                     // Not knowing is a reason to wait, never a reason to start again.
@@ -253,12 +257,22 @@ impl Shell {
         Ok(())
     }
 
+    /// What drivers may do at this moment: asked anew for each, because each takes its time.
+    fn pass(&self) -> Pass {
+        pass(self.core.standing.lease.as_ref(), clock::now())
+    }
+
     /// Starts a stage; if that fails, the next round finds it absent and the phase decides.
     async fn start(&mut self, order: &StepOrder, stage: Task) {
         let place = self.core.history.out.as_ref().map(|out| &out.pool);
         let driver =
             place.and_then(|pool| self.drivers.get(&(order.key.product.clone(), pool.clone())));
         let Some(driver) = driver else { return };
+        if self.pass() == Pass::Look {
+            tracing::info!(unit = %order.key, %stage, "stage not started: the lease is not held");
+            self.core.start_ended(Some("the lease is not held".to_owned()));
+            return;
+        }
         if !driver.has(stage) {
             return;
         }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use channels::wire::{self, ProductState};
+use channels::wire::{self, ProductState, Role};
 use serde::Serialize;
 
 use super::{Answer, CheckArgs, Output, Verdict, commands};
@@ -30,10 +30,15 @@ const NOT_COUNTED: [&str; 5] =
 /// at one a second, or one that times out.
 const ASKING_MAX: Duration = Duration::from_secs(30);
 
+/// How long units are probed unless it is said: a dozen pages for lags.
+const LOOK: Duration = Duration::from_secs(6);
+
 /// The answer of `check`.
 #[derive(Debug, Serialize)]
 struct Checked {
     blocked: bool,
+    /// A `ClusterUpdate` may say otherwise: none was read.
+    configuration_alone: bool,
     /// What stands against the cluster as a whole, whether or not anything wants to go.
     gates: Vec<wire::WaitingOn>,
     products: Vec<CheckedProduct>,
@@ -47,8 +52,8 @@ struct CheckedProduct {
 
 pub(super) fn check(args: &CheckArgs) -> anyhow::Result<Answer> {
     let settings = commands::settings(&args.read.config)?;
-    let seconds = Duration::from_secs(args.seconds);
-    let checked = commands::runtime()?.block_on(look(&settings, seconds))?;
+    let time = args.seconds.map_or_else(|| enough(&settings), Duration::from_secs);
+    let checked = commands::runtime()?.block_on(look(&settings, time))?;
     let text = match args.read.output {
         Output::Text => render(&checked),
         Output::Json => serde_json::to_string_pretty(&checked)? + "\n",
@@ -57,7 +62,16 @@ pub(super) fn check(args: &CheckArgs) -> anyhow::Result<Answer> {
     Ok(Answer { text, verdict })
 }
 
-async fn look(settings: &Settings, seconds: Duration) -> anyhow::Result<Checked> {
+/// Enough to judge every unit by: a node is unknown until it has relisted often enough.
+fn enough(settings: &Settings) -> Duration {
+    let pools = settings.products.values().flat_map(|product| &product.pools);
+    let has_nodes = pools.into_iter().any(|pool| pool.role == Role::Node);
+    let pleg = &settings.pleg_limits;
+    let relists = Duration::from_millis(u64::from(pleg.min_relists).saturating_mul(pleg.period_ms));
+    if has_nodes { LOOK.saturating_add(relists) } else { LOOK }
+}
+
+async fn look(settings: &Settings, time: Duration) -> anyhow::Result<Checked> {
     let document = state::load(&settings.state_dir, &settings.cluster_name)?;
     let control = Control::new(&settings.state_dir);
     // The hub's leave is its own to give: only what this cluster can know is checked here.
@@ -68,7 +82,7 @@ async fn look(settings: &Settings, seconds: Duration) -> anyhow::Result<Checked>
     core.learn(known, clock::now());
     let kube = settings.kubernetes.clone().map(Kube::new);
     let mut prober = Prober::new(settings, kube)?;
-    let until = tokio::time::Instant::now() + seconds;
+    let until = tokio::time::Instant::now() + time;
     let asking_until = until + ASKING_MAX;
     loop {
         let so_far = tokio::time::Instant::now();
@@ -95,7 +109,7 @@ async fn look(settings: &Settings, seconds: Duration) -> anyhow::Result<Checked>
     let (states, _) = product_states(&core, &mut Ledger::default(), None, clock::now());
     let products: Vec<CheckedProduct> = states.into_iter().map(|s| judge(s, &core)).collect();
     let blocked = products.iter().any(|product| !product.blockers.is_empty());
-    Ok(Checked { blocked, gates, products })
+    Ok(Checked { blocked, configuration_alone: settings.kubernetes.is_some(), gates, products })
 }
 
 fn gate_to_wire(gate: &ClusterGate) -> wire::WaitingOn {
@@ -209,6 +223,10 @@ fn render(checked: &Checked) -> String {
             let _ = writeln!(text, "  {} {} {}: {why}", unit.health, unit.role, unit.name);
         }
     }
+    if checked.configuration_alone {
+        let _ =
+            writeln!(text, "by the configuration alone: `status` has what a ClusterUpdate says");
+    }
     text
 }
 
@@ -218,5 +236,35 @@ fn word(state: &ProductState, blockers: &[wire::WaitingOn]) -> &'static str {
         (false, _) => "blocked",
         (true, true) => "nothing to do",
         (true, false) => "could go",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Overrides;
+
+    fn settings(file: &str) -> Settings {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/agent");
+        let text = std::fs::read_to_string(folder.join(file)).unwrap();
+        Settings::parse(&text, Path::new(file), Path::new("/etc/fairway"), Overrides::default())
+            .unwrap()
+    }
+
+    #[test]
+    fn an_answer_says_that_it_has_not_read_a_cluster_update() {
+        let checked = |configuration_alone| {
+            let (gates, products) = (vec![], vec![]);
+            render(&Checked { blocked: false, configuration_alone, gates, products })
+        };
+        assert_eq!(checked(false), "");
+        assert!(checked(true).contains("`status` has what a ClusterUpdate says"));
+    }
+
+    #[test]
+    fn a_look_lasts_until_nodes_can_be_judged() {
+        assert_eq!(enough(&settings("kafka-ssh.toml")), Duration::from_secs(6));
+        // limits.pleg: 20 relists, one a second.
+        assert_eq!(enough(&settings("nodes.toml")), Duration::from_secs(26));
     }
 }

@@ -20,9 +20,13 @@ pub enum LogFormat {
     Json,
 }
 
+/// The filter unless `FAIRWAY_LOG` holds one. The client of the API server says of every request
+/// that fails that it did, and not why; who asked says both, once.
+const FILTER: &str = "info,kube_client::client::builder=off";
+
 /// Sends log lines to stderr. `FAIRWAY_LOG` holds a filter, by default `info`.
 pub(super) fn start(format: Option<LogFormat>) {
-    let filter = EnvFilter::try_from_env("FAIRWAY_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_env("FAIRWAY_LOG").unwrap_or_else(|_| EnvFilter::new(FILTER));
     let terminal = std::io::stderr().is_terminal();
     let format = format.unwrap_or(if terminal { LogFormat::Text } else { LogFormat::Json });
     // A program that carries the agent may have started its own logging: that one stays.
@@ -74,9 +78,10 @@ mod tests {
     fn a_json_line_has_the_names_that_log_stores_are_told() {
         let lines = Lines::default();
         let writer = lines.clone();
-        let subscriber = json(EnvFilter::new("info"), move || writer.clone());
+        let subscriber = json(EnvFilter::new(FILTER), move || writer.clone());
         tracing::subscriber::with_default(subscriber, || {
             tracing::debug!("not shown");
+            tracing::error!(target: "kube_client::client::builder", "failed, nobody knows why");
             tracing::warn!(unit = "c-1", step.id = "7", gate = "quorum_lag", "paused: {}", "lag\n");
         });
         let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();

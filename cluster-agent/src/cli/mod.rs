@@ -146,9 +146,10 @@ pub struct CheckArgs {
     /// Which configuration and output.
     #[command(flatten)]
     pub read: ReadArgs,
-    /// For how long units are probed before judging; lags need several probes.
-    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u64).range(1..=600))]
-    pub seconds: u64,
+    /// For how long units are probed before judging; lags need several probes, nodes many
+    /// [default: 6, with nodes as long as their relists take].
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub seconds: Option<u64>,
 }
 
 /// `hold`.

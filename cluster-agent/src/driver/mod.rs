@@ -7,6 +7,7 @@
 mod exec;
 mod kubernetes;
 mod order;
+mod pass;
 mod pool;
 pub(crate) mod process;
 mod simulated;
@@ -21,6 +22,7 @@ pub use exec::{CommandSpec, EXIT_LOST, EXIT_TIMED_OUT, ExecCommands, ExecDriver,
 pub use exec::{CommandTemplate, Purpose, TemplateError, TextTemplate};
 pub use kubernetes::{KubernetesDriver, NodeDriver};
 pub use order::{Stage, StepId, StepOrder, StepStatus, Task, UnitKey};
+pub use pass::Pass;
 pub use pool::PoolDriver;
 pub use simulated::{SimulatedDriver, SimulatedStep};
 
@@ -50,12 +52,17 @@ impl Driver {
     }
 
     /// How a stage stands. Polling is what enforces a stage's timeout and, in a Kubernetes cluster,
-    /// what carries the stage on; so poll while it runs.
-    pub async fn status(&self, order: &StepOrder, stage: Stage) -> Result<StepStatus, DriverError> {
+    /// what carries the stage on, if `pass` lets it; so poll while it runs.
+    pub async fn status(
+        &self,
+        order: &StepOrder,
+        stage: Stage,
+        pass: Pass,
+    ) -> Result<StepStatus, DriverError> {
         match self {
             Self::Exec(driver) => driver.status(&order.step_id, stage).await,
             Self::Simulated(driver) => driver.status(&order.step_id, stage).await,
-            Self::Kubernetes(driver) => Box::pin(driver.status(order, stage)).await,
+            Self::Kubernetes(driver) => Box::pin(driver.status(order, stage, pass)).await,
         }
     }
 
@@ -68,8 +75,17 @@ impl Driver {
         }
     }
 
-    /// Tells what rolls by itself that the roll is paused, or goes on again. Said again and again
-    /// while a unit is out; what has been told is told once.
+    /// Says that nothing is paused any more: pauses of this agent's on these units are taken back,
+    /// whichever step they were for.
+    pub async fn free(&self, units: &[UnitKey]) -> Result<(), DriverError> {
+        match self {
+            Self::Exec(_) | Self::Simulated(_) => Ok(()),
+            Self::Kubernetes(driver) => Box::pin(driver.free(units)).await,
+        }
+    }
+
+    /// Tells what rolls by itself that the roll is paused, or is not. Said again and again while a
+    /// unit is out; what has been told is told once.
     pub async fn supervise(&self, order: &StepOrder, pause: bool) -> Result<(), DriverError> {
         match self {
             Self::Exec(_) | Self::Simulated(_) => Ok(()),

@@ -1,7 +1,7 @@
 //! What carries out the steps of one pool: its driver, and its owner's hooks around it.
 
 use super::exec::HookRunner;
-use super::{Driver, DriverError, StepOrder, StepStatus, Task};
+use super::{Driver, DriverError, Pass, StepOrder, StepStatus, Task};
 
 /// The driver of a pool with its hooks.
 #[derive(Debug)]
@@ -21,10 +21,16 @@ impl PoolDriver {
         }
     }
 
-    /// How a stage or hook stands; poll while it runs.
-    pub async fn status(&self, order: &StepOrder, task: Task) -> Result<StepStatus, DriverError> {
+    /// How a stage or hook stands; poll while it runs. What has begun ends in any case; `pass` is
+    /// about what would still begin.
+    pub async fn status(
+        &self,
+        order: &StepOrder,
+        task: Task,
+        pass: Pass,
+    ) -> Result<StepStatus, DriverError> {
         match task.stage() {
-            Some(stage) => self.driver.status(order, stage).await,
+            Some(stage) => self.driver.status(order, stage, pass).await,
             None => self.hooks.status(&order.step_id, task).await,
         }
     }

@@ -23,7 +23,7 @@ const SHOWN: &[&str] = &[
     "key_file", "kubeconfig", "context", "namespace", "namespaces", "lease", "kured",
     // products and pools
     "product", "channel", "initial_version", "mode", "pin", "role", "reason", "until",
-    "version_metric", "version_label", "required_signals", "on_node", "zone", "zones",
+    "version_metric", "version_label", "required_signals", "on_node", "zone", "zones", "time_zone", "when",
     "from", "to", "days", "start", "end", "at", "duration", "start_time", "end_time",
     // Kubernetes
     "kind", "kinds", "templates", "service_account", "service_accounts", "job_template",
@@ -39,7 +39,8 @@ const SHOWN: &[&str] = &[
 /// Keys whose texts are addresses: shown without user, query and fragment.
 #[rustfmt::skip]
 const ADDRESSES: &[&str] = &[
-    "url", "mirrors", "proxy", "metrics_url", "metrics_urls", "bootstrap", "registry",
+    "url", "mirrors", "proxy", "metrics_url", "metrics_urls", "bootstrap", "brokers",
+    "registry", "server_name",
 ];
 
 /// Words before `=` or `:` that announce a secret in free text.
@@ -259,6 +260,18 @@ mod tests {
             text,
             r#"{"hub":{"future":["[redacted]"],"url":"https://h"},"later":"[redacted]"}"#
         );
+    }
+
+    #[test]
+    fn what_a_helper_asks_for_first_is_shown() {
+        let config = "[products.kafka]\nbootstrap = ['k1:9093']\nbrokers = ['fleet:hunter2@b1:9092']\n\
+                      [products.kafka.tls]\nserver_name = 'kafka.example'\n\
+                      [products.windows]\ntime_zone = 'Europe/Berlin'\n\
+                      [products.checks.commands]\nwhen = 'unit'";
+        let (text, _) = shown(config);
+        for word in ["k1:9093", "]@b1:9092", "kafka.example", "Europe/Berlin", "\"unit\""] {
+            assert!(text.contains(word), "{word} in {text}");
+        }
     }
 
     #[test]

@@ -31,6 +31,11 @@ struct Store {
     forbids: bool,
     /// Writes of others that come in between before the next patches.
     races: u32,
+    /// Reads of this path fail.
+    broken: Option<String>,
+    /// Reads of this path are never answered.
+    hangs: Option<String>,
+    reads: u32,
 }
 
 /// The server.
@@ -133,6 +138,21 @@ impl FakeApi {
         self.store.lock().unwrap().forbids = true;
     }
 
+    /// Reads of exactly this path fail from here on.
+    pub(crate) fn break_reads_of(&self, path: &str) {
+        self.store.lock().unwrap().broken = Some(path.to_owned());
+    }
+
+    /// Reads of exactly this path are never answered from here on.
+    pub(crate) fn hang_on(&self, path: &str) {
+        self.store.lock().unwrap().hangs = Some(path.to_owned());
+    }
+
+    /// How many reads there were so far.
+    pub(crate) fn reads(&self) -> u32 {
+        self.store.lock().unwrap().reads
+    }
+
     /// That many of the next patches find that somebody else was faster.
     pub(crate) fn race(&self, times: u32) {
         self.store.lock().unwrap().races = times;
@@ -149,10 +169,16 @@ async fn answer(
     body: web::Bytes,
     store: web::Data<Arc<Mutex<Store>>>,
 ) -> HttpResponse {
-    let mut store = store.lock().unwrap();
     let path = request.path().to_owned();
+    if is_hung(&store, request.method(), &path) {
+        std::future::pending::<()>().await;
+    }
+    let mut store = store.lock().unwrap();
     let sent: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
     match request.method().as_str() {
+        "GET" if store.broken.as_ref() == Some(&path) => {
+            refusal(500, "InternalError", "etcdserver: request timed out")
+        }
         "GET" => get(&store, &path, request.query_string()),
         "PATCH" => {
             let kind = request.headers().get("content-type").unwrap().to_str().unwrap();
@@ -167,6 +193,14 @@ async fn answer(
         "PUT" => replace(&mut store, &path, sent),
         other => panic!("the fake does not know {other} {path}"),
     }
+}
+
+/// Whether this is a read that is never answered; counts reads.
+fn is_hung(store: &Mutex<Store>, method: &actix_web::http::Method, path: &str) -> bool {
+    let mut store = store.lock().unwrap();
+    let is_read = method == actix_web::http::Method::GET;
+    store.reads += u32::from(is_read);
+    is_read && store.hangs.as_deref() == Some(path)
 }
 
 fn refusal(code: u16, reason: &str, message: &str) -> HttpResponse {

@@ -35,6 +35,11 @@ impl<T: Clone> Recent<T> {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
     }
 
+    /// Forgets it: something was done since.
+    pub(crate) fn forget(&self) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// What was found for that step, if it is fresh.
     pub(crate) fn of(&self, step: StepId) -> Option<T> {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);

@@ -11,6 +11,7 @@
 )]
 
 mod agent;
+mod agent_guide;
 mod client;
 mod cluster;
 mod crashes;

@@ -80,6 +80,66 @@ fn every_gate_is_explained_to_the_person_on_duty() {
     assert_none("gates that agent.md does not explain", &names_missing(&manual, gates));
 }
 
+/// The tables of gates in the guide for the person on duty.
+fn gates_of_the_guide() -> String {
+    let guide = text_of("docs/agent.md");
+    let tables = guide.split_once("\n## Every gate\n").expect("its heading").1;
+    tables.split("\n## ").next().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn every_gate_has_what_it_looks_at_why_and_what_to_do() {
+    let gates = gates_of_the_guide();
+    let rows: Vec<&str> = gates.lines().filter(|line| line.starts_with("| `")).collect();
+    assert!(rows.len() > 50, "the tables of gates are not found");
+    let whole = |row: &&str| {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        cells.len() == 4 && cells.iter().all(|cell| !cell.is_empty())
+    };
+    let torn: Vec<String> = rows.into_iter().filter(|row| !whole(row)).map(str::to_owned).collect();
+    assert_none("rows of gates with an empty or missing cell", &torn);
+}
+
+/// The default that follows a quoted key, as in "`limits.pleg.green_ms` (1 s)".
+fn default_after(rest: &str) -> Option<(&str, bool)> {
+    let rest = rest.strip_prefix(" (").or_else(|| rest.strip_prefix(", "))?;
+    let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '.')).unwrap_or(rest.len());
+    let (value, after) = rest.split_at(end);
+    let is_value = value.parse::<f64>().is_ok() || value.parse::<bool>().is_ok();
+    is_value.then(|| (value, after.starts_with(" s")))
+}
+
+#[test]
+fn defaults_in_the_guide_are_the_defaults() {
+    let example: toml::Table =
+        text_of("cluster-agent/src/config/example.toml").parse().expect("an example in TOML");
+    let known = |key: &str| {
+        let mut words = key.split('.');
+        let first = example.get(words.next()?)?;
+        words.try_fold(first, |table, word| table.get(word)).cloned()
+    };
+    let guide = text_of("docs/agent.md");
+    let (mut faults, mut checked) = (Vec::new(), 0_usize);
+    for (at, _) in guide.match_indices('`') {
+        let Some((key, rest)) = guide[at + 1..].split_once('`') else { continue };
+        let ours = ["limits.", "timings.", "probes."].iter().any(|table| key.starts_with(table));
+        let Some((given, in_seconds)) = default_after(rest).filter(|_| ours) else { continue };
+        checked += 1;
+        let expected = match known(key) {
+            Some(toml::Value::Integer(ms)) if in_seconds => {
+                jiff::SignedDuration::from_millis(ms).as_secs_f64().to_string()
+            }
+            Some(value) => value.to_string(),
+            None => "no such key".to_owned(),
+        };
+        if expected != given {
+            faults.push(format!("{key}: {given}, but it is {expected}"));
+        }
+    }
+    assert_none("defaults that are others", &faults);
+    assert!(checked >= 12, "only {checked} defaults were found");
+}
+
 #[test]
 fn every_problem_is_in_the_api_document() {
     let manual = text_of("docs/http-api.md");
@@ -134,27 +194,72 @@ fn every_metric_is_in_the_manual() {
     assert_none("metrics that operations.md does not list", &missing);
 }
 
+/// Names of the agent's own series, as its source writes them down.
+fn families_of_the_agent() -> Vec<String> {
+    let source = text_of("cluster-agent/src/footprint/figures.rs");
+    let names: Vec<String> = source
+        .split('"')
+        .filter(|word| word.starts_with("fairway_agent_") && !word.contains(' '))
+        .map(str::to_owned)
+        .collect();
+    assert!(names.len() > 20, "the metrics of the agent are not found");
+    names
+}
+
 #[test]
-fn alerts_ask_for_metrics_that_exist() {
-    let families = families();
-    let rules = text_of("deploy/monitoring/alerts.yaml");
-    let asked = rules
+fn every_metric_of_the_agent_is_in_the_manual() {
+    let manual = text_of("docs/operations.md");
+    let missing: Vec<String> = families_of_the_agent()
+        .into_iter()
+        .filter(|family| {
+            let short = family.strip_prefix("fairway_agent_").expect("our prefix");
+            !["`", "{", "_total"].iter().any(|after| manual.contains(&format!("`{short}{after}")))
+        })
+        .collect();
+    assert_none("metrics of the agent that operations.md does not list", &missing);
+}
+
+/// Metrics that rules ask for and no family of `families` is.
+fn asked_in_vain(rules: &str, families: &[String]) -> Vec<String> {
+    let rules = text_of(rules);
+    let asked: Vec<&str> = rules
         .split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
-        .filter(|word| word.starts_with("fairway_"));
-    let mut checked = 0_usize;
-    let mut faults = Vec::new();
-    for name in asked {
-        checked += 1;
-        let is_of = |family: &String| {
+        .filter(|word| word.starts_with("fairway_"))
+        .collect();
+    assert!(asked.len() >= 10, "only {} metrics were found in the rules", asked.len());
+    let is_served = |name: &str| {
+        families.iter().any(|family| {
             name.strip_prefix(family.as_str())
                 .is_some_and(|rest| ["", "_total", "_info", "_bucket"].contains(&rest))
-        };
-        if !families.iter().any(is_of) {
-            faults.push(name.to_owned());
-        }
+        })
+    };
+    asked.into_iter().filter(|name| !is_served(name)).map(str::to_owned).collect()
+}
+
+#[test]
+fn alerts_ask_for_metrics_that_exist() {
+    let faults = asked_in_vain("deploy/monitoring/alerts.yaml", &families());
+    assert_none("alerts over metrics no hub serves", &faults);
+    let faults = asked_in_vain("deploy/monitoring/agent-alerts.yaml", &families_of_the_agent());
+    assert_none("alerts over metrics no agent serves", &faults);
+}
+
+/// What the alert of this name asks for.
+fn asked_by(alert: &str) -> String {
+    let rules = text_of("deploy/monitoring/agent-alerts.yaml");
+    let rule = rules.split("- alert: ").find(|rule| rule.lines().next() == Some(alert));
+    let expression = rule.and_then(|rule| rule.split_once("expr:")?.1.split_once("for:"));
+    expression.expect("an alert with an expression").0.to_owned()
+}
+
+#[test]
+fn alerts_about_waiting_name_gates_that_exist() {
+    let manual = text_of("docs/agent.md");
+    for alert in ["FairwayAgentWaits", "FairwayAgentForgotten"] {
+        let asked = asked_by(alert);
+        let gates = asked.split_once("gate").expect("gates").1.split('"').nth(1).expect("a list");
+        assert_none(alert, &names_missing(&manual, gates.split('|').map(str::to_owned)));
     }
-    assert_none("alerts over metrics nobody serves", &faults);
-    assert!(checked >= 10, "only {checked} metrics were found in the rules");
 }
 
 #[test]

@@ -14,8 +14,8 @@ use crate::kube::{STEP_ANNOTATION, VERSION_ANNOTATION};
 /// Largest template; a Job is a few kilobytes, and the API takes no more than 1.5 MiB.
 const TEMPLATE_BYTES_MAX: u64 = 256 * 1024;
 
-/// Finished Jobs stay this long, so that an agent that was away finds how its step ended.
-const JOB_KEPT_S: u64 = 24 * 3600;
+/// Annotation: the unit whose node the Job changes.
+pub(super) const UNIT_ANNOTATION: &str = "fairway.dev/unit";
 
 /// Keys that are the agent's to set, and what sets them.
 const OWN_KEYS: [(&str, &str); 11] = [
@@ -24,7 +24,7 @@ const OWN_KEYS: [(&str, &str); 11] = [
     ("/metadata/namespace", "the pool's namespace key"),
     ("/spec/backoffLimit", "the pool's job_retries key"),
     ("/spec/activeDeadlineSeconds", "the pool's job_timeout_ms key"),
-    ("/spec/ttlSecondsAfterFinished", "the agent keeps Jobs for a day"),
+    ("/spec/ttlSecondsAfterFinished", "the agent keeps a Job until its unit was changed well"),
     ("/spec/suspend", "a suspended Job changes nothing"),
     ("/spec/template/spec/nodeName", "the agent pins the Job to the node of the step"),
     ("/spec/template/spec/serviceAccountName", "the pool's service_account key"),
@@ -92,11 +92,10 @@ impl JobTemplate {
         labels.insert(STEP_ANNOTATION.to_owned(), json!(step));
         let annotations = nested(meta, "annotations").ok_or_else(refused)?;
         annotations.insert(VERSION_ANNOTATION.to_owned(), json!(order.to.to_string()));
-        annotations.insert("fairway.dev/unit".to_owned(), json!(order.key.to_string()));
+        annotations.insert(UNIT_ANNOTATION.to_owned(), json!(order.key.to_string()));
         let spec = object(&mut job, "spec").ok_or_else(refused)?;
         spec.insert("backoffLimit".to_owned(), json!(pool.job_retries));
         spec.insert("activeDeadlineSeconds".to_owned(), json!(seconds(pool.job_timeout_ms)));
-        spec.insert("ttlSecondsAfterFinished".to_owned(), json!(JOB_KEPT_S));
         let template = nested(spec, "template").ok_or_else(refused)?;
         let pod_meta = nested(template, "metadata").ok_or_else(refused)?;
         let pod_labels = nested(pod_meta, "labels").ok_or_else(refused)?;

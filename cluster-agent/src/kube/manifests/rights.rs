@@ -59,10 +59,16 @@ const OWN: &[Rule] = &[
     rule(
         "batch",
         &["jobs"],
-        &["create", "get"],
-        "change a node by a Job of the local template, and see how it ends",
+        &["create", "get", "patch"],
+        "change a node by a Job of the local template, see how it ends, let it expire once all is well",
     ),
-    rule("", &["pods"], &["list"], "find the pod of that Job"),
+    rule("", &["pods"], &["get", "list"], "find the pod of that Job, and its own"),
+    rule(
+        "",
+        &["persistentvolumeclaims"],
+        &["get"],
+        "see which volume holds its state, before its own node is drained",
+    ),
     rule("", &["pods/log"], &["get"], "say why that Job failed"),
 ];
 
@@ -90,6 +96,12 @@ const NODES: &[Rule] = &[
         &["poddisruptionbudgets"],
         &["list"],
         "name a budget that could never allow a drain before any cordon",
+    ),
+    rule(
+        "",
+        &["persistentvolumes"],
+        &["get"],
+        "see whether that volume can follow it to another node",
     ),
     rule("apps", &["daemonsets"], &["get"], "see whether kured holds its lock"),
     rule("batch", &["jobs"], &["list"], "see whether an upgrade plan of another controller runs"),

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::StatefulSetMembers;
 use crate::config::{MemberEvidence, StatefulSetPool, Wanted};
-use crate::driver::{Stage, StepOrder, StepStatus};
+use crate::driver::{Pass, Stage, StepOrder, StepStatus};
 use crate::kube::real::RealCluster;
 use crate::observation::{UnitKey, Witness};
 
@@ -116,7 +116,7 @@ impl Lab {
     async fn preflight(&self, order: &StepOrder) -> (i32, String) {
         let members = self.anew();
         members.start(order, Stage::Preflight).await.unwrap();
-        match members.status(order, Stage::Preflight).await.unwrap() {
+        match members.status(order, Stage::Preflight, Pass::Act).await.unwrap() {
             StepStatus::Finished { exit_code, log_tail } => (exit_code, log_tail),
             other => panic!("{other:?}"),
         }
@@ -124,7 +124,7 @@ impl Lab {
 
     async fn mutate(&self, order: &StepOrder) -> (i32, String, Vec<String>) {
         self.anew().start(order, Stage::Mutate).await.unwrap();
-        let status = async || self.anew().status(order, Stage::Mutate).await.unwrap();
+        let status = async || self.anew().status(order, Stage::Mutate, Pass::Act).await.unwrap();
         self.cluster.poll(status).await
     }
 
@@ -176,7 +176,7 @@ async fn a_budget_that_never_allows_is_named_and_one_that_does_not_now_is_waited
     lab.anew().start(&order, Stage::Mutate).await.unwrap();
     lab.cluster
         .until("the eviction is refused", async || {
-            match lab.anew().status(&order, Stage::Mutate).await.unwrap() {
+            match lab.anew().status(&order, Stage::Mutate, Pass::Act).await.unwrap() {
                 StepStatus::Running { detail: Some(detail), .. } => {
                     detail.contains("may not go yet") && detail.contains("quorum")
                 }
@@ -186,7 +186,7 @@ async fn a_budget_that_never_allows_is_named_and_one_that_does_not_now_is_waited
         .await;
     assert_eq!(lab.uid("quorum-1").await, before);
     lab.budget(json!({ "maxUnavailable": 1 })).await;
-    let status = async || lab.anew().status(&order, Stage::Mutate).await.unwrap();
+    let status = async || lab.anew().status(&order, Stage::Mutate, Pass::Act).await.unwrap();
     let (code, said, _) = lab.cluster.poll(status).await;
     assert_eq!(code, 0, "{said}");
     assert_ne!(lab.uid("quorum-1").await, before);
@@ -228,7 +228,7 @@ async fn an_image_that_cannot_be_pulled_takes_out_one_member_and_no_more() {
     let members = StatefulSetMembers::new(lab.cluster.kube.clone(), pool);
     let first = order("quorum-1", "4.0.0");
     members.start(&first, Stage::Mutate).await.unwrap();
-    let status = async || members.status(&first, Stage::Mutate).await.unwrap();
+    let status = async || members.status(&first, Stage::Mutate, Pass::Act).await.unwrap();
     assert_eq!(lab.cluster.poll(status).await.0, 0, "the pod is made anew, and cannot start");
     lab.cluster
         .until("it says what it waits for", async || {

@@ -17,7 +17,7 @@ use super::set::{Crew, StatefulSet};
 use super::words::{places, words};
 use crate::clock;
 use crate::config::StatefulSetPool;
-use crate::driver::{DriverError, EXIT_TIMED_OUT, Stage, StepId, StepOrder, StepStatus};
+use crate::driver::{DriverError, EXIT_TIMED_OUT, Pass, Stage, StepId, StepOrder, StepStatus};
 use crate::kube::node::evict::{Evicted, evict};
 use crate::kube::node::{budget, objects};
 use crate::kube::object::{
@@ -66,10 +66,15 @@ impl StatefulSetMembers {
         self.stages.start(stage, || self.begin(order)).await
     }
 
-    /// How a stage stands; of a change, after one more move if one is due.
-    pub async fn status(&self, order: &StepOrder, stage: Stage) -> Result<StepStatus, DriverError> {
+    /// How a stage stands; of a change, after one more move if one is due and `pass` lets it.
+    pub async fn status(
+        &self,
+        order: &StepOrder,
+        stage: Stage,
+        pass: Pass,
+    ) -> Result<StepStatus, DriverError> {
         let step = order.step_id;
-        self.stages.status(step, stage, || self.preflight(order), || self.pass(step)).await
+        self.stages.status(step, stage, || self.preflight(order), || self.pass(step, pass)).await
     }
 
     /// What the API server says about the units, and on which nodes they are.
@@ -185,7 +190,7 @@ impl StatefulSetMembers {
         Err(KubeError::Contended { what: self.sets.named(&self.pool.name) }.into())
     }
 
-    async fn pass(&self, step: StepId) -> Result<StepStatus, KubeError> {
+    async fn pass(&self, step: StepId, pass: Pass) -> Result<StepStatus, KubeError> {
         let crew = self.crew().await?;
         let Some(mark) = Mark::of(&crew.set.metadata, &step) else { return Ok(StepStatus::Absent) };
         let (waited_ms, limit_ms) = (elapsed_ms(mark.at, clock::now()), self.pool.timeout_ms);
@@ -197,6 +202,12 @@ impl StatefulSetMembers {
             // What is over begins nothing any more.
             Next::PatchTemplate if late => "the template was not changed in time".to_owned(),
             Next::Evict { pod } if late => format!("pod {pod} was not let go in time"),
+            Next::PatchTemplate if pass == Pass::Look => {
+                pass.waits("the template is not changed yet".to_owned())
+            }
+            Next::Evict { pod } if pass == Pass::Look => {
+                pass.waits(format!("pod {pod} stays as it is"))
+            }
             Next::PatchTemplate => self.patch_template(&crew, &mark).await?,
             Next::Evict { pod } => self.evict(step, &crew, &pod).await?,
         };

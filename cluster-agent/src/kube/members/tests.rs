@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::StatefulSetMembers;
 use crate::config::{MemberEvidence, StatefulSetPool, Wanted};
-use crate::driver::{Stage, StepId, StepOrder, StepStatus};
+use crate::driver::{Pass, Stage, StepId, StepOrder, StepStatus};
 use crate::kube::fake::FakeApi;
 use crate::observation::{Finding, Heard, UnitKey};
 
@@ -114,7 +114,7 @@ impl Lab {
     }
 
     async fn status(&self, order: &StepOrder) -> StepStatus {
-        self.members.status(order, Stage::Mutate).await.unwrap()
+        self.members.status(order, Stage::Mutate, Pass::Act).await.unwrap()
     }
 
     async fn waits(&self, order: &StepOrder) -> String {
@@ -126,7 +126,7 @@ impl Lab {
 
     async fn preflight(&self, order: &StepOrder) -> (i32, String) {
         self.members.start(order, Stage::Preflight).await.unwrap();
-        match self.members.status(order, Stage::Preflight).await.unwrap() {
+        match self.members.status(order, Stage::Preflight, Pass::Act).await.unwrap() {
             StepStatus::Finished { exit_code, log_tail } => (exit_code, log_tail),
             other => panic!("{other:?}"),
         }
@@ -289,7 +289,8 @@ async fn a_refused_eviction_is_waited_for_and_never_becomes_a_deletion() {
     assert_eq!(lab.evicted().len(), 1, "it is not asked at every look");
     lab.api.refuse_evictions(None);
     let patient = StatefulSetMembers::new(lab.api.kube(), pool());
-    let StepStatus::Running { detail, .. } = patient.status(&order, Stage::Mutate).await.unwrap()
+    let StepStatus::Running { detail, .. } =
+        patient.status(&order, Stage::Mutate, Pass::Act).await.unwrap()
     else {
         panic!("it has ended");
     };
@@ -320,15 +321,15 @@ async fn a_release_mends_a_broken_member_only_if_the_owner_says_so() {
     assert_eq!((code, why.contains("member quorum-2 is not Ready")), (1, true), "{why}");
     let mends = StatefulSetPool { mend: true, ..pool() };
     let members = StatefulSetMembers::new(lab.api.kube(), mends);
-    let checked = members.status(&order, Stage::Preflight).await.unwrap();
+    let checked = members.status(&order, Stage::Preflight, Pass::Act).await.unwrap();
     assert!(matches!(checked, StepStatus::Finished { exit_code: 0, .. }), "{checked:?}");
     members.start(&order, Stage::Mutate).await.unwrap();
-    members.status(&order, Stage::Mutate).await.unwrap();
+    members.status(&order, Stage::Mutate, Pass::Act).await.unwrap();
     assert!(lab.template_changed());
     // The others must all the same.
     lab.unready("quorum-0");
     let other = StatefulSetMembers::new(lab.api.kube(), StatefulSetPool { mend: true, ..pool() });
-    let checked = other.status(&order, Stage::Preflight).await.unwrap();
+    let checked = other.status(&order, Stage::Preflight, Pass::Act).await.unwrap();
     assert!(matches!(checked, StepStatus::Finished { exit_code: 1, .. }), "{checked:?}");
 }
 
@@ -377,11 +378,14 @@ async fn a_restarted_agent_goes_on_where_the_set_stands() {
     let other = StatefulSetMembers::new(lab.api.kube(), pool());
     other.start(&order, Stage::Mutate).await.unwrap();
     assert_eq!(lab.api.writes().len(), 1, "a second start does nothing");
-    let going = other.status(&order, Stage::Mutate).await.unwrap();
+    let going = other.status(&order, Stage::Mutate, Pass::Act).await.unwrap();
     assert!(matches!(going, StepStatus::Running { .. }), "{going:?}");
     assert!(lab.template_changed());
     let stranger = StepOrder { step_id: StepId::new(), ..order };
-    assert_eq!(other.status(&stranger, Stage::Mutate).await.unwrap(), StepStatus::Absent);
+    assert_eq!(
+        other.status(&stranger, Stage::Mutate, Pass::Act).await.unwrap(),
+        StepStatus::Absent
+    );
 }
 
 #[tokio::test]
@@ -408,7 +412,7 @@ async fn time_runs_out_and_then_nothing_is_begun() {
     let mut ended = StepStatus::Absent;
     // The clock must have moved on by a millisecond.
     while !matches!(ended, StepStatus::Finished { .. }) {
-        ended = members.status(&order, Stage::Mutate).await.unwrap();
+        ended = members.status(&order, Stage::Mutate, Pass::Act).await.unwrap();
     }
     let StepStatus::Finished { exit_code, log_tail } = ended else { panic!("{ended:?}") };
     assert_eq!(exit_code, crate::driver::EXIT_TIMED_OUT);
@@ -458,4 +462,23 @@ async fn a_set_that_cannot_be_read_makes_its_source_silent() {
     lab.api.remove(SET);
     let words = lab.look().await;
     assert_eq!(words[&key("quorum-0")], Err("there is no StatefulSet quorum".to_owned()));
+}
+
+#[tokio::test]
+async fn without_the_lease_neither_the_template_nor_a_pod_is_touched() {
+    let (lab, order) = (Lab::start(), order("quorum-2"));
+    lab.members.start(&order, Stage::Mutate).await.unwrap();
+    let look = async || match lab.members.status(&order, Stage::Mutate, Pass::Look).await.unwrap() {
+        StepStatus::Running { detail: Some(detail), .. } => detail,
+        other => panic!("{other:?}"),
+    };
+    let writes = lab.api.writes().len();
+    let template = look().await;
+    assert_eq!(template, "waiting for the lease; the template is not changed yet");
+    assert_eq!(lab.api.writes().len(), writes);
+    lab.waits(&order).await;
+    lab.observe();
+    let writes = lab.api.writes().len();
+    assert_eq!(look().await, "waiting for the lease; pod quorum-2 stays as it is");
+    assert_eq!(lab.api.writes().len(), writes);
 }

@@ -12,17 +12,9 @@ use crate::observation::Finding;
 fn picks(selector: &Selector, pod: &Pod) -> bool {
     let labels = &pod.metadata.labels;
     let by_labels = selector.match_labels.iter().all(|(key, value)| labels.get(key) == Some(value));
+    // An operator yet unheard of: it may pick the pod.
     let holds = |expression: &Expression| {
-        let value = labels.get(&expression.key);
-        let listed = value.is_some_and(|value| expression.values.contains(value));
-        match expression.operator.as_str() {
-            "In" => listed,
-            "NotIn" => !listed,
-            "Exists" => value.is_some(),
-            "DoesNotExist" => value.is_none(),
-            // An operator yet unheard of: it may pick the pod.
-            _ => true,
-        }
+        expression.holds(labels.get(&expression.key).map(String::as_str)).unwrap_or(true)
     };
     by_labels && selector.match_expressions.iter().all(holds)
 }

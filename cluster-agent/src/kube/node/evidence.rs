@@ -17,7 +17,7 @@ pub(super) fn is_control_plane(node: &Node) -> bool {
 }
 
 /// Whether a node says that it is Ready; without the condition it is not.
-pub(super) fn is_ready(node: &Node) -> bool {
+pub(crate) fn is_ready(node: &Node) -> bool {
     condition(&node.status.conditions, "Ready").is_some_and(Condition::holds)
 }
 

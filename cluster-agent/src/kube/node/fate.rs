@@ -3,6 +3,8 @@
 //! The filters are those of `kubectl drain`, in its order, with one difference: what would lose
 //! data (an `emptyDir`, a pod nobody starts again) is a finding that needs a flag of the owner's.
 
+use jiff::Timestamp;
+
 use crate::config::DrainSettings;
 use crate::kube::STEP_ANNOTATION;
 use crate::kube::object::Pod;
@@ -15,6 +17,9 @@ const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
 pub(crate) enum Fate {
     /// It stays: its DaemonSet or the kubelet would start it again on this very node.
     Stays,
+    /// It was made after the cordon, which it tolerates: evicted, it would come back again and
+    /// again. The pod that was there before has gone, and that is what a drain is for.
+    CameBack,
     /// It is on its way out: waited for.
     Leaving,
     /// It is evicted.
@@ -23,8 +28,11 @@ pub(crate) enum Fate {
     Unmovable(&'static str),
 }
 
-/// What happens to a pod of a node that is drained.
-pub(crate) fn fate(pod: &Pod, drain: &DrainSettings) -> Fate {
+/// What happens to a pod of a node that is drained; `cordoned_at` is known once it is cordoned.
+///
+/// Clocks of two machines meet here. One that is ahead of the API server's costs an eviction more;
+/// one that is behind lets a pod stay that would have come back in any case.
+pub(crate) fn fate(pod: &Pod, drain: &DrainSettings, cordoned_at: Option<Timestamp>) -> Fate {
     let meta = &pod.metadata;
     if meta.annotations.contains_key(MIRROR_ANNOTATION) {
         return Fate::Stays;
@@ -36,6 +44,10 @@ pub(crate) fn fate(pod: &Pod, drain: &DrainSettings) -> Fate {
     let controller = meta.controller();
     if controller.is_some_and(|owner| owner.kind == "DaemonSet") && !pod.is_finished() {
         return Fate::Stays;
+    }
+    let is_newer = meta.creation_timestamp > cordoned_at;
+    if cordoned_at.is_some() && is_newer && pod.spec.tolerates_cordon() {
+        return Fate::CameBack;
     }
     if meta.deletion_timestamp.is_some() {
         return Fate::Leaving;

@@ -2,7 +2,7 @@
 //!
 //! Whatever is found is respected, never undone: the node is somebody else's for the time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -34,6 +34,8 @@ const TAINTS: [(&str, &str); 3] = [
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Holds {
     by_node: BTreeMap<String, Vec<(String, String)>>,
+    /// Nodes that kured has locked: while it reboots one, none of the others may go.
+    locked: BTreeSet<String>,
 }
 
 /// One lock of kured's.
@@ -78,6 +80,7 @@ impl Holds {
                 });
             if !lapsed && !lock.node.is_empty() {
                 self.add(&lock.node, "kured".to_owned(), "its reboot lock".to_owned());
+                self.locked.insert(lock.node);
             }
         }
         Ok(())
@@ -103,6 +106,34 @@ impl Holds {
             let by = "the system-upgrade-controller".to_owned();
             self.add(node, by, format!("plan {plan}, Job {}", job.metadata.place()));
         }
+    }
+
+    /// What keeps every node from going, whichever it is about: kured's lock is one for them all.
+    pub(crate) fn of_all(&self) -> Vec<Finding> {
+        let of_lock = |node: &String| Finding::ForeignMaintenance {
+            by: "kured".to_owned(),
+            what: format!("its reboot lock (node {node})"),
+        };
+        self.locked.iter().map(of_lock).collect()
+    }
+
+    /// What others hold of a node that is in no pool, said with its name. A mark of this agent's
+    /// counts as well: no step that is under way can have left it there.
+    pub(crate) fn of_stranger(&self, node: &Node) -> Vec<Finding> {
+        let name = &node.metadata.name;
+        let mut findings = self.findings(node);
+        for finding in &mut findings {
+            if let Finding::ForeignMaintenance { what: said, .. }
+            | Finding::ForeignCordon { by: said } = finding
+            {
+                *said = format!("{said} (node {name})");
+            }
+        }
+        if let Marked::By(mark) = marked(node) {
+            let by = format!("step {} of this agent (node {name}, in no pool)", mark.step);
+            findings.push(Finding::ForeignCordon { by });
+        }
+        findings
     }
 
     /// What others hold of this node, and a cordon that is not of this agent's making.

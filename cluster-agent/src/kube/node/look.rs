@@ -33,6 +33,9 @@ const LOOKS_PER_ROUND: usize = 20;
 /// Findings about pods that are kept of one node.
 const FINDINGS_MAX: usize = 20;
 
+/// Findings about nodes of no pool that are kept; one is enough to hold all others up.
+const HELD_MAX: usize = 20;
+
 /// `NodeMaintenance` objects, where medik8s is installed.
 const MAINTENANCES: &str = "/apis/nodemaintenance.medik8s.io/v1beta1/nodemaintenances";
 
@@ -51,6 +54,8 @@ pub(crate) struct Watched {
 /// What the pods of a node say.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct PodsSeen {
+    /// When.
+    at: Timestamp,
     /// Against its being drained.
     findings: Vec<Finding>,
     /// DaemonSet pods that are Ready.
@@ -66,6 +71,8 @@ pub(crate) struct NodeWatch {
     watched: Vec<Watched>,
     etcd: Option<EtcdWatch>,
     pods: BTreeMap<String, PodsSeen>,
+    /// The nodes that were of the control plane when nodes could be listed last.
+    control_plane: BTreeSet<String>,
     /// Nodes in the order in which their pods were read last, the oldest first.
     turns: Vec<String>,
 }
@@ -80,6 +87,7 @@ pub(crate) struct NodeLook {
     nodes: Result<Vec<Node>, String>,
     holds: Holds,
     pods: BTreeMap<String, PodsSeen>,
+    control_plane: BTreeSet<String>,
     /// Sources that could not be asked, with why.
     failed: Vec<(&'static str, String)>,
     /// `None`: not configured.
@@ -94,7 +102,8 @@ impl NodeWatch {
         let etcd = kube.settings().etcd.clone().filter(|etcd| etcd.check);
         let etcd = etcd.map(|settings| EtcdWatch::new(settings, timeout));
         let turns = watched.iter().map(|node| node.key.unit.to_string()).collect();
-        Self { kube, watched, etcd, pods: BTreeMap::new(), turns }
+        let control_plane = BTreeSet::new();
+        Self { kube, watched, etcd, pods: BTreeMap::new(), control_plane, turns }
     }
 
     /// Whether there is anything to ask about.
@@ -104,20 +113,28 @@ impl NodeWatch {
 
     /// Asks for everything; what cannot be asked is said, and never stops the rest.
     pub(crate) async fn gather(&mut self, out: Option<&UnitKey>, now: Timestamp) -> NodeLook {
-        let mut failed = Vec::new();
+        let Self { kube, etcd, .. } = self;
         let all = ListParams::default();
-        let nodes = self.kube.list::<Node>(NODES, &all).await.map_err(|error| error.chain());
-        let mut holds = Holds::default();
-        if nodes.is_ok() {
-            gather_holds(&self.kube, &mut holds, &mut failed, now).await;
-            self.gather_pods(nodes.as_deref().unwrap_or_default(), &mut failed).await;
-        }
-        let of_control_plane = nodes.as_deref().unwrap_or_default().iter().any(is_control_plane);
-        let etcd = match &mut self.etcd {
-            Some(etcd) if of_control_plane => Some(etcd.look(now).await),
-            Some(_) => Some(vec![]),
-            None => None,
+        let holding = async {
+            let (mut holds, mut failed) = (Holds::default(), Vec::new());
+            gather_holds(kube, &mut holds, &mut failed, now).await;
+            (holds, failed)
         };
+        let of_etcd = async {
+            match etcd {
+                Some(etcd) => Some(etcd.look(now).await),
+                None => None,
+            }
+        };
+        // Side by side: none says anything about another, and one that is away costs its time once.
+        let (nodes, (holds, mut failed), etcd) =
+            tokio::join!(kube.list::<Node>(NODES, &all), holding, of_etcd);
+        let nodes = nodes.map_err(|error| error.chain());
+        if let Ok(nodes) = &nodes {
+            let of_control_plane = nodes.iter().filter(|node| is_control_plane(node));
+            self.control_plane = of_control_plane.map(|node| node.metadata.name.clone()).collect();
+            self.gather_pods(nodes, &mut failed, now).await;
+        }
         NodeLook {
             at: now,
             out: out.cloned(),
@@ -125,6 +142,7 @@ impl NodeWatch {
             nodes,
             holds,
             pods: self.pods.clone(),
+            control_plane: self.control_plane.clone(),
             failed,
             etcd,
             without_etcd: self.kube.settings().etcd.as_ref().is_some_and(|etcd| !etcd.check),
@@ -132,7 +150,12 @@ impl NodeWatch {
     }
 
     /// Reads the pods of marked nodes and of those that were not read for longest.
-    async fn gather_pods(&mut self, nodes: &[Node], failed: &mut Vec<(&'static str, String)>) {
+    async fn gather_pods(
+        &mut self,
+        nodes: &[Node],
+        failed: &mut Vec<(&'static str, String)>,
+        now: Timestamp,
+    ) {
         let budgets = match self.kube.list::<Budget>(BUDGETS, &ListParams::default()).await {
             Ok(budgets) => budgets,
             Err(error) => {
@@ -156,7 +179,7 @@ impl NodeWatch {
             };
             match self.kube.list::<Pod>(PODS, &on_node(name)).await {
                 Ok(pods) => {
-                    let seen = pods_seen(&pods, &budgets, &watched.pool);
+                    let seen = pods_seen(&pods, &budgets, &watched.pool, now);
                     self.pods.insert(name.clone(), seen);
                 }
                 Err(error) => {
@@ -170,19 +193,19 @@ impl NodeWatch {
     }
 }
 
-fn pods_seen(pods: &[Pod], budgets: &[Budget], pool: &NodePool) -> PodsSeen {
+fn pods_seen(pods: &[Pod], budgets: &[Budget], pool: &NodePool, at: Timestamp) -> PodsSeen {
     let (ready, unready) = daemon_sets(pods);
     let mut findings = against_drain(pods, budgets, pool);
     findings.truncate(FINDINGS_MAX);
-    PodsSeen { findings, ready, unready }
+    PodsSeen { at, findings, ready, unready }
 }
 
 /// Everything about a node's pods that would keep a drain from ever ending.
 pub(crate) fn against_drain(pods: &[Pod], budgets: &[Budget], pool: &NodePool) -> Vec<Finding> {
     let drain = &pool.drain;
     pods.iter()
-        .filter_map(|pod| match fate(pod, drain) {
-            Fate::Stays | Fate::Leaving => None,
+        .filter_map(|pod| match fate(pod, drain, None) {
+            Fate::Stays | Fate::CameBack | Fate::Leaving => None,
             Fate::Evicted => permanent(pod, budgets, &drain.waived_budgets),
             Fate::Unmovable(why) => {
                 let pod = pod.metadata.place();
@@ -238,10 +261,7 @@ impl NodeLook {
     ) -> (BTreeMap<UnitKey, Heard>, Vec<ClusterGate>) {
         let nodes = match &self.nodes {
             Ok(nodes) => nodes,
-            Err(why) => {
-                let silent = |watched: &Watched| (watched.key.clone(), Err(why.clone()));
-                return (self.watched.iter().map(silent).collect(), vec![]);
-            }
+            Err(why) => return self.without_nodes(why),
         };
         let mut words = BTreeMap::new();
         let mut gates = self.unasked();
@@ -255,9 +275,35 @@ impl NodeLook {
             };
             words.insert(watched.key.clone(), Ok(self.word(watched, node, out)));
             gates.extend(self.pod_gates(watched));
-            gates.extend(self.etcd_gates(watched, node));
+            gates.extend(self.etcd_gates(watched, is_control_plane(node)));
         }
-        gates.extend(others_ready(nodes, &known));
+        let strangers = || nodes.iter().filter(|node| !known.contains(node.metadata.name.as_str()));
+        let held = strangers().flat_map(|node| self.holds.of_stranger(node));
+        let held = held.chain(self.holds.of_all()).take(HELD_MAX);
+        for gate in held.map(of_all).chain(others_ready(strangers())) {
+            if !gates.contains(&gate) {
+                gates.push(gate);
+            }
+        }
+        (words, gates)
+    }
+
+    /// Nodes could not be listed: none may go, and what was found last is said with its time.
+    fn without_nodes(&self, why: &str) -> (BTreeMap<UnitKey, Heard>, Vec<ClusterGate>) {
+        let silent = |watched: &Watched| (watched.key.clone(), Err(why.to_owned()));
+        let words = self.watched.iter().map(silent).collect();
+        let mut gates = self.unasked();
+        gates.push(of_all(unknown("nodes", why)));
+        gates.extend(self.holds.of_all().into_iter().take(HELD_MAX).map(of_all));
+        for watched in &self.watched {
+            let name = watched.key.unit.as_str();
+            let seen_at = self.pods.get(name).map(|seen| seen.at);
+            gates.extend(self.pod_gates(watched).into_iter().map(|gate| match seen_at {
+                Some(at) => ClusterGate { finding: dated(gate.finding, at), ..gate },
+                None => gate,
+            }));
+            gates.extend(self.etcd_gates(watched, self.control_plane.contains(name)));
+        }
         (words, gates)
     }
 
@@ -306,8 +352,8 @@ impl NodeLook {
         }
     }
 
-    fn etcd_gates(&self, watched: &Watched, node: &Node) -> Vec<ClusterGate> {
-        if !is_control_plane(node) || self.without_etcd {
+    fn etcd_gates(&self, watched: &Watched, is_control_plane: bool) -> Vec<ClusterGate> {
+        if !is_control_plane || self.without_etcd {
             return vec![];
         }
         let scope = GateScope::Unit(watched.key.clone());
@@ -321,12 +367,7 @@ impl NodeLook {
 
     /// A source that cannot be asked may have something to say.
     fn unasked(&self) -> Vec<ClusterGate> {
-        let gate = |(name, why): &(&'static str, String)| ClusterGate {
-            scope: GateScope::Role(Role::Node),
-            finding: unknown(name, why),
-            stops: false,
-        };
-        self.failed.iter().map(gate).collect()
+        self.failed.iter().map(|(name, why)| of_all(unknown(name, why))).collect()
     }
 }
 
@@ -334,9 +375,22 @@ fn unknown(gate: &str, why: &str) -> Finding {
     Finding::QueryUnknown { gate: gate.to_owned(), why: why.to_owned() }
 }
 
+/// A gate of all nodes.
+fn of_all(finding: Finding) -> ClusterGate {
+    ClusterGate { scope: GateScope::Role(Role::Node), finding, stops: false }
+}
+
+/// What was found at that time and could not be looked at since.
+fn dated(mut finding: Finding, at: Timestamp) -> Finding {
+    if let Finding::DisruptionBudget { why, .. } | Finding::PodUnmovable { why, .. } = &mut finding
+    {
+        *why = format!("{why} (as of {at})");
+    }
+    finding
+}
+
 /// No node goes while one that is in no pool is down: the cluster has less room than it seems.
-fn others_ready(nodes: &[Node], known: &BTreeSet<&str>) -> Option<ClusterGate> {
-    let others = nodes.iter().filter(|node| !known.contains(node.metadata.name.as_str()));
+fn others_ready<'a>(others: impl Iterator<Item = &'a Node>) -> Option<ClusterGate> {
     let (ready, down): (Vec<&Node>, Vec<&Node>) = others.partition(|node| is_ready(node));
     if down.is_empty() {
         return None;
@@ -348,5 +402,5 @@ fn others_ready(nodes: &[Node], known: &BTreeSet<&str>) -> Option<ClusterGate> {
         observed: count(ready.len()),
         limit: count(ready.len().saturating_add(down.len())),
     };
-    Some(ClusterGate { scope: GateScope::Role(Role::Node), finding, stops: false })
+    Some(of_all(finding))
 }

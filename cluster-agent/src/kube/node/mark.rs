@@ -60,6 +60,14 @@ pub(crate) fn mark_of(node: &Node, step: StepId) -> Option<Mark> {
     }
 }
 
+/// The mark, if it names this unit, whatever the step: a resume gives a unit another step.
+pub(crate) fn mark_of_unit(node: &Node, unit: &UnitKey) -> Option<Mark> {
+    match marked(node) {
+        Marked::By(mark) if mark.unit == *unit => Some(mark),
+        Marked::No | Marked::By(_) | Marked::Unreadable => None,
+    }
+}
+
 /// Cordons a node and marks it.
 pub(crate) fn cordon(node: &Node, mark: &Mark) -> Value {
     let mut patch = rename(node, mark);

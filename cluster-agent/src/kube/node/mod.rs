@@ -6,7 +6,7 @@
 pub(crate) mod budget;
 pub(crate) mod etcd;
 pub(crate) mod evict;
-mod evidence;
+pub(crate) mod evidence;
 pub(crate) mod fate;
 pub(crate) mod hold;
 mod look;

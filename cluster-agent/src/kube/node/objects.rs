@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::kube::object::{Condition, Meta};
+use crate::kube::object::{Condition, Meta, condition};
 
 /// A node.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -125,6 +125,96 @@ pub(crate) struct Expression {
     pub(crate) values: Vec<String>,
 }
 
+impl Expression {
+    /// Whether it holds of a label's value; `None` if its operator is one yet unheard of.
+    pub(crate) fn holds(&self, value: Option<&str>) -> Option<bool> {
+        let listed = value.is_some_and(|value| self.values.iter().any(|other| other == value));
+        let number = |text: &str| text.parse::<i64>().ok();
+        let beside = |compare: fn(&i64, &i64) -> bool| {
+            let limit = self.values.first().and_then(|limit| number(limit));
+            let both = value.and_then(number).zip(limit);
+            both.is_some_and(|(value, limit)| compare(&value, &limit))
+        };
+        Some(match self.operator.as_str() {
+            "In" => listed,
+            "NotIn" => !listed,
+            "Exists" => value.is_some(),
+            "DoesNotExist" => value.is_none(),
+            "Gt" => beside(i64::gt),
+            "Lt" => beside(i64::lt),
+            _ => return None,
+        })
+    }
+}
+
+/// A claim for a volume.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub(crate) struct Claim {
+    pub(crate) spec: ClaimSpec,
+}
+
+/// `spec` of a claim.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct ClaimSpec {
+    pub(crate) volume_name: String,
+}
+
+/// A volume of the cluster.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub(crate) struct PersistentVolume {
+    pub(crate) spec: VolumeSpec,
+}
+
+/// `spec` of a volume, of which only matters where it can be mounted.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct VolumeSpec {
+    pub(crate) node_affinity: VolumeAffinity,
+}
+
+/// `spec.nodeAffinity` of a volume.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub(crate) struct VolumeAffinity {
+    pub(crate) required: NodeTerms,
+}
+
+/// Nodes are picked by any of these.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct NodeTerms {
+    pub(crate) node_selector_terms: Vec<NodeTerm>,
+}
+
+/// A node is picked by all of these; none pick none.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct NodeTerm {
+    pub(crate) match_expressions: Vec<Expression>,
+    pub(crate) match_fields: Vec<Expression>,
+}
+
+impl NodeTerm {
+    /// Whether it surely picks the node.
+    pub(crate) fn picks(&self, node: &Node) -> bool {
+        let meta = &node.metadata;
+        let by_label = |one: &Expression| one.holds(meta.labels.get(&one.key).map(String::as_str));
+        let by_field = |one: &Expression| {
+            one.holds(Some(meta.name.as_str()).filter(|_| one.key == "metadata.name"))
+        };
+        let mut all = self
+            .match_expressions
+            .iter()
+            .map(by_label)
+            .chain(self.match_fields.iter().map(by_field));
+        let is_empty = self.match_expressions.is_empty() && self.match_fields.is_empty();
+        !is_empty && all.all(|holds| holds == Some(true))
+    }
+}
+
 /// `status` of a disruption budget.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -140,7 +230,23 @@ pub(crate) struct BudgetStatus {
 #[serde(default)]
 pub(crate) struct Job {
     pub(crate) metadata: Meta,
+    pub(crate) spec: JobSpec,
     pub(crate) status: JobStatus,
+}
+
+impl Job {
+    /// Whether it has ended, well or not.
+    pub(crate) fn is_over(&self) -> bool {
+        let holds = |kind| condition(&self.status.conditions, kind).is_some_and(Condition::holds);
+        holds("Complete") || holds("Failed")
+    }
+}
+
+/// `spec` of a Job.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct JobSpec {
+    pub(crate) ttl_seconds_after_finished: Option<i64>,
 }
 
 /// `status` of a Job.

@@ -34,14 +34,63 @@ pub(crate) struct PodSpec {
     pub(crate) termination_grace_period_seconds: Option<i64>,
     /// What is mounted into it.
     pub(crate) volumes: Vec<Volume>,
+    /// The taints of nodes that it bears.
+    pub(crate) tolerations: Vec<Toleration>,
 }
 
-/// A volume, of which only matters whether its content goes with the pod.
+/// The taint of a cordoned node.
+const CORDONED: &str = "node.kubernetes.io/unschedulable";
+
+/// A taint that is borne.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub(crate) struct Toleration {
+    /// Of this key; empty = of every key.
+    pub(crate) key: String,
+    /// `Exists`, or `Equal` if it is empty.
+    pub(crate) operator: String,
+    /// With this value, unless `Exists`.
+    pub(crate) value: String,
+    /// With this effect; empty = with every effect.
+    pub(crate) effect: String,
+}
+
+impl PodSpec {
+    /// Whether the scheduler puts it on a cordoned node as on any other.
+    pub(crate) fn tolerates_cordon(&self) -> bool {
+        self.tolerations.iter().any(|borne| {
+            let any_value = borne.operator == "Exists";
+            let of_key = borne.key == CORDONED && (any_value || borne.value.is_empty());
+            let of_effect = matches!(borne.effect.as_str(), "" | "NoSchedule");
+            of_effect && (of_key || borne.key.is_empty() && any_value)
+        })
+    }
+}
+
+/// A volume, of which only matters whether its content goes with the pod, and whether it can follow
+/// it to another node.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Volume {
     /// Set if it is made with the pod and lost with it.
     pub(crate) empty_dir: Option<IgnoredAny>,
+    /// Set if it is claimed.
+    pub(crate) persistent_volume_claim: Option<ClaimName>,
+}
+
+/// The claim of a volume.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct ClaimName {
+    /// Its name.
+    pub(crate) claim_name: String,
+}
+
+impl Volume {
+    /// The claim that it is of.
+    pub(crate) fn claim(&self) -> Option<&str> {
+        self.persistent_volume_claim.as_ref().map(|claim| claim.claim_name.as_str())
+    }
 }
 
 /// One container.

@@ -16,7 +16,7 @@ use crate::clock;
 use crate::config::{Field, Registry, ResourcePool, StrimziPool, WorkloadKind, WorkloadPool};
 use crate::driver::{DriverError, Stage, StepId, StepOrder, StepStatus};
 use crate::kube::object::{Form, Mark, Place, Pod, Template, Written, checked_version, image_name};
-use crate::kube::outcome::{Progress, Stages, ended, running};
+use crate::kube::outcome::{ASK_EVERY, Progress, Recent, Stages, ended, running};
 use crate::kube::permission::Need;
 use crate::kube::{Kube, KubeError};
 use crate::observation::{Heard, UnitKey};
@@ -42,8 +42,10 @@ pub struct Workloads {
     place: OnceCell<(Place, Need)>,
     stages: Stages,
     progress: Progress,
-    /// Whether the step's resource was last told to pause.
-    told: Mutex<Option<(StepId, bool)>>,
+    /// The step whose resource was told to pause: once, so that a person may take it back.
+    told: Mutex<Option<StepId>>,
+    /// The step that was found to have changed nothing.
+    unchanged: Recent<()>,
 }
 
 impl Workloads {
@@ -55,6 +57,7 @@ impl Workloads {
             stages: Stages::new(),
             progress: Progress::default(),
             told: Mutex::new(None),
+            unchanged: Recent::new(ASK_EVERY),
         }
     }
 
@@ -144,7 +147,8 @@ impl Workloads {
         Ok(self.kube.bounded(&what, found).await?.0)
     }
 
-    async fn seen(&self, name: &str) -> Result<Seen, KubeError> {
+    async fn seen(&self, unit: &UnitKey) -> Result<Seen, KubeError> {
+        let name = unit.unit.as_str();
         let (place, _) = self.place().await?;
         let damaged = |source| KubeError::Damaged { what: place.named(name), source };
         match &self.kind {
@@ -160,7 +164,7 @@ impl Workloads {
                 let found: Value = place.get(&self.kube, name).await?;
                 let pods = Place::new("v1", "pods", &pool.namespace, "pod");
                 let pods: Vec<Pod> = pods.list(&self.kube, &strimzi::selector(name)).await?;
-                strimzi::seen(found, &pods).map_err(damaged)
+                strimzi::seen(found, &pods, unit).map_err(damaged)
             }
         }
     }
@@ -179,7 +183,7 @@ impl Workloads {
     /// What the API server says about the units, which are the objects of their names.
     pub async fn look(&self, units: &[UnitKey], now: Timestamp) -> BTreeMap<UnitKey, Heard> {
         let looks = units.iter().map(|key| async move {
-            let word = match self.seen(key.unit.as_str()).await {
+            let word = match self.seen(key).await {
                 Ok(seen) => Ok(seen.word(now)),
                 Err(error) => Err(error.chain()),
             };
@@ -188,36 +192,67 @@ impl Workloads {
         futures_util::future::join_all(looks).await.into_iter().collect()
     }
 
-    /// Tells an operator of its own to pause, or to go on, for the step that is out. Only Strimzi
-    /// has one; other rollouts cannot be stopped without being rolled back.
+    /// Tells an operator of its own to pause for the step that is out. Only Strimzi has one; other
+    /// rollouts cannot be stopped without being rolled back. A step that has changed nothing has no
+    /// mark on the resource, and there is nothing to be paused for it. The way back is [`Self::free`].
     pub async fn supervise(&self, order: &StepOrder, pause: bool) -> Result<(), DriverError> {
         let Kind::Strimzi(_) = &self.kind else { return Ok(()) };
-        let last = *self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if last == Some((order.step_id, pause)) {
+        let told = *self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if !pause || told == Some(order.step_id) || self.unchanged.of(order.step_id).is_some() {
             return Ok(());
         }
-        let unit = order.key.unit.as_str();
-        let seen = self.seen(unit).await?;
-        let body = match (strimzi::paused(&seen), pause) {
-            (Paused::No, true) => Some(strimzi::pause(&order.step_id)),
-            (Paused::ByUs, false) => Some(strimzi::unpause()),
-            (Paused::No | Paused::ByOthers, false) | (Paused::ByUs | Paused::ByOthers, true) => {
-                None
-            }
-        };
-        if let Some(body) = body {
-            let (place, _) = self.place().await?;
-            place.patch(&self.kube, unit, Form::Merge, body).await?;
-            tracing::info!(unit, pause, "told Strimzi");
+        let seen = self.seen(&order.key).await?;
+        if Mark::of(&seen.meta, &order.step_id).is_none() {
+            self.unchanged.put(order.step_id, ());
+            return Ok(());
         }
-        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = Some((order.step_id, pause));
+        if strimzi::paused(&seen.meta, &order.key) == Paused::No {
+            self.annotate(&order.key, strimzi::pause(&seen.meta, order)).await?;
+            tracing::info!(unit = %order.key, "Strimzi paused");
+        }
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = Some(order.step_id);
         Ok(())
+    }
+
+    /// Takes back the pauses of this agent's on these units, whichever step they were for: nothing
+    /// is paused any more. The annotations are asked, because a restarted agent remembers none.
+    pub async fn free(&self, units: &[UnitKey]) -> Result<(), DriverError> {
+        let Kind::Strimzi(_) = &self.kind else { return Ok(()) };
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let freed = units.iter().map(|unit| self.free_one(unit));
+        for outcome in futures_util::future::join_all(freed).await {
+            outcome?;
+        }
+        Ok(())
+    }
+
+    async fn free_one(&self, unit: &UnitKey) -> Result<(), KubeError> {
+        let seen = match self.seen(unit).await {
+            // What is not there is not paused.
+            Err(KubeError::Missing { .. }) => return Ok(()),
+            found => found?,
+        };
+        if strimzi::paused(&seen.meta, unit) == Paused::ByUs {
+            self.annotate(unit, strimzi::unpause(&seen.meta)).await?;
+            tracing::info!(%unit, "Strimzi goes on");
+        }
+        Ok(())
+    }
+
+    async fn annotate(&self, unit: &UnitKey, body: Value) -> Result<(), KubeError> {
+        let (place, _) = self.place().await?;
+        let name = unit.unit.as_str();
+        match place.patch(&self.kube, name, Form::Merge, body).await? {
+            Written::Done => Ok(()),
+            // Said again at the next turn, on what is there by then.
+            Written::Changed => Err(KubeError::Contended { what: place.named(name) }),
+        }
     }
 
     /// Changes nothing; says what stands against the step.
     async fn preflight(&self, order: &StepOrder) -> Result<StepStatus, DriverError> {
         let mark = self.mark(order)?;
-        let seen = self.seen(order.key.unit.as_str()).await?;
+        let seen = self.seen(&order.key).await?;
         if let Some(why) = seen.refusal() {
             return Ok(ended(1, why));
         }
@@ -273,7 +308,7 @@ impl Workloads {
         let mark = self.mark(order)?;
         let (place, _) = self.place().await?;
         for _ in 0..CHANGE_TRIES {
-            let seen = self.seen(unit).await?;
+            let seen = self.seen(&order.key).await?;
             if Mark::of(&seen.meta, &order.step_id).is_some() {
                 return Ok(());
             }
@@ -290,7 +325,7 @@ impl Workloads {
     }
 
     async fn watch(&self, order: &StepOrder, now: Timestamp) -> Result<StepStatus, KubeError> {
-        let seen = self.seen(order.key.unit.as_str()).await?;
+        let seen = self.seen(&order.key).await?;
         let Some(mark) = Mark::of(&seen.meta, &order.step_id) else {
             return Ok(StepStatus::Absent);
         };

@@ -218,7 +218,7 @@ async fn a_kafka_resource_is_told_paused_and_followed() {
         panic!("it has ended");
     };
     assert!(how.contains("one that had begun is finished by Strimzi"), "{how}");
-    workloads.supervise(&order, false).await.unwrap();
+    workloads.free(std::slice::from_ref(&order.key)).await.unwrap();
     let free = cluster.get(&kafkas, "east").await.unwrap();
     assert_eq!(free["metadata"]["annotations"].get("strimzi.io/pause-reconciliation"), None);
     let version = json!({ "metadata": { "annotations": { "strimzi.io/kafka-version": "2.0.0" } } });

@@ -1,11 +1,13 @@
 //! Kafka clusters that Strimzi rolls. Pure.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::custom::Envelope;
 use super::seen::{Body, Rollout, Seen};
-use crate::driver::StepId;
-use crate::kube::object::{Condition, Pod, Said, condition};
+use crate::driver::{StepId, StepOrder};
+use crate::kube::object::{Condition, Meta, Pod, Said, condition};
+use crate::observation::UnitKey;
 
 /// The group of its resources.
 pub(super) const GROUP: &str = "kafka.strimzi.io";
@@ -16,7 +18,7 @@ pub(super) const KIND: &str = "Kafka";
 /// Annotation: while it is `true`, no new reconciliation begins.
 const PAUSE: &str = "strimzi.io/pause-reconciliation";
 
-/// Annotation: the step for whose sake this agent has paused it.
+/// Annotation: for whose sake this agent has paused it, see [`PausedBy`].
 const PAUSED_BY: &str = "fairway.dev/paused-by";
 
 /// Annotation of pods: the Kafka version they run.
@@ -30,6 +32,15 @@ pub(super) fn selector(cluster: &str) -> String {
     format!("strimzi.io/name={cluster}-kafka")
 }
 
+/// What stands in the annotation, as JSON.
+#[derive(Debug, Serialize, Deserialize)]
+struct PausedBy {
+    /// The step.
+    step: StepId,
+    /// Its unit: by it a pause is known again, whatever became of the step.
+    unit: UnitKey,
+}
+
 /// Who has paused a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Paused {
@@ -38,28 +49,40 @@ pub(super) enum Paused {
     ByOthers,
 }
 
-/// Who has paused it.
-pub(super) fn paused(seen: &Seen) -> Paused {
-    let annotations = &seen.meta.annotations;
-    match (annotations.get(PAUSE).map(String::as_str), annotations.contains_key(PAUSED_BY)) {
-        (Some("true"), true) => Paused::ByUs,
-        (Some("true"), false) => Paused::ByOthers,
-        (Some(_) | None, _) => Paused::No,
+/// Who has paused the resource that is this unit.
+pub(super) fn paused(meta: &Meta, unit: &UnitKey) -> Paused {
+    if meta.annotations.get(PAUSE).map(String::as_str) != Some("true") {
+        return Paused::No;
+    }
+    let by = meta.annotations.get(PAUSED_BY);
+    let by = by.and_then(|text| serde_json::from_str::<PausedBy>(text).ok());
+    match by {
+        Some(by) if by.unit == *unit => Paused::ByUs,
+        // Of another agent's unit, or not to be read: its author takes it away.
+        Some(_) | None => Paused::ByOthers,
     }
 }
 
 /// The merge patch that pauses it for a step.
-pub(super) fn pause(step: &StepId) -> Value {
-    json!({ "metadata": { "annotations": { PAUSE: "true", PAUSED_BY: step.to_string() } } })
+pub(super) fn pause(meta: &Meta, order: &StepOrder) -> Value {
+    let by = PausedBy { step: order.step_id, unit: order.key.clone() };
+    let by = json!(json!(by).to_string());
+    annotate(meta, &json!({ PAUSE: "true", PAUSED_BY: by }))
 }
 
 /// The merge patch that takes a pause of ours away.
-pub(super) fn unpause() -> Value {
-    json!({ "metadata": { "annotations": { PAUSE: null, PAUSED_BY: null } } })
+pub(super) fn unpause(meta: &Meta) -> Value {
+    annotate(meta, &json!({ PAUSE: null, PAUSED_BY: null }))
 }
 
-/// What a `Kafka` resource and its pods say, as a workload.
-pub(super) fn seen(object: Value, pods: &[Pod]) -> Result<Seen, serde_json::Error> {
+/// Refused if somebody else has changed the resource since, who may have paused it.
+fn annotate(meta: &Meta, annotations: &Value) -> Value {
+    let version = &meta.resource_version;
+    json!({ "metadata": { "resourceVersion": version, "annotations": annotations } })
+}
+
+/// What a `Kafka` resource and its pods say, as the workload that is this unit.
+pub(super) fn seen(object: Value, pods: &[Pod], unit: &UnitKey) -> Result<Seen, serde_json::Error> {
     let envelope = Envelope::of(&object)?;
     let named = format!("{KIND} {}", envelope.metadata.name);
     let wanted = object.pointer("/spec/kafka/version").and_then(Value::as_str).map(str::to_owned);
@@ -79,7 +102,7 @@ pub(super) fn seen(object: Value, pods: &[Pod]) -> Result<Seen, serde_json::Erro
         meta: envelope.metadata,
         named,
     };
-    match paused(&seen) {
+    match paused(&seen.meta, unit) {
         Paused::No => {}
         Paused::ByUs => seen.rollout = Rollout::Underway(with_pause(&seen.rollout)),
         Paused::ByOthers => {

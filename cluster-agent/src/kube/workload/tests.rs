@@ -464,12 +464,14 @@ async fn a_stop_pauses_strimzi_and_says_what_that_does_not_stop() {
     assert_eq!(api.writes().len(), 2, "what has been told is told once");
     let annotations = api.object(KAFKA)["metadata"]["annotations"].clone();
     assert_eq!(annotations["strimzi.io/pause-reconciliation"], "true");
-    assert_eq!(annotations["fairway.dev/paused-by"], json!(order.step_id.to_string()));
+    let by: Value =
+        serde_json::from_str(annotations["fairway.dev/paused-by"].as_str().unwrap()).unwrap();
+    assert_eq!(by, json!({ "step": order.step_id, "unit": order.key }));
     let how = waits(&workloads, &order).await;
     assert!(how.contains("one that had begun is finished by Strimzi"), "{how}");
-    // A restarted agent, after a person resumed.
+    // A restarted agent, after a person resumed; the step is long over.
     let other = strimzi_again(&api);
-    other.supervise(&order, false).await.unwrap();
+    other.free(&[key("west"), order.key]).await.unwrap();
     let annotations = api.object(KAFKA)["metadata"]["annotations"].clone();
     assert_eq!(annotations.get("strimzi.io/pause-reconciliation"), None);
     assert_eq!(annotations["own"], "x");
@@ -493,8 +495,48 @@ async fn somebody_elses_pause_is_named_and_left_alone() {
     assert_eq!(code, 1);
     assert!(why.contains("which this agent did not set"), "{why}");
     workloads.supervise(&order, true).await.unwrap();
-    workloads.supervise(&order, false).await.unwrap();
+    workloads.free(std::slice::from_ref(&order.key)).await.unwrap();
     assert_eq!(api.writes(), vec![]);
+}
+
+#[tokio::test]
+async fn a_pause_of_another_agents_unit_is_left_alone() {
+    let api = FakeApi::start();
+    let (workloads, order) = (strimzi(&api), order("east"));
+    let other = json!({ "product": "other/kafka", "unit": "east" });
+    for by in [json!({ "step": order.step_id, "unit": other }).to_string(), "somebody".to_owned()] {
+        api.change(KAFKA, |kafka| {
+            kafka["metadata"]["annotations"] = json!({
+                "strimzi.io/pause-reconciliation": "true", "fairway.dev/paused-by": by,
+            });
+        });
+        workloads.free(std::slice::from_ref(&order.key)).await.unwrap();
+        let (code, why) = preflight(&workloads, &self::order("east")).await;
+        assert_eq!((code, why.contains("somebody else holds it")), (1, true), "{why}");
+    }
+    assert_eq!(api.writes(), vec![]);
+}
+
+#[tokio::test]
+async fn a_step_that_has_changed_nothing_pauses_nothing() {
+    let api = FakeApi::start();
+    let (workloads, order) = (strimzi(&api), order("east"));
+    workloads.supervise(&order, true).await.unwrap();
+    assert_eq!(api.writes(), vec![]);
+}
+
+#[tokio::test]
+async fn a_pause_taken_back_in_a_race_is_taken_back_again() {
+    let api = FakeApi::start();
+    let (workloads, order) = (strimzi(&api), order("east"));
+    workloads.start(&order, Stage::Mutate).await.unwrap();
+    workloads.supervise(&order, true).await.unwrap();
+    api.race(1);
+    let units = [order.key];
+    assert!(workloads.free(&units).await.is_err(), "somebody else changed it meanwhile");
+    workloads.free(&units).await.unwrap();
+    let annotations = api.object(KAFKA)["metadata"]["annotations"].clone();
+    assert_eq!(annotations.get("strimzi.io/pause-reconciliation"), None);
 }
 
 #[tokio::test]

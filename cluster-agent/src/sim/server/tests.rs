@@ -3,7 +3,7 @@
 use channels::wire::Role;
 
 use super::*;
-use crate::driver::{Driver, DriverError, SimulatedDriver, Stage, StepOrder, StepStatus};
+use crate::driver::{Driver, DriverError, Pass, SimulatedDriver, Stage, StepOrder, StepStatus};
 
 fn start(speed: u32) -> SimServer {
     let units = [(Role::Controller, 3, "3.9.1"), (Role::Node, 1, "1.33.2")];
@@ -30,12 +30,12 @@ async fn the_simulated_driver_restarts_a_unit_once_and_sees_it_finish() {
     let driver = Driver::Simulated(SimulatedDriver::new(&server.cluster_url("east")).unwrap());
     assert!(driver.has_stage(Stage::Mutate) && !driver.has_stage(Stage::Quiesce));
     let order = order("n-1");
-    let absent = driver.status(&order, Stage::Mutate).await.unwrap();
+    let absent = driver.status(&order, Stage::Mutate, Pass::Act).await.unwrap();
     assert_eq!(absent, StepStatus::Absent);
     driver.start(&order, Stage::Mutate).await.unwrap();
     driver.start(&order, Stage::Mutate).await.unwrap();
     loop {
-        match driver.status(&order, Stage::Mutate).await.unwrap() {
+        match driver.status(&order, Stage::Mutate, Pass::Act).await.unwrap() {
             StepStatus::Finished { exit_code, .. } => {
                 assert_eq!(exit_code, 0);
                 break;

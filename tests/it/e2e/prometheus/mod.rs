@@ -3,6 +3,7 @@
 
 mod answers;
 mod roll;
+mod rules;
 mod tls;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};

@@ -65,6 +65,7 @@ fn a_job_is_pinned_to_its_node_and_named_after_its_step() {
     assert_eq!(at("/metadata/labels/fairway.dev~1step"), order.step_id.to_string());
     assert_eq!(at("/spec/backoffLimit"), 2);
     assert_eq!(at("/spec/activeDeadlineSeconds"), 91);
+    assert_eq!(at("/spec/ttlSecondsAfterFinished"), Value::Null, "a failed one stays");
     let pod = at("/spec/template/spec");
     assert_eq!(pod["nodeName"], "n1");
     assert_eq!(pod["serviceAccountName"], "upgrade");
@@ -119,15 +120,46 @@ fn a_template_without_a_pod_or_of_another_kind_is_refused() {
     assert!(template("[").is_err());
 }
 
+const DOCUMENTED: [&str; 4] = [
+    include_str!("../../../../../deploy/kubernetes/jobs/kubeadm.yaml"),
+    include_str!("../../../../../deploy/kubernetes/jobs/bootc.yaml"),
+    include_str!("../../../../../deploy/kubernetes/jobs/rpm-ostree.yaml"),
+    include_str!("../../../../../deploy/kubernetes/jobs/sysupdate.yaml"),
+];
+
+/// The template that stands in the shipped `ConfigMap`.
+fn shipped() -> String {
+    let text = include_str!("../../../../../deploy/kubernetes/4-config.yaml");
+    let documents: Vec<Value> = serde_saphyr::from_multiple(text).unwrap();
+    let found = documents.iter().find_map(|one| one["data"]["node-job.yaml"].as_str());
+    found.unwrap().to_owned()
+}
+
+#[test]
+fn every_shipped_template_names_the_registry_of_an_image() {
+    for text in DOCUMENTED.into_iter().chain([shipped().as_str()]) {
+        let places: Vec<usize> = text.match_indices("{repository}").map(|(at, _)| at).collect();
+        for at in places {
+            let before = text[..at].rsplit(['\'', '"', ' ', ':']).next().unwrap();
+            let host = before.strip_suffix('/').unwrap_or_default();
+            assert!(host.contains('.'), "no host before {{repository}} in\n{text}");
+        }
+    }
+}
+
+#[test]
+fn the_shipped_job_does_what_the_documented_one_does() {
+    let args = |text: &str| {
+        let job = template(text).unwrap().render(&order(), &pool()).unwrap();
+        let container = &job["spec"]["template"]["spec"]["containers"][0];
+        (container["command"].clone(), container["args"].clone())
+    };
+    assert_eq!(args(&shipped()), args(DOCUMENTED[1]));
+}
+
 #[test]
 fn the_documented_templates_are_templates() {
-    let documented = [
-        include_str!("../../../../../deploy/kubernetes/jobs/kubeadm.yaml"),
-        include_str!("../../../../../deploy/kubernetes/jobs/bootc.yaml"),
-        include_str!("../../../../../deploy/kubernetes/jobs/rpm-ostree.yaml"),
-        include_str!("../../../../../deploy/kubernetes/jobs/sysupdate.yaml"),
-    ];
-    for text in documented {
+    for text in DOCUMENTED {
         let job = template(text).unwrap().render(&order(), &pool()).unwrap();
         let container = &job["spec"]["template"]["spec"]["containers"][0];
         let script = container["args"][0].as_str().unwrap();

@@ -5,12 +5,13 @@
 //! | preflight | nothing; it only asks | nothing stands against the drain and the Job |
 //! | quiesce | the cordon, marked with the step | no pod is left that a drain takes |
 //! | mutate | the Job, named after the step | the Job has ended |
-//! | restore | nothing | the node carries no mark of the step |
+//! | restore | nothing | the node carries no mark of the unit |
 //!
 //! Everything between is done by `status`, one pass at a time. What is kept in memory only spares
 //! requests; a restarted agent does without.
 
 mod mutate;
+mod own;
 mod permissions;
 mod preflight;
 mod quiesce;
@@ -22,11 +23,9 @@ mod scratch;
 #[expect(clippy::wildcard_enum_match_arm, reason = "tests")]
 mod tests;
 
-use std::time::Duration;
-
 use serde_json::Value;
 
-use super::super::{DriverError, Stage, StepId, StepOrder, StepStatus};
+use super::super::{DriverError, Pass, Stage, StepId, StepOrder, StepStatus};
 use super::job::JobTemplate;
 use crate::clock;
 use crate::config::NodePool;
@@ -40,10 +39,6 @@ use scratch::Scratch;
 /// How often a change of a node is tried again when somebody else changed it in between: the
 /// kubelet writes its status, others their labels.
 const CONFLICTS_MAX: u32 = 5;
-
-/// A preflight asks a dozen things one after the other, and nothing is out yet: it may take as long
-/// as some slow answers.
-const PREFLIGHT_REQUESTS: u64 = 4;
 
 /// Exit code of a check or of work that cannot go on.
 const EXIT_REFUSED: i32 = 1;
@@ -72,55 +67,38 @@ impl NodeDriver {
     /// Starts a stage; preflight and restore are done by `status` alone.
     pub async fn start(&self, order: &StepOrder, stage: Stage) -> Result<(), DriverError> {
         self.scratch.forget_status();
-        let act = async {
-            match stage {
-                Stage::Preflight | Stage::Restore => Ok(()),
-                Stage::Quiesce => self.cordon(order).await,
-                Stage::Mutate => self.create_job(order).await,
-            }
-        };
-        self.bounded(stage, act).await
+        match stage {
+            Stage::Preflight | Stage::Restore => Ok(()),
+            Stage::Quiesce => self.cordon(order).await,
+            Stage::Mutate => self.create_job(order).await,
+        }
     }
 
-    /// Does what the stage still has to do, and says how it stands. Asked again within a second, it
-    /// says the same again.
-    pub async fn status(&self, order: &StepOrder, stage: Stage) -> Result<StepStatus, DriverError> {
-        if let Some(status) = self.scratch.status(order.step_id, stage) {
+    /// Does what the stage still has to do, if `pass` lets it, and says how it stands. Asked again
+    /// within a second, it says the same again.
+    pub async fn status(
+        &self,
+        order: &StepOrder,
+        stage: Stage,
+        pass: Pass,
+    ) -> Result<StepStatus, DriverError> {
+        if let Some(status) = self.scratch.status((order.step_id, stage, pass)) {
             return Ok(status);
         }
         let now = clock::now();
-        let act = async {
-            match stage {
-                Stage::Preflight => self.preflight(order, now).await,
-                Stage::Quiesce => self.drain(order, now).await,
-                Stage::Mutate => self.job_status(order, now).await,
-                Stage::Restore => self.uncordon(order, now).await,
-            }
-        };
-        let status = self.bounded(stage, act).await?;
-        self.scratch.keep_status(order.step_id, stage, status.clone());
+        let status = match stage {
+            Stage::Preflight => self.preflight(order, pass, now).await,
+            Stage::Quiesce => self.drain(order, pass, now).await,
+            Stage::Mutate => self.job_status(order, pass, now).await,
+            Stage::Restore => self.uncordon(order, pass, now).await,
+        }?;
+        self.scratch.keep_status((order.step_id, stage, pass), status.clone());
         Ok(status)
     }
 
     /// Takes in whether the roll was stopped: a drain that still runs then ends, and is undone.
     pub fn supervise(&self, order: &StepOrder, stopped: bool) {
         self.scratch.note_stopped(stopped.then_some(order.step_id));
-    }
-
-    /// Bounds a pass as a whole: the agent looks at nothing else meanwhile. What is cut off here was
-    /// asked for or was not, and the next pass finds out which.
-    async fn bounded<T>(
-        &self,
-        stage: Stage,
-        act: impl Future<Output = Result<T, DriverError>>,
-    ) -> Result<T, DriverError> {
-        let passes = if stage == Stage::Preflight { PREFLIGHT_REQUESTS } else { 1 };
-        let limit_ms = self.kube.settings().timeout_ms.saturating_mul(passes);
-        let within = Duration::from_millis(limit_ms);
-        tokio::time::timeout(within, act).await.unwrap_or_else(|_| {
-            let what = format!("do a pass of stage {stage}");
-            Err(KubeError::Timeout { what, limit_ms }.into())
-        })
     }
 
     async fn node(&self, order: &StepOrder) -> Result<Option<Node>, KubeError> {

@@ -1,20 +1,32 @@
 //! Mutate: the Job that changes the node, and how it stands.
 //!
-//! A Job that ended well proves nothing: evidence is what the node says of itself afterwards.
+//! A Job that ended well proves nothing: evidence is what the node says of itself afterwards. One that
+//! failed stays: were it cleared away, the half-changed node would look as if nothing had begun.
+
+use std::time::Duration;
 
 use ::kube::api::ListParams;
 use jiff::Timestamp;
+use serde_json::json;
 
-use super::super::super::{DriverError, EXIT_TIMED_OUT, LOG_TAIL_BYTES, StepOrder, StepStatus};
-use super::super::job::name_of;
+use super::super::super::{
+    DriverError, EXIT_TIMED_OUT, LOG_TAIL_BYTES, Pass, StepOrder, StepStatus,
+};
+use super::super::job::{UNIT_ANNOTATION, name_of};
 use super::{EXIT_REFUSED, NodeDriver, done, is_marked, running};
-use crate::kube::STEP_ANNOTATION;
 use crate::kube::node::objects::{Job, Object};
 use crate::kube::node::pods_of;
 use crate::kube::object::{Condition, Pod, condition};
+use crate::kube::{KubeError, STEP_ANNOTATION};
 
 /// Lines of a failed Job's log that are read.
 const LOG_LINES: i64 = 100;
+
+/// Jobs of a unit that was changed well stay this long, for people who look how it went.
+const JOB_KEPT_S: u64 = 24 * 3600;
+
+/// Jobs of earlier attempts that one pass lets expire; nobody tries a unit more often.
+const EXPIRED_MAX: usize = 10;
 
 /// Where the Jobs of a namespace are.
 pub(super) fn jobs_of(namespace: &str) -> String {
@@ -59,12 +71,16 @@ impl NodeDriver {
     pub(super) async fn job_status(
         &self,
         order: &StepOrder,
+        pass: Pass,
         now: Timestamp,
     ) -> Result<StepStatus, DriverError> {
         let Some(job) = self.own_job(order).await? else { return Ok(StepStatus::Absent) };
         let conditions = &job.status.conditions;
         let holds = |kind: &str| condition(conditions, kind).filter(|c| Condition::holds(c));
         if holds("Complete").is_some() {
+            if pass == Pass::Act {
+                self.let_expire(order, &job).await;
+            }
             return Ok(done());
         }
         let pods: Vec<Pod> = {
@@ -86,6 +102,39 @@ impl NodeDriver {
         }
         let since = job.status.start_time.or(job.metadata.creation_timestamp).unwrap_or(now);
         Ok(running(since, describe(&job, &pods)))
+    }
+
+    /// Lets the API server clear away the Job and those of earlier attempts at its unit: they are of
+    /// use to nobody any more. That it cannot be done is said, and holds up nothing.
+    async fn let_expire(&self, order: &StepOrder, job: &Job) {
+        if job.spec.ttl_seconds_after_finished.is_some() {
+            return;
+        }
+        // Half of the pass: what the Job says must be told in any case.
+        let within = Duration::from_millis(self.kube.settings().timeout_ms / 2);
+        let why = match tokio::time::timeout(within, self.expire_all(order)).await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error.chain(),
+            Err(_) => "no answer in time".to_owned(),
+        };
+        tracing::warn!(job = job.metadata.place(), why, "a Job that is over stays");
+    }
+
+    async fn expire_all(&self, order: &StepOrder) -> Result<(), KubeError> {
+        let path = jobs_of(&self.pool.namespace);
+        let params = ListParams::default().labels(STEP_ANNOTATION);
+        let jobs: Vec<Job> = self.kube.list(&path, &params).await?;
+        let (unit, own) = (order.key.to_string(), name_of(order.step_id));
+        let of_unit = |job: &&Job| job.metadata.annotations.get(UNIT_ANNOTATION) == Some(&unit);
+        let kept = |job: &&Job| job.spec.ttl_seconds_after_finished.is_none() && job.is_over();
+        let earlier = jobs.iter().filter(of_unit).filter(kept).map(|job| &job.metadata.name);
+        let patch = json!({ "spec": { "ttlSecondsAfterFinished": JOB_KEPT_S } });
+        // Its own last: while that stays, the next pass tries again.
+        let earlier = earlier.filter(|name| **name != own).take(EXPIRED_MAX);
+        for name in earlier.chain([&own]) {
+            self.kube.merge::<Object>(&path, name, &patch).await?;
+        }
+        Ok(())
     }
 
     /// The end of the log of the newest pod. That it cannot be had (the node may be away) is said,

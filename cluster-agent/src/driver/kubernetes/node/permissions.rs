@@ -25,11 +25,12 @@ struct Right {
 }
 
 /// Everything a step does. Reading nodes and pods is done by asking already.
-const RIGHTS: [Right; 6] = [
+const RIGHTS: [Right; 7] = [
     Right { group: "", resource: "nodes", subresource: "", verb: "patch", of_jobs: false },
     Right { group: "", resource: "pods", subresource: "eviction", verb: "create", of_jobs: false },
     Right { group: "batch", resource: "jobs", subresource: "", verb: "create", of_jobs: true },
     Right { group: "batch", resource: "jobs", subresource: "", verb: "get", of_jobs: true },
+    Right { group: "batch", resource: "jobs", subresource: "", verb: "patch", of_jobs: true },
     Right { group: "", resource: "pods", subresource: "", verb: "list", of_jobs: true },
     Right { group: "", resource: "pods", subresource: "log", verb: "get", of_jobs: true },
 ];

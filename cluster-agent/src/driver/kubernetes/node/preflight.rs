@@ -1,14 +1,14 @@
 //! Preflight of a node: everything that would stop the step half-way, found before the cordon.
 //!
-//! It changes nothing but the name in a mark that an earlier step of the very unit left, so that the
-//! mark is undone even if this step is refused. What cannot be asked is an error, which is waited for; what stands against
-//! the step ends it, with every reason by name.
+//! It changes nothing but a mark that an earlier step of the very unit left: this step's name and time
+//! go into it. What cannot be asked is an error, which is waited for; what stands against the step
+//! ends it, with every reason by name.
 
 use ::kube::api::ListParams;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::super::super::{DriverError, StepOrder, StepStatus};
+use super::super::super::{DriverError, Pass, StepOrder, StepStatus};
 use super::{NodeDriver, done, refused};
 use crate::config::NodeEvidence;
 use crate::kube::node::hold::Holds;
@@ -34,14 +34,18 @@ impl NodeDriver {
     pub(super) async fn preflight(
         &self,
         order: &StepOrder,
+        pass: Pass,
         now: Timestamp,
     ) -> Result<StepStatus, DriverError> {
         let Some(node) = self.node(order).await? else {
             return Ok(refused(format!("there is no node {}", order.key.unit)));
         };
-        self.take_over(order).await?;
+        if pass == Pass::Act {
+            self.take_over(order, now).await?;
+        }
         let mut reasons = self.held(order, &node, now).await;
         reasons.extend(self.missing_rights().await?);
+        reasons.extend(self.strands_agent(order).await?);
         match self.template.render(order, &self.pool) {
             Ok(job) => reasons.extend(self.dry_run(&job).await?),
             Err(error) => reasons.push(error.to_string()),
@@ -56,12 +60,12 @@ impl NodeDriver {
         Ok(if reasons.is_empty() { done() } else { refused(listed(&reasons)) })
     }
 
-    /// Renames the mark of an earlier step of this unit.
-    async fn take_over(&self, order: &StepOrder) -> Result<(), DriverError> {
+    /// Renames the mark of an earlier step of this unit. The time of its drain begins anew.
+    async fn take_over(&self, order: &StepOrder, now: Timestamp) -> Result<(), DriverError> {
         self.change(order, |node| {
             Ok(match marked(node) {
                 Marked::By(before) if before.unit == order.key && before.step != order.step_id => {
-                    let mark = Mark { step: order.step_id, ..before };
+                    let mark = Mark { step: order.step_id, at: now, ..before };
                     Some(mark::rename(node, &mark))
                 }
                 Marked::By(_) | Marked::No | Marked::Unreadable => None,

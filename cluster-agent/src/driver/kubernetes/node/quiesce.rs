@@ -6,8 +6,8 @@
 use futures_util::future::join_all;
 use jiff::Timestamp;
 
-use super::super::super::{DriverError, EXIT_TIMED_OUT, StepOrder, StepStatus};
-use super::{NodeDriver, done, refused, running};
+use super::super::super::{DriverError, EXIT_TIMED_OUT, Pass, StepOrder, StepStatus};
+use super::{NodeDriver, refused, running};
 use crate::clock;
 use crate::kube::KubeError;
 use crate::kube::node::evict::{Evicted, evict};
@@ -59,6 +59,7 @@ impl NodeDriver {
     pub(super) async fn drain(
         &self,
         order: &StepOrder,
+        pass: Pass,
         now: Timestamp,
     ) -> Result<StepStatus, DriverError> {
         let Some(node) = self.node(order).await? else {
@@ -72,13 +73,15 @@ impl NodeDriver {
             return Ok(refused("the roll was stopped while the node was drained".to_owned()));
         }
         let pods: Vec<Pod> = self.kube.list(PODS, &on_node(order.key.unit.as_str())).await?;
-        let left = Left::of(&pods, |pod| fate(pod, &self.pool.drain));
+        let left = Left::of(&pods, |pod| fate(pod, &self.pool.drain, Some(mark.at)));
         if left.is_empty() {
-            return Ok(done());
+            return Ok(StepStatus::Finished { exit_code: 0, log_tail: left.came_back() });
         }
         self.scratch.keep_tries_of(&left.uids());
-        self.evict_due(&left, &node, now).await;
-        let detail = self.describe(&left);
+        if pass == Pass::Act {
+            self.evict_due(&left, &node, now).await;
+        }
+        let detail = pass.waits(self.describe(&left));
         if elapsed_ms(mark.at, now) > self.pool.drain.timeout_ms {
             let log_tail = format!("the drain took too long; {detail}");
             return Ok(StepStatus::Finished { exit_code: EXIT_TIMED_OUT, log_tail });
@@ -144,9 +147,11 @@ impl NodeDriver {
             .map(|pod| format!("{}: it is on its way out", pod.metadata.place()));
         let named: Vec<String> = stuck.chain(asked).chain(leaving).take(NAMED_MAX).collect();
         let named = named.join("; ");
+        let came_back = left.came_back();
+        let more = if came_back.is_empty() { String::new() } else { format!("; {came_back}") };
         match left.count() {
-            1 => format!("1 pod is left: {named}"),
-            count => format!("{count} pods are left: {named}"),
+            1 => format!("1 pod is left: {named}{more}"),
+            count => format!("{count} pods are left: {named}{more}"),
         }
     }
 }
@@ -156,14 +161,18 @@ struct Left<'a> {
     evicted: Vec<&'a Pod>,
     leaving: Vec<&'a Pod>,
     unmovable: Vec<(&'a Pod, &'static str)>,
+    /// Not to be seen off, but to be told of.
+    came_back: Vec<&'a Pod>,
 }
 
 impl<'a> Left<'a> {
     fn of(pods: &'a [Pod], fate: impl Fn(&Pod) -> Fate) -> Self {
-        let mut left = Self { evicted: vec![], leaving: vec![], unmovable: vec![] };
+        let mut left =
+            Self { evicted: vec![], leaving: vec![], unmovable: vec![], came_back: vec![] };
         for pod in pods {
             match fate(pod) {
                 Fate::Stays => {}
+                Fate::CameBack => left.came_back.push(pod),
                 Fate::Leaving => left.leaving.push(pod),
                 Fate::Evicted => left.evicted.push(pod),
                 Fate::Unmovable(why) => left.unmovable.push((pod, why)),
@@ -178,6 +187,14 @@ impl<'a> Left<'a> {
 
     fn is_empty(&self) -> bool {
         self.count() == 0
+    }
+
+    /// The pods that came back to the node although it is cordoned; empty if there is none.
+    fn came_back(&self) -> String {
+        let told = |pod: &&Pod| {
+            format!("{} tolerates the cordon, has come back and stays", pod.metadata.place())
+        };
+        self.came_back.iter().map(told).take(NAMED_MAX).collect::<Vec<_>>().join("; ")
     }
 
     fn is_last_of_all(&self, pod: &Pod) -> bool {

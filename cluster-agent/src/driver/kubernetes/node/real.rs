@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
 use serde_json::{Value, json};
 
-use super::super::super::{Stage, StepOrder, StepStatus};
+use super::super::super::{Pass, Stage, StepOrder, StepStatus};
 use super::NodeDriver;
 use crate::config::{DrainSettings, EtcdSettings, NodeEvidence, NodePool};
 use crate::kube::node::etcd::EtcdWatch;
@@ -139,7 +139,7 @@ impl Lab {
     async fn stage_ends(&self, template: &str, order: &StepOrder, stage: Stage) -> (i32, String) {
         let begun = tokio::time::Instant::now();
         loop {
-            match self.driver(template).status(order, stage).await {
+            match self.driver(template).status(order, stage, Pass::Act).await {
                 Ok(StepStatus::Finished { exit_code, log_tail }) => return (exit_code, log_tail),
                 found => assert!(begun.elapsed() < PATIENCE, "{stage} does not end: {found:?}"),
             }
@@ -176,7 +176,8 @@ async fn drain_waits_for_the_budget(lab: &Lab, order: &StepOrder) {
     // One goes; the other cannot, for its replacement has nowhere to be.
     lab.cluster
         .until("the drain waits for the budget", async || {
-            let status = lab.driver(NODE_JOB).status(order, Stage::Quiesce).await.unwrap();
+            let status =
+                lab.driver(NODE_JOB).status(order, Stage::Quiesce, Pass::Act).await.unwrap();
             let StepStatus::Running { detail, .. } = status else { panic!("{status:?}") };
             let detail = detail.unwrap();
             detail.starts_with("1 pod is left") && detail.contains("web-budget")
@@ -205,7 +206,7 @@ async fn a_node_of_a_real_cluster_is_drained_changed_and_put_back() {
     drain_waits_for_the_budget(&lab, &order).await;
 
     assert_eq!(
-        lab.driver(NODE_JOB).status(&order, Stage::Mutate).await.unwrap(),
+        lab.driver(NODE_JOB).status(&order, Stage::Mutate, Pass::Act).await.unwrap(),
         StepStatus::Absent
     );
     lab.driver(NODE_JOB).start(&order, Stage::Mutate).await.unwrap();

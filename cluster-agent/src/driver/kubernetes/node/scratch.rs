@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::super::super::{Stage, StepId, StepStatus};
+use super::super::super::{Pass, Stage, StepId, StepStatus};
 use crate::phase::elapsed_ms;
 
 /// A pass is made at most this often, whatever the agent's pace: it lists the pods of a node.
@@ -35,9 +35,12 @@ struct Tries {
     answer: String,
 }
 
+/// What a status is about: a pass that only looked says nothing for one that acts.
+type About = (StepId, Stage, Pass);
+
 #[derive(Debug, Default)]
 struct Memory {
-    status: Option<(StepId, Stage, Instant, StepStatus)>,
+    status: Option<(About, Instant, StepStatus)>,
     tries: BTreeMap<String, Tries>,
     permitted_at: Option<Instant>,
     stopped: Option<StepId>,
@@ -54,24 +57,23 @@ impl Scratch {
     }
 
     /// The last status, if it is fresh enough to be said again.
-    pub(super) fn status(&self, step: StepId, stage: Stage) -> Option<StepStatus> {
+    pub(super) fn status(&self, about: About) -> Option<StepStatus> {
         self.with(|memory| {
-            let (of, at_stage, at, status) = memory.status.as_ref()?;
+            let (of, at, status) = memory.status.as_ref()?;
             let over = matches!(status, StepStatus::Finished { .. });
-            let good_for = match stage {
+            let good_for = match about.1 {
                 Stage::Preflight => PREFLIGHT_EVERY,
                 Stage::Quiesce | Stage::Mutate | Stage::Restore if over => OVER_EVERY,
                 Stage::Quiesce | Stage::Mutate | Stage::Restore => PASS_EVERY,
             };
-            (*of == step && *at_stage == stage && at.elapsed() < good_for).then(|| status.clone())
+            (*of == about && at.elapsed() < good_for).then(|| status.clone())
         })
     }
 
     /// Keeps a status. What says that nothing was started is not kept: a start follows.
-    pub(super) fn keep_status(&self, step: StepId, stage: Stage, status: StepStatus) {
+    pub(super) fn keep_status(&self, about: About, status: StepStatus) {
         self.with(|memory| {
-            memory.status =
-                (status != StepStatus::Absent).then(|| (step, stage, Instant::now(), status));
+            memory.status = (status != StepStatus::Absent).then(|| (about, Instant::now(), status));
         });
     }
 

@@ -7,13 +7,21 @@ use channels::wire::Role;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::super::super::{DriverError, EXIT_TIMED_OUT, Stage, StepId, StepOrder, StepStatus};
+use super::super::super::{
+    DriverError, EXIT_TIMED_OUT, Pass, Stage, StepId, StepOrder, StepStatus,
+};
 use super::NodeDriver;
 use crate::config::{AgentPlace, DrainSettings, NodeEvidence, NodePool};
 use crate::kube::fake::FakeApi;
 use crate::kube::node::{NodeWatch, Watched};
 use crate::kube::{Kube, KubeError};
 use crate::observation::{Finding, GateScope, UnitKey};
+
+mod drains;
+mod leased;
+mod looks;
+mod own;
+mod repeated;
 
 const NODE: &str = "/api/v1/nodes/n1";
 const PODS: &str = "/api/v1/namespaces/shop/pods";
@@ -78,7 +86,12 @@ impl Lab {
     }
 
     async fn status(&self, order: &StepOrder, stage: Stage) -> StepStatus {
-        self.driver().status(order, stage).await.unwrap()
+        self.driver().status(order, stage, Pass::Act).await.unwrap()
+    }
+
+    /// How a stage stands, told by an agent without the lease.
+    async fn watched(&self, order: &StepOrder, stage: Stage) -> StepStatus {
+        self.driver().status(order, stage, Pass::Look).await.unwrap()
     }
 
     async fn refusal(&self, order: &StepOrder) -> String {
@@ -243,7 +256,10 @@ async fn a_refused_eviction_is_not_asked_for_at_every_look() {
         let before = lab.evictions().len();
         // A pass at every fifth second is what a drain of minutes comes to.
         if second % 5 == 0 {
-            driver.drain(&order, now + jiff::SignedDuration::from_secs(second)).await.unwrap();
+            driver
+                .drain(&order, Pass::Act, now + jiff::SignedDuration::from_secs(second))
+                .await
+                .unwrap();
         }
         if lab.evictions().len() > before {
             asked_at_s.push(second);
@@ -300,7 +316,7 @@ async fn a_drain_that_takes_too_long_is_given_up_by_name() {
     lab.api.refuse_evictions(Some("The disruption budget web needs 1 healthy pods"));
     lab.start(&order, Stage::Quiesce).await.unwrap();
     let later = crate::clock::now() + jiff::SignedDuration::from_secs(2);
-    match lab.driver().drain(&order, later).await.unwrap() {
+    match lab.driver().drain(&order, Pass::Act, later).await.unwrap() {
         StepStatus::Finished { exit_code, log_tail } => {
             assert_eq!(exit_code, EXIT_TIMED_OUT);
             assert!(log_tail.contains("disruption budget web"), "{log_tail}");
@@ -318,17 +334,17 @@ async fn a_stop_ends_a_drain_and_asks_no_other_pod_to_go() {
     lab.start(&order, Stage::Quiesce).await.unwrap();
     let driver = lab.driver();
     driver.supervise(&again(&order), true);
-    let other = driver.status(&order, Stage::Quiesce).await.unwrap();
+    let other = driver.status(&order, Stage::Quiesce, Pass::Act).await.unwrap();
     assert!(matches!(other, StepStatus::Running { .. }), "another step was stopped: {other:?}");
     let asked = lab.evictions().len();
     lab.add_pod("web-2");
     driver.supervise(&order, true);
-    let status = driver.status(&order, Stage::Quiesce).await.unwrap();
+    let status = driver.status(&order, Stage::Quiesce, Pass::Act).await.unwrap();
     assert!(
         matches!(&status, StepStatus::Finished { exit_code: 1, log_tail } if log_tail.contains("stopped"))
     );
     assert_eq!(lab.evictions().len(), asked);
-    assert_eq!(driver.status(&order, Stage::Restore).await.unwrap(), good());
+    assert_eq!(driver.status(&order, Stage::Restore, Pass::Act).await.unwrap(), good());
     assert!(!lab.unschedulable());
 }
 
@@ -375,18 +391,6 @@ async fn a_cordon_of_somebody_elses_is_left_alone() {
 }
 
 #[actix_web::test]
-async fn a_mark_of_another_step_is_not_undone() {
-    let (lab, first) = (Lab::new(), order());
-    lab.start(&first, Stage::Quiesce).await.unwrap();
-    let mut other = order();
-    other.key.unit = "n2".parse().unwrap();
-    lab.api.put("/api/v1/nodes/n2", node("n2"));
-    assert_eq!(lab.status(&again(&first), Stage::Restore).await, good());
-    assert_eq!(lab.status(&other, Stage::Restore).await, good());
-    assert!(lab.unschedulable());
-}
-
-#[actix_web::test]
 async fn the_next_attempt_takes_over_what_the_last_one_cordoned() {
     let (lab, first) = (Lab::new(), order());
     lab.start(&first, Stage::Quiesce).await.unwrap();
@@ -410,7 +414,7 @@ async fn a_node_that_is_written_by_others_meanwhile_is_cordoned_all_the_same() {
     lab.start(&order, Stage::Quiesce).await.unwrap();
     assert!(lab.unschedulable());
     lab.api.race(9);
-    assert!(lab.driver().status(&order, Stage::Restore).await.is_err());
+    assert!(lab.driver().status(&order, Stage::Restore, Pass::Act).await.is_err());
     assert!(lab.unschedulable(), "an error is no end");
     lab.api.race(0);
     assert_eq!(lab.status(&order, Stage::Restore).await, good());
@@ -485,7 +489,7 @@ async fn a_job_of_the_steps_name_that_is_not_the_steps_is_no_success() {
         "status": { "conditions": [{ "type": "Complete", "status": "True" }] },
     });
     lab.api.put(&job_path(&order), foreign);
-    let error = lab.driver().status(&order, Stage::Mutate).await.unwrap_err();
+    let error = lab.driver().status(&order, Stage::Mutate, Pass::Act).await.unwrap_err();
     assert!(matches!(error, DriverError::HeldByOther { .. }), "{error}");
 }
 
@@ -511,7 +515,7 @@ async fn an_api_server_that_is_away_is_an_error_and_no_answer() {
     settings.kubeconfig = Some(lab.dir.path().join("none"));
     let driver = NodeDriver::open(Kube::new(settings), &lab.pool()).unwrap();
     for stage in Stage::ALL {
-        let error = driver.status(&order(), stage).await.unwrap_err();
+        let error = driver.status(&order(), stage, Pass::Act).await.unwrap_err();
         let DriverError::Kube { source } = error else { panic!("{error}") };
         assert!(matches!(*source, KubeError::Kubeconfig { .. }), "{source}");
     }

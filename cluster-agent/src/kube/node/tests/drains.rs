@@ -34,28 +34,60 @@ fn pods_of_daemon_sets_and_of_the_kubelet_itself_stay() {
     let mirror = with(pod("m", json!({}), None), |pod| {
         pod.metadata.annotations.insert("kubernetes.io/config.mirror".into(), "h".into());
     });
-    assert_eq!(fate(&mirror, &drain()), Fate::Stays);
-    assert_eq!(fate(&pod("d", json!({}), Some("DaemonSet")), &drain()), Fate::Stays);
+    assert_eq!(fate(&mirror, &drain(), None), Fate::Stays);
+    assert_eq!(fate(&pod("d", json!({}), Some("DaemonSet")), &drain(), None), Fate::Stays);
     let own = pod("j", json!({ "fairway.dev/step": "x" }), Some("Job"));
-    assert_eq!(fate(&own, &drain()), Fate::Stays);
+    assert_eq!(fate(&own, &drain(), None), Fate::Stays);
 }
 
 #[test]
 fn what_would_lose_something_needs_the_owners_word() {
     let unmanaged = pod("u", json!({}), None);
-    assert!(matches!(fate(&unmanaged, &drain()), Fate::Unmovable(why) if why.contains("force")));
+    assert!(
+        matches!(fate(&unmanaged, &drain(), None), Fate::Unmovable(why) if why.contains("force"))
+    );
     let forced = DrainSettings { force_unmanaged: true, ..drain() };
-    assert_eq!(fate(&unmanaged, &forced), Fate::Evicted);
+    assert_eq!(fate(&unmanaged, &forced, None), Fate::Evicted);
 
     let value = json!({ "spec": { "volumes": [{ "name": "v", "emptyDir": {} }] } });
     let volumes = serde_json::from_value::<Pod>(value).unwrap().spec;
     let scratch = with(pod("s", json!({}), Some("ReplicaSet")), |pod| pod.spec = volumes);
-    assert!(matches!(fate(&scratch, &drain()), Fate::Unmovable(why) if why.contains("emptyDir")));
+    assert!(
+        matches!(fate(&scratch, &drain(), None), Fate::Unmovable(why) if why.contains("emptyDir"))
+    );
     let given_up = DrainSettings { delete_empty_dir: true, ..drain() };
-    assert_eq!(fate(&scratch, &given_up), Fate::Evicted);
+    assert_eq!(fate(&scratch, &given_up, None), Fate::Evicted);
     // A finished pod has nothing left to lose.
     let finished = with(scratch, |pod| pod.status.phase = "Succeeded".to_owned());
-    assert_eq!(fate(&finished, &drain()), Fate::Evicted);
+    assert_eq!(fate(&finished, &drain(), None), Fate::Evicted);
+}
+
+#[test]
+fn only_a_pod_that_tolerates_a_cordon_and_is_younger_comes_back() {
+    let at = |second| jiff::Timestamp::from_second(second).unwrap();
+    let made = |second, toleration: Value| {
+        let spec = json!({ "spec": { "tolerations": [toleration] } });
+        with(pod("w", json!({}), Some("ReplicaSet")), |pod| {
+            pod.metadata.creation_timestamp = Some(at(second));
+            pod.spec = serde_json::from_value::<Pod>(spec).unwrap().spec;
+        })
+    };
+    let all = || json!({ "operator": "Exists" });
+    assert_eq!(fate(&made(11, all()), &drain(), Some(at(10))), Fate::CameBack);
+    assert_eq!(fate(&made(10, all()), &drain(), Some(at(10))), Fate::Evicted);
+    assert_eq!(fate(&made(11, all()), &drain(), None), Fate::Evicted);
+    let cordon = "node.kubernetes.io/unschedulable";
+    for (toleration, comes_back) in [
+        (json!({ "key": cordon, "operator": "Exists", "effect": "NoSchedule" }), true),
+        (json!({ "key": cordon }), true),
+        (json!({ "key": cordon, "value": "x" }), false),
+        (json!({ "key": cordon, "operator": "Exists", "effect": "NoExecute" }), false),
+        (json!({ "key": "other", "operator": "Exists" }), false),
+        (json!({ "operator": "Exists", "effect": "NoExecute" }), false),
+    ] {
+        let found = fate(&made(11, toleration.clone()), &drain(), Some(at(10)));
+        assert_eq!(found == Fate::CameBack, comes_back, "{toleration}");
+    }
 }
 
 #[test]
@@ -63,7 +95,7 @@ fn a_pod_on_its_way_out_is_waited_for() {
     let leaving = with(pod("l", json!({}), Some("ReplicaSet")), |pod| {
         pod.metadata.deletion_timestamp = Some(jiff::Timestamp::UNIX_EPOCH);
     });
-    assert_eq!(fate(&leaving, &drain()), Fate::Leaving);
+    assert_eq!(fate(&leaving, &drain(), None), Fate::Leaving);
 }
 
 #[test]
