@@ -129,10 +129,15 @@ fn preflight(scene: &Scene<'_>, out: &Out, driver: &DriverFacts) -> Moment {
     if commanded && let Some(event) = unless_succeeded(driver.status.as_ref()) {
         return Moment::Event(event);
     }
+    let lapsed = out.grant_expires_at.filter(|at| scene.now >= *at);
+    if let Some(at) = lapsed.filter(|_| !out.is_touched()) {
+        // Nothing was done yet: a new step with a new grant costs nothing.
+        return refused(&WaitingOn::GrantExpired { at });
+    }
     go_if_granted(scene, out, driver)
 }
 
-/// A step that was tried again, or whose check took long, may have outlasted its grant.
+/// A step that was tried again, or whose drain took long, may have outlasted its grant.
 fn go_if_granted(scene: &Scene<'_>, out: &Out, driver: &DriverFacts) -> Moment {
     match leave(scene, out) {
         Leave::Holds => cleared(scene, out, driver),
