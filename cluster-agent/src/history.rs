@@ -16,12 +16,15 @@ use signing::Sha256Digest;
 use crate::driver::{StepOrder, Task};
 use crate::gate::MutateRecord;
 use crate::observation::UnitKey;
-use crate::phase::{Phase, elapsed_ms};
+use crate::phase::{Failed, Phase, elapsed_ms};
 
 pub use finalization::{Arrived, Certainty, Doubt, Finalization, FinalizeRun, Finalized, Floor};
 
 /// Completed moves kept per product, as many as OpenShift's cluster version keeps.
 const COMPLETED_MAX: usize = 100;
+
+/// Why a step was left: a person ordered the product back to another release.
+pub const BACK_ORDERED: &str = "back_ordered";
 
 /// Steps whose length is remembered per role: an odd number has a middle, and an old cluster's
 /// habits are forgotten after a few.
@@ -125,6 +128,16 @@ pub struct Out {
     /// The roll was paused meanwhile: how long the step took says nothing about others.
     #[serde(default)]
     pub disturbed: bool,
+    /// The last attempt whose change was seen to run or to have ended. From then on the unit may be
+    /// half changed: what goes wrong is never undone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed_in: Option<u32>,
+    /// What of the step failed; cleared by `resume`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<Failed>,
+    /// It was not healthy when it was taken out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub was_ill: bool,
 }
 
 /// A stage or hook that does not get started.
@@ -151,6 +164,9 @@ pub enum Cause {
 pub struct Leadership {
     /// Whether the unit led its quorum when it was taken out.
     pub was_leader: bool,
+    /// Whether it led when it was changed; a drain is long, and leadership moves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub led_at_change: Option<bool>,
     /// The last leader seen.
     pub leader: Option<UnitName>,
     /// How often it changed since the step began.
@@ -167,9 +183,15 @@ impl Leadership {
         self.leader = Some(leader.clone());
     }
 
+    /// The change of `unit` begins: from now on elections count, and only its own is allowed.
+    pub fn begin_change(&mut self, unit: &UnitName) {
+        self.led_at_change = Some(self.leader.as_ref() == Some(unit));
+        self.changes = 0;
+    }
+
     /// Changes this step may cause.
     pub fn allowed(&self) -> u32 {
-        u32::from(self.was_leader)
+        u32::from(self.led_at_change.unwrap_or(self.was_leader))
     }
 }
 
@@ -229,6 +251,22 @@ impl Out {
         self.order.role
     }
 
+    /// Whether an attempt has changed it, as far as anybody saw.
+    pub fn is_touched(&self) -> bool {
+        self.changed_in.is_some()
+    }
+
+    /// Whether the change of this very attempt was seen.
+    pub fn is_change_seen(&self) -> bool {
+        self.changed_in == Some(self.order.attempt)
+    }
+
+    /// Takes in that its change runs or has ended; says whether that is news.
+    pub fn note_change(&mut self) -> bool {
+        let seen = Some(self.order.attempt);
+        std::mem::replace(&mut self.changed_in, seen) != seen
+    }
+
     /// Counts that the stage was found not started, in a row; says how often so far.
     pub fn note_unstarted(&mut self, stage: Task) -> u32 {
         let before = self.unstarted.filter(|seen| seen.stage == stage).map_or(0, |seen| seen.times);
@@ -267,6 +305,34 @@ impl ProductHistory {
 }
 
 impl History {
+    /// Whether an attempt has changed the unit and it was left like that: then it is its own state
+    /// that the next attempt is to mend.
+    pub fn is_left_changed(&self, key: &UnitKey) -> bool {
+        let out = self.out.as_ref().filter(|out| out.key() == key);
+        let left = |refused: &RefusedStep| refused.key == *key && refused.why.gate == BACK_ORDERED;
+        out.is_some_and(Out::is_touched) || self.refused.as_ref().is_some_and(left)
+    }
+
+    /// Fills in what documents written before there was a word for it do not say.
+    pub(crate) fn understood(mut self) -> Self {
+        let gate = self.pause.as_ref().map(|pause| pause.why.gate.as_str());
+        let Some(out) = &mut self.out else { return self };
+        let failed = match gate {
+            Some("mutate_failed") => Some(Failed::Change),
+            Some("return_overdue") => Some(Failed::Return),
+            Some("restore_failed") => Some(Failed::Restore),
+            Some("after_failed") => Some(Failed::After),
+            Some("stage_not_started") => Some(Failed::Start),
+            Some(_) | None => None,
+        };
+        out.failed = out.failed.or(failed);
+        let changed = matches!(out.failed, Some(Failed::Change | Failed::Return));
+        let before = out.order.attempt.checked_sub(1).filter(|before| *before > 0);
+        let seen = if changed { Some(out.order.attempt) } else { before };
+        out.changed_in = out.changed_in.or(seen);
+        self
+    }
+
     /// Whether the unit is the one that is out.
     pub fn is_out(&self, key: &UnitKey) -> bool {
         self.out.as_ref().is_some_and(|out| out.key() == key)
@@ -299,6 +365,10 @@ impl History {
         let Some(out) = self.out.take() else { return };
         self.last_step_ended_at = Some(now);
         if let Phase::Dropped { why } = out.phase {
+            if out.cause == Cause::Adopted {
+                // Nobody refused anything: it is looked at anew.
+                return;
+            }
             let key = out.order.key;
             let same = |last: &RefusedStep| last.key == key && last.why.gate == why.gate;
             let before = self.refused.take().filter(same);

@@ -46,8 +46,8 @@ fn every_form_that_agents_ever_wrote_is_read_in_every_phase() {
     let golden = golden();
     let forms: std::collections::BTreeSet<&str> =
         golden.keys().map(|(form, _)| form.as_str()).collect();
-    assert_eq!(forms, ["1", "2", "3"].into());
-    assert!(golden.len() >= 29, "{} files", golden.len());
+    assert_eq!(forms, ["1", "2", "3", "4"].into());
+    assert!(golden.len() >= 40, "{} files", golden.len());
     for ((form, name), document) in &golden {
         let read = read(document).unwrap_or_else(|error| panic!("{form}/{name}: {error:?}"));
         assert_eq!(phase(&read.history), *name, "{form}");
@@ -79,6 +79,12 @@ fn what_is_new_in_a_form_has_its_most_careful_value_in_the_forms_before() {
     };
     assert_eq!(preflight("2")["prepared"], false, "the hook before has not run");
     assert_eq!(preflight("3")["prepared"], true);
+    let changed_in = |form: &str, name: &str| {
+        let document = read(&golden[&(form.to_owned(), name.to_owned())]).unwrap();
+        document.history.out.unwrap().changed_in
+    };
+    assert_eq!(changed_in("3", "preflight"), None, "its first attempt has changed nothing");
+    assert_eq!(changed_in("4", "preflight"), Some(1));
 }
 
 /// Fields that are not written when they hold nothing count as the same.
@@ -93,7 +99,7 @@ fn without_nulls(value: &Value) -> Value {
 
 #[test]
 fn the_newest_form_is_what_this_agent_writes() {
-    for ((form, name), document) in golden().iter().filter(|((form, _), _)| form == "3") {
+    for ((form, name), document) in golden().iter().filter(|((form, _), _)| form == "4") {
         let dir = tempfile::tempdir().unwrap();
         let state = StateDir::open(dir.path()).unwrap();
         state.save(&read(document).unwrap()).unwrap();
@@ -110,10 +116,10 @@ fn the_newest_form_is_what_this_agent_writes() {
 
 #[test]
 fn a_form_of_a_later_agent_is_refused_and_left_as_it_is() {
-    let mut document = golden()[&("3".to_owned(), "soak".to_owned())].clone();
-    document["format"] = 2.into();
+    let mut document = golden()[&("4".to_owned(), "soak".to_owned())].clone();
+    document["format"] = 3.into();
     let error = read(&document).unwrap_err();
-    assert!(matches!(error, StateError::Newer { found: 2, known: 1, .. }), "{error}");
+    assert!(matches!(error, StateError::Newer { found: 3, known: 2, .. }), "{error}");
     assert!(error.to_string().contains("run the newer agent"), "{error}");
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("state.json");

@@ -2,6 +2,7 @@
 //!
 //! Pure; part of [`Core`]. Nothing here decides *whether* a step may begin.
 
+use channels::wire::HealthVerdict;
 use jiff::Timestamp;
 
 use super::core::{Change, Core};
@@ -41,10 +42,18 @@ impl Core {
             cause: Cause::Planned,
             grant_expires_at: grant.map(|grant| grant.expires_at),
             before,
-            leadership: Leadership { was_leader: is_leader, leader, changes: 0 },
+            leadership: Leadership {
+                was_leader: is_leader,
+                led_at_change: None,
+                leader,
+                changes: 0,
+            },
             phase: Phase::first(now),
             unstarted: None,
             disturbed: false,
+            changed_in: None,
+            failed: None,
+            was_ill: unit.verdict != HealthVerdict::Healthy,
         };
         self.history.highest_generation = self.history.highest_generation.max(generation);
         self.history.begin_roll(&key.product, &goal.to, goal.release_digest, now);
@@ -73,10 +82,18 @@ impl Core {
             grant_expires_at: None,
             before,
             // It may have led before it went: its own election is not held against it.
-            leadership: Leadership { was_leader: true, leader, changes: 0 },
+            leadership: Leadership {
+                was_leader: true,
+                led_at_change: Some(true),
+                leader,
+                changes: 0,
+            },
             phase: Phase::adopted(now),
             unstarted: None,
             disturbed: false,
+            changed_in: None,
+            failed: None,
+            was_ill: false,
         });
         Change::moved()
     }

@@ -24,7 +24,7 @@ type Key = (ProductRef, String, Option<UnitName>);
 pub(super) struct Checks {
     checker: Checker,
     specs: BTreeMap<(ProductRef, String), CommandSpec>,
-    running: Option<(StepId, CheckOrder, Timestamp)>,
+    running: Option<(StepId, CheckOrder)>,
     results: BTreeMap<Key, CheckResult>,
 }
 
@@ -49,7 +49,7 @@ impl Checks {
         now: Timestamp,
     ) -> Option<BTreeMap<ProductRef, Vec<CheckResult>>> {
         let news = match self.running.take() {
-            Some((id, order, since)) => self.poll(id, order, since, now).await,
+            Some((id, order)) => self.poll(id, order, now).await,
             None => match wanted.first() {
                 Some(order) => self.begin(order.clone(), now).await,
                 None => false,
@@ -70,24 +70,18 @@ impl Checks {
         };
         self.note(&order, outcome.clone(), now);
         if outcome == CheckOutcome::Running {
-            self.running = Some((id, order, now));
+            self.running = Some((id, order));
         }
         true
     }
 
-    async fn poll(
-        &mut self,
-        id: StepId,
-        order: CheckOrder,
-        since: Timestamp,
-        now: Timestamp,
-    ) -> bool {
+    async fn poll(&mut self, id: StepId, order: CheckOrder, now: Timestamp) -> bool {
         let Some(spec) = self.specs.get(&(order.product.clone(), order.name.clone())) else {
             return false;
         };
         let outcome = match self.checker.status(&id, spec).await {
             Ok(StepStatus::Running { .. }) => {
-                self.running = Some((id, order, since));
+                self.running = Some((id, order));
                 return false;
             }
             Ok(StepStatus::Finished { exit_code: 0, .. }) => CheckOutcome::Passed,
@@ -99,7 +93,7 @@ impl Checks {
             Ok(StepStatus::Absent) => CheckOutcome::Unknown { why: "it was lost".to_owned() },
             Err(error) => CheckOutcome::Unknown { why: chain(&error) },
         };
-        self.note(&order, outcome, since);
+        self.note(&order, outcome, now);
         true
     }
 
@@ -107,7 +101,14 @@ impl Checks {
         let unit = order.unit.as_ref().map(|(key, _)| key.unit.clone());
         let (name, release) = (order.name.clone(), order.release);
         let result = CheckResult { name: name.clone(), release, unit: unit.clone(), outcome, at };
-        self.results.insert((order.product.clone(), name, unit), result);
+        let key = (order.product.clone(), name, unit);
+        let known = self.results.get(&key).filter(|known| known.release == release);
+        if result.outcome == CheckOutcome::Running && known.is_some_and(CheckResult::says_no) {
+            // What said no says so until it says something else: whoever it let pass is not stopped
+            // whenever it is asked again.
+            return;
+        }
+        self.results.insert(key, result);
     }
 
     fn all(&mut self, now: Timestamp) -> BTreeMap<ProductRef, Vec<CheckResult>> {
@@ -117,5 +118,96 @@ impl Checks {
             all.entry(product.clone()).or_default().push(result.clone());
         }
         all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use jiff::SignedDuration;
+    use signing::Sha256Digest;
+
+    use super::*;
+    use crate::config::Overrides;
+
+    const AGENT: &str = r#"
+state_dir = "state"
+[cluster]
+name = "east"
+[hub]
+url = "http://127.0.0.1:9"
+root = "root.json"
+reports = false
+[[products]]
+product = "acme/kafka"
+channel = "stable"
+initial_version = "3.9.0"
+[[products.checks.commands]]
+name = "validate"
+command = ["true"]
+[[products.pools]]
+name = "controllers"
+role = "controller"
+units = [{ name = "c-1", node_id = 1, metrics_url = "http://127.0.0.1:9/", on_node = "" }]
+[products.pools.simulated]
+url = "http://127.0.0.1:9"
+"#;
+
+    fn settings(dir: &Path, command: &str) -> Settings {
+        let path = dir.join("agent.toml");
+        std::fs::write(&path, AGENT.replace("true", command)).unwrap();
+        Settings::load(&path, Overrides::default()).unwrap()
+    }
+
+    fn order() -> CheckOrder {
+        CheckOrder {
+            name: "validate".to_owned(),
+            product: "acme/kafka".parse().unwrap(),
+            from: "3.9.0".parse().unwrap(),
+            to: "4.0.0".parse().unwrap(),
+            release: Sha256Digest::of(b"4.0.0"),
+            unit: None,
+        }
+    }
+
+    type Results = BTreeMap<ProductRef, Vec<CheckResult>>;
+
+    fn of(all: &Results) -> CheckResult {
+        all[&order().product][0].clone()
+    }
+
+    /// What came of the check that runs.
+    async fn ends(checks: &mut Checks, at: Timestamp) -> CheckResult {
+        loop {
+            if let Some(news) = checks.look(&[], at).await {
+                return of(&news);
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_result_is_as_old_as_its_end_and_not_as_its_beginning() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut checks = Checks::open(&settings(dir.path(), "true")).unwrap();
+        let begun = crate::clock::now();
+        let ended = begun + SignedDuration::from_mins(2);
+        let first = of(&checks.look(&[order()], begun).await.unwrap());
+        assert_eq!((first.outcome, first.at), (CheckOutcome::Running, begun));
+        let last = ends(&mut checks, ended).await;
+        assert_eq!((last.outcome, last.at), (CheckOutcome::Passed, ended));
+    }
+
+    #[tokio::test]
+    async fn a_check_that_said_no_says_so_while_it_is_made_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut checks = Checks::open(&settings(dir.path(), "false")).unwrap();
+        let now = crate::clock::now();
+        let _running = checks.look(&[order()], now).await.unwrap();
+        assert!(ends(&mut checks, now).await.says_no());
+        let again = checks.look(&[order()], now).await.unwrap();
+        assert!(checks.running.is_some() && of(&again).says_no(), "{again:?}");
+        assert!(ends(&mut checks, now).await.says_no());
     }
 }

@@ -6,9 +6,10 @@
 use channels::wire;
 use jiff::Timestamp;
 
-use super::events::{DriverFacts, Moment, hooks, moment};
-use crate::driver::{FinalizeOrder, StepId, StepOrder, Task};
-use crate::history::{Cause, History, Pause, ProductHistory};
+use super::events::{DriverFacts, Moment, given, moment};
+use crate::driver::{FinalizeOrder, StepId, StepOrder, StepStatus, Task};
+use crate::gate::has_returned;
+use crate::history::{BACK_ORDERED, Cause, History, Out, ProductHistory};
 use crate::observation::{Observation, UnitKey};
 use crate::phase::{Effect, Event, Illegal, Phase, elapsed_ms};
 use crate::plan::{
@@ -16,13 +17,6 @@ use crate::plan::{
     finalize_wanted, lease, note_calm, plan,
 };
 use crate::state::Approval;
-
-/// Gate of the pause when a stage does not get started.
-pub(super) const STAGE_NOT_STARTED: &str = "stage_not_started";
-
-/// How often a stage may be found not started. Once is how `preflight` begins, once is a crash
-/// between writing and starting; what fails more often fails for a reason that a person must mend.
-const UNSTARTED_MAX: u32 = 3;
 
 /// The agent's mind.
 #[derive(Debug)]
@@ -85,9 +79,21 @@ impl Change {
     }
 }
 
+/// Why an event leaves the unit where it is, if it does.
+fn waits_for(event: &Event, stays: bool) -> Option<wire::WaitingOn> {
+    if let Event::NotReturned { why } | Event::NotHealthy { why } | Event::Progresses { why } =
+        event
+    {
+        return Some(why.clone());
+    }
+    let Event::Refused { why } = event else { return None };
+    stays.then(|| why.clone())
+}
+
 impl Core {
     /// The mind of an agent that wakes up with `history`.
-    pub fn new(policy: Policy, mut history: History) -> Self {
+    pub fn new(policy: Policy, history: History) -> Self {
+        let mut history = history.understood();
         for (product, settings) in &policy.products {
             history
                 .products
@@ -130,8 +136,10 @@ impl Core {
                 out.leadership.leader = Some(leader.clone());
             }
         }
-        let late = self.note_epoch(&observation) | self.note_offset(&observation);
-        let persist = note_calm(&mut self.history, &observation) || late || clock_went_back;
+        let epoch = self.note_epoch(&observation);
+        let returned = self.note_return(&observation);
+        let calm = note_calm(&mut self.history, &observation);
+        let persist = calm || epoch || returned || clock_went_back;
         self.retarget(now);
         self.standing.note(&self.targets, &self.policy, &self.history, &observation, now);
         self.observation = Some(observation);
@@ -151,13 +159,16 @@ impl Core {
     /// A voter whose return was not seen (it changed by itself, or was there already) has to reach
     /// the first leader's offset known since. Without one it would race the leader for ever: a page
     /// that is read a moment earlier is a record behind.
-    fn note_offset(&mut self, observation: &Observation) -> bool {
+    fn note_return(&mut self, observation: &Observation) -> bool {
         let Some(out) = &mut self.history.out else { return false };
         let awaited = matches!(out.phase, Phase::AwaitHealth { .. } | Phase::Soak { .. });
         if !awaited || out.before.leader_offset_at_return.is_some() {
             return false;
         }
-        out.before.note_return(&out.order.key, observation);
+        let (key, version) = (&out.order.key, &out.order.component.version);
+        if has_returned(key, version, &out.before, observation).is_empty() {
+            out.before.note_return(key, observation);
+        }
         out.before.leader_offset_at_return.is_some()
     }
 
@@ -185,31 +196,37 @@ impl Core {
         let timings = self.policy.timings.step(out.role());
         let before = out.phase.clone();
         let seen_at = observation.at;
-        let hooks = hooks(out, driver);
+        let given = given(out, driver);
         let recovering = observation.units.get(out.key()).and_then(|unit| unit.recovering);
         let moment = self.recovered_some(recovering, moment, &before);
         let Some(event) = self.decided(moment, &before, timings.await_health_ms, now) else {
             return Ok(Change::default());
         };
-        let (phase, mut effects) = before.clone().step(event.clone(), now, &timings, hooks)?;
+        let (phase, mut effects) = before.clone().step(event.clone(), now, &timings, given)?;
         if let Some(why) = self.only_for_the_holder(&event, &effects, now) {
             self.current_wait = Some(why);
             return Ok(Change::default());
         }
         self.evaluated_at = Some(seen_at);
-        self.current_wait = if let Event::NotReturned { why }
-        | Event::NotHealthy { why }
-        | Event::Progresses { why } = &event
-        {
-            Some(why.clone())
-        } else {
-            None
-        };
+        self.current_wait = waits_for(&event, phase == before);
+        let seen = self.note_change(&before, driver);
         let unstarted = event == Event::NotStarted;
         let counted = before.task().map_or_else(Change::default, |stage| {
             self.count_starts(stage, unstarted, driver, &mut effects, now)
         });
-        Ok(counted.and(self.enter(&before, phase, effects, now)))
+        Ok(seen.and(counted).and(self.enter(&before, phase, effects, now)))
+    }
+
+    /// Remembers that the change of the unit that is out was seen to run or to have ended.
+    fn note_change(&mut self, phase: &Phase, driver: &DriverFacts) -> Change {
+        let seen = match &driver.status {
+            Some(StepStatus::Running { .. } | StepStatus::Finished { .. }) => true,
+            Some(StepStatus::Absent) | None => false,
+        };
+        let persist = matches!(phase, Phase::Mutate { .. })
+            && seen
+            && self.history.out.as_mut().is_some_and(Out::note_change);
+        Change { persist, ..Change::default() }
     }
 
     /// An agent that lost the lease in mid-step starts nothing and drops nothing (I13): the event
@@ -285,43 +302,6 @@ impl Core {
         Some(Event::Refused { why: wire::WaitingOn { message, ..why } })
     }
 
-    /// Pauses when a stage is found not started too often, instead of starting it for ever.
-    fn count_starts(
-        &mut self,
-        stage: Task,
-        unstarted: bool,
-        driver: &DriverFacts,
-        effects: &mut Vec<Effect>,
-        now: Timestamp,
-    ) -> Change {
-        let Some(out) = &mut self.history.out else { return Change::default() };
-        if !unstarted {
-            if driver.status.is_some() {
-                out.note_started(stage);
-            }
-            return Change::default();
-        }
-        let times = out.note_unstarted(stage);
-        let counted = Change { persist: true, ..Change::default() };
-        if times <= UNSTARTED_MAX {
-            return counted;
-        }
-        effects.retain(|effect| !matches!(effect, Effect::Start(_)));
-        let why = self.start_error.as_deref().unwrap_or("its driver does not say why");
-        let message = format!("stage {stage} could not be started: {why}");
-        counted.and(self.pause(
-            wire::WaitingOn {
-                gate: STAGE_NOT_STARTED.to_owned(),
-                unit: None,
-                message,
-                observed: Some(f64::from(times)),
-                limit: Some(f64::from(UNSTARTED_MAX)),
-                since: Some(now),
-            },
-            now,
-        ))
-    }
-
     /// Carries a step's outcome into the memory.
     pub(super) fn enter(
         &mut self,
@@ -341,6 +321,9 @@ impl Core {
                 Effect::Pause(why) => {
                     change = change.and(self.pause(why, now));
                 }
+                Effect::Fail(failed, why) => {
+                    change = change.and(self.fail(failed, why, now));
+                }
             }
         }
         let Some(out) = &mut self.history.out else { return change };
@@ -352,6 +335,12 @@ impl Core {
                 }
                 (from, wire::Phase::Soak) if from != wire::Phase::Soak => {
                     out.before.note_soak(key, observation);
+                }
+                (from, wire::Phase::Mutate) if from != wire::Phase::Mutate => {
+                    if !out.is_touched() {
+                        out.before.renew(key, observation);
+                    }
+                    out.leadership.begin_change(&key.unit);
                 }
                 _ => {}
             }
@@ -378,8 +367,12 @@ impl Core {
     }
 
     fn end(&mut self, key: &UnitKey, now: Timestamp) {
-        let done = self.history.out.as_ref().is_some_and(|out| out.phase == Phase::Done);
-        if done && let Some(observation) = &self.observation {
+        // What is ordered back goes from where it stands; it did not come there by itself.
+        let left =
+            |phase: &Phase| matches!(phase, Phase::Dropped { why } if why.gate == BACK_ORDERED);
+        let seen = |out: &Out| out.phase == Phase::Done || left(&out.phase);
+        let known = self.history.out.as_ref().is_some_and(seen);
+        if known && let Some(observation) = &self.observation {
             calm_down(&mut self.history, key, observation);
         }
         self.history.end_step(now);
@@ -387,19 +380,6 @@ impl Core {
         self.undecided_since = None;
         // What held while the unit was out proves nothing for the next one.
         self.standing.watch.clear();
-    }
-
-    pub(super) fn pause(&mut self, why: wire::WaitingOn, now: Timestamp) -> Change {
-        if self.history.pause.is_some() {
-            return Change::default();
-        }
-        let unit = self.history.out.as_mut().map(|out| {
-            out.disturbed = true;
-            out.order.key.unit.clone()
-        });
-        let why = wire::WaitingOn { unit: why.unit.or(unit), ..why };
-        self.history.pause = Some(Pause { why, at: now });
-        Change::moved()
     }
 
     /// Plans, and carries the next step into the memory. `step` names the step, should one begin.

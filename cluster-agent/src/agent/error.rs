@@ -1,6 +1,7 @@
 //! Why an agent cannot run.
 
 use channels::names::{PoolName, ProductRef};
+use channels::version::ReleaseVersion;
 use std::path::PathBuf;
 
 use crate::crash::CrashPointError;
@@ -123,6 +124,29 @@ pub enum AgentError {
         unit: String,
         /// The pool.
         pool: PoolName,
+    },
+    /// The unit that is out is no longer configured, as the agent starts.
+    #[error(
+        "{unit} of pool {pool} is out, and is no longer configured: put it back, or give its step up \
+             with `cluster-agent resume --give-up {unit}` and start again; what the step has done to \
+             the unit (a cordon, half a change) then stays until somebody undoes it by hand"
+    )]
+    OrphanedUnit {
+        /// The unit.
+        unit: String,
+        /// The pool it was of.
+        pool: PoolName,
+    },
+    /// A product of which units were changed is no longer configured, as the agent starts.
+    #[error(
+        "units of {product} were changed to {to}, and it is no longer configured: put it back, or \
+             give its roll up with `cluster-agent resume --give-up {product}` and start again"
+    )]
+    OrphanedRoll {
+        /// The product.
+        product: ProductRef,
+        /// Where its roll went.
+        to: ReleaseVersion,
     },
     /// A finalize step runs, and its command is no longer configured.
     #[error(

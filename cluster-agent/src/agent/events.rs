@@ -6,13 +6,13 @@ use std::collections::BTreeSet;
 
 use channels::wire::{self, Action, HealthVerdict, Role};
 
-use crate::driver::{StepStatus, Task};
+use crate::driver::{EXIT_LOST, StepStatus, Task};
 use crate::gate::{
     Blocker, back_and_healthy, has_returned, loses_majority, still_soaking_well, stop_conditions,
 };
 use crate::history::{Cause, Out};
 use crate::observation::Finding;
-use crate::phase::{Event, Hooks, Phase, Quiesce, elapsed_ms};
+use crate::phase::{Event, Given, Phase, Quiesce, elapsed_ms};
 use crate::plan::{
     Scene, WaitingOn, disowned, finding_to_wire, go_blockers, heard_lately, local_hold, plain,
     quorum_change,
@@ -30,11 +30,11 @@ pub struct DriverFacts {
     pub status: Option<StepStatus>,
 }
 
-/// The hooks of a step. What changed by itself was not prepared, and is not cleaned up after.
-pub(super) fn hooks(out: &Out, driver: &DriverFacts) -> Hooks {
+/// What is given for a step. What changed by itself was not prepared, and is not cleaned up after.
+pub(super) fn given(out: &Out, driver: &DriverFacts) -> Given {
     let planned = out.cause == Cause::Planned;
     let has = |task| planned && driver.tasks.contains(&task);
-    Hooks { before: has(Task::Before), after: has(Task::After) }
+    Given { before: has(Task::Before), after: has(Task::After), changed: out.is_touched() }
 }
 
 /// What there is to say about the unit that is out.
@@ -61,12 +61,14 @@ pub(super) fn moment(scene: &Scene<'_>, out: &Out, driver: &DriverFacts) -> Mome
         Phase::Preflight { .. } => preflight(scene, out, driver),
         Phase::Before { .. } | Phase::Quiesce { .. } => quiesce(scene, out, driver),
         Phase::Mutate { .. } => {
-            driver.status.as_ref().map_or(Moment::Quiet, |s| Moment::Event(stage_event(s)))
+            driver.status.as_ref().map_or(Moment::Quiet, |s| Moment::Event(change_event(out, s)))
         }
+        // It was not quiesced either.
+        Phase::Undo { .. } if out.cause == Cause::Adopted => Moment::Event(ended_well()),
         Phase::Undo { .. } | Phase::Restore { .. } | Phase::After { .. } => {
             Moment::Event(match &driver.status {
                 Some(status) => stage_event(status),
-                None => Event::Finished { exit_code: 0, log_tail: String::new() },
+                None => ended_well(),
             })
         }
         Phase::AwaitReturn { .. } => Moment::Event(match first(&returned(scene, out), out) {
@@ -97,11 +99,7 @@ fn quiesce(scene: &Scene<'_>, out: &Out, driver: &DriverFacts) -> Moment {
         // It came up in the new version by itself meanwhile, and is not restarted for nothing.
         return Moment::Event(Event::AlreadyThere);
     }
-    match leave(scene, out) {
-        Leave::Holds => cleared(scene, out, driver),
-        Leave::Unknown(why) => Moment::NeedsWord(why.to_wire()),
-        Leave::Lapsed(why) => refused(&why),
-    }
+    go_if_granted(scene, out, driver)
 }
 
 /// The stop table, and elections that the step may not have caused.
@@ -148,10 +146,21 @@ fn preflight(scene: &Scene<'_>, out: &Out, driver: &DriverFacts) -> Moment {
     if commanded && let Some(event) = unless_succeeded(driver.status.as_ref()) {
         return Moment::Event(event);
     }
-    if let Some(at) = out.grant_expires_at.filter(|at| scene.now >= *at) {
+    let lapsed = out.grant_expires_at.filter(|at| scene.now >= *at);
+    if let Some(at) = lapsed.filter(|_| !out.is_touched()) {
+        // Nothing was done yet: a new step with a new grant costs nothing.
         return refused(&WaitingOn::GrantExpired { at });
     }
-    cleared(scene, out, driver)
+    go_if_granted(scene, out, driver)
+}
+
+/// A step that was tried again, or whose drain took long, may have outlasted its grant.
+fn go_if_granted(scene: &Scene<'_>, out: &Out, driver: &DriverFacts) -> Moment {
+    match leave(scene, out) {
+        Leave::Holds => cleared(scene, out, driver),
+        Leave::Unknown(why) => Moment::NeedsWord(why.to_wire()),
+        Leave::Lapsed(why) => refused(&why),
+    }
 }
 
 /// Whether the hub's leave for the step still counts after a drain.
@@ -250,6 +259,20 @@ fn unless_succeeded(status: Option<&StepStatus>) -> Option<Event> {
         Some(StepStatus::Finished { exit_code: 0, .. }) | None => None,
         Some(other) => Some(stage_event(other)),
     }
+}
+
+fn ended_well() -> Event {
+    Event::Finished { exit_code: 0, log_tail: String::new() }
+}
+
+/// How the change stands. One that was seen and of which its driver knows nothing any more (its Job
+/// was deleted) was not "not started": the unit may be half changed, and a person looks.
+fn change_event(out: &Out, status: &StepStatus) -> Event {
+    if *status == StepStatus::Absent && out.is_change_seen() {
+        let log_tail = "its driver knows nothing of it any more".to_owned();
+        return Event::Finished { exit_code: EXIT_LOST, log_tail };
+    }
+    stage_event(status)
 }
 
 fn stage_event(status: &StepStatus) -> Event {

@@ -22,7 +22,9 @@ mod links;
 mod lookout;
 mod open;
 mod open_change;
+mod orphans;
 mod outbox;
+mod pausing;
 mod prober;
 mod report;
 mod resume;
@@ -44,6 +46,7 @@ pub use events::DriverFacts;
 pub use ledger::Ledger;
 pub use links::{Metadata, Refresh, refresh};
 pub use open_change::open_change;
+pub use orphans::{Orphan, orphans};
 pub use prober::Prober;
 pub use report::product_states;
 

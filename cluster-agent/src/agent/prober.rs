@@ -42,7 +42,10 @@ type Pages = BTreeMap<UnitKey, Result<Probe, ScrapeError>>;
 #[derive(Debug)]
 pub struct Prober {
     observer: Observer,
+    /// Of nodes, whose pages are large.
     scraper: Scraper,
+    /// Of all others: whoever does not answer must not make their pages too old to act on.
+    members: Scraper,
     kafka: Witnesses,
     settings: ProbeSettings,
     members_at: Option<Timestamp>,
@@ -84,8 +87,15 @@ impl Prober {
             total_timeout_ms: probes.timeout_ms,
             max_bytes: usize::try_from(probes.body_max_bytes).unwrap_or(usize::MAX),
         };
-        let mut scraper =
-            Scraper::new(scrape, clock::now).map_err(|source| AgentError::Scrape { source })?;
+        let member_ms = in_time_ms(&probes, settings.timings.observation_max_ms);
+        let short = ScrapeLimits {
+            connect_timeout_ms: member_ms.min(CONNECT_TIMEOUT_MS_MAX),
+            total_timeout_ms: member_ms,
+            ..scrape
+        };
+        let open = |limits| Scraper::new(limits, clock::now);
+        let members = open(short).map_err(|source| AgentError::Scrape { source })?;
+        let mut scraper = open(scrape).map_err(|source| AgentError::Scrape { source })?;
         if let Some(kubernetes) = &settings.kubernetes {
             let urls = kubelets(settings);
             scraper = scraper
@@ -102,6 +112,7 @@ impl Prober {
         Ok(Self {
             observer,
             scraper,
+            members,
             settings: probes,
             members_at: None,
             nodes_at: None,
@@ -166,11 +177,17 @@ impl Prober {
         }
         self.members_at = Some(now);
         self.ask_cluster(pace, out, now).await;
-        let members = self
+        let members = self.observer.probe_targets(|target| target.role != Role::Node);
+        let node = self
             .observer
-            .probe_targets(|target| target.role != Role::Node || Some(&target.key) == out);
+            .probe_targets(|target| target.role == Role::Node && Some(&target.key) == out);
         // Side by side: leader, followers and the leader's word must be of the same moment.
-        let (results, looks) = tokio::join!(self.scraper.probe_all(members), self.kafka.look(now));
+        let (mut results, node, looks) = tokio::join!(
+            self.members.probe_all(members),
+            self.scraper.probe_all(node),
+            self.kafka.look(now)
+        );
+        results.extend(node);
         self.tally.note(&results);
         for look in looks {
             self.observer.hear(WitnessSource::Kafka, look.words);
@@ -235,6 +252,14 @@ impl Prober {
         let Some(last) = self.members_at else { return Duration::ZERO };
         Duration::from_millis(member_ms.saturating_sub(elapsed_ms(last, now)))
     }
+}
+
+/// How long a member may take to answer: a round with one that does not must be over while the pages
+/// of the others are still a ground to act on (I2), or a hung unit could never be rolled (I5). What
+/// is left is for the rest of the round and for what is asked beside it.
+fn in_time_ms(probes: &ProbeSettings, observation_max_ms: u64) -> u64 {
+    let rest_ms = probes.fast_ms.saturating_mul(2).min(observation_max_ms / 2);
+    probes.timeout_ms.min(observation_max_ms.saturating_sub(rest_ms))
 }
 
 /// The pages that are asked for with the kubelets' credentials.

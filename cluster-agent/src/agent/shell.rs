@@ -21,6 +21,7 @@ use super::ledger::{Ledger, Turn};
 use super::links::{Links, Metadata, Refresh, Sending};
 use super::open::{draw_instance, drivers, finalizers, footprint, open_releases, open_reporter};
 use super::open_change::open_change;
+use super::orphans::settle_orphans;
 use super::outbox::{Outbox, shape};
 use super::prober::{Pace, Prober};
 use super::report::{product_states, report};
@@ -89,6 +90,8 @@ impl Shell {
         let mut document = state
             .load(&settings.cluster_name, now)
             .map_err(|source| AgentError::State { source })?;
+        let control = Control::new(&settings.state_dir);
+        settle_orphans(&settings, &state, &control, &mut document, now)?;
         let reporter = open_reporter(&settings)?;
         let cluster_id = reporter.as_ref().map(|reporter| reporter.cluster);
         let releases = open_releases(&settings)?;
@@ -115,7 +118,7 @@ impl Shell {
             prober: Prober::new(&settings, kube)?,
             links: Links::start(reporter, releases),
             steering,
-            control: Control::new(&settings.state_dir),
+            control,
             supervision: Supervision::new(&settings),
             settings,
             state,
@@ -153,6 +156,9 @@ impl Shell {
             self.name_missing_metrics(&seen);
             let change = self.core.observe(seen, clock::now());
             self.apply(change).await?;
+        } else {
+            // What was ordered since the last probe counts at this very decision.
+            self.core.retarget(now);
         }
         self.advance().await?;
         self.finalize().await?;

@@ -3,15 +3,15 @@
 use anyhow::Context as _;
 
 use super::{
-    Answer, ApproveArgs, ConfigArgs, EnrollArgs, HoldArgs, Output, ReadArgs, RunArgs, Verdict,
-    logging, running,
+    Answer, ApproveArgs, ConfigArgs, EnrollArgs, HoldArgs, Output, ReadArgs, ResumeArgs, RunArgs,
+    Verdict, logging, running,
 };
 use crate::agent::{self, EnrolKey, Rotated};
 use crate::clock;
 use crate::config::{Overrides, Reports, Settings};
 use crate::sim::SimArgs;
 use crate::sim::member::MemberCommand;
-use crate::state::{Approval, Control, InUse, LocalHold, ResumeOrder, in_use};
+use crate::state::{self, Approval, Control, GiveUpOrder, InUse, LocalHold, ResumeOrder, in_use};
 use crate::status;
 
 /// Threads of the runtime: probes and reports wait for the network, almost nothing computes.
@@ -118,9 +118,19 @@ pub(super) fn hold(args: &HoldArgs) -> anyhow::Result<Answer> {
     Ok(Answer::yes(format!("{} is held; `resume` lifts it\n", settings.cluster_name)))
 }
 
-pub(super) fn resume(args: &ConfigArgs) -> anyhow::Result<Answer> {
-    let settings = settings(args)?;
+pub(super) fn resume(args: &ResumeArgs) -> anyhow::Result<Answer> {
+    let settings = settings(&args.config)?;
     let control = Control::new(&settings.state_dir);
+    if let Some(name) = &args.give_up {
+        let memory = state::load(&settings.state_dir, &settings.cluster_name)?;
+        let orphans = agent::orphans(&settings, &memory.history);
+        anyhow::ensure!(
+            orphans.iter().any(|orphan| orphan.name() == *name),
+            "nothing was begun on {name} that is no longer configured"
+        );
+        control.order_give_up(&GiveUpOrder { name: name.clone(), at: clock::now() })?;
+        return Ok(Answer::yes(format!("{name} is given up when the agent starts next\n")));
+    }
     control.lift_hold()?;
     control.order_resume(&ResumeOrder { at: clock::now() })?;
     Ok(Answer::yes(format!(

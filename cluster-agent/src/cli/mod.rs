@@ -56,7 +56,7 @@ pub enum Command {
     /// Stop every start on this cluster until `resume`.
     Hold(HoldArgs),
     /// Lift the hold on this cluster and go on after a pause.
-    Resume(ConfigArgs),
+    Resume(ResumeArgs),
     /// Allow a product whose policy is manual (or patch) to move to a release.
     Approve(ApproveArgs),
     /// Gather what somebody who helps from afar needs to know, without secrets.
@@ -161,6 +161,18 @@ pub struct HoldArgs {
     /// Why; shown in status, report and dashboard.
     #[arg(long)]
     pub reason: String,
+}
+
+/// `resume`.
+#[derive(Debug, Clone, Args)]
+pub struct ResumeArgs {
+    /// Which configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Give up what was begun on a unit (`vendor/product/unit`) or product that is no longer
+    /// configured; the agent forgets it when it starts next.
+    #[arg(long, value_name = "NAME")]
+    pub give_up: Option<String>,
 }
 
 /// `approve`.

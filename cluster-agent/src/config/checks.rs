@@ -67,6 +67,7 @@ pub(super) fn checks(
         )?,
     };
     let mut commands = BTreeMap::new();
+    let mut longest_ms: u64 = 0;
     for name in given.required.iter().chain(given.commands.iter().map(|check| &check.name)) {
         check_name(&key, name)?;
     }
@@ -76,6 +77,7 @@ pub(super) fn checks(
             CheckWhen::Unit => Purpose::UnitCheck,
         };
         let timeout_ms = check.timeout_ms.or(Some(CHECK_TIMEOUT_MS));
+        longest_ms = longest_ms.saturating_add(check.timeout_ms.unwrap_or(CHECK_TIMEOUT_MS));
         let (argv, environment) = (check.command.clone(), check.environment.clone());
         let given = Command { command: argv, timeout_ms, environment };
         let spec = command(&format!("{key}.commands.{}", check.name), &given, purpose, base)?;
@@ -84,6 +86,14 @@ pub(super) fn checks(
             return Err(ConfigError::invalid(format!("{key}.commands"), why));
         }
         rules.commands.push(CheckRule { name: check.name.clone(), when: check.when });
+    }
+    if longest_ms > rules.max_age_ms {
+        let why = format!(
+            "the commands' timeouts add up to {longest_ms} ms: the first result would be too old \
+             before the last one is there (max_age_ms = {})",
+            rules.max_age_ms
+        );
+        return Err(ConfigError::invalid(format!("{key}.max_age_ms"), why));
     }
     Ok((rules, commands))
 }

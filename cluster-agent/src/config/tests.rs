@@ -250,6 +250,8 @@ fn rules_that_cannot_be_meant_are_refused_where_they_stand() {
     assert!(check.contains("lower-case letters"), "{check}");
     let unit_of_roll = said(swap("\"--for\", \"{version}\"", "\"--for\", \"{unit}\""));
     assert!(unit_of_roll.contains("checks.commands.validate.command"), "{unit_of_roll}");
+    let slow = said(swap("timeout_ms = 120000\nenv", "timeout_ms = 900001\nenv"));
+    assert!(slow.contains("checks.max_age_ms") && slow.contains("900001 ms"), "{slow}");
     let expected = said(swap("expected_ms = 780000", "expected_ms = 1"));
     assert!(expected.contains("timings.controller.expected_ms"), "{expected}");
 }

@@ -47,6 +47,15 @@ impl MutateRecord {
         }
     }
 
+    /// Takes over how the unit of `key` is right before it is changed: what it did by itself since
+    /// it was taken out (a node may reboot in a long drain) is no evidence of the change.
+    pub fn renew(&mut self, key: &UnitKey, observation: &Observation) {
+        let Some(unit) = observation.units.get(key) else { return };
+        self.process_start_before = unit.process_start.or(self.process_start_before);
+        self.incarnation_before =
+            unit.incarnation.clone().or_else(|| self.incarnation_before.take());
+    }
+
     /// Adds the leader's log end offset, once the unit of `key` has returned.
     pub fn note_return(&mut self, key: &UnitKey, observation: &Observation) {
         let quorum = observation.quorums.get(&key.product);
@@ -110,13 +119,21 @@ fn return_findings(
         return findings;
     }
     match (unit.process_start, since.process_start_before) {
-        (Some(now), Some(before)) if now.total_cmp(&before).is_eq() => {
+        (Some(now), Some(before)) if is_same_start(before, now) => {
             findings.push(Finding::NotRestarted { process_start_s: now });
         }
         (Some(_), _) => {}
         (None, _) => findings.push(Finding::MetricMissing { signal: Signal::ProcessStart }),
     }
     findings
+}
+
+/// Two readings of a start time closer than this are the same process: exporters round. Seconds.
+const SAME_START_S: f64 = 1.0;
+
+/// Whether two readings of a start time are of the same process.
+pub fn is_same_start(before: f64, now: f64) -> bool {
+    (now - before).abs() <= SAME_START_S
 }
 
 fn without_v(version: &str) -> &str {

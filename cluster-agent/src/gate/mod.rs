@@ -13,10 +13,10 @@ use channels::names::UnitName;
 
 use crate::observation::Finding;
 
-pub use back::{MutateRecord, back_and_healthy, has_returned, still_soaking_well};
+pub use back::{MutateRecord, back_and_healthy, has_returned, is_same_start, still_soaking_well};
 pub use policy::GatePolicy;
 pub use stop::{loses_majority, stop_conditions};
-pub use take_out::may_take_out;
+pub use take_out::{may_take_out, may_take_out_again};
 
 /// One refusal: the unit it is about (`None` = the quorum or the cluster) and why.
 pub type Blocker = (Option<UnitName>, Finding);

@@ -119,7 +119,7 @@ fn quorum_stops(
 }
 
 /// Whether a unit is on the node that is out: it is away for as long as that node is.
-fn goes_with(out: Option<&UnitKey>, unit: &UnitObservation) -> bool {
+pub(super) fn goes_with(out: Option<&UnitKey>, unit: &UnitObservation) -> bool {
     matches!((&unit.placement, out), (Placement::OnNode(node), Some(out)) if *node == out.unit)
 }
 

@@ -3,6 +3,7 @@
 use channels::names::{ProductRef, UnitName};
 use channels::wire::{HealthVerdict, Role};
 
+use super::stop::goes_with;
 use super::{Blocker, GatePolicy};
 use crate::observation::agreement::{
     agreement, commit_finding, count, leaderless_ms, partition_findings,
@@ -17,6 +18,27 @@ pub(super) const SMALLEST_SAFE_QUORUM: u64 = 3;
 ///
 /// The planner asks for it at two probes in a row before it acts (invariant I2).
 pub fn may_take_out(key: &UnitKey, observation: &Observation, policy: &GatePolicy) -> Vec<Blocker> {
+    blockers(key, observation, policy, |_| false)
+}
+
+/// The same for a unit that an earlier attempt has changed: what that broke, on the unit itself and
+/// on what runs on it, is what the next attempt is to mend.
+pub fn may_take_out_again(
+    key: &UnitKey,
+    observation: &Observation,
+    policy: &GatePolicy,
+) -> Vec<Blocker> {
+    let policy = GatePolicy { node_itself_green: false, ..policy.clone() };
+    blockers(key, observation, &policy, |unit| goes_with(Some(key), unit))
+}
+
+/// Every reason, but that units which `go_along` are down.
+fn blockers(
+    key: &UnitKey,
+    observation: &Observation,
+    policy: &GatePolicy,
+    go_along: impl Fn(&UnitObservation) -> bool,
+) -> Vec<Blocker> {
     let Some(unit) = observation.units.get(key) else {
         return vec![(Some(key.unit.clone()), Finding::NotObserved)];
     };
@@ -25,7 +47,7 @@ pub fn may_take_out(key: &UnitKey, observation: &Observation, policy: &GatePolic
         Role::Node => node(key, observation, policy),
         Role::Workload => peers(key, observation, Role::Workload),
     };
-    blockers.extend(others_down(key, observation));
+    blockers.extend(others_down(key, observation, go_along));
     blockers.extend(cluster_gates(key, unit, observation));
     without_repeats(blockers)
 }
@@ -151,8 +173,12 @@ fn peers(key: &UnitKey, observation: &Observation, role: Role) -> Vec<Blocker> {
 }
 
 /// Never while another unit is down, whatever it is (invariants I1 and I5).
-fn others_down(key: &UnitKey, observation: &Observation) -> Vec<Blocker> {
-    let others = observation.units.iter().filter(|(other, _)| *other != key);
+fn others_down(
+    key: &UnitKey,
+    observation: &Observation,
+    go_along: impl Fn(&UnitObservation) -> bool,
+) -> Vec<Blocker> {
+    let others = observation.units.iter().filter(|(other, unit)| *other != key && !go_along(unit));
     others
         .flat_map(|(other, unit)| {
             let down = findings_of(unit).into_iter().filter(Finding::is_down).collect();

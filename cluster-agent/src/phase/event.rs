@@ -1,6 +1,7 @@
 //! What happens to a unit that is out, and what the caller does about it.
 
 use channels::wire;
+use serde::{Deserialize, Serialize};
 
 use super::Phase;
 use crate::driver::Task;
@@ -61,6 +62,12 @@ pub enum Event {
         /// Whether this unit's own step had failed and is to be tried again.
         retry: Retry,
     },
+    /// A person resumed the roll, and what the step waits for will not come: the unit is to go
+    /// elsewhere. The step ends as it is, and the planner chooses again.
+    Left {
+        /// Why.
+        why: wire::WaitingOn,
+    },
 }
 
 /// Whether a driver has a quiesce stage.
@@ -88,15 +95,38 @@ pub enum Effect {
     Start(Task),
     /// Stop the roll until a person resumes it; the unit stays out.
     Pause(wire::WaitingOn),
+    /// The same, because the step itself failed.
+    Fail(Failed, wire::WaitingOn),
 }
 
-/// Which hooks the unit's pool has.
+/// What of a step failed, so that it is tried again when a person says `resume`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Failed {
+    /// A command before the change, of a unit that an earlier attempt has changed.
+    Prepare,
+    /// The change.
+    Change,
+    /// The unit did not return in time.
+    Return,
+    /// Undoing the quiesce.
+    Restore,
+    /// The hook that follows.
+    After,
+    /// A stage could not be started.
+    Start,
+}
+
+/// What is given for a step, whatever its phase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Hooks {
-    /// One before anything is done to a unit.
+pub struct Given {
+    /// The unit's pool has a hook before anything is done to a unit.
     pub before: bool,
-    /// One when everything else is over.
+    /// It has one when everything else is over.
     pub after: bool,
+    /// An attempt has changed the unit: what is refused from then on waits or pauses, and is never
+    /// undone, because half of a change is not put back into service.
+    pub changed: bool,
 }
 
 /// Deadlines of one role (rolling.md §9), milliseconds.

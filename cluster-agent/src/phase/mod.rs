@@ -11,6 +11,9 @@
 //!     ▼          ▼          ▼                                    └───────────────────────┘
 //!  Dropped ◀── After ◀──  Undo                              (health lost, a bounded number of times)
 //! ```
+//! Undo and what follows it are for units that no attempt has changed, and for those that a person
+//! sends elsewhere (`Event::Left`).
+//!
 //! `Before` and `After` are the owner's hooks; a pool without them skips them. Whenever `before` has
 //! ended well `after` runs too, also when the step is dropped in between.
 
@@ -27,7 +30,7 @@ mod tests;
 
 pub(crate) use table::command_failed;
 
-pub use event::{Effect, Event, Hooks, Illegal, Quiesce, Retry, StepTimings};
+pub use event::{Effect, Event, Failed, Given, Illegal, Quiesce, Retry, StepTimings};
 
 /// How often a unit may lose its health while it soaks before a person is asked. Once can be a
 /// late rebalance, twice a slow cache; more is a unit that does not hold.
@@ -265,9 +268,9 @@ impl Phase {
         event: Event,
         now: Timestamp,
         timings: &StepTimings,
-        hooks: Hooks,
+        given: Given,
     ) -> Stepped {
-        table::step(self, event, now, timings, hooks)
+        table::step(self, event, now, timings, given)
     }
 }
 

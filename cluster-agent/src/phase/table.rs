@@ -4,7 +4,7 @@ use channels::wire;
 use jiff::Timestamp;
 
 use super::{
-    Effect, Event, Hooks, Illegal, Phase, Quiesce, Retry, SOAK_BREAKS_MAX, SOAK_GAP_MS_MAX,
+    Effect, Event, Failed, Given, Illegal, Phase, Quiesce, Retry, SOAK_BREAKS_MAX, SOAK_GAP_MS_MAX,
     StepTimings, Stepped, elapsed_ms, number,
 };
 use crate::driver::Task;
@@ -14,25 +14,26 @@ pub(super) fn step(
     event: Event,
     now: Timestamp,
     timings: &StepTimings,
-    hooks: Hooks,
+    given: Given,
 ) -> Stepped {
     match (phase, event) {
-        (phase, Event::Stop { why }) => Ok(stop(phase, why)),
-        (phase, Event::Resumed { retry }) => Ok(resume(phase, retry, now, hooks)),
+        (phase, Event::Stop { why }) => Ok(stop(phase, why, given)),
+        (phase, Event::Left { why }) => leave(phase, why, now),
+        (phase, Event::Resumed { retry }) => Ok(resume(phase, retry, now, given)),
         (
             phase @ (Phase::Preflight { .. }
             | Phase::Before { .. }
             | Phase::Quiesce { .. }
             | Phase::Undo { .. }),
             event,
-        ) => before_change(phase, event, now, hooks),
+        ) => before_change(phase, event, now, given),
         (phase @ (Phase::Mutate { .. } | Phase::Restore { .. }), event) => {
-            commanded(phase, event, now, hooks)
+            commanded(phase, event, now, given)
         }
         (
             phase @ (Phase::AwaitReturn { .. } | Phase::AwaitHealth { .. } | Phase::Soak { .. }),
             event,
-        ) => observed(phase, event, now, timings, hooks),
+        ) => observed(phase, event, now, timings, given),
         (phase @ Phase::After { .. }, event) => after(phase, event, now),
         (phase @ (Phase::Done | Phase::Dropped { .. }), event) => illegal(phase, event),
     }
@@ -48,20 +49,47 @@ fn stays(phase: Phase) -> Stepped {
 }
 
 /// I13: a stop starts nothing new, undoes what can be undone safely, lets a restart complete.
-fn stop(phase: Phase, why: wire::WaitingOn) -> (Phase, Vec<Effect>) {
+fn stop(phase: Phase, why: wire::WaitingOn, given: Given) -> (Phase, Vec<Effect>) {
     let pause = Effect::Pause(why.clone());
-    if let Phase::Preflight { quiesced: false, prepared: false, .. } = phase {
+    if let Phase::Preflight { quiesced: false, prepared: false, .. } = phase
+        && !given.changed
+    {
         return (Phase::Dropped { why }, vec![pause]);
     }
     // A hook or quiesce that still runs is undone when it has ended: its end is refused while paused.
     (phase, vec![pause])
 }
 
-fn resume(phase: Phase, retry: Retry, now: Timestamp, hooks: Hooks) -> (Phase, Vec<Effect>) {
+/// A unit that is to go elsewhere leaves its step as it is. What quiesce did is undone: the next
+/// step of the unit begins like any other.
+fn leave(phase: Phase, why: wire::WaitingOn, now: Timestamp) -> Stepped {
+    let quiesced = match &phase {
+        Phase::Preflight { quiesced, .. }
+        | Phase::Mutate { quiesced, .. }
+        | Phase::AwaitReturn { quiesced, .. }
+        | Phase::AwaitHealth { quiesced, .. } => *quiesced,
+        Phase::Quiesce { .. } => true,
+        Phase::Soak { .. } => false,
+        Phase::Before { .. }
+        | Phase::Undo { .. }
+        | Phase::Restore { .. }
+        | Phase::After { .. }
+        | Phase::Done
+        | Phase::Dropped { .. } => return illegal(phase, Event::Left { why }),
+    };
+    let effects = if quiesced { vec![Effect::Start(Task::Restore)] } else { vec![] };
+    Ok((Phase::Undo { since: now, why }, effects))
+}
+
+fn resume(phase: Phase, retry: Retry, now: Timestamp, given: Given) -> (Phase, Vec<Effect>) {
     match (phase, retry) {
         (Phase::Mutate { quiesced, .. } | Phase::AwaitReturn { quiesced, .. }, Retry::Again) => {
-            (back_to_preflight(quiesced, hooks, now), vec![])
+            (back_to_preflight(quiesced, given, now), vec![])
         }
+        (Phase::Preflight { quiesced, prepared, .. }, Retry::Again) => {
+            (Phase::Preflight { since: now, quiesced, prepared }, vec![])
+        }
+        (Phase::Quiesce { .. }, Retry::Again) => (back_to_preflight(true, given, now), vec![]),
         (Phase::After { dropped, .. }, Retry::Again) => run_after(dropped, now),
         (Phase::Undo { why, .. }, Retry::Again) => {
             (Phase::Undo { since: now, why }, vec![Effect::Start(Task::Restore)])
@@ -81,8 +109,8 @@ fn resume(phase: Phase, retry: Retry, now: Timestamp, hooks: Hooks) -> (Phase, V
 }
 
 /// Gates are asked again; what the step has already run is remembered.
-fn back_to_preflight(quiesced: bool, hooks: Hooks, now: Timestamp) -> Phase {
-    Phase::Preflight { since: now, quiesced, prepared: hooks.before }
+fn back_to_preflight(quiesced: bool, given: Given, now: Timestamp) -> Phase {
+    Phase::Preflight { since: now, quiesced, prepared: given.before }
 }
 
 fn quiesce_or_mutate(quiesce: Quiesce, quiesced: bool, now: Timestamp) -> (Phase, Vec<Effect>) {
@@ -94,7 +122,28 @@ fn quiesce_or_mutate(quiesce: Quiesce, quiesced: bool, now: Timestamp) -> (Phase
     }
 }
 
-fn before_change(phase: Phase, event: Event, now: Timestamp, hooks: Hooks) -> Stepped {
+fn before_change(phase: Phase, event: Event, now: Timestamp, given: Given) -> Stepped {
+    match (phase, event) {
+        (phase, event) if given.changed && !matches!(phase, Phase::Undo { .. }) => {
+            prepare_again(phase, event, now, given)
+        }
+        (phase, event) => prepare(phase, event, now, given),
+    }
+}
+
+/// Before the next attempt at a unit that was changed: what says no is waited for or pauses.
+fn prepare_again(phase: Phase, event: Event, now: Timestamp, given: Given) -> Stepped {
+    match (phase, event) {
+        (phase, Event::Refused { .. }) => stays(phase),
+        (phase, Event::Finished { exit_code, log_tail }) if exit_code != 0 => {
+            let stage = phase.task().map_or("preflight", Task::as_str);
+            Ok(fails(phase, Failed::Prepare, stage, exit_code, &log_tail, now))
+        }
+        (phase, event) => prepare(phase, event, now, given),
+    }
+}
+
+fn prepare(phase: Phase, event: Event, now: Timestamp, given: Given) -> Stepped {
     match (phase, event) {
         // A stage that ended well still needs its gates: `Cleared` or `Refused` follows.
         (phase, Event::Running)
@@ -107,12 +156,12 @@ fn before_change(phase: Phase, event: Event, now: Timestamp, hooks: Hooks) -> St
         }
         (Phase::Preflight { quiesced, prepared, .. }, Event::Finished { exit_code, log_tail }) => {
             let why = command_failed("preflight", exit_code, &log_tail, now);
-            Ok(drop_step(quiesced, prepared, why, now, hooks))
+            Ok(drop_step(quiesced, prepared, why, now, given))
         }
         (Phase::Preflight { quiesced, prepared, .. }, Event::Refused { why }) => {
-            Ok(drop_step(quiesced, prepared, why, now, hooks))
+            Ok(drop_step(quiesced, prepared, why, now, given))
         }
-        (Phase::Preflight { prepared: false, .. }, Event::Cleared { .. }) if hooks.before => {
+        (Phase::Preflight { prepared: false, .. }, Event::Cleared { .. }) if given.before => {
             Ok((Phase::Before { since: now }, vec![Effect::Start(Task::Before)]))
         }
         (Phase::Preflight { quiesced, .. }, Event::Cleared { quiesce }) => {
@@ -130,39 +179,39 @@ fn before_change(phase: Phase, event: Event, now: Timestamp, hooks: Hooks) -> St
         // A hook that failed has nothing to be undone by its counterpart.
         (Phase::Before { .. }, Event::Finished { exit_code, log_tail }) => {
             let why = command_failed("before", exit_code, &log_tail, now);
-            Ok(drop_step(false, false, why, now, hooks))
+            Ok(drop_step(false, false, why, now, given))
         }
         (Phase::Before { .. }, Event::Refused { why }) => {
-            Ok(drop_step(false, true, why, now, hooks))
+            Ok(drop_step(false, true, why, now, given))
         }
         (Phase::Before { .. }, Event::Cleared { quiesce }) => {
             Ok(quiesce_or_mutate(quiesce, false, now))
         }
-        (Phase::Quiesce { .. }, Event::NotStarted) => stays(back_to_preflight(false, hooks, now)),
+        (Phase::Quiesce { .. }, Event::NotStarted) => stays(back_to_preflight(false, given, now)),
         (Phase::Quiesce { .. }, Event::Finished { exit_code, log_tail }) => {
             let why = command_failed("quiesce", exit_code, &log_tail, now);
-            Ok(drop_step(true, hooks.before, why, now, hooks))
+            Ok(drop_step(true, given.before, why, now, given))
         }
         (Phase::Quiesce { .. }, Event::Refused { why }) => {
-            Ok(drop_step(true, hooks.before, why, now, hooks))
+            Ok(drop_step(true, given.before, why, now, given))
         }
         (Phase::Quiesce { .. }, Event::Cleared { .. }) => {
             Ok((Phase::Mutate { since: now, quiesced: true }, vec![Effect::Start(Task::Mutate)]))
         }
-        (phase, event) => undo(phase, event, now, hooks),
+        (phase, event) => undo(phase, event, now, given),
     }
 }
 
-fn undo(phase: Phase, event: Event, now: Timestamp, hooks: Hooks) -> Stepped {
+fn undo(phase: Phase, event: Event, now: Timestamp, given: Given) -> Stepped {
     match (phase, event) {
         (phase @ Phase::Undo { .. }, Event::NotStarted) => {
             Ok((phase, vec![Effect::Start(Task::Restore)]))
         }
         (Phase::Undo { why, .. }, Event::Finished { exit_code: 0, .. }) => {
-            Ok(drop_step(false, hooks.before, why, now, hooks))
+            Ok(drop_step(false, given.before, why, now, given))
         }
         (phase @ Phase::Undo { .. }, Event::Finished { exit_code, log_tail }) => {
-            Ok(pauses(phase, "restore", exit_code, &log_tail, now))
+            Ok(fails(phase, Failed::Restore, "restore", exit_code, &log_tail, now))
         }
         (phase, event) => illegal(phase, event),
     }
@@ -175,11 +224,11 @@ fn drop_step(
     prepared: bool,
     why: wire::WaitingOn,
     now: Timestamp,
-    hooks: Hooks,
+    given: Given,
 ) -> (Phase, Vec<Effect>) {
     if quiesced {
         (Phase::Undo { since: now, why }, vec![Effect::Start(Task::Restore)])
-    } else if prepared && hooks.after {
+    } else if prepared && given.after {
         run_after(Some(why), now)
     } else {
         (Phase::Dropped { why }, vec![])
@@ -187,14 +236,15 @@ fn drop_step(
 }
 
 /// Stays where it is: a command that failed is a person's business.
-fn pauses(
+fn fails(
     phase: Phase,
+    failed: Failed,
     stage: &str,
     exit_code: i32,
     log_tail: &str,
     now: Timestamp,
 ) -> (Phase, Vec<Effect>) {
-    (phase, vec![Effect::Pause(command_failed(stage, exit_code, log_tail, now))])
+    (phase, vec![Effect::Fail(failed, command_failed(stage, exit_code, log_tail, now))])
 }
 
 fn run_after(dropped: Option<wire::WaitingOn>, now: Timestamp) -> (Phase, Vec<Effect>) {
@@ -214,24 +264,24 @@ fn after(phase: Phase, event: Event, now: Timestamp) -> Stepped {
             stays(Phase::Dropped { why })
         }
         (phase @ Phase::After { .. }, Event::Finished { exit_code, log_tail }) => {
-            Ok(pauses(phase, "after", exit_code, &log_tail, now))
+            Ok(fails(phase, Failed::After, "after", exit_code, &log_tail, now))
         }
         (phase, event) => illegal(phase, event),
     }
 }
 
-fn commanded(phase: Phase, event: Event, now: Timestamp, hooks: Hooks) -> Stepped {
+fn commanded(phase: Phase, event: Event, now: Timestamp, given: Given) -> Stepped {
     match (phase, event) {
         (phase, Event::Running) => stays(phase),
         // Time may have passed since the gates held: they are asked again.
         (Phase::Mutate { quiesced, .. }, Event::NotStarted) => {
-            stays(back_to_preflight(quiesced, hooks, now))
+            stays(back_to_preflight(quiesced, given, now))
         }
         (Phase::Mutate { quiesced, .. }, Event::Finished { exit_code: 0, .. }) => {
             stays(Phase::AwaitReturn { since: now, quiesced })
         }
         (phase @ Phase::Mutate { .. }, Event::Finished { exit_code, log_tail }) => {
-            Ok(pauses(phase, "mutate", exit_code, &log_tail, now))
+            Ok(fails(phase, Failed::Change, "mutate", exit_code, &log_tail, now))
         }
         (phase @ Phase::Restore { .. }, Event::NotStarted) => {
             Ok((phase, vec![Effect::Start(Task::Restore)]))
@@ -240,7 +290,7 @@ fn commanded(phase: Phase, event: Event, now: Timestamp, hooks: Hooks) -> Steppe
             stays(Phase::soaking(now, breaks))
         }
         (phase @ Phase::Restore { .. }, Event::Finished { exit_code, log_tail }) => {
-            Ok(pauses(phase, "restore", exit_code, &log_tail, now))
+            Ok(fails(phase, Failed::Restore, "restore", exit_code, &log_tail, now))
         }
         (phase, event) => illegal(phase, event),
     }
@@ -251,7 +301,7 @@ fn observed(
     event: Event,
     now: Timestamp,
     timings: &StepTimings,
-    hooks: Hooks,
+    given: Given,
 ) -> Stepped {
     match (phase, event) {
         (Phase::AwaitReturn { quiesced, .. }, Event::Returned) => {
@@ -264,7 +314,10 @@ fn observed(
             stays(Phase::AwaitHealth { since: now, quiesced, green_probes: 0, breaks })
         }
         (phase @ Phase::AwaitReturn { since, .. }, Event::NotReturned { why }) => {
-            Ok(overdue(phase, since, timings.await_return_ms, "return_overdue", &why, now))
+            let limit_ms = timings.await_return_ms;
+            let effect = overdue(since, limit_ms, "return_overdue", &why, now);
+            let effect = effect.map(|why| Effect::Fail(Failed::Return, why));
+            Ok((phase, effect.into_iter().collect()))
         }
         (Phase::AwaitHealth { since, quiesced, green_probes, breaks }, Event::Healthy) => {
             let green_probes = green_probes.saturating_add(1);
@@ -282,13 +335,14 @@ fn observed(
             Event::NotHealthy { why } | Event::NotReturned { why },
         ) => {
             let phase = Phase::AwaitHealth { since, quiesced, green_probes: 0, breaks };
-            Ok(overdue(phase, since, timings.await_health_ms, "health_overdue", &why, now))
+            let late = overdue(since, timings.await_health_ms, "health_overdue", &why, now);
+            Ok((phase, late.map(Effect::Pause).into_iter().collect()))
         }
         (Phase::Soak { since, breaks, watched_ms, last_probe }, Event::Healthy) => {
             let gap_ms = last_probe.map_or(0, |last| elapsed_ms(last, now));
             let watched_ms = watched_ms.saturating_add(gap_ms.min(SOAK_GAP_MS_MAX));
             if watched_ms >= timings.soak_ms {
-                return Ok(if hooks.after { run_after(None, now) } else { (Phase::Done, vec![]) });
+                return Ok(if given.after { run_after(None, now) } else { (Phase::Done, vec![]) });
             }
             stays(Phase::Soak { since, breaks, watched_ms, last_probe: Some(now) })
         }
@@ -306,29 +360,27 @@ fn observed(
     }
 }
 
-/// Pauses a phase that has waited longer than it may; the unit stays out.
+/// The pause of a phase that has waited longer than it may; the unit stays out.
 fn overdue(
-    phase: Phase,
     since: Timestamp,
     limit_ms: u64,
     gate: &str,
     why: &wire::WaitingOn,
     now: Timestamp,
-) -> (Phase, Vec<Effect>) {
+) -> Option<wire::WaitingOn> {
     let waited_ms = elapsed_ms(since, now);
     if waited_ms <= limit_ms {
-        return (phase, vec![]);
+        return None;
     }
     let seconds = limit_ms / 1000;
-    let pause = wire::WaitingOn {
+    Some(wire::WaitingOn {
         gate: gate.to_owned(),
         unit: why.unit.clone(),
         message: format!("still not ready after {seconds} s: {}", why.message),
         observed: Some(number(waited_ms)),
         limit: Some(number(limit_ms)),
         since: Some(since),
-    };
-    (phase, vec![Effect::Pause(pause)])
+    })
 }
 
 /// The longest piece of a command's output that is put into a reason. Its last line is at the end:

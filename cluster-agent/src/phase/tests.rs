@@ -33,7 +33,7 @@ fn failed(log: &str) -> Event {
 }
 
 fn step(phase: Phase, event: Event, second: i64) -> (Phase, Vec<Effect>) {
-    phase.step(event, at(second), &TIMINGS, Hooks::default()).unwrap()
+    phase.step(event, at(second), &TIMINGS, Given::default()).unwrap()
 }
 
 fn healthy_from(mut phase: Phase, second: i64) -> (Phase, Vec<Effect>) {
@@ -185,7 +185,7 @@ fn a_failed_change_pauses_and_keeps_the_unit() {
     let changing = Phase::Mutate { since: at(0), quiesced: false };
     let (phase, effects) = step(changing.clone(), failed("no space"), 1);
     assert_eq!(phase, changing);
-    let [Effect::Pause(why)] = &effects[..] else { panic!("{effects:?}") };
+    let [Effect::Fail(Failed::Change, why)] = &effects[..] else { panic!("{effects:?}") };
     assert_eq!(why.gate, "mutate_failed");
     let (phase, _) = step(phase, Event::Resumed { retry: Retry::Again }, 9);
     assert_eq!(phase, Phase::Preflight { since: at(9), quiesced: false, prepared: false });
@@ -197,7 +197,7 @@ fn a_unit_that_does_not_return_in_time_pauses_the_roll() {
     let (away, effects) = step(away, Event::NotReturned { why: why("unreachable") }, 300);
     assert_eq!(effects, []);
     let (away, effects) = step(away, Event::NotReturned { why: why("unreachable") }, 301);
-    let [Effect::Pause(pause)] = &effects[..] else { panic!("{effects:?}") };
+    let [Effect::Fail(Failed::Return, pause)] = &effects[..] else { panic!("{effects:?}") };
     assert_eq!(pause.gate, "return_overdue");
     assert_eq!(away.wire(), wire::Phase::AwaitReturn);
 }
@@ -247,9 +247,9 @@ fn a_resumed_soak_starts_over() {
 #[test]
 fn an_event_of_another_phase_is_an_error_and_not_a_guess() {
     let error =
-        Phase::first(at(0)).step(Event::Healthy, at(1), &TIMINGS, Hooks::default()).unwrap_err();
+        Phase::first(at(0)).step(Event::Healthy, at(1), &TIMINGS, Given::default()).unwrap_err();
     assert_eq!(error.event, Event::Healthy);
-    assert!(Phase::Done.step(Event::Running, at(1), &TIMINGS, Hooks::default()).is_err());
+    assert!(Phase::Done.step(Event::Running, at(1), &TIMINGS, Given::default()).is_err());
 }
 
 #[test]
@@ -283,7 +283,7 @@ fn a_unit_that_visibly_recovers_gets_its_deadline_anew_and_one_that_does_not_is_
     let (_, effects) = step(phase.clone(), Event::NotReturned { why: why("log_recovery") }, 598);
     assert_eq!(effects, []);
     let (_, effects) = step(phase, Event::NotReturned { why: why("log_recovery") }, 600);
-    let [Effect::Pause(pause)] = &effects[..] else { panic!("{effects:?}") };
+    let [Effect::Fail(Failed::Return, pause)] = &effects[..] else { panic!("{effects:?}") };
     assert_eq!(pause.gate, "return_overdue");
 }
 
@@ -293,4 +293,37 @@ fn a_phase_written_before_there_were_hooks_is_read() {
     let old = format!(r#"{{"name":"preflight","since":{text},"quiesced":true}}"#);
     let read: Phase = serde_json::from_str(&old).unwrap();
     assert_eq!(read, Phase::Preflight { since: at(0), quiesced: true, prepared: false });
+}
+
+#[test]
+fn before_another_attempt_nothing_is_dropped_and_nothing_undone() {
+    let given = Given { changed: true, ..Given::default() };
+    let step = |phase: Phase, event| phase.step(event, at(9), &TIMINGS, given).unwrap();
+    for phase in [
+        Phase::Preflight { since: at(0), quiesced: true, prepared: false },
+        Phase::first(at(0)),
+        Phase::Quiesce { since: at(0) },
+    ] {
+        let refused = step(phase.clone(), Event::Refused { why: why("pleg_lag") });
+        assert_eq!(refused, (phase.clone(), vec![]));
+        let (after, effects) = step(phase.clone(), failed("no"));
+        let [Effect::Fail(Failed::Prepare, _)] = &effects[..] else { panic!("{effects:?}") };
+        assert_eq!(after, phase);
+        let (after, effects) = step(phase.clone(), Event::Stop { why: why("no_leader") });
+        assert_eq!((after, effects), (phase, vec![Effect::Pause(why("no_leader"))]));
+    }
+}
+
+#[test]
+fn a_unit_that_leaves_its_step_takes_back_its_drain_and_nothing_else() {
+    let leaves = |quiesced| {
+        let waits = Phase::AwaitHealth { since: at(0), quiesced, green_probes: 0, breaks: 0 };
+        step(waits, Event::Left { why: why("back_ordered") }, 9)
+    };
+    let undo = Phase::Undo { since: at(9), why: why("back_ordered") };
+    assert_eq!(leaves(true), (undo.clone(), vec![Effect::Start(Task::Restore)]));
+    assert_eq!(leaves(false), (undo.clone(), vec![]));
+    assert_eq!(step(undo, ok(), 10).0, Phase::Dropped { why: why("back_ordered") });
+    let left = Phase::Done.step(Event::Left { why: why("x") }, at(1), &TIMINGS, Given::default());
+    assert!(left.is_err());
 }

@@ -9,12 +9,9 @@ use channels::wire::Component;
 
 use super::target::{Stand, Target, plain, stand};
 use super::{Goal, Scene};
-use crate::gate::MutateRecord;
+use crate::gate::{MutateRecord, is_same_start};
 use crate::history::{Calm, History};
 use crate::observation::{Observation, UnitKey, UnitObservation};
-
-/// Two readings of a start time closer than this are the same process: exporters round.
-const SAME_START_S: f64 = 1.0;
 
 /// A unit that restarted or changed by itself.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,7 +75,7 @@ fn restarted(calm: &Calm, unit: &UnitObservation) -> bool {
     };
     another_life
         || match (calm.process_start_s, unit.process_start) {
-            (Some(before), Some(seen)) => (seen - before).abs() > SAME_START_S,
+            (Some(before), Some(seen)) => !is_same_start(before, seen),
             (None, _) | (_, None) => false,
         }
 }

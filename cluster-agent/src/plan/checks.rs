@@ -52,9 +52,8 @@ pub(super) fn before(scene: &Scene<'_>, product: &ProductRef, unit: &Outdated) -
 /// Whether a check has said no about the unit or its roll: that lasts.
 pub(super) fn has_said_no(scene: &Scene<'_>, product: &ProductRef, unit: &Outdated) -> bool {
     let about = [None, Some(&unit.key.unit)];
-    about.into_iter().flat_map(|about| results(scene, product, &unit.goal, about)).any(|found| {
-        matches!(found.outcome, CheckOutcome::Failed { .. } | CheckOutcome::Unknown { .. })
-    })
+    let mut found = about.into_iter().flat_map(|about| results(scene, product, &unit.goal, about));
+    found.any(CheckResult::says_no)
 }
 
 /// Before the first unit of a roll, and before the first after a person said `resume`.

@@ -71,6 +71,13 @@ pub struct CheckResult {
     pub at: Timestamp,
 }
 
+impl CheckResult {
+    /// Whether it has not passed, for a reason that lasts.
+    pub fn says_no(&self) -> bool {
+        matches!(self.outcome, CheckOutcome::Failed { .. } | CheckOutcome::Unknown { .. })
+    }
+}
+
 /// The outcome of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CheckOutcome {

@@ -12,13 +12,14 @@ use super::metrics::metric_names;
 use super::pick::{candidates, units};
 use super::target::{Goal, Stand, Target, stand};
 use super::waiting_on::{WaitingOn, unsafe_to_take_out};
-use super::watch::evidence_at;
+use super::watch::{evidence_at, in_the_way};
 use super::windows::closed;
 use super::{Disowned, Grants, Heard, Scene};
-use crate::gate::{may_take_out, stop_conditions};
+use crate::gate::stop_conditions;
 use crate::history::{Out, RefusedStep};
 use crate::observation::UnitKey;
 use crate::phase::elapsed_ms;
+use crate::state::LocalHold;
 
 /// A gate must hold at this many probes, each the gate interval after the last (invariant I2).
 const GATE_PROBES: u32 = 2;
@@ -95,9 +96,17 @@ pub(super) fn paused(scene: &Scene<'_>) -> Option<WaitingOn> {
 
 /// Someone on the cluster said stop, to all of it or to the product.
 pub fn local_hold(scene: &Scene<'_>, product: &ProductRef) -> Option<WaitingOn> {
-    let own = || scene.policy.products.get(product)?.rules.hold.as_ref();
-    let hold = scene.standing.hold.as_ref().or_else(own)?;
-    Some(WaitingOn::LocalHold { reason: hold.reason.clone(), since: hold.since })
+    let hold = scene.standing.hold.as_ref().map(held_by);
+    hold.or_else(|| own_hold(scene, product))
+}
+
+/// Someone said stop to this product alone.
+pub(super) fn own_hold(scene: &Scene<'_>, product: &ProductRef) -> Option<WaitingOn> {
+    scene.policy.products.get(product)?.rules.hold.as_ref().map(held_by)
+}
+
+fn held_by(hold: &LocalHold) -> WaitingOn {
+    WaitingOn::LocalHold { reason: hold.reason.clone(), since: hold.since }
 }
 
 /// I2: the last probe of the unit and its peers is too old to act on.
@@ -114,7 +123,11 @@ pub(super) fn evidence_old(scene: &Scene<'_>, key: &UnitKey) -> Option<WaitingOn
 }
 
 /// A release without a component for any unit: rolling it would prove nothing.
-fn concerns_nobody(scene: &Scene<'_>, product: &ProductRef, goal: &Goal) -> Option<WaitingOn> {
+pub(super) fn concerns_nobody(
+    scene: &Scene<'_>,
+    product: &ProductRef,
+    goal: &Goal,
+) -> Option<WaitingOn> {
     let nobody = units(scene, product)
         .all(|(key, _)| matches!(stand(scene, key, goal), Stand::NotConcerned));
     nobody.then(|| WaitingOn::NoComponent { to: goal.to.clone() })
@@ -131,7 +144,11 @@ fn leader_now(scene: &Scene<'_>, key: &UnitKey) -> Option<WaitingOn> {
 }
 
 /// Units whose release cannot be told: nothing moves around what is not understood.
-fn unknown_versions(scene: &Scene<'_>, product: &ProductRef, goal: &Goal) -> Vec<WaitingOn> {
+pub(super) fn unknown_versions(
+    scene: &Scene<'_>,
+    product: &ProductRef,
+    goal: &Goal,
+) -> Vec<WaitingOn> {
     units(scene, product)
         .filter_map(|(key, _)| match stand(scene, key, goal) {
             Stand::Foreign(version) => {
@@ -145,7 +162,7 @@ fn unknown_versions(scene: &Scene<'_>, product: &ProductRef, goal: &Goal) -> Vec
 
 /// G(x): what the health gates say, every blocker of them.
 fn unsafe_to_go(scene: &Scene<'_>, key: &UnitKey) -> Vec<WaitingOn> {
-    may_take_out(key, scene.observation, &scene.policy.gate)
+    in_the_way(key, scene.observation, scene.history, &scene.policy.gate)
         .into_iter()
         .map(|blocker| unsafe_to_take_out(&key.unit, blocker))
         .chain(stale_pages(scene, key))
@@ -316,7 +333,7 @@ pub(super) fn hub_hold(directive: &Directive) -> WaitingOn {
     WaitingOn::HubHold { code, message }
 }
 
-fn hub_wait(directive: &Directive) -> WaitingOn {
+pub(super) fn hub_wait(directive: &Directive) -> WaitingOn {
     let (code, message) = reasons(directive, "not this cluster's turn");
     WaitingOn::HubWait { code, message, earliest_at: directive.earliest_at }
 }

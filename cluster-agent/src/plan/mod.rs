@@ -238,6 +238,7 @@ pub fn plan(scene: &Scene<'_>) -> Plan {
     if let Some(outdated) = pick::next_unit(scene, product, goal) {
         consider(scene, product, goal, outdated, &mut plan, &mut why);
     }
+    plan.checks.extend(pick::checks_of_others(scene, product));
     plan.waiting_on.entry(product.clone()).or_default().extend(why);
     plan
 }
@@ -289,7 +290,8 @@ fn note_other_products(scene: &Scene<'_>, moving: &ProductRef, plan: &mut Plan) 
         }
         let why = gates::other_product(scene, moving);
         let held = gates::refusal_of_hub(scene, other, goal).filter(is_no);
-        let also = pick::lasting(scene, other, goal).into_iter().chain(held);
+        let first = pick::next_unit(scene, other, goal);
+        let also = pick::lasting(scene, other, goal, first.as_ref()).into_iter().chain(held);
         plan.waiting_on.entry(other.clone()).or_default().extend([why].into_iter().chain(also));
     }
 }
@@ -334,7 +336,7 @@ impl Standing {
                 },
             }
         };
-        self.watch.note(&keys, observation, &policy.gate, &policy.timings);
+        self.watch.note(&keys, observation, history, &policy.gate, &policy.timings);
         let fit: BTreeSet<ProductRef> = {
             let scene = Scene { observation, targets, policy, history, standing: self, now };
             let fit = finalize::pending(&scene)

@@ -10,14 +10,25 @@ use channels::names::{PoolName, ProductRef};
 use channels::version::ReleaseVersion;
 use channels::wire::{Action, HealthVerdict, Role};
 
-use super::checks::has_said_no;
+use super::checks::{before, has_said_no};
+use super::gates::{
+    concerns_nobody, hub_wait, own_hold, paused, product_blockers, unknown_versions,
+};
 use super::metrics::metric_names;
 use super::target::{Goal, Stand, Target, stand};
+use super::waiting_on::unsafe_to_take_out;
+use super::watch::in_the_way;
 use super::windows::closed;
 use super::{ProductPolicy, ProductRules, Scene, WaitingOn};
-use crate::gate::may_take_out;
+use crate::driver::CheckOrder;
+use crate::gate::Blocker;
 use crate::history::ProductHistory;
-use crate::observation::{UnitKey, UnitObservation};
+use crate::observation::{Finding, UnitKey, UnitObservation};
+use crate::phase::elapsed_ms;
+
+/// A hub that said wait without a time is asked again after so long, milliseconds; others may go
+/// meanwhile.
+const ASK_AGAIN_MS: u64 = 300_000;
 
 /// A unit that does not run the goal.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,8 +52,8 @@ pub(super) fn rolling<'a>(scene: &Scene<'a>) -> Option<&'a ProductRef> {
 }
 
 /// The product that moves: the one in mid-roll, else the one whose next unit has the lowest role.
-/// A product at rest that cannot begin (the hub holds it, its windows are closed, a check said no,
-/// nobody knows what its units run) lets the others pass; it comes back as soon as that ends.
+/// A product at rest that cannot begin ([`lasting`], or the hub holds it) lets the others pass; it
+/// comes back as soon as that ends.
 ///
 /// One product at a time, because one unit at a time is easier to keep when the other products
 /// stand still, and because a hub grants one product of a cluster.
@@ -63,26 +74,73 @@ pub(super) fn lane<'a>(scene: &Scene<'a>) -> Option<(&'a ProductRef, &'a Goal)> 
         })
         .min_by_key(|(product, goal)| {
             let first = next_unit(scene, product, goal);
-            let held = first.as_ref().is_none_or(|unit| is_held(scene, product, unit));
+            let held = first.is_none() || is_held(scene, product, goal, first.as_ref());
             (held, first.is_none(), first.map(|unit| unit.role), (*product).clone())
         })
 }
 
-/// What keeps a product at rest from beginning and does not pass by itself soon, for those that do
-/// not have the lane.
-pub(super) fn lasting(scene: &Scene<'_>, product: &ProductRef, goal: &Goal) -> Vec<WaitingOn> {
-    let first = next_unit(scene, product, goal);
-    let shut = first.and_then(|unit| closed(scene, &unit.key));
-    shut.into_iter().chain(metric_names(scene, product)).collect()
+/// What keeps a product at rest from beginning and does not pass by itself soon: `first` is its next
+/// unit. What holds every product alike is not among it.
+pub(super) fn lasting(
+    scene: &Scene<'_>,
+    product: &ProductRef,
+    goal: &Goal,
+    first: Option<&Outdated>,
+) -> Vec<WaitingOn> {
+    let mut why: Vec<WaitingOn> =
+        own_hold(scene, product).into_iter().chain(metric_names(scene, product)).collect();
+    why.extend(concerns_nobody(scene, product, goal));
+    why.extend(unknown_versions(scene, product, goal));
+    if let Some(unit) = first {
+        why.extend(closed(scene, &unit.key));
+        if has_said_no(scene, product, unit) {
+            why.extend(before(scene, product, unit).why);
+        }
+        let small = |(_, finding): &Blocker| matches!(finding, Finding::QuorumTooSmall { .. });
+        let small = blockers(scene, &unit.key).into_iter().find(small);
+        why.extend(small.map(|blocker| unsafe_to_take_out(&unit.key.unit, blocker)));
+    }
+    why.extend(not_its_turn(scene, product));
+    why
 }
 
-/// The hub said hold (its next regular report tells when that is over), or the first unit cannot go
+/// The hub said hold (its next regular report tells when that is over), or the product cannot begin
 /// for a reason that lasts.
-fn is_held(scene: &Scene<'_>, product: &ProductRef, first: &Outdated) -> bool {
+fn is_held(scene: &Scene<'_>, product: &ProductRef, goal: &Goal, first: Option<&Outdated>) -> bool {
     let heard = scene.standing.directives.get(product);
     heard.is_some_and(|heard| heard.directive.action == Action::Hold)
-        || closed(scene, &first.key).is_some()
-        || has_said_no(scene, product, first)
+        || !lasting(scene, product, goal, first).is_empty()
+}
+
+/// The hub said wait, and when to ask again; or it did not say when, and was asked a while ago.
+fn not_its_turn(scene: &Scene<'_>, product: &ProductRef) -> Option<WaitingOn> {
+    let heard = scene.standing.directives.get(product)?;
+    let directive = &heard.directive;
+    // Whoever gets the lane to ask again proves its gates first, and whoever loses it anew.
+    let again_ms = ASK_AGAIN_MS.max(scene.policy.timings.baseline_ms.saturating_mul(2));
+    let waits = directive.earliest_at.map_or_else(
+        || heard.at <= scene.now && elapsed_ms(heard.at, scene.now) < again_ms,
+        |earliest| scene.now < earliest,
+    );
+    (directive.action == Action::Wait && waits).then(|| hub_wait(directive))
+}
+
+/// The owner's checks of products that were passed over because one said no: they are made again, or
+/// nobody would learn that it says yes by now.
+pub(super) fn checks_of_others(scene: &Scene<'_>, lane: &ProductRef) -> Vec<CheckOrder> {
+    let moves = scene.targets.iter().filter_map(|(product, target)| match target {
+        Target::Move(goal) if product != lane => Some((product, &**goal)),
+        Target::Move(_) | Target::Settled | Target::Blocked { .. } => None,
+    });
+    let due = moves.filter_map(|(product, goal)| {
+        let first = next_unit(scene, product, goal)?;
+        let stopped = paused(scene).is_some()
+            || closed(scene, &first.key).is_some()
+            || !product_blockers(scene, product, goal).is_empty();
+        let due = !stopped && has_said_no(scene, product, &first);
+        due.then(|| before(scene, product, &first).run)
+    });
+    due.flatten().collect()
 }
 
 /// Units of the lowest role that has outdated ones; all of the roles below run the goal.
@@ -121,6 +179,10 @@ pub(super) fn next_unit(scene: &Scene<'_>, product: &ProductRef, goal: &Goal) ->
 /// Leads, hosts the agent, its pool is closed, is well, place of its pool, of its zone, its id.
 type Rank = (bool, bool, bool, bool, usize, (usize, String), i64, UnitKey);
 
+fn blockers(scene: &Scene<'_>, key: &UnitKey) -> Vec<Blocker> {
+    in_the_way(key, scene.observation, scene.history, &scene.policy.gate)
+}
+
 /// Sort key of one candidate: lowest goes first.
 fn rank(
     scene: &Scene<'_>,
@@ -131,8 +193,7 @@ fn rank(
     let unit = scene.observation.units.get(&candidate.key);
     let ill = unit.is_none_or(|unit| unit.verdict != HealthVerdict::Healthy);
     // I5: an unhealthy unit goes first, but only if the others can do without it.
-    let goes_first =
-        ill && may_take_out(&candidate.key, scene.observation, &scene.policy.gate).is_empty();
+    let goes_first = ill && blockers(scene, &candidate.key).is_empty();
     let pool = unit.map(|unit| &unit.pool);
     let pool_place = policy
         .and_then(|policy| policy.pools.iter().position(|p| Some(p) == pool))

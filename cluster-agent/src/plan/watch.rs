@@ -10,7 +10,8 @@ use channels::names::ProductRef;
 use jiff::Timestamp;
 
 use super::Timings;
-use crate::gate::{GatePolicy, may_take_out};
+use crate::gate::{Blocker, GatePolicy, may_take_out, may_take_out_again};
+use crate::history::History;
 use crate::observation::{Finding, Observation, UnitKey};
 use crate::phase::elapsed_ms;
 
@@ -38,12 +39,13 @@ impl Watch {
         &mut self,
         keys: &BTreeSet<UnitKey>,
         observation: &Observation,
+        history: &History,
         policy: &GatePolicy,
         timings: &Timings,
     ) {
         self.held.retain(|key, _| keys.contains(key));
         for key in keys {
-            if may_take_out(key, observation, policy).is_empty() {
+            if in_the_way(key, observation, history, policy).is_empty() {
                 let at = evidence_at(observation, key);
                 let fresh = Held { since: at, last: at, probes: 1 };
                 let held = self.held.entry(key.clone()).or_insert(fresh);
@@ -79,6 +81,19 @@ impl Watch {
         self.held.clear();
         self.products.clear();
     }
+}
+
+/// What forbids taking the unit out; what an earlier attempt broke on it does not count.
+pub(super) fn in_the_way(
+    key: &UnitKey,
+    observation: &Observation,
+    history: &History,
+    policy: &GatePolicy,
+) -> Vec<Blocker> {
+    if history.is_left_changed(key) {
+        return may_take_out_again(key, observation, policy);
+    }
+    may_take_out(key, observation, policy)
 }
 
 /// When the oldest page was read that a decision about `key` rests on: its peers' and, if it

@@ -37,6 +37,16 @@ pub struct ResumeOrder {
     pub at: Timestamp,
 }
 
+/// Someone gave up what was begun on a unit or product that is no longer configured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GiveUpOrder {
+    /// `vendor/product/unit`, or `vendor/product` for its roll.
+    pub name: String,
+    /// When.
+    pub at: Timestamp,
+}
+
 /// Someone allowed one move of a product whose policy is `manual`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -150,6 +160,21 @@ impl Control {
     /// The order has been carried out.
     pub fn resume_taken(&self) -> Result<(), StateError> {
         self.remove("resume.json")
+    }
+
+    /// What is to be given up when the agent starts.
+    pub fn give_up_order(&self) -> Result<Option<GiveUpOrder>, StateError> {
+        self.read("give_up.json")
+    }
+
+    /// Orders that something is given up.
+    pub fn order_give_up(&self, order: &GiveUpOrder) -> Result<(), StateError> {
+        self.write("give_up.json", order)
+    }
+
+    /// It was given up, or there was nothing to.
+    pub fn give_up_taken(&self) -> Result<(), StateError> {
+        self.remove("give_up.json")
     }
 
     /// Approved moves.

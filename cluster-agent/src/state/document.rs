@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::StateError;
 use crate::history::History;
 
-/// The form this version writes; it reads this one and refuses newer ones.
-pub const FORMAT: u32 = 1;
+/// The form this version writes; it reads this one and older ones, and refuses newer ones. An agent
+/// that reads form 1 only does not know hooks, nor that a changed unit is never put back undone.
+pub const FORMAT: u32 = 2;
 
 /// How far above the clock the hub's last number is believed: a day more than the hub takes, so
 /// that no difference between the two clocks makes a number that was taken one that is not believed.
@@ -69,6 +70,7 @@ pub(super) fn parse(path: &Path, bytes: &[u8], cluster: &str) -> Result<Document
         return Err(StateError::Newer { path: path.to_owned(), found: format, known: FORMAT });
     }
     let document: Document = serde_json::from_slice(bytes).map_err(unreadable)?;
+    let document = Document { format: FORMAT, ..document };
     if document.cluster != cluster {
         return Err(StateError::OtherCluster {
             path: path.to_owned(),

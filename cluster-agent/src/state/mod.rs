@@ -14,7 +14,9 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-pub use control::{Approval, Control, FinalizeApproval, LevelUnchanged, LocalHold, ResumeOrder};
+pub use control::{
+    Approval, Control, FinalizeApproval, GiveUpOrder, LevelUnchanged, LocalHold, ResumeOrder,
+};
 pub use document::{Document, FORMAT};
 
 /// Largest state or control file read: a thousand units take well under a mebibyte.
@@ -311,9 +313,9 @@ mod tests {
     fn a_newer_memory_is_refused_whatever_else_it_holds() {
         let dir = tempfile::tempdir().unwrap();
         let state = StateDir::open(dir.path()).unwrap();
-        fs::write(dir.path().join("state.json"), r#"{"format": 2, "shape": "new"}"#).unwrap();
+        fs::write(dir.path().join("state.json"), r#"{"format": 3, "shape": "new"}"#).unwrap();
         let error = state.load("east", Timestamp::UNIX_EPOCH).unwrap_err();
-        assert!(matches!(error, StateError::Newer { found: 2, .. }), "{error}");
+        assert!(matches!(error, StateError::Newer { found: 3, .. }), "{error}");
     }
 
     #[test]

@@ -259,6 +259,33 @@ fn a_required_metric_that_no_live_page_has_is_named_before_anything_moves() {
 }
 
 #[test]
+fn a_check_that_said_no_is_made_again_while_another_product_has_the_lane() {
+    let mut world = World::new(&Build::default());
+    world.rule(KAFKA, |rules| {
+        let (name, when) = ("validate".to_owned(), CheckWhen::Roll);
+        rules.checks.commands = vec![CheckRule { name, when }];
+    });
+    // Nothing gets ready to go.
+    world.core.policy.timings.baseline_ms = 3_600_000;
+    world.steps(20);
+    let why = "not on this cluster".to_owned();
+    let failed = results(&world, "validate", CheckOutcome::Failed { why });
+    world.core.checks(CheckSource::Commands, failed);
+    world.step();
+    let picked = world.core.plan.as_ref().unwrap().picked.clone().unwrap();
+    assert_eq!(picked.product, product("acme/platform"));
+    assert!(wanted(&world).is_empty(), "not at once");
+    assert!(world.gates(KAFKA).contains(&"check_validate".to_owned()), "{}", world.text());
+    world.steps(8);
+    assert_eq!(wanted(&world), [("validate".to_owned(), None)]);
+    let passed = results(&world, "validate", CheckOutcome::Passed);
+    world.core.checks(CheckSource::Commands, passed);
+    world.step();
+    let picked = world.core.plan.as_ref().unwrap().picked.clone().unwrap();
+    assert_eq!(picked.product, product(KAFKA));
+}
+
+#[test]
 fn a_product_whose_check_said_no_lets_another_one_pass() {
     let mut world = World::new(&Build::default());
     world.rule(KAFKA, |rules| {

@@ -16,6 +16,7 @@ mod keys;
 mod lab;
 mod real_nodes;
 mod refusals;
+mod retries;
 mod risks;
 mod rolls;
 mod simulation;

@@ -162,7 +162,7 @@ fn two_lagging_voters_block_everything_with_their_numbers() {
 
 #[test]
 fn a_missing_metric_is_named_and_blocks() {
-    let mut world = World::new(&Build::default());
+    let mut world = World::new(&Build { nodes: 0, ..Build::default() });
     for name in ["c-1", "c-2", "c-3"] {
         let family = "kafka_server_raftmetrics_current_epoch".to_owned();
         world.sim.set_fault(&unit(name), Fault::MissingMetric { family }).unwrap();
@@ -372,7 +372,7 @@ fn a_newer_release_that_is_not_for_this_cluster_does_not_stop_the_roll_under_way
 
 #[test]
 fn a_unit_of_an_unknown_version_blocks_its_product() {
-    let mut world = World::new(&Build::default());
+    let mut world = World::new(&Build { nodes: 0, ..Build::default() });
     let id = world.step_id();
     world.sim.upgrade(&unit("c-2"), id, "3.7.7").unwrap();
     world.steps(200);
@@ -423,6 +423,60 @@ fn a_product_the_hub_holds_lets_another_product_pass_and_says_so() {
     assert_eq!(world.runs(KAFKA), "3.9.0");
     world.steps(10);
     assert!(world.gates(KAFKA).contains(&"hub_hold".to_owned()), "{}", world.text());
+}
+
+/// Kafka cannot begin for this reason, which does not pass by itself: the platform goes meanwhile.
+fn lets_pass(world: &mut World, gate: &str) {
+    world.until(400, |w| w.core.history.out.is_some());
+    let gates = world.gates(KAFKA);
+    assert!(gates.contains(&gate.to_owned()), "it says why it does not go: {gates:?}");
+    world.until(1_500, |w| w.runs("acme/platform") == "1.33.0");
+    assert_eq!(world.runs(KAFKA), "3.9.0");
+}
+
+#[test]
+fn a_product_that_is_held_by_its_own_order_lets_another_one_pass() {
+    let mut world = World::new(&Build::default());
+    let since = world.now();
+    world.rule(KAFKA, |rules| {
+        rules.hold = Some(LocalHold { reason: "its ClusterUpdate".to_owned(), since });
+    });
+    lets_pass(&mut world, "hold");
+}
+
+#[test]
+fn a_product_without_a_required_metric_lets_another_one_pass() {
+    let mut world = World::new(&Build::default());
+    world.steps(2);
+    let leader = world.sim.state().quorum.unwrap().leader.unwrap();
+    let follower = if leader == unit("c-3") { unit("c-2") } else { unit("c-3") };
+    let family = "kafka_server_raftmetrics_log_end_offset".to_owned();
+    world.sim.set_fault(&follower, Fault::MissingMetric { family }).unwrap();
+    lets_pass(&mut world, "metric_names");
+}
+
+#[test]
+fn a_product_with_a_unit_of_an_unknown_version_lets_another_one_pass() {
+    let mut world = World::new(&Build::default());
+    let id = world.step_id();
+    world.sim.upgrade(&unit("c-2"), id, "3.7.7").unwrap();
+    lets_pass(&mut world, "version_unknown");
+}
+
+#[test]
+fn a_quorum_that_is_too_small_to_begin_lets_another_product_pass() {
+    let mut world = World::new(&Build { controllers: 1, ..Build::default() });
+    lets_pass(&mut world, "quorum_too_small");
+}
+
+#[test]
+fn a_product_that_the_hub_lets_wait_lets_another_one_pass_and_goes_when_its_time_has_come() {
+    let mut world = World::new(&Build::default());
+    let later = world.now() + jiff::SignedDuration::from_mins(30);
+    world.waits_until = Some((product(KAFKA), later));
+    lets_pass(&mut world, "hub_wait");
+    world.now_ms = later.as_millisecond();
+    world.until(1_500, World::is_done);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use super::lab::{Lab, Offer, until};
 use crate::config::{Overrides, Settings};
+use crate::sim::Fault;
 use crate::state::{Control, LocalHold};
 use crate::status::{self, Status};
 use crate::{agent, clock};
@@ -284,5 +285,83 @@ async fn checks_hooks_and_the_finalize_step_run_as_configured_and_each_once() {
     let words = ["cluster-agent", "back", "--product", "acme/kafka", "--version", "3.9.0"];
     let back = crate::cli::cli_main(words.iter().chain(&["--config", &config]));
     assert_ne!(back, std::process::ExitCode::SUCCESS, "there is no way back");
+    lab.stop().await;
+}
+
+#[actix_web::test]
+async fn a_hung_follower_is_rolled_first_although_nobody_answers_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut lab = Lab::start(dir.path(), anywhere());
+    let settings = settings(&lab);
+    let (stop, stopped) = watch::channel(false);
+    let running = tokio::spawn(agent::run(settings.clone(), stopped));
+    until(&settings, "every unit has said what it runs", |s| {
+        kafka(s).units.iter().filter(|unit| unit.version.is_some()).count() == 3
+    })
+    .await;
+    let leader = lab.sim.state("east").unwrap().quorum.unwrap().leader.unwrap();
+    let hung = if leader.as_str() == "c-2" { "c-3" } else { "c-2" }.parse().unwrap();
+    // It takes connections and never answers: every round waits for it.
+    lab.sim.with("east", |sim| sim.set_fault(&hung, Fault::Hang)).unwrap().unwrap();
+    lab.publish(&Offer::default());
+    until(&settings, "the hung one goes", |_| {
+        !lab.sim.state("east").unwrap().ledger.restarts.is_empty()
+    })
+    .await;
+    assert_eq!(lab.sim.state("east").unwrap().ledger.restarts[0].unit, hung);
+    stop.send(true).unwrap();
+    running.await.unwrap().unwrap();
+    lab.stop().await;
+}
+
+/// Runs `cluster-agent resume --give-up NAME`.
+fn give_up(lab: &Lab, name: &str) -> std::process::ExitCode {
+    let config = lab.config.display().to_string();
+    let words = ["cluster-agent", "resume", "--give-up", name, "--config", &config];
+    crate::cli::cli_main(words.iter().map(ToString::to_string))
+}
+
+#[actix_web::test]
+async fn what_was_begun_and_is_no_longer_configured_is_refused_by_name_until_it_is_given_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut lab = Lab::start(dir.path(), anywhere());
+    lab.publish(&Offer::default());
+    let all = settings(&lab);
+    let (stop, stopped) = watch::channel(false);
+    let running = tokio::spawn(agent::run(all.clone(), stopped));
+    let away = |s: &Status| s.step.is_some() && kafka(s).phase == Phase::AwaitHealth;
+    let status = until(&all, "a unit is changed", away).await;
+    stop.send(true).unwrap();
+    running.await.unwrap().unwrap();
+    let unit = kafka(&status).unit.clone().unwrap();
+    assert_ne!(give_up(&lab, &format!("acme/kafka/{unit}")), std::process::ExitCode::SUCCESS);
+
+    // Its product leaves the configuration while its unit is out.
+    let text = std::fs::read_to_string(&lab.config).unwrap();
+    let (start, end) =
+        ("[[products]]\nproduct = \"acme/kafka\"", "[[products]]\nproduct = \"acme/p");
+    let cut = text.find(start).unwrap()..text.find(end).unwrap();
+    let mut less = text;
+    less.replace_range(cut, "");
+    std::fs::write(&lab.config, less).unwrap();
+    let rest = settings(&lab);
+    let refused = || async {
+        let (_stop, stopped) = watch::channel(false);
+        let error = Box::pin(agent::run(rest.clone(), stopped)).await.unwrap_err();
+        error.to_string()
+    };
+    let said = refused().await;
+    let order = format!("resume --give-up acme/kafka/{unit}`");
+    assert!(said.contains(&order), "{said}");
+    assert_eq!(give_up(&lab, &format!("acme/kafka/{unit}")), std::process::ExitCode::SUCCESS);
+    let said = refused().await;
+    assert!(said.contains("resume --give-up acme/kafka`"), "{said}");
+    assert_eq!(give_up(&lab, "acme/kafka"), std::process::ExitCode::SUCCESS);
+    let (stop, stopped) = watch::channel(false);
+    let running = tokio::spawn(agent::run(rest.clone(), stopped));
+    until(&rest, "it goes on with what is left", |s| s.step.is_none() && s.products.len() == 1)
+        .await;
+    stop.send(true).unwrap();
+    running.await.unwrap().unwrap();
     lab.stop().await;
 }

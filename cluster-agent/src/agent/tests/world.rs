@@ -99,6 +99,10 @@ pub(super) struct World {
     pub(super) phases: Vec<(String, wire::Phase)>,
     /// The hub holds this product only.
     pub(super) held_product: Option<ProductRef>,
+    /// The hub says wait until then to this product only.
+    pub(super) waits_until: Option<(ProductRef, Timestamp)>,
+    /// What the driver says of every change, which then changes nothing.
+    pub(super) change_says: Option<StepStatus>,
     /// A stage that the driver cannot start.
     pub(super) broken: Option<Task>,
     pub(super) failed_starts: u32,
@@ -186,6 +190,8 @@ impl World {
             most_cordoned: 0,
             phases: vec![],
             held_product: None,
+            waits_until: None,
+            change_says: None,
             broken: None,
             failed_starts: 0,
             checks_controllers: false,
@@ -378,6 +384,7 @@ impl World {
         let unit = &order.key.unit;
         self.started.push((unit.to_string(), stage));
         match stage {
+            Task::Mutate if self.change_says.is_some() => return,
             Task::Mutate => {
                 self.sim.upgrade(unit, order.step_id, &order.component.version).unwrap();
                 return;
@@ -409,10 +416,10 @@ impl World {
             }
         };
         let status = tasks.contains(&stage).then(|| match stage {
-            Task::Mutate => self
-                .sim
-                .step(&order.step_id)
-                .map_or(StepStatus::Absent, |step| done(step.finished, step.started_at_ms)),
+            Task::Mutate => self.change_says.clone().unwrap_or_else(|| {
+                let step = self.sim.step(&order.step_id);
+                step.map_or(StepStatus::Absent, |step| done(step.finished, step.started_at_ms))
+            }),
             other => {
                 self.stages.get(&(order.step_id, other)).map_or(StepStatus::Absent, |since| match (
                     done(!self.slow_checks && self.now_ms - since >= STAGE_MS, *since),
@@ -454,7 +461,13 @@ impl World {
         let product = ask.product.clone();
         let held = Hub::Holds("not this one".to_owned());
         let hub = if self.held_product.as_ref() == Some(&product) { &held } else { &self.hub };
+        let until = self.waits_until.as_ref().filter(|(waits, _)| *waits == product);
+        let earliest_at = until.map(|(_, at)| *at).filter(|at| *at > self.now());
         let (action, grant, reasons) = match hub {
+            _ if earliest_at.is_some() => {
+                let message = "the next wave has not begun".to_owned();
+                (Action::Wait, None, vec![Reason { code: "wave".to_owned(), message }])
+            }
             Hub::Absent | Hub::Silent => return None,
             Hub::Holds(reason) => {
                 let reason = Reason { code: "held".to_owned(), message: reason.clone() };
@@ -473,7 +486,7 @@ impl World {
                 (Action::Proceed, Some(grant), vec![])
             }
         };
-        let directives = vec![Directive { product, action, grant, reasons, earliest_at: None }];
+        let directives = vec![Directive { product, action, grant, reasons, earliest_at }];
         Some(ReportReply {
             seq: self.asked,
             at: self.now(),

@@ -193,3 +193,11 @@ fn a_combined_node_is_healthy_again_only_when_its_partitions_are() {
     let fenced = view("c1", |view| view.fenced_brokers = Some(1));
     assert_eq!(soaks("c2", &changed(&[both(), fenced])), ["-:fenced_brokers"]);
 }
+
+#[test]
+fn a_start_time_that_was_rounded_otherwise_is_the_same_process() {
+    let rounded = changed(&[unit("c2", |unit| unit.process_start = Some(90.6))]);
+    assert_eq!(healthy_again("c2", &rounded), ["c2:not_restarted"]);
+    let another = changed(&[unit("c2", |unit| unit.process_start = Some(91.5))]);
+    assert!(healthy_again("c2", &another).is_empty());
+}
