@@ -18,7 +18,7 @@ use crate::gate::MutateRecord;
 use crate::observation::UnitKey;
 use crate::phase::{Failed, Phase, elapsed_ms};
 
-pub use finalization::{Arrived, Finalization, FinalizeRun, Finalized};
+pub use finalization::{Arrived, Certainty, Doubt, Finalization, FinalizeRun, Finalized, Floor};
 
 /// Completed moves kept per product, as many as OpenShift's cluster version keeps.
 const COMPLETED_MAX: usize = 100;
@@ -70,6 +70,9 @@ pub struct ProductHistory {
     /// Releases that were finalized, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub finalized: Vec<Finalized>,
+    /// Finalize steps that failed and may have taken effect, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub doubts: Vec<Doubt>,
 }
 
 /// A product on its way to another release.
@@ -288,6 +291,7 @@ impl ProductHistory {
             step_ms: BTreeMap::new(),
             finalization: None,
             finalized: vec![],
+            doubts: vec![],
         }
     }
 

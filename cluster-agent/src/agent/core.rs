@@ -41,7 +41,8 @@ pub struct Core {
     pub plan: Option<Plan>,
     /// Why the unit that is out does not advance.
     pub current_wait: Option<wire::WaitingOn>,
-    /// A word of the hub is needed before the unit that is out may be changed.
+    /// A word of the hub is needed before the unit that is out may be changed, or before the
+    /// finalize step may run.
     pub wants_word: bool,
     evaluated_at: Option<Timestamp>,
     undecided_since: Option<Timestamp>,
@@ -387,6 +388,10 @@ impl Core {
         let ask = made.ask.clone();
         let next = made.next.clone();
         let begins = next.is_some();
+        if self.history.out.is_none() {
+            let mut reasons = made.waiting_on.values().flatten();
+            self.wants_word = reasons.any(|why| matches!(why, WaitingOn::HubWord { .. }));
+        }
         self.plan = Some(made);
         let change = match next {
             None => Change::default(),

@@ -12,7 +12,8 @@ use crate::history::{Cause, Out};
 use crate::observation::Finding;
 use crate::phase::{Event, Given, Phase, Quiesce, elapsed_ms};
 use crate::plan::{
-    Scene, WaitingOn, disowned, finding_to_wire, go_blockers, local_hold, plain, quorum_change,
+    Scene, WaitingOn, disowned, finding_to_wire, go_blockers, heard_lately, local_hold, plain,
+    quorum_change,
 };
 
 /// Lags and relist counts need this long to be known again after the agent started.
@@ -166,15 +167,6 @@ fn leave(scene: &Scene<'_>, out: &Out) -> Leave {
         Some(_) if heard_lately(scene) => Leave::Holds,
         Some(at) => Leave::Unknown(WaitingOn::GrantExpired { at }),
     }
-}
-
-/// Whether a report that was sent a moment ago has been answered.
-fn heard_lately(scene: &Scene<'_>) -> bool {
-    let limit_ms = scene.policy.timings.grant_max_age_ms;
-    scene
-        .standing
-        .answered_report_at
-        .is_some_and(|sent| sent <= scene.now && elapsed_ms(sent, scene.now) <= limit_ms)
 }
 
 /// Every gate once more: right before anything is changed, and again after a drain.

@@ -14,7 +14,7 @@ use crate::driver::{FinalizeOrder, StepId, StepStatus};
 use crate::history::{Arrived, FinalizeRun, ProductHistory};
 use crate::phase::command_failed;
 use crate::plan::Goal;
-use crate::state::FinalizeApproval;
+use crate::state::{FinalizeApproval, LevelUnchanged};
 
 /// Gate of the pause after a finalize step that failed, and the name its sentence uses.
 const STAGE: &str = "finalize";
@@ -68,6 +68,7 @@ impl Core {
     /// Takes in how the command of the finalize step stands.
     pub fn finalize_told(&mut self, status: &StepStatus, now: Timestamp) -> Change {
         let Some(run) = self.finalizing().cloned() else { return Change::default() };
+        let mut began = true;
         let failed = match status {
             StepStatus::Running { .. } => return Change::default(),
             StepStatus::Finished { exit_code: 0, .. } => None,
@@ -82,6 +83,7 @@ impl Core {
                     }
                     return Change { persist: true, ..Change::default() };
                 };
+                began = false;
                 Some(not_started(error, now))
             }
         };
@@ -93,10 +95,29 @@ impl Core {
                 Change::moved()
             }
             Some(why) => {
-                record.finalize_failed();
+                if began {
+                    record.finalize_failed(now);
+                } else {
+                    record.finalize_not_started();
+                }
+                self.retarget(now);
                 self.pause(why, now).and(Change::moved())
             }
         }
+    }
+
+    /// Takes in what people say about levels whose step failed.
+    pub fn levels_unchanged(&mut self, stated: &[LevelUnchanged], now: Timestamp) -> Change {
+        let mut changed = false;
+        for LevelUnchanged { product, release, at, .. } in stated {
+            if let Some(record) = self.history.products.get_mut(product) {
+                changed |= record.level_unchanged(release, *at);
+            }
+        }
+        if changed {
+            self.retarget(now);
+        }
+        Change { persist: changed, ..Change::default() }
     }
 
     fn record_of(&mut self, run: &FinalizeRun) -> Option<&mut ProductHistory> {

@@ -45,6 +45,7 @@ pub use error::AgentError;
 pub use events::DriverFacts;
 pub use ledger::Ledger;
 pub use links::{Metadata, Refresh, refresh};
+pub use open_change::open_change;
 pub use orphans::{Orphan, orphans};
 pub use prober::Prober;
 pub use report::product_states;

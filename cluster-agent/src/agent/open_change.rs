@@ -7,7 +7,7 @@ use crate::kafka::change::ChangeFile;
 use crate::plan::QuorumChange;
 
 /// The change that is open; a file that cannot be read is one, too.
-pub(super) fn open_change(settings: &Settings, now: Timestamp) -> Option<QuorumChange> {
+pub fn open_change(settings: &Settings, now: Timestamp) -> Option<QuorumChange> {
     match ChangeFile::new(&settings.state_dir).read() {
         Ok(None) => None,
         Ok(Some(change)) => Some(QuorumChange {

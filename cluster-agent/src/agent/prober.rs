@@ -192,6 +192,9 @@ impl Prober {
         for look in looks {
             self.observer.hear(WitnessSource::Kafka, look.words);
             self.observer.hear_quorum(&look.product, look.quorum, look.gates);
+            if let Some(told) = look.partitions {
+                self.observer.hear_partitions(&look.product, told);
+            }
         }
         self.take_nodes(out, node_ms).await;
         let gates = self.cluster_gates(clock::now());

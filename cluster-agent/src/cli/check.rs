@@ -3,23 +3,28 @@
 //! It reads the agent's memory without its lock, probes the units, and verifies the repository
 //! against a copy of the trusted metadata that it throws away afterwards.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use channels::names::ProductRef;
 use channels::wire::{self, ProductState, Role};
 use serde::Serialize;
 
 use super::{Answer, CheckArgs, Output, Verdict, commands};
-use crate::agent::{Core, Ledger, Metadata, Prober, Refresh, product_states, refresh};
+use crate::agent::{Core, Ledger, Metadata, Prober, Refresh, open_change, product_states, refresh};
 use crate::clock;
 use crate::config::Settings;
 use crate::hub::HubReleases;
 use crate::kube::Kube;
+use crate::kube::resource::{
+    self, AgentStatus, Found, Link, Read, Shown, Standing, Standings, order,
+};
 use crate::observation::ClusterGate;
-use crate::plan::{FINALIZE_APPROVAL, Grants, Known, finding_to_wire};
+use crate::plan::{FINALIZE_APPROVAL, Grants, Known, Policy, finding_to_wire};
 use crate::state::{self, Control};
 
 /// Reasons that only time or the hub can settle: they say nothing against the next unit.
@@ -30,6 +35,12 @@ const NOT_COUNTED: [&str; 5] =
 /// at one a second, or one that times out.
 const ASKING_MAX: Duration = Duration::from_secs(30);
 
+/// Longest wait for the resources of Kubernetes.
+const RESOURCES_MAX: Duration = Duration::from_secs(15);
+
+/// Between two looks whether they have been read.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
 /// How long units are probed unless it is said: a dozen pages for lags.
 const LOOK: Duration = Duration::from_secs(6);
 
@@ -37,10 +48,10 @@ const LOOK: Duration = Duration::from_secs(6);
 #[derive(Debug, Serialize)]
 struct Checked {
     blocked: bool,
-    /// A `ClusterUpdate` may say otherwise: none was read.
-    configuration_alone: bool,
     /// What stands against the cluster as a whole, whether or not anything wants to go.
     gates: Vec<wire::WaitingOn>,
+    /// What an agent would go by and could not be looked at: then nobody knows that it could go.
+    unknown: Vec<String>,
     products: Vec<CheckedProduct>,
 }
 
@@ -75,12 +86,24 @@ async fn look(settings: &Settings, time: Duration) -> anyhow::Result<Checked> {
     let document = state::load(&settings.state_dir, &settings.cluster_name)?;
     let control = Control::new(&settings.state_dir);
     // The hub's leave is its own to give: only what this cluster can know is checked here.
-    let mut core = Core::new(settings.policy(Grants::None), document.history);
-    core.orders(control.hold()?, control.approvals()?);
-    core.finalize_approved(control.finalize_approvals()?);
+    let configured = settings.policy(Grants::None);
+    let kube = settings.kubernetes.clone().map(Kube::new);
+    let (standings, unknown) = match steered(settings, kube.as_ref(), &configured).await {
+        Ok(standings) => (standings, vec![]),
+        Err(why) => (Standings::new(), vec![why]),
+    };
+    let policy = resource::policy(&configured, &standings, clock::now());
+    let history = document.history;
+    let approvals = resource::approvals(control.approvals()?, &standings, &history);
+    let finalize =
+        resource::finalize_approvals(control.finalize_approvals()?, &standings, &history);
+    let mut core = Core::new(policy, history);
+    core.orders(control.hold()?, approvals);
+    core.finalize_approved(finalize);
+    // Dropped with the core, like every other change here.
+    drop(core.levels_unchanged(&control.levels_unchanged()?, clock::now()));
     let known = verify(settings, &core).await?;
     core.learn(known, clock::now());
-    let kube = settings.kubernetes.clone().map(Kube::new);
     let mut prober = Prober::new(settings, kube)?;
     let until = tokio::time::Instant::now() + time;
     let asking_until = until + ASKING_MAX;
@@ -104,12 +127,69 @@ async fn look(settings: &Settings, time: Duration) -> anyhow::Result<Checked> {
         core.learn(known, clock::now());
         prober.exchange(&mut core, clock::now());
     }
+    core.quorum_change(open_change(settings, clock::now()));
     core.plan_only(clock::now());
     let gates = core.observation.iter().flat_map(|seen| &seen.gates).map(gate_to_wire).collect();
     let (states, _) = product_states(&core, &mut Ledger::default(), None, clock::now());
     let products: Vec<CheckedProduct> = states.into_iter().map(|s| judge(s, &core)).collect();
-    let blocked = products.iter().any(|product| !product.blockers.is_empty());
-    Ok(Checked { blocked, configuration_alone: settings.kubernetes.is_some(), gates, products })
+    let blocked =
+        !unknown.is_empty() || products.iter().any(|product| !product.blockers.is_empty());
+    Ok(Checked { blocked, gates, unknown, products })
+}
+
+/// What `ClusterUpdate`s say, read once; nothing without Kubernetes. The lease is not asked for: which
+/// agent acts is no question of whether a unit could go.
+async fn steered(
+    settings: &Settings,
+    kube: Option<&Kube>,
+    configured: &Policy,
+) -> Result<Standings, String> {
+    let Some(kube) = kube else { return Ok(Standings::new()) };
+    let period = Duration::from_millis(kube.settings().period_ms);
+    let shown = Shown {
+        // Who does not act writes nothing.
+        acting: false,
+        agent: AgentStatus {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            holder: "check".to_owned(),
+        },
+        views: BTreeMap::new(),
+        products: configured.products.keys().cloned().collect(),
+    };
+    let mut link = Link::start(kube.clone(), period, shown);
+    let mut why = "no answer".to_owned();
+    let until = tokio::time::Instant::now() + RESOURCES_MAX;
+    while tokio::time::Instant::now() < until {
+        match link.news() {
+            Some(Read { complete: true, found, .. }) => {
+                return Ok(standings(&found, settings, configured));
+            }
+            Some(Read { trouble, .. }) => why = trouble.unwrap_or(why),
+            None => tokio::time::sleep(LOOK_AGAIN).await,
+        }
+    }
+    Err(format!(
+        "ClusterUpdates could not be read ({why}): their holds, windows and policy are not in this \
+         answer"
+    ))
+}
+
+/// What each resource says, as an agent that has just started would take it.
+fn standings(
+    found: &BTreeMap<ProductRef, Found>,
+    settings: &Settings,
+    configured: &Policy,
+) -> Standings {
+    let since = clock::now();
+    let own = found.iter().filter(|(product, _)| configured.products.contains_key(*product));
+    let judge = |found: &Found| {
+        let spec = found.spec.clone();
+        match spec.and_then(|spec| order(&spec, configured, settings.hub.reports)) {
+            Ok(order) => Standing::Followed { order: Box::new(order), since },
+            Err(error) => Standing::Refused { why: error.to_string(), since },
+        }
+    };
+    own.map(|(product, found)| (product.clone(), judge(found))).collect()
 }
 
 fn gate_to_wire(gate: &ClusterGate) -> wire::WaitingOn {
@@ -198,8 +278,11 @@ impl Drop for Scratch {
 
 fn render(checked: &Checked) -> String {
     let mut text = String::new();
-    for gate in &checked.gates {
+    for why in &checked.unknown {
         // Writing to a String cannot fail.
+        let _ = writeln!(text, "unknown  {why}");
+    }
+    for gate in &checked.gates {
         let _ = writeln!(text, "cluster  [{}] {}", gate.gate, gate.message);
     }
     for CheckedProduct { state, blockers } in &checked.products {
@@ -210,7 +293,7 @@ fn render(checked: &Checked) -> String {
             "{} {}{target}: {}",
             state.product,
             state.version,
-            word(state, blockers)
+            word(state, blockers, &checked.unknown)
         );
         for blocker in blockers {
             let _ = writeln!(text, "  blocked  [{}] {}", blocker.gate, blocker.message);
@@ -223,19 +306,20 @@ fn render(checked: &Checked) -> String {
             let _ = writeln!(text, "  {} {} {}: {why}", unit.health, unit.role, unit.name);
         }
     }
-    if checked.configuration_alone {
-        let _ =
-            writeln!(text, "by the configuration alone: `status` has what a ClusterUpdate says");
-    }
     text
 }
 
-fn word(state: &ProductState, blockers: &[wire::WaitingOn]) -> &'static str {
+fn word(state: &ProductState, blockers: &[wire::WaitingOn], unknown: &[String]) -> &'static str {
     let same = state.target.as_ref().is_none_or(|target| *target == state.version);
-    match (blockers.is_empty(), same) {
-        (false, _) => "blocked",
-        (true, true) => "nothing to do",
-        (true, false) => "could go",
+    verdict(blockers.is_empty(), same, unknown.is_empty())
+}
+
+fn verdict(free: bool, same: bool, known: bool) -> &'static str {
+    match (free, known, same) {
+        (false, _, _) => "blocked",
+        (true, false, _) => "not known",
+        (true, true, true) => "nothing to do",
+        (true, true, false) => "could go",
     }
 }
 
@@ -252,19 +336,17 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_says_that_it_has_not_read_a_cluster_update() {
-        let checked = |configuration_alone| {
-            let (gates, products) = (vec![], vec![]);
-            render(&Checked { blocked: false, configuration_alone, gates, products })
-        };
-        assert_eq!(checked(false), "");
-        assert!(checked(true).contains("`status` has what a ClusterUpdate says"));
-    }
-
-    #[test]
     fn a_look_lasts_until_nodes_can_be_judged() {
         assert_eq!(enough(&settings("kafka-ssh.toml")), Duration::from_secs(6));
         // limits.pleg: 20 relists, one a second.
         assert_eq!(enough(&settings("nodes.toml")), Duration::from_secs(26));
+    }
+
+    #[test]
+    fn what_could_not_be_looked_at_is_no_could_go() {
+        assert_eq!(verdict(true, false, true), "could go");
+        assert_eq!(verdict(true, false, false), "not known");
+        assert_eq!(verdict(true, true, false), "not known");
+        assert_eq!(verdict(false, false, false), "blocked");
     }
 }

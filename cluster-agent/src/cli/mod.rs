@@ -197,10 +197,14 @@ pub struct FinalizeArgs {
     pub config: ConfigArgs,
     /// The product, `vendor/product`.
     pub product: ProductRef,
+    /// Say instead, after the step failed: you have looked, and its level is not in force. Opens the
+    /// way back again.
+    #[arg(long)]
+    pub unchanged: bool,
     /// Do not ask.
     #[arg(long)]
     pub yes: bool,
-    /// Who approves it; kept with the record.
+    /// Who approves it, or has looked; kept with the record.
     #[arg(long, env = "USER", default_value = "unknown")]
     pub by: String,
 }

@@ -5,6 +5,7 @@
 //! alerts made for it work; all others begin with `fairway_agent_`. Cardinality follows from the
 //! configuration (products, pools, units, gates), never from what somebody else sends.
 
+mod announced;
 mod compatible;
 mod figures;
 mod page;

@@ -15,8 +15,9 @@ use signing::causes::chain;
 use super::redact::Redactor;
 use crate::agent::{Prober, load_enrolment};
 use crate::config::{ConfigError, Overrides, Settings};
+use crate::kafka::change::ChangeFile;
 use crate::observation::UnitKey;
-use crate::state::{Control, in_use, read_bounded};
+use crate::state::{Control, StateError, in_use, read_bounded};
 use crate::telemetry::{FamilyReading, Probe, Sample, SampleValue, ScrapeError};
 
 /// Form of the document.
@@ -128,16 +129,22 @@ fn from_state(bundle: &mut Bundle, dir: &Path) {
         }
     }
     let control = Control::new(dir);
-    match (control.hold(), control.approvals(), control.resume_order()) {
-        (Ok(hold), Ok(approvals), Ok(resume)) => {
-            let orders = json!({"hold": hold, "approvals": approvals, "resume": resume});
-            bundle.documents.insert("orders", orders);
-        }
-        (hold, approvals, resume) => {
-            let errors = [hold.err(), approvals.err(), resume.err()];
-            bundle.missing.extend(errors.iter().flatten().map(|error| chain(error)));
+    let orders = [
+        ("hold", shown(control.hold())),
+        ("approvals", shown(control.approvals())),
+        ("resume", shown(control.resume_order())),
+        ("finalize", shown(control.finalize_approvals())),
+        ("levels_unchanged", shown(control.levels_unchanged())),
+        ("quorum_change", shown(ChangeFile::new(dir).read())),
+    ];
+    let mut known = serde_json::Map::new();
+    for (name, order) in orders {
+        match order {
+            Ok(order) => drop(known.insert(name.to_owned(), order)),
+            Err(why) => bundle.missing.push(why),
         }
     }
+    bundle.documents.insert("orders", Json::Object(known));
     match load_enrolment(dir) {
         Ok(enrolment) => bundle.cluster_id = enrolment.map(|found| found.cluster_id.to_string()),
         Err(error) => bundle.missing.push(chain(&error)),
@@ -147,6 +154,11 @@ fn from_state(bundle: &mut Bundle, dir: &Path) {
         Err(error) => bundle.missing.push(chain(&error)),
     }
     list(dir, dir, DEPTH_MAX, &mut bundle.files);
+}
+
+fn shown<T: Serialize>(read: Result<T, StateError>) -> Result<Json, String> {
+    let read = read.map_err(|error| chain(&error))?;
+    serde_json::to_value(read).map_err(|error| error.to_string())
 }
 
 /// Lists files below `dir` by their names below `root`.

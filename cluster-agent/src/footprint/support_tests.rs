@@ -14,10 +14,10 @@ state_dir = "state"
 [cluster]
 name = "east"
 [hub]
-url = "https://fleet:hunter2-url@updates.example/tuf?key=hunter2-query"
+url = "https://updates.example"
 root = "root.json"
 proxy = "http://fleet:hunter2-proxy@proxy.example:3128"
-mirrors = ["https://mirror:hunter2-mirror@mirror.example"]
+mirrors = ["https://mirror.example"]
 [[products]]
 product = "acme/kafka"
 channel = "stable"
@@ -63,6 +63,16 @@ fn plant(dir: &Path) {
     std::fs::write(state.join("enrolment.json"), enrolment.to_string()).unwrap();
     let hold = json!({"reason": "db password: hunter2-reason", "since": "2026-11-20T12:00:00Z"});
     std::fs::write(state.join("hold.json"), hold.to_string()).unwrap();
+    let approval = json!([{
+        "product": "acme/kafka", "release": "4.0.0", "release_digest": signing::Sha256Digest::of(b"document"),
+        "at": "2026-11-20T12:00:00Z", "by": "token=hunter2-by",
+    }]);
+    std::fs::write(state.join("finalize.json"), approval.to_string()).unwrap();
+    let change = json!({
+        "format": 1, "product": "acme/kafka", "cluster_id": "x", "opened_at": "2026-11-20T12:00:00Z",
+        "goal": {"kind": "add", "id": 4, "endpoints": []}, "joined_by": null, "left_by": null,
+    });
+    std::fs::write(state.join("quorum-change.json"), change.to_string()).unwrap();
     std::fs::write(dir.join("root.json"), "{}").unwrap();
 }
 
@@ -78,7 +88,7 @@ async fn made(dir: &Path, config: &str) -> (String, Json) {
 async fn no_secret_planted_anywhere_gets_into_the_bundle() {
     let dir = tempfile::tempdir().unwrap();
     plant(dir.path());
-    let (text, document) = made(dir.path(), &CONFIG.replace("/tuf?key=hunter2-query", "")).await;
+    let (text, document) = made(dir.path(), CONFIG).await;
     assert!(!text.contains(SECRET), "{text}");
     // It is still of use.
     assert_eq!(document["missing"], json!([]), "{text}");
@@ -91,6 +101,9 @@ async fn no_secret_planted_anywhere_gets_into_the_bundle() {
     assert_eq!(exec["environment"]["KAFKA_OPTS"], "[redacted]");
     assert_eq!(exec["environment"]["PIN"], "[redacted]");
     assert_eq!(document["documents"]["state.json"]["seq"], 7);
+    let orders = &document["documents"]["orders"];
+    assert_eq!(orders["finalize"][0]["release"], "4.0.0", "{orders}");
+    assert_eq!(orders["quorum_change"]["goal"]["id"], 4, "{orders}");
     let failure = &document["documents"]["status.json"]["products"][0]["failure"];
     assert!(failure["message"].as_str().unwrap().starts_with("exit 3: "), "{failure}");
     assert!(document["pages"]["acme/kafka/c-1"]["error"].is_string(), "{text}");
@@ -107,7 +120,8 @@ async fn a_configuration_that_is_refused_is_bundled_with_the_reason_and_without_
     plant(dir.path());
     for (from, to) in [
         // Refused by what it means, by a key nobody knows, by its type.
-        ("name = \"east\"", "name = \"east\""),
+        ("https://updates", "https://fleet:hunter2-url@updates"),
+        ("updates.example\"", "updates.example/tuf?key=hunter2-query\""),
         ("[hub]", "[hub]\nsecret = \"hunter2-unknown\""),
         ("channel = \"stable\"", "channel = { a = \"hunter2-type\" }"),
     ] {
@@ -122,8 +136,7 @@ async fn a_configuration_that_is_refused_is_bundled_with_the_reason_and_without_
 async fn an_agent_that_never_ran_is_bundled_too() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("root.json"), "{}").unwrap();
-    let config = CONFIG.replace("/tuf?key=hunter2-query", "");
-    let (_, document) = made(dir.path(), &config).await;
+    let (_, document) = made(dir.path(), CONFIG).await;
     let missing = document["missing"].to_string();
     assert!(missing.contains("status.json: there is none"), "{missing}");
     assert!(document["cluster_id"].is_null());

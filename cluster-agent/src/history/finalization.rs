@@ -60,6 +60,36 @@ pub struct Finalized {
     pub by: String,
 }
 
+/// A finalize step that was begun and did not end well: its level may be in force all the same (a
+/// command that ran out of time, a request that was answered too late).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Doubt {
+    /// The release.
+    pub release: ReleaseVersion,
+    /// The level.
+    pub level: String,
+    /// When the step failed; only what is said about the level after this counts.
+    pub since: Timestamp,
+}
+
+/// Why there is no way back to a release before this one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Floor<'a> {
+    /// The release.
+    pub release: &'a ReleaseVersion,
+    /// Whether it was finalized, or only may be.
+    pub certainty: Certainty,
+}
+
+/// Whether a level is in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Certainty {
+    /// Its step runs, or failed after it had begun.
+    MayBe,
+    /// Its step ended well.
+    Is,
+}
+
 /// What a product arrived at.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Arrived {
@@ -77,6 +107,16 @@ impl ProductHistory {
     /// The newest release that was finalized.
     pub fn newest_finalized(&self) -> Option<&ReleaseVersion> {
         self.finalized.iter().map(|done| &done.release).max()
+    }
+
+    /// The newest release that was finalized or may be: nothing older may run any more.
+    pub fn floor(&self) -> Option<Floor<'_>> {
+        let done = self.finalized.iter().map(|done| (&done.release, Certainty::Is));
+        let doubts = self.doubts.iter().map(|doubt| (&doubt.release, Certainty::MayBe));
+        let runs = self.finalization.iter().filter(|pending| pending.run.is_some());
+        let runs = runs.map(|pending| (&pending.release, Certainty::MayBe));
+        let highest = done.chain(doubts).chain(runs).max();
+        highest.map(|(release, certainty)| Floor { release, certainty })
     }
 
     /// What there is to finalize once the product has arrived somewhere.
@@ -111,16 +151,39 @@ impl ProductHistory {
         else {
             return;
         };
+        // A level holds what is below it.
+        self.doubts.retain(|doubt| doubt.release > release);
         self.finalized.push(Finalized { release, level, at: now, by: run.approved_by });
         let surplus = self.finalized.len().saturating_sub(COMPLETED_MAX);
         self.finalized.drain(..surplus);
     }
 
-    /// The step under way failed: it may have done a part of its work, so a person decides again.
-    pub fn finalize_failed(&mut self) {
+    /// The step under way failed: it may have done its work or a part of it, so a person decides
+    /// again, and until its level is known nothing goes back.
+    pub fn finalize_failed(&mut self, now: Timestamp) {
+        let Some(pending) = &mut self.finalization else { return };
+        pending.spent = pending.run.take().map(|run| run.approved_at);
+        let (release, level) = (pending.release.clone(), pending.level.clone());
+        self.doubts.retain(|doubt| doubt.release != release);
+        self.doubts.push(Doubt { release, level, since: now });
+        let surplus = self.doubts.len().saturating_sub(COMPLETED_MAX);
+        self.doubts.drain(..surplus);
+    }
+
+    /// The command of the step under way could not be started: nothing was done, and its approval
+    /// is used up.
+    pub fn finalize_not_started(&mut self) {
         if let Some(pending) = &mut self.finalization {
             pending.spent = pending.run.take().map(|run| run.approved_at);
         }
+    }
+
+    /// Somebody looked, at this time, and the level of the release is not in force. Says whether
+    /// that ended a doubt.
+    pub fn level_unchanged(&mut self, release: &ReleaseVersion, at: Timestamp) -> bool {
+        let before = self.doubts.len();
+        self.doubts.retain(|doubt| doubt.release != *release || at < doubt.since);
+        self.doubts.len() != before
     }
 
     /// The step under way never began; its approval still stands.

@@ -174,12 +174,16 @@ impl HubClient {
 
 /// An `http` or `https` URL that ends in `/`, so that paths can be joined to it.
 fn base_address(base_url: &str) -> Result<Url, HubError> {
-    let bad = || HubError::Address { url: base_url.chars().take(200).collect() };
+    // What stands before an @ may be a password.
+    let shown = base_url.rsplit_once('@').map_or(base_url, |(_, host)| host);
+    let bad = || HubError::Address { url: shown.chars().take(200).collect() };
     let url = Url::parse(&format!("{}/", base_url.trim_end_matches('/'))).map_err(|_| bad())?;
     let usable = matches!(url.scheme(), "http" | "https")
         && url.has_host()
         && url.query().is_none()
-        && url.fragment().is_none();
+        && url.fragment().is_none()
+        && url.username().is_empty()
+        && url.password().is_none();
     if usable { Ok(url) } else { Err(bad()) }
 }
 

@@ -124,7 +124,7 @@ impl Transport {
 }
 
 /// The address without name and password.
-pub(crate) fn without_user(url: &Url) -> Url {
+fn without_user(url: &Url) -> Url {
     let mut bare = url.clone();
     // Both fail only for addresses that can have neither.
     let _ = bare.set_username("");

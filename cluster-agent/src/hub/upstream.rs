@@ -9,7 +9,7 @@ use reqwest::Url;
 use signing::source::{Fetched, HttpLimits, Mirrors, MirrorsError, Source};
 use signing::{DirSource, FileName, HttpSource, SourceError};
 
-use super::network::{Network, Transport, without_user};
+use super::network::{Network, Transport};
 
 /// How a directory is told from a URL.
 const DIRECTORY: &str = "dir:";
@@ -25,17 +25,28 @@ pub enum Address {
 
 /// Not the address of a repository.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{given:?} must begin with https://, http:// or dir:")]
-pub struct BadAddress {
-    /// What was configured, cut to 200 characters.
-    pub given: String,
+pub enum BadAddress {
+    /// Not an address at all, or one with a query.
+    #[error("{given:?} must begin with https://, http:// or dir:")]
+    Form {
+        /// What was configured, cut to 200 characters.
+        given: String,
+    },
+    /// It carries a user or a password. The address is shown in status, reports and logs, so it is
+    /// not repeated here either.
+    #[error(
+        "it must name no user and no password, because it is shown in status and logs: remove \
+         what stands before the @. The agent proves itself with its own key; a proxy that wants a \
+         password belongs into hub.proxy"
+    )]
+    User,
 }
 
 impl Address {
     /// Reads `https://hub.example`, `dir:///srv/fairway` or `dir:mirror`; a directory that is not
     /// absolute is relative to `base`.
     pub fn parse(text: &str, base: &Path) -> Result<Self, BadAddress> {
-        let bad = || BadAddress { given: text.chars().take(200).collect() };
+        let bad = || BadAddress::Form { given: without_secrets(text) };
         if let Some(path) = text.strip_prefix(DIRECTORY) {
             let path = path.strip_prefix("//").unwrap_or(path);
             return if path.is_empty() { Err(bad()) } else { Ok(Self::Directory(base.join(path))) };
@@ -45,14 +56,22 @@ impl Address {
             && url.has_host()
             && url.query().is_none()
             && url.fragment().is_none();
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(BadAddress::User);
+        }
         if usable { Ok(Self::Http(url)) } else { Err(bad()) }
     }
+}
+
+/// What was given, cut to 200 characters; of what has an `@` nothing is repeated.
+fn without_secrets(text: &str) -> String {
+    if text.contains('@') { "…@…".to_owned() } else { text.chars().take(200).collect() }
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Http(url) => f.write_str(without_user(url).as_str().trim_end_matches('/')),
+            Self::Http(url) => f.write_str(url.as_str().trim_end_matches('/')),
             Self::Directory(path) => write!(f, "{DIRECTORY}{}", path.display()),
         }
     }
@@ -186,9 +205,18 @@ mod tests {
     }
 
     #[test]
-    fn an_addresses_text_carries_no_password() {
-        let address = Address::parse("https://fleet:hunter2@hub.example/", Path::new("/"));
-        assert_eq!(address.unwrap().to_string(), "https://hub.example");
+    fn an_address_with_a_user_is_refused_and_not_repeated() {
+        for given in [
+            "https://fleet:hunter2@hub.example/",
+            "https://hunter2@hub.example",
+            "https://:hunter2@hub.example",
+        ] {
+            let error = Address::parse(given, Path::new("/")).unwrap_err();
+            assert_eq!(error, BadAddress::User, "{given}");
+            assert!(!error.to_string().contains("hunter2"), "{error}");
+        }
+        let odd = Address::parse("ftp://fleet:hunter2@hub.example/", Path::new("/")).unwrap_err();
+        assert!(!odd.to_string().contains("hunter2"), "{odd}");
     }
 
     #[tokio::test]

@@ -5,28 +5,21 @@
 
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
-use futures_util::stream::FuturesUnordered;
 use kafka_protocol::messages::add_raft_voter_request::Listener;
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
-use kafka_protocol::messages::describe_quorum_request::{PartitionData, TopicData};
 use kafka_protocol::messages::update_features_request::FeatureUpdateKey;
 use kafka_protocol::messages::{
     AddRaftVoterRequest, DescribeClusterRequest, DescribeConfigsRequest, DescribeConfigsResponse,
-    DescribeQuorumRequest, MetadataRequest, MetadataResponse, RemoveRaftVoterRequest,
-    UpdateFeaturesRequest,
+    MetadataRequest, MetadataResponse, RemoveRaftVoterRequest, UpdateFeaturesRequest,
 };
 use kafka_protocol::protocol::StrBytes;
 
 use super::connection::{Connection, Dialer, Features};
-use super::error::{ErrorCode, KafkaError};
-use super::quorum::{DirectoryId, Endpoint, METADATA_TOPIC, NoView, QuorumView};
+use super::controllers::{CONTROLLERS, Controllers, Server, address};
+use super::error::KafkaError;
+use super::quorum::{DirectoryId, Endpoint, QuorumView};
 use super::settings::{Address, KafkaSettings};
 use super::wire::calls::Call;
-
-/// How long others may still answer after the leader did: a deposed leader does not know it yet,
-/// and whoever leads in a later epoch must win.
-const OTHERS_AFTER: Duration = Duration::from_millis(100);
 
 /// Longest wait for a change of the voter set or of features: it is answered once committed.
 const CHANGE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -34,82 +27,17 @@ const CHANGE_TIMEOUT: Duration = Duration::from_secs(30);
 /// What the server may take of that, milliseconds; the rest is for the way there and back.
 const CHANGE_SERVER_MS: i32 = 25_000;
 
-/// `DescribeCluster`: ask for controllers.
-const CONTROLLERS: i8 = 2;
-
 /// `DescribeConfigs`: a topic.
 const TOPIC: i8 = 2;
 
 /// `UpdateFeatures`: only upwards, nothing is lost.
 const UPGRADE: i8 = 1;
 
-#[derive(Debug)]
-struct Server {
-    address: Address,
-    connection: Option<Connection>,
-}
-
-impl Server {
-    fn of(address: &Address) -> Self {
-        Self { address: address.clone(), connection: None }
-    }
-
-    /// Asks something that changes nothing. The connection is taken out and comes back with the
-    /// answer, so one that was given up in the middle is never used again.
-    async fn ask<C: Call>(&mut self, dialer: &Dialer, call: &C) -> Result<C::Answer, KafkaError> {
-        if let Some(kept) = self.connection.take() {
-            match self.ask_over(kept, call).await {
-                // Servers end connections: idle ones, and those whose login has become old.
-                Err(KafkaError::Broken { .. }) => {}
-                answered => return answered,
-            }
-        }
-        let fresh = dialer.connect(&self.address).await?;
-        self.ask_over(fresh, call).await
-    }
-
-    async fn ask_over<C: Call>(
-        &mut self,
-        mut connection: Connection,
-        call: &C,
-    ) -> Result<C::Answer, KafkaError> {
-        let answer = connection.ask(call).await?;
-        self.connection = Some(connection);
-        Ok(answer)
-    }
-
-    async fn describe(&mut self, dialer: &Dialer) -> Result<(Address, QuorumView), KafkaError> {
-        let partition = PartitionData::default();
-        let topic = TopicData::default()
-            .with_topic_name(StrBytes::from_static_str(METADATA_TOPIC).into())
-            .with_partitions(vec![partition]);
-        let request = DescribeQuorumRequest::default().with_topics(vec![topic]);
-        let answer = self.ask(dialer, &request).await?;
-        let address = self.address.to_string();
-        let what = DescribeQuorumRequest::NAME;
-        match QuorumView::read(&answer) {
-            Ok(view) => Ok((self.address.clone(), view)),
-            Err(NoView::Refused(code, message)) => {
-                // The usual answer of a follower; what servers add to it is long and says no more.
-                let message = message.filter(|_| code != ErrorCode::NOT_LEADER_OR_FOLLOWER);
-                Err(KafkaError::Refused { address, what, code, message })
-            }
-            Err(NoView::Leaderless) => {
-                let why = "it knows no leader".to_owned();
-                Err(KafkaError::Unreadable { address, what, why })
-            }
-            Err(NoView::Unreadable(why)) => {
-                Err(KafkaError::Unreadable { address, what, why: why.to_owned() })
-            }
-        }
-    }
-}
-
 /// A client of one product's servers.
 #[derive(Debug)]
 pub struct KafkaClient {
     dialer: Dialer,
-    controllers: Vec<Server>,
+    controllers: Controllers,
     brokers: Vec<Server>,
 }
 
@@ -118,7 +46,7 @@ impl KafkaClient {
     pub fn new(settings: &KafkaSettings) -> Result<Self, KafkaError> {
         Ok(Self {
             dialer: Dialer::new(settings)?,
-            controllers: settings.bootstrap.iter().map(Server::of).collect(),
+            controllers: Controllers::new(&settings.bootstrap),
             brokers: settings.brokers.iter().map(Server::of).collect(),
         })
     }
@@ -128,29 +56,13 @@ impl KafkaClient {
         self.ask_leader().await.map(|(_, view)| view)
     }
 
+    /// Asks controllers as well that no configuration names yet: those of a change that is open.
+    pub fn also_ask(&mut self, endpoints: &[Endpoint]) {
+        self.controllers.expect(endpoints.iter().filter_map(address).collect());
+    }
+
     async fn ask_leader(&mut self) -> Result<(Address, QuorumView), KafkaError> {
-        let dialer = &self.dialer;
-        let mut answers: FuturesUnordered<_> =
-            self.controllers.iter_mut().map(|server| server.describe(dialer)).collect();
-        let mut best: Option<(Address, QuorumView)> = None;
-        let mut why = Vec::new();
-        loop {
-            let next = if best.is_some() {
-                tokio::time::timeout(OTHERS_AFTER, answers.next()).await.unwrap_or(None)
-            } else {
-                answers.next().await
-            };
-            match next {
-                None => break,
-                Some(Ok(found)) => {
-                    if best.as_ref().is_none_or(|(_, view)| found.1.epoch > view.epoch) {
-                        best = Some(found);
-                    }
-                }
-                Some(Err(error)) => why.push(error.story()),
-            }
-        }
-        best.ok_or(KafkaError::NoLeader { why })
+        self.controllers.ask_leader(&self.dialer).await
     }
 
     /// What the cluster has finalized, by the leader's view.
@@ -223,8 +135,9 @@ impl KafkaClient {
         leader.accepted::<RemoveRaftVoterRequest>(answer.error_code, answer.error_message.as_ref())
     }
 
-    /// Raises a feature to `level`; never lowers one. With `validate_only` nothing is changed.
-    pub async fn raise_feature(
+    /// Asks the leader to raise a feature to `level`; never to lower one. With `validate_only`
+    /// nothing is changed.
+    pub(super) async fn update_feature(
         &mut self,
         feature: &str,
         level: i16,

@@ -87,8 +87,8 @@ pub enum KafkaError {
     Refused { address: String, what: &'static str, code: ErrorCode, message: Option<String> },
     #[error("{address} refuses to log in with {mechanism}: {why}")]
     Login { address: String, mechanism: &'static str, why: String },
-    #[error("no controller answers as the quorum's leader: {}", why.join("; "))]
-    NoLeader { why: Vec<String> },
+    #[error("no controller answers as the quorum's leader: {}{}", why.join("; "), lacks(lacking))]
+    NoLeader { why: Vec<String>, lacking: Vec<String> },
     #[error("no broker answers: {}", why.join("; "))]
     NoBroker { why: Vec<String> },
 }
@@ -109,6 +109,17 @@ impl KafkaError {
     pub fn story(&self) -> String {
         causes::chain(self)
     }
+}
+
+/// What else was asked: after a change of voters the leader may be one that is not configured.
+fn lacks(lacking: &[String]) -> String {
+    if lacking.is_empty() {
+        return String::new();
+    }
+    format!(
+        "; kafka.bootstrap lacks {}, which the quorum or a change of it names",
+        lacking.join(", ")
+    )
 }
 
 fn said(message: Option<&str>) -> String {

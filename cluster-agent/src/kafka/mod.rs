@@ -8,15 +8,18 @@
 pub mod change;
 mod client;
 mod connection;
+mod controllers;
 mod error;
 mod partitions;
 mod quorum;
+mod raise;
 mod sasl;
 mod settings;
 #[cfg(test)]
 #[expect(clippy::wildcard_enum_match_arm, reason = "tests")]
 mod tests;
 mod tls;
+mod topics;
 mod wire;
 mod witness;
 
@@ -26,6 +29,7 @@ pub use error::{ErrorCode, KafkaError};
 pub use quorum::{
     CaughtUp, DirectoryId, DirectoryIdError, Endpoint, EndpointError, QuorumView, Replica,
 };
+pub use raise::{RaiseError, Raised};
 pub use settings::{
     Address, AddressError, KafkaSettings, Mechanism, SaslSettings, TlsSettings, UnknownMechanism,
 };

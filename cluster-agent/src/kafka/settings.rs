@@ -91,6 +91,15 @@ pub struct Address {
 }
 
 impl Address {
+    /// A host that somebody else named, without brackets.
+    pub fn of(host: &str, port: u16) -> Result<Self, AddressError> {
+        if host.contains(':') {
+            format!("[{host}]:{port}").parse()
+        } else {
+            format!("{host}:{port}").parse()
+        }
+    }
+
     /// The host, without the brackets of an IPv6 address.
     pub fn host(&self) -> &str {
         &self.host

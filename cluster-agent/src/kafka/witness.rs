@@ -5,7 +5,6 @@
 //! reason to wait like any other silence.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use channels::health::elapsed_ms;
 use channels::names::ProductRef;
@@ -14,16 +13,14 @@ use jiff::Timestamp;
 
 use super::client::KafkaClient;
 use super::error::KafkaError;
-use super::partitions::{self, MinInsync, TOPICS_AT_ONCE, Topics};
+use super::partitions;
 use super::quorum::{CaughtUp, QuorumView};
 use super::settings::KafkaSettings;
+use super::topics::{Spread, TopicLooks};
 use crate::clock;
 use crate::observation::{
     ClusterGate, Finding, GateScope, Heard, QuorumWord, UnitKey, Witness, WitnessSource,
 };
-
-/// `min.insync.replicas` of a topic is read again this often, milliseconds: it seldom changes.
-const MINIMUMS_AGAIN_MS: u64 = 60_000;
 
 /// One product whose servers are asked.
 #[derive(Debug, Clone)]
@@ -51,6 +48,8 @@ pub struct Look {
     pub quorum: Option<QuorumWord>,
     /// What stands against units' going.
     pub gates: Vec<ClusterGate>,
+    /// How many partitions brokers told of, if they were asked since the last look.
+    pub partitions: Option<u64>,
 }
 
 /// Everyone who is asked.
@@ -64,9 +63,8 @@ struct Asked {
     target: WitnessTarget,
     client: KafkaClient,
     quorum_at: Option<Timestamp>,
-    partitions_at: Option<Timestamp>,
-    minimums_at: Option<Timestamp>,
-    minimums: MinInsync,
+    /// `None` without brokers to ask.
+    topics: Option<TopicLooks>,
     /// Gates of brokers by the last look at partitions.
     thin: Vec<ClusterGate>,
 }
@@ -77,12 +75,10 @@ impl Witnesses {
         let asked = |target: WitnessTarget| {
             Ok(Asked {
                 client: KafkaClient::new(&target.servers)?,
-                target,
+                topics: TopicLooks::new(&target.servers)?,
                 quorum_at: None,
-                partitions_at: None,
-                minimums_at: None,
-                minimums: MinInsync::new(),
-                thin: Vec::new(),
+                thin: unknown_partitions(&target, "they have not been read yet"),
+                target,
             })
         };
         Ok(Self { products: targets.into_iter().map(asked).collect::<Result<_, _>>()? })
@@ -107,43 +103,19 @@ impl Asked {
             Ok(view) => say(&self.target, &view, heard_at),
             Err(error) => silent(&self.target, &error.story()),
         };
-        if !self.target.servers.brokers.is_empty() {
-            let period_ms = self.target.servers.partitions_period_ms;
-            let due = |at: Timestamp| at > now || elapsed_ms(at, now) >= period_ms;
-            if self.partitions_at.is_none_or(due) {
-                self.partitions_at = Some(now);
-                // One that hangs and one that answers; brokers must not hold up the quorum's word.
-                let limit = Duration::from_millis(self.target.servers.timeout_ms.saturating_mul(2));
-                self.thin = match tokio::time::timeout(limit, self.topics(now)).await {
-                    Ok(Ok(topics)) => thin_gates(&self.target, &topics, &self.minimums),
-                    Ok(Err(why)) => unknown_partitions(&self.target, &why),
-                    Err(_) => unknown_partitions(&self.target, "no broker answers in time"),
-                };
+        if let Some(topics) = &mut self.topics {
+            // In the background: brokers must not hold up the quorum's word.
+            match topics.take(now).await {
+                Some(Ok(spread)) => {
+                    self.thin = thin_gates(&self.target, &spread);
+                    look.partitions = Some(spread.count());
+                }
+                Some(Err(why)) => self.thin = unknown_partitions(&self.target, &why),
+                None => {}
             }
             look.gates.extend(self.thin.iter().cloned());
         }
         look
-    }
-
-    async fn topics(&mut self, now: Timestamp) -> Result<Topics, String> {
-        let metadata = self.client.metadata().await.map_err(|error| error.story())?;
-        let topics = partitions::topics(&metadata)?;
-        let old =
-            self.minimums_at.is_none_or(|at| at > now || elapsed_ms(at, now) >= MINIMUMS_AGAIN_MS);
-        if old {
-            self.minimums.clear();
-        }
-        self.minimums.retain(|topic, _| topics.contains_key(topic));
-        let unknown: Vec<String> =
-            topics.keys().filter(|topic| !self.minimums.contains_key(*topic)).cloned().collect();
-        for some in unknown.chunks(TOPICS_AT_ONCE) {
-            let answer = self.client.min_insync(some).await.map_err(|error| error.story())?;
-            self.minimums.extend(partitions::min_insync(&answer)?);
-        }
-        if old {
-            self.minimums_at = Some(now);
-        }
-        Ok(topics)
     }
 }
 
@@ -190,7 +162,7 @@ fn say(target: &WitnessTarget, view: &QuorumView, at: Timestamp) -> Look {
         });
     }
     let quorum = QuorumWord { at, leader: view.leader, epoch: view.epoch, voters, in_sync };
-    Look { product: target.product.clone(), words, quorum: Some(quorum), gates }
+    Look { product: target.product.clone(), words, quorum: Some(quorum), gates, partitions: None }
 }
 
 /// Nobody answered as leader: every controller's word is missing.
@@ -200,10 +172,11 @@ fn silent(target: &WitnessTarget, why: &str) -> Look {
         Finding::WitnessSilent { source_of_word: WitnessSource::Kafka, why: why.to_owned() };
     let scope = GateScope::Product(target.product.clone());
     let gates = vec![ClusterGate { scope, finding, stops: false }];
-    Look { product: target.product.clone(), words, quorum: None, gates }
+    Look { product: target.product.clone(), words, quorum: None, gates, partitions: None }
 }
 
-fn thin_gates(target: &WitnessTarget, topics: &Topics, minimums: &MinInsync) -> Vec<ClusterGate> {
+fn thin_gates(target: &WitnessTarget, spread: &Spread) -> Vec<ClusterGate> {
+    let Spread { topics, minimums } = spread;
     let gate = |key: &UnitKey, finding| ClusterGate {
         scope: GateScope::Unit(key.clone()),
         finding,
@@ -312,9 +285,11 @@ mod tests {
             replicas: BTreeSet::from([7, 8, 9]),
             in_sync: BTreeSet::from([7, 8]),
         };
-        let topics = Topics::from([("orders".to_owned(), vec![partition])]);
-        let minimums = MinInsync::from([("orders".to_owned(), 2)]);
-        let gates = thin_gates(&target(), &topics, &minimums);
+        let spread = Spread {
+            topics: [("orders".to_owned(), vec![partition])].into(),
+            minimums: [("orders".to_owned(), 2)].into(),
+        };
+        let gates = thin_gates(&target(), &spread);
         let scopes: Vec<_> = gates.into_iter().map(|gate| gate.scope).collect();
         assert_eq!(scopes, [GateScope::Unit(key("b7")), GateScope::Unit(key("b8"))]);
     }

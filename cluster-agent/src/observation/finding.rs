@@ -149,6 +149,12 @@ pub enum Finding {
         "{observed} partitions could not be written to without it, limit {limit}; the first is {first}"
     )]
     PartitionsThin { observed: u64, limit: u64, first: String },
+    #[error(
+        "brokers tell of {observed} partitions{}: topics that the agent may not describe are left \
+         out of their answer (ACL Describe on all topics)",
+        of_partitions(*limit)
+    )]
+    PartitionsUntold { observed: u64, limit: Option<u64> },
     #[error("the node is cordoned by {by}, not by this agent")]
     ForeignCordon { by: String },
     #[error("{by} holds the node: {what}")]
@@ -231,6 +237,7 @@ impl Finding {
             Self::NotCaughtUp => "not_caught_up",
             Self::VoterSetDiffers { .. } => "voter_set_differs",
             Self::PartitionsThin { .. } => "partitions_thin",
+            Self::PartitionsUntold { .. } => "partitions_untold",
             Self::ForeignCordon { .. } => "foreign_cordon",
             Self::ForeignMaintenance { .. } => "foreign_maintenance",
             Self::DisruptionBudget { .. } => "disruption_budget",
@@ -293,10 +300,9 @@ impl Finding {
             Self::LogNotCaughtUp { observed, limit } | Self::LeaderBehind { observed, limit } => {
                 Some((signed(observed), signed(limit)))
             }
-            Self::TooFewGoodProbes { observed, limit } => {
-                Some((f64::from(observed), f64::from(limit)))
-            }
+            Self::TooFewGoodProbes { observed, limit } => Some((observed.into(), limit.into())),
             Self::QueryFails { observed, limit, .. } => observed.zip(limit),
+            Self::PartitionsUntold { observed, limit } => Some((wide(observed), wide(limit?))),
             Self::NotObserved
             | Self::Unreachable { .. }
             | Self::MetricMissing { .. }
@@ -364,9 +370,17 @@ impl Finding {
                 | Self::TooFewGoodProbes { .. }
                 | Self::WitnessSilent { .. }
                 | Self::WitnessStale { .. }
+                | Self::PartitionsUntold { .. }
                 | Self::QueryUnknown { .. }
         )
     }
+}
+
+fn of_partitions(limit: Option<u64>) -> String {
+    limit.map_or_else(
+        || ", and no page says how many there are".to_owned(),
+        |limit| format!(", the active controller counts {limit}"),
+    )
 }
 
 #[expect(

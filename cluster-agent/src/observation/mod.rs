@@ -10,6 +10,7 @@ mod disagreement;
 mod finding;
 mod memory;
 mod observer;
+mod partition_count;
 mod quorum;
 mod reading;
 mod summary;
@@ -216,6 +217,8 @@ pub struct VoterView {
     pub fenced_brokers: Option<u64>,
     /// Partitions without a leader (meaningful on the active controller).
     pub offline_partitions: Option<u64>,
+    /// Partitions of all topics, where exported (meaningful on the active controller).
+    pub global_partitions: Option<u64>,
     /// Probes in a row, since its process started, with a lag inside the limit.
     pub good_probes: u32,
 }

@@ -13,9 +13,10 @@ use jiff::Timestamp;
 use super::baseline::Baseline;
 use super::disagreement::{Disagreement, QuorumWord};
 use super::memory::UnitMemory;
+use super::partition_count::PartitionCount;
 use super::quorum::QuorumMemory;
 use super::{ClusterGate, GateScope, Heard, Observation, Target, UnitKey, WitnessSource};
-use crate::telemetry::{Probe, ProbeTarget, ScrapeError, Wanted, WantedError, alias};
+use crate::telemetry::{Probe, ProbeTarget, ScrapeError, Signal, Wanted, WantedError, alias};
 
 /// Limits of the signals; every default is the reference's figure.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -60,6 +61,25 @@ pub enum ObserverError {
     },
 }
 
+/// One list of families for all units that are asked the same: a hundred of their own would be most
+/// of what an agent keeps.
+#[derive(Debug, Default)]
+struct SharedWanted {
+    lists: BTreeMap<(BTreeSet<Signal>, String), Arc<Wanted>>,
+}
+
+impl SharedWanted {
+    fn of(&mut self, target: &Target) -> Result<Arc<Wanted>, WantedError> {
+        let asked = (target.signals(), target.version_evidence.family.clone());
+        if let Some(list) = self.lists.get(&asked) {
+            return Ok(Arc::clone(list));
+        }
+        let list = Arc::new(alias::wanted_for(&asked.0, &asked.1)?);
+        self.lists.insert(asked, Arc::clone(&list));
+        Ok(list)
+    }
+}
+
 /// Memory of the whole cluster between probes.
 #[derive(Debug)]
 pub struct Observer {
@@ -71,6 +91,7 @@ pub struct Observer {
     gates: Vec<ClusterGate>,
     disagreements: BTreeMap<ProductRef, Disagreement>,
     quorum_gates: BTreeMap<ProductRef, Vec<ClusterGate>>,
+    partition_counts: BTreeMap<ProductRef, PartitionCount>,
 }
 
 impl Observer {
@@ -81,6 +102,7 @@ impl Observer {
         let mut quorums = BTreeMap::new();
         let mut baselines = BTreeMap::new();
         let mut ids = BTreeSet::new();
+        let mut shared = SharedWanted::default();
         for target in targets {
             let key = target.key.clone();
             if target.role == Role::Controller {
@@ -95,9 +117,10 @@ impl Observer {
             if target.is_broker() {
                 baselines.insert(key.product.clone(), Baseline::default());
             }
-            let families = alias::wanted_for(&target.signals(), &target.version_evidence.family)
+            let families = shared
+                .of(&target)
                 .map_err(|why| ObserverError::Evidence { key: key.clone(), why })?;
-            wanted.insert(key.clone(), Arc::new(families));
+            wanted.insert(key.clone(), families);
             if units.insert(key.clone(), UnitMemory::new(target)).is_some() {
                 return Err(ObserverError::Duplicate { key });
             }
@@ -111,6 +134,7 @@ impl Observer {
             gates: vec![],
             disagreements: BTreeMap::new(),
             quorum_gates: BTreeMap::new(),
+            partition_counts: BTreeMap::new(),
         })
     }
 
@@ -168,6 +192,13 @@ impl Observer {
         }
     }
 
+    /// Takes how many partitions of `product` brokers told of when they were asked last.
+    pub fn hear_partitions(&mut self, product: &ProductRef, told: u64) {
+        if self.quorums.contains_key(product) {
+            self.partition_counts.entry(product.clone()).or_default().hear(told);
+        }
+    }
+
     /// Takes the gates that stand against the cluster as a whole, in place of the last ones.
     pub fn gates(&mut self, gates: Vec<ClusterGate>) {
         self.gates = gates;
@@ -215,6 +246,7 @@ impl Observer {
         }
         let mut gates = self.gates.clone();
         gates.extend(self.quorum_gates.values().flatten().cloned());
+        gates.extend(self.untold());
         let lag_limit_ms = self.settings.quorum.lag_limit_ms(probe_ms);
         for (product, disagreement) in &mut self.disagreements {
             let voters = of_role(&self.units, product, Role::Controller);
@@ -242,6 +274,33 @@ impl Observer {
                 .collect(),
             gates,
         }
+    }
+}
+
+impl Observer {
+    /// Gates of brokers whose partitions may not all be known.
+    fn untold(&mut self) -> Vec<ClusterGate> {
+        let mut gates = vec![];
+        for (product, count) in &mut self.partition_counts {
+            let leader = self.quorums.get(product).and_then(QuorumMemory::seen);
+            let leader = leader.and_then(|seen| seen.leader);
+            let page = leader.and_then(|unit| {
+                let key = UnitKey { product: product.clone(), unit };
+                self.units.get(&key)?.seen.voter.as_ref()
+            });
+            let counted = page.and_then(|voter| voter.global_partitions);
+            let Some(finding) = count.compare(counted) else { continue };
+            let brokers = self
+                .units
+                .iter()
+                .filter(|(key, memory)| key.product == *product && memory.target.is_broker());
+            gates.extend(brokers.map(|(key, _)| ClusterGate {
+                scope: GateScope::Unit(key.clone()),
+                finding: finding.clone(),
+                stops: false,
+            }));
+        }
+        gates
     }
 }
 

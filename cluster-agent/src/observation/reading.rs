@@ -195,6 +195,7 @@ impl<'a> Reader<'a> {
             metadata_errors: self.count(Signal::MetadataErrors),
             fenced_brokers: self.count(Signal::FencedBrokers),
             offline_partitions: self.count(Signal::OfflinePartitions),
+            global_partitions: self.count(Signal::GlobalPartitions),
             good_probes: 0,
         }
     }

@@ -9,13 +9,13 @@ use channels::wire::{Action, HealthVerdict, ReleaseDocument};
 
 use super::facts::{lease, quorum_change};
 use super::gates::{
-    disowned, evidence_old, hub_hold, local_hold, other_product, paused, stale_pages,
+    disowned, evidence_old, heard_lately, hub_hold, local_hold, other_product, paused, stale_pages,
 };
 use super::pick::{rolling, units};
 use super::target::plain;
 use super::windows::product_closed;
 use super::{Grants, Plan, ProductPolicy, Scene, Step, Target, WaitingOn};
-use crate::history::{Finalization, ProductHistory};
+use crate::history::{Certainty, Finalization, Floor, ProductHistory};
 use crate::observation::{Finding, UnitKey};
 use crate::phase::elapsed_ms;
 use crate::state::FinalizeApproval;
@@ -112,7 +112,12 @@ fn finalizing(product: &ProductRef, pending: &Finalization, since: jiff::Timesta
 
 /// Whether only time must pass.
 fn passes(why: &WaitingOn) -> bool {
-    matches!(why, WaitingOn::FinalizeBaseline { .. } | WaitingOn::ObservationOld { .. })
+    matches!(
+        why,
+        WaitingOn::FinalizeBaseline { .. }
+            | WaitingOn::ObservationOld { .. }
+            | WaitingOn::HubWord { .. }
+    )
 }
 
 fn note_others(scene: &Scene<'_>, product: &ProductRef, pending: &Finalization, plan: &mut Plan) {
@@ -146,7 +151,19 @@ fn blockers(scene: &Scene<'_>, product: &ProductRef, pending: &Finalization) -> 
         why.extend(baseline(scene, product, pending));
     }
     why.extend(unfit);
+    if why.is_empty() {
+        // Asked for last: it is worth nothing by the time a baseline has held.
+        why.extend(hub_word(scene, pending));
+    }
     why
+}
+
+/// A hold that was placed since the hub's last answer has not been heard.
+fn hub_word(scene: &Scene<'_>, pending: &Finalization) -> Option<WaitingOn> {
+    let Grants::From(_) = scene.policy.grants else { return None };
+    let limit_ms = scene.policy.timings.grant_max_age_ms;
+    let release = pending.release.clone();
+    (!heard_lately(scene)).then_some(WaitingOn::HubWord { release, limit_ms })
 }
 
 /// A unit is out, or another product is in mid-roll, or this one is.
@@ -237,8 +254,14 @@ pub(super) fn forbids(
     document: &ReleaseDocument,
 ) -> Option<WaitingOn> {
     let to = &document.version;
-    if let Some(release) = record.newest_finalized().filter(|release| to < *release) {
-        return Some(WaitingOn::Finalized { to: to.clone(), release: release.clone() });
+    if let Some(Floor { release, certainty }) = record.floor().filter(|floor| to < floor.release) {
+        let (to, release) = (to.clone(), release.clone());
+        return Some(match certainty {
+            Certainty::Is => WaitingOn::Finalized { to, release },
+            Certainty::MayBe => {
+                WaitingOn::FinalizeDoubtful { to, release, product: document.product_ref() }
+            }
+        });
     }
     let pending = record.finalization.as_ref()?;
     let begun = record.roll.as_ref().is_some_and(|roll| roll.touched);

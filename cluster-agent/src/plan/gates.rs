@@ -319,6 +319,15 @@ fn is_fresh(scene: &Scene<'_>, heard: &Heard) -> bool {
         && elapsed_ms(heard.at, scene.now) <= scene.policy.timings.grant_max_age_ms
 }
 
+/// Whether a report that was sent a moment ago has been answered: a hold would have been heard.
+pub fn heard_lately(scene: &Scene<'_>) -> bool {
+    let limit_ms = scene.policy.timings.grant_max_age_ms;
+    scene
+        .standing
+        .answered_report_at
+        .is_some_and(|sent| sent <= scene.now && elapsed_ms(sent, scene.now) <= limit_ms)
+}
+
 pub(super) fn hub_hold(directive: &Directive) -> WaitingOn {
     let (code, message) = reasons(directive, "held");
     WaitingOn::HubHold { code, message }

@@ -40,7 +40,7 @@ pub use adopt::{Stray, calm_down, note_calm};
 pub use facts::{
     CheckOutcome, CheckResult, CheckSource, LeaseFact, QuorumChange, lease, quorum_change,
 };
-pub use gates::{disowned, go_blockers, local_hold};
+pub use gates::{disowned, go_blockers, heard_lately, local_hold};
 pub use metrics::{MissingMetric, missing_metrics};
 pub use pick::{Outdated, candidates};
 pub use policy::{AcceptedRisk, GATE_GAP_MS, Grants, Mode, Policy, ProductPolicy, Timings};

@@ -141,6 +141,17 @@ pub enum WaitingOn {
     Finalizing { product: ProductRef, release: ReleaseVersion, level: String, since: Timestamp },
     #[error("{release} was finalized, there is no way back to {to}")]
     Finalized { to: ReleaseVersion, release: ReleaseVersion },
+    #[error(
+        "the finalize step of {release} was begun and may have taken effect: no way back to {to} \
+         until it has ended well, or somebody has looked and says `cluster-agent finalize \
+         {product} --unchanged`"
+    )]
+    FinalizeDoubtful { to: ReleaseVersion, release: ReleaseVersion, product: ProductRef },
+    #[error(
+        "no report of the last {limit_ms} ms has been answered, and the hub may hold the cluster; \
+         {release} is finalized once it has said that it does not"
+    )]
+    HubWord { release: ReleaseVersion, limit_ms: u64 },
     #[error("{to} waits until {release} is finalized (finalize.required_before_next)")]
     FinalizePending { to: ReleaseVersion, release: ReleaseVersion },
     #[error("{release} is not finalized yet: {}{finding}", said_of(about_unit.as_ref()))]
@@ -248,6 +259,8 @@ impl WaitingOn {
             Self::FinalizeApproval { .. } => FINALIZE_APPROVAL,
             Self::Finalizing { .. } => "finalizing",
             Self::Finalized { .. } => "finalized",
+            Self::FinalizeDoubtful { .. } => "finalize_doubtful",
+            Self::HubWord { .. } => "hub_word",
             Self::FinalizePending { .. } => "finalize_pending",
         }
         .to_owned()
@@ -304,6 +317,8 @@ impl WaitingOn {
             | Self::FinalizeApproval { .. }
             | Self::Finalizing { .. }
             | Self::Finalized { .. }
+            | Self::FinalizeDoubtful { .. }
+            | Self::HubWord { .. }
             | Self::FinalizePending { .. }
             | Self::FinalizeBaseline { .. } => None,
         }

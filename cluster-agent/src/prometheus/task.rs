@@ -26,8 +26,13 @@ use crate::plan::{CheckOutcome, RiskAnswers, RiskOutcome};
 /// Queries of one look that are under way at once: Prometheus serves twenty, and has other users.
 const QUERIES_AT_ONCE: usize = 4;
 
-/// A look that is this many periods late (and the time of one query) no longer counts.
+/// A look that is this many periods late (and the time of one query) no longer counts. A look that
+/// takes longer than a period makes periods as long as itself.
 const LATE_PERIODS: u64 = 3;
+
+/// However long looks take, an answer of more than this ago, milliseconds, is from the past: it is
+/// as far back as Prometheus itself looks for samples.
+const LOOK_AGE_MAX_MS: u64 = 300_000;
 
 /// How often the risk task looks whether something is due.
 const LOOK: Duration = Duration::from_millis(250);
@@ -54,21 +59,29 @@ pub struct PrometheusSettings {
 }
 
 impl PrometheusSettings {
-    fn look_max_age_ms(&self) -> u64 {
-        self.period_ms.saturating_mul(LATE_PERIODS).saturating_add(self.endpoint.timeout_ms)
+    /// How old a look may be: many queries to a slow server are no silence.
+    fn look_max_age_ms(&self, look: &Look) -> u64 {
+        let late =
+            |ms: u64| ms.saturating_mul(LATE_PERIODS).saturating_add(self.endpoint.timeout_ms);
+        let configured = late(self.period_ms);
+        late(look.took_ms.max(self.period_ms)).min(LOOK_AGE_MAX_MS.max(configured))
     }
 
     /// The gates as of a look, unless it is too long ago.
     fn standing(&self, look: Option<&Look>, now: Timestamp) -> Vec<ClusterGate> {
-        let limit_ms = self.look_max_age_ms();
         let Some(look) = look else {
             return self.all_unknown("Prometheus has not been asked yet");
         };
+        let limit_ms = self.look_max_age_ms(look);
         let age_ms = elapsed_ms(look.at, now);
         if age_ms <= limit_ms {
             return look.gates.clone();
         }
-        self.all_unknown(&format!("the last answer is {age_ms} ms old, limit {limit_ms} ms"))
+        let Look { took_ms, queries, .. } = look;
+        self.all_unknown(&format!(
+            "the last answer is {age_ms} ms old, limit {limit_ms} ms ({queries} queries took \
+             {took_ms} ms)"
+        ))
     }
 
     /// Every gate, because nothing can be told.
@@ -82,7 +95,10 @@ impl PrometheusSettings {
 /// What one look found.
 #[derive(Debug, Clone)]
 struct Look {
+    /// When it began: no answer is older.
     at: Timestamp,
+    took_ms: u64,
+    queries: usize,
     gates: Vec<ClusterGate>,
 }
 
@@ -176,8 +192,12 @@ async fn look_again_and_again(
     let period = Duration::from_millis(settings.period_ms);
     loop {
         let started = tokio::time::Instant::now();
-        let gates = look(&settings, &client, &mut memories).await;
-        if looked.send(Some(Look { at: clock::now(), gates })).is_err() {
+        let at = clock::now();
+        let queries = queries(&settings);
+        let count = queries.len();
+        let gates = look(&settings, queries, &client, &mut memories).await;
+        let took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        if looked.send(Some(Look { at, took_ms, queries: count, gates })).is_err() {
             return;
         }
         tokio::select! {
@@ -187,20 +207,27 @@ async fn look_again_and_again(
     }
 }
 
-/// Asks for everything once, side by side, and judges it together.
-async fn look(
-    settings: &PrometheusSettings,
-    client: &Client,
-    memories: &mut [GateMemory],
-) -> Vec<ClusterGate> {
+/// Everything that one look asks.
+fn queries(settings: &PrometheusSettings) -> BTreeSet<String> {
     let watchdog = settings.watchdog.as_ref().map(|alert| watchdog_query(alert));
-    let mut queries: BTreeSet<String> = watchdog.iter().cloned().collect();
+    let mut queries: BTreeSet<String> = watchdog.into_iter().collect();
     queries.extend(settings.alerts.iter().map(|rule| rule.matchers.firing()));
     for rule in &settings.gates {
         queries.insert(rule.query.clone());
         queries.extend(rule.fresh.up_query());
         queries.extend(rule.fresh.age_query());
     }
+    queries
+}
+
+/// Asks for everything once, side by side, and judges it together.
+async fn look(
+    settings: &PrometheusSettings,
+    queries: BTreeSet<String>,
+    client: &Client,
+    memories: &mut [GateMemory],
+) -> Vec<ClusterGate> {
+    let watchdog = settings.watchdog.as_ref().map(|alert| watchdog_query(alert));
     let asked = stream::iter(queries).map(|query| async move {
         let answer = client.query(&query).await.map_err(|error| chain(&error));
         (query, answer)

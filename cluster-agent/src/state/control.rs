@@ -78,6 +78,20 @@ pub struct FinalizeApproval {
     pub by: String,
 }
 
+/// Someone looked after a finalize step that failed: its level is not in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LevelUnchanged {
+    /// The product.
+    pub product: ProductRef,
+    /// The release whose step failed.
+    pub release: ReleaseVersion,
+    /// When they looked; says nothing about a step that failed later.
+    pub at: Timestamp,
+    /// Who.
+    pub by: String,
+}
+
 /// The order files of one state directory.
 #[derive(Debug, Clone)]
 pub struct Control {
@@ -181,6 +195,19 @@ impl Control {
         self.write("finalize.json", &approvals)
     }
 
+    /// What people found out about levels whose step failed.
+    pub fn levels_unchanged(&self) -> Result<Vec<LevelUnchanged>, StateError> {
+        Ok(self.read("levels-unchanged.json")?.unwrap_or_default())
+    }
+
+    /// States that levels are not in force; of a product what is said last counts.
+    pub fn state_unchanged(&self, stated: Vec<LevelUnchanged>) -> Result<(), StateError> {
+        let mut all = self.levels_unchanged()?;
+        all.retain(|old| stated.iter().all(|new| new.product != old.product));
+        all.extend(stated);
+        self.write("levels-unchanged.json", &all)
+    }
+
     /// Approves a move; one per product, the newest counts.
     pub fn approve(&self, approval: Approval) -> Result<(), StateError> {
         let mut approvals = self.approvals()?;
@@ -205,6 +232,25 @@ mod tests {
         control.lift_hold().unwrap();
         control.lift_hold().unwrap();
         assert_eq!(control.hold().unwrap(), None);
+    }
+
+    #[test]
+    fn what_was_found_out_about_levels_replaces_what_was_said_of_the_product_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let control = Control::new(dir.path());
+        assert_eq!(control.levels_unchanged().unwrap(), []);
+        let said = |product: &str, release: &str| LevelUnchanged {
+            product: product.parse().unwrap(),
+            release: release.parse().unwrap(),
+            at: Timestamp::UNIX_EPOCH,
+            by: "ada".into(),
+        };
+        control.state_unchanged(vec![said("acme/kafka", "4.0.0")]).unwrap();
+        control.state_unchanged(vec![said("acme/other", "1.0.0")]).unwrap();
+        let new = vec![said("acme/kafka", "4.1.0"), said("acme/kafka", "4.2.0")];
+        control.state_unchanged(new.clone()).unwrap();
+        let expected = [vec![said("acme/other", "1.0.0")], new].concat();
+        assert_eq!(control.levels_unchanged().unwrap(), expected);
     }
 
     #[test]

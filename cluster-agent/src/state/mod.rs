@@ -14,7 +14,9 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-pub use control::{Approval, Control, FinalizeApproval, GiveUpOrder, LocalHold, ResumeOrder};
+pub use control::{
+    Approval, Control, FinalizeApproval, GiveUpOrder, LevelUnchanged, LocalHold, ResumeOrder,
+};
 pub use document::{Document, FORMAT};
 
 /// Largest state or control file read: a thousand units take well under a mebibyte.
@@ -104,12 +106,7 @@ impl StateDir {
     pub fn open(path: &Path) -> Result<Self, StateError> {
         create_private_dir(path)?;
         let lock_path = path.join(LOCK_FILE);
-        let lock = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&lock_path)
-            .map_err(|source| file_error("open", &lock_path, source))?;
+        let lock = lock_file(&lock_path)?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
             Err(TryLockError::WouldBlock) => Err(StateError::Locked { path: path.to_owned() }),
@@ -141,11 +138,26 @@ impl StateDir {
     }
 }
 
+/// Opens a file that is only ever locked, never written.
+pub(crate) fn lock_file(path: &Path) -> Result<File, StateError> {
+    File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)
+        .map_err(|source| file_error("open", path, source))
+}
+
 /// Reads the memory without taking the lock, for `status` and `check`.
 pub fn load(state_dir: &Path, cluster: &str) -> Result<Document, StateError> {
+    Ok(load_if_there(state_dir, cluster)?.unwrap_or_else(|| Document::new(cluster)))
+}
+
+/// The same; `None` if no agent ever ran with this directory.
+pub fn load_if_there(state_dir: &Path, cluster: &str) -> Result<Option<Document>, StateError> {
     let path = state_dir.join(STATE_FILE);
-    let Some(bytes) = read_bounded(&path)? else { return Ok(Document::new(cluster)) };
-    document::parse(&path, &bytes, cluster)
+    let Some(bytes) = read_bounded(&path)? else { return Ok(None) };
+    document::parse(&path, &bytes, cluster).map(Some)
 }
 
 /// Whether an agent uses `state_dir`.

@@ -103,6 +103,8 @@ pub const ROWS: &[AliasRow] = {
         row(S::FencedBrokers, ValueSuffix, "kafka_controller_kafkacontroller_fencedbrokercount_value"),
         row(S::OfflinePartitions, Strimzi, "kafka_controller_kafkacontroller_offlinepartitionscount"),
         row(S::OfflinePartitions, ValueSuffix, "kafka_controller_kafkacontroller_offlinepartitionscount_value"),
+        row(S::GlobalPartitions, Strimzi, "kafka_controller_kafkacontroller_globalpartitioncount"),
+        row(S::GlobalPartitions, ValueSuffix, "kafka_controller_kafkacontroller_globalpartitioncount_value"),
         row(S::UnderReplicated, Strimzi, "kafka_server_replicamanager_underreplicatedpartitions"),
         row(S::UnderReplicated, ValueSuffix, "kafka_server_replicamanager_total_underreplicatedpartitions_value"),
         row(S::UnderMinIsr, Strimzi, "kafka_server_replicamanager_underminisrpartitioncount"),

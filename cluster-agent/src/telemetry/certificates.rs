@@ -1,7 +1,6 @@
 //! Whose serving certificates are believed: authorities of a file, or nobody is asked.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{
@@ -51,7 +50,7 @@ pub(super) struct Anybody {
 }
 
 impl Anybody {
-    pub(super) fn new(provider: Arc<CryptoProvider>) -> Self {
+    pub(super) fn new(provider: &CryptoProvider) -> Self {
         Self { algorithms: provider.signature_verification_algorithms }
     }
 }

@@ -133,13 +133,12 @@ fn tls(trust: Trust<'_>) -> Result<ClientConfig, ScrapeError> {
         Trust::File(path) => builder.with_root_certificates(certificates::roots(path)?),
         Trust::Anybody => builder
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(certificates::Anybody::new(provider))),
+            .with_custom_certificate_verifier(Arc::new(certificates::Anybody::new(&provider))),
     };
     Ok(builder.with_no_client_auth())
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

@@ -41,6 +41,8 @@ pub enum Signal {
     FencedBrokers,
     /// Partitions without a leader, by the active controller.
     OfflinePartitions,
+    /// Partitions of all topics, by the active controller.
+    GlobalPartitions,
     /// Partitions led here with fewer in-sync replicas than replicas.
     UnderReplicated,
     /// Partitions led here with fewer in-sync replicas than `min.insync.replicas`.
@@ -90,6 +92,7 @@ impl Signal {
             Self::MetadataErrors => "metadata_errors",
             Self::FencedBrokers => "fenced_brokers",
             Self::OfflinePartitions => "offline_partitions",
+            Self::GlobalPartitions => "global_partitions",
             Self::UnderReplicated => "under_replicated",
             Self::UnderMinIsr => "under_min_isr",
             Self::AtMinIsr => "at_min_isr",
@@ -125,6 +128,7 @@ impl Signal {
                 Self::MetadataErrors,
                 Self::FencedBrokers,
                 Self::OfflinePartitions,
+                Self::GlobalPartitions,
             ],
             Role::Broker => &[
                 Self::ProcessStart,

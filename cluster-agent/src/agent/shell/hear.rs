@@ -79,12 +79,14 @@ impl Shell {
 
     /// Reads what people ordered. An order file that cannot be read holds everything.
     pub(super) async fn read_orders(&mut self, now: Timestamp) -> Result<(), AgentError> {
+        let mut stated = vec![];
         let mut read = || -> Result<_, StateError> {
             let mut finalize = self.control.finalize_approvals()?;
             if let Some(steering) = &self.steering {
                 finalize = steering.finalize_approvals(finalize, &self.core.history);
             }
             self.core.finalize_approved(finalize);
+            stated = self.control.levels_unchanged()?;
             Ok((self.control.hold()?, self.control.approvals()?, self.control.resume_order()?))
         };
         let (hold, approvals, resume) = match read() {
@@ -104,6 +106,8 @@ impl Shell {
             }
         };
         self.orders_error = None;
+        let change = self.core.levels_unchanged(&stated, now);
+        self.apply(change).await?;
         let history = &self.core.history;
         let steering = self.steering.as_ref();
         let approvals = match steering {

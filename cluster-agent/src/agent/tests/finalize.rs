@@ -9,7 +9,7 @@ use super::world::{
 };
 use crate::plan::{LeaseFact, QuorumChange};
 use crate::sim::Fault;
-use crate::state::{Approval, FinalizeApproval, LocalHold};
+use crate::state::{Approval, FinalizeApproval, LevelUnchanged, LocalHold};
 
 const KAFKA: &str = "acme/kafka";
 
@@ -169,6 +169,7 @@ fn a_failed_step_pauses_with_its_output_and_is_run_again_only_with_a_new_word() 
     assert_eq!(world.finalizes.len(), 1, "the old approval is used up");
     assert_eq!(world.gates(KAFKA), ["finalize_approval"]);
     approve(&mut world);
+    world.answer();
     world.until(200, is_finalized);
     assert_eq!(world.finalizes.len(), 2);
 }
@@ -385,4 +386,110 @@ fn a_memory_without_finalize_steps_is_read_and_one_with_them_comes_back() {
     let old = r#"{"version":"3.9.0","roll":null,"completed":[]}"#;
     let old: crate::history::ProductHistory = serde_json::from_str(old).unwrap();
     assert_eq!(old, crate::history::ProductHistory::new(version("3.9.0")));
+}
+
+/// A step that ended badly, and the time it did.
+fn failed() -> World {
+    let mut world = arrived();
+    world.finalize_says_no = Some("timed out".to_owned());
+    approve(&mut world);
+    world.until(200, |w| w.core.history.pause.is_some());
+    world.resume();
+    world
+}
+
+fn state_unchanged(world: &mut World, release: &str, at: jiff::Timestamp) {
+    let (release, by) = (version(release), "ada".to_owned());
+    let stated = LevelUnchanged { product: product(KAFKA), release, at, by };
+    let change = world.core.levels_unchanged(&[stated], world.now());
+    if change.persist {
+        world.disk = world.core.history.clone();
+    }
+}
+
+#[test]
+fn a_step_that_failed_may_have_taken_effect_and_nothing_goes_back_before_somebody_has_looked() {
+    let mut world = failed();
+    let failed_at = world.core.history.products[&product(KAFKA)].doubts[0].since;
+    world.kill();
+    order_back(&mut world, "3.9.0");
+    world.steps(200);
+    assert_eq!(world.runs(KAFKA), "4.0.0");
+    let gates = world.gates(KAFKA);
+    assert!(gates.contains(&"finalize_doubtful".to_owned()), "{gates:?}");
+    let before = failed_at - jiff::SignedDuration::from_millis(1);
+    state_unchanged(&mut world, "4.0.0", before);
+    let now = world.now();
+    state_unchanged(&mut world, "4.1.0", now);
+    world.steps(200);
+    assert_eq!(
+        world.runs(KAFKA),
+        "4.0.0",
+        "an older look, or one at another release, says nothing"
+    );
+    let now = world.now();
+    state_unchanged(&mut world, "4.0.0", now);
+    world.until(1_500, |w| w.runs(KAFKA) == "3.9.0");
+}
+
+#[test]
+fn a_step_that_failed_and_then_ended_well_leaves_no_doubt() {
+    let mut world = failed();
+    world.finalize_says_no = None;
+    approve(&mut world);
+    world.answer();
+    world.until(200, is_finalized);
+    assert_eq!(world.core.history.products[&product(KAFKA)].doubts, []);
+    order_back(&mut world, "3.9.0");
+    world.steps(20);
+    assert_eq!(world.gates(KAFKA), ["finalized"]);
+}
+
+#[test]
+fn arriving_elsewhere_does_not_forget_that_a_level_may_be_in_force() {
+    let build = Build { nodes: 0, ..Build::default() };
+    let mut world = world_of(&build, &[(0, 1), (1, 0), (1, 2)]);
+    world.rule(KAFKA, |rules| rules.finalize.required_before_next = false);
+    let release = version("4.0.0");
+    let pinned = world.core.policy.products.get_mut(&product(KAFKA)).unwrap();
+    pinned.pin = Some(release.clone());
+    world.until(1_500, |w| w.runs(KAFKA) == "4.0.0");
+    world.answer();
+    world.finalize_says_no = Some("timed out".to_owned());
+    approve(&mut world);
+    world.until(200, |w| w.core.history.pause.is_some());
+    world.core.finalize_approved(vec![]);
+    world.core.policy.products.get_mut(&product(KAFKA)).unwrap().pin = None;
+    world.resume();
+    world.until(1_500, |w| w.runs(KAFKA) == "4.1.0");
+    let record = &world.core.history.products[&product(KAFKA)];
+    assert_eq!(record.doubts[0].release, release);
+    assert_eq!(record.floor().unwrap().release, &release);
+}
+
+#[test]
+fn a_command_that_never_started_leaves_the_way_back_open() {
+    let mut world = arrived();
+    world.finalize_error = Some("no such file");
+    approve(&mut world);
+    world.until(200, |w| w.core.history.pause.is_some());
+    world.resume();
+    order_back(&mut world, "3.9.0");
+    world.until(1_500, |w| w.runs(KAFKA) == "3.9.0");
+}
+
+#[test]
+fn the_step_runs_only_after_a_word_of_the_hub_that_is_not_old() {
+    let mut world = arrived();
+    // Longer ago than `grant_max_age_ms`: a hold may have been placed since.
+    world.steps(100);
+    approve(&mut world);
+    world.steps(100);
+    assert!(world.finalizes.is_empty(), "nobody has asked the hub");
+    assert_eq!(world.gates(KAFKA), ["hub_word"]);
+    assert!(world.core.wants_word, "the agent has to ask");
+    world.answer();
+    world.until(10, |w| !w.finalizes.is_empty());
+    world.step();
+    assert!(!world.core.wants_word);
 }

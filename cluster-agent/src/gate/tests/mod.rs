@@ -69,6 +69,7 @@ fn voter(id: i64, leads: bool) -> UnitObservation {
         metadata_errors: Some(0),
         fenced_brokers: Some(0),
         offline_partitions: Some(0),
+        global_partitions: None,
         good_probes: 9,
     };
     UnitObservation {

@@ -179,6 +179,13 @@ impl Goal {
     }
 }
 
+impl Goal {
+    /// Where controllers listen that may lead before they are configured.
+    pub fn newcomers(&self) -> &[Endpoint] {
+        self.joining().map_or(&[], |joining| joining.endpoints)
+    }
+}
+
 impl fmt::Display for Goal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self {

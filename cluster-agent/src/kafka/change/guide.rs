@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::decide::{Next, next};
-use super::file::ChangeFile;
+use super::file::{ChangeFile, Held};
 use super::goal::Change;
 use crate::kafka::client::KafkaClient;
 use crate::kafka::error::{ErrorCode, KafkaError};
@@ -39,11 +39,23 @@ pub enum GuideError {
 pub enum Ended {
     /// The goal is reached and committed; the file is gone.
     Done,
+    /// The file is gone or another's: somebody closed the change, so nothing more is done.
+    Closed,
     /// Time is up; the file stays.
     Waiting {
         /// What for.
         why: String,
     },
+}
+
+/// What came of one act.
+enum Acted {
+    /// It was done.
+    Done,
+    /// The quorum has to be looked at again, for this reason.
+    LookAgain(String),
+    /// It was not begun: the change was closed.
+    Closed,
 }
 
 /// One drive.
@@ -67,21 +79,30 @@ impl Guide<'_> {
         say: &mut (dyn FnMut(String) + Send),
     ) -> Result<Ended, GuideError> {
         let mut said = String::new();
+        self.client.also_ask(change.goal.newcomers());
         loop {
-            let why = match self.client.describe().await {
+            let looked = self.client.describe().await;
+            // A waiting command may be forgotten for a day: it goes on only with its own change.
+            if self.file.held(change).map_err(GuideError::File)? == Held::Closed {
+                return Ok(Ended::Closed);
+            }
+            let why = match looked {
                 Err(error) => error.story(),
                 Ok(view) => match next(change, &view, self.fetch_timeout_ms) {
                     Next::Done => {
-                        self.file.remove().map_err(GuideError::File)?;
-                        return Ok(Ended::Done);
+                        return Ok(match self.file.end(change).map_err(GuideError::File)? {
+                            Held::Still => Ended::Done,
+                            Held::Closed => Ended::Closed,
+                        });
                     }
                     Next::Wait(wait) => wait.to_string(),
                     act @ (Next::Add { .. }
                     | Next::Remove { .. }
                     | Next::NoteJoined(_)
                     | Next::NoteLeft(_)) => match self.act(change, act, say).await? {
-                        None => continue,
-                        Some(why) => why,
+                        Acted::Closed => return Ok(Ended::Closed),
+                        Acted::Done => continue,
+                        Acted::LookAgain(why) => why,
                     },
                 },
             };
@@ -96,21 +117,24 @@ impl Guide<'_> {
         }
     }
 
-    /// Does one act; says why it has to be looked at again.
+    /// Does one act, unless the change was closed.
     async fn act(
         &mut self,
         change: &mut Change,
         act: Next,
         say: &mut (dyn FnMut(String) + Send),
-    ) -> Result<Option<String>, GuideError> {
+    ) -> Result<Acted, GuideError> {
+        let known = change.clone();
         match act {
             Next::NoteJoined(offset) => change.joined_by = Some(offset),
             Next::NoteLeft(offset) => change.left_by = Some(offset),
             Next::Add { .. } => change.joined_by = None,
             Next::Remove { .. } => change.left_by = None,
-            Next::Wait(_) | Next::Done => return Ok(None),
+            Next::Wait(_) | Next::Done => return Ok(Acted::Done),
         }
-        self.file.write(change).map_err(GuideError::File)?;
+        if self.file.note(&known, change).map_err(GuideError::File)? == Held::Closed {
+            return Ok(Acted::Closed);
+        }
         let (what, answer) = match &act {
             Next::Add { id, directory, endpoints } => {
                 let what = format!("adding controller {id}, directory {directory}");
@@ -125,12 +149,14 @@ impl Guide<'_> {
                 (what, client.remove_voter(&change.cluster_id, *id, *directory).await)
             }
             Next::NoteJoined(_) | Next::NoteLeft(_) | Next::Wait(_) | Next::Done => {
-                return Ok(None);
+                return Ok(Acted::Done);
             }
         };
         match answer {
-            Ok(()) => Ok(None),
-            Err(error) if passes(&error) => Ok(Some(format!("{what}: {}", error.story()))),
+            Ok(()) => Ok(Acted::Done),
+            Err(error) if passes(&error) => {
+                Ok(Acted::LookAgain(format!("{what}: {}", error.story())))
+            }
             Err(source) => Err(GuideError::Refused { act: what, source }),
         }
     }

@@ -11,7 +11,7 @@ mod refusal;
 mod tests;
 
 pub use decide::{Next, Wait, next};
-pub use file::ChangeFile;
+pub use file::{ChangeFile, Guiding, Held};
 pub use goal::{Change, Goal, Wish};
 pub use guide::{Ended, Guide, GuideError};
 pub use open::{Opening, open};

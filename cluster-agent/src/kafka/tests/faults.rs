@@ -72,7 +72,7 @@ async fn describe(servers: &[&Server]) -> Result<i64, KafkaError> {
 /// The reasons of a quorum that has no leader to be found.
 async fn why(servers: &[&Server]) -> String {
     match describe(servers).await {
-        Err(KafkaError::NoLeader { why }) => why.join("; "),
+        Err(KafkaError::NoLeader { why, .. }) => why.join("; "),
         Err(other) => panic!("{other}"),
         Ok(leader) => panic!("{leader} leads"),
     }

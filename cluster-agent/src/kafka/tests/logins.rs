@@ -81,7 +81,7 @@ async fn login_error(server: &Server, mechanism: Mechanism) -> String {
     let dir = tempfile::tempdir().unwrap();
     let settings = secured(server, Some(mechanism), dir.path());
     match KafkaClient::new(&settings).unwrap().describe().await.unwrap_err() {
-        KafkaError::NoLeader { why } => why.join("; "),
+        KafkaError::NoLeader { why, .. } => why.join("; "),
         other => panic!("{other}"),
     }
 }

@@ -43,17 +43,34 @@ impl Request {
 
     /// The usual answer to `ApiVersions`.
     pub(super) fn versions(&self) -> Reply {
+        self.versions_and(&[], &[("kraft.version", 1)])
+    }
+
+    /// The same of a server that speaks more, with other features finalized.
+    pub(super) fn versions_and(
+        &self,
+        more: &[(i16, i16, i16)],
+        features: &[(&'static str, i16)],
+    ) -> Reply {
         let api = |(key, low, high): (i16, i16, i16)| {
             ApiVersion::default().with_api_key(key).with_min_version(low).with_max_version(high)
         };
         let keys = [(3, 0, 13), (17, 0, 1), (18, 0, 4), (32, 1, 4), (36, 0, 2), (55, 0, 2)];
-        let feature = FinalizedFeatureKey::default()
-            .with_name(StrBytes::from_static_str("kraft.version"))
-            .with_max_version_level(1);
+        let feature = |(name, level): &(&'static str, i16)| {
+            FinalizedFeatureKey::default()
+                .with_name(StrBytes::from_static_str(name))
+                .with_max_version_level(*level)
+        };
         let answer = ApiVersionsResponse::default()
-            .with_api_keys(keys.into_iter().chain([(60, 0, 2), (80, 0, 0)]).map(api).collect())
+            .with_api_keys(
+                keys.into_iter()
+                    .chain([(60, 0, 2), (80, 0, 0)])
+                    .chain(more.iter().copied())
+                    .map(api)
+                    .collect(),
+            )
             .with_finalized_features_epoch(3)
-            .with_finalized_features(vec![feature]);
+            .with_finalized_features(features.iter().map(feature).collect());
         self.answer(0, &answer)
     }
 }

@@ -178,3 +178,17 @@ fn a_unit_that_may_be_on_any_node_is_where_it_is_seen_and_a_configured_place_sta
     let seen = observer.apply(Results::new(), PROBE_MS, at(500));
     assert_eq!(unit(&seen, "w1").placement, Placement::Unknown);
 }
+
+#[test]
+fn units_that_are_asked_the_same_share_one_list_and_others_do_not() {
+    let nodes = ["n1", "n2"].map(|name| target(name, Role::Node, None));
+    let mut named = target("w1", Role::Workload, None);
+    let other = target("w2", Role::Workload, None);
+    named.version_evidence.family = "shop_build_info".to_owned();
+    let mut all = nodes.to_vec();
+    all.extend([named, other]);
+    let lists = observer(all).probe_targets(|_| true);
+    let list = |name: &str| &lists.iter().find(|t| t.key == key(name)).unwrap().wanted;
+    assert!(std::sync::Arc::ptr_eq(list("n1"), list("n2")));
+    assert!(!std::sync::Arc::ptr_eq(list("w1"), list("w2")));
+}

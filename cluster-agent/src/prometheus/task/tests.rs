@@ -39,10 +39,10 @@ fn told(look: Option<&Look>, second: i64) -> Vec<String> {
 
 #[test]
 fn a_look_counts_until_three_periods_and_a_query_have_passed() {
-    let fine = Look { at: at(0), gates: vec![] };
+    let fine = look(400);
     assert!(told(Some(&fine), 16).is_empty());
-    let late =
-        ["gate alerts critical cannot be told: the last answer is 17000 ms old, limit 16000 ms"];
+    let late = ["gate alerts critical cannot be told: the last answer is 17000 ms old, limit \
+                 16000 ms (9 queries took 400 ms)"];
     assert_eq!(told(Some(&fine), 17), late);
 }
 
@@ -50,4 +50,22 @@ fn a_look_counts_until_three_periods_and_a_query_have_passed() {
 fn before_the_first_look_nothing_can_be_told() {
     let unasked = ["gate alerts critical cannot be told: Prometheus has not been asked yet"];
     assert_eq!(told(None, 0), unasked);
+}
+
+fn look(took_ms: u64) -> Look {
+    Look { at: at(0), took_ms, queries: 9, gates: vec![] }
+}
+
+#[test]
+fn slow_looks_that_succeed_are_no_silence() {
+    let slow = look(20_000);
+    assert!(told(Some(&slow), 60).is_empty(), "the next look may end only at second 40");
+    assert!(!told(Some(&slow), 62).is_empty());
+}
+
+#[test]
+fn however_slow_looks_are_an_answer_of_five_minutes_ago_is_none() {
+    let slow = look(1_000_000);
+    assert!(told(Some(&slow), 300).is_empty());
+    assert!(!told(Some(&slow), 301).is_empty());
 }

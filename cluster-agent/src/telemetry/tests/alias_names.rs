@@ -90,6 +90,7 @@ fn attributes(signal: Signal) -> Vec<String> {
         Signal::MetadataErrors => vec![controller("MetadataErrorCount")],
         Signal::FencedBrokers => vec![controller("FencedBrokerCount")],
         Signal::OfflinePartitions => vec![controller("OfflinePartitionsCount")],
+        Signal::GlobalPartitions => vec![controller("GlobalPartitionCount")],
         Signal::UnderReplicated => vec![replicas("UnderReplicatedPartitions")],
         Signal::UnderMinIsr => vec![replicas("UnderMinIsrPartitionCount")],
         Signal::AtMinIsr => vec![replicas("AtMinIsrPartitionCount")],

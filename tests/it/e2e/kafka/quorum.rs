@@ -34,7 +34,10 @@ impl Kafka {
 
     /// `cluster-agent quorum …` to its end.
     fn quorum(&self, words: &[&str]) -> Output {
-        self.agent.run(&[&["quorum"], words].concat())
+        // Nobody rolls this cluster: there is no memory to ask for open rolls.
+        let changes = matches!(words.first(), Some(&("add" | "remove" | "replace" | "raise")));
+        let alone: &[&str] = if changes { &["--no-agent"] } else { &[] };
+        self.agent.run(&[&["quorum"], words, alone].concat())
     }
 
     fn status(&self) -> Value {
@@ -124,7 +127,7 @@ fn a_controllers_disk_is_replaced_and_a_killed_command_goes_on() {
     kafka.peer.member("c3", &["stop"]);
     kafka.peer.member("c3", &["format", "--new-disk"]);
     kafka.peer.member("c3", &["start"]);
-    let replace = ["quorum", "replace", "--id", "3"];
+    let replace = ["quorum", "replace", "--id", "3", "--no-agent"];
     kafka.agent.run_killed_at(&replace, "removing controller 3");
 
     let done = kafka.quorum(&["replace", "--id", "3"]);

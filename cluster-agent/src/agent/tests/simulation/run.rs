@@ -236,8 +236,12 @@ impl Run {
         if !self.apply(&change) {
             return false;
         }
-        let Some(ask) = ask else { return true };
-        self.ask(&ask);
+        match ask {
+            Some(ask) => self.ask(&ask),
+            // An agent that waits for a word of its hub reports at once.
+            None if self.core.wants_word => self.report(),
+            None => return true,
+        }
         let id = self.id();
         let (change, _) = self.core.decide(id, now);
         Sabotage::decided(self);
