@@ -184,6 +184,8 @@ async fn measure(dir: &Path) -> anyhow::Result<bool> {
     let child = Command::new(agent)
         .args(["run", "--log-format", "json", "--config"])
         .arg(&config)
+        // As the unit file and the manifest have it.
+        .env("MALLOC_ARENA_MAX", "1")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log)

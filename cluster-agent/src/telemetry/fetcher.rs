@@ -5,7 +5,7 @@
 //! keeps. Never follows redirects, never uses proxies, keeps no connection for later.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -14,13 +14,14 @@ use bytes::Bytes;
 use http_body_util::Empty;
 use hyper::body::Incoming;
 use hyper::header::{ACCEPT, AUTHORIZATION, HeaderValue, USER_AGENT};
+use hyper::http::uri::Scheme;
 use hyper::{Request, Response, Uri};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use percent_encoding::percent_decode_str;
-use rustls::ClientConfig;
+use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt as _;
 use signing::causes::innermost;
 
@@ -39,6 +40,8 @@ const PLAIN_TEXT: &str = "text/plain;version=0.0.4, */*;q=0.1";
 /// Whose certificates are believed.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Trust<'a> {
+    /// No certificate is believed.
+    Nobody,
     /// The system's authorities.
     System,
     /// Those of a file alone.
@@ -47,45 +50,61 @@ pub(super) enum Trust<'a> {
     Anybody,
 }
 
+type Connections = Client<HttpsConnector<HttpConnector>, Empty<Bytes>>;
+
 /// Sends requests for pages; cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Fetcher {
-    client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
+    connect_timeout: Duration,
+    plain: Connections,
+    /// Made when the first page wants it: most pages of a cluster are plain HTTP, and the system's
+    /// authorities are a lot to keep, or are not there at all.
+    secure: Arc<OnceLock<Connections>>,
 }
 
 impl Fetcher {
     /// # Errors
-    /// [`ScrapeError::Tls`] where the system has no usable authorities, [`ScrapeError::Credentials`]
-    /// where the file cannot be used.
-    pub(super) fn new(connect_timeout: Duration, trust: Trust<'_>) -> Result<Self, ScrapeError> {
-        let mut connector = HttpConnector::new();
-        connector.enforce_http(false);
-        connector.set_connect_timeout(Some(connect_timeout));
-        connector.set_nodelay(true);
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls(trust)?)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(connector);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_max_idle_per_host(0)
-            .http1_read_buf_exact_size(READ_BYTES)
-            .build(connector);
-        Ok(Self { client })
+    /// [`ScrapeError::Tls`] where rustls cannot be set up.
+    pub(super) fn new(connect_timeout: Duration) -> Result<Self, ScrapeError> {
+        // Believes in no authority: for addresses that need none.
+        let plain = connections(connect_timeout, tls(Trust::Nobody)?);
+        Ok(Self { connect_timeout, plain, secure: Arc::default() })
+    }
+
+    /// Reads what is to be believed at once.
+    ///
+    /// # Errors
+    /// [`ScrapeError::Credentials`] where the file cannot be used, [`ScrapeError::Tls`] where the
+    /// system has no usable authorities.
+    pub(super) fn trusting(self, trust: Trust<'_>) -> Result<Self, ScrapeError> {
+        let made = connections(self.connect_timeout, tls(trust)?);
+        Ok(Self { secure: Arc::new(OnceLock::from(made)), ..self })
+    }
+
+    fn connections(&self, uri: &Uri) -> Result<&Connections, ScrapeError> {
+        if uri.scheme() != Some(&Scheme::HTTPS) {
+            return Ok(&self.plain);
+        }
+        if let Some(made) = self.secure.get() {
+            return Ok(made);
+        }
+        let made = connections(self.connect_timeout, tls(Trust::System)?);
+        Ok(self.secure.get_or_init(|| made))
     }
 
     /// The head of the answer; its body comes as it is read.
     ///
     /// # Errors
-    /// [`ScrapeError::Address`] for a text that is no address, [`ScrapeError::Transport`] where
-    /// nothing answers.
+    /// [`ScrapeError::Address`] for a text that is no address, [`ScrapeError::Tls`] where the system
+    /// has no usable authorities, [`ScrapeError::Transport`] where nothing answers.
     pub(super) async fn get(
         &self,
         url: &str,
         bearer: Option<&str>,
     ) -> Result<Response<Incoming>, ScrapeError> {
         let request = request(url, bearer)?;
-        self.client.request(request).await.map_err(|error| broken(&error))
+        let connections = self.connections(request.uri())?;
+        connections.request(request).await.map_err(|error| broken(&error))
     }
 }
 
@@ -122,6 +141,22 @@ fn basic(url: &reqwest::Url) -> Option<String> {
     Some(format!("Basic {}", STANDARD.encode(both)))
 }
 
+fn connections(connect_timeout: Duration, tls: ClientConfig) -> Connections {
+    let mut connector = HttpConnector::new();
+    connector.enforce_http(false);
+    connector.set_connect_timeout(Some(connect_timeout));
+    connector.set_nodelay(true);
+    let connector = HttpsConnectorBuilder::new()
+        .with_tls_config(tls)
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(connector);
+    Client::builder(TokioExecutor::new())
+        .pool_max_idle_per_host(0)
+        .http1_read_buf_exact_size(READ_BYTES)
+        .build(connector)
+}
+
 fn tls(trust: Trust<'_>) -> Result<ClientConfig, ScrapeError> {
     let setup = |e: rustls::Error| ScrapeError::Tls { why: e.to_string() };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -129,6 +164,7 @@ fn tls(trust: Trust<'_>) -> Result<ClientConfig, ScrapeError> {
         .with_safe_default_protocol_versions()
         .map_err(setup)?;
     let builder = match trust {
+        Trust::Nobody => builder.with_root_certificates(RootCertStore::empty()),
         Trust::System => builder.with_platform_verifier().map_err(setup)?,
         Trust::File(path) => builder.with_root_certificates(certificates::roots(path)?),
         Trust::Anybody => builder

@@ -47,7 +47,7 @@ impl Kubelets {
         } else {
             access.ca.as_deref().map_or(Trust::System, Trust::File)
         };
-        let fetcher = Fetcher::new(connect_timeout, trust)?;
+        let fetcher = Fetcher::new(connect_timeout)?.trusting(trust)?;
         Ok(Self { fetcher, access, urls })
     }
 

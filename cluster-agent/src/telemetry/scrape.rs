@@ -16,7 +16,7 @@ use hyper::header::DATE;
 use hyper::{Response, StatusCode};
 use jiff::Timestamp;
 
-use super::fetcher::{Fetcher, Trust, broken};
+use super::fetcher::{Fetcher, broken};
 use super::filter::BODY_MAX_BYTES;
 use super::kubelet::{KubeletAccess, Kubelets};
 use super::page::{Page, PageError};
@@ -162,7 +162,7 @@ pub struct Scraper {
 impl Scraper {
     /// Makes the client: no redirects, no proxies, nothing negotiated but plain text.
     pub fn new(limits: ScrapeLimits, clock: fn() -> Timestamp) -> Result<Self, ScrapeError> {
-        let fetcher = Fetcher::new(limits.connect_timeout(), Trust::System)?;
+        let fetcher = Fetcher::new(limits.connect_timeout())?;
         Ok(Self { fetcher, kubelets: None, limits, clock })
     }
 
