@@ -356,6 +356,10 @@ impl Core {
         }
         let ended = matches!(phase, Phase::Done | Phase::Dropped { .. });
         let key = out.order.key.clone();
+        // What it is like when its soak ends is its calm: whatever befalls it while a last hook
+        // runs is found to be a change by itself, and soaked.
+        let soaked = matches!(before, Phase::Soak { .. });
+        let calm = soaked && matches!(phase, Phase::Done | Phase::After { .. });
         if !before.is_changed() && phase.is_changed() && out.order.attempt <= 1 {
             // The calm that `resume` owed was seen; a step that was refused has not used it up.
             self.history.baseline_owed_since = None;
@@ -368,18 +372,17 @@ impl Core {
         {
             roll.touched = true;
         }
+        if calm && let Some(observation) = &self.observation {
+            calm_down(&mut self.history, &key, observation);
+        }
         if ended {
-            self.end(&key, now);
+            self.end(now);
             change = change.and(Change::moved());
         }
         change
     }
 
-    fn end(&mut self, key: &UnitKey, now: Timestamp) {
-        let done = self.history.out.as_ref().is_some_and(|out| out.phase == Phase::Done);
-        if done && let Some(observation) = &self.observation {
-            calm_down(&mut self.history, key, observation);
-        }
+    fn end(&mut self, now: Timestamp) {
         self.history.end_step(now);
         self.current_wait = None;
         self.undecided_since = None;

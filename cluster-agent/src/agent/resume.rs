@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use super::core::{Change, Core, STAGE_NOT_STARTED};
 use crate::driver::StepId;
 use crate::history::{Leadership, Pause};
-use crate::phase::{Event, Hooks, Illegal, Retry};
+use crate::phase::{Effect, Event, Hooks, Illegal, Retry};
+use crate::plan::lease;
 use crate::state::ResumeOrder;
 
 /// Pauses whose step itself failed: `resume` tries the step again under a new id.
@@ -51,7 +52,13 @@ impl Core {
         }
         let before = out.phase.clone();
         let timings = self.policy.timings.step(out.order.role);
-        let (phase, effects) = before.clone().step(Event::Resumed { retry }, now, &timings, RAN)?;
+        let (phase, mut effects) =
+            before.clone().step(Event::Resumed { retry }, now, &timings, RAN)?;
+        // What only the holder of the lease may start is found not started once it is held again.
+        let seen = self.observation.as_ref();
+        if seen.is_none_or(|seen| lease(&self.scene(seen, now)).is_some()) {
+            effects.retain(|effect| !matches!(effect, Effect::Start(_)));
+        }
         Ok(self.enter(&before, phase, effects, now).and(Change::moved()))
     }
 }
