@@ -328,25 +328,11 @@ impl Core {
         }
         let Some(out) = &mut self.history.out else { return change };
         if let Some(observation) = &self.observation {
-            let key = &out.order.key;
-            match (before.wire(), phase.wire()) {
-                (wire::Phase::AwaitReturn, wire::Phase::AwaitHealth) => {
-                    out.before.note_return(key, observation);
-                }
-                (from, wire::Phase::Soak) if from != wire::Phase::Soak => {
-                    out.before.note_soak(key, observation);
-                }
-                (from, wire::Phase::Mutate) if from != wire::Phase::Mutate => {
-                    if !out.is_touched() {
-                        out.before.renew(key, observation);
-                    }
-                    out.leadership.begin_change(&key.unit);
-                }
-                _ => {}
-            }
+            note_passage(out, observation, before, &phase);
         }
         let ended = matches!(phase, Phase::Done | Phase::Dropped { .. });
         let key = out.order.key.clone();
+        let calm = is_calm(before, &phase);
         if !before.is_changed() && phase.is_changed() && out.order.attempt <= 1 {
             // The calm that `resume` owed was seen; a step that was refused has not used it up.
             self.history.baseline_owed_since = None;
@@ -359,22 +345,17 @@ impl Core {
         {
             roll.touched = true;
         }
+        if calm && let Some(observation) = &self.observation {
+            calm_down(&mut self.history, &key, observation);
+        }
         if ended {
-            self.end(&key, now);
+            self.end(now);
             change = change.and(Change::moved());
         }
         change
     }
 
-    fn end(&mut self, key: &UnitKey, now: Timestamp) {
-        // What is ordered back goes from where it stands; it did not come there by itself.
-        let left =
-            |phase: &Phase| matches!(phase, Phase::Dropped { why } if why.gate == BACK_ORDERED);
-        let seen = |out: &Out| out.phase == Phase::Done || left(&out.phase);
-        let known = self.history.out.as_ref().is_some_and(seen);
-        if known && let Some(observation) = &self.observation {
-            calm_down(&mut self.history, key, observation);
-        }
+    fn end(&mut self, now: Timestamp) {
         self.history.end_step(now);
         self.current_wait = None;
         self.undecided_since = None;
@@ -453,5 +434,34 @@ impl Core {
         self.history.out.is_some()
             || finalizes
             || plan.picked.as_ref().is_some_and(|key| !waits(key))
+    }
+}
+
+/// Whether the unit is as it is meant to be from here on. What it is like when its soak ends counts:
+/// whatever befalls it while a last hook runs is found to be a change by itself, and soaked. What is
+/// ordered back goes from where it stands; it did not come there by itself.
+fn is_calm(before: &Phase, phase: &Phase) -> bool {
+    let soaked =
+        matches!(before, Phase::Soak { .. }) && matches!(phase, Phase::Done | Phase::After { .. });
+    soaked || matches!(phase, Phase::Dropped { why } if why.gate == BACK_ORDERED)
+}
+
+/// What is remembered of the cluster as a phase begins.
+fn note_passage(out: &mut Out, observation: &Observation, before: &Phase, phase: &Phase) {
+    let key = &out.order.key;
+    match (before.wire(), phase.wire()) {
+        (wire::Phase::AwaitReturn, wire::Phase::AwaitHealth) => {
+            out.before.note_return(key, observation);
+        }
+        (from, wire::Phase::Soak) if from != wire::Phase::Soak => {
+            out.before.note_soak(key, observation);
+        }
+        (from, wire::Phase::Mutate) if from != wire::Phase::Mutate => {
+            if !out.is_touched() {
+                out.before.renew(key, observation);
+            }
+            out.leadership.begin_change(&key.unit);
+        }
+        _ => {}
     }
 }

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use super::core::{Change, Core};
 use crate::driver::StepId;
 use crate::history::{BACK_ORDERED, Cause, Leadership, Out, Pause};
-use crate::phase::{Event, Failed, Given, Illegal, Phase, Retry};
-use crate::plan::{Stand, Target, plain, stand};
+use crate::phase::{Effect, Event, Failed, Given, Illegal, Phase, Retry};
+use crate::plan::{Stand, Target, lease, plain, stand};
 use crate::state::ResumeOrder;
 
 /// Why a step was left: the unit runs something else than it was sent to.
@@ -63,7 +63,12 @@ impl Core {
         let planned = out.cause == Cause::Planned;
         let given = Given { before: planned, after: planned, changed: out.is_touched() };
         let timings = self.policy.timings.step(out.order.role);
-        let (phase, effects) = before.clone().step(event, now, &timings, given)?;
+        let (phase, mut effects) = before.clone().step(event, now, &timings, given)?;
+        // What only the holder of the lease may start is found not started once it is held again.
+        let seen = self.observation.as_ref();
+        if seen.is_none_or(|seen| lease(&self.scene(seen, now)).is_some()) {
+            effects.retain(|effect| !matches!(effect, Effect::Start(_)));
+        }
         Ok(self.enter(&before, phase, effects, now).and(Change::moved()))
     }
 

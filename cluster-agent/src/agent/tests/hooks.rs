@@ -1,7 +1,10 @@
 //! Hooks around each step: in order, once, and cleaned up after when a step is refused in between.
 
-use super::world::{Build, Death, World};
+use super::world::{Build, Death, World, at};
 use crate::driver::Task;
+use crate::history::Cause;
+use crate::phase::Phase;
+use crate::plan::LeaseFact;
 use crate::state::LocalHold;
 
 fn hooked(build: &Build) -> World {
@@ -100,4 +103,42 @@ fn an_agent_that_dies_anywhere_around_a_hook_runs_each_once_per_step() {
             }
         }
     }
+}
+
+#[test]
+fn a_unit_that_goes_away_while_its_last_hook_runs_is_soaked_anew() {
+    let mut world = hooked(&Build { nodes: 0, ..Build::default() });
+    world.until(400, |w| w.sim.state().ledger.restarts.len() == 1);
+    world.slow_checks = true;
+    let out = |w: &World| w.core.history.out.clone();
+    world.until(400, |w| out(w).is_some_and(|out| matches!(out.phase, Phase::After { .. })));
+    let name = out(&world).unwrap().order.key.unit;
+    let id = world.step_id();
+    world.sim.crash(&name, id, None, 0).unwrap();
+    world.steps(10);
+    assert!(world.sim.is_up(&name), "it is back before the hook ends");
+    world.slow_checks = false;
+    world.until(40, |w| out(w).is_some_and(|out| out.cause == Cause::Adopted));
+    assert_eq!(out(&world).unwrap().order.key.unit, name);
+    world.until(1_500, |w| w.runs("acme/kafka") == "4.0.0");
+    assert_eq!(world.sim.state().ledger.restarts.len(), 3);
+}
+
+#[test]
+fn resume_runs_no_hook_again_while_another_agent_holds_the_lease() {
+    let mut world = hooked(&Build { nodes: 0, ..Build::default() });
+    world.refusing = Task::After;
+    world.says_no = Some("cannot enable it again".to_owned());
+    world.until(400, |w| w.core.history.pause.is_some());
+    world.says_no = None;
+    let runs = |w: &World| w.started.iter().filter(|(_, task)| *task == Task::After).count();
+    let fact = LeaseFact::Elsewhere { holder: "another".to_owned(), since: at(world.now_ms) };
+    world.core.leased(Some(fact));
+    world.resume();
+    world.steps(10);
+    assert_eq!((runs(&world), world.core.history.pause.clone()), (1, None));
+    world.core.leased(None);
+    world.steps(2);
+    assert_eq!(runs(&world), 2);
+    world.until(1_500, |w| w.runs("acme/kafka") == "4.0.0");
 }

@@ -315,8 +315,9 @@ fn i13_a_stopped_roll_starts_nothing(run: &mut Run, order: &StepOrder, stage: Ta
     }
 }
 
-/// A step has left the field.
-pub(super) fn step_ended(run: &mut Run, out: &Out) {
+/// The soak of a step has ended. What befalls the unit or the quorum while a last hook runs is no
+/// part of it: the agent finds a unit that went as one that changed by itself, and soaks that.
+pub(super) fn soak_ended(run: &mut Run, out: &Out) {
     if !out.phase.is_changed() || out.cause == Cause::Adopted {
         return;
     }

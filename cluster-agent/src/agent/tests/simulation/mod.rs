@@ -43,7 +43,7 @@ const SEEDS_LONG: u64 = 5_000;
 const FAILURES_MAX: usize = 5;
 
 /// Among so many seeds everything happens that can happen.
-const SEEDS_ENOUGH: u64 = 400;
+const SEEDS_ENOUGH: u64 = 700;
 
 /// Probes during which things go wrong: two to four minutes.
 const TROUBLE: u64 = 240;

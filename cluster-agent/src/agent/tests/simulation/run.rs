@@ -27,6 +27,7 @@ use crate::observation::{
     ClusterGate, Finding, GateScope, Heard, Observation, Observer, ObserverSettings, Target,
     UnitKey, Witness, WitnessSource,
 };
+use crate::phase::Phase;
 use crate::plan::{
     CheckOutcome, CheckResult, CheckSource, LeaseFact, Policy, QuorumChange, RiskAnswer,
     RiskAnswers, RiskOutcome,
@@ -328,7 +329,9 @@ impl Run {
         if let Some(before) = &before
             && !same
         {
-            laws::step_ended(self, before);
+            if !matches!(before.phase, Phase::After { .. }) {
+                laws::soak_ended(self, before);
+            }
             self.court.ended_at_ms = self.now_ms;
         }
         if let Some(out) = &out {
@@ -343,6 +346,10 @@ impl Run {
                 laws::taken_out(self, out);
             }
             if let Some(before) = before.as_ref().filter(|_| same) {
+                let hook = matches!(out.phase, Phase::After { dropped: None, .. });
+                if hook && !matches!(before.phase, Phase::After { .. }) {
+                    laws::soak_ended(self, before);
+                }
                 laws::same_target(self, before, out);
             }
         }

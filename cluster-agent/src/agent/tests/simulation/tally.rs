@@ -31,7 +31,7 @@ const GATES: &[&str] = &[
 
 /// Reasons of pauses that a long run meets.
 const PAUSES: &[&str] =
-    &["no_leader", "return_overdue", "stage_not_started", "unexpected_election", "voters_bad"];
+    &["health_overdue", "no_leader", "return_overdue", "unexpected_election", "voters_bad"];
 
 /// Phases that a long run meets.
 const PHASES: &[&str] = &[
@@ -44,7 +44,6 @@ const PHASES: &[&str] = &[
     "Restore",
     "Soak",
     "After",
-    "Undo",
 ];
 
 /// Stages that a long run starts.
