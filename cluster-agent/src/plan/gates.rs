@@ -133,9 +133,10 @@ pub(super) fn concerns_nobody(
     nobody.then(|| WaitingOn::NoComponent { to: goal.to.clone() })
 }
 
-/// I6: a unit that was picked as a follower and leads by now lets the others go first.
+/// I6: a unit that was picked as a follower and leads by now lets the others go first. One whose
+/// change was tried before is out until it is tried again: nobody else can go before it.
 fn leader_now(scene: &Scene<'_>, key: &UnitKey) -> Option<WaitingOn> {
-    let out = scene.history.out.as_ref().filter(|out| out.key() == key)?;
+    let out = scene.history.out.as_ref().filter(|out| out.key() == key && !out.is_touched())?;
     let leads = scene.observation.units.get(key).is_some_and(|unit| unit.is_leader);
     let Some(Target::Move(goal)) = scene.targets.get(&key.product) else { return None };
     let others = candidates(scene, &key.product, goal).into_iter().any(|c| c.key != *key);

@@ -347,3 +347,32 @@ fn a_node_that_reboots_in_its_drain_has_not_been_changed_by_that() {
     assert_eq!(out(&world).before.process_start_before, started);
     assert_eq!(out(&world).before.at, taken_out.at, "the step began when it was taken out");
 }
+
+#[test]
+fn a_unit_that_leads_when_it_is_tried_again_is_not_kept_waiting_for_the_others() {
+    let mut world = World::new(&Build { nodes: 0, ..Build::default() });
+    // The command says that it went well, and nothing was done.
+    world.change_says = Some(StepStatus::Finished { exit_code: 0, log_tail: String::new() });
+    world.until(1_500, |w| w.core.history.pause.is_some());
+    assert_eq!(world.core.history.pause.clone().unwrap().why.gate, "return_overdue");
+    let now = world.now();
+    world.core.history.out.as_mut().unwrap().grant_expires_at = Some(now);
+    world.hub = Hub::Silent;
+    world.core.unheard("connection refused".to_owned(), None, now);
+    world.change_says = None;
+    world.resume();
+    let me = out(&world).order.key.unit;
+    assert!(!out(&world).leadership.was_leader);
+    let leads = |w: &World| w.sim.voters().into_iter().any(|(name, v)| name == me && v.leads);
+    for _ in 0..20 {
+        if !leads(&world) {
+            world.sim.unseat_leader();
+            world.steps(60);
+        }
+    }
+    assert!(leads(&world), "{}", world.text());
+    assert!(matches!(phase_of(&world), Some(Phase::Preflight { .. })), "{}", world.text());
+    world.hub = Hub::Grants;
+    world.answer();
+    world.until(1_500, |w| w.runs(KAFKA) == "4.0.0");
+}

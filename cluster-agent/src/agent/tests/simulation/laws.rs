@@ -219,7 +219,8 @@ fn i05_nothing_goes_while_another_is_down(run: &mut Run, order: &StepOrder) {
 
 /// I6: the active controller goes when no other one is left, whoever led at the last probe.
 fn i06_the_leader_goes_last(run: &mut Run, order: &StepOrder) {
-    if order.role != Role::Controller {
+    // What is tried again is out, and nobody else can go before it.
+    if order.role != Role::Controller || order.attempt > 1 {
         return;
     }
     let me = &order.key.unit;

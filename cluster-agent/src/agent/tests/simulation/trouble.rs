@@ -512,8 +512,8 @@ fn pool(run: &mut Run, paused: bool) {
 }
 
 /// A person takes back what nobody ordered: a unit that came up in a release that is neither where
-/// its product was nor where it goes, or in another than the step that has it out sent it to. The
-/// agent waits and names the unit, as it must: there may be no way for it from there.
+/// its product was nor where it goes. The agent waits and names the unit, as it must: there may be no
+/// way for it from there. What runs one of the two is left to `resume`, which takes it as it is.
 fn take_back(run: &mut Run) {
     let plan = run.core.plan.iter();
     let told = plan.flat_map(|plan| plan.waiting_on.values().flatten());
@@ -526,9 +526,14 @@ fn take_back(run: &mut Run) {
     }
     if let Some(out) = &run.core.history.out
         && run.core.history.pause.as_ref().is_some_and(|pause| pause.why.gate == "health_overdue")
-        && run.sim.version(&out.key().unit) != Some(out.order.component.version.as_str())
+        && let Some(runs) = run.sim.version(&out.key().unit)
     {
-        strays.push((out.key().unit.clone(), out.order.component.version.clone()));
+        let record = &run.core.history.products[&out.key().product];
+        let goal = record.roll.as_ref().map(|roll| roll.to.to_string());
+        let known = [Some(record.version.to_string()), goal];
+        if !known.iter().flatten().any(|version| version == runs) {
+            strays.push((out.key().unit.clone(), out.order.component.version.clone()));
+        }
     }
     for (name, version) in strays {
         run.say(&format!("{name} is taken back to {version}"));
