@@ -122,14 +122,18 @@ fn about<'s>(status: &'s Status, unit: &str) -> Option<&'s WaitingOn> {
 
 fn statuses_until(stage: &Stage, ended: &AtomicBool) -> Vec<Status> {
     let mut statuses: Vec<Status> = Vec::new();
-    while !ended.load(Ordering::Relaxed) {
+    loop {
+        // Asked before the look: what was waited for is on the last one.
+        let is_last = ended.load(Ordering::Relaxed);
         let status = stage.agent.status().expect("the agent runs");
         if statuses.last().is_none_or(|last| last.at != status.at) {
             statuses.push(status);
         }
+        if is_last {
+            return statuses;
+        }
         std::thread::sleep(Duration::from_millis(20));
     }
-    statuses
 }
 
 /// One decision about all units.
