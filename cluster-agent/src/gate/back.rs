@@ -119,21 +119,15 @@ fn return_findings(
         return findings;
     }
     match (unit.process_start, since.process_start_before) {
-        (Some(now), Some(before)) if is_same_start(before, now) => {
+        // Any other start counts: the version is proved beside it, and a unit that came back by
+        // itself just before its change is restarted within the same second.
+        (Some(now), Some(before)) if now.total_cmp(&before).is_eq() => {
             findings.push(Finding::NotRestarted { process_start_s: now });
         }
         (Some(_), _) => {}
         (None, _) => findings.push(Finding::MetricMissing { signal: Signal::ProcessStart }),
     }
     findings
-}
-
-/// Two readings of a start time closer than this are the same process: exporters round. Seconds.
-const SAME_START_S: f64 = 1.0;
-
-/// Whether two readings of a start time are of the same process.
-pub fn is_same_start(before: f64, now: f64) -> bool {
-    (now - before).abs() <= SAME_START_S
 }
 
 fn without_v(version: &str) -> &str {

@@ -13,7 +13,7 @@ use channels::names::UnitName;
 
 use crate::observation::Finding;
 
-pub use back::{MutateRecord, back_and_healthy, has_returned, is_same_start, still_soaking_well};
+pub use back::{MutateRecord, back_and_healthy, has_returned, still_soaking_well};
 pub use policy::GatePolicy;
 pub use stop::{loses_majority, stop_conditions};
 pub use take_out::{may_take_out, may_take_out_again};

@@ -9,7 +9,7 @@ use channels::wire::Component;
 
 use super::target::{Stand, Target, plain, stand};
 use super::{Goal, Scene};
-use crate::gate::{MutateRecord, is_same_start};
+use crate::gate::MutateRecord;
 use crate::history::{Calm, History};
 use crate::observation::{Observation, UnitKey, UnitObservation};
 
@@ -112,4 +112,12 @@ pub fn calm_down(history: &mut History, key: &UnitKey, observation: &Observation
 fn calm_of(version: String, unit: &UnitObservation) -> Calm {
     let (process_start_s, incarnation) = (unit.process_start, unit.incarnation.clone());
     Calm { version, process_start_s, incarnation }
+}
+
+/// Two readings of a start time closer than this are the same process: exporters round. Seconds.
+const SAME_START_S: f64 = 1.0;
+
+/// Whether two readings of a start time are of the same process.
+fn is_same_start(before: f64, now: f64) -> bool {
+    (now - before).abs() <= SAME_START_S
 }

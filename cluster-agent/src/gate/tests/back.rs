@@ -195,9 +195,9 @@ fn a_combined_node_is_healthy_again_only_when_its_partitions_are() {
 }
 
 #[test]
-fn a_start_time_that_was_rounded_otherwise_is_the_same_process() {
-    let rounded = changed(&[unit("c2", |unit| unit.process_start = Some(90.6))]);
-    assert_eq!(healthy_again("c2", &rounded), ["c2:not_restarted"]);
-    let another = changed(&[unit("c2", |unit| unit.process_start = Some(91.5))]);
+fn a_restart_within_the_same_second_is_one() {
+    let same = changed(&[unit("c2", |unit| unit.process_start = Some(90.0))]);
+    assert_eq!(healthy_again("c2", &same), ["c2:not_restarted"]);
+    let another = changed(&[unit("c2", |unit| unit.process_start = Some(90.6))]);
     assert!(healthy_again("c2", &another).is_empty());
 }
