@@ -13,6 +13,7 @@ pub mod hub;
 pub mod kafka;
 pub mod kube;
 pub mod observation;
+mod pem;
 pub mod phase;
 pub mod plan;
 pub mod prometheus;

@@ -62,8 +62,7 @@ pub async fn connect(settings: &KubernetesSettings) -> Result<Client, KubeError>
     config.read_timeout = Some(timeout);
     config.write_timeout = Some(timeout);
     config.reset_reader_on_write = true;
-    // Another part of the process may have installed it already; either way there is one.
-    let _already_there = rustls::crypto::ring::default_provider().install_default();
+    signing::source::install_tls_provider();
     let url = config.cluster_url.to_string();
     Client::try_from(config).map_err(|source| KubeError::Client { url, source: Box::new(source) })
 }

@@ -25,8 +25,9 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt as _;
 use signing::causes::innermost;
 
-use super::certificates;
+use super::anybody::Anybody;
 use super::scrape::ScrapeError;
+use crate::pem;
 
 /// Bytes that one connection reads at once.
 const READ_BYTES: usize = 16 * 1024;
@@ -166,10 +167,13 @@ fn tls(trust: Trust<'_>) -> Result<ClientConfig, ScrapeError> {
     let builder = match trust {
         Trust::Nobody => builder.with_root_certificates(RootCertStore::empty()),
         Trust::System => builder.with_platform_verifier().map_err(setup)?,
-        Trust::File(path) => builder.with_root_certificates(certificates::roots(path)?),
-        Trust::Anybody => builder
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(certificates::Anybody::new(&provider))),
+        Trust::File(path) => {
+            let refused = |why| ScrapeError::Credentials { path: path.to_owned(), why };
+            builder.with_root_certificates(pem::authorities(path).map_err(refused)?)
+        }
+        Trust::Anybody => {
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody::new(&provider)))
+        }
     };
     Ok(builder.with_no_client_auth())
 }

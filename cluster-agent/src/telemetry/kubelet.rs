@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::certificates::small_file;
 use super::fetcher::{Fetcher, Trust};
 use super::scrape::ScrapeError;
+use crate::pem;
 
 /// Tokens of service accounts have about a kilobyte.
 const TOKEN_BYTES_MAX: u64 = 64 * 1024;
@@ -59,7 +59,8 @@ impl Kubelets {
     /// The token that goes with it.
     pub(super) fn token(&self) -> Result<Option<String>, ScrapeError> {
         let Some(path) = &self.access.token_file else { return Ok(None) };
-        let token = small_file(path, TOKEN_BYTES_MAX)?;
+        let refused = |why| ScrapeError::Credentials { path: path.clone(), why };
+        let token = pem::bytes(path, TOKEN_BYTES_MAX).map_err(refused)?;
         Ok(Some(String::from_utf8_lossy(&token).trim().to_owned()))
     }
 }

@@ -3,7 +3,7 @@
 //! Never decides about health: it says what was read, what is absent and what cannot be read.
 
 pub mod alias;
-mod certificates;
+mod anybody;
 mod fetcher;
 pub mod filter;
 mod kubelet;

@@ -11,6 +11,7 @@ use signing::causes::innermost;
 
 use crate::config::EtcdSettings;
 use crate::observation::Finding;
+use crate::pem;
 use crate::phase::elapsed_ms;
 
 /// A member's page has some hundred kilobytes; this bounds a wrong address.
@@ -62,7 +63,7 @@ impl EtcdWatch {
 }
 
 fn make(settings: &EtcdSettings, timeout: Duration) -> Result<reqwest::Client, String> {
-    let _already_there = rustls::crypto::ring::default_provider().install_default();
+    signing::source::install_tls_provider();
     let mut builder = reqwest::Client::builder()
         .connect_timeout(timeout)
         .timeout(timeout)
@@ -86,12 +87,7 @@ fn make(settings: &EtcdSettings, timeout: Duration) -> Result<reqwest::Client, S
 }
 
 fn pem(path: &Path) -> Result<Vec<u8>, String> {
-    let refused = |error: std::io::Error| format!("cannot read {}: {error}", path.display());
-    let size = std::fs::metadata(path).map_err(refused)?.len();
-    if size > PEM_BYTES_MAX {
-        return Err(format!("{} is larger than {PEM_BYTES_MAX} bytes", path.display()));
-    }
-    std::fs::read(path).map_err(refused)
+    pem::bytes(path, PEM_BYTES_MAX).map_err(|why| format!("{}: {why}", path.display()))
 }
 
 async fn page(client: reqwest::Client, url: String) -> (String, Result<String, String>) {

@@ -6,3 +6,4 @@ mod mangling;
 mod oracle;
 mod reading;
 mod real_pages;
+mod secured;
