@@ -142,6 +142,13 @@ macro_rules! name {
 }
 
 name!(
+    /// A site: a place with clusters, a registry and a hub of its own, reached by carried bundles or
+    /// seen by carried status files.
+    SiteName,
+    "site name",
+    check_label
+);
+name!(
     /// A vendor: `[a-z0-9][a-z0-9-]*`, not the name of a TUF top-level role.
     VendorName, "vendor name", check_vendor
 );

@@ -13,7 +13,10 @@
 //! ```
 
 mod belief;
+pub mod bundle;
 pub mod cli;
+mod configure;
+mod create;
 mod error;
 mod export;
 mod feed;
@@ -22,8 +25,14 @@ mod import;
 mod layout;
 mod manifest;
 mod metadata;
+pub mod oci;
+mod plan;
+mod prune;
 mod record;
 mod registry;
+mod serve;
+mod site;
+mod store;
 mod vendors;
 mod view;
 

@@ -18,8 +18,8 @@ pub use target::{Target, TargetFile};
 
 use crate::Sha256Digest;
 use crate::error::Error;
-use crate::metadata::{Document, Targets};
-use crate::names::{FileName, RoleName};
+use crate::metadata::{Document, KeySet, Targets};
+use crate::names::{FileName, RoleName, TopRole};
 use crate::source::{Fetched, Source, SourceError};
 use crate::store::Store;
 use crate::trusted::{Floors, Ready, Roots};
@@ -92,6 +92,12 @@ impl<S: Source, T: Store> Client<S, T> {
             snapshot: floors.snapshot().map_or(0, |snapshot| snapshot.body.version),
             targets: self.ready.as_ref().map_or(0, |ready| ready.targets().body.version),
         }
+    }
+
+    /// The keys that the newest root gives to `role`, after a complete and unexpired refresh: for
+    /// what those keys sign beside the repository ([`crate::statement`]).
+    pub fn keys(&self, role: TopRole, now: Timestamp) -> Result<&KeySet, Error> {
+        Ok(self.fresh(now)?.roots().keys(role))
     }
 
     /// The last complete set, with every expiry re-checked.

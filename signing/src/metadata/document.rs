@@ -35,16 +35,46 @@ pub struct Document<T> {
     signatures: Vec<SignedBy>,
 }
 
+/// What every signed file is: the signatures beside what they are over.
+pub(crate) struct Envelope {
+    pub(crate) signed: Value,
+    pub(crate) signatures: Vec<SignedBy>,
+}
+
 #[derive(Deserialize)]
-struct Envelope {
+struct WireEnvelope {
     signatures: Vec<WireSignature>,
     signed: Value,
+}
+
+impl Envelope {
+    /// Takes an envelope apart; the reason where it is none.
+    pub(crate) fn read(value: Value) -> Result<Self, String> {
+        let WireEnvelope { signatures, signed } =
+            WireEnvelope::deserialize(value).map_err(|e| e.to_string())?;
+        // Of which role is for the message alone, and a statement has none.
+        if signatures.len() > MAX_SIGNATURES {
+            return Err(format!("{} signatures, at most {MAX_SIGNATURES}", signatures.len()));
+        }
+        let ids: BTreeSet<_> = signatures.iter().map(|signature| &signature.keyid).collect();
+        if ids.len() != signatures.len() {
+            return Err("two signatures of one key".to_owned());
+        }
+        Ok(Self { signed, signatures: signatures.into_iter().map(WireSignature::read).collect() })
+    }
 }
 
 #[derive(Serialize, Deserialize)]
 struct WireSignature {
     keyid: KeyId,
     sig: String,
+}
+
+impl WireSignature {
+    /// Not hex is not a signature; it counts for nothing rather than spoiling the others.
+    fn read(self) -> SignedBy {
+        SignedBy { key_id: self.keyid, signature: hex::decode(self.sig).unwrap_or_default() }
+    }
 }
 
 /// What every `signed` part begins with (TUF 1.0.34 §4.3).
@@ -60,8 +90,8 @@ impl<T: Body> Document<T> {
     pub fn parse(role: &RoleName, bytes: &[u8]) -> Result<Self, Error> {
         let malformed = |reason: String| Error::Malformed { role: role.clone(), reason };
         let value = json::parse(bytes).map_err(|e| malformed(e.to_string()))?;
-        let Envelope { signatures, signed } =
-            Envelope::deserialize(value).map_err(|e| malformed(e.to_string()))?;
+        let WireEnvelope { signatures, signed } =
+            WireEnvelope::deserialize(value).map_err(|e| malformed(e.to_string()))?;
         let signatures = unique(role, signatures)?;
         let canonical = cjson::encode(&signed).map_err(|e| malformed(e.to_string()))?;
 
@@ -99,15 +129,7 @@ impl<T: Body> Document<T> {
 
     /// The ids of the keys of `keys` that signed, one per distinct key.
     pub fn signers(&self, keys: &KeySet) -> Vec<KeyId> {
-        let mut values = BTreeSet::new();
-        let mut signers = Vec::new();
-        for SignedBy { key_id, signature } in &self.signatures {
-            let Some(key) = keys.keys.get(key_id) else { continue };
-            if key.verify(&self.canonical, signature).is_ok() && values.insert(key.value()) {
-                signers.push(key_id.clone());
-            }
-        }
-        signers
+        keys.signers(&self.canonical, &self.signatures)
     }
 
     /// Requires an expiry later than `now` (§5.3.10, §5.4.4, §5.5.6, §5.6.5).
@@ -164,13 +186,12 @@ fn unique(role: &RoleName, wire: Vec<WireSignature>) -> Result<Vec<SignedBy>, Er
     at_most(role, "signatures", wire.len(), MAX_SIGNATURES)?;
     let mut seen = BTreeSet::new();
     let mut signatures = Vec::with_capacity(wire.len());
-    for WireSignature { keyid, sig } in wire {
-        if !seen.insert(keyid.clone()) {
-            return Err(Error::DuplicateSignature { role: role.clone(), key_id: keyid });
+    for signature in wire {
+        if !seen.insert(signature.keyid.clone()) {
+            let (role, key_id) = (role.clone(), signature.keyid);
+            return Err(Error::DuplicateSignature { role, key_id });
         }
-        // Not hex is not a signature; it counts for nothing rather than spoiling the others.
-        signatures
-            .push(SignedBy { key_id: keyid, signature: hex::decode(sig).unwrap_or_default() });
+        signatures.push(signature.read());
     }
     Ok(signatures)
 }

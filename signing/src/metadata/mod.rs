@@ -10,6 +10,7 @@ mod snapshot;
 mod targets;
 mod timestamp;
 
+pub(crate) use document::Envelope;
 pub use document::{Document, SignedBy};
 pub use hashes::Hashes;
 pub use role::{Body, KeySet};

@@ -1,5 +1,6 @@
 //! What all roles have in common: who may sign, how many must, and the common members.
 
+use super::document::SignedBy;
 use crate::error::Error;
 use crate::key::{KeyId, PublicKey};
 use crate::names::RoleName;
@@ -36,6 +37,24 @@ impl KeySet {
         let keys =
             ids.iter().filter_map(|id| all.get(id).map(|key| (id.clone(), key.clone()))).collect();
         Self { keys, threshold }
+    }
+
+    /// One key, which must sign.
+    pub fn one(key: PublicKey) -> Self {
+        Self { keys: BTreeMap::from([(key.key_id(), key)]), threshold: 1 }
+    }
+
+    /// The ids of those of these keys that signed `message`, one per distinct key.
+    pub(crate) fn signers(&self, message: &[u8], signatures: &[SignedBy]) -> Vec<KeyId> {
+        let mut values = BTreeSet::new();
+        let mut signers = Vec::new();
+        for SignedBy { key_id, signature } in signatures {
+            let Some(key) = self.keys.get(key_id) else { continue };
+            if key.verify(message, signature).is_ok() && values.insert(key.value()) {
+                signers.push(key_id.clone());
+            }
+        }
+        signers
     }
 
     /// Whether a key that `before` trusted is no longer trusted: the key was rotated out.

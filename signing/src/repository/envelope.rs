@@ -97,6 +97,12 @@ pub enum BuildError {
     /// Existing metadata that does not parse or verify.
     #[error("existing metadata is not usable")]
     Existing(#[from] Error),
+    /// A statement whose body is no JSON object.
+    #[error("{kind}: only an object can be signed")]
+    NotAnObject {
+        /// The type of the statement.
+        kind: &'static str,
+    },
     /// A signer failed.
     #[error("signer failed")]
     Sign(#[from] SignError),
@@ -128,7 +134,7 @@ pub(super) fn whole_seconds(role: &RoleName, time: Timestamp) -> Result<String, 
 }
 
 /// Signs `signed` with every signer once and writes the envelope.
-pub(super) fn seal(
+pub(crate) fn seal(
     signed: Map<String, Value>,
     signers: &[&dyn Signer],
 ) -> Result<Vec<u8>, BuildError> {

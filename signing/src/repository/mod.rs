@@ -14,6 +14,7 @@ pub use build::{
 };
 pub use ceremony::{RoleProgress, add_signature, check_root_chain, merge_signatures, progress};
 pub use envelope::BuildError;
+pub(crate) use envelope::seal;
 pub use request::{RequestError, Review, Signing, SigningRequest};
 pub use staged::{SNAPSHOT_LIFETIME, StagedRepository, TIMESTAMP_LIFETIME};
 pub use verify::{StagedTarget, VerifiedRepository, verify_staged};

@@ -1,0 +1,1 @@
+//! Configuration that points a site's container runtimes at its registry.

@@ -1,0 +1,1 @@
+//! From registries and a hub's view into a bundle set.

@@ -1,0 +1,1 @@
+//! Decides what a bundle carries, and what that costs. Pure.

@@ -1,0 +1,1 @@
+//! What a site is, has and has received: identity, inventory, receipts.
