@@ -107,8 +107,7 @@ impl Statement {
     pub fn parse(kind: &'static str, bytes: &[u8]) -> Result<Self, StatementError> {
         let malformed = |reason: String| StatementError::Malformed { expected: kind, reason };
         let value = json::parse(bytes).map_err(|e| malformed(e.to_string()))?;
-        let Envelope { signed, signatures } =
-            Envelope::read(value).map_err(|reason| malformed(reason))?;
+        let Envelope { signed, signatures } = Envelope::read(value).map_err(malformed)?;
         let canonical = cjson::encode(&signed).map_err(|e| malformed(e.to_string()))?;
         match signed.get(TYPE).and_then(Value::as_str) {
             Some(found) if found == kind => {}
@@ -226,7 +225,7 @@ mod tests {
                 let read =
                     Statement::parse(KIND, &bad).and_then(|s| s.verify::<Value>(&trusted(1)));
                 // Hex digits of a signature have two cases, and white space may trail.
-                let same = bad.to_ascii_lowercase() == good.to_ascii_lowercase()
+                let same = bad.eq_ignore_ascii_case(&good)
                     || bad.trim_ascii_end() == good.trim_ascii_end();
                 assert!(read.is_err() || same, "byte {at}, bit {bit}");
             }
