@@ -31,7 +31,7 @@ mod prune;
 mod record;
 mod registry;
 mod serve;
-mod site;
+pub mod site;
 mod store;
 mod vendors;
 mod view;
