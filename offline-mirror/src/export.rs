@@ -19,7 +19,7 @@ use crate::layout::Layout;
 use crate::manifest::Descriptor;
 use crate::metadata;
 use crate::record::{ExportRecord, ExportedImage};
-use crate::registry::{Registry, check_repository};
+use crate::registry::legacy::{Registry, check_repository};
 use crate::view::{self, Hub};
 
 /// What to carry.
