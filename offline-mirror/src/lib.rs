@@ -30,9 +30,9 @@ mod plan;
 mod prune;
 mod record;
 mod registry;
-mod serve;
+pub mod serve;
 mod site;
-mod store;
+pub mod store;
 mod vendors;
 mod view;
 
