@@ -195,6 +195,16 @@ pub enum ImportError {
         /// The repository.
         repository: String,
     },
+    /// A segment was copied, and the copy has other bytes.
+    #[error("{}: {path}, from byte {offset}, is not what was verified", file.display())]
+    BadCopy {
+        /// The copy.
+        file: PathBuf,
+        /// Where the entry begins.
+        offset: u64,
+        /// The entry.
+        path: String,
+    },
     /// Not enough room.
     #[error("{} has {free} bytes free, the import needs {needed}", dir.display())]
     NoSpace {
@@ -253,7 +263,7 @@ impl ImportError {
             | Self::Stray { .. }
             | Self::Tag { .. }
             | Self::BlobSize { .. } => Some(Attack::WrongSoftware),
-            Self::NotAllowed { .. } => Some(Attack::ArbitrarySoftware),
+            Self::NotAllowed { .. } | Self::BadCopy { .. } => Some(Attack::ArbitrarySoftware),
             Self::TooManyManifests { .. } => Some(Attack::EndlessData),
             Self::Incomplete { .. }
             | Self::NotCarried { .. }
@@ -292,6 +302,7 @@ impl ImportError {
             | Self::Tree { .. }
             | Self::BlobSize { .. }
             | Self::TooManyManifests { .. }
+            | Self::BadCopy { .. }
             | Self::MissingBase { .. } => true,
         }
     }
@@ -349,6 +360,9 @@ impl ImportError {
             | Self::Tree { .. }
             | Self::BlobSize { .. } => {
                 "nothing was taken in; tell whoever makes the bundles, this one contradicts itself"
+            }
+            Self::BadCopy { .. } => {
+                "the disk or the medium reads wrong: check both, then run the import again"
             }
             Self::TooManyManifests { .. } => "have it made as several bundles",
             Self::Vanished { .. } => {

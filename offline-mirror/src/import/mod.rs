@@ -86,6 +86,7 @@ pub async fn import(
     crate::belief::keep_seen(&site.seen(), &place.seen)?;
     let pushed = push::push(site, target, &checked, &presence, &mut log).await?;
     let publications = finish::publish(request, feed, &mut checked, &mut log).await;
-    let outcome = finish::Outcome { started_at, hashed, pushed, publications };
+    let because = request.accept_expired.as_ref().map(|leave| leave.reason.clone());
+    let outcome = finish::Outcome { started_at, hashed, pushed, publications, because };
     finish::finish(site, target, ledger, checked, outcome, log).await
 }
