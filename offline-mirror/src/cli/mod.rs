@@ -1,5 +1,7 @@
 //! The command line: parses, sets up the shells, prints what happened.
 
+mod serve;
+mod store;
 mod view;
 
 use std::ffi::OsString;
@@ -38,6 +40,11 @@ enum Command {
     /// Keep a view of a hub: the same release under a long-lived root of its own.
     #[command(subcommand)]
     View(view::ViewCommand),
+    /// Serve a store of images as an OCI registry.
+    Serve(serve::ServeArgs),
+    /// Look at a store of images, check it, or free space in it.
+    #[command(subcommand)]
+    Store(store::StoreCommand),
 }
 
 #[derive(Debug, Args)]
@@ -163,7 +170,7 @@ pub fn cli_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    log_to_stderr();
+    log_to_stderr(matches!(cli.command, Command::Serve(_)));
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -176,6 +183,10 @@ pub fn cli_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 /// The error with its whole chain, what to do about it, and the exit code.
 fn explain(error: &anyhow::Error) -> (String, u8) {
+    if let Some((hint, code)) = store::explain(error).or_else(|| serve::explain(error)) {
+        let hint = hint.map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+        return (format!("error: {error:#}{hint}"), code);
+    }
     let Some(known) = error.downcast_ref::<Error>() else {
         return (format!("error: {error:#}"), 2);
     };
@@ -184,13 +195,17 @@ fn explain(error: &anyhow::Error) -> (String, u8) {
     (format!("error: {attack}{error:#}\nhint: {}", known.hint()), code)
 }
 
-/// Progress goes to standard error, as much as `FAIRWAY_LOG` asks for.
-fn log_to_stderr() {
+/// Progress goes to standard error, as much as `FAIRWAY_LOG` asks for; a server writes JSON.
+fn log_to_stderr(is_server: bool) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("FAIRWAY_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // Inside another program's process its own subscriber stays.
-    drop(lines.try_init());
+    if is_server {
+        drop(lines.json().flatten_event(true).try_init());
+    } else {
+        drop(lines.try_init());
+    }
 }
 
 fn run(cli: Cli) -> anyhow::Result<()> {
@@ -203,6 +218,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Export(args) => runtime.block_on(run_export(args)),
         Command::Import(args) => runtime.block_on(run_import(args)),
         Command::View(command) => runtime.block_on(view::run(command, now())),
+        Command::Serve(args) => runtime.block_on(serve::run(args)),
+        Command::Store(command) => store::run(command, now()),
     }
 }
 

@@ -19,7 +19,7 @@ use serde::Serialize;
 
 use super::error::{During as _, Of as _, StoreError};
 use super::manifests::parse_digest;
-use super::{Exclusive, Store, files, holes, uploads};
+use super::{Exclusive, Store, files, holes};
 use crate::oci::{Algorithm, Digest};
 
 /// Blobs freed in one transaction: other writers wait for it.
@@ -77,8 +77,7 @@ impl Store {
     pub fn gc(&self, _turn: &Exclusive, gc: Gc, now: Timestamp) -> Result<GcReport, StoreError> {
         let before = now.checked_sub(gc.grace).unwrap_or(Timestamp::MIN);
         let mut report = GcReport::default();
-        let oldest = now.checked_sub(uploads::UPLOAD_AGE).unwrap_or(Timestamp::MIN);
-        let (count, bytes) = self.forget_uploads(oldest)?;
+        let (count, bytes) = self.forget_abandoned_uploads(now)?;
         report.uploads_removed = count;
         report.bytes_freed = bytes;
         report.links_dropped = self.drop_unneeded_links(before, now)?;

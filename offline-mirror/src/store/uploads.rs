@@ -23,7 +23,7 @@ use crate::oci::{Algorithm, Digest, Hasher, Repository};
 /// Pushes under way at once. A cluster's worth of clients push a few blobs each; each costs a file.
 const UPLOADS_MAX: u64 = 1024;
 /// A push that nobody ended is forgotten after this long; the slowest real one takes hours.
-pub(super) const UPLOAD_AGE: SignedDuration = SignedDuration::from_hours(48);
+const UPLOAD_AGE: SignedDuration = SignedDuration::from_hours(48);
 /// Longest blob; larger than any layer seen, smaller than a disk.
 const BLOB_BYTES_MAX: u64 = 1 << 40;
 /// Bytes hashed at once when a hash is worked out again.
@@ -156,8 +156,17 @@ impl Store {
         self.forget_upload(id)
     }
 
+    /// Forgets pushes that began two days before `now` and that nobody ended; says how many, and how
+    /// many bytes they had.
+    ///
+    /// # Errors
+    /// When a file or the database fails.
+    pub fn forget_abandoned_uploads(&self, now: Timestamp) -> Result<(u64, u64), StoreError> {
+        self.forget_uploads(now.checked_sub(UPLOAD_AGE).unwrap_or(Timestamp::MIN))
+    }
+
     /// Forgets pushes that began before `before`; says how many, and how many bytes they had.
-    pub(super) fn forget_uploads(&self, before: Timestamp) -> Result<(u64, u64), StoreError> {
+    fn forget_uploads(&self, before: Timestamp) -> Result<(u64, u64), StoreError> {
         let operation = "list uploads";
         let old: Vec<String> = self.read(operation, |tx| {
             let mut statement = tx
