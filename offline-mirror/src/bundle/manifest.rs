@@ -169,6 +169,25 @@ pub struct Entry {
     pub content: Content,
 }
 
+impl Entry {
+    /// The blob it is, or is a part of.
+    pub fn blob(&self) -> Option<Digest> {
+        match &self.content {
+            Content::Blob { blob, .. } => Some(*blob),
+            Content::File | Content::Manifest { .. } => None,
+        }
+    }
+
+    /// The manifest or blob it is, or is a part of.
+    pub fn object(&self) -> Option<Digest> {
+        match &self.content {
+            Content::Blob { blob, .. } => Some(*blob),
+            Content::Manifest { .. } => Some(self.digest),
+            Content::File => None,
+        }
+    }
+}
+
 /// What an entry is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]

@@ -1,0 +1,395 @@
+//! Writes a set: many items at once, each at its place, over as many runs as it takes.
+//!
+//! ```text
+//! <dir>/<name>-0001.tar.partial   the segments, at their full length from the start
+//! <dir>/<name>.work/journal       what is on disk; locked by the process that writes
+//! ```
+//! [`Writer::finish`] gives the segments their names, [`super::seal`] writes the manifest and removes
+//! the working state. Until then the set is no bundle.
+//!
+//! Content is synced before the journal speaks of it, in batches of [`SYNC_BYTES`]. Writing is plain
+//! blocking code; a piece of a network answer goes to the page cache in microseconds, so callers do it
+//! in their receive loop. Only every [`SYNC_BYTES`] a caller waits for the disk.
+
+mod item;
+mod journal;
+mod room;
+mod state;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+pub use item::ItemWriter;
+pub use room::{Room, room};
+pub(super) use state::prefixes;
+
+use self::journal::{Journal, Record, replay};
+use self::state::State;
+use super::error::BundleError;
+use super::framing::{END_BYTES, headers, padded};
+use super::layout::{Item, Laid, Piece, Planned};
+use super::manifest::{BundleName, CHUNK_BYTES, Content, Encoding, Entry, Part, Segment};
+
+/// Content written between two syncs: a crash of the machine costs at most this much of a download,
+/// and a sync every 128 MiB costs a disk little. The death of the process alone costs a chunk per
+/// item that was being written.
+const SYNC_BYTES: u64 = 128 * 1024 * 1024;
+
+/// Folder of the working state of a set. Others may keep files of their own in it until the set is
+/// sealed.
+pub fn work_dir(dir: &Path, name: &BundleName) -> PathBuf {
+    dir.join(format!("{name}.work"))
+}
+
+/// Name of a segment until the set is finished.
+fn partial(dir: &Path, file: &str) -> PathBuf {
+    dir.join(format!("{file}.partial"))
+}
+
+/// Segments and entries of a set whose every byte is on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// For [`super::BundleManifest::segments`].
+    pub segments: Vec<Segment>,
+    /// For [`super::BundleManifest::entries`].
+    pub entries: Vec<Entry>,
+}
+
+/// Writes a set. Cheap to clone; clones write the same set.
+#[derive(Debug, Clone)]
+pub struct Writer {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    dir: PathBuf,
+    laid: Laid,
+    chunk_bytes: u64,
+    /// Held while syncing, so that records follow each other.
+    journal: Mutex<Journal>,
+    live: Mutex<Live>,
+}
+
+/// What changes while writing.
+#[derive(Debug)]
+struct Live {
+    state: State,
+    /// Records whose content may not be on disk yet.
+    pending: Vec<Record>,
+    pending_bytes: u64,
+    /// Segments with content that may not be on disk yet.
+    dirty: BTreeMap<u32, Arc<File>>,
+    /// Items that somebody is writing.
+    active: BTreeSet<usize>,
+    /// A sync failed: nobody knows what of the pending content is on disk.
+    is_broken: bool,
+}
+
+/// A panic elsewhere while the lock was held leaves plain values behind it, each whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Writer {
+    /// Begins the set in `dir`, or goes on with it where an earlier run stopped.
+    ///
+    /// # Errors
+    /// [`BundleError::Sealed`], [`BundleError::Occupied`], [`BundleError::OtherPlan`],
+    /// [`BundleError::Locked`], [`BundleError::NoRoom`] or [`BundleError::Io`].
+    pub fn open(dir: &Path, laid: Laid) -> Result<Self, BundleError> {
+        Self::open_with(dir, laid, CHUNK_BYTES)
+    }
+
+    fn open_with(dir: &Path, laid: Laid, chunk_bytes: u64) -> Result<Self, BundleError> {
+        let manifest = dir.join(laid.name().manifest_file());
+        if manifest.exists() {
+            return Err(BundleError::Sealed { manifest });
+        }
+        let work = work_dir(dir, laid.name());
+        let (mut journal, bytes) = Journal::open(&work)?;
+        let mut state = State::new(&laid);
+        let replayed = replay(&bytes);
+        match replayed.layout {
+            None => {
+                refuse_occupied(dir, &laid)?;
+                room::require(dir, &laid)?;
+                journal.begin(&laid.digest())?;
+                sync_dir(dir)?;
+            }
+            Some(layout) if layout == laid.digest() => {
+                let header = bytes.iter().position(|b| *b == b'\n').map_or(0, |at| at + 1);
+                let mut end = header;
+                for (record, after) in &replayed.records {
+                    if state.apply(record, &laid, chunk_bytes).is_none() {
+                        break;
+                    }
+                    end = *after;
+                }
+                journal.cut(end)?;
+                room::require(dir, &laid)?;
+            }
+            Some(_) => return Err(BundleError::OtherPlan { work }),
+        }
+        let live = Live {
+            state,
+            pending: Vec::new(),
+            pending_bytes: 0,
+            dirty: BTreeMap::new(),
+            active: BTreeSet::new(),
+            is_broken: false,
+        };
+        let (journal, live) = (Mutex::new(journal), Mutex::new(live));
+        let shared = Shared { dir: dir.to_owned(), laid, chunk_bytes, journal, live };
+        shared.make_segments()?;
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// What is written where.
+    pub fn laid(&self) -> &Laid {
+        &self.shared.laid
+    }
+
+    /// Whether an item is written and has its digest.
+    pub fn done(&self, item: usize) -> bool {
+        lock(&self.shared.live).state.items.get(item).is_some_and(|state| state.is_done)
+    }
+
+    /// Numbers of the items that are not done, in the order of the bundle.
+    pub fn left(&self) -> Vec<usize> {
+        let live = lock(&self.shared.live);
+        let items = live.state.items.iter().enumerate();
+        items.filter(|(_, state)| !state.is_done).map(|(item, _)| item).collect()
+    }
+
+    /// Starts or goes on with an item. What an earlier run wrote of it is read back and compared
+    /// with the journal.
+    ///
+    /// # Errors
+    /// [`BundleError::NotOpen`] or [`BundleError::Io`].
+    pub fn begin(&self, item: usize) -> Result<ItemWriter, BundleError> {
+        ItemWriter::open(Arc::clone(&self.shared), item)
+    }
+
+    /// Writes a whole item from memory; nothing when it is done already.
+    ///
+    /// # Errors
+    /// As [`Writer::begin`], [`ItemWriter::write`] and [`ItemWriter::finish`].
+    pub fn put(&self, item: usize, bytes: &[u8]) -> Result<(), BundleError> {
+        if self.done(item) {
+            return Ok(());
+        }
+        let mut writer = self.begin(item)?;
+        let from = usize::try_from(writer.resume_at()).unwrap_or(usize::MAX);
+        writer.write(bytes.get(from..).unwrap_or_default())?;
+        writer.finish()
+    }
+
+    /// Waits until everything written so far is on disk and in the journal.
+    ///
+    /// # Errors
+    /// [`BundleError::Io`]; the set must then be opened again.
+    pub fn sync(&self) -> Result<(), BundleError> {
+        self.shared.sync()
+    }
+
+    /// Writes what lies around the entries, syncs all, and gives the segments their names.
+    ///
+    /// # Errors
+    /// [`BundleError::Unfinished`] or [`BundleError::Io`].
+    pub fn finish(self) -> Result<Written, BundleError> {
+        let (left, all) = (self.left().len(), self.shared.laid.items().len());
+        if left > 0 {
+            return Err(BundleError::Unfinished { left, all });
+        }
+        self.shared.sync()?;
+        self.shared.name_segments()?;
+        let live = lock(&self.shared.live);
+        let segments = self.shared.laid.segments().to_vec();
+        let items = self.shared.laid.items().iter().zip(&live.state.items);
+        let entries = items.flat_map(|(item, state)| entries(item, state)).collect();
+        Ok(Written { segments, entries })
+    }
+}
+
+/// The entries of an item that is done.
+fn entries(item: &Item, state: &state::ItemState) -> Vec<Entry> {
+    let whole = item.planned.digest;
+    let pieces = item.pieces.iter().zip(&state.pieces);
+    let entry = |(piece, state): (&Piece, &state::PieceState)| Entry {
+        path: piece.path.clone(),
+        segment: piece.segment,
+        offset: piece.offset,
+        size: piece.size,
+        digest: state.digest.unwrap_or(whole),
+        chunks: state.chunks.clone(),
+        content: match &item.planned.what {
+            Planned::File { .. } => Content::File,
+            Planned::Manifest { media_type } => {
+                Content::Manifest { media_type: media_type.clone() }
+            }
+            Planned::Blob => Content::Blob {
+                blob: whole,
+                encoding: Encoding::Identity,
+                part: (item.pieces.len() > 1)
+                    .then_some(Part { from: piece.from, of: item.planned.size }),
+            },
+        },
+    };
+    pieces.map(entry).collect()
+}
+
+/// Refuses to begin where files lie that this run did not make.
+fn refuse_occupied(dir: &Path, laid: &Laid) -> Result<(), BundleError> {
+    let names = laid.segments().iter().map(|segment| segment.file.as_str());
+    let all = names.flat_map(|file| [dir.join(file), partial(dir, file)]);
+    all.filter(|file| file.symlink_metadata().is_ok())
+        .map(|file| Err(BundleError::Occupied { file }))
+        .collect()
+}
+
+/// Makes renames and new files in `dir` durable.
+pub(super) fn sync_dir(dir: &Path) -> Result<(), BundleError> {
+    let synced = File::open(dir).and_then(|dir| dir.sync_all());
+    synced.map_err(BundleError::io("sync", dir))
+}
+
+impl Shared {
+    /// Makes the segment files that are not there, and forgets what was in one that is gone.
+    fn make_segments(&self) -> Result<(), BundleError> {
+        let mut lost = BTreeMap::new();
+        for (index, segment) in (0_u32..).zip(self.laid.segments()) {
+            let (done, open) = (self.dir.join(&segment.file), partial(&self.dir, &segment.file));
+            if done.symlink_metadata().is_ok() {
+                // Only a finished set renames its segments.
+                if lock(&self.live).state.items.iter().all(|item| item.is_done) {
+                    continue;
+                }
+                return Err(BundleError::Occupied { file: done });
+            }
+            if !open.metadata().is_ok_and(|meta| meta.len() == segment.size) {
+                lost.insert(index, (open, segment.size));
+            }
+        }
+        // The journal must not speak of content in a file that was made after it.
+        self.forget(&lost.keys().copied().collect());
+        self.sync()?;
+        for (open, size) in lost.values() {
+            let file = File::options().create(true).truncate(false).write(true).open(open);
+            let made = file.and_then(|file| file.set_len(*size));
+            made.map_err(BundleError::io("make", open))?;
+        }
+        sync_dir(&self.dir)
+    }
+
+    /// Items lose everything from their first piece on that lies in one of these segments.
+    fn forget(&self, lost: &BTreeSet<u32>) {
+        let mut live = lock(&self.live);
+        for (item, laid) in self.laid.items().iter().enumerate() {
+            let Some(pieces) = laid.pieces.iter().position(|p| lost.contains(&p.segment)) else {
+                continue;
+            };
+            let back = Record::Back { item, pieces, chunks: 0 };
+            let is_begun = live.state.items.get(item).is_some_and(|state| {
+                let at = state.pieces.get(pieces);
+                at.is_some_and(|piece| piece.digest.is_some() || !piece.chunks.is_empty())
+            });
+            if is_begun {
+                live.take(back, &self.laid, self.chunk_bytes);
+            }
+        }
+    }
+
+    /// The segment file of a piece, while the set is being written.
+    fn open_segment(&self, segment: u32) -> Result<File, BundleError> {
+        let known = usize::try_from(segment).ok().and_then(|at| self.laid.segments().get(at));
+        let file = known.map_or_else(String::new, |segment| segment.file.clone());
+        let path = partial(&self.dir, &file);
+        let opened = File::options().read(true).write(true).open(&path);
+        opened.map_err(BundleError::io("open", &path))
+    }
+
+    /// Notes that something was written; syncs once enough was.
+    fn note(
+        &self,
+        record: Record,
+        bytes: u64,
+        segment: Option<(u32, &Arc<File>)>,
+    ) -> Result<(), BundleError> {
+        let is_enough = {
+            let mut live = lock(&self.live);
+            live.take(record, &self.laid, self.chunk_bytes);
+            if let Some((index, file)) = segment {
+                live.dirty.entry(index).or_insert_with(|| Arc::clone(file));
+            }
+            live.pending_bytes = live.pending_bytes.saturating_add(bytes);
+            live.pending_bytes >= SYNC_BYTES
+        };
+        if is_enough { self.sync() } else { Ok(()) }
+    }
+
+    fn sync(&self) -> Result<(), BundleError> {
+        let mut journal = lock(&self.journal);
+        let (pending, dirty) = {
+            let mut live = lock(&self.live);
+            if live.is_broken {
+                let source = std::io::Error::other("an earlier sync failed");
+                return Err(BundleError::Io { operation: "sync", path: self.dir.clone(), source });
+            }
+            live.pending_bytes = 0;
+            (std::mem::take(&mut live.pending), std::mem::take(&mut live.dirty))
+        };
+        let synced = dirty.values().try_for_each(|file| file.sync_data());
+        let noted = synced
+            .map_err(BundleError::io("sync", &self.dir))
+            .and_then(|()| if pending.is_empty() { Ok(()) } else { journal.append(&pending) });
+        lock(&self.live).is_broken = noted.is_err();
+        noted
+    }
+
+    fn name_segments(&self) -> Result<(), BundleError> {
+        for (index, segment) in self.laid.segments().iter().enumerate() {
+            let (open, done) = (partial(&self.dir, &segment.file), self.dir.join(&segment.file));
+            if done.exists() && !open.exists() {
+                continue;
+            }
+            let file = File::options().write(true).open(&open);
+            let file = file.map_err(BundleError::io("open", &open))?;
+            let framed = self.write_framing(index, segment, &file).and_then(|()| file.sync_all());
+            framed.map_err(BundleError::io("write", &open))?;
+            std::fs::rename(&open, &done).map_err(BundleError::io("name", &done))?;
+        }
+        sync_dir(&self.dir)
+    }
+
+    /// Headers, padding and the end of one segment.
+    fn write_framing(&self, index: usize, segment: &Segment, file: &File) -> std::io::Result<()> {
+        let pieces = self.laid.items().iter().flat_map(|item| &item.pieces);
+        let here = pieces.filter(|piece| usize::try_from(piece.segment).is_ok_and(|s| s == index));
+        for piece in here {
+            let headers = headers(&piece.path, piece.size);
+            let length = u64::try_from(headers.len()).unwrap_or(u64::MAX);
+            file.write_all_at(&headers, piece.offset.saturating_sub(length))?;
+            let end = piece.offset.saturating_add(piece.size);
+            let zeros = usize::try_from(padded(piece.size).saturating_sub(piece.size));
+            file.write_all_at(&[0; 512][..zeros.unwrap_or_default().min(512)], end)?;
+        }
+        file.write_all_at(&[0; 1024], segment.size.saturating_sub(END_BYTES))
+    }
+}
+
+impl Live {
+    /// Takes a record in. What does not follow is a mistake of this module, never of a caller; the
+    /// item is then written again from its start.
+    fn take(&mut self, record: Record, laid: &Laid, chunk_bytes: u64) {
+        if self.state.apply(&record, laid, chunk_bytes).is_some() {
+            self.pending.push(record);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
