@@ -17,7 +17,7 @@ use crate::manifest::Descriptor;
 pub(crate) use crate::metadata::{copy_targets, fetch_release, trust};
 use crate::metadata;
 use crate::record::{ExportRecord, ExportedImage};
-use crate::registry::{Registry, check_repository};
+use crate::registry::legacy::{Registry, check_repository};
 use crate::view::{self, Hub};
 
 /// What to carry.

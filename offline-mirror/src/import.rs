@@ -16,7 +16,7 @@ use crate::feed::{Feed, vendor_files};
 use crate::image::{ImageTree, Walk};
 use crate::layout::Layout;
 use crate::record::{ExportRecord, ExportedImage};
-use crate::registry::Registry;
+use crate::registry::legacy::Registry;
 
 /// What to import, and what to ask of it.
 #[derive(Debug)]

@@ -30,7 +30,7 @@ pub mod oci;
 mod plan;
 mod prune;
 mod record;
-mod registry;
+pub mod registry;
 mod serve;
 mod site;
 mod store;
@@ -44,7 +44,7 @@ pub use feed::Feed;
 pub use import::{ImportRequest, Imported, import};
 pub use layout::Layout;
 pub use record::{CarriedFile, ExportRecord, ExportedImage};
-pub use registry::{Registry, RegistryAccess};
+pub use registry::legacy::{Registry, RegistryAccess};
 pub use vendors::{ExportedVendors, VendorsRequest, vendors};
 pub use view::{
     Accepted, DEFAULT_LIFE_DAYS, DEFAULT_ROOT_DAYS, Drafted, Holders, MAX_LIFE_DAYS, MAX_ROOT_DAYS,

@@ -19,7 +19,7 @@ use crate::export::{ExportRequest, export};
 use crate::feed::{Feed, read_token};
 use crate::import::{ImportRequest, Imported, import};
 use crate::record::ExportRecord;
-use crate::registry::{Registry, RegistryAccess};
+use crate::registry::legacy::{Registry, RegistryAccess};
 
 /// Carries releases and signed metadata across an air gap.
 #[derive(Debug, Parser)]

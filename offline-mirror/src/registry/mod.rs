@@ -1,250 +1,262 @@
-//! An OCI registry as export and import use it. The only module that talks to one.
+//! A registry as the mirror uses it (OCI distribution spec 1.1, Docker registry HTTP API v2). The
+//! only module that talks to one.
 //!
-//! Sign-in and pushes are `oci-client`'s. Downloads are our own ([`download`]): they are bounded,
-//! hashed once, resumed, and refused by name.
+//! From `oci-client` come the grammar of image names (`Reference`, behind [`ImageName`]) and the
+//! error documents of registries. Requests are ours, because a mirror needs what that client does
+//! not do: resuming in both directions, waiting as asked, new tokens in mid-run, one hash per byte,
+//! a bound on every answer, credentials that never leave the registry's own host, client
+//! certificates and credential files.
+//!
+//! Layers, lowest first: pure parsers and counters ([`headers`], [`challenge`], [`retry`], [`gate`],
+//! [`pace`]); [`auth`] over [`credentials`]; [`request`], the one way out; on top of it [`pull`],
+//! [`push`], [`manifests`] and [`referrers`]. Nothing here decides what to move.
 
-mod download;
+mod access;
+mod args;
+mod auth;
+mod body;
+mod challenge;
+mod credentials;
+mod error;
+mod flight;
+mod gate;
+mod headers;
+mod image_name;
+pub mod legacy;
+mod manifests;
+mod pace;
+mod pull;
+mod push;
+mod referrers;
+mod request;
+mod retry;
+mod sink;
 
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::time::Duration;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use oci_distribution::client::{Client, ClientConfig, ClientProtocol};
-use oci_distribution::errors::OciDistributionError;
-use oci_distribution::secrets::RegistryAuth;
-use oci_distribution::{Reference, RegistryOperation};
-use signing::Sha256Digest;
-use tokio::io::AsyncReadExt;
-use tokio::sync::Mutex;
+use bytes::Bytes;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use reqwest::header::{ACCEPT, HeaderMap, HeaderValue};
+use reqwest::{Client, Method, Url};
 
-use crate::error::Error;
-use crate::manifest::Descriptor;
+pub use access::RegistryAccess;
+pub use args::{AccessArgs, parse_rate};
+pub use error::RegistryError;
+pub use flight::SingleFlight;
+pub use image_name::{ImageName, ImageNameError, Reference};
+pub use manifests::Fetched;
+pub use pace::{TokenBucket, Traffic};
+pub use push::{BlobSource, Pieces, Pushed};
+pub use referrers::referrers_tag;
+pub use retry::Jitter;
+pub use sink::{BlobSink, HashSink, MemorySink};
 
-/// A registry that accepts no connection for this long is down, not slow.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Silence inside one response after which it counts as broken; large blobs may take any time.
-const READ_TIMEOUT: Duration = Duration::from_mins(1);
-/// Piece handed to the HTTP client while pushing; bounds memory per blob.
-const PUSH_PIECE_BYTES: usize = 1024 * 1024;
-/// Longest repository name; the distribution spec lets registries cap host and name at 255.
-const REPOSITORY_BYTES_MAX: usize = 200;
-const USER_AGENT: &str = concat!("fairway-mirror/", env!("CARGO_PKG_VERSION"));
+use crate::oci::{Digest, INDEX_TYPES, MANIFEST_TYPES, Repository};
+use auth::{Action, Auth, Scope};
+use gate::Gate;
+use request::Call;
 
-/// Where a registry is and how to enter it.
+/// A connection to one registry. Clones share everything: connections, tokens, limits.
 #[derive(Clone)]
-pub struct RegistryAccess {
-    /// `host[:port]`, from local configuration, never from a document.
-    pub host: String,
-    /// Path in front of every repository, for registries shared with others.
-    pub prefix: Option<String>,
-    /// HTTP without TLS; only when a person asked for it.
-    pub plain_http: bool,
-    /// User and password, if the registry wants them.
-    pub credentials: Option<(String, String)>,
-}
-
-impl std::fmt::Debug for RegistryAccess {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RegistryAccess")
-            .field("host", &self.host)
-            .field("prefix", &self.prefix)
-            .field("plain_http", &self.plain_http)
-            .field("credentials", &self.credentials.as_ref().map(|(user, _)| user))
-            .finish()
-    }
-}
-
-/// A connection to one registry.
 pub struct Registry {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
     access: RegistryAccess,
-    client: Client,
-    auth: RegistryAuth,
-    downloads: reqwest::Client,
-    /// Bearer tokens for downloads by repository; none where the registry wants none.
-    tokens: Mutex<BTreeMap<String, Option<String>>>,
+    base: Url,
+    http: Client,
+    auth: Auth,
+    gate: Arc<Gate>,
+    traffic: Arc<Traffic>,
+    jitter: Jitter,
+    requests: AtomicU64,
 }
 
 impl std::fmt::Debug for Registry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Registry").field("access", &self.access).finish_non_exhaustive()
+        f.debug_struct("Registry").field("access", &self.inner.access).finish_non_exhaustive()
     }
 }
 
 impl Registry {
-    /// Prepares the clients; nothing is sent yet.
+    /// Prepares the client; nothing is sent yet.
     ///
     /// # Errors
-    /// When host or prefix cannot be used, or TLS cannot be set up.
-    pub fn new(access: RegistryAccess) -> Result<Self, Error> {
-        check_host(&access.host)?;
-        if let Some(prefix) = &access.prefix {
-            check_repository(prefix)?;
-        }
-        signing::source::install_tls_provider();
-        let protocol = if access.plain_http { ClientProtocol::Http } else { ClientProtocol::Https };
-        // Not `Client::new`, which falls back to a client without any of these bounds.
-        let client = Client::try_from(ClientConfig {
-            protocol,
-            // One PUT per blob: half the requests of a chunked push.
-            use_monolithic_push: true,
-            connect_timeout: Some(CONNECT_TIMEOUT),
-            read_timeout: Some(READ_TIMEOUT),
-            user_agent: USER_AGENT,
-            ..ClientConfig::default()
-        })
-        .map_err(|source| Error::Registry {
-            registry: access.host.clone(),
-            operation: "setting up HTTP".to_owned(),
-            source: Box::new(source),
-        })?;
-        let downloads = reqwest::Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(READ_TIMEOUT)
-            .user_agent(USER_AGENT)
-            .build()
-            .map_err(|source| Error::Http { source })?;
-        let auth = match &access.credentials {
-            Some((user, password)) => RegistryAuth::Basic(user.clone(), password.clone()),
-            None => RegistryAuth::Anonymous,
-        };
-        Ok(Self { access, client, auth, downloads, tokens: Mutex::default() })
+    /// When the configuration or a file it names cannot be used.
+    pub fn new(access: RegistryAccess) -> Result<Self, RegistryError> {
+        Self::with(access, Arc::new(Traffic::unlimited()), Jitter::default())
     }
 
-    /// The repository's path at this registry, checked: it becomes part of a URL.
-    fn path(&self, repository: &str) -> Result<String, Error> {
-        check_repository(repository)?;
-        Ok(match &self.access.prefix {
+    /// The same within a byte rate that several registries share, and with chance handed in.
+    ///
+    /// # Errors
+    /// When the configuration or a file it names cannot be used.
+    pub fn with(
+        access: RegistryAccess,
+        traffic: Arc<Traffic>,
+        jitter: Jitter,
+    ) -> Result<Self, RegistryError> {
+        let (base, http) = (access.base()?, access.client()?);
+        // A wrong configuration is told at once and not at the first refusal.
+        access.password()?;
+        let auth = Auth::new(access.clone(), base.clone(), http.clone(), jitter.clone());
+        let most = access.requests_at_once.map_or(gate::MOST_DEFAULT, NonZeroU32::get);
+        let (gate, requests) = (Gate::new(most), AtomicU64::new(0));
+        let inner = Inner { access, base, http, auth, gate, traffic, jitter, requests };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The configuration it was made from.
+    pub fn access(&self) -> &RegistryAccess {
+        &self.inner.access
+    }
+
+    /// Requests sent until now, retries and redirects included, sign-ins not.
+    pub fn requests(&self) -> u64 {
+        self.inner.requests.load(Ordering::Relaxed)
+    }
+
+    /// Requests at once that the registry copes with, as of now; more than so many transfers at
+    /// once only wait for each other.
+    pub fn requests_at_once(&self) -> u32 {
+        self.inner.gate.limit()
+    }
+
+    fn count(&self) {
+        self.inner.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The repository's path at this registry.
+    fn path(&self, repository: &Repository) -> String {
+        match &self.inner.access.prefix {
             Some(prefix) => format!("{prefix}/{repository}"),
-            None => repository.to_owned(),
-        })
+            None => repository.to_string(),
+        }
     }
 
-    fn reference(&self, repository: &str, digest: &Sha256Digest) -> Result<Reference, Error> {
-        let path = self.path(repository)?;
-        Ok(Reference::with_digest(self.access.host.clone(), path, digest.to_string()))
-    }
-
-    fn failed(&self, operation: String) -> impl FnOnce(OciDistributionError) -> Error + use<> {
-        let registry = self.access.host.clone();
-        move |source| Error::Registry { registry, operation, source: Box::new(source) }
-    }
-
-    /// The token that `operation` needs, which `oci-client` keeps for itself as well.
-    async fn sign_in(
+    /// A request below `/v2/<repository>/`. Names hold nothing that a URL would need escaped.
+    fn call(
         &self,
+        method: Method,
+        action: Action,
+        repository: &Repository,
+        rest: &str,
+        what: String,
+    ) -> Call {
+        let path = self.path(repository);
+        let mut url = self.inner.base.clone();
+        url.set_path(&format!("v2/{path}/{rest}"));
+        let (scope, headers, body) = (Scope::new(path, action), HeaderMap::new(), Bytes::new());
+        Call { method, url, scope, headers, body, what }
+    }
+
+    /// How errors call something in a repository.
+    fn describe(
+        &self,
+        kind: &str,
+        repository: &Repository,
+        name: impl std::fmt::Display,
+    ) -> String {
+        let host = &self.inner.access.host;
+        format!("{kind} {host}/{}@{name}", self.path(repository))
+    }
+
+    /// Whether the registry holds a blob in that repository.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub async fn has_blob(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<bool, RegistryError> {
+        self.has(repository, "blob", "blobs", &digest.to_string()).await
+    }
+
+    /// Whether the registry holds a manifest or index in that repository.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub async fn has_manifest(
+        &self,
+        repository: &Repository,
         reference: &Reference,
-        operation: RegistryOperation,
-    ) -> Result<Option<String>, Error> {
-        self.client
-            .auth(reference, &self.auth, operation)
-            .await
-            .map_err(self.failed(format!("sign-in for {}", reference.repository())))
+    ) -> Result<bool, RegistryError> {
+        self.has(repository, "manifest", "manifests", &reference.to_string()).await
     }
 
-    /// Whether the registry holds the blob in that repository.
-    pub(crate) async fn has_blob(
+    /// Which of many manifests the registry holds, one request each and several at once; in the
+    /// order asked for. Whoever holds a manifest holds what is below it, so this is all that a run
+    /// with nothing to do needs to ask.
+    ///
+    /// # Errors
+    /// When one cannot be asked for.
+    pub async fn has_manifests(
         &self,
-        repository: &str,
-        digest: &Sha256Digest,
-    ) -> Result<bool, Error> {
-        let reference = self.reference(repository, digest)?;
-        self.client.store_auth_if_needed(&self.access.host, &self.auth).await;
-        self.client
-            .blob_exists(&reference, &digest.to_string())
-            .await
-            .map_err(self.failed(format!("look-up of blob {reference}")))
+        wanted: &[(Repository, Reference)],
+    ) -> Result<Vec<bool>, RegistryError> {
+        let at_once = usize::try_from(gate::MOST_DEFAULT).unwrap_or(1);
+        let each = |(repository, name): (Repository, Reference)| {
+            let registry = self.clone();
+            async move { registry.has_manifest(&repository, &name).await }
+        };
+        stream::iter(wanted.to_vec()).map(each).buffered(at_once).try_collect().await
     }
 
-    /// Pushes a blob from a file that was verified before.
-    pub(crate) async fn push_blob(
+    async fn has(
         &self,
-        repository: &str,
-        blob: &Descriptor,
-        path: &Path,
-    ) -> Result<(), Error> {
-        let reference = self.reference(repository, &blob.digest)?;
-        self.client.store_auth_if_needed(&self.access.host, &self.auth).await;
-        let file = tokio::fs::File::open(path).await.map_err(Error::io("open", path))?;
-        let pieces = futures_util::stream::try_unfold(file, |mut file| async move {
-            let mut piece = vec![0; PUSH_PIECE_BYTES];
-            let read = file.read(&mut piece).await.map_err(OciDistributionError::from)?;
-            piece.truncate(read);
-            Ok((read > 0).then(|| (piece.into(), file)))
-        });
-        self.client
-            .push_blob_stream(&reference, pieces, &blob.digest.to_string(), Some(blob.size))
-            .await
-            .map_err(self.failed(format!("push of blob {reference}")))?;
-        Ok(())
-    }
-
-    /// Pushes a manifest under its digest.
-    pub(crate) async fn push_manifest(
-        &self,
-        repository: &str,
-        manifest: &Descriptor,
-        bytes: Vec<u8>,
-    ) -> Result<(), Error> {
-        let reference = self.reference(repository, &manifest.digest)?;
-        self.client.store_auth_if_needed(&self.access.host, &self.auth).await;
-        let media_type = manifest.media_type.parse().map_err(|_| Error::Manifest {
-            digest: manifest.digest.to_string(),
-            why: format!("media type {:?} cannot be a header", manifest.media_type),
-        })?;
-        self.client
-            .push_manifest_raw(&reference, bytes, media_type)
-            .await
-            .map_err(self.failed(format!("push of manifest {reference}")))?;
-        Ok(())
+        repository: &Repository,
+        kind: &str,
+        folder: &str,
+        name: &str,
+    ) -> Result<bool, RegistryError> {
+        let what = self.describe(kind, repository, name);
+        let rest = format!("{folder}/{name}");
+        let mut call = self.call(Method::HEAD, Action::Pull, repository, &rest, what);
+        if folder == "manifests" {
+            call.headers.insert(ACCEPT, accepted());
+        }
+        let answer = self.send(&call).await?;
+        match answer.status().as_u16() {
+            200..=299 => Ok(true),
+            404 => Ok(false),
+            _ => Err(self.refused(&call, answer).await),
+        }
     }
 }
 
-/// `host[:port]`, nothing that could turn into a path, a user or another host.
-fn check_host(host: &str) -> Result<(), Error> {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b".-:[]".contains(&b);
-    if !host.is_empty() && host.bytes().all(plain) {
-        return Ok(());
-    }
-    let why = "it must be host or host:port, without scheme or path";
-    Err(Error::Name { what: "registry", value: host.to_owned(), why })
-}
-
-/// The distribution spec's pattern for repository names.
-pub(crate) fn check_repository(name: &str) -> Result<(), Error> {
-    let refuse = |why| Err(Error::Name { what: "repository", value: name.to_owned(), why });
-    if name.len() > REPOSITORY_BYTES_MAX {
-        return refuse("it is too long");
-    }
-    let alphanumeric =
-        |b: Option<&u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-    let is_segment = |segment: &str| {
-        let bytes = segment.as_bytes();
-        let allowed = |b: &u8| alphanumeric(Some(b)) || b"._-".contains(b);
-        alphanumeric(bytes.first())
-            && alphanumeric(bytes.last())
-            && bytes.iter().all(allowed)
-            && !segment.contains("..")
-    };
-    if name.split('/').all(is_segment) { Ok(()) } else { refuse("it is not a repository name") }
+/// Every form of manifest we follow, then anything: what comes is judged here, not there.
+fn accepted() -> HeaderValue {
+    let types = [MANIFEST_TYPES, INDEX_TYPES].concat().join(", ");
+    HeaderValue::try_from(format!("{types}, */*;q=0.1")).unwrap_or(HeaderValue::from_static("*/*"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::oci::Descriptor;
 
+    fn sent<T: Send>(_: &T) {}
+
+    /// Callers run transfers as tasks of their own.
     #[test]
-    fn names_that_would_leave_the_registry_are_refused() {
-        for bad in ["", "/a", "a/", "a//b", "../a", "a/../b", "A", "a?x", "a b", "a/.b", "a%2e"] {
-            assert!(check_repository(bad).is_err(), "{bad}");
-        }
-        for good in ["a", "acme/kafka", "a/b/c-d_e.f"] {
-            check_repository(good).unwrap();
-        }
-        for bad in ["", "http://a", "a/b", "user@a", "a?b", "a#b"] {
-            assert!(check_host(bad).is_err(), "{bad}");
-        }
-        for good in ["localhost:5000", "registry.example", "[::1]:5000"] {
-            check_host(good).unwrap();
-        }
+    fn everything_asked_of_a_registry_may_move_between_threads() {
+        let registry = Registry::new(RegistryAccess::new("r.example".parse().unwrap())).unwrap();
+        let repository: Repository = "a".parse().unwrap();
+        let digest = Digest::of(b"x");
+        let name = Reference::Digest(digest);
+        let blob = Descriptor::new("a/b", digest, 1);
+        let mut sink = HashSink::new(digest.algorithm());
+        let source = |_: u64| -> Pieces { stream::empty().boxed() };
+        sent(&registry.pull(&repository, &blob, &mut sink));
+        sent(&registry.push_blob(&repository, &blob, None, &source));
+        sent(&registry.push_manifest(&repository, &name, "a/b", Vec::new()));
+        sent(&registry.manifest(&repository, &name));
+        sent(&registry.has_manifests(&[]));
+        sent(&registry.referrers(&repository, &digest));
+        assert_eq!(registry.requests(), 0);
     }
 }
