@@ -3,20 +3,18 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use channels::names::{Arch, ProductRef, VendorName};
+use channels::names::{Arch, ProductRef};
 use channels::version::ReleaseVersion;
-use channels::wire::{Critical, ReleaseDocument};
+use channels::wire::ReleaseDocument;
 use jiff::Timestamp;
 use serde::Serialize;
-use signing::{
-    Client, FileName, MemStore, Recording, RoleName, Sha256Digest, Source, Store, Target,
-    TargetPath, Verified,
-};
+use signing::{Client, FileName, MemStore, Recording, Sha256Digest, Source};
 
 use crate::error::Error;
 use crate::image::{Walk, Wanted};
 use crate::layout::Layout;
 use crate::manifest::Descriptor;
+pub(crate) use crate::metadata::{copy_targets, fetch_release, trust};
 use crate::metadata;
 use crate::record::{ExportRecord, ExportedImage};
 use crate::registry::legacy::{Registry, check_repository};
@@ -102,10 +100,13 @@ pub async fn export<S: Source>(
     let images = images_of(&document, &arches)?;
 
     let tuf = match &request.view {
-        Some(dir) => view::publish(dir, hub, &request.product, &request.version, now).await?,
+        Some(dir) => {
+            let releases = [(request.product.clone(), request.version.clone())];
+            view::publish(dir, hub, &releases, 0, now).await?.files
+        }
         None => hub.files,
     };
-    let good_until = metadata::good_until(&tuf, &request.product.vendor)
+    let good_until = metadata::good_until(&tuf, &BTreeSet::from([request.product.vendor.clone()]))
         .map_err(trust("the metadata to be carried"))?;
 
     // Nothing is touched before the hub's answer is believed; from here the directory does not
@@ -137,71 +138,6 @@ pub async fn export<S: Source>(
     };
     record.write(&request.dir)?;
     Ok(Exported { record, fetched: copy.fetched, kept: copy.kept })
-}
-
-/// Names the step a TUF error belongs to.
-pub(crate) fn trust(what: impl Into<String>) -> impl FnOnce(signing::Error) -> Error {
-    let what = what.into();
-    move |source| Error::Trust { what, source: Box::new(source) }
-}
-
-/// Fetches and checks the release document: signed, and saying what its path says.
-pub(crate) async fn fetch_release<S: Source, T: Store>(
-    client: &mut Client<S, T>,
-    product: &ProductRef,
-    version: &ReleaseVersion,
-    now: Timestamp,
-) -> Result<ReleaseDocument, Error> {
-    let path = ReleaseDocument::target_path(product, version);
-    let bytes = fetch(client, &path, now).await?;
-    let refuse = |why: String| Error::Document { path: path.clone(), why };
-    let document: ReleaseDocument =
-        serde_json::from_slice(&bytes).map_err(|e| refuse(e.to_string()))?;
-    document.check_critical().map_err(|e| refuse(e.to_string()))?;
-    if document.product_ref() != *product || document.version != *version {
-        let found = format!("{} {}", document.product_ref(), document.version);
-        return Err(Error::WrongSoftware { path, found });
-    }
-    Ok(document)
-}
-
-async fn fetch<S: Source, T: Store>(
-    client: &mut Client<S, T>,
-    path: &str,
-    now: Timestamp,
-) -> Result<Vec<u8>, Error> {
-    let refuse = |why: String| Error::Document { path: path.to_owned(), why };
-    let target_path: TargetPath = path.parse().map_err(|e| refuse(format!("{e}")))?;
-    let target = client
-        .target(&target_path, now)
-        .await
-        .map_err(trust(path))?
-        .ok_or_else(|| Error::NotListed { what: path.to_owned() })?;
-    Ok(client.fetch_target(&target).await.map_err(trust(path))?.into_inner())
-}
-
-/// Reads every release document and graph of the vendor. The roles that list them cross whole and
-/// cannot be cut, and a server takes no role whose files it does not have.
-pub(crate) async fn copy_targets<S: Source>(
-    client: &mut Client<S, MemStore>,
-    vendor: &VendorName,
-    now: Timestamp,
-) -> Result<Vec<(TargetPath, Vec<u8>)>, Error> {
-    let mut found = Vec::new();
-    for kind in ["releases", "channels"] {
-        let role: RoleName = format!("{vendor}.{kind}").parse().map_err(|e| Error::Document {
-            path: format!("{vendor}.{kind}"),
-            why: format!("{e}"),
-        })?;
-        let targets: Vec<Verified<Target>> =
-            client.listed_targets(&role, now).await.map_err(trust(role.to_string()))?;
-        for target in &targets {
-            let bytes =
-                client.fetch_target(target).await.map_err(trust(target.path.to_string()))?;
-            found.push((target.path.clone(), bytes.into_inner()));
-        }
-    }
-    Ok(found)
 }
 
 /// The images a release names for these architectures, each once. An image that is itself an index

@@ -3,12 +3,14 @@
 //! A blob appears under its name only when all its bytes have the digest of that name. Disks and
 //! sticks rot, so whoever reuses a blob hashes it again all the same.
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use signing::{Sha256Digest, Sha256Hasher};
 
+use crate::disk::sync_folder;
+pub(crate) use crate::disk::{read_at_most, write_file};
 use crate::error::Error;
 use crate::manifest::{Descriptor, MANIFEST_BYTES_MAX};
 use crate::record::CarriedFile;
@@ -178,39 +180,6 @@ fn check_file(path: &Path, blob: &Descriptor) -> Result<(), Error> {
     } else {
         Err(Error::Digest { what: what(), expected: blob.digest, found })
     }
-}
-
-/// The bytes of a file, or nothing when there are more than `bytes_max`; reads one byte further.
-pub(crate) fn read_at_most(path: &Path, bytes_max: u64) -> Result<Option<Vec<u8>>, Error> {
-    let file = std::fs::File::open(path).map_err(Error::io("open", path))?;
-    let mut bytes = Vec::new();
-    file.take(bytes_max.saturating_add(1))
-        .read_to_end(&mut bytes)
-        .map_err(Error::io("read", path))?;
-    let fits = u64::try_from(bytes.len()).is_ok_and(|length| length <= bytes_max);
-    Ok(fits.then_some(bytes))
-}
-
-/// Writes beside the target and renames, so that a reader never sees half a file.
-pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    if let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent).map_err(Error::io("create", parent))?;
-    }
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let partial = path.with_file_name(format!(".{name}.partial"));
-    let mut file = std::fs::File::create(&partial).map_err(Error::io("create", &partial))?;
-    file.write_all(bytes).map_err(Error::io("write", &partial))?;
-    file.sync_all().map_err(Error::io("sync", &partial))?;
-    std::fs::rename(&partial, path).map_err(Error::io("rename to", path))?;
-    sync_folder(path)
-}
-
-/// Makes a rename last: sticks get pulled.
-fn sync_folder(path: &Path) -> Result<(), Error> {
-    let Some(folder) = path.parent() else { return Ok(()) };
-    std::fs::File::open(folder)
-        .and_then(|folder| folder.sync_all())
-        .map_err(Error::io("sync", folder))
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ pub mod bundle;
 pub mod cli;
 pub mod configure;
 mod create;
+mod disk;
 mod error;
 mod export;
 mod feed;

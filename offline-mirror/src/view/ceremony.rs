@@ -16,7 +16,7 @@ use super::hub::{Hub, Origin};
 use super::plan::{self, HolderKind, Holders, MAX_LIFE_DAYS, MAX_ROOT_DAYS};
 use super::{keys, request};
 use crate::error::Error;
-use crate::layout::write_file;
+use crate::disk::write_file;
 
 /// What to make a view of.
 #[derive(Debug)]
@@ -100,6 +100,7 @@ pub async fn view_init<S: Source>(
         holders: request.holders.kind(),
         roots: None,
         versions: Signed::default(),
+        bundles: 0,
     };
     let view = View::create(&request.dir, state)?;
     hub.no_older_than(&view.seen(), now).await?;
@@ -213,7 +214,7 @@ pub fn view_accept(dir: &Path, signed: &[PathBuf]) -> Result<Accepted, Error> {
     }
     let bytes = request::completed(&path, signed)?;
     let root = Document::<Root>::parse(&TopRole::Root.into(), &bytes)
-        .map_err(crate::export::trust("the signed root"))?;
+        .map_err(crate::metadata::trust("the signed root"))?;
     let (version, expires) = (root.body.version, root.body.expires);
     let previous = view.newest_root()?;
     // Killed after the root was kept and before its request was removed: only the rest is left.

@@ -8,6 +8,8 @@
 //! VIEWDIR/request.json     a root that waits for its holders
 //! VIEWDIR/seen/            floors: what was seen of the hub
 //! VIEWDIR/published/       floors: what sites were given
+//! VIEWDIR/bundles/         N.json: what each bundle left at the sites that import it
+//! VIEWDIR/sites/           NAME.json: the newest inventory seen of each site
 //! ```
 
 use std::fs::{File, TryLockError};
@@ -22,7 +24,7 @@ use super::error::ViewError;
 use super::plan::HolderKind;
 use crate::belief::read_bounded;
 use crate::error::Error;
-use crate::layout::write_file;
+use crate::disk::write_file;
 
 const STATE: &str = "view.json";
 const LOCK: &str = "lock";
@@ -43,6 +45,9 @@ pub(super) struct State {
     pub(super) roots: Option<(u64, u64)>,
     /// Versions signed last; never signed again, whatever became of them.
     pub(super) versions: Signed,
+    /// Sequence of the newest bundle; never given again either.
+    #[serde(default)]
+    pub(super) bundles: u64,
 }
 
 /// Versions of the roles that the view signs.
@@ -106,7 +111,7 @@ impl View {
 
     /// The folder of the private keys.
     pub(super) fn keys(&self) -> PathBuf {
-        self.dir.join("keys")
+        keys(&self.dir)
     }
 
     /// The floors of the hub.
@@ -156,8 +161,21 @@ impl View {
         let name = FileName::root(newest).relative_path();
         let bytes = read_bounded(&self.dir.join(&name), MAX_ROOT_BYTES)?;
         let root = Document::parse(&signing::TopRole::Root.into(), &bytes);
-        root.map(Some).map_err(crate::export::trust(format!("the view's {name}")))
+        root.map(Some).map_err(crate::metadata::trust(format!("the view's {name}")))
     }
+}
+
+/// Every root that the holders of a view accepted, by version, oldest first.
+///
+/// # Errors
+/// When the directory holds no view, or the view has no root yet.
+pub(crate) fn accepted_roots(dir: &Path) -> Result<Vec<(u64, Vec<u8>)>, Error> {
+    View::open(dir)?.roots()
+}
+
+/// The folder of a view's private keys.
+pub(super) fn keys(dir: &Path) -> PathBuf {
+    dir.join("keys")
 }
 
 fn lock(dir: &Path) -> Result<File, Error> {

@@ -124,6 +124,14 @@ pub enum ViewError {
         /// The most there is.
         most: u16,
     },
+    /// There is no number left for another bundle.
+    #[error("no sequence is left after {previous}, with {at_sites} at a site")]
+    Sequence {
+        /// The view's newest.
+        previous: u64,
+        /// The newest that a site says it imported.
+        at_sites: u64,
+    },
     /// A private key of the view cannot be made, written or read.
     #[error("the view's key {} cannot be used", path.display())]
     Key {
@@ -199,6 +207,7 @@ impl ViewError {
             | Self::HubRoot { .. }
             | Self::LoosePin { .. }
             | Self::Days { .. }
+            | Self::Sequence { .. }
             | Self::Key { .. }
             | Self::OtherKey { .. }
             | Self::NewKey { .. }
@@ -224,6 +233,7 @@ impl ViewError {
             | Self::LoosePin { .. }
             | Self::GoesBack { .. }
             | Self::OtherKey { .. }
+            | Self::Sequence { .. }
             | Self::Draft { .. }
             | Self::Request { .. } => true,
             Self::NotEmpty { .. }
@@ -274,6 +284,7 @@ impl ViewError {
             Self::Key { .. } | Self::OtherKey { .. } => {
                 "bring the file back, or make new keys: offline-mirror view renew --new-keys"
             }
+            Self::Sequence { .. } => "make a new view; its sites pin the new root",
             Self::NewKey { .. } => "the system gave no randomness; try again",
             Self::Draft { .. } => "check --root-key, --root-threshold and --root-days",
             Self::Build { .. } => "check the clock and the numbers in view.json",

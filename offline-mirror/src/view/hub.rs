@@ -12,10 +12,10 @@ use signing::{
 
 use crate::belief::check_same;
 use crate::error::Error;
-use crate::export::trust;
+use crate::metadata::trust;
 
 /// Files by name.
-pub(super) type Files = BTreeMap<FileName, Vec<u8>>;
+pub(crate) type Files = BTreeMap<FileName, Vec<u8>>;
 
 /// What a client that started from `root` fetched, and the versions it ended at.
 pub(crate) struct Hub<'a> {

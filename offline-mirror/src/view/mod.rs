@@ -21,10 +21,16 @@ mod hub;
 mod keys;
 mod plan;
 mod publish;
+mod records;
 mod request;
 
 pub use ceremony::{Accepted, Drafted, ViewInit, ViewRenewal, view_accept, view_init, view_renew};
 pub use error::ViewError;
-pub(crate) use hub::Hub;
+pub(crate) use dir::accepted_roots;
+pub(crate) use hub::{Files, Hub};
 pub use plan::{DEFAULT_LIFE_DAYS, DEFAULT_ROOT_DAYS, Holders, MAX_LIFE_DAYS, MAX_ROOT_DAYS};
-pub(crate) use publish::publish;
+pub(crate) use publish::{Published, foreseen, manifest_key, publish};
+pub(crate) use records::{
+    BundleRecord, SeenInventory, bundle_records, keep_bundle_record, remember_inventory,
+    seen_inventory,
+};

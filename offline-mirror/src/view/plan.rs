@@ -71,6 +71,14 @@ pub(super) fn next_version(role: TopRole, previous: u64, now: Timestamp) -> Resu
     Ok(next.max(unix_seconds(now)))
 }
 
+/// The sequence of the next bundle: beyond everything this view remembers and everything a site says
+/// it has, so that a view brought back from a backup does not give a number out twice.
+pub(super) fn next_sequence(previous: u64, at_sites: u64) -> Result<u64, ViewError> {
+    let next = previous.max(at_sites).checked_add(1);
+    // Canonical JSON of other implementations holds integers up to 2^53.
+    next.filter(|next| *next < 1 << 53).ok_or(ViewError::Sequence { previous, at_sites })
+}
+
 /// Before 1970 there is no unix time to go by.
 fn unix_seconds(now: Timestamp) -> u64 {
     u64::try_from(now.as_second()).unwrap_or(0)
@@ -182,6 +190,17 @@ mod tests {
         assert_eq!(next(1_800_000_001, 1_000_000_000).unwrap(), 1_800_000_002, "clock set back");
         assert_eq!(next(5, -10).unwrap(), 6, "before 1970");
         assert!(matches!(next(u64::MAX, 0), Err(ViewError::Build { .. })));
+    }
+
+    #[test]
+    fn a_sequence_is_beyond_what_the_view_and_its_sites_have_seen() {
+        for (previous, at_sites, next) in [(0, 0, 1), (7, 3, 8), (2, 9, 10)] {
+            assert_eq!(next_sequence(previous, at_sites).unwrap(), next);
+        }
+        for end in [u64::MAX, (1 << 53) - 1] {
+            let refused = next_sequence(end, 0);
+            assert!(matches!(refused, Err(ViewError::Sequence { .. })), "{end}");
+        }
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! One export under a view: the hub's files without its root, snapshot and timestamp, and the
-//! view's own in their place.
+//! One bundle under a view: the hub's files without its root, snapshot and timestamp, and the view's
+//! own in their place; and the key that signs the bundle's manifest beside them.
 
 use std::path::Path;
 
@@ -8,7 +8,8 @@ use channels::version::ReleaseVersion;
 use jiff::Timestamp;
 use signing::metadata::{Document, Root};
 use signing::{
-    Attack, Client, DirStore, FileName, MetaPin, RoleName, TopRole, build_snapshot, build_timestamp,
+    Attack, Client, DirStore, FileName, MetaPin, RoleName, SecretKey, TopRole, build_snapshot,
+    build_timestamp,
 };
 
 use super::dir::{Signed, View};
@@ -17,19 +18,35 @@ use super::hub::{Files, Hub, Origin, as_source};
 use super::plan::HolderKind;
 use super::{keys, plan};
 use crate::error::Error;
-use crate::export::{fetch_release, trust};
+use crate::metadata::{fetch_release, trust};
 
-/// Signs the view of what was fetched from the hub, for an export of one release.
+/// What a view signed for one bundle.
+#[derive(Debug)]
+pub(crate) struct Published {
+    /// The TUF repository that a site reads.
+    pub(crate) files: Files,
+    /// The root that they end at, which names the key of the bundle's manifest.
+    pub(crate) root: Vec<u8>,
+    /// Sequence of the bundle.
+    pub(crate) sequence: u64,
+}
+
+/// Signs the view of what was fetched from the hub, for one bundle with these releases. `at_sites` is
+/// the newest sequence that any of its sites says it has.
 ///
 /// What comes back was read by a client as a site has it, from the view's first root and with the
 /// floors of everything that this view gave out before.
+///
+/// # Errors
+/// When the hub went back or its root changed what the view's repeats, when the view's root has
+/// ended, or when a site would not believe what was signed.
 pub(crate) async fn publish(
     dir: &Path,
     hub: Hub<'_>,
-    product: &ProductRef,
-    version: &ReleaseVersion,
+    releases: &[(ProductRef, ReleaseVersion)],
+    at_sites: u64,
     now: Timestamp,
-) -> Result<Files, Error> {
+) -> Result<Published, Error> {
     let mut view = View::open(dir)?;
     let roots = view.roots()?;
     let newest = view.newest_root()?.ok_or_else(|| ViewError::NoRoot { dir: dir.to_owned() })?;
@@ -38,7 +55,10 @@ pub(crate) async fn publish(
     check_root(&newest, &origin, view.state.holders, now)?;
     let signers = keys::open(&view.keys(), &newest.body)?;
 
-    // Spent before they are signed: a version is never given to two sets, whatever breaks here.
+    // Spent before they are signed: a version or a sequence is never given to two sets, whatever
+    // breaks here.
+    let sequence = plan::next_sequence(view.state.bundles, at_sites)?;
+    view.state.bundles = sequence;
     let before = view.state.versions;
     view.state.versions = Signed {
         snapshot: plan::next_version(TopRole::Snapshot, before.snapshot, now)?,
@@ -62,8 +82,36 @@ pub(crate) async fn publish(
         Some(Attack::Rollback) => ViewError::GoesBack { source: Box::new(source) }.into(),
         _ => trust(refused)(source),
     })?;
-    fetch_release(&mut site, product, version, now).await?;
-    Ok(files)
+    for (product, version) in releases {
+        fetch_release(&mut site, product, version, now).await?;
+    }
+    Ok(Published { files, root: newest.raw().to_vec(), sequence })
+}
+
+/// The key that signs the manifest of a bundle: that of the snapshot role in the root that the bundle
+/// carries, which need not be the newest any more when a long download ends.
+///
+/// # Errors
+/// When the root cannot be read or the key is not in the view's folder.
+pub(crate) fn manifest_key(dir: &Path, root: &[u8]) -> Result<SecretKey, Error> {
+    let root = Document::<Root>::parse(&TopRole::Root.into(), root)
+        .map_err(trust("the root that the bundle carries"))?;
+    let [snapshot, _timestamp] = keys::open(&super::dir::keys(dir), &root.body)?;
+    Ok(snapshot)
+}
+
+/// The files of a bundle that would be made now, as far as they are known: the hub's own snapshot and
+/// timestamp stand for the view's, which have nearly the same length.
+pub(crate) fn foreseen(hub: &Files, roots: &[(u64, Vec<u8>)]) -> Files {
+    let is_root = |name: &FileName| {
+        matches!(name, FileName::Metadata { role, .. } if role.as_top() == Some(TopRole::Root))
+    };
+    let mut files = hub.clone();
+    if !roots.is_empty() {
+        files.retain(|name, _| !is_root(name));
+    }
+    files.extend(roots.iter().map(|(version, bytes)| (FileName::root(*version), bytes.clone())));
+    files
 }
 
 /// Refuses to sign below a root that sites would refuse, that names other targets keys than those
@@ -101,7 +149,7 @@ fn add_online(
     files: &mut Files,
     view: &View,
     origin: &Origin,
-    signers: &[signing::SecretKey; 2],
+    signers: &[SecretKey; 2],
     now: Timestamp,
 ) -> Result<(), ViewError> {
     let [snapshot_key, timestamp_key] = signers;
