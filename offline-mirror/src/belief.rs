@@ -12,9 +12,9 @@ use signing::{
     Versions,
 };
 
+use crate::disk::read_at_most;
 use crate::error::Error;
-use crate::export::trust;
-use crate::layout::read_at_most;
+use crate::metadata::trust;
 
 /// Leave to use metadata that was good when its view signed it and has expired since.
 ///

@@ -44,7 +44,7 @@ pub use feed::Feed;
 pub use layout::Layout;
 pub use record::{CarriedFile, ExportRecord, ExportedImage};
 pub use registry::legacy::{Registry, RegistryAccess};
-pub use vendors::{ExportedVendors, VendorsRequest, vendors};
+pub use vendors::{CarriedVendors, VendorsRequest, vendors};
 pub use view::{
     Accepted, DEFAULT_LIFE_DAYS, DEFAULT_ROOT_DAYS, Drafted, Holders, MAX_LIFE_DAYS, MAX_ROOT_DAYS,
     ViewError, ViewInit, ViewRenewal, view_accept, view_init, view_renew,

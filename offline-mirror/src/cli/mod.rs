@@ -1,7 +1,13 @@
 //! The command line: parses, sets up the shells, prints what happened.
 
+mod configure;
+mod import;
+mod inventory;
+mod prune;
 mod serve;
+mod site;
 mod store;
+mod target;
 mod view;
 
 use std::ffi::OsString;
@@ -14,14 +20,21 @@ use channels::names::{Arch, ProductRef};
 use channels::version::ReleaseVersion;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
+use signing::Attack;
 
-use crate::belief::{AcceptExpired, read_root};
+use crate::belief::read_root;
+use crate::bundle::BundleError;
+use crate::configure::ConfigureError;
 use crate::error::Error;
 use crate::export::{ExportRequest, export};
-use crate::feed::{Feed, read_token};
-use crate::import::{ImportRequest, Imported, import};
+use crate::feed::read_token;
+use crate::import::ImportError;
+use crate::prune::PruneError;
 use crate::record::ExportRecord;
+use crate::registry::RegistryError;
 use crate::registry::legacy::{Registry, RegistryAccess};
+use crate::site::SiteError;
+use crate::store::StoreError;
 
 /// Carries releases and signed metadata across an air gap.
 #[derive(Debug, Parser)]
@@ -35,8 +48,20 @@ struct Cli {
 enum Command {
     /// Write the TUF repository and the blobs one release names into a directory.
     Export(ExportArgs),
-    /// Verify an exported directory and feed a site's registry and update server with it.
-    Import(ImportArgs),
+    /// Keep the directory of a site: its key, its allow-list, what it has taken in.
+    #[command(subcommand)]
+    Site(site::SiteCommand),
+    /// Verify a bundle without a network and without writing anything.
+    Verify(import::VerifyArgs),
+    /// Verify bundles and take them into a site's registry or store and its update server.
+    Import(import::ImportArgs),
+    /// Ask a site's registry or store what it has, and sign the answer.
+    Inventory(inventory::InventoryArgs),
+    /// Write configuration that points container runtimes at a site's registry.
+    Configure(configure::ConfigureArgs),
+    /// Remove what no cluster of a site needs any more, in two phases.
+    #[command(subcommand)]
+    Prune(prune::PruneCommand),
     /// Keep a view of a hub: the same release under a long-lived root of its own.
     #[command(subcommand)]
     View(view::ViewCommand),
@@ -72,42 +97,6 @@ struct ExportArgs {
     /// The view to export under, for sites that pin its root.
     #[arg(long, value_name = "VIEWDIR")]
     view: Option<PathBuf>,
-    #[command(flatten)]
-    access: AccessArgs,
-    /// How to say what was done.
-    #[arg(long, value_enum, default_value_t)]
-    output: Output,
-}
-
-#[derive(Debug, Args)]
-struct ImportArgs {
-    /// The exported directory.
-    dir: PathBuf,
-    /// Root of the hub the export came from; carry it by another way than the export.
-    #[arg(long)]
-    root: PathBuf,
-    /// Architecture that the site needs (repeatable): refuse an export without it.
-    #[arg(long = "arch")]
-    arches: Vec<Arch>,
-    /// Directory in which the site remembers what it has seen of that hub, so that an older export
-    /// is refused; one per hub.
-    #[arg(long)]
-    state: Option<PathBuf>,
-    /// Accept metadata that expired on its way, until this moment (2026-12-24T00:00:00Z).
-    #[arg(long, value_name = "TIME", requires_all = ["reason", "state"])]
-    accept_expired_until: Option<Timestamp>,
-    /// Why expired metadata is accepted, for the site's audit log.
-    #[arg(long, requires = "accept_expired_until")]
-    reason: Option<String>,
-    /// Base URL of the site's update server; without it nothing is published.
-    #[arg(long, env = "FAIRWAY_SERVER", requires = "token_file")]
-    server: Option<String>,
-    /// File with an API token of role publisher.
-    #[arg(long, env = "FAIRWAY_TOKEN_FILE")]
-    token_file: Option<PathBuf>,
-    /// Site registry to push the images to: host[:port]; without it no image is pushed.
-    #[arg(long)]
-    registry: Option<String>,
     #[command(flatten)]
     access: AccessArgs,
     /// How to say what was done.
@@ -181,18 +170,51 @@ pub fn cli_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
+/// What is known of an error beside its text.
+struct Known {
+    attack: Option<Attack>,
+    is_refusal: bool,
+    hint: Option<String>,
+}
+
+/// Looks for one of our errors; what is behind `anyhow` alone is a failure without a name.
+fn known(error: &anyhow::Error) -> Option<Known> {
+    macro_rules! first_of {
+        ($($type:ty => $is_refusal:expr),* $(,)?) => {
+            $(if let Some(error) = error.downcast_ref::<$type>() {
+                let is_refusal: fn(&$type) -> bool = $is_refusal;
+                return Some(Known {
+                    attack: error.attack(),
+                    is_refusal: is_refusal(error),
+                    hint: error.hint(),
+                });
+            })*
+        };
+    }
+    if let Some(error) = error.downcast_ref::<Error>() {
+        let (attack, hint) = (error.attack(), Some(error.hint().to_owned()));
+        return Some(Known { attack, is_refusal: error.is_refusal(), hint });
+    }
+    first_of!(
+        ImportError => ImportError::is_refusal,
+        PruneError => PruneError::is_refusal,
+        SiteError => SiteError::is_refusal,
+        ConfigureError => |error| matches!(error, ConfigureError::NotOurs { .. }),
+        BundleError => BundleError::is_refusal,
+        RegistryError => |error| error.attack().is_some(),
+    );
+    let error = error.downcast_ref::<StoreError>()?;
+    Some(Known { attack: None, is_refusal: false, hint: error.hint() })
+}
+
 /// The error with its whole chain, what to do about it, and the exit code.
 fn explain(error: &anyhow::Error) -> (String, u8) {
-    if let Some((hint, code)) = store::explain(error).or_else(|| serve::explain(error)) {
-        let hint = hint.map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
-        return (format!("error: {error:#}{hint}"), code);
-    }
-    let Some(known) = error.downcast_ref::<Error>() else {
+    let Some(Known { attack, is_refusal, hint }) = known(error) else {
         return (format!("error: {error:#}"), 2);
     };
-    let attack = known.attack().map(|attack| format!("{attack}: ")).unwrap_or_default();
-    let code = if known.is_refusal() { 1 } else { 2 };
-    (format!("error: {attack}{error:#}\nhint: {}", known.hint()), code)
+    let attack = attack.map(|attack| format!("{attack}: ")).unwrap_or_default();
+    let hint = hint.map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+    (format!("error: {attack}{error:#}{hint}"), if is_refusal { 1 } else { 2 })
 }
 
 /// Progress goes to standard error, as much as `FAIRWAY_LOG` asks for; a server writes JSON.
@@ -216,7 +238,12 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         .context("cannot start the runtime")?;
     match cli.command {
         Command::Export(args) => runtime.block_on(run_export(args)),
-        Command::Import(args) => runtime.block_on(run_import(args)),
+        Command::Site(command) => site::run(command),
+        Command::Verify(args) => runtime.block_on(import::run_verify(args)),
+        Command::Import(args) => runtime.block_on(import::run_import(args)),
+        Command::Inventory(args) => runtime.block_on(inventory::run(args)),
+        Command::Configure(args) => configure::run(&args),
+        Command::Prune(command) => runtime.block_on(prune::run(command)),
         Command::View(command) => runtime.block_on(view::run(command, now())),
         Command::Serve(args) => runtime.block_on(serve::run(args)),
         Command::Store(command) => store::run(command, now()),
@@ -259,59 +286,10 @@ async fn run_export(args: ExportArgs) -> anyhow::Result<()> {
     }
 }
 
-async fn run_import(args: ImportArgs) -> anyhow::Result<()> {
-    let registry = args.registry.as_deref().map(|host| args.access.registry(host)).transpose()?;
-    let server = match (&args.server, &args.token_file) {
-        (Some(server), Some(file)) => Some(Feed::new(server, read_token(file)?)?),
-        _ => None,
-    };
-    let accept_expired = match (args.accept_expired_until, args.reason) {
-        (Some(until), Some(reason)) => Some(AcceptExpired { until, reason }),
-        _ => None,
-    };
-    let request = ImportRequest {
-        dir: args.dir,
-        root: read_root(&args.root)?,
-        arches: args.arches,
-        state: args.state,
-        accept_expired,
-    };
-    let done = import(&request, registry.as_ref(), server.as_ref(), now()).await?;
-    match args.output {
-        Output::Json => say(&serde_json::to_string_pretty(&done)?),
-        Output::Text => say(&told(&done, registry.is_some())),
-    }
-}
-
 /// How long the parcel may be on the road.
 fn good_until(record: &ExportRecord) -> String {
     let kind = if record.is_view { "view" } else { "metadata" };
     record.good_until.map(|at| format!("; {kind} good until {at}")).unwrap_or_default()
-}
-
-/// One line about a finished import.
-fn told(done: &Imported, to_registry: bool) -> String {
-    let Imported { record, verified, pushed, present, .. } = done;
-    let images = if to_registry {
-        format!("{} blobs pushed, {} there already", pushed.objects, present.objects)
-    } else {
-        "no registry fed".to_owned()
-    };
-    let server = match &done.publication {
-        Some(reply) if reply.changed => format!("published as snapshot {}", reply.snapshot_version),
-        Some(_) => "the update server had it already".to_owned(),
-        None => "no update server fed".to_owned(),
-    };
-    let as_of = done.expired_as_of.map(|at| format!("; metadata verified as of {at}"));
-    format!(
-        "imported {} {} ({}): {} objects verified ({} bytes), {images}, {server}{}",
-        record.product,
-        record.version,
-        list(&record.arches),
-        verified.objects,
-        verified.bytes,
-        as_of.unwrap_or_default(),
-    )
 }
 
 fn list(arches: &[Arch]) -> String {
@@ -330,4 +308,9 @@ fn say(line: &str) -> anyhow::Result<()> {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(e).context("cannot print"),
         _ => Ok(()),
     }
+}
+
+/// Progress for people goes to standard error; nobody listening is no error.
+fn say_progress(line: &str) {
+    drop(writeln!(std::io::stderr(), "{line}"));
 }

@@ -30,6 +30,7 @@ pub(super) fn hosts(mirror: &Mirror, sources: &Sources) -> BTreeMap<String, Stri
         "# Written by offline-mirror configure; it will be written again.\n\
          server = {base}\n{settings}\n[host.{base}]\n{indented}"
     );
-    let file = |host: &crate::oci::Host| (format!("containerd/certs.d/{host}/hosts.toml"), text.clone());
+    let file =
+        |host: &crate::oci::Host| (format!("containerd/certs.d/{host}/hosts.toml"), text.clone());
     sources.keys().map(file).collect()
 }

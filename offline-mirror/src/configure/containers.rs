@@ -79,9 +79,9 @@ pub(super) fn policy(
 /// The key of the longest scope that covers the repository.
 fn key_of<'a>(signed_by: &'a BTreeSet<SignedBy>, source: &str) -> Option<&'a SignedBy> {
     let covers = |key: &&SignedBy| {
-        source.strip_prefix(key.scope.as_str()).is_some_and(|rest| {
-            rest.is_empty() || rest.starts_with('/')
-        })
+        source
+            .strip_prefix(key.scope.as_str())
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
     signed_by.iter().filter(covers).max_by_key(|key| key.scope.len())
 }

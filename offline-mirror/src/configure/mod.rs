@@ -85,7 +85,9 @@ pub fn generate(
 
 /// First line of every file that may have one.
 fn marker(site: &SiteName) -> String {
-    format!("# Written by offline-mirror configure for the site {site}; it will be written again.\n")
+    format!(
+        "# Written by offline-mirror configure for the site {site}; it will be written again.\n"
+    )
 }
 
 /// Text as a TOML or JSON string; both escape alike as far as names and paths go.

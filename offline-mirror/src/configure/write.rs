@@ -32,6 +32,11 @@ pub enum ConfigureError {
 }
 
 impl ConfigureError {
+    /// The attack this failure would be: none is one.
+    pub fn attack(&self) -> Option<signing::Attack> {
+        None
+    }
+
     /// What a person can do.
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -97,9 +102,8 @@ pub fn write(
     }
     done.left_over = list.files.keys().filter(|name| !files.contains_key(*name)).cloned().collect();
     let mut list = list;
-    let digest = |(name, text): (&String, &String)| {
-        (name.clone(), Sha256Digest::of(text.as_bytes()))
-    };
+    let digest =
+        |(name, text): (&String, &String)| (name.clone(), Sha256Digest::of(text.as_bytes()));
     list.files.extend(files.iter().map(digest));
     let path: PathBuf = dir.join(LIST);
     let malformed = |why: String| SiteError::Malformed { path: path.clone(), why };

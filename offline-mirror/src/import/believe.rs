@@ -10,8 +10,8 @@ use signing::{FileName, KeyId, KeySet, MemStore, Sha256Digest, Statement, TopRol
 use super::error::ImportError;
 use crate::belief::{AcceptExpired, TufFiles, at_a_good_moment, recording, refreshed};
 use crate::bundle::{BundleDir, BundleManifest, CarriedRelease, Reader};
-use crate::export::{fetch_release, trust};
 use crate::feed::vendor_files;
+use crate::metadata::{fetch_release, trust};
 
 /// Folder of the TUF repository inside a bundle.
 const TUF: &str = "tuf/";
@@ -51,10 +51,8 @@ pub(crate) fn tuf_files(dir: &BundleDir) -> Result<TufFiles, ImportError> {
     let mut files = TufFiles::new();
     for (path, bytes) in dir.files()? {
         let Some(name) = path.strip_prefix(TUF) else { continue };
-        let name = FileName::from_relative_path(name).map_err(|e| crate::Error::Document {
-            path: path.clone(),
-            why: e.to_string(),
-        })?;
+        let name = FileName::from_relative_path(name)
+            .map_err(|e| crate::Error::Document { path: path.clone(), why: e.to_string() })?;
         files.insert(name, bytes);
     }
     Ok(files)
@@ -122,14 +120,26 @@ pub(super) async fn believe(
     let manifest = dir.verify(&keys)?.into_inner();
     let signed_by = signers(dir.statement(), &keys);
     let digest = dir.digest();
-    Ok(Believed { dir, keys, manifest, digest, signed_by, versions, as_of, documents, vendors, tuf })
+    Ok(Believed {
+        dir,
+        keys,
+        manifest,
+        digest,
+        signed_by,
+        versions,
+        as_of,
+        documents,
+        vendors,
+        tuf,
+    })
 }
 
 /// The keys whose signature is good.
 fn signers(statement: &Statement, keys: &KeySet) -> Vec<KeyId> {
     let good = |id: &&KeyId| {
         let key = keys.keys.get(*id);
-        let alone = key.map(|key| KeySet { threshold: 1, keys: [((*id).clone(), key.clone())].into() });
+        let alone =
+            key.map(|key| KeySet { threshold: 1, keys: [((*id).clone(), key.clone())].into() });
         alone.is_some_and(|alone| statement.verify::<serde::de::IgnoredAny>(&alone).is_ok())
     };
     statement.claimed_keys().filter(good).cloned().collect()

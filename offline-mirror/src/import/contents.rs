@@ -102,7 +102,8 @@ impl Contents {
 
     /// What is about an image comes after it; otherwise the manifest's order stays.
     fn order(&mut self) {
-        let rank = |placed: &Placed| usize::from(matches!(placed.image.role, ImageRole::Referrer { .. }));
+        let rank =
+            |placed: &Placed| usize::from(matches!(placed.image.role, ImageRole::Referrer { .. }));
         self.images.sort_by_key(rank);
         let subjects: BTreeMap<Digest, Digest> = self
             .images
@@ -170,7 +171,8 @@ fn place(
     required: &BTreeMap<Digest, &Required>,
 ) -> Result<Placed, ImportError> {
     let told = || format!("{}@{}", image.repository, image.digest);
-    let not_carried = |digest| ImportError::NotCarried { name: name.clone(), image: told(), digest };
+    let not_carried =
+        |digest| ImportError::NotCarried { name: name.clone(), image: told(), digest };
     let broken = |source| ImportError::Tree { image: told(), source: Box::new(source) };
     let mut walk = Walk::from(image.digest);
     let mut at_site = BTreeSet::new();

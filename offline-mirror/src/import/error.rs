@@ -50,7 +50,9 @@ pub enum ImportError {
         newest: u64,
     },
     /// Another bundle with a number that was taken in.
-    #[error("{name}: another bundle with sequence {sequence} was taken in: {known}, this is {found}")]
+    #[error(
+        "{name}: another bundle with sequence {sequence} was taken in: {known}, this is {found}"
+    )]
     OtherBundle {
         /// The bundle.
         name: BundleName,
@@ -221,6 +223,12 @@ pub enum ImportError {
         /// What it did.
         what: &'static str,
     },
+    /// The images are in place, and the update server did not take every vendor's files.
+    #[error("not published: {}", refused.join("; "))]
+    NotPublished {
+        /// What it said, vendor by vendor.
+        refused: Vec<String>,
+    },
     /// Neither a registry nor a store was named.
     #[error("no target: neither --registry nor --store is given, and site.toml names none")]
     NoTarget,
@@ -253,7 +261,7 @@ impl ImportError {
             Self::Site(error) => error.attack(),
             Self::Metadata(error) => error.attack(),
             Self::Registry(error) => error.attack(),
-            Self::Store(error) => error.attack(),
+            Self::Store(_) => None,
             Self::Signature { source, .. } => source.attack(),
             Self::Rollback { .. } => Some(Attack::Rollback),
             Self::OtherBundle { .. } | Self::Twice { .. } => Some(Attack::MixAndMatch),
@@ -272,6 +280,7 @@ impl ImportError {
             | Self::Vanished { .. }
             | Self::NoSpace { .. }
             | Self::Thread { .. }
+            | Self::NotPublished { .. }
             | Self::NoTarget => None,
         }
     }
@@ -283,7 +292,7 @@ impl ImportError {
             Self::Site(error) => error.is_refusal(),
             Self::Metadata(error) => error.is_refusal(),
             Self::Registry(error) => error.attack().is_some(),
-            Self::Store(error) => error.attack().is_some(),
+            Self::Store(_) => false,
             Self::Vanished { .. } | Self::NoSpace { .. } | Self::Thread { .. } | Self::NoTarget => {
                 false
             }
@@ -303,6 +312,7 @@ impl ImportError {
             | Self::BlobSize { .. }
             | Self::TooManyManifests { .. }
             | Self::BadCopy { .. }
+            | Self::NotPublished { .. }
             | Self::MissingBase { .. } => true,
         }
     }
@@ -374,6 +384,9 @@ impl ImportError {
                  copied"
             }
             Self::Thread { .. } => "run the import again; it goes on where this run stopped",
+            Self::NotPublished { .. } => {
+                "the images are in place; settle what the server says, then run the import again"
+            }
             Self::NoTarget => "give --registry HOST or --store DIR, or set one in site.toml",
         };
         Some(hint.to_owned())

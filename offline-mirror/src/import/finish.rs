@@ -16,9 +16,7 @@ use super::verify::{Checked, Hashed, evidence, left_out};
 use crate::belief::TufFiles;
 use crate::feed::Feed;
 use crate::oci::{Digest, Repository};
-use crate::site::{
-    Inventory, Ledger, Receipt, SiteDir, SiteError, Told, ViewIdentity, write_file,
-};
+use crate::site::{Inventory, Ledger, Receipt, SiteDir, SiteError, Told, ViewIdentity, write_file};
 
 /// What an import did until here.
 #[derive(Debug)]
@@ -108,7 +106,8 @@ pub(super) async fn finish(
     let because = outcome.because.as_deref();
     let left_out = left_out(&checked.contents);
     for (bundle, _) in &checked.bundles {
-        let whole = |image: &&crate::bundle::CarriedImage| !checked.contents.left_out.contains(*image);
+        let whole =
+            |image: &&crate::bundle::CarriedImage| !checked.contents.left_out.contains(*image);
         let images = bundle.manifest.images.iter().filter(whole).cloned().collect();
         ledger.add(&bundle.manifest, bundle.digest, images, log.now());
         let [root, ..] = bundle.versions;

@@ -71,7 +71,8 @@ impl Target {
             for (digest, size) in tree.manifests {
                 add(&mut held, digest, size, &repository, true);
             }
-            let keys = tree.blobs.into_iter().map(|(digest, size)| ((repository.clone(), digest), size));
+            let keys =
+                tree.blobs.into_iter().map(|(digest, size)| ((repository.clone(), digest), size));
             blobs.extend(keys);
         }
         let found: Vec<Option<(Repository, Digest, u64)>> = stream::iter(blobs)

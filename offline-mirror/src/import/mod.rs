@@ -32,12 +32,11 @@ use crate::belief::AcceptExpired;
 use crate::feed::Feed;
 use crate::site::SiteDir;
 
-pub(crate) use believe::believe_files;
+pub(crate) use believe::{believe_files, tuf_files};
 pub use error::ImportError;
 pub(crate) use evidence::Log;
 pub use evidence::{BundleEvidence, Evidence, Publication, Step};
 pub(crate) use finish::take_inventory;
-pub(crate) use holdings::Tree;
 pub use target::Target;
 pub use verify::verify;
 

@@ -46,7 +46,8 @@ pub(super) async fn push(
             let (store, readers, now) = (store.clone(), checked.readers(), log.now());
             // Linking is quick, but a copy from a stick takes minutes.
             let adopting = tokio::task::spawn_blocking(move || adopt_all(&store, &readers, now));
-            let adopted = adopting.await.map_err(|_| ImportError::Thread { what: "taking over" })?;
+            let adopted =
+                adopting.await.map_err(|_| ImportError::Thread { what: "taking over" })?;
             (done.written, done.present) = adopted?;
         }
     }

@@ -83,7 +83,7 @@ fn pieces(file: Arc<File>, from: u64, size: u64) -> Pieces {
         Ok(Some((piece.into(), next)))
     };
     // What was just written is in memory still; reading it does not block for long.
-    stream::unfold((read, Some(from)), |(read, at)| async {
+    stream::unfold((read, Some(from)), |(read, at)| async move {
         match read(at?) {
             Ok(Some((piece, next))) => Some((Ok(piece), (read, Some(next)))),
             Ok(None) => None,

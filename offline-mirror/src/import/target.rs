@@ -10,7 +10,9 @@ use super::error::ImportError;
 use crate::bundle::Reader;
 use crate::oci::{Descriptor, Digest, Hasher, Repository, Tag};
 use crate::registry::{self, Registry, RegistryError};
-use crate::store::{self, Adopt, Children, Exclusive, Extent, Put, SegmentId, SegmentName, Store, StoreError};
+use crate::store::{
+    self, Adopt, Children, Exclusive, Extent, Put, SegmentId, SegmentName, Store, StoreError,
+};
 
 /// Blobs that one import pushes or asks for at once; the registry's own gate lets through as many as
 /// it copes with. Each has one piece of a megabyte in memory and one on the wire.
@@ -130,11 +132,36 @@ impl Target {
         Ok(())
     }
 
-    /// Tags of a repository.
-    pub(crate) async fn tags(&self, repository: &Repository) -> Result<Vec<Tag>, ImportError> {
+    /// Everything of a repository that has a tag, with its digest; of a store every manifest beside.
+    pub(crate) async fn named(
+        &self,
+        repository: &Repository,
+    ) -> Result<(Vec<(Tag, Digest)>, Vec<Digest>), ImportError> {
+        let mut tagged = Vec::new();
         match self {
-            Self::Registry(registry) => Ok(registry.tags(repository).await?),
-            Self::Store(store) => Ok(all_tags(store, repository)?),
+            Self::Registry(registry) => {
+                for tag in registry.tags(repository).await? {
+                    let reference = registry::Reference::Tag(tag.clone());
+                    match registry.manifest(repository, &reference).await {
+                        Ok(found) => tagged.push((tag, found.digest)),
+                        // Removed between the two looks.
+                        Err(RegistryError::NotFound { .. }) => {}
+                        Err(error) => return Err(error.into()),
+                    }
+                }
+                Ok((tagged, Vec::new()))
+            }
+            Self::Store(store) => {
+                for tag in all_tags(store, repository)? {
+                    let reference = store::Reference::Tag(tag.clone());
+                    match store.manifest(repository, &reference) {
+                        Ok(found) => tagged.push((tag, found.digest)),
+                        Err(error) if is_unknown(&error) => {}
+                        Err(error) => return Err(error.into()),
+                    }
+                }
+                Ok((tagged, store.manifests(repository)?))
+            }
         }
     }
 

@@ -56,11 +56,7 @@ pub async fn plan<S: Source>(
     let prepared = prepare(request, source, registries, now).await?;
     let roots = request.view.as_deref().map(view::accepted_roots).transpose()?;
     let files = view::foreseen(&prepared.hub.files, &roots.unwrap_or_default());
-    let laid = lay_out(
-        &prepared.entries(&files),
-        request.segment_size,
-        &request.name,
-    )?;
+    let laid = lay_out(&prepared.entries(&files), request.segment_size, &request.name)?;
     let sent = registries.iter().map(Registry::requests).sum();
     Ok(Report::new(request, &prepared, laid.segments(), sent))
 }

@@ -9,9 +9,9 @@ use super::contents::{Contents, Gathered, LAYOUT_MARKER, sort};
 use super::error::PlanError;
 use super::hub::{self, AtHub};
 use super::inventory::{Known, known};
-use super::request::{Presumed, Request};
-use super::walk::{Manner, WantedImage, Walked, walk};
 use super::repair;
+use super::request::{Presumed, Request};
+use super::walk::{Manner, Walked, WantedImage, walk};
 use crate::bundle::{ImageRole, Missing, Planned, PlannedEntry, Required};
 use crate::metadata::TUF_DIR;
 use crate::oci::{Digest, Repository, Tag};
@@ -56,7 +56,8 @@ pub(crate) async fn prepare<S: Source>(
     let sites = addressed(request);
     let Known { sites: has, seen, at_sites, warnings } =
         known(&request.base, request.view.as_deref(), &request.sites, &request.images)?;
-    let sites = if sites.is_empty() { seen.iter().map(|(site, _)| site.clone()).collect() } else { sites };
+    let sites =
+        if sites.is_empty() { seen.iter().map(|(site, _)| site.clone()).collect() } else { sites };
     if let Presumed::Repair(list) = &request.base {
         let hub = hub::read(&request.root, source, &[], now).await?;
         let contents = repair::contents(list, &request.routes, registries).await?;
@@ -74,10 +75,8 @@ pub(crate) async fn prepare<S: Source>(
         });
     }
     let hub = hub::read(&request.root, source, &request.products, now).await?;
-    let manner = Manner {
-        concurrency: usize::from(request.concurrency),
-        keep_going: request.keep_going,
-    };
+    let manner =
+        Manner { concurrency: usize::from(request.concurrency), keep_going: request.keep_going };
     let wanted = wanted(request, &hub.images)?;
     let Walked { images, missing, absent } = walk(registries, wanted, manner).await?;
     check_tags(&images)?;
@@ -185,9 +184,9 @@ impl Prepared {
 
     /// The files of the OCI layout and of the TUF repository, by their path in the bundle.
     pub(crate) fn files(&self, tuf: &Files) -> BTreeMap<String, Vec<u8>> {
-        let tuf = tuf.iter().map(|(name, bytes)| {
-            (format!("{TUF_DIR}/{}", name.relative_path()), bytes.clone())
-        });
+        let tuf = tuf
+            .iter()
+            .map(|(name, bytes)| (format!("{TUF_DIR}/{}", name.relative_path()), bytes.clone()));
         let layout = [
             ("oci-layout".to_owned(), LAYOUT_MARKER.to_vec()),
             ("index.json".to_owned(), self.contents.index(&self.images)),

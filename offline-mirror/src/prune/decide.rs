@@ -23,6 +23,8 @@ pub(crate) struct KnownRelease {
     pub(crate) id: (ProductRef, ReleaseVersion),
     /// Images that it names, for all architectures.
     pub(crate) images: BTreeSet<Place>,
+    /// Versions that units report of themselves when they run its components.
+    pub(crate) components: BTreeSet<String>,
     /// Known newer versions that may go back to it.
     pub(crate) back_from: BTreeSet<ReleaseVersion>,
 }
@@ -56,7 +58,7 @@ pub struct Use {
 pub enum Need {
     /// It runs it, or did when it last reported.
     Runs(ReleaseVersion),
-    /// A unit of it runs it.
+    /// A unit of it reports this version of its component.
     UnitRuns(String),
     /// It is moving to it.
     MovesTo(ReleaseVersion),
@@ -80,13 +82,15 @@ pub(crate) fn uses(rows: &[ClusterRow]) -> Vec<Use> {
             if let Some(target) = &product.target {
                 add(Some(&product.product), Need::MovesTo(target.clone()));
             }
+            for reported in product.units.iter().filter_map(|unit| unit.version.as_ref()) {
+                add(Some(&product.product), Need::UnitRuns(reported.clone()));
+            }
         }
     }
     uses
 }
 
 /// Everything the decision looks at.
-#[derive(Debug)]
 pub(crate) struct Input<'a> {
     /// What is at the target.
     pub(crate) stored: &'a [Stored],
@@ -192,14 +196,10 @@ fn protected(input: &Input<'_>) -> Reasons {
         let (version, told) = match &used.need {
             Need::Runs(version) => (version.clone(), format!("{} runs it", used.cluster)),
             Need::MovesTo(version) => (version.clone(), format!("{} moves to it", used.cluster)),
-            Need::UnitRuns(text) => match text.parse::<ReleaseVersion>() {
-                Ok(version) => (version, format!("a unit of {} runs it", used.cluster)),
-                Err(_) => {
-                    let told = format!("a unit of {} runs {text:?}", used.cluster);
-                    reasons.products.entry(product.clone()).or_default().insert(told);
-                    continue;
-                }
-            },
+            Need::UnitRuns(reported) => {
+                unit(input, product, reported, &used.cluster, &mut reasons);
+                continue;
+            }
             Need::Unknown => {
                 let told = format!("nobody knows what {} runs", used.cluster);
                 reasons.products.entry(product.clone()).or_default().insert(told);
@@ -227,6 +227,27 @@ fn protected(input: &Input<'_>) -> Reasons {
         }
     }
     reasons
+}
+
+/// A unit tells the version of its component, which several releases may have.
+fn unit(
+    input: &Input<'_>,
+    product: &ProductRef,
+    reported: &str,
+    cluster: &str,
+    reasons: &mut Reasons,
+) {
+    let has =
+        |release: &&KnownRelease| release.id.0 == *product && release.components.contains(reported);
+    let mut naming = input.releases.iter().filter(has).peekable();
+    if naming.peek().is_none() {
+        let told = format!("a unit of {cluster} runs {reported:?}, which no release names");
+        reasons.products.entry(product.clone()).or_default().insert(told);
+    }
+    for release in naming {
+        let told = format!("a unit of {cluster} runs {reported}");
+        reasons.releases.entry(release.id.clone()).or_default().insert(told);
+    }
 }
 
 #[derive(Debug, Default)]
@@ -265,11 +286,8 @@ fn reasons_to_keep(input: &Input<'_>, stored: &Stored, reasons: &Reasons) -> BTr
 /// What is about something that stays, stays; and what is about that.
 fn keep_referrers(stored: &[Stored], kept: &mut BTreeMap<Place, BTreeSet<String>>) {
     loop {
-        let needed: BTreeSet<Place> = stored
-            .iter()
-            .filter(|s| kept.contains_key(&s.place))
-            .flat_map(manifests_of)
-            .collect();
+        let needed: BTreeSet<Place> =
+            stored.iter().filter(|s| kept.contains_key(&s.place)).flat_map(manifests_of).collect();
         let mut added = false;
         for referrer in stored.iter().filter(|s| !kept.contains_key(&s.place)).collect::<Vec<_>>() {
             let Some(ImageRole::Referrer { subject }) = referrer.image.as_ref().map(|i| &i.role)

@@ -40,6 +40,7 @@ fn release(text: &str, image: &str, back_from: &[&str]) -> KnownRelease {
     KnownRelease {
         id: (product(), version(text)),
         images: BTreeSet::from([(repository(), digest(image))]),
+        components: BTreeSet::from([format!("app-{text}")]),
         back_from: back_from.iter().map(|text| version(text)).collect(),
     }
 }
@@ -77,7 +78,7 @@ fn what_a_cluster_runs_moves_to_or_may_go_back_to_stays() {
     assert_eq!(on_two.bytes, 5, "the shared layer stays");
     let moving = [used(Need::Runs(version("1.0.0"))), used(Need::MovesTo(version("3.0.0")))];
     assert_eq!(removed(&decided(&images, &releases, &moving)), [digest("two")]);
-    let unit = [used(Need::UnitRuns("3.0.0".to_owned()))];
+    let unit = [used(Need::UnitRuns("app-3.0.0".to_owned()))];
     let gone = removed(&decided(&images, &releases, &unit));
     assert_eq!(gone, [digest("one"), digest("two")]);
 }
@@ -141,7 +142,8 @@ fn an_index_goes_before_its_children() {
 
 /// Images over children and blobs named by small numbers, in one of two repositories.
 fn some_stored() -> impl Strategy<Value = Vec<Stored>> {
-    let one = (0_usize..3, prop::collection::btree_set(0_u8..8, 0..3), 0_u8..4, 0_u8..12, any::<bool>());
+    let one =
+        (0_usize..3, prop::collection::btree_set(0_u8..8, 0..3), 0_u8..4, 0_u8..12, any::<bool>());
     prop::collection::vec(one, 1..12).prop_map(|rows| {
         rows.into_iter()
             .enumerate()

@@ -113,7 +113,8 @@ fn the_layout_lists_carried_images_by_tag_or_digest() {
     let names = |contents: &Contents| -> Vec<String> {
         let index: serde_json::Value = serde_json::from_slice(&contents.index(&images)).unwrap();
         let manifests = index["manifests"].as_array().unwrap().clone();
-        let name = |m: &serde_json::Value| m["annotations"]["org.opencontainers.image.ref.name"].clone();
+        let name =
+            |m: &serde_json::Value| m["annotations"]["org.opencontainers.image.ref.name"].clone();
         manifests.iter().map(|m| name(m).as_str().unwrap().to_owned()).collect()
     };
     let by_digest = format!("b@{}", images[1].image.digest);
