@@ -195,6 +195,9 @@ fn known(error: &anyhow::Error) -> Option<Known> {
         let (attack, hint) = (error.attack(), Some(error.hint().to_owned()));
         return Some(Known { attack, is_refusal: error.is_refusal(), hint });
     }
+    if let Some((hint, _)) = serve::explain(error) {
+        return Some(Known { attack: None, is_refusal: false, hint });
+    }
     first_of!(
         ImportError => ImportError::is_refusal,
         PruneError => PruneError::is_refusal,

@@ -320,7 +320,10 @@ impl ImportError {
     /// What a person can do.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
-            Self::Bundle(error) => return error.hint(),
+            Self::Bundle(error) => match error.hint() {
+                Some(hint) => return Some(hint),
+                None => "copy the bundle again from where it was made; do not use this copy",
+            },
             Self::Site(error) => return error.hint(),
             Self::Metadata(error) => return Some(error.hint().to_owned()),
             Self::Registry(error) => return error.hint(),

@@ -87,7 +87,7 @@ pub struct Step {
 }
 
 /// Collects steps, and shows each as it is done.
-pub(crate) struct Log<'a> {
+pub struct Log<'a> {
     clock: &'a (dyn Fn() -> Timestamp + Sync),
     show: &'a (dyn Fn(&Step) + Sync),
     steps: Vec<Step>,
@@ -100,7 +100,8 @@ impl std::fmt::Debug for Log<'_> {
 }
 
 impl<'a> Log<'a> {
-    pub(crate) fn new(
+    /// Steps are stamped by `clock` and shown by `show`.
+    pub fn new(
         clock: &'a (dyn Fn() -> Timestamp + Sync),
         show: &'a (dyn Fn(&Step) + Sync),
     ) -> Self {

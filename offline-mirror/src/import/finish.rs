@@ -168,8 +168,12 @@ fn vendors(publications: &[Publication], refused: bool) -> Vec<String> {
     publications.iter().filter(wanted).map(|p| p.vendor.clone()).collect()
 }
 
-/// Asks the target what it has, and signs the answer as the site's newest inventory.
-pub(crate) async fn take_inventory(
+/// Asks the target what it has, and signs the answer as the site's newest inventory. `there` is known
+/// to be there already.
+///
+/// # Errors
+/// When the target cannot be asked or the inventory cannot be signed and written.
+pub async fn take_inventory(
     site: &SiteDir,
     target: &Target,
     ledger: &mut Ledger,

@@ -34,9 +34,8 @@ use crate::site::SiteDir;
 
 pub(crate) use believe::{believe_files, tuf_files};
 pub use error::ImportError;
-pub(crate) use evidence::Log;
-pub use evidence::{BundleEvidence, Evidence, Publication, Step};
-pub(crate) use finish::take_inventory;
+pub use evidence::{BundleEvidence, Evidence, Log, Publication, Step};
+pub use finish::take_inventory;
 pub use target::Target;
 pub use verify::verify;
 

@@ -194,7 +194,7 @@ impl Target {
 }
 
 /// Takes a bundle's segments into a store and says where everything in them lies; returns how many
-/// manifests and blobs are new and how many were there.
+/// blobs are new and how many were there.
 pub(super) fn adopt(
     store: &Store,
     turn: &Exclusive,
@@ -229,10 +229,14 @@ pub(super) fn adopt(
             })
             .collect();
         let (Some(extents), Some(size)) = (extents, reader.size_of(&digest)) else { continue };
-        match store.index_blob(turn, &digest, size, &extents, now)? {
-            store::Indexed::Added => added = added.saturating_add(1),
-            store::Indexed::AlreadyThere => there = there.saturating_add(1),
-        }
+        let indexed = store.index_blob(turn, &digest, size, &extents, now)?;
+        // Manifests are counted when they are put into a repository.
+        let is_blob = reader.entries(&digest).first().is_some_and(|entry| entry.blob().is_some());
+        let count = match indexed {
+            store::Indexed::Added => &mut added,
+            store::Indexed::AlreadyThere => &mut there,
+        };
+        *count = count.saturating_add(u64::from(is_blob));
     }
     Ok((added, there))
 }
