@@ -32,7 +32,7 @@ mod prune;
 mod record;
 pub mod registry;
 mod serve;
-mod site;
+pub mod site;
 mod store;
 mod vendors;
 mod view;
