@@ -1,5 +1,7 @@
 //! The command line: parses, sets up the shells, prints what happened.
 
+mod create;
+mod plan;
 mod view;
 
 use std::ffi::OsString;
@@ -35,6 +37,10 @@ enum Command {
     Export(ExportArgs),
     /// Verify an exported directory and feed a site's registry and update server with it.
     Import(ImportArgs),
+    /// Say what a bundle would carry; nothing is written.
+    Plan(Box<plan::PlanArgs>),
+    /// Make a bundle: images and signed metadata in files to be carried to sites.
+    Create(Box<create::CreateArgs>),
     /// Keep a view of a hub: the same release under a long-lived root of its own.
     #[command(subcommand)]
     View(view::ViewCommand),
@@ -176,12 +182,38 @@ pub fn cli_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 /// The error with its whole chain, what to do about it, and the exit code.
 fn explain(error: &anyhow::Error) -> (String, u8) {
-    let Some(known) = error.downcast_ref::<Error>() else {
+    let Some(Known { attack, is_refusal, hint }) = known(error) else {
         return (format!("error: {error:#}"), 2);
     };
-    let attack = known.attack().map(|attack| format!("{attack}: ")).unwrap_or_default();
-    let code = if known.is_refusal() { 1 } else { 2 };
-    (format!("error: {attack}{error:#}\nhint: {}", known.hint()), code)
+    let attack = attack.map(|attack| format!("{attack}: ")).unwrap_or_default();
+    let hint = hint.map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+    (format!("error: {attack}{error:#}{hint}"), if is_refusal { 1 } else { 2 })
+}
+
+/// What an error of ours says of itself.
+struct Known {
+    attack: Option<signing::Attack>,
+    is_refusal: bool,
+    hint: Option<String>,
+}
+
+fn known(error: &anyhow::Error) -> Option<Known> {
+    macro_rules! of {
+        ($($kind:ty),*) => {$(
+            if let Some(known) = error.downcast_ref::<$kind>() {
+                return Some(Known {
+                    attack: known.attack(),
+                    is_refusal: known.is_refusal(),
+                    hint: known.hint(),
+                });
+            }
+        )*};
+    }
+    of!(crate::create::CreateError, crate::plan::PlanError);
+    of!(crate::bundle::BundleError, crate::registry::RegistryError);
+    let known = error.downcast_ref::<Error>()?;
+    let (attack, is_refusal) = (known.attack(), known.is_refusal());
+    Some(Known { attack, is_refusal, hint: Some(known.hint().to_owned()) })
 }
 
 /// Progress goes to standard error, as much as `FAIRWAY_LOG` asks for.
@@ -202,6 +234,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Export(args) => runtime.block_on(run_export(args)),
         Command::Import(args) => runtime.block_on(run_import(args)),
+        Command::Plan(args) => runtime.block_on(plan::run(*args, now())),
+        Command::Create(args) => runtime.block_on(create::run(*args, now())),
         Command::View(command) => runtime.block_on(view::run(command, now())),
     }
 }

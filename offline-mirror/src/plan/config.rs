@@ -189,11 +189,38 @@ mod tests {
             .flat_map(|line| [line, "\n"])
             .collect();
         for option in [
-            "server", "root", "view", "segment_size", "byte_rate", "concurrency", "host", "prefix",
-            "plain_http", "user", "password_file", "auth_file", "anonymous", "realm_hosts",
-            "ca_files", "client_certificate", "client_key", "proxy", "no_proxy",
-            "requests_at_once", "repositories", "product", "channel", "versions", "releases",
-            "from", "to", "arches", "accept_risks", "image", "name", "key",
+            "server",
+            "root",
+            "view",
+            "segment_size",
+            "byte_rate",
+            "concurrency",
+            "host",
+            "prefix",
+            "plain_http",
+            "user",
+            "password_file",
+            "auth_file",
+            "anonymous",
+            "realm_hosts",
+            "ca_files",
+            "client_certificate",
+            "client_key",
+            "proxy",
+            "no_proxy",
+            "requests_at_once",
+            "repositories",
+            "product",
+            "channel",
+            "versions",
+            "releases",
+            "from",
+            "to",
+            "arches",
+            "accept_risks",
+            "image",
+            "name",
+            "key",
         ] {
             let named = all.lines().any(|line| line.starts_with(&format!("{option} = ")));
             assert!(named, "{option}");
@@ -218,7 +245,10 @@ mod tests {
             "[registries.default]\nhost = \"http://r\"",
         ] {
             let refused = read(bad).unwrap_err();
-            assert!(matches!(&refused, PlanError::Config { why, .. } if why.contains("line")), "{bad}");
+            assert!(
+                matches!(&refused, PlanError::Config { why, .. } if why.contains("line")),
+                "{bad}"
+            );
         }
     }
 }

@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use super::held::{SiteHas, all_have_blob, all_have_manifest};
-use crate::bundle::{CarriedImage, Required};
-use crate::oci::{Digest, Repository, Tree};
+use crate::bundle::{CarriedImage, ListedImage, Required};
+use crate::oci::{Digest, Repository, Tag, Tree};
 
 /// An image, or an artifact about one, with everything below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -211,46 +210,31 @@ impl Contents {
         all.into_values().collect()
     }
 
-    /// `index.json` of the OCI layout.
-    pub fn index(&self, images: &[Gathered]) -> Vec<u8> {
+    /// The images of the OCI layout's list: those whose manifest is carried.
+    pub fn listed(&self, images: &[Gathered]) -> Vec<ListedImage> {
         let carried = images.iter().filter_map(|gathered| {
             let manifest = self.manifests.get(&gathered.image.digest)?;
             let size = u64::try_from(manifest.bytes.len()).unwrap_or(u64::MAX);
-            Some((&gathered.image, manifest.media_type.as_str(), size))
+            Some(listed(&gathered.image, &manifest.media_type, size))
         });
-        index(carried)
+        carried.flatten().collect()
     }
 }
 
-/// `index.json` of an OCI layout over images with their media type and size, named
-/// `repository:tag`, or `repository@digest` where they have no tag.
-pub fn index<'a>(images: impl Iterator<Item = (&'a CarriedImage, &'a str, u64)>) -> Vec<u8> {
-    let mut listed = Vec::new();
-    for (image, media_type, size) in images {
-        let CarriedImage { repository, digest, tags, .. } = image;
-        let mut names: Vec<_> = tags.iter().map(|tag| format!("{repository}:{tag}")).collect();
-        if names.is_empty() {
-            names.push(format!("{repository}@{digest}"));
-        }
-        listed.extend(names.into_iter().map(|name| {
-            json!({
-                "mediaType": media_type,
-                "digest": digest,
-                "size": size,
-                "annotations": { "org.opencontainers.image.ref.name": name },
-            })
-        }));
+/// An image under each of its tags, or under its digest where it has none.
+pub fn listed(image: &CarriedImage, media_type: &str, size: u64) -> Vec<ListedImage> {
+    let one = |tag: Option<&Tag>| ListedImage {
+        repository: image.repository.clone(),
+        tag: tag.cloned(),
+        digest: image.digest,
+        size,
+        media_type: media_type.to_owned(),
+    };
+    match image.tags.as_slice() {
+        [] => vec![one(None)],
+        tags => tags.iter().map(|tag| one(Some(tag))).collect(),
     }
-    let index = json!({
-        "schemaVersion": 2,
-        "mediaType": "application/vnd.oci.image.index.v1+json",
-        "manifests": listed,
-    });
-    index.to_string().into_bytes()
 }
-
-/// The marker of an OCI layout (OCI image spec, image layout).
-pub const LAYOUT_MARKER: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 
 #[cfg(test)]
 mod tests;

@@ -218,15 +218,14 @@ fn images_of(
 ) -> Result<Vec<(Repository, Digest)>, PlanError> {
     let path = ReleaseDocument::target_path(&document.product_ref(), &document.version);
     let Some(content) = document.arches.get(arch) else {
-        let what = format!("architecture {arch} of {} {}", document.product_ref(), document.version);
+        let what =
+            format!("architecture {arch} of {} {}", document.product_ref(), document.version);
         return Err(Error::NotListed { what }.into());
     };
     let components = content.components.iter().map(|component| &component.image);
     let image = |image: &channels::wire::Image| {
-        let refuse = |e: crate::oci::NameError| Error::Document {
-            path: path.clone(),
-            why: e.to_string(),
-        };
+        let refuse =
+            |e: crate::oci::NameError| Error::Document { path: path.clone(), why: e.to_string() };
         Ok((image.repository.parse().map_err(refuse)?, image.digest.into()))
     };
     std::iter::once(&content.payload).chain(components).map(image).collect()

@@ -48,10 +48,8 @@ pub fn read_inventory(
     let site = said.get("site").and_then(serde_json::Value::as_str).unwrap_or_default();
     let key = site.parse::<SiteName>().ok().and_then(|site| keys.get(&site));
     // A name is at most 63 characters; what is longer is cut.
-    let unknown = || PlanError::UnknownSite {
-        file: file.to_owned(),
-        site: site.chars().take(63).collect(),
-    };
+    let unknown =
+        || PlanError::UnknownSite { file: file.to_owned(), site: site.chars().take(63).collect() };
     let key = key.ok_or_else(unknown)?.clone();
     Ok(SignedInventory { file: file.to_owned(), bytes, key })
 }
@@ -152,11 +150,7 @@ fn add_inventory(
 }
 
 /// What sites have if every bundle up to `sequence` that was for them arrived.
-fn assumed(
-    sequence: u64,
-    view: Option<&Path>,
-    sites: &[SiteName],
-) -> Result<Known, PlanError> {
+fn assumed(sequence: u64, view: Option<&Path>, sites: &[SiteName]) -> Result<Known, PlanError> {
     let Some(view) = view else {
         let why = "to assume what arrived, the view that it was made under is needed".to_owned();
         return Err(PlanError::Usage { why });
@@ -180,11 +174,7 @@ fn assumed(
          one did not, the import of this bundle is refused. A site's inventory would be certain"
     );
     let base = Base { site: None, inventory: None, sequence };
-    Ok(Known {
-        sites: vec![SiteHas { base, holds }],
-        warnings: vec![warning],
-        ..Known::default()
-    })
+    Ok(Known { sites: vec![SiteHas { base, holds }], warnings: vec![warning], ..Known::default() })
 }
 
 #[cfg(test)]

@@ -24,10 +24,11 @@ mod select;
 mod walk;
 
 pub use config::{Config, HubConfig, ProductRequest, SiteConfig};
-pub(crate) use contents::{BlobToCarry, Gathered, LAYOUT_MARKER, Place, index};
+pub(crate) use contents::{BlobToCarry, Gathered, Place, listed};
 pub use error::PlanError;
 pub use inventory::{read_inventory, read_missing};
-pub(crate) use prepare::{Prepared, prepare};
+pub(crate) use prepare::{Prepared, prepare, tuf_path};
+pub(crate) use report::readable;
 pub use report::{Report, ReportedImage, ReportedSegment};
 pub use request::{Asked, CONCURRENCY, CONCURRENCY_MAX, Presumed, Request, SignedInventory};
 pub use routes::{RouteError, Routes};
@@ -56,11 +57,7 @@ pub async fn plan<S: Source>(
     let prepared = prepare(request, source, registries, now).await?;
     let roots = request.view.as_deref().map(view::accepted_roots).transpose()?;
     let files = view::foreseen(&prepared.hub.files, &roots.unwrap_or_default());
-    let laid = lay_out(
-        &prepared.entries(&files),
-        request.segment_size,
-        &request.name,
-    )?;
+    let laid = lay_out(&prepared.entries(&files), request.segment_size, &request.name)?;
     let sent = registries.iter().map(Registry::requests).sum();
     Ok(Report::new(request, &prepared, laid.segments(), sent))
 }

@@ -74,9 +74,10 @@ impl Routes {
     /// [`RouteError::Repository`].
     pub fn of_repository(&self, repository: &Repository) -> Result<usize, RouteError> {
         let fits = |path: &Repository| {
-            repository.as_str().strip_prefix(path.as_str()).is_some_and(|rest| {
-                rest.is_empty() || rest.starts_with('/')
-            })
+            repository
+                .as_str()
+                .strip_prefix(path.as_str())
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
         let longest = self
             .paths
@@ -99,7 +100,9 @@ impl Routes {
             if access.host != image.host {
                 continue;
             }
-            let Some(prefix) = &access.prefix else { return Ok((number, image.repository.clone())) };
+            let Some(prefix) = &access.prefix else {
+                return Ok((number, image.repository.clone()));
+            };
             let rest = image.repository.as_str().strip_prefix(prefix.as_str());
             let rest = rest.and_then(|rest| rest.strip_prefix('/')).map(str::parse);
             match rest {

@@ -117,11 +117,7 @@ pub(super) async fn walk(
                 source: wanted.source,
                 role: wanted.role,
             };
-            walked.images.push(Gathered {
-                image,
-                tree: visited.tree,
-                registry: wanted.registry,
-            });
+            walked.images.push(Gathered { image, tree: visited.tree, registry: wanted.registry });
         }
         drop(found);
         level = next;

@@ -15,8 +15,8 @@ use super::error::ViewError;
 use super::hub::{Hub, Origin};
 use super::plan::{self, HolderKind, Holders, MAX_LIFE_DAYS, MAX_ROOT_DAYS};
 use super::{keys, request};
-use crate::error::Error;
 use crate::disk::write_file;
+use crate::error::Error;
 
 /// What to make a view of.
 #[derive(Debug)]

@@ -23,8 +23,8 @@ use signing::metadata::{Document, Root};
 use super::error::ViewError;
 use super::plan::HolderKind;
 use crate::belief::read_bounded;
-use crate::error::Error;
 use crate::disk::write_file;
+use crate::error::Error;
 
 const STATE: &str = "view.json";
 const LOCK: &str = "lock";

@@ -25,8 +25,8 @@ mod records;
 mod request;
 
 pub use ceremony::{Accepted, Drafted, ViewInit, ViewRenewal, view_accept, view_init, view_renew};
-pub use error::ViewError;
 pub(crate) use dir::accepted_roots;
+pub use error::ViewError;
 pub(crate) use hub::{Files, Hub};
 pub use plan::{DEFAULT_LIFE_DAYS, DEFAULT_ROOT_DAYS, Holders, MAX_LIFE_DAYS, MAX_ROOT_DAYS};
 pub(crate) use publish::{Published, foreseen, manifest_key, publish};

@@ -103,9 +103,7 @@ pub(crate) fn manifest_key(dir: &Path, root: &[u8]) -> Result<SecretKey, Error> 
 /// The files of a bundle that would be made now, as far as they are known: the hub's own snapshot and
 /// timestamp stand for the view's, which have nearly the same length.
 pub(crate) fn foreseen(hub: &Files, roots: &[(u64, Vec<u8>)]) -> Files {
-    let is_root = |name: &FileName| {
-        matches!(name, FileName::Metadata { role, .. } if role.as_top() == Some(TopRole::Root))
-    };
+    let is_root = |name: &FileName| matches!(name, FileName::Metadata { role, .. } if role.as_top() == Some(TopRole::Root));
     let mut files = hub.clone();
     if !roots.is_empty() {
         files.retain(|name, _| !is_root(name));

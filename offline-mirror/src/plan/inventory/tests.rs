@@ -40,9 +40,7 @@ fn write(dir: &Path, inventory: &Inventory, seed: u8) -> PathBuf {
 }
 
 fn keys() -> BTreeMap<SiteName, PublicKey> {
-    [("north", 1), ("south", 2)]
-        .map(|(name, seed)| (site(name), key(seed).public().clone()))
-        .into()
+    [("north", 1), ("south", 2)].map(|(name, seed)| (site(name), key(seed).public().clone())).into()
 }
 
 fn signed(inventory: &Inventory, seed: u8) -> SignedInventory {
@@ -90,7 +88,8 @@ fn an_image_that_a_site_does_not_take_is_said_beforehand() {
 #[test]
 fn what_is_assumed_is_what_finished_bundles_left() {
     let view = tempfile::tempdir().unwrap();
-    for (sequence, byte, sites) in [(1, b"x", vec![]), (3, b"y", vec![site("south")]), (4, b"z", vec![])]
+    for (sequence, byte, sites) in
+        [(1, b"x", vec![]), (3, b"y", vec![site("south")]), (4, b"z", vec![])]
     {
         let held = Required {
             digest: Digest::of(byte),
@@ -103,6 +102,7 @@ fn what_is_assumed_is_what_finished_bundles_left() {
             sequence,
             name: "b".parse().unwrap(),
             manifest: Sha256Digest::of(b"m"),
+            asked: Sha256Digest::of(b"a"),
             sites,
             holds: vec![held],
         };
