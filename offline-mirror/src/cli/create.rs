@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::plan::{Ready, WhatArgs};
 use super::{Output, say};
+use crate::bundle::Segment;
 use crate::create::{CreateError, CreateRequest, Created, Progress, create};
 use crate::plan::readable;
 
@@ -75,33 +76,28 @@ pub(super) async fn run(args: CreateArgs, now: Timestamp) -> anyhow::Result<()> 
 
 fn told(made: &Created) -> String {
     let Created { name, sequence, segments, releases, images, bytes, required, .. } = made;
-    let mut text = format!(
-        "made bundle {name}, sequence {sequence}: {} releases, {images} images, {} in {} segments; \
-         fetched {} now\n  {}",
-        releases.len(),
-        readable(*bytes),
-        segments.len(),
-        readable(made.fetched_bytes),
-        made.manifest.display(),
-    );
-    for segment in segments {
-        let file = made.manifest.with_file_name(&segment.file);
-        text.push_str(&format!("\n  {}", file.display()));
-    }
+    let mut lines = vec![
+        format!(
+            "made bundle {name}, sequence {sequence}: {} releases, {images} images, {} in {} \
+             segments; fetched {} now",
+            releases.len(),
+            readable(*bytes),
+            segments.len(),
+            readable(made.fetched_bytes),
+        ),
+        format!("  {}", made.manifest.display()),
+    ];
+    let file = |segment: &Segment| made.manifest.with_file_name(&segment.file);
+    lines.extend(segments.iter().map(|segment| format!("  {}", file(segment).display())));
     if *required > 0 {
-        text.push_str(&format!("\npresumes {required} manifests and blobs to be at the site"));
+        lines.push(format!("presumes {required} manifests and blobs to be at the site"));
     }
-    if let Some(until) = made.good_until {
-        text.push_str(&format!("\ngood until {until}"));
-    }
-    for warning in &made.warnings {
-        text.push_str(&format!("\nWARNING {warning}"));
-    }
-    for missing in &made.missing {
-        text.push_str(&format!("\nMISSING {}: {}", missing.what, missing.why));
-    }
+    lines.extend(made.good_until.map(|until| format!("good until {until}")));
+    lines.extend(made.warnings.iter().map(|warning| format!("WARNING {warning}")));
+    let missing = made.missing.iter();
+    lines.extend(missing.map(|missing| format!("MISSING {}: {}", missing.what, missing.why)));
     if !made.complete {
-        text.push_str("\nNOT COMPLETE");
+        lines.push("NOT COMPLETE".to_owned());
     }
-    text
+    lines.join("\n")
 }
