@@ -114,8 +114,11 @@ fn segments_of_a_fixed_set_have_fixed_bytes() {
     validate(&manifest).unwrap();
     let read = |segment: &Segment| std::fs::read(dir.path().join(&segment.file)).unwrap();
     let bytes: Vec<u8> = manifest.segments.iter().flat_map(read).collect();
-    assert_eq!((manifest.segments.len(), bytes.len()), (5, 0));
-    assert_eq!(Digest::of(&bytes).hex(), "?");
+    assert_eq!((manifest.segments.len(), bytes.len()), (5, 39_936));
+    assert_eq!(
+        Digest::of(&bytes).hex(),
+        "c5232c23c30e9b049d143d5e64889e1dc1c759b9f3264d2982040d16baa83c62"
+    );
 }
 
 #[test]

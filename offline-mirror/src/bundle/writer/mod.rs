@@ -245,10 +245,11 @@ fn entries(item: &Item, state: &state::ItemState) -> Vec<Entry> {
 /// Refuses to begin where files lie that this run did not make.
 fn refuse_occupied(dir: &Path, laid: &Laid) -> Result<(), BundleError> {
     let names = laid.segments().iter().map(|segment| segment.file.as_str());
-    let all = names.flat_map(|file| [dir.join(file), partial(dir, file)]);
-    all.filter(|file| file.symlink_metadata().is_ok())
-        .map(|file| Err(BundleError::Occupied { file }))
-        .collect()
+    let mut all = names.flat_map(|file| [dir.join(file), partial(dir, file)]);
+    match all.find(|file| file.symlink_metadata().is_ok()) {
+        Some(file) => Err(BundleError::Occupied { file }),
+        None => Ok(()),
+    }
 }
 
 /// Makes renames and new files in `dir` durable.
