@@ -316,3 +316,83 @@ fn a_set_that_does_not_fit_is_refused_before_anything_is_written() {
 fn name() -> BundleName {
     "sample".parse().unwrap()
 }
+
+/// A set of which everything but the third to last item is written, and the set without that and with
+/// a shorter list.
+fn set_with_a_hole(dir: &Path) -> (Contents, Contents, Laid) {
+    let file = |text: &str| {
+        let entry = crate::bundle::PlannedEntry::file("index.json", text.as_bytes());
+        (entry, text.as_bytes().to_vec())
+    };
+    let mut before = vec![file("a list of everything that was asked for")];
+    before.extend((1..12).map(|seed| blob(noise(seed, 700 * usize::try_from(seed).unwrap()))));
+    before.push(blob(noise(99, 30_000)));
+    let laid = laid_out(&before, small());
+    let lost = &laid.items()[3].planned;
+    let mut after: Contents = before.iter().filter(|(e, _)| e != lost).cloned().collect();
+    after[0] = file("a shorter list");
+    let writer = open_set(dir, &before).unwrap();
+    for (number, item) in laid.items().iter().enumerate().filter(|(_, i)| i.planned != *lost) {
+        writer.put(number, bytes_of(&before, item)).unwrap();
+    }
+    writer.sync().unwrap();
+    (before, after, laid)
+}
+
+fn repack(dir: &Path, from: &Laid, after: &Contents) -> Writer {
+    Writer::repack_with(dir, from, laid_out(after, small()), CHUNK).unwrap()
+}
+
+#[test]
+fn what_cannot_be_had_is_left_out_and_the_rest_is_not_fetched_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (before, after, from) = set_with_a_hole(dir.path());
+    let (expected, written) = reference(&after);
+    assert!(expected.len() <= from.segments().len());
+    let writer = repack(dir.path(), &from, &after);
+    assert_eq!(writer.left(), [0], "only the list is another");
+    drop(writer);
+    assert!(matches!(open_set(dir.path(), &before), Err(BundleError::OtherPlan { .. })));
+    let writer = open_set(dir.path(), &after).unwrap();
+    write_left(&writer, &after);
+    assert_eq!(writer.finish().unwrap(), written);
+    assert!(segments(dir.path()) == expected);
+}
+
+#[test]
+fn leaving_out_survives_a_crash_at_any_record() {
+    let first = tempfile::tempdir().unwrap();
+    let (_, after, from) = set_with_a_hole(first.path());
+    let (expected, written) = reference(&after);
+    let journal = |dir: &Path| work_dir(dir, &name()).join("journal");
+    let old = fs::read(journal(first.path())).unwrap();
+    let copy = |to: &Path, text: &[u8]| {
+        fs::create_dir(work_dir(to, &name())).unwrap();
+        fs::write(journal(to), text).unwrap();
+        for entry in fs::read_dir(first.path()).unwrap().map(Result::unwrap) {
+            if entry.file_type().unwrap().is_file() {
+                fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+            }
+        }
+    };
+    // Before anything has moved.
+    let dir = tempfile::tempdir().unwrap();
+    copy(dir.path(), &old);
+    let mut begun = Journal::open(&work_dir(dir.path(), &name())).unwrap().0;
+    begun.cut(old.len()).unwrap();
+    begun.begin(&laid_out(&after, small()).digest()).unwrap();
+    drop(begun);
+    assert_eq!(repack(dir.path(), &from, &after).left(), [0]);
+    // After everything has, and the journal heard of a part of it.
+    drop(repack(first.path(), &from, &after));
+    let text = fs::read(journal(first.path())).unwrap();
+    let lines = text.iter().enumerate().filter(|(at, b)| **b == b'\n' && *at >= old.len());
+    for end in lines.map(|(at, _)| at + 1) {
+        let dir = tempfile::tempdir().unwrap();
+        copy(dir.path(), &text[..end]);
+        let writer = repack(dir.path(), &from, &after);
+        write_left(&writer, &after);
+        assert_eq!(writer.finish().unwrap(), written, "journal cut at {end}");
+        assert!(segments(dir.path()) == expected, "journal cut at {end}");
+    }
+}
