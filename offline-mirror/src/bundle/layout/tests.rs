@@ -117,7 +117,7 @@ fn segments_of_a_fixed_set_have_fixed_bytes() {
     assert_eq!((manifest.segments.len(), bytes.len()), (5, 39_936));
     assert_eq!(
         Digest::of(&bytes).hex(),
-        "c5232c23c30e9b049d143d5e64889e1dc1c759b9f3264d2982040d16baa83c62"
+        "877c8c73e9cdbe379585844d82d54915bd29956b2dac3d769faade8525d5bfd8"
     );
 }
 
