@@ -197,3 +197,6 @@ fn stale(dir: &Path, manifest: &BundleManifest) -> Vec<PathBuf> {
     let stale = names.iter().filter(|name| is_segment_of(&manifest.name, name) && !is_listed(name));
     stale.map(|name| dir.join(name)).collect()
 }
+
+#[cfg(test)]
+mod tests;

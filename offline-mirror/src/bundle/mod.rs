@@ -39,4 +39,6 @@ pub use validate::{Fault, validate};
 pub use writer::{ItemWriter, Room, Writer, Written, room, work_dir};
 
 #[cfg(test)]
+mod example;
+#[cfg(test)]
 mod sample;

@@ -1,9 +1,11 @@
 //! The two files that make an unsplit bundle an OCI image layout, so that any OCI tool reads it once
 //! it is unpacked (OCI image spec 1.1, image-layout). Pure.
 
-use serde_json::json;
+use std::collections::BTreeMap;
 
-use crate::oci::{Descriptor, Repository, Tag};
+use serde::Serialize;
+
+use crate::oci::{Descriptor, Digest, Repository, Tag};
 
 use super::layout::PlannedEntry;
 
@@ -18,11 +20,20 @@ pub struct ListedImage {
     /// A tag, or none for an image that only its digest names.
     pub tag: Option<Tag>,
     /// Digest of its manifest or index.
-    pub digest: crate::oci::Digest,
+    pub digest: Digest,
     /// Length of the manifest.
     pub size: u64,
     /// Media type of the manifest.
     pub media_type: String,
+}
+
+/// Members in a fixed order: these bytes are part of the format.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Index {
+    schema_version: u32,
+    media_type: &'static str,
+    manifests: Vec<Descriptor>,
 }
 
 impl ListedImage {
@@ -40,35 +51,26 @@ pub fn oci_layout_files(images: &[ListedImage]) -> [(PlannedEntry, Vec<u8>); 2] 
     let mut sorted: Vec<&ListedImage> = images.iter().collect();
     sorted.sort_by_key(|image| (image.name(), image.digest));
     sorted.dedup();
-    let manifests: Vec<serde_json::Value> = sorted
-        .iter()
-        .map(|image| {
-            let descriptor = Descriptor::new(&image.media_type, image.digest, image.size);
-            json!({
-                "mediaType": descriptor.media_type,
-                "digest": descriptor.digest,
-                "size": descriptor.size,
-                "annotations": {REF_NAME: image.name()},
-            })
-        })
-        .collect();
-    let index = json!({
-        "schemaVersion": 2,
-        "mediaType": "application/vnd.oci.image.index.v1+json",
-        "manifests": manifests,
+    let manifests = sorted.iter().map(|image| {
+        let mut descriptor = Descriptor::new(&image.media_type, image.digest, image.size);
+        descriptor.annotations = BTreeMap::from([(REF_NAME.to_owned(), image.name())]);
+        descriptor
     });
-    let layout = json!({"imageLayoutVersion": "1.0.0"});
-    let files = [("oci-layout", layout), ("index.json", index)];
-    files.map(|(path, document)| {
-        let bytes = document.to_string().into_bytes();
-        (PlannedEntry::file(path, &bytes), bytes)
-    })
+    let index = Index {
+        schema_version: 2,
+        media_type: "application/vnd.oci.image.index.v1+json",
+        manifests: manifests.collect(),
+    };
+    // Strings, numbers and maps with text for keys: there is nothing that cannot be written.
+    let index = serde_json::to_vec(&index).unwrap_or_default();
+    let layout = br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec();
+    [("oci-layout", layout), ("index.json", index)]
+        .map(|(path, bytes)| (PlannedEntry::file(path, &bytes), bytes))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oci::Digest;
 
     #[test]
     fn the_index_names_every_image_the_way_oci_tools_look_for_it() {

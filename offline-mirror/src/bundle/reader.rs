@@ -323,3 +323,6 @@ impl Iterator for BlobReader {
         step.transpose()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,10 @@
 //! The command line: parses, sets up the shells, prints what happened.
 
 mod configure;
+mod create;
 mod import;
 mod inventory;
+mod plan;
 mod prune;
 mod serve;
 mod site;
@@ -25,10 +27,12 @@ use signing::Attack;
 use crate::belief::read_root;
 use crate::bundle::BundleError;
 use crate::configure::ConfigureError;
+use crate::create::CreateError;
 use crate::error::Error;
 use crate::export::{ExportRequest, export};
 use crate::feed::read_token;
 use crate::import::ImportError;
+use crate::plan::PlanError;
 use crate::prune::PruneError;
 use crate::record::ExportRecord;
 use crate::registry::RegistryError;
@@ -48,6 +52,10 @@ struct Cli {
 enum Command {
     /// Write the TUF repository and the blobs one release names into a directory.
     Export(ExportArgs),
+    /// Say what a bundle would carry; nothing is written.
+    Plan(Box<plan::PlanArgs>),
+    /// Make a bundle: images and signed metadata in files to be carried to sites.
+    Create(Box<create::CreateArgs>),
     /// Keep the directory of a site: its key, its allow-list, what it has taken in.
     #[command(subcommand)]
     Site(site::SiteCommand),
@@ -204,7 +212,9 @@ fn known(error: &anyhow::Error) -> Option<Known> {
         SiteError => SiteError::is_refusal,
         ConfigureError => |error| matches!(error, ConfigureError::NotOurs { .. }),
         BundleError => BundleError::is_refusal,
-        RegistryError => |error| error.attack().is_some(),
+        RegistryError => RegistryError::is_refusal,
+        CreateError => CreateError::is_refusal,
+        PlanError => PlanError::is_refusal,
     );
     let error = error.downcast_ref::<StoreError>()?;
     Some(Known { attack: None, is_refusal: false, hint: error.hint() })
@@ -247,6 +257,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Inventory(args) => runtime.block_on(inventory::run(args)),
         Command::Configure(args) => configure::run(&args),
         Command::Prune(command) => runtime.block_on(prune::run(command)),
+        Command::Plan(args) => runtime.block_on(plan::run(*args, now())),
+        Command::Create(args) => runtime.block_on(create::run(*args, now())),
         Command::View(command) => runtime.block_on(view::run(command, now())),
         Command::Serve(args) => runtime.block_on(serve::run(args)),
         Command::Store(command) => store::run(command, now()),

@@ -98,7 +98,7 @@ impl HubArgs {
     }
 }
 
-fn read_public(path: &Path) -> anyhow::Result<PublicKey> {
+pub(super) fn read_public(path: &Path) -> anyhow::Result<PublicKey> {
     let bytes = read_bounded(path, PUBLIC_KEY_BYTES_MAX)?;
     let key = std::str::from_utf8(&bytes)
         .context("not text")

@@ -72,10 +72,9 @@ impl CreateError {
             Self::Bundle(error) => error.attack(),
             Self::Mirror(error) => error.attack(),
             Self::Fetch { source, .. } => source.attack(),
-            Self::NoView
-            | Self::Changed { .. }
-            | Self::Pinned { .. }
-            | Self::Incomplete { .. } => None,
+            Self::NoView | Self::Changed { .. } | Self::Pinned { .. } | Self::Incomplete { .. } => {
+                None
+            }
         }
     }
 

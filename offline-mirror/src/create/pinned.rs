@@ -15,18 +15,19 @@ use signing::Sha256Digest;
 use super::error::CreateError;
 use crate::belief::read_bounded;
 use crate::bundle::{
-    BundleManifest, BundleName, CarriedImage, Missing, Planned, PlannedEntry, Required, work_dir,
+    BundleManifest, BundleName, CarriedImage, ImageRole, Missing, Planned, PlannedEntry, Required,
+    oci_layout_files, work_dir,
 };
 use crate::disk::write_file;
-use crate::oci::{Digest, MANIFEST_BYTES_MAX};
-use crate::plan::{Asked, BlobToCarry, Gathered, LAYOUT_MARKER, Place};
+use crate::oci::Digest;
+use crate::plan::{Asked, BlobToCarry, Gathered, Place, listed};
 
+/// Name of the plan in the working state.
+pub(super) const PLAN: &str = "plan.json";
 /// Longest plan, in bytes: a bundle's manifest with every blob's places, twice over.
 const PLAN_BYTES_MAX: u64 = 192 * 1024 * 1024;
-/// Largest TUF file that is kept.
+/// Largest file that is kept: bundles take no larger ones.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
-const INDEX: &str = "index.json";
-const MARKER: &str = "oci-layout";
 
 /// A bundle of which everything is decided.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,12 +123,16 @@ impl Pinned {
 
     /// What an earlier run decided, if it came that far.
     pub(super) fn read(dir: &Path, name: &BundleName) -> Result<Option<Self>, CreateError> {
-        let path = plan_path(dir, name);
+        Self::read_at(&plan_path(dir, name))
+    }
+
+    /// The same from a file that was set aside.
+    pub(super) fn read_at(path: &Path) -> Result<Option<Self>, CreateError> {
         if !path.exists() {
             return Ok(None);
         }
-        let bytes = read_bounded(&path, PLAN_BYTES_MAX)?;
-        let refuse = |why: String| CreateError::Pinned { path: path.clone(), why };
+        let bytes = read_bounded(path, PLAN_BYTES_MAX)?;
+        let refuse = |why: String| CreateError::Pinned { path: path.to_owned(), why };
         let pinned: Self = serde_json::from_slice(&bytes).map_err(|e| refuse(e.to_string()))?;
         if pinned.format != Self::FORMAT {
             return Err(refuse(format!("format {}, not {}", pinned.format, Self::FORMAT)));
@@ -150,10 +155,8 @@ impl Pinned {
     /// Writes the plan: decided from here on.
     pub(super) fn write(&self, dir: &Path) -> Result<(), CreateError> {
         let path = plan_path(dir, &self.manifest.name);
-        let refuse = |e: serde_json::Error| CreateError::Pinned {
-            path: path.clone(),
-            why: e.to_string(),
-        };
+        let refuse =
+            |e: serde_json::Error| CreateError::Pinned { path: path.clone(), why: e.to_string() };
         let bytes = serde_json::to_vec(self).map_err(refuse)?;
         Ok(write_file(&path, &bytes)?)
     }
@@ -181,17 +184,12 @@ impl Pinned {
 
     /// Everything that the bundle holds.
     pub(super) fn entries(&self) -> Vec<PlannedEntry> {
-        let index = self.index();
+        let mut entries: Vec<_> = self.layout().into_iter().map(|(entry, _)| entry).collect();
         let file = |path: &str, digest: Digest, size: u64| PlannedEntry {
             digest,
             size,
             what: Planned::File { path: path.to_owned() },
         };
-        let length = |bytes: &[u8]| u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        let mut entries = vec![
-            file(MARKER, Digest::of(LAYOUT_MARKER), length(LAYOUT_MARKER)),
-            file(INDEX, Digest::of(&index), length(&index)),
-        ];
         entries.extend(self.files.iter().map(|(path, kept)| file(path, kept.digest, kept.size)));
         entries.extend(self.manifests.iter().map(|(digest, manifest)| PlannedEntry {
             digest: *digest,
@@ -206,21 +204,10 @@ impl Pinned {
         entries
     }
 
-    /// The bytes of an entry that is not fetched; none for a blob.
-    pub(super) fn bytes_of(
-        &self,
-        dir: &Path,
-        entry: &PlannedEntry,
-    ) -> Result<Option<Vec<u8>>, CreateError> {
-        let limit = match &entry.what {
-            Planned::Blob => return Ok(None),
-            Planned::File { path } if path == MARKER => return Ok(Some(LAYOUT_MARKER.to_vec())),
-            Planned::File { path } if path == INDEX => return Ok(Some(self.index())),
-            Planned::File { .. } => FILE_BYTES_MAX,
-            Planned::Manifest { .. } => u64::try_from(MANIFEST_BYTES_MAX).unwrap_or(u64::MAX),
-        };
-        let name = &self.manifest.name;
-        Ok(Some(read_bounded(&content_path(dir, name, &entry.digest), limit)?))
+    /// The bytes of a TUF file or a manifest.
+    pub(super) fn kept(&self, dir: &Path, digest: &Digest) -> Result<Vec<u8>, CreateError> {
+        let path = content_path(dir, &self.manifest.name, digest);
+        Ok(read_bounded(&path, FILE_BYTES_MAX)?)
     }
 
     /// The view's root that names the key of the bundle's manifest.
@@ -229,17 +216,16 @@ impl Pinned {
             path: plan_path(dir, &self.manifest.name),
             why: format!("it does not list {}", self.root),
         })?;
-        let path = content_path(dir, &self.manifest.name, &kept.digest);
-        Ok(read_bounded(&path, FILE_BYTES_MAX)?)
+        self.kept(dir, &kept.digest)
     }
 
-    /// `index.json` of the OCI layout: the images whose manifest is carried.
-    fn index(&self) -> Vec<u8> {
+    /// The files of the OCI layout.
+    pub(super) fn layout(&self) -> [(PlannedEntry, Vec<u8>); 2] {
         let carried = self.images.iter().filter_map(|pinned| {
             let manifest = self.manifests.get(&pinned.image.digest)?;
-            Some((&pinned.image, manifest.media_type.as_str(), manifest.size))
+            Some(listed(&pinned.image, &manifest.media_type, manifest.size))
         });
-        crate::plan::index(carried)
+        oci_layout_files(&carried.flatten().collect::<Vec<_>>())
     }
 
     /// The same without the images that need one of `failed`, and without what is about those.
@@ -297,14 +283,10 @@ fn reason(
         return Some(why.clone());
     }
     match &pinned.image.role {
-        crate::bundle::ImageRole::Referrer { subject }
-            if gone.contains(subject) && !kept.contains(subject) =>
-        {
+        ImageRole::Referrer { subject } if gone.contains(subject) && !kept.contains(subject) => {
             Some(format!("{subject}, which it is about, is not carried"))
         }
-        crate::bundle::ImageRole::Referrer { .. }
-        | crate::bundle::ImageRole::Release
-        | crate::bundle::ImageRole::Extra => None,
+        ImageRole::Referrer { .. } | ImageRole::Release | ImageRole::Extra => None,
     }
 }
 
@@ -319,7 +301,7 @@ pub(super) fn as_value(asked: &Asked) -> serde_json::Value {
 }
 
 fn plan_path(dir: &Path, name: &BundleName) -> PathBuf {
-    work_dir(dir, name).join("plan.json")
+    work_dir(dir, name).join(PLAN)
 }
 
 fn content_path(dir: &Path, name: &BundleName, digest: &Digest) -> PathBuf {

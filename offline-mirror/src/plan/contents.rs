@@ -3,15 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use super::held::{SiteHas, all_have_blob, all_have_manifest};
-use crate::bundle::{CarriedImage, Required};
-use crate::oci::{Digest, Repository, Tree};
+use crate::bundle::{CarriedImage, ListedImage, Required};
+use crate::oci::{Digest, Repository, Tag, Tree};
 
 /// An image, or an artifact about one, with everything below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Gathered {
+pub(crate) struct Gathered {
     /// What the manifest of the bundle says of it.
     pub image: CarriedImage,
     /// Its manifests and blobs.
@@ -23,7 +22,7 @@ pub struct Gathered {
 /// A place to read a blob from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Place {
+pub(crate) struct Place {
     /// Which of the configured registries.
     pub registry: usize,
     /// The repository there.
@@ -32,7 +31,7 @@ pub struct Place {
 
 /// A manifest that is carried.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ManifestToCarry {
+pub(crate) struct ManifestToCarry {
     /// Its media type.
     pub media_type: String,
     /// Its bytes, as the registry gave them.
@@ -41,7 +40,7 @@ pub struct ManifestToCarry {
 
 /// A blob that is carried.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BlobToCarry {
+pub(crate) struct BlobToCarry {
     /// Its length in bytes.
     pub size: u64,
     /// Its media type, as the first manifest that needs it says.
@@ -52,7 +51,7 @@ pub struct BlobToCarry {
 
 /// Everything the images need, sorted into what is carried and what is not.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Contents {
+pub(crate) struct Contents {
     /// Manifests to carry.
     pub manifests: BTreeMap<Digest, ManifestToCarry>,
     /// Blobs to carry.
@@ -90,7 +89,7 @@ struct Need {
 ///
 /// # Errors
 /// When two images contradict each other.
-pub fn sort(
+pub(crate) fn sort(
     images: &[Gathered],
     sites: &[SiteHas],
     absent: &BTreeSet<Digest>,
@@ -180,13 +179,13 @@ fn needs(
 
 impl Contents {
     /// Bytes of manifests and blobs that are carried.
-    pub fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         let manifests = self.manifests.values().map(|m| u64::try_from(m.bytes.len()).unwrap_or(0));
         manifests.chain(self.blobs.values().map(|blob| blob.size)).sum()
     }
 
     /// Everything that a site has once it took the bundle in, with the repositories that need it.
-    pub fn afterwards(&self, images: &[Gathered]) -> Vec<Required> {
+    pub(crate) fn afterwards(&self, images: &[Gathered]) -> Vec<Required> {
         let mut all = self.required.clone();
         let mut add = |digest: Digest, size: u64, is_manifest: bool, repository: &Repository| {
             let held = all.entry(digest).or_insert_with(|| Required {
@@ -211,46 +210,31 @@ impl Contents {
         all.into_values().collect()
     }
 
-    /// `index.json` of the OCI layout.
-    pub fn index(&self, images: &[Gathered]) -> Vec<u8> {
+    /// The images of the OCI layout's list: those whose manifest is carried.
+    pub(crate) fn listed(&self, images: &[Gathered]) -> Vec<ListedImage> {
         let carried = images.iter().filter_map(|gathered| {
             let manifest = self.manifests.get(&gathered.image.digest)?;
             let size = u64::try_from(manifest.bytes.len()).unwrap_or(u64::MAX);
-            Some((&gathered.image, manifest.media_type.as_str(), size))
+            Some(listed(&gathered.image, &manifest.media_type, size))
         });
-        index(carried)
+        carried.flatten().collect()
     }
 }
 
-/// `index.json` of an OCI layout over images with their media type and size, named
-/// `repository:tag`, or `repository@digest` where they have no tag.
-pub fn index<'a>(images: impl Iterator<Item = (&'a CarriedImage, &'a str, u64)>) -> Vec<u8> {
-    let mut listed = Vec::new();
-    for (image, media_type, size) in images {
-        let CarriedImage { repository, digest, tags, .. } = image;
-        let mut names: Vec<_> = tags.iter().map(|tag| format!("{repository}:{tag}")).collect();
-        if names.is_empty() {
-            names.push(format!("{repository}@{digest}"));
-        }
-        listed.extend(names.into_iter().map(|name| {
-            json!({
-                "mediaType": media_type,
-                "digest": digest,
-                "size": size,
-                "annotations": { "org.opencontainers.image.ref.name": name },
-            })
-        }));
+/// An image under each of its tags, or under its digest where it has none.
+pub(crate) fn listed(image: &CarriedImage, media_type: &str, size: u64) -> Vec<ListedImage> {
+    let one = |tag: Option<&Tag>| ListedImage {
+        repository: image.repository.clone(),
+        tag: tag.cloned(),
+        digest: image.digest,
+        size,
+        media_type: media_type.to_owned(),
+    };
+    match image.tags.as_slice() {
+        [] => vec![one(None)],
+        tags => tags.iter().map(|tag| one(Some(tag))).collect(),
     }
-    let index = json!({
-        "schemaVersion": 2,
-        "mediaType": "application/vnd.oci.image.index.v1+json",
-        "manifests": listed,
-    });
-    index.to_string().into_bytes()
 }
-
-/// The marker of an OCI layout (OCI image spec, image layout).
-pub const LAYOUT_MARKER: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@ use crate::oci::{Digest, Repository};
 
 /// One manifest or blob at a site.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Holding {
+pub(crate) struct Holding {
     /// Repositories that have it.
     pub repositories: BTreeSet<Repository>,
     /// Whether it is a manifest.
@@ -16,7 +16,7 @@ pub struct Holding {
 
 /// What one site has, or is presumed to have.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SiteHas {
+pub(crate) struct SiteHas {
     /// Where this is known from.
     pub base: Base,
     /// By digest.
@@ -25,13 +25,13 @@ pub struct SiteHas {
 
 /// Whether all of `sites` have a blob. In which repository does not matter: an import has the
 /// registry link it from another one, or copies it there.
-pub fn all_have_blob(sites: &[SiteHas], digest: &Digest) -> bool {
+pub(crate) fn all_have_blob(sites: &[SiteHas], digest: &Digest) -> bool {
     !sites.is_empty() && sites.iter().all(|site| site.holds.contains_key(digest))
 }
 
 /// Whether all of `sites` have a manifest, in each of `repositories`: no registry links manifests
 /// from one repository to another.
-pub fn all_have_manifest(
+pub(crate) fn all_have_manifest(
     sites: &[SiteHas],
     digest: &Digest,
     repositories: &BTreeSet<Repository>,

@@ -24,10 +24,11 @@ mod select;
 mod walk;
 
 pub use config::{Config, HubConfig, ProductRequest, SiteConfig};
-pub(crate) use contents::{BlobToCarry, Gathered, LAYOUT_MARKER, Place, index};
+pub(crate) use contents::{BlobToCarry, Gathered, Place, listed};
 pub use error::PlanError;
 pub use inventory::{read_inventory, read_missing};
-pub(crate) use prepare::{Prepared, prepare};
+pub(crate) use prepare::{Prepared, prepare, tuf_path};
+pub(crate) use report::readable;
 pub use report::{Report, ReportedImage, ReportedSegment};
 pub use request::{Asked, CONCURRENCY, CONCURRENCY_MAX, Presumed, Request, SignedInventory};
 pub use routes::{RouteError, Routes};

@@ -2,17 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use channels::names::SiteName;
 use jiff::Timestamp;
-use signing::Source;
+use signing::{FileName, Source};
 
-use super::contents::{Contents, Gathered, LAYOUT_MARKER, sort};
+use super::contents::{Contents, Gathered, sort};
 use super::error::PlanError;
 use super::hub::{self, AtHub};
 use super::inventory::{Known, known};
 use super::repair;
 use super::request::{Presumed, Request};
 use super::walk::{Manner, Walked, WantedImage, walk};
-use crate::bundle::{ImageRole, Missing, Planned, PlannedEntry, Required};
+use crate::bundle::{Base, ImageRole, Missing, Planned, PlannedEntry, Required, oci_layout_files};
 use crate::metadata::TUF_DIR;
 use crate::oci::{Digest, Repository, Tag};
 use crate::registry::{Reference, Registry};
@@ -30,9 +31,9 @@ pub(crate) struct Prepared {
     /// What a site has afterwards.
     pub(crate) afterwards: Vec<Required>,
     /// What sites have, by what they said or by assumption.
-    pub(crate) bases: Vec<crate::bundle::Base>,
+    pub(crate) bases: Vec<Base>,
     /// Inventories to remember once the bundle is begun.
-    pub(crate) seen: Vec<(channels::names::SiteName, SeenInventory)>,
+    pub(crate) seen: Vec<(SiteName, SeenInventory)>,
     /// Newest sequence that a site says it has.
     pub(crate) at_sites: u64,
     /// Images that cannot be carried.
@@ -40,7 +41,7 @@ pub(crate) struct Prepared {
     /// What a person should know.
     pub(crate) warnings: Vec<String>,
     /// Sites that the bundle is for; empty = any.
-    pub(crate) sites: Vec<channels::names::SiteName>,
+    pub(crate) sites: Vec<SiteName>,
 }
 
 /// Reads the hub and walks the images.
@@ -98,7 +99,7 @@ pub(crate) async fn prepare<S: Source>(
 }
 
 /// The sites that a person named, or that a list of missing digests is from.
-fn addressed(request: &Request) -> Vec<channels::names::SiteName> {
+fn addressed(request: &Request) -> Vec<SiteName> {
     match &request.base {
         Presumed::Repair(list) if request.sites.is_empty() => vec![list.site.clone()],
         Presumed::Repair(_)
@@ -167,34 +168,22 @@ fn check_tags(images: &[Gathered]) -> Result<(), PlanError> {
 impl Prepared {
     /// Everything that the bundle is to hold, with these TUF files.
     pub(crate) fn entries(&self, tuf: &Files) -> Vec<PlannedEntry> {
-        let mut entries: Vec<_> = self
-            .files(tuf)
-            .into_iter()
-            .map(|(path, bytes)| entry(Digest::of(&bytes), bytes.len(), Planned::File { path }))
-            .collect();
+        let layout = oci_layout_files(&self.contents.listed(&self.images));
+        let mut entries: Vec<_> = layout.into_iter().map(|(entry, _)| entry).collect();
+        entries.extend(tuf.iter().map(|(name, bytes)| PlannedEntry::file(&tuf_path(name), bytes)));
         for (digest, manifest) in &self.contents.manifests {
+            let size = u64::try_from(manifest.bytes.len()).unwrap_or(u64::MAX);
             let what = Planned::Manifest { media_type: manifest.media_type.clone() };
-            entries.push(entry(*digest, manifest.bytes.len(), what));
+            entries.push(PlannedEntry { digest: *digest, size, what });
         }
         for (digest, blob) in &self.contents.blobs {
             entries.push(PlannedEntry { digest: *digest, size: blob.size, what: Planned::Blob });
         }
         entries
     }
-
-    /// The files of the OCI layout and of the TUF repository, by their path in the bundle.
-    pub(crate) fn files(&self, tuf: &Files) -> BTreeMap<String, Vec<u8>> {
-        let tuf = tuf
-            .iter()
-            .map(|(name, bytes)| (format!("{TUF_DIR}/{}", name.relative_path()), bytes.clone()));
-        let layout = [
-            ("oci-layout".to_owned(), LAYOUT_MARKER.to_vec()),
-            ("index.json".to_owned(), self.contents.index(&self.images)),
-        ];
-        tuf.chain(layout).collect()
-    }
 }
 
-fn entry(digest: Digest, length: usize, what: Planned) -> PlannedEntry {
-    PlannedEntry { digest, size: u64::try_from(length).unwrap_or(u64::MAX), what }
+/// Path of a file of the TUF repository in a bundle.
+pub(crate) fn tuf_path(name: &FileName) -> String {
+    format!("{TUF_DIR}/{}", name.relative_path())
 }

@@ -169,7 +169,8 @@ impl fmt::Display for Report {
         }
         for image in images {
             let ReportedImage { source, repository, digest, tags, role, bytes, .. } = image;
-            let tags: String = tags.iter().map(|tag| format!(":{tag}")).collect();
+            let tags: Vec<_> = tags.iter().map(Tag::as_str).collect();
+            let tags = if tags.is_empty() { String::new() } else { format!(":{}", tags.join(":")) };
             let kind = match role {
                 ImageRole::Release => "image",
                 ImageRole::Extra => "extra image",

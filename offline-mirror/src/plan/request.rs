@@ -136,7 +136,7 @@ impl Request {
 ///
 /// # Errors
 /// With what is wrong, for people.
-pub fn selection(request: &ProductRequest) -> Result<Selection, &'static str> {
+pub(super) fn selection(request: &ProductRequest) -> Result<Selection, &'static str> {
     let ProductRequest { channel, versions, releases, from, to, .. } = request;
     let ways = [versions.is_some(), !releases.is_empty(), from.is_some()];
     if ways.iter().filter(|is_used| **is_used).count() > 1 {

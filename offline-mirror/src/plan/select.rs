@@ -123,7 +123,7 @@ impl SelectError {
 
 /// Releases of one graph, oldest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Selected {
+pub(super) struct Selected {
     /// What is to be carried.
     pub releases: Vec<ReleaseVersion>,
     /// For a way, the release before the first: every release must allow the step from the one
@@ -135,7 +135,7 @@ pub struct Selected {
 ///
 /// # Errors
 /// When the graph does not have what is asked for, or no recommended way to it.
-pub fn select(
+pub(super) fn select(
     place: &Place,
     graph: &Graph,
     selection: &Selection,

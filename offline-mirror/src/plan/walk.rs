@@ -99,7 +99,11 @@ pub(super) async fn walk(
             };
             let key = (wanted.repository.clone(), visited.digest);
             if let Some(at) = known.get(&key) {
-                add_tags(walked.images.get_mut(*at), &wanted.tags);
+                if let Some(known) = walked.images.get_mut(*at) {
+                    known.image.tags.extend(wanted.tags);
+                    known.image.tags.sort();
+                    known.image.tags.dedup();
+                }
                 continue;
             }
             known.insert(key, walked.images.len());
@@ -123,13 +127,6 @@ pub(super) async fn walk(
         level = next;
     }
     Ok(walked)
-}
-
-fn add_tags(image: Option<&mut Gathered>, tags: &[Tag]) {
-    let Some(Gathered { image, .. }) = image else { return };
-    image.tags.extend(tags.iter().cloned());
-    image.tags.sort();
-    image.tags.dedup();
 }
 
 /// An image that is left out, with the whole chain of reasons.

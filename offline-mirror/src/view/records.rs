@@ -36,6 +36,8 @@ pub(crate) struct BundleRecord {
     pub(crate) name: BundleName,
     /// Digest of its signed manifest.
     pub(crate) manifest: Sha256Digest,
+    /// Digest of what was asked for, so that asking again finds it made.
+    pub(crate) asked: Sha256Digest,
     /// Sites that it was addressed to; empty = any.
     pub(crate) sites: Vec<SiteName>,
     /// What a site that imported it has: everything carried and everything that was required.
@@ -186,6 +188,7 @@ mod tests {
             sequence,
             name: "b".parse().unwrap(),
             manifest: Sha256Digest::of(b"m"),
+            asked: Sha256Digest::of(b"a"),
             sites: sites.iter().map(|name| site(name)).collect(),
             holds: Vec::new(),
         }

@@ -114,8 +114,11 @@ fn segments_of_a_fixed_set_have_fixed_bytes() {
     validate(&manifest).unwrap();
     let read = |segment: &Segment| std::fs::read(dir.path().join(&segment.file)).unwrap();
     let bytes: Vec<u8> = manifest.segments.iter().flat_map(read).collect();
-    assert_eq!((manifest.segments.len(), bytes.len()), (5, 0));
-    assert_eq!(Digest::of(&bytes).hex(), "?");
+    assert_eq!((manifest.segments.len(), bytes.len()), (5, 39_936));
+    assert_eq!(
+        Digest::of(&bytes).hex(),
+        "877c8c73e9cdbe379585844d82d54915bd29956b2dac3d769faade8525d5bfd8"
+    );
 }
 
 #[test]

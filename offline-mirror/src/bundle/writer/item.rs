@@ -130,6 +130,11 @@ impl ItemWriter {
         self.shared.note(Record::Done { item: self.item }, 0, None)
     }
 
+    /// Forgets what was written.
+    pub(super) fn restart(self) -> Result<(), BundleError> {
+        self.back(0, 0)
+    }
+
     fn laid(&self) -> &Item {
         // `open` looked the number up.
         &self.shared.laid.items()[self.item]

@@ -80,26 +80,26 @@ fn checked(line: &str) -> Option<&str> {
     (with_check(body) == line).then_some(body)
 }
 
-/// The records of `text` as far as they are whole, the header's layout digest, and how many bytes
-/// they fill.
+/// What a journal says, as far as its lines are whole.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Replayed {
-    pub(super) layout: Option<Digest>,
+    /// Digest of the layout that the last header names, and where that header ends.
+    pub(super) layout: Option<(Digest, usize)>,
+    /// The records behind it, each with the offset of its end.
     pub(super) records: Vec<(Record, usize)>,
 }
 
-/// Reads a journal; each record comes with the offset of its end. Pure.
+/// Reads a journal. Pure.
 pub(super) fn replay(bytes: &[u8]) -> Replayed {
     let mut replayed = Replayed { layout: None, records: Vec::new() };
     let mut end = 0_usize;
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
         let Some(body) = std::str::from_utf8(line).ok().and_then(checked) else { break };
         end = end.saturating_add(line.len());
-        if replayed.layout.is_none() {
-            let header = body.strip_prefix(MAGIC).and_then(|rest| rest.trim_start().parse().ok());
-            let Some(layout) = header else { break };
-            replayed.layout = Some(layout);
-        } else if let Some(record) = Record::parse(body) {
+        let header = body.strip_prefix(MAGIC).and_then(|rest| rest.trim_start().parse().ok());
+        if let Some(layout) = header {
+            replayed = Replayed { layout: Some((layout, end)), records: Vec::new() };
+        } else if let (Some(record), Some(_)) = (Record::parse(body), replayed.layout) {
             replayed.records.push((record, end));
         } else {
             break;
@@ -136,9 +136,8 @@ impl Journal {
         Ok((Self { file, path }, bytes))
     }
 
-    /// Begins anew, for a layout with this digest.
+    /// Begins anew behind what stands there: nothing before this is true any more.
     pub(super) fn begin(&mut self, layout: &Digest) -> Result<(), BundleError> {
-        self.cut(0)?;
         self.write(with_check(&format!("{MAGIC} {layout}")).as_bytes())
     }
 
@@ -203,6 +202,15 @@ mod tests {
             let found = replay(&bytes).records.len();
             assert_eq!(found, before, "byte {at}");
         }
+    }
+
+    #[test]
+    fn a_second_header_voids_what_stands_before_it() {
+        let second = with_check(&format!("{MAGIC} {}", Digest::of(b"other")));
+        let text = text() + &second + &Record::Done { item: 9 }.line();
+        let replayed = replay(text.as_bytes());
+        assert_eq!(replayed.layout.unwrap().0, Digest::of(b"other"));
+        assert_eq!(replayed.records, [(Record::Done { item: 9 }, text.len())]);
     }
 
     #[test]

@@ -13,6 +13,7 @@
 
 mod item;
 mod journal;
+mod repack;
 mod room;
 mod state;
 
@@ -26,7 +27,7 @@ pub use item::ItemWriter;
 pub use room::{Room, room};
 pub(super) use state::prefixes;
 
-use self::journal::{Journal, Record, replay};
+use self::journal::{Journal, Record, Replayed, replay};
 use self::state::State;
 use super::error::BundleError;
 use super::framing::{END_BYTES, headers, padded};
@@ -111,39 +112,23 @@ impl Writer {
         }
         let work = work_dir(dir, laid.name());
         let (mut journal, bytes) = Journal::open(&work)?;
-        let mut state = State::new(&laid);
         let replayed = replay(&bytes);
-        match replayed.layout {
+        let state = match replayed.layout {
             None => {
                 refuse_occupied(dir, &laid)?;
                 room::require(dir, &laid)?;
+                journal.cut(0)?;
                 journal.begin(&laid.digest())?;
                 sync_dir(dir)?;
+                State::new(&laid)
             }
-            Some(layout) if layout == laid.digest() => {
-                let header = bytes.iter().position(|b| *b == b'\n').map_or(0, |at| at + 1);
-                let mut end = header;
-                for (record, after) in &replayed.records {
-                    if state.apply(record, &laid, chunk_bytes).is_none() {
-                        break;
-                    }
-                    end = *after;
-                }
-                journal.cut(end)?;
+            Some((layout, _)) if layout == laid.digest() => {
                 room::require(dir, &laid)?;
+                restore(&mut journal, &replayed, &laid, chunk_bytes)?
             }
             Some(_) => return Err(BundleError::OtherPlan { work }),
-        }
-        let live = Live {
-            state,
-            pending: Vec::new(),
-            pending_bytes: 0,
-            dirty: BTreeMap::new(),
-            active: BTreeSet::new(),
-            is_broken: false,
         };
-        let (journal, live) = (Mutex::new(journal), Mutex::new(live));
-        let shared = Shared { dir: dir.to_owned(), laid, chunk_bytes, journal, live };
+        let shared = Shared::new(dir, laid, chunk_bytes, journal, state);
         shared.make_segments()?;
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -215,6 +200,25 @@ impl Writer {
     }
 }
 
+/// The state that a journal tells of; what does not follow from the rest is cut off.
+fn restore(
+    journal: &mut Journal,
+    replayed: &Replayed,
+    laid: &Laid,
+    chunk_bytes: u64,
+) -> Result<State, BundleError> {
+    let mut state = State::new(laid);
+    let mut end = replayed.layout.map_or(0, |(_, end)| end);
+    for (record, after) in &replayed.records {
+        if state.apply(record, laid, chunk_bytes).is_none() {
+            break;
+        }
+        end = *after;
+    }
+    journal.cut(end)?;
+    Ok(state)
+}
+
 /// The entries of an item that is done.
 fn entries(item: &Item, state: &state::ItemState) -> Vec<Entry> {
     let whole = item.planned.digest;
@@ -245,10 +249,11 @@ fn entries(item: &Item, state: &state::ItemState) -> Vec<Entry> {
 /// Refuses to begin where files lie that this run did not make.
 fn refuse_occupied(dir: &Path, laid: &Laid) -> Result<(), BundleError> {
     let names = laid.segments().iter().map(|segment| segment.file.as_str());
-    let all = names.flat_map(|file| [dir.join(file), partial(dir, file)]);
-    all.filter(|file| file.symlink_metadata().is_ok())
-        .map(|file| Err(BundleError::Occupied { file }))
-        .collect()
+    let mut all = names.flat_map(|file| [dir.join(file), partial(dir, file)]);
+    match all.find(|file| file.symlink_metadata().is_ok()) {
+        Some(file) => Err(BundleError::Occupied { file }),
+        None => Ok(()),
+    }
 }
 
 /// Makes renames and new files in `dir` durable.
@@ -258,6 +263,19 @@ pub(super) fn sync_dir(dir: &Path) -> Result<(), BundleError> {
 }
 
 impl Shared {
+    fn new(dir: &Path, laid: Laid, chunk_bytes: u64, journal: Journal, state: State) -> Self {
+        let live = Live {
+            state,
+            pending: Vec::new(),
+            pending_bytes: 0,
+            dirty: BTreeMap::new(),
+            active: BTreeSet::new(),
+            is_broken: false,
+        };
+        let (journal, live) = (Mutex::new(journal), Mutex::new(live));
+        Self { dir: dir.to_owned(), laid, chunk_bytes, journal, live }
+    }
+
     /// Makes the segment files that are not there, and forgets what was in one that is gone.
     fn make_segments(&self) -> Result<(), BundleError> {
         let mut lost = BTreeMap::new();

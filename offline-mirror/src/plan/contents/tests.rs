@@ -1,4 +1,5 @@
 use proptest::prelude::*;
+use serde_json::json;
 
 use super::*;
 use crate::bundle::{Base, ImageRole};
@@ -111,11 +112,11 @@ fn the_layout_lists_carried_images_by_tag_or_digest() {
     let mut images = [gathered("a", image(b"x")), gathered("b", image(b"y"))];
     images[0].image.tags = vec!["v1".parse().unwrap(), "latest".parse().unwrap()];
     let names = |contents: &Contents| -> Vec<String> {
-        let index: serde_json::Value = serde_json::from_slice(&contents.index(&images)).unwrap();
-        let manifests = index["manifests"].as_array().unwrap().clone();
-        let name =
-            |m: &serde_json::Value| m["annotations"]["org.opencontainers.image.ref.name"].clone();
-        manifests.iter().map(|m| name(m).as_str().unwrap().to_owned()).collect()
+        let name = |listed: &ListedImage| match &listed.tag {
+            Some(tag) => format!("{}:{tag}", listed.repository),
+            None => format!("{}@{}", listed.repository, listed.digest),
+        };
+        contents.listed(&images).iter().map(name).collect()
     };
     let by_digest = format!("b@{}", images[1].image.digest);
     assert_eq!(names(&sorted(&images, &[])), ["a:v1", "a:latest", &by_digest]);

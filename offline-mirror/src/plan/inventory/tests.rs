@@ -102,6 +102,7 @@ fn what_is_assumed_is_what_finished_bundles_left() {
             sequence,
             name: "b".parse().unwrap(),
             manifest: Sha256Digest::of(b"m"),
+            asked: Sha256Digest::of(b"a"),
             sites,
             holds: vec![held],
         };

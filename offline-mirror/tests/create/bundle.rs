@@ -1,0 +1,101 @@
+//! A bundle holds what its plan said, verifies as at a site, and has the same bytes every time.
+
+use offline_mirror::bundle::{ImageRole, check};
+use signing::Sha256Digest;
+
+use crate::scene::{SHARED, Scene, at, claims, copy, files, has, is_of_view, long};
+
+#[actix_web::test]
+async fn a_bundle_of_two_vendors_verifies_down_to_every_byte() {
+    let scene = Scene::new().await;
+    let report = scene.plan(&scene.request()).await.unwrap();
+    let created = scene.create(&scene.create_request()).await.unwrap();
+    let reader = scene.open(&created).await;
+    let evidence = check(&reader, 2, &|_| {}).unwrap();
+    assert_eq!(evidence.damage_count, 0);
+    let manifest = reader.manifest();
+    let releases: Vec<_> =
+        manifest.releases.iter().map(|r| format!("{} {}", r.product, r.version)).collect();
+    assert_eq!(releases, ["acme/app 1.1.0", "acme/app 1.2.0", "other/db 5.0.0"]);
+    assert!(manifest.complete && manifest.missing.is_empty() && manifest.required.is_empty());
+    assert_eq!((manifest.sequence, manifest.created_at), (1, at(1)));
+    assert_eq!(manifest.good_until, Some(at(1 + 90 * 24)));
+    for bytes in [SHARED, &long(2), &long(3), &long(9), b"{}"] {
+        assert!(has(&reader, bytes));
+    }
+    assert!(!has(&reader, &long(1)), "the site runs 1.0.0 already");
+    assert!(manifest.images.iter().all(|image| image.role == ImageRole::Release));
+    assert!(manifest.segments.len() > 3, "long blobs are cut");
+    let planned: Vec<_> = report.segments.iter().map(|segment| segment.file.clone()).collect();
+    let made: Vec<_> = manifest.segments.iter().map(|segment| segment.file.clone()).collect();
+    assert_eq!(planned, made);
+    assert!(!scene.dir().join("b.work").exists(), "nothing stays behind");
+}
+
+#[actix_web::test]
+async fn each_blob_is_fetched_once_however_many_images_have_it() {
+    let scene = Scene::new().await;
+    scene.server.asked();
+    let created = scene.create(&scene.create_request()).await.unwrap();
+    let mut blobs = scene.server.asked();
+    blobs.retain(|line| line.starts_with("GET") && line.contains("/blobs/"));
+    let all = blobs.len();
+    blobs.sort();
+    blobs.dedup_by_key(|line| line.rsplit('/').next().unwrap().to_owned());
+    assert_eq!((all, u64::try_from(all).unwrap()), (blobs.len(), created.fetched_blobs));
+}
+
+#[actix_web::test]
+async fn the_same_request_at_the_same_view_has_the_same_bytes() {
+    let scene = Scene::new().await;
+    let (first, second) = (scene.folder.path().join("view"), scene.folder.path().join("again"));
+    copy(&first, &second);
+    let one = scene.create(&scene.create_request()).await.unwrap();
+    let mut request = scene.create_request();
+    request.dir = scene.folder.path().join("elsewhere");
+    request.plan.view = Some(second);
+    request.plan.concurrency = 1;
+    let two = scene.create(&request).await.unwrap();
+    assert_eq!(one.manifest_digest, two.manifest_digest);
+    assert_eq!(files(&scene.dir()), files(&request.dir));
+}
+
+#[actix_web::test]
+async fn another_time_changes_nothing_but_the_views_own_roles() {
+    let scene = Scene::new().await;
+    let one = scene.create(&scene.create_request()).await.unwrap();
+    let mut request = scene.create_request();
+    request.dir = scene.folder.path().join("elsewhere");
+    let two = scene.create_at(&request, at(5)).await.unwrap();
+    let (mut one, mut two) = (claims(&one), claims(&two));
+    assert_eq!((one.sequence, two.sequence), (1, 2), "never given twice");
+    for manifest in [&mut one, &mut two] {
+        manifest.entries.retain(|entry| !is_of_view(&entry.path));
+        (manifest.sequence, manifest.created_at, manifest.good_until) = (0, at(0), None);
+    }
+    assert_eq!(one, two);
+}
+
+#[actix_web::test]
+async fn a_plan_leaves_no_trace() {
+    let scene = Scene::new().await;
+    let before = files(&scene.view());
+    let report = scene.plan(&scene.request()).await.unwrap();
+    assert!(report.complete);
+    assert_eq!(files(&scene.view()), before);
+    assert!(!scene.dir().exists());
+    let asked = scene.server.asked();
+    assert!(!asked.iter().any(|line| line.contains("/blobs/")), "{asked:#?}");
+}
+
+#[actix_web::test]
+async fn asking_again_for_a_finished_bundle_says_that_it_is_made() {
+    let scene = Scene::new().await;
+    let one = scene.create(&scene.create_request()).await.unwrap();
+    scene.server.asked();
+    let again = scene.create(&scene.create_request()).await.unwrap();
+    assert_eq!((again.manifest_digest, again.fetched_blobs), (one.manifest_digest, 0));
+    assert!(again.went_on && scene.server.asked().is_empty());
+    let bytes = std::fs::read(&one.manifest).unwrap();
+    assert_eq!(Sha256Digest::of(&bytes), one.manifest_digest);
+}
