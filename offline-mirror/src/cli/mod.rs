@@ -38,7 +38,6 @@ use crate::record::ExportRecord;
 use crate::registry::RegistryError;
 use crate::registry::legacy::{Registry, RegistryAccess};
 use crate::site::SiteError;
-use crate::store::StoreError;
 
 /// Carries releases and signed metadata across an air gap.
 #[derive(Debug, Parser)]
@@ -203,8 +202,8 @@ fn known(error: &anyhow::Error) -> Option<Known> {
         let (attack, hint) = (error.attack(), Some(error.hint().to_owned()));
         return Some(Known { attack, is_refusal: error.is_refusal(), hint });
     }
-    if let Some((hint, _)) = serve::explain(error) {
-        return Some(Known { attack: None, is_refusal: false, hint });
+    if let Some((hint, code)) = serve::explain(error).or_else(|| store::explain(error)) {
+        return Some(Known { attack: None, is_refusal: code == 1, hint });
     }
     first_of!(
         ImportError => ImportError::is_refusal,
@@ -216,8 +215,7 @@ fn known(error: &anyhow::Error) -> Option<Known> {
         CreateError => CreateError::is_refusal,
         PlanError => PlanError::is_refusal,
     );
-    let error = error.downcast_ref::<StoreError>()?;
-    Some(Known { attack: None, is_refusal: false, hint: error.hint() })
+    None
 }
 
 /// The error with its whole chain, what to do about it, and the exit code.
