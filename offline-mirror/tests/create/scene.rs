@@ -18,6 +18,8 @@ use signing::{Client, FileName, KeySet, MemSource, MemStore, TopRole};
 use crate::hub::{Hub, ROOT, graph, key, release};
 use crate::registry::{Image, Server};
 
+/// Threads that hash what is checked.
+pub(crate) const THREADS: std::num::NonZero<usize> = std::num::NonZero::<usize>::MIN;
 pub(crate) const REPOSITORY: &str = "acme/app";
 pub(crate) const SHARED: &[u8] = b"a layer that all images share";
 
