@@ -1,4 +1,4 @@
-//! The hub that an export came from: its vendors, verified, for a site that cannot ask it.
+//! The hub that a bundle came from: its vendors, verified, for a site that cannot ask it.
 //!
 //! Reads and verifies; writes nothing.
 
@@ -6,54 +6,55 @@ use std::path::{Path, PathBuf};
 
 use channels::names::VendorName;
 use jiff::Timestamp;
-use offline_mirror::{AcceptExpired, ExportedVendors, VendorsRequest};
+use offline_mirror::import::ImportError;
+use offline_mirror::{AcceptExpired, CarriedVendors, VendorsRequest};
 use signing::{Delegation, PublicKey};
 
 use crate::error::{CliError, Result, chain};
 use crate::out::Out;
 use crate::words::fingerprint;
 
-/// Flags that say how to believe an export; whoever uses them has an argument `from_export`.
+/// Flags that say how to believe a bundle; whoever uses them has an argument `from_bundle`.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct OriginArgs {
-    /// Root of the hub the export came from; carry it by another way than the export
-    #[arg(long, value_name = "FILE", requires = "from_export")]
+    /// Root of the view the bundle was made under; carry it by another way than the bundle
+    #[arg(long, value_name = "FILE", requires = "from_bundle")]
     root: Option<PathBuf>,
-    /// Where the site remembers what it has seen of that hub, as for offline-mirror import
-    #[arg(long, value_name = "DIR", requires = "from_export")]
+    /// Where the site remembers what it has seen of that view: seen/ of its site directory
+    #[arg(long, value_name = "DIR", requires = "from_bundle")]
     state: Option<PathBuf>,
     /// Accept metadata that expired on its way, until this moment (2026-12-24T00:00:00Z)
-    #[arg(long, value_name = "TIME", requires_all = ["reason", "state", "from_export"])]
+    #[arg(long, value_name = "TIME", requires_all = ["reason", "state", "from_bundle"])]
     accept_expired_until: Option<Timestamp>,
     /// Why expired metadata is accepted
     #[arg(long, value_name = "TEXT", requires = "accept_expired_until")]
     reason: Option<String>,
 }
 
-/// What a verified export says about its hub.
+/// What a verified bundle says about its hub.
 #[derive(Debug)]
 pub(crate) struct Origin {
-    found: ExportedVendors,
+    found: CarriedVendors,
     reason: Option<String>,
 }
 
 impl OriginArgs {
-    /// Verifies the metadata of `export` and reads its hub's vendors.
-    pub(crate) async fn verified(&self, export: &Path, now: Timestamp) -> Result<Origin> {
+    /// Verifies metadata and manifest of `bundle` and reads its hub's vendors.
+    pub(crate) async fn verified(&self, bundle: &Path, now: Timestamp) -> Result<Origin> {
         let root = self.root.as_ref().ok_or_else(|| CliError::failed("--root is missing"))?;
         let accept_expired = match (self.accept_expired_until, &self.reason) {
             (Some(until), Some(reason)) => Some(AcceptExpired { until, reason: reason.clone() }),
             _ => None,
         };
         let request = VendorsRequest {
-            dir: export.to_owned(),
-            root: offline_mirror::read_root(root).map_err(|error| refuse(&error))?,
+            bundle: bundle.to_owned(),
+            root: offline_mirror::read_root(root).map_err(|error| refuse(&error.into()))?,
             state: self.state.clone(),
             accept_expired,
         };
         let found = offline_mirror::vendors(&request, now).await.map_err(|error| refuse(&error))?;
         if found.vendors.is_empty() {
-            return Err(CliError::no("the export's hub delegates to no vendor"));
+            return Err(CliError::no("the bundle's hub delegates to no vendor"));
         }
         let reason = self.reason.clone().filter(|_| found.expired_as_of.is_some());
         Ok(Origin { found, reason })
@@ -75,12 +76,12 @@ impl Origin {
         self.vendors().iter().flat_map(files).collect()
     }
 
-    /// One line on which export this was, for the record.
+    /// One line on which bundle this was, for the record.
     pub(crate) fn told(&self) -> String {
-        let ExportedVendors { record, expired_as_of, .. } = &self.found;
+        let CarriedVendors { manifest, expired_as_of, .. } = &self.found;
         let told = format!(
-            "an export of {} {} made at {}",
-            record.product, record.version, record.created_at
+            "bundle {}, sequence {}, made at {}",
+            manifest.name, manifest.sequence, manifest.created_at
         );
         match (expired_as_of, &self.reason) {
             (Some(at), Some(reason)) => {
@@ -100,18 +101,21 @@ impl Origin {
             }
         }
         match self.found.expired_as_of {
-            Some(at) => out.warn(&format!("the export has expired; it was verified as of {at}")),
+            Some(at) => out.warn(&format!("the bundle has expired; it was verified as of {at}")),
             None => Ok(()),
         }
     }
 }
 
 /// What the mirror says, with the attack's name first and its own hint.
-fn refuse(error: &offline_mirror::Error) -> CliError {
+fn refuse(error: &ImportError) -> CliError {
     let attack = error.attack().map(|attack| format!("{attack}: ")).unwrap_or_default();
     let text = format!("{attack}{}", chain(error));
     let told = if error.is_refusal() { CliError::no(text) } else { CliError::failed(text) };
-    told.hint(error.hint())
+    match error.hint() {
+        Some(hint) => told.hint(hint),
+        None => told,
+    }
 }
 
 /// Name of the file of a vendor's key. A quarter of an id tells the keys of one vendor apart.

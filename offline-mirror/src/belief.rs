@@ -1,22 +1,24 @@
-//! When an export's metadata is believed: as of now, or by a person's leave as of when it was signed.
+//! When a bundle's metadata is believed: as of now, or by a person's leave as of when it was signed.
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
 
 use jiff::Timestamp;
-use signing::client::limits::{MAX_ROOT_BYTES, MAX_TIMESTAMP_BYTES};
+use signing::client::limits::MAX_ROOT_BYTES;
 use signing::metadata::SIGNED_AT;
 use signing::{
-    Attack, Client, DirSource, DirStore, FileName, MemStore, Recording, TopRole, Versions,
+    Attack, Client, DirStore, FileName, MemSource, MemStore, Recording, Store as _, TopRole,
+    Versions,
 };
 
+use crate::disk::read_at_most;
 use crate::error::Error;
-use crate::export::trust;
-use crate::layout::read_at_most;
-use crate::metadata::TUF_DIR;
+use crate::metadata::trust;
 
-/// Leave to use metadata that was good when the hub signed it and has expired since.
+/// Leave to use metadata that was good when its view signed it and has expired since.
 ///
-/// Only expiry is forgiven: everything is verified as of the moment the hub signed.
+/// Only expiry is forgiven: everything is verified as of the moment the view signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AcceptExpired {
     /// When this leave itself ends.
@@ -49,13 +51,16 @@ impl AcceptExpired {
     }
 }
 
-/// A client that has verified an export, and what it read.
-pub(crate) type ExportClient<'a> = Client<&'a Recording<DirSource>, MemStore>;
+/// A client that has verified a bundle's metadata, and what it read.
+pub(crate) type BundleClient<'a> = Client<&'a Recording<MemSource>, MemStore>;
+
+/// The TUF files of a bundle, read once: what is verified is what is handed on.
+pub(crate) type TufFiles = BTreeMap<FileName, Vec<u8>>;
 
 /// Runs `verify` as of now or, when that meets expired metadata and there is leave, as of when the
-/// hub signed; that moment is returned too.
+/// view signed; that moment is returned too.
 pub(crate) async fn at_a_good_moment<T>(
-    dir: &Path,
+    files: &TufFiles,
     leave: Option<&AcceptExpired>,
     now: Timestamp,
     verify: impl AsyncFn(Timestamp) -> Result<T, Error>,
@@ -75,42 +80,71 @@ pub(crate) async fn at_a_good_moment<T>(
     }
     // The moment is read before it is believed, but it lies inside the signed timestamp: if it was
     // changed, the signature does not verify.
-    let Some(as_of) = signed_at(dir).filter(|at| *at < now) else { return Err(error) };
+    let Some(as_of) = signed_at(files).filter(|at| *at < now) else { return Err(error) };
     Ok((verify(as_of).await?, Some(as_of)))
 }
 
-/// A source over the export's TUF repository that keeps what it hands out.
-pub(crate) fn recording(dir: &Path) -> Recording<DirSource> {
-    Recording::new(DirSource::new(dir.join(TUF_DIR)))
+/// A source over a bundle's TUF repository that keeps what it hands out.
+pub(crate) fn recording(files: &TufFiles) -> Recording<MemSource> {
+    let shared = |(name, bytes): (&FileName, &Vec<u8>)| {
+        (name.relative_path(), Arc::<[u8]>::from(bytes.as_slice()))
+    };
+    Recording::new(MemSource::new(files.iter().map(shared).collect()))
 }
 
-/// A client that starts from the pinned root and believes the export's top-level roles; `state`
-/// refuses versions older than those seen before, and a directory that changes while it is read.
+/// A client that starts from the pinned root and believes the bundle's top-level roles; `seen`
+/// refuses versions older than those seen before, and is raised.
 pub(crate) async fn refreshed<'a>(
-    recording: &'a Recording<DirSource>,
-    dir: &Path,
+    recording: &'a Recording<MemSource>,
+    files: &TufFiles,
     root: &[u8],
-    state: Option<&PathBuf>,
+    seen: &MemStore,
     now: Timestamp,
-) -> Result<ExportClient<'a>, Error> {
-    let refused = "the exported repository";
-    let mut seen = None;
-    if let Some(state) = state {
-        // A client of its own: the one below has to read every file that it hands on.
-        let store =
-            DirStore::open(state).map_err(|source| Error::State { dir: state.clone(), source })?;
-        let mut floors = Client::open(root, DirSource::new(dir.join(TUF_DIR)), store)
-            .map_err(trust("the pinned root or the trust state"))?;
-        floors.refresh(now).await.map_err(trust(refused))?;
-        seen = Some(floors.trusted_versions());
-    }
+) -> Result<BundleClient<'a>, Error> {
+    let refused = "the carried repository";
+    // A client of its own: the one below has to read every file that it hands on.
+    let floors = self::recording(files);
+    let mut floors = Client::open(root, &floors, seen.clone())
+        .map_err(trust("the pinned root, or what was seen of the view,"))?;
+    floors.refresh(now).await.map_err(trust(refused))?;
     let mut client =
         Client::open(root, recording, MemStore::new()).map_err(trust("the pinned root"))?;
     client.refresh(now).await.map_err(trust(refused))?;
-    if let Some(seen) = seen {
-        check_same(seen, client.trusted_versions()).map_err(trust(refused))?;
-    }
+    check_same(floors.trusted_versions(), client.trusted_versions()).map_err(trust(refused))?;
     Ok(client)
+}
+
+/// What a site has seen of its view, in memory: nothing is raised on disk before a bundle is known
+/// to be good, or a lost increment that turns up again could no longer be taken in.
+pub(crate) fn seen(dir: &Path) -> Result<MemStore, Error> {
+    let mut memory = MemStore::new();
+    if !dir.is_dir() {
+        return Ok(memory);
+    }
+    let failed = |source| Error::State { dir: dir.to_owned(), source };
+    let store = DirStore::open(dir).map_err(failed)?;
+    for entry in std::fs::read_dir(dir).map_err(Error::io("read", dir))? {
+        let name = entry.map_err(Error::io("read", dir))?.file_name();
+        let Some(name) = name.to_str() else { continue };
+        if let Some(bytes) = store.load(name).map_err(failed)? {
+            memory.save(name, &bytes).map_err(failed)?;
+        }
+    }
+    Ok(memory)
+}
+
+/// Remembers on disk what was seen.
+pub(crate) fn keep_seen(dir: &Path, memory: &MemStore) -> Result<(), Error> {
+    let failed = |source| Error::State { dir: dir.to_owned(), source };
+    let mut store = DirStore::open(dir).map_err(failed)?;
+    for name in memory.names() {
+        let known = store.load(&name).map_err(failed)?;
+        let Some(bytes) = memory.load(&name).map_err(failed)? else { continue };
+        if known.as_ref() != Some(&bytes) {
+            store.save(&name, &bytes).map_err(failed)?;
+        }
+    }
+    Ok(())
 }
 
 /// A stick can be made to show another set at every reading: what is handed on must be the set
@@ -131,11 +165,10 @@ pub(crate) fn check_same(seen: Versions, found: Versions) -> Result<(), signing:
     }
 }
 
-/// When the hub signed the timestamp, by its own word.
-fn signed_at(dir: &Path) -> Option<Timestamp> {
-    let path = dir.join(TUF_DIR).join(FileName::timestamp().relative_path());
-    let bytes = read_bounded(&path, MAX_TIMESTAMP_BYTES).ok()?;
-    let envelope: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
+/// When the view signed the timestamp, by its own word.
+pub(crate) fn signed_at(files: &TufFiles) -> Option<Timestamp> {
+    let bytes = files.get(&FileName::timestamp())?;
+    let envelope: serde_json::Value = serde_json::from_slice(bytes).ok()?;
     envelope.get("signed")?.get(SIGNED_AT)?.as_str()?.parse().ok()
 }
 
@@ -156,8 +189,6 @@ pub(crate) fn read_bounded(path: &Path, bytes_max: u64) -> Result<Vec<u8>, Error
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use signing::{
         Error as TufError, RootSpec, SecretKey, StagedRepository, build_root, build_targets,
     };
@@ -179,42 +210,33 @@ mod tests {
         build_root(&spec, &[&key()], None).unwrap()
     }
 
-    /// An export directory with no targets, as the hub signed it at `now`.
-    fn export(now: Timestamp) -> tempfile::TempDir {
+    /// A repository with no targets, as it was signed at `now`.
+    fn files(now: Timestamp) -> TufFiles {
         let mut staged = StagedRepository::new();
         let targets = build_targets(1, at(1000), &BTreeMap::new(), &[], &[&key()]).unwrap();
         staged.put_metadata(&TopRole::Root.into(), root()).unwrap();
         staged.put_metadata(&TopRole::Targets.into(), targets).unwrap();
         let staged = staged.with_online_roles(&key(), &key(), now, Versions::default()).unwrap();
-        let dir = tempfile::tempdir().unwrap();
-        for (path, bytes) in staged.write_order() {
-            crate::layout::write_file(&dir.path().join(TUF_DIR).join(path), &bytes).unwrap();
-        }
-        dir
+        staged.files().map(|(name, bytes)| (name.clone(), bytes.to_vec())).collect()
     }
 
-    /// What comes of a stick that shows `first` to the one who remembers, then `second`.
-    async fn shown(first: &Path, second: &Path) -> Result<(), Error> {
-        let state = tempfile::tempdir().unwrap();
-        let recording = recording(second);
-        let state = state.path().join("seen");
-        refreshed(&recording, first, &root(), Some(&state), at(2)).await.map(|_client| ())
+    async fn believe(files: &TufFiles, seen: &MemStore) -> Result<(), Error> {
+        let recording = recording(files);
+        refreshed(&recording, files, &root(), seen, at(2)).await.map(|_client| ())
     }
 
     #[tokio::test]
-    async fn a_stick_that_shows_an_older_set_the_second_time_is_refused() {
-        let (new, old) = (export(at(1)), export(at(0)));
-        shown(new.path(), new.path()).await.unwrap();
-        let error = shown(new.path(), old.path()).await.unwrap_err();
+    async fn an_older_set_is_refused_once_a_newer_one_was_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("seen");
+        let memory = seen(&dir).unwrap();
+        believe(&files(at(1)), &memory).await.unwrap();
+        assert!(!dir.exists(), "looking leaves nothing behind");
+        keep_seen(&dir, &memory).unwrap();
+        let error = believe(&files(at(0)), &seen(&dir).unwrap()).await.unwrap_err();
         assert_eq!(error.attack(), Some(Attack::Rollback));
         let Error::Trust { source, .. } = error else { unreachable!("{error}") };
         assert!(matches!(*source, TufError::Rollback { .. }), "{source}");
-    }
-
-    #[tokio::test]
-    async fn a_stick_that_shows_a_newer_set_the_second_time_is_refused() {
-        let (new, old) = (export(at(1)), export(at(0)));
-        let error = shown(old.path(), new.path()).await.unwrap_err();
-        assert_eq!(error.attack(), Some(Attack::Rollback));
+        believe(&files(at(1)), &seen(&dir).unwrap()).await.unwrap();
     }
 }

@@ -383,7 +383,7 @@ impl Error {
             Self::Refused { attack: Some(Attack::ArbitrarySoftware), .. } => {
                 "the site delegates to other keys than those that signed this; has the vendor \
                  changed its keys? Then take the new ones over at the site first: fairway key \
-                 from-export, and docs/offline-mirror.md"
+                 from-bundle, and docs/air-gap.md"
             }
             Self::Refused { .. } => {
                 "the images are in place; settle what the server says, then run the import again"

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use signing::{Attack, Client, FileName, MemStore, Recording, Source};
 
 use crate::error::Error;
-use crate::export::copy_targets;
+use crate::metadata::copy_targets;
 
 /// The server verifies the whole set before it answers; a large one takes seconds.
 const PUBLISH_TIMEOUT: Duration = Duration::from_mins(2);

@@ -15,37 +15,27 @@
 mod belief;
 pub mod bundle;
 pub mod cli;
-mod configure;
+pub mod configure;
 pub mod create;
 mod disk;
 mod error;
-mod export;
 mod feed;
-mod image;
-mod import;
-mod layout;
-mod manifest;
+pub mod import;
 mod metadata;
 pub mod oci;
 pub mod plan;
-mod prune;
-mod record;
+pub mod prune;
 pub mod registry;
-mod serve;
+pub mod serve;
 pub mod site;
-mod store;
+pub mod store;
 mod vendors;
 mod view;
 
 pub use belief::{AcceptExpired, read_root};
 pub use error::Error;
-pub use export::{ExportRequest, Exported, Tally, export};
 pub use feed::Feed;
-pub use import::{ImportRequest, Imported, import};
-pub use layout::Layout;
-pub use record::{CarriedFile, ExportRecord, ExportedImage};
-pub use registry::legacy::{Registry, RegistryAccess};
-pub use vendors::{ExportedVendors, VendorsRequest, vendors};
+pub use vendors::{CarriedVendors, VendorsRequest, vendors};
 pub use view::{
     Accepted, DEFAULT_LIFE_DAYS, DEFAULT_ROOT_DAYS, Drafted, Holders, MAX_LIFE_DAYS, MAX_ROOT_DAYS,
     ViewError, ViewInit, ViewRenewal, view_accept, view_init, view_renew,

@@ -1,4 +1,4 @@
-//! Which vendors an export's hub delegates to, for a site that makes a root of its own.
+//! Which vendors a bundle's hub delegates to, for a site that makes a root of its own.
 //!
 //! Reads and verifies only; whoever holds the site's keys signs what follows from it.
 
@@ -6,60 +6,86 @@ use std::path::PathBuf;
 
 use channels::names::VendorName;
 use jiff::Timestamp;
-use signing::Delegation;
 use signing::metadata::DelegatedRole;
+use signing::{Delegation, MemStore, TopRole};
 
-use crate::belief::{AcceptExpired, at_a_good_moment, recording, refreshed};
+use crate::belief::{
+    AcceptExpired, TufFiles, at_a_good_moment, keep_seen, recording, refreshed, seen,
+};
+use crate::bundle::{BundleDir, BundleManifest};
 use crate::error::Error;
-use crate::export::fetch_release;
-use crate::record::ExportRecord;
+use crate::import::{ImportError, tuf_files};
+use crate::metadata::{fetch_release, trust};
 
-/// Which export to read, and from which root.
+/// Which bundle to read, and from which root.
 #[derive(Debug)]
 pub struct VendorsRequest {
-    /// The export directory.
-    pub dir: PathBuf,
-    /// The root of the hub it came from, pinned beforehand by a way of its own.
+    /// The bundle: its directory or its manifest.
+    pub bundle: PathBuf,
+    /// The root of the view it was made under, pinned beforehand by a way of its own.
     pub root: Vec<u8>,
-    /// Where the site remembers which versions of the hub's metadata it has seen.
+    /// Where the site remembers which versions of the view's metadata it has seen.
     pub state: Option<PathBuf>,
     /// A person's leave to use metadata that expired on its way.
     pub accept_expired: Option<AcceptExpired>,
 }
 
-/// The vendors of a verified export's hub.
+/// The vendors of a verified bundle's hub.
 #[derive(Debug, Clone)]
-pub struct ExportedVendors {
-    /// The record of the export.
-    pub record: ExportRecord,
+pub struct CarriedVendors {
+    /// What the bundle says of itself.
+    pub manifest: BundleManifest,
     /// Each vendor with the delegation of the hub's top-level targets, in the order written there.
     pub vendors: Vec<(VendorName, Delegation)>,
     /// The moment the metadata was verified as of, if it has expired since and that was accepted.
     pub expired_as_of: Option<Timestamp>,
 }
 
-/// Verifies the export's metadata from the pinned root, down to the release it carries, and reads
-/// the vendors' delegations. Images are not looked at.
+/// Verifies the bundle's metadata from the pinned root, down to the releases it carries, and its
+/// manifest, and reads the vendors' delegations. Images are not looked at.
 ///
 /// # Errors
 /// Whatever an import would refuse of the metadata, and delegations that a site cannot repeat.
-pub async fn vendors(request: &VendorsRequest, now: Timestamp) -> Result<ExportedVendors, Error> {
+pub async fn vendors(
+    request: &VendorsRequest,
+    now: Timestamp,
+) -> Result<CarriedVendors, ImportError> {
     if let Some(leave) = &request.accept_expired {
         leave.check(request.state.as_deref())?;
     }
-    let record = ExportRecord::read(&request.dir)?;
-    let verify = async |now: Timestamp| {
-        let recording = recording(&request.dir);
-        let state = request.state.as_ref();
-        let mut client = refreshed(&recording, &request.dir, &request.root, state, now).await?;
-        fetch_release(&mut client, &record.product, &record.version, now).await?;
-        let found = client.delegations(now);
-        found.map_err(crate::export::trust("the exported repository"))
-    };
-    let leave = request.accept_expired.as_ref();
-    let (found, expired_as_of) = at_a_good_moment(&request.dir, leave, now, verify).await?;
+    let dir = BundleDir::open(&request.bundle, &[])?;
+    let files = tuf_files(&dir)?;
+    let floors = request.state.as_deref().map(seen).transpose()?.unwrap_or_default();
+    let believed = believe(request, &files, &floors, dir.claims(), now).await?;
+    let ((keys, found), expired_as_of) = believed;
+    let manifest = dir.verify(&keys)?.into_inner();
+    if let Some(state) = &request.state {
+        keep_seen(state, &floors)?;
+    }
     let vendors = found.iter().map(vendor).collect::<Result<Vec<_>, _>>()?;
-    Ok(ExportedVendors { record, vendors, expired_as_of })
+    Ok(CarriedVendors { manifest, vendors, expired_as_of })
+}
+
+type Found = (signing::KeySet, Vec<DelegatedRole>);
+
+async fn believe(
+    request: &VendorsRequest,
+    files: &TufFiles,
+    floors: &MemStore,
+    claims: &BundleManifest,
+    now: Timestamp,
+) -> Result<(Found, Option<Timestamp>), Error> {
+    let refused = "the carried repository";
+    let verify = async |now: Timestamp| {
+        let recording = recording(files);
+        let mut client = refreshed(&recording, files, &request.root, floors, now).await?;
+        for release in &claims.releases {
+            fetch_release(&mut client, &release.product, &release.version, now).await?;
+        }
+        let keys = client.keys(TopRole::Snapshot, now).map_err(trust(refused))?.clone();
+        Ok((keys, client.delegations(now).map_err(trust(refused))?))
+    };
+    at_a_good_moment(files, request.accept_expired.as_ref(), now, verify).await
 }
 
 /// The delegation as a site can sign it again, meaning exactly the same.

@@ -1,4 +1,4 @@
-//! `fairway key new|show|passwd|public|from-export`: key files of one's own, and those of vendors behind an export.
+//! `fairway key new|show|passwd|public|from-bundle`: key files of one's own, and those of vendors behind a bundle.
 
 use std::path::{Path, PathBuf};
 
@@ -58,11 +58,11 @@ enum Command {
         #[arg(long, value_enum, default_value_t)]
         output: KeyFormat,
     },
-    /// Verify an export and show its vendors' keys, for a site that imports from it
-    FromExport {
-        /// The exported directory
-        #[arg(value_name = "EXPORT", requires = "root")]
-        from_export: PathBuf,
+    /// Verify a bundle and show its hub's vendors' keys, for a site that imports it
+    FromBundle {
+        /// The bundle: its directory or its .manifest.json
+        #[arg(value_name = "BUNDLE", requires = "root")]
+        from_bundle: PathBuf,
         #[command(flatten)]
         origin: OriginArgs,
         /// Write each key into this directory, unless it is there already
@@ -136,8 +136,8 @@ pub(crate) async fn run(
                 }),
             }
         }
-        Command::FromExport { from_export, origin, into } => {
-            let origin = origin.verified(from_export, now).await?;
+        Command::FromBundle { from_bundle, origin, into } => {
+            let origin = origin.verified(from_bundle, now).await?;
             if let Some(dir) = into {
                 write_imported(dir, &origin)?;
             }

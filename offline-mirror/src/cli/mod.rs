@@ -1,27 +1,36 @@
 //! The command line: parses, sets up the shells, prints what happened.
 
+mod configure;
 mod create;
+mod import;
+mod inventory;
 mod plan;
+mod prune;
+mod serve;
+mod site;
+mod store;
+mod target;
 mod view;
 
 use std::ffi::OsString;
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use channels::names::{Arch, ProductRef};
-use channels::version::ReleaseVersion;
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
+use signing::Attack;
 
-use crate::belief::{AcceptExpired, read_root};
+use crate::bundle::BundleError;
+use crate::configure::ConfigureError;
+use crate::create::CreateError;
 use crate::error::Error;
-use crate::export::{ExportRequest, export};
-use crate::feed::{Feed, read_token};
-use crate::import::{ImportRequest, Imported, import};
-use crate::record::ExportRecord;
-use crate::registry::legacy::{Registry, RegistryAccess};
+use crate::import::ImportError;
+use crate::plan::PlanError;
+use crate::prune::PruneError;
+use crate::registry::RegistryError;
+use crate::site::SiteError;
+use crate::store::StoreError;
 
 /// Carries releases and signed metadata across an air gap.
 #[derive(Debug, Parser)]
@@ -33,85 +42,32 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Write the TUF repository and the blobs one release names into a directory.
-    Export(ExportArgs),
-    /// Verify an exported directory and feed a site's registry and update server with it.
-    Import(ImportArgs),
     /// Say what a bundle would carry; nothing is written.
     Plan(Box<plan::PlanArgs>),
     /// Make a bundle: images and signed metadata in files to be carried to sites.
     Create(Box<create::CreateArgs>),
+    /// Keep the directory of a site: its key, its allow-list, what it has taken in.
+    #[command(subcommand)]
+    Site(site::SiteCommand),
+    /// Verify a bundle without a network and without writing anything.
+    Verify(import::VerifyArgs),
+    /// Verify bundles and take them into a site's registry or store and its update server.
+    Import(import::ImportArgs),
+    /// Ask a site's registry or store what it has, and sign the answer.
+    Inventory(inventory::InventoryArgs),
+    /// Write configuration that points container runtimes at a site's registry.
+    Configure(configure::ConfigureArgs),
+    /// Remove what no cluster of a site needs any more, in two phases.
+    #[command(subcommand)]
+    Prune(prune::PruneCommand),
     /// Keep a view of a hub: the same release under a long-lived root of its own.
     #[command(subcommand)]
     View(view::ViewCommand),
-}
-
-#[derive(Debug, Args)]
-struct ExportArgs {
-    /// The directory to write.
-    dir: PathBuf,
-    /// Base URL of the hub.
-    #[arg(long, env = "FAIRWAY_SERVER")]
-    server: String,
-    /// The hub's root, as agents pin it.
-    #[arg(long)]
-    root: PathBuf,
-    /// Product, as vendor/product.
-    #[arg(long)]
-    product: ProductRef,
-    /// Release to carry.
-    #[arg(long)]
-    version: ReleaseVersion,
-    /// Architecture to carry (repeatable); all of the release's when left out.
-    #[arg(long = "arch")]
-    arches: Vec<Arch>,
-    /// Registry that holds the release's images: host[:port].
-    #[arg(long)]
-    registry: String,
-    /// The view to export under, for sites that pin its root.
-    #[arg(long, value_name = "VIEWDIR")]
-    view: Option<PathBuf>,
-    #[command(flatten)]
-    access: AccessArgs,
-    /// How to say what was done.
-    #[arg(long, value_enum, default_value_t)]
-    output: Output,
-}
-
-#[derive(Debug, Args)]
-struct ImportArgs {
-    /// The exported directory.
-    dir: PathBuf,
-    /// Root of the hub the export came from; carry it by another way than the export.
-    #[arg(long)]
-    root: PathBuf,
-    /// Architecture that the site needs (repeatable): refuse an export without it.
-    #[arg(long = "arch")]
-    arches: Vec<Arch>,
-    /// Directory in which the site remembers what it has seen of that hub, so that an older export
-    /// is refused; one per hub.
-    #[arg(long)]
-    state: Option<PathBuf>,
-    /// Accept metadata that expired on its way, until this moment (2026-12-24T00:00:00Z).
-    #[arg(long, value_name = "TIME", requires_all = ["reason", "state"])]
-    accept_expired_until: Option<Timestamp>,
-    /// Why expired metadata is accepted, for the site's audit log.
-    #[arg(long, requires = "accept_expired_until")]
-    reason: Option<String>,
-    /// Base URL of the site's update server; without it nothing is published.
-    #[arg(long, env = "FAIRWAY_SERVER", requires = "token_file")]
-    server: Option<String>,
-    /// File with an API token of role publisher.
-    #[arg(long, env = "FAIRWAY_TOKEN_FILE")]
-    token_file: Option<PathBuf>,
-    /// Site registry to push the images to: host[:port]; without it no image is pushed.
-    #[arg(long)]
-    registry: Option<String>,
-    #[command(flatten)]
-    access: AccessArgs,
-    /// How to say what was done.
-    #[arg(long, value_enum, default_value_t)]
-    output: Output,
+    /// Serve a store of images as an OCI registry.
+    Serve(serve::ServeArgs),
+    /// Look at a store of images, check it, or free space in it.
+    #[command(subcommand)]
+    Store(store::StoreCommand),
 }
 
 /// Form of what goes to standard output.
@@ -122,37 +78,6 @@ enum Output {
     Text,
     /// One JSON object.
     Json,
-}
-
-#[derive(Debug, Args)]
-struct AccessArgs {
-    /// Path in front of every repository of the registry.
-    #[arg(long)]
-    registry_prefix: Option<String>,
-    /// Talk HTTP without TLS to the registry.
-    #[arg(long, env = "FAIRWAY_PLAIN_HTTP")]
-    plain_http: bool,
-    /// User for the registry.
-    #[arg(long, requires = "registry_password_file")]
-    registry_user: Option<String>,
-    /// File with the password of that user.
-    #[arg(long, requires = "registry_user")]
-    registry_password_file: Option<PathBuf>,
-}
-
-impl AccessArgs {
-    fn registry(&self, host: &str) -> anyhow::Result<Registry> {
-        let credentials = match (&self.registry_user, &self.registry_password_file) {
-            (Some(user), Some(file)) => Some((user.clone(), read_token(file)?)),
-            _ => None,
-        };
-        Ok(Registry::new(RegistryAccess {
-            host: host.to_owned(),
-            prefix: self.registry_prefix.as_ref().map(|p| p.trim_matches('/').to_owned()),
-            plain_http: self.plain_http,
-            credentials,
-        })?)
-    }
 }
 
 /// The command line's definition, for documentation and checks of quoted commands.
@@ -169,7 +94,7 @@ pub fn cli_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    log_to_stderr();
+    log_to_stderr(matches!(cli.command, Command::Serve(_)));
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -178,6 +103,48 @@ pub fn cli_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             ExitCode::from(code)
         }
     }
+}
+
+/// What is known of an error beside its text.
+struct Known {
+    attack: Option<Attack>,
+    is_refusal: bool,
+    hint: Option<String>,
+}
+
+/// Looks for one of our errors; what is behind `anyhow` alone is a failure without a name.
+fn known(error: &anyhow::Error) -> Option<Known> {
+    macro_rules! first_of {
+        ($($type:ty => $is_refusal:expr),* $(,)?) => {
+            $(if let Some(error) = error.downcast_ref::<$type>() {
+                let is_refusal: fn(&$type) -> bool = $is_refusal;
+                return Some(Known {
+                    attack: error.attack(),
+                    is_refusal: is_refusal(error),
+                    hint: error.hint(),
+                });
+            })*
+        };
+    }
+    if let Some(error) = error.downcast_ref::<Error>() {
+        let (attack, hint) = (error.attack(), Some(error.hint().to_owned()));
+        return Some(Known { attack, is_refusal: error.is_refusal(), hint });
+    }
+    if let Some((hint, _)) = serve::explain(error) {
+        return Some(Known { attack: None, is_refusal: false, hint });
+    }
+    first_of!(
+        CreateError => CreateError::is_refusal,
+        PlanError => PlanError::is_refusal,
+        ImportError => ImportError::is_refusal,
+        PruneError => PruneError::is_refusal,
+        SiteError => SiteError::is_refusal,
+        ConfigureError => |error| matches!(error, ConfigureError::NotOurs { .. }),
+        BundleError => BundleError::is_refusal,
+        RegistryError => |error| error.attack().is_some(),
+    );
+    let error = error.downcast_ref::<StoreError>()?;
+    Some(Known { attack: None, is_refusal: false, hint: error.hint() })
 }
 
 /// The error with its whole chain, what to do about it, and the exit code.
@@ -190,39 +157,17 @@ fn explain(error: &anyhow::Error) -> (String, u8) {
     (format!("error: {attack}{error:#}{hint}"), if is_refusal { 1 } else { 2 })
 }
 
-/// What an error of ours says of itself.
-struct Known {
-    attack: Option<signing::Attack>,
-    is_refusal: bool,
-    hint: Option<String>,
-}
-
-fn known(error: &anyhow::Error) -> Option<Known> {
-    macro_rules! of {
-        ($($kind:ty),*) => {$(
-            if let Some(known) = error.downcast_ref::<$kind>() {
-                return Some(Known {
-                    attack: known.attack(),
-                    is_refusal: known.is_refusal(),
-                    hint: known.hint(),
-                });
-            }
-        )*};
-    }
-    of!(crate::create::CreateError, crate::plan::PlanError);
-    of!(crate::bundle::BundleError, crate::registry::RegistryError);
-    let known = error.downcast_ref::<Error>()?;
-    let (attack, is_refusal) = (known.attack(), known.is_refusal());
-    Some(Known { attack, is_refusal, hint: Some(known.hint().to_owned()) })
-}
-
-/// Progress goes to standard error, as much as `FAIRWAY_LOG` asks for.
-fn log_to_stderr() {
+/// Progress goes to standard error, as much as `FAIRWAY_LOG` asks for; a server writes JSON.
+fn log_to_stderr(is_server: bool) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("FAIRWAY_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // Inside another program's process its own subscriber stays.
-    drop(lines.try_init());
+    if is_server {
+        drop(lines.json().flatten_event(true).try_init());
+    } else {
+        drop(lines.try_init());
+    }
 }
 
 fn run(cli: Cli) -> anyhow::Result<()> {
@@ -232,11 +177,17 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         .build()
         .context("cannot start the runtime")?;
     match cli.command {
-        Command::Export(args) => runtime.block_on(run_export(args)),
-        Command::Import(args) => runtime.block_on(run_import(args)),
         Command::Plan(args) => runtime.block_on(plan::run(*args, now())),
         Command::Create(args) => runtime.block_on(create::run(*args, now())),
+        Command::Site(command) => site::run(command),
+        Command::Verify(args) => runtime.block_on(import::run_verify(args)),
+        Command::Import(args) => runtime.block_on(import::run_import(args)),
+        Command::Inventory(args) => runtime.block_on(inventory::run(args)),
+        Command::Configure(args) => configure::run(&args),
+        Command::Prune(command) => runtime.block_on(prune::run(command)),
         Command::View(command) => runtime.block_on(view::run(command, now())),
+        Command::Serve(args) => runtime.block_on(serve::run(args)),
+        Command::Store(command) => store::run(command, now()),
     }
 }
 
@@ -245,94 +196,6 @@ fn tuf_source(server: &str) -> anyhow::Result<signing::HttpSource> {
     let base = format!("{}/tuf/", server.trim_end_matches('/'));
     signing::HttpSource::new(&base, signing::source::HttpLimits::default())
         .context("cannot use --server")
-}
-
-async fn run_export(args: ExportArgs) -> anyhow::Result<()> {
-    let source = tuf_source(&args.server)?;
-    let registry = args.access.registry(&args.registry)?;
-    let request = ExportRequest {
-        product: args.product,
-        version: args.version,
-        arches: args.arches,
-        root: read_root(&args.root)?,
-        dir: args.dir,
-        view: args.view,
-    };
-    let done = export(&request, source, &registry, now()).await?;
-    match args.output {
-        Output::Json => say(&serde_json::to_string_pretty(&done)?),
-        Output::Text => say(&format!(
-            "exported {} {} ({}) into {}: {} images, {} objects fetched ({} bytes), {} kept{}",
-            done.record.product,
-            done.record.version,
-            list(&done.record.arches),
-            request.dir.display(),
-            done.record.images.len(),
-            done.fetched.objects,
-            done.fetched.bytes,
-            done.kept.objects,
-            good_until(&done.record),
-        )),
-    }
-}
-
-async fn run_import(args: ImportArgs) -> anyhow::Result<()> {
-    let registry = args.registry.as_deref().map(|host| args.access.registry(host)).transpose()?;
-    let server = match (&args.server, &args.token_file) {
-        (Some(server), Some(file)) => Some(Feed::new(server, read_token(file)?)?),
-        _ => None,
-    };
-    let accept_expired = match (args.accept_expired_until, args.reason) {
-        (Some(until), Some(reason)) => Some(AcceptExpired { until, reason }),
-        _ => None,
-    };
-    let request = ImportRequest {
-        dir: args.dir,
-        root: read_root(&args.root)?,
-        arches: args.arches,
-        state: args.state,
-        accept_expired,
-    };
-    let done = import(&request, registry.as_ref(), server.as_ref(), now()).await?;
-    match args.output {
-        Output::Json => say(&serde_json::to_string_pretty(&done)?),
-        Output::Text => say(&told(&done, registry.is_some())),
-    }
-}
-
-/// How long the parcel may be on the road.
-fn good_until(record: &ExportRecord) -> String {
-    let kind = if record.is_view { "view" } else { "metadata" };
-    record.good_until.map(|at| format!("; {kind} good until {at}")).unwrap_or_default()
-}
-
-/// One line about a finished import.
-fn told(done: &Imported, to_registry: bool) -> String {
-    let Imported { record, verified, pushed, present, .. } = done;
-    let images = if to_registry {
-        format!("{} blobs pushed, {} there already", pushed.objects, present.objects)
-    } else {
-        "no registry fed".to_owned()
-    };
-    let server = match &done.publication {
-        Some(reply) if reply.changed => format!("published as snapshot {}", reply.snapshot_version),
-        Some(_) => "the update server had it already".to_owned(),
-        None => "no update server fed".to_owned(),
-    };
-    let as_of = done.expired_as_of.map(|at| format!("; metadata verified as of {at}"));
-    format!(
-        "imported {} {} ({}): {} objects verified ({} bytes), {images}, {server}{}",
-        record.product,
-        record.version,
-        list(&record.arches),
-        verified.objects,
-        verified.bytes,
-        as_of.unwrap_or_default(),
-    )
-}
-
-fn list(arches: &[Arch]) -> String {
-    arches.iter().map(Arch::as_str).collect::<Vec<_>>().join(", ")
 }
 
 /// The one place where this process reads the clock.
@@ -347,4 +210,9 @@ fn say(line: &str) -> anyhow::Result<()> {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(e).context("cannot print"),
         _ => Ok(()),
     }
+}
+
+/// Progress for people goes to standard error; nobody listening is no error.
+fn say_progress(line: &str) {
+    drop(writeln!(std::io::stderr(), "{line}"));
 }

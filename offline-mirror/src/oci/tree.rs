@@ -115,13 +115,15 @@ impl Tree {
     }
 
     /// Its manifests, each after everything it points at: registries refuse an index whose
-    /// children they do not have.
+    /// children they do not have. Children that were not visited are elsewhere already.
     pub fn children_first(&self) -> Vec<&Node> {
         let (mut order, mut placed) = (Vec::new(), BTreeSet::new());
         let mut left: Vec<&Node> = self.manifests.iter().collect();
+        let visited: BTreeSet<Digest> = left.iter().map(|node| node.digest).collect();
         while !left.is_empty() {
             let is_ready = |node: &&Node| {
-                node.manifest.children().iter().all(|child| placed.contains(&child.digest))
+                let mut children = node.manifest.children().iter().map(|child| child.digest);
+                children.all(|child| placed.contains(&child) || !visited.contains(&child))
             };
             let (ready, later): (Vec<_>, Vec<_>) = left.iter().copied().partition(is_ready);
             // Digests cannot form a circle; if they did, pushing in any order is as good.
@@ -264,6 +266,22 @@ mod tests {
             assert_eq!(order, [&leaf, &inner, top].map(|b| Digest::of(b)));
             assert_eq!(tree.top().unwrap().digest, Digest::of(top));
         }
+    }
+
+    #[test]
+    fn a_child_that_is_elsewhere_does_not_turn_the_order_round() {
+        let (here, elsewhere) = (image(b"here"), image(b"elsewhere"));
+        let top = index(&[&here, &elsewhere]);
+        let mut walk = Walk::from(Digest::of(&top));
+        while let Some(wanted) = walk.next() {
+            if let Some(bytes) = [&top, &here].into_iter().find(|b| Digest::of(b) == wanted.digest)
+            {
+                walk.visit(wanted, bytes.clone()).unwrap();
+            }
+        }
+        let tree = walk.finish();
+        let order: Vec<_> = tree.children_first().iter().map(|node| node.digest).collect();
+        assert_eq!(order, [&here, &top].map(|bytes| Digest::of(bytes)));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use channels::names::SiteName;
 use serde::{Deserialize, Serialize};
 
 use super::pattern::ImagePattern;
+use crate::registry::RegistryAccess;
 
 /// Longest configuration read, in bytes: it is written by people.
 pub(super) const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
@@ -27,9 +28,9 @@ pub struct SiteConfig {
     /// override it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store: Option<PathBuf>,
-    /// Registry that bundles go to, as host\[:port\].
+    /// Registry that bundles go to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub registry: Option<String>,
+    pub registry: Option<RegistryAccess>,
     /// The site's update server, which is fed at the end of an import.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<ServerConfig>,

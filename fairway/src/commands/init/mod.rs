@@ -34,20 +34,20 @@ pub(crate) struct InitArgs {
     /// The directory to make
     dir: PathBuf,
     /// The vendor that publishes
-    #[arg(long, required_unless_present = "from_export",
+    #[arg(long, required_unless_present = "from_bundle",
           conflicts_with_all = ["root", "state", "accept_expired_until", "reason"])]
     vendor: Option<VendorName>,
     /// Its first product
-    #[arg(long, required_unless_present = "from_export")]
+    #[arg(long, required_unless_present = "from_bundle")]
     product: Option<ProductName>,
     /// What kind of unit the example release is for
     #[arg(long, value_name = "ROLE", default_value = "workload",
           value_parser = ["controller", "broker", "node", "workload"])]
     role: String,
-    /// For a site behind an air gap: delegate to the vendors of this verified export instead
-    #[arg(long, value_name = "EXPORT", requires = "root",
+    /// For a site behind an air gap: delegate to the vendors of this verified bundle's hub instead
+    #[arg(long, value_name = "BUNDLE", requires = "root",
           conflicts_with_all = ["vendor", "product", "role"])]
-    from_export: Option<PathBuf>,
+    from_bundle: Option<PathBuf>,
     #[command(flatten)]
     origin: OriginArgs,
     /// Root keys to make
@@ -86,8 +86,8 @@ pub(crate) async fn run(
         )));
     }
     check_empty(&args.dir)?;
-    let origin = match &args.from_export {
-        Some(export) => Some(args.origin.verified(export, now).await?),
+    let origin = match &args.from_bundle {
+        Some(bundle) => Some(args.origin.verified(bundle, now).await?),
         None => None,
     };
     let hub = Hub::new(&args.hub.connection(None)?)?;
@@ -220,14 +220,14 @@ fn next_steps(args: &InitArgs, first: &First, out: &mut Out) -> Result<()> {
             "{dir} is ready: agents pin {dir}/root.json; private keys are in {dir}/keys"
         ))?;
     }
-    match (&args.product, &args.from_export) {
+    match (&args.product, &args.from_bundle) {
         (Some(product), _) => out.note(&format!(
             "next: edit {dir}/{product}/releases/1.0.0.yaml, then: fairway publish {dir}"
         )),
-        (None, Some(export)) => out.note(&format!(
+        (None, Some(bundle)) => out.note(&format!(
             "next: compare the vendors' keys with their own word, then: fairway publish {dir}, \
-             then: offline-mirror import {}",
-            export.display()
+             then: offline-mirror import SITEDIR {}",
+            bundle.display()
         )),
         (None, None) => Ok(()),
     }

@@ -1,7 +1,9 @@
-//! A site's directory from an export: what is believed, what is written, what is refused.
+//! A site's directory from a bundle: what is believed, what is written, what is refused.
 
 use clap::Parser as _;
-use offline_mirror::{ExportRecord, ExportedImage};
+use offline_mirror::bundle::{
+    BundleManifest, CarriedRelease, Planned, PlannedEntry, SegmentSize, Writer, lay_out, seal,
+};
 
 use super::tests::{Cli, hub, now};
 use super::*;
@@ -11,32 +13,64 @@ use crate::out::capture;
 use crate::publisher::testing::{World, acme, content, secret};
 use crate::publisher::{Change, Content, Keyring as _, RoleKeys, plan, targets_role};
 
-/// An export of acme's app whose vendor role wants 2 of 3 keys, signed at `signed`.
-fn export(dir: &Path, signed: Timestamp) -> World {
+/// A bundle with acme's app whose vendor role wants 2 of 3 keys, signed at `signed`.
+fn bundle(dir: &Path, signed: Timestamp) -> World {
+    bundle_with(dir, signed, |_, text| text)
+}
+
+/// The same with the metadata files as `change` leaves them.
+fn bundle_with(
+    dir: &Path,
+    signed: Timestamp,
+    change: impl Fn(&str, String) -> String,
+) -> World {
     let mut world = World::new();
     let keys = [21, 22, 23].map(|seed| world.keyring.add(secret(seed))).to_vec();
     if let Some(vendor) = world.layout.vendors.get_mut(&acme()) {
         vendor.vendor = RoleKeys { keys, threshold: 2 };
     }
     let staged = world.staged(&content(&["1.0.0"]), signed);
-    for (path, bytes) in staged.write_order() {
-        let path = dir.join("carry/tuf").join(path);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, bytes).unwrap();
+    let files: Vec<(PlannedEntry, Vec<u8>)> = staged
+        .write_order()
+        .into_iter()
+        .map(|(path, bytes)| {
+            let bytes = change(&path, String::from_utf8(bytes.to_vec()).unwrap()).into_bytes();
+            (PlannedEntry::file(&format!("tuf/{path}"), &bytes), bytes)
+        })
+        .collect();
+    let planned: Vec<PlannedEntry> = files.iter().map(|(entry, _)| entry.clone()).collect();
+    let (name, carry) = ("site-1".parse().unwrap(), dir.join("carry"));
+    let laid = lay_out(&planned, SegmentSize::default(), &name).unwrap();
+    std::fs::create_dir_all(&carry).unwrap();
+    let writer = Writer::open(&carry, laid).unwrap();
+    for (at, item) in writer.laid().items().to_vec().iter().enumerate() {
+        assert!(matches!(item.planned.what, Planned::File { .. }));
+        let (_, bytes) = files.iter().find(|(entry, _)| entry.path() == item.planned.path()).unwrap();
+        writer.put(at, bytes).unwrap();
     }
-    let record = ExportRecord {
-        format: ExportRecord::FORMAT,
-        exporter: "test".into(),
+    let written = writer.finish().unwrap();
+    let manifest = BundleManifest {
+        format: BundleManifest::FORMAT,
+        name,
+        sequence: 1,
         created_at: signed,
-        product: "acme/app".parse().unwrap(),
-        version: "1.0.0".parse().unwrap(),
-        arches: vec!["amd64".parse().unwrap()],
-        images: Vec::<ExportedImage>::new(),
-        files: Vec::new(),
+        created_by: "test".into(),
         good_until: None,
-        is_view: false,
+        sites: Vec::new(),
+        bases: Vec::new(),
+        required: Vec::new(),
+        complete: true,
+        missing: Vec::new(),
+        releases: vec![CarriedRelease {
+            product: "acme/app".parse().unwrap(),
+            version: "1.0.0".parse().unwrap(),
+            arches: vec!["amd64".parse().unwrap()],
+        }],
+        images: Vec::new(),
+        segments: written.segments,
+        entries: written.entries,
     };
-    std::fs::write(dir.join("carry/export.json"), serde_json::to_vec(&record).unwrap()).unwrap();
+    seal(&carry, &manifest, &[&world.snapshot]).unwrap();
     std::fs::write(dir.join("origin.json"), &world.root).unwrap();
     world
 }
@@ -44,7 +78,7 @@ fn export(dir: &Path, signed: Timestamp) -> World {
 fn words(hub: &FakeHub, dir: &Path, more: &[&str]) -> Vec<String> {
     let path = |name: &str| dir.join(name).to_str().unwrap().to_owned();
     let mut words = vec!["init".to_owned(), path("site"), "--server".into(), hub.url.clone()];
-    words.extend(["--from-export".to_owned(), path("carry"), "--root".into(), path("origin.json")]);
+    words.extend(["--from-bundle".to_owned(), path("carry"), "--root".into(), path("origin.json")]);
     words.extend(more.iter().map(|word| word.replace("STATE", &path("seen"))));
     words
 }
@@ -64,7 +98,7 @@ fn hours_before(hours: i64) -> Timestamp {
 #[tokio::test]
 async fn a_site_delegates_to_exactly_the_vendors_keys_and_signs_nothing_of_theirs() {
     let temp = tempfile::tempdir().unwrap();
-    let world = export(temp.path(), hours_before(1));
+    let world = bundle(temp.path(), hours_before(1));
     let (result, stdout, stderr) = init_site(temp.path(), &[]).await;
     result.unwrap();
     assert!(stdout.contains("vendor acme: 2 of 3 must sign"), "{stdout}");
@@ -92,9 +126,9 @@ async fn a_site_delegates_to_exactly_the_vendors_keys_and_signs_nothing_of_their
 }
 
 #[tokio::test]
-async fn an_export_older_than_a_day_needs_leave_which_is_written_down() {
+async fn a_bundle_older_than_a_day_needs_leave_which_is_written_down() {
     let temp = tempfile::tempdir().unwrap();
-    export(temp.path(), hours_before(72));
+    bundle(temp.path(), hours_before(72));
     let error = init_site(temp.path(), &[]).await.0.unwrap_err();
     assert!(error.to_string().starts_with("freeze: "), "{error}");
     assert_eq!(error.exit().code(), 1);
@@ -116,19 +150,19 @@ async fn an_export_older_than_a_day_needs_leave_which_is_written_down() {
 }
 
 #[tokio::test]
-async fn a_changed_export_makes_no_site() {
+async fn a_changed_bundle_makes_no_site() {
     let temp = tempfile::tempdir().unwrap();
-    export(temp.path(), hours_before(1));
-    let targets = temp.path().join("carry/tuf/metadata/1.targets.json");
-    let text = std::fs::read_to_string(&targets).unwrap();
-    std::fs::write(&targets, text.replace("\"threshold\":2", "\"threshold\":1")).unwrap();
+    bundle_with(temp.path(), hours_before(1), |path, text| match path {
+        "metadata/1.targets.json" => text.replace("\"threshold\":2", "\"threshold\":1"),
+        _ => text,
+    });
     let error = init_site(temp.path(), &[]).await.0.unwrap_err();
     assert!(error.to_string().starts_with("mix_and_match: "), "{error}");
     assert!(!temp.path().join("site").exists());
 }
 
 #[tokio::test]
-async fn an_export_and_a_vendor_of_ones_own_exclude_each_other() {
+async fn a_bundle_and_a_vendor_of_ones_own_exclude_each_other() {
     let temp = tempfile::tempdir().unwrap();
     let hub = hub(None).await;
     for more in [["--vendor", "acme"], ["--product", "app"], ["--role", "node"]] {
@@ -136,7 +170,7 @@ async fn an_export_and_a_vendor_of_ones_own_exclude_each_other() {
         assert_eq!(error.kind(), clap::error::ErrorKind::ArgumentConflict, "{error}");
     }
     let mut alone = words(&hub, temp.path(), &[]);
-    alone.retain(|word| word != "--from-export" && !word.ends_with("carry"));
+    alone.retain(|word| word != "--from-bundle" && !word.ends_with("carry"));
     alone.extend(["--vendor", "acme", "--product", "app"].map(str::to_owned));
     let error = Cli::try_parse_from(alone).unwrap_err();
     assert_eq!(error.kind(), clap::error::ErrorKind::ArgumentConflict, "{error}");

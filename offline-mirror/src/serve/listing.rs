@@ -1,0 +1,93 @@
+//! Listing repositories, tags and referrers.
+
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpResponse, web};
+use serde::Serialize;
+use serde_json::json;
+
+use super::answer::{Parameters, State};
+use super::body::blocking;
+use super::error::Refusal;
+use crate::oci::{Descriptor, Digest, INDEX_TYPES, Repository};
+
+/// `GET /v2/_catalog`, which is no part of the specification and which everybody has.
+pub(super) async fn catalog(
+    state: &web::Data<State>,
+    parameters: &Parameters,
+) -> Result<HttpResponse, Refusal> {
+    let (limit, last) = paging(parameters)?;
+    let store = state.store.clone();
+    let page = blocking(move || store.repositories(last.as_deref(), limit)).await?;
+    let mut response = HttpResponse::Ok();
+    if let Some(last) = page.names.last().filter(|_| page.more) {
+        response.insert_header((header::LINK, link("_catalog", limit, last.as_str())));
+    }
+    Ok(response.json(json!({"repositories": page.names})))
+}
+
+/// `GET /v2/<name>/tags/list`
+pub(super) async fn tags(
+    state: &web::Data<State>,
+    repository: Repository,
+    parameters: &Parameters,
+) -> Result<HttpResponse, Refusal> {
+    let (limit, last) = paging(parameters)?;
+    let store = state.store.clone();
+    let name = repository.clone();
+    let page = blocking(move || store.tags(&name, last.as_deref(), limit)).await?;
+    let mut response = HttpResponse::Ok();
+    if let Some(last) = page.names.last().filter(|_| page.more) {
+        let path = format!("{repository}/tags/list");
+        response.insert_header((header::LINK, link(&path, limit, last.as_str())));
+    }
+    Ok(response.json(json!({"name": repository, "tags": page.names})))
+}
+
+/// `GET /v2/<name>/referrers/<digest>`
+pub(super) async fn referrers(
+    state: &web::Data<State>,
+    repository: Repository,
+    digest: Digest,
+    parameters: &Parameters,
+) -> Result<HttpResponse, Refusal> {
+    /// An index whose entries are the referrers.
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Referrers {
+        schema_version: u32,
+        media_type: &'static str,
+        manifests: Vec<Descriptor>,
+    }
+    let artifact_type = parameters.get("artifactType").map(str::to_owned);
+    let is_filtered = artifact_type.is_some();
+    let store = state.store.clone();
+    let manifests =
+        blocking(move || store.referrers(&repository, &digest, artifact_type.as_deref())).await?;
+    let [media_type, _] = INDEX_TYPES;
+    let mut response = HttpResponse::Ok();
+    response.content_type(media_type);
+    if is_filtered {
+        response.insert_header(("oci-filters-applied", "artifactType"));
+    }
+    let index = Referrers { schema_version: 2, media_type, manifests };
+    let body = serde_json::to_vec(&index).map_err(|error| Refusal::internal(&error))?;
+    Ok(response.body(body))
+}
+
+/// `n` and `last`.
+fn paging(parameters: &Parameters) -> Result<(Option<usize>, Option<String>), Refusal> {
+    let limit = match parameters.get("n") {
+        None => None,
+        Some(text) => Some(text.parse().map_err(|_| {
+            let message = format!("n is {text:?}, not a number");
+            Refusal::new(StatusCode::BAD_REQUEST, "PAGINATION_NUMBER_INVALID", message)
+        })?),
+    };
+    Ok((limit, parameters.get("last").map(str::to_owned)))
+}
+
+/// Where the next page is (RFC 5988).
+fn link(path: &str, limit: Option<usize>, last: &str) -> String {
+    let count = limit.map(|limit| format!("n={limit}&")).unwrap_or_default();
+    format!("</v2/{path}?{count}last={last}>; rel=\"next\"")
+}

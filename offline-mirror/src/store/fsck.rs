@@ -1,0 +1,227 @@
+//! Hashes what the store has and looks whether everything is where the database says.
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::error::{During as _, StoreError};
+use super::manifests::parse_digest;
+use super::read::BlobReader;
+use super::{Store, blobs};
+use crate::oci::{Digest, Hasher};
+
+/// Damaged places that are named; more than this is a broken disk.
+const DAMAGES_MAX: usize = 1000;
+/// Blobs looked up at once.
+const PAGE: usize = 500;
+/// Threads that hash; more than this only makes a disk seek.
+const THREADS_MAX: usize = 4;
+const SECONDS_PER_DAY: i64 = 24 * 60 * 60;
+
+/// How much is hashed.
+#[derive(Debug, Clone, Copy)]
+pub struct Fsck {
+    /// Share of the blobs, 1 to 100. Less than all of them takes other ones every day, so that all
+    /// have their turn within 100 / `percent` days.
+    pub percent: u8,
+}
+
+/// Something that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Damage {
+    /// The blob or manifest.
+    pub digest: Digest,
+    /// File that holds it, or its first damaged piece.
+    pub file: Option<PathBuf>,
+    /// Offset in that file where the bytes that were looked at begin.
+    pub offset: Option<u64>,
+    /// What is wrong.
+    pub why: String,
+}
+
+/// What was found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct FsckReport {
+    /// Blobs hashed.
+    pub blobs: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Blobs that had no turn.
+    pub skipped: u64,
+    /// What is wrong; none when all is well.
+    pub damages: Vec<Damage>,
+}
+
+impl FsckReport {
+    /// Whether nothing is wrong.
+    pub fn is_sound(&self) -> bool {
+        self.damages.is_empty()
+    }
+
+    fn add(&mut self, other: Self) {
+        self.blobs = self.blobs.saturating_add(other.blobs);
+        self.bytes = self.bytes.saturating_add(other.bytes);
+        self.skipped = self.skipped.saturating_add(other.skipped);
+        self.damages.extend(other.damages);
+        self.damages.truncate(DAMAGES_MAX);
+    }
+}
+
+impl Store {
+    /// Hashes blobs and compares them with their digests; `seen` is called with the bytes done so
+    /// far. Safe beside everything else.
+    ///
+    /// # Errors
+    /// When the database cannot be read; damage is no error but a finding.
+    pub fn fsck(
+        &self,
+        fsck: Fsck,
+        now: Timestamp,
+        mut seen: impl FnMut(u64),
+    ) -> Result<FsckReport, StoreError> {
+        let mut report = FsckReport::default();
+        let mut after = String::new();
+        loop {
+            let page = self.page(&after)?;
+            let Some((last, _)) = page.last() else { break };
+            after = last.to_string();
+            let (turn, skipped): (Vec<_>, Vec<_>) =
+                page.into_iter().partition(|(digest, _)| has_turn(digest, fsck.percent, now));
+            report.skipped =
+                report.skipped.saturating_add(u64::try_from(skipped.len()).unwrap_or(u64::MAX));
+            report.add(self.hash_all(&turn)?);
+            seen(report.bytes);
+        }
+        for digest in self.missing_children()? {
+            let why = "a manifest needs it and the store does not have it".to_owned();
+            report.damages.push(Damage { digest, file: None, offset: None, why });
+        }
+        report.damages.truncate(DAMAGES_MAX);
+        Ok(report)
+    }
+
+    fn page(&self, after: &str) -> Result<Vec<(Digest, u64)>, StoreError> {
+        let operation = "list blobs";
+        let rows: Vec<(String, u64)> = self.read(operation, |tx| {
+            let mut statement = tx
+                .prepare_cached(
+                    "SELECT digest, size FROM blobs WHERE digest > ? ORDER BY digest LIMIT ?",
+                )
+                .during(operation)?;
+            let rows = statement
+                .query_map(rusqlite::params![after, PAGE], |row| Ok((row.get(0)?, row.get(1)?)));
+            rows.and_then(Iterator::collect).during(operation)
+        })?;
+        rows.into_iter().map(|(text, size)| Ok((parse_digest(&text)?, size))).collect()
+    }
+
+    fn hash_all(&self, blobs: &[(Digest, u64)]) -> Result<FsckReport, StoreError> {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
+        let next = std::sync::atomic::AtomicUsize::new(0);
+        let work = || {
+            let mut report = FsckReport::default();
+            loop {
+                let index = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                let Some((digest, _)) = blobs.get(index) else { return Ok(report) };
+                report.add(self.hash_one(digest)?);
+            }
+        };
+        std::thread::scope(|scope| {
+            let running: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+            let mut report = FsckReport::default();
+            for thread in running {
+                match thread.join() {
+                    Ok(done) => report.add(done?),
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            }
+            Ok(report)
+        })
+    }
+
+    fn hash_one(&self, digest: &Digest) -> Result<FsckReport, StoreError> {
+        let reader = self.read("find a blob", |tx| match blobs::find(tx, digest)? {
+            Some(row) => self.reader_of(tx, digest, row, None).map(Some),
+            None => Ok(None),
+        })?;
+        // Collected since it was listed.
+        let Some(reader) = reader else { return Ok(FsckReport::default()) };
+        let start = reader.position();
+        let mut report = FsckReport { blobs: 1, ..FsckReport::default() };
+        let why = match hash(reader, digest, &mut report.bytes) {
+            Ok(found) if found == *digest => return Ok(report),
+            Ok(found) => format!("its bytes have the digest {found}"),
+            Err(error) => chain(&error),
+        };
+        // Collected while it was read.
+        if self.stat(digest)?.is_none() {
+            return Ok(FsckReport::default());
+        }
+        let (file, offset) = start.unzip();
+        report.damages.push(Damage { digest: *digest, file, offset, why });
+        Ok(report)
+    }
+
+    /// Config and layers that manifests need and that are not there. Children of an index may be
+    /// absent, and layers that registries need not hold are told apart by reading the manifest.
+    fn missing_children(&self) -> Result<Vec<Digest>, StoreError> {
+        let operation = "look for missing blobs";
+        let rows: Vec<(String, String)> = self.read(operation, |tx| {
+            let mut statement = tx
+                .prepare_cached(
+                    "SELECT DISTINCT c.child, m.digest FROM children c \
+                     JOIN blobs m ON m.id = c.manifest \
+                     WHERE NOT EXISTS (SELECT 1 FROM blobs b WHERE b.digest = c.child) \
+                     ORDER BY c.child LIMIT ?",
+                )
+                .during(operation)?;
+            let rows = statement.query_map([DAMAGES_MAX], |row| Ok((row.get(0)?, row.get(1)?)));
+            rows.and_then(Iterator::collect).during(operation)
+        })?;
+        let mut missing = Vec::new();
+        for (child, manifest) in rows {
+            let (child, manifest) = (parse_digest(&child)?, parse_digest(&manifest)?);
+            if self.needs(&manifest, &child)? && missing.last() != Some(&child) {
+                missing.push(child);
+            }
+        }
+        Ok(missing)
+    }
+
+    fn needs(&self, manifest: &Digest, child: &Digest) -> Result<bool, StoreError> {
+        let Some(reader) = self.reader(manifest, None)? else { return Ok(false) };
+        // Damage of the manifest itself has been reported.
+        let Ok(bytes) = reader.read_all(crate::oci::MANIFEST_BYTES_MAX) else { return Ok(false) };
+        let Ok(parsed) = crate::oci::Manifest::parse(&bytes) else { return Ok(false) };
+        Ok(parsed.blobs().any(|blob| blob.digest == *child && !blob.may_be_elsewhere()))
+    }
+}
+
+fn hash(mut reader: BlobReader, digest: &Digest, bytes: &mut u64) -> Result<Digest, StoreError> {
+    let mut hasher = Hasher::new(digest.algorithm());
+    while let Some(piece) = reader.next_piece()? {
+        hasher.update(&piece);
+        *bytes = bytes.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
+    }
+    Ok(hasher.finish())
+}
+
+/// Spreads blobs over days by the first bytes of their digests.
+fn has_turn(digest: &Digest, percent: u8, now: Timestamp) -> bool {
+    let hex = digest.hex();
+    let number = hex.get(..4).and_then(|head| u16::from_str_radix(head, 16).ok()).unwrap_or(0);
+    let day = now.as_second().div_euclid(SECONDS_PER_DAY);
+    let shift = day.saturating_mul(i64::from(percent)).rem_euclid(100);
+    (i64::from(number % 100) + 100 - shift) % 100 < i64::from(percent)
+}
+
+fn chain(error: &StoreError) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
