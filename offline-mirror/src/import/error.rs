@@ -291,7 +291,7 @@ impl ImportError {
             Self::Bundle(error) => error.is_refusal(),
             Self::Site(error) => error.is_refusal(),
             Self::Metadata(error) => error.is_refusal(),
-            Self::Registry(error) => error.attack().is_some(),
+            Self::Registry(error) => error.is_refusal(),
             Self::Store(_) => false,
             Self::Vanished { .. } | Self::NoSpace { .. } | Self::Thread { .. } | Self::NoTarget => {
                 false
