@@ -19,17 +19,12 @@ pub mod configure;
 pub mod create;
 mod disk;
 mod error;
-mod export;
 mod feed;
-mod image;
 pub mod import;
-mod layout;
-mod manifest;
 mod metadata;
 pub mod oci;
 pub mod plan;
 pub mod prune;
-mod record;
 pub mod registry;
 pub mod serve;
 pub mod site;
@@ -39,11 +34,7 @@ mod view;
 
 pub use belief::{AcceptExpired, read_root};
 pub use error::Error;
-pub use export::{ExportRequest, Exported, Tally, export};
 pub use feed::Feed;
-pub use layout::Layout;
-pub use record::{CarriedFile, ExportRecord, ExportedImage};
-pub use registry::legacy::{Registry, RegistryAccess};
 pub use vendors::{CarriedVendors, VendorsRequest, vendors};
 pub use view::{
     Accepted, DEFAULT_LIFE_DAYS, DEFAULT_ROOT_DAYS, Drafted, Holders, MAX_LIFE_DAYS, MAX_ROOT_DAYS,

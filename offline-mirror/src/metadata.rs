@@ -6,7 +6,6 @@
 //! the copy; whoever reads it verifies it again.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use channels::names::{ProductRef, VendorName};
 use channels::version::ReleaseVersion;
@@ -19,12 +18,10 @@ use signing::{
     TargetPath, TopRole, Verified,
 };
 
-use crate::disk::write_file;
 use crate::error::Error;
 use crate::feed::belongs_to;
-use crate::record::CarriedFile;
 
-/// Folder of the TUF repository inside an export directory.
+/// Folder of the TUF repository in a bundle.
 pub(crate) const TUF_DIR: &str = "tuf";
 
 /// Copies the roots before `pinned` too, for sites that pinned one of those. They are taken as they
@@ -105,24 +102,6 @@ pub(crate) async fn copy_targets<S: Source>(
         }
     }
     Ok(found)
-}
-
-/// Writes the copy, `timestamp.json` last, so that a broken run never looks newer than it is;
-/// returns what was written for the record.
-pub(crate) fn write(
-    dir: &Path,
-    files: &BTreeMap<FileName, Vec<u8>>,
-) -> Result<Vec<CarriedFile>, Error> {
-    let root = dir.join(TUF_DIR);
-    let timestamp = FileName::timestamp();
-    let (last, first): (Vec<_>, Vec<_>) = files.iter().partition(|(name, _)| **name == timestamp);
-    let mut written = Vec::with_capacity(files.len());
-    for (name, bytes) in first.into_iter().chain(last) {
-        let path = name.relative_path();
-        write_file(&root.join(&path), bytes)?;
-        written.push(CarriedFile::of(format!("{TUF_DIR}/{path}"), bytes));
-    }
-    Ok(written)
 }
 
 /// When the first of these files expires: top-level roles, and the targets roles of `vendors`. Of the

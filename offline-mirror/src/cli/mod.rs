@@ -14,29 +14,21 @@ mod view;
 
 use std::ffi::OsString;
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use channels::names::{Arch, ProductRef};
-use channels::version::ReleaseVersion;
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 use signing::Attack;
 
-use crate::belief::read_root;
 use crate::bundle::BundleError;
 use crate::configure::ConfigureError;
 use crate::create::CreateError;
 use crate::error::Error;
-use crate::export::{ExportRequest, export};
-use crate::feed::read_token;
 use crate::import::ImportError;
 use crate::plan::PlanError;
 use crate::prune::PruneError;
-use crate::record::ExportRecord;
 use crate::registry::RegistryError;
-use crate::registry::legacy::{Registry, RegistryAccess};
 use crate::site::SiteError;
 
 /// Carries releases and signed metadata across an air gap.
@@ -49,8 +41,6 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Write the TUF repository and the blobs one release names into a directory.
-    Export(ExportArgs),
     /// Say what a bundle would carry; nothing is written.
     Plan(Box<plan::PlanArgs>),
     /// Make a bundle: images and signed metadata in files to be carried to sites.
@@ -79,38 +69,6 @@ enum Command {
     Store(store::StoreCommand),
 }
 
-#[derive(Debug, Args)]
-struct ExportArgs {
-    /// The directory to write.
-    dir: PathBuf,
-    /// Base URL of the hub.
-    #[arg(long, env = "FAIRWAY_SERVER")]
-    server: String,
-    /// The hub's root, as agents pin it.
-    #[arg(long)]
-    root: PathBuf,
-    /// Product, as vendor/product.
-    #[arg(long)]
-    product: ProductRef,
-    /// Release to carry.
-    #[arg(long)]
-    version: ReleaseVersion,
-    /// Architecture to carry (repeatable); all of the release's when left out.
-    #[arg(long = "arch")]
-    arches: Vec<Arch>,
-    /// Registry that holds the release's images: host[:port].
-    #[arg(long)]
-    registry: String,
-    /// The view to export under, for sites that pin its root.
-    #[arg(long, value_name = "VIEWDIR")]
-    view: Option<PathBuf>,
-    #[command(flatten)]
-    access: AccessArgs,
-    /// How to say what was done.
-    #[arg(long, value_enum, default_value_t)]
-    output: Output,
-}
-
 /// Form of what goes to standard output.
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
 enum Output {
@@ -119,37 +77,6 @@ enum Output {
     Text,
     /// One JSON object.
     Json,
-}
-
-#[derive(Debug, Args)]
-struct AccessArgs {
-    /// Path in front of every repository of the registry.
-    #[arg(long)]
-    registry_prefix: Option<String>,
-    /// Talk HTTP without TLS to the registry.
-    #[arg(long, env = "FAIRWAY_PLAIN_HTTP")]
-    plain_http: bool,
-    /// User for the registry.
-    #[arg(long, requires = "registry_password_file")]
-    registry_user: Option<String>,
-    /// File with the password of that user.
-    #[arg(long, requires = "registry_user")]
-    registry_password_file: Option<PathBuf>,
-}
-
-impl AccessArgs {
-    fn registry(&self, host: &str) -> anyhow::Result<Registry> {
-        let credentials = match (&self.registry_user, &self.registry_password_file) {
-            (Some(user), Some(file)) => Some((user.clone(), read_token(file)?)),
-            _ => None,
-        };
-        Ok(Registry::new(RegistryAccess {
-            host: host.to_owned(),
-            prefix: self.registry_prefix.as_ref().map(|p| p.trim_matches('/').to_owned()),
-            plain_http: self.plain_http,
-            credentials,
-        })?)
-    }
 }
 
 /// The command line's definition, for documentation and checks of quoted commands.
@@ -206,14 +133,14 @@ fn known(error: &anyhow::Error) -> Option<Known> {
         return Some(Known { attack: None, is_refusal: code == 1, hint });
     }
     first_of!(
+        CreateError => CreateError::is_refusal,
+        PlanError => PlanError::is_refusal,
         ImportError => ImportError::is_refusal,
         PruneError => PruneError::is_refusal,
         SiteError => SiteError::is_refusal,
         ConfigureError => |error| matches!(error, ConfigureError::NotOurs { .. }),
         BundleError => BundleError::is_refusal,
-        RegistryError => RegistryError::is_refusal,
-        CreateError => CreateError::is_refusal,
-        PlanError => PlanError::is_refusal,
+        RegistryError => |error| error.attack().is_some(),
     );
     None
 }
@@ -248,15 +175,14 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         .build()
         .context("cannot start the runtime")?;
     match cli.command {
-        Command::Export(args) => runtime.block_on(run_export(args)),
+        Command::Plan(args) => runtime.block_on(plan::run(*args, now())),
+        Command::Create(args) => runtime.block_on(create::run(*args, now())),
         Command::Site(command) => site::run(command),
         Command::Verify(args) => runtime.block_on(import::run_verify(args)),
         Command::Import(args) => runtime.block_on(import::run_import(args)),
         Command::Inventory(args) => runtime.block_on(inventory::run(args)),
         Command::Configure(args) => configure::run(&args),
         Command::Prune(command) => runtime.block_on(prune::run(command)),
-        Command::Plan(args) => runtime.block_on(plan::run(*args, now())),
-        Command::Create(args) => runtime.block_on(create::run(*args, now())),
         Command::View(command) => runtime.block_on(view::run(command, now())),
         Command::Serve(args) => runtime.block_on(serve::run(args)),
         Command::Store(command) => store::run(command, now()),
@@ -268,45 +194,6 @@ fn tuf_source(server: &str) -> anyhow::Result<signing::HttpSource> {
     let base = format!("{}/tuf/", server.trim_end_matches('/'));
     signing::HttpSource::new(&base, signing::source::HttpLimits::default())
         .context("cannot use --server")
-}
-
-async fn run_export(args: ExportArgs) -> anyhow::Result<()> {
-    let source = tuf_source(&args.server)?;
-    let registry = args.access.registry(&args.registry)?;
-    let request = ExportRequest {
-        product: args.product,
-        version: args.version,
-        arches: args.arches,
-        root: read_root(&args.root)?,
-        dir: args.dir,
-        view: args.view,
-    };
-    let done = export(&request, source, &registry, now()).await?;
-    match args.output {
-        Output::Json => say(&serde_json::to_string_pretty(&done)?),
-        Output::Text => say(&format!(
-            "exported {} {} ({}) into {}: {} images, {} objects fetched ({} bytes), {} kept{}",
-            done.record.product,
-            done.record.version,
-            list(&done.record.arches),
-            request.dir.display(),
-            done.record.images.len(),
-            done.fetched.objects,
-            done.fetched.bytes,
-            done.kept.objects,
-            good_until(&done.record),
-        )),
-    }
-}
-
-/// How long the parcel may be on the road.
-fn good_until(record: &ExportRecord) -> String {
-    let kind = if record.is_view { "view" } else { "metadata" };
-    record.good_until.map(|at| format!("; {kind} good until {at}")).unwrap_or_default()
-}
-
-fn list(arches: &[Arch]) -> String {
-    arches.iter().map(Arch::as_str).collect::<Vec<_>>().join(", ")
 }
 
 /// The one place where this process reads the clock.

@@ -24,7 +24,7 @@ pub use error::CreateError;
 pub use progress::Progress;
 
 use crate::bundle::{
-    BundleManifest, BundleName, CarriedRelease, Missing, Planned, Segment, Writer, lay_out,
+    BundleManifest, BundleName, CarriedRelease, Missing, Planned, Segment, Writer,
 };
 use crate::metadata;
 use crate::oci::Digest;
@@ -104,9 +104,9 @@ pub async fn create<S: Source>(
     if let Some(created) = finish::already(request, &view_dir)? {
         return Ok(created);
     }
-    let lock = work::lock(dir, name)?;
+    let mut lock = work::lock(dir, name)?;
     if request.restart {
-        work::give_up(dir, name)?;
+        lock = work::give_up(dir, name)?.unwrap_or(lock);
     }
     let asked = request.plan.asked();
     let (mut pinned, went_on) = match Pinned::read(dir, name)? {
@@ -122,10 +122,8 @@ pub async fn create<S: Source>(
     };
     let mut total = Brought::default();
     let writer = loop {
-        let laid = lay_out(&pinned.entries(), request.plan.segment_size, name)?;
-        let writer = Writer::open(dir, laid)?;
+        let writer = work::open(&pinned, dir, request.plan.segment_size)?;
         put_small(&pinned, dir, &writer)?;
-        work::fill(dir, &writer)?;
         let blobs = u64::try_from(pinned.blobs.len()).unwrap_or(u64::MAX);
         let bytes = pinned.blobs.values().map(|blob| blob.size).sum();
         progress.planned(name.as_str(), pinned.manifest.sequence, blobs, bytes, went_on);

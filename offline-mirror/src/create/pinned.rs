@@ -154,11 +154,17 @@ impl Pinned {
 
     /// Writes the plan: decided from here on.
     pub(super) fn write(&self, dir: &Path) -> Result<(), CreateError> {
-        let path = plan_path(dir, &self.manifest.name);
-        let refuse =
-            |e: serde_json::Error| CreateError::Pinned { path: path.clone(), why: e.to_string() };
+        self.write_at(&plan_path(dir, &self.manifest.name))
+    }
+
+    /// The same into another file.
+    pub(super) fn write_at(&self, path: &Path) -> Result<(), CreateError> {
+        let refuse = |e: serde_json::Error| CreateError::Pinned {
+            path: path.to_owned(),
+            why: e.to_string(),
+        };
         let bytes = serde_json::to_vec(self).map_err(refuse)?;
-        Ok(write_file(&path, &bytes)?)
+        Ok(write_file(path, &bytes)?)
     }
 
     /// Refuses to go on for a request that decides on other bytes.

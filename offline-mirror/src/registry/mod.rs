@@ -22,7 +22,6 @@ mod flight;
 mod gate;
 mod headers;
 mod image_name;
-pub mod legacy;
 mod manifests;
 mod pace;
 mod pull;

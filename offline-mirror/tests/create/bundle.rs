@@ -3,7 +3,7 @@
 use offline_mirror::bundle::{ImageRole, check};
 use signing::Sha256Digest;
 
-use crate::scene::{SHARED, Scene, at, claims, copy, files, has, is_of_view, long};
+use crate::scene::{SHARED, Scene, THREADS, at, claims, copy, files, has, is_of_view, long};
 
 #[actix_web::test]
 async fn a_bundle_of_two_vendors_verifies_down_to_every_byte() {
@@ -11,7 +11,7 @@ async fn a_bundle_of_two_vendors_verifies_down_to_every_byte() {
     let report = scene.plan(&scene.request()).await.unwrap();
     let created = scene.create(&scene.create_request()).await.unwrap();
     let reader = scene.open(&created).await;
-    let evidence = check(&reader, 2, &|_| {}).unwrap();
+    let evidence = check(&reader, THREADS, &|_| {}).unwrap();
     assert_eq!(evidence.damage_count, 0);
     let manifest = reader.manifest();
     let releases: Vec<_> =

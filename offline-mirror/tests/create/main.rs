@@ -6,7 +6,6 @@ mod bundle;
 mod golden;
 mod hub;
 mod increments;
-mod killed;
 mod partial;
 mod refusals;
 mod registry;

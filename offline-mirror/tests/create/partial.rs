@@ -6,7 +6,7 @@ use offline_mirror::create::CreateError;
 use offline_mirror::oci::Digest;
 use signing::Attack;
 
-use crate::scene::{SHARED, Scene, claims, files, has, long};
+use crate::scene::{SHARED, Scene, THREADS, claims, files, has, long};
 
 #[actix_web::test]
 async fn without_leave_to_go_on_the_first_failure_ends_the_run_and_the_next_one_goes_on() {
@@ -48,7 +48,7 @@ async fn with_leave_to_go_on_the_bundle_says_what_is_missing() {
     assert!(missing.what.contains(&scene.images[1].digest.to_string()), "{missing:?}");
     assert!(missing.why.contains(&Digest::of(&long(2)).to_string()), "{missing:?}");
     let reader = scene.open(&created).await;
-    assert_eq!(check(&reader, 1, &|_| {}).unwrap().damage_count, 0);
+    assert_eq!(check(&reader, THREADS, &|_| {}).unwrap().damage_count, 0);
     assert!(!has(&reader, &long(2)) && !reader.has(&scene.images[1].digest));
     assert!(has(&reader, &long(3)) && has(&reader, &long(9)), "the others are whole");
     assert_eq!(reader.manifest().images.len(), 2);
@@ -105,6 +105,6 @@ async fn another_request_under_the_same_name_is_refused_and_restart_keeps_what_c
     let created = scene.create(&request).await.unwrap();
     assert_eq!(created.sequence, 2, "the first one's was spent");
     let reader = scene.open(&created).await;
-    assert_eq!(check(&reader, 1, &|_| {}).unwrap().damage_count, 0);
+    assert_eq!(check(&reader, THREADS, &|_| {}).unwrap().damage_count, 0);
     assert!(created.complete && has(&reader, &long(3)));
 }

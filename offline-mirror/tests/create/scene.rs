@@ -18,6 +18,8 @@ use signing::{Client, FileName, KeySet, MemSource, MemStore, TopRole};
 use crate::hub::{Hub, ROOT, graph, key, release};
 use crate::registry::{Image, Server};
 
+/// Threads that hash what is checked.
+pub(crate) const THREADS: std::num::NonZero<usize> = std::num::NonZero::<usize>::MIN;
 pub(crate) const REPOSITORY: &str = "acme/app";
 pub(crate) const SHARED: &[u8] = b"a layer that all images share";
 
@@ -196,7 +198,7 @@ pub(crate) fn copy(from: &Path, to: &Path) {
         if path.is_dir() {
             copy(&path, &target)
         } else {
-            drop(std::fs::copy(&path, &target).unwrap())
+            std::fs::copy(&path, &target).unwrap();
         }
     }
 }

@@ -163,8 +163,8 @@ impl ItemWriter {
         let file = self.segment(piece)?;
         if let Err(source) = file.write_all_at(bytes, piece.offset.saturating_add(self.at)) {
             self.is_broken = true;
-            let path = self.shared.dir.join(&piece.path);
-            return Err(BundleError::Io { operation: "write", path, source });
+            let path = self.shared.segment_path(piece.segment);
+            return Err(self.shared.fault("write", path, source));
         }
         self.take_in(bytes);
         let item = self.item;
@@ -243,7 +243,7 @@ impl ItemWriter {
                 let left = usize::try_from(end - self.at).unwrap_or(usize::MAX);
                 let run = &mut buffer[..left.min(READ_BYTES)];
                 let read = file.read_exact_at(run, piece.offset.saturating_add(self.at));
-                read.map_err(BundleError::io("read", self.shared.dir.join(&piece.path)))?;
+                read.map_err(BundleError::io("read", self.shared.segment_path(piece.segment)))?;
                 self.take_in(run);
             }
             if self.hash.clone().finish() != *expected {

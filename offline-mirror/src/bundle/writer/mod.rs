@@ -7,20 +7,23 @@
 //! [`Writer::finish`] gives the segments their names, [`super::seal`] writes the manifest and removes
 //! the working state. Until then the set is no bundle.
 //!
-//! Content is synced before the journal speaks of it, in batches of [`SYNC_BYTES`]. Writing is plain
-//! blocking code; a piece of a network answer goes to the page cache in microseconds, so callers do it
-//! in their receive loop. Only every [`SYNC_BYTES`] a caller waits for the disk.
+//! Content is synced before the journal speaks of it, in batches of [`SYNC_BYTES`], by a thread of the
+//! writer's own. Writing is plain blocking code: a piece of a network answer goes to the page cache in
+//! microseconds, so callers do it in their receive loop. Only when the disk is [`WAIT_BYTES`] behind do
+//! they wait for it.
 
 mod item;
 mod journal;
 mod repack;
 mod room;
 mod state;
+mod syncer;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use item::ItemWriter;
@@ -29,6 +32,7 @@ pub(super) use state::prefixes;
 
 use self::journal::{Journal, Record, Replayed, replay};
 use self::state::State;
+use self::syncer::Syncer;
 use super::error::BundleError;
 use super::framing::{END_BYTES, headers, padded};
 use super::layout::{Item, Laid, Piece, Planned};
@@ -38,6 +42,8 @@ use super::manifest::{BundleName, CHUNK_BYTES, Content, Encoding, Entry, Part, S
 /// and a sync every 128 MiB costs a disk little. The death of the process alone costs a chunk per
 /// item that was being written.
 const SYNC_BYTES: u64 = 128 * 1024 * 1024;
+/// Content that may wait for the disk: more would only fill the page cache.
+const WAIT_BYTES: u64 = 4 * SYNC_BYTES;
 
 /// Folder of the working state of a set. Others may keep files of their own in it until the set is
 /// sealed.
@@ -62,6 +68,8 @@ pub struct Written {
 /// Writes a set. Cheap to clone; clones write the same set.
 #[derive(Debug, Clone)]
 pub struct Writer {
+    /// Ends with the last clone; stands first so that it ends before what it syncs.
+    _syncer: Arc<Syncer>,
     shared: Arc<Shared>,
 }
 
@@ -73,6 +81,8 @@ struct Shared {
     /// Held while syncing, so that records follow each other.
     journal: Mutex<Journal>,
     live: Mutex<Live>,
+    /// Wakes the thread that syncs; none once the writer is gone.
+    wake: Mutex<Option<SyncSender<()>>>,
 }
 
 /// What changes while writing.
@@ -86,8 +96,8 @@ struct Live {
     dirty: BTreeMap<u32, Arc<File>>,
     /// Items that somebody is writing.
     active: BTreeSet<usize>,
-    /// A sync failed: nobody knows what of the pending content is on disk.
-    is_broken: bool,
+    /// A sync failed, and how: nobody knows what of the pending content is on disk.
+    broken: Option<std::io::ErrorKind>,
 }
 
 /// A panic elsewhere while the lock was held leaves plain values behind it, each whole.
@@ -130,7 +140,13 @@ impl Writer {
         };
         let shared = Shared::new(dir, laid, chunk_bytes, journal, state);
         shared.make_segments()?;
-        Ok(Self { shared: Arc::new(shared) })
+        Self::over(shared)
+    }
+
+    fn over(shared: Shared) -> Result<Self, BundleError> {
+        let shared = Arc::new(shared);
+        let syncer = Syncer::start(&shared)?;
+        Ok(Self { shared, _syncer: Arc::new(syncer) })
     }
 
     /// What is written where.
@@ -270,10 +286,10 @@ impl Shared {
             pending_bytes: 0,
             dirty: BTreeMap::new(),
             active: BTreeSet::new(),
-            is_broken: false,
+            broken: None,
         };
         let (journal, live) = (Mutex::new(journal), Mutex::new(live));
-        Self { dir: dir.to_owned(), laid, chunk_bytes, journal, live }
+        Self { dir: dir.to_owned(), laid, chunk_bytes, journal, live, wake: Mutex::new(None) }
     }
 
     /// Makes the segment files that are not there, and forgets what was in one that is gone.
@@ -321,11 +337,13 @@ impl Shared {
         }
     }
 
+    fn segment_path(&self, segment: u32) -> PathBuf {
+        partial(&self.dir, &self.laid.name().segment_file(segment))
+    }
+
     /// The segment file of a piece, while the set is being written.
     fn open_segment(&self, segment: u32) -> Result<File, BundleError> {
-        let known = usize::try_from(segment).ok().and_then(|at| self.laid.segments().get(at));
-        let file = known.map_or_else(String::new, |segment| segment.file.clone());
-        let path = partial(&self.dir, &file);
+        let path = self.segment_path(segment);
         let opened = File::options().read(true).write(true).open(&path);
         opened.map_err(BundleError::io("open", &path))
     }
@@ -337,25 +355,29 @@ impl Shared {
         bytes: u64,
         segment: Option<(u32, &Arc<File>)>,
     ) -> Result<(), BundleError> {
-        let is_enough = {
+        let waiting = {
             let mut live = lock(&self.live);
             live.take(record, &self.laid, self.chunk_bytes);
             if let Some((index, file)) = segment {
                 live.dirty.entry(index).or_insert_with(|| Arc::clone(file));
             }
             live.pending_bytes = live.pending_bytes.saturating_add(bytes);
-            live.pending_bytes >= SYNC_BYTES
+            live.pending_bytes
         };
-        if is_enough { self.sync() } else { Ok(()) }
+        if waiting < SYNC_BYTES {
+            return Ok(());
+        }
+        // A full channel means that the thread is about to look anyway.
+        let is_woken = lock(&self.wake).as_ref().map(|wake| wake.try_send(())).is_some();
+        if is_woken && waiting < WAIT_BYTES { Ok(()) } else { self.sync() }
     }
 
     fn sync(&self) -> Result<(), BundleError> {
         let mut journal = lock(&self.journal);
         let (pending, dirty) = {
             let mut live = lock(&self.live);
-            if live.is_broken {
-                let source = std::io::Error::other("an earlier sync failed");
-                return Err(BundleError::Io { operation: "sync", path: self.dir.clone(), source });
+            if let Some(kind) = live.broken {
+                return Err(self.fault("sync", self.dir.clone(), kind.into()));
             }
             live.pending_bytes = 0;
             (std::mem::take(&mut live.pending), std::mem::take(&mut live.dirty))
@@ -364,8 +386,22 @@ impl Shared {
         let noted = synced
             .map_err(BundleError::io("sync", &self.dir))
             .and_then(|()| if pending.is_empty() { Ok(()) } else { journal.append(&pending) });
-        lock(&self.live).is_broken = noted.is_err();
+        if let Err(error) = &noted {
+            let of_io =
+                if let BundleError::Io { source, .. } = error { Some(source.kind()) } else { None };
+            lock(&self.live).broken = Some(of_io.unwrap_or(std::io::ErrorKind::StorageFull));
+        }
         noted
+    }
+
+    /// A failure to write; a full disk is named with what is missing.
+    fn fault(&self, operation: &'static str, path: PathBuf, source: std::io::Error) -> BundleError {
+        if source.kind() == std::io::ErrorKind::StorageFull
+            && let Ok(Room { needed, free }) = room(&self.dir, &self.laid)
+        {
+            return BundleError::NoRoom { dir: self.dir.clone(), needed, free };
+        }
+        BundleError::Io { operation, path, source }
     }
 
     fn name_segments(&self) -> Result<(), BundleError> {
@@ -377,7 +413,7 @@ impl Shared {
             let file = File::options().write(true).open(&open);
             let file = file.map_err(BundleError::io("open", &open))?;
             let framed = self.write_framing(index, segment, &file).and_then(|()| file.sync_all());
-            framed.map_err(BundleError::io("write", &open))?;
+            framed.map_err(|e| self.fault("write", open.clone(), e))?;
             std::fs::rename(&open, &done).map_err(BundleError::io("name", &done))?;
         }
         sync_dir(&self.dir)

@@ -11,7 +11,6 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::Arc;
 
 use crate::bundle::error::BundleError;
 use crate::bundle::layout::{Item, Laid, Piece};
@@ -59,7 +58,7 @@ impl Writer {
         let state = state.unwrap_or_else(|| State::new(&to));
         let shared = Shared::new(dir, to, chunk_bytes, journal, state);
         shared.stretch_segments(from)?;
-        let writer = Self { shared: Arc::new(shared) };
+        let writer = Self::over(shared)?;
         for (item, old) in kept {
             writer.take_over(item, old)?;
         }

@@ -396,3 +396,33 @@ fn leaving_out_survives_a_crash_at_any_record() {
         assert!(segments(dir.path()) == expected, "journal cut at {end}");
     }
 }
+
+#[test]
+fn enough_content_is_synced_without_anybody_waiting() {
+    let dir = tempfile::tempdir().unwrap();
+    let contents = vec![blob(noise(1, 600))];
+    let writer = open_set(dir.path(), &contents).unwrap();
+    let records = || {
+        let bytes = fs::read(work_dir(dir.path(), &name()).join("journal")).unwrap();
+        replay(&bytes).records.len()
+    };
+    writer.put(0, &contents[0].1).unwrap();
+    assert_eq!(records(), 0);
+    let back = Record::Back { item: 0, pieces: 0, chunks: 0 };
+    writer.shared.note(back, SYNC_BYTES, None).unwrap();
+    drop(writer);
+    assert_eq!(records(), 4, "a chunk, a piece, done, and the way back");
+}
+
+#[test]
+fn a_full_disk_is_named_with_what_is_needed_and_stays_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let writer = open_set(dir.path(), &vec![blob(noise(1, 600))]).unwrap();
+    lock(&writer.shared.live).broken = Some(std::io::ErrorKind::StorageFull);
+    for _ in 0..2 {
+        let error = writer.sync().unwrap_err();
+        assert!(matches!(error, BundleError::NoRoom { needed, .. } if needed > 0), "{error}");
+    }
+    lock(&writer.shared.live).broken = Some(std::io::ErrorKind::Other);
+    assert!(matches!(writer.sync(), Err(BundleError::Io { operation: "sync", .. })));
+}

@@ -1,4 +1,15 @@
-//! The program itself, killed at points of its download and run again.
+//! `create` as a program: killed at points of its download and run again, and what it says.
+//!
+//! A binary of its own: a process that is being started holds the locks of its parent for a moment,
+//! and other tests would meet those.
+#![expect(clippy::unwrap_used, reason = "in tests a failed step is a failed test")]
+
+#[path = "../create/hub.rs"]
+mod hub;
+#[path = "../create/registry.rs"]
+mod registry;
+#[path = "../create/scene.rs"]
+mod scene;
 
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
@@ -9,6 +20,8 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use crate::scene::{Scene, copy, files};
 
+/// One test at a time, for the same reason.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 /// Runs that are killed.
 const KILLS: usize = 12;
 
@@ -62,6 +75,7 @@ async fn finish(config: &Path, dir: &Path) -> Output {
 
 #[actix_web::test]
 async fn killed_at_any_point_it_ends_in_the_bytes_that_it_was_begun_for() {
+    let _alone = ALONE.lock().await;
     let scene = Scene::as_of(real_time()).await;
     let mut killed = 0;
     for point in 0..KILLS {
@@ -98,6 +112,7 @@ async fn killed_at_any_point_it_ends_in_the_bytes_that_it_was_begun_for() {
 
 #[actix_web::test]
 async fn the_program_plans_creates_and_says_what_is_missing() {
+    let _alone = ALONE.lock().await;
     let scene = Scene::as_of(real_time()).await;
     let (config, dir) = (config(&scene, &scene.view()), scene.dir());
     let program = env!("CARGO_BIN_EXE_offline-mirror");
