@@ -32,6 +32,7 @@ mod record;
 mod registry;
 mod serve;
 mod site;
+mod status;
 mod store;
 mod vendors;
 mod view;
@@ -44,6 +45,7 @@ pub use import::{ImportRequest, Imported, import};
 pub use layout::Layout;
 pub use record::{CarriedFile, ExportRecord, ExportedImage};
 pub use registry::{Registry, RegistryAccess};
+pub use status::{ExportedStatus, SiteHub, StatusError, StatusRequest};
 pub use vendors::{ExportedVendors, VendorsRequest, vendors};
 pub use view::{
     Accepted, DEFAULT_LIFE_DAYS, DEFAULT_ROOT_DAYS, Drafted, Holders, MAX_LIFE_DAYS, MAX_ROOT_DAYS,

@@ -1,5 +1,6 @@
 //! The command line: parses, sets up the shells, prints what happened.
 
+mod status;
 mod view;
 
 use std::ffi::OsString;
@@ -20,6 +21,7 @@ use crate::feed::{Feed, read_token};
 use crate::import::{ImportRequest, Imported, import};
 use crate::record::ExportRecord;
 use crate::registry::{Registry, RegistryAccess};
+use crate::status::StatusError;
 
 /// Carries releases and signed metadata across an air gap.
 #[derive(Debug, Parser)]
@@ -38,6 +40,8 @@ enum Command {
     /// Keep a view of a hub: the same release under a long-lived root of its own.
     #[command(subcommand)]
     View(view::ViewCommand),
+    /// Get the signed status of a site from its update server, to carry it to the connected hub.
+    StatusExport(status::StatusExportArgs),
 }
 
 #[derive(Debug, Args)]
@@ -176,6 +180,12 @@ pub fn cli_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 /// The error with its whole chain, what to do about it, and the exit code.
 fn explain(error: &anyhow::Error) -> (String, u8) {
+    if let Some(known) = error.downcast_ref::<StatusError>() {
+        let attack = known.attack().map(|attack| format!("{attack}: ")).unwrap_or_default();
+        let hint = known.hint().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+        let code = if known.is_refusal() { 1 } else { 2 };
+        return (format!("error: {attack}{error:#}{hint}"), code);
+    }
     let Some(known) = error.downcast_ref::<Error>() else {
         return (format!("error: {error:#}"), 2);
     };
@@ -203,6 +213,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Export(args) => runtime.block_on(run_export(args)),
         Command::Import(args) => runtime.block_on(run_import(args)),
         Command::View(command) => runtime.block_on(view::run(command, now())),
+        Command::StatusExport(args) => runtime.block_on(status::run(args)),
     }
 }
 

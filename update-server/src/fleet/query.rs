@@ -117,7 +117,9 @@ impl FleetIndex {
         let limit = limit.clamp(1, MAX_PAGE);
         let mut found = Vec::new();
         let mut last = None;
-        for (number, row) in (start..).zip(self.rows.iter().skip(Slot(start).index())) {
+        // The rows come first: numbers end where rows do, whatever a cursor says.
+        let rows = self.rows.iter().skip(Slot(start).index());
+        for (row, number) in rows.zip(start..=u32::MAX) {
             let class = freshness(row.last_seen.get(), self.interval_s, view.now);
             if !resolved.matches(row, class) {
                 continue;

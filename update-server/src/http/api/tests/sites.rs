@@ -345,7 +345,10 @@ async fn exports_and_imports_are_on_record() {
     hub.ask(Access::Admin, "DELETE", "/api/v1/sites/north", None).await;
     let actions = async |hub: &Hub| {
         let page: Page<AuditRow> = hub.get("/api/v1/audit?limit=3").await;
-        page.items.into_iter().map(|row| format!("{} {}", row.actor, row.action)).collect::<Vec<_>>()
+        page.items
+            .into_iter()
+            .map(|row| format!("{} {}", row.actor, row.action))
+            .collect::<Vec<_>>()
     };
     assert_eq!(
         actions(&hub).await,
@@ -380,7 +383,8 @@ async fn the_dashboard_shows_dark_sites_and_how_old_they_are() {
     hub.imported(&north.status("").await).await;
     hub.advance(5_400);
     let page = hub.ask(Access::Viewer, "GET", "/", None).await.text();
-    for wanted in ["Dark sites", "1 h 30 min ago", "never reported", "stable · site north", "late"] {
+    for wanted in ["Dark sites", "1 h 30 min ago", "never reported", "stable · site north", "late"]
+    {
         assert!(page.contains(wanted), "{wanted}");
     }
 }
