@@ -81,12 +81,8 @@ pub struct SiteStatusHead {
     /// The site's own sums.
     pub counts: SiteCounts,
     /// Clusters of the file that are not shown, because they report to this hub themselves.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default)]
     pub live_here: u64,
-}
-
-fn is_zero(number: &u64) -> bool {
-    *number == 0
 }
 
 /// Answer to `POST /api/v1/status-imports`.

@@ -1,10 +1,11 @@
 //! What is taken and what is not; sums against a recount; what leaves a site and what does not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use channels::wire::{
     ClusterRow, Drift, DriftState, HealthSummary, HealthVerdict, Phase, ProductRow, Reason,
-    Redaction, SiteChannel, SiteCluster, SiteProduct, SiteReason, SiteStatus, WaitingOn,
+    Redaction, SiteChannel, SiteCluster, SiteCounts, SiteProduct, SiteReason, SiteStatus,
+    WaitingOn,
 };
 use proptest::prelude::*;
 use signing::{Attack, SecretKey, Sha256Digest, Statement};
@@ -73,9 +74,9 @@ fn status(site: &str, sequence: u64, clusters: Vec<SiteCluster>) -> SiteStatus {
         sequence,
         made_at: at(NOW),
         good_for_s: 7 * 86_400,
-        redacted: Default::default(),
+        redacted: BTreeSet::new(),
         newest_bundle: None,
-        counts: Default::default(),
+        counts: SiteCounts::default(),
         channels: vec![SiteChannel {
             product: "acme/kafka".parse().unwrap(),
             channel: "stable".parse().unwrap(),
@@ -324,7 +325,7 @@ fn a_site_too_large_for_one_file_is_refused_and_nothing_is_dropped() {
         now: at(NOW),
         good_for_s: 60,
         newest_bundle: None,
-        redact: Default::default(),
+        redact: BTreeSet::new(),
     };
     let error = build(facts, &rows, Vec::new(), &Pseudonyms::of(&key(1))).unwrap_err();
     assert!(matches!(error, ExportError::TooManyClusters { found: 5_001 }), "{error}");

@@ -1,6 +1,9 @@
 //! Dark sites: registered, removed, and their status replaced as a whole. Each with its audit row in
 //! one transaction.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use channels::names::{ClusterId, SiteName};

@@ -49,13 +49,10 @@ pub(super) async fn read_within(
     if announced.is_some_and(|length| length > bound) {
         return Err(too_large(limit));
     }
-    match tokio::time::timeout(within, collect(payload, limit)).await {
-        Ok(result) => result,
-        Err(_) => {
-            let detail = format!("the body did not arrive in {} s", within.as_secs());
-            Err(ApiError::new(Code::InvalidRequest, detail))
-        }
-    }
+    tokio::time::timeout(within, collect(payload, limit)).await.unwrap_or_else(|_| {
+        let detail = format!("the body did not arrive in {} s", within.as_secs());
+        Err(ApiError::new(Code::InvalidRequest, detail))
+    })
 }
 
 async fn collect(mut payload: Payload, limit: usize) -> Result<Vec<u8>, ApiError> {

@@ -98,13 +98,11 @@ fn begin(cursor: Option<&str>) -> Result<Begin, ApiError> {
         let (site, id) = last.split_once('/')?;
         Some(Begin::Dark((site.parse().ok()?, id.parse().ok()?)))
     });
-    match dark {
-        Some(begin) => Ok(begin),
-        None => {
-            let row = paging::after(LIVE, cursor)?;
-            Ok(Begin::Live(row.map(|last| u32::try_from(last).map_or(Slot(u32::MAX), Slot))))
-        }
+    if let Some(begin) = dark {
+        return Ok(begin);
     }
+    let row = paging::after(LIVE, cursor)?;
+    Ok(Begin::Live(row.map(|last| u32::try_from(last).map_or(Slot(u32::MAX), Slot))))
 }
 
 /// The fleet first, then dark sites; a page may hold the end of one and the beginning of the other.
