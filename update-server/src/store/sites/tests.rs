@@ -1,5 +1,6 @@
 //! Sites outlive a restart; what cannot be read any more stops nobody.
 
+use rusqlite::Connection;
 use signing::{SecretKey, statement};
 
 use super::super::tests::{Hub, NOW, at};
@@ -82,14 +83,19 @@ async fn a_stored_status_that_cannot_be_read_is_left_out_and_the_hub_starts() {
 async fn only_the_newest_imports_are_remembered_and_the_floor_is_among_them() {
     let hub = Hub::new();
     hub.store.put_site(new_site("north", 1)).await.unwrap();
-    let all = u64::try_from(MAX_IMPORTS).unwrap() + 3;
-    for sequence in 1..=all {
-        hub.store.import_status(new_status(sequence, 1)).await.unwrap();
-    }
+    let conn = Connection::open(hub.dir.path().join(crate::store::DATABASE_FILE)).unwrap();
+    let max = i64::try_from(MAX_IMPORTS).unwrap();
+    let earlier = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1) \
+                   INSERT INTO site_import (site, key_id, sequence, made_at, imported_at, \
+                   imported_by, digest, clusters) SELECT 'north', ?2, i, 0, 0, 'mira', \
+                   zeroblob(32), 0 FROM n";
+    conn.execute(earlier, params![max + 2, key(1).public().key_id().as_str()]).unwrap();
     let hub = hub.restart();
-    let file = hub.dir.path().join(crate::store::DATABASE_FILE);
-    let conn = Connection::open(file).unwrap();
+    let newest = u64::try_from(max).unwrap() + 3;
+    let older = hub.store.import_status(new_status(newest - 1, 1)).await.unwrap_err();
+    assert!(matches!(older, Refusal::StatusRollback { .. }), "{older}");
+    hub.store.import_status(new_status(newest, 1)).await.unwrap();
     let found = imports(&conn, &"north".parse().unwrap(), usize::MAX).unwrap();
-    assert_eq!((found.len(), found[0].sequence), (MAX_IMPORTS, all));
+    assert_eq!((found.len(), found[0].sequence), (MAX_IMPORTS, newest));
     assert_eq!(found.last().unwrap().sequence, 4);
 }

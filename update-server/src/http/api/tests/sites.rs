@@ -382,6 +382,10 @@ async fn the_dashboard_shows_dark_sites_and_how_old_they_are() {
     hub.register("south", &DarkSite::new("south").await.key().await, None).await;
     hub.imported(&north.status("").await).await;
     hub.advance(5_400);
+    let metrics = hub.ask_with(None, "GET", "/metrics", None).await.text();
+    for wanted in ["sites{state=\"late\"} 1", "sites{state=\"never\"} 1"] {
+        assert!(metrics.contains(wanted), "{metrics}");
+    }
     let page = hub.ask(Access::Viewer, "GET", "/", None).await.text();
     for wanted in ["Dark sites", "1 h 30 min ago", "never reported", "stable · site north", "late"]
     {
