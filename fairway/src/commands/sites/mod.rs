@@ -94,10 +94,10 @@ pub(crate) async fn run(args: &SitesArgs, now: Timestamp, out: &mut Out) -> Resu
                 return out.json(&row);
             }
             out.note(&format!(
-                "site {name} is registered; its status must be signed with the key\n{}\ncompare \
-                 it with what the site says",
-                fingerprint(&public_key)
-            ))
+                "site {name} is registered; its status must be signed with the key"
+            ))?;
+            out.note(&fingerprint(&public_key))?;
+            out.note("compare it with what the site says")
         }
         Some(Command::Imports { name }) => {
             let page: Page<SiteImport> =
