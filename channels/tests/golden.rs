@@ -25,7 +25,7 @@ fn through_graph(document: &Value) -> Result<Value, serde_json::Error> {
 
 /// Every document type, by the name of its golden file.
 fn readers() -> BTreeMap<&'static str, Reader> {
-    let readers: [(&str, Reader); 25] = [
+    let readers: [(&str, Reader); 31] = [
         ("audit-row", through::<wire::AuditRow>),
         ("cluster-row-page", through::<wire::Page<wire::ClusterRow>>),
         ("drift-answer", through::<wire::DriftAnswer>),
@@ -50,6 +50,12 @@ fn readers() -> BTreeMap<&'static str, Reader> {
         ("report", through::<wire::Report>),
         ("report-reply", through::<wire::ReportReply>),
         ("resume-request", through::<wire::ResumeRequest>),
+        ("site-import-page", through::<wire::Page<wire::SiteImport>>),
+        ("site-key", through::<wire::SiteKey>),
+        ("site-registration", through::<wire::SiteRegistration>),
+        ("site-row-page", through::<wire::Page<wire::SiteRow>>),
+        ("site-status", through::<wire::SiteStatus>),
+        ("status-import-reply", through::<wire::StatusImportReply>),
         ("trust-request", through::<wire::TrustRequest>),
     ];
     readers.into()
@@ -109,7 +115,7 @@ fn with_unknown_fields(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             for (key, inner) in fields.iter_mut() {
-                let is_map = key == "arches" || key == "metadata";
+                let is_map = matches!(key.as_str(), "arches" | "metadata" | "labels");
                 match inner.as_object_mut().filter(|_| is_map) {
                     Some(entries) => entries.values_mut().for_each(with_unknown_fields),
                     None => with_unknown_fields(inner),
@@ -150,6 +156,8 @@ fn unknown_values_are_read_as_the_safe_one() {
     assert_eq!(read_unknown("release-document", "/severity"), "unknown");
     assert_eq!(read_unknown("report-reply", "/directives/0/action"), "hold");
     assert_eq!(read_unknown("cluster-row-page", "/items/0/freshness"), "unknown");
+    assert_eq!(read_unknown("site-status", "/clusters/0/freshness"), "unknown");
+    assert_eq!(read_unknown("site-status", "/redacted/0"), "unknown");
     assert_eq!(read_unknown("cluster-row-page", "/items/0/products/0/drift/state"), "unknown");
 }
 

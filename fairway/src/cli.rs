@@ -20,6 +20,7 @@ use crate::commands::request::RequestArgs;
 use crate::commands::root::RootArgs;
 use crate::commands::rotate::RotateArgs;
 use crate::commands::simulate::SimulateArgs;
+use crate::commands::sites::SitesArgs;
 use crate::commands::status::StatusArgs;
 use crate::commands::tokens::TokenArgs;
 use crate::commands::vendor::VendorArgs;
@@ -84,6 +85,8 @@ pub(crate) enum Command {
     Verify(VerifyArgs),
     /// List the fleet's clusters; invite, show, retire
     Clusters(ClustersArgs),
+    /// List dark sites, whose status is carried here; add, import, remove
+    Sites(SitesArgs),
     /// Show how far the fleet is from the heads of its channels
     Drift(DriftArgs),
     /// Show how many clusters are well, and which are not

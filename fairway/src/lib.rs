@@ -115,7 +115,8 @@ async fn dispatch(command: &Command, out: &mut Out) -> Result<()> {
         }
         Command::Verify(args) => commands::verify::run(args, now, out).await,
         Command::Clusters(args) => commands::clusters::run(args, now, out).await,
-        Command::Drift(args) => commands::drift::run(args, out).await,
+        Command::Sites(args) => commands::sites::run(args, now, out).await,
+        Command::Drift(args) => commands::drift::run(args, now, out).await,
         Command::Health(args) => commands::health::run(args, out).await,
         Command::Hold(args) => commands::holds::hold(args, out).await,
         Command::Holds(args) => commands::holds::list(args, now, out).await,

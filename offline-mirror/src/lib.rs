@@ -28,6 +28,7 @@ pub mod prune;
 pub mod registry;
 pub mod serve;
 pub mod site;
+mod status;
 pub mod store;
 mod vendors;
 mod view;
@@ -35,6 +36,7 @@ mod view;
 pub use belief::{AcceptExpired, read_root};
 pub use error::Error;
 pub use feed::Feed;
+pub use status::{ExportedStatus, SiteHub, StatusError, StatusRequest};
 pub use vendors::{CarriedVendors, VendorsRequest, vendors};
 pub use view::{
     Accepted, DEFAULT_LIFE_DAYS, DEFAULT_ROOT_DAYS, Drafted, Holders, MAX_LIFE_DAYS, MAX_ROOT_DAYS,

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use channels::names::ProductRef;
+use channels::names::{ProductRef, SiteName};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -50,6 +50,9 @@ pub struct ServeArgs {
     /// `vendor/product` answered on the graph paths that name no product.
     #[arg(long, env = "FAIRWAY_DEFAULT_PRODUCT", value_name = "PRODUCT")]
     pub default_product: Option<ProductRef>,
+    /// The site this hub serves, for status files that are carried out of it.
+    #[arg(long, env = "FAIRWAY_SITE", value_name = "NAME")]
+    pub site: Option<SiteName>,
     /// Seconds between two reports of one cluster [default: 300].
     #[arg(long, env = "FAIRWAY_REPORT_INTERVAL_S", value_name = "S")]
     pub report_interval_s: Option<u64>,
@@ -88,6 +91,7 @@ impl ServeArgs {
             listen: self.listen,
             data_dir: self.data_dir,
             default_product: self.default_product,
+            site: self.site,
             report_interval_s: self.report_interval_s,
             grant_ttl_s: self.grant_ttl_s,
             anonymous_viewer: self.anonymous_viewer,

@@ -6,7 +6,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use channels::names::ProductRef;
+use channels::names::{ProductRef, SiteName};
 use serde::Deserialize;
 
 /// Port without privileges, next to nothing well known.
@@ -47,6 +47,8 @@ pub struct Fragments {
     pub data_dir: Option<PathBuf>,
     /// `vendor/product` answered on the graph paths that name no product.
     pub default_product: Option<ProductRef>,
+    /// The site this hub serves, if it is behind an air gap and tells another hub about itself.
+    pub site: Option<SiteName>,
     /// Seconds between two reports of one cluster, 1 to 86,400.
     pub report_interval_s: Option<u64>,
     /// Seconds a grant is valid, 1 to 86,400.
@@ -73,6 +75,7 @@ impl Fragments {
             listen: self.listen.or(under.listen),
             data_dir: self.data_dir.or(under.data_dir),
             default_product: self.default_product.or(under.default_product),
+            site: self.site.or(under.site),
             report_interval_s: self.report_interval_s.or(under.report_interval_s),
             grant_ttl_s: self.grant_ttl_s.or(under.grant_ttl_s),
             anonymous_viewer: self.anonymous_viewer.or(under.anonymous_viewer),
@@ -109,6 +112,8 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// Product answered on the graph paths that name none.
     pub default_product: Option<ProductRef>,
+    /// The site this hub serves and may export the status of.
+    pub site: Option<SiteName>,
     /// Seconds between two reports of one cluster.
     pub report_interval_s: u64,
     /// Seconds a grant is valid.
@@ -138,6 +143,7 @@ impl TryFrom<Fragments> for Settings {
             listen: from.listen.unwrap_or(DEFAULT_LISTEN),
             data_dir: from.data_dir.ok_or(ConfigError::Missing { name: "data_dir" })?,
             default_product: from.default_product,
+            site: from.site,
             report_interval_s: seconds(
                 "report_interval_s",
                 from.report_interval_s,

@@ -3,7 +3,8 @@
 //! Read in this order: [`config`] (what a person may set), [`server`] (what is started, in which
 //! order, and how it ends), [`http`] (every path), [`store`] (what is kept, and when a write is
 //! acknowledged), [`fleet`] (what is answered from memory), [`directive`] (what a cluster may do
-//! next), [`publish`] and [`catalog`] (what is served to everyone).
+//! next), [`site`] (dark sites, by carried files), [`publish`] and [`catalog`] (what is served to
+//! everyone).
 
 pub mod auth;
 pub mod catalog;
@@ -17,6 +18,7 @@ pub mod metrics;
 pub mod publish;
 pub mod served;
 pub mod server;
+pub mod site;
 pub mod store;
 
 pub use cli::{ServeArgs, cli_main, command};

@@ -109,6 +109,8 @@ pub struct Metrics {
     pub silent_while_updating: Gauge,
     /// Clusters whose key more than one agent uses; filled at scrape.
     pub identity_conflicts: Gauge,
+    /// Dark sites by age class of their last status; filled at scrape.
+    pub sites: Family<State, Gauge>,
     /// Holds in force.
     pub holds: Gauge,
 }
@@ -140,6 +142,7 @@ impl Metrics {
             clusters_health: Family::default(),
             silent_while_updating: Gauge::default(),
             identity_conflicts: Gauge::default(),
+            sites: Family::default(),
             holds: Gauge::default(),
         };
         let mut registry = Registry::with_prefix("fairway");
@@ -182,6 +185,7 @@ impl Metrics {
         to.register("silent_while_updating", "Silent clusters with a unit out", silent);
         let conflicts = self.identity_conflicts.clone();
         to.register("identity_conflicts", "Clusters with more than one agent", conflicts);
+        to.register("sites", "Dark sites by age of their last status", self.sites.clone());
         to.register("holds", "Holds in force", self.holds.clone());
     }
 

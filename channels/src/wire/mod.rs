@@ -13,6 +13,8 @@ mod problem;
 mod publication;
 mod release;
 mod report;
+mod site;
+mod sites;
 
 pub use directive::{
     Action, Directive, Grant, Hold, HoldRequest, HoldScope, Reason, ReportReply, ResumeRequest,
@@ -38,6 +40,13 @@ pub use report::{
     AgentInstance, ClusterHeader, Failure, GrantRequest, HealthSummary, HealthVerdict,
     NotAnInstance, Phase, ProductState, Progress, Report, UnitState, WaitingOn,
 };
+pub use site::{
+    NotARedaction, Redaction, SiteChannel, SiteCluster, SiteCounts, SiteProduct, SiteReason,
+    SiteStatus, SiteStatusError,
+};
+pub use sites::{
+    SiteDrift, SiteImport, SiteKey, SiteRegistration, SiteRow, SiteStatusHead, StatusImportReply,
+};
 
 /// Media types of our documents (design: `application/vnd.fairway.<document>.v1+json`).
 pub mod media_type {
@@ -55,6 +64,8 @@ pub mod media_type {
     pub const KEY_ROTATION: &str = "application/vnd.fairway.key-rotation.v1+json";
     /// A staged set of metadata and targets.
     pub const PUBLICATION: &str = "application/vnd.fairway.publication.v1+json";
+    /// The signed status of a dark site.
+    pub const SITE_STATUS: &str = "application/vnd.fairway.site-status.v1+json";
     /// An error of `/api/v1` (RFC 9457).
     pub const PROBLEM: &str = "application/problem+json";
 }

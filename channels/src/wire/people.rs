@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::directive::Reason;
 use super::report::{Failure, HealthSummary, Phase, Progress, UnitState, WaitingOn};
-use crate::names::{Arch, ChannelName, ClusterId, ProductRef, UnitName};
+use super::sites::SiteDrift;
+use crate::names::{Arch, ChannelName, ClusterId, ProductRef, SiteName, UnitName};
 use crate::version::ReleaseVersion;
 
 /// One page of a keyset-paged list.
@@ -25,6 +26,12 @@ pub struct ClusterRow {
     pub id: ClusterId,
     /// Its name.
     pub name: String,
+    /// The dark site it belongs to; absent for clusters that report to this hub.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub site: Option<SiteName>,
+    /// Of a dark site: when the site's status was made. Nothing younger is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<Timestamp>,
     /// When it enrolled.
     pub enrolled_at: Timestamp,
     /// Last report by the server's clock, absent before the first.
@@ -71,6 +78,9 @@ pub struct ProductRow {
     pub health: HealthSummary,
     /// Distance to the channel's head.
     pub drift: Drift,
+    /// Of a dark site: the distance to the head of the site's own channel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift_at_site: Option<Drift>,
     /// Why it is not moving: the agent's reasons.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waiting_on: Vec<WaitingOn>,
@@ -103,6 +113,9 @@ pub enum Freshness {
     Gone,
     /// Enrolled, but has not reported.
     Never,
+    /// Not reported here but carried in the status file of a dark site, which is no older than
+    /// expected. Older ones are `late` or `silent`.
+    Carried,
     /// A class this reader does not know; never taken for fresh.
     #[serde(other)]
     Unknown,
@@ -117,6 +130,7 @@ impl Freshness {
             Self::Silent => "silent",
             Self::Gone => "gone",
             Self::Never => "never",
+            Self::Carried => "carried",
             Self::Unknown => "unknown",
         }
     }
@@ -183,6 +197,12 @@ pub struct DriftAnswer {
     pub at: Timestamp,
     /// Totals per graph.
     pub items: Vec<DriftTotals>,
+    /// Totals per dark site and graph; not part of `items`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sites: Vec<SiteDrift>,
+    /// Registered sites of which no status was ever imported.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sites_never_reported: Vec<SiteName>,
 }
 
 /// Drift of a fleet on one graph. Active clusters only; silent ones are counted apart.

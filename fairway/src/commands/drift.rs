@@ -1,11 +1,14 @@
-//! `fairway drift`: how far the fleet is from the heads of its channels.
+//! `fairway drift`: how far the fleet is from the heads of its channels, and dark sites with the age
+//! of what is known of them.
 
-use channels::names::{ChannelName, ProductRef};
-use channels::wire::{DriftAnswer, DriftTotals};
+use channels::names::{ChannelName, ProductRef, SiteName};
+use channels::wire::{DriftAnswer, DriftTotals, SiteDrift};
+use jiff::Timestamp;
 
 use crate::error::Result;
 use crate::hub::{Hub, HubArgs};
 use crate::out::Out;
+use crate::span::age;
 use crate::table::{Format, Table, cell};
 
 /// Versions named in a table row; the rest is counted. JSON and CSV name all of them.
@@ -28,53 +31,109 @@ pub(crate) struct DriftArgs {
 }
 
 /// Runs `fairway drift`.
-pub(crate) async fn run(args: &DriftArgs, out: &mut Out) -> Result<()> {
+pub(crate) async fn run(args: &DriftArgs, now: Timestamp, out: &mut Out) -> Result<()> {
     let hub = Hub::new(&args.hub.connection(None)?)?;
     let mut answer: DriftAnswer = hub.get("api/v1/drift", &[]).await?;
-    answer.items.retain(|item| {
+    let wanted = |item: &DriftTotals| {
         args.product.as_ref().is_none_or(|product| *product == item.product)
             && args.channel.as_ref().is_none_or(|channel| *channel == item.channel)
-    });
-    let render = || table(&answer.items, args.output);
-    super::print(out, args.output, &answer, render, "no cluster follows such a channel")
+    };
+    answer.items.retain(wanted);
+    answer.sites.retain(|site| wanted(&site.totals));
+    let render = || table(&answer, now, args.output);
+    super::print(out, args.output, &answer, render, "no cluster follows such a channel")?;
+    if args.output != Format::Json && !answer.sites_never_reported.is_empty() {
+        let names: Vec<&str> = answer.sites_never_reported.iter().map(SiteName::as_str).collect();
+        out.note(&format!("no status was ever imported of: {}", names.join(", ")))?;
+    }
+    Ok(())
 }
 
-fn table(items: &[DriftTotals], format: Format) -> Table {
-    let mut table = Table::new(&[
-        "product",
-        "channel",
-        "arch",
-        "head",
-        "active",
-        "current",
-        "behind",
-        "stranded",
-        "off_graph",
-        "rolling",
-        "stopped",
-        "silent",
-        "hops_max",
-        "versions",
-    ]);
-    for item in items {
-        table.row(vec![
-            item.product.to_string(),
-            item.channel.to_string(),
-            item.arch.to_string(),
-            cell(item.head.as_ref()),
-            item.active.to_string(),
-            item.current.to_string(),
-            item.behind.to_string(),
-            item.stranded.to_string(),
-            item.off_graph.to_string(),
-            item.rolling.to_string(),
-            item.stopped.to_string(),
-            item.silent.to_string(),
-            cell(item.hops_max.as_ref()),
-            versions(item, format),
-        ]);
+/// Live clusters first; a dark site has rows of its own, with when its status was made and the head
+/// that it serves itself. CSV always has these columns: a script must not break at the first site.
+fn table(answer: &DriftAnswer, now: Timestamp, format: Format) -> Table {
+    if answer.sites.is_empty() && format == Format::Table {
+        let mut table = Table::new(COLUMNS);
+        answer.items.iter().for_each(|item| table.row(cells(item, format)));
+        return table;
+    }
+    let mut table = Table::new(COLUMNS_WITH_SITES);
+    for item in &answer.items {
+        let mut row = cells(item, format);
+        row.splice(0..0, [String::new(), String::new(), String::new()]);
+        table.row(row);
+    }
+    for site in &answer.sites {
+        let mut row = cells(&site.totals, format);
+        row.splice(0..0, site_cells(site, now, format));
+        table.row(row);
     }
     table
+}
+
+/// Site, age of what is known with its class, head there.
+fn site_cells(site: &SiteDrift, now: Timestamp, format: Format) -> [String; 3] {
+    let as_of = match format {
+        Format::Table => format!("{} ({})", age(site.as_of, now), site.freshness.as_str()),
+        Format::Json | Format::Csv => site.as_of.to_string(),
+    };
+    [site.site.to_string(), as_of, cell(site.head_at_site.as_ref())]
+}
+
+const COLUMNS: &[&str] = &[
+    "product",
+    "channel",
+    "arch",
+    "head",
+    "active",
+    "current",
+    "behind",
+    "stranded",
+    "off_graph",
+    "rolling",
+    "stopped",
+    "silent",
+    "hops_max",
+    "versions",
+];
+
+const COLUMNS_WITH_SITES: &[&str] = &[
+    "site",
+    "as_of",
+    "head_at_site",
+    "product",
+    "channel",
+    "arch",
+    "head",
+    "active",
+    "current",
+    "behind",
+    "stranded",
+    "off_graph",
+    "rolling",
+    "stopped",
+    "silent",
+    "hops_max",
+    "versions",
+];
+
+fn cells(item: &DriftTotals, format: Format) -> Vec<String> {
+    vec![
+        item.product.to_string(),
+        item.channel.to_string(),
+        item.arch.to_string(),
+        cell(item.head.as_ref()),
+        item.active.to_string(),
+        item.current.to_string(),
+        item.behind.to_string(),
+        item.stranded.to_string(),
+        item.off_graph.to_string(),
+        item.rolling.to_string(),
+        item.stopped.to_string(),
+        item.silent.to_string(),
+        cell(item.hops_max.as_ref()),
+        versions(item, format),
+    ]
 }
 
 fn versions(item: &DriftTotals, format: Format) -> String {
@@ -129,15 +188,23 @@ mod tests {
     }
 
     async fn drift(args: &[&str]) -> (String, String) {
+        drift_with(Vec::new(), args).await
+    }
+
+    async fn drift_with(sites: Vec<SiteDrift>, args: &[&str]) -> (String, String) {
+        let now: Timestamp = "2026-05-01T12:00:00Z".parse().unwrap();
+        let never = if sites.is_empty() { vec![] } else { vec!["south".parse().unwrap()] };
         let answer = DriftAnswer {
-            at: "2026-05-01T12:00:00Z".parse().unwrap(),
+            at: now,
             items: vec![totals("acme/kafka"), totals("acme/platform")],
+            sites,
+            sites_never_reported: never,
         };
         let hub = FakeHub::start(vec![("GET /api/v1/drift", Answer::json(&answer))]).await;
         let server = ["drift", "--server", &hub.url];
         let args = Cli::try_parse_from(server.iter().chain(args)).unwrap().args;
         let (mut out, stdout, stderr) = capture::out();
-        run(&args, &mut out).await.unwrap();
+        run(&args, now, &mut out).await.unwrap();
         (stdout.text(), stderr.text())
     }
 
@@ -151,10 +218,28 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn dark_sites_have_rows_of_their_own_with_the_age_of_what_is_known() {
+        let north = SiteDrift {
+            site: "north".parse().unwrap(),
+            as_of: "2026-04-20T12:00:00Z".parse().unwrap(),
+            freshness: channels::wire::Freshness::Late,
+            head_at_site: Some("4.0.1".parse().unwrap()),
+            totals: totals("acme/kafka"),
+        };
+        let (stdout, stderr) = drift_with(vec![north], &["--product", "acme/kafka"]).await;
+        insta::assert_snapshot!(stdout, @"
+        SITE   AS-OF       HEAD-AT-SITE  PRODUCT     CHANNEL  ARCH   HEAD   ACTIVE  CURRENT  BEHIND  STRANDED  OFF-GRAPH  ROLLING  STOPPED  SILENT  HOPS-MAX  VERSIONS
+        -      -           -             acme/kafka  stable   amd64  4.1.0  10      2        8       0         0          1        1        1       3         4.1.0: 2; 4.0.1: 2; 4.0.0: 2; 3.9.1: 2; 1 more
+        north  11d (late)  4.0.1         acme/kafka  stable   amd64  4.1.0  10      2        8       0         0          1        1        1       3         4.1.0: 2; 4.0.1: 2; 4.0.0: 2; 3.9.1: 2; 1 more
+        ");
+        assert_eq!(stderr, "no status was ever imported of: south\n");
+    }
+
+    #[tokio::test]
     async fn csv_names_every_version() {
         insta::assert_snapshot!(drift(&["--product", "acme/kafka", "--output", "csv"]).await.0, @"
-        product,channel,arch,head,active,current,behind,stranded,off_graph,rolling,stopped,silent,hops_max,versions
-        acme/kafka,stable,amd64,4.1.0,10,2,8,0,0,1,1,1,3,4.1.0: 2; 4.0.1: 2; 4.0.0: 2; 3.9.1: 2; 3.9.0: 2
+        site,as_of,head_at_site,product,channel,arch,head,active,current,behind,stranded,off_graph,rolling,stopped,silent,hops_max,versions
+        ,,,acme/kafka,stable,amd64,4.1.0,10,2,8,0,0,1,1,1,3,4.1.0: 2; 4.0.1: 2; 4.0.0: 2; 3.9.1: 2; 3.9.0: 2
         ");
     }
 

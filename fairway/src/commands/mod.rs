@@ -19,6 +19,7 @@ pub(crate) mod request;
 pub(crate) mod root;
 pub(crate) mod rotate;
 pub(crate) mod simulate;
+pub(crate) mod sites;
 pub(crate) mod status;
 pub(crate) mod tokens;
 pub(crate) mod vendor;

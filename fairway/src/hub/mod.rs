@@ -102,10 +102,45 @@ impl Hub {
         media_type: &'static str,
         body: &B,
     ) -> Result<T> {
+        self.send_document(Method::POST, path, media_type, body).await
+    }
+
+    /// `PUT` of one JSON document, answered by another.
+    pub(crate) async fn put<B: Serialize, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        media_type: &'static str,
+        body: &B,
+    ) -> Result<T> {
+        self.send_document(Method::PUT, path, media_type, body).await
+    }
+
+    /// `POST` of a file as it is, answered by a JSON document.
+    pub(crate) async fn post_bytes<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+        media_type: &'static str,
+        body: Vec<u8>,
+    ) -> Result<T> {
+        let request = self
+            .request(Method::POST, path, query)?
+            .header(CONTENT_TYPE, HeaderValue::from_static(media_type))
+            .body(body);
+        self.document(path, request).await
+    }
+
+    async fn send_document<B: Serialize, T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        media_type: &'static str,
+        body: &B,
+    ) -> Result<T> {
         let body = serde_json::to_vec(body)
             .map_err(|error| CliError::because("failed to write the request", &error))?;
         let request = self
-            .request(Method::POST, path, &[])?
+            .request(method, path, &[])?
             .header(CONTENT_TYPE, HeaderValue::from_static(media_type))
             .body(body);
         self.document(path, request).await

@@ -28,8 +28,11 @@ pub(super) fn to_error(
         None => format!("the hub answered {status} to {path}"),
     };
     let mut error = match (status, problem) {
-        // The hub answered the question; without a problem the address is wrong.
-        (StatusCode::NOT_FOUND, Some(_)) => CliError::no(message),
+        // The hub answered the question, or looked at what was sent and names what it would have
+        // been; without a problem the address is wrong.
+        (StatusCode::NOT_FOUND, Some(_)) | (_, Some(Problem { attack: Some(_), .. })) => {
+            CliError::no(message)
+        }
         _ => CliError::failed(message),
     };
     if status.is_client_error() {
@@ -92,6 +95,10 @@ mod tests {
              role acme: version 3 is older than 4 (attack: rollback)"
         );
         assert_eq!(error.hint_text(), None);
+        assert_eq!(error.exit(), crate::error::Exit::No, "it was looked at");
+        let status = StatusCode::UNPROCESSABLE_ENTITY;
+        let error = to_error("p", status, Some(&problem(None)), true);
+        assert_eq!(error.exit(), crate::error::Exit::Failure);
     }
 
     #[test]

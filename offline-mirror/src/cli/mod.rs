@@ -8,6 +8,7 @@ mod plan;
 mod prune;
 mod serve;
 mod site;
+mod status;
 mod store;
 mod target;
 mod view;
@@ -30,6 +31,7 @@ use crate::plan::PlanError;
 use crate::prune::PruneError;
 use crate::registry::RegistryError;
 use crate::site::SiteError;
+use crate::status::StatusError;
 
 /// Carries releases and signed metadata across an air gap.
 #[derive(Debug, Parser)]
@@ -67,6 +69,8 @@ enum Command {
     /// Look at a store of images, check it, or free space in it.
     #[command(subcommand)]
     Store(store::StoreCommand),
+    /// Get the signed status of a site from its update server, to carry it to the connected hub.
+    StatusExport(status::StatusExportArgs),
 }
 
 /// Form of what goes to standard output.
@@ -120,7 +124,7 @@ fn known(error: &anyhow::Error) -> Option<Known> {
                 return Some(Known {
                     attack: error.attack(),
                     is_refusal: is_refusal(error),
-                    hint: error.hint(),
+                    hint: error.hint().map(Into::into),
                 });
             })*
         };
@@ -140,6 +144,7 @@ fn known(error: &anyhow::Error) -> Option<Known> {
         SiteError => SiteError::is_refusal,
         ConfigureError => |error| matches!(error, ConfigureError::NotOurs { .. }),
         BundleError => BundleError::is_refusal,
+        StatusError => StatusError::is_refusal,
         RegistryError => |error| error.attack().is_some(),
     );
     None
@@ -186,6 +191,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::View(command) => runtime.block_on(view::run(command, now())),
         Command::Serve(args) => runtime.block_on(serve::run(args)),
         Command::Store(command) => store::run(command, now()),
+        Command::StatusExport(args) => runtime.block_on(status::run(args)),
     }
 }
 

@@ -40,7 +40,7 @@ impl FleetIndex {
                     .then(|| self.totals(key, number, tally, view))
             })
             .collect();
-        DriftAnswer { at: view.now, items }
+        DriftAnswer { at: view.now, items, sites: Vec::new(), sites_never_reported: Vec::new() }
     }
 
     fn totals(
@@ -50,27 +50,12 @@ impl FleetIndex {
         tally: &GraphTally,
         view: &mut View<'_>,
     ) -> DriftTotals {
-        let mut totals = DriftTotals {
-            product: key.product.clone(),
-            channel: key.channel.clone(),
-            arch: key.arch.clone(),
-            head: None,
-            active: 0,
-            silent: tally.silent,
-            current: 0,
-            behind: 0,
-            stranded: 0,
-            off_graph: 0,
-            rolling: 0,
-            stopped: 0,
-            hops_max: None,
-            versions: Vec::new(),
-        };
+        let mut totals = no_totals(key, tally.silent);
         let mut versions: BTreeMap<&ReleaseVersion, u64> = BTreeMap::new();
         for (&(number, phase, stopped), &clusters) in &tally.groups {
             let Some(version) = self.versions.value(number) else { continue };
             let drift = view.memo.get(view.served, (graph, number), (key, version), view.now);
-            add(&mut totals, &drift, clusters);
+            add_drift(&mut totals, &drift, clusters);
             *versions.entry(version).or_default() += clusters;
             if phase.is_rolling() {
                 totals.rolling += clusters;
@@ -152,7 +137,28 @@ impl FleetIndex {
     }
 }
 
-fn add(totals: &mut DriftTotals, drift: &Drift, clusters: u64) {
+/// Totals of a graph before anything but silence is counted.
+pub(crate) fn no_totals(key: &GraphKey, silent: u64) -> DriftTotals {
+    DriftTotals {
+        product: key.product.clone(),
+        channel: key.channel.clone(),
+        arch: key.arch.clone(),
+        head: None,
+        active: 0,
+        silent,
+        current: 0,
+        behind: 0,
+        stranded: 0,
+        off_graph: 0,
+        rolling: 0,
+        stopped: 0,
+        hops_max: None,
+        versions: Vec::new(),
+    }
+}
+
+/// Counts active clusters of one version in.
+pub(crate) fn add_drift(totals: &mut DriftTotals, drift: &Drift, clusters: u64) {
     totals.active += clusters;
     match drift.state {
         DriftState::Current => totals.current += clusters,

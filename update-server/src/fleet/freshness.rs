@@ -35,7 +35,12 @@ pub fn freshness(last_seen: Option<Timestamp>, interval_s: u64, now: Timestamp) 
 pub fn is_active(freshness: Freshness) -> bool {
     match freshness {
         Freshness::Fresh | Freshness::Late => true,
-        Freshness::Silent | Freshness::Gone | Freshness::Never | Freshness::Unknown => false,
+        // Carried ones are other hubs' clusters, counted apart.
+        Freshness::Silent
+        | Freshness::Gone
+        | Freshness::Never
+        | Freshness::Carried
+        | Freshness::Unknown => false,
     }
 }
 

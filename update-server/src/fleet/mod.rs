@@ -14,7 +14,7 @@ mod record;
 mod row;
 mod tally;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::BTreeMap;
 
@@ -30,6 +30,7 @@ use row::{NO_VERSION, Numbers, Product, Row, Stamp};
 use tally::{Change, Tally};
 
 pub use answers::FleetCount;
+pub(crate) use answers::{add_drift, no_totals};
 pub use drift::DriftMemo;
 pub use freshness::{freshness, is_active, next_report_in_s};
 pub use query::{ClusterFilter, MAX_PAGE, View};

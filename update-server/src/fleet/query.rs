@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use channels::names::{ChannelName, ClusterId, ProductRef};
+use channels::names::{ChannelName, ClusterId, ProductRef, SiteName};
 use channels::version::ReleaseVersion;
 use channels::wire::{ClusterRow, Freshness, HealthVerdict, Phase, ProductRow};
 use jiff::Timestamp;
@@ -32,6 +32,8 @@ pub struct ClusterFilter {
     pub freshness: Option<Freshness>,
     /// Is called something that starts like this.
     pub name_prefix: Option<String>,
+    /// Belongs to this dark site; no cluster of the fleet itself does.
+    pub site: Option<SiteName>,
 }
 
 /// A filter with its names resolved to numbers.
@@ -54,6 +56,7 @@ impl Resolved<'_> {
     fn matches(&self, row: &Row, class: Freshness) -> bool {
         let filter = self.filter;
         !row.is_retired()
+            && filter.site.is_none()
             && filter.freshness.is_none_or(|f| f == class)
             && filter.name_prefix.as_ref().is_none_or(|p| row.name.starts_with(p.as_str()))
             && (!self.about_products() || row.products.iter().any(|p| self.matches_product(p)))
@@ -114,7 +117,9 @@ impl FleetIndex {
         let limit = limit.clamp(1, MAX_PAGE);
         let mut found = Vec::new();
         let mut last = None;
-        for (number, row) in (start..).zip(self.rows.iter().skip(Slot(start).index())) {
+        // The rows come first: numbers end where rows do, whatever a cursor says.
+        let rows = self.rows.iter().skip(Slot(start).index());
+        for (row, number) in rows.zip(start..=u32::MAX) {
             let class = freshness(row.last_seen.get(), self.interval_s, view.now);
             if !resolved.matches(row, class) {
                 continue;
@@ -138,6 +143,8 @@ impl FleetIndex {
         ClusterRow {
             id: row.id,
             name: row.name.to_string(),
+            site: None,
+            as_of: None,
             enrolled_at: row.enrolled_at.get().unwrap_or(Timestamp::UNIX_EPOCH),
             last_seen: row.last_seen.get(),
             freshness: freshness(row.last_seen.get(), self.interval_s, view.now),
@@ -165,6 +172,7 @@ impl FleetIndex {
             progress: record.progress,
             health: record.health,
             drift,
+            drift_at_site: None,
             waiting_on: record.waiting_on,
             why_not: record.why_not,
             failure: record.failure,

@@ -81,6 +81,14 @@ codes! {
     KeyInUse = "key_in_use", 409, "The key is in use already";
     /// More than one agent uses a cluster's key.
     IdentityConflict = "identity_conflict", 409, "More than one agent uses the cluster's key";
+    /// A site that nobody has registered.
+    UnknownSite = "unknown_site", 404, "No such site is registered";
+    /// A status file that cannot be believed.
+    StatusUnverified = "status_unverified", 422, "The status does not verify";
+    /// A status file that is older than what is known.
+    StatusRollback = "status_rollback", 409, "The status is older than what is known";
+    /// A status file made in the future.
+    StatusFromFuture = "status_from_future", 422, "The status was made in the future";
     /// A cluster name someone else has.
     NameTaken = "name_taken", 409, "The name is taken";
     /// A resource that was removed.

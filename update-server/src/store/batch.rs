@@ -15,6 +15,7 @@ use super::{Committed, Stop, StoreSettings, history};
 use crate::auth::TokenTable;
 use crate::fleet::{ClusterRecord, Slot};
 use crate::served::Served;
+use crate::site::Sites;
 
 /// The open transaction.
 pub(crate) struct Batch<'t> {
@@ -32,6 +33,7 @@ pub(super) struct Changes {
     pub(super) rows: u32,
     pub(super) holds: Option<Vec<Hold>>,
     pub(super) tokens: Option<TokenTable>,
+    pub(super) sites: Option<Sites>,
     sweep: Option<Timestamp>,
     history_day: Option<i64>,
 }
@@ -44,6 +46,7 @@ impl Changes {
             rows,
             holds: None,
             tokens: None,
+            sites: None,
             sweep: None,
             history_day: None,
         }
@@ -61,6 +64,9 @@ impl Changes {
         }
         if let Some(tokens) = self.tokens {
             committed.set_tokens(tokens);
+        }
+        if let Some(sites) = self.sites {
+            committed.set_sites(sites);
         }
         if !self.clusters.is_empty() || self.sweep.is_some() {
             let mut fleet = committed.fleet_mut();
@@ -135,6 +141,14 @@ impl Batch<'_> {
         match &self.changes.tokens {
             Some(tokens) => tokens.clone(),
             None => self.committed.tokens().as_ref().clone(),
+        }
+    }
+
+    /// Dark sites as of this point of the batch.
+    pub(super) fn sites(&self) -> Sites {
+        match &self.changes.sites {
+            Some(sites) => sites.clone(),
+            None => self.committed.sites().as_ref().clone(),
         }
     }
 

@@ -1,4 +1,4 @@
-//! The committed state in memory: fleet, holds, tokens, and how the writer is doing.
+//! The committed state in memory: fleet, holds, tokens, dark sites, and how the writer is doing.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -8,6 +8,7 @@ use channels::wire::Hold;
 
 use crate::auth::TokenTable;
 use crate::fleet::{DriftMemo, FleetIndex};
+use crate::site::Sites;
 
 /// Everything reads are answered from. Only the writer changes it, after a commit.
 #[derive(Debug)]
@@ -16,18 +17,25 @@ pub struct Committed {
     memo: Mutex<DriftMemo>,
     holds: ArcSwap<Vec<Hold>>,
     tokens: ArcSwap<TokenTable>,
+    sites: ArcSwap<Sites>,
     pub(super) queued: AtomicUsize,
     pub(super) writable: AtomicBool,
     pub(super) stopped: AtomicBool,
 }
 
 impl Committed {
-    pub(super) fn new(fleet: FleetIndex, holds: Vec<Hold>, tokens: TokenTable) -> Self {
+    pub(super) fn new(
+        fleet: FleetIndex,
+        holds: Vec<Hold>,
+        tokens: TokenTable,
+        sites: Sites,
+    ) -> Self {
         Self {
             fleet: RwLock::new(fleet),
             memo: Mutex::default(),
             holds: ArcSwap::from_pointee(holds),
             tokens: ArcSwap::from_pointee(tokens),
+            sites: ArcSwap::from_pointee(sites),
             queued: AtomicUsize::new(0),
             writable: AtomicBool::new(true),
             stopped: AtomicBool::new(false),
@@ -64,6 +72,15 @@ impl Committed {
 
     pub(super) fn set_tokens(&self, tokens: TokenTable) {
         self.tokens.store(Arc::new(tokens));
+    }
+
+    /// Dark sites, with what is known of them.
+    pub fn sites(&self) -> Arc<Sites> {
+        self.sites.load_full()
+    }
+
+    pub(super) fn set_sites(&self, sites: Sites) {
+        self.sites.store(Arc::new(sites));
     }
 
     /// Writes that wait for the writer.

@@ -7,7 +7,7 @@ use rusqlite::types::FromSql;
 use rusqlite::{Connection, Row};
 use signing::Sha256Digest;
 
-use super::Committed;
+use super::{Committed, sites};
 use crate::auth::{Access, TokenRecord, TokenTable};
 use crate::directive::Ledger;
 use crate::fleet::{ClusterKey, ClusterRecord, FleetIndex, FormerKey, KeyEnd, Slot};
@@ -41,18 +41,18 @@ pub enum LoadError {
 }
 
 /// Names the row a value is read from.
-struct At<'r> {
-    table: &'static str,
-    id: i64,
-    row: &'r Row<'r>,
+pub(super) struct At<'r> {
+    pub(super) table: &'static str,
+    pub(super) id: i64,
+    pub(super) row: &'r Row<'r>,
 }
 
 impl At<'_> {
-    fn get<T: FromSql>(&self, column: &'static str) -> Result<T, LoadError> {
+    pub(super) fn get<T: FromSql>(&self, column: &'static str) -> Result<T, LoadError> {
         self.row.get(column).map_err(|e| self.wrong(column, e.to_string()))
     }
 
-    fn wrong(&self, column: &'static str, why: impl std::fmt::Display) -> LoadError {
+    pub(super) fn wrong(&self, column: &'static str, why: impl std::fmt::Display) -> LoadError {
         LoadError::Value { table: self.table, row: self.id, column, why: why.to_string() }
     }
 
@@ -62,11 +62,11 @@ impl At<'_> {
             .transpose()
     }
 
-    fn some_time(&self, column: &'static str) -> Result<Timestamp, LoadError> {
+    pub(super) fn some_time(&self, column: &'static str) -> Result<Timestamp, LoadError> {
         self.time(column)?.ok_or_else(|| self.wrong(column, "absent"))
     }
 
-    fn unsigned(&self, column: &'static str) -> Result<u64, LoadError> {
+    pub(super) fn unsigned(&self, column: &'static str) -> Result<u64, LoadError> {
         u64::try_from(self.get::<i64>(column)?).map_err(|e| self.wrong(column, e))
     }
 
@@ -74,7 +74,7 @@ impl At<'_> {
         serde_json::from_str(&self.get::<String>(column)?).map_err(|e| self.wrong(column, e))
     }
 
-    fn digest(&self, column: &'static str) -> Result<Sha256Digest, LoadError> {
+    pub(super) fn digest(&self, column: &'static str) -> Result<Sha256Digest, LoadError> {
         let bytes: [u8; 32] = self.get(column)?;
         format!("sha256:{}", hex::encode(bytes)).parse().map_err(|e| self.wrong(column, e))
     }
@@ -86,7 +86,9 @@ pub(super) fn load(
     interval_s: u64,
     now: Timestamp,
 ) -> Result<Committed, LoadError> {
-    Ok(Committed::new(fleet(conn, interval_s, now)?, holds(conn)?, tokens(conn)?))
+    let fleet = fleet(conn, interval_s, now)?;
+    let sites = sites::load(conn, &fleet)?;
+    Ok(Committed::new(fleet, holds(conn)?, tokens(conn)?, sites))
 }
 
 fn fleet(conn: &Connection, interval_s: u64, now: Timestamp) -> Result<FleetIndex, LoadError> {

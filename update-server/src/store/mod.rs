@@ -20,6 +20,7 @@ mod load;
 mod people;
 mod reader;
 mod schema;
+mod sites;
 #[cfg(test)]
 pub(crate) mod tests;
 mod units;
@@ -48,6 +49,7 @@ pub use load::LoadError;
 pub use people::{NewHold, NewJoinToken, NewToken};
 pub use reader::{Reader, ReaderError};
 pub use schema::SchemaError;
+pub use sites::{NewSite, NewStatus, StatusRequest};
 
 /// File name of the database below the data directory.
 pub const DATABASE_FILE: &str = "hub.sqlite3";
@@ -167,6 +169,42 @@ pub enum Refusal {
     /// Nobody could administer the hub after it.
     #[error("this is the last admin token; make another one first")]
     LastAdmin,
+    /// Nobody has registered the site.
+    #[error("no site {site:?} is registered here")]
+    UnknownSite {
+        /// Its name.
+        site: String,
+    },
+    /// As many sites as there may be.
+    #[error("{max} sites are registered, which is as many as there may be")]
+    TooManySites {
+        /// The bound.
+        max: usize,
+    },
+    /// The site got another key while its status was on its way through this hub.
+    #[error("site {site} was given another key just now; its status must be signed with that one")]
+    SiteKeyReplaced {
+        /// Its name.
+        site: String,
+    },
+    /// The status is older than what is known.
+    #[error("sequence {sequence} of site {site} is not above {newest}, the newest one imported")]
+    StatusRollback {
+        /// Whose.
+        site: String,
+        /// What the file says.
+        sequence: u64,
+        /// What was taken before.
+        newest: u64,
+    },
+    /// With the file there would be more clusters of dark sites than are kept.
+    #[error("{found} clusters of dark sites, at most {max} are kept")]
+    TooManyCarried {
+        /// With the file.
+        found: usize,
+        /// The bound.
+        max: usize,
+    },
     /// The queue is full.
     #[error("too many writes are waiting")]
     Busy,

@@ -4,14 +4,14 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use channels::names::ProductRef;
-use channels::wire::{AuditRow, Hold, OpenJoinToken, UnitState};
+use channels::names::{ProductRef, SiteName};
+use channels::wire::{AuditRow, Hold, OpenJoinToken, SiteImport, UnitState};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::audit::{self, ChainCheck};
 use super::history::{self, HistoryRow};
-use super::{DATABASE_FILE, LoadError, SchemaError, load, schema, units};
+use super::{DATABASE_FILE, LoadError, SchemaError, load, schema, sites, units};
 use crate::fleet::Slot;
 
 /// A read failed.
@@ -87,6 +87,15 @@ impl Reader {
             found.push(load::join_token(row)?);
         }
         Ok(found)
+    }
+
+    /// The newest imports of a site's status, newest first.
+    pub fn site_imports(
+        &self,
+        site: &SiteName,
+        limit: usize,
+    ) -> Result<Vec<SiteImport>, ReaderError> {
+        Ok(sites::imports(&self.conn(), site, limit)?)
     }
 
     /// The newest holds, lifted ones included, newest first.

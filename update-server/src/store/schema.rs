@@ -15,6 +15,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0001_first.sql"),
     include_str!("../../migrations/sqlite/0002_identity.sql"),
     include_str!("../../migrations/sqlite/0003_former_keys.sql"),
+    include_str!("../../migrations/sqlite/0004_sites.sql"),
 ];
 
 /// Only a person's `sqlite3` on the same file ever makes the writer wait.
@@ -147,6 +148,27 @@ mod tests {
             })
             .unwrap();
         assert_eq!(row, (7, "[]".to_owned(), None));
+    }
+
+    #[test]
+    fn a_database_from_before_dark_sites_gets_their_tables_and_keeps_its_rows() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("hub.sqlite3");
+        let old = Connection::open(&path).unwrap();
+        for sql in &MIGRATIONS[..3] {
+            old.execute_batch(sql).unwrap();
+        }
+        old.execute_batch(
+            "PRAGMA user_version = 3; INSERT INTO hold (scope, reason, by, at) \
+             VALUES ('{}', 'storm', 'ann', 0);",
+        )
+        .unwrap();
+        drop(old);
+        let conn = open_writer(&path).unwrap();
+        let one = |sql: &str| conn.query_row::<i64, _, _>(sql, [], |r| r.get(0)).unwrap();
+        assert_eq!(one("SELECT count(*) FROM hold WHERE reason = 'storm'"), 1);
+        assert_eq!(one("SELECT count(*) FROM site"), 0);
+        assert_eq!(one("SELECT count(*) FROM site_import"), 0);
     }
 
     #[test]

@@ -84,7 +84,7 @@ impl Hub {
         Self { dir, store, thread: Some(thread) }
     }
 
-    fn restart(mut self) -> Self {
+    pub(crate) fn restart(mut self) -> Self {
         self.store.stop();
         self.thread.take().unwrap().join();
         Self::open(self.dir, settings())

@@ -95,7 +95,12 @@ async fn a_hub_that_cannot_be_asked_is_a_warning_only() {
     let (result, _, stderr) = fairway(copy.dir(), &format!("{words} {}", hub.url)).await;
     result.unwrap();
     assert!(stderr.contains("warning: the fleet is not counted: "), "{stderr}");
-    let answer = DriftAnswer { at: "2026-07-10T12:00:00Z".parse().unwrap(), items: vec![] };
+    let answer = DriftAnswer {
+        at: "2026-07-10T12:00:00Z".parse().unwrap(),
+        items: vec![],
+        sites: vec![],
+        sites_never_reported: vec![],
+    };
     let hub = FakeHub::start(vec![("GET /api/v1/drift", Answer::json(&answer))]).await;
     let words = format!("unblock DIR kafka block-4.3.0 --yes --server {}", hub.url);
     let (result, stdout, _) = fairway(copy.dir(), &words).await;

@@ -5,7 +5,7 @@ mod render;
 #[cfg(test)]
 mod tests;
 
-use channels::names::{ChannelName, ClusterId, ProductRef};
+use channels::names::{ChannelName, ClusterId, ProductRef, SiteName};
 use channels::version::ReleaseVersion;
 use channels::wire::{
     ClusterRow, JoinToken, JoinTokenRequest, OpenJoinToken, Page, ReinviteRequest, TrustRequest,
@@ -115,12 +115,16 @@ struct ListArgs {
     /// Only clusters with this verdict (healthy, unhealthy, unknown)
     #[arg(long)]
     health: Option<String>,
-    /// Only clusters with this freshness (fresh, late, silent, gone, never)
+    /// Only clusters with this freshness (fresh, late, silent, gone, never; carried for those of dark
+    /// sites)
     #[arg(long)]
     freshness: Option<String>,
     /// Only clusters whose name starts so
     #[arg(long, value_name = "PREFIX")]
     name: Option<String>,
+    /// Only clusters of this dark site
+    #[arg(long)]
+    site: Option<SiteName>,
     /// At most so many clusters
     #[arg(long, default_value = DEFAULT_LIMIT, conflicts_with = "all")]
     limit: usize,
@@ -139,6 +143,7 @@ impl ListArgs {
             ("health", self.health.clone()),
             ("freshness", self.freshness.clone()),
             ("name", self.name.clone()),
+            ("site", self.site.as_ref().map(ToString::to_string)),
         ];
         filters.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
     }

@@ -14,19 +14,39 @@ const COLUMNS: &[&str] = &[
     "drift", "seen", "why",
 ];
 
-/// One row per product; a cluster without products still has a row.
+const COLUMNS_WITH_SITES: &[&str] = &[
+    "site", "name", "product", "channel", "version", "target", "phase", "unit", "progress",
+    "health", "drift", "seen", "why",
+];
+
+/// One row per product; a cluster without products still has a row. CSV always names the site, a
+/// table only where there is one.
 pub(super) fn list(rows: &[ClusterRow], now: Timestamp, format: Format) -> Table {
-    let mut table = Table::new(COLUMNS);
+    let with_sites = format != Format::Table || rows.iter().any(|row| row.site.is_some());
+    let mut table = Table::new(if with_sites { COLUMNS_WITH_SITES } else { COLUMNS });
     for row in rows {
-        let seen = seen(row, now, format);
-        if row.products.is_empty() {
-            let mut cells = vec![row.name.clone()];
-            cells.resize(COLUMNS.len() - 2, String::new());
-            cells.push(seen.clone());
+        for mut cells in cells(row, now, format) {
+            if with_sites {
+                cells.insert(0, cell(row.site.as_ref()));
+            }
             table.row(cells);
         }
-        for product in &row.products {
-            table.row(vec![
+    }
+    table
+}
+
+fn cells(row: &ClusterRow, now: Timestamp, format: Format) -> Vec<Vec<String>> {
+    let seen = seen(row, now, format);
+    if row.products.is_empty() {
+        let mut cells = vec![row.name.clone()];
+        cells.resize(COLUMNS.len() - 2, String::new());
+        cells.push(seen);
+        return vec![cells];
+    }
+    row.products
+        .iter()
+        .map(|product| {
+            vec![
                 row.name.clone(),
                 product.product.to_string(),
                 product.channel.to_string(),
@@ -39,10 +59,9 @@ pub(super) fn list(rows: &[ClusterRow], now: Timestamp, format: Format) -> Table
                 drift(&product.drift),
                 seen.clone(),
                 first_reason(product).unwrap_or_default(),
-            ]);
-        }
-    }
-    table
+            ]
+        })
+        .collect()
 }
 
 /// One row per open join token.
@@ -73,8 +92,9 @@ pub(super) fn invites(tokens: &[OpenJoinToken], now: Timestamp, format: Format) 
 }
 
 /// Relative for people; exact, with the class, for machines (CSV has the time, not its age).
+/// Of a dark site it is when the site's status was made: nothing younger is known.
 fn seen(row: &ClusterRow, now: Timestamp, format: Format) -> String {
-    match (row.last_seen, format) {
+    match (row.as_of.or(row.last_seen), format) {
         (Some(at), Format::Csv | Format::Json) => at.to_string(),
         (Some(at), Format::Table) => match row.freshness.as_str() {
             "fresh" => age(at, now),
@@ -82,6 +102,11 @@ fn seen(row: &ClusterRow, now: Timestamp, format: Format) -> String {
         },
         (None, _) => "never".to_owned(),
     }
+}
+
+fn distance(of: &Drift) -> String {
+    let head = of.head.as_ref().map(|head| format!(", head {head}"));
+    format!("{}{}", drift(of), head.unwrap_or_default())
 }
 
 fn drift(drift: &Drift) -> String {
@@ -111,7 +136,12 @@ pub(super) fn details(row: &ClusterRow, now: Timestamp) -> String {
     line("cluster", &row.name);
     line("id", &row.id.to_string());
     line("enrolled", &row.enrolled_at.to_string());
-    line("agent", &row.agent_version);
+    if let Some(site) = &row.site {
+        let last = row.last_seen.map_or_else(|| "never".to_owned(), |at| at.to_string());
+        line("site", &format!("{site}, by a status file; it last reported there {last}"));
+    } else {
+        line("agent", &row.agent_version);
+    }
     line("seen", &seen(row, now, Format::Table));
     if let Some(since) = row.identity_conflict_since {
         let conflict = format!(
@@ -129,8 +159,10 @@ pub(super) fn details(row: &ClusterRow, now: Timestamp) -> String {
         let target = product.target.as_ref().filter(|target| **target != product.version);
         let moving = target.map_or_else(String::new, |target| format!(" -> {target}"));
         line("version", &format!("{}{moving}", product.version));
-        let head = product.drift.head.as_ref().map(|head| format!(", head {head}"));
-        line("drift", &format!("{}{}", drift(&product.drift), head.unwrap_or_default()));
+        line("drift", &distance(&product.drift));
+        if let Some(there) = &product.drift_at_site {
+            line("there", &distance(there));
+        }
         let progress = product.progress.map(|p| format!(", {} of {} units done", p.done, p.total));
         let phase = format!(
             "{} for {}{}",

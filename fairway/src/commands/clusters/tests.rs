@@ -45,6 +45,7 @@ fn product() -> ProductRow {
             age_days: Some(12),
             head: Some("4.1.0".parse().unwrap()),
         },
+        drift_at_site: None,
         waiting_on: vec![WaitingOn {
             gate: "quorum_lag".into(),
             unit: Some("c-1".parse().unwrap()),
@@ -70,6 +71,8 @@ fn cluster(name: &str, id: u128, products: Vec<ProductRow>) -> ClusterRow {
     ClusterRow {
         id: ClusterId(uuid::Uuid::from_u128(id)),
         name: name.into(),
+        site: None,
+        as_of: None,
         enrolled_at: at("2026-04-01T00:00:00Z"),
         last_seen: (!products.is_empty()).then(|| at("2026-05-01T11:59:48Z")),
         freshness: if products.is_empty() { Freshness::Never } else { Freshness::Fresh },
@@ -111,6 +114,31 @@ fn the_list_shows_movement_health_and_the_first_reason() {
     south  acme/kafka  stable   3.9.1    4.0.1   soak   c-2   1/3       unhealthy  2 hops  12s    held by ann: storm
     new    -           -        -        -       -      -     -         -          -       never  -
     ");
+}
+
+#[test]
+fn clusters_of_dark_sites_are_listed_with_their_site_and_the_age_of_its_status() {
+    let dark = ClusterRow {
+        site: Some("rig".parse().unwrap()),
+        as_of: Some(at("2026-04-20T12:00:00Z")),
+        freshness: Freshness::Late,
+        ..cluster("east", 2, vec![ProductRow { drift_at_site: Some(product().drift), ..product() }])
+    };
+    let rows = [cluster("north", 1, vec![product()]), dark];
+    insta::assert_snapshot!(render::list(&rows, now(), Format::Table).text(), @"
+    SITE  NAME   PRODUCT     CHANNEL  VERSION  TARGET  PHASE  UNIT  PROGRESS  HEALTH     DRIFT   SEEN        WHY
+    -     north  acme/kafka  stable   3.9.1    4.0.1   soak   c-2   1/3       unhealthy  2 hops  12s         quorum lag of c-1 is 2100 ms, limit 1000 ms
+    rig   east   acme/kafka  stable   3.9.1    4.0.1   soak   c-2   1/3       unhealthy  2 hops  11d (late)  quorum lag of c-1 is 2100 ms, limit 1000 ms
+    ");
+    let details = render::details(&rows[1], now());
+    for line in [
+        "site       rig, by a status file; it last reported there 2026-05-01T11:59:48Z",
+        "seen       11d (late)",
+        "drift      2 hops, head 4.1.0",
+        "there      2 hops, head 4.1.0",
+    ] {
+        assert!(details.lines().any(|found| found == line), "{line} in\n{details}");
+    }
 }
 
 #[test]

@@ -207,6 +207,8 @@ fn drift(clusters: &[(&str, u64)]) -> DriftAnswer {
             hops_max: None,
             versions: clusters.iter().map(count).collect(),
         }],
+        sites: vec![],
+        sites_never_reported: vec![],
     }
 }
 

@@ -1,4 +1,4 @@
-//! Bodies of agents' requests: bounded while reading, in size and in time.
+//! Bodies of agents' requests and of status files: bounded while reading, in size and in time.
 
 use std::time::Duration;
 
@@ -33,16 +33,26 @@ pub(super) async fn read(
     payload: Payload,
     limit: usize,
 ) -> Result<Vec<u8>, ApiError> {
+    read_within(request, payload, limit, READ_TIMEOUT).await
+}
+
+/// Reads at most `limit` bytes that arrive in this time.
+pub(super) async fn read_within(
+    request: &HttpRequest,
+    payload: Payload,
+    limit: usize,
+    within: Duration,
+) -> Result<Vec<u8>, ApiError> {
     let announced =
         request.headers().get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
     let bound = u64::try_from(limit).unwrap_or(u64::MAX);
     if announced.is_some_and(|length| length > bound) {
         return Err(too_large(limit));
     }
-    match tokio::time::timeout(READ_TIMEOUT, collect(payload, limit)).await {
-        Ok(result) => result,
-        Err(_) => Err(ApiError::new(Code::InvalidRequest, "the body did not arrive in 10 s")),
-    }
+    tokio::time::timeout(within, collect(payload, limit)).await.unwrap_or_else(|_| {
+        let detail = format!("the body did not arrive in {} s", within.as_secs());
+        Err(ApiError::new(Code::InvalidRequest, detail))
+    })
 }
 
 async fn collect(mut payload: Payload, limit: usize) -> Result<Vec<u8>, ApiError> {

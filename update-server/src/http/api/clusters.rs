@@ -1,7 +1,7 @@
-//! `/api/v1/clusters`: one row per cluster in force.
+//! `/api/v1/clusters`: one row per cluster in force, those of dark sites after the others.
 
 use actix_web::{HttpResponse, web};
-use channels::names::{ChannelName, ClusterId, ProductRef};
+use channels::names::{ChannelName, ClusterId, ProductRef, SiteName};
 use channels::version::ReleaseVersion;
 use channels::wire::{ClusterRow, Freshness, HealthVerdict, Page, Phase, TrustRequest};
 use serde::Deserialize;
@@ -10,6 +10,7 @@ use super::super::problem::{ApiError, Code};
 use super::state::from_disk;
 use super::{Guarded, HubState, Operator, Viewer, paging};
 use crate::fleet::{ClusterFilter, Slot};
+use crate::site::After;
 use crate::store::{HistoryRow, Trust};
 
 const PHASES: [Phase; 10] = [
@@ -39,6 +40,7 @@ pub(super) struct ListQuery {
     health: Option<String>,
     freshness: Option<Freshness>,
     name: Option<String>,
+    site: Option<SiteName>,
     cursor: Option<String>,
     limit: Option<usize>,
 }
@@ -66,8 +68,7 @@ pub(super) async fn list(
 ) -> Result<web::Json<Page<ClusterRow>>, ApiError> {
     let query = query.into_inner();
     let limit = paging::limit(query.limit)?;
-    let after = paging::after("clusters", query.cursor.as_deref())?
-        .map(|last| u32::try_from(last).map_or(Slot(u32::MAX), Slot));
+    let begin = begin(query.cursor.as_deref())?;
     let filter = ClusterFilter {
         phase: one_of("phase", query.phase.as_deref(), &PHASES, Phase::as_str)?,
         health: one_of("health", query.health.as_deref(), &VERDICTS, HealthVerdict::as_str)?,
@@ -76,13 +77,62 @@ pub(super) async fn list(
         version: query.version,
         freshness: query.freshness,
         name_prefix: query.name,
+        site: query.site,
     };
-    let (items, next) = state.with_fleet(|fleet, view| fleet.page(&filter, after, limit, view));
-    let next = next.map(|slot| paging::cursor("clusters", u64::from(slot.0)));
-    Ok(web::Json(Page { items, next }))
+    Ok(web::Json(page(&state, &filter, begin, limit)))
 }
 
-/// A cluster by id or, for people, by name.
+/// List whose cursors name a row of the fleet.
+const LIVE: &str = "clusters";
+/// List whose cursors name a cluster of a dark site.
+const DARK: &str = "dark-clusters";
+
+/// Where a page begins: in the fleet after a row, or among dark sites after a cluster.
+enum Begin {
+    Live(Option<Slot>),
+    Dark(After),
+}
+
+fn begin(cursor: Option<&str>) -> Result<Begin, ApiError> {
+    let dark = cursor.and_then(|cursor| paging::last_of(DARK, cursor)).and_then(|last| {
+        let (site, id) = last.split_once('/')?;
+        Some(Begin::Dark((site.parse().ok()?, id.parse().ok()?)))
+    });
+    if let Some(begin) = dark {
+        return Ok(begin);
+    }
+    let row = paging::after(LIVE, cursor)?;
+    Ok(Begin::Live(row.map(|last| u32::try_from(last).map_or(Slot(u32::MAX), Slot))))
+}
+
+/// The fleet first, then dark sites; a page may hold the end of one and the beginning of the other.
+fn page(state: &HubState, filter: &ClusterFilter, begin: Begin, limit: usize) -> Page<ClusterRow> {
+    let sites = state.store.committed().sites();
+    state.with_fleet(|fleet, view| {
+        let (mut items, after) = match begin {
+            Begin::Live(after) => {
+                let (items, next) = fleet.page(filter, after, limit, view);
+                if let Some(slot) = next {
+                    return Page { items, next: Some(paging::cursor(LIVE, slot.0)) };
+                }
+                (items, None)
+            }
+            Begin::Dark(after) => (Vec::new(), Some(after)),
+        };
+        let room = limit.saturating_sub(items.len());
+        let (dark, next) = sites.page(filter, after.as_ref(), room, view);
+        // A page that ends exactly with the fleet leads on if anything is to come.
+        let next = match next {
+            Some((site, id)) => Some(paging::cursor(DARK, format!("{site}/{id}"))),
+            None if room == 0 && sites.any(filter, view) => Some(paging::cursor(LIVE, u32::MAX)),
+            None => None,
+        };
+        items.extend(dark);
+        Page { items, next }
+    })
+}
+
+/// A cluster that reports to this hub, by id or, for people, by name.
 pub(super) fn find(state: &HubState, text: &str) -> Result<(ClusterRow, Slot), ApiError> {
     let found = state.with_fleet(|fleet, view| {
         let slot = match text.parse::<ClusterId>() {
@@ -92,7 +142,27 @@ pub(super) fn find(state: &HubState, text: &str) -> Result<(ClusterRow, Slot), A
         let id = fleet.record(slot)?.id;
         Some((fleet.cluster(id, view)?, slot))
     });
-    found.ok_or_else(|| ApiError::new(Code::NotFound, format!("no cluster {text:?} in force")))
+    found.ok_or_else(|| match find_dark(state, text).as_deref() {
+        Some([row]) => {
+            let site = row.site.as_ref().map_or("", SiteName::as_str);
+            let detail = format!(
+                "cluster {text:?} belongs to the dark site {site}: only its own hub can do that"
+            );
+            ApiError::new(Code::NotFound, detail)
+        }
+        Some(_) => {
+            let detail = format!("several dark sites have a cluster {text:?}: ask by its id");
+            ApiError::new(Code::NotFound, detail)
+        }
+        None => ApiError::new(Code::NotFound, format!("no cluster {text:?} in force")),
+    })
+}
+
+/// Clusters of dark sites of this id or name; `None` if there are none.
+fn find_dark(state: &HubState, text: &str) -> Option<Vec<ClusterRow>> {
+    let sites = state.store.committed().sites();
+    let found = state.with_fleet(|_, view| sites.find(text, view));
+    (!found.is_empty()).then_some(found)
 }
 
 /// `GET /api/v1/clusters/{id or name}`
@@ -101,7 +171,13 @@ pub(super) async fn one(
     state: web::Data<HubState>,
     path: web::Path<String>,
 ) -> Result<web::Json<ClusterRow>, ApiError> {
-    let (mut row, slot) = find(&state, &path)?;
+    let (mut row, slot) = match find(&state, &path) {
+        Ok(found) => found,
+        Err(error) => match find_dark(&state, &path).as_deref() {
+            Some([row]) => return Ok(web::Json(row.clone())),
+            _ => return Err(error),
+        },
+    };
     let products: Vec<ProductRef> = row.products.iter().map(|p| p.product.clone()).collect();
     let units = from_disk(&state, move |reader| {
         products.iter().map(|product| reader.units(slot, product)).collect::<Result<Vec<_>, _>>()

@@ -5,13 +5,12 @@ use std::collections::BTreeSet;
 use actix_web::web;
 use channels::names::{Arch, ChannelName, ProductRef};
 use channels::version::ReleaseVersion;
-use channels::wire::{DriftAnswer, HealthAnswer, Page, Severity};
+use channels::wire::{DriftAnswer, DriftTotals, HealthAnswer, Page, Severity};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use signing::Sha256Digest;
 
 use super::{Guarded, HubState, Viewer};
-use crate::fleet::FleetIndex;
 
 /// Parameters of the drift answer.
 #[derive(Debug, Deserialize)]
@@ -27,11 +26,19 @@ pub(super) async fn drift(
     state: web::Data<HubState>,
     query: web::Query<DriftQuery>,
 ) -> web::Json<DriftAnswer> {
-    let mut answer = state.with_fleet(FleetIndex::drift);
-    answer.items.retain(|totals| {
+    let sites = state.store.committed().sites();
+    let mut answer = state.with_fleet(|fleet, view| {
+        let mut answer = fleet.drift(view);
+        answer.sites = sites.drift(view);
+        answer
+    });
+    let wanted = |totals: &DriftTotals| {
         query.product.as_ref().is_none_or(|p| *p == totals.product)
             && query.channel.as_ref().is_none_or(|c| *c == totals.channel)
-    });
+    };
+    answer.items.retain(wanted);
+    answer.sites.retain(|site| wanted(&site.totals));
+    answer.sites_never_reported = sites.never_reported();
     web::Json(answer)
 }
 

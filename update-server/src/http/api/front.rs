@@ -17,9 +17,13 @@ pub(super) async fn page(
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let at = state.now();
+    let sites = state.store.committed().sites();
     let view = state.with_fleet(|fleet, view| {
         let everyone = ClusterFilter::default();
-        let (clusters, _) = fleet.page(&everyone, None, MAX_LISTED, view);
+        let (mut clusters, _) = fleet.page(&everyone, None, MAX_LISTED, view);
+        let room = MAX_LISTED.saturating_sub(clusters.len());
+        clusters.extend(sites.page(&everyone, None, room, view).0);
+        let carried = u64::try_from(sites.carried_clusters(None)).unwrap_or(u64::MAX);
         DashboardView {
             at,
             hub_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -27,7 +31,9 @@ pub(super) async fn page(
             status: state.catalog.status(at),
             drift: fleet.drift(view).items,
             clusters,
-            clusters_total: fleet.in_force(),
+            clusters_total: fleet.in_force().saturating_add(carried),
+            sites: sites.rows(view),
+            site_drift: sites.drift(view),
             holds: state.store.committed().holds().as_ref().clone(),
         }
     });

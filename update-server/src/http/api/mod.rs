@@ -21,7 +21,9 @@ mod publications;
 mod refusal;
 mod reports;
 mod signature;
+mod sites;
 mod state;
+mod status;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -50,6 +52,7 @@ pub fn routes(state: web::Data<HubState>) -> impl FnOnce(&mut ServiceConfig) {
         agents(config);
         fleet_reads(config);
         people(config);
+        dark_sites(config);
         operations(config);
         config.service(web::scope("/api/v1").default_service(web::to(async || {
             ApiError::new(Code::NotFound, "no such path below /api/v1").error_response()
@@ -115,6 +118,21 @@ fn people(config: &mut ServiceConfig) {
                 .app_data(json(MAX_PUBLICATION_BYTES))
                 .route(web::post().to(publications::post)),
         );
+}
+
+fn dark_sites(config: &mut ServiceConfig) {
+    config
+        .service(read("/api/v1/sites").route(get().to(sites::list)))
+        .service(
+            only("/api/v1/sites/{name}", "PUT, DELETE")
+                .route(web::put().to(sites::put))
+                .route(web::delete().to(sites::remove)),
+        )
+        .service(read("/api/v1/sites/{name}/imports").route(get().to(sites::imports)))
+        // Every one is a document of its own with a number of its own: not for HEAD.
+        .service(only("/api/v1/status-export", "GET").route(web::get().to(status::export)))
+        .service(only("/api/v1/status-export/key", "GET").route(web::get().to(status::key)))
+        .service(only("/api/v1/status-imports", "POST").route(web::post().to(status::import)));
 }
 
 fn operations(config: &mut ServiceConfig) {

@@ -40,23 +40,21 @@ pub(super) fn newest_first<T>(
 }
 
 /// Makes a cursor of `list` that goes on after `last`.
-pub(super) fn cursor(list: &str, last: u64) -> String {
+pub(super) fn cursor(list: &str, last: impl std::fmt::Display) -> String {
     URL_SAFE_NO_PAD.encode(format!("{list}:{FORM}:{last}"))
+}
+
+/// What a cursor of `list` names as the last row; `None` for a cursor of another list.
+pub(super) fn last_of(list: &str, cursor: &str) -> Option<String> {
+    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
+    let last = text.strip_prefix(list)?.strip_prefix(':')?;
+    last.strip_prefix(FORM)?.strip_prefix(':').map(str::to_owned)
 }
 
 /// Reads a cursor of `list`.
 pub(super) fn after(list: &str, cursor: Option<&str>) -> Result<Option<u64>, ApiError> {
     let Some(cursor) = cursor else { return Ok(None) };
-    let read = || {
-        let text = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
-        text.strip_prefix(list)?
-            .strip_prefix(':')?
-            .strip_prefix(FORM)?
-            .strip_prefix(':')?
-            .parse()
-            .ok()
-    };
-    match read() {
+    match last_of(list, cursor).and_then(|last| last.parse().ok()) {
         Some(last) => Ok(Some(last)),
         None => Err(ApiError::new(
             Code::InvalidCursor,

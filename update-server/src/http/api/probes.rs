@@ -71,6 +71,11 @@ fn fill_server(state: &HubState) {
     let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
     metrics.ingest_queue_depth.set(count(committed.queued()));
     metrics.holds.set(count(committed.holds().len()));
+    let (sites, now) = (committed.sites(), state.now());
+    for class in [Freshness::Carried, Freshness::Late, Freshness::Silent, Freshness::Never] {
+        let found = sites.iter().filter(|site| site.freshness(now) == class).count();
+        metrics.sites.get_or_create(&State { state: class.as_str() }).set(count(found));
+    }
     let seconds = |at: Timestamp| at.duration_since(Timestamp::UNIX_EPOCH).as_secs_f64();
     if let Some(expires) = state.catalog.status(state.now()).expires {
         metrics.graph_signature_expiry_timestamp_seconds.set(seconds(expires));

@@ -2,6 +2,7 @@
 
 use super::super::problem::{ApiError, Code};
 use crate::store::Refusal;
+use signing::Attack;
 
 /// A full queue drains in seconds; one report interval later would be a herd.
 const RETRY_AFTER_S: u64 = 5;
@@ -16,21 +17,30 @@ impl From<Refusal> for ApiError {
             | Refusal::UnknownJoinToken { .. }
             | Refusal::UnknownHold { .. }
             | Refusal::UnknownToken { .. } => Code::NotFound,
+            Refusal::UnknownSite { .. } => Code::UnknownSite,
+            Refusal::StatusRollback { .. } => Code::StatusRollback,
             Refusal::Retired => Code::ClusterRetired,
             Refusal::KeyReplaced { .. } => Code::KeyReplaced,
             Refusal::IdentityConflict { .. } => Code::IdentityConflict,
-            Refusal::TooManyProducts { .. } | Refusal::TooManyNames => Code::Unprocessable,
+            Refusal::TooManyProducts { .. }
+            | Refusal::TooManyNames
+            | Refusal::TooManySites { .. }
+            | Refusal::TooManyCarried { .. } => Code::Unprocessable,
             Refusal::JoinToken { .. } => Code::InvalidJoinToken,
             Refusal::NameTaken { .. } => Code::NameTaken,
             Refusal::AlreadyResumed { .. }
             | Refusal::TokenNameTaken { .. }
             | Refusal::NoConflict
+            | Refusal::SiteKeyReplaced { .. }
             | Refusal::LastAdmin => Code::Conflict,
             Refusal::Busy => Code::QueueFull,
             Refusal::Failed => Code::Internal,
             Refusal::Stopped => Code::ShuttingDown,
         };
         let mut error = Self::new(code, refusal.to_string());
+        if code == Code::StatusRollback {
+            error = error.with_attack(Some(Attack::Rollback.to_string()));
+        }
         if let Refusal::Replayed { last, .. }
         | Refusal::SeqOutOfReach { last, .. }
         | Refusal::IdentityConflict { last_seq: Some(last) } = refusal

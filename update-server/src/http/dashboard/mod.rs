@@ -4,6 +4,7 @@
 //! itself, works in a text browser and prints.
 
 mod page;
+mod sites;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -11,7 +12,7 @@ mod words;
 use actix_web::HttpResponse;
 use actix_web::http::header::CACHE_CONTROL;
 use askama::Template;
-use channels::wire::{ClusterRow, DriftTotals, Hold};
+use channels::wire::{ClusterRow, DriftTotals, Hold, SiteDrift, SiteRow};
 use jiff::Timestamp;
 
 use super::assets::security_headers;
@@ -43,6 +44,10 @@ pub struct DashboardView {
     pub clusters_total: u64,
     /// Holds in force.
     pub holds: Vec<Hold>,
+    /// Dark sites.
+    pub sites: Vec<SiteRow>,
+    /// Their drift on this hub's graphs.
+    pub site_drift: Vec<SiteDrift>,
 }
 
 /// Reads `refresh=N` of a query string: seconds, 0 = never, at most an hour; 2 unless given.

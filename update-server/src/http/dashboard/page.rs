@@ -8,6 +8,7 @@ use channels::wire::{ClusterRow, DriftTotals, Hold, HoldScope, ProductRow, Progr
 use jiff::Timestamp;
 
 use super::DashboardView;
+use super::sites::{self, DarkSite};
 use super::words::{self, Pill, Tone};
 
 /// Reasons shown per row; the list of one cluster has all of them.
@@ -31,6 +32,7 @@ pub(super) struct Page {
     notices: Vec<Notice>,
     sections: Vec<Section>,
     waiting: Vec<Waiting>,
+    sites: Vec<DarkSite>,
     more: u64,
 }
 
@@ -104,6 +106,7 @@ struct VersionBar {
 struct Row {
     name: String,
     channel: String,
+    site: Option<String>,
     version: String,
     target: Option<String>,
     drift: String,
@@ -159,6 +162,7 @@ impl Page {
                     enrolled: words::relative(view.at, cluster.enrolled_at),
                 })
                 .collect(),
+            sites: sites::dark_sites(view),
             more: view.clusters_total.saturating_sub(listed),
         }
     }
@@ -341,6 +345,7 @@ fn row(cluster: &ClusterRow, product: &ProductRow, now: Timestamp) -> Row {
     Row {
         name: cluster.name.clone(),
         channel: product.channel.to_string(),
+        site: cluster.site.as_ref().map(ToString::to_string),
         version: product.version.to_string(),
         target: product
             .target
@@ -356,7 +361,10 @@ fn row(cluster: &ClusterRow, product: &ProductRow, now: Timestamp) -> Row {
         quorum_lag: lag(health.quorum_lag_ms, quorum_unit),
         pleg_lag: lag(health.pleg_lag_ms, pleg_unit),
         why: why(product),
-        seen: cluster.last_seen.map_or_else(|| "–".to_owned(), |at| words::relative(now, at)),
+        seen: cluster
+            .as_of
+            .or(cluster.last_seen)
+            .map_or_else(|| "–".to_owned(), |at| words::relative(now, at)),
         quiet: freshness.is_some(),
         freshness,
     }

@@ -34,6 +34,8 @@ fn empty() -> DashboardView {
         clusters: Vec::new(),
         clusters_total: 0,
         holds: Vec::new(),
+        sites: Vec::new(),
+        site_drift: Vec::new(),
     }
 }
 
@@ -63,6 +65,7 @@ fn product(phase: Phase) -> ProductRow {
             age_days: Some(3),
             head: None,
         },
+        drift_at_site: None,
         waiting_on: Vec::new(),
         why_not: Vec::new(),
         failure: None,
@@ -74,6 +77,8 @@ fn cluster(name: &str, products: Vec<ProductRow>) -> ClusterRow {
     ClusterRow {
         id: "9b2a3f0e-6f0f-4b6c-8d3a-0c1d2e3f4a5b".parse().unwrap(),
         name: name.to_owned(),
+        site: None,
+        as_of: None,
         enrolled_at: ago(3600),
         last_seen: Some(ago(4)),
         freshness: Freshness::Fresh,

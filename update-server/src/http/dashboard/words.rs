@@ -73,6 +73,7 @@ pub(super) fn freshness(freshness: Freshness) -> Option<Pill> {
         Freshness::Silent => Some(Pill::new(Tone::Bad, "silent")),
         Freshness::Gone => Some(Pill::new(Tone::Mute, "gone")),
         Freshness::Never => Some(Pill::new(Tone::Mute, "never reported")),
+        Freshness::Carried => Some(Pill::new(Tone::Plain, "carried")),
         Freshness::Unknown => Some(Pill::new(Tone::Warn, "freshness unknown")),
     }
 }

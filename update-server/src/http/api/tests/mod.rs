@@ -5,6 +5,7 @@ mod identity;
 mod people;
 mod restored;
 mod rotation;
+mod sites;
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};

@@ -37,6 +37,13 @@ fn guarded() -> Vec<(&'static str, &'static str, Option<Value>, Access)> {
         ("POST", "/api/v1/tokens", Some(json!({ "name": "n", "access": "viewer" })), Admin),
         ("DELETE", "/api/v1/tokens/77", None, Admin),
         ("POST", "/api/v1/hub/keys/timestamp/next", None, Admin),
+        ("GET", "/api/v1/sites", None, Viewer),
+        ("GET", "/api/v1/sites/north/imports", None, Viewer),
+        ("PUT", "/api/v1/sites/north", Some(json!({ "public_key": "x" })), Admin),
+        ("DELETE", "/api/v1/sites/north", None, Admin),
+        ("GET", "/api/v1/status-export", None, Operator),
+        ("GET", "/api/v1/status-export/key", None, Operator),
+        ("POST", "/api/v1/status-imports", Some(json!({})), Operator),
     ]
 }
 
