@@ -1,5 +1,5 @@
-//! A release crosses an air gap: hub and registry A, a directory, hub and registry B with a root of
-//! its own.
+//! A release crosses an air gap: hub and registry A with a view for those who carry, a bundle, hub
+//! and registry B with a root of its own.
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -63,6 +63,9 @@ impl Gap {
         vendor.channel("platform", "stable", &["1.33.6"]);
         let gap = Self { origin, site, origin_registry, site_registry, vendor, dir };
         gap.release("kafka", "3.9.1", "[]", &["3.9.1"]);
+        gap.make_view();
+        let (north, root) = (gap.path("north"), gap.view_root());
+        run_ok(&["mirror", "site", "init", &north, "--name", "north", "--root", &root], &[]);
         gap
     }
 
@@ -104,27 +107,35 @@ impl Gap {
         self.vendor.root().to_str().unwrap().to_owned()
     }
 
-    fn export(&self, version: &str) {
-        self.export_of("acme/kafka", version, "carry", &[]);
+    /// The root that sites pin, carried by a way of its own.
+    fn view_root(&self) -> String {
+        self.path("view/root.json")
     }
 
-    fn export_of(&self, product: &str, version: &str, dir: &str, more: &[&str]) {
-        let (carry, root) = (self.path(dir), self.origin_root());
-        let words = ["mirror", "export", &carry, "--server", &self.origin.url(), "--root", &root];
-        let what = ["--product", product, "--version", version, "--plain-http"];
-        let from = ["--registry", &self.origin_registry.host];
-        run_ok(&[&words[..], &what, &from, more].concat(), &[]);
+    fn create(&self, version: &str) {
+        self.create_of("acme/kafka", version, "carry");
     }
 
-    /// `fairway init` of the site's directory from the export in `carry`.
+    /// A bundle of one release in a directory of its own; one of the same name is thrown away.
+    fn create_of(&self, product: &str, version: &str, dir: &str) {
+        let (carry, root, view) = (self.path(dir), self.origin_root(), self.path("view"));
+        drop(std::fs::remove_dir_all(&carry));
+        let url = self.origin.url();
+        let words = ["mirror", "create", &carry, "--server", &url, "--root", &root];
+        let what = ["--view", &view, "--product", product, "--version", version, "--name", dir];
+        let from = ["--plain-http", "--registry", &self.origin_registry.host];
+        run_ok(&[&words[..], &what, &from].concat(), &[]);
+    }
+
+    /// `fairway init` of the site's directory from the bundle in `carry`.
     fn init_site(&self) -> Output {
-        self.init_site_from(&self.origin_root())
+        self.init_site_from(&self.view_root())
     }
 
     fn init_site_from(&self, root: &str) -> Output {
         let (site, carry) = (self.path("site"), self.path("carry"));
         let url = self.site.url();
-        let words = ["init", &site, "--server", &url, "--from-export", &carry, "--root", root];
+        let words = ["init", &site, "--server", &url, "--from-bundle", &carry, "--root", root];
         run(&words, &[PASSPHRASE])
     }
 
@@ -142,12 +153,12 @@ impl Gap {
     }
 
     fn try_import(&self) -> Output {
-        self.try_import_of("carry", &self.origin_root())
+        self.try_import_of("carry")
     }
 
-    fn try_import_of(&self, dir: &str, root: &str) -> Output {
-        let (carry, state) = (self.path(dir), self.path("seen"));
-        let words = ["mirror", "import", &carry, "--root", root, "--state", &state];
+    fn try_import_of(&self, dir: &str) -> Output {
+        let (carry, north) = (self.path(dir), self.path("north"));
+        let words = ["mirror", "import", &north, &carry];
         let (url, token) = (self.site.url(), self.site.token_file());
         let to = ["--server", &url, "--token-file", &token, "--output", "json"];
         let registry = ["--registry", &self.site_registry.host, "--plain-http"];
@@ -156,11 +167,11 @@ impl Gap {
 
     /// An import that must succeed; its account of itself.
     fn import(&self) -> Value {
-        self.import_of("carry", &self.origin_root())
+        self.import_of("carry")
     }
 
-    fn import_of(&self, dir: &str, root: &str) -> Value {
-        let output = self.try_import_of(dir, root);
+    fn import_of(&self, dir: &str) -> Value {
+        let output = self.try_import_of(dir);
         assert!(output.status.success(), "{}", stderr(&output));
         serde_json::from_slice(&output.stdout).unwrap()
     }
@@ -172,10 +183,10 @@ impl Gap {
         serde_json::from_str(&run_ok(&words, &[])).unwrap()
     }
 
-    /// A site that has its root and everything of one export.
+    /// A site that has its root and everything of one bundle.
     fn with_site() -> Self {
         let gap = Self::new();
-        gap.export("3.9.1");
+        gap.create("3.9.1");
         let made = gap.init_site();
         assert!(made.status.success(), "{}", stderr(&made));
         gap.publish_site();
@@ -183,12 +194,27 @@ impl Gap {
         gap
     }
 
-    /// The files of the export that are the vendor's, by their path below `/tuf/`.
+    /// The files of the bundle that are the vendor's, by their path below `/tuf/`.
     fn vendor_files(&self) -> Vec<String> {
-        let tuf = self.dir.path().join("carry/tuf");
-        let files = files_below(&tuf);
-        let path = |file: &PathBuf| file.strip_prefix(&tuf).unwrap().to_str().unwrap().to_owned();
-        files.iter().map(path).filter(|path| path.contains("acme")).collect()
+        let bundle = self.bundle();
+        let entries = bundle["entries"].as_array().unwrap();
+        let paths = entries.iter().map(|entry| entry["path"].as_str().unwrap());
+        let tuf = paths.filter_map(|path| path.strip_prefix("tuf/"));
+        tuf.filter(|path| path.contains("acme")).map(ToOwned::to_owned).collect()
+    }
+
+    /// What the manifest of the bundle in `carry` says.
+    fn bundle(&self) -> Value {
+        let file = std::fs::read(self.path("carry/carry.manifest.json")).unwrap();
+        serde_json::from_slice::<Value>(&file).unwrap()["signed"].take()
+    }
+
+    /// Where the content of an entry begins.
+    fn entry(&self, path: &str) -> (PathBuf, u64) {
+        let bundle = self.bundle();
+        let mut entries = bundle["entries"].as_array().unwrap().iter();
+        let entry = entries.find(|entry| entry["path"] == path).unwrap();
+        (self.path("carry/carry-0001.tar").into(), entry["offset"].as_u64().unwrap())
     }
 
     fn both_serve(&self, path: &str) -> [Vec<u8>; 2] {
@@ -224,18 +250,17 @@ fn files_below(dir: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Flips one bit in the middle of a file.
-fn flip_bit(path: &Path) {
+/// Flips one bit.
+fn flip_bit(path: &Path, offset: u64) {
     let mut bytes = std::fs::read(path).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
+    bytes[usize::try_from(offset).unwrap()] ^= 1;
     std::fs::write(path, bytes).unwrap();
 }
 
 #[test]
 fn a_site_with_its_own_root_serves_the_vendors_files_byte_for_byte() {
     let gap = Gap::new();
-    gap.export("3.9.1");
+    gap.create("3.9.1");
     let made = gap.init_site();
     assert!(made.status.success(), "{}", stderr(&made));
     let private: Vec<_> = files_below(Path::new(&gap.path("site/keys")))
@@ -250,7 +275,7 @@ fn a_site_with_its_own_root_serves_the_vendors_files_byte_for_byte() {
     assert_eq!(gap.verify_site()["releases"], 0);
 
     let imported = gap.import();
-    assert_eq!(imported["publication"]["changed"], true);
+    assert_eq!(imported["publications"][0]["changed"], true);
     let verified = gap.verify_site();
     assert_eq!((&verified["releases"], &verified["graphs"]), (&2.into(), &2.into()));
     assert_eq!(verified["faults"], Value::Array(vec![]));
@@ -272,8 +297,8 @@ fn a_second_import_and_a_second_publish_change_nothing() {
     let gap = Gap::with_site();
     let timestamp = served(&gap.site, "/tuf/metadata/timestamp.json");
     let again = gap.import();
-    assert_eq!(again["publication"]["changed"], false);
-    assert_eq!(again["pushed"]["objects"], 0);
+    assert_eq!(again["publications"][0]["changed"], false);
+    assert_eq!(again["told"]["objects_written"], 0);
     let published = gap.publish_site();
     assert!(published.contains("nothing to sign"), "{published}");
     assert!(published.contains("the hub serves this already"), "{published}");
@@ -282,47 +307,46 @@ fn a_second_import_and_a_second_publish_change_nothing() {
 }
 
 #[test]
-fn a_tampered_export_is_refused_and_the_site_stays_as_it_was() {
+fn a_tampered_bundle_is_refused_and_the_site_stays_as_it_was() {
     let gap = Gap::with_site();
     let before =
         [GRAPH, "/tuf/metadata/timestamp.json"].map(|path| (path, served(&gap.site, path)));
     gap.release("kafka", "4.3.1", "[\">=3.9.0, <4.3.1\"]", &["3.9.1", "4.3.1"]);
-    gap.export("4.3.1");
+    gap.create("4.3.1");
     gap.site_registry.asked();
 
-    let blob = signing::Sha256Digest::of(b"4.3.1").hex();
-    let role = "carry/tuf/metadata/2.acme.releases.json".to_owned();
-    for (file, attack) in
-        [(format!("carry/blobs/sha256/{blob}"), "arbitrary_software: "), (role, "mix_and_match: ")]
-    {
-        let path = gap.path(&file);
-        flip_bit(Path::new(&path));
+    let blob = format!("blobs/sha256/{}", signing::Sha256Digest::of(b"4.3.1").hex());
+    for entry in [blob.as_str(), "tuf/metadata/2.acme.releases.json", "oci-layout"] {
+        let (file, offset) = gap.entry(entry);
+        flip_bit(&file, offset);
         let refused = gap.try_import();
-        assert_eq!(refused.status.code(), Some(1), "{file}: {}", stderr(&refused));
-        assert!(stderr(&refused).contains(attack), "{}", stderr(&refused));
-        assert_eq!(gap.site_registry.asked(), Vec::<String>::new(), "{file}");
+        let told = stderr(&refused);
+        assert_eq!(refused.status.code(), Some(1), "{entry}: {told}");
+        assert!(told.contains("error: arbitrary_software: "), "{entry}: {told}");
+        assert!(told.contains("carry-0001.tar") && told.contains(&offset.to_string()), "{told}");
+        assert!(told.contains("hint: "), "{told}");
+        assert_eq!(gap.site_registry.asked(), Vec::<String>::new(), "{entry}");
         for (path, bytes) in &before {
-            assert_eq!(served(&gap.site, path), *bytes, "{file}: {path}");
+            assert_eq!(served(&gap.site, path), *bytes, "{entry}: {path}");
         }
-        flip_bit(Path::new(&path));
+        flip_bit(&file, offset);
     }
 
-    assert_eq!(gap.import()["publication"]["changed"], true);
+    assert_eq!(gap.import()["publications"][0]["changed"], true);
     let [origin, site] = gap.both_serve(GRAPH);
     assert_eq!(origin, site);
     assert_ne!(site, before[0].1, "mended, the new release arrives");
 }
 
 #[test]
-fn no_site_is_made_from_an_export_that_another_root_signed() {
+fn no_site_is_made_from_a_bundle_that_another_root_signed() {
     let gap = Gap::new();
-    gap.export("3.9.1");
+    gap.create("3.9.1");
     let other = gap.path("other");
     std::fs::create_dir(&other).unwrap();
     let stranger = Hub::start(Path::new(&other), "");
     let stranger = Vendor::init(&stranger, Path::new(&gap.path("stranger")));
-    std::fs::copy(stranger.root(), gap.vendor.root()).unwrap();
-    let refused = gap.init_site();
+    let refused = gap.init_site_from(stranger.root().to_str().unwrap());
     assert_eq!(refused.status.code(), Some(1), "{}", stderr(&refused));
     assert!(stderr(&refused).contains("arbitrary_software: "), "{}", stderr(&refused));
     assert!(!Path::new(&gap.path("site")).exists());

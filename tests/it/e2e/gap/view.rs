@@ -1,11 +1,13 @@
-//! An export under a view: weeks on the road and no leave; and leave, which the site's audit log
-//! keeps.
+//! Weeks on the road under a view, without leave; and leave, which the site's audit log keeps.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
-use offline_mirror::{AcceptExpired, Error, Feed, ImportRequest, Imported};
+use offline_mirror::import::{Evidence, ImportError, ImportRequest, Log, Target, import};
+use offline_mirror::site::SiteDir;
+use offline_mirror::store::Store;
+use offline_mirror::{AcceptExpired, Feed};
 use serde_json::Value;
 use signing::{Attack, Sha256Digest};
 
@@ -14,14 +16,13 @@ use crate::e2e::process::{now, run_ok};
 
 impl Gap {
     /// Makes a view of hub A, has its root signed by the holder of hub A's root key, takes it.
-    fn make_view(&self) -> String {
+    pub(super) fn make_view(&self) {
         let (view, root) = (self.path("view"), self.origin_root());
         let url = self.origin.url();
         run_ok(&["mirror", "view", "init", &view, "--server", &url, "--root", &root], &[]);
         self.sign_request();
         let request = self.path("view/request.json");
         run_ok(&["mirror", "view", "accept", &view, &request], &[]);
-        self.path("view/root.json")
     }
 
     /// The holder's part, on a machine that has the key and nothing else.
@@ -31,24 +32,20 @@ impl Gap {
         assert!(shown.contains("timestamp"), "{shown}");
     }
 
-    /// An import into the real site as if it were `now`; images stay where they are.
-    fn import_at(
-        &self,
-        root: &str,
-        leave: Option<&str>,
-        now: Timestamp,
-    ) -> Result<Imported, Error> {
+    /// An import into the real site as if it were `now`; images go into a store.
+    fn import_at(&self, leave: Option<&str>, now: Timestamp) -> Result<Evidence, ImportError> {
         let until = now + SignedDuration::from_hours(24);
         let request = ImportRequest {
-            dir: self.path("carry").into(),
-            root: std::fs::read(root).unwrap(),
-            arches: vec![],
-            state: Some(self.path("seen").into()),
+            bundles: vec![self.path("carry").into()],
             accept_expired: leave.map(|text| AcceptExpired { until, reason: text.to_owned() }),
+            ..ImportRequest::default()
         };
+        let site = SiteDir::open(Path::new(&self.path("north"))).unwrap();
+        let store = Target::Store(Store::create(Path::new(&self.path("store"))).unwrap());
         let token = std::fs::read_to_string(self.site.token_file()).unwrap();
         let feed = Feed::new(&self.site.url(), token.trim().to_owned()).unwrap();
-        let import = offline_mirror::import(&request, None, Some(&feed), now);
+        let clock = || now;
+        let import = import(&site, &request, &store, Some(&feed), Log::new(&clock, &|_step| {}));
         tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(import)
     }
 
@@ -68,21 +65,20 @@ fn days(days: i64) -> SignedDuration {
 }
 
 #[test]
-fn a_view_crosses_after_weeks_without_leave_and_the_site_serves_the_vendors_bytes() {
+fn a_bundle_crosses_after_weeks_without_leave_and_the_site_serves_the_vendors_bytes() {
     let gap = Gap::new();
-    let root = gap.make_view();
-    let view = ["--view", &gap.path("view")];
-    gap.export_of("acme/kafka", "3.9.1", "carry", &view);
-    let made = gap.init_site_from(&root);
+    let root = gap.view_root();
+    gap.create("3.9.1");
+    let made = gap.init_site();
     assert!(made.status.success(), "{}", stderr(&made));
     gap.publish_site();
-    let shown = run_ok(&["key", "from-export", &gap.path("carry"), "--root", &root], &[]);
+    let shown = run_ok(&["key", "from-bundle", &gap.path("carry"), "--root", &root], &[]);
     assert!(shown.contains("vendor acme: 1 of 1 must sign"), "{shown}");
 
-    let late = gap.import_at(&root, None, now() + days(60)).unwrap();
-    assert_eq!((late.expired_as_of, late.publication.unwrap().changed), (None, true));
-    let again = gap.import_of("carry", &root);
-    assert_eq!(again["publication"]["changed"], false);
+    let late = gap.import_at(None, now() + days(60)).unwrap();
+    assert_eq!((late.bundles[0].verified_as_of, late.publications[0].changed), (None, true));
+    let again = gap.import();
+    assert_eq!(again["publications"][0]["changed"], false);
     let verified = gap.verify_site();
     assert_eq!(verified["faults"], Value::Array(vec![]));
 
@@ -97,43 +93,40 @@ fn a_view_crosses_after_weeks_without_leave_and_the_site_serves_the_vendors_byte
 
     // The next release, under the same view.
     gap.release("kafka", "4.3.1", "[\">=3.9.0, <4.3.1\"]", &["3.9.1", "4.3.1"]);
-    gap.export_of("acme/kafka", "4.3.1", "carry", &view);
-    assert_eq!(gap.import_of("carry", &root)["publication"]["changed"], true);
+    gap.create("4.3.1");
+    assert_eq!(gap.import()["publications"][0]["changed"], true);
     assert_eq!(gap.digests(0), gap.digests(1));
 }
 
 #[test]
 fn a_connected_hub_takes_no_root_of_a_view() {
     let gap = Gap::new();
-    let root = gap.make_view();
-    let url = gap.origin.url();
-    let words = ["verify", "--server", &url, "--root", &root];
+    let words = ["verify", "--server", &gap.origin.url(), "--root", &gap.view_root()];
     let refused = crate::e2e::process::run(&words, &[]);
     assert_eq!(refused.status.code(), Some(1), "{}", stderr(&refused));
     assert!(stderr(&refused).contains("arbitrary_software"), "{}", stderr(&refused));
 }
 
 #[test]
-fn leave_for_an_expired_export_stands_in_the_sites_audit_log_with_its_reason() {
+fn leave_for_an_expired_bundle_stands_in_the_sites_audit_log_with_its_reason() {
     let gap = Gap::new();
-    gap.export("3.9.1");
+    gap.create("3.9.1");
     let made = gap.init_site();
     assert!(made.status.success(), "{}", stderr(&made));
     gap.publish_site();
-    let (root, late) = (gap.origin_root(), now() + days(3));
-    let error = gap.import_at(&root, None, late).unwrap_err();
+    let late = now() + days(91);
+    let error = gap.import_at(None, late).unwrap_err();
     assert_eq!(error.attack(), Some(Attack::Freeze), "{error}");
-    let error = gap.import_at(&root, Some(" "), late).unwrap_err();
-    assert!(matches!(error, Error::Leave { .. }), "{error}");
+    let error = gap.import_at(Some(" "), late).unwrap_err();
+    assert!(error.to_string().contains("reason is empty"), "{error}");
     let audit = || String::from_utf8(served(&gap.site, "/api/v1/audit")).unwrap();
     assert!(!audit().contains("weekly supply flight"));
 
-    let imported = gap.import_at(&root, Some("weekly supply flight"), late).unwrap();
-    assert!(imported.expired_as_of.is_some());
+    let imported = gap.import_at(Some("weekly supply flight"), late).unwrap();
+    assert!(imported.bundles[0].verified_as_of.is_some());
     let row = audit();
     assert!(row.contains("accepted although expired: weekly supply flight"), "{row}");
     let checked: Value =
         serde_json::from_slice(&served(&gap.site, "/api/v1/audit/verify")).unwrap();
     assert_eq!(checked["broken_at"], Value::Null, "{checked}");
-    assert!(Path::new(&gap.path("seen")).is_dir());
 }
