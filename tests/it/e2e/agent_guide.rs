@@ -162,9 +162,12 @@ fn an_agent_is_installed_on_a_host_as_the_guide_says() {
 #[test]
 fn an_agent_without_any_server_reads_the_directory_that_the_guide_fills() {
     let reader = Reader::new();
-    // What a hub keeps in its tuf/ is what an export carries in its own.
-    let data = Path::new(&reader.hub.token_file()).parent().unwrap().join("tuf");
-    copy_dir(&data, &reader.dir.path().join("carry/tuf"));
+    // What a hub keeps in its tuf/ is what a bundle carries in its own.
+    let data = Path::new(&reader.hub.token_file()).parent().unwrap().to_owned();
+    std::fs::create_dir(reader.dir.path().join("carry")).unwrap();
+    let tar = reader.dir.path().join("carry/carry-0001.tar");
+    let packed = Command::new("tar").arg("-cf").arg(tar).arg("-C").arg(data).arg("tuf").status();
+    assert!(packed.unwrap().success());
     reader.follow(&block("Install behind an air gap", "sh"));
     std::fs::create_dir_all(reader.dir.path().join("etc/fairway")).unwrap();
     std::fs::copy(

@@ -352,9 +352,9 @@ fn no_site_is_made_from_a_bundle_that_another_root_signed() {
     assert!(!Path::new(&gap.path("site")).exists());
 }
 
-/// The commands that docs/offline-mirror.md quotes, in its order.
+/// The commands that docs/air-gap.md quotes, in its order.
 fn documented_commands() -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/offline-mirror.md");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/air-gap.md");
     let text = std::fs::read_to_string(path).unwrap();
     let mut script = String::new();
     let mut goes_on = false;
@@ -374,11 +374,14 @@ fn the_commands_of_the_document_run_as_written() {
     let gap = Gap::new();
     gap.vendor.product("app");
     gap.release("app", "1.2.0", "[]", &["1.2.0"]);
-    std::fs::copy(gap.vendor.root(), gap.path("hub-root.json")).unwrap();
+    gap.release("app", "1.3.0", "[\">=1.2.0, <1.3.0\"]", &["1.2.0", "1.3.0"]);
+    let reader = PathBuf::from(gap.path("reader"));
+    std::fs::create_dir(&reader).unwrap();
+    std::fs::copy(gap.vendor.root(), reader.join("hub-root.json")).unwrap();
     for name in ["admin.token", "publisher.token"] {
-        std::fs::copy(gap.site.token_file(), gap.path(name)).unwrap();
+        std::fs::copy(gap.site.token_file(), reader.join(name)).unwrap();
     }
-    std::fs::copy(gap.path("acme/keys/root-1.pem"), gap.path("root-1.pem")).unwrap();
+    std::fs::copy(gap.path("acme/keys/root-1.pem"), reader.join("root-1.pem")).unwrap();
     let binary = super::process::binary();
     let script = format!(
         "set -eu\nfairway() {{ '{0}' \"$@\"; }}\nmirror() {{ '{0}' mirror \"$@\"; }}\n{1}",
@@ -392,7 +395,7 @@ fn the_commands_of_the_document_run_as_written() {
     assert!(script.matches("\nmirror view").count() >= 4, "{script}");
     let output = std::process::Command::new("sh")
         .args(["-c", &script])
-        .current_dir(gap.dir.path())
+        .current_dir(&reader)
         // Nothing of ours inherited from whoever runs the tests.
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
@@ -404,7 +407,15 @@ fn the_commands_of_the_document_run_as_written() {
         .output()
         .unwrap();
     assert!(output.status.success(), "{script}\n{}", stderr(&output));
-    assert_eq!(gap.verify_site()["releases"], 3);
-    let layer = signing::Sha256Digest::of(b"1.2.0");
-    assert_eq!(gap.site_registry.blob("acme/app", layer).as_deref(), Some(&b"1.2.0"[..]));
+    let (url, root) = (gap.site.url(), gap.path("reader/site/root.json"));
+    let words = ["verify", "--server", &url, "--root", &root, "--output", "json"];
+    let verified: Value = serde_json::from_str(&run_ok(&words, &[])).unwrap();
+    assert_eq!((&verified["releases"], &verified["faults"]), (&4.into(), &Value::Array(vec![])));
+    for layer in ["1.2.0", "1.3.0"] {
+        let digest = signing::Sha256Digest::of(layer.as_bytes());
+        let found = gap.site_registry.blob("acme/app", digest);
+        assert_eq!(found.as_deref(), Some(layer.as_bytes()));
+    }
+    let runtime = reader.join("runtime");
+    assert!(files_below(&runtime).iter().any(|file| file.ends_with("hosts.toml")));
 }
