@@ -3,7 +3,7 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 
 use super::*;
-use crate::bundle::sample::{blob, bytes_of, contents, key, laid_out, manifest_of, noise};
+use crate::bundle::sample::{blob, bytes_of, contents, key, laid_out, manifest_of, noise, scratch};
 use crate::bundle::{SegmentSize, discard, seal};
 
 /// Chunks of the sets below, so that small items have many.
@@ -49,7 +49,7 @@ fn segments(dir: &Path) -> BTreeMap<String, Vec<u8>> {
 
 /// Bytes and entries of the sample, written without trouble.
 fn reference(contents: &Contents) -> (BTreeMap<String, Vec<u8>>, Written) {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let writer = open_set(dir.path(), contents).unwrap();
     write_left(&writer, contents);
     let written = writer.finish().unwrap();
@@ -75,7 +75,7 @@ fn spoil(dir: &Path, laid: &Laid, state: &State) {
 fn a_run_that_dies_at_any_record_ends_in_the_same_bytes() {
     let contents = contents();
     let (expected, written) = reference(&contents);
-    let first = tempfile::tempdir().unwrap();
+    let first = scratch();
     let writer = open_set(first.path(), &contents).unwrap();
     write_left(&writer, &contents);
     writer.sync().unwrap();
@@ -86,7 +86,7 @@ fn a_run_that_dies_at_any_record_ends_in_the_same_bytes() {
     let ends: Vec<usize> = text.match_indices('\n').map(|(at, _)| at + 1).collect();
     assert!(ends.len() > 50, "{} records", ends.len());
     for end in ends.iter().flat_map(|end| [*end, end + 40]).filter(|end| *end <= text.len()) {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = scratch();
         let work = work_dir(dir.path(), laid.name());
         fs::create_dir(&work).unwrap();
         fs::write(work.join("journal"), &text[..end]).unwrap();
@@ -108,7 +108,7 @@ fn a_run_that_dies_at_any_record_ends_in_the_same_bytes() {
 
 #[test]
 fn a_second_run_goes_on_at_the_last_whole_chunk() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let contents = vec![blob(noise(1, 5000))];
     let writer = open_set(dir.path(), &contents).unwrap();
     let mut item = writer.begin(0).unwrap();
@@ -128,7 +128,7 @@ fn a_second_run_goes_on_at_the_last_whole_chunk() {
 #[test]
 fn a_chunk_that_is_not_on_disk_as_the_journal_says_is_written_again() {
     for (spoilt, resumed) in [(0, 0), (700, 512), (1535, 1024), (1536, 1536)] {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = scratch();
         let contents = vec![blob(noise(1, 5000))];
         let writer = open_set(dir.path(), &contents).unwrap();
         let mut item = writer.begin(0).unwrap();
@@ -153,7 +153,7 @@ fn a_segment_that_somebody_removed_is_written_again() {
     let contents = contents();
     let (expected, written) = reference(&contents);
     for index in 0..expected.len() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = scratch();
         let writer = open_set(dir.path(), &contents).unwrap();
         write_left(&writer, &contents);
         writer.sync().unwrap();
@@ -175,7 +175,7 @@ fn a_finish_that_died_between_two_names_is_finished() {
     let contents = contents();
     let (expected, written) = reference(&contents);
     for named in 0..=expected.len() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = scratch();
         let writer = open_set(dir.path(), &contents).unwrap();
         write_left(&writer, &contents);
         writer.finish().unwrap();
@@ -190,7 +190,7 @@ fn a_finish_that_died_between_two_names_is_finished() {
 
 #[test]
 fn other_bytes_than_planned_are_refused_and_the_item_starts_again() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let contents = vec![blob(noise(1, 20_000)), blob(noise(2, 3000))];
     let writer = open_set(dir.path(), &contents).unwrap();
     for number in 0..2 {
@@ -218,7 +218,7 @@ fn other_bytes_than_planned_are_refused_and_the_item_starts_again() {
 
 #[test]
 fn one_item_is_written_by_one_at_a_time() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let contents = vec![blob(noise(1, 600))];
     let writer = open_set(dir.path(), &contents).unwrap();
     let first = writer.begin(0).unwrap();
@@ -232,7 +232,7 @@ fn one_item_is_written_by_one_at_a_time() {
 
 #[test]
 fn many_threads_write_the_same_bytes() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let contents: Contents =
         (1..60).map(|seed| blob(noise(seed, usize::try_from(seed).unwrap() * 371))).collect();
     let writer = open_set(dir.path(), &contents).unwrap();
@@ -256,14 +256,14 @@ fn many_threads_write_the_same_bytes() {
 fn nothing_of_another_bundle_or_run_is_overwritten() {
     let contents = contents();
     for file in ["sample-0001.tar", "sample-0002.tar", "sample-0003.tar.partial"] {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = scratch();
         fs::write(dir.path().join(file), b"precious").unwrap();
         let error = open_set(dir.path(), &contents).unwrap_err();
         assert!(error.to_string().contains(file), "{error}");
         assert!(matches!(error, BundleError::Occupied { .. }));
         assert_eq!(fs::read(dir.path().join(file)).unwrap(), b"precious");
     }
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let writer = open_set(dir.path(), &contents).unwrap();
     assert!(matches!(open_set(dir.path(), &contents), Err(BundleError::Locked { .. })));
     drop(writer);
@@ -282,16 +282,20 @@ fn nothing_of_another_bundle_or_run_is_overwritten() {
 
 #[test]
 fn a_sealed_set_is_not_written_again() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     crate::bundle::sample::write_set(dir.path(), &contents(), small());
-    assert!(!work_dir(dir.path(), &"sample".parse().unwrap()).exists());
+    let work = work_dir(dir.path(), &name());
+    assert!(!work.exists());
+    // As if the process had died before it cleared up.
+    fs::create_dir(&work).unwrap();
     let error = Writer::open(dir.path(), laid_out(&contents(), small())).unwrap_err();
     assert!(matches!(error, BundleError::Sealed { .. }), "{error}");
+    assert!(!work.exists());
 }
 
 #[test]
 fn what_was_begun_can_be_discarded() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     drop(open_set(dir.path(), &contents()).unwrap());
     fs::write(dir.path().join("sample-notes.tar.partial"), b"somebody's own").unwrap();
     discard(dir.path(), &"sample".parse().unwrap()).unwrap();
@@ -302,7 +306,7 @@ fn what_was_begun_can_be_discarded() {
 
 #[test]
 fn a_set_that_does_not_fit_is_refused_before_anything_is_written() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let huge = crate::bundle::PlannedEntry { size: 1 << 45, ..blob(Vec::new()).0 };
     let laid = crate::bundle::lay_out(&[huge], "1024GiB".parse().unwrap(), &name()).unwrap();
     assert!(!room(dir.path(), &laid).unwrap().fits());
@@ -345,7 +349,7 @@ fn repack(dir: &Path, from: &Laid, after: &Contents) -> Writer {
 
 #[test]
 fn what_cannot_be_had_is_left_out_and_the_rest_is_not_fetched_again() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let (before, after, from) = set_with_a_hole(dir.path());
     let (expected, written) = reference(&after);
     assert!(expected.len() <= from.segments().len());
@@ -361,7 +365,7 @@ fn what_cannot_be_had_is_left_out_and_the_rest_is_not_fetched_again() {
 
 #[test]
 fn leaving_out_survives_a_crash_at_any_record() {
-    let first = tempfile::tempdir().unwrap();
+    let first = scratch();
     let (_, after, from) = set_with_a_hole(first.path());
     let (expected, written) = reference(&after);
     let journal = |dir: &Path| work_dir(dir, &name()).join("journal");
@@ -376,7 +380,7 @@ fn leaving_out_survives_a_crash_at_any_record() {
         }
     };
     // Before anything has moved.
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     copy(dir.path(), &old);
     let mut begun = Journal::open(&work_dir(dir.path(), &name())).unwrap().0;
     begun.cut(old.len()).unwrap();
@@ -388,7 +392,7 @@ fn leaving_out_survives_a_crash_at_any_record() {
     let text = fs::read(journal(first.path())).unwrap();
     let lines = text.iter().enumerate().filter(|(at, b)| **b == b'\n' && *at >= old.len());
     for end in lines.map(|(at, _)| at + 1) {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = scratch();
         copy(dir.path(), &text[..end]);
         let writer = repack(dir.path(), &from, &after);
         write_left(&writer, &after);
@@ -399,7 +403,7 @@ fn leaving_out_survives_a_crash_at_any_record() {
 
 #[test]
 fn enough_content_is_synced_without_anybody_waiting() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let contents = vec![blob(noise(1, 600))];
     let writer = open_set(dir.path(), &contents).unwrap();
     let records = || {
@@ -416,7 +420,7 @@ fn enough_content_is_synced_without_anybody_waiting() {
 
 #[test]
 fn a_full_disk_is_named_with_what_is_needed_and_stays_an_error() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let writer = open_set(dir.path(), &vec![blob(noise(1, 600))]).unwrap();
     lock(&writer.shared.live).broken = Some(std::io::ErrorKind::StorageFull);
     for _ in 0..2 {
