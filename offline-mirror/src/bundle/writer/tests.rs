@@ -1,7 +1,10 @@
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 
+use super::journal::Record;
+use super::segments::partial;
+use super::shared::SYNC_BYTES;
 use super::*;
 use crate::bundle::sample::{blob, bytes_of, contents, key, laid_out, manifest_of, noise, scratch};
 use crate::bundle::{SegmentSize, discard, seal};
@@ -56,12 +59,15 @@ fn reference(contents: &Contents) -> (BTreeMap<String, Vec<u8>>, Written) {
     (segments(dir.path()), written)
 }
 
-/// Everything on disk that the journal does not speak of becomes something else.
-fn spoil(dir: &Path, laid: &Laid, state: &State) {
+/// Everything on disk that the journal does not speak of becomes something else, and, where a machine
+/// died before its disk had it, everything of items that are not done.
+fn spoil(dir: &Path, laid: &Laid, state: &State, has_disk: bool) {
     for (item, state) in laid.items().iter().zip(&state.items) {
+        let is_kept = has_disk || state.is_done;
         for (piece, state) in item.pieces.iter().zip(&state.pieces) {
             let chunks = u64::try_from(state.chunks.len()).unwrap();
-            let good = if state.digest.is_some() { piece.size } else { chunks * CHUNK };
+            let written = if state.digest.is_some() { piece.size } else { chunks * CHUNK };
+            let good = if is_kept { written } else { 0 };
             let index = usize::try_from(piece.segment).unwrap();
             let path = partial(dir, &laid.segments()[index].file);
             let file = File::options().write(true).open(path).unwrap();
@@ -85,7 +91,8 @@ fn a_run_that_dies_at_any_record_ends_in_the_same_bytes() {
     let text = fs::read_to_string(&journal).unwrap();
     let ends: Vec<usize> = text.match_indices('\n').map(|(at, _)| at + 1).collect();
     assert!(ends.len() > 50, "{} records", ends.len());
-    for end in ends.iter().flat_map(|end| [*end, end + 40]).filter(|end| *end <= text.len()) {
+    let ends = ends.iter().flat_map(|end| [*end, end + 40]).filter(|end| *end <= text.len());
+    for (end, has_disk) in ends.flat_map(|end| [(end, true), (end, false)]) {
         let dir = scratch();
         let work = work_dir(dir.path(), laid.name());
         fs::create_dir(&work).unwrap();
@@ -98,7 +105,7 @@ fn a_run_that_dies_at_any_record_ends_in_the_same_bytes() {
         for (record, _) in replay(&text.as_bytes()[..end]).records {
             state.apply(&record, &laid, CHUNK).unwrap();
         }
-        spoil(dir.path(), &laid, &state);
+        spoil(dir.path(), &laid, &state, has_disk);
         let writer = open_set(dir.path(), &contents).unwrap();
         write_left(&writer, &contents);
         assert_eq!(writer.finish().unwrap(), written, "journal cut at {end}");
@@ -411,11 +418,11 @@ fn enough_content_is_synced_without_anybody_waiting() {
         replay(&bytes).records.len()
     };
     writer.put(0, &contents[0].1).unwrap();
-    assert_eq!(records(), 0);
-    let back = Record::Back { item: 0, pieces: 0, chunks: 0 };
+    assert_eq!(records(), 2, "a chunk and a piece; that it is done is not on disk");
+    let back = Record::Back { item: 0, pieces: 9, chunks: 0 };
     writer.shared.note(back, SYNC_BYTES, None).unwrap();
     drop(writer);
-    assert_eq!(records(), 4, "a chunk, a piece, done, and the way back");
+    assert_eq!(records(), 4, "and done, by the thread that syncs");
 }
 
 #[test]
