@@ -24,6 +24,10 @@ fn open_set(dir: &Path, contents: &Contents) -> Result<Writer, BundleError> {
 
 /// Writes what is left, all items a little at a time in turn.
 fn write_left(writer: &Writer, contents: &Contents) {
+    write_left_with(writer, contents, || {});
+}
+
+fn write_left_with(writer: &Writer, contents: &Contents, after_each: impl Fn()) {
     let mut open: Vec<_> = writer
         .left()
         .into_iter()
@@ -39,6 +43,7 @@ fn write_left(writer: &Writer, contents: &Contents) {
             }
             item.write(&bytes[from..(from + 300).min(bytes.len())]).unwrap();
             later.push((item, bytes));
+            after_each();
         }
         open = later;
     }
@@ -240,8 +245,7 @@ fn one_item_is_written_by_one_at_a_time() {
 #[test]
 fn many_threads_write_the_same_bytes() {
     let dir = scratch();
-    let contents: Contents =
-        (1..60).map(|seed| blob(noise(seed, usize::try_from(seed).unwrap() * 371))).collect();
+    let contents = many();
     let writer = open_set(dir.path(), &contents).unwrap();
     let next = std::sync::atomic::AtomicUsize::new(0);
     std::thread::scope(|scope| {
@@ -436,4 +440,58 @@ fn a_full_disk_is_named_with_what_is_needed_and_stays_an_error() {
     }
     lock(&writer.shared.live).broken = Some(std::io::ErrorKind::Other);
     assert!(matches!(writer.sync(), Err(BundleError::Io { operation: "sync", .. })));
+}
+
+/// Where the child below writes, and how long its journal gets before it waits to be killed.
+const CHILD_DIR: &str = "FAIRWAY_TEST_BUNDLE_DIR";
+const CHILD_END: &str = "FAIRWAY_TEST_BUNDLE_END";
+
+fn many() -> Contents {
+    (1..60).map(|seed| blob(noise(seed, usize::try_from(seed).unwrap() * 371))).collect()
+}
+
+#[test]
+#[ignore = "is run by the test that kills it"]
+fn child_that_is_killed() {
+    let (Some(dir), Ok(end)) = (std::env::var_os(CHILD_DIR), std::env::var(CHILD_END)) else {
+        return;
+    };
+    let (dir, end): (_, u64) = (Path::new(&dir), end.parse().unwrap());
+    let contents = many();
+    let writer = open_set(dir, &contents).unwrap();
+    write_left_with(&writer, &contents, || {
+        while journal_length(dir) >= end {
+            std::thread::park();
+        }
+    });
+}
+
+fn journal_length(dir: &Path) -> u64 {
+    work_dir(dir, &name()).join("journal").metadata().map_or(0, |meta| meta.len())
+}
+
+#[test]
+fn a_process_killed_again_and_again_ends_in_the_same_bytes() {
+    let contents = many();
+    let (expected, written) = reference(&contents);
+    let dir = scratch();
+    for end in (1..12).map(|round| round * 9_000) {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "bundle::writer::tests::child_that_is_killed", "--ignored"])
+            .env(CHILD_DIR, dir.path())
+            .env(CHILD_END, end.to_string())
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        while journal_length(dir.path()) < end {
+            assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+            std::thread::yield_now();
+        }
+        child.kill().unwrap();
+        assert!(!child.wait().unwrap().success());
+    }
+    let writer = open_set(dir.path(), &contents).unwrap();
+    write_left(&writer, &contents);
+    assert_eq!(writer.finish().unwrap(), written);
+    assert!(segments(dir.path()) == expected);
 }
