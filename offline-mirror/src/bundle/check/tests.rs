@@ -1,3 +1,5 @@
+//! Every damaged byte is found and named.
+
 use std::num::NonZeroUsize;
 use std::os::unix::fs::FileExt;
 

@@ -1,3 +1,5 @@
+//! Sets as they arrive: on several sticks, cut, mixed, replaced by devices.
+
 use std::fs;
 use std::os::unix::fs::symlink;
 

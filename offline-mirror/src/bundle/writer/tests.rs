@@ -1,3 +1,5 @@
+//! Whatever dies whenever, the bytes at the end are the same.
+
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
