@@ -2,7 +2,7 @@
 //!
 //! No variant holds a credential, a token or a URL's query: storage behind a registry signs those.
 
-use std::error::Error as _;
+use std::error::Error;
 use std::fmt::Write as _;
 use std::io;
 use std::path::PathBuf;
@@ -358,17 +358,10 @@ pub(super) fn said(words: &str) -> String {
     if text.is_empty() { String::new() } else { format!(" ({text})") }
 }
 
-/// Whether TLS failed: it lies below hyper's and the system's errors, boxed as an I/O error.
-fn is_certificate(error: &reqwest::Error) -> bool {
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let boxed = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        let is_boxed =
-            boxed.is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>);
-        if error.is::<rustls::Error>() || is_boxed {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
+/// Whether TLS failed: it lies below hyper's errors and the system's, boxed in those more than once.
+fn is_certificate(error: &(dyn Error + 'static)) -> bool {
+    let boxed = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    error.is::<rustls::Error>()
+        || boxed.is_some_and(|boxed| is_certificate(boxed))
+        || error.source().is_some_and(is_certificate)
 }
