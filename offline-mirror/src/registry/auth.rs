@@ -149,7 +149,7 @@ impl Auth {
             Challenge::Basic => {
                 let found = self.found().await?;
                 match found.map(|found| &found.credential) {
-                    Some(Credential::Password { user, password }) => Ok(basic(user, password)?),
+                    Some(Credential::Password { user, password }) => self.basic(user, password),
                     Some(Credential::Identity(_)) | None => Err(RegistryError::Unauthorised {
                         what: self.access.host.to_string(),
                         tried: self.tried().await,
@@ -211,7 +211,7 @@ impl Auth {
             let request = self.http.get(url.clone());
             Ok(match found.map(|found| &found.credential) {
                 Some(Credential::Password { user, password }) => {
-                    request.header(AUTHORIZATION, basic(user, password)?)
+                    request.header(AUTHORIZATION, self.basic(user, password)?)
                 }
                 Some(Credential::Identity(_)) | None => request,
             })
@@ -274,6 +274,18 @@ impl Auth {
         Ok(Token { header, ends })
     }
 
+    fn basic(&self, user: &str, password: &str) -> Result<HeaderValue, RegistryError> {
+        let text = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
+        // Base64 is always a header.
+        let mut header = HeaderValue::try_from(text).map_err(|_| RegistryError::Credentials {
+            registry: self.access.host.to_string(),
+            origin: format!("user {user}"),
+            why: "they cannot be a header".to_owned(),
+        })?;
+        header.set_sensitive(true);
+        Ok(header)
+    }
+
     fn allowed(&self) -> Vec<String> {
         self.access.realm_hosts.iter().map(ToString::to_string).collect()
     }
@@ -288,17 +300,6 @@ impl Auth {
 pub(super) fn origin(url: &Url) -> String {
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     format!("{}://{}{port}", url.scheme(), url.host_str().unwrap_or_default())
-}
-
-fn basic(user: &str, password: &str) -> Result<HeaderValue, RegistryError> {
-    let text = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
-    let mut header = HeaderValue::try_from(text).map_err(|_| RegistryError::Credentials {
-        registry: String::new(),
-        origin: "configuration".to_owned(),
-        why: "they cannot be a header".to_owned(),
-    })?;
-    header.set_sensitive(true);
-    Ok(header)
 }
 
 /// The form that turns an identity token into a token (the token specification's part on `OAuth2`).

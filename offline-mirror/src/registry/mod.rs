@@ -34,7 +34,7 @@ mod sink;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -73,6 +73,8 @@ struct Inner {
     traffic: Arc<Traffic>,
     jitter: Jitter,
     requests: AtomicU64,
+    /// Whether it ever answered.
+    answered: AtomicBool,
 }
 
 impl std::fmt::Debug for Registry {
@@ -105,7 +107,8 @@ impl Registry {
         let auth = Auth::new(access.clone(), base.clone(), http.clone(), jitter.clone());
         let most = access.requests_at_once.map_or(gate::MOST_DEFAULT, NonZeroU32::get);
         let (gate, requests) = (Gate::new(most), AtomicU64::new(0));
-        let inner = Inner { access, base, http, auth, gate, traffic, jitter, requests };
+        let answered = AtomicBool::new(false);
+        let inner = Inner { access, base, http, auth, gate, traffic, jitter, requests, answered };
         Ok(Self { inner: Arc::new(inner) })
     }
 

@@ -40,15 +40,18 @@ impl Registry {
         let what = self.describe("blob", repository, blob.digest);
         let rest = format!("blobs/{}", blob.digest);
         let call = self.call(Method::GET, Action::Pull, repository, &rest, what);
+        let kept = |source| RegistryError::Sink { what: call.what.clone(), source };
+        // More than all of it cannot be a beginning of it; what cannot forget is refused below.
+        if sink.offset() > blob.size {
+            sink.restart().map_err(kept)?;
+        }
         let was_resumed = sink.offset() > 0;
         self.fill(&call, blob.size, sink).await?;
         let checked = check(&call, blob, sink);
-        if was_resumed && matches!(checked, Err(RegistryError::Digest { .. })) {
-            let kept = |source| RegistryError::Sink { what: call.what.clone(), source };
-            if sink.restart().map_err(kept)? {
-                self.fill(&call, blob.size, sink).await?;
-                return check(&call, blob, sink);
-            }
+        let is_other = matches!(checked, Err(RegistryError::Digest { .. }));
+        if was_resumed && is_other && sink.restart().map_err(kept)? {
+            self.fill(&call, blob.size, sink).await?;
+            return check(&call, blob, sink);
         }
         checked
     }

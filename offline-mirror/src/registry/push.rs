@@ -75,7 +75,15 @@ impl Registry {
         if self.has_blob(repository, &blob.digest).await? {
             return Ok(Pushed::Present);
         }
-        let mut begun = match self.begin(repository, &blob.digest, from).await? {
+        let begun = match self.begin(repository, &blob.digest, from).await {
+            // Who may write here may still not read there.
+            Err(error) if from.is_some() && !error.is_passing() => {
+                tracing::debug!(digest = %blob.digest, %error, "not mounted");
+                self.begin(repository, &blob.digest, None).await?
+            }
+            begun => begun?,
+        };
+        let mut begun = match begun {
             Begun::Mounted => return Ok(Pushed::Mounted),
             Begun::Upload(url) => url,
         };

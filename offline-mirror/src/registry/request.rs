@@ -3,6 +3,7 @@
 //! `Authorization` goes to the registry's own origin and nowhere else: not along a redirect, not to
 //! an upload location on another host.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -69,7 +70,12 @@ impl Registry {
         let mut renewed = false;
         loop {
             let (error, asked) = match self.follow(call).await {
-                Err(error) => (error, None),
+                Err(error) => {
+                    if !self.inner.answered.load(Ordering::Relaxed) {
+                        retry.is_unanswered();
+                    }
+                    (error, None)
+                }
                 Ok((answer, is_own)) => match answer.status().as_u16() {
                     401 if is_own && !renewed => {
                         renewed = true;
@@ -164,6 +170,7 @@ impl Registry {
         }
         let sent = request.send().await;
         let response = sent.map_err(|source| RegistryError::connection(&call.what, source))?;
+        self.inner.answered.store(true, Ordering::Relaxed);
         match response.status().as_u16() {
             429 | 503 => permit.refused(),
             200..=399 => permit.succeeded(),

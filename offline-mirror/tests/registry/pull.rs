@@ -202,6 +202,27 @@ async fn a_start_left_over_that_was_bad_is_fetched_again_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_start_left_over_that_is_too_long_is_fetched_again() {
+    let blob = bytes(1000);
+    let server = faulty(&blob, 0, Reply::new(500, "")).await;
+    let mut sink = MemorySink::resume(Algorithm::Sha256, bytes(1001));
+    registry(&server).pull(&repository(), &descriptor(&blob), &mut sink).await.unwrap();
+    assert_eq!(sink.into_bytes(), blob);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_where_nobody_ever_answered_is_not_tried_for_long() {
+    let server = faulty(b"", 0, Reply::new(500, "")).await;
+    let mut access = access(&server);
+    // Port 1 is nobody's.
+    access.host = "127.0.0.1:1".parse().unwrap();
+    let registry = crate::scene::open(access);
+    let error = pull(&registry, b"x").await.unwrap_err();
+    assert!(matches!(error, RegistryError::Connection { .. }), "{error}");
+    assert_eq!(registry.requests(), 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_blob_of_another_length_is_refused_before_it_is_read() {
     let blob = bytes(1000);
     let server = faulty(&blob[..999], 0, Reply::new(500, "")).await;

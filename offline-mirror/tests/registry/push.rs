@@ -24,7 +24,7 @@ struct Store {
 
 #[derive(Debug, Clone, Default)]
 struct Faults {
-    /// PUTs or PATCHes with a body that are reset after so many bytes, of which it keeps all.
+    /// Requests with a body that are reset after so many bytes, of which it keeps all.
     resets: usize,
     reset_after: usize,
     /// The answer to the PUT that ends an upload is lost, the blob is not.
@@ -187,6 +187,23 @@ async fn a_blob_of_another_repository_is_mounted_or_its_upload_used() {
         assert_eq!(mounted, mounts);
         assert_eq!(server.lines().last().unwrap().starts_with("DELETE"), !mounts);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mount_that_is_denied_becomes_an_upload() {
+    let (blob, from): (_, Repository) = (bytes(1000), "secret/base".parse().unwrap());
+    let server = Server::start(|asked| match asked.method.as_str() {
+        "HEAD" => Reply::new(404, ""),
+        "POST" if asked.path.contains("mount") => Reply::new(403, ""),
+        "POST" => Reply::new(202, "").with("location", &at("")),
+        _ => Reply::new(201, ""),
+    });
+    let server = server.await;
+    let (descriptor, source) = (descriptor(&blob), source(&blob));
+    let registry = registry(&server);
+    let pushed = registry.push_blob(&repository(), &descriptor, Some(&from), &source).await;
+    assert_eq!(pushed.unwrap(), Pushed::Sent);
+    assert_eq!(server.log().last().unwrap().body, blob);
 }
 
 #[tokio::test(start_paused = true)]

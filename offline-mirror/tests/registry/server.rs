@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -170,6 +171,7 @@ impl Server {
         let seen = Arc::clone(&log);
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
+                socket.set_nodelay(true).unwrap();
                 let (handler, seen, tls) = (Arc::clone(&handler), Arc::clone(&seen), tls.clone());
                 tokio::spawn(async move {
                     match tls {
@@ -302,7 +304,7 @@ async fn converse<S: Stream>(
         }
         let mut text = format!("HTTP/1.1 {} x\r\n", reply.status);
         for (name, value) in &reply.headers {
-            text.push_str(&format!("{name}: {value}\r\n"));
+            write!(text, "{name}: {value}\r\n").unwrap();
         }
         text.push_str("\r\n");
         let has_length = reply.headers.iter().any(|(name, _)| name == "content-length");
