@@ -13,8 +13,6 @@ use crate::oci::{Host, Repository};
 
 /// A registry that accepts no connection for this long is down, not slow.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Silence inside one answer after which it counts as broken; large blobs may take any time.
-const READ_TIMEOUT: Duration = Duration::from_mins(1);
 /// Largest certificate or key file; a bundle of every public authority has 300 KiB.
 const PEM_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Largest password file; what follows the first line is not read.
@@ -120,12 +118,13 @@ impl RegistryAccess {
         }
     }
 
-    /// The HTTP client: bounded, no redirects of its own, certificates and proxy as configured.
+    /// The HTTP client: no redirects of its own, certificates and proxy as configured. Silence is
+    /// bounded by whoever reads or sends: the client's own read time-out would also end an upload
+    /// that takes longer than that.
     pub(super) fn client(&self) -> Result<Client, RegistryError> {
         signing::source::install_tls_provider();
         let mut builder = Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(READ_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
             .user_agent(USER_AGENT);

@@ -6,6 +6,7 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use signing::Attack;
 
@@ -107,6 +108,14 @@ pub enum RegistryError {
         /// What the HTTP client said, without the URL.
         #[source]
         source: reqwest::Error,
+    },
+    /// The other side neither sends nor takes anything, as often as it was tried.
+    #[error("{what}: silence for {waited_ms} ms")]
+    Silent {
+        /// What was asked for.
+        what: String,
+        /// How long it was waited for.
+        waited_ms: u64,
     },
     /// The answer ended early, as often as it was tried.
     #[error("{what}: the answer ends after {received} of {expected} bytes")]
@@ -247,6 +256,12 @@ impl RegistryError {
         }
     }
 
+    /// Names silence.
+    pub(super) fn silent(what: &str, waited: Duration) -> Self {
+        let waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
+        Self::Silent { what: what.to_owned(), waited_ms }
+    }
+
     /// The attack this failure would be, if it is one.
     pub fn attack(&self) -> Option<Attack> {
         match self {
@@ -264,6 +279,7 @@ impl RegistryError {
             | Self::Status { .. }
             | Self::RateLimited { .. }
             | Self::Connection { .. }
+            | Self::Silent { .. }
             | Self::Short { .. }
             | Self::Certificate { .. }
             | Self::Protocol { .. }
@@ -285,6 +301,7 @@ impl RegistryError {
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Connection { .. }
+            | Self::Silent { .. }
             | Self::Short { .. }
             | Self::RateLimited { .. }
             | Self::Slow { .. } => true,
@@ -322,9 +339,10 @@ impl RegistryError {
             }
             Self::NotFound { .. } => "check registry, prefix and name",
             Self::RateLimited { .. } => "run it again later, or with credentials",
-            Self::Connection { .. } | Self::Short { .. } | Self::Slow { .. } => {
-                "run it again; what has come is kept where it can be"
-            }
+            Self::Connection { .. }
+            | Self::Silent { .. }
+            | Self::Short { .. }
+            | Self::Slow { .. } => "run it again; what has come is kept where it can be",
             Self::Certificate { .. } => "give the registry's CA certificate, or --plain-http",
             Self::Redirect { .. } => {
                 "the registry names addresses that it should not; tell its owner"

@@ -31,6 +31,7 @@ mod referrers;
 mod request;
 mod retry;
 mod sink;
+mod upload;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -153,7 +154,7 @@ impl Registry {
         let mut url = self.inner.base.clone();
         url.set_path(&format!("v2/{path}/{rest}"));
         let (scope, headers, body) = (Scope::new(path, action), HeaderMap::new(), Bytes::new());
-        Call { method, url, scope, headers, body, what }
+        Call { method, url, scope, headers, body, what, patience: body::SILENCE_MAX }
     }
 
     /// How errors call something in a repository.

@@ -2,7 +2,6 @@
 
 use reqwest::header::{CONTENT_RANGE, HeaderValue, RANGE};
 use reqwest::{Method, StatusCode};
-use tokio::time::Instant;
 
 use super::auth::Action;
 use super::pace::Pace;
@@ -152,15 +151,14 @@ impl Registry {
         let what = || call.what.clone();
         let mut pace = Pace::default();
         loop {
-            let asked = Instant::now();
-            let piece = match answer.response.chunk().await {
+            let piece = match body::next(&mut answer.response, &mut pace, &call.what).await {
                 Ok(Some(piece)) => piece,
                 Ok(None) => return Ok(None),
-                Err(source) => return Ok(Some(RegistryError::connection(&call.what, source))),
+                // Slow is not broken: the next answer would come from the same place.
+                Err(error @ RegistryError::Slow { .. }) => return Err(error),
+                Err(error) => return Ok(Some(error)),
             };
             let length = u64::try_from(piece.len()).unwrap_or(u64::MAX);
-            let judged = pace.received(length, asked.elapsed());
-            judged.map_err(|slow| body::too_slow(&call.what, slow))?;
             self.inner.traffic.moved(piece.len()).await;
             let already = skip.min(length);
             skip -= already;

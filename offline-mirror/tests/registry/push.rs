@@ -1,12 +1,15 @@
 //! Pushes through every fault of an upload.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use offline_mirror::oci::{Algorithm, Descriptor, Hasher, Repository};
-use offline_mirror::registry::{Pieces, Pushed, Registry, RegistryError};
+use offline_mirror::registry::{Jitter, Pieces, Pushed, Registry, RegistryError, Traffic};
 
-use crate::scene::{BASIC, bytes, descriptor, open, registry, repository, source, with_user};
+use crate::scene::{
+    BASIC, access, bytes, descriptor, open, registry, repository, source, with_user,
+};
 use crate::server::{Asked, Reply, Server};
 
 const UPLOADS: &str = "/v2/acme/kafka/blobs/uploads/";
@@ -252,6 +255,39 @@ async fn a_token_that_ends_before_the_body_is_replaced_and_the_body_sent_again()
     let scope = "/?scope=repository%3Aacme%2Fkafka%3Apull";
     let scopes: Vec<_> = realm.log().iter().map(|asked| asked.path.clone()).collect();
     assert_eq!(scopes, [scope.to_owned(), format!("{scope}%2Cpush"), format!("{scope}%2Cpush")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_may_take_any_time_as_long_as_it_goes_on() {
+    let (server, _) = store(Faults::default()).await;
+    let blob = bytes(300_000);
+    // Five pieces at 2 kB/s: longer than any silence may be, and none of it is silence.
+    let traffic = Traffic::limited(std::num::NonZeroU64::new(2_000).unwrap());
+    let registry = Registry::with(access(&server), Arc::new(traffic), Jitter::new(|| 0)).unwrap();
+    let began = tokio::time::Instant::now();
+    assert_eq!(push(&registry, &blob).await.unwrap(), Pushed::Sent);
+    assert!(began.elapsed() > Duration::from_mins(2));
+    assert_eq!(server.log().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_registry_that_takes_nothing_is_left_and_the_upload_resumed() {
+    let mut stalled = false;
+    let server = Server::start(move |asked| match asked.method.as_str() {
+        "HEAD" => Reply::new(404, ""),
+        "POST" | "PATCH" => Reply::new(202, "").with("location", &at("")),
+        "GET" => Reply::new(204, "").with("range", "0-99"),
+        "PUT" if !std::mem::replace(&mut stalled, true) => {
+            Reply::new(201, "").before(Duration::from_hours(1))
+        }
+        _ => Reply::new(201, ""),
+    });
+    let server = server.await;
+    let blob = bytes(20_000_000);
+    assert_eq!(push(&registry(&server), &blob).await.unwrap(), Pushed::Sent);
+    let log = server.log();
+    let patch = log.iter().find(|asked| asked.method == "PATCH").unwrap();
+    assert_eq!(patch.body, blob[100..]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -58,6 +58,8 @@ pub(crate) struct Reply {
     pub(crate) steps: Vec<Step>,
     /// Bytes of the request's body that are read before its connection is reset.
     pub(crate) reset_after: Option<usize>,
+    /// Time before the request's body is read at all.
+    pub(crate) before: Duration,
 }
 
 impl Reply {
@@ -70,12 +72,17 @@ impl Reply {
 
     /// Whatever the steps do; the connection is closed behind them.
     pub(crate) fn steps(status: u16, steps: Vec<Step>) -> Self {
-        Self { status, headers: Vec::new(), steps, reset_after: None }
+        Self { status, headers: Vec::new(), steps, reset_after: None, before: Duration::ZERO }
     }
 
     /// The connection is reset in the middle of the request.
     pub(crate) fn reset_after(bytes: usize) -> Self {
         Self { reset_after: Some(bytes), ..Self::new(500, "") }
+    }
+
+    /// The body of the request is left unread for so long.
+    pub(crate) fn before(self, time: Duration) -> Self {
+        Self { before: time, ..self }
     }
 
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
@@ -290,6 +297,9 @@ async fn converse<S: Stream>(
         let length = asked.header("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
         let early = (!wants_body).then(|| (handler.lock().unwrap())(&asked));
         let most = early.as_ref().and_then(|reply| reply.reset_after).unwrap_or(usize::MAX);
+        if let Some(reply) = early.as_ref().filter(|reply| !reply.before.is_zero()) {
+            tokio::time::sleep(reply.before).await;
+        }
         asked.body.resize(length.min(most), 0);
         if stream.read_exact(&mut asked.body).await.is_err() {
             return;
