@@ -233,7 +233,7 @@ impl Auth {
                 Err(source) => (RegistryError::connection(what, source), None),
                 Ok(response) => {
                     let status = response.status().as_u16();
-                    if !matches!(status, 429 | 500 | 502..=504) {
+                    if !matches!(status, 408 | 429 | 500 | 502..=504) {
                         return Ok(response);
                     }
                     let text = |name| response.headers().get(name)?.to_str().ok();

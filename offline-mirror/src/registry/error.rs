@@ -305,7 +305,7 @@ impl RegistryError {
             | Self::Short { .. }
             | Self::RateLimited { .. }
             | Self::Slow { .. } => true,
-            Self::Status { status, .. } => *status >= 500,
+            Self::Status { status, .. } => *status >= 500 || *status == 408,
             Self::Setup { .. }
             | Self::Configuration { .. }
             | Self::File { .. }

@@ -183,7 +183,9 @@ impl Registry {
             };
             let Tried::Broke(error) = tried else { return Ok(Tried::Done) };
             if !error.is_passing() {
-                return Ok(Tried::Broke(error));
+                // A whole blob that was refused as it is would be refused again.
+                let is_lost = has > 0 || matches!(error, RegistryError::NotFound { .. });
+                return if is_lost { Ok(Tried::Broke(error)) } else { Err(error) };
             }
             let Some(wait) = retry.wait(None) else { return Ok(Tried::Broke(error)) };
             tracing::debug!(digest = %blob.digest, ?wait, %error, "resuming an upload");

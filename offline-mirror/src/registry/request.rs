@@ -85,7 +85,7 @@ impl Registry {
                         self.renew(call, answer).await?;
                         continue;
                     }
-                    429 | 500 | 502..=504 => {
+                    408 | 429 | 500 | 502..=504 => {
                         let asked = answer.retry_after();
                         (self.refused(call, answer).await, asked)
                     }
@@ -187,8 +187,8 @@ impl Registry {
         self.inner.answered.store(true, Ordering::Relaxed);
         match response.status().as_u16() {
             429 | 503 => permit.refused(),
-            200..=399 => permit.succeeded(),
-            _ => {}
+            500..=599 => {}
+            _ => permit.succeeded(),
         }
         Ok(Answer { response, _permit: permit, carried })
     }

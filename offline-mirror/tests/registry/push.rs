@@ -314,9 +314,11 @@ async fn a_refused_digest_is_told_in_the_registrys_words() {
         "POST" => Reply::new(202, "").with("location", &at("")),
         _ => Reply::new(400, said),
     });
-    let error = push(&registry(&server.await), &bytes(10)).await.unwrap_err();
+    let server = server.await;
+    let error = push(&registry(&server), &bytes(10)).await.unwrap_err();
     assert!(matches!(&error, RegistryError::Status { status: 400, said, .. }
         if said.contains("DIGEST_INVALID")));
+    assert_eq!(server.log().len(), 3, "refused is refused");
 }
 
 #[tokio::test(start_paused = true)]
