@@ -21,9 +21,10 @@ const USER_AGENT: &str = concat!("fairway-mirror/", env!("CARGO_PKG_VERSION"));
 
 /// A registry and everything needed to enter it.
 ///
-/// Holds paths, never secrets. In TOML each field is a key of the same name; only `host` must be
+/// Holds paths, never secrets, except that a proxy's URL may hold some: `Debug` shows none of it. In
+/// TOML each field is a key of the same name; only `host` must be
 /// there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RegistryAccess {
     /// Host, with port where it is not the scheme's own.
@@ -68,6 +69,17 @@ pub struct RegistryAccess {
     /// Most requests at once; 12 where it does not say.
     #[serde(default)]
     pub requests_at_once: Option<NonZeroU32>,
+}
+
+impl std::fmt::Debug for RegistryAccess {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RegistryAccess")
+            .field("host", &self.host)
+            .field("prefix", &self.prefix)
+            .field("plain_http", &self.plain_http)
+            .field("user", &self.user)
+            .finish_non_exhaustive()
+    }
 }
 
 impl RegistryAccess {

@@ -1,6 +1,6 @@
-//! A registry as export and import of directories use it; [`super`] is the engine of bundles.
+//! A registry as export and import of directories use it; `registry` is the engine of bundles.
 //!
-//! Sign-in and pushes are `oci-client`'s. Downloads are our own ([`download`]): they are bounded,
+//! Sign-in and pushes are `oci-client`'s. Downloads are our own (`download`): they are bounded,
 //! hashed once, resumed, and refused by name.
 
 mod download;

@@ -7,9 +7,9 @@
 //! a bound on every answer, credentials that never leave the registry's own host, client
 //! certificates and credential files.
 //!
-//! Layers, lowest first: pure parsers and counters ([`headers`], [`challenge`], [`retry`], [`gate`],
-//! [`pace`]); [`auth`] over [`credentials`]; [`request`], the one way out; on top of it [`pull`],
-//! [`push`], [`manifests`] and [`referrers`]. Nothing here decides what to move.
+//! Layers, lowest first: pure parsers and counters (`headers`, `challenge`, `retry`, `gate`, `pace`);
+//! `auth` over `credentials`; `request`, the one way out; on top of it `pull`, `push` (with `upload`,
+//! its body), `manifests` and `referrers`. Nothing here decides what to move.
 
 mod access;
 mod args;
