@@ -4,7 +4,7 @@
 //! From `oci-client` come the grammar of image names (`Reference`, behind [`ImageName`]) and the
 //! error documents of registries. Requests are ours, because a mirror needs what that client does
 //! not do: resuming in both directions, waiting as asked, new tokens in mid-run, one hash per byte,
-//! a bound on every answer, credentials that never leave the registry's own host, client
+//! a bound on every answer, credentials that never leave for another host, client
 //! certificates and credential files.
 //!
 //! Layers, lowest first: pure parsers and counters (`headers`, `challenge`, `retry`, `gate`, `pace`);
