@@ -1,0 +1,82 @@
+//! Listing tags and repositories, and the pages beside the registry.
+
+use offline_mirror::oci::Digest;
+use serde_json::json;
+
+use crate::scene::{INDEX, OTHER, REPO, Scene, index};
+
+#[actix_web::test]
+async fn empty_tag_list() {
+    let scene = Scene::open();
+    let path = format!("/v2/{REPO}/tags/list");
+    scene.get(&path).await.refused(404, "NAME_UNKNOWN");
+    scene.push(REPO, &Digest::of(b"x"), b"x").await;
+    let list = scene.get(&path).await.is(200).json();
+    assert_eq!(list, json!({"name": REPO, "tags": []}));
+}
+
+#[actix_web::test]
+async fn empty_referrers() {
+    let scene = Scene::open();
+    let answer = scene.get(&format!("/v2/{REPO}/referrers/{}", Digest::of(b"x"))).await.is(200);
+    assert_eq!(answer.header("content-type"), INDEX);
+    assert_eq!(answer.json()["manifests"], json!([]));
+}
+
+#[actix_web::test]
+async fn tag_list_paging() {
+    let scene = Scene::open();
+    let body = index(&[]).to_string().into_bytes();
+    for tag in ["b", "a", "test0", "B"] {
+        scene.put_manifest(tag, INDEX, &body).await.is(201);
+    }
+    let list = |query: String| {
+        let scene = &scene;
+        async move {
+            let answer = scene.get(&format!("/v2/{REPO}/tags/list{query}")).await.is(200);
+            (answer.json()["tags"].clone(), answer.header("link").to_owned())
+        }
+    };
+    assert_eq!(list(String::new()).await, (json!(["B", "a", "b", "test0"]), String::new()));
+    let (tags, next) = list("?n=3".to_owned()).await;
+    assert_eq!(tags, json!(["B", "a", "b"]));
+    assert_eq!(next, format!("</v2/{REPO}/tags/list?n=3&last=b>; rel=\"next\""));
+    assert_eq!(list("?n=3&last=b".to_owned()).await, (json!(["test0"]), String::new()));
+    assert_eq!(list("?last=a".to_owned()).await.0, json!(["b", "test0"]));
+    assert_eq!(list("?n=0".to_owned()).await, (json!([]), String::new()));
+    assert_eq!(list("?n=99999999".to_owned()).await.0, json!(["B", "a", "b", "test0"]));
+    let bad = scene.get(&format!("/v2/{REPO}/tags/list?n=x")).await;
+    bad.refused(400, "PAGINATION_NUMBER_INVALID");
+}
+
+#[actix_web::test]
+async fn repositories_are_listed_in_pages() {
+    let scene = Scene::open();
+    for repository in [OTHER, REPO, "a"] {
+        scene.push(repository, &Digest::of(b"x"), b"x").await;
+    }
+    let all = scene.get("/v2/_catalog").await.is(200).json();
+    assert_eq!(all, json!({"repositories": ["a", REPO, OTHER]}));
+    let page = scene.get("/v2/_catalog?n=1&last=a").await.is(200);
+    assert_eq!(page.json()["repositories"], json!([REPO]));
+    assert_eq!(page.header("link"), format!("</v2/_catalog?n=1&last={REPO}>; rel=\"next\""));
+}
+
+#[actix_web::test]
+async fn probes_and_counters_answer() {
+    let scene = Scene::open();
+    assert_eq!(scene.get("/livez").await.is(200).body, b"ok\n");
+    assert_eq!(scene.get("/readyz").await.is(200).body, b"ready\n");
+    let digest = Digest::of(b"twelve bytes");
+    scene.push(REPO, &digest, b"twelve bytes").await;
+    scene.get(&format!("/v2/{REPO}/blobs/{digest}")).await.is(200);
+    let page = String::from_utf8(scene.get("/metrics").await.is(200).body).unwrap();
+    for line in [
+        "fairway_mirror_requests_total{method=\"PUT\",status=\"201\"} 1",
+        "fairway_mirror_blob_sent_bytes_total 12",
+        "fairway_mirror_blob_received_bytes_total 12",
+    ] {
+        assert!(page.contains(line), "{line} in\n{page}");
+    }
+    scene.get("/").await.refused(404, "UNSUPPORTED");
+}
