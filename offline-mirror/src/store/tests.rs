@@ -1,7 +1,5 @@
 //! The store on a real directory.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
-
 use std::fs;
 use std::io::Write as _;
 

@@ -124,12 +124,11 @@ impl Store {
     pub fn upload(&self, repository: &Repository, id: UploadId) -> Result<Upload, StoreError> {
         self.known_upload(repository, id)?;
         let known = lock(&self.0.uploads).get(&id).cloned();
-        let session = match known {
-            Some(session) => session,
-            None => {
-                let session = Arc::new(Mutex::new(self.restore(repository, id)?));
-                lock(&self.0.uploads).entry(id).or_insert(session).clone()
-            }
+        let session = if let Some(session) = known {
+            session
+        } else {
+            let session = Arc::new(Mutex::new(self.restore(repository, id)?));
+            lock(&self.0.uploads).entry(id).or_insert(session).clone()
         };
         if std::mem::replace(&mut lock(&session).is_taken, true) {
             return Err(StoreError::UploadBusy { id: id.to_string() });
@@ -298,12 +297,11 @@ impl Upload {
         }
         let operation = "keep a blob";
         self.store.write(operation, |tx| {
-            let blob = match blobs::find(tx, digest)? {
-                Some(row) => row.id,
-                None => {
-                    files::put_in_place(&path, &files::loose(self.store.dir(), digest))?;
-                    blobs::insert(tx, digest, size, Place::Loose, now)?
-                }
+            let blob = if let Some(row) = blobs::find(tx, digest)? {
+                row.id
+            } else {
+                files::put_in_place(&path, &files::loose(self.store.dir(), digest))?;
+                blobs::insert(tx, digest, size, Place::Loose, now)?
             };
             blobs::link(tx, &self.repository, blob, now)?;
             tx.execute("DELETE FROM uploads WHERE id = ?", [self.id.to_string()])

@@ -70,7 +70,7 @@ pub(crate) fn now() -> jiff::Timestamp {
 
 pub(crate) fn client() -> reqwest::ClientBuilder {
     signing::source::install_tls_provider();
-    Client::builder().timeout(Duration::from_secs(60)).no_proxy()
+    Client::builder().timeout(Duration::from_mins(1)).no_proxy()
 }
 
 impl Scene {
