@@ -511,3 +511,58 @@ fn referrers_are_found_before_and_after_their_subject_and_by_type() {
     assert_eq!(list(Some("x/other")), []);
     assert_eq!(scene.store.referrers(&repo("a/c"), &Digest::of(&subject), None).unwrap(), []);
 }
+
+#[test]
+fn pushes_and_collections_race_and_nothing_that_is_held_is_lost() {
+    let scene = scene();
+    let store = scene.store.clone();
+    let other = Store::open(scene.store.dir()).unwrap();
+    let now = scene.now;
+    let rounds = 60_u32;
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            for _ in 0..rounds {
+                let turn = other.exclusive().unwrap();
+                other.gc(&turn, Gc { grace: jiff::SignedDuration::ZERO }, now).unwrap();
+            }
+        });
+        for pusher in 0..2_u32 {
+            let store = store.clone();
+            scope.spawn(move || {
+                let repository = repo(&format!("a/{pusher}"));
+                for round in 0..rounds {
+                    // Both push the same bytes, and a collection may take them between any two steps.
+                    let body = format!("round {}", round % 5);
+                    let digest = Digest::of(body.as_bytes());
+                    let upload = store.begin_upload(&repository, Algorithm::Sha256, now).unwrap();
+                    upload.append(body.as_bytes()).unwrap();
+                    upload.finish(&digest, now).unwrap();
+                    let manifest = image(body.as_bytes(), &[]);
+                    let reference = by_tag("v1");
+                    let put = Put {
+                        reference: &reference,
+                        media_type: None,
+                        children: Children::MustBeHeld,
+                    };
+                    match store.put_manifest(&repository, &manifest, &put, now) {
+                        Ok(put) => {
+                            let bytes = store.manifest_bytes(&repository, &reference).unwrap().1;
+                            assert_eq!(bytes, manifest);
+                            let blob = store.reader_in(&repository, &digest, None).unwrap();
+                            assert_eq!(blob.read_all(100).unwrap(), body.as_bytes());
+                            let by_digest = Reference::Digest(put.digest);
+                            store.delete_manifest(&repository, &by_digest, now).unwrap();
+                        }
+                        // The blob was collected before its manifest came: the client pushes again.
+                        Err(StoreError::ManifestBlobUnknown { .. }) => {}
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+            });
+        }
+    });
+    let report = scene.store.fsck(Fsck { percent: 100 }, scene.now, |_| ()).unwrap();
+    assert!(report.is_sound(), "{report:?}");
+    scene.gc();
+    assert_eq!(scene.store.totals().unwrap().blobs, 0);
+}

@@ -3,7 +3,7 @@
 use offline_mirror::oci::Digest;
 use serde_json::json;
 
-use crate::scene::{INDEX, OTHER, REPO, Scene, index};
+use crate::scene::{INDEX, OTHER, REPO, Scene, bytes, index, now};
 
 #[actix_web::test]
 async fn empty_tag_list() {
@@ -60,6 +60,35 @@ async fn repositories_are_listed_in_pages() {
     let page = scene.get("/v2/_catalog?n=1&last=a").await.is(200);
     assert_eq!(page.json()["repositories"], json!([REPO]));
     assert_eq!(page.header("link"), format!("</v2/_catalog?n=1&last={REPO}>; rel=\"next\""));
+}
+
+#[actix_web::test]
+async fn what_another_process_adopts_is_served_at_once() {
+    use offline_mirror::store::{Adopt, Extent, SegmentName};
+    let scene = Scene::open();
+    let segment = scene.dir.path().join("north-0001.tar");
+    let blob = bytes("adopted", 2_000_000);
+    std::fs::write(&segment, [vec![0; 512], blob.clone(), vec![0; 1024]].concat()).unwrap();
+    let store = scene.store();
+    let turn = store.exclusive().unwrap();
+    let name = SegmentName {
+        bundle: signing::Sha256Digest::of(b"manifest"),
+        file: "north-0001.tar".to_owned(),
+    };
+    let id = store.adopt_segment(&turn, &segment, &name, Adopt::LinkOrCopy, now()).unwrap();
+    let parts = [
+        Extent { segment: id, offset: 512, size: 1_500_000 },
+        Extent { segment: id, offset: 512 + 1_500_000, size: 500_000 },
+    ];
+    let digest = Digest::of(&blob);
+    store.index_blob(&turn, &digest, 2_000_000, &parts, now()).unwrap();
+    let path = format!("/v2/{REPO}/blobs/{digest}");
+    scene.get(&path).await.refused(404, "BLOB_UNKNOWN");
+    store.link_blob(&REPO.parse().unwrap(), &digest, now()).unwrap();
+    assert_eq!(scene.get(&path).await.is(200).body, blob);
+    let range = [("range", "bytes=1499990-1500009")];
+    let part = scene.ask("GET", &path, &range, "").await.is(206);
+    assert_eq!(part.body, blob[1_499_990..1_500_010]);
 }
 
 #[actix_web::test]

@@ -5,7 +5,9 @@
 
 mod access;
 mod blobs;
+mod kill;
 mod listing;
 mod manifests;
 mod peers;
 mod scene;
+mod served;

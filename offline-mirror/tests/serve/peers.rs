@@ -1,38 +1,9 @@
 //! Programs of others against the program itself: `skopeo`, and the public conformance suite.
 
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
-/// `offline-mirror serve`; killed when dropped.
-struct Served {
-    child: Child,
-    host: String,
-}
-
-impl Served {
-    fn start(store: &Path, switches: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_offline-mirror"))
-            .arg("serve")
-            .arg(store)
-            .args(["--listen", "127.0.0.1:0"])
-            .args(switches)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let host = line.trim().strip_prefix("listening on http://").unwrap().to_owned();
-        Self { child, host }
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
+use crate::served::Served;
 
 fn run(program: &str, args: &[&str]) -> Vec<u8> {
     let done = Command::new(program).args(args).output().unwrap();
