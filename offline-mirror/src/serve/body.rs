@@ -39,8 +39,9 @@ pub(super) fn sent(
     reader: BlobReader,
     metrics: web::Data<Metrics>,
 ) -> impl Stream<Item = Result<Bytes, io::Error>> {
-    let next = |mut reader: BlobReader| async move {
-        web::block(move || reader.next_piece().map(|piece| (piece, reader))).await
+    // Not an async block: the read begins at once, not when somebody asks for it.
+    let next = |mut reader: BlobReader| {
+        web::block(move || reader.next_piece().map(|piece| (piece, reader)))
     };
     stream::unfold(Some(next(reader)), move |reading| {
         let metrics = metrics.clone();

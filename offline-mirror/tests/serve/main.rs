@@ -5,6 +5,7 @@
 
 mod access;
 mod blobs;
+mod cli;
 mod kill;
 mod listing;
 mod manifests;
