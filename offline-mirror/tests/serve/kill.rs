@@ -7,6 +7,7 @@ use bytes::Bytes;
 use jiff::ToSpan as _;
 use offline_mirror::oci::Digest;
 use offline_mirror::store::{Fsck, Gc, Store};
+use reqwest::Client;
 use tokio::sync::mpsc;
 
 use crate::scene::{REPO, bytes, client, now};
@@ -14,8 +15,7 @@ use crate::served::Served;
 
 const ROUNDS: usize = 8;
 
-async fn push(host: &str, body: Vec<u8>) -> Option<Digest> {
-    let client = client().build().unwrap();
+async fn push(client: &Client, host: &str, body: Vec<u8>) -> Option<Digest> {
     let begun = client.post(format!("http://{host}/v2/{REPO}/blobs/uploads/")).send().await.ok()?;
     let location = begun.headers().get("location")?.to_str().unwrap().to_owned();
     let digest = Digest::of(&body);
@@ -25,14 +25,17 @@ async fn push(host: &str, body: Vec<u8>) -> Option<Digest> {
 }
 
 /// Sends half of a blob, and says when the server has asked for more than it got.
-async fn half(host: &str, body: Vec<u8>) -> mpsc::Sender<Result<Bytes, std::io::Error>> {
+async fn half(
+    client: &Client,
+    host: &str,
+    body: Vec<u8>,
+) -> mpsc::Sender<Result<Bytes, std::io::Error>> {
     let (sender, receiver) = mpsc::channel(1);
     let pieces = futures_util::stream::unfold(receiver, |mut receiver| async move {
         receiver.recv().await.map(|piece| (piece, receiver))
     });
     let url = format!("http://{host}/v2/{REPO}/blobs/uploads/?digest={}", Digest::of(&body));
-    let request =
-        client().build().unwrap().post(url).body(reqwest::Body::wrap_stream(pieces)).send();
+    let request = client.post(url).body(reqwest::Body::wrap_stream(pieces)).send();
     actix_web::rt::spawn(async move { drop(request.await) });
     let half = body.len() / 2;
     sender.send(Ok(Bytes::from(body[..half].to_vec()))).await.unwrap();
@@ -53,17 +56,18 @@ fn files_in(dir: &Path) -> usize {
 async fn what_was_acknowledged_survives_a_kill_and_the_rest_is_garbage() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store");
+    let client = client().build().unwrap();
     let mut acknowledged = Vec::new();
     for round in 0..ROUNDS {
         let served = Served::start(&path, &["--allow-push"]);
-        let pending = half(&served.host, bytes(&format!("half {round}"), 3_000_000)).await;
+        let pending = half(&client, &served.host, bytes(&format!("half {round}"), 3_000_000)).await;
         for nth in 0..=round % 4 {
             let body = bytes(&format!("whole {round} {nth}"), 300_000);
-            acknowledged.push(push(&served.host, body).await.unwrap());
+            acknowledged.push(push(&client, &served.host, body).await.unwrap());
         }
-        let host = served.host.clone();
+        let (host, client) = (served.host.clone(), client.clone());
         let late = actix_web::rt::spawn(async move {
-            push(&host, bytes(&format!("late {round}"), 2_000_000)).await
+            push(&client, &host, bytes(&format!("late {round}"), 2_000_000)).await
         });
         // SIGKILL, wherever it is by then.
         drop(served);

@@ -1,9 +1,11 @@
 //! Listing tags and repositories, and the pages beside the registry.
 
-use offline_mirror::oci::Digest;
+use offline_mirror::oci::{Algorithm, Digest};
+use offline_mirror::serve::{Running, ServeSettings};
+use offline_mirror::store::Store;
 use serde_json::json;
 
-use crate::scene::{INDEX, OTHER, REPO, Scene, bytes, index, now};
+use crate::scene::{INDEX, OTHER, REPO, Scene, bytes, index, now, settings};
 
 #[actix_web::test]
 async fn empty_tag_list() {
@@ -89,6 +91,32 @@ async fn what_another_process_adopts_is_served_at_once() {
     let range = [("range", "bytes=1499990-1500009")];
     let part = scene.ask("GET", &path, &range, "").await.is(206);
     assert_eq!(part.body, blob[1_499_990..1_500_010]);
+}
+
+#[actix_web::test]
+async fn serve_frees_space_by_itself_where_it_was_told_to() {
+    use std::sync::atomic::{AtomicI64, Ordering};
+    use std::time::Duration;
+    static CALLS: AtomicI64 = AtomicI64::new(0);
+    /// Every look at it finds it three hours later.
+    fn leaping() -> jiff::Timestamp {
+        let hours = CALLS.fetch_add(3, Ordering::Relaxed);
+        jiff::Timestamp::from_second(4_000_000_000 + hours * 3600).unwrap()
+    }
+    let every = Some(Duration::from_millis(5));
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::create(dir.path()).unwrap();
+    let digest = Digest::of(b"never used");
+    let upload = store.begin_upload(&REPO.parse().unwrap(), Algorithm::Sha256, leaping()).unwrap();
+    upload.append(b"never used").unwrap();
+    upload.finish(&digest, leaping()).unwrap();
+    let settings = ServeSettings { gc_every: every, clock: leaping, ..settings() };
+    let running = Running::start(store.clone(), settings).unwrap();
+    // As long as it takes; the test ends when the bytes are gone.
+    while store.stat(&digest).unwrap().is_some() {
+        tokio::task::yield_now().await;
+    }
+    running.stop().await;
 }
 
 #[actix_web::test]

@@ -118,6 +118,33 @@ async fn artifacts_with_subject() {
 }
 
 #[actix_web::test]
+async fn more_referrers_than_fit_into_one_page_come_in_the_next() {
+    use offline_mirror::store::{Children, Put, Reference};
+    let scene = Scene::open();
+    let (store, repository) = (scene.store(), REPO.parse().unwrap());
+    for n in 0..4 {
+        let mut about = index(&[]);
+        about["subject"] = link(INDEX, b"subject");
+        about["artifactType"] = json!("x/a+b");
+        about["annotations"] = json!({"n": n.to_string()});
+        let reference = Reference::Digest(Digest::of(&text(&about)));
+        let put = Put { reference: &reference, media_type: None, children: Children::MustBeHeld };
+        store.put_manifest(&repository, &text(&about), &put, crate::scene::now()).unwrap();
+    }
+    assert_eq!(store.referrers(&repository, &Digest::of(b"subject"), None).unwrap().len(), 4);
+    let path = format!("/v2/{REPO}/referrers/{}?artifactType=x/a%2Bb&n=3", Digest::of(b"subject"));
+    let first = scene.get(&path).await.is(200);
+    assert_eq!(first.json()["manifests"].as_array().unwrap().len(), 3);
+    let next = first.header("link").strip_prefix('<').unwrap().split('>').next().unwrap();
+    let second = scene.get(next).await.is(200);
+    assert_eq!(second.header("oci-filters-applied"), "artifactType");
+    assert_eq!(second.header("link"), "");
+    let rest = second.json()["manifests"].as_array().unwrap().clone();
+    assert_eq!(rest.len(), 1);
+    assert!(!first.json()["manifests"].as_array().unwrap().contains(&rest[0]));
+}
+
+#[actix_web::test]
 async fn index_with_subject() {
     let scene = Scene::open();
     let subject = text(&index(&[]));
