@@ -123,6 +123,31 @@ fn bytes_of_a_segment_are_read_where_they_lie_over_part_boundaries() {
 }
 
 #[test]
+fn many_blobs_are_indexed_at_once_and_a_bad_one_takes_its_batch_along() {
+    let scene = scene();
+    let bodies: Vec<Vec<u8>> = (0..300_u32).map(|n| n.to_be_bytes().to_vec()).collect();
+    let slices: Vec<&[u8]> = bodies.iter().map(Vec::as_slice).collect();
+    let (path, offsets) = scene.segment(&slices);
+    let turn = scene.store.exclusive().unwrap();
+    let name = SegmentName { bundle: Sha256Digest::of(b"b"), file: "n-0001.tar".to_owned() };
+    let segment =
+        scene.store.adopt_segment(&turn, &path, &name, Adopt::LinkOrCopy, scene.now).unwrap();
+    let mut blobs: Vec<_> = bodies
+        .iter()
+        .zip(offsets)
+        .map(|(body, offset)| (Digest::of(body), 4, vec![Extent { segment, offset, size: 4 }]))
+        .collect();
+    blobs[280].2[0].offset = u64::MAX;
+    let refused = scene.store.index_blobs(&turn, &blobs, scene.now);
+    assert!(matches!(refused, Err(StoreError::Extents { digest, .. }) if digest == blobs[280].0));
+    assert_eq!(scene.store.totals().unwrap().blobs, 256);
+    blobs.remove(280);
+    let indexed = scene.store.index_blobs(&turn, &blobs, scene.now).unwrap();
+    assert_eq!(indexed.iter().filter(|one| **one == Indexed::Added).count(), 299 - 256);
+    assert_eq!(scene.bytes(&Digest::of(&bodies[299])).unwrap(), bodies[299]);
+}
+
+#[test]
 fn extents_that_leave_their_segment_or_do_not_add_up_are_refused() {
     let scene = scene();
     let segment = scene.adopt(&[b"abc"], Adopt::LinkOrCopy);
