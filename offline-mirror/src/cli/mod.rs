@@ -30,7 +30,6 @@ use crate::plan::PlanError;
 use crate::prune::PruneError;
 use crate::registry::RegistryError;
 use crate::site::SiteError;
-use crate::store::StoreError;
 
 /// Carries releases and signed metadata across an air gap.
 #[derive(Debug, Parser)]
@@ -130,8 +129,8 @@ fn known(error: &anyhow::Error) -> Option<Known> {
         let (attack, hint) = (error.attack(), Some(error.hint().to_owned()));
         return Some(Known { attack, is_refusal: error.is_refusal(), hint });
     }
-    if let Some((hint, _)) = serve::explain(error) {
-        return Some(Known { attack: None, is_refusal: false, hint });
+    if let Some((hint, code)) = store::explain(error).or_else(|| serve::explain(error)) {
+        return Some(Known { attack: None, is_refusal: code == 1, hint });
     }
     first_of!(
         CreateError => CreateError::is_refusal,
@@ -143,8 +142,7 @@ fn known(error: &anyhow::Error) -> Option<Known> {
         BundleError => BundleError::is_refusal,
         RegistryError => |error| error.attack().is_some(),
     );
-    let error = error.downcast_ref::<StoreError>()?;
-    Some(Known { attack: None, is_refusal: false, hint: error.hint() })
+    None
 }
 
 /// The error with its whole chain, what to do about it, and the exit code.

@@ -129,15 +129,6 @@ impl Hub {
         Self { staged: staged.unwrap(), root_1, root_2 }
     }
 
-    /// Signs snapshot and timestamp once more.
-    pub(crate) fn sign_again(&mut self, now: Timestamp) {
-        let before = Versions { timestamp: 1, snapshot: 1, ..Versions::default() };
-        let [snapshot, timestamp] = ONLINE.map(key);
-        let staged = std::mem::take(&mut self.staged);
-        let staged = staged.with_online_roles(&snapshot, &timestamp, now, before);
-        self.staged = staged.unwrap();
-    }
-
     /// The repository as a TUF client reads it.
     pub(crate) fn source(&self) -> MemSource {
         self.staged.as_source()
