@@ -10,7 +10,9 @@ use super::target::{ServerArgs, TargetArgs};
 use super::{Output, now, say, say_progress};
 use crate::belief::{AcceptExpired, read_root};
 use crate::feed::Feed;
-use crate::import::{Evidence, ImportError, ImportRequest, Log, Step, import, verify};
+use crate::import::{
+    BundleEvidence, Evidence, ImportError, ImportRequest, Log, Step, import, verify,
+};
 use crate::site::{SiteDir, write_file};
 
 /// What both look at.
@@ -130,27 +132,23 @@ pub(super) async fn run_import(args: ImportArgs) -> anyhow::Result<()> {
 }
 
 fn told(evidence: &Evidence, done: &str) -> String {
-    let mut text = String::new();
-    for bundle in &evidence.bundles {
+    let bundle = |bundle: &BundleEvidence| {
         let complete = if bundle.complete { "" } else { " (incomplete)" };
-        text.push_str(&format!(
-            "{done} {}, sequence {}{complete}, manifest {}\n",
-            bundle.name, bundle.sequence, bundle.manifest
-        ));
-    }
+        let BundleEvidence { name, sequence, manifest, .. } = bundle;
+        format!("{done} {name}, sequence {sequence}{complete}, manifest {manifest}")
+    };
+    let mut lines: Vec<String> = evidence.bundles.iter().map(bundle).collect();
     let told = &evidence.told;
-    text.push_str(&format!(
-        "{} entries hashed ({} bytes)",
-        told.entries_verified, told.bytes_verified
-    ));
-    if let Some(target) = &evidence.target {
-        text.push_str(&format!(
-            "; {target}: {} manifests and blobs written, {} were there",
+    let hashed =
+        format!("{} entries hashed ({} bytes)", told.entries_verified, told.bytes_verified);
+    lines.push(match &evidence.target {
+        Some(target) => format!(
+            "{hashed}; {target}: {} manifests and blobs written, {} were there",
             told.objects_written, told.objects_present
-        ));
-    }
-    for image in &evidence.left_out {
-        text.push_str(&format!("\nleft out, because it is not whole: {image}"));
-    }
-    text
+        ),
+        None => hashed,
+    });
+    let left = |image: &String| format!("left out, because it is not whole: {image}");
+    lines.extend(evidence.left_out.iter().map(left));
+    lines.join("\n")
 }

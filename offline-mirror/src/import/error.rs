@@ -234,6 +234,18 @@ pub enum ImportError {
     NoTarget,
 }
 
+/// What to do about a bundle that contradicts itself.
+const COPY_AGAIN: &str = "copy the bundle again from where it was made; do not use this copy";
+
+/// What to do where the list of what is missing was written.
+fn repair(list: &std::path::Path) -> String {
+    let list = list.display();
+    format!(
+        "was a bundle lost on the way? Import that one first, or carry {list} back and make what is \
+         missing: offline-mirror create --repair {list}; then import both together"
+    )
+}
+
 fn list<T: std::fmt::Display>(items: &[T]) -> String {
     items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
@@ -261,7 +273,6 @@ impl ImportError {
             Self::Site(error) => error.attack(),
             Self::Metadata(error) => error.attack(),
             Self::Registry(error) => error.attack(),
-            Self::Store(_) => None,
             Self::Signature { source, .. } => source.attack(),
             Self::Rollback { .. } => Some(Attack::Rollback),
             Self::OtherBundle { .. } | Self::Twice { .. } => Some(Attack::MixAndMatch),
@@ -273,7 +284,8 @@ impl ImportError {
             | Self::BlobSize { .. } => Some(Attack::WrongSoftware),
             Self::NotAllowed { .. } | Self::BadCopy { .. } => Some(Attack::ArbitrarySoftware),
             Self::TooManyManifests { .. } => Some(Attack::EndlessData),
-            Self::Incomplete { .. }
+            Self::Store(_)
+            | Self::Incomplete { .. }
             | Self::NotCarried { .. }
             | Self::Tree { .. }
             | Self::MissingBase { .. }
@@ -292,10 +304,11 @@ impl ImportError {
             Self::Site(error) => error.is_refusal(),
             Self::Metadata(error) => error.is_refusal(),
             Self::Registry(error) => error.is_refusal(),
-            Self::Store(_) => false,
-            Self::Vanished { .. } | Self::NoSpace { .. } | Self::Thread { .. } | Self::NoTarget => {
-                false
-            }
+            Self::Store(_)
+            | Self::Vanished { .. }
+            | Self::NoSpace { .. }
+            | Self::Thread { .. }
+            | Self::NoTarget => false,
             Self::Signature { .. }
             | Self::Rollback { .. }
             | Self::OtherBundle { .. }
@@ -320,22 +333,12 @@ impl ImportError {
     /// What a person can do.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
-            Self::Bundle(error) => match error.hint() {
-                Some(hint) => return Some(hint),
-                None => "copy the bundle again from where it was made; do not use this copy",
-            },
+            Self::Bundle(error) => return error.hint().or_else(|| Some(COPY_AGAIN.to_owned())),
             Self::Site(error) => return error.hint(),
             Self::Metadata(error) => return Some(error.hint().to_owned()),
             Self::Registry(error) => return error.hint(),
             Self::Store(error) => return error.hint(),
-            Self::MissingBase { list: Some(list), .. } => {
-                return Some(format!(
-                    "was a bundle lost on the way? Import that one first, or carry {} back and make \
-                     what is missing: offline-mirror create --repair {}; then import both together",
-                    list.display(),
-                    list.display()
-                ));
-            }
+            Self::MissingBase { list: Some(list), .. } => return Some(repair(list)),
             Self::MissingBase { list: None, .. } => {
                 "was a bundle lost on the way? Import that one first, or run this again with \
                  --missing-out FILE and carry FILE back: offline-mirror create --repair FILE; then \

@@ -77,7 +77,7 @@ fn told(error: &crate::Error) -> String {
     let mut text = format!("{attack}{error}");
     let mut cause = std::error::Error::source(error);
     while let Some(source) = cause {
-        text.push_str(&format!(": {source}"));
+        text = format!("{text}: {source}");
         cause = source.source();
     }
     format!("{text} (hint: {})", error.hint())

@@ -59,7 +59,7 @@ impl SiteHub {
                     cursor,
                     percent_encoding::NON_ALPHANUMERIC,
                 );
-                path.push_str(&format!("&cursor={escaped}"));
+                path = format!("{path}&cursor={escaped}");
             }
             let page: Page<ClusterRow> = self.get(&path).await?;
             rows.extend(page.items);

@@ -1,10 +1,13 @@
-//! Views between a hub and its sites: who signs them, what a bundle carries of them, and what a site
-//! that pinned one believes.
+//! The whole loop: a bundle made from a hub and a registry, carried, taken in by a site; what the
+//! site sends back decides what the next bundle carries.
 #![expect(clippy::unwrap_used, reason = "in tests a failed step is a failed test")]
+#![expect(dead_code, reason = "the scene serves the tests of create too")]
 
+#[path = "../create/hub.rs"]
 mod hub;
-mod peers;
-#[expect(dead_code, reason = "`tests/import` needs more of it")]
+#[path = "../create/registry.rs"]
 mod registry;
+#[path = "../create/scene.rs"]
 mod scene;
-mod view;
+
+mod around;

@@ -42,8 +42,11 @@ pub(crate) struct Scene {
 impl Scene {
     pub(crate) fn new() -> Self {
         let upstream = Server::start();
-        let amd64 = upstream.put_image(REPOSITORY, &[b"shared", b"amd64"]);
-        let arm64 = upstream.put_image(REPOSITORY, &[b"shared", b"arm64"]);
+        let image = |layers: &[&[u8]]| {
+            let digest = upstream.image(REPOSITORY, layers).digest.to_string();
+            digest.parse::<Sha256Digest>().unwrap()
+        };
+        let (amd64, arm64) = (image(&[b"shared", b"amd64"]), image(&[b"shared", b"arm64"]));
         let document = release_document("app", "1.2.0", &named(amd64, arm64));
         let (hub, folder) = (publish(document, 1, at(0)), tempfile::tempdir().unwrap());
         Self { upstream, hub, amd64, arm64, folder }

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use offline_mirror::{Error, Holders, ViewError, ViewInit, ViewRenewal, view_accept, view_init};
 use signing::Attack;
 
-use super::{DAY, Viewed};
 use crate::hub::{ROOT, Terms, key};
 use crate::scene::{Scene, at};
+use crate::views::{DAY, Viewed};
 
 fn own_holders() -> Holders {
     let keys = [31, 32, 33].map(|seed| key(seed).public().clone()).into();

@@ -10,8 +10,6 @@ macro_rules! refused {
     }};
 }
 
-mod roots;
-
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -31,7 +29,7 @@ use signing::{Attack, Client, DirStore, FileName, MemSource, MemStore, TopRole};
 use crate::hub::{ROOT, Terms, key};
 use crate::scene::{RELEASE, Scene, at, registry};
 
-const DAY: i64 = 24;
+pub(crate) const DAY: i64 = 24;
 
 /// A scene with a view of its hub.
 pub(crate) struct Viewed {
@@ -57,11 +55,11 @@ impl Viewed {
         self.scene.folder().join("view")
     }
 
-    fn request(&self) -> PathBuf {
+    pub(crate) fn request(&self) -> PathBuf {
         self.dir().join("request.json")
     }
 
-    fn init_request(&self, holders: Holders) -> ViewInit {
+    pub(crate) fn init_request(&self, holders: Holders) -> ViewInit {
         ViewInit {
             dir: self.dir(),
             root: self.scene.hub.root_1.clone(),
@@ -71,11 +69,11 @@ impl Viewed {
         }
     }
 
-    async fn init(&self, holders: Holders) -> Result<Drafted, Error> {
+    pub(crate) async fn init(&self, holders: Holders) -> Result<Drafted, Error> {
         view_init(&self.init_request(holders), self.scene.hub.source(), at(0)).await
     }
 
-    fn renewal(&self) -> ViewRenewal {
+    pub(crate) fn renewal(&self) -> ViewRenewal {
         ViewRenewal {
             dir: self.dir(),
             root: self.scene.hub.root_1.clone(),
@@ -86,17 +84,17 @@ impl Viewed {
         }
     }
 
-    async fn renew(&self, renewal: &ViewRenewal) -> Result<Drafted, Error> {
+    pub(crate) async fn renew(&self, renewal: &ViewRenewal) -> Result<Drafted, Error> {
         view_renew(renewal, self.scene.hub.source(), at(1)).await
     }
 
     /// Signs the request where it lies.
-    fn sign(&self, seed: u8) {
+    pub(crate) fn sign(&self, seed: u8) {
         self.sign_to(seed, &self.request());
     }
 
     /// Signs a copy of the request as it was written.
-    fn sign_to(&self, seed: u8, to: &Path) {
+    pub(crate) fn sign_to(&self, seed: u8, to: &Path) {
         let request = SigningRequest::from_json(&std::fs::read(self.request()).unwrap()).unwrap();
         match request.add_signature(&key(seed), at(1)).unwrap() {
             Signing::Added(signed) => std::fs::write(to, signed.to_json().unwrap()).unwrap(),
@@ -104,16 +102,16 @@ impl Viewed {
         }
     }
 
-    fn accept(&self) -> Result<Accepted, Error> {
+    pub(crate) fn accept(&self) -> Result<Accepted, Error> {
         view_accept(&self.dir(), &[self.request()])
     }
 
-    fn root(&self) -> Vec<u8> {
+    pub(crate) fn root(&self) -> Vec<u8> {
         std::fs::read(self.dir().join("root.json")).unwrap()
     }
 
     /// Makes a bundle with the one release.
-    async fn export(&self, now: Timestamp) -> Result<Exported, Error> {
+    pub(crate) async fn export(&self, now: Timestamp) -> Result<Exported, Error> {
         self.export_from(&self.scene.upstream.host, now).await
     }
 
@@ -161,7 +159,7 @@ impl Viewed {
 /// A bundle.
 #[derive(Debug)]
 pub(crate) struct Exported {
-    good_until: Option<Timestamp>,
+    pub(crate) good_until: Option<Timestamp>,
     /// Its TUF repository.
     tuf: BTreeMap<String, Vec<u8>>,
     bundle: BundleDir,

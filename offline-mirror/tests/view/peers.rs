@@ -8,9 +8,8 @@ use serde_json::json;
 use signing::Sha256Digest;
 
 use crate::hub::{Named, release_document};
-use crate::registry::image_manifest;
 use crate::scene::{REPOSITORY, Scene, at, publish};
-use crate::view::Viewed;
+use crate::views::Viewed;
 
 /// A process that is stopped when the test ends.
 struct Peer {
@@ -42,6 +41,23 @@ impl Drop for Peer {
         drop(self.child.stdin.take());
         self.child.wait().unwrap();
     }
+}
+
+/// The manifest of an image with an empty config.
+fn image_manifest(layers: &[&[u8]]) -> Vec<u8> {
+    let link = |media_type: &str, bytes: &[u8]| {
+        let digest = Sha256Digest::of(bytes);
+        json!({"mediaType": media_type, "digest": digest, "size": bytes.len()})
+    };
+    let layers: Vec<_> =
+        layers.iter().map(|l| link("application/vnd.oci.image.layer.v1.tar", l)).collect();
+    let config = link("application/vnd.oci.image.config.v1+json", b"{}");
+    json!({
+        "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": config, "layers": layers,
+    })
+    .to_string()
+    .into_bytes()
 }
 
 fn skopeo(args: &[&str]) -> Vec<u8> {
