@@ -1,5 +1,7 @@
 //! What arrives, in which order, and what a second run costs.
 
+use std::os::unix::fs::MetadataExt as _;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use offline_mirror::bundle::ImageRole;
@@ -126,7 +128,6 @@ async fn the_own_store_takes_segments_over_without_a_second_copy() {
         let reader = store.reader_in(&repository, &Digest::of(layer), None).unwrap();
         assert_eq!(reader.read_all(1024).unwrap(), layer);
     }
-    use std::os::unix::fs::MetadataExt as _;
     let segment = std::fs::metadata(bundle.join("north-1-0001.tar")).unwrap();
     assert_eq!(segment.nlink(), 2, "linked, not copied");
     let again = scene.import_with(&request(&[&bundle]), &scene.to_store()).await.unwrap();

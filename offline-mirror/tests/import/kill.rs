@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use offline_mirror::oci::Digest;
@@ -48,7 +48,7 @@ fn command(site: &Path, bundle: &Path, target: &[&str]) -> Command {
 /// Runs it to its end on a thread of its own: the server it talks to may be in this process.
 async fn run_through(mut command: Command) -> Duration {
     let (output, took) = actix_web::web::block(move || {
-        let begun = Instant::now();
+        let begun = tokio::time::Instant::now();
         (command.output().unwrap(), begun.elapsed())
     })
     .await

@@ -33,10 +33,8 @@ async fn refused(
     let error = import(scene, bundle, leave).await.unwrap_err();
     assert_eq!(scene.server.asked(), Vec::<String>::new(), "{error}");
     assert!(error.hint().is_some());
-    match error {
-        ImportError::Metadata(error) => error,
-        error => panic!("{error:?}"),
-    }
+    let ImportError::Metadata(error) = error else { panic!("{error:?}") };
+    error
 }
 
 #[actix_web::test]
@@ -72,9 +70,7 @@ async fn leave_forgives_no_change_and_lifts_no_floor() {
     let mut scene = Scene::new();
     let old = scene.made(&scene.maker("north-1", 1));
     let mut changed: Maker = scene.maker("changed", 1);
-    let timestamp = changed.tuf.get_mut("timestamp.json");
-    let key = if timestamp.is_some() { "timestamp.json" } else { "metadata/timestamp.json" };
-    let bytes = changed.tuf.get_mut(key).unwrap();
+    let bytes = changed.tuf.get_mut("metadata/timestamp.json").unwrap();
     let text = String::from_utf8(bytes.clone()).unwrap();
     *bytes = text.replace("2026-11-2", "2026-11-1").into_bytes();
     let changed = scene.made(&changed);

@@ -56,7 +56,10 @@ async fn a_lost_increment_is_named_listed_and_repaired() {
     let request_2 = ImportRequest { missing_out: Some(list.clone()), ..request(&[&second]) };
     let error = scene.import_with(&request_2, &scene.to_registry()).await.unwrap_err();
     let ImportError::MissingBase { count: 3, bytes, .. } = &error else { panic!("{error:?}") };
-    assert_eq!(*bytes, [SHARED, AMD64, ARM64].map(|blob| blob.len() as u64).iter().sum::<u64>());
+    assert_eq!(
+        *bytes,
+        [SHARED, AMD64, ARM64].map(|blob| u64::try_from(blob.len()).unwrap()).iter().sum::<u64>()
+    );
     assert!(error.hint().unwrap().contains("create --repair"), "{error}");
     assert!(error.is_refusal());
     let written = scene.server.asked();
@@ -92,7 +95,7 @@ async fn a_manifest_that_is_required_is_not_walked_and_must_be_there() {
     for manifest in [&scene.amd64, &scene.arm64] {
         maker.required.push(offline_mirror::bundle::Required {
             digest: Digest::of(manifest),
-            size: manifest.len() as u64,
+            size: u64::try_from(manifest.len()).unwrap(),
             repositories: vec![REPOSITORY.parse().unwrap()],
             is_manifest: true,
         });

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use signing::{
-    Delegation, MemSource, PublicKey, RoleName, RootSpec, SecretKey, Sha256Digest, Signer,
-    StagedRepository, TargetEntry, TargetPath, TopRole, Versions, build_root, build_targets,
+    Delegation, PublicKey, RoleName, RootSpec, SecretKey, Sha256Digest, Signer, StagedRepository,
+    TargetEntry, TargetPath, TopRole, Versions, build_root, build_targets,
 };
 
 /// Life of everything that is signed offline.
@@ -127,20 +127,6 @@ impl Hub {
         let [snapshot, timestamp] = terms.online.map(key);
         let staged = staged.with_online_roles(&snapshot, &timestamp, now, Versions::default());
         Self { staged: staged.unwrap(), root_1, root_2 }
-    }
-
-    /// Signs snapshot and timestamp once more.
-    pub(crate) fn sign_again(&mut self, now: Timestamp) {
-        let before = Versions { timestamp: 1, snapshot: 1, ..Versions::default() };
-        let [snapshot, timestamp] = ONLINE.map(key);
-        let staged = std::mem::take(&mut self.staged);
-        let staged = staged.with_online_roles(&snapshot, &timestamp, now, before);
-        self.staged = staged.unwrap();
-    }
-
-    /// The repository as a TUF client reads it.
-    pub(crate) fn source(&self) -> MemSource {
-        self.staged.as_source()
     }
 
     /// All files by their path below `/tuf/`.

@@ -1,4 +1,4 @@
-//! A server that does what an OCI registry must, serves a TUF repository, and takes publications.
+//! A server that does what an OCI registry must and takes publications.
 //!
 //! It refuses a manifest whose children it does not have, as real registries do, and logs every
 //! request, so that tests can assert order and number.
@@ -8,43 +8,18 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use channels::wire::{Problem, Publication, PublicationReply};
-use serde_json::{Value, json};
+use serde_json::Value;
 use signing::Sha256Digest;
 
-const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
-const INDEX_TYPE: &str = "application/vnd.oci.image.index.v1+json";
 /// Larger than anything a test uploads.
 const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// What the server does instead of serving a digest.
-#[derive(Debug, Clone)]
-pub(crate) enum Fault {
-    /// Other bytes, with status 200.
-    Instead(Vec<u8>),
-    /// The connection breaks after so many bytes.
-    BreakAfter(usize),
-}
-
-/// How a registry asks for its user, `ann` with the password `secret`.
-#[derive(Debug, Clone)]
-pub(crate) enum SignIn {
-    /// With every request.
-    Basic,
-    /// At a token service; every other request has this token.
-    Bearer(String),
-}
-
 #[derive(Debug, Default)]
 struct Inner {
-    sign_in: Option<SignIn>,
     /// By `<repository>@<digest>`.
     blobs: BTreeMap<String, Vec<u8>>,
     manifests: BTreeMap<String, (String, Vec<u8>)>,
-    faults: BTreeMap<Sha256Digest, Fault>,
-    tuf: BTreeMap<String, Vec<u8>>,
     publications: Vec<Publication>,
     refusal: Option<Problem>,
     log: Vec<String>,
@@ -81,56 +56,6 @@ impl Server {
         self.inner.lock().unwrap()
     }
 
-    /// Stores an image with these layers and an empty config.
-    pub(crate) fn put_image(&self, repository: &str, layers: &[&[u8]]) -> Sha256Digest {
-        let manifest = image_manifest(layers);
-        for blob in layers.iter().chain([&&b"{}"[..]]) {
-            let digest = Sha256Digest::of(blob);
-            self.lock().blobs.insert(format!("{repository}@{digest}"), blob.to_vec());
-        }
-        self.put_manifest(repository, MANIFEST_TYPE, manifest)
-    }
-
-    /// Stores an index over manifests of the same repository.
-    pub(crate) fn put_index(&self, repository: &str, children: &[Sha256Digest]) -> Sha256Digest {
-        let manifests: Vec<_> = children
-            .iter()
-            .map(|digest| {
-                let (media_type, bytes) =
-                    self.lock().manifests[&format!("{repository}@{digest}")].clone();
-                json!({"mediaType": media_type, "digest": digest, "size": bytes.len()})
-            })
-            .collect();
-        let index = json!({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": manifests});
-        self.put_manifest(repository, INDEX_TYPE, index.to_string().into_bytes())
-    }
-
-    fn put_manifest(&self, repository: &str, media_type: &str, bytes: Vec<u8>) -> Sha256Digest {
-        let digest = Sha256Digest::of(&bytes);
-        let name = format!("{repository}@{digest}");
-        self.lock().manifests.insert(name, (media_type.to_owned(), bytes));
-        digest
-    }
-
-    /// Answers for `digest` with a fault from here on.
-    pub(crate) fn fault(&self, digest: Sha256Digest, fault: Fault) {
-        self.lock().faults.insert(digest, fault);
-    }
-
-    /// Wants a user from here on.
-    pub(crate) fn require(&self, sign_in: SignIn) {
-        self.lock().sign_in = Some(sign_in);
-    }
-
-    pub(crate) fn mend(&self) {
-        self.lock().faults.clear();
-    }
-
-    /// Serves a TUF repository below `/tuf/`.
-    pub(crate) fn serve_tuf(&self, files: BTreeMap<String, Vec<u8>>) {
-        self.lock().tuf = files;
-    }
-
     /// Refuses publications from here on.
     pub(crate) fn refuse_publications(&self, problem: Problem) {
         self.lock().refusal = Some(problem);
@@ -163,20 +88,6 @@ impl Server {
     }
 }
 
-/// The manifest of an image with an empty config.
-pub(crate) fn image_manifest(layers: &[&[u8]]) -> Vec<u8> {
-    let link = |media_type: &str, bytes: &[u8]| {
-        let digest = Sha256Digest::of(bytes);
-        json!({"mediaType": media_type, "digest": digest, "size": bytes.len()})
-    };
-    let layers: Vec<_> =
-        layers.iter().map(|l| link("application/vnd.oci.image.layer.v1.tar", l)).collect();
-    let config = link("application/vnd.oci.image.config.v1+json", b"{}");
-    json!({"schemaVersion": 2, "mediaType": MANIFEST_TYPE, "config": config, "layers": layers})
-        .to_string()
-        .into_bytes()
-}
-
 async fn answer(
     request: HttpRequest,
     body: web::Bytes,
@@ -187,17 +98,8 @@ async fn answer(
     let range = request.headers().get(header::RANGE).map(|r| r.to_str().unwrap().to_owned());
     let suffix = range.as_deref().map(|range| format!(" {range}")).unwrap_or_default();
     inner.log.push(format!("{} {path}{suffix}", request.method()));
-    if let Some(file) = path.strip_prefix("/tuf/") {
-        return match inner.tuf.get(file) {
-            Some(bytes) => HttpResponse::Ok().body(bytes.clone()),
-            None => HttpResponse::NotFound().finish(),
-        };
-    }
     if path == "/api/v1/publications" {
         return take_publication(&mut inner, &body);
-    }
-    if let Some(refused) = not_signed_in(&request, inner.sign_in.as_ref()) {
-        return refused;
     }
     if path == "/v2/" {
         return HttpResponse::Ok().finish();
@@ -221,30 +123,6 @@ async fn answer(
             take_manifest(&mut inner, repository, name, &media_type, &body)
         }
         _ => HttpResponse::MethodNotAllowed().finish(),
-    }
-}
-
-/// The answer to a request without the user or the token, or to one for the token.
-fn not_signed_in(request: &HttpRequest, sign_in: Option<&SignIn>) -> Option<HttpResponse> {
-    let found = request.headers().get(header::AUTHORIZATION);
-    let found = found.map(|value| value.to_str().unwrap());
-    let is_ann = found == Some(format!("Basic {}", STANDARD.encode("ann:secret")).as_str());
-    let refuse = |challenge: String| {
-        let name = header::WWW_AUTHENTICATE;
-        Some(HttpResponse::Unauthorized().insert_header((name, challenge)).finish())
-    };
-    match sign_in {
-        None => None,
-        Some(SignIn::Basic) if is_ann => None,
-        Some(SignIn::Basic) => refuse("Basic realm=\"registry\"".to_owned()),
-        Some(SignIn::Bearer(token)) if request.path() == "/token" && is_ann => {
-            Some(HttpResponse::Ok().json(json!({"token": token})))
-        }
-        Some(SignIn::Bearer(token)) if found == Some(&format!("Bearer {token}")) => None,
-        Some(SignIn::Bearer(_)) => {
-            let host = request.connection_info().host().to_owned();
-            refuse(format!("Bearer realm=\"http://{host}/token\",service=\"registry\""))
-        }
     }
 }
 
@@ -273,19 +151,9 @@ fn serve(
         "manifests" => inner.manifests.get(&name).cloned().unzip(),
         _ => (Some("application/octet-stream".to_owned()), inner.blobs.get(&name).cloned()),
     };
-    let (Some(media_type), Some(mut bytes)) = (media_type, bytes) else {
+    let (Some(media_type), Some(bytes)) = (media_type, bytes) else {
         return HttpResponse::NotFound().finish();
     };
-    match digest.parse().ok().and_then(|digest| inner.faults.get(&digest)) {
-        Some(Fault::Instead(other)) => bytes.clone_from(other),
-        Some(Fault::BreakAfter(length)) => {
-            let start = web::Bytes::copy_from_slice(&bytes[..*length]);
-            let broken = std::io::Error::other("the cable was pulled");
-            let pieces = futures_util::stream::iter([Ok(start), Err(broken)]);
-            return HttpResponse::Ok().streaming(pieces);
-        }
-        None => {}
-    }
     let from: usize = range
         .and_then(|r| r.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok())
         .unwrap_or_default();
