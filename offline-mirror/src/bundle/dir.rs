@@ -7,9 +7,9 @@ use serde::Deserialize;
 use signing::{KeySet, Sha256Digest, Statement, StatementError, Verified};
 
 use super::error::BundleError;
-use super::file::{open_regular, read_at};
-use super::manifest::{BundleManifest, Content, Entry};
-use super::reader::Reader;
+use super::file::{open_regular, read_piece};
+use super::manifest::BundleManifest;
+use super::reader::{Reader, files_of, open_whole};
 use super::seal::is_segment_of;
 use super::validate::{MANIFEST_BYTES_MAX, validate};
 use super::writer::work_dir;
@@ -49,8 +49,8 @@ impl BundleDir {
         if size > MANIFEST_BYTES_MAX {
             return Err(BundleError::ManifestTooLong { file, size, limit: MANIFEST_BYTES_MAX });
         }
-        let mut bytes = vec![0; usize::try_from(size).unwrap_or(usize::MAX)];
-        read_at(&handle, &file, &mut bytes, 0)?;
+        let length = usize::try_from(size).unwrap_or(usize::MAX);
+        let bytes = read_piece(&handle, &file, length, 0)?;
         let (statement, claims) = read(&file, &bytes)?;
         let beside = file.parent().map(Path::to_owned).unwrap_or_default();
         let dirs: Vec<PathBuf> = std::iter::once(beside).chain(also.iter().cloned()).collect();
@@ -99,11 +99,15 @@ impl BundleDir {
     /// [`BundleError::MissingSegments`], [`BundleError::SegmentLength`], [`BundleError::Damaged`] or
     /// [`BundleError::Io`].
     pub fn files(&self) -> Result<BTreeMap<String, Vec<u8>>, BundleError> {
-        let is_file = |entry: &&Entry| matches!(entry.content, Content::File);
-        let entries: Vec<&Entry> = self.claims.entries.iter().filter(is_file).collect();
-        let reader = Reader::over(&self.claims, &self.segments);
-        let read = |entry: &Entry| Ok((entry.path.clone(), reader.entry_bytes(entry)?));
-        entries.into_iter().map(read).collect()
+        files_of(&self.claims, |segment| {
+            let index = usize::try_from(segment).unwrap_or(usize::MAX);
+            let known = self.claims.segments.get(index).zip(self.segments.get(index));
+            if let Some((known, Some(path))) = known {
+                return open_whole(path, known.size);
+            }
+            let file = self.claims.name.segment_file(segment);
+            Err(BundleError::MissingSegments { files: vec![file] })
+        })
     }
 
     /// The manifest, once enough of `keys` have signed it.

@@ -1,10 +1,11 @@
 //! Opens files that somebody carried here: regular files only, without waiting for anything.
 
 use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use rustix::buffer::spare_capacity;
 use rustix::fs::{Mode, OFlags};
+use rustix::io::{Errno, pread};
 
 use super::error::BundleError;
 
@@ -23,12 +24,26 @@ pub(super) fn open_regular(path: &Path) -> Result<(File, u64), BundleError> {
     Err(BundleError::NotAFile { file: path.to_owned() })
 }
 
-/// Fills `buffer` from `offset`; fewer bytes are an error.
-pub(super) fn read_at(
+/// Reads `length` bytes from `offset`; fewer are an error. The caller bounds the length.
+pub(super) fn read_piece(
     file: &File,
     path: &Path,
-    buffer: &mut [u8],
+    length: usize,
     offset: u64,
-) -> Result<(), BundleError> {
-    file.read_exact_at(buffer, offset).map_err(BundleError::io("read", path))
+) -> Result<Vec<u8>, BundleError> {
+    // Read into fresh memory, which need not be cleared first.
+    let mut bytes = Vec::with_capacity(length);
+    while bytes.len() < length {
+        let at = offset.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        let read = match pread(file, spare_capacity(&mut bytes), at) {
+            Ok(0) => Err(std::io::ErrorKind::UnexpectedEof.into()),
+            Ok(read) => Ok(read),
+            Err(Errno::INTR) => continue,
+            Err(error) => Err(std::io::Error::from(error)),
+        };
+        read.map_err(BundleError::io("read", path))?;
+    }
+    // The allocator may have given more than was asked for.
+    bytes.truncate(length);
+    Ok(bytes)
 }

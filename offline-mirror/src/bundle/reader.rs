@@ -16,7 +16,7 @@ use crate::oci::Digest;
 
 use super::error::BundleError;
 use super::evidence::{Damage, DamageKind, Evidence};
-use super::file::{open_regular, read_at};
+use super::file::{open_regular, read_piece};
 use super::manifest::{BundleManifest, Content, Entry};
 
 /// Length of the pieces that blobs are read in: large enough that a thread switch for each costs
@@ -48,29 +48,8 @@ struct Inner {
     places: BTreeMap<Digest, (usize, usize)>,
 }
 
-/// Reads entries of a manifest that nobody vouches for yet.
-pub(super) struct Unverified<'a> {
-    manifest: &'a BundleManifest,
-    segments: &'a [Option<PathBuf>],
-}
-
-impl Unverified<'_> {
-    /// The bytes of a small entry, compared with its digest.
-    pub(super) fn entry_bytes(&self, entry: &Entry) -> Result<Vec<u8>, BundleError> {
-        let index = usize::try_from(entry.segment).unwrap_or(usize::MAX);
-        let Some(segment) = self.manifest.segments.get(index) else {
-            return Err(BundleError::NotCarried { what: entry.path.clone() });
-        };
-        let Some(Some(path)) = self.segments.get(index) else {
-            return Err(BundleError::MissingSegments { files: vec![segment.file.clone()] });
-        };
-        let file = open_whole(path, segment.size)?;
-        small_entry(self.manifest, entry, &file, path)
-    }
-}
-
 /// Opens a segment that must have this length.
-fn open_whole(path: &Path, expected: u64) -> Result<File, BundleError> {
+pub(super) fn open_whole(path: &Path, expected: u64) -> Result<File, BundleError> {
     let (file, found) = open_regular(path)?;
     if found == expected {
         return Ok(file);
@@ -78,14 +57,27 @@ fn open_whole(path: &Path, expected: u64) -> Result<File, BundleError> {
     Err(BundleError::SegmentLength { file: path.to_owned(), expected, found })
 }
 
+/// The files of the OCI layout and the TUF repository, each compared with its digest.
+pub(super) fn files_of(
+    manifest: &BundleManifest,
+    open: impl Fn(u32) -> Result<File, BundleError>,
+) -> Result<BTreeMap<String, Vec<u8>>, BundleError> {
+    let is_file = |entry: &&Entry| matches!(entry.content, Content::File);
+    let read = |entry: &Entry| {
+        let bytes = small_entry(manifest, entry, &open(entry.segment)?)?;
+        Ok((entry.path.clone(), bytes))
+    };
+    manifest.entries.iter().filter(is_file).map(read).collect()
+}
+
+/// All of an entry that is small enough to be held in memory, compared with its digest.
 fn small_entry(
     manifest: &BundleManifest,
     entry: &Entry,
     file: &File,
-    path: &Path,
 ) -> Result<Vec<u8>, BundleError> {
-    let mut bytes = vec![0; usize::try_from(entry.size).unwrap_or(usize::MAX)];
-    read_at(file, path, &mut bytes, entry.offset)?;
+    let size = usize::try_from(entry.size).unwrap_or(usize::MAX);
+    let bytes = read_piece(file, Path::new(&entry.path), size, entry.offset)?;
     if entry.digest.same_of(&bytes) == entry.digest {
         return Ok(bytes);
     }
@@ -114,13 +106,6 @@ fn damaged(manifest: &BundleManifest, entry: &Entry) -> BundleError {
 }
 
 impl Reader {
-    pub(super) fn over<'a>(
-        manifest: &'a BundleManifest,
-        segments: &'a [Option<PathBuf>],
-    ) -> Unverified<'a> {
-        Unverified { manifest, segments }
-    }
-
     pub(super) fn new(
         manifest: Verified<BundleManifest>,
         segments: &[Option<PathBuf>],
@@ -206,9 +191,7 @@ impl Reader {
         let Some(entry) = entry else {
             return Err(BundleError::NotCarried { what: digest.to_string() });
         };
-        let file = self.open_segment(entry.segment)?;
-        let path = self.segment_path(entry.segment).unwrap_or(Path::new(""));
-        small_entry(&self.inner.manifest, entry, &file, path)
+        small_entry(&self.inner.manifest, entry, &self.open_segment(entry.segment)?)
     }
 
     /// The files of the OCI layout and the TUF repository, each compared with its digest.
@@ -216,14 +199,7 @@ impl Reader {
     /// # Errors
     /// [`BundleError::Damaged`], [`BundleError::SegmentLength`] or [`BundleError::Io`].
     pub fn files(&self) -> Result<BTreeMap<String, Vec<u8>>, BundleError> {
-        let is_file = |entry: &&Entry| matches!(entry.content, Content::File);
-        let read = |entry: &Entry| {
-            let file = self.open_segment(entry.segment)?;
-            let path = self.segment_path(entry.segment).unwrap_or(Path::new(""));
-            let bytes = small_entry(&self.inner.manifest, entry, &file, path)?;
-            Ok((entry.path.clone(), bytes))
-        };
-        self.inner.manifest.entries.iter().filter(is_file).map(read).collect()
+        files_of(&self.inner.manifest, |segment| self.open_segment(segment))
     }
 
     /// Reads a manifest or blob from an offset on, in pieces of up to [`PIECE_BYTES`].
@@ -289,9 +265,8 @@ impl BlobReader {
         loop {
             if let Some(open) = self.open.as_mut().filter(|open| open.left > 0) {
                 let count = usize::try_from(open.left).unwrap_or(usize::MAX).min(PIECE_BYTES);
-                let mut piece = vec![0; count];
                 let path = self.reader.segment_path(open.segment).unwrap_or(Path::new(""));
-                read_at(&open.file, path, &mut piece, open.at)?;
+                let piece = read_piece(&open.file, path, count, open.at)?;
                 let count = u64::try_from(count).unwrap_or(u64::MAX);
                 open.at = open.at.saturating_add(count);
                 open.left = open.left.saturating_sub(count);

@@ -76,7 +76,8 @@ pub(super) fn is_segment_of(name: &BundleName, file: &str) -> bool {
     number.is_some_and(|n| n.len() >= 4 && n.bytes().all(|b| b.is_ascii_digit()))
 }
 
-fn remove_work(dir: &Path, name: &BundleName) -> Result<(), BundleError> {
+/// Removes the working state of a set, if there is one.
+pub(super) fn remove_work(dir: &Path, name: &BundleName) -> Result<(), BundleError> {
     let work = work_dir(dir, name);
     match std::fs::remove_dir_all(&work) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => {

@@ -1,8 +1,10 @@
+//! Every damaged byte is found and named.
+
 use std::num::NonZeroUsize;
 use std::os::unix::fs::FileExt;
 
 use super::*;
-use crate::bundle::sample::{blob, contents, key, keys, look, noise, open, write_set};
+use crate::bundle::sample::{blob, contents, key, keys, look, noise, open, scratch, write_set};
 use crate::bundle::{BundleDir, DamageKind, SegmentSize, seal};
 use crate::oci::Digest;
 
@@ -13,7 +15,7 @@ fn evidence_of(error: BundleError) -> Evidence {
 
 #[test]
 fn every_flipped_byte_is_found_in_its_file_and_place() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let manifest = write_set(dir.path(), &contents(), SegmentSize::rehearsal(0));
     assert!(manifest.segments.len() > 2);
     let reader = open(dir.path());
@@ -47,7 +49,7 @@ fn every_flipped_byte_is_found_in_its_file_and_place() {
 
 #[test]
 fn damage_in_a_long_entry_is_named_to_its_chunk_and_all_entries_are_looked_at() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let long = 20 << 20;
     let set = [blob(noise(1, long)), blob(noise(2, 3000)), blob(noise(3, long))];
     let manifest = write_set(dir.path(), &set, SegmentSize::default());
@@ -76,7 +78,7 @@ fn damage_in_a_long_entry_is_named_to_its_chunk_and_all_entries_are_looked_at() 
 
 #[test]
 fn parts_that_are_not_their_blob_are_found_although_each_is_as_written() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let set = [blob(noise(4, 20_000))];
     let manifest = write_set(dir.path(), &set, SegmentSize::rehearsal(0));
     assert!(manifest.entries.iter().all(|entry| entry.path.contains(".part")));
@@ -103,7 +105,7 @@ fn parts_that_are_not_their_blob_are_found_although_each_is_as_written() {
 
 #[test]
 fn many_damaged_places_are_counted_and_the_first_are_listed() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let set: Vec<_> = (0..200).map(|seed| blob(noise(seed, 600))).collect();
     let manifest = write_set(dir.path(), &set, SegmentSize::default());
     let path = dir.path().join(&manifest.segments[0].file);
@@ -121,7 +123,7 @@ fn many_damaged_places_are_counted_and_the_first_are_listed() {
 
 #[test]
 fn a_segment_that_shrinks_while_it_is_looked_at_is_refused() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let manifest = write_set(dir.path(), &contents(), SegmentSize::default());
     let reader = open(dir.path());
     let path = dir.path().join(&manifest.segments[0].file);
@@ -134,7 +136,7 @@ fn a_segment_that_shrinks_while_it_is_looked_at_is_refused() {
 
 #[test]
 fn progress_adds_up_to_the_content() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let manifest = write_set(dir.path(), &contents(), SegmentSize::rehearsal(0));
     let told = std::sync::atomic::AtomicU64::new(0);
     let tell = |bytes| {

@@ -1,5 +1,9 @@
+//! Sets as they arrive: on several sticks, cut, mixed, replaced by devices.
+
 use std::fs;
 use std::os::unix::fs::symlink;
+
+use proptest::prelude::*;
 
 use super::*;
 use crate::bundle::sample::{contents, key, keys, laid_out, write_set};
@@ -165,5 +169,28 @@ fn every_flipped_byte_of_the_manifest_is_refused_and_broken_json_is_named_by_off
             panic!("byte {at}: {error}")
         };
         assert_eq!(usize::try_from(offset).unwrap(), at);
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_manifest_is_read_or_refused_without_a_panic(
+        noise in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 0..8),
+        end in any::<proptest::sample::Index>(),
+    ) {
+        thread_local!(static MANIFEST: Vec<u8> = {
+            fs::read(set().path().join("sample.manifest.json")).unwrap()
+        });
+        let mut bytes = MANIFEST.with(Clone::clone);
+        for (at, byte) in noise {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        for bytes in [&bytes[..], &bytes[..end.index(bytes.len())]] {
+            let read = read(Path::new("x"), bytes);
+            let at = offset_of_fault(bytes);
+            prop_assert!(at.is_none() || read.is_err());
+            prop_assert!(at.is_none_or(|at| usize::try_from(at).unwrap() <= bytes.len()));
+        }
     }
 }

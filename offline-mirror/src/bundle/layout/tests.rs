@@ -1,3 +1,5 @@
+//! Every byte has one place; the bytes of a fixed set never change; the system's tar reads them.
+
 use proptest::prelude::*;
 
 use super::*;

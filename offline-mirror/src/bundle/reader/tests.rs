@@ -1,3 +1,5 @@
+//! Content comes back as it went in, from any offset.
+
 use futures_util::StreamExt;
 
 use super::*;

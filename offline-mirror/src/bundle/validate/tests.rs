@@ -1,3 +1,5 @@
+//! What contradicts itself is refused by name; what is not refused can be followed.
+
 use proptest::prelude::*;
 use serde_json::Value;
 

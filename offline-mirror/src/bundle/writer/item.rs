@@ -9,8 +9,8 @@ use crate::bundle::layout::{Item, Piece};
 use crate::oci::{Digest, Hasher};
 
 use super::journal::Record;
+use super::shared::{Shared, lock};
 use super::state::{PieceState, algorithm};
-use super::{Shared, lock};
 
 /// Bytes read at a time while what is on disk is hashed again; stays in a core's cache.
 const READ_BYTES: usize = 256 * 1024;
@@ -67,7 +67,8 @@ impl ItemWriter {
         self.laid().planned.size
     }
 
-    /// Offset in the item from which bytes are wanted.
+    /// Offset in the item from which bytes are wanted; its length when only [`ItemWriter::finish`] is
+    /// left to do.
     pub fn resume_at(&self) -> u64 {
         self.resume_at
     }

@@ -1,12 +1,14 @@
 //! What a writer knows to be on disk, in an append-only file that survives a crash at any byte.
 //!
-//! One line per record: 16 hex digits of the SHA-256 of the rest, then the rest. A record is written
-//! after the bytes it speaks of were synced. The first line that is torn or does not follow from the
-//! ones before ends the journal; what came behind it is written again.
+//! One line per record: 16 hex digits of the SHA-256 of the rest, then the rest. That an item is done is
+//! written after its bytes were synced, and is believed; what else is written of it is compared with the
+//! file before it is believed. The first line that is torn or does not follow from the ones before ends
+//! the journal; what came behind it is written again.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{FlockOperation, flock};
 use signing::Sha256Digest;
@@ -111,7 +113,7 @@ pub(super) fn replay(bytes: &[u8]) -> Replayed {
 /// The open journal; the process that has it open is the only writer of the set.
 #[derive(Debug)]
 pub(super) struct Journal {
-    file: File,
+    file: Arc<File>,
     path: PathBuf,
 }
 
@@ -122,7 +124,7 @@ impl Journal {
         let path = work.join("journal");
         let mut options = File::options();
         options.read(true).write(true).create(true).truncate(false);
-        let mut file = options.open(&path).map_err(BundleError::io("open", &path))?;
+        let file = options.open(&path).map_err(BundleError::io("open", &path))?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Err(e) if e == rustix::io::Errno::WOULDBLOCK => {
                 return Err(BundleError::Locked { work: work.to_owned() });
@@ -131,32 +133,37 @@ impl Journal {
             Ok(()) | Err(_) => {}
         }
         let mut bytes = Vec::new();
-        let read = (&mut file).take(JOURNAL_BYTES_MAX).read_to_end(&mut bytes);
+        let read = (&file).take(JOURNAL_BYTES_MAX).read_to_end(&mut bytes);
         read.map_err(BundleError::io("read", &path))?;
-        Ok((Self { file, path }, bytes))
+        Ok((Self { file: Arc::new(file), path }, bytes))
     }
 
     /// Begins anew behind what stands there: nothing before this is true any more.
     pub(super) fn begin(&mut self, layout: &Digest) -> Result<(), BundleError> {
-        self.write(with_check(&format!("{MAGIC} {layout}")).as_bytes())
+        self.write(with_check(&format!("{MAGIC} {layout}")).as_bytes())?;
+        self.file.sync_data().map_err(BundleError::io("sync", &self.path))
+    }
+
+    /// The file, for syncing it without holding the journal.
+    pub(super) fn file(&self) -> Arc<File> {
+        Arc::clone(&self.file)
     }
 
     /// Drops everything behind `end`.
     pub(super) fn cut(&mut self, end: usize) -> Result<(), BundleError> {
         let end = u64::try_from(end).unwrap_or(u64::MAX);
-        let cut = self.file.set_len(end).and_then(|()| self.file.seek(SeekFrom::Start(end)));
+        let cut = self.file.set_len(end).and_then(|()| (&*self.file).seek(SeekFrom::Start(end)));
         cut.map(drop).map_err(BundleError::io("cut", &self.path))
     }
 
-    /// Appends records and waits until they are on disk.
+    /// Appends records.
     pub(super) fn append(&mut self, records: &[Record]) -> Result<(), BundleError> {
         let text: String = records.iter().map(Record::line).collect();
         self.write(text.as_bytes())
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), BundleError> {
-        let written = self.file.write_all(bytes).and_then(|()| self.file.sync_data());
-        written.map_err(BundleError::io("write", &self.path))
+        (&*self.file).write_all(bytes).map_err(BundleError::io("write", &self.path))
     }
 }
 

@@ -7,53 +7,42 @@
 //! [`Writer::finish`] gives the segments their names, [`super::seal`] writes the manifest and removes
 //! the working state. Until then the set is no bundle.
 //!
-//! Content is synced before the journal speaks of it, in batches of [`SYNC_BYTES`], by a thread of the
-//! writer's own. Writing is plain blocking code: a piece of a network answer goes to the page cache in
-//! microseconds, so callers do it in their receive loop. Only when the disk is [`WAIT_BYTES`] behind do
-//! they wait for it.
+//! Content is synced before the journal calls an item done, in batches, by a thread of the writer's
+//! own. Writing is plain blocking code: a piece of a network answer goes to the page cache in
+//! microseconds, so callers do it in their receive loop. Only when the disk is 512 MiB behind do they
+//! wait for it.
 
 mod item;
 mod journal;
 mod repack;
 mod room;
+mod segments;
+mod shared;
 mod state;
 mod syncer;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::SyncSender;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 pub use item::ItemWriter;
 pub use room::{Room, room};
+pub(super) use segments::sync_dir;
 pub(super) use state::prefixes;
 
-use self::journal::{Journal, Record, Replayed, replay};
+use self::journal::{Journal, replay};
+use self::segments::refuse_occupied;
+use self::shared::{Shared, lock, restore};
 use self::state::State;
 use self::syncer::Syncer;
 use super::error::BundleError;
-use super::framing::{END_BYTES, headers, padded};
 use super::layout::{Item, Laid, Piece, Planned};
 use super::manifest::{BundleName, CHUNK_BYTES, Content, Encoding, Entry, Part, Segment};
-
-/// Content written between two syncs: a crash of the machine costs at most this much of a download,
-/// and a sync every 128 MiB costs a disk little. The death of the process alone costs a chunk per
-/// item that was being written.
-const SYNC_BYTES: u64 = 128 * 1024 * 1024;
-/// Content that may wait for the disk: more would only fill the page cache.
-const WAIT_BYTES: u64 = 4 * SYNC_BYTES;
+use super::seal::remove_work;
 
 /// Folder of the working state of a set. Others may keep files of their own in it until the set is
 /// sealed.
 pub fn work_dir(dir: &Path, name: &BundleName) -> PathBuf {
     dir.join(format!("{name}.work"))
-}
-
-/// Name of a segment until the set is finished.
-fn partial(dir: &Path, file: &str) -> PathBuf {
-    dir.join(format!("{file}.partial"))
 }
 
 /// Segments and entries of a set whose every byte is on disk.
@@ -73,38 +62,6 @@ pub struct Writer {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug)]
-struct Shared {
-    dir: PathBuf,
-    laid: Laid,
-    chunk_bytes: u64,
-    /// Held while syncing, so that records follow each other.
-    journal: Mutex<Journal>,
-    live: Mutex<Live>,
-    /// Wakes the thread that syncs; none once the writer is gone.
-    wake: Mutex<Option<SyncSender<()>>>,
-}
-
-/// What changes while writing.
-#[derive(Debug)]
-struct Live {
-    state: State,
-    /// Records whose content may not be on disk yet.
-    pending: Vec<Record>,
-    pending_bytes: u64,
-    /// Segments with content that may not be on disk yet.
-    dirty: BTreeMap<u32, Arc<File>>,
-    /// Items that somebody is writing.
-    active: BTreeSet<usize>,
-    /// A sync failed, and how: nobody knows what of the pending content is on disk.
-    broken: Option<std::io::ErrorKind>,
-}
-
-/// A panic elsewhere while the lock was held leaves plain values behind it, each whole.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Writer {
     /// Begins the set in `dir`, or goes on with it where an earlier run stopped.
     ///
@@ -117,10 +74,12 @@ impl Writer {
 
     fn open_with(dir: &Path, laid: Laid, chunk_bytes: u64) -> Result<Self, BundleError> {
         let manifest = dir.join(laid.name().manifest_file());
+        let work = work_dir(dir, laid.name());
         if manifest.exists() {
+            // Left by a run that died right after it wrote the manifest.
+            remove_work(dir, laid.name())?;
             return Err(BundleError::Sealed { manifest });
         }
-        let work = work_dir(dir, laid.name());
         let (mut journal, bytes) = Journal::open(&work)?;
         let replayed = replay(&bytes);
         let state = match replayed.layout {
@@ -167,7 +126,8 @@ impl Writer {
     }
 
     /// Starts or goes on with an item. What an earlier run wrote of it is read back and compared
-    /// with the journal.
+    /// with the journal, which takes half a second per gigabyte: not for a thread that others wait
+    /// for.
     ///
     /// # Errors
     /// [`BundleError::NotOpen`] or [`BundleError::Io`].
@@ -216,25 +176,6 @@ impl Writer {
     }
 }
 
-/// The state that a journal tells of; what does not follow from the rest is cut off.
-fn restore(
-    journal: &mut Journal,
-    replayed: &Replayed,
-    laid: &Laid,
-    chunk_bytes: u64,
-) -> Result<State, BundleError> {
-    let mut state = State::new(laid);
-    let mut end = replayed.layout.map_or(0, |(_, end)| end);
-    for (record, after) in &replayed.records {
-        if state.apply(record, laid, chunk_bytes).is_none() {
-            break;
-        }
-        end = *after;
-    }
-    journal.cut(end)?;
-    Ok(state)
-}
-
 /// The entries of an item that is done.
 fn entries(item: &Item, state: &state::ItemState) -> Vec<Entry> {
     let whole = item.planned.digest;
@@ -260,189 +201,6 @@ fn entries(item: &Item, state: &state::ItemState) -> Vec<Entry> {
         },
     };
     pieces.map(entry).collect()
-}
-
-/// Refuses to begin where files lie that this run did not make.
-fn refuse_occupied(dir: &Path, laid: &Laid) -> Result<(), BundleError> {
-    let names = laid.segments().iter().map(|segment| segment.file.as_str());
-    let mut all = names.flat_map(|file| [dir.join(file), partial(dir, file)]);
-    match all.find(|file| file.symlink_metadata().is_ok()) {
-        Some(file) => Err(BundleError::Occupied { file }),
-        None => Ok(()),
-    }
-}
-
-/// Makes renames and new files in `dir` durable.
-pub(super) fn sync_dir(dir: &Path) -> Result<(), BundleError> {
-    let synced = File::open(dir).and_then(|dir| dir.sync_all());
-    synced.map_err(BundleError::io("sync", dir))
-}
-
-impl Shared {
-    fn new(dir: &Path, laid: Laid, chunk_bytes: u64, journal: Journal, state: State) -> Self {
-        let live = Live {
-            state,
-            pending: Vec::new(),
-            pending_bytes: 0,
-            dirty: BTreeMap::new(),
-            active: BTreeSet::new(),
-            broken: None,
-        };
-        let (journal, live) = (Mutex::new(journal), Mutex::new(live));
-        Self { dir: dir.to_owned(), laid, chunk_bytes, journal, live, wake: Mutex::new(None) }
-    }
-
-    /// Makes the segment files that are not there, and forgets what was in one that is gone.
-    fn make_segments(&self) -> Result<(), BundleError> {
-        let mut lost = BTreeMap::new();
-        for (index, segment) in (0_u32..).zip(self.laid.segments()) {
-            let (done, open) = (self.dir.join(&segment.file), partial(&self.dir, &segment.file));
-            if done.symlink_metadata().is_ok() {
-                // Only a finished set renames its segments.
-                if lock(&self.live).state.items.iter().all(|item| item.is_done) {
-                    continue;
-                }
-                return Err(BundleError::Occupied { file: done });
-            }
-            if !open.metadata().is_ok_and(|meta| meta.len() == segment.size) {
-                lost.insert(index, (open, segment.size));
-            }
-        }
-        // The journal must not speak of content in a file that was made after it.
-        self.forget(&lost.keys().copied().collect());
-        self.sync()?;
-        for (open, size) in lost.values() {
-            let file = File::options().create(true).truncate(false).write(true).open(open);
-            let made = file.and_then(|file| file.set_len(*size));
-            made.map_err(BundleError::io("make", open))?;
-        }
-        sync_dir(&self.dir)
-    }
-
-    /// Items lose everything from their first piece on that lies in one of these segments.
-    fn forget(&self, lost: &BTreeSet<u32>) {
-        let mut live = lock(&self.live);
-        for (item, laid) in self.laid.items().iter().enumerate() {
-            let Some(pieces) = laid.pieces.iter().position(|p| lost.contains(&p.segment)) else {
-                continue;
-            };
-            let back = Record::Back { item, pieces, chunks: 0 };
-            let is_begun = live.state.items.get(item).is_some_and(|state| {
-                let at = state.pieces.get(pieces);
-                at.is_some_and(|piece| piece.digest.is_some() || !piece.chunks.is_empty())
-            });
-            if is_begun {
-                live.take(back, &self.laid, self.chunk_bytes);
-            }
-        }
-    }
-
-    fn segment_path(&self, segment: u32) -> PathBuf {
-        partial(&self.dir, &self.laid.name().segment_file(segment))
-    }
-
-    /// The segment file of a piece, while the set is being written.
-    fn open_segment(&self, segment: u32) -> Result<File, BundleError> {
-        let path = self.segment_path(segment);
-        let opened = File::options().read(true).write(true).open(&path);
-        opened.map_err(BundleError::io("open", &path))
-    }
-
-    /// Notes that something was written; syncs once enough was.
-    fn note(
-        &self,
-        record: Record,
-        bytes: u64,
-        segment: Option<(u32, &Arc<File>)>,
-    ) -> Result<(), BundleError> {
-        let waiting = {
-            let mut live = lock(&self.live);
-            live.take(record, &self.laid, self.chunk_bytes);
-            if let Some((index, file)) = segment {
-                live.dirty.entry(index).or_insert_with(|| Arc::clone(file));
-            }
-            live.pending_bytes = live.pending_bytes.saturating_add(bytes);
-            live.pending_bytes
-        };
-        if waiting < SYNC_BYTES {
-            return Ok(());
-        }
-        // A full channel means that the thread is about to look anyway.
-        let is_woken = lock(&self.wake).as_ref().map(|wake| wake.try_send(())).is_some();
-        if is_woken && waiting < WAIT_BYTES { Ok(()) } else { self.sync() }
-    }
-
-    fn sync(&self) -> Result<(), BundleError> {
-        let mut journal = lock(&self.journal);
-        let (pending, dirty) = {
-            let mut live = lock(&self.live);
-            if let Some(kind) = live.broken {
-                return Err(self.fault("sync", self.dir.clone(), kind.into()));
-            }
-            live.pending_bytes = 0;
-            (std::mem::take(&mut live.pending), std::mem::take(&mut live.dirty))
-        };
-        let synced = dirty.values().try_for_each(|file| file.sync_data());
-        let noted = synced
-            .map_err(BundleError::io("sync", &self.dir))
-            .and_then(|()| if pending.is_empty() { Ok(()) } else { journal.append(&pending) });
-        if let Err(error) = &noted {
-            let of_io =
-                if let BundleError::Io { source, .. } = error { Some(source.kind()) } else { None };
-            lock(&self.live).broken = Some(of_io.unwrap_or(std::io::ErrorKind::StorageFull));
-        }
-        noted
-    }
-
-    /// A failure to write; a full disk is named with what is missing.
-    fn fault(&self, operation: &'static str, path: PathBuf, source: std::io::Error) -> BundleError {
-        if source.kind() == std::io::ErrorKind::StorageFull
-            && let Ok(Room { needed, free }) = room(&self.dir, &self.laid)
-        {
-            return BundleError::NoRoom { dir: self.dir.clone(), needed, free };
-        }
-        BundleError::Io { operation, path, source }
-    }
-
-    fn name_segments(&self) -> Result<(), BundleError> {
-        for (index, segment) in self.laid.segments().iter().enumerate() {
-            let (open, done) = (partial(&self.dir, &segment.file), self.dir.join(&segment.file));
-            if done.exists() && !open.exists() {
-                continue;
-            }
-            let file = File::options().write(true).open(&open);
-            let file = file.map_err(BundleError::io("open", &open))?;
-            let framed = self.write_framing(index, segment, &file).and_then(|()| file.sync_all());
-            framed.map_err(|e| self.fault("write", open.clone(), e))?;
-            std::fs::rename(&open, &done).map_err(BundleError::io("name", &done))?;
-        }
-        sync_dir(&self.dir)
-    }
-
-    /// Headers, padding and the end of one segment.
-    fn write_framing(&self, index: usize, segment: &Segment, file: &File) -> std::io::Result<()> {
-        let pieces = self.laid.items().iter().flat_map(|item| &item.pieces);
-        let here = pieces.filter(|piece| usize::try_from(piece.segment).is_ok_and(|s| s == index));
-        for piece in here {
-            let headers = headers(&piece.path, piece.size);
-            let length = u64::try_from(headers.len()).unwrap_or(u64::MAX);
-            file.write_all_at(&headers, piece.offset.saturating_sub(length))?;
-            let end = piece.offset.saturating_add(piece.size);
-            let zeros = usize::try_from(padded(piece.size).saturating_sub(piece.size));
-            file.write_all_at(&[0; 512][..zeros.unwrap_or_default().min(512)], end)?;
-        }
-        file.write_all_at(&[0; 1024], segment.size.saturating_sub(END_BYTES))
-    }
-}
-
-impl Live {
-    /// Takes a record in. What does not follow is a mistake of this module, never of a caller; the
-    /// item is then written again from its start.
-    fn take(&mut self, record: Record, laid: &Laid, chunk_bytes: u64) {
-        if self.state.apply(&record, laid, chunk_bytes).is_some() {
-            self.pending.push(record);
-        }
-    }
 }
 
 #[cfg(test)]

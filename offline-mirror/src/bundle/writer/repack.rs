@@ -17,8 +17,10 @@ use crate::bundle::layout::{Item, Laid, Piece};
 use crate::bundle::manifest::CHUNK_BYTES;
 
 use super::journal::{Journal, replay};
+use super::segments::{partial, sync_dir};
+use super::shared::{Shared, restore};
 use super::state::State;
-use super::{Shared, Writer, partial, restore, sync_dir, work_dir};
+use super::{Writer, work_dir};
 
 /// Bytes moved at a time.
 const MOVE_BYTES: usize = 1024 * 1024;
@@ -134,7 +136,7 @@ impl Shared {
                 continue;
             }
             if !path.exists() {
-                self.forget(&std::iter::once(index).collect());
+                self.forget(&std::iter::once(index).collect())?;
                 self.sync()?;
             }
             let file = File::options().create(true).truncate(false).write(true).open(&path);

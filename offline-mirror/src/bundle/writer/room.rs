@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::bundle::error::BundleError;
 use crate::bundle::layout::Laid;
 
-use super::partial;
+use super::segments::partial;
 
 /// Unit of [`MetadataExt::blocks`], whatever the file system's own blocks are.
 const STAT_BLOCK_BYTES: u64 = 512;

@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 
 use crate::bundle::error::BundleError;
 
-use super::{Shared, lock};
+use super::shared::{Shared, lock};
 
 /// Syncs whenever it is woken, until it is dropped; dropping waits for the last sync.
 #[derive(Debug)]

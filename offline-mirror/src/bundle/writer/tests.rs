@@ -1,9 +1,14 @@
+//! Whatever dies whenever, the bytes at the end are the same.
+
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 
+use super::journal::Record;
+use super::segments::partial;
+use super::shared::SYNC_BYTES;
 use super::*;
-use crate::bundle::sample::{blob, bytes_of, contents, key, laid_out, manifest_of, noise};
+use crate::bundle::sample::{blob, bytes_of, contents, key, laid_out, manifest_of, noise, scratch};
 use crate::bundle::{SegmentSize, discard, seal};
 
 /// Chunks of the sets below, so that small items have many.
@@ -21,6 +26,10 @@ fn open_set(dir: &Path, contents: &Contents) -> Result<Writer, BundleError> {
 
 /// Writes what is left, all items a little at a time in turn.
 fn write_left(writer: &Writer, contents: &Contents) {
+    write_left_with(writer, contents, || {});
+}
+
+fn write_left_with(writer: &Writer, contents: &Contents, after_each: impl Fn()) {
     let mut open: Vec<_> = writer
         .left()
         .into_iter()
@@ -36,6 +45,7 @@ fn write_left(writer: &Writer, contents: &Contents) {
             }
             item.write(&bytes[from..(from + 300).min(bytes.len())]).unwrap();
             later.push((item, bytes));
+            after_each();
         }
         open = later;
     }
@@ -49,19 +59,22 @@ fn segments(dir: &Path) -> BTreeMap<String, Vec<u8>> {
 
 /// Bytes and entries of the sample, written without trouble.
 fn reference(contents: &Contents) -> (BTreeMap<String, Vec<u8>>, Written) {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let writer = open_set(dir.path(), contents).unwrap();
     write_left(&writer, contents);
     let written = writer.finish().unwrap();
     (segments(dir.path()), written)
 }
 
-/// Everything on disk that the journal does not speak of becomes something else.
-fn spoil(dir: &Path, laid: &Laid, state: &State) {
+/// Everything on disk that the journal does not speak of becomes something else, and, where a machine
+/// died before its disk had it, everything of items that are not done.
+fn spoil(dir: &Path, laid: &Laid, state: &State, has_disk: bool) {
     for (item, state) in laid.items().iter().zip(&state.items) {
+        let is_kept = has_disk || state.is_done;
         for (piece, state) in item.pieces.iter().zip(&state.pieces) {
             let chunks = u64::try_from(state.chunks.len()).unwrap();
-            let good = if state.digest.is_some() { piece.size } else { chunks * CHUNK };
+            let written = if state.digest.is_some() { piece.size } else { chunks * CHUNK };
+            let good = if is_kept { written } else { 0 };
             let index = usize::try_from(piece.segment).unwrap();
             let path = partial(dir, &laid.segments()[index].file);
             let file = File::options().write(true).open(path).unwrap();
@@ -75,7 +88,7 @@ fn spoil(dir: &Path, laid: &Laid, state: &State) {
 fn a_run_that_dies_at_any_record_ends_in_the_same_bytes() {
     let contents = contents();
     let (expected, written) = reference(&contents);
-    let first = tempfile::tempdir().unwrap();
+    let first = scratch();
     let writer = open_set(first.path(), &contents).unwrap();
     write_left(&writer, &contents);
     writer.sync().unwrap();
@@ -85,8 +98,9 @@ fn a_run_that_dies_at_any_record_ends_in_the_same_bytes() {
     let text = fs::read_to_string(&journal).unwrap();
     let ends: Vec<usize> = text.match_indices('\n').map(|(at, _)| at + 1).collect();
     assert!(ends.len() > 50, "{} records", ends.len());
-    for end in ends.iter().flat_map(|end| [*end, end + 40]).filter(|end| *end <= text.len()) {
-        let dir = tempfile::tempdir().unwrap();
+    let ends = ends.iter().flat_map(|end| [*end, end + 40]).filter(|end| *end <= text.len());
+    for (end, has_disk) in ends.flat_map(|end| [(end, true), (end, false)]) {
+        let dir = scratch();
         let work = work_dir(dir.path(), laid.name());
         fs::create_dir(&work).unwrap();
         fs::write(work.join("journal"), &text[..end]).unwrap();
@@ -98,7 +112,7 @@ fn a_run_that_dies_at_any_record_ends_in_the_same_bytes() {
         for (record, _) in replay(&text.as_bytes()[..end]).records {
             state.apply(&record, &laid, CHUNK).unwrap();
         }
-        spoil(dir.path(), &laid, &state);
+        spoil(dir.path(), &laid, &state, has_disk);
         let writer = open_set(dir.path(), &contents).unwrap();
         write_left(&writer, &contents);
         assert_eq!(writer.finish().unwrap(), written, "journal cut at {end}");
@@ -108,7 +122,7 @@ fn a_run_that_dies_at_any_record_ends_in_the_same_bytes() {
 
 #[test]
 fn a_second_run_goes_on_at_the_last_whole_chunk() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let contents = vec![blob(noise(1, 5000))];
     let writer = open_set(dir.path(), &contents).unwrap();
     let mut item = writer.begin(0).unwrap();
@@ -128,7 +142,7 @@ fn a_second_run_goes_on_at_the_last_whole_chunk() {
 #[test]
 fn a_chunk_that_is_not_on_disk_as_the_journal_says_is_written_again() {
     for (spoilt, resumed) in [(0, 0), (700, 512), (1535, 1024), (1536, 1536)] {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = scratch();
         let contents = vec![blob(noise(1, 5000))];
         let writer = open_set(dir.path(), &contents).unwrap();
         let mut item = writer.begin(0).unwrap();
@@ -153,7 +167,7 @@ fn a_segment_that_somebody_removed_is_written_again() {
     let contents = contents();
     let (expected, written) = reference(&contents);
     for index in 0..expected.len() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = scratch();
         let writer = open_set(dir.path(), &contents).unwrap();
         write_left(&writer, &contents);
         writer.sync().unwrap();
@@ -175,7 +189,7 @@ fn a_finish_that_died_between_two_names_is_finished() {
     let contents = contents();
     let (expected, written) = reference(&contents);
     for named in 0..=expected.len() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = scratch();
         let writer = open_set(dir.path(), &contents).unwrap();
         write_left(&writer, &contents);
         writer.finish().unwrap();
@@ -190,7 +204,7 @@ fn a_finish_that_died_between_two_names_is_finished() {
 
 #[test]
 fn other_bytes_than_planned_are_refused_and_the_item_starts_again() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let contents = vec![blob(noise(1, 20_000)), blob(noise(2, 3000))];
     let writer = open_set(dir.path(), &contents).unwrap();
     for number in 0..2 {
@@ -218,7 +232,7 @@ fn other_bytes_than_planned_are_refused_and_the_item_starts_again() {
 
 #[test]
 fn one_item_is_written_by_one_at_a_time() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let contents = vec![blob(noise(1, 600))];
     let writer = open_set(dir.path(), &contents).unwrap();
     let first = writer.begin(0).unwrap();
@@ -232,9 +246,8 @@ fn one_item_is_written_by_one_at_a_time() {
 
 #[test]
 fn many_threads_write_the_same_bytes() {
-    let dir = tempfile::tempdir().unwrap();
-    let contents: Contents =
-        (1..60).map(|seed| blob(noise(seed, usize::try_from(seed).unwrap() * 371))).collect();
+    let dir = scratch();
+    let contents = many();
     let writer = open_set(dir.path(), &contents).unwrap();
     let next = std::sync::atomic::AtomicUsize::new(0);
     std::thread::scope(|scope| {
@@ -256,14 +269,14 @@ fn many_threads_write_the_same_bytes() {
 fn nothing_of_another_bundle_or_run_is_overwritten() {
     let contents = contents();
     for file in ["sample-0001.tar", "sample-0002.tar", "sample-0003.tar.partial"] {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = scratch();
         fs::write(dir.path().join(file), b"precious").unwrap();
         let error = open_set(dir.path(), &contents).unwrap_err();
         assert!(error.to_string().contains(file), "{error}");
         assert!(matches!(error, BundleError::Occupied { .. }));
         assert_eq!(fs::read(dir.path().join(file)).unwrap(), b"precious");
     }
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let writer = open_set(dir.path(), &contents).unwrap();
     assert!(matches!(open_set(dir.path(), &contents), Err(BundleError::Locked { .. })));
     drop(writer);
@@ -282,16 +295,20 @@ fn nothing_of_another_bundle_or_run_is_overwritten() {
 
 #[test]
 fn a_sealed_set_is_not_written_again() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     crate::bundle::sample::write_set(dir.path(), &contents(), small());
-    assert!(!work_dir(dir.path(), &"sample".parse().unwrap()).exists());
+    let work = work_dir(dir.path(), &name());
+    assert!(!work.exists());
+    // As if the process had died before it cleared up.
+    fs::create_dir(&work).unwrap();
     let error = Writer::open(dir.path(), laid_out(&contents(), small())).unwrap_err();
     assert!(matches!(error, BundleError::Sealed { .. }), "{error}");
+    assert!(!work.exists());
 }
 
 #[test]
 fn what_was_begun_can_be_discarded() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     drop(open_set(dir.path(), &contents()).unwrap());
     fs::write(dir.path().join("sample-notes.tar.partial"), b"somebody's own").unwrap();
     discard(dir.path(), &"sample".parse().unwrap()).unwrap();
@@ -302,7 +319,7 @@ fn what_was_begun_can_be_discarded() {
 
 #[test]
 fn a_set_that_does_not_fit_is_refused_before_anything_is_written() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let huge = crate::bundle::PlannedEntry { size: 1 << 45, ..blob(Vec::new()).0 };
     let laid = crate::bundle::lay_out(&[huge], "1024GiB".parse().unwrap(), &name()).unwrap();
     assert!(!room(dir.path(), &laid).unwrap().fits());
@@ -345,7 +362,7 @@ fn repack(dir: &Path, from: &Laid, after: &Contents) -> Writer {
 
 #[test]
 fn what_cannot_be_had_is_left_out_and_the_rest_is_not_fetched_again() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let (before, after, from) = set_with_a_hole(dir.path());
     let (expected, written) = reference(&after);
     assert!(expected.len() <= from.segments().len());
@@ -361,7 +378,7 @@ fn what_cannot_be_had_is_left_out_and_the_rest_is_not_fetched_again() {
 
 #[test]
 fn leaving_out_survives_a_crash_at_any_record() {
-    let first = tempfile::tempdir().unwrap();
+    let first = scratch();
     let (_, after, from) = set_with_a_hole(first.path());
     let (expected, written) = reference(&after);
     let journal = |dir: &Path| work_dir(dir, &name()).join("journal");
@@ -376,7 +393,7 @@ fn leaving_out_survives_a_crash_at_any_record() {
         }
     };
     // Before anything has moved.
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     copy(dir.path(), &old);
     let mut begun = Journal::open(&work_dir(dir.path(), &name())).unwrap().0;
     begun.cut(old.len()).unwrap();
@@ -388,7 +405,7 @@ fn leaving_out_survives_a_crash_at_any_record() {
     let text = fs::read(journal(first.path())).unwrap();
     let lines = text.iter().enumerate().filter(|(at, b)| **b == b'\n' && *at >= old.len());
     for end in lines.map(|(at, _)| at + 1) {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = scratch();
         copy(dir.path(), &text[..end]);
         let writer = repack(dir.path(), &from, &after);
         write_left(&writer, &after);
@@ -399,7 +416,7 @@ fn leaving_out_survives_a_crash_at_any_record() {
 
 #[test]
 fn enough_content_is_synced_without_anybody_waiting() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let contents = vec![blob(noise(1, 600))];
     let writer = open_set(dir.path(), &contents).unwrap();
     let records = || {
@@ -407,16 +424,16 @@ fn enough_content_is_synced_without_anybody_waiting() {
         replay(&bytes).records.len()
     };
     writer.put(0, &contents[0].1).unwrap();
-    assert_eq!(records(), 0);
-    let back = Record::Back { item: 0, pieces: 0, chunks: 0 };
+    assert_eq!(records(), 2, "a chunk and a piece; that it is done is not on disk");
+    let back = Record::Back { item: 0, pieces: 9, chunks: 0 };
     writer.shared.note(back, SYNC_BYTES, None).unwrap();
     drop(writer);
-    assert_eq!(records(), 4, "a chunk, a piece, done, and the way back");
+    assert_eq!(records(), 4, "and done, by the thread that syncs");
 }
 
 #[test]
 fn a_full_disk_is_named_with_what_is_needed_and_stays_an_error() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let writer = open_set(dir.path(), &vec![blob(noise(1, 600))]).unwrap();
     lock(&writer.shared.live).broken = Some(std::io::ErrorKind::StorageFull);
     for _ in 0..2 {
@@ -425,4 +442,58 @@ fn a_full_disk_is_named_with_what_is_needed_and_stays_an_error() {
     }
     lock(&writer.shared.live).broken = Some(std::io::ErrorKind::Other);
     assert!(matches!(writer.sync(), Err(BundleError::Io { operation: "sync", .. })));
+}
+
+/// Where the child below writes, and how long its journal gets before it waits to be killed.
+const CHILD_DIR: &str = "FAIRWAY_TEST_BUNDLE_DIR";
+const CHILD_END: &str = "FAIRWAY_TEST_BUNDLE_END";
+
+fn many() -> Contents {
+    (1..60).map(|seed| blob(noise(seed, usize::try_from(seed).unwrap() * 371))).collect()
+}
+
+#[test]
+#[ignore = "is run by the test that kills it"]
+fn child_that_is_killed() {
+    let (Some(dir), Ok(end)) = (std::env::var_os(CHILD_DIR), std::env::var(CHILD_END)) else {
+        return;
+    };
+    let (dir, end): (_, u64) = (Path::new(&dir), end.parse().unwrap());
+    let contents = many();
+    let writer = open_set(dir, &contents).unwrap();
+    write_left_with(&writer, &contents, || {
+        while journal_length(dir) >= end {
+            std::thread::park();
+        }
+    });
+}
+
+fn journal_length(dir: &Path) -> u64 {
+    work_dir(dir, &name()).join("journal").metadata().map_or(0, |meta| meta.len())
+}
+
+#[test]
+fn a_process_killed_again_and_again_ends_in_the_same_bytes() {
+    let contents = many();
+    let (expected, written) = reference(&contents);
+    let dir = scratch();
+    for end in (1..12).map(|round| round * 9_000) {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "bundle::writer::tests::child_that_is_killed", "--ignored"])
+            .env(CHILD_DIR, dir.path())
+            .env(CHILD_END, end.to_string())
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        while journal_length(dir.path()) < end {
+            assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+            std::thread::yield_now();
+        }
+        child.kill().unwrap();
+        assert!(!child.wait().unwrap().success());
+    }
+    let writer = open_set(dir.path(), &contents).unwrap();
+    write_left(&writer, &contents);
+    assert_eq!(writer.finish().unwrap(), written);
+    assert!(segments(dir.path()) == expected);
 }
