@@ -13,8 +13,6 @@ use crate::oci::{Host, Repository};
 
 /// A registry that accepts no connection for this long is down, not slow.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Silence inside one answer after which it counts as broken; large blobs may take any time.
-const READ_TIMEOUT: Duration = Duration::from_mins(1);
 /// Largest certificate or key file; a bundle of every public authority has 300 KiB.
 const PEM_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Largest password file; what follows the first line is not read.
@@ -23,9 +21,10 @@ const USER_AGENT: &str = concat!("fairway-mirror/", env!("CARGO_PKG_VERSION"));
 
 /// A registry and everything needed to enter it.
 ///
-/// Holds paths, never secrets. In TOML each field is a key of the same name; only `host` must be
+/// Holds paths, never secrets, except that a proxy's URL may hold some: `Debug` shows none of it. In
+/// TOML each field is a key of the same name; only `host` must be
 /// there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RegistryAccess {
     /// Host, with port where it is not the scheme's own.
@@ -70,6 +69,17 @@ pub struct RegistryAccess {
     /// Most requests at once; 12 where it does not say.
     #[serde(default)]
     pub requests_at_once: Option<NonZeroU32>,
+}
+
+impl std::fmt::Debug for RegistryAccess {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RegistryAccess")
+            .field("host", &self.host)
+            .field("prefix", &self.prefix)
+            .field("plain_http", &self.plain_http)
+            .field("user", &self.user)
+            .finish_non_exhaustive()
+    }
 }
 
 impl RegistryAccess {
@@ -120,12 +130,13 @@ impl RegistryAccess {
         }
     }
 
-    /// The HTTP client: bounded, no redirects of its own, certificates and proxy as configured.
+    /// The HTTP client: no redirects of its own, certificates and proxy as configured. Silence is
+    /// bounded by whoever reads or sends: the client's own read time-out would also end an upload
+    /// that takes longer than that.
     pub(super) fn client(&self) -> Result<Client, RegistryError> {
         signing::source::install_tls_provider();
         let mut builder = Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(READ_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
             .user_agent(USER_AGENT);

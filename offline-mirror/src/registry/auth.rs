@@ -4,6 +4,7 @@
 //! new one is fetched, once per request, by whoever comes first.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -11,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, RequestBuilder, Response, Url};
 use serde::Deserialize;
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use super::RegistryError;
@@ -80,20 +81,25 @@ pub(super) struct Auth {
     http: Client,
     jitter: Jitter,
     found: OnceCell<Option<Found>>,
-    state: Mutex<State>,
+    /// How the registry wants it; none while it has not asked.
+    challenge: Mutex<Option<Challenge>>,
+    /// One lock per scope, held while a token for it is bought: who waits for it needs that token.
+    /// Grows with the repositories of one run.
+    tokens: Mutex<BTreeMap<Scope, Slot>>,
 }
 
-#[derive(Default)]
-struct State {
-    /// How the registry wants it; none while it has not asked.
-    challenge: Option<Challenge>,
-    tokens: BTreeMap<Scope, Token>,
-}
+type Slot = Arc<tokio::sync::Mutex<Option<Token>>>;
 
 impl Auth {
     pub(super) fn new(access: RegistryAccess, base: Url, http: Client, jitter: Jitter) -> Self {
-        let (found, state) = (OnceCell::new(), Mutex::default());
-        Self { access, base, http, jitter, found, state }
+        let (found, challenge, tokens) = (OnceCell::new(), Mutex::default(), Mutex::default());
+        Self { access, base, http, jitter, found, challenge, tokens }
+    }
+
+    fn slot(&self, scope: &Scope) -> Slot {
+        // Nothing panics while either lock is held.
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(tokens.entry(scope.clone()).or_default())
     }
 
     /// What was presented, for a person; never a value.
@@ -106,10 +112,10 @@ impl Auth {
 
     /// The header for a request, as far as the registry has asked for one until now.
     pub(super) async fn header(&self, scope: &Scope) -> Result<Option<HeaderValue>, RegistryError> {
-        let mut state = self.state.lock().await;
-        match state.challenge.clone() {
+        let challenge = self.challenge.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match challenge {
             None => Ok(None),
-            Some(challenge) => self.answer(&mut state, scope, &challenge).await.map(Some),
+            Some(challenge) => self.answer(scope, &challenge, None).await.map(Some),
         }
     }
 
@@ -121,16 +127,11 @@ impl Auth {
         challenge: Challenge,
         refused: Option<&HeaderValue>,
     ) -> Result<Option<HeaderValue>, RegistryError> {
-        let mut state = self.state.lock().await;
-        // Another request may have renewed it while this one was under way.
-        if state.tokens.get(scope).is_some_and(|token| Some(&token.header) == refused) {
-            state.tokens.remove(scope);
-        }
-        state.challenge = Some(challenge.clone());
+        *self.challenge.lock().unwrap_or_else(PoisonError::into_inner) = Some(challenge.clone());
         if challenge == Challenge::Basic && self.found().await?.is_none() {
             return Ok(None);
         }
-        let header = self.answer(&mut state, scope, &challenge).await?;
+        let header = self.answer(scope, &challenge, refused).await?;
         Ok((Some(&header) != refused).then_some(header))
     }
 
@@ -139,17 +140,18 @@ impl Auth {
         Ok(found.as_ref())
     }
 
+    /// What answers the challenge; a token other than the one that was refused.
     async fn answer(
         &self,
-        state: &mut State,
         scope: &Scope,
         challenge: &Challenge,
+        refused: Option<&HeaderValue>,
     ) -> Result<HeaderValue, RegistryError> {
         match challenge {
             Challenge::Basic => {
                 let found = self.found().await?;
                 match found.map(|found| &found.credential) {
-                    Some(Credential::Password { user, password }) => Ok(basic(user, password)?),
+                    Some(Credential::Password { user, password }) => self.basic(user, password),
                     Some(Credential::Identity(_)) | None => Err(RegistryError::Unauthorised {
                         what: self.access.host.to_string(),
                         tried: self.tried().await,
@@ -158,15 +160,19 @@ impl Auth {
                 }
             }
             Challenge::Bearer { realm, service } => {
+                let slot = self.slot(scope);
+                let mut held = slot.lock().await;
                 let now = Instant::now();
-                if let Some(token) = state.tokens.get(scope)
+                // Another request may have renewed it while this one was under way.
+                if let Some(token) = held.as_ref()
                     && token.ends > now
+                    && Some(&token.header) != refused
                 {
                     return Ok(token.header.clone());
                 }
                 let token = self.fetch(realm, service.as_deref(), scope, now).await?;
                 let header = token.header.clone();
-                state.tokens.insert(scope.clone(), token);
+                *held = Some(token);
                 Ok(header)
             }
         }
@@ -211,7 +217,7 @@ impl Auth {
             let request = self.http.get(url.clone());
             Ok(match found.map(|found| &found.credential) {
                 Some(Credential::Password { user, password }) => {
-                    request.header(AUTHORIZATION, basic(user, password)?)
+                    request.header(AUTHORIZATION, self.basic(user, password)?)
                 }
                 Some(Credential::Identity(_)) | None => request,
             })
@@ -233,7 +239,7 @@ impl Auth {
                 Err(source) => (RegistryError::connection(what, source), None),
                 Ok(response) => {
                     let status = response.status().as_u16();
-                    if !matches!(status, 429 | 500 | 502..=504) {
+                    if !matches!(status, 408 | 429 | 500 | 502..=504) {
                         return Ok(response);
                     }
                     let text = |name| response.headers().get(name)?.to_str().ok();
@@ -274,6 +280,18 @@ impl Auth {
         Ok(Token { header, ends })
     }
 
+    fn basic(&self, user: &str, password: &str) -> Result<HeaderValue, RegistryError> {
+        let text = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
+        // Base64 is always a header.
+        let mut header = HeaderValue::try_from(text).map_err(|_| RegistryError::Credentials {
+            registry: self.access.host.to_string(),
+            origin: format!("user {user}"),
+            why: "they cannot be a header".to_owned(),
+        })?;
+        header.set_sensitive(true);
+        Ok(header)
+    }
+
     fn allowed(&self) -> Vec<String> {
         self.access.realm_hosts.iter().map(ToString::to_string).collect()
     }
@@ -288,17 +306,6 @@ impl Auth {
 pub(super) fn origin(url: &Url) -> String {
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     format!("{}://{}{port}", url.scheme(), url.host_str().unwrap_or_default())
-}
-
-fn basic(user: &str, password: &str) -> Result<HeaderValue, RegistryError> {
-    let text = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
-    let mut header = HeaderValue::try_from(text).map_err(|_| RegistryError::Credentials {
-        registry: String::new(),
-        origin: "configuration".to_owned(),
-        why: "they cannot be a header".to_owned(),
-    })?;
-    header.set_sensitive(true);
-    Ok(header)
 }
 
 /// The form that turns an identity token into a token (the token specification's part on `OAuth2`).

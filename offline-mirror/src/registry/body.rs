@@ -1,13 +1,18 @@
 //! Bodies of answers that fit into memory, and what a refusal says. Bounded in bytes and in pace.
 
+use std::time::Duration;
+
+use bytes::Bytes;
 use oci_distribution::errors::{OciEnvelope, OciErrorCode};
 use reqwest::{Response, StatusCode};
 use tokio::time::Instant;
 
 use super::RegistryError;
 use super::error::said;
-use super::pace::{Pace, TooSlow};
+use super::pace::Pace;
 
+/// Silence inside one answer after which it counts as broken; a whole blob may take any time.
+pub(super) const SILENCE_MAX: Duration = Duration::from_mins(1);
 /// Largest refusal read for its words.
 const REFUSAL_BYTES_MAX: usize = 64 * 1024;
 
@@ -24,11 +29,8 @@ pub(super) async fn bounded(
     }
     let (mut bytes, mut pace) = (Vec::new(), Pace::default());
     loop {
-        let asked = Instant::now();
-        let piece = response.chunk().await.map_err(|e| RegistryError::connection(what, e))?;
+        let piece = next(&mut response, &mut pace, what).await?;
         let Some(piece) = piece else { return Ok(bytes) };
-        let length = u64::try_from(piece.len()).unwrap_or(u64::MAX);
-        pace.received(length, asked.elapsed()).map_err(|slow| too_slow(what, slow))?;
         if bytes.len().saturating_add(piece.len()) > most {
             return Err(endless());
         }
@@ -36,9 +38,27 @@ pub(super) async fn bounded(
     }
 }
 
-pub(super) fn too_slow(what: &str, slow: TooSlow) -> RegistryError {
-    let waited_ms = u64::try_from(slow.waited.as_millis()).unwrap_or(u64::MAX);
-    RegistryError::Slow { what: what.to_owned(), received: slow.received, waited_ms }
+/// The next piece of a body, none at its end.
+pub(super) async fn next(
+    response: &mut Response,
+    pace: &mut Pace,
+    what: &str,
+) -> Result<Option<Bytes>, RegistryError> {
+    let asked = Instant::now();
+    let piece = match tokio::time::timeout(SILENCE_MAX, response.chunk()).await {
+        Err(_) => return Err(RegistryError::silent(what, SILENCE_MAX)),
+        Ok(Err(source)) => return Err(RegistryError::connection(what, source)),
+        Ok(Ok(None)) => return Ok(None),
+        Ok(Ok(Some(piece))) => piece,
+    };
+    let length = u64::try_from(piece.len()).unwrap_or(u64::MAX);
+    match pace.received(length, asked.elapsed()) {
+        Ok(()) => Ok(Some(piece)),
+        Err(slow) => {
+            let waited_ms = u64::try_from(slow.waited.as_millis()).unwrap_or(u64::MAX);
+            Err(RegistryError::Slow { what: what.to_owned(), received: slow.received, waited_ms })
+        }
+    }
 }
 
 /// The error that an answer without success is, with the registry's own words.

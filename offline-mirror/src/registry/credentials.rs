@@ -129,7 +129,7 @@ async fn in_file(
     let name = |value: &Value| value.as_str().filter(|n| !n.is_empty()).map(str::to_owned);
     let own = helpers.as_ref().and_then(|h| h.get(key(registry)).or_else(|| h.get(registry)));
     if let Some(helper) = own.and_then(name) {
-        return ask_helper(registry, &helper, &failed).await;
+        return ask_helper(registry, &helper_program(&helper, &failed)?, &failed).await;
     }
     let text = document.to_string();
     match docker_credential::get_credential_from_reader(text.as_bytes(), key(registry)) {
@@ -139,7 +139,7 @@ async fn in_file(
         Err(error) => return Err(failed(error.to_string())),
     }
     match store.as_ref().and_then(name) {
-        Some(helper) => ask_helper(registry, &helper, &failed).await,
+        Some(helper) => ask_helper(registry, &helper_program(&helper, &failed)?, &failed).await,
         None => Ok(None),
     }
 }
@@ -164,18 +164,25 @@ struct HelperAnswer {
     secret: String,
 }
 
-/// Runs `docker-credential-<name> get` (Docker's credential helper protocol).
-async fn ask_helper(
-    registry: &str,
+/// The program that Docker calls by this name, looked up in `PATH`.
+fn helper_program(
     name: &str,
     failed: &impl Fn(String) -> RegistryError,
-) -> Result<Option<Found>, RegistryError> {
-    if !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) {
-        return Err(failed(format!("{name:?} is not the name of a helper")));
+) -> Result<String, RegistryError> {
+    if name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) {
+        return Ok(format!("docker-credential-{name}"));
     }
-    let program = format!("docker-credential-{name}");
+    Err(failed(format!("{name:?} is not the name of a helper")))
+}
+
+/// Runs a helper's `get` (Docker's credential helper protocol).
+async fn ask_helper(
+    registry: &str,
+    program: &str,
+    failed: &impl Fn(String) -> RegistryError,
+) -> Result<Option<Found>, RegistryError> {
     let run = async {
-        let mut child = Command::new(&program)
+        let mut child = Command::new(program)
             .arg("get")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -183,7 +190,8 @@ async fn ask_helper(
             .kill_on_drop(true)
             .spawn()?;
         if let Some(mut stdin) = child.stdin.take() {
-            stdin.write_all(key(registry).as_bytes()).await?;
+            // One that ends without reading says why by its status.
+            drop(stdin.write_all(key(registry).as_bytes()).await);
         }
         child.wait_with_output().await
     };
@@ -264,5 +272,55 @@ mod tests {
             assert!(look("other.example", &text).await.unwrap().is_none());
         }
         assert!(matches!(look("x", "[]").await, Err(RegistryError::Credentials { .. })));
+    }
+
+    /// Asks a helper that is this script.
+    async fn run(script: &str) -> Result<Option<Found>, RegistryError> {
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("helper");
+        // Written by another process: while one of ours has it open for writing, or was forked when
+        // it had, it cannot be run.
+        let write = r#"printf '#!/bin/sh\n%s\n' "$1" >"$2" && chmod 700 "$2""#;
+        let mut writer = std::process::Command::new("sh");
+        writer.args(["-c", write, "sh", script]).arg(&program);
+        assert!(writer.status().unwrap().success());
+        let failed = |why| RegistryError::Credentials {
+            registry: "r.example".to_owned(),
+            origin: "auth.json".to_owned(),
+            why,
+        };
+        ask_helper("r.example", program.to_str().unwrap(), &failed).await
+    }
+
+    #[tokio::test]
+    async fn a_helper_is_told_the_registry_and_answers_with_a_user_or_a_token() {
+        let echo = |user: &str| {
+            format!(
+                r#"read at; test "$1" = get && echo "{{\"Username\":\"{user}\",\"Secret\":\"s-$at\"}}""#
+            )
+        };
+        let found = run(&echo("robot")).await.unwrap().unwrap();
+        let (user, password) = ("robot".to_owned(), "s-r.example".to_owned());
+        assert_eq!(found.credential, Credential::Password { user, password });
+        let found = run(&echo("<token>")).await.unwrap().unwrap();
+        assert_eq!(found.credential, Credential::Identity("s-r.example".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn a_helper_that_has_none_is_no_failure_and_one_that_breaks_is() {
+        let none = "cat >&2; echo credentials not found in native keychain; exit 1";
+        assert!(run(none).await.unwrap().is_none());
+        for script in ["cat >&2; echo locked; exit 1", "cat >&2; echo {}"] {
+            let error = run(script).await.unwrap_err();
+            assert!(matches!(error, RegistryError::Credentials { .. }), "{error}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_helper_that_hangs_is_stopped() {
+        let error = run("exec sleep 1000").await.unwrap_err();
+        assert!(
+            matches!(&error, RegistryError::Credentials { why, .. } if why.contains("in time"))
+        );
     }
 }

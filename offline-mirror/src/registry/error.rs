@@ -2,10 +2,11 @@
 //!
 //! No variant holds a credential, a token or a URL's query: storage behind a registry signs those.
 
-use std::error::Error as _;
+use std::error::Error;
 use std::fmt::Write as _;
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use signing::Attack;
 
@@ -107,6 +108,14 @@ pub enum RegistryError {
         /// What the HTTP client said, without the URL.
         #[source]
         source: reqwest::Error,
+    },
+    /// The other side neither sends nor takes anything, as often as it was tried.
+    #[error("{what}: silence for {waited_ms} ms")]
+    Silent {
+        /// What was asked for.
+        what: String,
+        /// How long it was waited for.
+        waited_ms: u64,
     },
     /// The answer ended early, as often as it was tried.
     #[error("{what}: the answer ends after {received} of {expected} bytes")]
@@ -247,6 +256,12 @@ impl RegistryError {
         }
     }
 
+    /// Names silence.
+    pub(super) fn silent(what: &str, waited: Duration) -> Self {
+        let waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
+        Self::Silent { what: what.to_owned(), waited_ms }
+    }
+
     /// The attack this failure would be, if it is one.
     pub fn attack(&self) -> Option<Attack> {
         match self {
@@ -264,6 +279,7 @@ impl RegistryError {
             | Self::Status { .. }
             | Self::RateLimited { .. }
             | Self::Connection { .. }
+            | Self::Silent { .. }
             | Self::Short { .. }
             | Self::Certificate { .. }
             | Self::Protocol { .. }
@@ -285,10 +301,11 @@ impl RegistryError {
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Connection { .. }
+            | Self::Silent { .. }
             | Self::Short { .. }
             | Self::RateLimited { .. }
             | Self::Slow { .. } => true,
-            Self::Status { status, .. } => *status >= 500,
+            Self::Status { status, .. } => *status >= 500 || *status == 408,
             Self::Setup { .. }
             | Self::Configuration { .. }
             | Self::File { .. }
@@ -322,9 +339,10 @@ impl RegistryError {
             }
             Self::NotFound { .. } => "check registry, prefix and name",
             Self::RateLimited { .. } => "run it again later, or with credentials",
-            Self::Connection { .. } | Self::Short { .. } | Self::Slow { .. } => {
-                "run it again; what has come is kept where it can be"
-            }
+            Self::Connection { .. }
+            | Self::Silent { .. }
+            | Self::Short { .. }
+            | Self::Slow { .. } => "run it again; what has come is kept where it can be",
             Self::Certificate { .. } => "give the registry's CA certificate, or --plain-http",
             Self::Redirect { .. } => {
                 "the registry names addresses that it should not; tell its owner"
@@ -358,17 +376,10 @@ pub(super) fn said(words: &str) -> String {
     if text.is_empty() { String::new() } else { format!(" ({text})") }
 }
 
-/// Whether TLS failed: it lies below hyper's and the system's errors, boxed as an I/O error.
-fn is_certificate(error: &reqwest::Error) -> bool {
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let boxed = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        let is_boxed =
-            boxed.is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>);
-        if error.is::<rustls::Error>() || is_boxed {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
+/// Whether TLS failed: it lies below hyper's errors and the system's, boxed in those more than once.
+fn is_certificate(error: &(dyn Error + 'static)) -> bool {
+    let boxed = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    error.is::<rustls::Error>()
+        || boxed.is_some_and(|boxed| is_certificate(boxed))
+        || error.source().is_some_and(is_certificate)
 }

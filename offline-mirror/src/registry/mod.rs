@@ -4,12 +4,12 @@
 //! From `oci-client` come the grammar of image names (`Reference`, behind [`ImageName`]) and the
 //! error documents of registries. Requests are ours, because a mirror needs what that client does
 //! not do: resuming in both directions, waiting as asked, new tokens in mid-run, one hash per byte,
-//! a bound on every answer, credentials that never leave the registry's own host, client
+//! a bound on every answer, credentials that never leave for another host, client
 //! certificates and credential files.
 //!
-//! Layers, lowest first: pure parsers and counters ([`headers`], [`challenge`], [`retry`], [`gate`],
-//! [`pace`]); [`auth`] over [`credentials`]; [`request`], the one way out; on top of it [`pull`],
-//! [`push`], [`manifests`] and [`referrers`]. Nothing here decides what to move.
+//! Layers, lowest first: pure parsers and counters (`headers`, `challenge`, `retry`, `gate`, `pace`);
+//! `auth` over `credentials`; `request`, the one way out; on top of it `pull`, `push` (with `upload`,
+//! its body), `manifests` and `referrers`. Nothing here decides what to move.
 
 mod access;
 mod args;
@@ -30,10 +30,11 @@ mod referrers;
 mod request;
 mod retry;
 mod sink;
+mod upload;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -72,6 +73,8 @@ struct Inner {
     traffic: Arc<Traffic>,
     jitter: Jitter,
     requests: AtomicU64,
+    /// Whether it ever answered.
+    answered: AtomicBool,
 }
 
 impl std::fmt::Debug for Registry {
@@ -104,7 +107,8 @@ impl Registry {
         let auth = Auth::new(access.clone(), base.clone(), http.clone(), jitter.clone());
         let most = access.requests_at_once.map_or(gate::MOST_DEFAULT, NonZeroU32::get);
         let (gate, requests) = (Gate::new(most), AtomicU64::new(0));
-        let inner = Inner { access, base, http, auth, gate, traffic, jitter, requests };
+        let answered = AtomicBool::new(false);
+        let inner = Inner { access, base, http, auth, gate, traffic, jitter, requests, answered };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -149,7 +153,7 @@ impl Registry {
         let mut url = self.inner.base.clone();
         url.set_path(&format!("v2/{path}/{rest}"));
         let (scope, headers, body) = (Scope::new(path, action), HeaderMap::new(), Bytes::new());
-        Call { method, url, scope, headers, body, what }
+        Call { method, url, scope, headers, body, what, patience: body::SILENCE_MAX }
     }
 
     /// How errors call something in a repository.

@@ -2,7 +2,6 @@
 
 use reqwest::header::{CONTENT_RANGE, HeaderValue, RANGE};
 use reqwest::{Method, StatusCode};
-use tokio::time::Instant;
 
 use super::auth::Action;
 use super::pace::Pace;
@@ -40,15 +39,18 @@ impl Registry {
         let what = self.describe("blob", repository, blob.digest);
         let rest = format!("blobs/{}", blob.digest);
         let call = self.call(Method::GET, Action::Pull, repository, &rest, what);
+        let kept = |source| RegistryError::Sink { what: call.what.clone(), source };
+        // More than all of it cannot be a beginning of it; what cannot forget is refused below.
+        if sink.offset() > blob.size {
+            sink.restart().map_err(kept)?;
+        }
         let was_resumed = sink.offset() > 0;
         self.fill(&call, blob.size, sink).await?;
         let checked = check(&call, blob, sink);
-        if was_resumed && matches!(checked, Err(RegistryError::Digest { .. })) {
-            let kept = |source| RegistryError::Sink { what: call.what.clone(), source };
-            if sink.restart().map_err(kept)? {
-                self.fill(&call, blob.size, sink).await?;
-                return check(&call, blob, sink);
-            }
+        let is_other = matches!(checked, Err(RegistryError::Digest { .. }));
+        if was_resumed && is_other && sink.restart().map_err(kept)? {
+            self.fill(&call, blob.size, sink).await?;
+            return check(&call, blob, sink);
         }
         checked
     }
@@ -149,15 +151,14 @@ impl Registry {
         let what = || call.what.clone();
         let mut pace = Pace::default();
         loop {
-            let asked = Instant::now();
-            let piece = match answer.response.chunk().await {
+            let piece = match body::next(&mut answer.response, &mut pace, &call.what).await {
                 Ok(Some(piece)) => piece,
                 Ok(None) => return Ok(None),
-                Err(source) => return Ok(Some(RegistryError::connection(&call.what, source))),
+                // Slow is not broken: the next answer would come from the same place.
+                Err(error @ RegistryError::Slow { .. }) => return Err(error),
+                Err(error) => return Ok(Some(error)),
             };
             let length = u64::try_from(piece.len()).unwrap_or(u64::MAX);
-            let judged = pace.received(length, asked.elapsed());
-            judged.map_err(|slow| body::too_slow(&call.what, slow))?;
             self.inner.traffic.moved(piece.len()).await;
             let already = skip.min(length);
             skip -= already;

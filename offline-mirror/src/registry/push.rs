@@ -2,21 +2,20 @@
 //! resumed where that broke off.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use reqwest::header::{
     CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION,
     RANGE,
 };
-use reqwest::{Body, Method, Url};
+use reqwest::{Method, Url};
 
 use super::auth::Action;
-use super::pace::Traffic;
 use super::request::{Answer, Call};
 use super::retry::Retry;
+use super::upload::{COMMIT_MAX, Upload};
 use super::{Registry, RegistryError, headers};
 use crate::oci::{Algorithm, Descriptor, Digest, Repository};
 
@@ -75,7 +74,15 @@ impl Registry {
         if self.has_blob(repository, &blob.digest).await? {
             return Ok(Pushed::Present);
         }
-        let mut begun = match self.begin(repository, &blob.digest, from).await? {
+        let begun = match self.begin(repository, &blob.digest, from).await {
+            // Who may write here may still not read there.
+            Err(error) if from.is_some() && !error.is_passing() => {
+                tracing::debug!(digest = %blob.digest, %error, "not mounted");
+                self.begin(repository, &blob.digest, None).await?
+            }
+            begun => begun?,
+        };
+        let mut begun = match begun {
             Begun::Mounted => return Ok(Pushed::Mounted),
             Begun::Upload(url) => url,
         };
@@ -121,7 +128,7 @@ impl Registry {
                 let mut call = self.upload_call(Method::DELETE, repository, digest);
                 call.url = url;
                 let is_own = self.is_own(&call.url);
-                drop(self.once(&call, &call.url, is_own, None).await);
+                drop(self.once(&call, &call.url, is_own, None, None).await);
                 Ok(false)
             }
         }
@@ -176,7 +183,9 @@ impl Registry {
             };
             let Tried::Broke(error) = tried else { return Ok(Tried::Done) };
             if !error.is_passing() {
-                return Ok(Tried::Broke(error));
+                // A whole blob that was refused as it is would be refused again.
+                let is_lost = has > 0 || matches!(error, RegistryError::NotFound { .. });
+                return if is_lost { Ok(Tried::Broke(error)) } else { Err(error) };
             }
             let Some(wait) = retry.wait(None) else { return Ok(Tried::Broke(error)) };
             tracing::debug!(digest = %blob.digest, ?wait, %error, "resuming an upload");
@@ -234,6 +243,7 @@ impl Registry {
         let mut call = self.upload_call(Method::PUT, repository, &blob.digest);
         call.url = closing(at, &blob.digest);
         call.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        call.patience = COMMIT_MAX;
         let answer = self.send(&call).await?;
         self.closed(&call, answer, &blob.digest).await
     }
@@ -271,10 +281,10 @@ impl Registry {
         put(&mut call.headers, CONTENT_TYPE, "application/octet-stream");
         let is_own = self.is_own(&call.url);
         for is_last in [false, true] {
-            let failed = Failed::default();
-            let body = counted(pieces(), Arc::clone(&self.inner.traffic), failed.clone());
-            let sent = self.once(call, &call.url, is_own, Some(body)).await;
-            if let Some(source) = failed.take() {
+            let upload = Upload::default();
+            let body = upload.body(pieces(), Arc::clone(&self.inner.traffic));
+            let sent = self.once(call, &call.url, is_own, Some(body), Some(&upload)).await;
+            if let Some(source) = upload.failed() {
                 return Err(RegistryError::Source { what: call.what.clone(), source });
             }
             match sent {
@@ -330,37 +340,4 @@ fn closing(at: &Url, digest: &Digest) -> Url {
 fn put(headers: &mut HeaderMap, name: HeaderName, text: &str) {
     // Digits and dashes are always a header.
     headers.extend(HeaderValue::try_from(text).ok().map(|value| (name, value)));
-}
-
-/// What a source failed with, told past the HTTP client, which would call it a broken connection.
-#[derive(Debug, Clone, Default)]
-struct Failed(Arc<Mutex<Option<io::Error>>>);
-
-impl Failed {
-    fn put(&self, error: io::Error) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-    }
-
-    fn take(&self) -> Option<io::Error> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
-/// A body within the byte rate.
-fn counted(pieces: Pieces, traffic: Arc<Traffic>, failed: Failed) -> Body {
-    Body::wrap_stream(pieces.then(move |piece| {
-        let (traffic, failed) = (Arc::clone(&traffic), failed.clone());
-        async move {
-            match piece {
-                Ok(bytes) => {
-                    traffic.moved(bytes.len()).await;
-                    Ok(bytes)
-                }
-                Err(error) => {
-                    failed.put(error);
-                    Err(io::Error::other("the source failed"))
-                }
-            }
-        }
-    }))
 }

@@ -3,6 +3,7 @@
 //! `Authorization` goes to the registry's own origin and nowhere else: not along a redirect, not to
 //! an upload location on another host.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,6 +15,7 @@ use reqwest::{Body, Method, Response, StatusCode, Url};
 use super::auth::{Scope, origin};
 use super::gate::Permit;
 use super::retry::Retry;
+use super::upload::Upload;
 use super::{Registry, RegistryError, body, challenge, headers};
 
 /// Redirects followed for one request: a registry sends on to its storage, which may send on once.
@@ -27,6 +29,8 @@ pub(super) struct Call {
     pub(super) scope: Scope,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    /// How long the answer may take to begin.
+    pub(super) patience: Duration,
     /// Blob or manifest with registry and repository, for errors.
     pub(super) what: String,
 }
@@ -69,14 +73,19 @@ impl Registry {
         let mut renewed = false;
         loop {
             let (error, asked) = match self.follow(call).await {
-                Err(error) => (error, None),
+                Err(error) => {
+                    if !self.inner.answered.load(Ordering::Relaxed) {
+                        retry.is_unanswered();
+                    }
+                    (error, None)
+                }
                 Ok((answer, is_own)) => match answer.status().as_u16() {
                     401 if is_own && !renewed => {
                         renewed = true;
                         self.renew(call, answer).await?;
                         continue;
                     }
-                    429 | 500 | 502..=504 => {
+                    408 | 429 | 500 | 502..=504 => {
                         let asked = answer.retry_after();
                         (self.refused(call, answer).await, asked)
                     }
@@ -128,7 +137,7 @@ impl Registry {
         let (mut url, mut is_own) = (call.url.clone(), self.is_own(&call.url));
         for _ in 0..=REDIRECTS_MAX {
             let body = (!call.body.is_empty()).then(|| Body::from(call.body.clone()));
-            let answer = self.once(call, &url, is_own, body).await?;
+            let answer = self.once(call, &url, is_own, body, None).await?;
             if !matches!(answer.status().as_u16(), 301..=303 | 307 | 308) {
                 return Ok((answer, is_own));
             }
@@ -143,13 +152,15 @@ impl Registry {
         Err(refuse(call, &url, "too many redirects"))
     }
 
-    /// One request to one address, in its turn.
+    /// One request to one address, in its turn. With an `upload`, whose pieces the body is made of,
+    /// it takes as long as pieces are taken.
     pub(super) async fn once(
         &self,
         call: &Call,
         url: &Url,
         is_own: bool,
         body: Option<Body>,
+        upload: Option<&Upload>,
     ) -> Result<Answer, RegistryError> {
         let carried = if is_own { self.inner.auth.header(&call.scope).await? } else { None };
         let permit = self.inner.gate.enter().await;
@@ -162,12 +173,22 @@ impl Registry {
         if let Some(body) = body {
             request = request.body(body);
         }
-        let sent = request.send().await;
-        let response = sent.map_err(|source| RegistryError::connection(&call.what, source))?;
+        let response = match upload {
+            Some(upload) => tokio::select! {
+                sent = request.send() => sent,
+                waited = upload.stalled() => return Err(RegistryError::silent(&call.what, waited)),
+            },
+            None => match tokio::time::timeout(call.patience, request.send()).await {
+                Err(_) => return Err(RegistryError::silent(&call.what, call.patience)),
+                Ok(sent) => sent,
+            },
+        };
+        let response = response.map_err(|source| RegistryError::connection(&call.what, source))?;
+        self.inner.answered.store(true, Ordering::Relaxed);
         match response.status().as_u16() {
             429 | 503 => permit.refused(),
-            200..=399 => permit.succeeded(),
-            _ => {}
+            500..=599 => {}
+            _ => permit.succeeded(),
         }
         Ok(Answer { response, _permit: permit, carried })
     }

@@ -7,6 +7,9 @@ use std::time::Duration;
 /// Tries of one request. With the waits between them they span about a minute: a registry that
 /// restarts is back by then.
 pub(super) const TRIES_MAX: u32 = 7;
+/// Tries at a registry that never answered in this run: its address is more likely to be wrong than
+/// it is to restart just now, and whoever mistyped it sits there and waits.
+const TRIES_UNANSWERED_MAX: u32 = 3;
 /// First wait; each further one is twice as long.
 const WAIT_FIRST: Duration = Duration::from_millis(500);
 /// Longest wait that we choose ourselves.
@@ -42,12 +45,18 @@ impl fmt::Debug for Jitter {
 #[derive(Debug)]
 pub(super) struct Retry {
     failed: u32,
+    tries: u32,
     jitter: Jitter,
 }
 
 impl Retry {
     pub(super) fn new(jitter: Jitter) -> Self {
-        Self { failed: 0, jitter }
+        Self { failed: 0, tries: TRIES_MAX, jitter }
+    }
+
+    /// What is tried never answered until now.
+    pub(super) fn is_unanswered(&mut self) {
+        self.tries = TRIES_UNANSWERED_MAX;
     }
 
     /// What was tried got somewhere, so it counts from the beginning.
@@ -59,7 +68,7 @@ impl Retry {
     /// what the registry said; less than that is not waited, and more than the bound not either.
     pub(super) fn wait(&mut self, asked: Option<Duration>) -> Option<Duration> {
         self.failed = self.failed.saturating_add(1);
-        if self.failed >= TRIES_MAX || asked.is_some_and(|asked| asked > WAIT_ASKED_MAX) {
+        if self.failed >= self.tries || asked.is_some_and(|asked| asked > WAIT_ASKED_MAX) {
             return None;
         }
         let doubled = 2_u32.saturating_pow(self.failed.saturating_sub(1));
@@ -97,6 +106,9 @@ mod tests {
         assert_eq!(retry.wait(Some(Duration::from_secs(100))), Some(Duration::from_secs(100)));
         assert_eq!(retry.wait(Some(Duration::from_hours(1))), None);
         retry.reset();
+        retry.is_unanswered();
         assert_eq!(retry.wait(Some(Duration::ZERO)), Some(Duration::from_millis(250)));
+        assert!(retry.wait(None).is_some());
+        assert_eq!(retry.wait(None), None);
     }
 }
