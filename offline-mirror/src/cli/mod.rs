@@ -155,10 +155,14 @@ fn explain(error: &anyhow::Error) -> (String, u8) {
     (format!("error: {attack}{error:#}{hint}"), if is_refusal { 1 } else { 2 })
 }
 
+/// What is logged when nobody says: nothing of peers that try TLS on a plain port, as clients do to
+/// find out what a registry speaks.
+const QUIET: &str = "warn,actix_http::h1::dispatcher=off";
+
 /// Progress goes to standard error, as much as `FAIRWAY_LOG` asks for; a server writes JSON.
 fn log_to_stderr(is_server: bool) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("FAIRWAY_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(QUIET));
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // Inside another program's process its own subscriber stays.
     if is_server {

@@ -12,9 +12,8 @@ use super::{now, say};
 use crate::serve::{Allowed, Exposure, Running, ServeError, ServeSettings, Tokens};
 use crate::store::Store;
 
-const SECONDS_PER_HOUR: u64 = 60 * 60;
-
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(super) struct ServeArgs {
     /// The store: where `import --store` puts images.
     store: PathBuf,
@@ -71,9 +70,7 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<()> {
         tokens,
         anonymous,
         tls: args.tls_cert.zip(args.tls_key),
-        gc_every: args
-            .gc_every
-            .map(|hours| Duration::from_secs(hours.saturating_mul(SECONDS_PER_HOUR))),
+        gc_every: args.gc_every.map(Duration::from_hours),
         clock: now,
     };
     // Before the address is printed: whoever reads it may end us at once.

@@ -67,7 +67,6 @@ impl Exposure {
         }
         match (self.has_tokens, self.anonymous_pull, self.is_loopback) {
             (true, false, _) => Ok(Anonymous::Nothing),
-            (true, true, _) => Ok(Anonymous::Pull),
             (false, _, true) => Ok(Anonymous::All),
             (false, false, false) => Err(ServeError::Unsafe(
                 "other machines reach it: give --token-file, or --anonymous-pull to let them read",
@@ -75,7 +74,7 @@ impl Exposure {
             (false, true, false) if self.allows_changes => Err(ServeError::Unsafe(
                 "other machines reach it: pushes and deletes need --token-file",
             )),
-            (false, true, false) => Ok(Anonymous::Pull),
+            (true, true, _) | (false, true, false) => Ok(Anonymous::Pull),
         }
     }
 }
@@ -234,7 +233,6 @@ fn credentials(header: &str) -> Option<(Option<String>, String)> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

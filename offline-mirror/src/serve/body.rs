@@ -17,7 +17,7 @@ use crate::store::{BlobReader, StoreError, Upload};
 /// more than the writing.
 const WRITE_BYTES: usize = 512 * 1024;
 /// A sender that sends nothing for this long is gone; slow ones send something.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_mins(1);
 /// What is read and thrown away of the body of a refused request, so that the client gets to the
 /// answer instead of a reset.
 const DRAIN_BYTES: usize = 8 * 1024 * 1024;
@@ -39,8 +39,9 @@ pub(super) fn sent(
     reader: BlobReader,
     metrics: web::Data<Metrics>,
 ) -> impl Stream<Item = Result<Bytes, io::Error>> {
-    let next = |mut reader: BlobReader| async move {
-        web::block(move || reader.next_piece().map(|piece| (piece, reader))).await
+    // Not an async block: the read begins at once, not when somebody asks for it.
+    let next = |mut reader: BlobReader| {
+        web::block(move || reader.next_piece().map(|piece| (piece, reader)))
     };
     stream::unfold(Some(next(reader)), move |reading| {
         let metrics = metrics.clone();
@@ -79,11 +80,11 @@ pub(super) async fn received(
             Ok(None) => break,
             Ok(Some(Err(error))) => {
                 appended(upload, &mut buffer).await?;
-                return Err(broken(StatusCode::BAD_REQUEST, error.to_string()));
+                return Err(broken(StatusCode::BAD_REQUEST, &error.to_string()));
             }
             Err(_) => {
                 appended(upload, &mut buffer).await?;
-                return Err(broken(StatusCode::REQUEST_TIMEOUT, "no bytes came".to_owned()));
+                return Err(broken(StatusCode::REQUEST_TIMEOUT, "no bytes came"));
             }
         };
         total = total.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
@@ -111,7 +112,7 @@ async fn appended(upload: Upload, buffer: &mut BytesMut) -> Result<Upload, Refus
     blocking(move || upload.append(&bytes).map(|()| upload)).await
 }
 
-fn broken(status: StatusCode, why: String) -> Refusal {
+fn broken(status: StatusCode, why: &str) -> Refusal {
     Refusal::new(status, "BLOB_UPLOAD_INVALID", format!("the body broke off: {why}"))
 }
 
@@ -137,10 +138,10 @@ pub(super) async fn whole(
             Ok(Some(Ok(chunk))) => bytes.extend_from_slice(&chunk),
             Ok(None) => return Ok(bytes),
             Ok(Some(Err(error))) => {
-                return Err(broken(StatusCode::BAD_REQUEST, error.to_string()));
+                return Err(broken(StatusCode::BAD_REQUEST, &error.to_string()));
             }
             Err(_) => {
-                return Err(broken(StatusCode::REQUEST_TIMEOUT, "no bytes came".to_owned()));
+                return Err(broken(StatusCode::REQUEST_TIMEOUT, "no bytes came"));
             }
         }
     }

@@ -143,6 +143,7 @@ impl From<StoreError> for Refusal {
             StoreError::OutOfOrder { .. } => {
                 refuse(StatusCode::RANGE_NOT_SATISFIABLE, "BLOB_UPLOAD_INVALID")
             }
+            StoreError::TooLarge { .. } => refuse(StatusCode::PAYLOAD_TOO_LARGE, "SIZE_INVALID"),
             StoreError::UploadBusy { .. } | StoreError::TooMuch { .. } => {
                 refuse(StatusCode::TOO_MANY_REQUESTS, "TOOMANYREQUESTS")
             }
@@ -166,4 +167,27 @@ impl From<StoreError> for Refusal {
 pub(super) fn manifest_too_large() -> Refusal {
     let message = format!("a manifest has at most {MANIFEST_BYTES_MAX} bytes");
     Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "SIZE_INVALID", message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_507_and_tells_no_path() {
+        let path = PathBuf::from("/secret/place");
+        let source = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        let refusal = Refusal::from(StoreError::Full { operation: "write", path, source });
+        assert_eq!(refusal.status, StatusCode::INSUFFICIENT_STORAGE);
+        assert_eq!(refusal.message, "no space is left");
+    }
+
+    #[test]
+    fn what_broke_here_is_500_and_tells_nothing() {
+        let path = PathBuf::from("/secret/place");
+        let source = std::io::Error::other("hardware");
+        let refusal = Refusal::from(StoreError::File { operation: "read", path, source });
+        assert_eq!(refusal.status, StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(!refusal.message.contains("secret") && !refusal.message.contains("hardware"));
+    }
 }

@@ -2,6 +2,7 @@
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, web};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde_json::json;
 
@@ -59,19 +60,42 @@ pub(super) async fn referrers(
         manifests: Vec<Descriptor>,
     }
     let artifact_type = parameters.get("artifactType").map(str::to_owned);
-    let is_filtered = artifact_type.is_some();
+    // As with tags; without it a page is as long as pages get.
+    let (limit, _) = paging(parameters)?;
+    let after = parameters.digest("last")?;
     let store = state.store.clone();
-    let manifests =
-        blocking(move || store.referrers(&repository, &digest, artifact_type.as_deref())).await?;
+    let (name, kind) = (repository.clone(), artifact_type.clone());
+    let page = blocking(move || {
+        store.referrers_after(
+            &name,
+            &digest,
+            kind.as_deref(),
+            after.as_ref(),
+            limit.unwrap_or(usize::MAX),
+        )
+    })
+    .await?;
     let [media_type, _] = INDEX_TYPES;
     let mut response = HttpResponse::Ok();
     response.content_type(media_type);
-    if is_filtered {
+    if artifact_type.is_some() {
         response.insert_header(("oci-filters-applied", "artifactType"));
     }
-    let index = Referrers { schema_version: 2, media_type, manifests };
+    if let Some(last) = page.names.last().filter(|_| page.more) {
+        let kind = artifact_type.map(|kind| format!("artifactType={}&", encoded(&kind)));
+        let count = limit.map(|limit| format!("n={limit}&")).unwrap_or_default();
+        let query = format!("{}{count}last={}", kind.unwrap_or_default(), last.digest);
+        let next = format!("</v2/{repository}/referrers/{digest}?{query}>; rel=\"next\"");
+        response.insert_header((header::LINK, next));
+    }
+    let index = Referrers { schema_version: 2, media_type, manifests: page.names };
     let body = serde_json::to_vec(&index).map_err(|error| Refusal::internal(&error))?;
     Ok(response.body(body))
+}
+
+/// A value of a query.
+fn encoded(value: &str) -> impl std::fmt::Display + '_ {
+    utf8_percent_encode(value, NON_ALPHANUMERIC)
 }
 
 /// `n` and `last`.

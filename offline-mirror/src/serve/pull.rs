@@ -13,8 +13,7 @@ use crate::oci::{Digest, Repository};
 use crate::store::Reference;
 
 /// Bytes under a digest never change.
-const FOREVER: (header::HeaderName, &str) =
-    (header::CACHE_CONTROL, "public, max-age=31536000, immutable");
+const FOREVER: (header::HeaderName, &str) = (header::CACHE_CONTROL, "max-age=31536000, immutable");
 
 /// `GET` and `HEAD` of a blob, whole or a range.
 pub(super) async fn blob(

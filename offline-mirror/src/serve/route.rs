@@ -98,7 +98,6 @@ fn reference(text: &str) -> Result<Reference, NoRoute> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use proptest::prelude::*;
 

@@ -29,7 +29,7 @@ const SHUTDOWN_SECS: u64 = 30;
 /// Threads that answer. Work with the disk happens on other threads.
 const WORKERS_MAX: usize = 4;
 /// How often pushes that nobody ended are looked for.
-const UPLOADS_EVERY: Duration = Duration::from_secs(60 * 60);
+const UPLOADS_EVERY: Duration = Duration::from_hours(1);
 
 /// What the registry does beyond reading.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

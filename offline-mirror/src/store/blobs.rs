@@ -12,6 +12,8 @@ use crate::oci::{Digest, Repository};
 
 /// Pieces that a blob may be cut into; segments are at least 128 MiB, so this is terabytes.
 const EXTENTS_MAX: usize = 16 * 1024;
+/// Blobs indexed in one commit: other writers wait for it.
+const INDEX_BATCH: usize = 256;
 
 /// Where one piece of a blob lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,31 +56,31 @@ impl Store {
         extents: &[Extent],
         now: Timestamp,
     ) -> Result<Indexed, StoreError> {
-        self.write("index a blob", |tx| {
-            if let Some(known) = find(tx, digest)? {
-                return if known.size == size {
-                    Ok(Indexed::AlreadyThere)
-                } else {
-                    Err(wrong(digest, format!("{size} bytes, the store has {}", known.size)))
-                };
-            }
-            check(tx, digest, size, extents)?;
-            let blob = insert(tx, digest, size, Place::Extents, now)?;
-            for (ordinal, extent) in extents.iter().enumerate() {
-                tx.prepare_cached("INSERT INTO extents VALUES (?, ?, ?, ?, ?)")
-                    .and_then(|mut statement| {
-                        statement.execute(params![
-                            blob,
-                            ordinal,
-                            extent.segment.0,
-                            extent.offset,
-                            extent.size
-                        ])
-                    })
-                    .during("index a blob")?;
-            }
-            Ok(Indexed::Added)
-        })
+        self.write("index a blob", |tx| index(tx, digest, size, extents, now))
+    }
+
+    /// [`Store::index_blob`] of many, a few hundred to a commit: each commit waits for the disk.
+    /// Stops at the first that is refused; those of commits before it stay.
+    ///
+    /// # Errors
+    /// As [`Store::index_blob`].
+    pub fn index_blobs(
+        &self,
+        _turn: &Exclusive,
+        blobs: &[(Digest, u64, Vec<Extent>)],
+        now: Timestamp,
+    ) -> Result<Vec<Indexed>, StoreError> {
+        let mut all = Vec::new();
+        for batch in blobs.chunks(INDEX_BATCH) {
+            let indexed: Vec<Indexed> = self.write("index blobs", |tx| {
+                let indexed = batch
+                    .iter()
+                    .map(|(digest, size, extents)| index(tx, digest, *size, extents, now));
+                indexed.collect()
+            })?;
+            all.extend(indexed);
+        }
+        Ok(all)
     }
 
     /// Length of a blob that the store has, whoever holds it.
@@ -173,6 +175,38 @@ impl Store {
 pub(super) enum Place {
     Loose,
     Extents,
+}
+
+fn index(
+    tx: &Transaction<'_>,
+    digest: &Digest,
+    size: u64,
+    extents: &[Extent],
+    now: Timestamp,
+) -> Result<Indexed, StoreError> {
+    if let Some(known) = find(tx, digest)? {
+        return if known.size == size {
+            Ok(Indexed::AlreadyThere)
+        } else {
+            Err(wrong(digest, format!("{size} bytes, the store has {}", known.size)))
+        };
+    }
+    check(tx, digest, size, extents)?;
+    let blob = insert(tx, digest, size, Place::Extents, now)?;
+    for (ordinal, extent) in extents.iter().enumerate() {
+        tx.prepare_cached("INSERT INTO extents VALUES (?, ?, ?, ?, ?)")
+            .and_then(|mut statement| {
+                statement.execute(params![
+                    blob,
+                    ordinal,
+                    extent.segment.0,
+                    extent.offset,
+                    extent.size
+                ])
+            })
+            .during("index a blob")?;
+    }
+    Ok(Indexed::Added)
 }
 
 fn wrong(digest: &Digest, why: String) -> StoreError {

@@ -155,7 +155,15 @@ pub enum StoreError {
         /// The upload.
         id: String,
     },
-    /// More than the store takes.
+    /// Larger than the store takes.
+    #[error("{what}: at most {limit} bytes")]
+    TooLarge {
+        /// What.
+        what: &'static str,
+        /// The bound in bytes.
+        limit: u64,
+    },
+    /// More at once than the store takes.
     #[error("{what}: at most {limit}")]
     TooMuch {
         /// Of what.
@@ -192,6 +200,7 @@ impl StoreError {
             | Self::UploadUnknown { .. }
             | Self::OutOfOrder { .. }
             | Self::UploadBusy { .. }
+            | Self::TooLarge { .. }
             | Self::TooMuch { .. } => return None,
         };
         Some(hint.to_owned())

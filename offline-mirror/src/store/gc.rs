@@ -103,7 +103,7 @@ impl Store {
                     [before.as_second()],
                 )
                 .during(operation)?;
-            // Their grace has begun when they were linked, and is over.
+            // Two phases: what is let go here is freed by a collection after another grace.
             tx.execute(
                 "UPDATE blobs SET unlinked_at = ?1 WHERE unlinked_at IS NULL \
                  AND NOT EXISTS (SELECT 1 FROM links WHERE blob = id) \

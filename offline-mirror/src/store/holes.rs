@@ -20,7 +20,7 @@ const HOLE_BYTES_MIN: u64 = 64 * 1024;
 pub(super) fn dead(live: &[Range<u64>], size: u64) -> Vec<Range<u64>> {
     let mut dead = Vec::new();
     let mut from = 0_u64;
-    for range in live.iter().cloned().chain([size..size]) {
+    for range in live.iter().cloned().chain(std::iter::once(size..size)) {
         let start = from.next_multiple_of(BLOCK_BYTES);
         let end = range.start - range.start % BLOCK_BYTES;
         if end.saturating_sub(start) >= HOLE_BYTES_MIN {

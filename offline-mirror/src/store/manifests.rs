@@ -121,16 +121,15 @@ impl Store {
             None => Some(uploads::stage(self.dir(), bytes)?),
         };
         self.write("keep a manifest", |tx| {
-            let blob = match blobs::find(tx, &digest)? {
-                Some(row) => row.id,
-                None => {
-                    let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-                    uploads::place_staged(self.dir(), staged.as_ref(), &digest, bytes)?;
-                    blobs::insert(tx, &digest, size, Place::Loose, now)?
-                }
-            };
             let repository_id = blobs::repository_id(tx, repository)?;
             hold_children(tx, repository, &manifest, &digest, put.children, now)?;
+            let blob = if let Some(row) = blobs::find(tx, &digest)? {
+                row.id
+            } else {
+                let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+                uploads::place_staged(self.dir(), staged.as_ref(), &digest, bytes)?;
+                blobs::insert(tx, &digest, size, Place::Loose, now)?
+            };
             insert(tx, repository_id, blob, &media_type, &manifest)?;
             if let Reference::Tag(tag) = put.reference {
                 set_tag(tx, repository_id, tag, blob)?;

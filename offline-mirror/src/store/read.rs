@@ -100,7 +100,7 @@ impl BlobReader {
     pub fn read_all(mut self, limit: usize) -> Result<Vec<u8>, StoreError> {
         let bound = u64::try_from(limit).unwrap_or(u64::MAX);
         if self.remaining > bound {
-            return Err(StoreError::TooMuch { what: "bytes in memory", limit: bound });
+            return Err(StoreError::TooLarge { what: "a blob in memory", limit: bound });
         }
         let mut bytes = Vec::new();
         while let Some(piece) = self.next_piece()? {

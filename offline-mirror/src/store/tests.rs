@@ -1,7 +1,5 @@
 //! The store on a real directory.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
-
 use std::fs;
 use std::io::Write as _;
 
@@ -122,6 +120,31 @@ fn bytes_of_a_segment_are_read_where_they_lie_over_part_boundaries() {
         assert_eq!(reader.remaining(), u64::try_from(expected.len()).unwrap());
         assert_eq!(reader.read_all(2_000_000).unwrap(), expected);
     }
+}
+
+#[test]
+fn many_blobs_are_indexed_at_once_and_a_bad_one_takes_its_batch_along() {
+    let scene = scene();
+    let bodies: Vec<Vec<u8>> = (0..300_u32).map(|n| n.to_be_bytes().to_vec()).collect();
+    let slices: Vec<&[u8]> = bodies.iter().map(Vec::as_slice).collect();
+    let (path, offsets) = scene.segment(&slices);
+    let turn = scene.store.exclusive().unwrap();
+    let name = SegmentName { bundle: Sha256Digest::of(b"b"), file: "n-0001.tar".to_owned() };
+    let segment =
+        scene.store.adopt_segment(&turn, &path, &name, Adopt::LinkOrCopy, scene.now).unwrap();
+    let mut blobs: Vec<_> = bodies
+        .iter()
+        .zip(offsets)
+        .map(|(body, offset)| (Digest::of(body), 4, vec![Extent { segment, offset, size: 4 }]))
+        .collect();
+    blobs[280].2[0].offset = u64::MAX;
+    let refused = scene.store.index_blobs(&turn, &blobs, scene.now);
+    assert!(matches!(refused, Err(StoreError::Extents { digest, .. }) if digest == blobs[280].0));
+    assert_eq!(scene.store.totals().unwrap().blobs, 256);
+    blobs.remove(280);
+    let indexed = scene.store.index_blobs(&turn, &blobs, scene.now).unwrap();
+    assert_eq!(indexed.iter().filter(|one| **one == Indexed::Added).count(), 299 - 256);
+    assert_eq!(scene.bytes(&Digest::of(&bodies[299])).unwrap(), bodies[299]);
 }
 
 #[test]
@@ -512,4 +535,59 @@ fn referrers_are_found_before_and_after_their_subject_and_by_type() {
     assert_eq!(found[0].annotations["kind"], "x/sbom");
     assert_eq!(list(Some("x/other")), []);
     assert_eq!(scene.store.referrers(&repo("a/c"), &Digest::of(&subject), None).unwrap(), []);
+}
+
+#[test]
+fn pushes_and_collections_race_and_nothing_that_is_held_is_lost() {
+    let scene = scene();
+    let store = scene.store.clone();
+    let other = Store::open(scene.store.dir()).unwrap();
+    let now = scene.now;
+    let rounds = 60_u32;
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            for _ in 0..rounds {
+                let turn = other.exclusive().unwrap();
+                other.gc(&turn, Gc { grace: jiff::SignedDuration::ZERO }, now).unwrap();
+            }
+        });
+        for pusher in 0..2_u32 {
+            let store = store.clone();
+            scope.spawn(move || {
+                let repository = repo(&format!("a/{pusher}"));
+                for round in 0..rounds {
+                    // Both push the same bytes, and a collection may take them between any two steps.
+                    let body = format!("round {}", round % 5);
+                    let digest = Digest::of(body.as_bytes());
+                    let upload = store.begin_upload(&repository, Algorithm::Sha256, now).unwrap();
+                    upload.append(body.as_bytes()).unwrap();
+                    upload.finish(&digest, now).unwrap();
+                    let manifest = image(body.as_bytes(), &[]);
+                    let reference = by_tag("v1");
+                    let put = Put {
+                        reference: &reference,
+                        media_type: None,
+                        children: Children::MustBeHeld,
+                    };
+                    match store.put_manifest(&repository, &manifest, &put, now) {
+                        Ok(put) => {
+                            let bytes = store.manifest_bytes(&repository, &reference).unwrap().1;
+                            assert_eq!(bytes, manifest);
+                            let blob = store.reader_in(&repository, &digest, None).unwrap();
+                            assert_eq!(blob.read_all(100).unwrap(), body.as_bytes());
+                            let by_digest = Reference::Digest(put.digest);
+                            store.delete_manifest(&repository, &by_digest, now).unwrap();
+                        }
+                        // The blob was collected before its manifest came: the client pushes again.
+                        Err(StoreError::ManifestBlobUnknown { .. }) => {}
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+            });
+        }
+    });
+    let report = scene.store.fsck(Fsck { percent: 100 }, scene.now, |_| ()).unwrap();
+    assert!(report.is_sound(), "{report:?}");
+    scene.gc();
+    assert_eq!(scene.store.totals().unwrap().blobs, 0);
 }

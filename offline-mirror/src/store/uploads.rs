@@ -82,9 +82,7 @@ impl Store {
         let operation = "begin an upload";
         let id = UploadId(Uuid::new_v4());
         let path = self.upload_path(id);
-        let file = File::options().read(true).write(true).create_new(true).open(&path);
-        let file = file.of("make", &path)?;
-        let written = self.write(operation, |tx| {
+        let file = self.write(operation, |tx| {
             let count: u64 = tx
                 .query_row("SELECT count(*) FROM uploads", [], |row| row.get(0))
                 .during(operation)?;
@@ -97,12 +95,10 @@ impl Store {
                 params![id.to_string(), repository, now.as_second()],
             )
             .during(operation)?;
-            Ok(())
-        });
-        if let Err(error) = written {
-            files::remove(&path)?;
-            return Err(error);
-        }
+            // Inside the transaction, or a collection could take it for a stray.
+            let file = File::options().read(true).write(true).create_new(true).open(&path);
+            file.of("make", &path)
+        })?;
         let hasher = Hasher::new(algorithm);
         let session = Session { file, offset: 0, hasher, is_taken: true };
         let session = Arc::new(Mutex::new(session));
@@ -124,12 +120,11 @@ impl Store {
     pub fn upload(&self, repository: &Repository, id: UploadId) -> Result<Upload, StoreError> {
         self.known_upload(repository, id)?;
         let known = lock(&self.0.uploads).get(&id).cloned();
-        let session = match known {
-            Some(session) => session,
-            None => {
-                let session = Arc::new(Mutex::new(self.restore(repository, id)?));
-                lock(&self.0.uploads).entry(id).or_insert(session).clone()
-            }
+        let session = if let Some(session) = known {
+            session
+        } else {
+            let session = Arc::new(Mutex::new(self.restore(repository, id)?));
+            lock(&self.0.uploads).entry(id).or_insert(session).clone()
         };
         if std::mem::replace(&mut lock(&session).is_taken, true) {
             return Err(StoreError::UploadBusy { id: id.to_string() });
@@ -271,7 +266,7 @@ impl Upload {
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         let end = session.offset.saturating_add(length);
         if end > BLOB_BYTES_MAX {
-            return Err(StoreError::TooMuch { what: "bytes of a blob", limit: BLOB_BYTES_MAX });
+            return Err(StoreError::TooLarge { what: "a blob", limit: BLOB_BYTES_MAX });
         }
         let written = session.file.write_all_at(bytes, session.offset);
         if written.is_err() {
@@ -298,12 +293,11 @@ impl Upload {
         }
         let operation = "keep a blob";
         self.store.write(operation, |tx| {
-            let blob = match blobs::find(tx, digest)? {
-                Some(row) => row.id,
-                None => {
-                    files::put_in_place(&path, &files::loose(self.store.dir(), digest))?;
-                    blobs::insert(tx, digest, size, Place::Loose, now)?
-                }
+            let blob = if let Some(row) = blobs::find(tx, digest)? {
+                row.id
+            } else {
+                files::put_in_place(&path, &files::loose(self.store.dir(), digest))?;
+                blobs::insert(tx, digest, size, Place::Loose, now)?
             };
             blobs::link(tx, &self.repository, blob, now)?;
             tx.execute("DELETE FROM uploads WHERE id = ?", [self.id.to_string()])
@@ -370,9 +364,9 @@ pub(super) fn place_staged(
 ) -> Result<(), StoreError> {
     let target = files::loose(dir, digest);
     match staged {
-        Some(staged) => files::put_in_place(&staged.0, &target),
-        // A collection took it away since it was looked for.
-        None => files::put_in_place(&stage(dir, bytes)?.0, &target),
+        Some(staged) if staged.0.exists() => files::put_in_place(&staged.0, &target),
+        // A collection took the blob away since it was looked for, or the staged file for a stray.
+        Some(_) | None => files::put_in_place(&stage(dir, bytes)?.0, &target),
     }
 }
 
