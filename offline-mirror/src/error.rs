@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 
 use jiff::Timestamp;
-use signing::{Attack, Sha256Digest};
+use signing::Attack;
 
 use crate::view::ViewError;
 
 /// What to do where the clock cannot be right.
 const CLOCK: &str = "set this machine's clock right: what expired is judged by it";
 
-/// Failure of an export or an import.
+/// Failure of a step between a hub and a site that has no error type of its own.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -52,106 +52,6 @@ pub enum Error {
     NotListed {
         /// What was asked for.
         what: String,
-    },
-    /// A registry's address or a repository's name cannot be used.
-    #[error("{what} {value:?}: {why}")]
-    Name {
-        /// Which kind of name.
-        what: &'static str,
-        /// The name.
-        value: String,
-        /// What is wrong.
-        why: &'static str,
-    },
-    /// Sign-in, look-up or push failed at a registry.
-    #[error("registry {registry}: {operation} failed")]
-    Registry {
-        /// Host and port.
-        registry: String,
-        /// What was tried.
-        operation: String,
-        /// What the client said.
-        #[source]
-        source: Box<oci_distribution::errors::OciDistributionError>,
-    },
-    /// A registry answered a download with a status that is no success.
-    #[error("{what}: the registry answered HTTP {status}")]
-    Status {
-        /// Manifest or blob, with registry and repository.
-        what: String,
-        /// HTTP status.
-        status: u16,
-    },
-    /// A download broke off; what came so far is kept where it can be resumed.
-    #[error("{what}: the download broke off")]
-    Download {
-        /// Manifest or blob, with registry and repository.
-        what: String,
-        /// What the HTTP client said.
-        #[source]
-        source: reqwest::Error,
-    },
-    /// A registry sends too few bytes per second to ever finish.
-    #[error("{what}: {received} bytes in {elapsed_ms} ms")]
-    Slow {
-        /// Manifest or blob, with registry and repository.
-        what: String,
-        /// Bytes received until then.
-        received: u64,
-        /// Time since the answer began.
-        elapsed_ms: u64,
-    },
-    /// A registry sends more bytes than a descriptor declares or a manifest may have.
-    #[error("{what}: the registry sends more than {limit} bytes")]
-    Endless {
-        /// Manifest or blob, with registry and repository.
-        what: String,
-        /// The most that was allowed.
-        limit: u64,
-    },
-    /// Bytes do not have the digest that a signed document or a manifest names.
-    #[error("{what}: expected {expected}, found {found}")]
-    Digest {
-        /// Which blob or file.
-        what: String,
-        /// From the signed document or the manifest.
-        expected: Sha256Digest,
-        /// Of the bytes at hand.
-        found: Sha256Digest,
-    },
-    /// A manifest or blob is not as long as its descriptor says.
-    #[error("{what}: expected {expected} bytes, found {found}")]
-    Size {
-        /// Which blob.
-        what: String,
-        /// From the descriptor.
-        expected: u64,
-        /// Of the bytes at hand.
-        found: u64,
-    },
-    /// A manifest is not a manifest we may follow.
-    #[error("manifest {digest}: {why}")]
-    Manifest {
-        /// Its digest.
-        digest: String,
-        /// What is wrong.
-        why: String,
-    },
-    /// A manifest or blob the release needs is not in the directory.
-    #[error("{what} is missing from {}", dir.display())]
-    Missing {
-        /// Which blob.
-        what: String,
-        /// The export directory.
-        dir: PathBuf,
-    },
-    /// The directory is not a finished export, or not of what the site needs.
-    #[error("{}: {why}", dir.display())]
-    NotAnExport {
-        /// The directory.
-        dir: PathBuf,
-        /// What is wrong.
-        why: String,
     },
     /// The site's trust state could not be opened.
     #[error("cannot open the trust state {}", dir.display())]
@@ -254,9 +154,6 @@ impl Error {
         match self {
             Self::Trust { source, .. } => source.attack(),
             Self::WrongSoftware { .. } => Some(Attack::WrongSoftware),
-            Self::Digest { .. } | Self::Size { .. } => Some(Attack::ArbitrarySoftware),
-            Self::Endless { .. } => Some(Attack::EndlessData),
-            Self::Slow { .. } => Some(Attack::SlowRetrieval),
             // A clock that was set back makes old metadata look fresh.
             Self::LeaveEnded { .. } | Self::ClockBack { .. } => Some(Attack::Freeze),
             Self::Refused { attack, .. } => *attack,
@@ -265,13 +162,6 @@ impl Error {
             | Self::Document { .. }
             | Self::Delegation { .. }
             | Self::NotListed { .. }
-            | Self::Name { .. }
-            | Self::Registry { .. }
-            | Self::Status { .. }
-            | Self::Download { .. }
-            | Self::Manifest { .. }
-            | Self::Missing { .. }
-            | Self::NotAnExport { .. }
             | Self::State { .. }
             | Self::Io { .. }
             | Self::Http { .. }
@@ -294,20 +184,9 @@ impl Error {
             | Self::Delegation { .. }
             | Self::WrongSoftware { .. }
             | Self::NotListed { .. }
-            | Self::Slow { .. }
-            | Self::Endless { .. }
-            | Self::Digest { .. }
-            | Self::Size { .. }
-            | Self::Manifest { .. }
-            | Self::Missing { .. }
             | Self::LeaveEnded { .. }
-            | Self::ClockBack { .. }
-            | Self::NotAnExport { .. } => true,
-            Self::Name { .. }
-            | Self::Leave { .. }
-            | Self::Registry { .. }
-            | Self::Status { .. }
-            | Self::Download { .. }
+            | Self::ClockBack { .. } => true,
+            Self::Leave { .. }
             | Self::State { .. }
             | Self::Io { .. }
             | Self::Http { .. }
@@ -330,7 +209,7 @@ impl Error {
     pub fn hint(&self) -> &'static str {
         let is_trust = matches!(self, Self::Trust { .. } | Self::Refused { .. });
         if is_trust && self.attack() == Some(Attack::Freeze) {
-            return "export again from the hub; for a copy that was long on its way see \
+            return "make a new bundle from the hub; for one that was long on its way see \
                     --accept-expired-until";
         }
         match self {
@@ -340,39 +219,26 @@ impl Error {
                 CLOCK
             }
             Self::Trust { source, .. } if source.is_transport() => {
-                "check --server and the network; for an import, carry the whole directory again"
+                "check --server and the network; for an import, carry the whole bundle again"
             }
             Self::Trust { .. } => {
-                "check that --root is this hub's root, or the view's for an export of a view; if \
-                 it is, do not use this copy and tell whoever runs the hub"
+                "check that --root is this hub's root, or the view's for a bundle; if it is, do \
+                 not use this copy and tell whoever runs the hub"
             }
             Self::Leave { .. } => "give --reason and --state with --accept-expired-until",
             Self::LeaveEnded { .. } => {
-                "carry a newer export, or decide again: a later --accept-expired-until with a \
+                "carry a newer bundle, or decide again: a later --accept-expired-until with a \
                  reason of its own"
             }
             Self::ClockBack { .. } => CLOCK,
             Self::View(error) => error.hint(),
-            Self::Document { .. } | Self::WrongSoftware { .. } | Self::Manifest { .. } => {
+            Self::Document { .. } | Self::WrongSoftware { .. } => {
                 "the vendor has to publish a corrected release; nothing of this one was used"
             }
             Self::Delegation { .. } => {
                 "tell whoever runs the hub; until then no site can be made from it"
             }
             Self::NotListed { .. } => "check the name, and that it was published",
-            Self::Name { .. } => "registries are host[:port], repositories lower-case paths",
-            Self::Registry { .. } | Self::Status { .. } => {
-                "check the address, --plain-http, and that the user may read or write there"
-            }
-            Self::Download { .. } | Self::Slow { .. } => {
-                "run the same command again; it goes on where this run stopped"
-            }
-            Self::Endless { .. } => "the registry is broken or hostile; try another one",
-            Self::Digest { .. } | Self::Size { .. } | Self::Missing { .. } => {
-                "run the export again into the same directory, it replaces what is bad; carry it \
-                 again"
-            }
-            Self::NotAnExport { .. } => "run the export again and let it finish",
             Self::State { .. } | Self::Io { .. } => "check the path, its rights and the free space",
             Self::Http { .. } => "check the system's CA certificates (SSL_CERT_FILE)",
             Self::Unreachable { .. } => {

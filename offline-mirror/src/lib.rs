@@ -1,15 +1,17 @@
 //! Carries releases and signed metadata across an air gap.
 //!
-//! `export` reads a hub the way an agent does, through a TUF client started from a pinned root, and
-//! writes the metadata, the vendor's targets and the blobs one release names into a directory.
-//! `import` verifies all of that again without a network, and only then feeds a site's own update
-//! server and, where asked, a registry. Nothing of a vendor or a hub is signed here; an exporter may
-//! keep a [`view`](view_init) of the hub, whose snapshot and timestamp it signs with keys of its own.
+//! [`plan`] says what a bundle would carry, and [`create`] makes it: it reads a hub the way an agent
+//! does, through a TUF client started from a pinned root, and streams what the releases name out of
+//! registries into tar segments ([`bundle`]). A bundle is made under a [`view`](view_init) of the hub,
+//! whose snapshot, timestamp and bundle manifests are signed with keys of its own; nothing of a vendor
+//! or a hub is signed here. [`import`] verifies all of that again without a network, and only then
+//! feeds a [`site`]'s registry or own [`store`] and its update server.
 //!
 //! ```text
-//! hub ──TUF──►┐                       ┌──► site registry (blobs, manifests, indexes, tags)
-//!             ├─ export ─ directory ─ import
-//! registry ──►┘                       └──► site update server (POST /api/v1/publications)
+//! hub ──TUF──►┐                         ┌──► site registry, or own store behind `serve`
+//!             ├─ create ─ bundle set ─ import
+//! registry ──►┘      ▲                  ├──► site update server (POST /api/v1/publications)
+//!                    └── inventory ─────┘
 //! ```
 
 mod belief;

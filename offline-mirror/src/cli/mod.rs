@@ -129,7 +129,7 @@ fn known(error: &anyhow::Error) -> Option<Known> {
         let (attack, hint) = (error.attack(), Some(error.hint().to_owned()));
         return Some(Known { attack, is_refusal: error.is_refusal(), hint });
     }
-    if let Some((hint, code)) = serve::explain(error).or_else(|| store::explain(error)) {
+    if let Some((hint, code)) = store::explain(error).or_else(|| serve::explain(error)) {
         return Some(Known { attack: None, is_refusal: code == 1, hint });
     }
     first_of!(

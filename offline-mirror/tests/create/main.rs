@@ -8,6 +8,7 @@ mod hub;
 mod increments;
 mod partial;
 mod refusals;
+#[expect(dead_code, reason = "`tests/killed` needs more of it")]
 mod registry;
 mod scene;
 mod walk;

@@ -39,8 +39,6 @@ pub(crate) struct Scene {
     pub(crate) hub: Hub,
     /// Images of acme/app 1.0.0, 1.1.0 and 1.2.0.
     pub(crate) images: Vec<Image>,
-    /// The image of other/db 5.0.0.
-    pub(crate) other: Image,
     pub(crate) folder: tempfile::TempDir,
 }
 
@@ -67,7 +65,7 @@ impl Scene {
         let hub = Hub::publish(&targets, 1, now);
         server.serve_tuf(hub.files());
         let folder = tempfile::tempdir().unwrap();
-        let scene = Self { server, hub, images, other, folder };
+        let scene = Self { server, hub, images, folder };
         scene.make_view(now).await;
         scene
     }

@@ -6,8 +6,10 @@
 
 #[path = "../create/hub.rs"]
 mod hub;
+#[expect(dead_code, reason = "`tests/create` needs more of it")]
 #[path = "../create/registry.rs"]
 mod registry;
+#[expect(dead_code, reason = "`tests/create` needs more of it")]
 #[path = "../create/scene.rs"]
 mod scene;
 

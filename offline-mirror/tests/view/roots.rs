@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use offline_mirror::{Error, Holders, ViewError, ViewInit, ViewRenewal, view_accept, view_init};
 use signing::Attack;
 
-use super::{DAY, Viewed};
 use crate::hub::{ROOT, Terms, key};
 use crate::scene::{Scene, at};
+use crate::views::{DAY, Viewed};
 
 fn own_holders() -> Holders {
     let keys = [31, 32, 33].map(|seed| key(seed).public().clone()).into();
@@ -25,8 +25,8 @@ async fn holders_of_their_own_sign_apart_and_their_copies_are_put_together() {
     let error = view_accept(&viewed.dir(), &copies[..1]);
     refused!(error, ViewError::Unsigned { .. });
     view_accept(&viewed.dir(), &copies).unwrap();
-    viewed.export(at(1)).await.unwrap();
-    viewed.scene.import_with(&viewed.import_request(), at(50 * DAY)).await.unwrap();
+    let exported = viewed.export(at(1)).await.unwrap();
+    viewed.site().believe(&exported, at(50 * DAY)).await.unwrap();
 
     // A renewal keeps them; the hub's holder has no say.
     let renewed = viewed.renew(&viewed.renewal()).await.unwrap();
@@ -86,10 +86,10 @@ async fn a_view_is_no_longer_good_than_what_it_carries() {
     let terms = Terms { releases_until: at(10 * DAY), ..Terms::of(at(1)) };
     viewed.scene.publish_as(&terms, 2, at(1));
     let exported = viewed.export(at(2)).await.unwrap();
-    assert_eq!(exported.record.good_until, Some(at(10 * DAY)));
-    let request = viewed.import_request();
-    viewed.scene.import_with(&request, at(10 * DAY - 1)).await.unwrap();
-    let error = viewed.scene.import_with(&request, at(10 * DAY)).await.unwrap_err();
+    assert_eq!(exported.good_until, Some(at(10 * DAY)));
+    let site = viewed.site();
+    site.believe(&exported, at(10 * DAY - 1)).await.unwrap();
+    let error = site.believe(&exported, at(10 * DAY)).await.unwrap_err();
     assert_eq!(error.attack(), Some(Attack::Freeze), "{error:?}");
 }
 
@@ -164,7 +164,6 @@ async fn key_files_that_are_gone_open_to_others_or_swapped_sign_nothing() {
     refused!(viewed.export(at(1)).await, ViewError::OtherKey { .. });
     std::fs::remove_file(timestamp).unwrap();
     refused!(viewed.export(at(1)).await, ViewError::Key { .. });
-    assert!(!viewed.scene.dir().exists(), "nothing was written");
     std::fs::write(timestamp, good).unwrap();
     set(0o600);
     viewed.export(at(1)).await.unwrap();

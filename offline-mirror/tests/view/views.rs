@@ -1,4 +1,4 @@
-//! A view: an export that lives for weeks, under a root of its own over the same vendor files.
+//! A view: bundles that live for weeks, under a root of its own over the same vendor files.
 
 /// Asserts an error of a view by its kind.
 macro_rules! refused {
@@ -10,25 +10,26 @@ macro_rules! refused {
     }};
 }
 
-mod roots;
-
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use offline_mirror::bundle::{BundleDir, SegmentSize};
+use offline_mirror::create::{CreateError, CreateRequest, Progress, create};
+use offline_mirror::plan::{PlanError, Presumed, Request};
 use offline_mirror::{
-    Accepted, DEFAULT_LIFE_DAYS, DEFAULT_ROOT_DAYS, Drafted, Error, ExportRequest, Exported,
-    Holders, ImportRequest, ViewError, ViewInit, ViewRenewal, view_accept, view_init, view_renew,
+    Accepted, DEFAULT_LIFE_DAYS, DEFAULT_ROOT_DAYS, Drafted, Error, Holders, ViewError, ViewInit,
+    ViewRenewal, view_accept, view_init, view_renew,
 };
 use signing::metadata::{Document, Root, Snapshot, TimestampMetadata};
 use signing::repository::request::{Signing, SigningRequest};
-use signing::{Attack, Client, FileName, MemSource, MemStore, TopRole};
+use signing::{Attack, Client, DirStore, FileName, MemSource, MemStore, TopRole};
 
 use crate::hub::{ROOT, Terms, key};
-use crate::scene::{Scene, at};
+use crate::scene::{RELEASE, Scene, at, registry};
 
-const DAY: i64 = 24;
+pub(crate) const DAY: i64 = 24;
 
 /// A scene with a view of its hub.
 pub(crate) struct Viewed {
@@ -38,7 +39,12 @@ pub(crate) struct Viewed {
 impl Viewed {
     /// A view whose first root is signed by the hub's one root key.
     pub(crate) async fn accepted() -> Self {
-        let viewed = Self { scene: Scene::new() };
+        Self::of(Scene::new()).await
+    }
+
+    /// The same over a scene.
+    pub(crate) async fn of(scene: Scene) -> Self {
+        let viewed = Self { scene };
         viewed.init(Holders::Hub).await.unwrap();
         viewed.sign(ROOT);
         viewed.accept().unwrap();
@@ -49,11 +55,11 @@ impl Viewed {
         self.scene.folder().join("view")
     }
 
-    fn request(&self) -> PathBuf {
+    pub(crate) fn request(&self) -> PathBuf {
         self.dir().join("request.json")
     }
 
-    fn init_request(&self, holders: Holders) -> ViewInit {
+    pub(crate) fn init_request(&self, holders: Holders) -> ViewInit {
         ViewInit {
             dir: self.dir(),
             root: self.scene.hub.root_1.clone(),
@@ -63,11 +69,11 @@ impl Viewed {
         }
     }
 
-    async fn init(&self, holders: Holders) -> Result<Drafted, Error> {
+    pub(crate) async fn init(&self, holders: Holders) -> Result<Drafted, Error> {
         view_init(&self.init_request(holders), self.scene.hub.source(), at(0)).await
     }
 
-    fn renewal(&self) -> ViewRenewal {
+    pub(crate) fn renewal(&self) -> ViewRenewal {
         ViewRenewal {
             dir: self.dir(),
             root: self.scene.hub.root_1.clone(),
@@ -78,17 +84,17 @@ impl Viewed {
         }
     }
 
-    async fn renew(&self, renewal: &ViewRenewal) -> Result<Drafted, Error> {
+    pub(crate) async fn renew(&self, renewal: &ViewRenewal) -> Result<Drafted, Error> {
         view_renew(renewal, self.scene.hub.source(), at(1)).await
     }
 
     /// Signs the request where it lies.
-    fn sign(&self, seed: u8) {
+    pub(crate) fn sign(&self, seed: u8) {
         self.sign_to(seed, &self.request());
     }
 
     /// Signs a copy of the request as it was written.
-    fn sign_to(&self, seed: u8, to: &Path) {
+    pub(crate) fn sign_to(&self, seed: u8, to: &Path) {
         let request = SigningRequest::from_json(&std::fs::read(self.request()).unwrap()).unwrap();
         match request.add_signature(&key(seed), at(1)).unwrap() {
             Signing::Added(signed) => std::fs::write(to, signed.to_json().unwrap()).unwrap(),
@@ -96,128 +102,165 @@ impl Viewed {
         }
     }
 
-    fn accept(&self) -> Result<Accepted, Error> {
+    pub(crate) fn accept(&self) -> Result<Accepted, Error> {
         view_accept(&self.dir(), &[self.request()])
     }
 
-    fn root(&self) -> Vec<u8> {
+    pub(crate) fn root(&self) -> Vec<u8> {
         std::fs::read(self.dir().join("root.json")).unwrap()
     }
 
-    fn export_request(&self) -> ExportRequest {
-        ExportRequest { view: Some(self.dir()), ..self.scene.export_request() }
-    }
-
+    /// Makes a bundle with the one release.
     pub(crate) async fn export(&self, now: Timestamp) -> Result<Exported, Error> {
-        self.scene.export_at(&self.export_request(), now).await
+        self.export_from(&self.scene.upstream.host, now).await
     }
 
-    pub(crate) fn import_request(&self) -> ImportRequest {
-        ImportRequest {
-            root: self.root(),
-            state: Some(self.scene.state()),
-            ..self.scene.import_request()
+    /// The same with the images of another registry.
+    pub(crate) async fn export_from(&self, host: &str, now: Timestamp) -> Result<Exported, Error> {
+        let (routes, registries) = registry(host);
+        let product = "product = \"acme/app\"\nreleases = [\"1.2.0\"]";
+        let plan = Request {
+            name: "b".parse().unwrap(),
+            root: self.scene.hub.root_1.clone(),
+            view: Some(self.dir()),
+            routes,
+            products: vec![toml::from_str(product).unwrap()],
+            images: Vec::new(),
+            sites: Vec::new(),
+            base: Presumed::Nothing,
+            segment_size: SegmentSize::default(),
+            concurrency: 2,
+            keep_going: false,
+        };
+        let out = tempfile::tempdir_in(self.scene.folder()).unwrap();
+        let request = CreateRequest { plan, dir: out.path().to_owned(), restart: false };
+        let source = self.scene.hub.source();
+        match create(&request, source, &registries, &Progress::nothing(), now).await {
+            Ok(made) => {
+                let bundle = BundleDir::open(&made.manifest, &[]).unwrap();
+                let tuf = bundle.files().unwrap().into_iter().filter_map(|(path, bytes)| {
+                    Some((path.strip_prefix("tuf/")?.to_owned(), bytes))
+                });
+                Ok(Exported { good_until: made.good_until, tuf: tuf.collect(), bundle, out })
+            }
+            Err(CreateError::Mirror(error) | CreateError::Plan(PlanError::Mirror(error))) => {
+                Err(error)
+            }
+            Err(error) => panic!("{error:?}"),
         }
     }
 
-    /// The versions of snapshot and timestamp in the export.
-    fn carried(&self) -> (u64, u64) {
-        let bytes = std::fs::read(self.scene.dir().join("tuf/metadata/timestamp.json")).unwrap();
+    /// A site that pins the view's root of now.
+    pub(crate) fn site(&self) -> Site {
+        Site { root: self.root(), state: self.scene.folder().join("site") }
+    }
+}
+
+/// A bundle.
+#[derive(Debug)]
+pub(crate) struct Exported {
+    pub(crate) good_until: Option<Timestamp>,
+    /// Its TUF repository.
+    tuf: BTreeMap<String, Vec<u8>>,
+    bundle: BundleDir,
+    out: tempfile::TempDir,
+}
+
+impl Exported {
+    /// Where its files are.
+    pub(crate) fn dir(&self) -> &Path {
+        self.out.path()
+    }
+
+    /// The versions of snapshot and timestamp.
+    fn versions(&self) -> (u64, u64) {
+        let bytes = &self.tuf["metadata/timestamp.json"];
         let role = TopRole::Timestamp.into();
-        let timestamp = Document::<TimestampMetadata>::parse(&role, &bytes).unwrap().body;
+        let timestamp = Document::<TimestampMetadata>::parse(&role, bytes).unwrap().body;
         (timestamp.snapshot().version, timestamp.version)
     }
 }
 
+/// What a site pinned, and what it has seen.
+pub(crate) struct Site {
+    root: Vec<u8>,
+    state: PathBuf,
+}
+
+impl Site {
+    /// Reads a bundle as a site does: from the pinned root over its floors to the manifest's key and
+    /// the release.
+    pub(crate) async fn believe(
+        &self,
+        exported: &Exported,
+        now: Timestamp,
+    ) -> Result<(), signing::Error> {
+        let files: BTreeMap<String, Arc<[u8]>> = exported
+            .tuf
+            .iter()
+            .map(|(path, bytes)| (path.clone(), bytes.as_slice().into()))
+            .collect();
+        let store = DirStore::open(&self.state).unwrap();
+        let mut client = Client::open(&self.root, MemSource::new(files), store)?;
+        client.refresh(now).await?;
+        let target = client.target(&RELEASE.parse().unwrap(), now).await?.unwrap();
+        client.fetch_target(&target).await?;
+        let keys = client.keys(TopRole::Snapshot, now)?.clone();
+        exported.bundle.verify(&keys).unwrap();
+        Ok(())
+    }
+}
+
 #[actix_web::test]
-async fn a_parcel_of_eight_weeks_is_imported_without_any_leave() {
+async fn a_parcel_of_eight_weeks_is_believed_without_any_leave() {
     let viewed = Viewed::accepted().await;
     let exported = viewed.export(at(1)).await.unwrap();
-    assert!(exported.record.is_view);
-    assert_eq!(exported.record.good_until, Some(at(1 + 90 * DAY)));
-    let late = at(56 * DAY);
-    let imported = viewed.scene.import_with(&viewed.import_request(), late).await.unwrap();
-    assert_eq!(imported.expired_as_of, None);
-    assert_eq!(viewed.scene.site.publications().len(), 1);
-
-    // The hub's own metadata of the same day is long a freeze.
-    let plain = Scene::new();
-    let exported = plain.export().await.unwrap();
-    assert_eq!(exported.record.good_until, Some(at(DAY)));
-    let error = plain.import_with(&plain.import_request(), late).await.unwrap_err();
-    assert_eq!(error.attack(), Some(Attack::Freeze), "{error:?}");
+    assert_eq!(exported.good_until, Some(at(1 + 90 * DAY)));
+    viewed.site().believe(&exported, at(56 * DAY)).await.unwrap();
 }
 
 #[actix_web::test]
 async fn a_view_carries_the_hubs_files_byte_for_byte_and_nothing_of_its_own_but_three_roles() {
     let viewed = Viewed::accepted().await;
-    viewed.export(at(1)).await.unwrap();
-    let tuf = viewed.scene.dir().join("tuf");
+    let exported = viewed.export(at(1)).await.unwrap();
     let hub = viewed.scene.hub.files();
-    let mut own = Vec::new();
-    for path in [viewed.scene.tuf_files("metadata"), viewed.scene.tuf_files("targets")].concat() {
-        let name = path.strip_prefix(&tuf).unwrap().to_str().unwrap().to_owned();
-        let bytes = std::fs::read(&path).unwrap();
-        if hub.get(&name) != Some(&bytes) {
-            let (_, role) = name.split_once('/').unwrap();
-            own.push(role.rsplit('.').nth(1).unwrap().to_owned());
-        }
-    }
+    let own = exported.tuf.iter().filter(|(name, bytes)| hub.get(*name) != Some(*bytes));
+    let mut own: Vec<_> = own
+        .map(|(name, _)| name.rsplit_once('/').unwrap().1.rsplit('.').nth(1).unwrap().to_owned())
+        .collect();
     own.sort_unstable();
     assert_eq!(own, ["root", "snapshot", "timestamp"]);
-    for of_the_hub in ["1.root.json", "2.root.json"] {
-        assert!(!tuf.join("metadata").join(of_the_hub).exists(), "{of_the_hub}");
+    for of_the_hub in ["metadata/1.root.json", "metadata/2.root.json"] {
+        assert!(!exported.tuf.contains_key(of_the_hub), "{of_the_hub}");
     }
-
-    // And the site hands on exactly what it does from a plain export.
-    viewed.scene.import_with(&viewed.import_request(), at(2)).await.unwrap();
-    let plain = Scene::new();
-    plain.export().await.unwrap();
-    plain.import().await.unwrap();
-    let files = |scene: &Scene| {
-        let mut files = scene.site.publications().remove(0).files;
-        files.sort_by(|a, b| a.path.cmp(&b.path));
-        files
-    };
-    assert_eq!(files(&viewed.scene), files(&plain));
 }
 
 #[actix_web::test]
 async fn a_views_snapshot_pins_what_the_hubs_does() {
     let viewed = Viewed::accepted().await;
-    viewed.export(at(1)).await.unwrap();
-    let snapshot = |bytes: &[u8]| {
+    let exported = viewed.export(at(1)).await.unwrap();
+    let pins = |files: &BTreeMap<String, Vec<u8>>| {
+        let (_, bytes) = files.iter().find(|(name, _)| name.contains("snapshot")).unwrap();
         Document::<Snapshot>::parse(&TopRole::Snapshot.into(), bytes).unwrap().body.meta
     };
-    let find = |files: &BTreeMap<String, Vec<u8>>| {
-        let (_, bytes) = files.iter().find(|(name, _)| name.contains("snapshot")).unwrap();
-        snapshot(bytes)
-    };
-    let carried = viewed.scene.tuf_files("metadata");
-    let carried = carried.iter().find(|path| path.to_str().unwrap().contains("snapshot")).unwrap();
-    assert_eq!(snapshot(&std::fs::read(carried).unwrap()), find(&viewed.scene.hub.files()));
+    assert_eq!(pins(&exported.tuf), pins(&viewed.scene.hub.files()));
 }
 
 #[actix_web::test]
-async fn a_view_ends_after_its_days_and_then_asks_for_leave_like_any_export() {
+async fn a_view_ends_after_its_days() {
     let viewed = Viewed::accepted().await;
-    viewed.export(at(1)).await.unwrap();
+    let exported = viewed.export(at(1)).await.unwrap();
     let ended = at(1 + 90 * DAY);
-    let request = viewed.import_request();
-    let error = viewed.scene.import_with(&request, ended).await.unwrap_err();
+    let error = viewed.site().believe(&exported, ended).await.unwrap_err();
     assert_eq!(error.attack(), Some(Attack::Freeze), "{error:?}");
-    assert_eq!(viewed.scene.site.asked(), Vec::<String>::new());
 }
 
 #[actix_web::test]
-async fn a_site_that_pinned_the_hub_believes_no_view_and_the_other_way_round() {
+async fn a_site_that_pinned_the_hub_believes_no_view() {
     let viewed = Viewed::accepted().await;
-    viewed.export(at(1)).await.unwrap();
-    let error = viewed.scene.refused().await;
-    assert_eq!(error.attack(), Some(Attack::ArbitrarySoftware), "{error:?}");
-    assert!(error.hint().contains("the view's"), "{}", error.hint());
-    viewed.scene.export().await.unwrap();
-    let error = viewed.scene.import_with(&viewed.import_request(), at(2)).await.unwrap_err();
+    let exported = viewed.export(at(1)).await.unwrap();
+    let site = Site { root: viewed.scene.hub.root_1.clone(), ..viewed.site() };
+    let error = site.believe(&exported, at(2)).await.unwrap_err();
     assert_eq!(error.attack(), Some(Attack::ArbitrarySoftware), "{error:?}");
 }
 
@@ -252,18 +295,19 @@ async fn connected_agents_never_follow_a_views_root_though_the_same_keys_signed_
 }
 
 #[actix_web::test]
-async fn versions_of_a_view_grow_with_every_export_whatever_the_clock_says() {
+async fn versions_of_a_view_grow_with_every_bundle_whatever_the_clock_says() {
     let viewed = Viewed::accepted().await;
     let mut last = (0, 0);
+    let mut newest = viewed.export(at(1)).await.unwrap();
     for now in [at(1), at(1), at(5), at(3)] {
-        viewed.export(now).await.unwrap();
-        let found = viewed.carried();
+        newest = viewed.export(now).await.unwrap();
+        let found = newest.versions();
         assert!(found.0 > last.0 && found.1 > last.1, "{last:?} then {found:?}");
         last = found;
     }
     let unix = u64::try_from(at(5).as_second()).unwrap();
     assert_eq!(last, (unix + 1, unix + 1));
-    viewed.scene.import_with(&viewed.import_request(), at(6)).await.unwrap();
+    viewed.site().believe(&newest, at(6)).await.unwrap();
 }
 
 #[actix_web::test]
@@ -295,9 +339,9 @@ async fn a_hub_that_went_back_gets_no_view() {
 #[actix_web::test]
 async fn the_hubs_new_targets_keys_need_the_views_next_root() {
     let mut viewed = Viewed::accepted().await;
-    viewed.export(at(1)).await.unwrap();
-    let site = viewed.import_request();
-    viewed.scene.import_with(&site, at(2)).await.unwrap();
+    let first = viewed.export(at(1)).await.unwrap();
+    let site = viewed.site();
+    site.believe(&first, at(2)).await.unwrap();
 
     viewed.scene.publish_as(&Terms { targets: 12, ..Terms::of(at(2)) }, 2, at(2));
     let error = refused!(viewed.export(at(3)).await, ViewError::TargetsKeys { .. });
@@ -307,10 +351,9 @@ async fn the_hubs_new_targets_keys_need_the_views_next_root() {
     refused!(viewed.export(at(3)).await, ViewError::TargetsKeys { .. });
     viewed.sign(ROOT);
     viewed.accept().unwrap();
-    viewed.export(at(4)).await.unwrap();
-    // The site still pins the first root: the chain travels with the export.
-    let imported = viewed.scene.import_with(&site, at(40 * DAY)).await.unwrap();
-    assert_eq!(imported.expired_as_of, None);
+    let second = viewed.export(at(4)).await.unwrap();
+    // The site still pins the first root: the chain travels with the bundle.
+    site.believe(&second, at(40 * DAY)).await.unwrap();
 }
 
 #[actix_web::test]
@@ -329,17 +372,17 @@ async fn root_holders_whom_the_hub_has_replaced_hold_its_view_no_longer() {
 #[actix_web::test]
 async fn new_keys_of_a_view_reach_sites_with_its_next_root() {
     let viewed = Viewed::accepted().await;
-    viewed.export(at(1)).await.unwrap();
-    let site = viewed.import_request();
-    viewed.scene.import_with(&site, at(2)).await.unwrap();
+    let first = viewed.export(at(1)).await.unwrap();
+    let site = viewed.site();
+    site.believe(&first, at(2)).await.unwrap();
     let old = std::fs::read_dir(viewed.dir().join("keys")).unwrap().count();
     let drafted = viewed.renew(&ViewRenewal { new_keys: true, ..viewed.renewal() }).await.unwrap();
     viewed.sign(ROOT);
     let accepted = viewed.accept().unwrap();
     assert_eq!(accepted.version, drafted.version);
     assert_eq!((old, std::fs::read_dir(viewed.dir().join("keys")).unwrap().count()), (2, 4));
-    viewed.export(at(3)).await.unwrap();
-    viewed.scene.import_with(&site, at(4)).await.unwrap();
+    let second = viewed.export(at(3)).await.unwrap();
+    site.believe(&second, at(4)).await.unwrap();
     let root = Document::<Root>::parse(&TopRole::Root.into(), &viewed.root()).unwrap();
     for (role, key_id) in [TopRole::Snapshot, TopRole::Timestamp].into_iter().zip(drafted.online) {
         assert!(root.body.keys(role).keys.contains_key(&key_id), "{role}");
@@ -350,9 +393,9 @@ async fn new_keys_of_a_view_reach_sites_with_its_next_root() {
 async fn a_hub_that_recovered_from_a_fast_forward_needs_new_keys_of_its_views_too() {
     let mut viewed = Viewed::accepted().await;
     viewed.scene.publish_again(1_000_000, at(1));
-    viewed.export(at(2)).await.unwrap();
-    let site = viewed.import_request();
-    viewed.scene.import_with(&site, at(3)).await.unwrap();
+    let first = viewed.export(at(2)).await.unwrap();
+    let site = viewed.site();
+    site.believe(&first, at(3)).await.unwrap();
 
     // New keys for snapshot and timestamp at the hub lift its floors; versions begin anew.
     viewed.scene.publish_as(&Terms { online: [13, 14], ..Terms::of(at(3)) }, 2, at(3));
@@ -362,6 +405,6 @@ async fn a_hub_that_recovered_from_a_fast_forward_needs_new_keys_of_its_views_to
     viewed.renew(&ViewRenewal { new_keys: true, ..viewed.renewal() }).await.unwrap();
     viewed.sign(ROOT);
     viewed.accept().unwrap();
-    viewed.export(at(5)).await.unwrap();
-    viewed.scene.import_with(&site, at(6)).await.unwrap();
+    let second = viewed.export(at(5)).await.unwrap();
+    site.believe(&second, at(6)).await.unwrap();
 }
