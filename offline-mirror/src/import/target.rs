@@ -214,24 +214,23 @@ pub(super) fn adopt(
         }
         ids.insert(index, id);
     }
-    let (mut added, mut there) = (0_u64, 0_u64);
     let mut objects: Vec<Digest> =
         reader.manifest().entries.iter().filter_map(crate::bundle::Entry::object).collect();
     objects.sort();
     objects.dedup();
-    for digest in objects {
-        let extents: Option<Vec<Extent>> = reader
-            .locate(&digest)
-            .into_iter()
-            .map(|at| {
-                let segment = ids.get(&at.segment).copied()?;
-                Some(Extent { segment, offset: at.offset, size: at.size })
-            })
-            .collect();
-        let (Some(extents), Some(size)) = (extents, reader.size_of(&digest)) else { continue };
-        let indexed = store.index_blob(turn, &digest, size, &extents, now)?;
+    let place = |digest: Digest| -> Option<(Digest, u64, Vec<Extent>)> {
+        let extents = reader.locate(&digest).into_iter().map(|at| {
+            let segment = ids.get(&at.segment).copied()?;
+            Some(Extent { segment, offset: at.offset, size: at.size })
+        });
+        Some((digest, reader.size_of(&digest)?, extents.collect::<Option<_>>()?))
+    };
+    let blobs: Vec<_> = objects.into_iter().filter_map(place).collect();
+    let indexed = store.index_blobs(turn, &blobs, now)?;
+    let (mut added, mut there) = (0_u64, 0_u64);
+    for ((digest, ..), indexed) in blobs.iter().zip(indexed) {
         // Manifests are counted when they are put into a repository.
-        let is_blob = reader.entries(&digest).first().is_some_and(|entry| entry.blob().is_some());
+        let is_blob = reader.entries(digest).first().is_some_and(|entry| entry.blob().is_some());
         let count = match indexed {
             store::Indexed::Added => &mut added,
             store::Indexed::AlreadyThere => &mut there,

@@ -10,4 +10,4 @@ mod registry;
 #[path = "../create/scene.rs"]
 mod scene;
 
-mod around;
+mod trips;
