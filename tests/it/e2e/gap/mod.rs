@@ -12,7 +12,8 @@ use super::process::{run, run_ok};
 use super::vendor::Vendor;
 use super::world::Hub;
 
-#[path = "../../../../offline-mirror/tests/air_gap/registry.rs"]
+mod images;
+#[path = "../../../../offline-mirror/tests/import/registry.rs"]
 #[expect(dead_code, reason = "the mirror's own tests use the rest of it")]
 mod registry;
 mod vendors;
@@ -84,7 +85,7 @@ impl Gap {
     ) {
         let image = format!("{vendor}/{product}");
         let layers = [&b"a layer of every release"[..], version.as_bytes()];
-        let digest = self.origin_registry.put_image(&image, &layers);
+        let digest = images::push(&self.origin_registry.host, &image, &layers);
         self.vendor.write(
             &format!("{product}/releases/{version}.yaml"),
             &format!(
