@@ -9,7 +9,6 @@ use cluster_agent::status::Status;
 
 use super::members::Members;
 use super::process::{self, Process, run, run_ok};
-use super::vendor::Vendor;
 use super::world::{Hub, KAFKA, PLATFORM};
 
 /// What a cluster has beside its three controllers.
@@ -66,13 +65,7 @@ echo "end $1 $2 $4" >>commands.log
 
 impl Cluster {
     /// Starts the members and writes the configuration.
-    pub(super) fn prepare(
-        world: &Path,
-        name: &str,
-        shape: &Shape,
-        hub: &Hub,
-        vendor: &Vendor,
-    ) -> Self {
+    pub(super) fn prepare(world: &Path, name: &str, shape: &Shape, hub: &Hub, root: &Path) -> Self {
         let dir = world.join(name);
         let members = Members::start(&dir.join("members"), KAFKA[0]);
         let command = dir.join("change-unit");
@@ -80,7 +73,7 @@ impl Cluster {
         std::fs::set_permissions(&command, std::fs::Permissions::from_mode(0o755))
             .expect("an executable command");
         let cluster = Self { name: name.to_owned(), members, agent: None, dir };
-        std::fs::write(cluster.config(), cluster.configuration(shape, hub, vendor))
+        std::fs::write(cluster.config(), cluster.configuration(shape, hub, root))
             .expect("a configuration");
         cluster
     }
@@ -209,7 +202,7 @@ impl Cluster {
         restarts
     }
 
-    fn configuration(&self, shape: &Shape, hub: &Hub, vendor: &Vendor) -> String {
+    fn configuration(&self, shape: &Shape, hub: &Hub, root: &Path) -> String {
         let units: Vec<String> = self
             .members
             .units()
@@ -228,7 +221,7 @@ impl Cluster {
              [[products.pools]]\nname = \"controllers\"\nrole = \"controller\"\nunits = [\n{units}]\n\
              [products.pools.exec]\n",
             url = hub.url(),
-            root = vendor.root().display(),
+            root = root.display(),
             hub_lines = shape.hub_lines,
             name = self.name,
             initial = KAFKA[0],

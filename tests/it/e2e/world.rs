@@ -211,7 +211,7 @@ impl World {
 
     /// Starts members (and nodes), enrols a cluster and runs its agent.
     pub(super) fn add_cluster(&mut self, name: &str, shape: &Shape) {
-        let cluster = Cluster::prepare(self.dir(), name, shape, &self.hub, &self.vendor);
+        let cluster = Cluster::prepare(self.dir(), name, shape, &self.hub, &self.vendor.root());
         self.clusters.push(cluster);
         let cluster = self.clusters.last_mut().expect("just added");
         cluster.enrol(&self.hub);

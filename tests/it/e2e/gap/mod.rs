@@ -8,11 +8,11 @@ use std::sync::mpsc;
 use serde_json::Value;
 
 use self::registry::Server as Registry;
+use super::images;
 use super::process::{run, run_ok};
 use super::vendor::Vendor;
 use super::world::Hub;
 
-mod images;
 #[path = "../../../../offline-mirror/tests/import/registry.rs"]
 #[expect(dead_code, reason = "the mirror's own tests use the rest of it")]
 mod registry;

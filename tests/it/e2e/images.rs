@@ -3,12 +3,22 @@
 use serde_json::json;
 use signing::Sha256Digest;
 
-use crate::e2e::client::{Answer, request};
+use super::client::{Answer, request};
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
 /// Pushes an image with an empty config; its digest.
-pub(crate) fn push(host: &str, repository: &str, layers: &[&[u8]]) -> Sha256Digest {
+pub(super) fn push(host: &str, repository: &str, layers: &[&[u8]]) -> Sha256Digest {
+    push_as(host, repository, None, layers)
+}
+
+/// The same under a tag.
+pub(super) fn push_as(
+    host: &str,
+    repository: &str,
+    tag: Option<&str>,
+    layers: &[&[u8]],
+) -> Sha256Digest {
     for bytes in layers.iter().chain([&&b"{}"[..]]) {
         blob(host, repository, bytes);
     }
@@ -25,7 +35,8 @@ pub(crate) fn push(host: &str, repository: &str, layers: &[&[u8]]) -> Sha256Dige
     })
     .to_string();
     let digest = Sha256Digest::of(manifest.as_bytes());
-    let path = format!("/v2/{repository}/manifests/{digest}");
+    let reference = tag.map_or_else(|| digest.to_string(), ToOwned::to_owned);
+    let path = format!("/v2/{repository}/manifests/{reference}");
     put(host, &path, MANIFEST, manifest.as_bytes());
     digest
 }
