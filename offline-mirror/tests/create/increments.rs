@@ -186,7 +186,8 @@ async fn a_repair_carries_just_what_was_missing() {
     assert!(reader.has(&image.digest) && has(&reader, &long(2)) && !has(&reader, SHARED));
     assert!(carried.iter().all(|entry| match &entry.content {
         Content::Blob { blob, .. } => *blob == Digest::of(&long(2)),
-        _ => entry.digest == image.digest,
+        Content::Manifest { .. } => entry.digest == image.digest,
+        Content::File => false,
     }));
     assert_eq!((manifest.sequence, &manifest.sites[..]), (8, &["north".parse().unwrap()][..]));
     assert!(manifest.images.is_empty() && manifest.required.is_empty() && manifest.complete);

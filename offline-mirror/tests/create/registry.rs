@@ -69,18 +69,18 @@ impl Server {
 
     /// Stores an image with these layers and an empty config.
     pub(crate) fn image(&self, repository: &str, layers: &[&[u8]]) -> Image {
-        self.image_of(repository, layers, json!({}))
+        self.image_of(repository, layers, &json!({}))
     }
 
     /// The same as Docker has it.
     pub(crate) fn docker_image(&self, repository: &str, layers: &[&[u8]]) -> Image {
-        self.image_of(repository, layers, json!({"mediaType": DOCKER_TYPE}))
+        self.image_of(repository, layers, &json!({"mediaType": DOCKER_TYPE}))
     }
 
     /// Stores an artifact about another manifest, which the registry lists.
     pub(crate) fn referrer(&self, subject: &Image, layer: &[u8]) -> Image {
         let about = json!({"subject": link(subject.media_type, subject.digest, subject.size)});
-        let artifact = self.image_of(&subject.repository, &[layer], about);
+        let artifact = self.image_of(&subject.repository, &[layer], &about);
         let listed = link(MANIFEST_TYPE, artifact.digest, artifact.size);
         let key = (subject.repository.clone(), subject.digest.to_string());
         let referrers = &mut self.lock().referrers;
@@ -91,14 +91,14 @@ impl Server {
     /// Stores an artifact about another manifest, listed by the fallback tag alone.
     pub(crate) fn referrer_by_tag(&self, subject: &Image, layer: &[u8]) -> Image {
         let about = json!({"subject": link(subject.media_type, subject.digest, subject.size)});
-        let artifact = self.image_of(&subject.repository, &[layer], about);
+        let artifact = self.image_of(&subject.repository, &[layer], &about);
         let list = self.index(&subject.repository, &[&artifact]);
         let hex = subject.digest.hex();
         self.tag(&list, &format!("sha256-{hex}"));
         artifact
     }
 
-    fn image_of(&self, repository: &str, layers: &[&[u8]], more: Value) -> Image {
+    fn image_of(&self, repository: &str, layers: &[&[u8]], more: &Value) -> Image {
         let config: &[u8] = b"{}";
         for blob in layers.iter().chain([&config]) {
             let key = (repository.to_owned(), Digest::of(blob).to_string());

@@ -194,7 +194,7 @@ pub(crate) fn copy(from: &Path, to: &Path) {
         let path = entry.unwrap().path();
         let target = to.join(path.file_name().unwrap());
         if path.is_dir() {
-            copy(&path, &target)
+            copy(&path, &target);
         } else {
             std::fs::copy(&path, &target).unwrap();
         }

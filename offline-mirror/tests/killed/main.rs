@@ -36,11 +36,12 @@ fn config(scene: &Scene, view: &Path) -> PathBuf {
     let path = scene.folder.path().join(format!("{}.toml", view.file_name().unwrap().display()));
     std::fs::write(scene.folder.path().join("hub-root.json"), &scene.hub.root).unwrap();
     let text = format!(
-        "view = {view:?}\nconcurrency = 2\n[hub]\nserver = \"http://{host}\"\n\
+        "view = \"{view}\"\nconcurrency = 2\n[hub]\nserver = \"http://{host}\"\n\
          root = \"hub-root.json\"\n[registries.default]\nhost = \"{host}\"\nplain_http = true\n\
          anonymous = true\n[[products]]\nproduct = \"acme/app\"\nchannel = \"stable\"\n\
          versions = \"1\"\n",
         host = scene.server.host,
+        view = view.display(),
     );
     std::fs::write(&path, text).unwrap();
     path

@@ -51,7 +51,7 @@ impl Viewed {
         viewed
     }
 
-    fn dir(&self) -> PathBuf {
+    pub(crate) fn dir(&self) -> PathBuf {
         self.scene.folder().join("view")
     }
 
