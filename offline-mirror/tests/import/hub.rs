@@ -73,13 +73,11 @@ impl Terms {
     }
 }
 
-/// What the hub serves, and the roots that may be pinned.
+/// What the hub serves, and the root that is pinned.
 pub(crate) struct Hub {
     staged: StagedRepository,
     /// The first root.
     pub(crate) root_1: Vec<u8>,
-    /// Its successor; both have the same keys.
-    pub(crate) root_2: Vec<u8>,
 }
 
 impl Hub {
@@ -98,7 +96,7 @@ impl Hub {
         let [root_1, root_2, root_3] = roots(terms, now);
         let mut staged = StagedRepository::new();
         staged.put_metadata(&role("root"), root_1.clone()).unwrap();
-        staged.put_metadata(&role("root"), root_2.clone()).unwrap();
+        staged.put_metadata(&role("root"), root_2).unwrap();
         if (terms.root, terms.targets, terms.online) != (ROOT, TARGETS, ONLINE) {
             staged.put_metadata(&role("root"), root_3).unwrap();
         }
@@ -126,7 +124,7 @@ impl Hub {
         }
         let [snapshot, timestamp] = terms.online.map(key);
         let staged = staged.with_online_roles(&snapshot, &timestamp, now, Versions::default());
-        Self { staged: staged.unwrap(), root_1, root_2 }
+        Self { staged: staged.unwrap(), root_1 }
     }
 
     /// All files by their path below `/tuf/`.

@@ -8,6 +8,7 @@ mod hub;
 mod kill;
 mod late;
 mod maker;
+mod measure;
 mod prune;
 mod refusals;
 mod registry;

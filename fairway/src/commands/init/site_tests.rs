@@ -19,11 +19,7 @@ fn bundle(dir: &Path, signed: Timestamp) -> World {
 }
 
 /// The same with the metadata files as `change` leaves them.
-fn bundle_with(
-    dir: &Path,
-    signed: Timestamp,
-    change: impl Fn(&str, String) -> String,
-) -> World {
+fn bundle_with(dir: &Path, signed: Timestamp, change: impl Fn(&str, String) -> String) -> World {
     let mut world = World::new();
     let keys = [21, 22, 23].map(|seed| world.keyring.add(secret(seed))).to_vec();
     if let Some(vendor) = world.layout.vendors.get_mut(&acme()) {
@@ -45,7 +41,8 @@ fn bundle_with(
     let writer = Writer::open(&carry, laid).unwrap();
     for (at, item) in writer.laid().items().to_vec().iter().enumerate() {
         assert!(matches!(item.planned.what, Planned::File { .. }));
-        let (_, bytes) = files.iter().find(|(entry, _)| entry.path() == item.planned.path()).unwrap();
+        let (_, bytes) =
+            files.iter().find(|(entry, _)| entry.path() == item.planned.path()).unwrap();
         writer.put(at, bytes).unwrap();
     }
     let written = writer.finish().unwrap();
