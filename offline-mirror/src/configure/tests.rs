@@ -1,3 +1,5 @@
+//! The files of one mirror, compared with golden ones, and files of other people.
+
 use super::*;
 use crate::bundle::ImageRole;
 use crate::oci::Digest;

@@ -1,3 +1,5 @@
+//! What is carried and what is left out, by drawn sets of images and inventories.
+
 use proptest::prelude::*;
 use serde_json::json;
 

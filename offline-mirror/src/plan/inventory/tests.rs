@@ -1,3 +1,5 @@
+//! Inventories as sites sign them, and those that are not believed.
+
 use std::path::PathBuf;
 
 use signing::{Attack, SecretKey};

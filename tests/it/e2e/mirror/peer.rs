@@ -53,6 +53,7 @@ pub(super) fn pull(host: &str, repository: &str, digest: &str, into: &Path) {
     let image = format!("docker://{host}/{repository}@{digest}");
     let raw = skopeo(&["inspect", "--raw", "--tls-verify=false", &image]);
     assert_eq!(Sha256Digest::of(&raw).to_string(), digest, "{image}");
+    std::fs::create_dir_all(into).unwrap();
     let into = format!("dir:{}", into.display());
     let words = ["copy", "--quiet", "--all", "--preserve-digests", "--src-tls-verify=false"];
     skopeo(&[&words[..], &[&image, &into]].concat());
