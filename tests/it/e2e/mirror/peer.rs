@@ -94,5 +94,7 @@ pub(super) fn push_index(host: &str, repository: &str, tag: &str, dir: &Path) ->
     let (from, to) =
         (format!("oci:{}", dir.display()), format!("docker://{host}/{repository}:{tag}"));
     skopeo(&["copy", "--quiet", "--all", "--dest-tls-verify=false", &from, &to]);
-    top["digest"].as_str().unwrap().to_owned()
+    // What it pushed is its own rendering of the index.
+    let pushed = skopeo(&["inspect", "--raw", "--tls-verify=false", &to]);
+    Sha256Digest::of(&pushed).to_string()
 }
