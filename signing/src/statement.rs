@@ -233,6 +233,28 @@ mod tests {
     }
 
     #[test]
+    fn two_signatures_of_one_key_are_refused() {
+        let mut envelope: Value = serde_json::from_slice(&signed()).unwrap();
+        let twice = envelope["signatures"][0].clone();
+        envelope["signatures"].as_array_mut().unwrap().push(twice);
+        let error = Statement::parse(KIND, envelope.to_string().as_bytes()).unwrap_err();
+        assert_eq!(error.to_string(), "not a fairway-receipt: two signatures of one key");
+    }
+
+    #[test]
+    fn as_many_people_sign_as_metadata_may_have() {
+        let of = |people: u16| {
+            let mut envelope: Value = serde_json::from_slice(&signed()).unwrap();
+            let more = (1..people).map(|n| json!({"keyid": format!("{n:064x}"), "sig": "00"}));
+            envelope["signatures"].as_array_mut().unwrap().extend(more);
+            Statement::parse(KIND, envelope.to_string().as_bytes())
+        };
+        of(256).unwrap().verify::<Value>(&trusted(1)).unwrap();
+        let error = of(257).unwrap_err();
+        assert_eq!(error.to_string(), "not a fairway-receipt: 257 signatures, at most 256");
+    }
+
+    #[test]
     fn only_objects_with_whole_numbers_are_signed() {
         let refused = sign(KIND, &json!([1]), &[&key(1)]).unwrap_err();
         assert!(matches!(refused, BuildError::NotAnObject { kind: KIND }));
