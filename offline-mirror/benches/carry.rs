@@ -84,9 +84,10 @@ impl Place {
         let (bytes, disk) = (self.bytes as f64, cost.disk_bytes as f64);
         let bar = bar.map(|bar| format!(" (bar {bar})")).unwrap_or_default();
         println!(
-            "{what:38} {:5.2} GB per CPU-s{bar}; {:5.2} CPU-s, {:5.1} s, {:6} kB resident, disk +{:.2} GB",
+            "{what:38} {:5.2} GB per CPU-s{bar}; {:5.2} CPU-s ({:.2} in the kernel), {:5.1} s, {:6} kB resident, disk +{:.2} GB",
             bytes / BYTES_PER_GB / cost.cpu_s,
             cost.cpu_s,
+            cost.system_s,
             cost.wall_s,
             cost.peak_kb,
             disk / BYTES_PER_GB,
@@ -105,7 +106,8 @@ fn now() -> jiff::Timestamp {
 
 /// A hub with a release per image, and the file that says to carry them all.
 async fn publish(digests: &[Digest], upstream: &str) -> anyhow::Result<(Scene, PathBuf)> {
-    let mut scene = Scene::as_of(now()).await;
+    // A second publication within the same second would have the same version.
+    let mut scene = Scene::as_of(now() - jiff::SignedDuration::from_mins(1)).await;
     let versions: Vec<_> = (0..IMAGES).map(|number| format!("1.{number}.0")).collect();
     let names: Vec<_> = versions.iter().map(String::as_str).collect();
     let mut targets = vec![hub::graph("acme/app", "stable", "amd64", &names)];

@@ -58,7 +58,7 @@ pub(crate) async fn push(host: &str) -> anyhow::Result<(Vec<Digest>, u64)> {
             .iter()
             .filter_map(|number| layers.get(*number))
             .map(|digest| {
-                json!({"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": digest,
+                json!({"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", "digest": digest,
                        "size": LAYER_BYTES})
             })
             .collect();

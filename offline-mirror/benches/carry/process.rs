@@ -16,6 +16,8 @@ const TICKS: f64 = 100.0;
 pub(crate) struct Cost {
     /// Processor time of all threads, user and system.
     pub(crate) cpu_s: f64,
+    /// What of it the kernel spent, on files and sockets.
+    pub(crate) system_s: f64,
     /// From start to end.
     pub(crate) wall_s: f64,
     /// Most memory that was resident.
@@ -29,6 +31,7 @@ impl Cost {
     pub(crate) fn and(self, other: Self) -> Self {
         Self {
             cpu_s: self.cpu_s + other.cpu_s,
+            system_s: self.system_s + other.system_s,
             wall_s: self.wall_s + other.wall_s,
             peak_kb: self.peak_kb.max(other.peak_kb),
             disk_bytes: self.disk_bytes.max(other.disk_bytes),
@@ -68,6 +71,7 @@ fn look(child: &Child, cost: &mut Cost) -> anyhow::Result<bool> {
     let ticks = |index: usize| fields.get(index).and_then(|text| text.parse::<f64>().ok());
     let (user, system) = (ticks(11), ticks(12));
     cost.cpu_s = (user.unwrap_or_default() + system.unwrap_or_default()) / TICKS;
+    cost.system_s = system.unwrap_or_default() / TICKS;
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let peak = peak.and_then(|text| text.split_whitespace().next()?.parse().ok());
