@@ -188,6 +188,11 @@ fn kept_metadata(site: &SiteDir) -> Result<TufFiles, PruneError> {
 /// What bundles brought and is still at the target, and what somebody else gave a tag there.
 async fn stored(target: &Target, ledger: &Ledger) -> Result<Vec<Stored>, PruneError> {
     let mut stored: Vec<Stored> = Vec::new();
+    let carried = ledger.bundles.iter().flat_map(|bundle| &bundle.images);
+    let released: BTreeSet<(Repository, Digest)> = carried
+        .filter(|image| image.role == ImageRole::Release)
+        .map(|image| (image.repository.clone(), image.digest))
+        .collect();
     for image in ledger.images() {
         let tree = target.tree(&image.repository, image.digest).await?;
         if tree.manifests.is_empty() {
@@ -195,7 +200,9 @@ async fn stored(target: &Target, ledger: &Ledger) -> Result<Vec<Stored>, PruneEr
         }
         let manifests = tree.manifests.into_keys().collect();
         let place = (image.repository.clone(), image.digest);
-        stored.push(Stored { image: Some(image), place, manifests, blobs: tree.blobs });
+        let was_release = released.contains(&place);
+        let blobs = tree.blobs;
+        stored.push(Stored { image: Some(image), was_release, place, manifests, blobs });
     }
     let repositories: BTreeSet<Repository> = stored.iter().map(|s| s.place.0.clone()).collect();
     for repository in repositories {
@@ -237,7 +244,8 @@ async fn foreign(
             };
             lists.insert(digest);
             let (place, manifests) = ((repository.clone(), digest), BTreeSet::from([digest]));
-            found.push(Stored { image: Some(image), place, manifests, blobs: BTreeMap::new() });
+            let (was_release, blobs) = (false, BTreeMap::new());
+            found.push(Stored { image: Some(image), was_release, place, manifests, blobs });
             continue;
         }
         found.push(of_others(target, repository, digest).await?);
@@ -259,5 +267,5 @@ async fn of_others(
     let tree = target.tree(repository, digest).await?;
     let place = (repository.clone(), digest);
     let manifests = tree.manifests.into_keys().chain([digest]).collect();
-    Ok(Stored { image: None, place, manifests, blobs: tree.blobs })
+    Ok(Stored { image: None, was_release: false, place, manifests, blobs: tree.blobs })
 }
