@@ -185,11 +185,11 @@ fn index(
     now: Timestamp,
 ) -> Result<Indexed, StoreError> {
     if let Some(known) = find(tx, digest)? {
-        return if known.size == size {
-            Ok(Indexed::AlreadyThere)
-        } else {
-            Err(wrong(digest, format!("{size} bytes, the store has {}", known.size)))
-        };
+        if known.size != size {
+            return Err(wrong(digest, format!("{size} bytes, the store has {}", known.size)));
+        }
+        wanted_again(tx, known.id, now)?;
+        return Ok(Indexed::AlreadyThere);
     }
     check(tx, digest, size, extents)?;
     let blob = insert(tx, digest, size, Place::Extents, now)?;
@@ -337,6 +337,14 @@ pub(super) fn note_linked(tx: &Transaction<'_>, blob: i64) -> Result<(), StoreEr
     tx.prepare_cached("UPDATE blobs SET unlinked_at = NULL WHERE id = ? AND unlinked_at NOT NULL")
         .and_then(|mut statement| statement.execute([blob]))
         .during("link a blob")?;
+    Ok(())
+}
+
+/// Starts the grace of a blob that nobody holds anew: somebody is about to.
+fn wanted_again(tx: &Transaction<'_>, blob: i64, now: Timestamp) -> Result<(), StoreError> {
+    tx.prepare_cached("UPDATE blobs SET unlinked_at = ?2 WHERE id = ?1 AND unlinked_at < ?2")
+        .and_then(|mut statement| statement.execute(params![blob, now.as_second()]))
+        .during("index a blob")?;
     Ok(())
 }
 

@@ -75,7 +75,8 @@ impl Scene {
         let turn = self.store.exclusive().unwrap();
         let name =
             SegmentName { bundle: Sha256Digest::of(b"bundle"), file: "north-0001.tar".to_owned() };
-        let segment = self.store.adopt_segment(&turn, &path, &name, how, self.now).unwrap();
+        let adopted = self.store.adopt_segment(&turn, &path, &name, how, self.now).unwrap();
+        let segment = adopted.segment;
         for (blob, offset) in blobs.iter().zip(offsets) {
             let size = u64::try_from(blob.len()).unwrap();
             let extents = [Extent { segment, offset, size }];
@@ -100,8 +101,11 @@ fn bytes_of_a_segment_are_read_where_they_lie_over_part_boundaries() {
     let (path, offsets) = scene.segment(&[&one, &two]);
     let turn = scene.store.exclusive().unwrap();
     let name = SegmentName { bundle: Sha256Digest::of(b"b"), file: "n-0001.tar".to_owned() };
-    let segment =
-        scene.store.adopt_segment(&turn, &path, &name, Adopt::LinkOrCopy, scene.now).unwrap();
+    let segment = scene
+        .store
+        .adopt_segment(&turn, &path, &name, Adopt::LinkOrCopy, scene.now)
+        .unwrap()
+        .segment;
     let whole = [one.clone(), two.clone()].concat();
     let digest = Digest::of(&whole);
     let extents = [
@@ -130,8 +134,11 @@ fn many_blobs_are_indexed_at_once_and_a_bad_one_takes_its_batch_along() {
     let (path, offsets) = scene.segment(&slices);
     let turn = scene.store.exclusive().unwrap();
     let name = SegmentName { bundle: Sha256Digest::of(b"b"), file: "n-0001.tar".to_owned() };
-    let segment =
-        scene.store.adopt_segment(&turn, &path, &name, Adopt::LinkOrCopy, scene.now).unwrap();
+    let segment = scene
+        .store
+        .adopt_segment(&turn, &path, &name, Adopt::LinkOrCopy, scene.now)
+        .unwrap()
+        .segment;
     let mut blobs: Vec<_> = bodies
         .iter()
         .zip(offsets)
@@ -174,8 +181,11 @@ fn a_segment_is_linked_not_copied_and_adopted_once() {
     let turn = scene.store.exclusive().unwrap();
     let name =
         SegmentName { bundle: Sha256Digest::of(b"bundle"), file: "north-0001.tar".to_owned() };
-    let again =
-        scene.store.adopt_segment(&turn, &source, &name, Adopt::LinkOrCopy, scene.now).unwrap();
+    let again = scene
+        .store
+        .adopt_segment(&turn, &source, &name, Adopt::LinkOrCopy, scene.now)
+        .unwrap()
+        .segment;
     assert_eq!(first, again);
     assert_eq!(fs::read_dir(scene.store.dir().join("segments")).unwrap().count(), 1);
 }
@@ -190,6 +200,69 @@ fn a_segment_that_was_not_put_in_place_before_a_kill_is_put_there_again() {
     fs::write(left.join(format!("{name}-north-0001.partial")), b"torn").unwrap();
     scene.adopt(&[b"abc"], Adopt::Copy);
     assert_eq!(scene.bytes(&Digest::of(b"abc")).unwrap(), b"abc");
+}
+
+#[test]
+fn a_copy_counts_as_checked_only_once_somebody_said_so_and_a_bad_one_is_taken_anew() {
+    let scene = scene();
+    let (path, _) = scene.segment(&[b"abc"]);
+    let turn = scene.store.exclusive().unwrap();
+    let name = SegmentName { bundle: Sha256Digest::of(b"b"), file: "n-0001.tar".to_owned() };
+    let adopt = || scene.store.adopt_segment(&turn, &path, &name, Adopt::Copy, scene.now).unwrap();
+    let first = adopt();
+    assert!(!first.is_checked);
+    assert_eq!(adopt(), first, "killed before the check: it is still to be done");
+    scene.store.forget_segment(&turn, first.segment).unwrap();
+    assert_eq!(fs::read_dir(scene.store.dir().join("segments")).unwrap().count(), 0);
+    let anew = adopt();
+    assert!(!anew.is_checked);
+    scene.store.note_checked(&turn, anew.segment).unwrap();
+    assert!(adopt().is_checked);
+}
+
+#[test]
+fn room_is_needed_only_for_segments_that_have_to_be_copied() {
+    use std::os::unix::fs::MetadataExt as _;
+    let scene = scene();
+    let device = |path: &std::path::Path| fs::metadata(path).unwrap().dev();
+    let other = ["/dev/shm", "/var/tmp"].map(std::path::Path::new).into_iter();
+    let mut other = other.filter(|dir| dir.exists() && device(dir) != device(scene.dir.path()));
+    let folder = tempfile::tempdir_in(other.next().unwrap()).unwrap();
+    let (near, _) = scene.segment(&[b"abc"]);
+    let far = folder.path().join("n-0001.tar");
+    fs::copy(&near, &far).unwrap();
+    let turn = scene.store.exclusive().unwrap();
+    let name = SegmentName { bundle: Sha256Digest::of(b"b"), file: "n-0001.tar".to_owned() };
+    let needs = |path: &std::path::Path| scene.store.segment_needs(&turn, path, &name).unwrap();
+    assert_eq!(needs(&near), 0);
+    assert_eq!(needs(&far), 1024);
+    let segments = scene.store.dir().join("segments");
+    let bundle: String = hex::encode(name.bundle.as_bytes()).chars().take(16).collect();
+    fs::write(segments.join(format!("{bundle}-n-0001.partial")), b"torn").unwrap();
+    assert_eq!(needs(&far), 1024);
+    assert_eq!(
+        fs::read_dir(&segments).unwrap().count(),
+        0,
+        "what a killed copy left takes no room"
+    );
+    scene.store.adopt_segment(&turn, &far, &name, Adopt::LinkOrCopy, scene.now).unwrap();
+    assert_eq!(needs(&far), 0, "it is there");
+}
+
+#[test]
+fn what_is_indexed_again_has_its_whole_grace_again() {
+    let scene = scene();
+    let grace = jiff::SignedDuration::from_hours(1);
+    let segment = scene.adopt(&[b"abc"], Adopt::LinkOrCopy);
+    let turn = scene.store.exclusive().unwrap();
+    let (digest, extents) = (Digest::of(b"abc"), [Extent { segment, offset: 512, size: 3 }]);
+    let late = scene.now + 59.minutes();
+    let again = scene.store.index_blob(&turn, &digest, 3, &extents, late).unwrap();
+    assert_eq!(again, Indexed::AlreadyThere);
+    scene.store.gc(&turn, Gc { grace }, scene.now + 61.minutes()).unwrap();
+    assert!(scene.bytes(&digest).is_some());
+    scene.store.gc(&turn, Gc { grace }, late + 60.minutes()).unwrap();
+    assert!(scene.bytes(&digest).is_none());
 }
 
 #[test]
