@@ -249,6 +249,105 @@ fn room_is_needed_only_for_segments_that_have_to_be_copied() {
     assert_eq!(needs(&far), 0, "it is there");
 }
 
+/// Overwrites the file, whichever mode it has, at `offset`.
+fn spoil(path: &std::path::Path, offset: u64) {
+    use std::os::unix::fs::FileExt as _;
+    files::make_writable(path).unwrap();
+    let file = fs::File::options().write(true).open(path).unwrap();
+    file.write_all_at(b"!", offset).unwrap();
+    files::make_read_only(path).unwrap();
+}
+
+impl Scene {
+    /// Digests that a check finds damaged, which are forgotten.
+    fn forget(&self) -> Vec<Digest> {
+        let turn = self.store.exclusive().unwrap();
+        let mut report = self.store.fsck(Fsck { percent: 100 }, self.now, |_| ()).unwrap();
+        self.store.forget_damaged(&turn, &mut report).unwrap();
+        report.damages.iter().map(|damage| damage.digest).collect()
+    }
+
+    fn is_sound(&self) -> bool {
+        self.store.fsck(Fsck { percent: 100 }, self.now, |_| ()).unwrap().is_sound()
+    }
+}
+
+#[test]
+fn damage_in_a_segment_is_mended_by_its_bundle_and_repositories_hold_it_throughout() {
+    let scene = scene();
+    let manifest = image(b"config", &[b"layer"]);
+    let (layer, top) = (Digest::of(b"layer"), Digest::of(&manifest));
+    let blobs: [&[u8]; 3] = [b"config", b"layer", &manifest];
+    let segment = scene.adopt(&blobs, Adopt::Copy);
+    let reference = by_tag("v1");
+    let put = Put { reference: &reference, media_type: None, children: Children::Give };
+    scene.store.put_manifest(&repo("a/b"), &manifest, &put, scene.now).unwrap();
+    let file = scene.store.segment_path(segment).unwrap();
+    spoil(&file, 1024);
+    spoil(&file, 1536);
+    scene.adopt(&blobs, Adopt::Copy);
+    assert!(!scene.is_sound(), "nothing replaces what is taken for sound");
+    let mut damaged = vec![layer, top];
+    damaged.sort_by_key(Digest::to_string);
+    assert_eq!(scene.forget(), damaged);
+    assert_eq!(scene.store.stat(&layer).unwrap(), None);
+    assert!(scene.store.manifest(&repo("a/b"), &reference).is_err());
+    let held = scene.store.held(None).unwrap();
+    assert_eq!(held.iter().map(|one| one.digest).collect::<Vec<_>>(), [Digest::of(b"config")]);
+    assert!(!scene.is_sound(), "it is told until it is mended");
+    scene.gc();
+
+    let anew = scene.adopt(&blobs, Adopt::Copy);
+    assert_ne!(anew, segment);
+    assert!(scene.is_sound());
+    assert_eq!(scene.store.manifest_bytes(&repo("a/b"), &reference).unwrap().1, manifest);
+    assert_eq!(scene.store.stat_in(&repo("a/b"), &layer).unwrap(), 5);
+    scene.gc();
+    assert_eq!(scene.bytes(&layer).unwrap(), b"layer");
+}
+
+#[test]
+fn damage_is_mended_by_a_push_whether_it_was_pushed_or_carried() {
+    let scene = scene();
+    let segment = scene.adopt(&[b"carried"], Adopt::Copy);
+    let carried = Digest::of(b"carried");
+    assert!(scene.store.link_blob(&repo("a/b"), &carried, scene.now).unwrap());
+    let pushed = scene.push("a/b", b"pushed");
+    let manifest = image(b"pushed", &[b"carried"]);
+    let top = scene.put("a/b", &manifest, &by_tag("v1")).digest;
+    spoil(&scene.store.segment_path(segment).unwrap(), 512);
+    spoil(&files::loose(scene.store.dir(), &pushed), 0);
+    fs::remove_file(files::loose(scene.store.dir(), &top)).unwrap();
+    assert_eq!(scene.forget().len(), 3);
+    let put = || {
+        let reference = by_tag("v1");
+        let children = Children::MustBeHeld;
+        let put = Put { reference: &reference, media_type: None, children };
+        scene.store.put_manifest(&repo("a/b"), &manifest, &put, scene.now)
+    };
+    assert!(matches!(put(), Err(StoreError::ManifestBlobUnknown { .. })));
+    scene.push("a/b", b"carried");
+    scene.push("a/b", b"pushed");
+    put().unwrap();
+    assert!(scene.is_sound());
+    scene.gc();
+    assert_eq!(scene.bytes(&carried).unwrap(), b"carried");
+    assert_eq!(scene.bytes(&top).unwrap(), manifest);
+    assert_eq!(scene.store.totals().unwrap().blobs, 3, "none is there twice");
+}
+
+#[test]
+fn a_damaged_manifest_can_be_deleted() {
+    let scene = scene();
+    scene.push("a/b", b"config");
+    let top = scene.put("a/b", &image(b"config", &[]), &by_tag("v1")).digest;
+    spoil(&files::loose(scene.store.dir(), &top), 0);
+    assert_eq!(scene.forget(), [top]);
+    let reference = Reference::Digest(top);
+    scene.store.delete_manifest(&repo("a/b"), &reference, scene.now).unwrap();
+    assert!(scene.is_sound(), "nobody holds it any more");
+}
+
 #[test]
 fn what_is_indexed_again_has_its_whole_grace_again() {
     let scene = scene();

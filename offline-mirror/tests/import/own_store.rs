@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use offline_mirror::import::{Evidence, ImportError, Log, Step, Target, import};
+use offline_mirror::oci::Digest;
 use offline_mirror::store::{Fsck, Store};
 
 use crate::scene::{AMD64, Scene, at, flip, request};
@@ -63,6 +64,36 @@ async fn a_segment_that_is_not_copied_as_it_was_hashed_is_refused_and_taken_anew
     assert!(report.is_sound() && report.blobs > 0, "{report:?}");
     let again = watched(&scene, &bundle, &store, &|_| {}).await.unwrap();
     assert_eq!(again.told.objects_written, 0);
+}
+
+#[actix_web::test]
+async fn a_damaged_store_is_mended_by_the_newest_bundle_once_it_knows_of_the_damage() {
+    let scene = Scene::new();
+    let (bundle, store) = (scene.bundle(), scene.store());
+    let aside = copied(&bundle, &scene.folder().join("aside"));
+    watched(&scene, &bundle, &store, &|_| {}).await.unwrap();
+    // The store and the bundle's folder have one file under two names.
+    let segment = bundle.join("north-1-0001.tar");
+    let good = std::fs::read(&segment).unwrap();
+    let place = good.windows(AMD64.len()).position(|window| window == AMD64).unwrap();
+    #[expect(clippy::permissions_set_readonly_false, reason = "the file of a test")]
+    let writable = {
+        let mut permissions = std::fs::metadata(&segment).unwrap().permissions();
+        permissions.set_readonly(false);
+        permissions
+    };
+    std::fs::set_permissions(&segment, writable).unwrap();
+    flip(&segment, place + 3);
+    watched(&scene, &aside, &store, &|_| {}).await.unwrap();
+    let mut report = store.fsck(Fsck { percent: 100 }, at(3), |_| ()).unwrap();
+    let damaged: Vec<Digest> = report.damages.iter().map(|damage| damage.digest).collect();
+    assert_eq!(damaged, [Digest::of(AMD64)]);
+    let turn = store.exclusive().unwrap();
+    store.forget_damaged(&turn, &mut report).unwrap();
+    drop(turn);
+    let mended = watched(&scene, &aside, &store, &|_| {}).await.unwrap();
+    assert_eq!(mended.told.objects_written, 1);
+    assert!(store.fsck(Fsck { percent: 100 }, at(3), |_| ()).unwrap().is_sound());
 }
 
 #[actix_web::test]
