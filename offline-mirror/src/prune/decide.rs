@@ -12,7 +12,7 @@ use channels::wire::{ClusterRow, Freshness};
 
 use super::document::{Kept, Removable};
 use crate::bundle::{CarriedImage, ImageRole};
-use crate::oci::{Digest, Repository};
+use crate::oci::{Digest, Repository, Tag};
 
 /// A manifest in a repository.
 pub(crate) type Place = (Repository, Digest);
@@ -37,6 +37,8 @@ pub(crate) struct Stored {
     pub(crate) image: Option<CarriedImage>,
     /// Whether a bundle brought it as a release's image, whatever newer ones take it for.
     pub(crate) was_release: bool,
+    /// Tags that somebody gave it at the site: removing it would take them away.
+    pub(crate) tagged_here: BTreeSet<Tag>,
     /// Where it is.
     pub(crate) place: Place,
     /// Every manifest below it, itself included.
@@ -273,7 +275,8 @@ fn reasons_to_keep(input: &Input<'_>, stored: &Stored, reasons: &Reasons) -> BTr
     let Some(image) = &stored.image else {
         return BTreeSet::from(["no bundle brought it".to_owned()]);
     };
-    let mut because = BTreeSet::new();
+    let told = |tag: &Tag| format!("somebody at the site gave it the tag {tag}");
+    let mut because: BTreeSet<String> = stored.tagged_here.iter().map(told).collect();
     let naming: Vec<&KnownRelease> =
         input.releases.iter().filter(|r| r.images.contains(&stored.place)).collect();
     for release in &naming {

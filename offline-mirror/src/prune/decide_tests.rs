@@ -32,6 +32,7 @@ fn stored(name: &str, role: ImageRole, children: &[&str], blobs: &[(&str, u64)])
     Stored {
         image: Some(image),
         was_release,
+        tagged_here: BTreeSet::new(),
         place: (repository(), digest(name)),
         manifests: children.iter().chain([&name]).map(|name| digest(name)).collect(),
         blobs: blobs.iter().map(|(name, size)| (digest(name), *size)).collect(),

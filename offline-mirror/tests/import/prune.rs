@@ -100,6 +100,19 @@ async fn what_is_needed_since_the_plan_was_made_stays_and_is_said() {
 }
 
 #[actix_web::test]
+async fn an_image_that_somebody_at_the_site_gave_a_tag_stays_and_it_is_said() {
+    let (scene, tool) = scene().await;
+    let store = scene.store();
+    store.tag(&"tools/git".parse().unwrap(), &"prod".parse().unwrap(), &tool).unwrap();
+    let (site, target, hub) = (scene.site(), scene.to_store(), hub(vec![cluster("1.2.0")]));
+    let asked = Asked { site: &site, target: &target, hub: &hub, keep_graph: 1 };
+    let planned = plan(&asked, at(3)).await.unwrap();
+    assert_eq!(planned.remove, []);
+    let kept = planned.keep.iter().find(|kept| kept.digest == tool).unwrap();
+    assert_eq!(kept.because, ["somebody at the site gave it the tag prod"]);
+}
+
+#[actix_web::test]
 async fn a_cluster_on_an_unknown_version_keeps_its_whole_product() {
     let (scene, tool) = scene().await;
     for rows in [vec![cluster("9.9.9")], vec![]] {
