@@ -72,7 +72,7 @@ impl Target {
     }
 
     /// Whether a repository has a manifest.
-    pub(super) async fn has_manifest(
+    pub(crate) async fn has_manifest(
         &self,
         repository: &Repository,
         digest: &Digest,
