@@ -54,6 +54,9 @@ pub(super) struct FsckArgs {
     /// Share of the blobs to hash today; other days take other ones.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u8).range(1..=100))]
     percent: u8,
+    /// Take what is damaged for absent from now on, so that an import or a push can bring it again.
+    #[arg(long)]
+    forget_damaged: bool,
     /// How to say it.
     #[arg(long, value_enum, default_value_t)]
     output: Output,
@@ -64,6 +67,7 @@ pub(super) struct FsckArgs {
 #[error("{count} damaged or missing")]
 struct Damaged {
     count: usize,
+    is_forgotten: bool,
 }
 
 /// A store's content.
@@ -108,9 +112,14 @@ pub(super) fn run(command: StoreCommand, now: Timestamp) -> anyhow::Result<()> {
         }
         StoreCommand::Fsck(args) => {
             let store = Store::open(&args.store)?;
-            let report = store.fsck(Fsck { percent: args.percent }, now, |bytes| {
+            // Asked for first: an hour of hashing is not to end at somebody else's import.
+            let turn = args.forget_damaged.then(|| store.exclusive()).transpose()?;
+            let mut report = store.fsck(Fsck { percent: args.percent }, now, |bytes| {
                 tracing::info!(bytes, "hashed");
             })?;
+            if let Some(turn) = turn {
+                store.forget_damaged(&turn, &mut report)?;
+            }
             match args.output {
                 Output::Json => say(&serde_json::to_string_pretty(&report)?)?,
                 Output::Text => say(&told_fsck(&report))?,
@@ -118,15 +127,22 @@ pub(super) fn run(command: StoreCommand, now: Timestamp) -> anyhow::Result<()> {
             if report.is_sound() {
                 return Ok(());
             }
-            Err(Damaged { count: report.damages.len() }.into())
+            let is_forgotten = args.forget_damaged;
+            Err(Damaged { count: report.damages.len(), is_forgotten }.into())
         }
     }
 }
 
 /// Hint and exit code, where the store failed.
 pub(super) fn explain(error: &anyhow::Error) -> Option<(Option<String>, u8)> {
-    if error.is::<Damaged>() {
-        let hint = "import the bundles that carried them again, or push them again";
+    if let Some(damaged) = error.downcast_ref::<Damaged>() {
+        let hint = if damaged.is_forgotten {
+            "bring them again: import the newest bundle again (with a repair bundle, if it says that \
+             something is missing), or send an inventory for the next bundle, or push them"
+        } else {
+            "check the disk, then run this again with --forget-damaged: until then nothing that is \
+             brought again replaces them"
+        };
         return Some((Some(hint.to_owned()), DAMAGED));
     }
     error.downcast_ref::<StoreError>().map(|error| (error.hint(), FAILED))
@@ -204,6 +220,9 @@ fn told_fsck(report: &FsckReport) -> String {
         0 => String::new(),
         count => format!(", {count} left to other days"),
     };
+    if report.forgotten > 0 {
+        lines.push(format!("{} of them count as absent from now on", report.forgotten));
+    }
     let result = if report.is_sound() { "all sound" } else { "damaged" };
     lines
         .push(format!("{} blobs hashed ({} bytes){skipped}: {result}", report.blobs, report.bytes));

@@ -77,12 +77,13 @@ pub async fn import(
     let ledger = site.ledger()?;
     let place = verify::Place::of(site, &ledger)?;
     let mut checked = verify::look(&place, request, &mut log).await?;
+    let turn = target.turn()?;
     let presence = present::check(site, request, &checked, target, &ledger, &mut log).await?;
-    target.check_space(&checked.readers())?;
+    target.check_space(&checked.readers(), turn.as_deref())?;
     let hashed = verify::hash(&checked.readers(), &mut log).await?;
 
     crate::belief::keep_seen(&site.seen(), &place.seen)?;
-    let pushed = push::push(site, target, &checked, &presence, &mut log).await?;
+    let pushed = push::push(site, target, &checked, &presence, turn, &mut log).await?;
     let publications = finish::publish(request, feed, &mut checked, &mut log).await;
     let because = request.accept_expired.as_ref().map(|leave| leave.reason.clone());
     let outcome = finish::Outcome { started_at, hashed, pushed, publications, because };

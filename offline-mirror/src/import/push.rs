@@ -3,22 +3,22 @@
 //! Every write is idempotent and names what it writes by digest; a run that was killed is run again.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use jiff::Timestamp;
 use signing::Sha256Digest;
 
 use super::error::ImportError;
 use super::evidence::Log;
 use super::present::Presence;
 use super::spool;
-use super::target::{AT_ONCE, Target, adopt};
+use super::target::{AT_ONCE, Taken, Target, adopt, index};
 use super::verify::Checked;
 use crate::bundle::Reader;
 use crate::oci::{Descriptor, Digest, Node, Repository};
 use crate::registry::{Pieces, Pushed, Reference, Registry};
 use crate::site::SiteDir;
-use crate::store::Store;
+use crate::store::{Exclusive, Store};
 
 /// What was written, and what need not be asked for again.
 #[derive(Debug, Default)]
@@ -34,6 +34,7 @@ pub(super) async fn push(
     target: &Target,
     checked: &Checked,
     presence: &Presence,
+    turn: Option<Arc<Exclusive>>,
     log: &mut Log<'_>,
 ) -> Result<Done, ImportError> {
     let mut done = Done { there: presence.there.clone(), ..Done::default() };
@@ -43,33 +44,51 @@ pub(super) async fn push(
             push_blobs(registry, checked, &mut done).await?;
         }
         Target::Store(store) => {
-            let (store, readers, now) = (store.clone(), checked.readers(), log.now());
-            // Linking is quick, but a copy from a stick takes minutes.
-            let adopting = tokio::task::spawn_blocking(move || adopt_all(&store, &readers, now));
-            let adopted =
-                adopting.await.map_err(|_| ImportError::Thread { what: "taking over" })?;
-            (done.written, done.present) = adopted?;
+            (done.written, done.present) =
+                take_over(store, checked.readers(), turn.clone(), log).await?;
         }
     }
     log.done("blobs", format!("{} written, {} were there", done.written, done.present));
     push_manifests(target, checked, &mut done, log).await?;
     set_tags(target, checked, log).await?;
+    // Until here a collection would find blobs that no repository holds yet.
+    drop(turn);
     Ok(done)
 }
 
-fn adopt_all(
+/// Adopts all segments, then says what is in them. Linking is quick, but a copy from a stick takes
+/// minutes: the grace of what is new begins after it.
+async fn take_over(
     store: &Store,
-    readers: &[(Sha256Digest, Reader)],
-    now: Timestamp,
+    readers: Vec<(Sha256Digest, Reader)>,
+    turn: Option<Arc<Exclusive>>,
+    log: &Log<'_>,
 ) -> Result<(u64, u64), ImportError> {
-    let turn = store.exclusive()?;
-    let (mut added, mut there) = (0_u64, 0_u64);
-    for (bundle, reader) in readers {
-        let found = adopt(store, &turn, *bundle, reader, now)?;
-        added = added.saturating_add(found.0);
-        there = there.saturating_add(found.1);
-    }
-    Ok((added, there))
+    let ended = |_| ImportError::Thread { what: "taking over" };
+    let turn = match turn {
+        Some(turn) => turn,
+        None => Arc::new(store.exclusive()?),
+    };
+    let (to, its, now) = (store.clone(), Arc::clone(&turn), log.now());
+    let adopting = tokio::task::spawn_blocking(move || {
+        let taken = readers.into_iter().map(|(bundle, reader)| {
+            let taken = adopt(&to, &its, bundle, &reader, now)?;
+            Ok((reader, taken))
+        });
+        taken.collect::<Result<Vec<(Reader, Taken)>, ImportError>>()
+    });
+    let taken = adopting.await.map_err(ended)??;
+    let (to, now) = (store.clone(), log.now());
+    let indexing = tokio::task::spawn_blocking(move || {
+        let (mut added, mut there) = (0_u64, 0_u64);
+        for (reader, taken) in &taken {
+            let found = index(&to, &turn, reader, taken, now)?;
+            added = added.saturating_add(found.0);
+            there = there.saturating_add(found.1);
+        }
+        Ok((added, there))
+    });
+    indexing.await.map_err(ended)?
 }
 
 /// Gives blobs that the registry has to the repositories that need them.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use signing::Sha256Digest;
@@ -71,7 +72,7 @@ impl Target {
     }
 
     /// Whether a repository has a manifest.
-    pub(super) async fn has_manifest(
+    pub(crate) async fn has_manifest(
         &self,
         repository: &Repository,
         digest: &Digest,
@@ -165,62 +166,98 @@ impl Target {
         }
     }
 
-    /// Refuses an import that would fill the disk: only a store on another file system than the
-    /// bundle needs room.
+    /// Takes the store's turn, so that no collection comes between what is found there and what is
+    /// put there; a registry has none.
+    pub(super) fn turn(&self) -> Result<Option<Arc<Exclusive>>, ImportError> {
+        match self {
+            Self::Registry(_) => Ok(None),
+            Self::Store(store) => Ok(Some(Arc::new(store.exclusive()?))),
+        }
+    }
+
+    /// Refuses an import that would fill the disk: only a store that has to copy segments needs room.
     pub(super) fn check_space(
         &self,
         readers: &[(Sha256Digest, Reader)],
+        turn: Option<&Exclusive>,
     ) -> Result<(), ImportError> {
-        let Self::Store(store) = self else { return Ok(()) };
+        let (Self::Store(store), Some(turn)) = (self, turn) else { return Ok(()) };
         let mut needed = 0_u64;
-        for (_, reader) in readers {
-            for (index, segment) in (0_u32..).zip(&reader.manifest().segments) {
-                let folder = reader.segment_path(index).and_then(Path::parent);
-                if !folder.is_some_and(|folder| store.can_link_from(folder)) {
-                    needed = needed.saturating_add(segment.size);
-                }
+        for (bundle, reader) in readers {
+            for (_, path, name) in segments(*bundle, reader) {
+                needed = needed.saturating_add(store.segment_needs(turn, path, &name)?);
             }
         }
         let dir = store.dir();
         let found = rustix::fs::statvfs(dir).map_err(|errno| {
             crate::site::SiteError::io("ask for the free space of", dir)(errno.into())
         })?;
-        let free = found.f_bavail.saturating_mul(found.f_frsize);
-        if needed > free {
-            return Err(ImportError::NoSpace { dir: dir.to_owned(), needed, free });
-        }
-        Ok(())
+        fits(dir, needed, found.f_bavail.saturating_mul(found.f_frsize))
     }
 }
 
-/// Takes a bundle's segments into a store and says where everything in them lies; returns how many
-/// blobs are new and how many were there.
+fn fits(dir: &Path, needed: u64, free: u64) -> Result<(), ImportError> {
+    if needed > free {
+        return Err(ImportError::NoSpace { dir: dir.to_owned(), needed, free });
+    }
+    Ok(())
+}
+
+/// Index, place and name of every segment of a bundle.
+fn segments(
+    bundle: Sha256Digest,
+    reader: &Reader,
+) -> impl Iterator<Item = (u32, &Path, SegmentName)> {
+    (0_u32..).zip(&reader.manifest().segments).filter_map(move |(index, segment)| {
+        let name = SegmentName { bundle, file: segment.file.clone() };
+        Some((index, reader.segment_path(index)?, name))
+    })
+}
+
+/// The store's ids of a bundle's segments, by their index.
+pub(super) type Taken = BTreeMap<u32, SegmentId>;
+
+/// Takes a bundle's segments into a store. What had to be copied is hashed again, where it lies.
 pub(super) fn adopt(
     store: &Store,
     turn: &Exclusive,
     bundle: Sha256Digest,
     reader: &Reader,
     now: Timestamp,
-) -> Result<(u64, u64), ImportError> {
-    let mut ids: BTreeMap<u32, SegmentId> = BTreeMap::new();
-    for (index, segment) in (0_u32..).zip(&reader.manifest().segments) {
-        let Some(path) = reader.segment_path(index) else { continue };
-        let name = SegmentName { bundle, file: segment.file.clone() };
-        let links = path.parent().is_some_and(|folder| store.can_link_from(folder));
-        let id = store.adopt_segment(turn, path, &name, Adopt::LinkOrCopy, now)?;
-        if !links {
-            // What was hashed is the bundle's own file; this is a copy of it.
-            check_copy(&store.segment_path(id)?, reader, index)?;
+) -> Result<Taken, ImportError> {
+    let mut taken = Taken::new();
+    for (index, path, name) in segments(bundle, reader) {
+        let adopted = store.adopt_segment(turn, path, &name, Adopt::LinkOrCopy, now)?;
+        let id = adopted.segment;
+        if !adopted.is_checked {
+            let checked = check_copy(&store.segment_path(id)?, reader, index);
+            if let Err(ImportError::BadCopy { .. }) = &checked {
+                store.forget_segment(turn, id)?;
+            }
+            checked?;
+            store.note_checked(turn, id)?;
         }
-        ids.insert(index, id);
+        taken.insert(index, id);
     }
+    Ok(taken)
+}
+
+/// Says where everything in a bundle's segments lies; returns how many blobs are new and how many
+/// were there.
+pub(super) fn index(
+    store: &Store,
+    turn: &Exclusive,
+    reader: &Reader,
+    taken: &Taken,
+    now: Timestamp,
+) -> Result<(u64, u64), ImportError> {
     let mut objects: Vec<Digest> =
         reader.manifest().entries.iter().filter_map(crate::bundle::Entry::object).collect();
     objects.sort();
     objects.dedup();
     let place = |digest: Digest| -> Option<(Digest, u64, Vec<Extent>)> {
         let extents = reader.locate(&digest).into_iter().map(|at| {
-            let segment = ids.get(&at.segment).copied()?;
+            let segment = taken.get(&at.segment).copied()?;
             Some(Extent { segment, offset: at.offset, size: at.size })
         });
         Some((digest, reader.size_of(&digest)?, extents.collect::<Option<_>>()?))
@@ -295,4 +332,18 @@ fn all_tags(store: &Store, repository: &Repository) -> Result<Vec<Tag>, ImportEr
 /// Whether a store does not have it, as opposed to not being readable.
 fn is_unknown(error: &StoreError) -> bool {
     matches!(error, StoreError::ManifestUnknown { .. } | StoreError::NameUnknown { .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_that_do_not_fit_are_refused_before_the_first_of_them() {
+        let dir = Path::new("/srv/store");
+        assert!(fits(dir, 10, 10).is_ok());
+        let error = fits(dir, 11, 10).unwrap_err();
+        assert!(matches!(error, ImportError::NoSpace { needed: 11, free: 10, .. }), "{error:?}");
+        assert!(!error.is_refusal(), "nothing was refused: there was no room");
+    }
 }

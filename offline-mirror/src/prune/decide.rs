@@ -1,7 +1,8 @@
 //! What may go. Pure.
 //!
 //! Whatever is not known is a reason to keep: a cluster that never reported keeps everything, a
-//! version without a release document keeps its whole product.
+//! version without a release document keeps its whole product and every image that ever was a
+//! release's: which of them it runs, nobody can say.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +12,7 @@ use channels::wire::{ClusterRow, Freshness};
 
 use super::document::{Kept, Removable};
 use crate::bundle::{CarriedImage, ImageRole};
-use crate::oci::{Digest, Repository};
+use crate::oci::{Digest, Repository, Tag};
 
 /// A manifest in a repository.
 pub(crate) type Place = (Repository, Digest);
@@ -34,6 +35,10 @@ pub(crate) struct KnownRelease {
 pub(crate) struct Stored {
     /// The image; none for one that no bundle brought.
     pub(crate) image: Option<CarriedImage>,
+    /// Whether a bundle brought it as a release's image, whatever newer ones take it for.
+    pub(crate) was_release: bool,
+    /// Tags that somebody gave it at the site: removing it would take them away.
+    pub(crate) tagged_here: BTreeSet<Tag>,
     /// Where it is.
     pub(crate) place: Place,
     /// Every manifest below it, itself included.
@@ -201,15 +206,14 @@ fn protected(input: &Input<'_>) -> Reasons {
                 continue;
             }
             Need::Unknown => {
-                let told = format!("nobody knows what {} runs", used.cluster);
-                reasons.products.entry(product.clone()).or_default().insert(told);
+                reasons.unnamed(product, format!("nobody knows what {} runs", used.cluster));
                 continue;
             }
         };
         let id = (product.clone(), version);
         if !input.releases.iter().any(|release| release.id == id) {
             let told = format!("{} is on {}, of which there is no document", used.cluster, id.1);
-            reasons.products.entry(id.0).or_default().insert(told);
+            reasons.unnamed(product, told);
             continue;
         }
         for back in input.releases.iter().filter(|r| r.id.0 == id.0 && r.back_from.contains(&id.1))
@@ -242,7 +246,7 @@ fn unit(
     let mut naming = input.releases.iter().filter(has).peekable();
     if naming.peek().is_none() {
         let told = format!("a unit of {cluster} runs {reported:?}, which no release names");
-        reasons.products.entry(product.clone()).or_default().insert(told);
+        reasons.unnamed(product, told);
     }
     for release in naming {
         let told = format!("a unit of {cluster} runs {reported}");
@@ -253,15 +257,26 @@ fn unit(
 #[derive(Debug, Default)]
 struct Reasons {
     everything: BTreeSet<String>,
+    /// Of every image that ever was a release's: without its document nobody knows which one it is.
+    any_release: BTreeSet<String>,
     products: BTreeMap<ProductRef, BTreeSet<String>>,
     releases: BTreeMap<(ProductRef, ReleaseVersion), BTreeSet<String>>,
+}
+
+impl Reasons {
+    /// A cluster needs something of the product that no document describes.
+    fn unnamed(&mut self, product: &ProductRef, told: String) {
+        self.any_release.insert(format!("{product}: {told}"));
+        self.products.entry(product.clone()).or_default().insert(told);
+    }
 }
 
 fn reasons_to_keep(input: &Input<'_>, stored: &Stored, reasons: &Reasons) -> BTreeSet<String> {
     let Some(image) = &stored.image else {
         return BTreeSet::from(["no bundle brought it".to_owned()]);
     };
-    let mut because = BTreeSet::new();
+    let told = |tag: &Tag| format!("somebody at the site gave it the tag {tag}");
+    let mut because: BTreeSet<String> = stored.tagged_here.iter().map(told).collect();
     let naming: Vec<&KnownRelease> =
         input.releases.iter().filter(|r| r.images.contains(&stored.place)).collect();
     for release in &naming {
@@ -271,14 +286,15 @@ fn reasons_to_keep(input: &Input<'_>, stored: &Stored, reasons: &Reasons) -> BTr
         because.extend(reasons.products.get(product).into_iter().flatten().map(told));
         because.extend(reasons.releases.get(&release.id).into_iter().flatten().map(told));
     }
-    match &image.role {
-        ImageRole::Extra if (input.allows)(image) => {
-            because.insert("site.toml lists it".to_owned());
-        }
-        ImageRole::Release if naming.is_empty() => {
+    if image.role == ImageRole::Extra && (input.allows)(image) {
+        because.insert("site.toml lists it".to_owned());
+    }
+    if stored.was_release {
+        because.extend(reasons.everything.iter().cloned());
+        because.extend(reasons.any_release.iter().cloned());
+        if naming.is_empty() {
             because.insert("its release's document is not at hand".to_owned());
         }
-        ImageRole::Release | ImageRole::Extra | ImageRole::Referrer { .. } => {}
     }
     because
 }

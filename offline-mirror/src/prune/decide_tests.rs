@@ -21,6 +21,7 @@ fn version(text: &str) -> ReleaseVersion {
 }
 
 fn stored(name: &str, role: ImageRole, children: &[&str], blobs: &[(&str, u64)]) -> Stored {
+    let was_release = role == ImageRole::Release;
     let image = CarriedImage {
         repository: repository(),
         digest: digest(name),
@@ -30,6 +31,8 @@ fn stored(name: &str, role: ImageRole, children: &[&str], blobs: &[(&str, u64)])
     };
     Stored {
         image: Some(image),
+        was_release,
+        tagged_here: BTreeSet::new(),
         place: (repository(), digest(name)),
         manifests: children.iter().chain([&name]).map(|name| digest(name)).collect(),
         blobs: blobs.iter().map(|(name, size)| (digest(name), *size)).collect(),
@@ -94,6 +97,24 @@ fn whatever_is_not_known_keeps_everything_it_could_be() {
     assert_eq!(removed(&decided(&images, &releases, &[nobody])), []);
     let without_document = decided(&images, &releases[1..], &[used(Need::Runs(version("2.0.0")))]);
     assert_eq!(removed(&without_document), [digest("three")], "nobody knows what one is for");
+}
+
+#[test]
+fn an_image_that_another_vendors_release_names_too_stays_for_a_cluster_without_a_document() {
+    let other: ProductRef = "beta/app".parse().unwrap();
+    let beta = KnownRelease { id: (other, version("5.0.0")), ..release("5.0.0", "one", &[]) };
+    let images = [stored("one", ImageRole::Release, &[], &[])];
+    let runs_acme = [used(Need::Runs(version("1.0.0")))];
+    let decision = decided(&images, std::slice::from_ref(&beta), &runs_acme);
+    assert_eq!(removed(&decision), [], "{:?}", decision.keep);
+    assert_eq!(removed(&decided(&images, &[beta], &[])), [digest("one")], "nobody runs anything");
+}
+
+#[test]
+fn an_image_that_was_a_releases_and_came_again_as_an_extra_stays_without_its_document() {
+    let again = Stored { was_release: true, ..stored("one", ImageRole::Extra, &[], &[]) };
+    let decision = decided(&[again], &[], &[used(Need::Runs(version("1.0.0")))]);
+    assert_eq!(removed(&decision), [], "site.toml does not list it");
 }
 
 #[test]

@@ -18,7 +18,7 @@ use super::fleet::SiteHub;
 use crate::belief::TufFiles;
 use crate::bundle::{CarriedImage, ImageRole};
 use crate::import::{ImportError, Target, believe_files};
-use crate::oci::{Digest, Repository};
+use crate::oci::{Digest, Repository, Tag};
 use crate::registry::referrers_tag;
 use crate::site::{Ledger, SiteDir, SiteError, read_file};
 
@@ -188,6 +188,11 @@ fn kept_metadata(site: &SiteDir) -> Result<TufFiles, PruneError> {
 /// What bundles brought and is still at the target, and what somebody else gave a tag there.
 async fn stored(target: &Target, ledger: &Ledger) -> Result<Vec<Stored>, PruneError> {
     let mut stored: Vec<Stored> = Vec::new();
+    let carried = ledger.bundles.iter().flat_map(|bundle| &bundle.images);
+    let released: BTreeSet<(Repository, Digest)> = carried
+        .filter(|image| image.role == ImageRole::Release)
+        .map(|image| (image.repository.clone(), image.digest))
+        .collect();
     for image in ledger.images() {
         let tree = target.tree(&image.repository, image.digest).await?;
         if tree.manifests.is_empty() {
@@ -195,14 +200,36 @@ async fn stored(target: &Target, ledger: &Ledger) -> Result<Vec<Stored>, PruneEr
         }
         let manifests = tree.manifests.into_keys().collect();
         let place = (image.repository.clone(), image.digest);
-        stored.push(Stored { image: Some(image), place, manifests, blobs: tree.blobs });
+        let was_release = released.contains(&place);
+        let blobs = tree.blobs;
+        let (image, tagged_here) = (Some(image), BTreeSet::new());
+        stored.push(Stored { image, was_release, tagged_here, place, manifests, blobs });
     }
     let repositories: BTreeSet<Repository> = stored.iter().map(|s| s.place.0.clone()).collect();
     for repository in repositories {
-        let others = foreign(target, &repository, &stored).await?;
+        let named = target.named(&repository).await?;
+        note_tags(&mut stored, &repository, &named.0);
+        let others = foreign(target, &repository, &stored, named).await?;
         stored.extend(others);
     }
     Ok(stored)
+}
+
+/// Tags on images of ours that no bundle brought: removing by digest would remove them too.
+fn note_tags(stored: &mut [Stored], repository: &Repository, tagged: &[(Tag, Digest)]) {
+    let here = |one: &&mut Stored| one.place.0 == *repository;
+    for one in stored.iter_mut().filter(here) {
+        let digest = one.place.1;
+        let Some(image) = &one.image else { continue };
+        // A list of referrers that is itself carried has the tag made of what it is about.
+        let list = match &image.role {
+            ImageRole::Referrer { subject } => referrers_tag(subject),
+            ImageRole::Release | ImageRole::Extra => None,
+        };
+        let is_ours = |tag: &Tag| image.tags.contains(tag) || list.as_ref() == Some(tag);
+        let others = tagged.iter().filter(|(tag, at)| *at == digest && !is_ours(tag));
+        one.tagged_here = others.map(|(tag, _)| tag.clone()).collect();
+    }
 }
 
 /// Manifests of a repository that are nobody's below what bundles brought, as far as they can be
@@ -211,12 +238,12 @@ async fn foreign(
     target: &Target,
     repository: &Repository,
     ours: &[Stored],
+    (tagged, untagged): (Vec<(Tag, Digest)>, Vec<Digest>),
 ) -> Result<Vec<Stored>, PruneError> {
     let here = |stored: &&Stored| stored.place.0 == *repository;
     let tops: BTreeSet<Digest> = ours.iter().filter(here).map(|stored| stored.place.1).collect();
     let below: BTreeSet<Digest> =
         ours.iter().filter(here).flat_map(|stored| stored.manifests.iter().copied()).collect();
-    let (tagged, untagged) = target.named(repository).await?;
     let mut found = Vec::new();
     let mut lists = BTreeSet::new();
     let Some(own) = ours.iter().find_map(|s| s.image.as_ref()).map(|i| i.source.clone()) else {
@@ -237,7 +264,14 @@ async fn foreign(
             };
             lists.insert(digest);
             let (place, manifests) = ((repository.clone(), digest), BTreeSet::from([digest]));
-            found.push(Stored { image: Some(image), place, manifests, blobs: BTreeMap::new() });
+            found.push(Stored {
+                image: Some(image),
+                was_release: false,
+                tagged_here: BTreeSet::new(),
+                place,
+                manifests,
+                blobs: BTreeMap::new(),
+            });
             continue;
         }
         found.push(of_others(target, repository, digest).await?);
@@ -259,5 +293,12 @@ async fn of_others(
     let tree = target.tree(repository, digest).await?;
     let place = (repository.clone(), digest);
     let manifests = tree.manifests.into_keys().chain([digest]).collect();
-    Ok(Stored { image: None, place, manifests, blobs: tree.blobs })
+    Ok(Stored {
+        image: None,
+        was_release: false,
+        tagged_here: BTreeSet::new(),
+        place,
+        manifests,
+        blobs: tree.blobs,
+    })
 }

@@ -185,11 +185,11 @@ fn index(
     now: Timestamp,
 ) -> Result<Indexed, StoreError> {
     if let Some(known) = find(tx, digest)? {
-        return if known.size == size {
-            Ok(Indexed::AlreadyThere)
-        } else {
-            Err(wrong(digest, format!("{size} bytes, the store has {}", known.size)))
-        };
+        if known.size != size {
+            return Err(wrong(digest, format!("{size} bytes, the store has {}", known.size)));
+        }
+        wanted_again(tx, known.id, now)?;
+        return Ok(Indexed::AlreadyThere);
     }
     check(tx, digest, size, extents)?;
     let blob = insert(tx, digest, size, Place::Extents, now)?;
@@ -244,9 +244,9 @@ fn check(
     Ok(())
 }
 
-/// A blob, whoever holds it.
+/// A blob, whoever holds it; a damaged one is as good as absent.
 pub(super) fn find(tx: &Transaction<'_>, digest: &Digest) -> Result<Option<BlobRow>, StoreError> {
-    tx.prepare_cached("SELECT id, size, is_loose FROM blobs WHERE digest = ?")
+    tx.prepare_cached("SELECT id, size, is_loose FROM blobs WHERE digest = ? AND is_damaged = 0")
         .and_then(|mut statement| statement.query_row([digest.to_string()], blob_row).optional())
         .during("look for a blob")
 }
@@ -259,7 +259,8 @@ pub(super) fn linked(
 ) -> Result<Option<BlobRow>, StoreError> {
     tx.prepare_cached(
         "SELECT b.id, b.size, b.is_loose FROM blobs b JOIN links l ON l.blob = b.id \
-         JOIN repositories r ON r.id = l.repository WHERE b.digest = ? AND r.name = ?",
+         JOIN repositories r ON r.id = l.repository \
+         WHERE b.digest = ? AND b.is_damaged = 0 AND r.name = ?",
     )
     .and_then(|mut statement| {
         statement.query_row(params![digest.to_string(), repository.as_str()], blob_row).optional()
@@ -271,7 +272,7 @@ fn blob_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<BlobRow> {
     Ok(BlobRow { id: row.get(0)?, size: row.get(1)?, is_loose: row.get(2)? })
 }
 
-/// Writes down a blob that nobody holds yet.
+/// Writes down a blob that is not there, or was damaged: repositories then hold it as before.
 pub(super) fn insert(
     tx: &Transaction<'_>,
     digest: &Digest,
@@ -280,14 +281,17 @@ pub(super) fn insert(
     now: Timestamp,
 ) -> Result<i64, StoreError> {
     tx.prepare_cached(
-        "INSERT INTO blobs (digest, size, is_loose, unlinked_at) VALUES (?, ?, ?, ?)",
+        "INSERT INTO blobs (digest, size, is_loose, unlinked_at) VALUES (?, ?, ?, ?) \
+         ON CONFLICT (digest) DO UPDATE SET size = excluded.size, is_loose = excluded.is_loose, \
+         is_damaged = 0, \
+         unlinked_at = iif(unlinked_at IS NULL, NULL, excluded.unlinked_at) RETURNING id",
     )
     .and_then(|mut statement| {
         let is_loose = place == Place::Loose;
-        statement.execute(params![digest.to_string(), size, is_loose, now.as_second()])
+        let row = params![digest.to_string(), size, is_loose, now.as_second()];
+        statement.query_row(row, |row| row.get(0))
     })
-    .during("write down a blob")?;
-    Ok(tx.last_insert_rowid())
+    .during("write down a blob")
 }
 
 /// Id of a repository, which is made where there is none.
@@ -337,6 +341,14 @@ pub(super) fn note_linked(tx: &Transaction<'_>, blob: i64) -> Result<(), StoreEr
     tx.prepare_cached("UPDATE blobs SET unlinked_at = NULL WHERE id = ? AND unlinked_at NOT NULL")
         .and_then(|mut statement| statement.execute([blob]))
         .during("link a blob")?;
+    Ok(())
+}
+
+/// Starts the grace of a blob that nobody holds anew: somebody is about to.
+fn wanted_again(tx: &Transaction<'_>, blob: i64, now: Timestamp) -> Result<(), StoreError> {
+    tx.prepare_cached("UPDATE blobs SET unlinked_at = ?2 WHERE id = ?1 AND unlinked_at < ?2")
+        .and_then(|mut statement| statement.execute(params![blob, now.as_second()]))
+        .during("index a blob")?;
     Ok(())
 }
 

@@ -8,13 +8,15 @@ use serde::Serialize;
 use super::error::{During as _, StoreError};
 use super::manifests::parse_digest;
 use super::read::BlobReader;
-use super::{Store, blobs};
+use super::{Exclusive, Store, blobs};
 use crate::oci::{Digest, Hasher};
 
 /// Damaged places that are named; more than this is a broken disk.
 const DAMAGES_MAX: usize = 1000;
 /// Blobs looked up at once.
 const PAGE: usize = 500;
+/// Blobs marked in one commit: other writers wait for it.
+const BATCH: usize = 200;
 /// Threads that hash; more than this only makes a disk seek.
 const THREADS_MAX: usize = 4;
 const SECONDS_PER_DAY: i64 = 24 * 60 * 60;
@@ -51,6 +53,8 @@ pub struct FsckReport {
     pub skipped: u64,
     /// What is wrong; none when all is well.
     pub damages: Vec<Damage>,
+    /// Blobs that were marked as damaged, so that their bytes can be brought again.
+    pub forgotten: u64,
 }
 
 impl FsckReport {
@@ -65,6 +69,7 @@ impl FsckReport {
         self.skipped = self.skipped.saturating_add(other.skipped);
         self.damages.extend(other.damages);
         self.damages.truncate(DAMAGES_MAX);
+        self.forgotten = self.forgotten.saturating_add(other.forgotten);
     }
 }
 
@@ -93,12 +98,71 @@ impl Store {
             report.add(self.hash_all(&turn)?);
             seen(report.bytes);
         }
-        for digest in self.missing_children()? {
-            let why = "a manifest needs it and the store does not have it".to_owned();
-            report.damages.push(Damage { digest, file: None, offset: None, why });
-        }
+        let absent = |digest, why: &str| {
+            let why = why.to_owned();
+            Damage { digest, file: None, offset: None, why }
+        };
+        let missing = self.missing_children()?.into_iter();
+        let why = "a manifest needs it and the store does not have it";
+        report.damages.extend(missing.map(|digest| absent(digest, why)));
+        let marked = self.marked()?.into_iter();
+        let why = "it was damaged, and nobody has brought it again";
+        report.damages.extend(marked.map(|digest| absent(digest, why)));
         report.damages.truncate(DAMAGES_MAX);
         Ok(report)
+    }
+
+    /// Marks what a check found damaged: it is as good as absent from then on, until an import or a
+    /// push brings its bytes, and repositories go on holding it. A segment that held such a blob is
+    /// taken over anew when its bundle comes again.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn forget_damaged(
+        &self,
+        _turn: &Exclusive,
+        report: &mut FsckReport,
+    ) -> Result<(), StoreError> {
+        let operation = "mark what is damaged";
+        for batch in report.damages.chunks(BATCH) {
+            let marked = self.write(operation, |tx| {
+                let mut marked = 0_u64;
+                for damage in batch {
+                    // What never came, or was marked earlier, is not found.
+                    let Some(row) = blobs::find(tx, &damage.digest)? else { continue };
+                    tx.execute(
+                        "UPDATE segments SET is_punched = 1, has_dead = 1 WHERE id IN \
+                         (SELECT segment FROM extents WHERE blob = ?)",
+                        [row.id],
+                    )
+                    .and_then(|_| tx.execute("DELETE FROM extents WHERE blob = ?", [row.id]))
+                    .and_then(|_| {
+                        tx.execute("UPDATE blobs SET is_damaged = 1 WHERE id = ?", [row.id])
+                    })
+                    .during(operation)?;
+                    marked = marked.saturating_add(1);
+                }
+                Ok(marked)
+            })?;
+            report.forgotten = report.forgotten.saturating_add(marked);
+        }
+        Ok(())
+    }
+
+    /// What is marked and still held.
+    fn marked(&self) -> Result<Vec<Digest>, StoreError> {
+        let operation = "list what is marked as damaged";
+        let rows: Vec<String> = self.read(operation, |tx| {
+            let mut statement = tx
+                .prepare_cached(
+                    "SELECT digest FROM blobs WHERE is_damaged = 1 AND unlinked_at IS NULL \
+                     ORDER BY digest LIMIT ?",
+                )
+                .during(operation)?;
+            let rows = statement.query_map([DAMAGES_MAX], |row| row.get(0));
+            rows.and_then(Iterator::collect).during(operation)
+        })?;
+        rows.iter().map(|text| parse_digest(text)).collect()
     }
 
     fn page(&self, after: &str) -> Result<Vec<(Digest, u64)>, StoreError> {
@@ -106,7 +170,8 @@ impl Store {
         let rows: Vec<(String, u64)> = self.read(operation, |tx| {
             let mut statement = tx
                 .prepare_cached(
-                    "SELECT digest, size FROM blobs WHERE digest > ? ORDER BY digest LIMIT ?",
+                    "SELECT digest, size FROM blobs WHERE digest > ? AND is_damaged = 0 \
+                     ORDER BY digest LIMIT ?",
                 )
                 .during(operation)?;
             let rows = statement
@@ -152,6 +217,8 @@ impl Store {
         let why = match hash(reader, digest, &mut report.bytes) {
             Ok(found) if found == *digest => return Ok(report),
             Ok(found) => format!("its bytes have the digest {found}"),
+            // Nobody may read it here: that says nothing about its bytes.
+            Err(error) if is_forbidden(&error) => return Err(error),
             Err(error) => chain(&error),
         };
         // Collected while it was read.
@@ -214,6 +281,11 @@ fn has_turn(digest: &Digest, percent: u8, now: Timestamp) -> bool {
     let day = now.as_second().div_euclid(SECONDS_PER_DAY);
     let shift = day.saturating_mul(i64::from(percent)).rem_euclid(100);
     (i64::from(number % 100) + 100 - shift) % 100 < i64::from(percent)
+}
+
+fn is_forbidden(error: &StoreError) -> bool {
+    let denied = std::io::ErrorKind::PermissionDenied;
+    matches!(error, StoreError::File { source, .. } if source.kind() == denied)
 }
 
 fn chain(error: &StoreError) -> String {

@@ -127,7 +127,7 @@ impl Store {
         names.iter().map(|text| parse_digest(text)).collect()
     }
 
-    /// Everything that repositories hold, in the order of digests as text, page by page: digests
+    /// Everything that repositories hold and that is there, in the order of digests as text, page by page: digests
     /// behind `after`. An empty page is the end.
     ///
     /// # Errors
@@ -143,7 +143,8 @@ impl Store {
                         WHERE r.id IN (SELECT repository FROM links l WHERE l.blob = b.id \
                         UNION SELECT repository FROM manifests m WHERE m.blob = b.id) \
                         ORDER BY r.name)) \
-                     FROM blobs b WHERE b.unlinked_at IS NULL AND b.digest > ?1 \
+                     FROM blobs b WHERE b.unlinked_at IS NULL AND b.is_damaged = 0 \
+                     AND b.digest > ?1 \
                      ORDER BY b.digest LIMIT ?2",
                 )
                 .during(operation)?;

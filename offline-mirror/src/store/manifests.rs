@@ -199,7 +199,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let operation = "delete a manifest";
         self.write(operation, |tx| {
-            let (repository_id, blob, _) = find(tx, repository, reference)?;
+            let (repository_id, blob, _) = find_any(tx, repository, reference)?;
             if let Reference::Tag(tag) = reference {
                 tx.execute(
                     "DELETE FROM tags WHERE repository = ? AND tag = ?",
@@ -343,8 +343,21 @@ fn set_tag(tx: &Transaction<'_>, repository: i64, tag: &Tag, blob: i64) -> Resul
     Ok(())
 }
 
-/// Ids of repository and blob, and the manifest.
+/// Ids of repository and blob, and the manifest; a damaged one is as good as absent.
 fn find(
+    tx: &Transaction<'_>,
+    repository: &Repository,
+    reference: &Reference,
+) -> Result<(i64, i64, StoredManifest), StoreError> {
+    let found = find_any(tx, repository, reference)?;
+    match blobs::find(tx, &found.2.digest)? {
+        Some(_) => Ok(found),
+        None => Err(unknown(repository, reference)),
+    }
+}
+
+/// The same of a manifest that may be damaged.
+fn find_any(
     tx: &Transaction<'_>,
     repository: &Repository,
     reference: &Reference,

@@ -48,7 +48,7 @@ pub use gc::{Gc, GcReport};
 pub use listing::{Held, Page, Totals};
 pub use manifests::{Children, Put, PutManifest, Reference, StoredManifest};
 pub use read::{BlobReader, PIECE_BYTES, Piece};
-pub use segments::{Adopt, SegmentId, SegmentName};
+pub use segments::{Adopt, Adopted, SegmentId, SegmentName};
 pub use uploads::{Upload, UploadId};
 
 use error::{During as _, Of as _};

@@ -13,7 +13,8 @@ use super::error::{During as _, StoreError};
 /// Name of the database in the store's directory.
 pub(super) const FILE: &str = "store.db";
 /// Every step, in order.
-const STEPS: &[&str] = &[include_str!("schema/0001_first.sql")];
+const STEPS: &[&str] =
+    &[include_str!("schema/0001_first.sql"), include_str!("schema/0002_damage.sql")];
 /// A writer holds the database for one manifest or one rename; a collection for one blob. Longer
 /// waits mean a stuck disk.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(20);

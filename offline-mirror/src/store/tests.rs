@@ -75,7 +75,8 @@ impl Scene {
         let turn = self.store.exclusive().unwrap();
         let name =
             SegmentName { bundle: Sha256Digest::of(b"bundle"), file: "north-0001.tar".to_owned() };
-        let segment = self.store.adopt_segment(&turn, &path, &name, how, self.now).unwrap();
+        let adopted = self.store.adopt_segment(&turn, &path, &name, how, self.now).unwrap();
+        let segment = adopted.segment;
         for (blob, offset) in blobs.iter().zip(offsets) {
             let size = u64::try_from(blob.len()).unwrap();
             let extents = [Extent { segment, offset, size }];
@@ -100,8 +101,11 @@ fn bytes_of_a_segment_are_read_where_they_lie_over_part_boundaries() {
     let (path, offsets) = scene.segment(&[&one, &two]);
     let turn = scene.store.exclusive().unwrap();
     let name = SegmentName { bundle: Sha256Digest::of(b"b"), file: "n-0001.tar".to_owned() };
-    let segment =
-        scene.store.adopt_segment(&turn, &path, &name, Adopt::LinkOrCopy, scene.now).unwrap();
+    let segment = scene
+        .store
+        .adopt_segment(&turn, &path, &name, Adopt::LinkOrCopy, scene.now)
+        .unwrap()
+        .segment;
     let whole = [one.clone(), two.clone()].concat();
     let digest = Digest::of(&whole);
     let extents = [
@@ -130,8 +134,11 @@ fn many_blobs_are_indexed_at_once_and_a_bad_one_takes_its_batch_along() {
     let (path, offsets) = scene.segment(&slices);
     let turn = scene.store.exclusive().unwrap();
     let name = SegmentName { bundle: Sha256Digest::of(b"b"), file: "n-0001.tar".to_owned() };
-    let segment =
-        scene.store.adopt_segment(&turn, &path, &name, Adopt::LinkOrCopy, scene.now).unwrap();
+    let segment = scene
+        .store
+        .adopt_segment(&turn, &path, &name, Adopt::LinkOrCopy, scene.now)
+        .unwrap()
+        .segment;
     let mut blobs: Vec<_> = bodies
         .iter()
         .zip(offsets)
@@ -174,8 +181,11 @@ fn a_segment_is_linked_not_copied_and_adopted_once() {
     let turn = scene.store.exclusive().unwrap();
     let name =
         SegmentName { bundle: Sha256Digest::of(b"bundle"), file: "north-0001.tar".to_owned() };
-    let again =
-        scene.store.adopt_segment(&turn, &source, &name, Adopt::LinkOrCopy, scene.now).unwrap();
+    let again = scene
+        .store
+        .adopt_segment(&turn, &source, &name, Adopt::LinkOrCopy, scene.now)
+        .unwrap()
+        .segment;
     assert_eq!(first, again);
     assert_eq!(fs::read_dir(scene.store.dir().join("segments")).unwrap().count(), 1);
 }
@@ -190,6 +200,168 @@ fn a_segment_that_was_not_put_in_place_before_a_kill_is_put_there_again() {
     fs::write(left.join(format!("{name}-north-0001.partial")), b"torn").unwrap();
     scene.adopt(&[b"abc"], Adopt::Copy);
     assert_eq!(scene.bytes(&Digest::of(b"abc")).unwrap(), b"abc");
+}
+
+#[test]
+fn a_copy_counts_as_checked_only_once_somebody_said_so_and_a_bad_one_is_taken_anew() {
+    let scene = scene();
+    let (path, _) = scene.segment(&[b"abc"]);
+    let turn = scene.store.exclusive().unwrap();
+    let name = SegmentName { bundle: Sha256Digest::of(b"b"), file: "n-0001.tar".to_owned() };
+    let adopt = || scene.store.adopt_segment(&turn, &path, &name, Adopt::Copy, scene.now).unwrap();
+    let first = adopt();
+    assert!(!first.is_checked);
+    assert_eq!(adopt(), first, "killed before the check: it is still to be done");
+    scene.store.forget_segment(&turn, first.segment).unwrap();
+    assert_eq!(fs::read_dir(scene.store.dir().join("segments")).unwrap().count(), 0);
+    let anew = adopt();
+    assert!(!anew.is_checked);
+    scene.store.note_checked(&turn, anew.segment).unwrap();
+    assert!(adopt().is_checked);
+}
+
+#[test]
+fn room_is_needed_only_for_segments_that_have_to_be_copied() {
+    use std::os::unix::fs::MetadataExt as _;
+    let scene = scene();
+    let device = |path: &std::path::Path| fs::metadata(path).unwrap().dev();
+    let other = ["/dev/shm", "/var/tmp"].map(std::path::Path::new).into_iter();
+    let mut other = other.filter(|dir| dir.exists() && device(dir) != device(scene.dir.path()));
+    let folder = tempfile::tempdir_in(other.next().unwrap()).unwrap();
+    let (near, _) = scene.segment(&[b"abc"]);
+    let far = folder.path().join("n-0001.tar");
+    fs::copy(&near, &far).unwrap();
+    let turn = scene.store.exclusive().unwrap();
+    let name = SegmentName { bundle: Sha256Digest::of(b"b"), file: "n-0001.tar".to_owned() };
+    let needs = |path: &std::path::Path| scene.store.segment_needs(&turn, path, &name).unwrap();
+    assert_eq!(needs(&near), 0);
+    assert_eq!(needs(&far), 1024);
+    let segments = scene.store.dir().join("segments");
+    let bundle: String = hex::encode(name.bundle.as_bytes()).chars().take(16).collect();
+    fs::write(segments.join(format!("{bundle}-n-0001.partial")), b"torn").unwrap();
+    assert_eq!(needs(&far), 1024);
+    assert_eq!(
+        fs::read_dir(&segments).unwrap().count(),
+        0,
+        "what a killed copy left takes no room"
+    );
+    scene.store.adopt_segment(&turn, &far, &name, Adopt::LinkOrCopy, scene.now).unwrap();
+    assert_eq!(needs(&far), 0, "it is there");
+}
+
+/// Overwrites the file, whichever mode it has, at `offset`.
+fn spoil(path: &std::path::Path, offset: u64) {
+    use std::os::unix::fs::FileExt as _;
+    files::make_writable(path).unwrap();
+    let file = fs::File::options().write(true).open(path).unwrap();
+    file.write_all_at(b"!", offset).unwrap();
+    files::make_read_only(path).unwrap();
+}
+
+impl Scene {
+    /// Digests that a check finds damaged, which are forgotten.
+    fn forget(&self) -> Vec<Digest> {
+        let turn = self.store.exclusive().unwrap();
+        let mut report = self.store.fsck(Fsck { percent: 100 }, self.now, |_| ()).unwrap();
+        self.store.forget_damaged(&turn, &mut report).unwrap();
+        report.damages.iter().map(|damage| damage.digest).collect()
+    }
+
+    fn is_sound(&self) -> bool {
+        self.store.fsck(Fsck { percent: 100 }, self.now, |_| ()).unwrap().is_sound()
+    }
+}
+
+#[test]
+fn damage_in_a_segment_is_mended_by_its_bundle_and_repositories_hold_it_throughout() {
+    let scene = scene();
+    let manifest = image(b"config", &[b"layer"]);
+    let (layer, top) = (Digest::of(b"layer"), Digest::of(&manifest));
+    let blobs: [&[u8]; 3] = [b"config", b"layer", &manifest];
+    let segment = scene.adopt(&blobs, Adopt::Copy);
+    let reference = by_tag("v1");
+    let put = Put { reference: &reference, media_type: None, children: Children::Give };
+    scene.store.put_manifest(&repo("a/b"), &manifest, &put, scene.now).unwrap();
+    let file = scene.store.segment_path(segment).unwrap();
+    spoil(&file, 1024);
+    spoil(&file, 1536);
+    scene.adopt(&blobs, Adopt::Copy);
+    assert!(!scene.is_sound(), "nothing replaces what is taken for sound");
+    let mut damaged = vec![layer, top];
+    damaged.sort_by_key(Digest::to_string);
+    assert_eq!(scene.forget(), damaged);
+    assert_eq!(scene.store.stat(&layer).unwrap(), None);
+    assert!(scene.store.manifest(&repo("a/b"), &reference).is_err());
+    let held = scene.store.held(None).unwrap();
+    assert_eq!(held.iter().map(|one| one.digest).collect::<Vec<_>>(), [Digest::of(b"config")]);
+    assert!(!scene.is_sound(), "it is told until it is mended");
+    scene.gc();
+
+    let anew = scene.adopt(&blobs, Adopt::Copy);
+    assert_ne!(anew, segment);
+    assert!(scene.is_sound());
+    assert_eq!(scene.store.manifest_bytes(&repo("a/b"), &reference).unwrap().1, manifest);
+    assert_eq!(scene.store.stat_in(&repo("a/b"), &layer).unwrap(), 5);
+    scene.gc();
+    assert_eq!(scene.bytes(&layer).unwrap(), b"layer");
+}
+
+#[test]
+fn damage_is_mended_by_a_push_whether_it_was_pushed_or_carried() {
+    let scene = scene();
+    let segment = scene.adopt(&[b"carried"], Adopt::Copy);
+    let carried = Digest::of(b"carried");
+    assert!(scene.store.link_blob(&repo("a/b"), &carried, scene.now).unwrap());
+    let pushed = scene.push("a/b", b"pushed");
+    let manifest = image(b"pushed", &[b"carried"]);
+    let top = scene.put("a/b", &manifest, &by_tag("v1")).digest;
+    spoil(&scene.store.segment_path(segment).unwrap(), 512);
+    spoil(&files::loose(scene.store.dir(), &pushed), 0);
+    fs::remove_file(files::loose(scene.store.dir(), &top)).unwrap();
+    assert_eq!(scene.forget().len(), 3);
+    let put = || {
+        let reference = by_tag("v1");
+        let children = Children::MustBeHeld;
+        let put = Put { reference: &reference, media_type: None, children };
+        scene.store.put_manifest(&repo("a/b"), &manifest, &put, scene.now)
+    };
+    assert!(matches!(put(), Err(StoreError::ManifestBlobUnknown { .. })));
+    scene.push("a/b", b"carried");
+    scene.push("a/b", b"pushed");
+    put().unwrap();
+    assert!(scene.is_sound());
+    scene.gc();
+    assert_eq!(scene.bytes(&carried).unwrap(), b"carried");
+    assert_eq!(scene.bytes(&top).unwrap(), manifest);
+    assert_eq!(scene.store.totals().unwrap().blobs, 3, "none is there twice");
+}
+
+#[test]
+fn a_damaged_manifest_can_be_deleted() {
+    let scene = scene();
+    scene.push("a/b", b"config");
+    let top = scene.put("a/b", &image(b"config", &[]), &by_tag("v1")).digest;
+    spoil(&files::loose(scene.store.dir(), &top), 0);
+    assert_eq!(scene.forget(), [top]);
+    let reference = Reference::Digest(top);
+    scene.store.delete_manifest(&repo("a/b"), &reference, scene.now).unwrap();
+    assert!(scene.is_sound(), "nobody holds it any more");
+}
+
+#[test]
+fn what_is_indexed_again_has_its_whole_grace_again() {
+    let scene = scene();
+    let grace = jiff::SignedDuration::from_hours(1);
+    let segment = scene.adopt(&[b"abc"], Adopt::LinkOrCopy);
+    let turn = scene.store.exclusive().unwrap();
+    let (digest, extents) = (Digest::of(b"abc"), [Extent { segment, offset: 512, size: 3 }]);
+    let late = scene.now + 59.minutes();
+    let again = scene.store.index_blob(&turn, &digest, 3, &extents, late).unwrap();
+    assert_eq!(again, Indexed::AlreadyThere);
+    scene.store.gc(&turn, Gc { grace }, scene.now + 61.minutes()).unwrap();
+    assert!(scene.bytes(&digest).is_some());
+    scene.store.gc(&turn, Gc { grace }, late + 60.minutes()).unwrap();
+    assert!(scene.bytes(&digest).is_none());
 }
 
 #[test]

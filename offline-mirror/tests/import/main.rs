@@ -9,6 +9,7 @@ mod kill;
 mod late;
 mod maker;
 mod measure;
+mod own_store;
 mod prune;
 mod refusals;
 mod registry;

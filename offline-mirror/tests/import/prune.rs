@@ -6,6 +6,7 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 use offline_mirror::bundle::ImageRole;
 use offline_mirror::oci::Digest;
 use offline_mirror::prune::{Asked, PruneError, SiteHub, apply, plan};
+use offline_mirror::site::Inventory;
 use offline_mirror::store::Reference;
 use serde_json::{Value, json};
 
@@ -73,13 +74,39 @@ async fn what_nobody_needs_goes_and_what_a_cluster_runs_stays() {
 
     let done = apply(&asked, &planned, &|| at(4)).await.unwrap();
     assert_eq!((done.removed.len(), done.needed_since.len()), (1, 0));
+    assert_eq!(done.already_gone, 0);
     let store = scene.store();
+    let freed = done.freed.unwrap();
+    assert_eq!((freed.blobs_removed, freed.blobs_waiting), (0, 2), "their grace has just begun");
+    let next = done.next.unwrap();
+    assert!(next.contains(&format!("store gc {}", store.dir().display())), "{next}");
     let tool_there = store.manifest(&"tools/git".parse().unwrap(), &Reference::Digest(tool));
     assert!(tool_there.is_err());
     let amd64 = Reference::Digest(Digest::of(&scene.amd64));
     store.manifest(&REPOSITORY.parse().unwrap(), &amd64).unwrap();
     let again = apply(&asked, &planned, &|| at(5)).await.unwrap();
     assert_eq!(again.removed.len(), 0, "doing it again changes nothing");
+    assert_eq!((again.already_gone, again.needed_since.len(), again.next), (1, 0, None));
+
+    assert_eq!(again.freed.unwrap().blobs_removed, 2, "an hour is over");
+}
+
+#[actix_web::test]
+async fn a_removal_that_fails_halfway_is_in_ledger_and_inventory() {
+    let (scene, tool) = scene().await;
+    let (site, target, hub) = (scene.site(), scene.to_store(), hub(vec![cluster("1.2.0")]));
+    let asked = Asked { site: &site, target: &target, hub: &hub, keep_graph: 1 };
+    let planned = plan(&asked, at(3)).await.unwrap();
+    // A collection fails without it, after the manifest was removed.
+    std::fs::remove_dir(scene.store().dir().join("uploads")).unwrap();
+    let error = apply(&asked, &planned, &|| at(4)).await.unwrap_err();
+    assert!(matches!(error, PruneError::Store(_)), "{error:?}");
+    let known = |digest| site.ledger().unwrap().images().iter().any(|i| i.digest == digest);
+    assert!(!known(tool), "it is gone");
+    assert!(known(Digest::of(&scene.amd64)), "it is still there");
+    let bytes = std::fs::read(site.inventory_path()).unwrap();
+    let (inventory, _) = Inventory::read(&bytes, &site.public_key().unwrap()).unwrap();
+    assert!(!inventory.by_digest().contains_key(&tool));
 }
 
 #[actix_web::test]
@@ -97,6 +124,19 @@ async fn what_is_needed_since_the_plan_was_made_stays_and_is_said() {
     let done = apply(&asked, &planned, &|| at(4)).await.unwrap();
     assert_eq!((done.removed.len(), done.needed_since.len()), (0, 1));
     assert_eq!(done.needed_since[0].digest, tool);
+}
+
+#[actix_web::test]
+async fn an_image_that_somebody_at_the_site_gave_a_tag_stays_and_it_is_said() {
+    let (scene, tool) = scene().await;
+    let store = scene.store();
+    store.tag(&"tools/git".parse().unwrap(), &"prod".parse().unwrap(), &tool).unwrap();
+    let (site, target, hub) = (scene.site(), scene.to_store(), hub(vec![cluster("1.2.0")]));
+    let asked = Asked { site: &site, target: &target, hub: &hub, keep_graph: 1 };
+    let planned = plan(&asked, at(3)).await.unwrap();
+    assert_eq!(planned.remove, []);
+    let kept = planned.keep.iter().find(|kept| kept.digest == tool).unwrap();
+    assert_eq!(kept.because, ["somebody at the site gave it the tag prod"]);
 }
 
 #[actix_web::test]

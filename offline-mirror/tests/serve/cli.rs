@@ -75,7 +75,12 @@ fn fsck_names_what_is_damaged_and_exits_1() {
     let damage = &json_of(&found)["damages"][0];
     assert_eq!(damage["digest"], digest.to_string());
     assert_eq!((&damage["file"], &damage["offset"]), (&json!(file), &json!(0)));
-    assert!(error_of(&found).contains("hint: import the bundles"));
+    assert!(error_of(&found).contains("--forget-damaged"));
+    let forgotten = run(&["store", "fsck", dir.path().to_str().unwrap(), "--forget-damaged"]);
+    assert_eq!(forgotten.status.code(), Some(1), "it is still to be brought again");
+    let told = String::from_utf8(forgotten.stdout.clone()).unwrap();
+    assert!(told.contains("1 of them count as absent from now on"), "{told}");
+    assert!(error_of(&forgotten).contains("hint: bring them again"));
 }
 
 #[test]

@@ -77,7 +77,7 @@ async fn what_another_process_adopts_is_served_at_once() {
         bundle: signing::Sha256Digest::of(b"manifest"),
         file: "north-0001.tar".to_owned(),
     };
-    let id = store.adopt_segment(&turn, &segment, &name, Adopt::LinkOrCopy, now()).unwrap();
+    let id = store.adopt_segment(&turn, &segment, &name, Adopt::LinkOrCopy, now()).unwrap().segment;
     let parts = [
         Extent { segment: id, offset: 512, size: 1_500_000 },
         Extent { segment: id, offset: 512 + 1_500_000, size: 500_000 },
