@@ -10,6 +10,8 @@ use signing::Sha256Digest;
 use super::*;
 use crate::oci::{Algorithm, Digest, INDEX_TYPES, MANIFEST_TYPES, Repository, Tag};
 
+mod uploads;
+
 struct Scene {
     dir: tempfile::TempDir,
     store: Store,
