@@ -10,6 +10,7 @@ use signing::Sha256Digest;
 use super::*;
 use crate::oci::{Algorithm, Digest, INDEX_TYPES, MANIFEST_TYPES, Repository, Tag};
 
+mod asked;
 mod uploads;
 
 struct Scene {

@@ -1,0 +1,57 @@
+//! What fsck and listings say about stores larger than one page.
+
+use super::*;
+
+/// An image with a config and one layer that registries need not hold.
+fn with_foreign_layer(config: &[u8], layer: &[u8]) -> Vec<u8> {
+    json!({"schemaVersion": 2, "mediaType": MANIFEST_TYPES[0],
+        "config": {"mediaType": "a/b", "digest": Digest::of(config), "size": config.len()},
+        "layers": [{"mediaType": "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+            "digest": Digest::of(layer), "size": layer.len()}]})
+    .to_string()
+    .into_bytes()
+}
+
+#[test]
+fn a_missing_layer_is_found_behind_thousands_of_children_that_may_be_absent() {
+    let scene = scene();
+    let children: Vec<_> = (0..1500_u32)
+        .map(|n| json!({"mediaType": MANIFEST_TYPES[0], "digest": Digest::of(&n.to_be_bytes()), "size": 4}))
+        .collect();
+    let index = json!({"schemaVersion": 2, "mediaType": INDEX_TYPES[0], "manifests": children});
+    scene.put("a/b", index.to_string().as_bytes(), &by_tag("index"));
+    scene.push("a/b", b"config");
+    for n in 0..20_u8 {
+        let manifest = with_foreign_layer(b"config", &[n]);
+        scene.put("a/b", &manifest, &Reference::Digest(Digest::of(&manifest)));
+    }
+    // The last of all digests, so that everything that may be absent comes before it.
+    let layer = (0..u32::MAX)
+        .map(|n| n.to_le_bytes())
+        .find(|bytes| Digest::of(bytes).hex().starts_with("ffff"))
+        .unwrap();
+    scene.push("a/b", &layer);
+    scene.put("a/b", &image(b"config", &[&layer]), &by_tag("v1"));
+    let sound = scene.store.fsck(Fsck { percent: 100 }, scene.now, |_| ()).unwrap();
+    assert!(sound.is_sound(), "{sound:?}");
+    scene.store.unlink_blob(&repo("a/b"), &Digest::of(&layer), scene.now).unwrap();
+    scene.gc();
+    let report = scene.store.fsck(Fsck { percent: 100 }, scene.now, |_| ()).unwrap();
+    let named: Vec<_> = report.damages.iter().map(|damage| damage.digest).collect();
+    assert_eq!(named, [Digest::of(&layer)]);
+}
+
+#[test]
+fn a_layer_that_only_another_repository_holds_is_missing() {
+    let scene = scene();
+    for repository in ["a/one", "a/two"] {
+        scene.push(repository, b"config");
+        scene.push(repository, b"layer");
+        scene.put(repository, &image(b"config", &[b"layer"]), &by_tag("v1"));
+    }
+    scene.store.unlink_blob(&repo("a/two"), &Digest::of(b"layer"), scene.now).unwrap();
+    let report = scene.store.fsck(Fsck { percent: 100 }, scene.now, |_| ()).unwrap();
+    assert_eq!(report.damages.len(), 1, "{report:?}");
+    assert_eq!(report.damages[0].digest, Digest::of(b"layer"));
+    assert!(report.damages[0].why.starts_with("a/two does not have it"), "{report:?}");
+}
