@@ -131,7 +131,6 @@ async fn more_referrers_than_fit_into_one_page_come_in_the_next() {
         let put = Put { reference: &reference, media_type: None, children: Children::MustBeHeld };
         store.put_manifest(&repository, &text(&about), &put, crate::scene::now()).unwrap();
     }
-    assert_eq!(store.referrers(&repository, &Digest::of(b"subject"), None).unwrap().len(), 4);
     let path = format!("/v2/{REPO}/referrers/{}?artifactType=x/a%2Bb&n=3", Digest::of(b"subject"));
     let first = scene.get(&path).await.is(200);
     assert_eq!(first.json()["manifests"].as_array().unwrap().len(), 3);

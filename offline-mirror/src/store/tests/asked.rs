@@ -55,3 +55,47 @@ fn a_layer_that_only_another_repository_holds_is_missing() {
     assert_eq!(report.damages[0].digest, Digest::of(b"layer"));
     assert!(report.damages[0].why.starts_with("a/two does not have it"), "{report:?}");
 }
+
+#[test]
+fn a_page_of_referrers_ends_where_their_annotations_have_two_mebibytes() {
+    let scene = scene();
+    let subject = Digest::of(b"subject");
+    let long = "x".repeat(900 * 1024);
+    for n in 0..5 {
+        let about = json!({"schemaVersion": 2, "mediaType": INDEX_TYPES[0], "manifests": [],
+            "annotations": {"n": n.to_string(), "long": long},
+            "subject": {"mediaType": MANIFEST_TYPES[0], "digest": subject, "size": 7}})
+        .to_string();
+        let reference = Reference::Digest(Digest::of(about.as_bytes()));
+        scene.put("a/b", about.as_bytes(), &reference);
+    }
+    let (mut after, mut sizes, mut all) = (None, Vec::new(), Vec::new());
+    loop {
+        let page = scene
+            .store
+            .referrers_after(&repo("a/b"), &subject, None, after.as_ref(), usize::MAX)
+            .unwrap();
+        after = page.names.last().map(|last| last.digest);
+        sizes.push(page.names.len());
+        all.extend(page.names.into_iter().map(|name| name.annotations["n"].clone()));
+        if !page.more {
+            break;
+        }
+    }
+    assert_eq!(sizes, [2, 2, 1]);
+    all.sort();
+    assert_eq!(all, ["0", "1", "2", "3", "4"]);
+}
+
+#[test]
+fn one_referrer_comes_however_long_its_annotations_are() {
+    let scene = scene();
+    let about = json!({"schemaVersion": 2, "mediaType": INDEX_TYPES[0], "manifests": [],
+        "annotations": {"long": "x".repeat(3 << 20)},
+        "subject": {"mediaType": MANIFEST_TYPES[0], "digest": Digest::of(b"s"), "size": 1}})
+    .to_string();
+    scene.put("a/b", about.as_bytes(), &Reference::Digest(Digest::of(about.as_bytes())));
+    let page =
+        scene.store.referrers_after(&repo("a/b"), &Digest::of(b"s"), None, None, 10).unwrap();
+    assert_eq!((page.names.len(), page.more), (1, false));
+}
