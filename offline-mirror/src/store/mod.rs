@@ -19,6 +19,7 @@
 //! **Who may do what at once.** Any number of processes read and push. [`Store::exclusive`] is one
 //! `flock` for imports, prunes and collections, which take turns.
 
+mod abandoned;
 mod blobs;
 mod error;
 mod files;

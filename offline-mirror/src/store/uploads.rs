@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Mutex;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, params};
 use uuid::Uuid;
 
@@ -23,11 +23,9 @@ use super::{Store, files, lock};
 use crate::oci::{Algorithm, Digest, Hasher, Repository};
 
 /// Pushes under way at once. A cluster's worth of clients push a few blobs each; each costs a file.
-const UPLOADS_MAX: u64 = 1024;
+pub(super) const UPLOADS_MAX: u64 = 1024;
 /// Hashes kept between requests; others are worked out again.
 const SESSIONS_MAX: usize = 1024;
-/// A push that nobody ended is forgotten after this long; the slowest real one takes hours.
-const UPLOAD_AGE: SignedDuration = SignedDuration::from_hours(48);
 /// Longest blob; larger than any layer seen, smaller than a disk.
 const BLOB_BYTES_MAX: u64 = 1 << 40;
 /// Bytes hashed at once when a hash is worked out again.
@@ -79,7 +77,7 @@ pub struct Upload {
 }
 
 impl Store {
-    /// Begins a push.
+    /// Begins a push. Where no place is left, those that rest longest make room.
     ///
     /// # Errors
     /// When too many are under way or the file cannot be made.
@@ -90,6 +88,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Upload, StoreError> {
         let operation = "begin an upload";
+        self.make_room_for_upload(now)?;
         let id = UploadId(Uuid::new_v4());
         let path = self.upload_path(id);
         let file = self.write(operation, |tx| {
@@ -160,47 +159,6 @@ impl Store {
     pub fn cancel_upload(&self, repository: &Repository, id: UploadId) -> Result<(), StoreError> {
         self.known_upload(repository, id)?;
         self.forget_upload(id)
-    }
-
-    /// Forgets pushes that began two days before `now` and that nobody ended; says how many, and how
-    /// many bytes they had.
-    ///
-    /// # Errors
-    /// When a file or the database fails.
-    pub fn forget_abandoned_uploads(&self, now: Timestamp) -> Result<(u64, u64), StoreError> {
-        self.forget_uploads(now.checked_sub(UPLOAD_AGE).unwrap_or(Timestamp::MIN))
-    }
-
-    /// Forgets pushes that began before `before`; says how many, and how many bytes they had.
-    fn forget_uploads(&self, before: Timestamp) -> Result<(u64, u64), StoreError> {
-        let operation = "list uploads";
-        let old: Vec<String> = self.read(operation, |tx| {
-            let mut statement = tx
-                .prepare_cached("SELECT id FROM uploads WHERE started_at < ?")
-                .during(operation)?;
-            let rows = statement.query_map([before.as_second()], |row| row.get(0));
-            rows.and_then(Iterator::collect).during(operation)
-        })?;
-        let (mut count, mut bytes) = (0_u64, 0_u64);
-        for id in old {
-            let Ok(id) = id.parse() else {
-                return Err(StoreError::Corrupt { what: "an upload", value: id });
-            };
-            let size = fs::metadata(self.upload_path(id)).map_or(0, |meta| meta.len());
-            self.forget_upload(id)?;
-            count = count.saturating_add(1);
-            bytes = bytes.saturating_add(size);
-        }
-        Ok((count, bytes))
-    }
-
-    fn forget_upload(&self, id: UploadId) -> Result<(), StoreError> {
-        self.write("forget an upload", |tx| {
-            tx.execute("DELETE FROM uploads WHERE id = ?", [id.to_string()])
-                .during("forget an upload")
-        })?;
-        lock(&self.0.uploads).remove(&id);
-        files::remove(&self.upload_path(id)).map(|_| ())
     }
 
     fn known_upload(&self, repository: &Repository, id: UploadId) -> Result<(), StoreError> {
@@ -349,7 +307,8 @@ fn unknown(repository: &Repository, id: UploadId) -> StoreError {
     StoreError::UploadUnknown { repository: repository.clone(), id: id.to_string() }
 }
 
-fn lock_file(file: &File, id: UploadId, path: &Path) -> Result<(), StoreError> {
+/// Locks the file of a push; whoever has the lock alone writes to it or forgets it.
+pub(super) fn lock_file(file: &File, id: UploadId, path: &Path) -> Result<(), StoreError> {
     match file.try_lock() {
         Ok(()) => Ok(()),
         Err(TryLockError::WouldBlock) => Err(StoreError::UploadBusy { id: id.to_string() }),

@@ -45,3 +45,71 @@ fn a_push_that_was_given_up_elsewhere_becomes_no_blob() {
     assert!(matches!(refused, Err(StoreError::UploadUnknown { .. })), "{refused:?}");
     assert_eq!(scene.store.totals().unwrap().blobs, 0);
 }
+
+impl Scene {
+    /// A push with one byte that was sent at `at`.
+    fn idle_upload(&self, at: jiff::Timestamp) -> UploadId {
+        let begun = self.now.checked_sub(100.hours()).unwrap();
+        let upload = self.store.begin_upload(&repo("a/b"), Algorithm::Sha256, begun).unwrap();
+        upload.append(b"x").unwrap();
+        let path = self.store.upload_path(upload.id());
+        fs::File::open(path).unwrap().set_modified(at.into()).unwrap();
+        upload.id()
+    }
+
+    /// Fills the store with pushes that began at `at` and that have no byte.
+    fn fill(&self, count: u32, at: jiff::Timestamp) {
+        self.store
+            .write("fill", |tx| {
+                let repository = blobs::repository_id(tx, &repo("a/b"))?;
+                for _ in 0..count {
+                    let row = (uuid::Uuid::new_v4().to_string(), repository, at.as_second());
+                    tx.execute("INSERT INTO uploads VALUES (?, ?, ?)", row).unwrap();
+                }
+                Ok(())
+            })
+            .unwrap();
+    }
+}
+
+#[test]
+fn a_collection_forgets_pushes_that_rest_longer_than_its_grace_and_no_others() {
+    let scene = scene();
+    let ago = |minutes: i64| scene.now.checked_sub(minutes.minutes()).unwrap();
+    let resting = scene.idle_upload(ago(61));
+    let moving = scene.idle_upload(ago(59));
+    let written = scene.idle_upload(ago(61));
+    let upload = scene.store.upload(&repo("a/b"), written).unwrap();
+    let turn = scene.store.exclusive().unwrap();
+    let report = scene.store.gc(&turn, Gc { grace: Gc::GRACE }, scene.now).unwrap();
+    assert_eq!((report.uploads_removed, report.bytes_freed), (1, 1));
+    drop(upload);
+    let gone = scene.store.upload(&repo("a/b"), resting);
+    assert!(matches!(gone, Err(StoreError::UploadUnknown { .. })));
+    for id in [moving, written] {
+        assert_eq!(scene.store.upload(&repo("a/b"), id).unwrap().offset(), 1);
+    }
+}
+
+#[test]
+fn a_slow_push_outlives_two_days_as_long_as_bytes_come() {
+    let scene = scene();
+    let id = scene.idle_upload(scene.now.checked_sub(47.hours()).unwrap());
+    assert_eq!(scene.store.forget_abandoned_uploads(scene.now).unwrap(), (0, 0));
+    let later = scene.now.checked_add(2.hours()).unwrap();
+    assert_eq!(scene.store.forget_abandoned_uploads(later).unwrap(), (1, 1));
+    assert!(scene.store.upload(&repo("a/b"), id).is_err());
+}
+
+#[test]
+fn a_thousand_pushes_that_nobody_goes_on_with_block_the_next_one_for_minutes_only() {
+    let scene = scene();
+    scene.fill(1023, scene.now);
+    let oldest = scene.idle_upload(scene.now.checked_sub(15.minutes()).unwrap());
+    let begin = |at| scene.store.begin_upload(&repo("a/b"), Algorithm::Sha256, at);
+    let _being_written = begin(scene.now).unwrap();
+    assert!(scene.store.upload(&repo("a/b"), oldest).is_err(), "the oldest made room");
+    let refused = begin(scene.now);
+    assert!(matches!(refused, Err(StoreError::TooMuch { .. })), "{refused:?}");
+    begin(scene.now.checked_add(11.minutes()).unwrap()).unwrap();
+}
