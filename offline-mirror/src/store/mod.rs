@@ -28,6 +28,7 @@ mod gc;
 mod holes;
 mod listing;
 mod manifests;
+mod promises;
 mod read;
 mod referrers;
 mod schema;

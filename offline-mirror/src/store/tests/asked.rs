@@ -99,3 +99,17 @@ fn one_referrer_comes_however_long_its_annotations_are() {
         scene.store.referrers_after(&repo("a/b"), &Digest::of(b"s"), None, None, 10).unwrap();
     assert_eq!((page.names.len(), page.more), (1, false));
 }
+
+#[test]
+fn a_blob_that_no_manifest_needs_is_in_no_inventory() {
+    let scene = scene();
+    scene.push("a/b", b"config");
+    let pushed = scene.push("a/b", b"not needed yet");
+    let manifest = image(b"config", &[]);
+    scene.put("a/b", &manifest, &by_tag("v1"));
+    let held = scene.store.held(None).unwrap();
+    let of = |digest: &Digest| held.iter().find(|one| one.digest == *digest).unwrap();
+    assert_eq!(of(&Digest::of(b"config")).repositories, [repo("a/b")]);
+    assert_eq!(of(&Digest::of(&manifest)).repositories, [repo("a/b")]);
+    assert_eq!(of(&pushed).repositories, [], "a collection takes it");
+}
