@@ -67,14 +67,15 @@ impl Exposure {
         }
         match (self.has_tokens, self.anonymous_pull, self.is_loopback) {
             (true, false, _) => Ok(Anonymous::Nothing),
-            (false, _, true) => Ok(Anonymous::All),
+            (false, false, true) => Ok(Anonymous::All),
             (false, false, false) => Err(ServeError::Unsafe(
                 "other machines reach it: give --token-file, or --anonymous-pull to let them read",
             )),
-            (false, true, false) if self.allows_changes => Err(ServeError::Unsafe(
-                "other machines reach it: pushes and deletes need --token-file",
+            // On loopback too: whoever writes it has others in mind, behind a proxy of this machine.
+            (false, true, _) if self.allows_changes => Err(ServeError::Unsafe(
+                "--anonymous-pull opens it to everybody: pushes and deletes need --token-file",
             )),
-            (true, true, _) | (false, true, false) => Ok(Anonymous::Pull),
+            (_, true, _) => Ok(Anonymous::Pull),
         }
     }
 }
@@ -317,9 +318,13 @@ mod tests {
             closed,
             Exposure { is_encrypted: false, ..tokens },
             Exposure { allows_changes: true, ..open },
+            // A reverse proxy on this machine may carry everybody's requests here.
+            Exposure { allows_changes: true, anonymous_pull: true, ..home },
         ] {
             assert!(matches!(refused.anonymous(), Err(ServeError::Unsafe(_))), "{refused:?}");
         }
+        let read = Exposure { anonymous_pull: true, ..home };
+        assert_eq!(read.anonymous().unwrap(), Anonymous::Pull);
         let asked = Exposure { is_encrypted: false, plain_http: true, ..tokens };
         assert_eq!(asked.anonymous().unwrap(), Anonymous::Nothing);
     }

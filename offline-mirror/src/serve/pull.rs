@@ -22,9 +22,15 @@ pub(super) async fn blob(
     repository: Repository,
     digest: Digest,
 ) -> Result<HttpResponse, Refusal> {
-    let store = state.store.clone();
-    let name = repository.clone();
-    let size = blocking(move || store.stat_in(&name, &digest)).await?;
+    let is_head = request.method() == Method::HEAD;
+    // Whoever pushes asks this way, and does not push what is there.
+    let promised_at = (is_head && state.allowed.push).then(|| state.now());
+    let (store, name) = (state.store.clone(), repository.clone());
+    let size = blocking(move || match promised_at {
+        Some(now) => store.promise(&name, &digest, now),
+        None => store.stat_in(&name, &digest),
+    })
+    .await?;
     if is_known(request, &digest) {
         return Ok(not_modified(&digest));
     }
@@ -46,7 +52,7 @@ pub(super) async fn blob(
             .insert_header((header::CONTENT_RANGE, format!("bytes {}-{last}/{size}", range.start)));
     }
     let length = range.end.saturating_sub(range.start);
-    if request.method() == Method::HEAD {
+    if is_head {
         return Ok(empty(response, length));
     }
     let store = state.store.clone();

@@ -269,7 +269,14 @@ pub(super) async fn delete_manifest(
     reference: Reference,
 ) -> Result<HttpResponse, Refusal> {
     let (store, now) = (state.store.clone(), state.now());
-    blocking(move || store.delete_manifest(&repository, &reference, now)).await?;
+    let pushes = state.allowed.push;
+    blocking(move || {
+        if let (Reference::Digest(digest), true) = (&reference, pushes) {
+            store.promise_blobs_of(&repository, digest, now)?;
+        }
+        store.delete_manifest(&repository, &reference, now)
+    })
+    .await?;
     Ok(HttpResponse::Accepted().finish())
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::{App, HttpServer, web};
 use jiff::{SignedDuration, Timestamp};
+use rustix::net::sockopt::set_tcp_user_timeout;
 use tokio::task::JoinHandle;
 
 use super::access::{Anonymous, Tokens};
@@ -21,9 +22,12 @@ use crate::store::{Gc, Store, StoreError};
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// Headers arrive at once or the peer is stalled.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-/// Connections of one worker. Each that downloads holds up to two pieces of half a megabyte, so two
-/// workers stay within memory of a small machine.
-const CONNECTIONS_MAX: usize = 256;
+/// Connections of all workers together. Each that downloads holds up to two pieces of half a megabyte,
+/// which stays within the memory of a small machine.
+const CONNECTIONS_MAX: usize = 512;
+/// A peer that takes nothing of what is sent for this long is gone; slow ones take something, and
+/// clients that unpack what they get go on within seconds.
+const UNTAKEN_MAX: Duration = Duration::from_mins(5);
 /// Requests that are open when the process is asked to end get this long.
 const SHUTDOWN_SECS: u64 = 30;
 /// Threads that answer. Work with the disk happens on other threads.
@@ -122,11 +126,12 @@ fn server(
     tls: Option<rustls::ServerConfig>,
 ) -> Result<Server, ServeError> {
     let workers = std::thread::available_parallelism().map_or(1, usize::from).min(WORKERS_MAX);
+    limit_stalls(&listener).map_err(ServeError::Server)?;
     let server = HttpServer::new(move || {
         App::new().app_data(state.clone()).default_service(web::to(answer))
     })
     .workers(workers)
-    .max_connections(CONNECTIONS_MAX)
+    .max_connections(CONNECTIONS_MAX.div_ceil(workers))
     .keep_alive(KEEP_ALIVE)
     .client_request_timeout(HEADER_TIMEOUT)
     .shutdown_timeout(SHUTDOWN_SECS)
@@ -136,6 +141,13 @@ fn server(
         None => server.listen(listener),
     };
     Ok(server.map_err(ServeError::Server)?.run())
+}
+
+/// Makes the kernel end connections whose peer takes nothing. Connections have this from the socket
+/// that they were accepted on.
+fn limit_stalls(listener: &TcpListener) -> std::io::Result<()> {
+    let limit_ms = u32::try_from(UNTAKEN_MAX.as_millis()).unwrap_or(u32::MAX);
+    Ok(set_tcp_user_timeout(listener, limit_ms)?)
 }
 
 fn chores(
@@ -186,4 +198,39 @@ fn repeated(
             }
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{ErrorKind, Write as _};
+    use std::net::TcpStream;
+
+    use rustix::net::sockopt::tcp_user_timeout;
+
+    use super::*;
+
+    #[test]
+    fn connections_have_the_limit_of_the_socket_that_they_came_by() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        limit_stalls(&listener).unwrap();
+        let _peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (accepted, _) = listener.accept().unwrap();
+        assert_eq!(tcp_user_timeout(&accepted).unwrap(), 5 * 60 * 1000);
+    }
+
+    #[test]
+    fn a_peer_that_takes_nothing_is_given_up() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        set_tcp_user_timeout(&listener, 300).unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut accepted, _) = listener.accept().unwrap();
+        let piece = vec![0; 1 << 20];
+        let ended = loop {
+            if let Err(error) = accepted.write_all(&piece) {
+                break error;
+            }
+        };
+        assert_eq!(ended.kind(), ErrorKind::TimedOut);
+        drop(peer);
+    }
 }

@@ -9,11 +9,11 @@ use super::error::{During as _, StoreError};
 use super::manifests::parse_digest;
 use super::read::BlobReader;
 use super::{Exclusive, Store, blobs};
-use crate::oci::{Digest, Hasher};
+use crate::oci::{Digest, Hasher, INDEX_TYPES};
 
 /// Damaged places that are named; more than this is a broken disk.
 const DAMAGES_MAX: usize = 1000;
-/// Blobs looked up at once.
+/// Rows looked up at once.
 const PAGE: usize = 500;
 /// Blobs marked in one commit: other writers wait for it.
 const BATCH: usize = 200;
@@ -57,6 +57,14 @@ pub struct FsckReport {
     pub forgotten: u64,
 }
 
+/// Something that a manifest points at and its repository does not hold.
+#[derive(Debug, Clone, Default)]
+struct Absent {
+    child: String,
+    repository: String,
+    manifest: String,
+}
+
 impl FsckReport {
     /// Whether nothing is wrong.
     pub fn is_sound(&self) -> bool {
@@ -98,16 +106,13 @@ impl Store {
             report.add(self.hash_all(&turn)?);
             seen(report.bytes);
         }
-        let absent = |digest, why: &str| {
+        report.damages.extend(self.missing_children()?);
+        let why = "it was damaged, and nobody has brought it again";
+        let marked = self.marked()?.into_iter().map(|digest| {
             let why = why.to_owned();
             Damage { digest, file: None, offset: None, why }
-        };
-        let missing = self.missing_children()?.into_iter();
-        let why = "a manifest needs it and the store does not have it";
-        report.damages.extend(missing.map(|digest| absent(digest, why)));
-        let marked = self.marked()?.into_iter();
-        let why = "it was damaged, and nobody has brought it again";
-        report.damages.extend(marked.map(|digest| absent(digest, why)));
+        });
+        report.damages.extend(marked);
         report.damages.truncate(DAMAGES_MAX);
         Ok(report)
     }
@@ -230,30 +235,67 @@ impl Store {
         Ok(report)
     }
 
-    /// Config and layers that manifests need and that are not there. Children of an index may be
-    /// absent, and layers that registries need not hold are told apart by reading the manifest.
-    fn missing_children(&self) -> Result<Vec<Digest>, StoreError> {
-        let operation = "look for missing blobs";
-        let rows: Vec<(String, String)> = self.read(operation, |tx| {
-            let mut statement = tx
-                .prepare_cached(
-                    "SELECT DISTINCT c.child, m.digest FROM children c \
-                     JOIN blobs m ON m.id = c.manifest \
-                     WHERE NOT EXISTS (SELECT 1 FROM blobs b WHERE b.digest = c.child) \
-                     ORDER BY c.child LIMIT ?",
-                )
-                .during(operation)?;
-            let rows = statement.query_map([DAMAGES_MAX], |row| Ok((row.get(0)?, row.get(1)?)));
-            rows.and_then(Iterator::collect).during(operation)
-        })?;
-        let mut missing = Vec::new();
-        for (child, manifest) in rows {
-            let (child, manifest) = (parse_digest(&child)?, parse_digest(&manifest)?);
-            if self.needs(&manifest, &child)? && missing.last() != Some(&child) {
-                missing.push(child);
+    /// Config and layers that manifests need and that their repository does not hold, each once per
+    /// repository. Children of an index may be absent, and layers that registries need not hold are
+    /// told apart by reading the manifest.
+    fn missing_children(&self) -> Result<Vec<Damage>, StoreError> {
+        let mut missing: Vec<Damage> = Vec::new();
+        let mut after = Absent::default();
+        loop {
+            let page = self.absent_children(&after)?;
+            let Some(last) = page.last() else { return Ok(missing) };
+            after = last.clone();
+            let mut named: Option<Absent> = None;
+            for absent in page {
+                let same = |named: &Absent| {
+                    named.child == absent.child && named.repository == absent.repository
+                };
+                let digest = parse_digest(&absent.child)?;
+                if named.as_ref().is_some_and(same)
+                    || !self.needs(&parse_digest(&absent.manifest)?, &digest)?
+                {
+                    continue;
+                }
+                let Absent { repository, manifest, .. } = &absent;
+                let why =
+                    format!("{repository} does not have it, and manifest {manifest} needs it");
+                missing.push(Damage { digest, file: None, offset: None, why });
+                if missing.len() >= DAMAGES_MAX {
+                    return Ok(missing);
+                }
+                named = Some(absent);
             }
         }
-        Ok(missing)
+    }
+
+    /// A page of what images point at and their repository does not hold, behind `after`.
+    fn absent_children(&self, after: &Absent) -> Result<Vec<Absent>, StoreError> {
+        let operation = "look for missing blobs";
+        let [oci_index, docker_index] = INDEX_TYPES;
+        self.read(operation, |tx| {
+            let mut statement = tx
+                .prepare_cached(
+                    "SELECT c.child, r.name, d.digest FROM children c \
+                     JOIN manifests m ON m.repository = c.repository AND m.blob = c.manifest \
+                     JOIN repositories r ON r.id = c.repository JOIN blobs d ON d.id = c.manifest \
+                     WHERE m.media_type NOT IN (?1, ?2) \
+                     AND (c.child, r.name, d.digest) > (?3, ?4, ?5) \
+                     AND NOT EXISTS (SELECT 1 FROM blobs b WHERE b.digest = c.child AND \
+                       (EXISTS (SELECT 1 FROM links l \
+                          WHERE l.repository = c.repository AND l.blob = b.id) \
+                        OR EXISTS (SELECT 1 FROM manifests o \
+                          WHERE o.repository = c.repository AND o.blob = b.id))) \
+                     ORDER BY c.child, r.name, d.digest LIMIT ?6",
+                )
+                .during(operation)?;
+            let Absent { child, repository, manifest } = after;
+            let from =
+                rusqlite::params![oci_index, docker_index, child, repository, manifest, PAGE];
+            let rows = statement.query_map(from, |row| {
+                Ok(Absent { child: row.get(0)?, repository: row.get(1)?, manifest: row.get(2)? })
+            });
+            rows.and_then(Iterator::collect).during(operation)
+        })
     }
 
     fn needs(&self, manifest: &Digest, child: &Digest) -> Result<bool, StoreError> {

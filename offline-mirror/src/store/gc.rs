@@ -4,7 +4,7 @@
 //! somebody deletes it (`prune` does, with reasons). A collection frees
 //! 1. holds of a repository on blobs that none of its manifests needs,
 //! 2. blobs that nobody holds, and the stretches of segments where they lay,
-//! 3. pushes that nobody ended, and files that a killed process left behind.
+//! 3. pushes that nobody goes on with, and files that a killed process left behind.
 //!
 //! Each only after a grace, so that a push between its first blob and its manifest, and a client in
 //! the middle of a download, lose nothing.
@@ -49,7 +49,7 @@ pub struct GcReport {
     pub blobs_removed: u64,
     /// Segments in which nothing is wanted any more.
     pub segments_removed: u64,
-    /// Pushes that nobody ended.
+    /// Pushes that nobody went on with.
     pub uploads_removed: u64,
     /// Files that a killed process left behind.
     pub strays_removed: u64,
@@ -77,7 +77,7 @@ impl Store {
     pub fn gc(&self, _turn: &Exclusive, gc: Gc, now: Timestamp) -> Result<GcReport, StoreError> {
         let before = now.checked_sub(gc.grace).unwrap_or(Timestamp::MIN);
         let mut report = GcReport::default();
-        let (count, bytes) = self.forget_abandoned_uploads(now)?;
+        let (count, bytes) = self.forget_resting_uploads(before)?;
         report.uploads_removed = count;
         report.bytes_freed = bytes;
         report.links_dropped = self.drop_unneeded_links(before, now)?;

@@ -127,8 +127,9 @@ impl Store {
         names.iter().map(|text| parse_digest(text)).collect()
     }
 
-    /// Everything that repositories hold and that is there, in the order of digests as text, page by page: digests
-    /// behind `after`. An empty page is the end.
+    /// Everything that repositories hold and that is there, in the order of digests as text, page by
+    /// page: digests behind `after`. An empty page is the end. What no manifest of a repository needs
+    /// is not held by it here: a collection may take it at any time.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -140,7 +141,8 @@ impl Store {
                     "SELECT b.digest, b.size, \
                        EXISTS (SELECT 1 FROM manifests m WHERE m.blob = b.id), \
                        (SELECT group_concat(name, ' ') FROM (SELECT r.name FROM repositories r \
-                        WHERE r.id IN (SELECT repository FROM links l WHERE l.blob = b.id \
+                        WHERE r.id IN (SELECT l.repository FROM links l JOIN children c \
+                        ON c.repository = l.repository AND c.child = b.digest WHERE l.blob = b.id \
                         UNION SELECT repository FROM manifests m WHERE m.blob = b.id) \
                         ORDER BY r.name)) \
                      FROM blobs b WHERE b.unlinked_at IS NULL AND b.is_damaged = 0 \

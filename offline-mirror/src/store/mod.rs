@@ -19,6 +19,7 @@
 //! **Who may do what at once.** Any number of processes read and push. [`Store::exclusive`] is one
 //! `flock` for imports, prunes and collections, which take turns.
 
+mod abandoned;
 mod blobs;
 mod error;
 mod files;
@@ -27,6 +28,7 @@ mod gc;
 mod holes;
 mod listing;
 mod manifests;
+mod promises;
 mod read;
 mod referrers;
 mod schema;

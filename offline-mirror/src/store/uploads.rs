@@ -1,17 +1,19 @@
 //! Pushes under way: bytes arrive in order, are hashed as they arrive, and become a blob when their
 //! digest is what the client says.
 //!
-//! The state of the hash lives in memory; after a restart it is worked out again from the file.
+//! Whoever writes to a push has its file locked, so that one request at a time does, whichever
+//! process it came to. The state of the hash lives in memory between requests; it is worked out again
+//! from the file after a restart, and when another process wrote meanwhile.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::{self, File};
-use std::os::unix::fs::FileExt as _;
+use std::fs::{self, File, Metadata, TryLockError};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, params};
 use uuid::Uuid;
 
@@ -21,9 +23,9 @@ use super::{Store, files, lock};
 use crate::oci::{Algorithm, Digest, Hasher, Repository};
 
 /// Pushes under way at once. A cluster's worth of clients push a few blobs each; each costs a file.
-const UPLOADS_MAX: u64 = 1024;
-/// A push that nobody ended is forgotten after this long; the slowest real one takes hours.
-const UPLOAD_AGE: SignedDuration = SignedDuration::from_hours(48);
+pub(super) const UPLOADS_MAX: u64 = 1024;
+/// Hashes kept between requests; others are worked out again.
+const SESSIONS_MAX: usize = 1024;
 /// Longest blob; larger than any layer seen, smaller than a disk.
 const BLOB_BYTES_MAX: u64 = 1 << 40;
 /// Bytes hashed at once when a hash is worked out again.
@@ -47,29 +49,35 @@ impl FromStr for UploadId {
     }
 }
 
-/// State of hashes, by upload; the first request that needs one works it out again.
-pub(super) type Sessions = Mutex<BTreeMap<UploadId, Arc<Mutex<Session>>>>;
+/// State of hashes between requests, by upload.
+pub(super) type Sessions = Mutex<BTreeMap<UploadId, Session>>;
 
-/// A push's file and hash.
+/// How far a push is, and the file as it was then.
 #[derive(Debug)]
 pub(super) struct Session {
-    file: File,
-    offset: u64,
-    hasher: Hasher,
-    is_taken: bool,
+    progress: Progress,
+    changed_at: (i64, i64),
 }
 
-/// A push that this request alone writes to.
+/// Bytes taken in, and their hash.
+#[derive(Debug, Clone)]
+struct Progress {
+    offset: u64,
+    hasher: Hasher,
+}
+
+/// A push that this request alone writes to: its file is locked until this is dropped.
 #[derive(Debug)]
 pub struct Upload {
     store: Store,
     repository: Repository,
     id: UploadId,
-    session: Arc<Mutex<Session>>,
+    file: File,
+    progress: Mutex<Progress>,
 }
 
 impl Store {
-    /// Begins a push.
+    /// Begins a push. Where no place is left, those that rest longest make room.
     ///
     /// # Errors
     /// When too many are under way or the file cannot be made.
@@ -80,6 +88,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Upload, StoreError> {
         let operation = "begin an upload";
+        self.make_room_for_upload(now)?;
         let id = UploadId(Uuid::new_v4());
         let path = self.upload_path(id);
         let file = self.write(operation, |tx| {
@@ -97,19 +106,13 @@ impl Store {
             .during(operation)?;
             // Inside the transaction, or a collection could take it for a stray.
             let file = File::options().read(true).write(true).create_new(true).open(&path);
-            file.of("make", &path)
+            let file = file.of("make", &path)?;
+            lock_file(&file, id, &path)?;
+            Ok(file)
         })?;
-        let hasher = Hasher::new(algorithm);
-        let session = Session { file, offset: 0, hasher, is_taken: true };
-        let session = Arc::new(Mutex::new(session));
-        let mut sessions = lock(&self.0.uploads);
-        if u64::try_from(sessions.len()).unwrap_or(u64::MAX) >= UPLOADS_MAX {
-            // Uploads that another process forgot; what is wanted after all comes from its file.
-            sessions.retain(|_, session| Arc::strong_count(session) > 1);
-        }
-        sessions.insert(id, session.clone());
-        drop(sessions);
-        Ok(Upload { store: self.clone(), repository: repository.clone(), id, session })
+        let progress = Mutex::new(Progress { offset: 0, hasher: Hasher::new(algorithm) });
+        let (store, repository) = (self.clone(), repository.clone());
+        Ok(Upload { store, repository, id, file, progress })
     }
 
     /// Goes on with a push.
@@ -119,17 +122,24 @@ impl Store {
     /// [`StoreError::UploadBusy`] while another request writes to it.
     pub fn upload(&self, repository: &Repository, id: UploadId) -> Result<Upload, StoreError> {
         self.known_upload(repository, id)?;
-        let known = lock(&self.0.uploads).get(&id).cloned();
-        let session = if let Some(session) = known {
-            session
-        } else {
-            let session = Arc::new(Mutex::new(self.restore(repository, id)?));
-            lock(&self.0.uploads).entry(id).or_insert(session).clone()
-        };
-        if std::mem::replace(&mut lock(&session).is_taken, true) {
-            return Err(StoreError::UploadBusy { id: id.to_string() });
+        let path = self.upload_path(id);
+        let opened = File::options().read(true).write(true).open(&path);
+        if opened.as_ref().is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound) {
+            return Err(unknown(repository, id));
         }
-        Ok(Upload { store: self.clone(), repository: repository.clone(), id, session })
+        let file = opened.of("open", &path)?;
+        lock_file(&file, id, &path)?;
+        // Whoever had it may have ended it meanwhile, and what was opened is a blob.
+        self.known_upload(repository, id)?;
+        let meta = file.metadata().of("look at", &path)?;
+        let kept = lock(&self.0.uploads).remove(&id);
+        let kept = kept.filter(|session| session.is_of(&meta)).map(|session| session.progress);
+        let progress = match kept {
+            Some(progress) => progress,
+            None => hash_file(&file, Algorithm::Sha256, &path)?,
+        };
+        let (store, repository) = (self.clone(), repository.clone());
+        Ok(Upload { store, repository, id, file, progress: Mutex::new(progress) })
     }
 
     /// Bytes that a push has so far.
@@ -151,47 +161,6 @@ impl Store {
         self.forget_upload(id)
     }
 
-    /// Forgets pushes that began two days before `now` and that nobody ended; says how many, and how
-    /// many bytes they had.
-    ///
-    /// # Errors
-    /// When a file or the database fails.
-    pub fn forget_abandoned_uploads(&self, now: Timestamp) -> Result<(u64, u64), StoreError> {
-        self.forget_uploads(now.checked_sub(UPLOAD_AGE).unwrap_or(Timestamp::MIN))
-    }
-
-    /// Forgets pushes that began before `before`; says how many, and how many bytes they had.
-    fn forget_uploads(&self, before: Timestamp) -> Result<(u64, u64), StoreError> {
-        let operation = "list uploads";
-        let old: Vec<String> = self.read(operation, |tx| {
-            let mut statement = tx
-                .prepare_cached("SELECT id FROM uploads WHERE started_at < ?")
-                .during(operation)?;
-            let rows = statement.query_map([before.as_second()], |row| row.get(0));
-            rows.and_then(Iterator::collect).during(operation)
-        })?;
-        let (mut count, mut bytes) = (0_u64, 0_u64);
-        for id in old {
-            let Ok(id) = id.parse() else {
-                return Err(StoreError::Corrupt { what: "an upload", value: id });
-            };
-            let size = fs::metadata(self.upload_path(id)).map_or(0, |meta| meta.len());
-            self.forget_upload(id)?;
-            count = count.saturating_add(1);
-            bytes = bytes.saturating_add(size);
-        }
-        Ok((count, bytes))
-    }
-
-    fn forget_upload(&self, id: UploadId) -> Result<(), StoreError> {
-        self.write("forget an upload", |tx| {
-            tx.execute("DELETE FROM uploads WHERE id = ?", [id.to_string()])
-                .during("forget an upload")
-        })?;
-        lock(&self.0.uploads).remove(&id);
-        files::remove(&self.upload_path(id)).map(|_| ())
-    }
-
     fn known_upload(&self, repository: &Repository, id: UploadId) -> Result<(), StoreError> {
         let operation = "look for an upload";
         let found = self.read(operation, |tx| {
@@ -204,22 +173,7 @@ impl Store {
             .optional()
             .during(operation)
         })?;
-        found.ok_or_else(|| StoreError::UploadUnknown {
-            repository: repository.clone(),
-            id: id.to_string(),
-        })
-    }
-
-    fn restore(&self, repository: &Repository, id: UploadId) -> Result<Session, StoreError> {
-        let path = self.upload_path(id);
-        let opened = File::options().read(true).write(true).open(&path);
-        if opened.as_ref().is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound) {
-            let (repository, id) = (repository.clone(), id.to_string());
-            return Err(StoreError::UploadUnknown { repository, id });
-        }
-        let file = opened.of("open", &path)?;
-        let (hasher, offset) = hash_file(&file, Algorithm::Sha256, &path)?;
-        Ok(Session { file, offset, hasher, is_taken: false })
+        found.ok_or_else(|| unknown(repository, id))
     }
 
     pub(super) fn upload_path(&self, id: UploadId) -> PathBuf {
@@ -235,15 +189,15 @@ impl Upload {
 
     /// Bytes that it has so far.
     pub fn offset(&self) -> u64 {
-        lock(&self.session).offset
+        lock(&self.progress).offset
     }
 
     /// Hashes with another algorithm from here on. Only a push without bytes can change, so that no
     /// byte is hashed twice; [`Upload::finish`] copes with the rest.
     pub fn expect(&self, algorithm: Algorithm) {
-        let mut session = lock(&self.session);
-        if session.offset == 0 {
-            session.hasher = Hasher::new(algorithm);
+        let mut progress = lock(&self.progress);
+        if progress.offset == 0 {
+            progress.hasher = Hasher::new(algorithm);
         }
     }
 
@@ -262,20 +216,20 @@ impl Upload {
     /// When they cannot be written; the push is then where it was before.
     pub fn append(&self, bytes: &[u8]) -> Result<(), StoreError> {
         let path = self.store.upload_path(self.id);
-        let mut session = lock(&self.session);
+        let mut progress = lock(&self.progress);
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        let end = session.offset.saturating_add(length);
+        let end = progress.offset.saturating_add(length);
         if end > BLOB_BYTES_MAX {
             return Err(StoreError::TooLarge { what: "a blob", limit: BLOB_BYTES_MAX });
         }
-        let written = session.file.write_all_at(bytes, session.offset);
+        let written = self.file.write_all_at(bytes, progress.offset);
         if written.is_err() {
             // A part of them may have been written.
-            session.file.set_len(session.offset).of("shorten", &path)?;
+            self.file.set_len(progress.offset).of("shorten", &path)?;
         }
         written.of("write", &path)?;
-        session.hasher.update(bytes);
-        session.offset = end;
+        progress.hasher.update(bytes);
+        progress.offset = end;
         Ok(())
     }
 
@@ -283,7 +237,7 @@ impl Upload {
     ///
     /// # Errors
     /// [`StoreError::Digest`] when they have another digest; the push is then given up, since no
-    /// more bytes can make it right.
+    /// more bytes can make it right. [`StoreError::UploadUnknown`] when it was given up meanwhile.
     pub fn finish(self, digest: &Digest, now: Timestamp) -> Result<(), StoreError> {
         let path = self.store.upload_path(self.id);
         let (found, size) = self.digest(digest, &path)?;
@@ -293,50 +247,86 @@ impl Upload {
         }
         let operation = "keep a blob";
         self.store.write(operation, |tx| {
+            let ended = tx.execute("DELETE FROM uploads WHERE id = ?", [self.id.to_string()]);
+            if ended.during(operation)? == 0 {
+                return Err(unknown(&self.repository, self.id));
+            }
             let blob = if let Some(row) = blobs::find(tx, digest)? {
                 row.id
             } else {
                 files::put_in_place(&path, &files::loose(self.store.dir(), digest))?;
                 blobs::insert(tx, digest, size, Place::Loose, now)?
             };
-            blobs::link(tx, &self.repository, blob, now)?;
-            tx.execute("DELETE FROM uploads WHERE id = ?", [self.id.to_string()])
-                .during(operation)?;
-            Ok(())
+            blobs::link(tx, &self.repository, blob, now)
         })?;
-        lock(&self.store.0.uploads).remove(&self.id);
         // The store had it already, in another upload or in a segment.
         files::remove(&path).map(|_| ())
     }
 
     fn digest(&self, digest: &Digest, path: &Path) -> Result<(Digest, u64), StoreError> {
-        let session = lock(&self.session);
-        session.file.sync_all().of("sync", path)?;
-        let found = session.hasher.clone().finish();
+        self.file.sync_all().of("sync", path)?;
+        let progress = lock(&self.progress).clone();
+        let found = progress.hasher.finish();
         if found.algorithm() == digest.algorithm() {
-            return Ok((found, session.offset));
+            return Ok((found, progress.offset));
         }
-        let (hasher, size) = hash_file(&session.file, digest.algorithm(), path)?;
-        Ok((hasher.finish(), size))
+        let again = hash_file(&self.file, digest.algorithm(), path)?;
+        Ok((again.hasher.finish(), again.offset))
     }
 }
 
 impl Drop for Upload {
     fn drop(&mut self) {
-        lock(&self.session).is_taken = false;
+        // No file is left of a push that became a blob or was given up.
+        if let Ok(meta) = fs::symlink_metadata(self.store.upload_path(self.id)) {
+            let progress = lock(&self.progress).clone();
+            let mut sessions = lock(&self.store.0.uploads);
+            if sessions.len() >= SESSIONS_MAX {
+                sessions.pop_first();
+            }
+            sessions.insert(self.id, Session { progress, changed_at: changed_at(&meta) });
+        }
+        // Said aloud: a child that is just being started has a copy of the handle.
+        drop(self.file.unlock());
     }
 }
 
-fn hash_file(file: &File, algorithm: Algorithm, path: &Path) -> Result<(Hasher, u64), StoreError> {
-    let (mut hasher, mut offset) = (Hasher::new(algorithm), 0_u64);
+impl Session {
+    /// Whether nobody wrote to the file since.
+    fn is_of(&self, meta: &Metadata) -> bool {
+        self.progress.offset == meta.len() && self.changed_at == changed_at(meta)
+    }
+}
+
+/// Seconds and nanoseconds.
+fn changed_at(meta: &Metadata) -> (i64, i64) {
+    (meta.mtime(), meta.mtime_nsec())
+}
+
+fn unknown(repository: &Repository, id: UploadId) -> StoreError {
+    StoreError::UploadUnknown { repository: repository.clone(), id: id.to_string() }
+}
+
+/// Locks the file of a push; whoever has the lock alone writes to it or forgets it.
+pub(super) fn lock_file(file: &File, id: UploadId, path: &Path) -> Result<(), StoreError> {
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(StoreError::UploadBusy { id: id.to_string() }),
+        Err(TryLockError::Error(source)) => Err(source).of("lock", path),
+    }
+}
+
+fn hash_file(file: &File, algorithm: Algorithm, path: &Path) -> Result<Progress, StoreError> {
+    let mut progress = Progress { offset: 0, hasher: Hasher::new(algorithm) };
     let mut buffer = vec![0; REHASH_BYTES];
     loop {
-        let read = file.read_at(&mut buffer, offset).of("read", path)?;
+        let read = file.read_at(&mut buffer, progress.offset).of("read", path)?;
         let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else {
-            return Ok((hasher, offset));
+            return Ok(progress);
         };
-        hasher.update(bytes);
-        offset = offset.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
+        progress.hasher.update(bytes);
+        let read = u64::try_from(read).unwrap_or(u64::MAX);
+        progress.offset = progress.offset.saturating_add(read);
     }
 }
 
