@@ -124,7 +124,7 @@ async fn from_anywhere(
     registries: &[Registry],
     progress: &Progress,
 ) -> Result<u64, Failed> {
-    let item = writer.begin(number).map_err(Failed::Disk)?;
+    let item = apart(registries, || writer.begin(number)).map_err(Failed::Disk)?;
     let from = item.resume_at();
     progress.begun(&blob.digest, blob.size, from);
     let mut sink =
@@ -138,7 +138,7 @@ async fn from_anywhere(
         }
         match pulled {
             Ok(()) => {
-                sink.end().map_err(Failed::Disk)?;
+                apart(registries, || sink.end()).map_err(Failed::Disk)?;
                 progress.done(&blob.digest, blob.size);
                 return Ok(blob.size.saturating_sub(from));
             }
@@ -147,13 +147,22 @@ async fn from_anywhere(
             }
             Err(_) => {}
         }
-        sink.begin_again().map_err(Failed::Disk)?;
+        apart(registries, || sink.begin_again()).map_err(Failed::Disk)?;
     }
     let nowhere = || RegistryError::Protocol {
         what: format!("blob {}", blob.digest),
         why: "no registry is configured for it".to_owned(),
     };
     Err(Failed::Registry(failed.unwrap_or_else(nowhere)))
+}
+
+/// Does what the disk takes its time for, and reads what is there again; the registries of a run
+/// share their account of it.
+fn apart<T>(registries: &[Registry], work: impl FnOnce() -> T) -> T {
+    match registries.first() {
+        Some(registry) => registry.apart(work),
+        None => work(),
+    }
 }
 
 /// How much a failure says of a blob that may be in several places: where nobody answered it may

@@ -126,6 +126,12 @@ impl Registry {
         self.inner.gate.limit()
     }
 
+    /// Does work of our own that keeps transfers waiting, and counts its time against no registry that
+    /// shares this one's [`Traffic`].
+    pub(crate) fn apart<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.inner.traffic.apart(work)
+    }
+
     fn count(&self) {
         self.inner.requests.fetch_add(1, Ordering::Relaxed);
     }
