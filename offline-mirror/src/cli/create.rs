@@ -19,7 +19,8 @@ pub(super) struct CreateArgs {
     dir: PathBuf,
     #[command(flatten)]
     what: WhatArgs,
-    /// Give up what was begun under this name for another request; blobs that are here are used.
+    /// Give up what was begun under this name for another request; blobs that are here are used. A
+    /// finished bundle that is not complete is made anew.
     #[arg(long)]
     restart: bool,
     /// How to tell how far it is; on a terminal a bar, otherwise JSON lines, on standard error.

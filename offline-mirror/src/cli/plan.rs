@@ -1,6 +1,6 @@
 //! `offline-mirror plan`, and the options it shares with `create`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -21,7 +21,9 @@ use crate::plan::{
     CONCURRENCY, CONCURRENCY_MAX, Config, HubConfig, PlanError, Presumed, ProductRequest, Request,
     Routes, plan, read_inventory, read_missing,
 };
-use crate::registry::{AccessArgs, ImageName, Jitter, Registry, Traffic, parse_rate};
+use crate::registry::{
+    AccessArgs, ImageName, Jitter, Registry, RegistryAccess, Traffic, parse_rate,
+};
 
 /// What a bundle is to hold: a file, options, or both; options go first.
 #[derive(Debug, Args)]
@@ -133,7 +135,7 @@ impl WhatArgs {
             Some(path) => Config::read(path)?,
             None => Config::default(),
         };
-        self.override_registries(&mut config);
+        self.override_registries(&mut config)?;
         let hub = self.hub(config.hub.as_ref())?;
         let products = self.products(&config);
         let images = if self.images.is_empty() {
@@ -171,27 +173,50 @@ impl WhatArgs {
         Ok(Ready { request, source: tuf_source(&hub.server)?, registries })
     }
 
-    /// `--registry` and its options stand for the file's default registry.
-    fn override_registries(&self, config: &mut Config) {
+    /// `--registry` and its options stand for the file's default registry. An extra image at a host
+    /// that is named nowhere is asked for on the command line: that is where hosts are chosen.
+    fn override_registries(&self, config: &mut Config) -> Result<(), PlanError> {
         let default = &mut config.registries.default;
         match (&self.registry, default.as_mut()) {
             (Some(host), _) => *default = Some(self.access.access(host.clone())),
             (None, Some(access)) => self.access.apply(access),
             (None, None) => {}
         }
-        // An extra image at a host that is named nowhere is asked for on the command line: that is
-        // where hosts are chosen.
-        let known = |config: &Config, host: &Host| {
-            let others = config.registries.others.iter().map(|other| &other.access);
-            config.registries.default.iter().chain(others).any(|access| access.host == *host)
-        };
-        for image in &self.images {
-            if !known(config, &image.host) {
-                let mut access = self.access.access(image.host.clone());
-                access.prefix = None;
-                config.registries.others.push(OtherRegistry { repositories: Vec::new(), access });
-            }
+        let registries = &mut config.registries;
+        let others = registries.others.iter().map(|other| &other.access);
+        let named: BTreeSet<&Host> =
+            registries.default.iter().chain(others).map(|access| &access.host).collect();
+        let unnamed = self.images.iter().map(|image| &image.host);
+        let unnamed: BTreeSet<Host> = unnamed.filter(|h| !named.contains(h)).cloned().collect();
+        // With no registry named, the one host of the images is the registry that options mean.
+        let is_meant = registries.default.is_none() && unnamed.len() == 1;
+        if registries.default.is_none() && !is_meant {
+            self.check_meant(unnamed.is_empty())?;
         }
+        for host in unnamed {
+            let access = if is_meant {
+                RegistryAccess { prefix: None, ..self.access.access(host) }
+            } else {
+                self.access.elsewhere(host)
+            };
+            registries.others.push(OtherRegistry { repositories: Vec::new(), access });
+        }
+        Ok(())
+    }
+
+    /// Refuses options for a registry where there is none that they could mean.
+    fn check_meant(&self, is_any_unused: bool) -> Result<(), PlanError> {
+        let (for_one, for_any) = self.access.named();
+        let unused: Vec<_> =
+            for_one.into_iter().chain(for_any.into_iter().filter(|_| is_any_unused)).collect();
+        if unused.is_empty() {
+            return Ok(());
+        }
+        let why = format!(
+            "{}: for the registry that --registry or [registries.default] names, and none is named",
+            unused.join(", ")
+        );
+        Err(PlanError::Usage { why })
     }
 
     fn hub(&self, config: Option<&HubConfig>) -> anyhow::Result<HubConfig> {
@@ -251,7 +276,7 @@ impl WhatArgs {
         let of_file = of_file.map_err(|why| anyhow::anyhow!("byte_rate in --config: {why}"))?;
         let rate = self.access.limit_rate.or(of_file);
         let traffic = Arc::new(rate.map_or_else(Traffic::unlimited, Traffic::limited));
-        let registry = |access: &crate::registry::RegistryAccess| {
+        let registry = |access: &RegistryAccess| {
             Registry::with(access.clone(), Arc::clone(&traffic), Jitter::default())
         };
         Ok(routes.accesses().iter().map(registry).collect::<Result<_, _>>()?)
@@ -277,5 +302,70 @@ pub(super) async fn run(args: PlanArgs, now: Timestamp) -> anyhow::Result<()> {
     match output {
         Output::Json => say(&serde_json::to_string_pretty(&report)?),
         Output::Text => say(&report.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        what: WhatArgs,
+    }
+
+    const USER: [&str; 10] = [
+        "--registry-user",
+        "robot",
+        "--registry-password-file",
+        "password",
+        "--registry-client-certificate",
+        "c.pem",
+        "--registry-client-key",
+        "k.pem",
+        "--registry-realm-host",
+        "auth.example",
+    ];
+
+    fn accesses(file: &str, words: &[&str]) -> Result<Vec<RegistryAccess>, PlanError> {
+        let line = Line::try_parse_from(["x"].iter().chain(words)).unwrap();
+        let mut config: Config = toml::from_str(file).unwrap();
+        line.what.override_registries(&mut config)?;
+        Ok(Routes::new(&config.registries).accesses().to_vec())
+    }
+
+    #[test]
+    fn a_registrys_password_is_not_for_the_host_of_an_extra_image() {
+        let words = ["--registry", "main.example", "--image", "other.example/x:1", "--plain-http"];
+        let found = accesses("", &[words.as_slice(), &USER].concat()).unwrap();
+        let [main, other] = &found[..] else { panic!("{found:?}") };
+        assert!(main.user.is_some() && main.client_key.is_some() && main.realm_hosts.len() == 1);
+        let mut bare = RegistryAccess::new("other.example".parse().unwrap());
+        bare.plain_http = true;
+        assert_eq!(*other, bare, "without TLS, as asked, and without anything secret");
+    }
+
+    #[test]
+    fn with_no_registry_named_options_mean_the_one_host_of_the_images() {
+        let images = ["--image", "one.example/x:1", "--image", "one.example/y:1"];
+        let found = accesses("", &[images.as_slice(), &USER].concat()).unwrap();
+        assert_eq!(found.len(), 1);
+        assert!(found[0].user.is_some() && found[0].client_key.is_some());
+        let two = [images.as_slice(), &["--image", "two.example/x:1"], &USER].concat();
+        let refused = accesses("", &two).unwrap_err().to_string();
+        assert!(refused.starts_with("--registry-user, "), "{refused}");
+    }
+
+    #[test]
+    fn options_that_nothing_would_use_are_refused() {
+        let others = "[[registries.others]]\naccess.host = \"other.example\"";
+        for words in [&["--plain-http"], &["--registry-anonymous"]] {
+            let refused = accesses(others, words).unwrap_err().to_string();
+            assert!(refused.starts_with(words[0]), "{refused}");
+        }
+        assert_eq!(accesses(others, &[]).unwrap().len(), 1);
     }
 }

@@ -67,7 +67,7 @@ pub(super) struct RenewArgs {
     dir: PathBuf,
     #[command(flatten)]
     hub: HubArgs,
-    /// Days that an export lives from here on.
+    /// Days that an export lives once the root is accepted.
     #[arg(long)]
     days: Option<u16>,
     /// Make new keys for snapshot and timestamp.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use jiff::Timestamp;
 use signing::Attack;
 
 use crate::bundle::{BundleError, BundleName, Missing};
@@ -46,6 +47,20 @@ pub enum CreateError {
         /// What differs.
         differences: Vec<String>,
     },
+    /// The same was made before, and to look again may find something else.
+    #[error(
+        "{}: made at {created_at} by the same request{}; nothing was looked up this time",
+        manifest.display(),
+        if *complete { "" } else { ", and NOT COMPLETE" }
+    )]
+    Made {
+        /// Its manifest.
+        manifest: PathBuf,
+        /// When it was begun.
+        created_at: Timestamp,
+        /// Whether it holds everything that was asked for then.
+        complete: bool,
+    },
     /// The state of earlier work cannot be used.
     #[error("{}: {why}", path.display())]
     Pinned {
@@ -72,9 +87,11 @@ impl CreateError {
             Self::Bundle(error) => error.attack(),
             Self::Mirror(error) => error.attack(),
             Self::Fetch { source, .. } => source.attack(),
-            Self::NoView | Self::Changed { .. } | Self::Pinned { .. } | Self::Incomplete { .. } => {
-                None
-            }
+            Self::NoView
+            | Self::Changed { .. }
+            | Self::Made { .. }
+            | Self::Pinned { .. }
+            | Self::Incomplete { .. } => None,
         }
     }
 
@@ -86,7 +103,10 @@ impl CreateError {
             Self::Mirror(error) => error.is_refusal(),
             Self::Fetch { source, .. } => source.is_refusal(),
             Self::NoView => false,
-            Self::Changed { .. } | Self::Pinned { .. } | Self::Incomplete { .. } => true,
+            Self::Changed { .. }
+            | Self::Made { .. }
+            | Self::Pinned { .. }
+            | Self::Incomplete { .. } => true,
         }
     }
 
@@ -98,9 +118,10 @@ impl CreateError {
             Self::Mirror(error) => error.hint(),
             Self::Fetch { source, .. } => {
                 let more = source.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+                let without = "; --keep-going makes a bundle without the images that need it";
+                let without = if source.is_answer() { without } else { "" };
                 return Some(format!(
-                    "run the same command again, it goes on where this run stopped; --keep-going \
-                     makes a bundle without the images that need it{more}"
+                    "run the same command again, it goes on where this run stopped{without}{more}"
                 ));
             }
             Self::NoView => {
@@ -111,10 +132,17 @@ impl CreateError {
                 "ask for the same again to finish it, choose another --name, or give it up with \
                  --restart: blobs that both need are kept"
             }
+            Self::Made { complete: true, .. } => {
+                "carry it, or choose another --name or directory for a new one"
+            }
+            Self::Made { complete: false, .. } => {
+                "--restart makes it anew in its place and fetches everything again; another --name \
+                 keeps both"
+            }
             Self::Pinned { .. } => "give the earlier work up with --restart",
             Self::Incomplete { .. } => {
                 "sites refuse it unless told to take it; when the registries are well again, make \
-                 a whole one"
+                 a whole one: the same with --restart in its place, or under another --name"
             }
         };
         Some(text.to_owned())

@@ -22,7 +22,7 @@ use crate::registry::{BlobSink, Registry, RegistryError};
 pub(super) struct Manner {
     /// Transfers at once.
     pub(super) concurrency: usize,
-    /// Whether a blob that cannot be had ends the run only when all others are here.
+    /// Whether a blob that registries refuse ends the run only when all others are here.
     pub(super) keep_going: bool,
 }
 
@@ -92,11 +92,12 @@ pub(super) async fn fetch(
             Err(Failed::Registry(source)) => {
                 let why = causes(&source);
                 progress.failed(&digest, &why);
-                brought.failed.insert(digest, why);
-                if !manner.keep_going {
+                // Nothing is left out because nobody could be asked for it.
+                if !manner.keep_going || !source.is_answer() {
                     first = Some(source);
                     break;
                 }
+                brought.failed.insert(digest, why);
             }
             Err(Failed::Disk(error)) => return Err(error.into()),
         }
@@ -123,7 +124,7 @@ async fn from_anywhere(
     registries: &[Registry],
     progress: &Progress,
 ) -> Result<u64, Failed> {
-    let item = writer.begin(number).map_err(Failed::Disk)?;
+    let item = apart(registries, || writer.begin(number)).map_err(Failed::Disk)?;
     let from = item.resume_at();
     progress.begun(&blob.digest, blob.size, from);
     let mut sink =
@@ -137,21 +138,41 @@ async fn from_anywhere(
         }
         match pulled {
             Ok(()) => {
-                sink.end().map_err(Failed::Disk)?;
+                apart(registries, || sink.end()).map_err(Failed::Disk)?;
                 progress.done(&blob.digest, blob.size);
                 return Ok(blob.size.saturating_sub(from));
             }
-            // What went wrong where it should be says more than where it is not.
-            Err(error @ RegistryError::NotFound { .. }) => failed = failed.or(Some(error)),
-            Err(error) => failed = Some(error),
+            Err(error) if failed.as_ref().is_none_or(|f| weight(&error) > weight(f)) => {
+                failed = Some(error);
+            }
+            Err(_) => {}
         }
-        sink.begin_again().map_err(Failed::Disk)?;
+        apart(registries, || sink.begin_again()).map_err(Failed::Disk)?;
     }
     let nowhere = || RegistryError::Protocol {
         what: format!("blob {}", blob.digest),
         why: "no registry is configured for it".to_owned(),
     };
     Err(Failed::Registry(failed.unwrap_or_else(nowhere)))
+}
+
+/// Does what the disk takes its time for, and reads what is there again; the registries of a run
+/// share their account of it.
+fn apart<T>(registries: &[Registry], work: impl FnOnce() -> T) -> T {
+    match registries.first() {
+        Some(registry) => registry.apart(work),
+        None => work(),
+    }
+}
+
+/// How much a failure says of a blob that may be in several places: where nobody answered it may
+/// still be, and what went wrong where it should be says more than where it is not.
+fn weight(error: &RegistryError) -> u8 {
+    match error.is_answer() {
+        false => 2,
+        true if !matches!(error, RegistryError::NotFound { .. }) => 1,
+        true => 0,
+    }
 }
 
 /// Writes a blob where the layout says.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use jiff::Timestamp;
 use signing::{Signer, statement};
 
 use super::error::CreateError;
@@ -9,6 +10,8 @@ use super::fetch::Brought;
 use super::pinned::{Pinned, as_value};
 use super::{CreateRequest, Created};
 use crate::bundle::{self, BundleDir, BundleError, BundleManifest, Writer, Written};
+use crate::disk::sync_folder;
+use crate::error::Error;
 use crate::view::{self, BundleRecord};
 use signing::Sha256Digest;
 
@@ -30,8 +33,8 @@ pub(super) fn seal(
     // Signatures are deterministic: these are the bytes that are sealed below.
     let signed = statement::sign(BundleManifest::KIND, &manifest, &signers);
     let digest = Sha256Digest::of(&signed.map_err(BundleError::Sign)?);
-    // Before the seal: a record of a bundle that was never sealed is read by nobody who was not told
-    // that it arrived.
+    // Before the seal, so that no bundle is without one; who gives up a bundle that was never sealed
+    // removes its record.
     let record = BundleRecord {
         format: BundleRecord::FORMAT,
         sequence: manifest.sequence,
@@ -52,28 +55,60 @@ pub(super) fn seal(
     })
 }
 
-/// The bundle, if an earlier run made just this one to its end and was stopped before it said so.
+/// The bundle, if an earlier run made just this one to its end and was stopped before it said so, or
+/// if to look everything up again could find nothing else. One that is not complete makes way where
+/// that is asked for.
 pub(super) fn already(
     request: &CreateRequest,
     view_dir: &Path,
+    now: Timestamp,
 ) -> Result<Option<Created>, CreateError> {
     let (dir, name) = (&request.dir, &request.plan.name);
     let manifest = dir.join(name.manifest_file());
     if !manifest.exists() {
         return Ok(None);
     }
-    let sealed = || BundleError::Sealed { manifest: manifest.clone() };
     let made = BundleDir::open(&manifest, &[])?;
-    let sequence = made.claims().sequence;
-    let records = view::bundle_records(view_dir, sequence)?;
-    let record = records.into_iter().find(|record| record.sequence == sequence);
+    let claims = made.claims();
+    let records = view::bundle_records(view_dir, claims.sequence)?;
+    let record = records.into_iter().find(|record| record.manifest == made.digest());
+    if request.restart && !claims.complete && record.is_some() {
+        remove(dir, claims)?;
+        return Ok(None);
+    }
     let asked = Sha256Digest::of(as_value(&request.plan.asked()).to_string().as_bytes());
-    let is_same = record.is_some_and(|r| r.manifest == made.digest() && r.asked == asked);
-    if !is_same || request.restart {
-        return Err(sealed().into());
+    if request.restart || record.is_none_or(|record| record.asked != asked) {
+        return Err(BundleError::Sealed { manifest }.into());
+    }
+    let (created_at, complete) = (claims.created_at, claims.complete);
+    // Removed last: while it is there, nobody was told that the bundle is made.
+    let was_told = !bundle::work_dir(dir, name).exists();
+    let is_good = claims.good_until.is_none_or(|until| until > now);
+    if was_told && !(complete && is_good && request.plan.is_settled()) {
+        return Err(CreateError::Made { manifest, created_at, complete });
     }
     bundle::discard(dir, name)?;
-    Ok(Some(Created { went_on: true, ..told(made.claims(), dir, made.digest()) }))
+    let warning =
+        || format!("{name} was made at {created_at} already; nothing was looked up this time");
+    let warnings = was_told.then(warning).into_iter().collect();
+    Ok(Some(Created { went_on: true, warnings, ..told(claims, dir, made.digest()) }))
+}
+
+/// Removes a finished bundle of ours, its manifest last: a run that is stopped in between can be told
+/// the same again.
+fn remove(dir: &Path, made: &BundleManifest) -> Result<(), CreateError> {
+    bundle::discard(dir, &made.name)?;
+    let manifest = dir.join(made.name.manifest_file());
+    let segments = made.segments.iter().map(|segment| dir.join(&segment.file));
+    for path in segments.chain([manifest.clone()]) {
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::io("remove", path)(error).into());
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(sync_folder(&manifest)?)
 }
 
 fn told(manifest: &BundleManifest, dir: &Path, digest: Sha256Digest) -> Created {

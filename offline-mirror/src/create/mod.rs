@@ -41,7 +41,8 @@ pub struct CreateRequest {
     pub plan: Request,
     /// Directory for its files.
     pub dir: PathBuf,
-    /// Whether earlier work under this name is given up.
+    /// Whether earlier work under this name is given up: what is unfinished, or finished and not
+    /// complete.
     pub restart: bool,
 }
 
@@ -101,17 +102,17 @@ pub async fn create<S: Source>(
 ) -> Result<Created, CreateError> {
     let (dir, name) = (&request.dir, &request.plan.name);
     let view_dir = request.plan.view.clone().ok_or(CreateError::NoView)?;
-    if let Some(created) = finish::already(request, &view_dir)? {
+    if let Some(created) = finish::already(request, &view_dir, now)? {
         return Ok(created);
     }
     let mut lock = work::lock(dir, name)?;
     if request.restart {
-        lock = work::give_up(dir, name)?.unwrap_or(lock);
+        lock = work::give_up(dir, name, &view_dir)?.unwrap_or(lock);
     }
     let asked = request.plan.asked();
     let (mut pinned, went_on) = match Pinned::read(dir, name)? {
         Some(pinned) => {
-            pinned.check_asked(dir, &asked)?;
+            pinned.check_asked(dir, &asked, request.plan.keep_going)?;
             (pinned, true)
         }
         None => (begin(request, &view_dir, source, registries, now).await?, false),

@@ -167,15 +167,25 @@ impl Pinned {
         Ok(write_file(path, &bytes)?)
     }
 
-    /// Refuses to go on for a request that decides on other bytes.
-    pub(super) fn check_asked(&self, dir: &Path, asked: &Asked) -> Result<(), CreateError> {
+    /// Refuses to go on for a request that decides on other bytes, or that does not put up with
+    /// what was left out.
+    pub(super) fn check_asked(
+        &self,
+        dir: &Path,
+        asked: &Asked,
+        keep_going: bool,
+    ) -> Result<(), CreateError> {
         let asked = as_value(asked);
         let empty = serde_json::Map::new();
         let (before, after) =
             (self.asked.as_object().unwrap_or(&empty), asked.as_object().unwrap_or(&empty));
         let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
         let differs = |name: &&&String| before.get(**name) != after.get(**name);
-        let differences: Vec<_> = names.iter().filter(differs).map(ToString::to_string).collect();
+        let mut differences: Vec<_> =
+            names.iter().filter(differs).map(ToString::to_string).collect();
+        if !self.manifest.complete && !keep_going {
+            differences.push("keep_going".to_owned());
+        }
         if differences.is_empty() {
             return Ok(());
         }
@@ -238,6 +248,10 @@ impl Pinned {
     #[must_use]
     pub(super) fn without(&self, failed: &BTreeMap<Digest, String>) -> Self {
         let mut smaller = self.clone();
+        if self.images.is_empty() {
+            smaller.lack(failed);
+            return smaller;
+        }
         let mut gone: BTreeSet<Digest> = BTreeSet::new();
         let mut missing = Vec::new();
         loop {
@@ -275,6 +289,18 @@ impl Pinned {
         manifest.missing.extend(missing);
         manifest.complete = manifest.missing.is_empty();
         smaller
+    }
+
+    /// A repair names digests and no images: it goes without those alone.
+    fn lack(&mut self, failed: &BTreeMap<Digest, String>) {
+        self.blobs.retain(|digest, _| !failed.contains_key(digest));
+        self.afterwards.retain(|held| !failed.contains_key(&held.digest));
+        let missing = |(digest, why): (&Digest, &String)| Missing {
+            what: digest.to_string(),
+            why: why.clone(),
+        };
+        self.manifest.missing.extend(failed.iter().map(missing));
+        self.manifest.complete = self.manifest.missing.is_empty();
     }
 }
 

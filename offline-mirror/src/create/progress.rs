@@ -80,9 +80,11 @@ impl Progress {
     }
 
     pub(super) fn planned(&self, name: &str, sequence: u64, blobs: u64, bytes: u64, went_on: bool) {
-        self.change(|state| state.all = bytes);
+        // What is down of it is counted anew: a smaller plan may follow one that came far.
+        self.change(|state| *state = State { all: bytes, ..State::default() });
         if let Form::Bar(bar) = &self.form {
             bar.set_length(bytes);
+            bar.set_position(0);
         }
         self.tell(&Event::Plan { name, sequence, blobs, bytes, went_on });
     }
@@ -189,5 +191,8 @@ mod tests {
             progress.change(|state| (state.done, state.told)),
             (LINE_EVERY_BYTES - 5, LINE_EVERY_BYTES - 5)
         );
+        progress.planned("b", 1, 1, 9, true);
+        let counted = progress.change(|state| (state.done, state.all, state.told));
+        assert_eq!(counted, (0, 9, 0), "a smaller plan begins at nothing");
     }
 }

@@ -18,6 +18,7 @@ use crate::bundle::{
 use crate::disk::sync_folder;
 use crate::error::Error;
 use crate::oci::Digest;
+use crate::view;
 
 const LOCK: &str = "create.lock";
 const PREVIOUS: &str = "previous.json";
@@ -65,10 +66,21 @@ pub(super) fn without(
     Ok(smaller)
 }
 
-/// Gives up the plan of earlier runs; what they brought stays for the next plan.
-pub(super) fn give_up(dir: &Path, name: &BundleName) -> Result<Option<File>, CreateError> {
+/// Gives up the plan of earlier runs; what they brought stays for the next plan. The view's record of
+/// it goes: a bundle that will never be is not to be presumed at any site.
+pub(super) fn give_up(
+    dir: &Path,
+    name: &BundleName,
+    view_dir: &Path,
+) -> Result<Option<File>, CreateError> {
     let work = work_dir(dir, name);
     let (plan, previous) = (work.join(PLAN), work.join(PREVIOUS));
+    for path in [&plan, &previous] {
+        // One that cannot be read is given up all the same.
+        if let Ok(Some(pinned)) = Pinned::read_at(path) {
+            view::forget_bundle_record(view_dir, pinned.manifest.sequence)?;
+        }
+    }
     if !plan.exists() && previous.exists() {
         return Ok(None);
     }

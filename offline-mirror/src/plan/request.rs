@@ -101,6 +101,13 @@ pub struct Asked {
 }
 
 impl Request {
+    /// Whether the same is meant whenever it is asked for: releases and images by name, no channel's
+    /// head or range, no tag.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.products.iter().all(|product| !product.releases.is_empty())
+            && self.images.iter().all(|image| image.digest.is_some())
+    }
+
     /// What decides the bytes.
     pub fn asked(&self) -> Asked {
         let (mut inventories, mut assume, mut repair) = (Vec::new(), None, None);

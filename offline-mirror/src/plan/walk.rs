@@ -77,10 +77,9 @@ pub(super) async fn walk(
         if depth > 0 {
             referrers = referrers.saturating_add(level.len());
         }
-        if depth > REFERRER_DEPTH_MAX || referrers > REFERRERS_MAX {
-            let limit = if depth > REFERRER_DEPTH_MAX { REFERRER_DEPTH_MAX } else { REFERRERS_MAX };
+        if depth > REFERRER_DEPTH_MAX {
             let image = level.first().map(WantedImage::told).unwrap_or_default();
-            return Err(PlanError::Referrers { image, limit });
+            return Err(PlanError::Referrers { image, limit: REFERRER_DEPTH_MAX });
         }
         let mut next = Vec::new();
         let one = |wanted: WantedImage| async move {
@@ -91,7 +90,7 @@ pub(super) async fn walk(
         while let Some((wanted, visited)) = found.next().await {
             let visited = match visited {
                 Ok(visited) => visited,
-                Err(error) if manner.keep_going => {
+                Err(error) if manner.keep_going && is_answer(&error) => {
                     walked.missing.push(missing(&wanted, &error));
                     continue;
                 }
@@ -114,6 +113,11 @@ pub(super) async fn walk(
             }
             walked.absent.extend(visited.absent);
             next.extend(visited.referrers);
+            // Before they are all here: a registry may name as many as it likes.
+            if referrers.saturating_add(next.len()) > REFERRERS_MAX {
+                let image = format!("{}@{}", wanted.repository, visited.digest);
+                return Err(PlanError::Referrers { image, limit: REFERRERS_MAX });
+            }
             let image = CarriedImage {
                 repository: wanted.repository,
                 digest: visited.digest,
@@ -127,6 +131,12 @@ pub(super) async fn walk(
         level = next;
     }
     Ok(walked)
+}
+
+/// Whether it is known that an image cannot be had; nothing is left out because nobody could be asked.
+fn is_answer(error: &PlanError) -> bool {
+    matches!(error, PlanError::Tree { .. })
+        || matches!(error, PlanError::Registry(source) if source.is_answer())
 }
 
 /// An image that is left out, with the whole chain of reasons.
@@ -173,6 +183,9 @@ async fn visit(registries: &[Registry], wanted: &WantedImage) -> Result<Visited,
     let mut referrers = Vec::new();
     for node in tree.manifests() {
         referrers.extend(about(registry, wanted, node.digest).await?);
+        if referrers.len() > REFERRERS_MAX {
+            return Err(PlanError::Referrers { image: wanted.told(), limit: REFERRERS_MAX });
+        }
     }
     let mut absent = BTreeSet::new();
     for blob in tree.blobs().filter(|blob| blob.may_be_elsewhere()) {

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use reqwest::{Certificate, Client, Identity, NoProxy, Proxy, Url};
+use reqwest::{Certificate, Client, ClientBuilder, Identity, NoProxy, Proxy, Url};
 use serde::{Deserialize, Serialize};
 
 use super::RegistryError;
@@ -113,8 +113,13 @@ impl RegistryAccess {
         Url::parse(&format!("{scheme}://{host}/")).map_err(|e| self.wrong(e.to_string()))
     }
 
-    /// The user's password, if a user is configured.
+    /// The user's password, if a user is configured. Two ways to sign in at once are refused.
     pub(super) fn password(&self) -> Result<Option<(String, String)>, RegistryError> {
+        let has_user = self.user.is_some() || self.password_file.is_some();
+        let ways = [has_user, self.auth_file.is_some(), self.anonymous];
+        if ways.iter().filter(|is_used| **is_used).count() > 1 {
+            return Err(self.wrong("user, auth_file and anonymous exclude one another".to_owned()));
+        }
         match (&self.user, &self.password_file) {
             (None, None) => Ok(None),
             (Some(user), Some(file)) => {
@@ -135,33 +140,40 @@ impl RegistryAccess {
     /// that takes longer than that.
     pub(super) fn client(&self) -> Result<Client, RegistryError> {
         signing::source::install_tls_provider();
+        let registry = || self.host.to_string();
+        let failed = |source| RegistryError::Setup { registry: registry(), source };
+        let (builder, authorities) = (self.builder()?, self.authorities()?);
+        let whole = builder.tls_certs_merge(authorities.clone()).build();
+        if self.plain_http && whole.is_err() {
+            // Images without CA certificates can still use plain HTTP.
+            return self.builder()?.tls_certs_only(authorities).build().map_err(failed);
+        }
+        whole.map_err(failed)
+    }
+
+    /// Everything but whom to trust.
+    fn builder(&self) -> Result<ClientBuilder, RegistryError> {
         let mut builder = Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
             .user_agent(USER_AGENT);
-        let authorities = self.authorities()?;
-        builder = if self.plain_http {
-            // Images without CA certificates can still use plain HTTP.
-            builder.tls_certs_only(authorities)
-        } else {
-            builder.tls_certs_merge(authorities)
-        };
         if let Some(identity) = self.identity()? {
             builder = builder.identity(identity);
         }
-        builder = match self.proxy.as_deref() {
-            None => builder,
-            Some("direct") => builder.no_proxy(),
-            Some(url) => {
+        Ok(match (self.proxy.as_deref(), &self.no_proxy) {
+            (None, None) => builder,
+            (None | Some("direct"), Some(_)) => {
+                return Err(self.wrong("no_proxy goes together with proxy".to_owned()));
+            }
+            (Some("direct"), None) => builder.no_proxy(),
+            (Some(url), except) => {
                 let proxy =
                     Proxy::all(url).map_err(|_| self.wrong("the proxy is not a URL".to_owned()))?;
-                let except = self.no_proxy.as_deref().and_then(NoProxy::from_string);
+                let except = except.as_deref().and_then(NoProxy::from_string);
                 builder.proxy(proxy.no_proxy(except))
             }
-        };
-        let registry = self.host.to_string();
-        builder.build().map_err(|source| RegistryError::Setup { registry, source })
+        })
     }
 
     fn authorities(&self) -> Result<Vec<Certificate>, RegistryError> {
@@ -245,5 +257,22 @@ mod tests {
         access.client_key = None;
         access.ca_files = vec!["/dev/null".into()];
         assert!(matches!(access.client(), Err(RegistryError::Configuration { .. })));
+        access.ca_files.clear();
+        access.no_proxy = Some("r.example".to_owned());
+        assert!(matches!(access.client(), Err(RegistryError::Configuration { .. })));
+    }
+
+    #[test]
+    fn two_ways_to_sign_in_at_once_are_refused() {
+        for text in [
+            "user = \"u\"\npassword_file = \"p\"\nanonymous = true",
+            "user = \"u\"\npassword_file = \"p\"\nauth_file = \"a\"",
+            "auth_file = \"a\"\nanonymous = true",
+        ] {
+            let text = format!("host = \"r.example\"\n{text}");
+            let access: RegistryAccess = toml::from_str(&text).unwrap();
+            let refused = access.password().unwrap_err();
+            assert!(refused.to_string().contains("exclude one another"), "{refused}");
+        }
     }
 }

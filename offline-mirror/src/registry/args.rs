@@ -14,7 +14,7 @@ pub struct AccessArgs {
     /// Path in front of every repository of the registry.
     #[arg(long)]
     pub registry_prefix: Option<Repository>,
-    /// Talk HTTP without TLS to the registry.
+    /// Talk HTTP without TLS to the registry, and to hosts that only --image names.
     #[arg(long, env = "FAIRWAY_PLAIN_HTTP")]
     pub plain_http: bool,
     /// User for the registry.
@@ -60,8 +60,53 @@ impl AccessArgs {
         access
     }
 
-    /// Lays what was said on the command line over what a configuration file says.
+    /// The access to another host than the one that these options are for: nothing that is secret,
+    /// or that belongs to that one registry. A credential file is looked into by host.
+    pub fn elsewhere(&self, host: Host) -> RegistryAccess {
+        RegistryAccess {
+            prefix: None,
+            user: None,
+            password_file: None,
+            client_certificate: None,
+            client_key: None,
+            realm_hosts: Vec::new(),
+            ..self.access(host)
+        }
+    }
+
+    /// Names of the options that were given: those that are for one registry alone, and those that
+    /// hold for any.
+    pub fn named(&self) -> (Vec<&'static str>, Vec<&'static str>) {
+        let given = |options: &[(bool, &'static str)]| {
+            options.iter().filter(|(is_given, _)| *is_given).map(|(_, name)| *name).collect()
+        };
+        let for_one = [
+            (self.registry_prefix.is_some(), "--registry-prefix"),
+            (self.registry_user.is_some(), "--registry-user"),
+            (!self.registry_realm_hosts.is_empty(), "--registry-realm-host"),
+            (self.registry_client_certificate.is_some(), "--registry-client-certificate"),
+        ];
+        let for_any = [
+            (self.plain_http, "--plain-http"),
+            (self.registry_auth_file.is_some(), "--registry-auth-file"),
+            (self.registry_anonymous, "--registry-anonymous"),
+            (!self.registry_ca_files.is_empty(), "--registry-ca-file"),
+            (self.registry_proxy.is_some(), "--registry-proxy"),
+            (self.registry_requests.is_some(), "--registry-requests"),
+        ];
+        (given(&for_one), given(&for_any))
+    }
+
+    /// Lays what was said on the command line over what a configuration file says. One way to sign
+    /// in goes over every other.
     pub fn apply(&self, access: &mut RegistryAccess) {
+        let is_one = self.registry_user.is_some()
+            || self.registry_auth_file.is_some()
+            || self.registry_anonymous;
+        if is_one {
+            (access.user, access.password_file, access.auth_file) = (None, None, None);
+            access.anonymous = false;
+        }
         let over = |to: &mut Option<PathBuf>, from: &Option<PathBuf>| {
             if from.is_some() {
                 to.clone_from(from);
@@ -116,6 +161,32 @@ mod tests {
         }
         for bad in ["", "0", "K", "-1", "1T", "99999999999G"] {
             assert!(parse_rate(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn one_way_to_sign_in_goes_over_every_other() {
+        let mut user = RegistryAccess::new("r.example".parse().unwrap());
+        (user.user, user.password_file) = (Some("robot".to_owned()), Some("password".into()));
+        let mut file = RegistryAccess::new("r.example".parse().unwrap());
+        file.auth_file = Some("auth.json".into());
+        let mut nobody = RegistryAccess::new("r.example".parse().unwrap());
+        nobody.anonymous = true;
+        let as_user = AccessArgs {
+            registry_user: Some("robot".to_owned()),
+            registry_password_file: Some("password".into()),
+            ..AccessArgs::default()
+        };
+        let as_file =
+            AccessArgs { registry_auth_file: Some("auth.json".into()), ..AccessArgs::default() };
+        let as_nobody = AccessArgs { registry_anonymous: true, ..AccessArgs::default() };
+        let ways = [user, file, nobody];
+        for (args, meant) in [as_user, as_file, as_nobody].iter().zip(&ways) {
+            for before in &ways {
+                let mut access = before.clone();
+                args.apply(&mut access);
+                assert!(access == *meant, "{args:?} over {before:?}");
+            }
         }
     }
 

@@ -12,7 +12,6 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, RequestBuilder, Response, Url};
 use serde::Deserialize;
-use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use super::RegistryError;
@@ -80,7 +79,8 @@ pub(super) struct Auth {
     base: Url,
     http: Client,
     jitter: Jitter,
-    found: OnceCell<Option<Found>>,
+    /// What was looked up; again only once it was refused.
+    found: tokio::sync::Mutex<Option<Looked>>,
     /// How the registry wants it; none while it has not asked.
     challenge: Mutex<Option<Challenge>>,
     /// One lock per scope, held while a token for it is bought: who waits for it needs that token.
@@ -88,11 +88,13 @@ pub(super) struct Auth {
     tokens: Mutex<BTreeMap<Scope, Slot>>,
 }
 
+type Looked = Arc<Option<Found>>;
 type Slot = Arc<tokio::sync::Mutex<Option<Token>>>;
 
 impl Auth {
     pub(super) fn new(access: RegistryAccess, base: Url, http: Client, jitter: Jitter) -> Self {
-        let (found, challenge, tokens) = (OnceCell::new(), Mutex::default(), Mutex::default());
+        let (found, challenge, tokens) =
+            (tokio::sync::Mutex::default(), Mutex::default(), Mutex::default());
         Self { access, base, http, jitter, found, challenge, tokens }
     }
 
@@ -105,9 +107,10 @@ impl Auth {
     /// What was presented, for a person; never a value.
     pub(super) async fn tried(&self) -> String {
         match self.found().await {
-            Ok(Some(found)) => found.origin.clone(),
-            Ok(None) | Err(_) => "no credentials".to_owned(),
+            Ok(found) => found.as_ref().as_ref().map(|found| found.origin.clone()),
+            Err(_) => None,
         }
+        .unwrap_or_else(|| "no credentials".to_owned())
     }
 
     /// The header for a request, as far as the registry has asked for one until now.
@@ -128,16 +131,48 @@ impl Auth {
         refused: Option<&HeaderValue>,
     ) -> Result<Option<HeaderValue>, RegistryError> {
         *self.challenge.lock().unwrap_or_else(PoisonError::into_inner) = Some(challenge.clone());
-        if challenge == Challenge::Basic && self.found().await?.is_none() {
-            return Ok(None);
+        if challenge != Challenge::Basic {
+            let header = self.answer(scope, &challenge, refused).await?;
+            return Ok((Some(&header) != refused).then_some(header));
         }
-        let header = self.answer(scope, &challenge, refused).await?;
-        Ok((Some(&header) != refused).then_some(header))
+        loop {
+            let found = self.found().await?;
+            if found.is_none() {
+                return Ok(None);
+            }
+            let header = self.answer(scope, &challenge, refused).await?;
+            if Some(&header) != refused {
+                return Ok(Some(header));
+            }
+            if !self.look_again(&found).await? {
+                return Ok(None);
+            }
+        }
     }
 
-    async fn found(&self) -> Result<Option<&Found>, RegistryError> {
-        let found = self.found.get_or_try_init(|| credentials::find(&self.access)).await?;
-        Ok(found.as_ref())
+    async fn found(&self) -> Result<Looked, RegistryError> {
+        let mut held = self.found.lock().await;
+        if let Some(found) = held.as_ref() {
+            return Ok(Arc::clone(found));
+        }
+        let found = Arc::new(credentials::find(&self.access).await?);
+        *held = Some(Arc::clone(&found));
+        Ok(found)
+    }
+
+    /// Looks for something else than what was refused: passwords of helpers and files may live
+    /// shorter than a run. Answers whether there is.
+    async fn look_again(&self, refused: &Looked) -> Result<bool, RegistryError> {
+        let value = |found: &Looked| found.as_ref().as_ref().map(|found| found.credential.clone());
+        let mut held = self.found.lock().await;
+        // Another request may have looked while this one was under way.
+        if held.as_ref().is_some_and(|found| value(found) != value(refused)) {
+            return Ok(true);
+        }
+        let found = Arc::new(credentials::find(&self.access).await?);
+        let is_other = value(&found) != value(refused);
+        *held = Some(found);
+        Ok(is_other)
     }
 
     /// What answers the challenge; a token other than the one that was refused.
@@ -150,7 +185,7 @@ impl Auth {
         match challenge {
             Challenge::Basic => {
                 let found = self.found().await?;
-                match found.map(|found| &found.credential) {
+                match found.as_ref().as_ref().map(|found| &found.credential) {
                     Some(Credential::Password { user, password }) => self.basic(user, password),
                     Some(Credential::Identity(_)) | None => Err(RegistryError::Unauthorised {
                         what: self.access.host.to_string(),
@@ -170,7 +205,16 @@ impl Auth {
                 {
                     return Ok(token.header.clone());
                 }
-                let token = self.fetch(realm, service.as_deref(), scope, now).await?;
+                let found = self.found().await?;
+                let service = service.as_deref();
+                let mut fetched = self.fetch(realm, service, scope, &found, now).await;
+                if matches!(fetched, Err(RegistryError::Unauthorised { .. }))
+                    && self.look_again(&found).await?
+                {
+                    let found = self.found().await?;
+                    fetched = self.fetch(realm, service, scope, &found, now).await;
+                }
+                let token = fetched?;
                 let header = token.header.clone();
                 *held = Some(token);
                 Ok(header)
@@ -184,10 +228,11 @@ impl Auth {
         realm: &str,
         service: Option<&str>,
         scope: &Scope,
+        found: &Looked,
         now: Instant,
     ) -> Result<Token, RegistryError> {
         let mut url = Url::parse(realm).map_err(|_| self.realm_refused(realm))?;
-        let found = self.found().await?;
+        let found = found.as_ref().as_ref();
         let is_safe = match found {
             Some(_) => may_have_credentials(&self.base, &url, &self.allowed()),
             // A token alone is worth stealing too: plain HTTP only for a registry that is.

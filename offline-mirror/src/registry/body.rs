@@ -5,11 +5,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use oci_distribution::errors::{OciEnvelope, OciErrorCode};
 use reqwest::{Response, StatusCode};
-use tokio::time::Instant;
 
 use super::RegistryError;
 use super::error::said;
-use super::pace::Pace;
+use super::pace::{Pace, Traffic};
 
 /// Silence inside one answer after which it counts as broken; a whole blob may take any time.
 pub(super) const SILENCE_MAX: Duration = Duration::from_mins(1);
@@ -27,9 +26,11 @@ pub(super) async fn bounded(
     if response.content_length().is_some_and(|length| length > limit) {
         return Err(endless());
     }
+    // Small enough that nothing else takes its time meanwhile.
+    let traffic = Traffic::unlimited();
     let (mut bytes, mut pace) = (Vec::new(), Pace::default());
     loop {
-        let piece = next(&mut response, &mut pace, what).await?;
+        let piece = next(&mut response, &mut pace, &traffic, what).await?;
         let Some(piece) = piece else { return Ok(bytes) };
         if bytes.len().saturating_add(piece.len()) > most {
             return Err(endless());
@@ -42,17 +43,22 @@ pub(super) async fn bounded(
 pub(super) async fn next(
     response: &mut Response,
     pace: &mut Pace,
+    traffic: &Traffic,
     what: &str,
 ) -> Result<Option<Bytes>, RegistryError> {
-    let asked = Instant::now();
-    let piece = match tokio::time::timeout(SILENCE_MAX, response.chunk()).await {
-        Err(_) => return Err(RegistryError::silent(what, SILENCE_MAX)),
-        Ok(Err(source)) => return Err(RegistryError::connection(what, source)),
-        Ok(Ok(None)) => return Ok(None),
-        Ok(Ok(Some(piece))) => piece,
+    let waiting = traffic.wait();
+    let piece = loop {
+        match tokio::time::timeout(SILENCE_MAX, response.chunk()).await {
+            // Work of our own kept us from hearing what may be there.
+            Err(_) if waiting.elapsed() < SILENCE_MAX => {}
+            Err(_) => return Err(RegistryError::silent(what, SILENCE_MAX)),
+            Ok(Err(source)) => return Err(RegistryError::connection(what, source)),
+            Ok(Ok(None)) => return Ok(None),
+            Ok(Ok(Some(piece))) => break piece,
+        }
     };
     let length = u64::try_from(piece.len()).unwrap_or(u64::MAX);
-    match pace.received(length, asked.elapsed()) {
+    match pace.received(length, waiting.elapsed()) {
         Ok(()) => Ok(Some(piece)),
         Err(slow) => {
             let waited_ms = u64::try_from(slow.waited.as_millis()).unwrap_or(u64::MAX);

@@ -99,7 +99,15 @@ pub(super) async fn find(access: &RegistryAccess) -> Result<Option<Found>, Regis
     Ok(None)
 }
 
-/// How files and helpers call the registry.
+/// How files call the registry, Docker's way first: Podman and Skopeo write Docker Hub as people do.
+fn keys(registry: &str) -> Vec<&str> {
+    match key(registry) {
+        DOCKER_HUB => vec![DOCKER_HUB, "docker.io"],
+        key => vec![key],
+    }
+}
+
+/// How helpers, and Docker in its files, call the registry.
 fn key(registry: &str) -> &str {
     match registry {
         "docker.io" | "index.docker.io" | "registry-1.docker.io" => DOCKER_HUB,
@@ -132,11 +140,13 @@ async fn in_file(
         return ask_helper(registry, &helper_program(&helper, &failed)?, &failed).await;
     }
     let text = document.to_string();
-    match docker_credential::get_credential_from_reader(text.as_bytes(), key(registry)) {
-        Ok(found) => return Ok(Some(named(found, &format!("in {origin}")))),
-        Err(CredentialRetrievalError::NoCredentialConfigured) => {}
-        // Its texts name no values.
-        Err(error) => return Err(failed(error.to_string())),
+    for key in keys(registry) {
+        match docker_credential::get_credential_from_reader(text.as_bytes(), key) {
+            Ok(found) => return Ok(Some(named(found, &format!("in {origin}")))),
+            Err(CredentialRetrievalError::NoCredentialConfigured) => {}
+            // Its texts name no values.
+            Err(error) => return Err(failed(error.to_string())),
+        }
     }
     match store.as_ref().and_then(name) {
         Some(helper) => ask_helper(registry, &helper_program(&helper, &failed)?, &failed).await,
@@ -261,6 +271,12 @@ mod tests {
         let text = r#"{"auths":{"https://index.docker.io/v1/":{"identitytoken":"t"}}}"#;
         let found = look("docker.io", text).await.unwrap().unwrap();
         assert_eq!(found.credential, Credential::Identity("t".to_owned()));
+        // As Podman and Skopeo write it.
+        let text = r#"{"auths":{"docker.io":{"auth":"cm9ib3Q6c2VjcmV0"}}}"#;
+        for name in ["docker.io", "index.docker.io", "registry-1.docker.io"] {
+            let found = look(name, text).await.unwrap().unwrap();
+            assert_eq!(found.origin, "user robot in auth.json");
+        }
     }
 
     #[tokio::test]

@@ -327,6 +327,37 @@ impl RegistryError {
         }
     }
 
+    /// Whether a registry was asked and this is what it has to say, so that asking again says the
+    /// same. Otherwise nobody knows whether it has what was asked for.
+    pub fn is_answer(&self) -> bool {
+        match self {
+            Self::Unauthorised { .. }
+            | Self::NotFound { .. }
+            | Self::Protocol { .. }
+            | Self::Redirect { .. }
+            | Self::Digest { .. }
+            | Self::Size { .. }
+            | Self::MediaType { .. }
+            | Self::Manifest { .. }
+            | Self::Endless { .. }
+            | Self::Unsupported { .. } => true,
+            Self::Status { .. } => !self.is_passing(),
+            Self::Setup { .. }
+            | Self::Configuration { .. }
+            | Self::File { .. }
+            | Self::Credentials { .. }
+            | Self::Realm { .. }
+            | Self::RateLimited { .. }
+            | Self::Connection { .. }
+            | Self::Silent { .. }
+            | Self::Short { .. }
+            | Self::Certificate { .. }
+            | Self::Slow { .. }
+            | Self::Sink { .. }
+            | Self::Source { .. } => false,
+        }
+    }
+
     /// What a person can do about it, in one line.
     pub fn hint(&self) -> Option<String> {
         let text = match self {

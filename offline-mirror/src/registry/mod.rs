@@ -18,7 +18,6 @@ mod body;
 mod challenge;
 mod credentials;
 mod error;
-mod flight;
 mod gate;
 mod headers;
 mod image_name;
@@ -44,7 +43,6 @@ use reqwest::{Client, Method, Url};
 pub use access::RegistryAccess;
 pub use args::{AccessArgs, parse_rate};
 pub use error::RegistryError;
-pub use flight::SingleFlight;
 pub use image_name::{ImageName, ImageNameError, Reference};
 pub use manifests::Fetched;
 pub use pace::{TokenBucket, Traffic};
@@ -126,6 +124,12 @@ impl Registry {
     /// once only wait for each other.
     pub fn requests_at_once(&self) -> u32 {
         self.inner.gate.limit()
+    }
+
+    /// Does work of our own that keeps transfers waiting, and counts its time against no registry that
+    /// shares this one's [`Traffic`].
+    pub(crate) fn apart<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.inner.traffic.apart(work)
     }
 
     fn count(&self) {

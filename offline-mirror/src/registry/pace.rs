@@ -2,6 +2,7 @@
 //! registry must reach. The decisions are pure; `now` is handed in.
 
 use std::num::NonZeroU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -43,6 +44,8 @@ impl TokenBucket {
 #[derive(Debug, Default)]
 pub struct Traffic {
     bucket: Option<Mutex<TokenBucket>>,
+    /// Time that went into work of our own on the thread that receives, in nanoseconds.
+    apart: AtomicU64,
 }
 
 impl Traffic {
@@ -53,7 +56,23 @@ impl Traffic {
 
     /// At most so many bytes per second, both directions together.
     pub fn limited(bytes_per_second: NonZeroU64) -> Self {
-        Self { bucket: Some(Mutex::new(TokenBucket::new(bytes_per_second, Instant::now()))) }
+        let bucket = TokenBucket::new(bytes_per_second, Instant::now());
+        Self { bucket: Some(Mutex::new(bucket)), ..Self::default() }
+    }
+
+    /// Does work of our own that keeps every transfer from receiving, such as writing to a disk that
+    /// is slower than the network. No registry is slow because of it.
+    pub(super) fn apart<T>(&self, work: impl FnOnce() -> T) -> T {
+        let began = Instant::now();
+        let done = work();
+        let nanos = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.apart.fetch_add(nanos, Ordering::Relaxed);
+        done
+    }
+
+    /// Begins to wait for the other side.
+    pub(super) fn wait(&self) -> Waiting<'_> {
+        Waiting { traffic: self, since: Instant::now(), apart: self.apart.load(Ordering::Relaxed) }
     }
 
     /// Counts `bytes` as moved and waits until more may be.
@@ -66,6 +85,22 @@ impl Traffic {
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
         }
+    }
+}
+
+/// Measures how long the other side alone is waited for.
+#[derive(Debug)]
+pub(super) struct Waiting<'a> {
+    traffic: &'a Traffic,
+    since: Instant,
+    apart: u64,
+}
+
+impl Waiting<'_> {
+    /// Until now, without what [`Traffic::apart`] took.
+    pub(super) fn elapsed(&self) -> Duration {
+        let apart = self.traffic.apart.load(Ordering::Relaxed).saturating_sub(self.apart);
+        self.since.elapsed().saturating_sub(Duration::from_nanos(apart))
     }
 }
 

@@ -46,9 +46,10 @@ impl Registry {
         }
         let was_resumed = sink.offset() > 0;
         self.fill(&call, blob.size, sink).await?;
-        let checked = check(&call, blob, sink);
+        let traffic = &self.inner.traffic;
+        let checked = traffic.apart(|| check(&call, blob, sink));
         let is_other = matches!(checked, Err(RegistryError::Digest { .. }));
-        if was_resumed && is_other && sink.restart().map_err(kept)? {
+        if was_resumed && is_other && traffic.apart(|| sink.restart()).map_err(kept)? {
             self.fill(&call, blob.size, sink).await?;
             return check(&call, blob, sink);
         }
@@ -151,7 +152,9 @@ impl Registry {
         let what = || call.what.clone();
         let mut pace = Pace::default();
         loop {
-            let piece = match body::next(&mut answer.response, &mut pace, &call.what).await {
+            let traffic = &self.inner.traffic;
+            let next = body::next(&mut answer.response, &mut pace, traffic, &call.what);
+            let piece = match next.await {
                 Ok(Some(piece)) => piece,
                 Ok(None) => return Ok(None),
                 // Slow is not broken: the next answer would come from the same place.
@@ -159,7 +162,7 @@ impl Registry {
                 Err(error) => return Ok(Some(error)),
             };
             let length = u64::try_from(piece.len()).unwrap_or(u64::MAX);
-            self.inner.traffic.moved(piece.len()).await;
+            traffic.moved(piece.len()).await;
             let already = skip.min(length);
             skip -= already;
             let new = usize::try_from(already).ok().and_then(|already| piece.get(already..));
@@ -169,7 +172,7 @@ impl Registry {
                 return Err(RegistryError::Endless { what: what(), limit: size, unit: "bytes" });
             }
             if !new.is_empty() {
-                let kept = sink.write(new);
+                let kept = traffic.apart(|| sink.write(new));
                 kept.map_err(|source| RegistryError::Sink { what: what(), source })?;
             }
         }

@@ -289,7 +289,7 @@ impl Registry {
             }
             match sent {
                 Ok(answer) if answer.status().as_u16() == 401 && is_own && !is_last => {
-                    self.renew(call, answer).await?;
+                    drop(self.renew(call, answer).await?);
                 }
                 Ok(answer) => return Ok(Ok(answer)),
                 Err(error) if error.is_passing() => return Ok(Err(error)),

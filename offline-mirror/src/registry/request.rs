@@ -21,6 +21,10 @@ use super::{Registry, RegistryError, body, challenge, headers};
 /// Redirects followed for one request: a registry sends on to its storage, which may send on once.
 const REDIRECTS_MAX: usize = 5;
 
+/// Times that one request gets something else to present: one is the rule, more are for what ended
+/// while it waited its turn.
+const RENEWALS_MAX: u32 = 4;
+
 /// A request that may be sent more than once.
 #[derive(Debug, Clone)]
 pub(super) struct Call {
@@ -70,7 +74,8 @@ impl Registry {
     /// Any other status is the caller's to judge.
     pub(super) async fn send(&self, call: &Call) -> Result<Answer, RegistryError> {
         let mut retry = Retry::new(self.inner.jitter.clone());
-        let mut renewed = false;
+        // What was bought for this request, and how often.
+        let (mut bought, mut renewals) = (None, 0_u32);
         loop {
             let (error, asked) = match self.follow(call).await {
                 Err(error) => {
@@ -80,9 +85,13 @@ impl Registry {
                     (error, None)
                 }
                 Ok((answer, is_own)) => match answer.status().as_u16() {
-                    401 if is_own && !renewed => {
-                        renewed = true;
-                        self.renew(call, answer).await?;
+                    // What ended while the request waited is refused for that alone.
+                    401 if is_own
+                        && renewals < RENEWALS_MAX
+                        && (renewals == 0 || answer.carried != bought) =>
+                    {
+                        renewals = renewals.saturating_add(1);
+                        bought = Some(self.renew(call, answer).await?);
                         continue;
                     }
                     408 | 429 | 500 | 502..=504 => {
@@ -100,7 +109,11 @@ impl Registry {
     }
 
     /// Fetches what the registry wants to see after it refused `answer`'s request.
-    pub(super) async fn renew(&self, call: &Call, answer: Answer) -> Result<(), RegistryError> {
+    pub(super) async fn renew(
+        &self,
+        call: &Call,
+        answer: Answer,
+    ) -> Result<HeaderValue, RegistryError> {
         let wanted = answer.response.headers().get_all(WWW_AUTHENTICATE);
         let wanted = challenge::best(wanted.iter().filter_map(|value| value.to_str().ok()));
         let carried = answer.carried.clone();
@@ -109,8 +122,8 @@ impl Registry {
                 // The refused request's connection and place are free again.
                 let refused = answer;
                 let header = self.inner.auth.renew(&call.scope, wanted, carried.as_ref()).await?;
-                if header.is_some() {
-                    return Ok(());
+                if let Some(header) = header {
+                    return Ok(header);
                 }
                 refused
             }
@@ -162,8 +175,9 @@ impl Registry {
         body: Option<Body>,
         upload: Option<&Upload>,
     ) -> Result<Answer, RegistryError> {
-        let carried = if is_own { self.inner.auth.header(&call.scope).await? } else { None };
         let permit = self.inner.gate.enter().await;
+        // In its turn: a token may end while others are waited for.
+        let carried = if is_own { self.inner.auth.header(&call.scope).await? } else { None };
         self.count();
         let mut request = self.inner.http.request(call.method.clone(), url.clone());
         request = request.headers(call.headers.clone());

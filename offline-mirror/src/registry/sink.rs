@@ -6,8 +6,8 @@ use crate::oci::{Algorithm, Digest, Hasher};
 
 /// Takes the bytes of one blob, in order, and hashes them: every byte once, by whoever keeps it.
 ///
-/// Writes happen on the thread that receives; a sink writes into the page cache or memory and never
-/// waits for anything else.
+/// Writes happen on the thread that receives. A sink writes into the page cache or memory; where that
+/// has to wait for a disk, all transfers do, and the time is not counted against any registry.
 pub trait BlobSink: Send {
     /// Bytes it has, those of earlier runs included; the pull goes on from there.
     fn offset(&self) -> u64;

@@ -10,7 +10,7 @@ use signing::repository::check_root_chain;
 use signing::repository::request::SigningRequest;
 use signing::{KeyId, PublicKey, Source, TopRole};
 
-use super::dir::{Signed, State, View};
+use super::dir::{Next, Signed, State, View};
 use super::error::ViewError;
 use super::hub::{Hub, Origin};
 use super::plan::{self, HolderKind, Holders, MAX_LIFE_DAYS, MAX_ROOT_DAYS};
@@ -42,7 +42,7 @@ pub struct ViewRenewal {
     pub root: Vec<u8>,
     /// Who signs from the next root on; none keeps the view's own holders, or follows the hub's.
     pub holders: Option<Holders>,
-    /// Life of snapshot and timestamp from here on; none keeps it.
+    /// Life of snapshot and timestamp once the root is accepted; none keeps it.
     pub days: Option<u16>,
     /// Life of the next root, in days.
     pub root_days: u16,
@@ -98,6 +98,7 @@ pub async fn view_init<S: Source>(
         format: State::FORMAT,
         days,
         holders: request.holders.kind(),
+        next: None,
         roots: None,
         versions: Signed::default(),
         bundles: 0,
@@ -127,17 +128,15 @@ pub async fn view_renew<S: Source>(
     if view.request().exists() {
         return Err(ViewError::Pending { version }.into());
     }
-    if let Some(days) = renewal.days {
-        view.state.days = plan::check_days("a view's snapshot and timestamp", days, MAX_LIFE_DAYS)?;
-    }
+    let days = renewal.days.unwrap_or(view.state.days);
+    let days = plan::check_days("a view's snapshot and timestamp", days, MAX_LIFE_DAYS)?;
     let hub = Hub::refreshed(&renewal.root, source, now).await?;
     hub.no_older_than(&view.seen(), now).await?;
     let origin = hub.origin()?;
+    let kind = renewal.holders.as_ref().map_or(view.state.holders, Holders::kind);
+    view.state.next = Some(Next { days, holders: kind });
     let holders = match (&renewal.holders, view.state.holders) {
-        (Some(holders), _) => {
-            view.state.holders = holders.kind();
-            signers(holders, &origin)?
-        }
+        (Some(holders), _) => signers(holders, &origin)?,
         (None, HolderKind::Hub) => signers(&Holders::Hub, &origin)?,
         (None, HolderKind::Own) => plan::repeated(TopRole::Root, newest.body.keys(TopRole::Root))?,
     };

@@ -41,6 +41,9 @@ pub(super) struct State {
     pub(super) days: u16,
     /// Whose keys sign the next root.
     pub(super) holders: HolderKind,
+    /// What the root that waits for its holders changes, once it is accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) next: Option<Next>,
     /// First and newest accepted root.
     pub(super) roots: Option<(u64, u64)>,
     /// Versions signed last; never signed again, whatever became of them.
@@ -48,6 +51,16 @@ pub(super) struct State {
     /// Sequence of the newest bundle; never given again either.
     #[serde(default)]
     pub(super) bundles: u64,
+}
+
+/// What changes together with the root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Next {
+    /// Life of snapshot and timestamp, in days.
+    pub(super) days: u16,
+    /// Whose keys sign the root after it.
+    pub(super) holders: HolderKind,
 }
 
 /// Versions of the roles that the view signs.
@@ -134,12 +147,15 @@ impl View {
         self.dir.join("root.json")
     }
 
-    /// Keeps an accepted root; it is the newest from here on.
+    /// Keeps an accepted root; it is the newest from here on, and what was drafted with it holds.
     pub(super) fn add_root(&mut self, version: u64, bytes: &[u8]) -> Result<(), Error> {
         write_file(&self.dir.join(FileName::root(version).relative_path()), bytes)?;
         write_file(&self.pinned(), bytes)?;
         let first = self.state.roots.map_or(version, |(first, _)| first);
         self.state.roots = Some((first, version));
+        if let Some(Next { days, holders }) = self.state.next.take() {
+            (self.state.days, self.state.holders) = (days, holders);
+        }
         self.save()
     }
 

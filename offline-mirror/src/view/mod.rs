@@ -31,6 +31,6 @@ pub(crate) use hub::{Files, Hub};
 pub use plan::{DEFAULT_LIFE_DAYS, DEFAULT_ROOT_DAYS, Holders, MAX_LIFE_DAYS, MAX_ROOT_DAYS};
 pub(crate) use publish::{Published, foreseen, manifest_key, publish};
 pub(crate) use records::{
-    BundleRecord, SeenInventory, bundle_records, keep_bundle_record, remember_inventory,
-    seen_inventory,
+    BundleRecord, SeenInventory, bundle_records, forget_bundle_record, keep_bundle_record,
+    remember_inventory, seen_inventory,
 };

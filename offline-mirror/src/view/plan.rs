@@ -72,9 +72,14 @@ pub(super) fn next_version(role: TopRole, previous: u64, now: Timestamp) -> Resu
 }
 
 /// The sequence of the next bundle: beyond everything this view remembers and everything a site says
-/// it has, so that a view brought back from a backup does not give a number out twice.
-pub(super) fn next_sequence(previous: u64, at_sites: u64) -> Result<u64, ViewError> {
-    let next = previous.max(at_sites).checked_add(1);
+/// it has, and the unix time at least, so that a view brought back from a backup does not give a
+/// number out twice though no site says anything.
+pub(super) fn next_sequence(
+    previous: u64,
+    at_sites: u64,
+    now: Timestamp,
+) -> Result<u64, ViewError> {
+    let next = previous.max(at_sites).checked_add(1).map(|next| next.max(unix_seconds(now)));
     // Canonical JSON of other implementations holds integers up to 2^53.
     next.filter(|next| *next < 1 << 53).ok_or(ViewError::Sequence { previous, at_sites })
 }
@@ -194,11 +199,14 @@ mod tests {
 
     #[test]
     fn a_sequence_is_beyond_what_the_view_and_its_sites_have_seen() {
-        for (previous, at_sites, next) in [(0, 0, 1), (7, 3, 8), (2, 9, 10)] {
-            assert_eq!(next_sequence(previous, at_sites).unwrap(), next);
+        let next = |previous, at_sites, second| next_sequence(previous, at_sites, at(second));
+        for (previous, at_sites, expected) in [(0, 0, 5), (7, 3, 8), (2, 9, 10), (3, 3, 5)] {
+            assert_eq!(next(previous, at_sites, 5).unwrap(), expected);
         }
+        assert_eq!(next(7, 0, 1_800_000_000).unwrap(), 1_800_000_000, "after any backup");
+        assert_eq!(next(1_800_000_000, 0, 9).unwrap(), 1_800_000_001, "clock set back");
         for end in [u64::MAX, (1 << 53) - 1] {
-            let refused = next_sequence(end, 0);
+            let refused = next(end, 0, 0);
             assert!(matches!(refused, Err(ViewError::Sequence { .. })), "{end}");
         }
     }

@@ -57,7 +57,7 @@ pub(crate) async fn publish(
 
     // Spent before they are signed: a version or a sequence is never given to two sets, whatever
     // breaks here.
-    let sequence = plan::next_sequence(view.state.bundles, at_sites)?;
+    let sequence = plan::next_sequence(view.state.bundles, at_sites, now)?;
     view.state.bundles = sequence;
     let before = view.state.versions;
     view.state.versions = Signed {

@@ -14,7 +14,7 @@ use signing::Sha256Digest;
 use super::error::ViewError;
 use crate::belief::read_bounded;
 use crate::bundle::{BundleName, Required};
-use crate::disk::write_file;
+use crate::disk::{sync_folder, write_file};
 use crate::error::Error;
 
 const BUNDLES: &str = "bundles";
@@ -82,6 +82,19 @@ impl SeenInventory {
 /// When it cannot be written.
 pub(crate) fn keep_bundle_record(dir: &Path, record: &BundleRecord) -> Result<(), Error> {
     write(&bundle_path(dir, record.sequence), record)
+}
+
+/// Removes the record of a bundle that was never finished, if there is one.
+///
+/// # Errors
+/// When it cannot be removed.
+pub(crate) fn forget_bundle_record(dir: &Path, sequence: u64) -> Result<(), Error> {
+    let path = bundle_path(dir, sequence);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(Error::io("remove", path)(error)),
+        Ok(()) => sync_folder(&path),
+    }
 }
 
 /// The records of finished bundles up to `sequence`, in order. Numbers without a record were spent

@@ -1,9 +1,12 @@
 //! A bundle holds what its plan said, verifies as at a site, and has the same bytes every time.
 
 use offline_mirror::bundle::{ImageRole, check};
+use offline_mirror::create::CreateError;
 use signing::Sha256Digest;
 
-use crate::scene::{SHARED, Scene, THREADS, at, claims, copy, files, has, is_of_view, long};
+use crate::scene::{
+    SHARED, Scene, THREADS, at, claims, copy, files, has, is_of_view, long, sequence,
+};
 
 #[actix_web::test]
 async fn a_bundle_of_two_vendors_verifies_down_to_every_byte() {
@@ -18,7 +21,7 @@ async fn a_bundle_of_two_vendors_verifies_down_to_every_byte() {
         manifest.releases.iter().map(|r| format!("{} {}", r.product, r.version)).collect();
     assert_eq!(releases, ["acme/app 1.1.0", "acme/app 1.2.0", "other/db 5.0.0"]);
     assert!(manifest.complete && manifest.missing.is_empty() && manifest.required.is_empty());
-    assert_eq!((manifest.sequence, manifest.created_at), (1, at(1)));
+    assert_eq!((manifest.sequence, manifest.created_at), (sequence(1), at(1)));
     assert_eq!(manifest.good_until, Some(at(1 + 90 * 24)));
     for bytes in [SHARED, &long(2), &long(3), &long(9), b"{}"] {
         assert!(has(&reader, bytes));
@@ -68,7 +71,7 @@ async fn another_time_changes_nothing_but_the_views_own_roles() {
     request.dir = scene.folder.path().join("elsewhere");
     let two = scene.create_at(&request, at(5)).await.unwrap();
     let (mut one, mut two) = (claims(&one), claims(&two));
-    assert_eq!((one.sequence, two.sequence), (1, 2), "never given twice");
+    assert_eq!((one.sequence, two.sequence), (sequence(1), sequence(5)), "never given twice");
     for manifest in [&mut one, &mut two] {
         manifest.entries.retain(|entry| !is_of_view(&entry.path));
         (manifest.sequence, manifest.created_at, manifest.good_until) = (0, at(0), None);
@@ -89,13 +92,42 @@ async fn a_plan_leaves_no_trace() {
 }
 
 #[actix_web::test]
-async fn asking_again_for_a_finished_bundle_says_that_it_is_made() {
+async fn a_run_that_was_stopped_before_it_told_of_the_bundle_tells_of_it_the_next_time() {
     let scene = Scene::new().await;
     let one = scene.create(&scene.create_request()).await.unwrap();
+    std::fs::create_dir(scene.dir().join("b.work")).unwrap();
     scene.server.asked();
     let again = scene.create(&scene.create_request()).await.unwrap();
     assert_eq!((again.manifest_digest, again.fetched_blobs), (one.manifest_digest, 0));
-    assert!(again.went_on && scene.server.asked().is_empty());
+    assert!(again.went_on && again.warnings.is_empty() && scene.server.asked().is_empty());
     let bytes = std::fs::read(&one.manifest).unwrap();
     assert_eq!(Sha256Digest::of(&bytes), one.manifest_digest);
+    assert!(!scene.dir().join("b.work").exists());
+}
+
+#[actix_web::test]
+async fn an_old_bundle_is_not_what_a_channel_is_asked_for() {
+    let scene = Scene::new().await;
+    let one = scene.create(&scene.create_request()).await.unwrap();
+    let refused = scene.create_at(&scene.create_request(), at(700)).await.unwrap_err();
+    let CreateError::Made { created_at, complete: true, .. } = &refused else {
+        panic!("{refused:?}")
+    };
+    assert_eq!(*created_at, at(1));
+    assert!(refused.is_refusal() && refused.hint().unwrap().contains("another --name"));
+    assert_eq!(claims(&one).sequence, sequence(1), "it is still there");
+}
+
+#[actix_web::test]
+async fn releases_by_name_are_the_same_until_the_bundle_expires() {
+    let scene = Scene::new().await;
+    let mut request = scene.create_request();
+    let text = "product = \"acme/app\"\nreleases = [\"1.1.0\"]";
+    request.plan.products = vec![toml::from_str(text).unwrap()];
+    let one = scene.create(&request).await.unwrap();
+    let again = scene.create_at(&request, at(700)).await.unwrap();
+    assert_eq!(again.manifest_digest, one.manifest_digest);
+    assert!(again.warnings[0].contains("nothing was looked up"), "{:?}", again.warnings);
+    let refused = scene.create_at(&request, at(1 + 90 * 24)).await.unwrap_err();
+    assert!(matches!(refused, CreateError::Made { .. }), "{refused}");
 }

@@ -9,7 +9,8 @@ use offline_mirror::plan::{PlanError, Presumed, Request, SignedInventory};
 use offline_mirror::site::{Held, Inventory, MissingList, ViewIdentity};
 use signing::{Attack, SecretKey, Sha256Digest};
 
-use crate::scene::{SHARED, Scene, at, claims, has, long};
+use crate::registry::Image;
+use crate::scene::{SHARED, Scene, at, claims, has, long, sequence};
 
 fn site_key() -> SecretKey {
     SecretKey::from_seed([77; 32])
@@ -133,8 +134,8 @@ async fn a_site_of_another_view_is_not_served() {
 async fn a_sequence_is_beyond_what_a_site_says_it_has() {
     let scene = Scene::new().await;
     let mut request = up_to(&scene, "one", "1.1.0");
-    request.base = Presumed::Inventories(vec![inventory(&scene, 1, 41, Vec::new())]);
-    assert_eq!(make(&scene, request).await.unwrap().sequence, 42);
+    request.base = Presumed::Inventories(vec![inventory(&scene, 1, sequence(9), Vec::new())]);
+    assert_eq!(make(&scene, request).await.unwrap().sequence, sequence(9) + 1);
 }
 
 #[actix_web::test]
@@ -154,9 +155,8 @@ async fn what_is_assumed_is_left_out_and_said_loudly() {
     assert!(matches!(refused, CreateError::Plan(PlanError::NoRecord { sequence: 99 })));
 }
 
-#[actix_web::test]
-async fn a_repair_carries_just_what_was_missing() {
-    let scene = Scene::new().await;
+/// A repair of an image without one of its layers.
+fn repair(scene: &Scene) -> (&Image, Request) {
     let required = |digest, size: usize, is_manifest| Required {
         digest,
         size: u64::try_from(size).unwrap(),
@@ -175,9 +175,16 @@ async fn a_repair_carries_just_what_was_missing() {
         format: MissingList::FORMAT,
         site: "north".parse().unwrap(),
         bundle: "two".parse().unwrap(),
-        sequence: 7,
+        sequence: sequence(9),
         missing,
     });
+    (image, request)
+}
+
+#[actix_web::test]
+async fn a_repair_carries_just_what_was_missing() {
+    let scene = Scene::new().await;
+    let (image, request) = repair(&scene);
     let created = make(&scene, request).await.unwrap();
     let reader = scene.open(&created).await;
     let manifest = reader.manifest();
@@ -189,6 +196,40 @@ async fn a_repair_carries_just_what_was_missing() {
         Content::Manifest { .. } => entry.digest == image.digest,
         Content::File => false,
     }));
-    assert_eq!((manifest.sequence, &manifest.sites[..]), (8, &["north".parse().unwrap()][..]));
+    assert_eq!(
+        (manifest.sequence, &manifest.sites[..]),
+        (sequence(9) + 1, &["north".parse().unwrap()][..])
+    );
     assert!(manifest.images.is_empty() && manifest.required.is_empty() && manifest.complete);
+}
+
+#[actix_web::test]
+async fn a_repair_says_what_it_cannot_bring() {
+    let scene = Scene::new().await;
+    scene.server.rot(&long(2));
+    let (image, mut request) = repair(&scene);
+    request.keep_going = true;
+    let created = make(&scene, request).await.unwrap();
+    assert!(!created.complete);
+    let [missing] = &created.missing[..] else { panic!("{:?}", created.missing) };
+    assert_eq!(missing.what, Digest::of(&long(2)).to_string());
+    let reader = scene.open(&created).await;
+    assert!(reader.has(&image.digest) && !has(&reader, &long(2)), "the rest is there");
+}
+
+#[actix_web::test]
+async fn what_was_given_up_before_its_seal_is_not_assumed() {
+    let scene = Scene::new().await;
+    scene.server.lose(&long(2));
+    drop(make(&scene, up_to(&scene, "one", "1.1.0")).await.unwrap_err());
+    // As if it had been killed between its record and its seal.
+    let record = scene.view().join("bundles").join(format!("{}.json", sequence(1)));
+    std::fs::create_dir_all(record.parent().unwrap()).unwrap();
+    std::fs::write(&record, "{}").unwrap();
+    drop(scene.server.image("acme/app", &[SHARED, &long(2), &2_u32.to_le_bytes()]));
+    let plan = up_to(&scene, "one", "1.2.0");
+    let request =
+        offline_mirror::create::CreateRequest { plan, restart: true, ..scene.create_request() };
+    let created = scene.create(&request).await.unwrap();
+    assert_eq!((created.sequence, record.exists()), (sequence(1) + 1, false));
 }

@@ -2,11 +2,12 @@
 //! missing.
 
 use offline_mirror::bundle::check;
-use offline_mirror::create::CreateError;
+use offline_mirror::create::{CreateError, Progress, create};
 use offline_mirror::oci::Digest;
+use offline_mirror::registry::Registry;
 use signing::Attack;
 
-use crate::scene::{SHARED, Scene, THREADS, claims, files, has, long};
+use crate::scene::{SHARED, Scene, THREADS, at, claims, files, has, long, sequence};
 
 #[actix_web::test]
 async fn without_leave_to_go_on_the_first_failure_ends_the_run_and_the_next_one_goes_on() {
@@ -103,8 +104,54 @@ async fn another_request_under_the_same_name_is_refused_and_restart_keeps_what_c
     scene.server.asked();
     request.restart = true;
     let created = scene.create(&request).await.unwrap();
-    assert_eq!(created.sequence, 2, "the first one's was spent");
+    assert_eq!(created.sequence, sequence(1) + 1, "the first one's was spent");
     let reader = scene.open(&created).await;
     assert_eq!(check(&reader, THREADS, &|_| {}).unwrap().damage_count, 0);
     assert!(created.complete && has(&reader, &long(3)));
+}
+
+#[actix_web::test]
+async fn nothing_is_left_out_because_nobody_could_be_asked() {
+    let scene = Scene::new().await;
+    scene.server.lose(&long(9));
+    drop(scene.create(&scene.create_request()).await.unwrap_err());
+    drop(scene.server.docker_image("other/db", &[SHARED, &long(9)]));
+    let mut request = scene.create_request();
+    request.plan.keep_going = true;
+    // Port 1 is nobody's.
+    let down = "host = \"127.0.0.1:1\"\nplain_http = true\nanonymous = true";
+    let down = [Registry::new(toml::from_str(down).unwrap()).unwrap()];
+    for dir in [scene.dir(), scene.folder.path().join("planned")] {
+        let request = offline_mirror::create::CreateRequest { dir, ..scene.create_request() };
+        let mut request = request;
+        request.plan.keep_going = true;
+        let progress = Progress::nothing();
+        let made = create(&request, scene.hub.source(), &down, &progress, at(1)).await;
+        let error = made.unwrap_err();
+        assert!(!error.is_refusal(), "{error:?}");
+        assert!(!error.hint().unwrap().contains("--keep-going"));
+        assert!(!request.dir.join("b.manifest.json").exists());
+    }
+    let created = scene.create(&request).await.unwrap();
+    assert!(created.complete && created.went_on);
+}
+
+#[actix_web::test]
+async fn an_incomplete_bundle_is_made_anew_where_that_is_asked_for() {
+    let scene = Scene::new().await;
+    scene.server.rot(&long(2));
+    let mut request = scene.create_request();
+    request.plan.keep_going = true;
+    let first = scene.create(&request).await.unwrap();
+    scene.server.heal();
+    let refused = scene.create(&request).await.unwrap_err();
+    assert!(matches!(refused, CreateError::Made { complete: false, .. }), "{refused:?}");
+    assert!(refused.hint().unwrap().contains("--restart"));
+    (request.restart, request.plan.keep_going) = (true, false);
+    let second = scene.create(&request).await.unwrap();
+    assert!(second.complete && second.sequence > first.sequence);
+    let reader = scene.open(&second).await;
+    assert_eq!(check(&reader, THREADS, &|_| {}).unwrap().damage_count, 0);
+    let refused = scene.create(&request).await.unwrap_err();
+    assert!(matches!(refused, CreateError::Bundle(_)), "a complete one stays: {refused:?}");
 }

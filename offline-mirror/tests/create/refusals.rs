@@ -4,7 +4,7 @@ use offline_mirror::create::CreateError;
 use offline_mirror::plan::{PlanError, Presumed, RouteError, Routes, SelectError};
 
 use crate::hub::{Hub, graph, release};
-use crate::scene::{Scene, at};
+use crate::scene::{Scene, at, sequence};
 
 async fn refused(scene: &Scene, product: &str) -> PlanError {
     let mut request = scene.request();
@@ -108,5 +108,5 @@ async fn a_hub_that_changed_its_keys_ends_the_run_before_a_sequence_is_spent() {
     let error = scene.create(&request).await.unwrap_err();
     assert!(matches!(error, CreateError::Plan(PlanError::Mirror(_))), "{error}");
     let created = scene.create(&scene.create_request()).await.unwrap();
-    assert_eq!(created.sequence, 1);
+    assert_eq!(created.sequence, sequence(1));
 }

@@ -29,6 +29,11 @@ pub(crate) fn at(hours: i64) -> Timestamp {
     start + SignedDuration::from_hours(hours)
 }
 
+/// The sequence of the first bundle that a view makes at such a time.
+pub(crate) fn sequence(hours: i64) -> u64 {
+    at(hours).as_second().try_into().unwrap()
+}
+
 /// A layer that is different from all others and longer than a rehearsal's segment.
 pub(crate) fn long(seed: u32) -> Vec<u8> {
     (0..30_000_u32).flat_map(|at| (at ^ seed.wrapping_mul(0x9E37_79B9)).to_le_bytes()).collect()

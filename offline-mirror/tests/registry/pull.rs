@@ -4,8 +4,11 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use offline_mirror::oci::{Algorithm, Digest};
-use offline_mirror::registry::{HashSink, Jitter, MemorySink, Registry, RegistryError, Traffic};
+use offline_mirror::registry::{
+    BlobSink, HashSink, Jitter, MemorySink, Registry, RegistryError, Traffic,
+};
 use signing::Attack;
 use tokio::time::Instant;
 
@@ -251,6 +254,48 @@ async fn a_trickle_is_slow_retrieval() {
     let server = faulty(&blob, 1, drip).await;
     let error = pull(&registry(&server), &blob).await.unwrap_err();
     assert_eq!(error.attack(), Some(Attack::SlowRetrieval));
+}
+
+/// Takes this long for every write, and keeps everything else waiting.
+struct SlowDisk(MemorySink, Duration);
+
+impl BlobSink for SlowDisk {
+    fn offset(&self) -> u64 {
+        self.0.offset()
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        // The clock moves with the first poll.
+        let _moved = tokio::time::advance(self.1).now_or_never();
+        self.0.write(bytes)
+    }
+
+    fn digest(&mut self) -> std::io::Result<Digest> {
+        self.0.digest()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_disk_is_not_a_slow_registry() {
+    let blob = bytes(10_000);
+    let mut steps: Vec<Step> = blob.chunks(500).map(|piece| Step::Send(piece.to_vec())).collect();
+    // Long enough for both answers to have begun, and no time that anybody would call slow.
+    steps.insert(1, Step::Wait(Duration::from_secs(1)));
+    let reply = Reply::steps(200, steps).with("content-length", "10000");
+    let server = Server::start(move |_| reply.clone()).await;
+    let registry = registry(&server);
+    let pulls = [90, 0].map(|seconds| {
+        let (registry, blob) = (registry.clone(), descriptor(&blob));
+        async move {
+            let sink = MemorySink::new(Algorithm::Sha256);
+            let mut sink = SlowDisk(sink, Duration::from_secs(seconds));
+            registry.pull(&repository(), &blob, &mut sink).await.map(|()| sink.0.into_bytes())
+        }
+    });
+    for pulled in futures_util::future::join_all(pulls).await {
+        assert_eq!(pulled.unwrap(), blob);
+    }
+    assert_eq!(server.log().len(), 2, "nothing was asked for again");
 }
 
 #[tokio::test(start_paused = true)]

@@ -49,6 +49,7 @@ pub(crate) fn with_user(server: &Server, dir: &tempfile::TempDir) -> RegistryAcc
     let mut access = access(server);
     access.user = Some("robot".to_owned());
     access.password_file = Some(file);
+    access.anonymous = false;
     access
 }
 

@@ -2,11 +2,13 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use offline_mirror::registry::RegistryError;
+use tokio::time::Instant;
 
 use crate::scene::{BASIC, access, bytes, open, pull, serve, with_user};
-use crate::server::{Asked, Reply, Server};
+use crate::server::{Asked, Reply, Server, Step};
 
 /// A token service that counts what it sold: `token-1`, `token-2`, …
 async fn realm(life_s: u32) -> (Server, Arc<AtomicU32>) {
@@ -178,4 +180,95 @@ async fn user_and_password_are_shown_when_asked_for_and_not_before() {
     let error = pull(&open(access(&server)), &blob).await.unwrap_err();
     assert!(matches!(&error, RegistryError::Unauthorised { tried, .. }
         if tried == "no credentials"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_password_that_was_changed_in_mid_run_is_looked_up_again() {
+    let (blob, dir) = (bytes(10), tempfile::tempdir().unwrap());
+    let good = Arc::new(Mutex::new(BASIC.to_owned()));
+    let (served, wanted) = (blob.clone(), Arc::clone(&good));
+    let server = Server::start(move |asked: &Asked| match asked.header("authorization") {
+        Some(shown) if *shown == **wanted.lock().unwrap() => serve(asked, &served),
+        _ => Reply::new(401, "").with("www-authenticate", "Basic realm=\"x\""),
+    });
+    let server = server.await;
+    let registry = open(with_user(&server, &dir));
+    pull(&registry, &blob).await.unwrap();
+    // robot:changed
+    "Basic cm9ib3Q6Y2hhbmdlZA==".clone_into(&mut good.lock().unwrap());
+    std::fs::write(dir.path().join("password"), "changed\n").unwrap();
+    pull(&registry, &blob).await.unwrap();
+    "Basic bm9ib2R5".clone_into(&mut good.lock().unwrap());
+    let before = server.log().len();
+    let error = pull(&registry, &blob).await.unwrap_err();
+    assert!(matches!(error, RegistryError::Unauthorised { .. }), "{error}");
+    assert_eq!(server.log().len(), before + 1, "the same password is not shown twice");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_service_is_shown_the_password_of_now() {
+    let (blob, dir) = (bytes(10), tempfile::tempdir().unwrap());
+    let good = Arc::new(Mutex::new((BASIC, 0)));
+    let wanted = Arc::clone(&good);
+    let realm = Server::start(move |asked: &Asked| {
+        let (basic, sold) = &mut *wanted.lock().unwrap();
+        if asked.header("authorization") != Some(*basic) {
+            return Reply::new(401, "");
+        }
+        *sold += 1;
+        Reply::new(200, format!(r#"{{"token":"token-{sold}","expires_in":60}}"#))
+    });
+    let realm = realm.await;
+    let token = Arc::new(Mutex::new("token-1".to_owned()));
+    let server = guarded(&realm, &token, &blob).await;
+    let registry = open(with_user(&server, &dir));
+    pull(&registry, &blob).await.unwrap();
+    good.lock().unwrap().0 = "Basic cm9ib3Q6Y2hhbmdlZA==";
+    std::fs::write(dir.path().join("password"), "changed\n").unwrap();
+    "token-2".clone_into(&mut token.lock().unwrap());
+    pull(&registry, &blob).await.unwrap();
+    good.lock().unwrap().0 = "Basic bm9ib2R5";
+    "token-3".clone_into(&mut token.lock().unwrap());
+    let (error, asked) = (pull(&registry, &blob).await.unwrap_err(), realm.log().len());
+    assert!(matches!(error, RegistryError::Unauthorised { .. }), "{error}");
+    assert_eq!(asked, 4, "the same password is not shown twice");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_is_chosen_when_it_is_a_requests_turn() {
+    const LIFE: Duration = Duration::from_secs(30);
+    let (blob, dir) = (bytes(1000), tempfile::tempdir().unwrap());
+    let sold: Arc<Mutex<Vec<Instant>>> = Arc::default();
+    let times = Arc::clone(&sold);
+    let realm = Server::start(move |_| {
+        let mut times = times.lock().unwrap();
+        times.push(Instant::now());
+        let number = times.len();
+        Reply::new(200, format!(r#"{{"token":"{number}","expires_in":{}}}"#, LIFE.as_secs()))
+    });
+    let realm = realm.await;
+    let (refusal, served) = (challenge(&realm), blob.clone());
+    // Every answer takes nearly as long as a token lives.
+    let server = Server::start(move |asked: &Asked| {
+        let bearer = asked.header("authorization").and_then(|text| text.strip_prefix("Bearer "));
+        let number = bearer.and_then(|text| text.parse::<usize>().ok());
+        let sold = number.map(|number| sold.lock().unwrap()[number - 1]);
+        if sold.is_none_or(|sold| sold.elapsed() >= LIFE) {
+            return refusal.clone();
+        }
+        let (head, tail) = served.split_at(500);
+        let wait = Step::Wait(Duration::from_secs(25));
+        let steps = vec![Step::Send(head.to_vec()), wait, Step::Send(tail.to_vec())];
+        Reply::steps(200, steps).with("content-length", "1000")
+    });
+    let server = server.await;
+    let mut access = with_user(&server, &dir);
+    access.requests_at_once = std::num::NonZeroU32::new(1);
+    let registry = open(access);
+    pull(&registry, &blob).await.unwrap();
+    let pulls = (0..4).map(|_| pull(&registry, &blob));
+    for pulled in futures_util::future::join_all(pulls).await {
+        assert_eq!(pulled.unwrap(), blob);
+    }
+    assert_eq!(server.log().len(), 6, "refused once, before it had said what it wants");
 }

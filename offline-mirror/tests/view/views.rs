@@ -370,6 +370,22 @@ async fn root_holders_whom_the_hub_has_replaced_hold_its_view_no_longer() {
 }
 
 #[actix_web::test]
+async fn a_renewal_that_nobody_signed_changes_neither_holders_nor_days() {
+    let mut viewed = Viewed::accepted().await;
+    let own = Holders::Own { keys: vec![key(31).public().clone()], threshold: 1 };
+    let renewal = ViewRenewal { holders: Some(own), days: Some(7), ..viewed.renewal() };
+    viewed.renew(&renewal).await.unwrap();
+    assert_eq!(viewed.export(at(1)).await.unwrap().good_until, Some(at(1 + 90 * DAY)));
+    viewed.scene.publish_as(&Terms { root: 14, ..Terms::of(at(2)) }, 2, at(2));
+    refused!(viewed.export(at(3)).await, ViewError::RootKeys { .. });
+    viewed.sign(ROOT);
+    viewed.sign(31);
+    viewed.accept().unwrap();
+    // Its own holders have it now, and whom the hub names does not matter any more.
+    assert_eq!(viewed.export(at(4)).await.unwrap().good_until, Some(at(4 + 7 * DAY)));
+}
+
+#[actix_web::test]
 async fn new_keys_of_a_view_reach_sites_with_its_next_root() {
     let viewed = Viewed::accepted().await;
     let first = viewed.export(at(1)).await.unwrap();

@@ -82,9 +82,9 @@ fn a_release_goes_over_the_gap_an_agent_upgrades_and_the_hub_sees_the_site() {
 fn a_lost_increment_is_refused_by_digest_and_repaired() {
     let trip = Trip::new();
     trip.release(KAFKA[0], "[]", &KAFKA[..1]);
-    trip.create("lost", &["--version", KAFKA[0]]);
+    let lost = trip.create("lost", &["--version", KAFKA[0]])["sequence"].to_string();
     trip.release(KAFKA[1], "[\">=3.9.0, <4.3.1\"]", &KAFKA);
-    trip.create("next", &["--version", KAFKA[1], "--assume", "1"]);
+    trip.create("next", &["--version", KAFKA[1], "--assume", &lost]);
     trip.make_site_from("next", "127.0.0.1:1/none");
     let missing = trip.text("missing.json");
     let refused = trip.try_import(&["next"], &["--missing-out", &missing]);
