@@ -14,3 +14,4 @@ mod refusals;
 mod registry;
 mod repair;
 mod scene;
+mod several;
