@@ -1,7 +1,5 @@
 //! From the pinned root to a manifest that is believed, with everything the vendors signed.
 
-use std::path::Path;
-
 use channels::names::VendorName;
 use channels::wire::{PublicationFile, ReleaseDocument};
 use jiff::Timestamp;
@@ -102,16 +100,14 @@ pub(crate) async fn believe_files(
     at_a_good_moment(files, leave, now, verify).await
 }
 
-/// Reads one bundle and believes its metadata and its manifest, in this order.
+/// Believes the metadata and the manifest of one bundle, in this order.
 pub(super) async fn believe(
-    path: &Path,
-    also: &[std::path::PathBuf],
+    dir: BundleDir,
     root: &[u8],
     seen: &MemStore,
     leave: Option<&AcceptExpired>,
     now: Timestamp,
 ) -> Result<Believed, ImportError> {
-    let dir = BundleDir::open(path, also)?;
     let tuf = tuf_files(&dir)?;
     // Which releases' documents are read is the manifest's word; they are signed by their vendors.
     let releases = dir.claims().releases.clone();

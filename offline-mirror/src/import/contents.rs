@@ -1,13 +1,15 @@
 //! What of the carried bytes goes where. Pure: manifests are in memory, blobs are digests.
 //!
 //! Walks every image as `create` did. A manifest that the bundle names as required is at the site
-//! already with everything below it, and the walk ends there.
+//! already with everything below it, and the walk ends there; what another bundle brings of that
+//! goes where the first one says that it is needed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::ImportError;
+use super::target::plain;
 use crate::bundle::{BundleManifest, BundleName, CarriedImage, Content, ImageRole, Required};
-use crate::oci::{Descriptor, Digest, Repository, Tag, Tree, Walk};
+use crate::oci::{Descriptor, Digest, Manifest, Node, Repository, Tag, Tree, TreeError, Walk};
 
 /// Bytes of all manifests of the bundles together, which are held in memory: thousands of images.
 const MANIFEST_BYTES_MAX: usize = 96 * 1024 * 1024;
@@ -70,6 +72,11 @@ pub(crate) struct Contents {
     pub(crate) left_out: Vec<CarriedImage>,
     /// What must be at the target already, and is not carried by any of the bundles.
     pub(crate) required: BTreeMap<Digest, Required>,
+    /// What one bundle presumes and another one brings. The walk of an image ends at a manifest that
+    /// the site has, so that it may be in no image's tree.
+    repaired: BTreeMap<Digest, Required>,
+    /// The manifests among them, each after what it points at.
+    repaired_manifests: Vec<Node>,
 }
 
 impl Contents {
@@ -81,8 +88,10 @@ impl Contents {
     ) -> Result<(), ImportError> {
         let required: BTreeMap<Digest, &Required> =
             manifest.required.iter().map(|required| (required.digest, required)).collect();
-        for required in manifest.required.iter().filter(|r| !carried.has(&r.digest)) {
-            let known = self.required.entry(required.digest).or_insert_with(|| required.clone());
+        for required in &manifest.required {
+            let is_carried = carried.has(&required.digest);
+            let list = if is_carried { &mut self.repaired } else { &mut self.required };
+            let known = list.entry(required.digest).or_insert_with(|| required.clone());
             known.repositories.extend(required.repositories.iter().cloned());
             known.repositories.sort();
             known.repositories.dedup();
@@ -97,7 +106,44 @@ impl Contents {
             }
         }
         self.order();
+        self.repaired_manifests = self.read_repaired(carried)?;
         Ok(())
+    }
+
+    /// The repaired manifests, each after those of them that it points at.
+    fn read_repaired(&self, carried: &Carried) -> Result<Vec<Node>, ImportError> {
+        let (mut left, mut placed) = (BTreeMap::new(), Vec::new());
+        for (digest, required) in &self.repaired {
+            let Some(bytes) = carried.manifests.get(digest) else { continue };
+            let manifest = Manifest::parse(bytes).map_err(|source| ImportError::Tree {
+                image: told(required),
+                source: Box::new(TreeError::Manifest { digest: *digest, source }),
+            })?;
+            left.insert(*digest, Node { digest: *digest, bytes: bytes.clone(), manifest });
+        }
+        while !left.is_empty() {
+            let waits = |node: &Node| {
+                node.manifest.children().iter().any(|child| left.contains_key(&child.digest))
+            };
+            // Digests cannot form a circle; if they did, pushing in any order is as good.
+            let ready = left.values().find(|node| !waits(node)).or_else(|| left.values().next());
+            let Some(digest) = ready.map(|node| node.digest) else { break };
+            placed.extend(left.remove(&digest));
+        }
+        Ok(placed)
+    }
+
+    /// Manifests that were lost below what the site still has, with the repositories they belong
+    /// in, each after what it points at.
+    pub(crate) fn repaired_manifests(&self) -> impl Iterator<Item = (&Node, &[Repository])> {
+        self.repaired_manifests.iter().filter_map(|node| {
+            self.repaired.get(&node.digest).map(|r| (node, r.repositories.as_slice()))
+        })
+    }
+
+    /// Blobs that were lost and are brought, with the repositories they belong in.
+    pub(crate) fn repaired_blobs(&self) -> impl Iterator<Item = &Required> {
+        self.repaired.values().filter(|required| !required.is_manifest)
     }
 
     /// What is about an image comes after it; otherwise the manifest's order stays.
@@ -135,7 +181,8 @@ impl Contents {
                 nodes.chain(placed.at_site.iter().copied()).map(|d| (repository.clone(), d)),
             );
         }
-        for required in self.required.values().filter(|required| required.is_manifest) {
+        let presumed = self.required.values().chain(self.repaired.values());
+        for required in presumed.filter(|required| required.is_manifest) {
             known.extend(required.repositories.iter().map(|r| (r.clone(), required.digest)));
         }
         known
@@ -147,6 +194,12 @@ impl Contents {
         for placed in &self.images {
             for blob in placed.tree.blobs() {
                 blobs.insert((placed.image.repository.clone(), blob.digest), blob.clone());
+            }
+        }
+        for Required { digest, size, repositories, .. } in self.repaired_blobs() {
+            for repository in repositories {
+                let blob = blobs.entry((repository.clone(), *digest));
+                blob.or_insert_with(|| plain(*digest, *size));
             }
         }
         blobs
@@ -162,6 +215,11 @@ impl Contents {
         }
         tags
     }
+}
+
+fn told(required: &Required) -> String {
+    let repository = required.repositories.first().map(Repository::as_str).unwrap_or_default();
+    format!("{repository}@{}", required.digest)
 }
 
 fn place(

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use channels::names::VendorName;
 use channels::wire::PublicationFile;
 use jiff::Timestamp;
-use signing::{FileName, Sha256Digest};
+use signing::{FileName, MemStore, Sha256Digest};
 
 use super::ImportRequest;
 use super::error::ImportError;
@@ -26,6 +26,8 @@ pub(super) struct Outcome {
     pub(super) pushed: Done,
     pub(super) publications: Vec<Publication>,
     pub(super) because: Option<String>,
+    /// What was seen of the view, these bundles included.
+    pub(super) seen: MemStore,
 }
 
 /// Hands every vendor's files to the update server, each on its own: one that is refused stops
@@ -94,7 +96,9 @@ fn message(request: &ImportRequest, bundle: &str, as_of: Option<Timestamp>) -> S
     }
 }
 
-/// Ledger, inventory, receipts, in this order: whatever breaks, the next run writes the rest.
+/// Ledger, what was seen, inventory, receipts, in this order: whatever breaks, the next run writes
+/// the rest. Floors are raised only after the ledger knows the bundles: those of the newest would
+/// refuse the others, and only what the ledger knows is let past them.
 pub(super) async fn finish(
     site: &SiteDir,
     target: &Target,
@@ -118,6 +122,7 @@ pub(super) async fn finish(
         keep_metadata(site, &newest.tuf)?;
     }
     site.save_ledger(&ledger)?;
+    crate::belief::keep_seen(&site.seen(), &outcome.seen)?;
     log.done("ledger", format!("{} bundles taken in", ledger.bundles.len()));
 
     let told = Told {

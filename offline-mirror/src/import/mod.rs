@@ -6,7 +6,7 @@
 //!    ([`rules`], [`contents`])
 //! 3. every required digest at the target, free space, every byte hashed ([`verify`])
 //! 4. blobs, child manifests, indexes, referrers, tags ([`target`], [`push`])
-//! 5. the update server, the ledger, inventory and receipt ([`finish`])
+//! 5. the update server, the ledger, what was seen of the view, inventory and receipt ([`finish`])
 //!
 //! Until step 4 nothing is written and nobody but the target is asked anything. From there on every
 //! write is idempotent, so that a run which was killed is simply run again.
@@ -82,10 +82,10 @@ pub async fn import(
     target.check_space(&checked.readers(), turn.as_deref())?;
     let hashed = verify::hash(&checked.readers(), &mut log).await?;
 
-    crate::belief::keep_seen(&site.seen(), &place.seen)?;
+    let seen = place.seen.clone();
     let pushed = push::push(site, target, &checked, &presence, turn, &mut log).await?;
     let publications = finish::publish(request, feed, &mut checked, &mut log).await;
     let because = request.accept_expired.as_ref().map(|leave| leave.reason.clone());
-    let outcome = finish::Outcome { started_at, hashed, pushed, publications, because };
+    let outcome = finish::Outcome { started_at, hashed, pushed, publications, because, seen };
     finish::finish(site, target, ledger, checked, outcome, log).await
 }

@@ -11,8 +11,11 @@ use super::evidence::Log;
 use super::target::{AT_ONCE, Target};
 use super::verify::Checked;
 use crate::bundle::Required;
-use crate::oci::{Digest, Repository};
+use crate::oci::{Digest, Manifest, Node, Repository};
 use crate::site::{Ledger, MissingList, SiteDir, write_file};
+
+/// Manifests at the target that are read to find out what belongs below them; more than any site has.
+const FOLLOWED_MAX: usize = 100_000;
 
 /// What was found of the required digests.
 #[derive(Debug, Default)]
@@ -21,6 +24,55 @@ pub(super) struct Presence {
     pub(super) moves: Vec<(Digest, u64, Repository, Repository)>,
     /// What is known to be there.
     pub(super) there: BTreeSet<(Repository, Digest)>,
+    /// Repaired manifests that something at the target really points at.
+    pub(super) lost: BTreeSet<(Repository, Digest)>,
+}
+
+/// Finds out which repaired manifests belong below what the target has. A list of what is presumed
+/// is its bundle's word: without this, it could put any image into any repository.
+async fn find_lost(
+    checked: &Checked,
+    target: &Target,
+) -> Result<BTreeSet<(Repository, Digest)>, ImportError> {
+    let contents = &checked.contents;
+    let brought: BTreeMap<Digest, &Node> =
+        contents.repaired_manifests().map(|(node, _)| (node.digest, node)).collect();
+    let (mut lost, mut seen) = (BTreeSet::new(), BTreeSet::new());
+    if brought.is_empty() {
+        return Ok(lost);
+    }
+    for placed in &contents.images {
+        let repository = &placed.image.repository;
+        lost.extend(placed.tree.manifests().iter().map(|node| (repository.clone(), node.digest)));
+        let mut queue: Vec<Digest> = placed.at_site.iter().copied().collect();
+        while let Some(digest) = queue.pop() {
+            if !seen.insert((repository.clone(), digest)) || seen.len() > FOLLOWED_MAX {
+                continue;
+            }
+            let children: Vec<Digest> = if let Some(node) = brought.get(&digest) {
+                node.manifest.children().iter().map(|child| child.digest).collect()
+            } else {
+                let found = target.manifest(repository, &digest).await?;
+                let manifest = found.and_then(|(bytes, _)| Manifest::parse(&bytes).ok());
+                manifest.iter().flat_map(Manifest::children).map(|child| child.digest).collect()
+            };
+            lost.extend(children.iter().map(|child| (repository.clone(), *child)));
+            queue.extend(children);
+        }
+    }
+    let belongs = |digest: Digest, places: &[Repository]| {
+        places.iter().all(|place| lost.contains(&(place.clone(), digest)))
+    };
+    let stray = contents.repaired_manifests().find(|(node, at)| !belongs(node.digest, at));
+    // What an incomplete bundle leaves out needs nothing, and nothing is repaired for it.
+    match stray.filter(|_| contents.left_out.is_empty()).zip(checked.bundles.last()) {
+        Some(((node, places), (bundle, _))) => {
+            let place = places.first().map(Repository::as_str).unwrap_or_default();
+            let image = format!("{place}@{}", node.digest);
+            Err(ImportError::Stray { name: bundle.manifest.name.clone(), image })
+        }
+        None => Ok(lost),
+    }
 }
 
 /// Asks the target for every required digest.
@@ -58,6 +110,7 @@ pub(super) async fn check(
     }
     presence.moves.sort();
     if missing.is_empty() {
+        presence.lost = find_lost(checked, target).await?;
         let count = checked.contents.required.len();
         log.done("required", format!("{count} digests presumed, all at {}", target.told()));
         return Ok(presence);

@@ -46,10 +46,11 @@ pub(super) async fn push(
         Target::Store(store) => {
             (done.written, done.present) =
                 take_over(store, checked.readers(), turn.clone(), log).await?;
+            link_repaired(store, checked, log.now())?;
         }
     }
     log.done("blobs", format!("{} written, {} were there", done.written, done.present));
-    push_manifests(target, checked, &mut done, log).await?;
+    push_manifests(target, checked, presence, &mut done, log).await?;
     set_tags(target, checked, log).await?;
     // Until here a collection would find blobs that no repository holds yet.
     drop(turn);
@@ -89,6 +90,17 @@ async fn take_over(
         Ok((added, there))
     });
     indexing.await.map_err(ended)?
+}
+
+/// Lets repositories hold what was repaired below manifests that they have: those are not put again,
+/// and the blobs would belong to nobody.
+fn link_repaired(store: &Store, checked: &Checked, now: Timestamp) -> Result<(), ImportError> {
+    for required in checked.contents.repaired_blobs() {
+        for repository in &required.repositories {
+            store.link_blob(repository, &required.digest, now)?;
+        }
+    }
+    Ok(())
 }
 
 /// Gives blobs that the registry has to the repositories that need them.
@@ -167,24 +179,31 @@ async fn push_blob(
 async fn push_manifests(
     target: &Target,
     checked: &Checked,
+    presence: &Presence,
     done: &mut Done,
     log: &mut Log<'_>,
 ) -> Result<(), ImportError> {
     let (written, present) = (done.written, done.present);
-    for placed in &checked.contents.images {
-        let repository = &placed.image.repository;
-        for node in placed.tree.children_first() {
-            let key = (repository.clone(), node.digest);
-            if done.there.contains(&key) {
-                continue;
-            }
-            if push_manifest(target, repository, node, log).await? {
-                done.written = done.written.saturating_add(1);
-            } else {
-                done.present = done.present.saturating_add(1);
-            }
-            done.there.insert(key);
+    let images = checked.contents.images.iter().flat_map(|placed| {
+        let nodes = placed.tree.children_first().into_iter();
+        nodes.map(|node| (&placed.image.repository, node))
+    });
+    // After the images' own, which they may point at.
+    let repaired = checked.contents.repaired_manifests();
+    let repaired = repaired.flat_map(|(node, places)| places.iter().map(move |at| (at, node)));
+    let repaired =
+        repaired.filter(|(at, node)| presence.lost.contains(&(Repository::clone(at), node.digest)));
+    for (repository, node) in images.chain(repaired) {
+        let key = (repository.clone(), node.digest);
+        if done.there.contains(&key) {
+            continue;
         }
+        if push_manifest(target, repository, node, log).await? {
+            done.written = done.written.saturating_add(1);
+        } else {
+            done.present = done.present.saturating_add(1);
+        }
+        done.there.insert(key);
     }
     let (written, present) =
         (done.written.saturating_sub(written), done.present.saturating_sub(present));

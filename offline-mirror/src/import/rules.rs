@@ -26,11 +26,30 @@ pub(crate) enum Novelty {
     Again,
 }
 
-/// Refuses to go back behind the newest bundle, and a second bundle of a known number.
+/// Whether a bundle was taken in before the newest one, and is given again together with that one.
+///
+/// Only then may it be older than what was seen: an import of several bundles has to be run again
+/// with all of them, and the digest says that it is the very bundle that was verified before.
+pub(super) fn is_older_and_known(
+    sequence: u64,
+    digest: Sha256Digest,
+    ledger: &Ledger,
+    together: &[(u64, Sha256Digest)],
+) -> bool {
+    let newest = ledger.newest();
+    let knows = |sequence, digest| ledger.bundle(sequence).map(|b| b.manifest) == Some(digest);
+    sequence < newest
+        && knows(sequence, digest)
+        && together.iter().any(|(other, digest)| *other == newest && knows(newest, *digest))
+}
+
+/// Refuses to go back behind the newest bundle, and a second bundle of a known number. `together`
+/// are sequence and digest of all bundles of the import.
 pub(super) fn check_sequence(
     manifest: &BundleManifest,
     digest: Sha256Digest,
     ledger: &Ledger,
+    together: &[(u64, Sha256Digest)],
 ) -> Result<Novelty, ImportError> {
     let (name, sequence) = (manifest.name.clone(), manifest.sequence);
     if let Some(known) = ledger.bundle(sequence) {
@@ -38,7 +57,7 @@ pub(super) fn check_sequence(
         if known != digest {
             return Err(ImportError::OtherBundle { name, sequence, known, found: digest });
         }
-        if sequence == newest {
+        if sequence == newest || is_older_and_known(sequence, digest, ledger, together) {
             return Ok(Novelty::Again);
         }
     }

@@ -1,6 +1,7 @@
 //! Everything that is looked at before anything is written.
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 
 use channels::names::Arch;
 use signing::{MemStore, Sha256Digest};
@@ -10,7 +11,7 @@ use super::contents::Contents;
 use super::error::ImportError;
 use super::evidence::{BundleEvidence, Evidence, Log};
 use super::{Carried, ImportRequest, rules};
-use crate::bundle::{Content, Reader, check};
+use crate::bundle::{BundleDir, Content, Reader, check};
 use crate::site::{Ledger, SiteConfig, SiteDir, Told};
 
 /// Where bundles are looked at from.
@@ -108,24 +109,22 @@ pub(super) async fn look(
         // A site directory remembers; against a root alone nothing does.
         leave.check(place.site.map(|_| std::path::Path::new("seen")))?;
     }
-    let mut order = Vec::new();
-    for path in &request.bundles {
-        let claims = crate::bundle::BundleDir::open(path, &request.also)?;
-        order.push((claims.claims().sequence, path));
-    }
-    order.sort();
-    if let Some([(sequence, _), _]) = order.windows(2).find_map(|pair| match pair {
-        [one, two] if one.0 == two.0 => Some([one, two]),
-        _ => None,
-    }) {
-        return Err(ImportError::Twice { sequence: *sequence });
-    }
+    let dirs = open_all(request)?;
+    let together: Vec<(u64, Sha256Digest)> =
+        dirs.iter().map(|dir| (dir.claims().sequence, dir.digest())).collect();
     let mut bundles = Vec::new();
-    for (_, path) in order {
+    for dir in dirs {
         let now = log.now();
-        let found = believe(path, &request.also, place.root, &place.seen, leave, now).await?;
+        // Floors hold the newest bundle's versions, which those taken in before it cannot reach.
+        let (sequence, digest) = (dir.claims().sequence, dir.digest());
+        let is_known = |(_, ledger): (_, &Ledger)| {
+            rules::is_older_and_known(sequence, digest, ledger, &together)
+        };
+        let none = MemStore::new();
+        let seen = if place.site.is_some_and(is_known) { &none } else { &place.seen };
+        let found = believe(dir, place.root, seen, leave, now).await?;
         told(&found, log);
-        check_rules(&found, place, request, log)?;
+        check_rules(&found, place, &together, request, log)?;
         bundles.push(found);
     }
     let mut carried = Carried::default();
@@ -137,6 +136,23 @@ pub(super) async fn look(
     }
     let contents = plan(&opened, &carried, log)?;
     Ok(Checked { bundles: opened, contents })
+}
+
+/// Opens the bundles, by sequence. Each is read once: what is looked up in the ledger is what is
+/// believed afterwards, whatever a stick shows at a second reading.
+fn open_all(request: &ImportRequest) -> Result<Vec<BundleDir>, ImportError> {
+    let open = |path| Ok::<_, ImportError>(BundleDir::open(path, &request.also)?);
+    let mut dirs: Vec<BundleDir> =
+        request.bundles.iter().map(PathBuf::as_path).map(open).collect::<Result<_, _>>()?;
+    dirs.sort_by_key(|dir| dir.claims().sequence);
+    let twice = dirs.windows(2).find_map(|pair| match pair {
+        [one, two] if one.claims().sequence == two.claims().sequence => Some(one),
+        _ => None,
+    });
+    match twice.map(|dir| dir.claims().sequence) {
+        Some(sequence) => Err(ImportError::Twice { sequence }),
+        None => Ok(dirs),
+    }
 }
 
 /// Reads the manifests of a bundle's images into memory, each compared with its digest.
@@ -186,12 +202,13 @@ fn told(found: &Believed, log: &mut Log<'_>) {
 fn check_rules(
     found: &Believed,
     place: &Place<'_>,
+    together: &[(u64, Sha256Digest)],
     request: &ImportRequest,
     log: &mut Log<'_>,
 ) -> Result<(), ImportError> {
     let manifest = &found.manifest;
     if let Some((config, ledger)) = place.site {
-        let novelty = rules::check_sequence(manifest, found.digest, ledger)?;
+        let novelty = rules::check_sequence(manifest, found.digest, ledger, together)?;
         let again = if novelty == rules::Novelty::Again { ", taken in before" } else { "" };
         log.done("sequence", format!("{}{again}", manifest.sequence));
         rules::check_addressed(manifest, config)?;

@@ -39,8 +39,12 @@ fn scene() -> (Scene, PathBuf, PathBuf) {
 }
 
 fn command(site: &Path, bundle: &Path, target: &[&str]) -> Command {
+    command_with(site, &[bundle], target)
+}
+
+fn command_with(site: &Path, bundles: &[&Path], target: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_offline-mirror"));
-    command.arg("import").arg(site).arg(bundle).args(target);
+    command.arg("import").arg(site).args(bundles).args(target);
     command.env_remove("FAIRWAY_SERVER").stdout(Stdio::null()).stderr(Stdio::piped());
     command
 }
@@ -119,4 +123,42 @@ async fn an_import_into_a_registry_that_is_killed_again_and_again_ends_as_if_it_
     run_through(command(&site, &bundle, &target)).await;
     assert_eq!(scene.server.everything(), other.everything());
     assert!(scene.server.everything().len() > BLOBS);
+}
+
+#[actix_web::test]
+async fn an_import_of_two_bundles_that_is_killed_again_and_again_can_always_be_run_again() {
+    let (mut scene, first, site) = scene();
+    #[expect(clippy::disallowed_methods, reason = "the program under test reads the clock")]
+    let now = Timestamp::now();
+    scene.publish_as(&crate::hub::Terms::of(now), 2, now);
+    let second = scene.made(&scene.maker("north-2", 2));
+    let both: [&Path; 2] = [&first, &second];
+    let other = crate::registry::Server::start();
+    let whole = ["--registry", other.host.as_str(), "--plain-http", "--registry-anonymous"];
+    let host = scene.server.host.clone();
+    let target = ["--registry", host.as_str(), "--plain-http", "--registry-anonymous"];
+    // The length is that of a site of its own: this one's is not to know the bundles yet.
+    let measured = scene.folder().join("measured");
+    copy_dir(&site, &measured);
+    let took = run_through(command_with(&measured, &both, &whole)).await;
+    for kill in 0..KILLS {
+        kill_at(command_with(&site, &both, &target), took * kill / KILLS).await;
+    }
+    run_through(command_with(&site, &both, &target)).await;
+    run_through(command_with(&site, &both, &target)).await;
+    assert_eq!(scene.server.everything(), other.everything());
+    assert_eq!(scene.site().ledger().unwrap().bundles.len(), 2);
+}
+
+fn copy_dir(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let to = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy_dir(&path, &to);
+        } else {
+            std::fs::copy(&path, &to).unwrap();
+        }
+    }
 }

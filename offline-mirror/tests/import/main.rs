@@ -15,3 +15,4 @@ mod refusals;
 mod registry;
 mod repair;
 mod scene;
+mod several;

@@ -80,6 +80,13 @@ impl Server {
         inner.blobs.iter().chain(manifests).map(|(n, b)| (n.clone(), b.clone())).collect()
     }
 
+    /// Loses a blob or manifest of a repository.
+    pub(crate) fn lose(&self, repository: &str, digest: Sha256Digest) {
+        let name = format!("{repository}@{digest}");
+        let mut inner = self.lock();
+        assert!(inner.blobs.remove(&name).is_some() || inner.manifests.remove(&name).is_some());
+    }
+
     /// Requests since the last call, without the probes of sign-in.
     pub(crate) fn asked(&self) -> Vec<String> {
         let mut log = std::mem::take(&mut self.lock().log);
