@@ -94,7 +94,11 @@ async fn take_over(
 
 /// Lets repositories hold what was repaired below manifests that they have: those are not put again,
 /// and the blobs would belong to nobody.
-fn link_repaired(store: &Store, checked: &Checked, now: Timestamp) -> Result<(), ImportError> {
+fn link_repaired(
+    store: &Store,
+    checked: &Checked,
+    now: jiff::Timestamp,
+) -> Result<(), ImportError> {
     for required in checked.contents.repaired_blobs() {
         for repository in &required.repositories {
             store.link_blob(repository, &required.digest, now)?;
