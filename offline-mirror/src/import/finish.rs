@@ -118,8 +118,14 @@ pub(super) async fn finish(
         ledger.root_version = ledger.root_version.max(root);
         ledger.believed_at = Some(bundle.as_of.unwrap_or(outcome.started_at));
     }
+    for (bundle, _) in &checked.bundles {
+        let releases = bundle.manifest.releases.iter();
+        for vendor in releases.map(|release| &release.product.vendor).collect::<BTreeSet<_>>() {
+            keep_metadata(&site.metadata_of(vendor), &bundle.tuf)?;
+        }
+    }
     if let Some((newest, _)) = checked.bundles.last() {
-        keep_metadata(site, &newest.tuf)?;
+        keep_metadata(&site.metadata(), &newest.tuf)?;
     }
     site.save_ledger(&ledger)?;
     crate::belief::keep_seen(&site.seen(), &outcome.seen)?;
@@ -204,9 +210,8 @@ pub async fn take_inventory(
     Ok((inventory, Sha256Digest::of(&bytes)))
 }
 
-/// Keeps the newest bundle's TUF files, which `prune` reads release documents from.
-fn keep_metadata(site: &SiteDir, files: &TufFiles) -> Result<(), SiteError> {
-    let dir = site.metadata();
+/// Keeps a bundle's TUF files, which `prune` reads release documents from.
+fn keep_metadata(dir: &std::path::Path, files: &TufFiles) -> Result<(), SiteError> {
     let new = dir.with_extension("new");
     remove(&new)?;
     let timestamp = FileName::timestamp();
@@ -216,8 +221,8 @@ fn keep_metadata(site: &SiteDir, files: &TufFiles) -> Result<(), SiteError> {
     if let Some(bytes) = files.get(&timestamp) {
         write_file(&new.join(timestamp.relative_path()), bytes)?;
     }
-    remove(&dir)?;
-    std::fs::rename(&new, &dir).map_err(SiteError::io("rename to", dir))
+    remove(dir)?;
+    std::fs::rename(&new, dir).map_err(SiteError::io("rename to", dir))
 }
 
 fn remove(dir: &std::path::Path) -> Result<(), SiteError> {

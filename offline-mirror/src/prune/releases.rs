@@ -1,6 +1,7 @@
 //! Gathers what the decision looks at, and writes the plan.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -16,7 +17,7 @@ use super::document::PrunePlan;
 use super::error::PruneError;
 use super::fleet::SiteHub;
 use crate::belief::TufFiles;
-use crate::bundle::{CarriedImage, ImageRole};
+use crate::bundle::{CarriedImage, CarriedRelease, ImageRole};
 use crate::import::{ImportError, Target, believe_files};
 use crate::oci::{Digest, Repository, Tag};
 use crate::registry::referrers_tag;
@@ -73,7 +74,7 @@ pub async fn plan(asked: &Asked<'_>, now: Timestamp) -> Result<PrunePlan, PruneE
     })
 }
 
-/// What the newest bundle's metadata says.
+/// What the kept metadata says.
 #[derive(Debug, Default)]
 struct Known {
     releases: Vec<KnownRelease>,
@@ -95,15 +96,11 @@ async fn known(site: &SiteDir, ledger: &Ledger, keep_graph: usize) -> Result<Kno
     let (Some(bundle), Some(believed_at)) = (ledger.bundles.last(), ledger.believed_at) else {
         return Err(PruneError::Nothing { site: site.config().name.clone() });
     };
-    let files = kept_metadata(site)?;
-    // As of when it was believed: it may have expired since, and says no less about what it names.
-    let seen = MemStore::new();
-    let releases = &bundle.releases;
-    let believed = believe_files(&files, site.root(), &seen, releases, None, believed_at).await;
-    let (metadata, _) = believed.map_err(ImportError::from)?;
+    let mut said = vendors_say(site, &site.metadata(), &bundle.releases, believed_at).await?;
+    said.extend(others_say(site, ledger, &bundle.releases).await);
     let mut known = Known::default();
     let mut documents = Vec::new();
-    for (vendor, files) in &metadata.vendors {
+    for (vendor, files) in &said {
         for file in files {
             read_target(vendor, file, keep_graph, &mut documents, &mut known)?;
         }
@@ -112,6 +109,45 @@ async fn known(site: &SiteDir, ledger: &Ledger, keep_graph: usize) -> Result<Kno
         documents.iter().map(|d| (d.product_ref(), d.version.clone())).collect();
     known.releases = documents.iter().map(|document| release(document, &versions)).collect();
     Ok(known)
+}
+
+/// Files of vendors, as they would go to the update server.
+type Said = Vec<(VendorName, Vec<PublicationFile>)>;
+
+/// What the vendors of these releases say by the TUF files in `dir`. As of when they were believed:
+/// they may have expired since, and say no less about what they name.
+async fn vendors_say(
+    site: &SiteDir,
+    dir: &Path,
+    releases: &[CarriedRelease],
+    believed_at: Timestamp,
+) -> Result<Said, PruneError> {
+    let (files, seen) = (kept_metadata(dir)?, MemStore::new());
+    let believed = believe_files(&files, site.root(), &seen, releases, None, believed_at).await;
+    Ok(believed.map_err(ImportError::from)?.0.vendors)
+}
+
+/// What vendors say of whom the newest bundle carries nothing. Of one whose files cannot be believed
+/// any more nothing is known, which keeps all that clusters may run of it.
+async fn others_say(site: &SiteDir, ledger: &Ledger, newest: &[CarriedRelease]) -> Said {
+    let mut read: BTreeSet<&VendorName> = newest.iter().map(|r| &r.product.vendor).collect();
+    let mut said = Said::new();
+    for bundle in ledger.bundles.iter().rev() {
+        let vendors: BTreeSet<_> = bundle.releases.iter().map(|r| &r.product.vendor).collect();
+        for vendor in vendors {
+            let dir = site.metadata_of(vendor);
+            if !read.insert(vendor) || !dir.is_dir() {
+                continue;
+            }
+            let releases = bundle.releases.iter().filter(|r| r.product.vendor == *vendor);
+            let releases: Vec<CarriedRelease> = releases.cloned().collect();
+            match vendors_say(site, &dir, &releases, bundle.imported_at).await {
+                Ok(found) => said.extend(found),
+                Err(error) => tracing::warn!(%vendor, %error, "its releases are not known"),
+            }
+        }
+    }
+    said
 }
 
 fn read_target(
@@ -166,9 +202,9 @@ fn release(document: &ReleaseDocument, versions: &[(ProductRef, ReleaseVersion)]
     KnownRelease { id: (product, document.version.clone()), images, components, back_from }
 }
 
-fn kept_metadata(site: &SiteDir) -> Result<TufFiles, PruneError> {
-    let (root, mut files) = (site.metadata(), TufFiles::new());
-    let mut folders = vec![root.clone()];
+fn kept_metadata(root: &Path) -> Result<TufFiles, PruneError> {
+    let mut files = TufFiles::new();
+    let mut folders = vec![root.to_owned()];
     while let Some(folder) = folders.pop() {
         let entries = std::fs::read_dir(&folder).map_err(SiteError::io("read", &folder))?;
         for entry in entries.take(TUF_FILES_MAX) {
@@ -177,7 +213,7 @@ fn kept_metadata(site: &SiteDir) -> Result<TufFiles, PruneError> {
                 folders.push(path);
                 continue;
             }
-            let relative = path.strip_prefix(&root).unwrap_or(&path).to_string_lossy().into_owned();
+            let relative = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
             let Ok(name) = FileName::from_relative_path(&relative) else { continue };
             files.insert(name, read_file(&path, TUF_BYTES_MAX)?);
         }

@@ -3,7 +3,7 @@
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
-use channels::names::SiteName;
+use channels::names::{SiteName, VendorName};
 use serde::de::DeserializeOwned;
 use signing::client::limits::MAX_ROOT_BYTES;
 use signing::metadata::{Document, Root};
@@ -139,6 +139,11 @@ impl SiteDir {
     /// TUF files of the newest bundle.
     pub fn metadata(&self) -> PathBuf {
         self.dir.join("metadata")
+    }
+
+    /// TUF files of the newest bundle that carried releases of a vendor.
+    pub fn metadata_of(&self, vendor: &VendorName) -> PathBuf {
+        self.dir.join("metadata-of").join(vendor.as_str())
     }
 
     /// The site's private key.

@@ -10,6 +10,7 @@ use offline_mirror::site::Inventory;
 use offline_mirror::store::Reference;
 use serde_json::{Value, json};
 
+use crate::hub::Terms;
 use crate::maker::image;
 use crate::scene::{REPOSITORY, Scene, at, request};
 
@@ -124,6 +125,30 @@ async fn what_is_needed_since_the_plan_was_made_stays_and_is_said() {
     let done = apply(&asked, &planned, &|| at(4)).await.unwrap();
     assert_eq!((done.removed.len(), done.needed_since.len()), (0, 1));
     assert_eq!(done.needed_since[0].digest, tool);
+}
+
+#[actix_web::test]
+async fn releases_of_a_vendor_that_the_newest_bundle_lacks_are_known_all_the_same() {
+    let (mut scene, _) = scene().await;
+    scene.publish_as(&Terms::of(at(1)), 2, at(1));
+    let mut maker = scene.maker("north-2", 2);
+    maker.releases.clear();
+    maker.images.clear();
+    maker.manifests.clear();
+    maker.blobs.clear();
+    let bundle = scene.made(&maker);
+    scene.import_with(&request(&[&bundle]), &scene.to_store()).await.unwrap();
+    let amd64 = Digest::of(&scene.amd64);
+    for (rows, stays) in [(vec![cluster("1.2.0")], true), (vec![], false)] {
+        let (site, target, hub) = (scene.site(), scene.to_store(), hub(rows));
+        let asked = Asked { site: &site, target: &target, hub: &hub, keep_graph: 0 };
+        let planned = plan(&asked, at(3)).await.unwrap();
+        let kept = planned.keep.iter().find(|kept| kept.digest == amd64);
+        assert_eq!(kept.is_some(), stays, "{kept:?}");
+        if let Some(kept) = kept {
+            assert_eq!(kept.because, ["acme/app 1.2.0: c1 runs it"]);
+        }
+    }
 }
 
 #[actix_web::test]
