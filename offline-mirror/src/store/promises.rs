@@ -4,10 +4,10 @@
 //! needs it some time later. A collection in between leaves what was held within its grace.
 
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{OptionalExtension as _, params};
+use rusqlite::params;
 
-use super::Store;
 use super::error::{During as _, StoreError};
+use super::{Store, blobs};
 use crate::oci::{Digest, Repository};
 
 /// A hold younger than this is left as it is, so that a blob that many ask for is written down once a
@@ -27,36 +27,34 @@ impl Store {
         now: Timestamp,
     ) -> Result<u64, StoreError> {
         let operation = "promise a blob";
-        let found: Option<(i64, i64, u64, i64)> = self.read(operation, |tx| {
-            tx.prepare_cached(
-                "SELECT l.repository, l.blob, b.size, l.linked_at FROM blobs b \
-                 JOIN links l ON l.blob = b.id JOIN repositories r ON r.id = l.repository \
-                 WHERE b.digest = ? AND r.name = ?",
-            )
-            .and_then(|mut statement| {
-                statement
-                    .query_row(params![digest.to_string(), repository.as_str()], |row| {
-                        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-                    })
-                    .optional()
-            })
-            .during(operation)
-        })?;
         let unknown =
             || StoreError::BlobUnknown { repository: repository.clone(), digest: *digest };
-        let (repository_id, blob, size, linked_at) = found.ok_or_else(unknown)?;
+        let (blob, linked_at) = self.read(operation, |tx| {
+            let blob = blobs::linked(tx, repository, digest)?.ok_or_else(unknown)?;
+            let linked_at: i64 = tx
+                .prepare_cached(
+                    "SELECT l.linked_at FROM links l JOIN repositories r ON r.id = l.repository \
+                     WHERE l.blob = ? AND r.name = ?",
+                )
+                .and_then(|mut statement| {
+                    statement.query_row(params![blob.id, repository.as_str()], |row| row.get(0))
+                })
+                .during(operation)?;
+            Ok((blob, linked_at))
+        })?;
         if now.as_second().saturating_sub(linked_at) < FRESH.as_secs() {
-            return Ok(size);
+            return Ok(blob.size);
         }
         let held = self.write(operation, |tx| {
             tx.execute(
-                "UPDATE links SET linked_at = ? WHERE repository = ? AND blob = ?",
-                params![now.as_second(), repository_id, blob],
+                "UPDATE links SET linked_at = ? WHERE blob = ? AND repository = \
+                 (SELECT id FROM repositories WHERE name = ?)",
+                params![now.as_second(), blob.id, repository.as_str()],
             )
             .during(operation)
         })?;
         // Let go of since it was looked for.
-        if held == 0 { Err(unknown()) } else { Ok(size) }
+        if held == 0 { Err(unknown()) } else { Ok(blob.size) }
     }
 
     /// [`Store::promise`] of all blobs that a manifest of the repository needs and that it holds:

@@ -27,7 +27,7 @@ fn a_missing_layer_is_found_behind_thousands_of_children_that_may_be_absent() {
     }
     // The last of all digests, so that everything that may be absent comes before it.
     let layer = (0..u32::MAX)
-        .map(|n| n.to_le_bytes())
+        .map(u32::to_le_bytes)
         .find(|bytes| Digest::of(bytes).hex().starts_with("ffff"))
         .unwrap();
     scene.push("a/b", &layer);
