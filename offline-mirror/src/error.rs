@@ -225,7 +225,9 @@ impl Error {
                 "check that --root is this hub's root, or the view's for a bundle; if it is, do \
                  not use this copy and tell whoever runs the hub"
             }
-            Self::Leave { .. } => "give --reason and --state with --accept-expired-until",
+            Self::Leave { .. } => {
+                "give --reason with --accept-expired-until, and --site for a verification"
+            }
             Self::LeaveEnded { .. } => {
                 "carry a newer bundle, or decide again: a later --accept-expired-until with a \
                  reason of its own"

@@ -126,9 +126,7 @@ pub(super) async fn run_import(args: ImportArgs) -> anyhow::Result<()> {
     let log = Log::new(&now, &show);
     let evidence = import(&site, &request, &target, feed.as_ref(), log).await?;
     args.bundle.tell(&evidence, "imported")?;
-    let refused: Vec<String> =
-        evidence.publications.iter().filter_map(|p| p.refused.clone()).collect();
-    if refused.is_empty() { Ok(()) } else { Err(ImportError::NotPublished { refused }.into()) }
+    ImportError::not_published(&evidence.publications).map_or(Ok(()), |error| Err(error.into()))
 }
 
 fn told(evidence: &Evidence, done: &str) -> String {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use channels::names::SiteName;
 use signing::{Attack, Sha256Digest, StatementError};
 
+use super::evidence::Publication;
 use crate::bundle::{BundleError, BundleName, Missing};
 use crate::oci::{Digest, TreeError};
 use crate::registry::RegistryError;
@@ -123,8 +124,8 @@ pub enum ImportError {
         /// Repository and digest.
         image: String,
     },
-    /// An artifact about an image that is neither carried nor at the site.
-    #[error("{name} carries {image}, which is about nothing that is carried")]
+    /// An artifact about an image that is neither carried nor at the site, or about none at all.
+    #[error("{name} carries {image}, which is about nothing that is carried or at the site")]
     Stray {
         /// The bundle.
         name: BundleName,
@@ -228,6 +229,10 @@ pub enum ImportError {
     NotPublished {
         /// What it said, vendor by vendor.
         refused: Vec<String>,
+        /// The first attack that it named.
+        attack: Option<Attack>,
+        /// Whether it looked at any of them and refused, rather than not being got at.
+        is_refusal: bool,
     },
     /// Neither a registry nor a store was named.
     #[error("no target: neither --registry nor --store is given, and site.toml names none")]
@@ -266,6 +271,21 @@ fn told(missing: &[Missing]) -> String {
 }
 
 impl ImportError {
+    /// What an import that did everything else ends with; none where every vendor was taken.
+    pub fn not_published(publications: &[Publication]) -> Option<Self> {
+        let refused: Vec<&Publication> =
+            publications.iter().filter(|publication| publication.refused.is_some()).collect();
+        let told = |publication: &&Publication| {
+            let why = publication.refused.as_deref()?;
+            Some(format!("{}: {why}", publication.vendor))
+        };
+        (!refused.is_empty()).then(|| Self::NotPublished {
+            refused: refused.iter().filter_map(told).collect(),
+            attack: refused.iter().find_map(|publication| publication.attack),
+            is_refusal: refused.iter().any(|publication| publication.is_refusal),
+        })
+    }
+
     /// The attack this failure would be, if it is one.
     pub fn attack(&self) -> Option<Attack> {
         match self {
@@ -284,6 +304,7 @@ impl ImportError {
             | Self::BlobSize { .. } => Some(Attack::WrongSoftware),
             Self::NotAllowed { .. } | Self::BadCopy { .. } => Some(Attack::ArbitrarySoftware),
             Self::TooManyManifests { .. } => Some(Attack::EndlessData),
+            Self::NotPublished { attack, .. } => *attack,
             Self::Store(_)
             | Self::Incomplete { .. }
             | Self::NotCarried { .. }
@@ -292,7 +313,6 @@ impl ImportError {
             | Self::Vanished { .. }
             | Self::NoSpace { .. }
             | Self::Thread { .. }
-            | Self::NotPublished { .. }
             | Self::NoTarget => None,
         }
     }
@@ -304,6 +324,7 @@ impl ImportError {
             Self::Site(error) => error.is_refusal(),
             Self::Metadata(error) => error.is_refusal(),
             Self::Registry(error) => error.is_refusal(),
+            Self::NotPublished { is_refusal, .. } => *is_refusal,
             Self::Store(_)
             | Self::Vanished { .. }
             | Self::NoSpace { .. }
@@ -325,7 +346,6 @@ impl ImportError {
             | Self::BlobSize { .. }
             | Self::TooManyManifests { .. }
             | Self::BadCopy { .. }
-            | Self::NotPublished { .. }
             | Self::MissingBase { .. } => true,
         }
     }
@@ -390,6 +410,10 @@ impl ImportError {
                  copied"
             }
             Self::Thread { .. } => "run the import again; it goes on where this run stopped",
+            Self::NotPublished { is_refusal: false, .. } => {
+                "the images are in place; check --server and the token, then run the same import \
+                 again"
+            }
             Self::NotPublished { .. } => {
                 "the images are in place; settle what the server says, then run the import again"
             }

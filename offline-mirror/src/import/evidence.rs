@@ -3,7 +3,7 @@
 use channels::names::SiteName;
 use jiff::Timestamp;
 use serde::Serialize;
-use signing::{KeyId, Sha256Digest};
+use signing::{Attack, KeyId, Sha256Digest};
 
 use crate::bundle::{BundleName, CarriedRelease, Segment};
 use crate::site::Told;
@@ -73,6 +73,12 @@ pub struct Publication {
     pub changed: bool,
     /// Why they were refused, the attack's name first where there is one.
     pub refused: Option<String>,
+    /// The attack that the server named.
+    #[serde(skip)]
+    pub attack: Option<Attack>,
+    /// Whether the server looked at them and refused, rather than not being got at.
+    #[serde(skip)]
+    pub is_refusal: bool,
 }
 
 /// One step.

@@ -55,12 +55,16 @@ pub(super) async fn publish(
                 snapshot_version: Some(reply.snapshot_version),
                 changed: reply.changed,
                 refused: None,
+                attack: None,
+                is_refusal: false,
             },
             Err(error) => Publication {
                 vendor: vendor.to_string(),
                 snapshot_version: None,
                 changed: false,
                 refused: Some(told(&error)),
+                attack: error.attack(),
+                is_refusal: error.is_refusal(),
             },
         };
         let found = match (&publication.refused, publication.changed) {

@@ -9,13 +9,17 @@ use channels::names::Arch;
 use channels::wire::ReleaseDocument;
 use signing::Sha256Digest;
 
+use super::contents::Contents;
 use super::error::ImportError;
 use crate::bundle::{BundleManifest, CarriedImage, CarriedRelease, ImageRole};
-use crate::oci::{Digest, Repository, Tag};
+use crate::oci::{Digest, Node, Repository, Tag};
 use crate::site::{Ledger, SiteConfig};
 
 /// Images shown in an error before it says how many more there are.
 const SHOWN_MAX: usize = 5;
+
+/// What cosign appends to `sha256-<hex>`, and nothing else does.
+const COSIGN_SUFFIXES: [&str; 3] = ["sig", "att", "sbom"];
 
 /// Whether a bundle was taken in before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,19 +132,20 @@ pub(super) fn check_tags(manifest: &BundleManifest) -> Result<(), ImportError> {
                 return Err(refuse("two images claim it"));
             }
             if let ImageRole::Referrer { subject } = &image.role
-                && !tag.as_str().starts_with(&fallback_tag(subject))
+                && !is_cosign_tag(tag, subject)
             {
-                return Err(refuse("what is about an image may only have tags made of its digest"));
+                return Err(refuse("what is about an image may only have cosign's tags of it"));
             }
         }
     }
     Ok(())
 }
 
-/// Tag by which clients without the referrers API find what is about `subject` (distribution spec
-/// 1.1, "referrers tag schema"); cosign appends `.sig`, `.att` and `.sbom`.
-fn fallback_tag(subject: &Digest) -> String {
-    format!("{}-{}", subject.algorithm().as_str(), subject.hex()).chars().take(128).collect()
+/// Whether a tag is one of those by which cosign finds what is about `subject`.
+fn is_cosign_tag(tag: &Tag, subject: &Digest) -> bool {
+    let stem = format!("{}-{}", subject.algorithm().as_str(), subject.hex());
+    let suffix = tag.as_str().strip_prefix(&stem).and_then(|rest| rest.strip_prefix('.'));
+    suffix.is_some_and(|suffix| COSIGN_SUFFIXES.contains(&suffix))
 }
 
 /// The images that the carried releases name, each with the release that does.
@@ -211,13 +216,33 @@ pub(super) fn check_releases(
     }
 }
 
-/// Refuses what is about nothing that is carried or at the site: it would come in unasked.
+/// Refuses what is about nothing that is carried or at the site, and what only the manifest calls
+/// being about something: both would come in unasked. An image says itself what it is about, or
+/// cosign's tag does.
 pub(super) fn check_referrers(
     manifest: &BundleManifest,
-    known: &BTreeSet<(Repository, Digest)>,
+    contents: &Contents,
 ) -> Result<(), ImportError> {
+    let known = contents.known();
+    let tops: BTreeMap<(Repository, Digest), &Node> = contents
+        .images
+        .iter()
+        .filter_map(|placed| {
+            let key = (placed.image.repository.clone(), placed.image.digest);
+            placed.tree.top().map(|top| (key, top))
+        })
+        .collect();
+    let refers = |image: &CarriedImage, subject: &Digest| {
+        // Without bytes it is at the site already, or left out: nothing of it comes in.
+        tops.get(&(image.repository.clone(), image.digest)).is_none_or(|top| {
+            let own = top.manifest.subject.as_ref().map(|own| own.digest);
+            own == Some(*subject) || image.tags.iter().any(|tag| is_cosign_tag(tag, subject))
+        })
+    };
     let stray = manifest.images.iter().find(|image| match &image.role {
-        ImageRole::Referrer { subject } => !known.contains(&(image.repository.clone(), *subject)),
+        ImageRole::Referrer { subject } => {
+            !known.contains(&(image.repository.clone(), *subject)) || !refers(image, subject)
+        }
         ImageRole::Release | ImageRole::Extra => false,
     });
     match stray {

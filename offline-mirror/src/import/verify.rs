@@ -175,9 +175,8 @@ fn plan(
     for (bundle, _) in bundles {
         contents.add(&bundle.manifest, carried)?;
     }
-    let known = contents.known();
     for (bundle, _) in bundles {
-        rules::check_referrers(&bundle.manifest, &known)?;
+        rules::check_referrers(&bundle.manifest, &contents)?;
     }
     let (images, left_out) = (contents.images.len(), contents.left_out.len());
     log.done("images", format!("{images} images are whole, {left_out} are left out"));

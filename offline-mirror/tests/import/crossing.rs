@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use offline_mirror::bundle::ImageRole;
+use offline_mirror::import::ImportError;
 use offline_mirror::oci::Digest;
 use offline_mirror::site::{Inventory, Receipt};
 use offline_mirror::store::Reference;
@@ -178,5 +179,8 @@ async fn a_vendor_that_the_update_server_refuses_is_told_and_everything_else_is_
     assert!(told.starts_with("arbitrary_software: "), "{told}");
     assert!(told.contains("fairway key from-bundle"), "{told}");
     assert_eq!(evidence.told.vendors_refused, ["acme"]);
+    let error = ImportError::not_published(&evidence.publications).unwrap();
+    assert_eq!(error.attack(), Some(signing::Attack::ArbitrarySoftware));
+    assert!(error.is_refusal() && error.to_string().contains("acme: "), "{error}");
     assert!(scene.server.manifest(REPOSITORY, sha(&scene.amd64)).is_some());
 }

@@ -1,10 +1,10 @@
 //! One changed byte anywhere is refused, with its place, before anything is asked of the target.
 
 use offline_mirror::bundle::BundleError;
-use offline_mirror::import::ImportError;
-use signing::Attack;
+use offline_mirror::import::{ImportError, Log, Step, import};
+use signing::{Attack, Sha256Digest};
 
-use crate::scene::{AMD64, Scene, flip};
+use crate::scene::{AMD64, REPOSITORY, Scene, at, flip, request};
 
 /// Distance between flipped bytes of the segment: every header, file and blob is met.
 const STRIDE: usize = 397;
@@ -97,13 +97,13 @@ async fn a_missing_segment_and_a_short_one_are_named() {
     let other = scene.folder().join("stick");
     std::fs::create_dir_all(&other).unwrap();
     std::fs::write(other.join("north-1-0002.tar"), &good).unwrap();
-    let mut request = crate::scene::request(&[&bundle]);
+    let mut request = request(&[&bundle]);
     request.also = vec![other];
     scene.import_with(&request, &scene.to_registry()).await.unwrap();
 }
 
 #[actix_web::test]
-async fn bytes_that_change_while_they_are_pushed_do_not_get_in() {
+async fn a_segment_with_other_blobs_than_the_images_need_is_refused() {
     let scene = Scene::new();
     let mut maker = scene.maker("north-1", 1);
     // The plan of a liar: the manifest says one thing, the segment another from the start.
@@ -112,4 +112,34 @@ async fn bytes_that_change_while_they_are_pushed_do_not_get_in() {
     let bundle = scene.made(&maker);
     let error = scene.refused(&[&bundle]).await;
     assert!(matches!(error, ImportError::NotCarried { .. }), "{error:?}");
+}
+
+#[actix_web::test]
+async fn bytes_that_change_while_they_are_pushed_do_not_get_in() {
+    let scene = Scene::new();
+    let bundle = scene.bundle();
+    let segment = bundle.join("north-1-0001.tar");
+    let good = std::fs::read(&segment).unwrap();
+    let place = good.windows(AMD64.len()).position(|window| window == AMD64).unwrap();
+    // Every byte was hashed, and none was pushed.
+    let change = |step: &Step| {
+        if step.step == "content" {
+            flip(&segment, place);
+        }
+    };
+    let clock = || at(2);
+    let site = scene.site();
+    let log = Log::new(&clock, &change);
+    let target = scene.to_registry();
+    let error = import(&site, &request(&[&bundle]), &target, None, log).await.unwrap_err();
+    assert!(matches!(error, ImportError::Registry(_)), "{error:?}");
+    assert_eq!(scene.server.blob(REPOSITORY, Sha256Digest::of(AMD64)), None);
+    let amd64 = scene.server.manifest(REPOSITORY, Sha256Digest::of(&scene.amd64));
+    assert_eq!(amd64, None, "no manifest came after a blob that was refused");
+    assert_eq!(site.ledger().unwrap().newest(), 0);
+    drop(site);
+    // From a good copy it goes on.
+    std::fs::write(&segment, &good).unwrap();
+    scene.import(&[&bundle]).await.unwrap();
+    assert_eq!(scene.server.blob(REPOSITORY, Sha256Digest::of(AMD64)).as_deref(), Some(AMD64));
 }

@@ -235,6 +235,47 @@ async fn what_is_about_nothing_that_is_carried_is_refused() {
 }
 
 #[actix_web::test]
+async fn what_only_the_manifest_calls_a_referrer_is_refused() {
+    let scene = Scene::new();
+    let subject = Digest::of(&scene.amd64);
+    let role = ImageRole::Referrer { subject };
+    let sig = format!("sha256-{}.sig", subject.hex());
+    let (plain, of_other) = (image(&[b"payload"], None), image(&[b"payload"], Some(&scene.arm64)));
+    let about = image(&[b"payload"], Some(&scene.amd64));
+    for (name, bytes, tags, is_taken) in [
+        ("plain", &plain, &[][..], false),
+        ("of-other", &of_other, &[], false),
+        ("tagged", &plain, &[sig.as_str()], true),
+        ("about", &about, &[], true),
+    ] {
+        let mut maker = scene.maker(name, 1);
+        maker.add_blob(b"payload");
+        maker.carry(REPOSITORY, bytes, tags, role.clone());
+        let bundle = scene.made(&maker);
+        if is_taken {
+            scene.verify(&[&bundle]).await.unwrap();
+        } else {
+            named!(
+                scene.refused(&[&bundle]).await,
+                Some(Attack::WrongSoftware),
+                ImportError::Stray { .. }
+            );
+        }
+    }
+    for (number, tag) in ["", "-evil", ".sig.evil", ".exe"].iter().enumerate() {
+        let mut maker = scene.maker(&format!("tag-{number}"), 1);
+        maker.add_blob(b"payload");
+        let tag = format!("sha256-{}{tag}", subject.hex());
+        maker.carry(REPOSITORY, &about, &[tag.as_str()], role.clone());
+        named!(
+            scene.refused(&[&scene.made(&maker)]).await,
+            Some(Attack::WrongSoftware),
+            ImportError::Tag { .. }
+        );
+    }
+}
+
+#[actix_web::test]
 async fn what_is_about_an_image_takes_no_tag_from_it_and_no_tag_is_claimed_twice() {
     let scene = Scene::new();
     let subject = Digest::of(&scene.amd64);

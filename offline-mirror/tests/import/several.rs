@@ -55,6 +55,9 @@ async fn two_bundles_whose_hub_was_down_are_published_when_the_import_is_run_aga
     let both: [&Path; 2] = [&first, &repair];
     let evidence = import_to(&scene, &both, &scene.to_registry(), &nowhere()).await.unwrap();
     assert_eq!(evidence.told.vendors_refused, ["acme"]);
+    let error = ImportError::not_published(&evidence.publications).unwrap();
+    assert!(!error.is_refusal(), "not got at: {error}");
+    assert_eq!(error.attack(), None);
     assert_eq!(scene.site().ledger().unwrap().bundles.len(), 2);
     let host = scene.server.host.clone();
     let evidence = import_to(&scene, &both, &scene.to_registry(), &host).await.unwrap();
