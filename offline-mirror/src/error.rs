@@ -101,6 +101,20 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// What was named is not the address of an update server.
+    #[error("{server:?} is not the address of an update server: {why}")]
+    ServerAddress {
+        /// What was named.
+        server: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Everybody on the way could read the API token.
+    #[error("{server} is plain HTTP on another machine: everybody on the way could read the token")]
+    TokenInClear {
+        /// The server.
+        server: String,
+    },
     /// No HTTP client could be made: TLS has no provider or no usable root certificates.
     #[error("cannot set up HTTP")]
     Http {
@@ -164,6 +178,8 @@ impl Error {
             | Self::NotListed { .. }
             | Self::State { .. }
             | Self::Io { .. }
+            | Self::ServerAddress { .. }
+            | Self::TokenInClear { .. }
             | Self::Http { .. }
             | Self::Unreachable { .. }
             | Self::TooLarge { .. } => None,
@@ -189,6 +205,8 @@ impl Error {
             Self::Leave { .. }
             | Self::State { .. }
             | Self::Io { .. }
+            | Self::ServerAddress { .. }
+            | Self::TokenInClear { .. }
             | Self::Http { .. }
             | Self::Unreachable { .. }
             | Self::TooLarge { .. } => false,
@@ -242,6 +260,11 @@ impl Error {
             }
             Self::NotListed { .. } => "check the name, and that it was published",
             Self::State { .. } | Self::Io { .. } => "check the path, its rights and the free space",
+            Self::ServerAddress { .. } => "write it with its scheme: https://hub.example.com",
+            Self::TokenInClear { .. } => {
+                "nothing was sent; use its https address, or where the network itself is closed pass \
+                 --token-over-http"
+            }
             Self::Http { .. } => "check the system's CA certificates (SSL_CERT_FILE)",
             Self::Unreachable { .. } => {
                 "check --server; the images are in place, run the same import again"

@@ -15,6 +15,7 @@ use signing::{Attack, Client, FileName, MemStore, Recording, Source};
 
 use crate::error::Error;
 use crate::metadata::copy_targets;
+use crate::server::ServerAccess;
 
 /// The server verifies the whole set before it answers; a large one takes seconds.
 const PUBLISH_TIMEOUT: Duration = Duration::from_mins(2);
@@ -28,7 +29,7 @@ const REFUSAL_CHARS_MAX: usize = 2000;
 pub struct Feed {
     http: reqwest::Client,
     url: String,
-    token: String,
+    server: ServerAccess,
 }
 
 impl std::fmt::Debug for Feed {
@@ -38,19 +39,21 @@ impl std::fmt::Debug for Feed {
 }
 
 impl Feed {
-    /// `server` is the base URL; `token` needs the role publisher there.
+    /// The token needs the role publisher there.
     ///
     /// # Errors
     /// When TLS cannot be set up.
-    pub fn new(server: &str, token: String) -> Result<Self, Error> {
+    pub fn new(server: ServerAccess) -> Result<Self, Error> {
         signing::source::install_tls_provider();
-        let url = format!("{}/api/v1/publications", server.trim_end_matches('/'));
+        let url = format!("{}/api/v1/publications", server.base());
         let http = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(PUBLISH_TIMEOUT)
+            // A redirect could carry the token to another host.
+            .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|source| Error::Http { source })?;
-        Ok(Self { http, url, token })
+        Ok(Self { http, url, server })
     }
 
     pub(crate) async fn publish(
@@ -66,7 +69,7 @@ impl Feed {
         let response = self
             .http
             .post(&self.url)
-            .bearer_auth(&self.token)
+            .bearer_auth(self.server.token())
             .header("content-type", media_type::PUBLICATION)
             .body(body)
             .send()

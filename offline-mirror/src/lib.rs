@@ -29,6 +29,7 @@ pub mod plan;
 pub mod prune;
 pub mod registry;
 pub mod serve;
+mod server;
 pub mod site;
 mod status;
 pub mod store;
@@ -38,6 +39,7 @@ mod view;
 pub use belief::{AcceptExpired, read_root};
 pub use error::Error;
 pub use feed::Feed;
+pub use server::{ServerAccess, is_open};
 pub use status::{ExportedStatus, SiteHub, StatusError, StatusRequest};
 pub use vendors::{CarriedVendors, VendorsRequest, vendors};
 pub use view::{

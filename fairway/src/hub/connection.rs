@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use offline_mirror::is_open;
 use reqwest::Url;
 
 use super::confirmed::{confirm, is_confirmed};
@@ -124,18 +125,6 @@ impl HubArgs {
         }
         Ok(connection)
     }
-}
-
-/// Whether requests to `server` go over plain HTTP to another machine.
-pub(super) fn is_open(server: &Url) -> bool {
-    let local = server.host_str().is_some_and(|host| {
-        host == "localhost"
-            || host
-                .trim_matches(['[', ']'])
-                .parse()
-                .is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
-    });
-    server.scheme() == "http" && !local
 }
 
 /// Checks an address and makes it a base for paths.

@@ -82,7 +82,7 @@ impl Hub {
 
     /// Whether answers come over plain HTTP from another machine.
     pub(crate) fn is_open_to_tampering(&self) -> bool {
-        connection::is_open(&self.base)
+        offline_mirror::is_open(&self.base)
     }
 
     /// `GET` of a JSON document.

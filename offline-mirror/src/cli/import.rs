@@ -122,7 +122,7 @@ pub(super) async fn run_import(args: ImportArgs) -> anyhow::Result<()> {
     let site = SiteDir::open(&args.site)?;
     let target = args.target.open(&site)?;
     let server = args.server.server(&site)?;
-    let feed = server.map(|(url, token)| Feed::new(&url, token)).transpose()?;
+    let feed = server.map(Feed::new).transpose()?;
     let log = Log::new(&now, &show);
     let evidence = import(&site, &request, &target, feed.as_ref(), log).await?;
     args.bundle.tell(&evidence, "imported")?;

@@ -60,8 +60,8 @@ pub(super) async fn run(command: PruneCommand) -> anyhow::Result<()> {
 }
 
 fn hub(server: &ServerArgs, site: &SiteDir) -> anyhow::Result<SiteHub> {
-    let (url, token) = server.server(site)?.context("--server is missing: who runs what?")?;
-    Ok(SiteHub::new(&url, token)?)
+    let server = server.server(site)?.context("--server is missing: who runs what?")?;
+    Ok(SiteHub::new(server)?)
 }
 
 async fn run_plan(args: PlanArgs) -> anyhow::Result<()> {

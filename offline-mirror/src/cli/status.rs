@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::{Output, say};
 use crate::feed::read_token;
+use crate::server::ServerAccess;
 use crate::status::{ExportedStatus, SiteHub, StatusRequest, write};
 
 const DAY_S: u64 = 24 * 3600;
@@ -20,6 +21,9 @@ pub(super) struct StatusExportArgs {
     /// File with an API token of role operator there.
     #[arg(long, env = "FAIRWAY_TOKEN_FILE")]
     token_file: PathBuf,
+    /// Show the token over plain HTTP to another machine, on a network that nobody listens to.
+    #[arg(long, env = "FAIRWAY_TOKEN_OVER_HTTP")]
+    token_over_http: bool,
     /// What stays at the site, before anything is signed: names, labels, messages (names take
     /// messages with them).
     #[arg(long, value_name = "WHAT", value_delimiter = ',')]
@@ -55,7 +59,8 @@ struct Told<'a> {
 }
 
 pub(super) async fn run(args: StatusExportArgs) -> anyhow::Result<()> {
-    let hub = SiteHub::new(&args.server, read_token(&args.token_file)?)?;
+    let token = read_token(&args.token_file)?;
+    let hub = SiteHub::new(ServerAccess::new(&args.server, token, args.token_over_http)?)?;
     let request = StatusRequest {
         redact: args.redact.into_iter().collect(),
         newest_bundle: args.newest_bundle,

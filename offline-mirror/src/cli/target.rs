@@ -1,6 +1,6 @@
 //! Options that say where images go, for every command of a site.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -9,6 +9,7 @@ use crate::feed::read_token;
 use crate::import::{ImportError, Target};
 use crate::oci::Host;
 use crate::registry::{AccessArgs, Jitter, Registry, RegistryAccess, Traffic};
+use crate::server::ServerAccess;
 use crate::site::SiteDir;
 use crate::store::Store;
 
@@ -34,6 +35,9 @@ pub(super) struct ServerArgs {
     /// File with an API token for it.
     #[arg(long, env = "FAIRWAY_TOKEN_FILE")]
     token_file: Option<PathBuf>,
+    /// Show the token over plain HTTP to another machine, on a network that nobody listens to.
+    #[arg(long, env = "FAIRWAY_TOKEN_OVER_HTTP")]
+    token_over_http: bool,
 }
 
 impl TargetArgs {
@@ -73,13 +77,17 @@ impl TargetArgs {
 }
 
 impl ServerArgs {
-    /// URL and token, if a server is meant.
-    pub(super) fn server(&self, site: &SiteDir) -> anyhow::Result<Option<(String, String)>> {
+    /// The server with the token for it, if one is meant.
+    pub(super) fn server(&self, site: &SiteDir) -> anyhow::Result<Option<ServerAccess>> {
         if let Some(server) = &self.server {
             let file = self.token_file.as_ref().context("--token-file is missing")?;
-            return Ok(Some((server.clone(), read_token(file)?)));
+            return Ok(Some(self.access(server, file)?));
         }
         let Some(server) = &site.config().server else { return Ok(None) };
-        Ok(Some((server.url.clone(), read_token(&site.resolve(&server.token_file))?)))
+        Ok(Some(self.access(&server.url, &site.resolve(&server.token_file))?))
+    }
+
+    fn access(&self, url: &str, token_file: &Path) -> anyhow::Result<ServerAccess> {
+        Ok(ServerAccess::new(url, read_token(token_file)?, self.token_over_http)?)
     }
 }

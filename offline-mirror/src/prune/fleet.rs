@@ -6,6 +6,7 @@ use channels::wire::{ClusterRow, Page, Phase};
 use serde::de::DeserializeOwned;
 
 use super::error::PruneError;
+use crate::server::ServerAccess;
 
 /// The hub answers a page from memory.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -20,30 +21,30 @@ const PAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// A site's hub as `prune` reads it.
 pub struct SiteHub {
     http: reqwest::Client,
-    base: String,
-    token: String,
+    server: ServerAccess,
 }
 
 impl std::fmt::Debug for SiteHub {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SiteHub").field("base", &self.base).finish_non_exhaustive()
+        f.debug_struct("SiteHub").field("server", &self.server).finish_non_exhaustive()
     }
 }
 
 impl SiteHub {
-    /// `server` is the base URL; `token` needs the role viewer there.
+    /// The token needs the role viewer there.
     ///
     /// # Errors
     /// When TLS cannot be set up.
-    pub fn new(server: &str, token: String) -> Result<Self, PruneError> {
+    pub fn new(server: ServerAccess) -> Result<Self, PruneError> {
         signing::source::install_tls_provider();
-        let base = server.trim_end_matches('/').to_owned();
         let http = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(TIMEOUT)
+            // A redirect could carry the token to another host.
+            .redirect(reqwest::redirect::Policy::none())
             .build()
-            .map_err(|source| PruneError::Unreachable { url: base.clone(), source })?;
-        Ok(Self { http, base, token })
+            .map_err(|source| PruneError::Unreachable { url: server.base().to_owned(), source })?;
+        Ok(Self { http, server })
     }
 
     /// Every cluster; with its units where it is doing something, because units differ then.
@@ -70,7 +71,7 @@ impl SiteHub {
         }
         if cursor.is_some() {
             let why = format!("more than {PAGES_MAX} pages");
-            return Err(PruneError::Hub { url: self.base.clone(), why });
+            return Err(PruneError::Hub { url: self.server.base().to_owned(), why });
         }
         for row in &mut rows {
             if row.products.iter().any(|product| product.phase != Phase::Idle) {
@@ -81,9 +82,9 @@ impl SiteHub {
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, PruneError> {
-        let url = format!("{}{path}", self.base);
+        let url = format!("{}{path}", self.server.base());
         let unreachable = |source| PruneError::Unreachable { url: url.clone(), source };
-        let asked = self.http.get(&url).bearer_auth(&self.token).send();
+        let asked = self.http.get(&url).bearer_auth(self.server.token()).send();
         let mut response = asked.await.map_err(unreachable)?;
         let status = response.status();
         let mut bytes = Vec::new();

@@ -17,6 +17,8 @@ use channels::wire::{Problem, Redaction, SiteKey, SiteStatus};
 use reqwest::header::ACCEPT;
 use signing::{Attack, KeySet, PublicKey, Statement};
 
+use crate::server::ServerAccess;
+
 pub use error::StatusError;
 
 /// The hub signs thousands of clusters at once.
@@ -52,22 +54,21 @@ pub struct ExportedStatus {
 /// The hub of a dark site.
 pub struct SiteHub {
     http: reqwest::Client,
-    base: String,
-    token: String,
+    server: ServerAccess,
 }
 
 impl std::fmt::Debug for SiteHub {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SiteHub").field("base", &self.base).finish_non_exhaustive()
+        f.debug_struct("SiteHub").field("server", &self.server).finish_non_exhaustive()
     }
 }
 
 impl SiteHub {
-    /// `server` is the base URL; `token` needs the role operator there.
+    /// The token needs the role operator there.
     ///
     /// # Errors
     /// When TLS cannot be set up.
-    pub fn new(server: &str, token: String) -> Result<Self, StatusError> {
+    pub fn new(server: ServerAccess) -> Result<Self, StatusError> {
         signing::source::install_tls_provider();
         let http = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
@@ -76,7 +77,7 @@ impl SiteHub {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|source| StatusError::Http { source })?;
-        Ok(Self { http, base: server.trim_end_matches('/').to_owned(), token })
+        Ok(Self { http, server })
     }
 
     /// The status of the site, checked.
@@ -99,13 +100,13 @@ impl SiteHub {
         query: &[(&str, String)],
         limit: usize,
     ) -> Result<Vec<u8>, StatusError> {
-        let url = format!("{}{path}", self.base);
+        let url = format!("{}{path}", self.server.base());
         let unreachable = |source| StatusError::Unreachable { url: url.clone(), source };
         let mut response = self
             .http
             .get(&url)
             .query(query)
-            .bearer_auth(&self.token)
+            .bearer_auth(self.server.token())
             .header(ACCEPT, "application/json, application/problem+json")
             .send()
             .await

@@ -87,6 +87,10 @@ fn hub(status: HttpStatus) -> FakeHub {
 
 type HttpStatus = (u16, Vec<u8>);
 
+fn site_hub(url: &str) -> SiteHub {
+    SiteHub::new(ServerAccess::new(url, "fw_x".to_owned(), false).unwrap()).unwrap()
+}
+
 #[actix_web::test]
 async fn what_is_asked_for_reaches_the_hub_and_the_file_is_what_it_signed() {
     let hub = hub((200, sealed(&key())));
@@ -95,7 +99,7 @@ async fn what_is_asked_for_reaches_the_hub_and_the_file_is_what_it_signed() {
         newest_bundle: Some(4),
         good_for_s: None,
     };
-    let site = SiteHub::new(&format!("{}/", hub.url), "fw_x".to_owned()).unwrap();
+    let site = site_hub(&format!("{}/", hub.url));
     let exported = site.export(&request).await.unwrap();
     assert_eq!(exported.bytes, sealed(&key()));
     let query = "redact=names%2Cmessages&newest_bundle=4";
@@ -119,7 +123,7 @@ async fn a_refusal_of_the_hub_is_told_with_what_to_do() {
         "type": "/problems/forbidden", "title": "No", "status": 403, "detail": "not an operator",
     });
     let hub = hub((403, serde_json::to_vec(&problem).unwrap()));
-    let site = SiteHub::new(&hub.url, "fw_x".to_owned()).unwrap();
+    let site = site_hub(&hub.url);
     let error = site.export(&StatusRequest::default()).await.unwrap_err();
     let wanted = "the site's update server refused (403): not an operator";
     assert_eq!(error.to_string(), wanted);
@@ -129,7 +133,7 @@ async fn a_refusal_of_the_hub_is_told_with_what_to_do() {
 #[actix_web::test]
 async fn an_endless_answer_ends_at_the_bound() {
     let hub = hub((200, vec![b' '; SiteStatus::MAX_BYTES + 1]));
-    let site = SiteHub::new(&hub.url, "fw_x".to_owned()).unwrap();
+    let site = site_hub(&hub.url);
     let error = site.export(&StatusRequest::default()).await.unwrap_err();
     assert_eq!(error.attack(), Some(Attack::EndlessData));
 }

@@ -4,7 +4,7 @@ use channels::names::SiteName;
 use channels::wire::{SiteStatus, SiteStatusError};
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
-use signing::{Attack, KeySet, Sha256Digest, Statement, StatementError};
+use signing::{Attack, KeySet, Statement, StatementError};
 
 use super::Site;
 
@@ -114,7 +114,7 @@ pub fn accept(
         return Err(AcceptError::OtherSite { expected, found: status.site });
     }
     status.check().map_err(AcceptError::Status)?;
-    if status.sequence <= site.floor && !is_newest(site, statement.digest()) {
+    if status.sequence <= site.floor && site.newest != Some(statement.digest()) {
         let (found, newest) = (status.sequence, site.floor);
         return Err(AcceptError::Rollback { site: status.site, found, newest });
     }
@@ -122,9 +122,4 @@ pub fn accept(
         return Err(AcceptError::FromFuture { site: status.site, made_at: status.made_at });
     }
     Ok(status)
-}
-
-/// Whether the file is the one that is shown now.
-fn is_newest(site: &Site, digest: Sha256Digest) -> bool {
-    site.carried.as_ref().is_some_and(|carried| carried.origin.digest == digest)
 }

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use channels::names::SiteName;
 use channels::wire::Freshness;
 use jiff::{SignedDuration, Timestamp};
-use signing::PublicKey;
+use signing::{PublicKey, Sha256Digest};
 
 pub use accept::{AcceptError, accept, claimed_site};
 pub use answers::{After, MAX_LISTED_LIVE};
@@ -55,6 +55,8 @@ pub struct Site {
     pub registered_by: String,
     /// Highest sequence ever taken under this key.
     pub floor: u64,
+    /// Digest of the file that had it: that one is taken again, also when it is no longer shown.
+    pub newest: Option<Sha256Digest>,
     /// The newest status.
     pub carried: Option<Arc<Carried>>,
 }

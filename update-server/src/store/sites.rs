@@ -150,7 +150,7 @@ impl Batch<'_> {
                     .map(|site| site.key.key_id().as_str().to_owned()),
             }),
         })?;
-        let floor = floor(self.conn, &new.name, &new.key)?;
+        let (floor, newest) = floor(self.conn, &new.name, &new.key)?;
         sites.put(Site {
             name: new.name,
             key: new.key,
@@ -159,6 +159,7 @@ impl Batch<'_> {
             registered_at,
             registered_by,
             floor,
+            newest,
             carried,
         });
         self.changes.sites = Some(sites);
@@ -191,7 +192,9 @@ impl Batch<'_> {
             return Ok(reply(shown, false));
         }
         let (sequence, newest) = (new.status.sequence, site.floor);
-        if sequence <= newest {
+        // Its display is lost: the key was another one for a while, or what is stored unreadable.
+        let again = site.newest == Some(new.digest);
+        if sequence <= newest && !again {
             return Err(Refusal::StatusRollback { site: name.to_string(), sequence, newest }.into());
         }
         let listed = new.status.clusters.len();
@@ -199,22 +202,22 @@ impl Batch<'_> {
         if found > MAX_CARRIED {
             return Err(Refusal::TooManyCarried { found, max: MAX_CARRIED }.into());
         }
-        self.write_status(&name, &new, listed)?;
+        self.write_status(&name, &new)?;
+        if !again {
+            self.remember_import(&name, &new, listed)?;
+        }
+        self.audit_import(&name, &new, listed)?;
+        let newest = Some(new.digest);
         let origin = Origin { digest: new.digest, at: new.now, by: new.by };
         let carried = Carried::new(new.status, origin, |id| self.is_live(id));
         let reply = reply(&carried, true);
         let carried = Some(Arc::new(carried));
-        sites.put(Site { floor: sequence, carried, ..Site::clone(&site) });
+        sites.put(Site { floor: sequence, newest, carried, ..Site::clone(&site) });
         self.changes.sites = Some(sites);
         Ok(reply)
     }
 
-    fn write_status(
-        &mut self,
-        name: &SiteName,
-        new: &NewStatus,
-        listed: usize,
-    ) -> Result<(), Stop> {
+    fn write_status(&mut self, name: &SiteName, new: &NewStatus) -> Result<(), Stop> {
         // A frame in memory fails only for want of memory; then the file is kept as it is, which
         // reads the same.
         let frame = zstd::bulk::compress(&new.bytes, LEVEL).unwrap_or_else(|_| new.bytes.clone());
@@ -223,6 +226,16 @@ impl Batch<'_> {
                 "UPDATE site SET status = ?2, imported_at = ?3, imported_by = ?4 WHERE name = ?1",
             )?
             .execute(params![name.as_str(), frame, new.now.as_millisecond(), new.by])?;
+        Ok(())
+    }
+
+    /// A row of the site's history; the newest ones hold the floor.
+    fn remember_import(
+        &mut self,
+        name: &SiteName,
+        new: &NewStatus,
+        listed: usize,
+    ) -> Result<(), Stop> {
         let key_id = new.verified_with.key_id();
         self.conn
             .prepare_cached(
@@ -250,6 +263,15 @@ impl Batch<'_> {
                 key_id.as_str(),
                 i64::try_from(MAX_IMPORTS).unwrap_or(i64::MAX)
             ])?;
+        Ok(())
+    }
+
+    fn audit_import(
+        &mut self,
+        name: &SiteName,
+        new: &NewStatus,
+        listed: usize,
+    ) -> Result<(), Stop> {
         Ok(self.audit(&Event {
             at: new.now,
             actor: new.by.clone(),

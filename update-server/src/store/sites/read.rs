@@ -4,19 +4,29 @@ use std::sync::Arc;
 
 use channels::names::SiteName;
 use channels::wire::{SiteImport, SiteStatus};
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use signing::{KeySet, PublicKey, Sha256Digest, Statement};
 
 use super::super::load::{At, LoadError};
 use crate::fleet::FleetIndex;
 use crate::site::{Carried, Origin, Site, Sites};
 
-/// The highest sequence ever taken of a site under a key.
-pub(super) fn floor(conn: &Connection, site: &SiteName, key: &PublicKey) -> rusqlite::Result<u64> {
-    let newest: Option<i64> = conn
-        .prepare_cached("SELECT max(sequence) FROM site_import WHERE site = ?1 AND key_id = ?2")?
-        .query_row([site.as_str(), key.key_id().as_str()], |row| row.get(0))?;
-    Ok(newest.and_then(|sequence| u64::try_from(sequence).ok()).unwrap_or(0))
+/// The highest sequence ever taken of a site under a key, and the digest of the file that had it.
+pub(super) fn floor(
+    conn: &Connection,
+    site: &SiteName,
+    key: &PublicKey,
+) -> rusqlite::Result<(u64, Option<Sha256Digest>)> {
+    let newest: Option<(i64, [u8; 32])> = conn
+        .prepare_cached(
+            "SELECT sequence, digest FROM site_import WHERE site = ?1 AND key_id = ?2 \
+             ORDER BY sequence DESC LIMIT 1",
+        )?
+        .query_row([site.as_str(), key.key_id().as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    Ok(newest.map_or((0, None), |(sequence, digest)| {
+        (u64::try_from(sequence).unwrap_or(0), Some(digest.into()))
+    }))
 }
 
 /// Warm start: every site with its newest status.
@@ -37,8 +47,10 @@ fn site(conn: &Connection, row: &Row<'_>, fleet: &FleetIndex) -> Result<Site, Lo
     let pem: String = at.get("key")?;
     let key = PublicKey::from_spki_pem(&pem).map_err(|error| at.wrong("key", error))?;
     let interval: Option<i64> = at.get("expected_interval_s")?;
+    let (floor, newest) = floor(conn, &name, &key)?;
     let mut site = Site {
-        floor: floor(conn, &name, &key)?,
+        floor,
+        newest,
         name,
         key,
         description: at.get("description")?,

@@ -77,6 +77,32 @@ async fn a_stored_status_that_cannot_be_read_is_left_out_and_the_hub_starts() {
     let north = sites.get(&"north".parse().unwrap()).unwrap();
     assert!(north.carried.is_none());
     assert_eq!(north.floor, 7, "and still nothing older is taken");
+    let again = hub.store.import_status(new_status(7, 1)).await.unwrap();
+    assert!(again.changed, "the same file is shown again");
+    let imports = imports(&reader(&hub), &"north".parse().unwrap(), usize::MAX).unwrap();
+    assert_eq!(imports.len(), 1, "and was taken once");
+}
+
+fn reader(hub: &Hub) -> Connection {
+    Connection::open(hub.dir.path().join(crate::store::DATABASE_FILE)).unwrap()
+}
+
+#[tokio::test]
+async fn a_key_that_comes_back_shows_its_newest_status_again_and_no_other_of_its_number() {
+    let hub = Hub::new();
+    hub.store.put_site(new_site("north", 1)).await.unwrap();
+    hub.store.import_status(new_status(7, 1)).await.unwrap();
+    hub.store.put_site(new_site("north", 2)).await.unwrap();
+    hub.store.put_site(new_site("north", 1)).await.unwrap();
+    let mut forked = new_status(7, 1);
+    forked.digest = Sha256Digest::of(b"another file");
+    let refused = hub.store.import_status(forked).await.unwrap_err();
+    assert!(matches!(refused, Refusal::StatusRollback { sequence: 7, newest: 7, .. }), "{refused}");
+    assert!(hub.store.import_status(new_status(7, 1)).await.unwrap().changed);
+    let before = format!("{:?}", hub.store.committed().sites());
+    let hub = hub.restart();
+    assert_eq!(format!("{:?}", hub.store.committed().sites()), before);
+    hub.store.import_status(new_status(8, 1)).await.unwrap();
 }
 
 #[tokio::test]

@@ -239,6 +239,11 @@ async fn a_removed_site_that_comes_back_does_not_take_an_old_status() {
     assert_eq!(hub.register("north", &key, None).await.status, 201);
     let old = hub.refused(&old, "").await;
     assert_eq!(old, refusal(409, "status_rollback", Some("rollback")));
+    assert!(hub.imported(&new).await.changed, "the newest one is shown again");
+    let drift: DriftAnswer = hub.get("/api/v1/drift").await;
+    assert_eq!(drift.sites.len(), 1);
+    let history: Page<SiteImport> = hub.get("/api/v1/sites/north/imports").await;
+    assert_eq!(history.items.len(), 1, "and was taken once");
 }
 
 #[actix_web::test]
