@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use channels::names::{ChannelName, ClusterId, ProductRef};
+use channels::names::{ChannelName, ClusterId, ProductRef, SiteName};
 use channels::rollout::{Labels, Policy};
 use channels::simulate::fleet::CLUSTERS_MAX;
 use channels::simulate::{Fleet, Habits, Member};
@@ -22,6 +22,8 @@ use crate::out::Out;
 struct Row {
     id: ClusterId,
     name: String,
+    /// Of a cluster of a dark site: it hears nothing from this hub.
+    site: Option<SiteName>,
     freshness: Freshness,
     #[serde(default)]
     labels: Labels,
@@ -43,7 +45,15 @@ pub(super) async fn fleet(
     policy: &Policy,
     out: &mut Out,
 ) -> Result<Fleet> {
-    let rows = fetch(hub, product, channel).await?;
+    let mut rows = fetch(hub, product, channel).await?;
+    let all = rows.len();
+    rows.retain(|row| row.site.is_none());
+    if rows.len() < all {
+        out.note(&format!(
+            "{} clusters of dark sites are left out: nothing is rolled out to them from here",
+            all - rows.len()
+        ))?;
+    }
     let product = one_product(&rows, product, channel)?;
     let is_wanted = |one: &State| {
         one.product == product && channel.is_none_or(|channel| one.channel == *channel)

@@ -191,6 +191,23 @@ async fn the_fleet_of_a_hub_is_taken_page_by_page_with_its_labels() {
 }
 
 #[tokio::test]
+async fn clusters_of_dark_sites_are_no_part_of_the_fleet() {
+    let none = json!({});
+    let mut dark = row(2, "acme/db", "carried", &none);
+    dark["site"] = json!("north");
+    let items = json!([row(1, "acme/app", "fresh", &none), dark]);
+    let hub = hub(&[("GET /api/v1/clusters?limit=500", json!({"items": items}))]).await;
+    let files = Files::new();
+    let args = ["--server", &hub.url, "--output", "json"];
+    let (result, stdout, stderr) = files.simulate(&args).await;
+    result.unwrap();
+    let report: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(report["clusters"], 1);
+    let note = "1 clusters of dark sites are left out: nothing is rolled out to them from here\n";
+    assert!(stderr.contains(note), "{stderr}");
+}
+
+#[tokio::test]
 async fn several_products_ask_for_one_and_none_is_a_no() {
     let none = json!({});
     let items = json!([row(1, "acme/app", "fresh", &none), row(2, "acme/db", "fresh", &none)]);
