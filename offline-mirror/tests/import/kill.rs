@@ -128,9 +128,10 @@ async fn an_import_into_a_registry_that_is_killed_again_and_again_ends_as_if_it_
 #[actix_web::test]
 async fn an_import_of_two_bundles_that_is_killed_again_and_again_can_always_be_run_again() {
     let (mut scene, first, site) = scene();
+    // Versions are seconds: published within the first one's, this would be another of its version.
     #[expect(clippy::disallowed_methods, reason = "the program under test reads the clock")]
-    let now = Timestamp::now();
-    scene.publish_as(&crate::hub::Terms::of(now), 2, now);
+    let later = Timestamp::now() + jiff::SignedDuration::from_mins(1);
+    scene.publish_as(&crate::hub::Terms::of(later), 2, later);
     let second = scene.made(&scene.maker("north-2", 2));
     let both: [&Path; 2] = [&first, &second];
     let other = crate::registry::Server::start();

@@ -8,7 +8,6 @@ mod hub;
 mod kill;
 mod late;
 mod maker;
-mod measure;
 mod own_store;
 mod prune;
 mod refusals;

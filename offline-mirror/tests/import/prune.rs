@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::hub::Terms;
 use crate::maker::image;
-use crate::scene::{REPOSITORY, Scene, at, request};
+use crate::scene::{REPOSITORY, Scene, access, at, request};
 
 /// A hub with these clusters.
 fn hub(rows: Vec<Value>) -> SiteHub {
@@ -29,7 +29,7 @@ fn hub(rows: Vec<Value>) -> SiteHub {
     .unwrap();
     let url = format!("http://{}", server.addrs()[0]);
     actix_web::rt::spawn(server.run());
-    SiteHub::new(&url, "token".to_owned()).unwrap()
+    SiteHub::new(access(&url)).unwrap()
 }
 
 fn cluster(version: &str) -> Value {
@@ -182,7 +182,7 @@ async fn a_cluster_on_an_unknown_version_keeps_its_whole_product() {
 async fn a_hub_that_cannot_be_asked_removes_nothing() {
     let (scene, _) = scene().await;
     let (site, target) = (scene.site(), scene.to_store());
-    let hub = SiteHub::new("http://127.0.0.1:1", "token".to_owned()).unwrap();
+    let hub = SiteHub::new(access("http://127.0.0.1:1")).unwrap();
     let asked = Asked { site: &site, target: &target, hub: &hub, keep_graph: 0 };
     let error = plan(&asked, at(3)).await.unwrap_err();
     assert!(matches!(error, PruneError::Unreachable { .. }), "{error:?}");

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
-use offline_mirror::Feed;
 use offline_mirror::bundle::{CarriedRelease, ImageRole};
 use offline_mirror::import::{Evidence, ImportError, ImportRequest, Log, Target, import, verify};
 use offline_mirror::registry::{Registry, RegistryAccess};
 use offline_mirror::site::{SiteDir, SiteInit};
 use offline_mirror::store::Store;
+use offline_mirror::{Feed, ServerAccess};
 use signing::Sha256Digest;
 
 use crate::hub::{Hub, Named, Terms, release_document};
@@ -39,6 +39,11 @@ pub(crate) fn registry(host: &str) -> Registry {
         ..RegistryAccess::new(host.parse().unwrap())
     };
     Registry::new(access).unwrap()
+}
+
+/// A server on this machine, with a token.
+pub(crate) fn access(server: &str) -> ServerAccess {
+    ServerAccess::new(server, "secret".to_owned(), false).unwrap()
 }
 
 pub(crate) struct Scene {
@@ -148,7 +153,7 @@ impl Scene {
     }
 
     pub(crate) fn feed(&self) -> Feed {
-        Feed::new(&format!("http://{}", self.server.host), "secret".to_owned()).unwrap()
+        Feed::new(access(&format!("http://{}", self.server.host))).unwrap()
     }
 
     pub(crate) async fn import_with(

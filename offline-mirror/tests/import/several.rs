@@ -11,7 +11,7 @@ use signing::{Attack, Sha256Digest};
 
 use crate::hub::Terms;
 use crate::maker::{Maker, image, index};
-use crate::scene::{AMD64, REPOSITORY, Scene, at, request};
+use crate::scene::{AMD64, REPOSITORY, Scene, access, at, request};
 
 /// A bundle that presumes a blob, and the repair that brings it, which has no releases.
 fn pair(scene: &mut Scene, hours: [jiff::Timestamp; 2]) -> [PathBuf; 2] {
@@ -37,7 +37,7 @@ async fn import_to(
     target: &Target,
     server: &str,
 ) -> Result<Evidence, ImportError> {
-    let feed = Feed::new(&format!("http://{server}"), "secret".to_owned()).unwrap();
+    let feed = Feed::new(access(&format!("http://{server}"))).unwrap();
     let clock = || at(3);
     import(&scene.site(), &request(bundles), target, Some(&feed), Log::new(&clock, &|_| {})).await
 }
@@ -156,8 +156,9 @@ async fn what_was_lost_in_a_store_belongs_to_its_repository_again() {
     import_to(&scene, &[&first], &target, &host).await.unwrap();
     let place = PLACE.parse().unwrap();
     let reference = Reference::Digest(Digest::of(&child));
-    store.delete_manifest(&place, &reference, at(3)).unwrap();
+    // Its manifest stays, so that nothing puts it again and takes the layer along.
     store.unlink_blob(&place, &Digest::of(TOOL), at(3)).unwrap();
+    assert!(store.stat_in(&place, &Digest::of(TOOL)).is_err());
     import_to(&scene, &[&second, &repair], &target, &host).await.unwrap();
     store.manifest(&place, &reference).unwrap();
     assert!(store.stat_in(&place, &Digest::of(TOOL)).is_ok());

@@ -33,11 +33,7 @@ fn real_time() -> Timestamp {
 }
 
 fn config(scene: &Scene, view: &Path) -> PathBuf {
-    config_with(scene, view, &scene.server.host)
-}
-
-/// The same with the images at another registry.
-fn config_with(scene: &Scene, view: &Path, registry: &str) -> PathBuf {
+    let registry = &scene.server.host;
     let path = scene.folder.path().join(format!("{}.toml", view.file_name().unwrap().display()));
     std::fs::write(scene.folder.path().join("hub-root.json"), &scene.hub.root).unwrap();
     let text = format!(
@@ -161,73 +157,4 @@ async fn the_program_plans_creates_and_says_what_is_missing() {
     assert!(events.iter().any(|event| event["event"] == "blob_done"), "{lines}");
     let (code, _, told) = run(&["create", dir, "--config", "/nowhere"]).await;
     assert_eq!(code, Some(2), "{told}");
-}
-
-/// Puts something into a real registry.
-async fn push(http: &reqwest::Client, host: &str, rest: &str, kind: &str, bytes: Vec<u8>) {
-    let url = format!("http://{host}/v2/acme/app/{rest}");
-    let request = http.put(url).header("content-type", kind).body(bytes);
-    assert!(request.send().await.unwrap().status().is_success());
-}
-
-/// What a release build costs, for the eye: bytes per second of its own CPU, and its memory.
-#[actix_web::test]
-#[ignore = "needs docker-registry; FAIRWAY_MIRROR names a release build"]
-async fn a_gigabyte_is_made_into_a_bundle() {
-    const LAYER_WORDS: u64 = 16 * 1024 * 1024;
-    let program = std::env::var("FAIRWAY_MIRROR").unwrap();
-    let mut scene = Scene::as_of(real_time()).await;
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/peers/registry.sh");
-    let mut peer = tokio::process::Command::new("bash");
-    peer.arg(script).arg(scene.folder.path().join("peer"));
-    let mut peer = peer.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(peer.stdout.take().unwrap()).lines();
-    let host = lines.next_line().await.unwrap().unwrap();
-    signing::source::install_tls_provider();
-    let http = reqwest::Client::builder().build().unwrap();
-    let (mut layers, mut state) = (Vec::new(), 0x9E37_79B9_7F4A_7C15_u64);
-    for layer in 0..9_u64 {
-        let words = if layer == 8 { 0 } else { LAYER_WORDS };
-        let mut bytes = if layer == 8 { b"{}".to_vec() } else { Vec::new() };
-        for _ in 0..words {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            bytes.extend_from_slice(&state.to_le_bytes());
-        }
-        let digest = offline_mirror::oci::Digest::of(&bytes);
-        layers.push(serde_json::json!({"mediaType": "a/b", "digest": digest, "size": bytes.len()}));
-        let begun = http.post(format!("http://{host}/v2/acme/app/blobs/uploads/")).send().await;
-        let place = begun.unwrap().headers()["location"].to_str().unwrap().to_owned();
-        let put = http.put(format!("{place}&digest={digest}")).body(bytes).send().await.unwrap();
-        assert!(put.status().is_success());
-    }
-    let config = layers.pop().unwrap();
-    let kind = "application/vnd.oci.image.manifest.v1+json";
-    let manifest = serde_json::json!({
-        "schemaVersion": 2, "mediaType": kind, "config": config, "layers": layers,
-    });
-    let manifest = manifest.to_string().into_bytes();
-    let mut image = scene.images[0].clone();
-    image.digest = offline_mirror::oci::Digest::of(&manifest);
-    push(&http, &host, &format!("manifests/{}", image.digest), kind, manifest).await;
-    let targets = [
-        hub::graph("acme/app", "stable", "amd64", &["1.0.0"]),
-        hub::release("acme/app", "1.0.0", &[("amd64", &image)]),
-        // A view does not let a vendor disappear.
-        hub::graph("other/db", "fast", "amd64", &["5.0.0"]),
-        hub::release("other/db", "5.0.0", &[("amd64", &image)]),
-    ];
-    scene.hub = hub::Hub::publish(&targets, 2, real_time());
-    scene.server.serve_tuf(scene.hub.files());
-    let config = config_with(&scene, &scene.view(), &host);
-    let mut command = tokio::process::Command::new("/usr/bin/time");
-    command.args(["-f", "user %U s, system %S s, wall %e s, %M KiB"]).arg(program).arg("create");
-    command.arg(scene.dir()).arg("--config").arg(config).args(["--progress", "none"]);
-    let output = command.output().await.unwrap();
-    println!("{}", String::from_utf8_lossy(&output.stdout));
-    println!("{}", String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success());
-    drop(peer.stdin.take());
-    peer.wait().await.unwrap();
 }

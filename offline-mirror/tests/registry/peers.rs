@@ -1,13 +1,11 @@
-//! The same engine at a registry that others wrote, and what a pull costs there.
+//! The same engine at a registry that others wrote.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use offline_mirror::oci::{Algorithm, Descriptor, Digest, MANIFEST_TYPES, Repository};
-use offline_mirror::registry::{
-    BlobSink, HashSink, Pushed, Reference, Registry, RegistryAccess, RegistryError,
-};
+use offline_mirror::oci::{Descriptor, Digest, MANIFEST_TYPES, Repository};
+use offline_mirror::registry::{Pushed, Reference, Registry, RegistryAccess, RegistryError};
 use serde_json::json;
 
 use crate::scene::{bytes, descriptor, open, pull, pull_from, repository, source};
@@ -111,64 +109,4 @@ async fn refer(registry: &Registry, repository: &Repository, image: &[u8]) {
     registry.push_manifest(repository, &digest.into(), MANIFEST_TYPES[0], artifact).await.unwrap();
     let found = registry.referrers(repository, &subject.digest).await.unwrap();
     assert_eq!(found.iter().map(|one| one.digest).collect::<Vec<_>>(), [digest]);
-}
-
-/// Takes everything and does nothing with it.
-struct Void(u64, Digest);
-
-impl BlobSink for Void {
-    fn offset(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
-        self.0 += u64::try_from(bytes.len()).unwrap();
-        Ok(())
-    }
-
-    fn digest(&mut self) -> std::io::Result<Digest> {
-        Ok(self.1)
-    }
-}
-
-/// Processor seconds of this process, in hundredths.
-fn cpu_centiseconds() -> u64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let (_, fields) = stat.rsplit_once(") ").unwrap();
-    let number = |at: usize| fields.split(' ').nth(at).unwrap().parse::<u64>().unwrap();
-    number(11) + number(12)
-}
-
-/// Measures, for `docs/benchmarks.md`: run it alone and in a release build.
-#[tokio::test]
-#[ignore = "needs docker-registry, and minutes"]
-async fn what_a_pull_costs() {
-    const BLOB_BYTES: usize = 256 * 1024 * 1024;
-    const ROUNDS: u64 = 8;
-    let peer = Peer::start();
-    let registry = peer.registry();
-    let blob = bytes(BLOB_BYTES);
-    let (descriptor, source) = (descriptor(&blob), source(&blob));
-    let before = cpu_centiseconds();
-    registry.push_blob(&repository(), &descriptor, None, &source).await.unwrap();
-    let pushed = cpu_centiseconds() - before;
-    let pull = async |at_once: u64, hashes: bool| {
-        let before = cpu_centiseconds();
-        for _ in 0..ROUNDS / at_once {
-            let pulls = (0..at_once).map(|_| async {
-                let (mut hashed, mut void) =
-                    (HashSink::new(Algorithm::Sha256), Void(0, descriptor.digest));
-                let sink: &mut dyn BlobSink = if hashes { &mut hashed } else { &mut void };
-                registry.pull(&repository(), &descriptor, sink).await.unwrap();
-            });
-            futures_util::future::join_all(pulls).await;
-        }
-        (cpu_centiseconds() - before, ROUNDS * descriptor.size)
-    };
-    println!("push: {pushed} cs of CPU for {} bytes", descriptor.size);
-    for (at_once, hashes) in [(1, false), (1, true), (4, false), (4, true)] {
-        let (cost, moved) = pull(at_once, hashes).await;
-        let rate = moved / 10_000 / cost.max(1);
-        println!("pull, {at_once} at once, hashed {hashes}: {cost} cs, {rate} MB per CPU-s");
-    }
 }

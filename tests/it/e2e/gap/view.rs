@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use offline_mirror::import::{Evidence, ImportError, ImportRequest, Log, Target, import};
 use offline_mirror::site::SiteDir;
 use offline_mirror::store::Store;
-use offline_mirror::{AcceptExpired, Feed};
+use offline_mirror::{AcceptExpired, Feed, ServerAccess};
 use serde_json::Value;
 use signing::{Attack, Sha256Digest};
 
@@ -43,7 +43,9 @@ impl Gap {
         let site = SiteDir::open(Path::new(&self.path("north"))).unwrap();
         let store = Target::Store(Store::create(Path::new(&self.path("store"))).unwrap());
         let token = std::fs::read_to_string(self.site.token_file()).unwrap();
-        let feed = Feed::new(&self.site.url(), token.trim().to_owned()).unwrap();
+        let feed =
+            Feed::new(ServerAccess::new(&self.site.url(), token.trim().to_owned(), false).unwrap())
+                .unwrap();
         let clock = || now;
         let import = import(&site, &request, &store, Some(&feed), Log::new(&clock, &|_step| {}));
         tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(import)
