@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Row, params};
+use rusqlite::{Row, Transaction, params};
 
 use super::error::{During as _, StoreError};
 use super::manifests::parse_digest;
@@ -14,6 +14,15 @@ const PAGE_MAX: usize = 1000;
 /// Bytes of one page, beyond which it ends; a page of one referrer may have more. Clients take 4 MiB,
 /// and the annotations of one manifest alone can have as many.
 const PAGE_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Which manifests come, in order. It reads no annotations: what is sorted is copied, also for those
+/// behind the end of the page. The index has to be named: without it every manifest of the repository
+/// is looked at.
+pub(super) const IN_ORDER: &str = "\
+    SELECT b.digest, b.size, m.repository, m.blob \
+    FROM manifests m INDEXED BY manifests_subject JOIN blobs b ON b.id = m.blob \
+    JOIN repositories r ON r.id = m.repository \
+    WHERE r.name = ?1 AND m.subject = ?2 AND b.digest > ?3 \
+    AND (?4 IS NULL OR m.artifact_type = ?4) ORDER BY b.digest LIMIT ?5";
 
 impl Store {
     /// A page of the manifests of the repository whose subject is `digest`, in the order of their
@@ -33,25 +42,19 @@ impl Store {
         let operation = "list referrers";
         let after = after.map(Digest::to_string).unwrap_or_default();
         let limit = limit.min(PAGE_MAX);
+        // One more says whether there are more.
+        let rows_max = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
         self.read(operation, |tx| {
-            let mut statement = tx
-                .prepare_cached(
-                    "SELECT b.digest, m.media_type, b.size, m.artifact_type, m.annotations \
-                     FROM manifests m JOIN blobs b ON b.id = m.blob \
-                     JOIN repositories r ON r.id = m.repository \
-                     WHERE r.name = ?1 AND m.subject = ?2 AND b.digest > ?3 \
-                     AND (?4 IS NULL OR m.artifact_type = ?4) ORDER BY b.digest",
-                )
-                .during(operation)?;
-            let mut rows = statement
-                .query(params![repository.as_str(), digest.to_string(), after, artifact_type])
-                .during(operation)?;
+            let mut statement = tx.prepare_cached(IN_ORDER).during(operation)?;
+            let subject = digest.to_string();
+            let asked = params![repository.as_str(), subject, after, artifact_type, rows_max];
+            let mut rows = statement.query(asked).during(operation)?;
             let (mut names, mut bytes) = (Vec::new(), 0_usize);
             while let Some(row) = rows.next().during(operation)? {
                 if names.len() >= limit {
                     return Ok(Page { names, more: true });
                 }
-                let (descriptor, size) = descriptor(row)?;
+                let (descriptor, size) = descriptor(tx, row)?;
                 bytes = bytes.saturating_add(size);
                 if bytes > PAGE_BYTES_MAX && !names.is_empty() {
                     return Ok(Page { names, more: true });
@@ -64,11 +67,22 @@ impl Store {
 }
 
 /// A referrer, and about how many bytes it has in an answer.
-fn descriptor(row: &Row<'_>) -> Result<(Descriptor, usize), StoreError> {
-    let read = || -> rusqlite::Result<(String, String, u64, Option<String>, String)> {
-        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+fn descriptor(tx: &Transaction<'_>, row: &Row<'_>) -> Result<(Descriptor, usize), StoreError> {
+    let operation = "list referrers";
+    let found = || -> rusqlite::Result<(String, u64, i64, i64)> {
+        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
     };
-    let (digest, media_type, size, artifact_type, annotations) = read().during("list referrers")?;
+    let (digest, size, repository, blob) = found().during(operation)?;
+    let (media_type, artifact_type, annotations): (String, Option<String>, String) = tx
+        .prepare_cached(
+            "SELECT media_type, artifact_type, annotations FROM manifests \
+             WHERE repository = ? AND blob = ?",
+        )
+        .and_then(|mut statement| {
+            statement
+                .query_row([repository, blob], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        })
+        .during(operation)?;
     let texts = [digest.len(), media_type.len(), annotations.len()];
     let kind = artifact_type.as_ref().map_or(0, String::len);
     let bytes = texts.into_iter().fold(kind, usize::saturating_add);

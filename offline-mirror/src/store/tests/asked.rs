@@ -1,6 +1,7 @@
 //! What fsck and listings say about stores larger than one page.
 
 use super::*;
+use crate::store::referrers::IN_ORDER;
 
 /// An image with a config and one layer that registries need not hold.
 fn with_foreign_layer(config: &[u8], layer: &[u8]) -> Vec<u8> {
@@ -98,6 +99,42 @@ fn one_referrer_comes_however_long_its_annotations_are() {
     let page =
         scene.store.referrers_after(&repo("a/b"), &Digest::of(b"s"), None, None, 10).unwrap();
     assert_eq!((page.names.len(), page.more), (1, false));
+}
+
+#[test]
+fn referrers_are_put_in_order_without_their_annotations_and_without_other_manifests() {
+    let scene = scene();
+    let conn = rusqlite::Connection::open(scene.store.dir().join("store.db")).unwrap();
+    let mut explained = conn.prepare(&format!("EXPLAIN QUERY PLAN {IN_ORDER}")).unwrap();
+    let asked = rusqlite::params!["a/b", "sha256:00", "", None::<String>, 10];
+    let steps: Vec<String> = explained
+        .query_map(asked, |row| row.get("detail"))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    let by_subject = "manifests_subject (repository=? AND subject=?)";
+    assert!(steps.iter().any(|step| step.contains(by_subject)), "{steps:#?}");
+    drop(explained);
+    // What a statement never reads may be gone.
+    conn.execute_batch("ALTER TABLE manifests DROP COLUMN annotations").unwrap();
+    conn.prepare(IN_ORDER).unwrap();
+}
+
+#[test]
+fn a_page_of_referrers_says_whether_there_are_more() {
+    let scene = scene();
+    let subject = Digest::of(b"subject");
+    for n in 0..3 {
+        let about = json!({"schemaVersion": 2, "mediaType": INDEX_TYPES[0], "manifests": [],
+            "annotations": {"n": n.to_string()},
+            "subject": {"mediaType": MANIFEST_TYPES[0], "digest": subject, "size": 7}})
+        .to_string();
+        scene.put("a/b", about.as_bytes(), &Reference::Digest(Digest::of(about.as_bytes())));
+    }
+    for (limit, expected) in [(0, (0, true)), (2, (2, true)), (3, (3, false)), (4, (3, false))] {
+        let page = scene.store.referrers_after(&repo("a/b"), &subject, None, None, limit).unwrap();
+        assert_eq!((page.names.len(), page.more), expected, "{limit}");
+    }
 }
 
 #[test]
