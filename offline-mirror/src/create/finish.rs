@@ -74,6 +74,9 @@ pub(super) fn already(
     let record = records.into_iter().find(|record| record.manifest == made.digest());
     if request.restart && !claims.complete && record.is_some() {
         remove(dir, claims)?;
+        // Nobody knows whether it was carried, so it is not to be presumed at any site. Last: without
+        // the record the bundle is none of this view's.
+        view::forget_bundle_record(view_dir, claims.sequence)?;
         return Ok(None);
     }
     let asked = Sha256Digest::of(as_value(&request.plan.asked()).to_string().as_bytes());

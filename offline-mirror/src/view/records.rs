@@ -84,7 +84,7 @@ pub(crate) fn keep_bundle_record(dir: &Path, record: &BundleRecord) -> Result<()
     write(&bundle_path(dir, record.sequence), record)
 }
 
-/// Removes the record of a bundle that was never finished, if there is one.
+/// Removes the record of a bundle that was given up, if there is one.
 ///
 /// # Errors
 /// When it cannot be removed.
@@ -98,7 +98,7 @@ pub(crate) fn forget_bundle_record(dir: &Path, sequence: u64) -> Result<(), Erro
 }
 
 /// The records of finished bundles up to `sequence`, in order. Numbers without a record were spent
-/// on bundles that were never finished.
+/// on bundles that were given up.
 ///
 /// # Errors
 /// When a record cannot be read.

@@ -233,3 +233,24 @@ async fn what_was_given_up_before_its_seal_is_not_assumed() {
     let created = scene.create(&request).await.unwrap();
     assert_eq!((created.sequence, record.exists()), (sequence(1) + 1, false));
 }
+
+#[actix_web::test]
+async fn a_finished_bundle_that_made_way_is_not_assumed() {
+    let scene = Scene::new().await;
+    scene.server.rot(&long(2));
+    let mut plan = scene.request();
+    plan.keep_going = true;
+    let first = make(&scene, plan.clone()).await.unwrap();
+    assert!(!first.complete && claims(&first).images.len() == 2);
+    // In its place another one, which has nothing of acme/app.
+    plan.products.remove(0);
+    let request =
+        offline_mirror::create::CreateRequest { plan, restart: true, ..scene.create_request() };
+    let second = scene.create(&request).await.unwrap();
+    let record = |sequence| scene.view().join("bundles").join(format!("{sequence}.json")).exists();
+    assert!(!record(first.sequence) && record(second.sequence));
+    let mut third = up_to(&scene, "three", "1.2.0");
+    (third.base, third.keep_going) = (Presumed::Assumed { sequence: second.sequence }, true);
+    let third = make(&scene, third).await.unwrap();
+    assert!(has(&scene.open(&third).await, &long(3)), "nobody ever carried it");
+}
