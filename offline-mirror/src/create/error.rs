@@ -49,9 +49,10 @@ pub enum CreateError {
     },
     /// The same was made before, and to look again may find something else.
     #[error(
-        "{}: made at {created_at} by the same request{}; nothing was looked up this time",
+        "{}: made at {created_at} by the same request{}{}; nothing was looked up this time",
         manifest.display(),
-        if *complete { "" } else { ", and NOT COMPLETE" }
+        if *complete { "" } else { ", NOT COMPLETE" },
+        if *is_good { "" } else { ", and EXPIRED" }
     )]
     Made {
         /// Its manifest.
@@ -60,6 +61,8 @@ pub enum CreateError {
         created_at: Timestamp,
         /// Whether it holds everything that was asked for then.
         complete: bool,
+        /// Whether its metadata is still good; sites refuse what has expired.
+        is_good: bool,
     },
     /// The state of earlier work cannot be used.
     #[error("{}: {why}", path.display())]
@@ -132,8 +135,11 @@ impl CreateError {
                 "ask for the same again to finish it, choose another --name, or give it up with \
                  --restart: blobs that both need are kept"
             }
-            Self::Made { complete: true, .. } => {
+            Self::Made { complete: true, is_good: true, .. } => {
                 "carry it, or choose another --name or directory for a new one"
+            }
+            Self::Made { complete: true, is_good: false, .. } => {
+                "sites refuse it: choose another --name or directory for a new one"
             }
             Self::Made { complete: false, .. } => {
                 "--restart makes it anew in its place and fetches everything again; another --name \

@@ -88,7 +88,7 @@ pub(super) fn already(
     let was_told = !bundle::work_dir(dir, name).exists();
     let is_good = claims.good_until.is_none_or(|until| until > now);
     if was_told && !(complete && is_good && request.plan.is_settled()) {
-        return Err(CreateError::Made { manifest, created_at, complete });
+        return Err(CreateError::Made { manifest, created_at, complete, is_good });
     }
     bundle::discard(dir, name)?;
     let warning =

@@ -1,5 +1,6 @@
 //! A bundle holds what its plan said, verifies as at a site, and has the same bytes every time.
 
+use jiff::ToSpan as _;
 use offline_mirror::bundle::{ImageRole, check};
 use offline_mirror::create::CreateError;
 use signing::Sha256Digest;
@@ -129,5 +130,23 @@ async fn releases_by_name_are_the_same_until_the_bundle_expires() {
     assert_eq!(again.manifest_digest, one.manifest_digest);
     assert!(again.warnings[0].contains("nothing was looked up"), "{:?}", again.warnings);
     let refused = scene.create_at(&request, at(1 + 90 * 24)).await.unwrap_err();
-    assert!(matches!(refused, CreateError::Made { .. }), "{refused}");
+    let CreateError::Made { complete: true, is_good: false, .. } = &refused else {
+        panic!("{refused:?}")
+    };
+    assert!(refused.to_string().contains("EXPIRED"), "{refused}");
+    let hint = refused.hint().unwrap();
+    assert!(hint.contains("another --name or directory") && !hint.contains("carry"), "{hint}");
+}
+
+#[actix_web::test]
+async fn of_an_old_bundle_nobody_is_told_to_carry_it_once_it_has_expired() {
+    let scene = Scene::new().await;
+    let made = scene.create(&scene.create_request()).await.unwrap();
+    let good_until = made.good_until.unwrap();
+    for (now, good) in [(good_until - 1.second(), true), (good_until, false)] {
+        let refused = scene.create_at(&scene.create_request(), now).await.unwrap_err();
+        let hint = refused.hint().unwrap();
+        assert_eq!(hint.starts_with("carry it"), good, "{hint}");
+        assert_eq!(refused.to_string().contains("EXPIRED"), !good, "{refused}");
+    }
 }
