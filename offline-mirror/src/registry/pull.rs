@@ -51,7 +51,7 @@ impl Registry {
         let is_other = matches!(checked, Err(RegistryError::Digest { .. }));
         if was_resumed && is_other && traffic.apart(|| sink.restart()).map_err(kept)? {
             self.fill(&call, blob.size, sink).await?;
-            return check(&call, blob, sink);
+            return traffic.apart(|| check(&call, blob, sink));
         }
         checked
     }
