@@ -44,26 +44,12 @@ pub(super) struct BlobRow {
 }
 
 impl Store {
-    /// Says where the bytes of a blob lie in adopted segments. The caller has hashed them.
+    /// Says where the bytes of blobs lie in adopted segments, a few hundred to a commit: each commit
+    /// waits for the disk. The caller has hashed them. Stops at the first that is refused; those of
+    /// commits before it stay.
     ///
     /// # Errors
-    /// When the extents do not add up to `size` or leave their segment.
-    pub fn index_blob(
-        &self,
-        _turn: &Exclusive,
-        digest: &Digest,
-        size: u64,
-        extents: &[Extent],
-        now: Timestamp,
-    ) -> Result<Indexed, StoreError> {
-        self.write("index a blob", |tx| index(tx, digest, size, extents, now))
-    }
-
-    /// [`Store::index_blob`] of many, a few hundred to a commit: each commit waits for the disk.
-    /// Stops at the first that is refused; those of commits before it stay.
-    ///
-    /// # Errors
-    /// As [`Store::index_blob`].
+    /// When the extents of a blob do not add up to its size or leave their segment.
     pub fn index_blobs(
         &self,
         _turn: &Exclusive,

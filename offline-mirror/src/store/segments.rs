@@ -20,7 +20,8 @@ use super::{Exclusive, Store, files};
 pub enum Adopt {
     /// By hard link, or by one copy where the file systems differ.
     LinkOrCopy,
-    /// By one copy, so that the bundle's own file may be written to or carried on.
+    /// By one copy, as where the file systems differ.
+    #[cfg(test)]
     Copy,
 }
 

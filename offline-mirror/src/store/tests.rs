@@ -73,6 +73,17 @@ impl Scene {
         (path, offsets)
     }
 
+    fn index(
+        &self,
+        turn: &Exclusive,
+        digest: &Digest,
+        size: u64,
+        extents: &[Extent],
+    ) -> Result<Indexed, StoreError> {
+        let blobs = [(*digest, size, extents.to_vec())];
+        self.store.index_blobs(turn, &blobs, self.now).map(|indexed| indexed[0])
+    }
+
     fn adopt(&self, blobs: &[&[u8]], how: Adopt) -> SegmentId {
         let (path, offsets) = self.segment(blobs);
         let turn = self.store.exclusive().unwrap();
@@ -83,7 +94,7 @@ impl Scene {
         for (blob, offset) in blobs.iter().zip(offsets) {
             let size = u64::try_from(blob.len()).unwrap();
             let extents = [Extent { segment, offset, size }];
-            self.store.index_blob(&turn, &Digest::of(blob), size, &extents, self.now).unwrap();
+            self.index(&turn, &Digest::of(blob), size, &extents).unwrap();
         }
         segment
     }
@@ -115,9 +126,9 @@ fn bytes_of_a_segment_are_read_where_they_lie_over_part_boundaries() {
         Extent { segment, offset: offsets[0], size: 700 },
         Extent { segment, offset: offsets[1], size: 1_000_000 },
     ];
-    let indexed = scene.store.index_blob(&turn, &digest, 1_000_700, &extents, scene.now).unwrap();
+    let indexed = scene.index(&turn, &digest, 1_000_700, &extents).unwrap();
     assert_eq!(indexed, Indexed::Added);
-    let again = scene.store.index_blob(&turn, &digest, 1_000_700, &[], scene.now).unwrap();
+    let again = scene.index(&turn, &digest, 1_000_700, &[]).unwrap();
     assert_eq!(again, Indexed::AlreadyThere);
     assert_eq!(scene.bytes(&digest).unwrap(), whole);
     for (from, to) in [(0, 1), (699, 701), (650, 1_000_700), (1_000_699, 2_000_000), (700, 700)] {
@@ -165,7 +176,7 @@ fn extents_that_leave_their_segment_or_do_not_add_up_are_refused() {
     let digest = Digest::of(b"other");
     for (offset, size, said) in [(1000, 100, 100), (0, 5, 6), (u64::MAX, 5, 5)] {
         let extents = [Extent { segment, offset, size }];
-        let refused = scene.store.index_blob(&turn, &digest, said, &extents, scene.now);
+        let refused = scene.index(&turn, &digest, said, &extents);
         assert!(matches!(refused, Err(StoreError::Extents { .. })), "{offset} {size} {said}");
     }
     assert_eq!(scene.store.stat(&digest).unwrap(), None);
@@ -357,10 +368,11 @@ fn what_is_indexed_again_has_its_whole_grace_again() {
     let grace = jiff::SignedDuration::from_hours(1);
     let segment = scene.adopt(&[b"abc"], Adopt::LinkOrCopy);
     let turn = scene.store.exclusive().unwrap();
-    let (digest, extents) = (Digest::of(b"abc"), [Extent { segment, offset: 512, size: 3 }]);
+    let digest = Digest::of(b"abc");
+    let blobs = [(digest, 3, vec![Extent { segment, offset: 512, size: 3 }])];
     let late = scene.now + 59.minutes();
-    let again = scene.store.index_blob(&turn, &digest, 3, &extents, late).unwrap();
-    assert_eq!(again, Indexed::AlreadyThere);
+    let again = scene.store.index_blobs(&turn, &blobs, late).unwrap();
+    assert_eq!(again, [Indexed::AlreadyThere]);
     scene.store.gc(&turn, Gc { grace }, scene.now + 61.minutes()).unwrap();
     assert!(scene.bytes(&digest).is_some());
     scene.store.gc(&turn, Gc { grace }, late + 60.minutes()).unwrap();

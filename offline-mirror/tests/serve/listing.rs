@@ -78,12 +78,12 @@ async fn what_another_process_adopts_is_served_at_once() {
         file: "north-0001.tar".to_owned(),
     };
     let id = store.adopt_segment(&turn, &segment, &name, Adopt::LinkOrCopy, now()).unwrap().segment;
-    let parts = [
+    let parts = vec![
         Extent { segment: id, offset: 512, size: 1_500_000 },
         Extent { segment: id, offset: 512 + 1_500_000, size: 500_000 },
     ];
     let digest = Digest::of(&blob);
-    store.index_blob(&turn, &digest, 2_000_000, &parts, now()).unwrap();
+    store.index_blobs(&turn, &[(digest, 2_000_000, parts)], now()).unwrap();
     let path = format!("/v2/{REPO}/blobs/{digest}");
     scene.get(&path).await.refused(404, "BLOB_UNKNOWN");
     store.link_blob(&REPO.parse().unwrap(), &digest, now()).unwrap();
