@@ -1,12 +1,12 @@
 //! Takes bundles in: everything is verified, in a fixed order, before anything is written.
 //!
 //! 1. manifest read, TUF files read, the view's chain from the pinned root, expiry, what was seen
-//!    before; then the manifest's signature ([`believe`])
+//!    before; then the manifest's signature (`believe`)
 //! 2. sequence, address, completeness, allow-list, releases against their signed documents
-//!    ([`rules`], [`contents`])
-//! 3. every required digest at the target, free space, every byte hashed ([`verify`])
-//! 4. blobs, child manifests, indexes, referrers, tags ([`target`], [`push`])
-//! 5. the update server, the ledger, what was seen of the view, inventory and receipt ([`finish`])
+//!    (`rules`, `contents`)
+//! 3. every required digest at the target, free space, every byte hashed (`verify`)
+//! 4. blobs, child manifests, indexes, referrers, tags (`target`, `push`)
+//! 5. the update server, the ledger, what was seen of the view, inventory and receipt (`finish`)
 //!
 //! Until step 4 nothing is written and nobody but the target is asked anything. From there on every
 //! write is idempotent, so that a run which was killed is simply run again.

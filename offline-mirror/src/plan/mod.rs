@@ -6,7 +6,7 @@
 //! options ─────┘                 └─ extra images ───────────┘                 ├─ Contents ─ Report
 //!                    inventories ─ what every addressed site has ─────────────┘
 //! ```
-//! [`select`], [`contents`], [`held`], [`routes`] and [`report`] are pure; `hub`, `walk` and
+//! `select`, `contents`, `held`, `routes` and `report` are pure; `hub`, `walk` and
 //! `inventory` read. Nothing here writes: a plan leaves no trace.
 
 pub mod config;
