@@ -13,6 +13,7 @@ mod problem;
 mod publication;
 mod release;
 mod report;
+mod rollouts;
 mod site;
 mod sites;
 
@@ -39,6 +40,12 @@ pub use release::{
 pub use report::{
     AgentInstance, ClusterHeader, Failure, GrantRequest, HealthSummary, HealthVerdict,
     NotAnInstance, Phase, ProductState, Progress, Report, UnitState, WaitingOn,
+};
+pub use rollouts::{
+    AttemptState, CapPerDomain, CapPerPeriod, MAX_LISTED_FAILURES, MAX_POLICY_BODY_BYTES,
+    PlannedShare, PolicyFinding, PolicyReply, PolicyRequest, PolicyRow, RingSize, RingState,
+    RolloutApproveRequest, RolloutCaps, RolloutCluster, RolloutEmergencyRequest, RolloutFailure,
+    RolloutHoldRequest, RolloutResumeRequest, RolloutRing, RolloutRow, RolloutState, SeenFailure,
 };
 pub use site::{
     NotARedaction, Redaction, SiteChannel, SiteCluster, SiteCounts, SiteProduct, SiteReason,
