@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 use signing::Sha256Digest;
 
 use crate::names::{ChannelName, ClusterId, ProductRef};
-use crate::rollout::Name;
 use crate::version::ReleaseVersion;
 
 /// Reply to `POST /api/v1/reports`, sent after the report's commit is durable.
@@ -136,18 +135,6 @@ pub enum HoldScope {
     Cluster {
         /// The cluster.
         cluster: ClusterId,
-    },
-    /// One rollout.
-    Rollout {
-        /// Its number at the hub.
-        id: u64,
-    },
-    /// One ring of a rollout.
-    Ring {
-        /// The rollout's number at the hub.
-        rollout: u64,
-        /// The ring.
-        ring: Name,
     },
 }
 

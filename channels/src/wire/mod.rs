@@ -45,7 +45,8 @@ pub use rollouts::{
     AttemptState, CapPerDomain, CapPerPeriod, MAX_LISTED_FAILURES, MAX_POLICY_BODY_BYTES,
     PlannedShare, PolicyFinding, PolicyReply, PolicyRequest, PolicyRow, RingSize, RingState,
     RolloutApproveRequest, RolloutCaps, RolloutCluster, RolloutEmergencyRequest, RolloutFailure,
-    RolloutHoldRequest, RolloutResumeRequest, RolloutRing, RolloutRow, RolloutState, SeenFailure,
+    RolloutHold, RolloutHoldRequest, RolloutResumeRequest, RolloutRing, RolloutRow, RolloutState,
+    SeenFailure,
 };
 pub use site::{
     NotARedaction, Redaction, SiteChannel, SiteCluster, SiteCounts, SiteProduct, SiteReason,

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use signing::Sha256Digest;
 
-use super::directive::{Hold, Reason};
+use super::directive::Reason;
 use crate::names::{ClusterId, ProductRef};
 use crate::rollout::Name;
 use crate::version::ReleaseVersion;
@@ -65,7 +65,7 @@ pub struct RolloutRow {
     /// The policy that governs it.
     pub policy: Name,
     /// The policy's version in force.
-    pub policy_version: u32,
+    pub policy_version: u64,
     /// Which product.
     pub product: ProductRef,
     /// Which release.
@@ -91,9 +91,9 @@ pub struct RolloutRow {
     /// The rollout of the newer release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub superseded_by: Option<u64>,
-    /// Holds in force that stop it or one of its rings.
+    /// Who holds it, or one of its rings.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub holds: Vec<Hold>,
+    pub holds: Vec<RolloutHold>,
     /// Of a halted one: releases that clusters may go back to by the graph and the release's own
     /// document.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -102,6 +102,20 @@ pub struct RolloutRow {
     /// the answer about one rollout.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub planned: Vec<PlannedShare>,
+}
+
+/// Somebody holds a rollout.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RolloutHold {
+    /// The ring, if only one is held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ring: Option<Name>,
+    /// Why, in the holder's words.
+    pub reason: String,
+    /// Who.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// One ring of a rollout.
@@ -367,7 +381,7 @@ pub struct PolicyReply {
     /// The policy's name.
     pub name: Name,
     /// Its version then.
-    pub version: u32,
+    pub version: u64,
     /// Whether that differs from the version before.
     pub changed: bool,
     /// What lint says. Errors are not applied.
@@ -406,7 +420,7 @@ pub struct PolicyRow {
     /// Its name.
     pub name: Name,
     /// Its version, from 1.
-    pub version: u32,
+    pub version: u64,
     /// When that version was applied.
     pub applied_at: Timestamp,
     /// By whom.

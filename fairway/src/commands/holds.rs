@@ -151,8 +151,6 @@ fn describe(scope: &HoldScope) -> String {
         HoldScope::Channel { product, channel } => format!("channel {channel} of {product}"),
         HoldScope::Release { product, version } => format!("release {version} of {product}"),
         HoldScope::Cluster { cluster } => format!("cluster {cluster}"),
-        HoldScope::Rollout { id } => format!("rollout {id}"),
-        HoldScope::Ring { rollout, ring } => format!("ring {ring} of rollout {rollout}"),
     }
 }
 

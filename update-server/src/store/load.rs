@@ -56,7 +56,7 @@ impl At<'_> {
         LoadError::Value { table: self.table, row: self.id, column, why: why.to_string() }
     }
 
-    fn time(&self, column: &'static str) -> Result<Option<Timestamp>, LoadError> {
+    pub(super) fn time(&self, column: &'static str) -> Result<Option<Timestamp>, LoadError> {
         self.get::<Option<i64>>(column)?
             .map(|ms| Timestamp::from_millisecond(ms).map_err(|e| self.wrong(column, e)))
             .transpose()

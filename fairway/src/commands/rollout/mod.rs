@@ -45,7 +45,7 @@ enum Command {
         name: Option<Name>,
         /// Of this version instead of the one in force
         #[arg(long, value_name = "N", requires = "name")]
-        version: Option<u32>,
+        version: Option<u64>,
     },
     /// Take a policy out of force; what it governed is granted without a policy from then on
     Remove {
@@ -200,7 +200,7 @@ async fn policies(hub: &Hub, format: Format, now: Timestamp, out: &mut Out) -> R
 async fn policy(
     hub: &Hub,
     name: &Name,
-    version: Option<u32>,
+    version: Option<u64>,
     format: Format,
     now: Timestamp,
     out: &mut Out,

@@ -156,7 +156,8 @@ pub(super) fn one(row: &RolloutRow, now: Timestamp) -> String {
         line("superseded", &format!("by rollout {newer}"));
     }
     for hold in &row.holds {
-        line("held by", &format!("{}: {} (hold {})", hold.by, hold.reason, hold.id));
+        let ring = hold.ring.as_ref().map_or_else(String::new, |ring| format!("ring {ring}, "));
+        line("held", &format!("{ring}by {}: {}", hold.by, hold.reason));
     }
     if !row.rollback_offers.is_empty() {
         let offers: Vec<String> = row.rollback_offers.iter().map(ToString::to_string).collect();

@@ -223,8 +223,6 @@ fn hold(hold: &Hold, now: Timestamp) -> Notice {
         HoldScope::Channel { product, channel } => format!("{product}, channel {channel}"),
         HoldScope::Release { product, version } => format!("moves of {product} to {version}"),
         HoldScope::Cluster { cluster } => format!("cluster {cluster}"),
-        HoldScope::Rollout { id } => format!("rollout {id}"),
-        HoldScope::Ring { rollout, ring } => format!("ring {ring} of rollout {rollout}"),
     };
     let since = words::relative(now, hold.at);
     Notice {
