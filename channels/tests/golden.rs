@@ -25,7 +25,7 @@ fn through_graph(document: &Value) -> Result<Value, serde_json::Error> {
 
 /// Every document type, by the name of its golden file.
 fn readers() -> BTreeMap<&'static str, Reader> {
-    let readers: [(&str, Reader); 40] = [
+    let readers: [(&str, Reader); 42] = [
         ("audit-row", through::<wire::AuditRow>),
         ("cluster-row-page", through::<wire::Page<wire::ClusterRow>>),
         ("drift-answer", through::<wire::DriftAnswer>),
@@ -45,6 +45,8 @@ fn readers() -> BTreeMap<&'static str, Reader> {
         ("policy-reply", through::<wire::PolicyReply>),
         ("policy-request", through::<wire::PolicyRequest>),
         ("policy-row-page", through::<wire::Page<wire::PolicyRow>>),
+        ("labels-request", through::<wire::LabelsRequest>),
+        ("open-join-token", through::<wire::OpenJoinToken>),
         ("problem", through::<wire::Problem>),
         ("publication", through::<wire::Publication>),
         ("publication-reply", through::<wire::PublicationReply>),

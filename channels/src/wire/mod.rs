@@ -14,6 +14,7 @@ mod publication;
 mod release;
 mod report;
 mod rollouts;
+mod settings;
 mod site;
 mod sites;
 
@@ -48,6 +49,7 @@ pub use rollouts::{
     RolloutHold, RolloutHoldRequest, RolloutResumeRequest, RolloutRing, RolloutRow, RolloutState,
     SeenFailure,
 };
+pub use settings::LabelsRequest;
 pub use site::{
     NotARedaction, Redaction, SiteChannel, SiteCluster, SiteCounts, SiteProduct, SiteReason,
     SiteStatus, SiteStatusError,
