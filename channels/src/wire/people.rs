@@ -91,6 +91,9 @@ pub struct ProductRow {
     /// Why it may not move: the hub's reasons.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub why_not: Vec<Reason>,
+    /// When those reasons end, if only time is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub earliest_at: Option<Timestamp>,
     /// Last failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,

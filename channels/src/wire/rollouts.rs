@@ -34,6 +34,8 @@ pub enum RolloutState {
     Blind,
     /// A newer release has its own rollout; this one starts only what cannot go there directly.
     Superseded,
+    /// Its policy was taken out of force: nobody starts any more.
+    Closed,
     /// Every cluster that it is for runs the release.
     Converged,
     /// A state this reader does not know; never taken for running.
@@ -51,6 +53,7 @@ impl RolloutState {
             Self::Halted => "halted",
             Self::Blind => "blind",
             Self::Superseded => "superseded",
+            Self::Closed => "closed",
             Self::Converged => "converged",
             Self::Unknown => "unknown",
         }
@@ -139,6 +142,9 @@ pub struct RolloutRing {
     pub acknowledged: u32,
     /// Rolling or succeeded, and of unknown health.
     pub unknown: u32,
+    /// They ran the release already, without this rollout's doing.
+    #[serde(default)]
+    pub there: u32,
     /// How much of it the curve has opened, per cent with two decimals at most.
     pub open_share_percent: f64,
     /// Where it stands.

@@ -6,6 +6,7 @@
 
 mod answers;
 mod drift;
+mod facts;
 mod freshness;
 mod intern;
 mod labels;

@@ -186,6 +186,7 @@ impl FleetIndex {
             drift_at_site: None,
             waiting_on: record.waiting_on,
             why_not: record.why_not,
+            earliest_at: None,
             failure: record.failure,
             units: Vec::new(),
         })

@@ -229,6 +229,7 @@ fn product_row(product: &SiteProduct, view: &mut View<'_>) -> ProductRow {
         drift_at_site: Some(product.drift.clone()),
         waiting_on: Vec::new(),
         why_not: failed.chain(&product.reasons).map(reason).collect(),
+        earliest_at: None,
         failure: None,
         units: Vec::new(),
     }

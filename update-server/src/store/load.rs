@@ -9,10 +9,11 @@ use rusqlite::types::FromSql;
 use rusqlite::{Connection, Row};
 use signing::Sha256Digest;
 
-use super::{Committed, sites};
+use super::{Committed, rollouts, sites};
 use crate::auth::{Access, TokenRecord, TokenTable};
 use crate::directive::Ledger;
 use crate::fleet::{ClusterKey, ClusterRecord, FleetIndex, FormerKey, KeyEnd, Slot};
+use crate::rollout::RestoreError;
 
 /// The database holds something this hub did not write.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +21,9 @@ pub enum LoadError {
     /// The database failed.
     #[error("failed to read the database")]
     Sql(#[from] rusqlite::Error),
+    /// Stored rollouts do not fit together.
+    #[error(transparent)]
+    Rollouts(#[from] RestoreError),
     /// A value does not parse.
     #[error("table {table}, row {row}: {column} is not readable: {why}")]
     Value {
@@ -90,7 +94,7 @@ pub(super) fn load(
 ) -> Result<Committed, LoadError> {
     let fleet = fleet(conn, interval_s, now)?;
     let sites = sites::load(conn, &fleet)?;
-    Ok(Committed::new(fleet, holds(conn)?, tokens(conn)?, sites))
+    Ok(Committed::new(fleet, holds(conn)?, tokens(conn)?, sites, rollouts::load(conn)?))
 }
 
 fn fleet(conn: &Connection, interval_s: u64, now: Timestamp) -> Result<FleetIndex, LoadError> {

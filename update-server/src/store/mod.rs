@@ -20,6 +20,7 @@ mod judge;
 mod load;
 mod people;
 mod reader;
+mod rollouts;
 mod schema;
 mod sites;
 #[cfg(test)]
@@ -39,6 +40,7 @@ use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use crate::fleet::KeyEnd;
+use crate::rollout::RolloutRefusal;
 use crate::served::Served;
 pub use admin::SetLabels;
 pub use audit::{ChainCheck, Event};
@@ -51,6 +53,7 @@ pub use ingest::AcceptedReport;
 pub use load::LoadError;
 pub use people::{NewHold, NewJoinToken, NewToken};
 pub use reader::{Reader, ReaderError};
+pub use rollouts::{AppliedPolicy, NewPolicy, RemovedPolicy, Steer, all_labels, lint_fleet};
 pub use schema::SchemaError;
 pub use sites::{NewSite, NewStatus, StatusRequest};
 
@@ -220,6 +223,9 @@ pub enum Refusal {
         /// The bound.
         max: usize,
     },
+    /// A rollout policy or a command to a rollout was refused.
+    #[error(transparent)]
+    Rollout(RolloutRefusal),
     /// The queue is full.
     #[error("too many writes are waiting")]
     Busy,
@@ -328,9 +334,14 @@ impl Store {
         observer: CommitObserver,
         now: Timestamp,
     ) -> Result<(Self, WriterThread), OpenError> {
-        let conn = schema::open_writer(&data_dir.join(DATABASE_FILE))?;
-        let committed = Arc::new(load::load(&conn, settings.report_interval_s, now)?);
-        let head = audit::head(&conn).map_err(LoadError::from)?;
+        let mut conn = schema::open_writer(&data_dir.join(DATABASE_FILE))?;
+        let mut head = audit::head(&conn).map_err(LoadError::from)?;
+        let mut committed = load::load(&conn, settings.report_interval_s, now)?;
+        let offered = served.generation();
+        rollouts::wake(&mut conn, &mut head, committed.rollouts_at_start(), &*served, now)
+            .map_err(LoadError::from)?;
+        committed.set_offered(offered);
+        let committed = Arc::new(committed);
         let (queue, jobs): (SyncSender<Job>, Receiver<Job>) = sync_channel(settings.queue_capacity);
         let writer = writer::Writer::new(conn, Arc::clone(&committed), served, settings, head);
         let thread = std::thread::Builder::new()
@@ -398,7 +409,13 @@ impl Store {
 
     /// Adds an audit row about something that is not in the database (a publication).
     pub async fn record(&self, event: Event) -> Result<(), Refusal> {
-        self.submit(move |batch| Ok(batch.audit(&event)?)).await
+        self.submit(move |batch| {
+            batch.audit(&event)?;
+            // A publication may be what is told.
+            batch.offer_heads(event.at);
+            Ok(())
+        })
+        .await
     }
 }
 

@@ -9,18 +9,18 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
+use channels::wire::GrantRequest;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
 
-pub use self::people::{AppliedPolicy, NewPolicy, RemovedPolicy, Steer};
+pub use self::people::{AppliedPolicy, NewPolicy, RemovedPolicy, Steer, all_labels, lint_fleet};
 pub(super) use self::rows::salt;
 use super::audit::{self, Event, Head};
+use super::ingest::Said;
 use super::{Batch, LoadError};
 use crate::directive::Decision;
-use crate::fleet::{ClusterRecord, GraphKey, ProductRecord, Slot};
-use crate::rollout::{
-    Ask, Draft, Heard, Overlay, PolicyRow, RolloutEvent, Rollouts, Turn,
-};
+use crate::fleet::{ClusterRecord, ProductRecord, Slot};
+use crate::rollout::{Ask, Draft, Heard, Overlay, PolicyRow, RolloutEvent, Rollouts, Turn};
 use crate::served::Served;
 
 /// From this much time without a tick on, the hub counts as having been down: four times the
@@ -160,21 +160,15 @@ impl Batch<'_> {
         &mut self,
         slot: Slot,
         record: &ClusterRecord,
-        states: &[channels::wire::ProductState],
+        said: &Said,
         now: Timestamp,
     ) -> Vec<Turn> {
-        if self.no_rollouts() {
-            return states.iter().map(|_| Turn::Ungoverned).collect();
-        }
+        let none = self.no_rollouts();
         let served = self.served;
-        states
-            .iter()
-            .map(|state| {
-                let graph = graph_of(state);
-                let ask = ask(slot, record, state, &graph, served);
-                ask.map_or(Turn::Ungoverned, |ask| {
-                    self.draft(now, |draft| draft.may_go(&ask, now))
-                })
+        said.questions()
+            .map(|question| match ask(slot, record, question, served) {
+                Some(ask) if !none => self.draft(now, |draft| draft.may_go(&ask, now)),
+                Some(_) | None => Turn::Ungoverned,
             })
             .collect()
     }
@@ -184,16 +178,15 @@ impl Batch<'_> {
         &mut self,
         slot: Slot,
         record: &ClusterRecord,
-        states: &[channels::wire::ProductState],
-        asked: (&[Turn], &Decision),
+        said: &Said,
+        turns: &[Turn],
+        decision: &Decision,
         now: Timestamp,
     ) {
-        let (turns, decision) = asked;
         let served = self.served;
-        for ((state, turn), directive) in states.iter().zip(turns).zip(&decision.directives) {
+        for ((question, turn), directive) in said.questions().zip(turns).zip(&decision.directives) {
             let (Turn::Go { rollout }, Some(grant)) = (turn, &directive.grant) else { continue };
-            let graph = graph_of(state);
-            if let Some(ask) = ask(slot, record, state, &graph, served) {
+            if let Some(ask) = ask(slot, record, question, served) {
                 self.draft(now, |draft| draft.granted(&ask, *rollout, grant, now));
             }
         }
@@ -236,31 +229,23 @@ impl Batch<'_> {
     }
 }
 
-fn graph_of(state: &channels::wire::ProductState) -> GraphKey {
-    GraphKey {
-        product: state.product.clone(),
-        channel: state.channel.clone(),
-        arch: state.arch.clone(),
-    }
-}
-
 /// The question of a product that asks for a grant.
 fn ask<'a>(
     slot: Slot,
     record: &'a ClusterRecord,
-    state: &'a channels::wire::ProductState,
-    graph: &'a GraphKey,
+    question: (&'a ProductRecord, &'a Option<GrantRequest>),
     served: &'a dyn Served,
 ) -> Option<Ask<'a>> {
+    let (product, wants) = question;
     Some(Ask {
         slot,
         cluster: record.id,
         labels: &record.labels,
-        graph,
-        from: &state.version,
-        wants: state.wants.as_ref()?,
-        health: &state.health,
-        failure: state.failure.as_ref(),
+        graph: &product.graph,
+        from: &product.version,
+        wants: wants.as_ref()?,
+        health: &product.health,
+        failure: product.failure.as_ref(),
         served,
     })
 }

@@ -56,6 +56,7 @@ fn product() -> ProductRow {
             since: None,
         }],
         why_not: Vec::new(),
+        earliest_at: None,
         failure: None,
         units: vec![UnitState {
             name: "c-1".parse().unwrap(),

@@ -30,6 +30,7 @@ fn ring(name: &str, state: RingState) -> RolloutRing {
         failed: 1,
         acknowledged: 0,
         unknown: 0,
+        there: 0,
         open_share_percent: 100.0,
         state,
         waits_for: Vec::new(),

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::super::problem::{ApiError, Code};
 use super::state::from_disk;
-use super::{Guarded, HubState, Operator, Viewer, paging};
+use super::{Guarded, HubState, Operator, Viewer, paging, rollouts};
 use crate::fleet::{ClusterFilter, Slot};
 use crate::site::After;
 use crate::store::{HistoryRow, SetLabels, Trust};
@@ -90,7 +90,9 @@ pub(super) async fn list(
         selector: query.selector.as_deref().map(selector).transpose()?,
         site: query.site,
     };
-    Ok(web::Json(page(&state, &filter, begin, limit)))
+    let mut page = page(&state, &filter, begin, limit);
+    rollouts::explain(&state, &mut page.items);
+    Ok(web::Json(page))
 }
 
 /// List whose cursors name a row of the fleet.
@@ -189,6 +191,7 @@ pub(super) async fn one(
             _ => return Err(error),
         },
     };
+    rollouts::explain(&state, std::slice::from_mut(&mut row));
     let products: Vec<ProductRef> = row.products.iter().map(|p| p.product.clone()).collect();
     let units = from_disk(&state, move |reader| {
         products.iter().map(|product| reader.units(slot, product)).collect::<Result<Vec<_>, _>>()

@@ -35,6 +35,7 @@ impl From<Refusal> for ApiError {
             | Refusal::NoConflict
             | Refusal::SiteKeyReplaced { .. }
             | Refusal::LastAdmin => Code::Conflict,
+            Refusal::Rollout(refusal) => return refusal.clone().into(),
             Refusal::Busy => Code::QueueFull,
             Refusal::Failed => Code::Internal,
             Refusal::Stopped => Code::ShuttingDown,

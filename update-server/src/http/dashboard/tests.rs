@@ -69,6 +69,7 @@ fn product(phase: Phase) -> ProductRow {
         drift_at_site: None,
         waiting_on: Vec::new(),
         why_not: Vec::new(),
+        earliest_at: None,
         failure: None,
         units: Vec::new(),
     }

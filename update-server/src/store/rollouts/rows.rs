@@ -2,15 +2,13 @@
 //!
 //! Rows are what `crate::rollout` made of them; nothing is decided here.
 
-use channels::rollout::FleetSalt;
+use channels::rollout::{FleetSalt, Name};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::super::load::At;
 use super::super::{LoadError, int};
 use crate::fleet::Slot;
-use crate::rollout::{
-    AttemptRow, Outcome, PolicyRow, RolloutChanges, RolloutId, RolloutRow,
-};
+use crate::rollout::{AttemptRow, Outcome, PolicyRow, RolloutChanges, RolloutId, RolloutRow};
 
 /// Name of the salt in `meta`, 64 hex digits.
 const SALT: &str = "fleet_salt";
@@ -177,4 +175,22 @@ fn attempt(row: &Row<'_>) -> Result<AttemptRow, LoadError> {
         at: at.some_time("at")?,
         body: at.get("body")?,
     })
+}
+
+/// Versions of a policy, newest first; or one of them.
+pub(super) fn policy_versions(
+    conn: &Connection,
+    name: &Name,
+    version: Option<u64>,
+) -> Result<Vec<PolicyRow>, LoadError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT * FROM rollout_policy WHERE name = ?1 AND (?2 IS NULL OR version = ?2) \
+         ORDER BY version DESC",
+    )?;
+    let mut rows = statement.query(params![name.as_str(), version.map(int)])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(policy(row)?);
+    }
+    Ok(found)
 }
