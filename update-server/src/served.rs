@@ -17,6 +17,13 @@ pub trait Served: Send + Sync + std::fmt::Debug {
     /// What is known about the step `from` → `to` on one graph.
     fn facts(&self, graph: &GraphKey, from: &ReleaseVersion, to: &ReleaseVersion) -> ReleaseFacts;
 
+    /// Whether a cluster can go from `from` to `to` on one graph whatever risks apply to it: the
+    /// release's document allows it, and the edge has no conditions.
+    fn has_plain_edge(&self, graph: &GraphKey, from: &ReleaseVersion, to: &ReleaseVersion) -> bool {
+        let facts = self.facts(graph, from, to);
+        facts.allowed && facts.offered
+    }
+
     /// Distance of `version` to the head of one graph.
     fn drift(&self, graph: &GraphKey, version: &ReleaseVersion, now: Timestamp) -> Drift;
 
@@ -45,6 +52,16 @@ impl Served for Catalog {
             allowed: release.is_some_and(|r| r.document.allows_from(from)),
             offered: entry.is_some_and(|e| e.graph.targets_of(from).iter().any(|o| o.to == to)),
         }
+    }
+
+    fn has_plain_edge(&self, graph: &GraphKey, from: &ReleaseVersion, to: &ReleaseVersion) -> bool {
+        let release = self.release(&graph.product, to);
+        let entry = self.graph(&graph.product, &graph.channel, &graph.arch);
+        release.is_some_and(|release| release.document.allows_from(from))
+            && entry.is_some_and(|entry| {
+                let mut offers = entry.graph.targets_of(from).into_iter();
+                offers.any(|offer| offer.to == to && offer.risks.is_empty())
+            })
     }
 
     fn drift(&self, graph: &GraphKey, version: &ReleaseVersion, now: Timestamp) -> Drift {

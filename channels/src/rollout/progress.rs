@@ -264,6 +264,19 @@ impl Rollout {
         }
     }
 
+    /// When a ring will have been open for so long, as things stand; `None` while it is closed or
+    /// the clock stands still, and when that is too far off to say.
+    pub fn reaches(
+        &self,
+        policy: &Policy,
+        ring: usize,
+        open_for: SignedDuration,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let opened = self.opened.get(ring)?;
+        self.clock.reaches(opened.saturating_add(open_for), now, &policy.calendar)
+    }
+
     fn clock_is_at_zero(&self, policy: &Policy, now: Timestamp) -> bool {
         self.clock.running(now, &policy.calendar) == SignedDuration::ZERO
     }

@@ -1,7 +1,7 @@
 //! One cluster in a rollout: what is remembered of it from its grant until it has soaked.
 
 use channels::names::ClusterId;
-use channels::rollout::{Attempt, ClusterState, Deadlines, HealthGate, Interruptions, Name};
+use channels::rollout::{Attempt, ClusterState, Deadlines, End, HealthGate, Interruptions, Name};
 use channels::version::ReleaseVersion;
 use channels::wire::HealthSummary;
 use jiff::{SignedDuration, Timestamp};
@@ -64,6 +64,11 @@ impl Tracked {
         let stopped = rollout.stopped.iter().chain(&self.held).copied().collect();
         let both = Interruptions { hub_down: rollout.hub_down.clone(), stopped };
         self.attempt.state(deadlines, &both, now)
+    }
+
+    /// Whether it says it runs the release.
+    pub(super) fn has_succeeded(&self) -> bool {
+        matches!(self.attempt.end, Some(End::Succeeded { .. }))
     }
 
     /// The health gate's word.

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use channels::rollout::{Failure, Name, PolicyError, lint};
+use channels::rollout::{Failure, Name, PolicyError, Ring, lint};
 use jiff::Timestamp;
 
 use super::draft::Draft;
-use super::event::RolloutEventKind;
+use super::event::{FAILURES_TOLD, RolloutEventKind};
 use super::policies::InForce;
 use super::rollouts::rules;
-use super::state::RolloutId;
+use super::state::{Head, RolloutId, Said};
 
 /// Longest reason kept.
 pub const REASON_MAX_BYTES: usize = 2_000;
@@ -212,7 +212,111 @@ impl Draft<'_> {
         by: &str,
         now: Timestamp,
     ) -> Result<(), RolloutRefusal> {
-        let _ = (command, by, now);
-        Err(RolloutRefusal::NoRollout { id })
+        let reason = command.reason();
+        if reason.trim().is_empty() || reason.len() > REASON_MAX_BYTES {
+            return Err(RolloutRefusal::Reason);
+        }
+        let said = Said { by: by.to_owned(), at: now, reason: reason.to_owned() };
+        let head = self.head_mut(id, true).ok_or(RolloutRefusal::NoRollout { id })?;
+        let event = match command {
+            RolloutCommand::Hold { ring, .. } => head.hold(ring.as_ref(), said, now),
+            RolloutCommand::Release { ring, .. } => head.let_go(ring.as_ref(), reason, now),
+            RolloutCommand::Resume { seen, .. } => head.resume(seen, reason, now),
+            RolloutCommand::Approve { ring, .. } => head.approve(ring, reason, now),
+            RolloutCommand::Emergency { .. } => Ok(head.hurry(said, now)),
+        }?;
+        self.tell(id, Some(by), event, now);
+        Ok(())
+    }
+}
+
+impl RolloutCommand {
+    fn reason(&self) -> &str {
+        match self {
+            Self::Hold { reason, .. }
+            | Self::Release { reason, .. }
+            | Self::Resume { reason, .. }
+            | Self::Approve { reason, .. }
+            | Self::Emergency { reason } => reason,
+        }
+    }
+}
+
+type Done = Result<RolloutEventKind, RolloutRefusal>;
+
+impl Head {
+    fn check_ring(&self, ring: &Name) -> Result<&Ring, RolloutRefusal> {
+        let found = self.rules.rings.iter().find(|known| known.name == *ring);
+        found.ok_or_else(|| RolloutRefusal::NoRing { id: self.id, ring: ring.clone() })
+    }
+
+    fn hold(&mut self, ring: Option<&Name>, said: Said, now: Timestamp) -> Done {
+        let reason = said.reason.clone();
+        match ring {
+            Some(ring) => {
+                self.check_ring(ring)?;
+                self.state.rings_held.entry(ring.clone()).or_insert(said);
+            }
+            None => {
+                self.state.held.get_or_insert(said);
+                self.note_holds(now);
+            }
+        }
+        Ok(RolloutEventKind::Held { ring: ring.cloned(), reason })
+    }
+
+    fn let_go(&mut self, ring: Option<&Name>, reason: &str, now: Timestamp) -> Done {
+        let was_held = match ring {
+            // Also of a ring that the policy has no more.
+            Some(ring) => self.state.rings_held.remove(ring).is_some(),
+            None => self.state.held.take().is_some(),
+        };
+        if !was_held {
+            return Err(RolloutRefusal::NotHeld { id: self.id });
+        }
+        self.note_holds(now);
+        Ok(RolloutEventKind::Released { ring: ring.cloned(), reason: reason.to_owned() })
+    }
+
+    fn resume(&mut self, seen: &BTreeSet<Failure>, reason: &str, now: Timestamp) -> Done {
+        let id = self.id;
+        let core = &mut self.state.core;
+        if core.failed().is_empty() {
+            return Err(RolloutRefusal::NothingToAcknowledge { id });
+        }
+        let waits = |failure: &&Failure| core.failed().get(&failure.cluster) == Some(*failure);
+        if let Some(failure) = seen.iter().find(|failure| !waits(failure)) {
+            return Err(RolloutRefusal::NoSuchFailure { id, failure: *failure });
+        }
+        let missing = core.halted_by().difference(seen).count();
+        if missing > 0 {
+            return Err(RolloutRefusal::FailuresUnseen { id, missing });
+        }
+        core.resume(seen, &self.rules, now);
+        let waiting = core.halted_by().len();
+        self.note_stops(now);
+        let seen = seen.iter().copied().take(FAILURES_TOLD).collect();
+        Ok(RolloutEventKind::Resumed { seen, waiting, reason: reason.to_owned() })
+    }
+
+    fn approve(&mut self, ring: &Name, reason: &str, now: Timestamp) -> Done {
+        let needed = self.state.core.needs_approval(self.check_ring(ring)?);
+        if !needed {
+            return Err(RolloutRefusal::NoApprovalNeeded { id: self.id, ring: ring.clone() });
+        }
+        self.state.core.approve(&self.rules, ring, now);
+        Ok(RolloutEventKind::Approved { ring: ring.clone(), reason: reason.to_owned() })
+    }
+
+    /// Time so far counts as it did.
+    fn hurry(&mut self, said: Said, now: Timestamp) -> RolloutEventKind {
+        let reason = said.reason.clone();
+        if self.state.emergency.is_none() {
+            let rules = rules(&self.rules, true);
+            self.state.core.adopt(&self.rules, &rules, now);
+            self.rules = rules;
+            self.state.emergency = Some(said);
+        }
+        RolloutEventKind::Emergency { reason }
     }
 }

@@ -281,6 +281,7 @@ impl Draft<'_> {
             policy_version: policy.row.version,
             interruptions: Interruptions::default(),
             held: None,
+            covered: false,
             rings_held: BTreeMap::new(),
             emergency: None,
             superseded_by: None,

@@ -32,6 +32,8 @@ pub struct Ask<'a> {
     /// The failure it reports along with the question, if any: one from before is not this
     /// rollout's.
     pub failure: Option<&'a Failure>,
+    /// The newest release it may have by what people set for it (a pin, a maximum version).
+    pub ceiling: Option<&'a ReleaseVersion>,
     /// What the hub serves.
     pub served: &'a dyn Served,
 }

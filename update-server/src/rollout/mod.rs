@@ -11,6 +11,7 @@
 
 pub mod ask;
 pub mod attempt;
+mod census;
 pub mod changes;
 pub mod command;
 pub mod draft;

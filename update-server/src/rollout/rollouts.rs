@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use channels::names::ProductRef;
 use channels::rollout::{FleetSalt, Load, Name, Policy};
-use jiff::Timestamp;
 
 use super::attempt::Tracked;
 use super::changes::{AttemptRow, Outcome, PolicyRow, RolloutRow};
@@ -85,10 +84,6 @@ impl SlotSet {
         if let Some(word) = self.words.get_mut(word) {
             *word &= !bit;
         }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.words.iter().all(|word| *word == 0)
     }
 }
 
@@ -262,9 +257,4 @@ impl Rollouts {
 /// A policy as it applies to a rollout.
 pub(super) fn rules(policy: &Arc<Policy>, emergency: bool) -> Arc<Policy> {
     if emergency { Arc::new(policy.in_emergency()) } else { Arc::clone(policy) }
-}
-
-/// Whether a time is due.
-pub(super) fn is_due(at: Option<Timestamp>, now: Timestamp) -> bool {
-    at.is_some_and(|at| at <= now)
 }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use channels::names::{NameError, ProductRef};
-use channels::rollout::{Interruptions, Judgement, Load, Name, Policy, Rest, Rollout};
+use channels::rollout::{Interruptions, Judgement, Load, Name, Policy, Rest, Rollout, Stop};
 use channels::version::ReleaseVersion;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -60,6 +60,9 @@ pub(super) struct State {
     /// Somebody holds all of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) held: Option<Said>,
+    /// A hold of the hub's list covers all of it.
+    #[serde(default)]
+    pub(super) covered: bool,
     /// Somebody holds a ring.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) rings_held: BTreeMap<Name, Said>,
@@ -107,6 +110,58 @@ impl Head {
             // Names, numbers and times: always serialise.
             state: serde_json::to_string(&self.state).unwrap_or_default(),
         }
+    }
+
+    /// Name of a ring by its index; the policy has at least one.
+    pub(super) fn ring_name(&self, ring: usize) -> Name {
+        let ring = self.rules.rings.get(ring).or_else(|| self.rules.rings.first());
+        // A policy without rings is refused when it is read.
+        ring.map_or_else(|| self.policy.clone(), |ring| ring.name.clone())
+    }
+
+    /// Stops or starts the clock as holds ask for.
+    pub(super) fn note_holds(&mut self, now: Timestamp) {
+        let held = self.state.held.is_some() || self.state.covered;
+        if held != self.state.core.clock().stops().contains(&Stop::Held) {
+            if held {
+                self.state.core.hold(&self.rules, now);
+            } else {
+                self.state.core.release(&self.rules, now);
+            }
+        }
+        self.note_stops(now);
+    }
+
+    /// Remembers from when to when grants were not renewed: while it was held or halted.
+    pub(super) fn note_stops(&mut self, now: Timestamp) {
+        let stops = self.state.core.clock().stops();
+        let stopped = stops.contains(&Stop::Held) || stops.contains(&Stop::Halted);
+        let gaps = &mut self.state.interruptions.stopped;
+        let open = gaps.last().is_some_and(|(_, until)| *until == Timestamp::MAX);
+        match (open, stopped) {
+            (false, true) => gaps.push((now, Timestamp::MAX)),
+            (true, false) => {
+                if let Some(last) = gaps.last_mut() {
+                    last.1 = now;
+                }
+            }
+            (true, true) | (false, false) => {}
+        }
+    }
+
+    /// Forgets interruptions that ended before anybody who is looked at was last heard of, began
+    /// or was granted.
+    pub(super) fn forget_before(&mut self, oldest: Option<Timestamp>) {
+        let touches = |(_, until): &(Timestamp, Timestamp)| {
+            *until == Timestamp::MAX || oldest.is_some_and(|oldest| oldest < *until)
+        };
+        self.state.interruptions.stopped.retain(touches);
+        self.state.interruptions.hub_down.retain(touches);
+    }
+
+    /// Whether anybody is left to go, as of the last tick.
+    pub(super) fn has_more_to_do(&self) -> bool {
+        self.rest.iter().any(|rest| rest.not_started > 0) || self.load.in_flight() > 0
     }
 
     /// Index of a ring by its name; a name that is gone from the policy stands for the first ring,
