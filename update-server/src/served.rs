@@ -27,8 +27,11 @@ pub trait Served: Send + Sync + std::fmt::Debug {
     /// Distance of `version` to the head of one graph.
     fn drift(&self, graph: &GraphKey, version: &ReleaseVersion, now: Timestamp) -> Drift;
 
-    /// The newest release of every graph that has one with a document.
-    fn offers(&self) -> Vec<Offer>;
+    /// The newest release of every graph that has one with a document. Without, rollouts open when
+    /// a cluster asks.
+    fn offers(&self) -> Vec<Offer> {
+        Vec::new()
+    }
 
     /// Whether this graph is served.
     fn has_graph(&self, graph: &GraphKey) -> bool;

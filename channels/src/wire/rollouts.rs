@@ -12,8 +12,9 @@ use crate::names::{ClusterId, ProductRef};
 use crate::rollout::Name;
 use crate::version::ReleaseVersion;
 
-/// Failures shown with a rollout, those that nobody acknowledged first; more are only counted.
-pub const MAX_LISTED_FAILURES: usize = 1000;
+/// Failures shown with a rollout, those that nobody acknowledged first; more are only counted. A
+/// person who lets a rollout go on names those seen, so there is room for 2 % of a million.
+pub const MAX_LISTED_FAILURES: usize = 20_000;
 
 /// Largest body of `PUT /api/v1/rollout-policies/{name}`: a policy of 1 MiB, every byte escaped.
 pub const MAX_POLICY_BODY_BYTES: usize = 2 * crate::rollout::policy::POLICY_MAX_BYTES;
@@ -86,7 +87,8 @@ pub struct RolloutRow {
     pub emergency: bool,
     /// Its rings, in the order in which they open.
     pub rings: Vec<RolloutRing>,
-    /// Its failures, those that nobody acknowledged first; at most [`MAX_LISTED_FAILURES`].
+    /// Its failures, those that nobody acknowledged first; at most [`MAX_LISTED_FAILURES`]. Only in
+    /// the answer about one rollout.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<RolloutFailure>,
     /// How many at a time, and how many are.

@@ -96,11 +96,6 @@ impl Committed {
         self.rollouts.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Rollouts before anybody else knows of this value.
-    pub(super) fn rollouts_at_start(&mut self) -> &mut Rollouts {
-        self.rollouts.get_mut().unwrap_or_else(PoisonError::into_inner)
-    }
-
     pub(super) fn apply_rollouts(&self, overlay: Overlay) {
         self.rollouts.write().unwrap_or_else(PoisonError::into_inner).apply(overlay);
     }

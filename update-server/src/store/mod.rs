@@ -336,12 +336,8 @@ impl Store {
     ) -> Result<(Self, WriterThread), OpenError> {
         let mut conn = schema::open_writer(&data_dir.join(DATABASE_FILE))?;
         let mut head = audit::head(&conn).map_err(LoadError::from)?;
-        let mut committed = load::load(&conn, settings.report_interval_s, now)?;
-        let offered = served.generation();
-        rollouts::wake(&mut conn, &mut head, committed.rollouts_at_start(), &*served, now)
-            .map_err(LoadError::from)?;
-        committed.set_offered(offered);
-        let committed = Arc::new(committed);
+        let committed = Arc::new(load::load(&conn, settings.report_interval_s, now)?);
+        rollouts::wake(&mut conn, &mut head, &committed, &*served, now).map_err(LoadError::from)?;
         let (queue, jobs): (SyncSender<Job>, Receiver<Job>) = sync_channel(settings.queue_capacity);
         let writer = writer::Writer::new(conn, Arc::clone(&committed), served, settings, head);
         let thread = std::thread::Builder::new()

@@ -17,7 +17,7 @@ pub use self::people::{AppliedPolicy, NewPolicy, RemovedPolicy, Steer, all_label
 pub(super) use self::rows::salt;
 use super::audit::{self, Event, Head};
 use super::ingest::Said;
-use super::{Batch, LoadError};
+use super::{Batch, Committed, LoadError};
 use crate::directive::Decision;
 use crate::fleet::{ClusterRecord, ProductRecord, Slot};
 use crate::rollout::{Ask, Draft, Heard, Overlay, PolicyRow, RolloutEvent, Rollouts, Turn};
@@ -55,23 +55,29 @@ pub(super) fn load(conn: &Connection) -> Result<Rollouts, LoadError> {
 pub(super) fn wake(
     conn: &mut Connection,
     head: &mut Head,
-    rollouts: &mut Rollouts,
+    committed: &Committed,
     served: &dyn Served,
     now: Timestamp,
 ) -> rusqlite::Result<()> {
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut overlay = Overlay::default();
-    let mut draft = overlay.on(rollouts);
-    if let Some(from) = last_tick(&tx)?.filter(|from| *from < now) {
-        draft.hub_was_down(from, now);
+    let generation = served.generation();
+    {
+        let rollouts = committed.rollouts();
+        let mut draft = overlay.on(&rollouts);
+        if let Some(from) = last_tick(&tx)?.filter(|from| *from < now) {
+            draft.hub_was_down(from, now);
+        }
+        draft.offered(&served.offers(), now);
+        draft.tick(&*committed.fleet(), served, &committed.holds(), now);
     }
-    draft.offered(&served.offers(), now);
+    committed.set_offered(generation);
     if overlay.is_empty() {
         return Ok(());
     }
     write(&tx, head, &overlay, now)?;
     tx.commit()?;
-    rollouts.apply(overlay);
+    committed.apply_rollouts(overlay);
     Ok(())
 }
 
@@ -198,16 +204,12 @@ impl Batch<'_> {
         if self.no_rollouts() {
             return;
         }
-        let holds = self.holds();
-        let (committed, served) = (self.committed, self.served);
-        self.draft(now, |draft| {
-            if since > DOWN_AFTER
-                && let Ok(from) = now.checked_sub(since)
-            {
-                draft.hub_was_down(from, now);
-            }
-            draft.tick(&*committed.fleet(), served, &holds, now);
-        });
+        if since > DOWN_AFTER
+            && let Ok(from) = now.checked_sub(since)
+        {
+            self.draft(now, |draft| draft.hub_was_down(from, now));
+        }
+        self.look_at_rollouts(now);
     }
 
     /// Opens rollouts for what is served now, if that changed.
@@ -226,6 +228,22 @@ impl Batch<'_> {
         }
         let offers = self.served.offers();
         self.draft(now, |draft| draft.offered(&offers, now));
+        // Nobody is granted in a rollout before its members were counted.
+        self.look_at_rollouts(now);
+    }
+
+    fn look_at_rollouts(&mut self, now: Timestamp) {
+        let holds = self.holds();
+        let (committed, served) = (self.committed, self.served);
+        self.draft(now, |draft| draft.tick(&*committed.fleet(), served, &holds, now));
+    }
+
+    /// Holds changed: rollouts that one covers stand still, or go on.
+    pub(super) fn rollouts_note_holds(&mut self, now: Timestamp) {
+        if !self.no_rollouts() {
+            let holds = self.holds();
+            self.draft(now, |draft| draft.note_holds(&holds, now));
+        }
     }
 }
 
@@ -246,6 +264,7 @@ fn ask<'a>(
         wants: wants.as_ref()?,
         health: &product.health,
         failure: product.failure.as_ref(),
+        ceiling: None,
         served,
     })
 }

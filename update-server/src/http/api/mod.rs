@@ -44,7 +44,7 @@ pub use state::HubState;
 const MAX_JSON_BYTES: usize = 64 * 1024;
 
 /// Largest body that acknowledges failures: all that are listed, 150 bytes each.
-const MAX_RESUME_BYTES: usize = 256 * 1024;
+const MAX_RESUME_BYTES: usize = 4 * 1024 * 1024;
 
 /// Registers everything: `App::new().configure(api::routes(state))`.
 pub fn routes(state: web::Data<HubState>) -> impl FnOnce(&mut ServiceConfig) {

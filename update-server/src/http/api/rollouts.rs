@@ -71,8 +71,7 @@ pub(super) async fn list(
     };
     let views: Vec<RolloutView> =
         state.store.committed().rollouts().views(state.now()).into_iter().filter(fits).collect();
-    let items: Vec<RolloutRow> =
-        views.iter().take(limit).map(|view| render::row(&state, view)).collect();
+    let items: Vec<RolloutRow> = views.iter().take(limit).map(render::row).collect();
     let last = items.last().filter(|_| views.len() > limit).map(|row| row.id);
     Ok(web::Json(Page { next: last.map(|id| paging::cursor(LIST, id)), items }))
 }

@@ -13,7 +13,7 @@ use crate::catalog::{Catalog, ReleaseStop};
 use crate::rollout::{RingView, RolloutStatus, RolloutView, Rollouts, Said};
 
 /// One rollout, without what only the answer about one has.
-pub(super) fn row(state: &HubState, view: &RolloutView) -> RolloutRow {
+pub(super) fn row(view: &RolloutView) -> RolloutRow {
     RolloutRow {
         id: view.id.0,
         policy: view.policy.clone(),
@@ -26,7 +26,7 @@ pub(super) fn row(state: &HubState, view: &RolloutView) -> RolloutRow {
         state: status(view.status),
         emergency: view.emergency.is_some(),
         rings: rings(view),
-        failures: failures(state, view),
+        failures: Vec::new(),
         caps: caps(&view.caps, view.in_flight),
         superseded_by: view.superseded_by.map(|id| id.0),
         holds: holds(view),
@@ -37,7 +37,8 @@ pub(super) fn row(state: &HubState, view: &RolloutView) -> RolloutRow {
 
 /// One rollout with everything.
 pub(super) fn whole(state: &HubState, view: &RolloutView) -> RolloutRow {
-    let mut row = row(state, view);
+    let mut row = row(view);
+    row.failures = failures(state, view);
     let rollouts = state.store.committed().rollouts();
     let planned = rollouts.planned(view.id, state.now()).into_iter();
     row.planned = planned

@@ -57,6 +57,7 @@ impl<'a> Asker<'a> {
             wants: &wants,
             health: &product.health,
             failure: product.failure.as_ref(),
+            ceiling: None,
             served: self.served,
         };
         let turn: Turn = self.scratch.on(self.rollouts).may_go(&ask, self.now);
