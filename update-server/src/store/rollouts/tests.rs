@@ -91,8 +91,7 @@ async fn a_grant_whose_commit_fails_was_never_given() {
     let release = block(&hub).await;
     let granted = hub.report(id, 3, true, &asks);
     let broken = hub.store.submit(|batch| Ok(batch.break_database()?));
-    let (granted, broken, ()) =
-        tokio::join!(granted, broken, async { release.send(()).unwrap() });
+    let (granted, broken, ()) = tokio::join!(granted, broken, async { release.send(()).unwrap() });
     assert_eq!((granted.unwrap_err(), broken), (Refusal::Failed, Err(Refusal::Failed)));
     assert_eq!(counts(&hub), before);
     let hub = hub.restart();
@@ -119,12 +118,17 @@ async fn a_failure_halts_at_once_and_survives_a_restart_until_it_is_acknowledged
     let hub = hub.restart();
     let halted = view(&hub);
     assert_eq!((halted.status, halted.failures.len()), (RolloutStatus::Halted, 1));
-    let again = ProductState { target: Some("1.1.0".parse().unwrap()), ..well(asking("acme/kafka")) };
+    let again =
+        ProductState { target: Some("1.1.0".parse().unwrap()), ..well(asking("acme/kafka")) };
     let reply = hub.report(id, 6, true, &[again]).await.unwrap();
-    assert_eq!((only(&reply).action, only(&reply).reasons[0].code.as_str()), (Action::Hold, "halted"));
+    assert_eq!(
+        (only(&reply).action, only(&reply).reasons[0].code.as_str()),
+        (Action::Hold, "halted")
+    );
 
     let seen = halted.failures.iter().map(|(failure, _)| *failure).collect();
-    let steer = |commands| Steer { id: RolloutId(1), commands, by: "mira".to_owned(), now: at(NOW + 40) };
+    let steer =
+        |commands| Steer { id: RolloutId(1), commands, by: "mira".to_owned(), now: at(NOW + 40) };
     let reason = "a bad disk".to_owned();
     let resume = vec![RolloutCommand::Resume { seen, reason }];
     hub.store.steer(steer(resume.clone())).await.unwrap();

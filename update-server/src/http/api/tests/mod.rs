@@ -5,6 +5,7 @@ mod identity;
 mod labels;
 mod people;
 mod restored;
+mod rollouts;
 mod rotation;
 mod sites;
 
