@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use crate::catalog::Catalog;
 use crate::directive::ReleaseFacts;
 use crate::fleet::GraphKey;
+use crate::rollout::Offer;
 
 /// Answers about what is served now.
 pub trait Served: Send + Sync + std::fmt::Debug {
@@ -25,6 +26,12 @@ pub trait Served: Send + Sync + std::fmt::Debug {
 
     /// Distance of `version` to the head of one graph.
     fn drift(&self, graph: &GraphKey, version: &ReleaseVersion, now: Timestamp) -> Drift;
+
+    /// The newest release of every graph that has one with a document. Without, rollouts open when
+    /// a cluster asks.
+    fn offers(&self) -> Vec<Offer> {
+        Vec::new()
+    }
 
     /// Whether this graph is served.
     fn has_graph(&self, graph: &GraphKey) -> bool;
@@ -75,6 +82,17 @@ impl Served for Catalog {
             self.release(&graph.product, version).map(|r| r.document.released_at)
         };
         channels::drift::drift(&entry.graph, &released_at, version, now)
+    }
+
+    fn offers(&self) -> Vec<Offer> {
+        let offer = |key: crate::catalog::GraphKey| {
+            let entry = self.graph(&key.product, &key.channel, &key.arch)?;
+            let graph = GraphKey { product: key.product, channel: key.channel, arch: key.arch };
+            let version = entry.graph.head()?.clone();
+            let digest = self.release(&graph.product, &version)?.digest;
+            Some(Offer { graph, version, digest })
+        };
+        self.graphs().filter_map(offer).collect()
     }
 
     fn has_graph(&self, graph: &GraphKey) -> bool {

@@ -15,9 +15,9 @@ use super::clock::{RolloutClock, Stop};
 use super::judge::{
     Acknowledged, Decision, Failure, Judgement, Member, Muster, Rest, WaitReason, judge_muster,
 };
+use super::labels::Labels;
 use super::order::Position;
 use super::policy::{Name, Policy, Ring};
-use super::selector::Labels;
 use super::share::Share;
 use super::why::{Answer, WhyNot};
 use crate::names::ClusterId;
