@@ -89,11 +89,12 @@ impl Draft<'_> {
             return Turn::Hold { rollout: id, reasons: stopped };
         }
         // One that failed gave its place under the caps back, and needs one to try again.
-        let full = match tracked.in_flight {
-            true => Vec::new(),
-            false => head.rules.caps.why_not(&head.load, ask.labels, now),
+        let full = if tracked.in_flight {
+            Vec::new()
+        } else {
+            head.rules.caps.why_not(&head.load, ask.labels, now)
         };
-        said(head, Answer::of(full), Vec::new())
+        said(head, &Answer::of(full), Vec::new())
     }
 
     fn may_start(&mut self, ask: &Ask<'_>, now: Timestamp) -> Turn {
@@ -137,7 +138,7 @@ impl Draft<'_> {
         };
         let ring = ring.and_then(|ring| head.rules.rings.get(ring));
         let stopped = ring.map_or_else(Vec::new, |ring| held_ring(head, &ring.name));
-        said(head, head.state.core.answer(&asking, now), stopped)
+        said(head, &head.state.core.answer(&asking, now), stopped)
     }
 
     /// The newer rollout whose release the cluster can have instead.
@@ -225,13 +226,11 @@ impl Draft<'_> {
 }
 
 /// An answer as the planner's word.
-fn said(head: &Head, answer: Answer, mut reasons: Vec<Reason>) -> Turn {
+fn said(head: &Head, answer: &Answer, mut reasons: Vec<Reason>) -> Turn {
     let is_stop = |why: &WhyNot| matches!(why, WhyNot::Held | WhyNot::Halted { .. });
     let stopped = !reasons.is_empty() || answer.why_not.iter().any(is_stop);
-    reasons.extend(answer.why_not.iter().map(|why| match why {
-        WhyNot::Held => held(head),
-        other => reason(other),
-    }));
+    let words = |why: &WhyNot| if *why == WhyNot::Held { held(head) } else { reason(why) };
+    reasons.extend(answer.why_not.iter().map(words));
     let rollout = head.id;
     if stopped {
         Turn::Hold { rollout, reasons }

@@ -252,15 +252,12 @@ impl Head {
 
     fn hold(&mut self, ring: Option<&Name>, said: Said, now: Timestamp) -> Done {
         let reason = said.reason.clone();
-        match ring {
-            Some(ring) => {
-                self.check_ring(ring)?;
-                self.state.rings_held.entry(ring.clone()).or_insert(said);
-            }
-            None => {
-                self.state.held.get_or_insert(said);
-                self.note_holds(now);
-            }
+        if let Some(ring) = ring {
+            self.check_ring(ring)?;
+            self.state.rings_held.entry(ring.clone()).or_insert(said);
+        } else {
+            self.state.held.get_or_insert(said);
+            self.note_holds(now);
         }
         Ok(RolloutEventKind::Held { ring: ring.cloned(), reason })
     }

@@ -4,7 +4,7 @@
 //! paused with a failure on the way there. Rolled back: it began, and runs an older release with
 //! no target. Times are the hub's: no agent's clock decides about a failure.
 
-use channels::rollout::{Attempt, ClusterState, End, Failure, HealthGate};
+use channels::rollout::{Attempt, ClusterState, End, Failure, FailureKind, HealthGate};
 use channels::wire::Phase;
 use jiff::Timestamp;
 
@@ -121,6 +121,7 @@ impl Draft<'_> {
 
 /// What a report says of one release.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a sentence of its own")]
 struct Said {
     /// A unit is out on the way to it.
     moving: bool,
@@ -157,7 +158,7 @@ impl Said {
         now: Timestamp,
     ) -> Tracked {
         tracked.attempt.heard_at = Some(now);
-        if (self.moving || self.there) && is_accepted(head, &tracked) {
+        if (self.moving || self.there) && is_over(head, &tracked, product, now) {
             tracked.attempt = Attempt {
                 granted_at: tracked.attempt.granted_at,
                 began_at: Some(now),
@@ -183,11 +184,11 @@ impl Said {
                 attempt.end = Some(End::Succeeded { at: now });
             }
         }
-        self.see(head, &mut tracked, product, now);
+        Self::see(head, &mut tracked, product, now);
         tracked
     }
 
-    fn see(self, head: &Head, tracked: &mut Tracked, product: &ProductRecord, now: Timestamp) {
+    fn see(head: &Head, tracked: &mut Tracked, product: &ProductRecord, now: Timestamp) {
         let stage = match (tracked.attempt.end, tracked.attempt.began_at) {
             (Some(End::Succeeded { .. }), _) => Stage::Succeeded,
             (None, Some(_)) => Stage::Rolling,
@@ -202,12 +203,16 @@ impl Said {
     }
 }
 
-/// Whether the attempt failed and somebody accepted that.
-fn is_accepted(head: &Head, tracked: &Tracked) -> bool {
-    tracked.attempt.recorded.is_some_and(|(why, at)| {
-        let failure = Failure { cluster: tracked.cluster, why, at };
-        head.state.core.acknowledged().contains(&failure)
-    })
+/// Whether the attempt failed, somebody accepted that, and what failed is over: a cluster that was
+/// accepted as less healthy is not a new failure with every report that says so again.
+fn is_over(head: &Head, tracked: &Tracked, product: &ProductRecord, now: Timestamp) -> bool {
+    let Some((why, at)) = tracked.attempt.recorded else { return false };
+    let failure = Failure { cluster: tracked.cluster, why, at };
+    let (baseline, deadlines) = (tracked.baseline.as_ref(), &head.rules.deadlines);
+    let afresh =
+        Seen::default().after(baseline, &product.health, Stage::Succeeded, deadlines, now);
+    head.state.core.acknowledged().contains(&failure)
+        && (why != FailureKind::HealthRegression || afresh.gate == HealthGate::Pass)
 }
 
 /// An attempt of a cluster that began without a grant of this rollout: it was on its way when the

@@ -138,7 +138,9 @@ impl Rollouts {
         }
         for (id, attempts) in &mut all.attempts {
             let Attempts { live, settled } = attempts;
-            live.keys().for_each(|slot| settled.remove(*slot));
+            for slot in live.keys() {
+                settled.remove(*slot);
+            }
             if let Some(head) = all.heads.get_mut(id) {
                 for tracked in live.values().filter(|tracked| tracked.in_flight) {
                     head.load.count_in_domain(tracked.domain.as_deref());

@@ -186,7 +186,7 @@ impl Draft<'_> {
         let anybody = head.rest.iter().any(|rest| rest.settled + rest.there > 0);
         let live = self.all_live(id);
         let moving = live.iter().any(|(_, tracked)| !tracked.has_succeeded());
-        if waiting || moving || !(anybody || !live.is_empty()) {
+        if waiting || moving || !anybody && live.is_empty() {
             return;
         }
         if let Some(head) = self.head_mut(id, true) {
@@ -208,10 +208,8 @@ struct Looking<'a> {
 pub(super) fn health(head: &Head, tracked: &Tracked) -> HealthGate {
     let ring = head.rules.rings.get(head.ring(&tracked.ring));
     let asks_more = ring.is_some_and(|ring| !ring.gates.baselines.is_empty());
-    match tracked.health() {
-        HealthGate::Pass if asks_more => HealthGate::Unknown,
-        gate => gate,
-    }
+    let gate = tracked.health();
+    if asks_more && gate == HealthGate::Pass { HealthGate::Unknown } else { gate }
 }
 
 /// Whether a hold covers a whole rollout.
