@@ -1,7 +1,8 @@
 //! What a cluster may do next: a pure function of what it asked, who holds what, and what is
 //! served.
 //!
-//! Without a rollout policy the hub grants unless something is held. It never grants two products
+//! Where a rollout policy governs, the planner's word ([`Turn`]) comes first; without one the hub
+//! grants unless something is held. It never grants two products
 //! of one cluster at once, never a release it does not serve under the asked digest, and never a
 //! step the release's document or the channel's graph does not offer. It reads no clock and no
 //! database; the caller persists the returned [`Ledger`] in the commit of the report.
@@ -11,6 +12,8 @@ use channels::version::ReleaseVersion;
 use channels::wire::{Action, Directive, Grant, GrantRequest, Hold, HoldScope, Phase, Reason};
 use jiff::{SignedDuration, Timestamp};
 use signing::Sha256Digest;
+
+use crate::rollout::Turn;
 
 #[cfg(test)]
 mod tests;
@@ -41,6 +44,9 @@ pub struct Asked<'a> {
     pub wants: Option<&'a GrantRequest>,
     /// What the hub serves about the wanted release; meaningless without `wants`.
     pub facts: ReleaseFacts,
+    /// Whether the rollout of the wanted release has come to the cluster; meaningless without
+    /// `wants`.
+    pub turn: &'a Turn,
 }
 
 /// What the hub serves about one step.
@@ -138,6 +144,15 @@ fn answer(situation: &Situation<'_>, ledger: &mut Ledger, asked: &Asked<'_>) -> 
     };
     if let Some(refused) = refuse(asked, wants) {
         return directive(asked, Action::Wait, None, vec![refused], None);
+    }
+    match asked.turn {
+        Turn::Ungoverned | Turn::Go { .. } => {}
+        Turn::Wait { reasons, earliest_at, .. } => {
+            return directive(asked, Action::Wait, None, reasons.clone(), *earliest_at);
+        }
+        Turn::Hold { reasons, .. } => {
+            return directive(asked, Action::Hold, None, reasons.clone(), None);
+        }
     }
     if let Some(other) = elsewhere(situation, ledger, asked) {
         let message =

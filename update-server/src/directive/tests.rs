@@ -23,6 +23,7 @@ struct Case {
     phase: Phase,
     wants: Option<GrantRequest>,
     facts: ReleaseFacts,
+    turn: Turn,
 }
 
 impl Case {
@@ -38,6 +39,7 @@ impl Case {
                 renews: None,
             }),
             facts: ReleaseFacts { digest: Some(digest(1)), allowed: true, offered: true },
+            turn: Turn::Ungoverned,
         }
     }
 
@@ -54,6 +56,7 @@ impl Case {
             phase: self.phase,
             wants: self.wants.as_ref(),
             facts: self.facts,
+            turn: &self.turn,
         }
     }
 }

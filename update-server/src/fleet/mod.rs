@@ -6,8 +6,10 @@
 
 mod answers;
 mod drift;
+mod facts;
 mod freshness;
 mod intern;
+mod labels;
 mod names;
 mod query;
 mod record;
@@ -26,6 +28,7 @@ use signing::Sha256Digest;
 
 use crate::directive::Ledger;
 use intern::Interner;
+use labels::LabelSets;
 use row::{NO_VERSION, Numbers, Product, Row, Stamp};
 use tally::{Change, Tally};
 
@@ -33,6 +36,7 @@ pub use answers::FleetCount;
 pub(crate) use answers::{add_drift, no_totals};
 pub use drift::DriftMemo;
 pub use freshness::{freshness, is_active, next_report_in_s};
+pub use labels::MAX_LABEL_SETS;
 pub use query::{ClusterFilter, MAX_PAGE, View};
 pub use record::{ClusterKey, ClusterRecord, FormerKey, GraphKey, KeyEnd, ProductRecord, Slot};
 
@@ -46,6 +50,7 @@ pub struct FleetIndex {
     by_name: BTreeMap<Box<str>, Slot>,
     graphs: Interner<GraphKey>,
     versions: Interner<ReleaseVersion>,
+    labels: LabelSets,
     tally: Tally,
 }
 
@@ -83,6 +88,7 @@ impl FleetIndex {
             by_name: BTreeMap::new(),
             graphs: Interner::default(),
             versions: Interner::default(),
+            labels: LabelSets::default(),
             tally: Tally::default(),
         }
     }
@@ -173,6 +179,7 @@ impl FleetIndex {
             former: record.former.map(Box::new),
             elder: record.elder.map(Box::new),
             name: record.name.as_str().into(),
+            labels: self.labels.intern(&record.labels),
             agent_version: record.agent_version.as_str().into(),
             enrolled_at: Stamp::of(Some(record.enrolled_at)),
             retired_at: Stamp::of(record.retired_at),
@@ -193,6 +200,7 @@ impl FleetIndex {
         Some(ClusterRecord {
             id: row.id,
             name: row.name.to_string(),
+            labels: self.labels.get(row.labels),
             key: row.key,
             former: row.former.as_deref().copied(),
             elder: row.elder.as_deref().copied(),
@@ -233,6 +241,7 @@ impl FleetIndex {
                 self.tally.change(Slot(number), row, Change::Enter);
             }
         }
+        self.forget_unused_labels();
         self.forget_unused_names()
     }
 

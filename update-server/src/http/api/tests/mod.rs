@@ -2,8 +2,10 @@
 
 mod agents;
 mod identity;
+mod labels;
 mod people;
 mod restored;
+mod rollouts;
 mod rotation;
 mod sites;
 
