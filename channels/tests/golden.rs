@@ -25,7 +25,7 @@ fn through_graph(document: &Value) -> Result<Value, serde_json::Error> {
 
 /// Every document type, by the name of its golden file.
 fn readers() -> BTreeMap<&'static str, Reader> {
-    let readers: [(&str, Reader); 33] = [
+    let readers: [(&str, Reader); 34] = [
         ("audit-row", through::<wire::AuditRow>),
         ("cluster-row-page", through::<wire::Page<wire::ClusterRow>>),
         ("drift-answer", through::<wire::DriftAnswer>),
@@ -52,6 +52,7 @@ fn readers() -> BTreeMap<&'static str, Reader> {
         ("report", through::<wire::Report>),
         ("report-reply", through::<wire::ReportReply>),
         ("resume-request", through::<wire::ResumeRequest>),
+        ("settings-request", through::<wire::SettingsRequest>),
         ("site-import-page", through::<wire::Page<wire::SiteImport>>),
         ("site-key", through::<wire::SiteKey>),
         ("site-registration", through::<wire::SiteRegistration>),

@@ -41,7 +41,7 @@ pub use report::{
     AgentInstance, ClusterHeader, Failure, GrantRequest, HealthSummary, HealthVerdict,
     NotAnInstance, Phase, ProductState, Progress, Report, UnitState, WaitingOn,
 };
-pub use settings::LabelsRequest;
+pub use settings::{LabelsRequest, Patch, ProductSettings, SettingsPatch, SettingsRequest};
 pub use site::{
     NotARedaction, Redaction, SiteChannel, SiteCluster, SiteCounts, SiteProduct, SiteReason,
     SiteStatus, SiteStatusError,

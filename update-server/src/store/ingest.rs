@@ -10,7 +10,7 @@ use super::identity::{check_key, check_reach};
 use super::judge::{Incoming, LastSeen, Superseded, Verdict};
 use super::units::{self, Units};
 use super::{Batch, Refusal, Stop, Store, history, int, judge};
-use crate::directive::{self, Asked, Decision, Ledger, ReleaseFacts, Situation};
+use crate::directive::{self, Asked, Decision, Ledger, Limits, ReleaseFacts, Situation};
 use crate::fleet::{ClusterRecord, ProductRecord, Slot};
 
 /// A report whose signature was verified and whose limits were checked.
@@ -136,6 +136,7 @@ impl Batch<'_> {
             directives: decision.directives,
             next_report_in_s: self.committed.fleet().next_report_in_s(slot, now),
             full_state_wanted: merged.full_state_wanted,
+            settings: merged.record.settings.to_vec(),
         };
         self.write(slot, &merged, &reply, succession)?;
         self.write_history(slot, &products_before, &merged.record, now)?;
@@ -239,6 +240,7 @@ impl Batch<'_> {
                 phase: state.phase,
                 wants: state.wants.as_ref(),
                 facts: *facts,
+                limits: Limits::of(before.settings_of(&state.product)),
             })
             .collect();
         if before.conflict_since.is_some() {
@@ -291,6 +293,7 @@ impl Batch<'_> {
             id: before.id,
             name: before.name,
             labels: before.labels,
+            settings: before.settings,
             key: before.key,
             former: before.former,
             elder: before.elder,
