@@ -58,7 +58,7 @@ impl Resolved<'_> {
         !row.is_retired()
             && filter.site.is_none()
             && filter.freshness.is_none_or(|f| f == class)
-            && filter.name_prefix.as_ref().is_none_or(|p| row.name.starts_with(p.as_str()))
+            && filter.name_prefix.as_ref().is_none_or(|p| row.name().starts_with(p.as_str()))
             && (!self.about_products() || row.products.iter().any(|p| self.matches_product(p)))
     }
 
@@ -142,15 +142,15 @@ impl FleetIndex {
     pub(super) fn render(&self, row: &Row, view: &mut View<'_>) -> ClusterRow {
         ClusterRow {
             id: row.id,
-            name: row.name.to_string(),
+            name: row.name().to_owned(),
             site: None,
             as_of: None,
             enrolled_at: row.enrolled_at.get().unwrap_or(Timestamp::UNIX_EPOCH),
             last_seen: row.last_seen.get(),
             freshness: freshness(row.last_seen.get(), self.interval_s, view.now),
-            agent_version: row.agent_version.to_string(),
+            agent_version: row.agent_version().to_owned(),
             seq: row.seq,
-            identity_conflict_since: row.conflict_since.get(),
+            identity_conflict_since: row.conflict_since(),
             products: row.products.iter().filter_map(|p| self.product_row(p, view)).collect(),
         }
     }
