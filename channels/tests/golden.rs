@@ -25,7 +25,7 @@ fn through_graph(document: &Value) -> Result<Value, serde_json::Error> {
 
 /// Every document type, by the name of its golden file.
 fn readers() -> BTreeMap<&'static str, Reader> {
-    let readers: [(&str, Reader); 31] = [
+    let readers: [(&str, Reader); 33] = [
         ("audit-row", through::<wire::AuditRow>),
         ("cluster-row-page", through::<wire::Page<wire::ClusterRow>>),
         ("drift-answer", through::<wire::DriftAnswer>),
@@ -42,6 +42,8 @@ fn readers() -> BTreeMap<&'static str, Reader> {
         ("join-token-request", through::<wire::JoinTokenRequest>),
         ("key-rotation-reply", through::<wire::KeyRotationReply>),
         ("key-rotation-request", through::<wire::KeyRotationRequest>),
+        ("labels-request", through::<wire::LabelsRequest>),
+        ("open-join-token", through::<wire::OpenJoinToken>),
         ("problem", through::<wire::Problem>),
         ("publication", through::<wire::Publication>),
         ("publication-reply", through::<wire::PublicationReply>),

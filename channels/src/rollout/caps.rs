@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::amount::Period;
-use super::selector::Labels;
+use super::labels::Labels;
 use super::why::WhyNot;
 
 /// How many clusters at a time. A missing cap does not bind.

@@ -18,6 +18,7 @@ pub mod curve;
 pub mod gates;
 pub mod judge;
 pub mod known;
+pub mod labels;
 pub mod lint;
 pub mod order;
 pub mod policy;
@@ -37,10 +38,11 @@ pub use judge::{
     Acknowledged, Counts, Decision, Failure, HealthGate, Judgement, Member, Trip, WaitReason, judge,
 };
 pub use known::{FcosRollout, Wave};
+pub use labels::{LABELS_MAX, LabelError, LabelPatch, Labels};
 pub use order::{FleetSalt, Position, place};
 pub use policy::{Deadlines, Name, Policy, PolicyError, PolicyFault, Ring, Scope, Start};
 pub use progress::{Asking, Evaluation, Rollout};
-pub use selector::{Labels, Selector, SelectorError};
+pub use selector::{Selector, SelectorError};
 pub use share::Share;
 pub use why::{Answer, WhyNot};
 

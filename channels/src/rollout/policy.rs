@@ -13,7 +13,8 @@ use super::calendar::Calendar;
 use super::caps::Caps;
 use super::curve::{Curve, Template};
 use super::gates::Gates;
-use super::selector::{Labels, Selector};
+use super::labels::Labels;
+use super::selector::Selector;
 use crate::names::{ChannelName, NameError, ProductRef, VendorName};
 use crate::yaml;
 

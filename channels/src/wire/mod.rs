@@ -13,6 +13,7 @@ mod problem;
 mod publication;
 mod release;
 mod report;
+mod settings;
 mod site;
 mod sites;
 
@@ -40,6 +41,7 @@ pub use report::{
     AgentInstance, ClusterHeader, Failure, GrantRequest, HealthSummary, HealthVerdict,
     NotAnInstance, Phase, ProductState, Progress, Report, UnitState, WaitingOn,
 };
+pub use settings::LabelsRequest;
 pub use site::{
     NotARedaction, Redaction, SiteChannel, SiteCluster, SiteCounts, SiteProduct, SiteReason,
     SiteStatus, SiteStatusError,

@@ -7,6 +7,7 @@ use super::directive::Reason;
 use super::report::{Failure, HealthSummary, Phase, Progress, UnitState, WaitingOn};
 use super::sites::SiteDrift;
 use crate::names::{Arch, ChannelName, ClusterId, ProductRef, SiteName, UnitName};
+use crate::rollout::Labels;
 use crate::version::ReleaseVersion;
 
 /// One page of a keyset-paged list.
@@ -32,6 +33,9 @@ pub struct ClusterRow {
     /// Of a dark site: when the site's status was made. Nothing younger is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub as_of: Option<Timestamp>,
+    /// What the fleet's owner set at the hub; a cluster cannot set them.
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
     /// When it enrolled.
     pub enrolled_at: Timestamp,
     /// Last report by the server's clock, absent before the first.

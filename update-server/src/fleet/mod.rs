@@ -8,6 +8,7 @@ mod answers;
 mod drift;
 mod freshness;
 mod intern;
+mod labels;
 mod lookup;
 mod names;
 mod query;
@@ -26,8 +27,8 @@ use channels::wire::Freshness;
 use jiff::Timestamp;
 use signing::Sha256Digest;
 
-use crate::directive::Ledger;
 use intern::Interner;
+use labels::LabelSets;
 use lookup::Ways;
 use row::{NO_VERSION, Numbers, Product, Row};
 use tally::{Change, Tally};
@@ -36,6 +37,7 @@ pub use answers::FleetCount;
 pub(crate) use answers::{add_drift, no_totals};
 pub use drift::DriftMemo;
 pub use freshness::{freshness, is_active, next_report_in_s};
+pub use labels::MAX_LABEL_SETS;
 pub use query::{ClusterFilter, MAX_PAGE, View};
 pub use record::{ClusterKey, ClusterRecord, FormerKey, GraphKey, KeyEnd, ProductRecord, Slot};
 
@@ -47,6 +49,7 @@ pub struct FleetIndex {
     ways: Ways,
     graphs: Interner<GraphKey>,
     versions: Interner<ReleaseVersion>,
+    labels: LabelSets,
     tally: Tally,
 }
 
@@ -82,6 +85,7 @@ impl FleetIndex {
             ways: Ways::default(),
             graphs: Interner::default(),
             versions: Interner::default(),
+            labels: LabelSets::default(),
             tally: Tally::default(),
         }
     }
@@ -162,7 +166,9 @@ impl FleetIndex {
                 Product::pack(p, numbers)
             })
             .collect();
-        Row::pack(record, freshness(record.last_seen, self.interval_s, now), products)
+        let labels = self.labels.intern(&record.labels);
+        let class = freshness(record.last_seen, self.interval_s, now);
+        Row::pack(record, class, labels, products)
     }
 
     /// The record of a row.
@@ -170,7 +176,7 @@ impl FleetIndex {
         let row = self.row(slot)?;
         let products = row.products.iter();
         let products = products.filter_map(|p| self.names(p).map(|names| p.unpack(names)));
-        Some(row.unpack(products.collect()))
+        Some(row.unpack(self.labels.get(row.labels), products.collect()))
     }
 
     fn names(&self, product: &Product) -> Option<ProductNames<'_>> {
@@ -194,6 +200,7 @@ impl FleetIndex {
                 self.tally.change(Slot(number), row, Change::Enter);
             }
         }
+        self.forget_unused_labels();
         self.forget_unused_names()
     }
 

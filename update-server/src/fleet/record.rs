@@ -1,6 +1,9 @@
 //! One cluster as the store reads and writes it.
 
+use std::sync::Arc;
+
 use channels::names::{Arch, ChannelName, ClusterId, ProductRef, UnitName};
+use channels::rollout::Labels;
 use channels::version::ReleaseVersion;
 use channels::wire::{
     AgentInstance, Failure, HealthSummary, Phase, ProductState, Progress, Reason, UnitState,
@@ -101,6 +104,8 @@ pub struct ClusterRecord {
     /// The oldest of the keys that were rotated shortly before that. All others are forgotten, and
     /// refused as unknown.
     pub elder: Option<FormerKey>,
+    /// What the fleet's owner set; shared by every cluster with the same ones.
+    pub labels: Arc<Labels>,
     /// When it enrolled.
     pub enrolled_at: Timestamp,
     /// When a person retired it; it may not report from then on.

@@ -3,7 +3,10 @@
 //! Times are kept to the millisecond and lags as 32 bits with a marker for "absent": at a million
 //! clusters every eight bytes per product are 16 MB.
 
+use std::sync::Arc;
+
 use channels::names::ClusterId;
+use channels::rollout::Labels;
 use channels::wire::{
     AgentInstance, Freshness, Grant, HealthSummary, HealthVerdict, Phase, Progress,
 };
@@ -56,6 +59,8 @@ pub(super) struct Row {
     /// Name and agent version, one after the other.
     texts: Box<str>,
     name_bytes: u16,
+    /// Number of its label set.
+    pub(super) labels: u32,
     /// Class at the last report or sweep: what the counters counted it as.
     pub(super) freshness: Freshness,
     pub(super) enrolled_at: Stamp,
@@ -79,8 +84,13 @@ struct Rare {
 }
 
 impl Row {
-    /// Without products; the caller interns their names.
-    pub(super) fn pack(record: &ClusterRecord, class: Freshness, products: Box<[Product]>) -> Self {
+    /// The caller interns what has numbers.
+    pub(super) fn pack(
+        record: &ClusterRecord,
+        class: Freshness,
+        labels: u32,
+        products: Box<[Product]>,
+    ) -> Self {
         let rare = Rare {
             former: record.former,
             elder: record.elder,
@@ -97,6 +107,7 @@ impl Row {
             texts: texts.into_boxed_str(),
             // 253 characters at most.
             name_bytes: u16::try_from(record.name.len()).unwrap_or(u16::MAX),
+            labels,
             freshness: class,
             enrolled_at: Stamp::of(Some(record.enrolled_at)),
             last_seen: Stamp::of(record.last_seen),
@@ -108,12 +119,17 @@ impl Row {
         }
     }
 
-    /// The record again, with its products as the caller unpacked them.
-    pub(super) fn unpack(&self, products: Vec<ProductRecord>) -> ClusterRecord {
+    /// The record again, with what the caller finds by its numbers.
+    pub(super) fn unpack(
+        &self,
+        labels: Arc<Labels>,
+        products: Vec<ProductRecord>,
+    ) -> ClusterRecord {
         let rare = self.rare.as_deref();
         ClusterRecord {
             id: self.id,
             name: self.name().to_owned(),
+            labels,
             key: self.key,
             former: rare.and_then(|rare| rare.former),
             elder: rare.and_then(|rare| rare.elder),

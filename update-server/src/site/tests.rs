@@ -224,6 +224,7 @@ fn secretive() -> ClusterRow {
         name: "SECRET-name".to_owned(),
         site: None,
         as_of: None,
+        labels: [("SECRET-key".to_owned(), "SECRET-value".to_owned())].into(),
         enrolled_at: at(NOW),
         last_seen: Some(at(NOW)),
         freshness: Freshness::Fresh,

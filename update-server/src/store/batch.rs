@@ -103,6 +103,11 @@ impl Batch<'_> {
         self.changes.clusters.insert(slot, (record, now));
     }
 
+    /// How many clusters this batch changes so far.
+    pub(super) fn changed_clusters(&self) -> usize {
+        self.changes.clusters.len()
+    }
+
     fn find(&self, matches: impl Fn(&ClusterRecord) -> bool) -> Option<Slot> {
         self.changes.clusters.iter().find(|(_, (r, _))| matches(r)).map(|(slot, _)| *slot)
     }

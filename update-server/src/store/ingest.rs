@@ -290,6 +290,7 @@ impl Batch<'_> {
             products,
             id: before.id,
             name: before.name,
+            labels: before.labels,
             key: before.key,
             former: before.former,
             elder: before.elder,

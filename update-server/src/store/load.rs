@@ -1,5 +1,7 @@
 //! Warm start: the committed state from disk into memory.
 
+use std::sync::Arc;
+
 use channels::names::ClusterId;
 use channels::wire::{Hold, OpenJoinToken};
 use jiff::Timestamp;
@@ -96,8 +98,8 @@ fn fleet(conn: &Connection, interval_s: u64, now: Timestamp) -> Result<FleetInde
     let mut statement = conn.prepare(
         "SELECT id, uuid, name, key, key_id, enrolled_at, retired_at, agent_version, last_seen, \
          seq, generation, grant_json, products, instance, conflict_since, former_key, \
-         former_key_id, former_why, former_at, elder_key, elder_key_id, elder_at FROM cluster \
-         ORDER BY id",
+         former_key_id, former_why, former_at, elder_key, elder_key_id, elder_at, labels \
+         FROM cluster ORDER BY id",
     )?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
@@ -119,6 +121,7 @@ fn cluster(at: &At<'_>) -> Result<ClusterRecord, LoadError> {
     Ok(ClusterRecord {
         id: ClusterId(uuid::Uuid::from_bytes(at.get("uuid")?)),
         name: at.get("name")?,
+        labels: Arc::new(at.json("labels")?),
         key: ClusterKey { bytes: at.get("key")?, id: at.digest("key_id")? },
         former: former(at)?,
         elder: elder(at)?,
@@ -163,6 +166,7 @@ pub(super) fn join_token(row: &Row<'_>) -> Result<OpenJoinToken, LoadError> {
             .get::<Option<[u8; 16]>>("uuid")?
             .map(|bytes| ClusterId(uuid::Uuid::from_bytes(bytes))),
         note: at.get("note")?,
+        labels: at.json("labels")?,
         created_at: at.some_time("created_at")?,
         created_by: at.get("created_by")?,
     })

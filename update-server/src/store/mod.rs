@@ -8,6 +8,7 @@
 //! see it. If a commit fails, nobody in it is answered with success and memory stays as it was.
 //! The queue never blocks a caller: when it is full the answer is [`Refusal::Busy`].
 
+mod admin;
 mod audit;
 mod batch;
 mod committed;
@@ -33,11 +34,13 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use channels::rollout::LabelError;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use crate::fleet::KeyEnd;
 use crate::served::Served;
+pub use admin::SetLabels;
 pub use audit::{ChainCheck, Event};
 pub(crate) use batch::Batch;
 pub use committed::Committed;
@@ -124,6 +127,18 @@ pub enum Refusal {
     /// The report invents more channels or versions than the index holds.
     #[error("the fleet has too many distinct channels or versions")]
     TooManyNames,
+    /// A label that there cannot be, or too many of them.
+    #[error(transparent)]
+    Labels(#[from] LabelError),
+    /// Nearly every cluster has labels that no other one has.
+    #[error(
+        "the fleet has {max} different sets of labels, which is as many as there may be: label \
+         what clusters have in common, and find single ones by their name"
+    )]
+    TooManyLabelSets {
+        /// The bound.
+        max: usize,
+    },
     /// Unknown, expired or used up.
     #[error("the join token {why}")]
     JoinToken {

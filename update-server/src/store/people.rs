@@ -1,6 +1,7 @@
 //! What people write: holds, API tokens, join tokens. Each with its audit row in one transaction.
 
 use channels::names::ClusterId;
+use channels::rollout::Labels;
 use channels::wire::{Hold, HoldScope};
 use jiff::Timestamp;
 use rusqlite::params;
@@ -53,6 +54,8 @@ pub struct NewJoinToken {
     pub expires_at: Timestamp,
     /// What it is for.
     pub note: String,
+    /// Labels of the clusters that enrol with it.
+    pub labels: Labels,
     /// Who makes it.
     pub by: String,
     /// When.
@@ -260,7 +263,7 @@ impl Batch<'_> {
         self.conn
             .prepare_cached(
                 "INSERT INTO join_token (digest, uses, expires_at, note, created_at, created_by, \
-                 cluster) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                 cluster, labels) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             )?
             .execute(params![
                 new.digest.as_bytes(),
@@ -270,6 +273,7 @@ impl Batch<'_> {
                 new.now.as_millisecond(),
                 new.by,
                 cluster.map(Slot::rowid),
+                json!(new.labels).to_string(),
             ])?;
         let id = self.conn.last_insert_rowid();
         self.audit(&Event {
@@ -279,7 +283,7 @@ impl Batch<'_> {
             object: new.cluster.map_or_else(|| format!("join-token/{id}"), |c| c.to_string()),
             detail: json!({
                 "join_token": id, "uses": new.uses, "expires_at": new.expires_at.to_string(),
-                "note": new.note,
+                "note": new.note, "labels": new.labels,
             }),
         })?;
         Ok(())

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 
 use channels::names::ClusterId;
+use channels::rollout::Labels;
 use channels::version::ReleaseVersion;
 use channels::wire::{
     Action, ClusterHeader, Drift, DriftState, GrantRequest, HealthSummary, HoldScope, Phase,
@@ -116,6 +117,7 @@ impl Hub {
             cluster: None,
             expires_at: at(NOW + 3600),
             note: String::new(),
+            labels: Labels::new(),
             by: "mira".to_owned(),
             now: at(NOW),
         };

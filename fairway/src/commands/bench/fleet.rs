@@ -133,9 +133,8 @@ fn float(count: usize) -> f64 {
 /// A share in millionths.
 fn per_million(share: f64) -> u64 {
     // In range by the parser of the argument.
-    Duration::try_from_secs_f64(share).map_or(0, |seconds| {
-        u64::try_from(seconds.as_micros()).unwrap_or(0)
-    })
+    Duration::try_from_secs_f64(share)
+        .map_or(0, |seconds| u64::try_from(seconds.as_micros()).unwrap_or(0))
 }
 
 /// Runs `fairway bench fleet`.
@@ -202,7 +201,8 @@ fn summary(mut outcome: Outcome, usage: Option<(Usage, Usage)>) -> Summary {
 fn table(summary: &Summary) -> Table {
     let mut table = Table::new(&["what", "figure"]);
     let mut row = |what: String, figure: String| table.row(vec![what, figure]);
-    let kinds = [("reports", &summary.reports), ("polls", &summary.polls), ("reads", &summary.reads)];
+    let kinds =
+        [("reports", &summary.reports), ("polls", &summary.polls), ("reads", &summary.reads)];
     for (name, kind) in kinds {
         if kind.answered == 0 && kind.others.is_empty() {
             continue;

@@ -98,11 +98,8 @@ impl Iterator for Schedule {
             return (at < pace.duration).then_some(Due { at, kind });
         }
         let [polls, reads] = self.sent;
-        let candidates = [
-            (report_at, 0),
-            (nth(polls, pace.polls_per_s), 1),
-            (nth(reads, pace.reads_per_s), 2),
-        ];
+        let candidates =
+            [(report_at, 0), (nth(polls, pace.polls_per_s), 1), (nth(reads, pace.reads_per_s), 2)];
         let due = candidates.into_iter().filter_map(|(at, which)| Some((at?, which)));
         let (at, which) = due.min().filter(|(at, _)| *at < pace.duration)?;
         let kind = match which {

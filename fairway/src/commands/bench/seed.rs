@@ -144,11 +144,7 @@ struct Seeding {
 
 impl Seeding {
     /// Enrols clusters 0 to `clusters`, in that order, each with a first report.
-    async fn enrol(
-        &self,
-        clusters: u32,
-        out: &mut Out,
-    ) -> Result<Vec<ClusterId>> {
+    async fn enrol(&self, clusters: u32, out: &mut Out) -> Result<Vec<ClusterId>> {
         let token = self.token(clusters).await?;
         let mut ids = Vec::new();
         let mut first = 0;
@@ -176,6 +172,7 @@ impl Seeding {
             uses,
             cluster: None,
             expires_at: now.checked_add(TOKEN_LIFE).unwrap_or(now),
+            labels: channels::rollout::Labels::new(),
             note: "bench seed".to_owned(),
             by: "bench".to_owned(),
             now,
@@ -233,12 +230,7 @@ impl Seeding {
         Ok((number, reply.cluster_id, id))
     }
 
-    async fn first_report(
-        &self,
-        number: u32,
-        id: ClusterId,
-        key: Sha256Digest,
-    ) -> Result<()> {
+    async fn first_report(&self, number: u32, id: ClusterId, key: Sha256Digest) -> Result<()> {
         let now = clock::now();
         let header = ClusterHeader {
             id,

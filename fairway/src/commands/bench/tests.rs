@@ -43,9 +43,31 @@ async fn a_seeded_fleet_reports_and_reads_and_every_answer_is_counted() {
     let server = hub.address.to_string();
     let (mut out, stdout, _) = capture::out();
     let fleet = line(&[
-        "fleet", "--server", &server, "--roster", &roster, "--rate", "60", "--duration", "1s",
-        "--connections", "4", "--full", "0.5", "--read", "/api/v1/drift", "--read-rate", "5",
-        "--reconnect-every", "1s", "--burst", "10", "--burst-every", "1s", "--output", "json",
+        "fleet",
+        "--server",
+        &server,
+        "--roster",
+        &roster,
+        "--rate",
+        "60",
+        "--duration",
+        "1s",
+        "--connections",
+        "4",
+        "--full",
+        "0.5",
+        "--read",
+        "/api/v1/drift",
+        "--read-rate",
+        "5",
+        "--reconnect-every",
+        "1s",
+        "--burst",
+        "10",
+        "--burst-every",
+        "1s",
+        "--output",
+        "json",
     ]);
     run(&fleet, &mut out).await.unwrap();
     let found: serde_json::Value = serde_json::from_str(&stdout.text()).unwrap();
@@ -56,8 +78,19 @@ async fn a_seeded_fleet_reports_and_reads_and_every_answer_is_counted() {
     let (mut out, stdout, _) = capture::out();
     let pid = std::process::id().to_string();
     let paths = line(&[
-        "paths", "--server", &server, "--pid", &pid, "--duration", "1s", "--connections", "2",
-        "--output", "json", "/livez", "/assets/app.css",
+        "paths",
+        "--server",
+        &server,
+        "--pid",
+        &pid,
+        "--duration",
+        "1s",
+        "--connections",
+        "2",
+        "--output",
+        "json",
+        "/livez",
+        "/assets/app.css",
     ]);
     run(&paths, &mut out).await.unwrap();
     let found: serde_json::Value = serde_json::from_str(&stdout.text()).unwrap();

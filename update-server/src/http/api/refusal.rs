@@ -24,6 +24,8 @@ impl From<Refusal> for ApiError {
             Refusal::IdentityConflict { .. } => Code::IdentityConflict,
             Refusal::TooManyProducts { .. }
             | Refusal::TooManyNames
+            | Refusal::Labels(_)
+            | Refusal::TooManyLabelSets { .. }
             | Refusal::TooManySites { .. }
             | Refusal::TooManyCarried { .. } => Code::Unprocessable,
             Refusal::JoinToken { .. } => Code::InvalidJoinToken,

@@ -1,5 +1,6 @@
 //! The page over made-up fleets.
 
+use channels::rollout::Labels;
 use channels::wire::{
     ClusterRow, Drift, DriftState, DriftTotals, Freshness, HealthSummary, HealthVerdict, Hold,
     HoldScope, Phase, ProductRow, Progress, Reason, VersionCount, WaitingOn,
@@ -79,6 +80,7 @@ fn cluster(name: &str, products: Vec<ProductRow>) -> ClusterRow {
         name: name.to_owned(),
         site: None,
         as_of: None,
+        labels: Labels::new(),
         enrolled_at: ago(3600),
         last_seen: Some(ago(4)),
         freshness: Freshness::Fresh,

@@ -2,6 +2,7 @@
 
 mod agents;
 mod identity;
+mod labels;
 mod people;
 mod restored;
 mod rotation;
