@@ -1,5 +1,6 @@
 //! The committed state in memory: fleet, holds, tokens, dark sites, and how the writer is doing.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -7,7 +8,7 @@ use arc_swap::ArcSwap;
 use channels::wire::Hold;
 
 use crate::auth::TokenTable;
-use crate::fleet::{DriftMemo, FleetIndex};
+use crate::fleet::{DriftMemo, FleetIndex, Slot};
 use crate::site::Sites;
 
 /// Everything reads are answered from. Only the writer changes it, after a commit.
@@ -18,6 +19,8 @@ pub struct Committed {
     holds: ArcSwap<Vec<Hold>>,
     tokens: ArcSwap<TokenTable>,
     sites: ArcSwap<Sites>,
+    /// By row; 0 for units that no report since the start has brought.
+    unit_marks: Mutex<Vec<u64>>,
     pub(super) queued: AtomicUsize,
     pub(super) writable: AtomicBool,
     pub(super) stopped: AtomicBool,
@@ -36,6 +39,7 @@ impl Committed {
             holds: ArcSwap::from_pointee(holds),
             tokens: ArcSwap::from_pointee(tokens),
             sites: ArcSwap::from_pointee(sites),
+            unit_marks: Mutex::default(),
             queued: AtomicUsize::new(0),
             writable: AtomicBool::new(true),
             stopped: AtomicBool::new(false),
@@ -81,6 +85,29 @@ impl Committed {
 
     pub(super) fn set_sites(&self, sites: Sites) {
         self.sites.store(Arc::new(sites));
+    }
+
+    fn unit_marks(&self) -> MutexGuard<'_, Vec<u64>> {
+        self.unit_marks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The mark of the units that the row has on disk, if it is known.
+    pub(super) fn unit_mark(&self, slot: Slot) -> Option<u64> {
+        let marks = self.unit_marks();
+        marks.get(usize::try_from(slot.0).ok()?).copied().filter(|mark| *mark != 0)
+    }
+
+    pub(super) fn set_unit_marks(&self, new: BTreeMap<Slot, u64>) {
+        let mut marks = self.unit_marks();
+        for (slot, mark) in new {
+            let Ok(index) = usize::try_from(slot.0) else { continue };
+            if marks.len() <= index {
+                marks.resize(index + 1, 0);
+            }
+            if let Some(known) = marks.get_mut(index) {
+                *known = mark;
+            }
+        }
     }
 
     /// Writes that wait for the writer.

@@ -20,8 +20,11 @@ mod judge;
 mod load;
 mod people;
 mod reader;
+mod reply;
+mod row;
 mod schema;
 mod sites;
+mod state;
 #[cfg(test)]
 pub(crate) mod tests;
 mod units;
