@@ -3,6 +3,7 @@
 mod agents;
 mod identity;
 mod labels;
+mod packed;
 mod people;
 mod restored;
 mod rotation;
