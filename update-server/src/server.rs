@@ -29,7 +29,7 @@ use crate::http::public::{self, Clock, PublicState};
 use crate::metrics::Metrics;
 use crate::publish::{OnlineKeys, Publisher};
 use crate::store::{Reader, Store, StoreSettings, WriterThread};
-use data_dir::DataDir;
+pub use data_dir::DataDir;
 pub use error::RunError;
 
 /// An agent's next report in the same minute reuses its connection; an idle one costs a few KB.

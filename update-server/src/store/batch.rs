@@ -31,6 +31,8 @@ pub(crate) struct Batch<'t> {
 pub(super) struct Changes {
     pub(super) head: Head,
     clusters: BTreeMap<Slot, (ClusterRecord, Timestamp)>,
+    /// Of units that were written, see [`Committed::unit_mark`].
+    pub(super) unit_marks: BTreeMap<Slot, u64>,
     pub(super) rows: u32,
     pub(super) holds: Option<Vec<Hold>>,
     pub(super) tokens: Option<TokenTable>,
@@ -45,6 +47,7 @@ impl Changes {
         Self {
             head,
             clusters: BTreeMap::new(),
+            unit_marks: BTreeMap::new(),
             rows,
             holds: None,
             tokens: None,
@@ -77,6 +80,7 @@ impl Changes {
         if let Some(overlay) = self.rollouts.into_overlay() {
             committed.apply_rollouts(overlay);
         }
+        committed.set_unit_marks(self.unit_marks);
         if !self.clusters.is_empty() || self.sweep.is_some() {
             let mut fleet = committed.fleet_mut();
             for (slot, (record, now)) in &self.clusters {

@@ -9,10 +9,10 @@ use rusqlite::types::FromSql;
 use rusqlite::{Connection, Row};
 use signing::Sha256Digest;
 
-use super::{Committed, rollouts, sites};
+use super::{Committed, rollouts, sites, state};
 use crate::auth::{Access, TokenRecord, TokenTable};
 use crate::directive::Ledger;
-use crate::fleet::{ClusterKey, ClusterRecord, FleetIndex, FormerKey, KeyEnd, Slot};
+use crate::fleet::{ClusterKey, ClusterRecord, FleetIndex, FormerKey, KeyEnd, ProductRecord, Slot};
 use crate::rollout::RestoreError;
 
 /// The database holds something this hub did not write.
@@ -103,8 +103,7 @@ fn fleet(conn: &Connection, interval_s: u64, now: Timestamp) -> Result<FleetInde
         "SELECT id, uuid, name, key, key_id, enrolled_at, retired_at, agent_version, last_seen, \
          seq, generation, grant_json, products, instance, conflict_since, former_key, \
          former_key_id, former_why, former_at, elder_key, elder_key_id, elder_at, labels, \
-         settings \
-         FROM cluster ORDER BY id",
+         settings, state FROM cluster ORDER BY id",
     )?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
@@ -142,8 +141,16 @@ fn cluster(at: &At<'_>) -> Result<ClusterRecord, LoadError> {
             .transpose()?,
         conflict_since: at.time("conflict_since")?,
         ledger: Ledger { generation: at.unsigned("generation")?, current },
-        products: at.json("products")?,
+        products: products(at)?,
     })
+}
+
+/// Packed since the row's last report, as JSON before.
+fn products(at: &At<'_>) -> Result<Vec<ProductRecord>, LoadError> {
+    match at.get::<Option<Vec<u8>>>("state")? {
+        Some(bytes) => state::decode(&bytes).map_err(|e| at.wrong("state", e)),
+        None => at.json("products"),
+    }
 }
 
 fn former(at: &At<'_>) -> Result<Option<FormerKey>, LoadError> {

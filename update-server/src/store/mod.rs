@@ -20,9 +20,12 @@ mod judge;
 mod load;
 mod people;
 mod reader;
+mod reply;
 mod rollouts;
+mod row;
 mod schema;
 mod sites;
+mod state;
 #[cfg(test)]
 pub(crate) mod tests;
 mod units;

@@ -8,6 +8,7 @@ mod audit;
 mod body;
 mod cluster_key;
 mod clusters;
+mod encoding;
 mod enrolments;
 mod fleet;
 mod front;

@@ -3,6 +3,7 @@
 mod admin;
 mod agents;
 mod identity;
+mod packed;
 mod people;
 mod restored;
 mod rollouts;
