@@ -7,6 +7,7 @@
 mod answers;
 mod drift;
 mod freshness;
+mod hurry;
 mod intern;
 mod labels;
 mod names;

@@ -21,9 +21,11 @@ mod load;
 mod people;
 mod reader;
 mod schema;
+mod sessions;
 mod sites;
 #[cfg(test)]
 pub(crate) mod tests;
+mod tokens;
 mod units;
 mod writer;
 
@@ -49,10 +51,12 @@ pub use history::HistoryRow;
 pub use identity::{KeyRotation, Trust};
 pub use ingest::AcceptedReport;
 pub use load::LoadError;
-pub use people::{NewHold, NewJoinToken, NewToken};
+pub use people::{NewHold, NewJoinToken};
 pub use reader::{Reader, ReaderError};
 pub use schema::SchemaError;
+pub use sessions::NewSession;
 pub use sites::{NewSite, NewStatus, StatusRequest};
+pub use tokens::NewToken;
 
 /// File name of the database below the data directory.
 pub const DATABASE_FILE: &str = "hub.sqlite3";
@@ -175,6 +179,12 @@ pub enum Refusal {
         /// Its number.
         id: u64,
     },
+    /// No such session.
+    #[error("there is no session {id}")]
+    UnknownSession {
+        /// Its number.
+        id: u64,
+    },
     /// Another token in force has the name.
     #[error("a token named {name:?} is in force")]
     TokenNameTaken {
@@ -182,7 +192,7 @@ pub enum Refusal {
         name: String,
     },
     /// Nobody could administer the hub after it.
-    #[error("this is the last admin token; make another one first")]
+    #[error("this is the last admin token that does not expire; make another one first")]
     LastAdmin,
     /// Nobody has registered the site.
     #[error("no site {site:?} is registered here")]
@@ -400,6 +410,11 @@ impl Store {
     pub async fn record(&self, event: Event) -> Result<(), Refusal> {
         self.submit(move |batch| Ok(batch.audit(&event)?)).await
     }
+}
+
+/// The number of a row that was just written.
+fn id_of(rowid: i64) -> u64 {
+    u64::try_from(rowid).unwrap_or(0)
 }
 
 /// `SQLite` has no unsigned integers; nothing we count reaches 2^63.
