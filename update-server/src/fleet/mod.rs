@@ -8,6 +8,7 @@ mod answers;
 mod drift;
 mod facts;
 mod freshness;
+mod hurry;
 mod intern;
 mod lookup;
 mod names;

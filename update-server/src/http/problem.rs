@@ -65,6 +65,10 @@ codes! {
     InvalidJoinToken = "invalid_join_token", 401, "The join token is unknown, used up or expired";
     /// Known, but not allowed.
     Forbidden = "forbidden", 403, "The role does not allow this";
+    /// Allowed, but not for these clusters.
+    OutOfScope = "out_of_scope", 403, "Not among the clusters that the caller may see or change";
+    /// A change with a browser's credentials that may be another page's.
+    CrossSite = "cross_site", 403, "The request may be another site's";
     /// The key of a cluster that was retired.
     ClusterRetired = "cluster_retired", 403, "The cluster was retired";
     /// No such resource.

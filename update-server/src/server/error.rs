@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::tls::TlsError;
 use crate::auth::NoRandomness;
 use crate::publish::PublishError;
 use crate::store::{OpenError, Refusal, SchemaError};
@@ -47,6 +48,9 @@ pub enum RunError {
     /// The first token cannot be stored.
     #[error("failed to store the first admin token")]
     TokenStore(#[from] Refusal),
+    /// Certificate, key or client authorities.
+    #[error("failed to set TLS up")]
+    Tls(#[from] TlsError),
     /// The socket.
     #[error("failed to listen on {listen}")]
     Bind {

@@ -24,10 +24,12 @@ mod reply;
 mod rollouts;
 mod row;
 mod schema;
+mod sessions;
 mod sites;
 mod state;
 #[cfg(test)]
 pub(crate) mod tests;
+mod tokens;
 mod units;
 mod writer;
 
@@ -54,11 +56,13 @@ pub use history::HistoryRow;
 pub use identity::{KeyRotation, Trust};
 pub use ingest::AcceptedReport;
 pub use load::LoadError;
-pub use people::{NewHold, NewJoinToken, NewToken};
+pub use people::{NewHold, NewJoinToken};
 pub use reader::{Reader, ReaderError};
 pub use rollouts::{AppliedPolicy, NewPolicy, RemovedPolicy, Steer, all_labels, lint_fleet};
 pub use schema::SchemaError;
+pub use sessions::NewSession;
 pub use sites::{NewSite, NewStatus, StatusRequest};
+pub use tokens::NewToken;
 
 /// File name of the database below the data directory.
 pub const DATABASE_FILE: &str = "hub.sqlite3";
@@ -198,6 +202,12 @@ pub enum Refusal {
         /// Its number.
         id: u64,
     },
+    /// No such session.
+    #[error("there is no session {id}")]
+    UnknownSession {
+        /// Its number.
+        id: u64,
+    },
     /// Another token in force has the name.
     #[error("a token named {name:?} is in force")]
     TokenNameTaken {
@@ -205,7 +215,7 @@ pub enum Refusal {
         name: String,
     },
     /// Nobody could administer the hub after it.
-    #[error("this is the last admin token; make another one first")]
+    #[error("this is the last admin token that does not expire; make another one first")]
     LastAdmin,
     /// Nobody has registered the site.
     #[error("no site {site:?} is registered here")]
@@ -433,6 +443,11 @@ impl Store {
         })
         .await
     }
+}
+
+/// The number of a row that was just written.
+fn id_of(rowid: i64) -> u64 {
+    u64::try_from(rowid).unwrap_or(0)
 }
 
 /// `SQLite` has no unsigned integers; nothing we count reaches 2^63.

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use signing::Sha256Digest;
 
-use super::{Guarded, HubState, Viewer};
+use super::{Guarded, HubState, Scoped, Viewer};
 
 /// Parameters of the drift answer.
 #[derive(Debug, Deserialize)]
@@ -68,7 +68,7 @@ struct ReleaseAnswer {
 
 /// `GET /api/v1/products`
 pub(super) async fn products(
-    _: Guarded<Viewer>,
+    _: Guarded<Scoped<Viewer>>,
     state: web::Data<HubState>,
 ) -> web::Json<Page<ProductAnswer>> {
     let products: BTreeSet<ProductRef> = state.catalog.graphs().map(|key| key.product).collect();
@@ -107,7 +107,7 @@ pub(super) struct ChannelAnswer {
 
 /// `GET /api/v1/channels`
 pub(super) async fn channels(
-    _: Guarded<Viewer>,
+    _: Guarded<Scoped<Viewer>>,
     state: web::Data<HubState>,
 ) -> web::Json<Page<ChannelAnswer>> {
     let items = state

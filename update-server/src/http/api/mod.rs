@@ -6,6 +6,7 @@
 
 mod audit;
 mod body;
+mod caller;
 mod cluster_key;
 mod clusters;
 mod encoding;
@@ -37,7 +38,7 @@ use actix_web::{HttpResponse, Resource, ResponseError as _, Route, guard};
 use channels::wire::{MAX_POLICY_BODY_BYTES, MAX_PUBLICATION_BYTES};
 
 use super::problem::{self, ApiError, Code};
-pub use guarded::{Admin, Guarded, Needs, Operator, Publisher, Viewer};
+pub use guarded::{Admin, Guarded, Needs, Operator, Publisher, Scoped, Viewer};
 pub use signature::{CREATED_WINDOW, SignedBy};
 pub use state::HubState;
 
@@ -144,6 +145,10 @@ fn people(config: &mut ServiceConfig) {
                 .route(web::post().to(tokens::create)),
         )
         .service(only("/api/v1/tokens/{id}", "DELETE").route(web::delete().to(tokens::revoke)))
+        .service(read("/api/v1/sessions").route(get().to(tokens::sessions)))
+        .service(
+            only("/api/v1/sessions/{id}", "DELETE").route(web::delete().to(tokens::end_session)),
+        )
         .service(
             only("/api/v1/publications", "POST")
                 .app_data(json(MAX_PUBLICATION_BYTES))

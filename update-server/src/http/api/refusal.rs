@@ -16,6 +16,7 @@ impl From<Refusal> for ApiError {
             Refusal::UnknownCluster
             | Refusal::UnknownJoinToken { .. }
             | Refusal::UnknownHold { .. }
+            | Refusal::UnknownSession { .. }
             | Refusal::UnknownToken { .. } => Code::NotFound,
             Refusal::UnknownSite { .. } => Code::UnknownSite,
             Refusal::StatusRollback { .. } => Code::StatusRollback,

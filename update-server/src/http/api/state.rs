@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use actix_web::web;
 use jiff::Timestamp;
 
+use super::super::access::Access;
 use super::super::problem::ApiError;
 use super::super::public::Clock;
 use crate::catalog::Catalog;
@@ -31,6 +32,8 @@ pub struct HubState {
     pub clock: Clock,
     /// What was set.
     pub settings: Settings,
+    /// What is remembered between requests of people.
+    pub access: Access,
     /// Held while the catalog takes over the holds: two of them at once could leave the older
     /// list shown.
     pub holds_shown: Mutex<()>,
