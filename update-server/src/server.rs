@@ -122,6 +122,8 @@ impl Running {
     /// Answers what is open, commits what is queued, and lets the data directory go.
     pub async fn stop(self) -> Result<(), RunError> {
         tracing::info!("shutting down");
+        // Streams have no end of their own, which a graceful stop would wait for.
+        self.store.committed().events().close();
         self.handle.stop(true).await;
         for task in &self.tasks {
             task.abort();

@@ -7,6 +7,7 @@
 
 mod directive;
 mod enrolment;
+mod events;
 mod hub;
 mod people;
 mod problem;
@@ -23,6 +24,7 @@ pub use enrolment::{
     EnrolmentReply, EnrolmentRequest, JoinToken, JoinTokenRequest, KeyRotationReply,
     KeyRotationRequest, OpenJoinToken, ReinviteRequest, TrustRequest,
 };
+pub use events::{FleetCounters, HubEvent};
 pub use hub::{HubKeys, HubStatus, NextKeyRequest};
 pub use people::{
     AuditRow, ClusterRow, Drift, DriftAnswer, DriftState, DriftTotals, Freshness, HealthAnswer,

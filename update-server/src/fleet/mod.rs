@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 
 use channels::names::ClusterId;
 use channels::version::ReleaseVersion;
-use channels::wire::Freshness;
+use channels::wire::{Freshness, HealthVerdict};
 use jiff::Timestamp;
 use signing::Sha256Digest;
 
@@ -249,6 +249,11 @@ impl FleetIndex {
     /// Clusters in force whose key more than one agent uses.
     pub fn identity_conflicts(&self) -> u64 {
         self.tally.conflicts
+    }
+
+    /// Active clusters by their worst product.
+    pub fn verdict_counts(&self) -> BTreeMap<HealthVerdict, u64> {
+        self.tally.verdicts.clone()
     }
 
     /// Clusters in force by class of their last report.

@@ -34,6 +34,8 @@ pub(super) struct Changes {
     pub(super) holds: Option<Vec<Hold>>,
     pub(super) tokens: Option<TokenTable>,
     pub(super) sites: Option<Sites>,
+    /// For the log, and for those who listen.
+    told: Vec<Event>,
     sweep: Option<Timestamp>,
     history_day: Option<i64>,
 }
@@ -47,6 +49,7 @@ impl Changes {
             holds: None,
             tokens: None,
             sites: None,
+            told: Vec::new(),
             sweep: None,
             history_day: None,
         }
@@ -80,6 +83,8 @@ impl Changes {
                 }
             }
         }
+        committed.changed();
+        committed.events().publish(self.told);
         self.head
     }
 }
@@ -87,7 +92,9 @@ impl Changes {
 impl Batch<'_> {
     /// Adds an audit row.
     pub(super) fn audit(&mut self, event: &Event) -> rusqlite::Result<()> {
-        audit::append(self.conn, &mut self.changes.head, event)
+        audit::append(self.conn, &mut self.changes.head, event)?;
+        self.changes.told.push(event.clone());
+        Ok(())
     }
 
     /// A cluster as of this point of the batch.

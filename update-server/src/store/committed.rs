@@ -1,12 +1,13 @@
 //! The committed state in memory: fleet, holds, tokens, dark sites, and how the writer is doing.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use arc_swap::ArcSwap;
 use channels::wire::Hold;
 
 use crate::auth::TokenTable;
+use crate::events::Bus;
 use crate::fleet::{DriftMemo, FleetIndex};
 use crate::site::Sites;
 
@@ -18,6 +19,8 @@ pub struct Committed {
     holds: ArcSwap<Vec<Hold>>,
     tokens: ArcSwap<TokenTable>,
     sites: ArcSwap<Sites>,
+    events: Bus,
+    generation: AtomicU64,
     pub(super) queued: AtomicUsize,
     pub(super) writable: AtomicBool,
     pub(super) stopped: AtomicBool,
@@ -29,6 +32,7 @@ impl Committed {
         holds: Vec<Hold>,
         tokens: TokenTable,
         sites: Sites,
+        events: Bus,
     ) -> Self {
         Self {
             fleet: RwLock::new(fleet),
@@ -36,6 +40,8 @@ impl Committed {
             holds: ArcSwap::from_pointee(holds),
             tokens: ArcSwap::from_pointee(tokens),
             sites: ArcSwap::from_pointee(sites),
+            events,
+            generation: AtomicU64::new(0),
             queued: AtomicUsize::new(0),
             writable: AtomicBool::new(true),
             stopped: AtomicBool::new(false),
@@ -81,6 +87,22 @@ impl Committed {
 
     pub(super) fn set_sites(&self, sites: Sites) {
         self.sites.store(Arc::new(sites));
+    }
+
+    /// What has happened, for those who listen.
+    pub fn events(&self) -> &Bus {
+        &self.events
+    }
+
+    /// Grows with every commit and every maintenance tick: while it stays, answers from memory stay
+    /// but for their times.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Relaxed)
+    }
+
+    /// Counts a commit that readers see from here on.
+    pub(super) fn changed(&self) {
+        self.generation.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Writes that wait for the writer.

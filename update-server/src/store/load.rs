@@ -10,6 +10,7 @@ use signing::Sha256Digest;
 use super::{Committed, sites};
 use crate::auth::{Access, TokenRecord, TokenTable};
 use crate::directive::Ledger;
+use crate::events::Bus;
 use crate::fleet::{ClusterKey, ClusterRecord, FleetIndex, FormerKey, KeyEnd, Slot};
 
 /// The database holds something this hub did not write.
@@ -88,7 +89,9 @@ pub(super) fn load(
 ) -> Result<Committed, LoadError> {
     let fleet = fleet(conn, interval_s, now)?;
     let sites = sites::load(conn, &fleet)?;
-    Ok(Committed::new(fleet, holds(conn)?, tokens(conn)?, sites))
+    // No two runs of a hub begin in the same millisecond.
+    let epoch = u64::try_from(now.as_millisecond()).unwrap_or(0);
+    Ok(Committed::new(fleet, holds(conn)?, tokens(conn)?, sites, Bus::new(epoch)))
 }
 
 fn fleet(conn: &Connection, interval_s: u64, now: Timestamp) -> Result<FleetIndex, LoadError> {

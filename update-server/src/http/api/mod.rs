@@ -9,6 +9,7 @@ mod body;
 mod cluster_key;
 mod clusters;
 mod enrolments;
+mod events;
 mod fleet;
 mod front;
 mod guarded;
@@ -85,6 +86,8 @@ fn fleet_reads(config: &mut ServiceConfig) {
         .service(only("/api/v1/clusters/{id}/trust", "POST").route(web::post().to(clusters::trust)))
         .service(read("/api/v1/drift").route(get().to(fleet::drift)))
         .service(read("/api/v1/health").route(get().to(fleet::health)))
+        // A stream has no length to tell: not for HEAD.
+        .service(only("/api/v1/events", "GET").route(web::get().to(events::stream)))
         .service(read("/api/v1/products").route(get().to(fleet::products)))
         .service(read("/api/v1/channels").route(get().to(fleet::channels)))
         .service(read("/api/v1/audit").route(get().to(audit::list)))
