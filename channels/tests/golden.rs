@@ -25,17 +25,19 @@ fn through_graph(document: &Value) -> Result<Value, serde_json::Error> {
 
 /// Every document type, by the name of its golden file.
 fn readers() -> BTreeMap<&'static str, Reader> {
-    let readers: [(&str, Reader); 31] = [
+    let readers: [(&str, Reader); 34] = [
         ("audit-row", through::<wire::AuditRow>),
         ("cluster-row-page", through::<wire::Page<wire::ClusterRow>>),
         ("drift-answer", through::<wire::DriftAnswer>),
         ("enrolment-reply", through::<wire::EnrolmentReply>),
         ("enrolment-request", through::<wire::EnrolmentRequest>),
+        ("fleet-counters", through::<wire::FleetCounters>),
         ("grant", through::<wire::Grant>),
         ("graph", through_graph),
         ("health-answer", through::<wire::HealthAnswer>),
         ("hold", through::<wire::Hold>),
         ("hold-request", through::<wire::HoldRequest>),
+        ("hub-event", through::<wire::HubEvent>),
         ("hub-keys", through::<wire::HubKeys>),
         ("hub-status", through::<wire::HubStatus>),
         ("join-token", through::<wire::JoinToken>),
@@ -56,6 +58,7 @@ fn readers() -> BTreeMap<&'static str, Reader> {
         ("site-row-page", through::<wire::Page<wire::SiteRow>>),
         ("site-status", through::<wire::SiteStatus>),
         ("status-import-reply", through::<wire::StatusImportReply>),
+        ("timeline-page", through::<wire::Page<wire::TimelineEntry>>),
         ("trust-request", through::<wire::TrustRequest>),
     ];
     readers.into()
@@ -115,7 +118,10 @@ fn with_unknown_fields(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             for (key, inner) in fields.iter_mut() {
-                let is_map = matches!(key.as_str(), "arches" | "metadata" | "labels");
+                let is_map = matches!(
+                    key.as_str(),
+                    "arches" | "metadata" | "labels" | "detail" | "by_freshness" | "by_health"
+                );
                 match inner.as_object_mut().filter(|_| is_map) {
                     Some(entries) => entries.values_mut().for_each(with_unknown_fields),
                     None => with_unknown_fields(inner),

@@ -21,6 +21,7 @@ pub mod served;
 pub mod server;
 pub mod site;
 pub mod store;
+pub mod telemetry;
 
 pub use cli::{ServeArgs, cli_main, command};
 pub use config::Settings;

@@ -37,9 +37,9 @@ pub struct FleetCounters {
     /// Clusters in force.
     pub clusters: u64,
     /// Of those, by age class of their last report.
-    pub freshness: BTreeMap<Freshness, u64>,
+    pub by_freshness: BTreeMap<Freshness, u64>,
     /// Active clusters by their worst product.
-    pub health: BTreeMap<HealthVerdict, u64>,
+    pub by_health: BTreeMap<HealthVerdict, u64>,
     /// Products of active clusters whose unit is out right now.
     pub rolling: u64,
     /// Products of active clusters that wait, are paused or failed.

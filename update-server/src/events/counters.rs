@@ -9,14 +9,14 @@ pub fn fleet_counters(fleet: &FleetIndex, view: &mut View<'_>) -> FleetCounters 
     let mut counters = FleetCounters {
         at: view.now,
         clusters: fleet.in_force(),
-        freshness: fleet.freshness_counts(),
-        health: fleet.verdict_counts(),
+        by_freshness: fleet.freshness_counts(),
+        by_health: fleet.verdict_counts(),
         silent_while_updating: fleet.silent_while_updating(),
         identity_conflicts: fleet.identity_conflicts(),
         ..FleetCounters::default()
     };
-    counters.freshness.retain(|_, n| *n > 0);
-    counters.health.retain(|_, n| *n > 0);
+    counters.by_freshness.retain(|_, n| *n > 0);
+    counters.by_health.retain(|_, n| *n > 0);
     for totals in fleet.drift(view).items {
         counters.rolling += totals.rolling;
         counters.stopped += totals.stopped;

@@ -7,6 +7,7 @@
 mod answers;
 mod drift;
 mod freshness;
+mod health;
 mod intern;
 mod names;
 mod query;
@@ -30,9 +31,10 @@ use row::{NO_VERSION, Numbers, Product, Row, Stamp};
 use tally::{Change, Tally};
 
 pub use answers::FleetCount;
-pub(crate) use answers::{add_drift, no_totals};
+pub(crate) use answers::Summing;
 pub use drift::DriftMemo;
 pub use freshness::{freshness, is_active, next_report_in_s};
+pub use health::{FleetHealth, HealthQuestion, MAX_WORST_LAGS};
 pub use query::{ClusterFilter, MAX_PAGE, View};
 pub use record::{ClusterKey, ClusterRecord, FormerKey, GraphKey, KeyEnd, ProductRecord, Slot};
 

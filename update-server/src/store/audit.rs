@@ -108,6 +108,28 @@ pub(super) fn page(
     .collect()
 }
 
+/// Up to `limit` rows about `object` below `before`, newest first.
+pub(super) fn page_of(
+    conn: &Connection,
+    object: &str,
+    before: Option<u64>,
+    limit: usize,
+) -> rusqlite::Result<Vec<AuditRow>> {
+    conn.prepare_cached(
+        "SELECT id, at, actor, action, object, detail, previous, hash FROM audit \
+         WHERE object = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3",
+    )?
+    .query_map(
+        params![
+            object,
+            before.map_or(i64::MAX, super::int),
+            i64::try_from(limit).unwrap_or(i64::MAX)
+        ],
+        read,
+    )?
+    .collect()
+}
+
 fn read(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
     let at: String = row.get(1)?;
     Ok(AuditRow {

@@ -42,7 +42,7 @@ pub use audit::{ChainCheck, Event};
 pub(crate) use batch::Batch;
 pub use committed::Committed;
 pub use enrol::{Enrolment, JoinTokenRow};
-pub use history::HistoryRow;
+pub use history::{HistoryPlace, HistoryRow};
 pub use identity::{KeyRotation, Trust};
 pub use ingest::AcceptedReport;
 pub use load::LoadError;

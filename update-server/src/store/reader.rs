@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::audit::{self, ChainCheck};
-use super::history::{self, HistoryRow};
+use super::history::{self, HistoryPlace, HistoryRow};
 use super::{DATABASE_FILE, LoadError, SchemaError, load, schema, sites, units};
 use crate::fleet::Slot;
 
@@ -52,7 +52,28 @@ impl Reader {
 
     /// The newest changes of a cluster, newest first.
     pub fn history(&self, slot: Slot, limit: usize) -> Result<Vec<HistoryRow>, ReaderError> {
-        Ok(history::read(&self.conn(), slot, limit)?)
+        let found = history::read(&self.conn(), slot, None, limit)?;
+        Ok(found.into_iter().map(|(_, row)| row).collect())
+    }
+
+    /// The newest changes of a cluster before a place, newest first.
+    pub fn history_before(
+        &self,
+        slot: Slot,
+        before: Option<HistoryPlace>,
+        limit: usize,
+    ) -> Result<Vec<(HistoryPlace, HistoryRow)>, ReaderError> {
+        Ok(history::read(&self.conn(), slot, before, limit)?)
+    }
+
+    /// Audit rows about one object below `before`, newest first.
+    pub fn audit_of(
+        &self,
+        object: &str,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<AuditRow>, ReaderError> {
+        Ok(audit::page_of(&self.conn(), object, before, limit)?)
     }
 
     /// Audit rows below `before`, newest first.

@@ -16,6 +16,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0002_identity.sql"),
     include_str!("../../migrations/sqlite/0003_former_keys.sql"),
     include_str!("../../migrations/sqlite/0004_sites.sql"),
+    include_str!("../../migrations/sqlite/0009_webhooks.sql"),
 ];
 
 /// Only a person's `sqlite3` on the same file ever makes the writer wait.

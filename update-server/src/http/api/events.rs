@@ -32,8 +32,8 @@ const MAX_STREAM: Duration = Duration::from_hours(1);
 const MAX_KINDS: usize = 50;
 /// When to try again while all places are taken, in seconds.
 const PLACES_RETRY_S: u64 = 30;
-/// A reader that lost its stream comes back after this long.
-const RECONNECT_MS: u64 = 3000;
+/// A reader that lost its stream comes back after three seconds.
+const RETRY: &str = "retry: 3000\n\n";
 
 /// Parameters of the stream.
 #[derive(Debug, Deserialize)]
@@ -60,7 +60,6 @@ pub(super) async fn stream(
     let last = request.headers().get("last-event-id").and_then(|id| id.to_str().ok());
     let resumed = last.and_then(|id| bus.position(id));
     let listener = Listener {
-        lost: last.is_some() && resumed.is_none(),
         position: resumed.unwrap_or_else(|| bus.newest()),
         told: bus.listen(),
         closed: bus.closed(),
@@ -71,8 +70,7 @@ pub(super) async fn stream(
         counters: None,
         begun: Instant::now(),
         quiet_since: Instant::now(),
-        first: true,
-        over: false,
+        stage: Stage::New { lost: last.is_some() && resumed.is_none() },
         _place: place,
     };
     Ok(HttpResponse::Ok()
@@ -100,6 +98,19 @@ fn kinds(text: Option<&str>) -> Result<Option<BTreeSet<String>>, ApiError> {
     Ok(Some(kinds))
 }
 
+/// How far a stream has come.
+enum Stage {
+    /// Nothing was said; `lost` if the reader named a position that is not known here.
+    New {
+        /// It has to load everything anew.
+        lost: bool,
+    },
+    /// It reads.
+    Reading,
+    /// Told to come back.
+    Over,
+}
+
 /// One reader's stream.
 struct Listener {
     bus: Bus,
@@ -113,10 +124,7 @@ struct Listener {
     counters: Option<Arc<FleetCounters>>,
     begun: Instant,
     quiet_since: Instant,
-    first: bool,
-    /// Its position is not known here.
-    lost: bool,
-    over: bool,
+    stage: Stage,
     _place: OwnedSemaphorePermit,
 }
 
@@ -124,14 +132,18 @@ impl Listener {
     /// The next piece of the stream; `None` ends it.
     async fn next(&mut self) -> Option<String> {
         let mut piece = String::new();
-        if std::mem::take(&mut self.first) {
-            piece.push_str(&format!("retry: {RECONNECT_MS}\n\n"));
-        }
-        if std::mem::take(&mut self.lost) {
-            piece.push_str(&resync(&self.bus.id(self.position)));
+        match std::mem::replace(&mut self.stage, Stage::Reading) {
+            Stage::New { lost } => {
+                piece.push_str(RETRY);
+                if lost {
+                    piece.push_str(&resync(&self.bus.id(self.position)));
+                }
+            }
+            Stage::Over => return None,
+            Stage::Reading => {}
         }
         loop {
-            if self.over || *self.closed.borrow() || self.begun.elapsed() > MAX_STREAM {
+            if *self.closed.borrow() || self.begun.elapsed() > MAX_STREAM {
                 return None;
             }
             self.told.mark_unchanged();
@@ -164,7 +176,7 @@ impl Listener {
             }
             Since::Overrun => {
                 // It reads more slowly than things happen; the ring keeps nothing for it.
-                self.over = true;
+                self.stage = Stage::Over;
                 piece.push_str(&resync(&self.bus.id(self.bus.newest())));
             }
         }

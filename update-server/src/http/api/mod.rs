@@ -10,6 +10,7 @@ mod cluster_key;
 mod clusters;
 mod enrolments;
 mod events;
+mod export;
 mod fleet;
 mod front;
 mod guarded;
@@ -79,6 +80,7 @@ fn fleet_reads(config: &mut ServiceConfig) {
                 .route(web::delete().to(clusters::retire)),
         )
         .service(read("/api/v1/clusters/{id}/history").route(get().to(clusters::history)))
+        .service(read("/api/v1/clusters/{id}/timeline").route(get().to(clusters::timeline)))
         .service(
             only("/api/v1/clusters/{id}/join-tokens", "POST")
                 .route(web::post().to(join_tokens::reinvite)),

@@ -1,11 +1,13 @@
 //! The API over a real store and a really signed repository, in process.
 
 mod agents;
+mod exports;
 mod identity;
 mod people;
 mod restored;
 mod rotation;
 mod sites;
+mod telling;
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};

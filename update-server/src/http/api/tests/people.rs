@@ -19,6 +19,7 @@ fn guarded() -> Vec<(&'static str, &'static str, Option<Value>, Access)> {
         ("GET", "/api/v1/clusters", None, Viewer),
         ("GET", "/api/v1/clusters/x", None, Viewer),
         ("GET", "/api/v1/clusters/x/history", None, Viewer),
+        ("GET", "/api/v1/clusters/x/timeline", None, Viewer),
         ("GET", "/api/v1/drift", None, Viewer),
         ("GET", "/api/v1/health", None, Viewer),
         ("GET", "/api/v1/products", None, Viewer),
