@@ -25,9 +25,10 @@ fn through_graph(document: &Value) -> Result<Value, serde_json::Error> {
 
 /// Every document type, by the name of its golden file.
 fn readers() -> BTreeMap<&'static str, Reader> {
-    let readers: [(&str, Reader); 34] = [
+    let readers: [(&str, Reader); 38] = [
         ("audit-row", through::<wire::AuditRow>),
         ("cluster-row-page", through::<wire::Page<wire::ClusterRow>>),
+        ("dead-delivery-page", through::<wire::Page<wire::DeadDelivery>>),
         ("drift-answer", through::<wire::DriftAnswer>),
         ("enrolment-reply", through::<wire::EnrolmentReply>),
         ("enrolment-request", through::<wire::EnrolmentRequest>),
@@ -44,6 +45,7 @@ fn readers() -> BTreeMap<&'static str, Reader> {
         ("join-token-request", through::<wire::JoinTokenRequest>),
         ("key-rotation-reply", through::<wire::KeyRotationReply>),
         ("key-rotation-request", through::<wire::KeyRotationRequest>),
+        ("new-webhook", through::<wire::NewWebhook>),
         ("problem", through::<wire::Problem>),
         ("publication", through::<wire::Publication>),
         ("publication-reply", through::<wire::PublicationReply>),
@@ -60,6 +62,8 @@ fn readers() -> BTreeMap<&'static str, Reader> {
         ("status-import-reply", through::<wire::StatusImportReply>),
         ("timeline-page", through::<wire::Page<wire::TimelineEntry>>),
         ("trust-request", through::<wire::TrustRequest>),
+        ("webhook-page", through::<wire::Page<wire::Webhook>>),
+        ("webhook-request", through::<wire::WebhookRequest>),
     ];
     readers.into()
 }

@@ -22,6 +22,7 @@ pub mod server;
 pub mod site;
 pub mod store;
 pub mod telemetry;
+pub mod webhooks;
 
 pub use cli::{ServeArgs, cli_main, command};
 pub use config::Settings;

@@ -29,6 +29,7 @@ use crate::http::public::{self, Clock, PublicState};
 use crate::metrics::Metrics;
 use crate::publish::{OnlineKeys, Publisher};
 use crate::store::{Reader, Store, StoreSettings, WriterThread};
+use crate::webhooks::{Client, Deliveries};
 use data_dir::DataDir;
 pub use error::RunError;
 
@@ -95,9 +96,11 @@ impl Running {
             metrics,
             clock: Clock::new(clock::now),
             settings: settings.clone(),
+            deliveries: Deliveries::default(),
             holds_shown: Mutex::default(),
         });
         state.show_holds();
+        let webhooks = Client::new(settings.webhooks_to_local_addresses)?;
         let listener = TcpListener::bind(settings.listen)
             .map_err(|source| RunError::Bind { listen: settings.listen, source })?;
         let address = listener.local_addr().map_err(RunError::Server)?;
@@ -115,7 +118,7 @@ impl Running {
             version = env!("CARGO_PKG_VERSION"),
             "listening"
         );
-        let tasks = tasks::spawn(&state);
+        let tasks = tasks::spawn(&state, webhooks);
         Ok(Self { address, data_dir, store, writer, handle, server, tasks })
     }
 

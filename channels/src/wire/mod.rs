@@ -17,6 +17,7 @@ mod report;
 mod site;
 mod sites;
 mod telemetry;
+mod webhooks;
 
 pub use directive::{
     Action, Directive, Grant, Hold, HoldRequest, HoldScope, Reason, ReportReply, ResumeRequest,
@@ -51,6 +52,7 @@ pub use sites::{
     SiteDrift, SiteImport, SiteKey, SiteRegistration, SiteRow, SiteStatusHead, StatusImportReply,
 };
 pub use telemetry::{DriftSpread, LagRow, LagTotals, RiskExposure, StuckRow, TimelineEntry};
+pub use webhooks::{DeadDelivery, NewWebhook, Webhook, WebhookRequest};
 
 /// Media types of our documents (design: `application/vnd.fairway.<document>.v1+json`).
 pub mod media_type {

@@ -10,8 +10,7 @@ CREATE TABLE webhook (
     secret     TEXT NOT NULL,
     created_at INTEGER NOT NULL,
     created_by TEXT NOT NULL,
-    after      INTEGER NOT NULL,
-    deleted_at INTEGER
+    after      INTEGER NOT NULL
 ) STRICT;
 
 -- Events that were given up on: the newest ones of each webhook.

@@ -1,4 +1,4 @@
-//! What runs beside the handlers: maintenance of the store, re-signing of the online roles.
+//! What runs beside the handlers: maintenance of the store, re-signing of the online roles, webhooks.
 
 use std::time::Duration;
 
@@ -7,6 +7,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::http::api::HubState;
+use crate::webhooks::{self, Client};
 
 /// Freshness classes and `/readyz` are at most this old.
 const TICK: Duration = Duration::from_secs(15);
@@ -14,8 +15,14 @@ const TICK: Duration = Duration::from_secs(15);
 const RESIGN_CHECK: Duration = Duration::from_mins(1);
 
 /// Starts them; they end when they are aborted.
-pub(super) fn spawn(state: &web::Data<HubState>) -> Vec<JoinHandle<()>> {
-    vec![tokio::spawn(maintain(state.clone())), tokio::spawn(resign(state.clone()))]
+pub(super) fn spawn(state: &web::Data<HubState>, client: Client) -> Vec<JoinHandle<()>> {
+    let (store, reader) = (state.store.clone(), state.reader.clone());
+    let (clock, deliveries) = (state.clock.clone(), state.deliveries.clone());
+    vec![
+        tokio::spawn(maintain(state.clone())),
+        tokio::spawn(resign(state.clone())),
+        tokio::spawn(webhooks::run(store, reader, client, clock, deliveries)),
+    ]
 }
 
 async fn maintain(state: web::Data<HubState>) {

@@ -24,6 +24,7 @@ mod sites;
 #[cfg(test)]
 pub(crate) mod tests;
 mod units;
+mod webhooks;
 mod writer;
 
 use std::path::Path;
@@ -50,6 +51,7 @@ pub use people::{NewHold, NewJoinToken, NewToken};
 pub use reader::{Reader, ReaderError};
 pub use schema::SchemaError;
 pub use sites::{NewSite, NewStatus, StatusRequest};
+pub use webhooks::{DeadRow, NewWebhookRow, Passed, WebhookRecord};
 
 /// File name of the database below the data directory.
 pub const DATABASE_FILE: &str = "hub.sqlite3";
@@ -204,6 +206,18 @@ pub enum Refusal {
         found: usize,
         /// The bound.
         max: usize,
+    },
+    /// As many webhooks as there may be.
+    #[error("there are {max} webhooks, which is as many as there may be")]
+    TooManyWebhooks {
+        /// The bound.
+        max: usize,
+    },
+    /// No such webhook.
+    #[error("there is no webhook {id}")]
+    UnknownWebhook {
+        /// Its number.
+        id: u64,
     },
     /// The queue is full.
     #[error("too many writes are waiting")]

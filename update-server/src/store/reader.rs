@@ -5,13 +5,14 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use channels::names::{ProductRef, SiteName};
-use channels::wire::{AuditRow, Hold, OpenJoinToken, SiteImport, UnitState};
+use channels::wire::{AuditRow, DeadDelivery, Hold, OpenJoinToken, SiteImport, UnitState};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _};
 
+use super::WebhookRecord;
 use super::audit::{self, ChainCheck};
 use super::history::{self, HistoryPlace, HistoryRow};
-use super::{DATABASE_FILE, LoadError, SchemaError, load, schema, sites, units};
+use super::{DATABASE_FILE, LoadError, SchemaError, load, schema, sites, units, webhooks};
 use crate::fleet::Slot;
 
 /// A read failed.
@@ -79,6 +80,26 @@ impl Reader {
     /// Audit rows below `before`, newest first.
     pub fn audit(&self, before: Option<u64>, limit: usize) -> Result<Vec<AuditRow>, ReaderError> {
         Ok(audit::page(&self.conn(), before, limit)?)
+    }
+
+    /// Audit rows above `after`, oldest first.
+    pub fn audit_after(&self, after: u64, limit: usize) -> Result<Vec<AuditRow>, ReaderError> {
+        Ok(audit::page_after(&self.conn(), after, limit)?)
+    }
+
+    /// All webhooks.
+    pub fn webhooks(&self) -> Result<Vec<WebhookRecord>, ReaderError> {
+        Ok(webhooks::all(&self.conn())?)
+    }
+
+    /// Events of a webhook that were given up on, with numbers below `before`, newest first.
+    pub fn dead_deliveries(
+        &self,
+        webhook: u64,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<DeadDelivery>, ReaderError> {
+        Ok(webhooks::dead(&self.conn(), webhook, before, limit)?)
     }
 
     /// Checks the whole audit chain.

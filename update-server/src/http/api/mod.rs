@@ -29,6 +29,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod webhooks;
 
 use actix_web::http::header::{ALLOW, HeaderValue};
 use actix_web::web::{self, ServiceConfig};
@@ -118,6 +119,13 @@ fn people(config: &mut ServiceConfig) {
                 .route(web::post().to(tokens::create)),
         )
         .service(only("/api/v1/tokens/{id}", "DELETE").route(web::delete().to(tokens::revoke)))
+        .service(
+            only("/api/v1/webhooks", "GET, HEAD, POST")
+                .route(get().to(webhooks::list))
+                .route(web::post().to(webhooks::create)),
+        )
+        .service(only("/api/v1/webhooks/{id}", "DELETE").route(web::delete().to(webhooks::delete)))
+        .service(read("/api/v1/webhooks/{id}/dead").route(get().to(webhooks::dead)))
         .service(
             only("/api/v1/publications", "POST")
                 .app_data(json(MAX_PUBLICATION_BYTES))

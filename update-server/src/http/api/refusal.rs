@@ -16,7 +16,8 @@ impl From<Refusal> for ApiError {
             Refusal::UnknownCluster
             | Refusal::UnknownJoinToken { .. }
             | Refusal::UnknownHold { .. }
-            | Refusal::UnknownToken { .. } => Code::NotFound,
+            | Refusal::UnknownToken { .. }
+            | Refusal::UnknownWebhook { .. } => Code::NotFound,
             Refusal::UnknownSite { .. } => Code::UnknownSite,
             Refusal::StatusRollback { .. } => Code::StatusRollback,
             Refusal::Retired => Code::ClusterRetired,
@@ -25,6 +26,7 @@ impl From<Refusal> for ApiError {
             Refusal::TooManyProducts { .. }
             | Refusal::TooManyNames
             | Refusal::TooManySites { .. }
+            | Refusal::TooManyWebhooks { .. }
             | Refusal::TooManyCarried { .. } => Code::Unprocessable,
             Refusal::JoinToken { .. } => Code::InvalidJoinToken,
             Refusal::NameTaken { .. } => Code::NameTaken,

@@ -13,6 +13,7 @@ use crate::fleet::{FleetIndex, View};
 use crate::metrics::Metrics;
 use crate::publish::Publisher;
 use crate::store::{Reader, ReaderError, Store};
+use crate::webhooks::Deliveries;
 
 /// One per process; handlers get it as `web::Data`.
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub struct HubState {
     pub clock: Clock,
     /// What was set.
     pub settings: Settings,
+    /// How webhooks fare.
+    pub deliveries: Deliveries,
     /// Held while the catalog takes over the holds: two of them at once could leave the older
     /// list shown.
     pub holds_shown: Mutex<()>,

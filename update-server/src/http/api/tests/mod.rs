@@ -2,6 +2,7 @@
 
 mod agents;
 mod exports;
+mod hooks;
 mod identity;
 mod people;
 mod restored;
@@ -123,6 +124,7 @@ impl Hub {
             metrics: Metrics::new("0.1.0"),
             clock,
             settings,
+            deliveries: crate::webhooks::Deliveries::default(),
             holds_shown: Mutex::default(),
         });
         Self { dir, state, clock_s }
