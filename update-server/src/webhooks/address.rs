@@ -98,10 +98,11 @@ fn embedded(ip: Ipv6Addr) -> Option<Ipv4Addr> {
         Ipv4Addr::new(a, b, c, d)
     };
     match ip.segments() {
-        [0, 0, 0, 0, 0, 0xffff, a, b] | [0x64, 0xff9b, 0, 0, 0, 0, a, b] => Some(join(a, b)),
+        [0, 0, 0, 0, 0, 0xffff, a, b] | [0x64, 0xff9b, 0, 0, 0, 0, a, b] | [0x2002, a, b, ..] => {
+            Some(join(a, b))
+        }
         // `::` and `::1` are not meant.
         [0, 0, 0, 0, 0, 0, a, b] if a != 0 => Some(join(a, b)),
-        [0x2002, a, b, ..] => Some(join(a, b)),
         _ => None,
     }
 }

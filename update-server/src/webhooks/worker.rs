@@ -47,7 +47,7 @@ pub async fn run(
     let mut tasks = JoinSet::new();
     loop {
         told.mark_unchanged();
-        match blocking(&shared, |reader| reader.webhooks()).await {
+        match blocking(&shared, Reader::webhooks).await {
             Ok(webhooks) => {
                 workers.retain(|id, worker| {
                     let kept = webhooks.iter().any(|webhook| webhook.id == *id);
