@@ -25,17 +25,20 @@ fn through_graph(document: &Value) -> Result<Value, serde_json::Error> {
 
 /// Every document type, by the name of its golden file.
 fn readers() -> BTreeMap<&'static str, Reader> {
-    let readers: [(&str, Reader); 43] = [
+    let readers: [(&str, Reader); 50] = [
         ("audit-row", through::<wire::AuditRow>),
         ("cluster-row-page", through::<wire::Page<wire::ClusterRow>>),
+        ("dead-delivery-page", through::<wire::Page<wire::DeadDelivery>>),
         ("drift-answer", through::<wire::DriftAnswer>),
         ("enrolment-reply", through::<wire::EnrolmentReply>),
         ("enrolment-request", through::<wire::EnrolmentRequest>),
+        ("fleet-counters", through::<wire::FleetCounters>),
         ("grant", through::<wire::Grant>),
         ("graph", through_graph),
         ("health-answer", through::<wire::HealthAnswer>),
         ("hold", through::<wire::Hold>),
         ("hold-request", through::<wire::HoldRequest>),
+        ("hub-event", through::<wire::HubEvent>),
         ("hub-keys", through::<wire::HubKeys>),
         ("hub-status", through::<wire::HubStatus>),
         ("join-token", through::<wire::JoinToken>),
@@ -47,6 +50,7 @@ fn readers() -> BTreeMap<&'static str, Reader> {
         ("policy-row-page", through::<wire::Page<wire::PolicyRow>>),
         ("labels-request", through::<wire::LabelsRequest>),
         ("open-join-token", through::<wire::OpenJoinToken>),
+        ("new-webhook", through::<wire::NewWebhook>),
         ("problem", through::<wire::Problem>),
         ("publication", through::<wire::Publication>),
         ("publication-reply", through::<wire::PublicationReply>),
@@ -68,7 +72,10 @@ fn readers() -> BTreeMap<&'static str, Reader> {
         ("site-row-page", through::<wire::Page<wire::SiteRow>>),
         ("site-status", through::<wire::SiteStatus>),
         ("status-import-reply", through::<wire::StatusImportReply>),
+        ("timeline-page", through::<wire::Page<wire::TimelineEntry>>),
         ("trust-request", through::<wire::TrustRequest>),
+        ("webhook-page", through::<wire::Page<wire::Webhook>>),
+        ("webhook-request", through::<wire::WebhookRequest>),
     ];
     readers.into()
 }
@@ -127,7 +134,10 @@ fn with_unknown_fields(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             for (key, inner) in fields.iter_mut() {
-                let is_map = matches!(key.as_str(), "arches" | "metadata" | "labels");
+                let is_map = matches!(
+                    key.as_str(),
+                    "arches" | "metadata" | "labels" | "detail" | "by_freshness" | "by_health"
+                );
                 match inner.as_object_mut().filter(|_| is_map) {
                     Some(entries) => entries.values_mut().for_each(with_unknown_fields),
                     None => with_unknown_fields(inner),

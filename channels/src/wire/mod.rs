@@ -7,6 +7,7 @@
 
 mod directive;
 mod enrolment;
+mod events;
 mod hub;
 mod people;
 mod problem;
@@ -17,6 +18,8 @@ mod rollouts;
 mod settings;
 mod site;
 mod sites;
+mod telemetry;
+mod webhooks;
 
 pub use directive::{
     Action, Directive, Grant, Hold, HoldRequest, HoldScope, Reason, ReportReply, ResumeRequest,
@@ -25,6 +28,7 @@ pub use enrolment::{
     EnrolmentReply, EnrolmentRequest, JoinToken, JoinTokenRequest, KeyRotationReply,
     KeyRotationRequest, OpenJoinToken, ReinviteRequest, TrustRequest,
 };
+pub use events::{FleetCounters, HubEvent};
 pub use hub::{HubKeys, HubStatus, NextKeyRequest};
 pub use people::{
     AuditRow, ClusterRow, Drift, DriftAnswer, DriftState, DriftTotals, Freshness, HealthAnswer,
@@ -57,6 +61,8 @@ pub use site::{
 pub use sites::{
     SiteDrift, SiteImport, SiteKey, SiteRegistration, SiteRow, SiteStatusHead, StatusImportReply,
 };
+pub use telemetry::{DriftSpread, LagRow, LagTotals, RiskExposure, StuckRow, TimelineEntry};
+pub use webhooks::{DeadDelivery, NewWebhook, Webhook, WebhookRequest};
 
 /// Media types of our documents (design: `application/vnd.fairway.<document>.v1+json`).
 pub mod media_type {

@@ -8,6 +8,7 @@ mod answers;
 mod drift;
 mod facts;
 mod freshness;
+mod health;
 mod hurry;
 mod intern;
 mod lookup;
@@ -26,7 +27,7 @@ use std::collections::BTreeMap;
 use channels::names::ClusterId;
 use channels::rollout::Labels;
 use channels::version::ReleaseVersion;
-use channels::wire::{Freshness, ProductSettings};
+use channels::wire::{Freshness, HealthVerdict, ProductSettings};
 use jiff::Timestamp;
 use signing::Sha256Digest;
 
@@ -37,9 +38,10 @@ use shared::Shared;
 use tally::{Change, Tally};
 
 pub use answers::FleetCount;
-pub(crate) use answers::{add_drift, no_totals};
+pub(crate) use answers::Summing;
 pub use drift::DriftMemo;
 pub use freshness::{freshness, is_active, next_report_in_s};
+pub use health::{FleetHealth, HealthQuestion, MAX_WORST_LAGS};
 pub use query::{ClusterFilter, MAX_PAGE, View};
 pub use record::{ClusterKey, ClusterRecord, FormerKey, GraphKey, KeyEnd, ProductRecord, Slot};
 pub use shared::MAX_SHARED;
@@ -224,6 +226,11 @@ impl FleetIndex {
     /// Clusters in force whose key more than one agent uses.
     pub fn identity_conflicts(&self) -> u64 {
         self.tally.conflicts
+    }
+
+    /// Active clusters by their worst product.
+    pub fn verdict_counts(&self) -> BTreeMap<HealthVerdict, u64> {
+        self.tally.verdicts.clone()
     }
 
     /// Clusters in force by class of their last report.

@@ -281,6 +281,21 @@ impl Product {
         }
     }
 
+    /// Worst quorum lag, milliseconds.
+    pub(super) fn quorum_lag_ms(&self) -> Option<u64> {
+        self.quorum_lag.get()
+    }
+
+    /// Worst PLEG lag, milliseconds.
+    pub(super) fn pleg_lag_ms(&self) -> Option<u64> {
+        self.pleg_lag.get()
+    }
+
+    /// Since when it is in its phase, by the agent's clock.
+    pub(super) fn phase_since(&self) -> Option<Timestamp> {
+        self.since.get()
+    }
+
     /// The record again; `names` resolves graph, version and target.
     pub(super) fn unpack(&self, names: super::ProductNames<'_>) -> ProductRecord {
         let rest = Rest::unpack(&self.rest);

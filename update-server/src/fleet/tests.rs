@@ -319,7 +319,7 @@ fn the_worst_clusters_come_unhealthy_first_with_their_first_reason() {
         cluster(2, Some(NOW), vec![kafka("1.0.0", Phase::Idle)]),
     ]);
     let mut memo = DriftMemo::default();
-    let health = fleet.health(&View::new(at(NOW), &Line, &mut memo));
+    let health = fleet.health(&HealthQuestion::default(), &View::new(at(NOW), &Line, &mut memo));
     assert_eq!((health.healthy, health.unhealthy, health.unknown), (1, 1, 1));
     assert_eq!(health.worst[0].why.as_deref(), Some("controller-1 lags 5 s"));
     assert_eq!(health.worst[1].name, "site-0");
@@ -375,7 +375,8 @@ proptest! {
         x.sort_by_key(key);
         y.sort_by_key(key);
         prop_assert_eq!(x, y);
-        prop_assert_eq!(fleet.health(&a), recount.health(&b));
+        let asked = HealthQuestion::default();
+        prop_assert_eq!(fleet.health(&asked, &a), recount.health(&asked, &b));
         let nonzero = |m: BTreeMap<Freshness, u64>| -> Vec<_> {
             m.into_iter().filter(|(_, n)| *n > 0).collect()
         };

@@ -39,6 +39,8 @@ pub(super) struct Changes {
     pub(super) sessions: Option<SessionTable>,
     pub(super) sites: Option<Sites>,
     pub(super) rollouts: RolloutBatch,
+    /// For the log, and for those who listen.
+    told: Vec<Event>,
     sweep: Option<Timestamp>,
     history_day: Option<i64>,
 }
@@ -55,6 +57,7 @@ impl Changes {
             sessions: None,
             sites: None,
             rollouts: RolloutBatch::default(),
+            told: Vec::new(),
             sweep: None,
             history_day: None,
         }
@@ -98,6 +101,8 @@ impl Changes {
                 }
             }
         }
+        committed.changed();
+        committed.events().publish(self.told);
         self.head
     }
 }
@@ -105,7 +110,9 @@ impl Changes {
 impl Batch<'_> {
     /// Adds an audit row.
     pub(super) fn audit(&mut self, event: &Event) -> rusqlite::Result<()> {
-        audit::append(self.conn, &mut self.changes.head, event)
+        audit::append(self.conn, &mut self.changes.head, event)?;
+        self.changes.told.push(event.clone());
+        Ok(())
     }
 
     /// A cluster as of this point of the batch.

@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use channels::wire::Hold;
 
 use crate::auth::{SessionTable, TokenTable};
+use crate::events::Bus;
 use crate::fleet::{DriftMemo, FleetIndex, Slot};
 use crate::rollout::{Overlay, Rollouts};
 use crate::site::Sites;
@@ -26,6 +27,8 @@ pub struct Committed {
     offered: AtomicU64,
     /// By row; 0 for units that no report since the start has brought.
     unit_marks: Mutex<Vec<u64>>,
+    events: Bus,
+    generation: AtomicU64,
     pub(super) queued: AtomicUsize,
     pub(super) writable: AtomicBool,
     pub(super) stopped: AtomicBool,
@@ -39,6 +42,7 @@ impl Committed {
         sessions: SessionTable,
         sites: Sites,
         rollouts: Rollouts,
+        events: Bus,
     ) -> Self {
         Self {
             fleet: RwLock::new(fleet),
@@ -50,6 +54,8 @@ impl Committed {
             rollouts: RwLock::new(rollouts),
             offered: AtomicU64::new(0),
             unit_marks: Mutex::default(),
+            events,
+            generation: AtomicU64::new(0),
             queued: AtomicUsize::new(0),
             writable: AtomicBool::new(true),
             stopped: AtomicBool::new(false),
@@ -146,6 +152,22 @@ impl Committed {
                 *known = mark;
             }
         }
+    }
+
+    /// What has happened, for those who listen.
+    pub fn events(&self) -> &Bus {
+        &self.events
+    }
+
+    /// Grows with every commit and every maintenance tick: while it stays, answers from memory stay
+    /// but for their times.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Relaxed)
+    }
+
+    /// Counts a commit that readers see from here on.
+    pub(super) fn changed(&self) {
+        self.generation.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Writes that wait for the writer.

@@ -12,6 +12,7 @@ use signing::Sha256Digest;
 use super::{Committed, rollouts, sites, state};
 use crate::auth::{Access, Scope, SessionRecord, SessionTable, TokenRecord, TokenTable};
 use crate::directive::Ledger;
+use crate::events::Bus;
 use crate::fleet::{ClusterKey, ClusterRecord, FleetIndex, FormerKey, KeyEnd, ProductRecord, Slot};
 use crate::rollout::RestoreError;
 
@@ -95,7 +96,9 @@ pub(super) fn load(
     let fleet = fleet(conn, interval_s, now)?;
     let sites = sites::load(conn, &fleet)?;
     let (holds, tokens, sessions) = (holds(conn)?, tokens(conn)?, sessions(conn)?);
-    Ok(Committed::new(fleet, holds, tokens, sessions, sites, rollouts::load(conn)?))
+    // No two runs of a hub begin in the same millisecond.
+    let events = Bus::new(u64::try_from(now.as_millisecond()).unwrap_or(0));
+    Ok(Committed::new(fleet, holds, tokens, sessions, sites, rollouts::load(conn)?, events))
 }
 
 fn fleet(conn: &Connection, interval_s: u64, now: Timestamp) -> Result<FleetIndex, LoadError> {

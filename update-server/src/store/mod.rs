@@ -31,6 +31,7 @@ mod state;
 pub(crate) mod tests;
 mod tokens;
 mod units;
+mod webhooks;
 mod writer;
 
 use std::path::Path;
@@ -52,7 +53,7 @@ pub use audit::{ChainCheck, Event};
 pub(crate) use batch::Batch;
 pub use committed::Committed;
 pub use enrol::{Enrolment, JoinTokenRow};
-pub use history::HistoryRow;
+pub use history::{HistoryPlace, HistoryRow};
 pub use identity::{KeyRotation, Trust};
 pub use ingest::AcceptedReport;
 pub use load::LoadError;
@@ -63,6 +64,7 @@ pub use schema::SchemaError;
 pub use sessions::NewSession;
 pub use sites::{NewSite, NewStatus, StatusRequest};
 pub use tokens::NewToken;
+pub use webhooks::{DeadRow, NewWebhookRow, Passed, WebhookRecord};
 
 /// File name of the database below the data directory.
 pub const DATABASE_FILE: &str = "hub.sqlite3";
@@ -256,6 +258,18 @@ pub enum Refusal {
     /// A rollout policy or a command to a rollout was refused.
     #[error(transparent)]
     Rollout(RolloutRefusal),
+    /// As many webhooks as there may be.
+    #[error("there are {max} webhooks, which is as many as there may be")]
+    TooManyWebhooks {
+        /// The bound.
+        max: usize,
+    },
+    /// No such webhook.
+    #[error("there is no webhook {id}")]
+    UnknownWebhook {
+        /// Its number.
+        id: u64,
+    },
     /// The queue is full.
     #[error("too many writes are waiting")]
     Busy,

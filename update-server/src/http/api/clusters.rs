@@ -1,6 +1,6 @@
 //! `/api/v1/clusters`: one row per cluster in force, those of dark sites after the others.
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use channels::names::{ChannelName, ClusterId, ProductRef, SiteName};
 use channels::rollout::{Selector, labels};
 use channels::version::ReleaseVersion;
@@ -9,13 +9,15 @@ use channels::wire::{
 };
 use serde::Deserialize;
 
+use super::super::negotiate::Listing;
 use super::super::problem::{ApiError, Code};
 use super::state::from_disk;
-use super::{Guarded, HubState, Needs, Operator, Scoped, Viewer, paging, rollouts};
+use super::{Guarded, HubState, Needs, Operator, Scoped, Viewer, export, paging, rollouts};
 use crate::auth::Scope;
-use crate::fleet::{ClusterFilter, Slot};
+use crate::fleet::{ClusterFilter, MAX_PAGE, Slot};
 use crate::site::After;
 use crate::store::{HistoryRow, SetLabels, SetSettings, Trust};
+use crate::telemetry::{Position, merge};
 
 const PHASES: [Phase; 10] = [
     Phase::Idle,
@@ -48,6 +50,8 @@ pub(super) struct ListQuery {
     site: Option<SiteName>,
     cursor: Option<String>,
     limit: Option<usize>,
+    /// `json` (a page), `ndjson` or `csv` (all rows; `cursor` and `limit` mean nothing then).
+    format: Option<String>,
 }
 
 fn one_of<T: Copy>(
@@ -75,9 +79,11 @@ pub(super) fn selector(text: &str) -> Result<Selector, ApiError> {
 pub(super) async fn list(
     by: Guarded<Scoped<Viewer>>,
     state: web::Data<HubState>,
+    request: HttpRequest,
     query: web::Query<ListQuery>,
-) -> Result<web::Json<Page<ClusterRow>>, ApiError> {
+) -> Result<HttpResponse, ApiError> {
     let query = query.into_inner();
+    let listing = export::listing(&request, query.format.as_deref())?;
     let limit = paging::limit(query.limit)?;
     let begin = begin(query.cursor.as_deref())?;
     let filter = ClusterFilter {
@@ -92,9 +98,19 @@ pub(super) async fn list(
         scope: by.scope().clone(),
         site: query.site,
     };
-    let mut page = page(&state, &filter, begin, limit);
-    rollouts::explain(&state, &mut page.items);
-    Ok(web::Json(page))
+    if listing != Listing::Json {
+        return Ok(export::stream("clusters", listing, move |cursor| {
+            let page = self::begin(cursor.as_deref())
+                .map(|begin| explained_page(&state, &filter, begin, MAX_PAGE));
+            std::future::ready(page)
+        }));
+    }
+    let version = paging::Version::of(&state);
+    if let Some(known) = version.known_to(&request) {
+        return Ok(known);
+    }
+    let page = explained_page(&state, &filter, begin, limit);
+    Ok(version.on(paging::respond(&request, &page)))
 }
 
 /// List whose cursors name a row of the fleet.
@@ -116,8 +132,20 @@ fn begin(cursor: Option<&str>) -> Result<Begin, ApiError> {
     if let Some(begin) = dark {
         return Ok(begin);
     }
-    let row = paging::after(LIVE, cursor)?;
+    let row: Option<u64> = paging::after(LIVE, cursor)?;
     Ok(Begin::Live(row.map(|last| u32::try_from(last).map_or(Slot(u32::MAX), Slot))))
+}
+
+/// The same with what rollouts say of every row.
+fn explained_page(
+    state: &HubState,
+    filter: &ClusterFilter,
+    begin: Begin,
+    limit: usize,
+) -> Page<ClusterRow> {
+    let mut page = page(state, filter, begin, limit);
+    rollouts::explain(state, &mut page.items);
+    page
 }
 
 /// The fleet first, then dark sites; a page may hold the end of one and the beginning of the other.
@@ -250,6 +278,35 @@ pub(super) async fn history(
     let (_, slot) = find_seen(&state, by.scope(), &path)?;
     let items = from_disk(&state, move |reader| reader.history(slot, limit)).await?;
     Ok(web::Json(Page { items, next: None }))
+}
+
+/// `GET /api/v1/clusters/{id or name}/timeline`, newest first: what it reported, and for those who may
+/// read the audit log what was done to it.
+pub(super) async fn timeline(
+    _: Guarded<Viewer>,
+    names: Option<Guarded<Operator>>,
+    state: web::Data<HubState>,
+    path: web::Path<String>,
+    request: HttpRequest,
+    query: web::Query<paging::PageQuery>,
+) -> Result<HttpResponse, ApiError> {
+    const LIST: &str = "timeline";
+    let (from, limit) = query.read_as::<Position>(LIST)?;
+    let from = from.unwrap_or_default();
+    let (row, slot) = find(&state, &path)?;
+    let (id, begin) = (row.id.to_string(), from.clone());
+    let (changes, actions) = from_disk(&state, move |reader| {
+        let changes = reader.history_before(slot, begin.history, limit)?;
+        let actions = match names {
+            Some(_) => reader.audit_of(&id, begin.audit, limit)?,
+            None => Vec::new(),
+        };
+        Ok((changes, actions))
+    })
+    .await?;
+    let (items, end) = merge(changes, actions, from, limit);
+    let next = end.map(|end| paging::cursor(LIST, end));
+    Ok(paging::respond(&request, &Page { items, next }))
 }
 
 /// `DELETE /api/v1/clusters/{id or name}`

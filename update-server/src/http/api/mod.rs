@@ -11,6 +11,8 @@ mod cluster_key;
 mod clusters;
 mod encoding;
 mod enrolments;
+mod events;
+mod export;
 mod fleet;
 mod front;
 mod guarded;
@@ -31,6 +33,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod webhooks;
 
 use actix_web::http::header::{ALLOW, HeaderValue};
 use actix_web::web::{self, ServiceConfig};
@@ -86,6 +89,7 @@ fn fleet_reads(config: &mut ServiceConfig) {
                 .route(web::delete().to(clusters::retire)),
         )
         .service(read("/api/v1/clusters/{id}/history").route(get().to(clusters::history)))
+        .service(read("/api/v1/clusters/{id}/timeline").route(get().to(clusters::timeline)))
         .service(
             only("/api/v1/clusters/{id}/join-tokens", "POST")
                 .route(web::post().to(join_tokens::reinvite)),
@@ -95,6 +99,8 @@ fn fleet_reads(config: &mut ServiceConfig) {
         .service(only("/api/v1/clusters/{id}/trust", "POST").route(web::post().to(clusters::trust)))
         .service(read("/api/v1/drift").route(get().to(fleet::drift)))
         .service(read("/api/v1/health").route(get().to(fleet::health)))
+        // A stream has no length to tell: not for HEAD.
+        .service(only("/api/v1/events", "GET").route(web::get().to(events::stream)))
         .service(read("/api/v1/products").route(get().to(fleet::products)))
         .service(read("/api/v1/channels").route(get().to(fleet::channels)))
         .service(read("/api/v1/audit").route(get().to(audit::list)))
@@ -149,6 +155,13 @@ fn people(config: &mut ServiceConfig) {
         .service(
             only("/api/v1/sessions/{id}", "DELETE").route(web::delete().to(tokens::end_session)),
         )
+        .service(
+            only("/api/v1/webhooks", "GET, HEAD, POST")
+                .route(get().to(webhooks::list))
+                .route(web::post().to(webhooks::create)),
+        )
+        .service(only("/api/v1/webhooks/{id}", "DELETE").route(web::delete().to(webhooks::delete)))
+        .service(read("/api/v1/webhooks/{id}/dead").route(get().to(webhooks::dead)))
         .service(
             only("/api/v1/publications", "POST")
                 .app_data(json(MAX_PUBLICATION_BYTES))

@@ -17,7 +17,8 @@ impl From<Refusal> for ApiError {
             | Refusal::UnknownJoinToken { .. }
             | Refusal::UnknownHold { .. }
             | Refusal::UnknownSession { .. }
-            | Refusal::UnknownToken { .. } => Code::NotFound,
+            | Refusal::UnknownToken { .. }
+            | Refusal::UnknownWebhook { .. } => Code::NotFound,
             Refusal::UnknownSite { .. } => Code::UnknownSite,
             Refusal::StatusRollback { .. } => Code::StatusRollback,
             Refusal::Retired => Code::ClusterRetired,
@@ -30,6 +31,7 @@ impl From<Refusal> for ApiError {
             | Refusal::TooManySettings { .. }
             | Refusal::PinAboveMax { .. }
             | Refusal::TooManySites { .. }
+            | Refusal::TooManyWebhooks { .. }
             | Refusal::TooManyCarried { .. } => Code::Unprocessable,
             Refusal::JoinToken { .. } => Code::InvalidJoinToken,
             Refusal::NameTaken { .. } => Code::NameTaken,

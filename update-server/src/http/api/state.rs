@@ -14,6 +14,7 @@ use crate::fleet::{FleetIndex, View};
 use crate::metrics::Metrics;
 use crate::publish::Publisher;
 use crate::store::{Reader, ReaderError, Store};
+use crate::webhooks::Deliveries;
 
 /// One per process; handlers get it as `web::Data`.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ pub struct HubState {
     pub settings: Settings,
     /// What is remembered between requests of people.
     pub access: Access,
+    /// How webhooks fare.
+    pub deliveries: Deliveries,
     /// Held while the catalog takes over the holds: two of them at once could leave the older
     /// list shown.
     pub holds_shown: Mutex<()>,

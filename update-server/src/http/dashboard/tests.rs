@@ -129,6 +129,7 @@ fn fleet() -> DashboardView {
             rolling: 1,
             stopped: 1,
             hops_max: Some(1),
+            spread: channels::wire::DriftSpread::default(),
             versions: vec![count("4.0.0", 1), count("3.9.1", 2)],
         }],
         clusters: vec![

@@ -3,6 +3,8 @@
 mod access;
 mod admin;
 mod agents;
+mod exports;
+mod hooks;
 mod identity;
 mod packed;
 mod people;
@@ -10,6 +12,7 @@ mod restored;
 mod rollouts;
 mod rotation;
 mod sites;
+mod telling;
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -130,6 +133,7 @@ impl Hub {
             clock,
             access: crate::http::access::Access::new(&settings),
             settings,
+            deliveries: crate::webhooks::Deliveries::default(),
             holds_shown: Mutex::default(),
         });
         Self { dir, state, clock_s }
