@@ -40,7 +40,7 @@ impl Fleet {
             "root": world.vendor.root(),
             "join_token": token.trim(),
             "dir": dir,
-            "speed": 60,
+            "speed": 20,
             "members": members,
         });
         let file = dir.join("spec.json");
