@@ -1,10 +1,12 @@
 //! Holds as plain clients see them, and what a swap changes.
 
+use std::collections::BTreeSet;
+
 use channels::graph::{Graph, MatchingRule};
 use channels::wire::{Hold, HoldScope};
 use tempfile::TempDir;
 
-use super::{Catalog, HOLD_RISK};
+use super::{Catalog, GraphKey, HOLD_RISK, ReleaseStop};
 use crate::http::negotiate::Encoding;
 use crate::publish::Publisher;
 use crate::publish::fixture::{Fixture, Vendor, open, t0};

@@ -209,8 +209,7 @@ fn is_over(head: &Head, tracked: &Tracked, product: &ProductRecord, now: Timesta
     let Some((why, at)) = tracked.attempt.recorded else { return false };
     let failure = Failure { cluster: tracked.cluster, why, at };
     let (baseline, deadlines) = (tracked.baseline.as_ref(), &head.rules.deadlines);
-    let afresh =
-        Seen::default().after(baseline, &product.health, Stage::Succeeded, deadlines, now);
+    let afresh = Seen::default().after(baseline, &product.health, Stage::Succeeded, deadlines, now);
     head.state.core.acknowledged().contains(&failure)
         && (why != FailureKind::HealthRegression || afresh.gate == HealthGate::Pass)
 }

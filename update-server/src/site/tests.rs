@@ -261,6 +261,7 @@ fn secretive() -> ClusterRow {
                 Reason { code: "held".to_owned(), message: "held by SECRET-person".to_owned() },
                 Reason { code: "SECRET code!".to_owned(), message: "SECRET".to_owned() },
             ],
+            earliest_at: None,
             failure: Some(channels::wire::Failure {
                 kind: "rollback".to_owned(),
                 message: "SECRET-failure".to_owned(),

@@ -48,6 +48,14 @@ struct Books {
     at_halt: Option<BTreeSet<Slot>>,
 }
 
+/// A grant that is no renewal.
+#[derive(Debug, Clone, Copy)]
+struct Start {
+    ring: Option<usize>,
+    /// Not another try after a failure.
+    fresh: bool,
+}
+
 #[derive(Debug, Default)]
 struct Disk {
     policies: Vec<PolicyRow>,
@@ -210,9 +218,8 @@ impl Hub {
 
     pub(super) fn apply_policy(&mut self, clusters: &[Cluster], text: &str, now: Timestamp) {
         let fleet = lint::Fleet::Unknown;
-        let applied = self.batch(clusters, now, |_, draft| {
-            draft.apply_policy(text, &fleet, "ann", now)
-        });
+        let applied =
+            self.batch(clusters, now, |_, draft| draft.apply_policy(text, &fleet, "ann", now));
         applied.unwrap();
     }
 
@@ -268,8 +275,12 @@ impl Hub {
         }
         let (row, known) = (clusters[slot].slot, self.known[slot].clone());
         let labels = self.sets[known.labels as usize].clone();
-        let heard =
-            Heard { slot: row, cluster: known.id, labels: &labels, products: &[said.record.clone()] };
+        let heard = Heard {
+            slot: row,
+            cluster: known.id,
+            labels: &labels,
+            products: &[said.record.clone()],
+        };
         let mut overlay = Overlay::default();
         let mut draft = overlay.on(&self.rollouts);
         draft.heard(&heard, now);
@@ -292,7 +303,8 @@ impl Hub {
         if let (Some(ask), Some(grant), Turn::Go { rollout }) = (&ask, &directive.grant, &turn) {
             let before = draft.live(*rollout, row).map(|tracked| tracked.in_flight);
             if before != Some(true) {
-                starts = Some((*rollout, draft.head(*rollout).unwrap().rules.ring_of(&labels)));
+                let ring = draft.head(*rollout).unwrap().rules.ring_of(&labels);
+                starts = Some(Start { ring, fresh: before.is_none() });
             }
             draft.granted(ask, *rollout, grant, now);
         }
@@ -345,7 +357,7 @@ impl Hub {
         slot: Slot,
         turn: &Turn,
         grant: &Grant,
-        starts: Option<(RolloutId, Option<usize>)>,
+        starts: Option<Start>,
         releases: &Releases,
         said: &Said,
         now: Timestamp,
@@ -356,7 +368,7 @@ impl Hub {
         if view.status == RolloutStatus::Halted || view.status == RolloutStatus::Held {
             self.breach(now, &format!("a grant although rollout {id} is {:?}", view.status));
         }
-        let Some((_, ring)) = starts else {
+        let Some(Start { ring, fresh }) = starts else {
             self.meet("renewal");
             let out = &mut self.books.entry(id).or_default().out;
             if let Some(until @ Some(_)) = out.get_mut(&slot) {
@@ -379,12 +391,14 @@ impl Hub {
             let period = cap.period.duration();
             let lately = books.starts.iter().filter(|at| now.duration_since(**at) < period).count();
             if lately >= cap.grants as usize {
-                breaks.push(format!("rollout {id}: {lately} granted lately, {} may be", cap.grants));
+                breaks
+                    .push(format!("rollout {id}: {lately} granted lately, {} may be", cap.grants));
             }
         }
         let ring = ring.map(|ring| policy.rings[ring].name.to_string());
         let first = policy.rings[0].name.to_string();
-        if ring.as_ref().is_none_or(|ring| *ring != first && !books.rings.contains(ring)) {
+        let opened = |ring: &String| *ring == first || books.rings.contains(ring);
+        if fresh && !ring.as_ref().is_some_and(opened) {
             breaks.push(format!("rollout {id}: a start in {ring:?}, which never opened"));
         }
         books.starts.push(now);
@@ -392,7 +406,10 @@ impl Hub {
         let version = books.version.clone().unwrap();
         for newer in releases.edges.iter().filter(|(from, _)| *from == said.record.version) {
             let opened = self.books.values().any(|books| books.version.as_ref() == Some(&newer.1));
-            if newer.1 > version && opened && releases.has_plain_edge(&releases.graph, &newer.0, &newer.1)
+            if fresh
+                && newer.1 > version
+                && opened
+                && releases.has_plain_edge(&releases.graph, &newer.0, &newer.1)
             {
                 breaks.push(format!("a start of {version} where {} can be had", newer.1));
             }
@@ -471,8 +488,17 @@ impl Hub {
 }
 
 const CODES: &[&str] = &[
-    "held", "halted", "health_unknown", "ring_closed", "not_yet", "outside_windows",
-    "cap_concurrent", "cap_period", "cap_failure_domain", "superseded", "not_counted",
+    "held",
+    "halted",
+    "health_unknown",
+    "ring_closed",
+    "not_yet",
+    "outside_windows",
+    "cap_concurrent",
+    "cap_period",
+    "cap_failure_domain",
+    "superseded",
+    "not_counted",
 ];
 
 fn number_of(sets: &mut Vec<Labels>, labels: &Labels) -> u32 {
