@@ -341,9 +341,13 @@ impl Hub {
 
     /// Own books: what a report says of who is out.
     fn note_report(&mut self, slot: Slot, said: &Said) {
+        let id = self.known[slot.0 as usize].id;
         for books in self.books.values_mut() {
             let version = books.version.as_ref();
-            if version == said.record.target.as_ref() && said.record.phase.is_rolling() {
+            // Between grant and end is what caps count, and a failure is an end.
+            let failed =
+                books.failed.iter().any(|(failure, accepted)| failure.cluster == id && !accepted);
+            if version == said.record.target.as_ref() && said.record.phase.is_rolling() && !failed {
                 books.out.insert(slot, None);
             } else if version == Some(&said.record.version) && !said.record.phase.is_rolling() {
                 books.out.remove(&slot);
@@ -385,7 +389,11 @@ impl Hub {
         if let Some(limit) = policy.caps.concurrent
             && books.out.len() >= limit as usize
         {
-            breaks.push(format!("rollout {id}: {} are out, {limit} may be", books.out.len()));
+            let attempts = self.rollouts.attempts(id, now);
+            let of = |slot: &Slot| attempts.iter().find(|attempt| attempt.slot == *slot);
+            let out: Vec<_> =
+                books.out.iter().map(|(slot, until)| (slot.0, until, of(slot))).collect();
+            breaks.push(format!("rollout {id}: {limit} may be out, and are: {out:?}"));
         }
         if let Some(cap) = policy.caps.per_period {
             let period = cap.period.duration();
