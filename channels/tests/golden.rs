@@ -25,7 +25,7 @@ fn through_graph(document: &Value) -> Result<Value, serde_json::Error> {
 
 /// Every document type, by the name of its golden file.
 fn readers() -> BTreeMap<&'static str, Reader> {
-    let readers: [(&str, Reader); 42] = [
+    let readers: [(&str, Reader); 43] = [
         ("audit-row", through::<wire::AuditRow>),
         ("cluster-row-page", through::<wire::Page<wire::ClusterRow>>),
         ("drift-answer", through::<wire::DriftAnswer>),
@@ -61,6 +61,7 @@ fn readers() -> BTreeMap<&'static str, Reader> {
         ("rollout-hold-request", through::<wire::RolloutHoldRequest>),
         ("rollout-resume-request", through::<wire::RolloutResumeRequest>),
         ("rollout-row", through::<wire::RolloutRow>),
+        ("settings-request", through::<wire::SettingsRequest>),
         ("site-import-page", through::<wire::Page<wire::SiteImport>>),
         ("site-key", through::<wire::SiteKey>),
         ("site-registration", through::<wire::SiteRegistration>),

@@ -49,7 +49,7 @@ pub use rollouts::{
     RolloutHold, RolloutHoldRequest, RolloutResumeRequest, RolloutRing, RolloutRow, RolloutState,
     SeenFailure,
 };
-pub use settings::LabelsRequest;
+pub use settings::{LabelsRequest, Patch, ProductSettings, SettingsPatch, SettingsRequest};
 pub use site::{
     NotARedaction, Redaction, SiteChannel, SiteCluster, SiteCounts, SiteProduct, SiteReason,
     SiteStatus, SiteStatusError,

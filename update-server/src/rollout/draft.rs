@@ -179,10 +179,18 @@ impl Draft<'_> {
         self.over.rows.attempts.push(row(id, slot, &tracked, outcome, now));
         let edit = if outcome == Outcome::Settled { Edit::Settled } else { Edit::Gone };
         self.over.attempts.insert((id, slot), edit);
-        if tracked.in_flight
-            && let Some(head) = self.head_mut(id, false)
-        {
+        let Some(head) = self.head_mut(id, false) else { return };
+        if tracked.in_flight {
             head.load.end_in_domain(tracked.domain.as_deref());
+        }
+        // Shares are of those that began: nobody may be missing between now and the next tick.
+        let ring = head.ring(&tracked.ring);
+        if let Some(rest) = head.rest.get_mut(ring) {
+            match outcome {
+                Outcome::Settled => rest.settled = rest.settled.saturating_add(1),
+                Outcome::Lapsed => rest.not_started = rest.not_started.saturating_add(1),
+                Outcome::Live | Outcome::Left => {}
+            }
         }
     }
 

@@ -27,6 +27,10 @@ impl Draft<'_> {
         self.note_holds(holds, now);
         let Census { mut rest, sights } = Census::take(self, fleet, served);
         for id in self.ids() {
+            // Before the looks: whoever one of them ends is counted here from then on.
+            if let Some(head) = self.head_mut(id, false) {
+                head.rest = rest.remove(&id).unwrap_or_default();
+            }
             let slots: Vec<Slot> = self.all_live(id).iter().map(|(slot, _)| *slot).collect();
             for slot in slots {
                 match sights.get(&(id, slot)) {
@@ -34,9 +38,6 @@ impl Draft<'_> {
                     // It was retired, or runs the product no more.
                     None => self.leave(id, slot, now),
                 }
-            }
-            if let Some(head) = self.head_mut(id, false) {
-                head.rest = rest.remove(&id).unwrap_or_default();
             }
             self.count_anew(id);
             self.judge(id, now);

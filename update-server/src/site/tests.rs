@@ -225,6 +225,7 @@ fn secretive() -> ClusterRow {
         site: None,
         as_of: None,
         labels: [("SECRET-key".to_owned(), "SECRET-value".to_owned())].into(),
+        settings: Vec::new(),
         enrolled_at: at(NOW),
         last_seen: Some(at(NOW)),
         freshness: Freshness::Fresh,

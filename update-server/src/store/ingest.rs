@@ -12,7 +12,7 @@ use super::identity::{check_key, check_reach};
 use super::judge::{Incoming, LastSeen, Superseded, Verdict};
 use super::units::{self, Units};
 use super::{Batch, Refusal, Stop, Store, history, int, judge};
-use crate::directive::{self, Asked, Decision, Ledger, ReleaseFacts, Situation};
+use crate::directive::{self, Asked, Decision, Ledger, Limits, ReleaseFacts, Situation};
 use crate::fleet::{ClusterRecord, ProductRecord, Slot};
 use crate::rollout::Turn;
 
@@ -174,6 +174,7 @@ impl Batch<'_> {
             directives: decision.directives,
             next_report_in_s: self.committed.fleet().next_report_in_s(slot, now),
             full_state_wanted: merged.full_state_wanted,
+            settings: merged.record.settings.to_vec(),
         };
         self.write(slot, &merged, &reply, succession)?;
         self.write_history(slot, &products_before, &merged.record, now)?;
@@ -274,6 +275,7 @@ impl Batch<'_> {
                 wants: wants.as_ref(),
                 facts: *facts,
                 turn,
+                limits: Limits::of(before.settings_of(&record.graph.product)),
             })
             .collect();
         if before.conflict_since.is_some() {
@@ -326,6 +328,7 @@ impl Batch<'_> {
             id: before.id,
             name: before.name,
             labels: before.labels,
+            settings: before.settings,
             key: before.key,
             former: before.former,
             elder: before.elder,

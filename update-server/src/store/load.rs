@@ -102,7 +102,8 @@ fn fleet(conn: &Connection, interval_s: u64, now: Timestamp) -> Result<FleetInde
     let mut statement = conn.prepare(
         "SELECT id, uuid, name, key, key_id, enrolled_at, retired_at, agent_version, last_seen, \
          seq, generation, grant_json, products, instance, conflict_since, former_key, \
-         former_key_id, former_why, former_at, elder_key, elder_key_id, elder_at, labels \
+         former_key_id, former_why, former_at, elder_key, elder_key_id, elder_at, labels, \
+         settings \
          FROM cluster ORDER BY id",
     )?;
     let mut rows = statement.query([])?;
@@ -126,6 +127,7 @@ fn cluster(at: &At<'_>) -> Result<ClusterRecord, LoadError> {
         id: ClusterId(uuid::Uuid::from_bytes(at.get("uuid")?)),
         name: at.get("name")?,
         labels: Arc::new(at.json("labels")?),
+        settings: Arc::new(at.json("settings")?),
         key: ClusterKey { bytes: at.get("key")?, id: at.digest("key_id")? },
         former: former(at)?,
         elder: elder(at)?,

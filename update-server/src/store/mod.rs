@@ -42,7 +42,7 @@ use tokio::sync::oneshot;
 use crate::fleet::KeyEnd;
 use crate::rollout::RolloutRefusal;
 use crate::served::Served;
-pub use admin::SetLabels;
+pub use admin::{SetLabels, SetSettings};
 pub use audit::{ChainCheck, Event};
 pub(crate) use batch::Batch;
 pub use committed::Committed;
@@ -141,6 +141,23 @@ pub enum Refusal {
     TooManyLabelSets {
         /// The bound.
         max: usize,
+    },
+    /// Nearly every cluster has settings that no other one has.
+    #[error(
+        "the fleet has {max} different settings of clusters, which is as many as there may be: \
+         take away what is no longer needed"
+    )]
+    TooManySettings {
+        /// The bound.
+        max: usize,
+    },
+    /// A pin that could never be reached.
+    #[error("a pin to {pin} is above the highest version that is allowed, {max}")]
+    PinAboveMax {
+        /// Where it is pinned to.
+        pin: String,
+        /// How far it may go.
+        max: String,
     },
     /// Unknown, expired or used up.
     #[error("the join token {why}")]

@@ -18,7 +18,7 @@ pub(super) use self::rows::salt;
 use super::audit::{self, Event, Head};
 use super::ingest::Said;
 use super::{Batch, Committed, LoadError};
-use crate::directive::Decision;
+use crate::directive::{Decision, Limits};
 use crate::fleet::{ClusterRecord, ProductRecord, Slot};
 use crate::rollout::{Ask, Draft, Heard, Overlay, PolicyRow, RolloutEvent, Rollouts, Turn};
 use crate::served::Served;
@@ -264,7 +264,7 @@ fn ask<'a>(
         wants: wants.as_ref()?,
         health: &product.health,
         failure: product.failure.as_ref(),
-        ceiling: None,
+        ceiling: Limits::of(record.settings_of(&product.graph.product)).ceiling(),
         served,
     })
 }

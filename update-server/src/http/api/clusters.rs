@@ -5,7 +5,7 @@ use channels::names::{ChannelName, ClusterId, ProductRef, SiteName};
 use channels::rollout::{Selector, labels};
 use channels::version::ReleaseVersion;
 use channels::wire::{
-    ClusterRow, Freshness, HealthVerdict, LabelsRequest, Page, Phase, TrustRequest,
+    ClusterRow, Freshness, HealthVerdict, LabelsRequest, Page, Phase, SettingsRequest, TrustRequest,
 };
 use serde::Deserialize;
 
@@ -14,7 +14,7 @@ use super::state::from_disk;
 use super::{Guarded, HubState, Operator, Viewer, paging, rollouts};
 use crate::fleet::{ClusterFilter, Slot};
 use crate::site::After;
-use crate::store::{HistoryRow, SetLabels, Trust};
+use crate::store::{HistoryRow, SetLabels, SetSettings, Trust};
 
 const PHASES: [Phase; 10] = [
     Phase::Idle,
@@ -251,6 +251,22 @@ pub(super) async fn label(
     state.store.set_labels(change).await?;
     tracing::info!(cluster.id = %row.id, cluster.name = row.name, by = by.actor, "labels set");
     Ok(web::Json(find(&state, &row.id.to_string())?.0))
+}
+
+/// `PUT /api/v1/clusters/{id or name}/settings`
+pub(super) async fn set(
+    by: Guarded<Operator>,
+    state: web::Data<HubState>,
+    path: web::Path<String>,
+    request: web::Json<SettingsRequest>,
+) -> Result<web::Json<ClusterRow>, ApiError> {
+    let SettingsRequest { product, change } = request.into_inner();
+    let (row, _) = find(&state, &path)?;
+    let (id, now) = (row.id, state.now());
+    let change = SetSettings { id, product, patch: change, by: by.actor.clone(), now };
+    state.store.set_settings(change).await?;
+    tracing::info!(cluster.id = %id, cluster.name = row.name, by = by.actor, "settings set");
+    Ok(web::Json(find(&state, &id.to_string())?.0))
 }
 
 /// A sentence for the audit log.

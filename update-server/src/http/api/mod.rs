@@ -89,6 +89,7 @@ fn fleet_reads(config: &mut ServiceConfig) {
                 .route(web::post().to(join_tokens::reinvite)),
         )
         .service(only("/api/v1/clusters/{id}/labels", "PUT").route(web::put().to(clusters::label)))
+        .service(only("/api/v1/clusters/{id}/settings", "PUT").route(web::put().to(clusters::set)))
         .service(only("/api/v1/clusters/{id}/trust", "POST").route(web::post().to(clusters::trust)))
         .service(read("/api/v1/drift").route(get().to(fleet::drift)))
         .service(read("/api/v1/health").route(get().to(fleet::health)))

@@ -26,6 +26,8 @@ impl From<Refusal> for ApiError {
             | Refusal::TooManyNames
             | Refusal::Labels(_)
             | Refusal::TooManyLabelSets { .. }
+            | Refusal::TooManySettings { .. }
+            | Refusal::PinAboveMax { .. }
             | Refusal::TooManySites { .. }
             | Refusal::TooManyCarried { .. } => Code::Unprocessable,
             Refusal::JoinToken { .. } => Code::InvalidJoinToken,

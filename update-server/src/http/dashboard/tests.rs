@@ -82,6 +82,7 @@ fn cluster(name: &str, products: Vec<ProductRow>) -> ClusterRow {
         site: None,
         as_of: None,
         labels: Labels::new(),
+        settings: Vec::new(),
         enrolled_at: ago(3600),
         last_seen: Some(ago(4)),
         freshness: Freshness::Fresh,

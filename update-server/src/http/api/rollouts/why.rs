@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use signing::Sha256Digest;
 
 use super::super::HubState;
-use crate::directive::{self, Asked, Situation};
+use crate::directive::{self, Asked, Limits, Situation};
 use crate::fleet::{ClusterRecord, ProductRecord, Slot};
 use crate::rollout::{Ask, Overlay, RolloutView, Rollouts, Turn};
 use crate::served::Served;
@@ -48,6 +48,7 @@ impl<'a> Asker<'a> {
         to: (&ReleaseVersion, &Sha256Digest),
     ) -> Answer {
         let wants = GrantRequest { to: to.0.clone(), release_digest: *to.1, renews: None };
+        let limits = Limits::of(record.settings_of(&product.graph.product));
         let ask = Ask {
             slot,
             cluster: record.id,
@@ -57,7 +58,7 @@ impl<'a> Asker<'a> {
             wants: &wants,
             health: &product.health,
             failure: product.failure.as_ref(),
-            ceiling: None,
+            ceiling: limits.ceiling(),
             served: self.served,
         };
         let turn: Turn = self.scratch.on(self.rollouts).may_go(&ask, self.now);
@@ -70,6 +71,7 @@ impl<'a> Asker<'a> {
             wants: Some(&wants),
             facts: self.served.facts(&product.graph, &product.version, &wants.to),
             turn: &turn,
+            limits,
         };
         let situation = Situation {
             cluster: record.id,

@@ -1,10 +1,11 @@
 //! The API over a real store and a really signed repository, in process.
 
+mod admin;
 mod agents;
 mod identity;
-mod labels;
 mod people;
 mod restored;
+mod rollouts;
 mod rotation;
 mod sites;
 
