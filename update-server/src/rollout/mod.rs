@@ -22,14 +22,7 @@ pub mod heard;
 pub mod policies;
 pub mod rollouts;
 #[cfg(test)]
-#[expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::as_conversions,
-    clippy::print_stdout,
-    clippy::wildcard_enum_match_arm,
-    reason = "tests"
-)]
+#[expect(clippy::as_conversions, clippy::wildcard_enum_match_arm, reason = "tests")]
 mod simulation;
 pub mod state;
 pub mod tick;

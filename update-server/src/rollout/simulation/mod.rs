@@ -10,6 +10,7 @@
 //! `FAIRWAY_ROLLOUT_SEED` replays one, `FAIRWAY_ROLLOUT_CLUSTERS` sets the size of its fleet.
 
 mod agent;
+mod books;
 mod dice;
 mod hub;
 mod people;
@@ -25,7 +26,7 @@ use world::{Outcome, play};
 /// Seeds of the ordinary test.
 const SEEDS: u64 = 200;
 /// Clusters in it.
-const CLUSTERS: u32 = 24;
+const CLUSTERS: u32 = 20;
 /// Things that must have happened in some world, or the worlds say little.
 const MUST_HAPPEN: &[&str] = &[
     "start",

@@ -16,34 +16,52 @@ pub(super) struct People {
     versions: u32,
     halted_since: Option<Timestamp>,
     held: Vec<(Timestamp, RolloutCommand, crate::rollout::RolloutId)>,
-    caps: u64,
+    style: Style,
+}
+
+/// What a world's policies have in common.
+#[expect(clippy::struct_excessive_bools, reason = "each is a key that is there or not")]
+struct Style {
+    concurrent: u32,
+    per_period: bool,
+    per_domain: bool,
+    windows: bool,
+    approval: bool,
+    failures: u64,
 }
 
 impl People {
     pub(super) fn new(mut dice: Dice) -> Self {
-        let caps = dice.next();
-        Self { dice, versions: 0, halted_since: None, held: Vec::new(), caps }
+        let style = Style {
+            concurrent: *dice.pick(&[1, 2, 5, 1000]),
+            per_period: dice.per_mille(500),
+            per_domain: dice.per_mille(500),
+            windows: dice.per_mille(300),
+            approval: dice.per_mille(250),
+            failures: dice.within(0, 3),
+        };
+        Self { dice, versions: 0, halted_since: None, held: Vec::new(), style }
     }
 
     /// A policy of this world.
-    pub(super) fn policy(&mut self, change: u32) -> String {
-        let concurrent = [1, 2, 5, 1000][usize::try_from(self.caps % 4).unwrap()];
-        let concurrent = concurrent + change % 2;
+    pub(super) fn policy(&self, change: u32) -> String {
+        let style = &self.style;
+        let concurrent = style.concurrent + change % 2;
         let mut caps = format!("  concurrent: {concurrent}\n");
-        if self.caps / 4 % 2 == 0 {
+        if style.per_period {
             caps += "  per_period: {grants: 4, period: 1h}\n";
         }
-        if self.caps / 8 % 2 == 0 {
+        if style.per_domain {
             caps += "  per_failure_domain: {label: site, concurrent: 1}\n";
         }
-        let windows = if self.caps / 16 % 3 == 0 {
+        let windows = if style.windows {
             "calendar:\n  time_zone: Europe/Berlin\n  windows:\n    - {days: [mon, tue, wed, thu, \
              fri, sat, sun], start: '06:00', duration: 20h}\n"
         } else {
             ""
         };
-        let failures = self.caps / 64 % 3;
-        let approval = if self.caps / 256 % 4 == 0 { ", approval: true" } else { "" };
+        let failures = style.failures;
+        let approval = if style.approval { ", approval: true" } else { "" };
         let soak = 20 + change;
         format!(
             "name: worlds\nemergency: true\n{windows}rings:\n  - name: canary\n    select: \

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::agent::{Cluster, Harm, Said};
 use super::dice::Dice;
-use super::hub::{Hub, INTERVAL_S, hours};
+use super::hub::{Hub, INTERVAL_S, Reply, hours};
 use super::people::People;
 use super::releases::{Releases, version};
 use crate::fleet::Slot;
@@ -45,6 +45,8 @@ struct World {
     clusters: Vec<Cluster>,
     hub: Hub,
     people: People,
+    /// What every fourth cluster still takes for the graph, and until when.
+    old_view: Option<(Releases, Timestamp)>,
     /// Reports on their way, by arrival.
     late: BTreeMap<Timestamp, Vec<(usize, Said)>>,
     down_until: Option<Timestamp>,
@@ -114,6 +116,7 @@ impl World {
             clusters,
             hub,
             people,
+            old_view: None,
             late,
             down_until: None,
             outages,
@@ -160,6 +163,7 @@ impl World {
             && at <= now
         {
             self.newer_at = None;
+            self.old_view = Some((self.releases.clone(), now + hours(3)));
             self.releases.edges.push((version("1.1.0"), version("1.2.0")));
             if direct {
                 self.releases.edges.push((version("1.0.0"), version("1.2.0")));
@@ -176,7 +180,8 @@ impl World {
             self.people.act(&mut self.hub, &mut self.clusters, now, trouble);
         }
         for index in 0..self.clusters.len() {
-            let urgent = self.clusters[index].live(&self.releases, now);
+            let releases = view(self.old_view.as_ref(), &self.releases, index, now);
+            let urgent = self.clusters[index].live(releases, now);
             if urgent || self.is_due(index, now) {
                 self.send(index, now);
             }
@@ -209,7 +214,8 @@ impl World {
     }
 
     fn send(&mut self, index: usize, now: Timestamp) {
-        let said = self.clusters[index].say(&self.releases, now);
+        let releases = view(self.old_view.as_ref(), &self.releases, index, now);
+        let said = self.clusters[index].say(releases, now);
         if self.dice.per_mille(self.troubles.report_lost) {
             self.hub.meet("report lost");
         } else if self.dice.per_mille(self.troubles.report_late) {
@@ -227,7 +233,7 @@ impl World {
         }
         let commit = !self.dice.per_mille(self.troubles.commit_fails);
         let answer = self.hub.report(&self.clusters, index, said, &self.releases, commit, now);
-        if let Some(grant) = answer {
+        if let Reply::Committed(grant) = answer {
             if self.dice.per_mille(self.troubles.answer_lost) {
                 self.hub.meet("answer lost");
                 return;
@@ -266,6 +272,19 @@ impl World {
         let behind = behind.map(|cluster| format!("{} at {}", cluster.slot.0, cluster.version));
         let (rollouts, behind): (Vec<_>, Vec<_>) = (rollouts.collect(), behind.collect());
         format!("{rollouts:#?} {behind:?}")
+    }
+}
+
+/// The graph as a cluster has it.
+fn view<'r>(
+    old: Option<&'r (Releases, Timestamp)>,
+    new: &'r Releases,
+    index: usize,
+    now: Timestamp,
+) -> &'r Releases {
+    match old {
+        Some((releases, until)) if index.is_multiple_of(4) && now < *until => releases,
+        Some(_) | None => new,
     }
 }
 
