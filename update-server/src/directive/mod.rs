@@ -71,9 +71,9 @@ impl<'a> Limits<'a> {
         }
     }
 
-    /// The newest release it may be on: a pin allows nothing beyond it either.
+    /// The newest release it may have.
     pub fn ceiling(&self) -> Option<&'a ReleaseVersion> {
-        self.pin.into_iter().chain(self.max_version).min()
+        [self.pin, self.max_version].into_iter().flatten().min()
     }
 
     /// Why a step is beyond them. On the way to a pin is whatever lies between; which of those

@@ -49,6 +49,7 @@ impl<'a> Asker<'a> {
     ) -> Answer {
         let limits = Limits::of(record.settings_of(&product.graph.product));
         let wants = GrantRequest { to: to.0.clone(), release_digest: *to.1, renews: None };
+        let limits = Limits::of(record.settings_of(&product.graph.product));
         let ask = Ask {
             slot,
             cluster: record.id,
