@@ -40,7 +40,8 @@ use tokio::sync::oneshot;
 
 use crate::fleet::KeyEnd;
 use crate::served::Served;
-pub use admin::{SetLabels, SetSettings};
+pub(crate) use admin::changed as changed_settings;
+pub use admin::{BulkDone, BulkWork, SetLabels, SetSettings};
 pub use audit::{ChainCheck, Event};
 pub(crate) use batch::Batch;
 pub use committed::Committed;
