@@ -12,6 +12,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod directive;
+pub mod fcos;
 pub mod fleet;
 pub mod http;
 pub mod metrics;

@@ -23,6 +23,7 @@ use tokio::task::JoinHandle;
 use crate::catalog::Catalog;
 use crate::clock;
 use crate::config::Settings;
+use crate::fcos::Fcos;
 use crate::http::api::{self, HubState};
 use crate::http::problem::{ApiError, Code};
 use crate::http::public::{self, Clock, PublicState};
@@ -167,6 +168,7 @@ fn serve(
         catalog: state.catalog.clone(),
         metrics: state.metrics.clone(),
         clock: state.clock.clone(),
+        fcos: Fcos::default(),
     };
     let state = state.clone();
     let mut server = HttpServer::new(move || {
