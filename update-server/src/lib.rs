@@ -7,6 +7,7 @@
 //! everyone).
 
 pub mod auth;
+pub mod backup;
 pub mod catalog;
 pub mod cli;
 pub mod clock;

@@ -26,6 +26,15 @@ pub enum RunError {
         /// The data directory.
         path: PathBuf,
     },
+    /// A restore was interrupted.
+    #[error(
+        "a restore into {path} did not end: remove the directory and restore again",
+        path = path.display()
+    )]
+    HalfRestored {
+        /// The data directory.
+        path: PathBuf,
+    },
     /// The repository.
     #[error("failed to open the repository")]
     Repository(#[from] PublishError),

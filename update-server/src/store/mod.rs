@@ -21,6 +21,7 @@ mod people;
 mod reader;
 mod schema;
 mod sites;
+mod snapshot;
 #[cfg(test)]
 pub(crate) mod tests;
 mod units;
@@ -50,6 +51,7 @@ pub use people::{NewHold, NewJoinToken, NewToken};
 pub use reader::{Reader, ReaderError};
 pub use schema::SchemaError;
 pub use sites::{NewSite, NewStatus, StatusRequest};
+pub use snapshot::{Content, SnapshotError, check_database, copy_database};
 
 /// File name of the database below the data directory.
 pub const DATABASE_FILE: &str = "hub.sqlite3";
