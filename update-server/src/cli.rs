@@ -130,6 +130,7 @@ impl ServeArgs {
             workers: self.workers,
             shutdown_timeout_s: self.shutdown_timeout_s,
             log_format: self.log_format,
+            remote_write: None,
         };
         line.over(file).try_into()
     }

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use channels::names::{ProductRef, SiteName};
 use serde::Deserialize;
 
+use crate::remote_write::{RemoteWriteError, RemoteWriteFragments, RemoteWriteSettings};
+
 /// Port without privileges, next to nothing well known.
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8480);
 /// Reference/telemetry.md §0: a million clusters on two cores at this period.
@@ -65,6 +67,8 @@ pub struct Fragments {
     pub shutdown_timeout_s: Option<u64>,
     /// How log lines look.
     pub log_format: Option<LogFormat>,
+    /// Forwards metrics to a long-term store; only in the file.
+    pub remote_write: Option<RemoteWriteFragments>,
 }
 
 impl Fragments {
@@ -84,6 +88,7 @@ impl Fragments {
             workers: self.workers.or(under.workers),
             shutdown_timeout_s: self.shutdown_timeout_s.or(under.shutdown_timeout_s),
             log_format: self.log_format.or(under.log_format),
+            remote_write: self.remote_write.or(under.remote_write),
         }
     }
 
@@ -130,6 +135,8 @@ pub struct Settings {
     pub shutdown_timeout_s: u64,
     /// How log lines look.
     pub log_format: LogFormat,
+    /// Forwards metrics to a long-term store.
+    pub remote_write: Option<RemoteWriteSettings>,
 }
 
 impl TryFrom<Fragments> for Settings {
@@ -172,6 +179,7 @@ impl TryFrom<Fragments> for Settings {
                 600,
             )?,
             log_format: from.log_format.unwrap_or_default(),
+            remote_write: from.remote_write.map(RemoteWriteSettings::try_from).transpose()?,
         })
     }
 }
@@ -225,6 +233,9 @@ pub enum ConfigError {
         /// The setting.
         name: &'static str,
     },
+    /// `[remote_write]`.
+    #[error(transparent)]
+    RemoteWrite(#[from] RemoteWriteError),
     /// A value outside its range.
     #[error("{name} is {found}: it must be between {min} and {max}")]
     Range {

@@ -18,6 +18,7 @@ pub mod fleet;
 pub mod http;
 pub mod metrics;
 pub mod publish;
+pub mod remote_write;
 pub mod served;
 pub mod server;
 pub mod site;

@@ -29,6 +29,7 @@ use crate::http::problem::{ApiError, Code};
 use crate::http::public::{self, Clock, PublicState};
 use crate::metrics::Metrics;
 use crate::publish::{OnlineKeys, Publisher};
+use crate::remote_write;
 use crate::store::{Reader, Store, StoreSettings, WriterThread};
 use data_dir::DataDir;
 pub use error::RunError;
@@ -99,6 +100,7 @@ impl Running {
             holds_shown: Mutex::default(),
         });
         state.show_holds();
+        let forwarder = remote_write::spawn(&state).map_err(RunError::RemoteWrite)?;
         let listener = TcpListener::bind(settings.listen)
             .map_err(|source| RunError::Bind { listen: settings.listen, source })?;
         let address = listener.local_addr().map_err(RunError::Server)?;
@@ -116,7 +118,8 @@ impl Running {
             version = env!("CARGO_PKG_VERSION"),
             "listening"
         );
-        let tasks = tasks::spawn(&state);
+        let mut tasks = tasks::spawn(&state);
+        tasks.extend(forwarder);
         Ok(Self { address, data_dir, store, writer, handle, server, tasks })
     }
 
@@ -153,7 +156,7 @@ fn open_store(
     };
     let metrics = metrics.clone();
     let observer = Box::new(move |jobs: usize, took: Duration| {
-        metrics.observe_commit(u32::try_from(jobs).unwrap_or(u32::MAX), took);
+        metrics.observe_commit(u32::try_from(jobs).unwrap_or(u32::MAX), took, clock::now());
     });
     let served = Arc::new(catalog.clone());
     Ok(Store::open(&settings.data_dir, store_settings, served, observer, clock::now())?)

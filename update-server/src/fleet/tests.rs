@@ -79,7 +79,11 @@ fn product(name: &str, version: &str, phase: Phase, verdict: HealthVerdict) -> P
     }
 }
 
-fn cluster(n: u32, last_seen: Option<i64>, products: Vec<ProductRecord>) -> ClusterRecord {
+pub(crate) fn cluster(
+    n: u32,
+    last_seen: Option<i64>,
+    products: Vec<ProductRecord>,
+) -> ClusterRecord {
     ClusterRecord {
         id: ClusterId(uuid::Uuid::from_u128(u128::from(n) + 1)),
         name: format!("site-{n}"),
@@ -106,7 +110,7 @@ fn fleet_of(clusters: &[ClusterRecord]) -> FleetIndex {
     fleet
 }
 
-fn kafka(version: &str, phase: Phase) -> ProductRecord {
+pub(crate) fn kafka(version: &str, phase: Phase) -> ProductRecord {
     product("acme/kafka", version, phase, HealthVerdict::Healthy)
 }
 

@@ -64,6 +64,9 @@ pub enum RunError {
         /// The system's answer.
         source: std::io::Error,
     },
+    /// The client that forwards metrics.
+    #[error("failed to start remote-write")]
+    RemoteWrite(#[source] reqwest::Error),
     /// The HTTP server ended.
     #[error("the HTTP server failed")]
     Server(#[source] std::io::Error),

@@ -35,6 +35,7 @@ use channels::wire::MAX_PUBLICATION_BYTES;
 
 use super::problem::{self, ApiError, Code};
 pub use guarded::{Admin, Guarded, Needs, Operator, Publisher, Viewer};
+pub(crate) use probes::page as metrics_page;
 pub use signature::{CREATED_WINDOW, SignedBy};
 pub use state::HubState;
 
