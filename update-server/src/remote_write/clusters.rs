@@ -44,7 +44,7 @@ pub(super) struct Told {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Product {
-    product: Arc<str>,
+    name: Arc<str>,
     channel: Arc<str>,
     version: Arc<str>,
     verdict: HealthVerdict,
@@ -59,7 +59,7 @@ impl Told {
     /// What there is to say of a cluster.
     pub(super) fn of(record: &ClusterRecord, words: &mut Words) -> Self {
         let products = record.products.iter().map(|product| Product {
-            product: words.of(product.graph.product.to_string()),
+            name: words.of(product.graph.product.to_string()),
             channel: words.of(product.graph.channel.to_string()),
             version: words.of(product.version.to_string()),
             verdict: product.health.verdict,
@@ -78,7 +78,7 @@ impl Told {
                     let mut labels = vec![
                         ("__name__", name.to_owned()),
                         ("cluster", self.name.to_string()),
-                        ("product", product.product.to_string()),
+                        ("product", product.name.to_string()),
                     ];
                     labels.extend(more);
                     series.push((labels, value.to_bits()));

@@ -137,7 +137,7 @@ impl TryFrom<RemoteWriteFragments> for RemoteWriteSettings {
             timeout_s: within("timeout_s", from.timeout_s, DEFAULT_TIMEOUT_S, 1, 300)?,
             series: Allowed::parse(series)?,
             labels: labels(from.labels.unwrap_or_default())?,
-            tenant: tenant(from.tenant, from.tenant_header)?,
+            tenant: tenant(from.tenant.as_deref(), from.tenant_header.as_deref())?,
             bearer_token_file: from.bearer_token_file,
         })
     }
@@ -202,14 +202,14 @@ fn labels(labels: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, 
 }
 
 fn tenant(
-    tenant: Option<String>,
-    header: Option<String>,
+    tenant: Option<&str>,
+    header: Option<&str>,
 ) -> Result<Option<(HeaderName, HeaderValue)>, RemoteWriteError> {
-    let header = header.as_deref().unwrap_or(DEFAULT_TENANT_HEADER);
+    let header = header.unwrap_or(DEFAULT_TENANT_HEADER);
     let header = HeaderName::from_bytes(header.as_bytes())
         .map_err(|_| error("tenant_header", format!("is {header:?}, no name of a header")))?;
     let Some(tenant) = tenant else { return Ok(None) };
-    let value = HeaderValue::from_str(&tenant)
+    let value = HeaderValue::from_str(tenant)
         .map_err(|_| error("tenant", "holds characters that a header cannot"))?;
     Ok(Some((header, value)))
 }
