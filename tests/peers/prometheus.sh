@@ -44,7 +44,8 @@ trap 'exit 143' TERM INT HUP
 # Starts a server on the port; succeeds once it is ready, fails once it has ended.
 start() {
     local port=$1
-    local flags=(--config.file="$dir/prometheus.yml" --storage.tsdb.path="$dir/data")
+    local flags=(--config.file="$dir/prometheus.yml" --storage.tsdb.path="$dir/data"
+        --web.enable-remote-write-receiver)
     if [[ -f $dir/web.yml ]]; then
         flags+=(--web.config.file="$dir/web.yml")
     fi

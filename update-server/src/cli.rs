@@ -12,6 +12,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+use crate::backup::{self, What};
 use crate::config::{
     ClientCertificates, ConfigError, Fragments, LogFormat, Settings, TlsFragments,
 };
@@ -34,6 +35,35 @@ enum Command {
     Serve(ServeArgs),
     /// Check the configuration and exit.
     CheckConfig(ServeArgs),
+    /// Copy everything the hub keeps into a new directory, also while it runs.
+    Backup(BackupArgs),
+    /// Make a data directory of a backup, after checking all of it.
+    Restore(RestoreArgs),
+}
+
+/// Options of `backup`.
+#[derive(Debug, Clone, Args)]
+pub struct BackupArgs {
+    /// Directory of everything the hub keeps.
+    #[arg(long, env = "FAIRWAY_DATA_DIR", value_name = "DIR")]
+    pub data_dir: PathBuf,
+    /// Directory to make; it must not exist or be empty.
+    #[arg(long, value_name = "DIR")]
+    pub to: PathBuf,
+    /// Put the hub's private keys into it, not encrypted.
+    #[arg(long)]
+    pub with_keys: bool,
+}
+
+/// Options of `restore`.
+#[derive(Debug, Clone, Args)]
+pub struct RestoreArgs {
+    /// Directory that `backup` made.
+    #[arg(long, value_name = "DIR")]
+    pub from: PathBuf,
+    /// Data directory to make; it must not exist or be empty.
+    #[arg(long, env = "FAIRWAY_DATA_DIR", value_name = "DIR")]
+    pub data_dir: PathBuf,
 }
 
 /// Options of `serve`. Each may also be set in the file of `--config`; the command line wins over
@@ -141,6 +171,7 @@ impl ServeArgs {
             oidc: None,
             limits: None,
             trusted_proxies: self.trusted_proxies,
+            remote_write: None,
         };
         line.over(file).try_into()
     }
@@ -182,6 +213,8 @@ fn execute(cli: Cli) -> anyhow::Result<()> {
             args.settings()?;
             Ok(())
         }
+        Command::Backup(args) => back_up(&args),
+        Command::Restore(args) => restore(&args),
         Command::Serve(args) => {
             let settings = args.settings()?;
             start_logging(settings.log_format)?;
@@ -195,6 +228,44 @@ fn execute(cli: Cli) -> anyhow::Result<()> {
             })
         }
     }
+}
+
+fn back_up(args: &BackupArgs) -> anyhow::Result<()> {
+    let what = if args.with_keys { What::WithKeys } else { What::WithoutKeys };
+    let manifest = backup::take(&args.data_dir, &args.to, what, crate::clock::now())?;
+    say(&format!(
+        "{} files, {} clusters, {} rows of audit log in {}",
+        manifest.files.len(),
+        manifest.database.clusters,
+        manifest.database.audit_rows,
+        args.to.display()
+    ));
+    if manifest.with_keys {
+        say(
+            "it holds the hub's private keys, not encrypted: whoever reads it can sign as this hub",
+        );
+    } else if !manifest.keys.is_empty() {
+        say(&format!("not in it: {}; keep copies of them elsewhere", manifest.keys.join(", ")));
+    }
+    Ok(())
+}
+
+fn restore(args: &RestoreArgs) -> anyhow::Result<()> {
+    let manifest = backup::restore(&args.from, &args.data_dir)?;
+    let (made_at, to) = (manifest.made_at, args.data_dir.display());
+    say(&format!("the hub of {made_at} is in {to}"));
+    if !manifest.with_keys && !manifest.keys.is_empty() {
+        let keys = manifest.keys.join(", ");
+        say(&format!("before it starts, put back what the backup was made without: {keys}"));
+    }
+    say("publish what was published since before agents look: `fairway publish`");
+    Ok(())
+}
+
+/// One line for the person who asked.
+fn say(line: &str) {
+    // Nobody is left to tell if stdout is closed.
+    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 /// Lines go to stderr; `FAIRWAY_LOG` filters them.

@@ -14,6 +14,7 @@ use channels::names::{ProductRef, SiteName};
 use reqwest::Url;
 use serde::Deserialize;
 
+use crate::remote_write::{RemoteWriteError, RemoteWriteFragments, RemoteWriteSettings};
 pub use limits::{LimitFragments, LimitSettings, Network};
 pub use oidc::{OidcFragments, OidcSettings, RoleFragment, RoleRule};
 pub use tls::{ClientCertificates, TlsFragments, TlsSettings};
@@ -86,6 +87,8 @@ pub struct Fragments {
     pub limits: Option<LimitFragments>,
     /// Addresses or networks of proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Option<Vec<String>>,
+    /// Forwards metrics to a long-term store; only in the file.
+    pub remote_write: Option<RemoteWriteFragments>,
 }
 
 impl Fragments {
@@ -116,6 +119,7 @@ impl Fragments {
             oidc: self.oidc.or(under.oidc),
             limits: self.limits.or(under.limits),
             trusted_proxies: self.trusted_proxies.or(under.trusted_proxies),
+            remote_write: self.remote_write.or(under.remote_write),
         }
     }
 
@@ -174,6 +178,8 @@ pub struct Settings {
     pub limits: LimitSettings,
     /// Proxies whose word about a client's address is taken.
     pub trusted_proxies: Vec<Network>,
+    /// Forwards metrics to a long-term store.
+    pub remote_write: Option<RemoteWriteSettings>,
 }
 
 impl TryFrom<Fragments> for Settings {
@@ -229,6 +235,7 @@ impl TryFrom<Fragments> for Settings {
             oidc: from.oidc.map(OidcSettings::try_from).transpose()?,
             limits: from.limits.unwrap_or_default().settings(report_interval_s)?,
             trusted_proxies: limits::networks(&from.trusted_proxies.unwrap_or_default())?,
+            remote_write: from.remote_write.map(RemoteWriteSettings::try_from).transpose()?,
         })
     }
 }
@@ -298,6 +305,9 @@ pub enum ConfigError {
         /// What is wrong.
         why: String,
     },
+    /// `[remote_write]`.
+    #[error(transparent)]
+    RemoteWrite(#[from] RemoteWriteError),
     /// A value outside its range.
     #[error("{name} is {found}: it must be between {min} and {max}")]
     Range {

@@ -7,6 +7,7 @@
 //! everyone).
 
 pub mod auth;
+pub mod backup;
 pub mod bulk;
 pub mod catalog;
 pub mod cli;
@@ -14,10 +15,12 @@ pub mod clock;
 pub mod config;
 pub mod directive;
 pub mod events;
+pub mod fcos;
 pub mod fleet;
 pub mod http;
 pub mod metrics;
 pub mod publish;
+pub mod remote_write;
 pub mod rollout;
 pub mod served;
 pub mod server;

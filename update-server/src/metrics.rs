@@ -3,10 +3,13 @@
 //! Cardinality is bounded by construction: labels are HTTP statuses, slugs of a fixed table,
 //! channels, versions and phases; never a cluster.
 
+mod plain;
+
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -17,6 +20,9 @@ use prometheus_client::registry::{Registry, Unit};
 
 /// Media type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Media type of [`plain_text`].
+pub const PLAIN_CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Label `status`: an HTTP status.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -115,6 +121,12 @@ pub struct Metrics {
     pub sites: Family<State, Gauge>,
     /// Holds in force.
     pub holds: Gauge,
+    /// When the writer last committed.
+    pub store_commit_timestamp_seconds: Seconds,
+    /// Samples for the long-term store by what became of them.
+    pub remote_write_samples: Family<Outcome, Counter>,
+    /// Samples that wait for the long-term store.
+    pub remote_write_waiting_samples: Gauge,
 }
 
 /// Both latencies are bounded by the ack target of 250 ms; the buckets reach ten times beyond it.
@@ -147,11 +159,15 @@ impl Metrics {
             identity_conflicts: Gauge::default(),
             sites: Family::default(),
             holds: Gauge::default(),
+            store_commit_timestamp_seconds: Seconds::default(),
+            remote_write_samples: Family::default(),
+            remote_write_waiting_samples: Gauge::default(),
         };
         let mut registry = Registry::with_prefix("fairway");
         registry.register("build", "What runs", Info::new(Build { version }));
         metrics.register_server(&mut registry);
         metrics.register_fleet(&mut registry);
+        metrics.register_forwarder(&mut registry);
         metrics.registry = Arc::new(registry);
         metrics
     }
@@ -170,6 +186,9 @@ impl Metrics {
         to.register("store_batch_size", "Reports per commit", self.store_batch_size.clone());
         let commit = self.store_commit_seconds.clone();
         to.register_with_unit("store_commit", "Duration of commits", Unit::Seconds, commit);
+        let committed = self.store_commit_timestamp_seconds.clone();
+        let help = "When the writer last committed";
+        to.register_with_unit("store_commit_timestamp", help, Unit::Seconds, committed);
         let built = self.graph_build_timestamp_seconds.clone();
         let help = "When the repository last changed";
         to.register_with_unit("graph_build_timestamp", help, Unit::Seconds, built);
@@ -192,6 +211,19 @@ impl Metrics {
         to.register("identity_conflicts", "Clusters with more than one agent", conflicts);
         to.register("sites", "Dark sites by age of their last status", self.sites.clone());
         to.register("holds", "Holds in force", self.holds.clone());
+    }
+
+    fn register_forwarder(&self, to: &mut Registry) {
+        let help = "Samples for the long-term store by what became of them";
+        to.register("remote_write_samples", help, self.remote_write_samples.clone());
+        let help = "Samples that wait for the long-term store";
+        let waiting = self.remote_write_waiting_samples.clone();
+        to.register("remote_write_waiting_samples", help, waiting);
+    }
+
+    /// Counts samples for the long-term store: `sent`, `failed` or `dropped`.
+    pub fn count_remote_write(&self, result: &'static str, samples: u64) {
+        self.remote_write_samples.get_or_create(&Outcome { result }).inc_by(samples);
     }
 
     /// Counts one answer of the Cincinnati endpoint.
@@ -224,8 +256,10 @@ impl Metrics {
         self.report_ack_seconds.observe(took.as_secs_f64());
     }
 
-    /// Counts one commit.
-    pub fn observe_commit(&self, reports: u32, took: Duration) {
+    /// Counts one commit that ended at `now`.
+    pub fn observe_commit(&self, reports: u32, took: Duration, now: Timestamp) {
+        let since = now.duration_since(Timestamp::UNIX_EPOCH);
+        self.store_commit_timestamp_seconds.set(since.as_secs_f64());
         self.store_batch_size.observe(f64::from(reports));
         self.store_commit_seconds.observe(took.as_secs_f64());
     }
@@ -239,9 +273,34 @@ impl Metrics {
     }
 }
 
+/// A page of [`Metrics::render`] in the older text form (see [`PLAIN_CONTENT_TYPE`]).
+pub fn plain_text(page: &str) -> String {
+    plain::of(page)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_older_form_names_families_as_their_samples_are_named() {
+        let metrics = Metrics::new("0.1.0");
+        metrics.count_graph(304);
+        metrics.observe_ack(Duration::from_millis(3));
+        let page = plain_text(&metrics.render());
+        for line in [
+            "# HELP fairway_build_info What runs.",
+            "# TYPE fairway_build_info gauge",
+            "fairway_build_info{version=\"0.1.0\"} 1",
+            "# TYPE fairway_graph_requests_total counter",
+            "fairway_graph_requests_total{status=\"304\"} 1",
+            "# TYPE fairway_report_ack_seconds histogram",
+            "# TYPE fairway_holds gauge",
+        ] {
+            assert!(page.lines().any(|found| found == line), "no {line:?} in\n{page}");
+        }
+        assert!(!page.contains("# UNIT") && !page.contains("# EOF"), "{page}");
+    }
 
     #[test]
     fn the_page_has_every_family_under_our_prefix() {
@@ -251,7 +310,8 @@ mod tests {
         metrics.count_publication("ok");
         metrics.count_report("replayed_report");
         metrics.observe_ack(Duration::from_millis(3));
-        metrics.observe_commit(17, Duration::from_millis(2));
+        metrics.observe_commit(17, Duration::from_millis(2), Timestamp::from_second(9).unwrap());
+        metrics.count_remote_write("dropped", 40);
         metrics.graph_build_timestamp_seconds.set(1.5);
         let page = metrics.render();
         for line in [
@@ -263,6 +323,8 @@ mod tests {
             "fairway_report_ack_seconds_count 1",
             "fairway_store_batch_size_sum 17.0",
             "fairway_store_commit_seconds_count 1",
+            "fairway_store_commit_timestamp_seconds 9.0",
+            "fairway_remote_write_samples_total{result=\"dropped\"} 40",
             "fairway_graph_build_timestamp_seconds 1.5",
             "fairway_ingest_queue_depth 0",
             "# EOF",

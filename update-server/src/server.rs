@@ -24,12 +24,14 @@ use tokio::task::JoinHandle;
 use crate::catalog::Catalog;
 use crate::clock;
 use crate::config::Settings;
+use crate::fcos::{Fcos, OfRollouts};
 use crate::http::access::Access;
 use crate::http::api::{self, HubState};
 use crate::http::problem::{ApiError, Code};
 use crate::http::public::{self, Clock, PublicState};
 use crate::metrics::Metrics;
 use crate::publish::{OnlineKeys, Publisher};
+use crate::remote_write;
 use crate::store::{Reader, Store, StoreSettings, WriterThread};
 use crate::webhooks::{Client, Deliveries};
 pub use data_dir::DataDir;
@@ -107,6 +109,7 @@ impl Running {
         });
         state.show_holds();
         let webhooks = Client::new(settings.webhooks_to_local_addresses)?;
+        let forwarder = remote_write::spawn(&state).map_err(RunError::RemoteWrite)?;
         let listener = TcpListener::bind(settings.listen)
             .map_err(|source| RunError::Bind { listen: settings.listen, source })?;
         let address = listener.local_addr().map_err(RunError::Server)?;
@@ -126,7 +129,8 @@ impl Running {
             version = env!("CARGO_PKG_VERSION"),
             "listening"
         );
-        let tasks = tasks::spawn(&state, tls, webhooks);
+        let mut tasks = tasks::spawn(&state, tls, webhooks);
+        tasks.extend(forwarder);
         Ok(Self { address, data_dir, store, writer, handle, server, tasks })
     }
 
@@ -165,7 +169,7 @@ fn open_store(
     };
     let metrics = metrics.clone();
     let observer = Box::new(move |jobs: usize, took: Duration| {
-        metrics.observe_commit(u32::try_from(jobs).unwrap_or(u32::MAX), took);
+        metrics.observe_commit(u32::try_from(jobs).unwrap_or(u32::MAX), took, clock::now());
     });
     let served = Arc::new(catalog.clone());
     Ok(Store::open(&settings.data_dir, store_settings, served, observer, clock::now())?)
@@ -181,6 +185,7 @@ fn serve(
         catalog: state.catalog.clone(),
         metrics: state.metrics.clone(),
         clock: state.clock.clone(),
+        fcos: Fcos::new(Arc::new(OfRollouts(Arc::clone(state.store.committed())))),
     };
     let state = state.clone();
     let mut server = HttpServer::new(move || {

@@ -12,6 +12,7 @@
 
 mod agent;
 mod agent_guide;
+mod backup;
 mod client;
 mod cluster;
 mod crashes;

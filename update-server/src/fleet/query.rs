@@ -170,7 +170,7 @@ impl FleetIndex {
             }
             found.push(Selected {
                 id: row.id,
-                name: row.name.to_string(),
+                name: row.name().to_owned(),
                 labels: self.labels.get(row.labels),
                 settings: self.settings.get(row.settings),
             });

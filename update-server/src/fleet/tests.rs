@@ -87,7 +87,11 @@ fn labels(n: u32) -> Arc<Labels> {
     Arc::new(ring.map(|ring| ("ring".to_owned(), (*ring).to_owned())).into_iter().collect())
 }
 
-fn cluster(n: u32, last_seen: Option<i64>, products: Vec<ProductRecord>) -> ClusterRecord {
+pub(crate) fn cluster(
+    n: u32,
+    last_seen: Option<i64>,
+    products: Vec<ProductRecord>,
+) -> ClusterRecord {
     ClusterRecord {
         id: ClusterId(uuid::Uuid::from_u128(u128::from(n) + 1)),
         name: format!("site-{n}"),
@@ -116,7 +120,7 @@ fn fleet_of(clusters: &[ClusterRecord]) -> FleetIndex {
     fleet
 }
 
-fn kafka(version: &str, phase: Phase) -> ProductRecord {
+pub(crate) fn kafka(version: &str, phase: Phase) -> ProductRecord {
     product("acme/kafka", version, phase, HealthVerdict::Healthy)
 }
 

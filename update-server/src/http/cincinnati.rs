@@ -18,7 +18,7 @@ use jiff::Timestamp;
 
 use super::negotiate::{self, Encoding, MediaType};
 use super::public::{PublicState, method_not_allowed};
-use crate::catalog::{Body, Published, Served, expiry_reason};
+use crate::catalog::{Body, GraphEntry, Published, Served, expiry_reason};
 
 /// Why the answer is an empty graph: `channel` or `arch`.
 const UNKNOWN: HeaderName = HeaderName::from_static("x-fairway-unknown");
@@ -44,14 +44,14 @@ const PATHS: [&str; 3] = [
 
 /// An error in Cincinnati's form.
 #[derive(Debug)]
-struct Refused {
+pub(super) struct Refused {
     status: StatusCode,
     kind: &'static str,
     value: String,
 }
 
 impl Refused {
-    fn new(status: StatusCode, kind: &'static str, value: impl Into<String>) -> Self {
+    pub(super) fn new(status: StatusCode, kind: &'static str, value: impl Into<String>) -> Self {
         Self { status, kind, value: value.into() }
     }
 
@@ -59,7 +59,7 @@ impl Refused {
         serde_json::json!({ "kind": self.kind, "value": self.value }).to_string()
     }
 
-    fn respond(&self) -> HttpResponse {
+    pub(super) fn respond(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status);
         response
             .insert_header((CONTENT_TYPE, "application/json"))
@@ -75,16 +75,18 @@ impl Refused {
 
 /// What the query asks for.
 #[derive(Debug)]
-struct Query {
-    channel: ChannelName,
-    arch: Arch,
+pub(super) struct Query {
+    pub(super) channel: ChannelName,
+    pub(super) arch: Arch,
 }
 
 /// What was found for it.
-struct Found<'s> {
-    body: &'s Body,
-    unknown: Option<&'static str>,
-    stale: Option<String>,
+pub(super) struct Found<'s> {
+    pub(super) body: &'s Body,
+    /// The graph it shows; none where nobody published one.
+    pub(super) entry: Option<&'s GraphEntry>,
+    pub(super) unknown: Option<&'static str>,
+    pub(super) stale: Option<String>,
 }
 
 pub(super) fn routes(config: &mut ServiceConfig) {
@@ -108,7 +110,7 @@ fn graph(request: &HttpRequest, state: &PublicState) -> HttpResponse {
     response
 }
 
-fn other_method(state: &PublicState) -> HttpResponse {
+pub(super) fn other_method(state: &PublicState) -> HttpResponse {
     let status = StatusCode::METHOD_NOT_ALLOWED;
     state.metrics.count_graph(status.as_u16());
     let refused = Refused::new(status, "method_not_allowed", "use GET or HEAD");
@@ -116,15 +118,26 @@ fn other_method(state: &PublicState) -> HttpResponse {
 }
 
 fn answer(request: &HttpRequest, state: &PublicState) -> Result<HttpResponse, Refused> {
-    let headers = request.headers();
-    let media = negotiate::media_type(headers).ok_or_else(|| {
+    let media = negotiate::media_type(request.headers()).ok_or_else(|| {
         let offered = format!("{} or {}", MediaType::Json.as_str(), MediaType::Cincinnati.as_str());
         Refused::new(StatusCode::NOT_ACCEPTABLE, "invalid_content_type", offered)
     })?;
     let query = Query::parse(request.query_string())?;
     let served = state.catalog.served();
-    let product = product(request, state)?;
-    let found = find(&served, product.as_ref(), &query, state.clock.now())?;
+    let (product, now) = (product(request, state)?, state.clock.now());
+    let found = find(&served, product.as_ref(), &query, now)?;
+    deliver(request, &served, &found, media, now)
+}
+
+/// Sends what was found in the coding the client likes best, or says that it has it already.
+pub(super) fn deliver(
+    request: &HttpRequest,
+    served: &Served,
+    found: &Found<'_>,
+    media: MediaType,
+    now: Timestamp,
+) -> Result<HttpResponse, Refused> {
+    let headers = request.headers();
     let encoding = negotiate::encoding(headers, found.body.ready());
     let variant = encoding.and_then(|coding| found.body.variant(coding)).ok_or_else(|| {
         let kind = "invalid_content_encoding";
@@ -141,7 +154,7 @@ fn answer(request: &HttpRequest, state: &PublicState) -> Result<HttpResponse, Re
         response.insert_header((UNKNOWN, what));
     }
     if let Some(reason) = &found.stale {
-        let age = served.published.as_ref().map_or(0, |p| age_s(p, state.clock.now()));
+        let age = served.published.as_ref().map_or(0, |p| age_s(p, now));
         // A role may be called anything; a header takes ASCII.
         let reason = reason.escape_default().to_string();
         response.insert_header((STALE, reason)).insert_header((AGE, age.to_string()));
@@ -181,7 +194,10 @@ impl Query {
 }
 
 /// The product in the path, else the configured one.
-fn product(request: &HttpRequest, state: &PublicState) -> Result<Option<ProductRef>, Refused> {
+pub(super) fn product(
+    request: &HttpRequest,
+    state: &PublicState,
+) -> Result<Option<ProductRef>, Refused> {
     let path = request.match_info();
     let (Some(vendor), Some(product)) = (path.get("vendor"), path.get("product")) else {
         return Ok(state.catalog.default_product().cloned());
@@ -196,7 +212,7 @@ fn not_found(value: impl Into<String>) -> Refused {
     Refused::new(StatusCode::NOT_FOUND, "does_not_exist", value)
 }
 
-fn find<'s>(
+pub(super) fn find<'s>(
     served: &'s Served,
     product: Option<&ProductRef>,
     query: &Query,
@@ -214,14 +230,16 @@ fn find<'s>(
     let Some(channels) = served.shown.get(product) else {
         return Err(not_found(format!("no product {product} is published here")));
     };
-    let empty = |what, stale| Found { body: &served.empty, unknown: Some(what), stale };
+    let empty =
+        |what, stale| Found { body: &served.empty, entry: None, unknown: Some(what), stale };
     let online = staleness(published, None, now);
     Ok(match channels.get(&query.channel).map(|arches| arches.get(&query.arch)) {
         None => empty("channel", online),
         Some(None) => empty("arch", online),
         Some(Some(shown)) => {
             let role = (shown.entry.role.as_str(), shown.entry.offline_expires);
-            Found { body: &shown.body, unknown: None, stale: staleness(published, Some(role), now) }
+            let stale = staleness(published, Some(role), now);
+            Found { body: &shown.body, entry: Some(&shown.entry), unknown: None, stale }
         }
     })
 }

@@ -7,6 +7,7 @@ pub mod api;
 pub mod assets;
 pub mod cincinnati;
 pub mod dashboard;
+pub mod fcos;
 pub mod negotiate;
 pub mod problem;
 pub mod public;

@@ -8,8 +8,9 @@ use actix_web::http::header::{ALLOW, CACHE_CONTROL};
 use actix_web::web::{self, ServiceConfig};
 use jiff::Timestamp;
 
-use super::{assets, cincinnati, tuf};
+use super::{assets, cincinnati, fcos, tuf};
 use crate::catalog::Catalog;
+use crate::fcos::Fcos;
 use crate::metrics::Metrics;
 
 /// The time of day, handed in so that tests can set it.
@@ -43,6 +44,8 @@ pub struct PublicState {
     pub metrics: Metrics,
     /// When it is.
     pub clock: Clock,
+    /// Graphs for Fedora `CoreOS` clients.
+    pub fcos: Fcos,
 }
 
 /// Registers the public paths: `App::new().configure(public::routes(state))`.
@@ -50,6 +53,7 @@ pub fn routes(state: PublicState) -> impl FnOnce(&mut ServiceConfig) {
     move |config| {
         config.app_data(web::Data::new(state));
         cincinnati::routes(config);
+        fcos::routes(config);
         tuf::routes(config);
         assets::routes(config);
     }

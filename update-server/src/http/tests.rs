@@ -1,5 +1,7 @@
 //! The public endpoints over a really signed repository.
 
+mod fcos;
+
 use std::io::Read as _;
 
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
@@ -11,6 +13,8 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::public::{Clock, PublicState, routes};
+use crate::catalog::Catalog;
+use crate::fcos::Fcos;
 use crate::metrics::{Metrics, Status};
 use crate::publish::Publisher;
 use crate::publish::fixture::{Fixture, Vendor, hours, open, t0};
@@ -22,6 +26,10 @@ struct Hub {
     _dir: TempDir,
     publisher: Publisher,
     state: PublicState,
+}
+
+fn state(catalog: Catalog, metrics: Metrics, clock: Clock) -> PublicState {
+    PublicState { catalog, metrics, clock, fcos: Fcos::default() }
 }
 
 struct Answer {
@@ -49,7 +57,7 @@ impl Hub {
         let dir = tempfile::tempdir().unwrap();
         let (publisher, catalog) = open(dir.path(), t0());
         let (metrics, clock) = (Metrics::new("0.1.0"), Clock::new(move || now));
-        Self { _dir: dir, publisher, state: PublicState { catalog, metrics, clock } }
+        Self { _dir: dir, publisher, state: state(catalog, metrics, clock) }
     }
 
     fn at(now: Timestamp) -> Self {
@@ -284,7 +292,7 @@ async fn targets_are_found_by_encoded_names_and_nothing_else_is() {
     let bytes = fixture.acme().releases["acme/kafka/1.2.0+amd64.release.json"].clone();
     publisher.publish(fixture.publication(), t0()).unwrap();
     let (metrics, clock) = (Metrics::new("0.1.0"), Clock::new(t0));
-    let hub = Hub { _dir: dir, publisher, state: PublicState { catalog, metrics, clock } };
+    let hub = Hub { _dir: dir, publisher, state: state(catalog, metrics, clock) };
     let hex = signing::Sha256Digest::of(&bytes).hex();
     for plus in ["+", "%2B", "%2b"] {
         let uri = format!("/tuf/targets/acme/kafka/{hex}.1.2.0{plus}amd64.release.json");

@@ -19,6 +19,7 @@ pub mod event;
 pub mod facts;
 pub mod health;
 pub mod heard;
+pub mod open;
 pub mod policies;
 pub mod rollouts;
 #[cfg(test)]
@@ -35,6 +36,7 @@ pub use command::{RolloutCommand, RolloutRefusal};
 pub use draft::{Draft, Overlay};
 pub use event::{RolloutEvent, RolloutEventKind};
 pub use facts::{Ask, Fact, Fleet, Heard, Offer};
+pub use open::OpenTo;
 pub use policies::{InForce, Policies};
 pub use rollouts::{RestoreError, Rollouts};
 pub use state::{RolloutId, Said};

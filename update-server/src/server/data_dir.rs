@@ -7,6 +7,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::RunError;
+use crate::backup::RESTORING;
 
 /// Locked while a hub runs; its content means nothing.
 const LOCK_FILE: &str = "lock";
@@ -52,6 +53,9 @@ impl DataDir {
                 return Err(RunError::Locked { path: path.to_owned() });
             }
             Err(TryLockError::Error(source)) => return Err(failed("lock", &lock_path)(source)),
+        }
+        if path.join(RESTORING).exists() {
+            return Err(RunError::HalfRestored { path: path.to_owned() });
         }
         let this = Self { path: path.to_owned(), _lock: lock };
         // Left by a hub that was killed: it listens there no more.

@@ -27,6 +27,15 @@ pub enum RunError {
         /// The data directory.
         path: PathBuf,
     },
+    /// A restore was interrupted.
+    #[error(
+        "a restore into {path} did not end: remove the directory and restore again",
+        path = path.display()
+    )]
+    HalfRestored {
+        /// The data directory.
+        path: PathBuf,
+    },
     /// The repository.
     #[error("failed to open the repository")]
     Repository(#[from] PublishError),
@@ -62,6 +71,9 @@ pub enum RunError {
         /// The system's answer.
         source: std::io::Error,
     },
+    /// The client that forwards metrics.
+    #[error("failed to start remote-write")]
+    RemoteWrite(#[source] reqwest::Error),
     /// The HTTP server ended.
     #[error("the HTTP server failed")]
     Server(#[source] std::io::Error),

@@ -26,6 +26,7 @@ mod row;
 mod schema;
 mod sessions;
 mod sites;
+mod snapshot;
 mod state;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -64,6 +65,7 @@ pub use rollouts::{AppliedPolicy, NewPolicy, RemovedPolicy, Steer, all_labels, l
 pub use schema::SchemaError;
 pub use sessions::NewSession;
 pub use sites::{NewSite, NewStatus, StatusRequest};
+pub use snapshot::{Content, SnapshotError, check_database, copy_database};
 pub use tokens::NewToken;
 pub use webhooks::{DeadRow, NewWebhookRow, Passed, WebhookRecord};
 

@@ -98,15 +98,18 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, SchemaError> {
     Ok(conn)
 }
 
-fn migrate(conn: &mut Connection) -> Result<(), SchemaError> {
-    let failed = |number| move |source| SchemaError::Migrate { number, source };
-    let found: i64 =
-        conn.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed(0))?;
+/// How many migrations ran on a file; refuses one that a newer hub wrote.
+pub(super) fn version(conn: &Connection) -> Result<usize, SchemaError> {
+    let failed = |source| SchemaError::Migrate { number: 0, source };
+    let found: i64 = conn.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
     let known = MIGRATIONS.len();
     let done = usize::try_from(found).unwrap_or(usize::MAX);
-    if done > known {
-        return Err(SchemaError::Newer { found, known });
-    }
+    if done > known { Err(SchemaError::Newer { found, known }) } else { Ok(done) }
+}
+
+fn migrate(conn: &mut Connection) -> Result<(), SchemaError> {
+    let failed = |number| move |source| SchemaError::Migrate { number, source };
+    let done = version(conn)?;
     for (number, sql) in (1..).zip(MIGRATIONS).skip(done) {
         let tx = conn.transaction().map_err(failed(number))?;
         tx.execute_batch(sql).map_err(failed(number))?;

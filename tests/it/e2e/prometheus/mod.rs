@@ -2,6 +2,7 @@
 //! make of real answers, and a roll that they hold.
 
 mod answers;
+mod hub;
 mod roll;
 mod rules;
 mod tls;

@@ -43,6 +43,7 @@ use channels::wire::{MAX_POLICY_BODY_BYTES, MAX_PUBLICATION_BYTES};
 
 use super::problem::{self, ApiError, Code};
 pub use guarded::{Admin, Guarded, Needs, Operator, Publisher, Scoped, Viewer};
+pub(crate) use probes::page as metrics_page;
 pub use signature::{CREATED_WINDOW, SignedBy};
 pub use state::HubState;
 

@@ -1,14 +1,21 @@
 //! `/livez`, `/readyz`, `/metrics`.
 
-use actix_web::http::header::CACHE_CONTROL;
-use actix_web::{HttpResponse, web};
+use std::time::Duration;
+
+use actix_web::http::header::{ACCEPT, CACHE_CONTROL, VARY};
+use actix_web::{HttpRequest, HttpResponse, web};
 use channels::wire::{DriftState, Freshness, HealthVerdict, Reason};
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::HubState;
 use crate::fleet::{FleetIndex, View};
-use crate::metrics::{CONTENT_TYPE, ClusterLabels, DriftLabels, Metrics, State};
+use crate::metrics::{
+    CONTENT_TYPE, ClusterLabels, DriftLabels, Metrics, PLAIN_CONTENT_TYPE, State, plain_text,
+};
+
+/// Four rounds of maintenance without a commit.
+const STALLED_AFTER: Duration = Duration::from_mins(1);
 
 /// Series of `fairway_clusters`: channels × versions × phases of a large fleet. Beyond it
 /// versions are counted as `other`.
@@ -50,16 +57,42 @@ fn reasons(state: &HubState) -> Vec<Reason> {
     if !state.store.committed().is_writable() {
         let message = "the last commit failed; the log says why".to_owned();
         reasons.push(reason("store_not_writable", message));
+    } else if let Some(age_s) = writer_stalled_s(state) {
+        let message = format!("no commit for {age_s} s: does the disk hang?");
+        reasons.push(reason("store_stalled", message));
     }
     reasons
 }
 
-/// `GET /metrics`
-pub(super) async fn metrics(state: web::Data<HubState>) -> HttpResponse {
+/// Seconds since the last commit, if they are too many. The maintenance timer commits something every
+/// quarter of a minute, so a writer that is well is never silent for long.
+fn writer_stalled_s(state: &HubState) -> Option<u64> {
+    let last_s = state.metrics.store_commit_timestamp_seconds.get();
+    let now_s = state.now().duration_since(Timestamp::UNIX_EPOCH).as_secs_f64();
+    // Zero: nothing has been committed by this process yet.
+    let age = Duration::try_from_secs_f64(now_s - last_s).ok().filter(|_| last_s > 0.0)?;
+    (age > STALLED_AFTER).then_some(age.as_secs())
+}
+
+/// `GET /metrics`: as `OpenMetrics` for whoever asks for it, as Prometheus does.
+pub(super) async fn metrics(request: HttpRequest, state: web::Data<HubState>) -> HttpResponse {
+    let page = page(&state);
+    let asked = request.headers().get_all(ACCEPT).filter_map(|value| value.to_str().ok());
+    let mut response = HttpResponse::Ok();
+    response.insert_header((VARY, "Accept"));
+    if asked.into_iter().any(|value| value.contains("application/openmetrics-text")) {
+        response.content_type(CONTENT_TYPE).body(page)
+    } else {
+        response.content_type(PLAIN_CONTENT_TYPE).body(plain_text(&page))
+    }
+}
+
+/// The metrics page of this moment.
+pub(crate) fn page(state: &HubState) -> String {
     let metrics = &state.metrics;
-    fill_server(&state);
+    fill_server(state);
     state.with_fleet(|fleet, view| fill_fleet(metrics, fleet, view));
-    HttpResponse::Ok().content_type(CONTENT_TYPE).body(metrics.render())
+    metrics.render()
 }
 
 fn gauge(n: u64) -> i64 {

@@ -47,7 +47,6 @@ impl<'a> Asker<'a> {
         product: &ProductRecord,
         to: (&ReleaseVersion, &Sha256Digest),
     ) -> Answer {
-        let limits = Limits::of(record.settings_of(&product.graph.product));
         let wants = GrantRequest { to: to.0.clone(), release_digest: *to.1, renews: None };
         let limits = Limits::of(record.settings_of(&product.graph.product));
         let ask = Ask {

@@ -159,6 +159,7 @@ impl Hub {
             catalog: self.state.catalog.clone(),
             metrics: self.state.metrics.clone(),
             clock: self.state.clock.clone(),
+            fcos: crate::fcos::Fcos::default(),
         };
         let app = App::new()
             .configure(public::routes(public))

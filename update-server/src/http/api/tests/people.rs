@@ -263,6 +263,8 @@ async fn readiness_names_every_reason() {
     hub.state.store.tick(t0()).await.unwrap();
     hub.clock_s.store(hours(48).as_second(), Ordering::Relaxed);
     assert_eq!(codes().await, ["metadata_expired"]);
+    hub.state.metrics.observe_commit(1, std::time::Duration::from_millis(1), hours(47));
+    assert_eq!(codes().await, ["metadata_expired", "store_stalled"]);
     assert_eq!(hub.ask_with(None, "GET", "/livez", None).await.status, 200);
 }
 
