@@ -11,6 +11,7 @@
 mod admin;
 mod audit;
 mod batch;
+mod chain;
 mod committed;
 mod enrol;
 mod history;
@@ -45,6 +46,7 @@ use crate::served::Served;
 pub use admin::SetLabels;
 pub use audit::{ChainCheck, Event};
 pub(crate) use batch::Batch;
+pub use chain::{Run, row_hash};
 pub use committed::Committed;
 pub use enrol::{Enrolment, JoinTokenRow};
 pub use history::HistoryRow;
