@@ -99,7 +99,7 @@ impl Running {
             publisher,
             metrics,
             clock: Clock::new(clock::now),
-            access: Access::new(&settings),
+            access: Access::open(&settings)?,
             settings: settings.clone(),
             holds_shown: Mutex::default(),
         });

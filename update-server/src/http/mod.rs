@@ -10,6 +10,7 @@ pub mod dashboard;
 pub mod negotiate;
 pub mod problem;
 pub mod public;
+pub mod sign_in;
 #[cfg(test)]
 mod tests;
 pub mod tuf;

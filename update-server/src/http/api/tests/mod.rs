@@ -7,6 +7,8 @@ mod labels;
 mod people;
 mod restored;
 mod rotation;
+mod sign_in;
+mod sign_in_peer;
 mod sites;
 
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -126,7 +128,7 @@ impl Hub {
             publisher,
             metrics: Metrics::new("0.1.0"),
             clock,
-            access: crate::http::access::Access::new(&settings),
+            access: crate::http::access::Access::open(&settings).unwrap(),
             settings,
             holds_shown: Mutex::default(),
         });
