@@ -58,6 +58,8 @@ server.on('request', (request, response) => {
   });
 });
 
-console.log(issuer);
+// The caller reads one line; what the library says further is not for it.
+process.stdout.write(`${issuer}\n`);
+console.log = console.info = console.error;
 process.stdin.on('end', () => process.exit(0));
 process.stdin.resume();
