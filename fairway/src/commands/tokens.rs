@@ -205,7 +205,11 @@ mod tests {
             "expires_at": "2026-05-01T14:00:00Z", "last_used": "2026-05-01"
         }]});
         let hub = FakeHub::start(vec![("GET /api/v1/tokens", Answer::json(&page))]).await;
-        insta::assert_snapshot!(token(&hub, &["list"]).await.0, @"");
+        insta::assert_snapshot!(token(&hub, &["list"]).await.0, @"
+        ID  NAME   ACCESS  SELECTOR     CREATED  CREATED-BY  EXPIRES  LAST-USED
+        1   admin  admin   -            60m      hub         -        -
+        2   east   viewer  ring=canary  30m      admin       2h       2026-05-01
+        ");
     }
 
     #[tokio::test]
