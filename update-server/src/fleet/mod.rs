@@ -6,6 +6,7 @@
 
 mod answers;
 mod drift;
+mod facts;
 mod freshness;
 mod health;
 mod intern;
@@ -13,6 +14,7 @@ mod names;
 mod query;
 mod record;
 mod row;
+mod shared;
 mod tally;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -20,14 +22,16 @@ pub(crate) mod tests;
 use std::collections::BTreeMap;
 
 use channels::names::ClusterId;
+use channels::rollout::Labels;
 use channels::version::ReleaseVersion;
-use channels::wire::{Freshness, HealthVerdict};
+use channels::wire::{Freshness, HealthVerdict, ProductSettings};
 use jiff::Timestamp;
 use signing::Sha256Digest;
 
 use crate::directive::Ledger;
 use intern::Interner;
 use row::{NO_VERSION, Numbers, Product, Row, Stamp};
+use shared::Shared;
 use tally::{Change, Tally};
 
 pub use answers::FleetCount;
@@ -37,6 +41,7 @@ pub use freshness::{freshness, is_active, next_report_in_s};
 pub use health::{FleetHealth, HealthQuestion, MAX_WORST_LAGS};
 pub use query::{ClusterFilter, MAX_PAGE, View};
 pub use record::{ClusterKey, ClusterRecord, FormerKey, GraphKey, KeyEnd, ProductRecord, Slot};
+pub use shared::MAX_SHARED;
 
 /// Rows and counters.
 #[derive(Debug)]
@@ -48,6 +53,8 @@ pub struct FleetIndex {
     by_name: BTreeMap<Box<str>, Slot>,
     graphs: Interner<GraphKey>,
     versions: Interner<ReleaseVersion>,
+    labels: Shared<Labels>,
+    settings: Shared<Vec<ProductSettings>>,
     tally: Tally,
 }
 
@@ -85,6 +92,8 @@ impl FleetIndex {
             by_name: BTreeMap::new(),
             graphs: Interner::default(),
             versions: Interner::default(),
+            labels: Shared::default(),
+            settings: Shared::default(),
             tally: Tally::default(),
         }
     }
@@ -175,6 +184,8 @@ impl FleetIndex {
             former: record.former.map(Box::new),
             elder: record.elder.map(Box::new),
             name: record.name.as_str().into(),
+            labels: self.labels.intern(&record.labels),
+            settings: self.settings.intern(&record.settings),
             agent_version: record.agent_version.as_str().into(),
             enrolled_at: Stamp::of(Some(record.enrolled_at)),
             retired_at: Stamp::of(record.retired_at),
@@ -195,6 +206,8 @@ impl FleetIndex {
         Some(ClusterRecord {
             id: row.id,
             name: row.name.to_string(),
+            labels: self.labels.get(row.labels),
+            settings: self.settings.get(row.settings),
             key: row.key,
             former: row.former.as_deref().copied(),
             elder: row.elder.as_deref().copied(),
@@ -235,6 +248,7 @@ impl FleetIndex {
                 self.tally.change(Slot(number), row, Change::Enter);
             }
         }
+        self.forget_unused_shared();
         self.forget_unused_names()
     }
 

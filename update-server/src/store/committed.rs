@@ -9,6 +9,7 @@ use channels::wire::Hold;
 use crate::auth::TokenTable;
 use crate::events::Bus;
 use crate::fleet::{DriftMemo, FleetIndex};
+use crate::rollout::{Overlay, Rollouts};
 use crate::site::Sites;
 
 /// Everything reads are answered from. Only the writer changes it, after a commit.
@@ -21,6 +22,9 @@ pub struct Committed {
     sites: ArcSwap<Sites>,
     events: Bus,
     generation: AtomicU64,
+    rollouts: RwLock<Rollouts>,
+    /// One more than the catalog's generation whose heads rollouts were opened for; 0 = none.
+    offered: AtomicU64,
     pub(super) queued: AtomicUsize,
     pub(super) writable: AtomicBool,
     pub(super) stopped: AtomicBool,
@@ -33,6 +37,7 @@ impl Committed {
         tokens: TokenTable,
         sites: Sites,
         events: Bus,
+        rollouts: Rollouts,
     ) -> Self {
         Self {
             fleet: RwLock::new(fleet),
@@ -42,6 +47,8 @@ impl Committed {
             sites: ArcSwap::from_pointee(sites),
             events,
             generation: AtomicU64::new(0),
+            rollouts: RwLock::new(rollouts),
+            offered: AtomicU64::new(0),
             queued: AtomicUsize::new(0),
             writable: AtomicBool::new(true),
             stopped: AtomicBool::new(false),
@@ -103,6 +110,25 @@ impl Committed {
     /// Counts a commit that readers see from here on.
     pub(super) fn changed(&self) {
         self.generation.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Policies and rollouts, for reading. Hold it briefly: the writer waits for it after each
+    /// commit that changed one. Lock it after [`Committed::fleet`].
+    pub fn rollouts(&self) -> RwLockReadGuard<'_, Rollouts> {
+        self.rollouts.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn apply_rollouts(&self, overlay: Overlay) {
+        self.rollouts.write().unwrap_or_else(PoisonError::into_inner).apply(overlay);
+    }
+
+    /// The catalog's generation whose heads rollouts were opened for.
+    pub(super) fn offered(&self) -> Option<u64> {
+        self.offered.load(Ordering::Relaxed).checked_sub(1)
+    }
+
+    pub(super) fn set_offered(&self, generation: u64) {
+        self.offered.store(generation.saturating_add(1), Ordering::Relaxed);
     }
 
     /// Writes that wait for the writer.

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use channels::names::{ProductRef, SiteName};
+use channels::rollout::Name;
 use channels::wire::{AuditRow, DeadDelivery, Hold, OpenJoinToken, SiteImport, UnitState};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _};
@@ -12,8 +13,11 @@ use rusqlite::{Connection, OptionalExtension as _};
 use super::WebhookRecord;
 use super::audit::{self, ChainCheck};
 use super::history::{self, HistoryPlace, HistoryRow};
-use super::{DATABASE_FILE, LoadError, SchemaError, load, schema, sites, units, webhooks};
+use super::{
+    DATABASE_FILE, LoadError, SchemaError, load, rollouts, schema, sites, units, webhooks,
+};
 use crate::fleet::Slot;
+use crate::rollout::PolicyRow;
 
 /// A read failed.
 #[derive(Debug, thiserror::Error)]
@@ -138,6 +142,15 @@ impl Reader {
         limit: usize,
     ) -> Result<Vec<SiteImport>, ReaderError> {
         Ok(sites::imports(&self.conn(), site, limit)?)
+    }
+
+    /// Versions of a rollout policy, newest first; or one of them.
+    pub fn policy_versions(
+        &self,
+        name: &Name,
+        version: Option<u64>,
+    ) -> Result<Vec<PolicyRow>, ReaderError> {
+        Ok(rollouts::policy_versions(&self.conn(), name, version)?)
     }
 
     /// The newest holds, lifted ones included, newest first.

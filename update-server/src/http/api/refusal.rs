@@ -25,6 +25,10 @@ impl From<Refusal> for ApiError {
             Refusal::IdentityConflict { .. } => Code::IdentityConflict,
             Refusal::TooManyProducts { .. }
             | Refusal::TooManyNames
+            | Refusal::Labels(_)
+            | Refusal::TooManyLabelSets { .. }
+            | Refusal::TooManySettings { .. }
+            | Refusal::PinAboveMax { .. }
             | Refusal::TooManySites { .. }
             | Refusal::TooManyWebhooks { .. }
             | Refusal::TooManyCarried { .. } => Code::Unprocessable,
@@ -35,6 +39,7 @@ impl From<Refusal> for ApiError {
             | Refusal::NoConflict
             | Refusal::SiteKeyReplaced { .. }
             | Refusal::LastAdmin => Code::Conflict,
+            Refusal::Rollout(refusal) => return refusal.clone().into(),
             Refusal::Busy => Code::QueueFull,
             Refusal::Failed => Code::Internal,
             Refusal::Stopped => Code::ShuttingDown,

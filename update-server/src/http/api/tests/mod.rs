@@ -1,11 +1,13 @@
 //! The API over a real store and a really signed repository, in process.
 
+mod admin;
 mod agents;
 mod exports;
 mod hooks;
 mod identity;
 mod people;
 mod restored;
+mod rollouts;
 mod rotation;
 mod sites;
 mod telling;
