@@ -25,23 +25,30 @@ fn through_graph(document: &Value) -> Result<Value, serde_json::Error> {
 
 /// Every document type, by the name of its golden file.
 fn readers() -> BTreeMap<&'static str, Reader> {
-    let readers: [(&str, Reader); 33] = [
+    let readers: [(&str, Reader); 50] = [
         ("audit-row", through::<wire::AuditRow>),
         ("cluster-row-page", through::<wire::Page<wire::ClusterRow>>),
+        ("dead-delivery-page", through::<wire::Page<wire::DeadDelivery>>),
         ("drift-answer", through::<wire::DriftAnswer>),
         ("enrolment-reply", through::<wire::EnrolmentReply>),
         ("enrolment-request", through::<wire::EnrolmentRequest>),
+        ("fleet-counters", through::<wire::FleetCounters>),
         ("grant", through::<wire::Grant>),
         ("graph", through_graph),
         ("health-answer", through::<wire::HealthAnswer>),
         ("hold", through::<wire::Hold>),
         ("hold-request", through::<wire::HoldRequest>),
+        ("hub-event", through::<wire::HubEvent>),
         ("hub-keys", through::<wire::HubKeys>),
         ("hub-status", through::<wire::HubStatus>),
         ("join-token", through::<wire::JoinToken>),
         ("join-token-request", through::<wire::JoinTokenRequest>),
         ("key-rotation-reply", through::<wire::KeyRotationReply>),
         ("key-rotation-request", through::<wire::KeyRotationRequest>),
+        ("new-webhook", through::<wire::NewWebhook>),
+        ("policy-reply", through::<wire::PolicyReply>),
+        ("policy-request", through::<wire::PolicyRequest>),
+        ("policy-row-page", through::<wire::Page<wire::PolicyRow>>),
         ("labels-request", through::<wire::LabelsRequest>),
         ("open-join-token", through::<wire::OpenJoinToken>),
         ("problem", through::<wire::Problem>),
@@ -52,13 +59,23 @@ fn readers() -> BTreeMap<&'static str, Reader> {
         ("report", through::<wire::Report>),
         ("report-reply", through::<wire::ReportReply>),
         ("resume-request", through::<wire::ResumeRequest>),
+        ("rollout-approve-request", through::<wire::RolloutApproveRequest>),
+        ("rollout-cluster-page", through::<wire::Page<wire::RolloutCluster>>),
+        ("rollout-emergency-request", through::<wire::RolloutEmergencyRequest>),
+        ("rollout-hold-request", through::<wire::RolloutHoldRequest>),
+        ("rollout-resume-request", through::<wire::RolloutResumeRequest>),
+        ("rollout-row", through::<wire::RolloutRow>),
+        ("settings-request", through::<wire::SettingsRequest>),
         ("site-import-page", through::<wire::Page<wire::SiteImport>>),
         ("site-key", through::<wire::SiteKey>),
         ("site-registration", through::<wire::SiteRegistration>),
         ("site-row-page", through::<wire::Page<wire::SiteRow>>),
         ("site-status", through::<wire::SiteStatus>),
         ("status-import-reply", through::<wire::StatusImportReply>),
+        ("timeline-page", through::<wire::Page<wire::TimelineEntry>>),
         ("trust-request", through::<wire::TrustRequest>),
+        ("webhook-page", through::<wire::Page<wire::Webhook>>),
+        ("webhook-request", through::<wire::WebhookRequest>),
     ];
     readers.into()
 }
@@ -117,7 +134,10 @@ fn with_unknown_fields(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             for (key, inner) in fields.iter_mut() {
-                let is_map = matches!(key.as_str(), "arches" | "metadata" | "labels");
+                let is_map = matches!(
+                    key.as_str(),
+                    "arches" | "metadata" | "labels" | "detail" | "by_freshness" | "by_health"
+                );
                 match inner.as_object_mut().filter(|_| is_map) {
                     Some(entries) => entries.values_mut().for_each(with_unknown_fields),
                     None => with_unknown_fields(inner),
@@ -160,6 +180,9 @@ fn unknown_values_are_read_as_the_safe_one() {
     assert_eq!(read_unknown("cluster-row-page", "/items/0/freshness"), "unknown");
     assert_eq!(read_unknown("site-status", "/clusters/0/freshness"), "unknown");
     assert_eq!(read_unknown("site-status", "/redacted/0"), "unknown");
+    assert_eq!(read_unknown("rollout-row", "/state"), "unknown");
+    assert_eq!(read_unknown("rollout-row", "/rings/0/state"), "unknown");
+    assert_eq!(read_unknown("rollout-cluster-page", "/items/0/state"), "unknown");
     assert_eq!(read_unknown("cluster-row-page", "/items/0/products/0/drift/state"), "unknown");
 }
 

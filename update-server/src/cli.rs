@@ -65,6 +65,10 @@ pub struct ServeArgs {
     #[arg(long, env = "FAIRWAY_ANONYMOUS_VIEWER", value_name = "BOOL",
           num_args = 0..=1, default_missing_value = "true")]
     pub anonymous_viewer: Option<bool>,
+    /// Let webhooks go to this machine and its link, and unencrypted [default: false].
+    #[arg(long, env = "FAIRWAY_WEBHOOKS_TO_LOCAL_ADDRESSES", value_name = "BOOL",
+          num_args = 0..=1, default_missing_value = "true")]
+    pub webhooks_to_local_addresses: Option<bool>,
     /// Writes that may wait for the writer [default: 20000].
     #[arg(long, env = "FAIRWAY_QUEUE_CAPACITY", value_name = "N")]
     pub queue_capacity: Option<usize>,
@@ -126,6 +130,7 @@ impl ServeArgs {
             report_interval_s: self.report_interval_s,
             grant_ttl_s: self.grant_ttl_s,
             anonymous_viewer: self.anonymous_viewer,
+            webhooks_to_local_addresses: self.webhooks_to_local_addresses,
             queue_capacity: self.queue_capacity,
             history_days: self.history_days,
             workers: self.workers,

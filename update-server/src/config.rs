@@ -64,6 +64,8 @@ pub struct Fragments {
     pub grant_ttl_s: Option<u64>,
     /// Whether people without a token may read.
     pub anonymous_viewer: Option<bool>,
+    /// Whether webhooks may go to this machine and its link, and unencrypted.
+    pub webhooks_to_local_addresses: Option<bool>,
     /// Writes that may wait for the writer, 1 to 1,000,000.
     pub queue_capacity: Option<usize>,
     /// Days of history kept, 1 to 3,650.
@@ -98,6 +100,9 @@ impl Fragments {
             report_interval_s: self.report_interval_s.or(under.report_interval_s),
             grant_ttl_s: self.grant_ttl_s.or(under.grant_ttl_s),
             anonymous_viewer: self.anonymous_viewer.or(under.anonymous_viewer),
+            webhooks_to_local_addresses: self
+                .webhooks_to_local_addresses
+                .or(under.webhooks_to_local_addresses),
             queue_capacity: self.queue_capacity.or(under.queue_capacity),
             history_days: self.history_days.or(under.history_days),
             workers: self.workers.or(under.workers),
@@ -147,6 +152,8 @@ pub struct Settings {
     pub grant_ttl_s: u64,
     /// Whether people without a token may read.
     pub anonymous_viewer: bool,
+    /// Whether webhooks may go to this machine and its link, and unencrypted.
+    pub webhooks_to_local_addresses: bool,
     /// Writes that may wait for the writer.
     pub queue_capacity: usize,
     /// Days of history kept.
@@ -196,6 +203,7 @@ impl TryFrom<Fragments> for Settings {
             report_interval_s,
             grant_ttl_s: seconds("grant_ttl_s", from.grant_ttl_s, DEFAULT_GRANT_TTL_S, 86_400)?,
             anonymous_viewer: from.anonymous_viewer.unwrap_or(false),
+            webhooks_to_local_addresses: from.webhooks_to_local_addresses.unwrap_or(false),
             queue_capacity: in_range(
                 "queue_capacity",
                 from.queue_capacity.unwrap_or(DEFAULT_QUEUE_CAPACITY),

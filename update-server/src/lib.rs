@@ -12,14 +12,18 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod directive;
+pub mod events;
 pub mod fleet;
 pub mod http;
 pub mod metrics;
 pub mod publish;
+pub mod rollout;
 pub mod served;
 pub mod server;
 pub mod site;
 pub mod store;
+pub mod telemetry;
+pub mod webhooks;
 
 pub use cli::{ServeArgs, cli_main, command};
 pub use config::Settings;

@@ -31,6 +31,7 @@ use crate::http::public::{self, Clock, PublicState};
 use crate::metrics::Metrics;
 use crate::publish::{OnlineKeys, Publisher};
 use crate::store::{Reader, Store, StoreSettings, WriterThread};
+use crate::webhooks::{Client, Deliveries};
 use data_dir::DataDir;
 pub use error::RunError;
 use tls::Tls;
@@ -101,9 +102,11 @@ impl Running {
             clock: Clock::new(clock::now),
             access: Access::open(&settings)?,
             settings: settings.clone(),
+            deliveries: Deliveries::default(),
             holds_shown: Mutex::default(),
         });
         state.show_holds();
+        let webhooks = Client::new(settings.webhooks_to_local_addresses)?;
         let listener = TcpListener::bind(settings.listen)
             .map_err(|source| RunError::Bind { listen: settings.listen, source })?;
         let address = listener.local_addr().map_err(RunError::Server)?;
@@ -123,13 +126,15 @@ impl Running {
             version = env!("CARGO_PKG_VERSION"),
             "listening"
         );
-        let tasks = tasks::spawn(&state, tls);
+        let tasks = tasks::spawn(&state, tls, webhooks);
         Ok(Self { address, data_dir, store, writer, handle, server, tasks })
     }
 
     /// Answers what is open, commits what is queued, and lets the data directory go.
     pub async fn stop(self) -> Result<(), RunError> {
         tracing::info!("shutting down");
+        // Streams have no end of their own, which a graceful stop would wait for.
+        self.store.committed().events().close();
         self.handle.stop(true).await;
         for task in &self.tasks {
             task.abort();

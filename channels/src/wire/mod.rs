@@ -7,15 +7,19 @@
 
 mod directive;
 mod enrolment;
+mod events;
 mod hub;
 mod people;
 mod problem;
 mod publication;
 mod release;
 mod report;
+mod rollouts;
 mod settings;
 mod site;
 mod sites;
+mod telemetry;
+mod webhooks;
 
 pub use directive::{
     Action, Directive, Grant, Hold, HoldRequest, HoldScope, Reason, ReportReply, ResumeRequest,
@@ -24,6 +28,7 @@ pub use enrolment::{
     EnrolmentReply, EnrolmentRequest, JoinToken, JoinTokenRequest, KeyRotationReply,
     KeyRotationRequest, OpenJoinToken, ReinviteRequest, TrustRequest,
 };
+pub use events::{FleetCounters, HubEvent};
 pub use hub::{HubKeys, HubStatus, NextKeyRequest};
 pub use people::{
     AuditRow, ClusterRow, Drift, DriftAnswer, DriftState, DriftTotals, Freshness, HealthAnswer,
@@ -41,7 +46,14 @@ pub use report::{
     AgentInstance, ClusterHeader, Failure, GrantRequest, HealthSummary, HealthVerdict,
     NotAnInstance, Phase, ProductState, Progress, Report, UnitState, WaitingOn,
 };
-pub use settings::LabelsRequest;
+pub use rollouts::{
+    AttemptState, CapPerDomain, CapPerPeriod, MAX_LISTED_FAILURES, MAX_POLICY_BODY_BYTES,
+    PlannedShare, PolicyFinding, PolicyReply, PolicyRequest, PolicyRow, RingSize, RingState,
+    RolloutApproveRequest, RolloutCaps, RolloutCluster, RolloutEmergencyRequest, RolloutFailure,
+    RolloutHold, RolloutHoldRequest, RolloutResumeRequest, RolloutRing, RolloutRow, RolloutState,
+    SeenFailure,
+};
+pub use settings::{LabelsRequest, Patch, ProductSettings, SettingsPatch, SettingsRequest};
 pub use site::{
     NotARedaction, Redaction, SiteChannel, SiteCluster, SiteCounts, SiteProduct, SiteReason,
     SiteStatus, SiteStatusError,
@@ -49,6 +61,8 @@ pub use site::{
 pub use sites::{
     SiteDrift, SiteImport, SiteKey, SiteRegistration, SiteRow, SiteStatusHead, StatusImportReply,
 };
+pub use telemetry::{DriftSpread, LagRow, LagTotals, RiskExposure, StuckRow, TimelineEntry};
+pub use webhooks::{DeadDelivery, NewWebhook, Webhook, WebhookRequest};
 
 /// Media types of our documents (design: `application/vnd.fairway.<document>.v1+json`).
 pub mod media_type {

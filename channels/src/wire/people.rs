@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::directive::Reason;
 use super::report::{Failure, HealthSummary, Phase, Progress, UnitState, WaitingOn};
+use super::settings::ProductSettings;
 use super::sites::SiteDrift;
+use super::telemetry::{DriftSpread, LagTotals, RiskExposure, StuckRow};
 use crate::names::{Arch, ChannelName, ClusterId, ProductRef, SiteName, UnitName};
 use crate::rollout::Labels;
 use crate::version::ReleaseVersion;
@@ -36,6 +38,9 @@ pub struct ClusterRow {
     /// What the fleet's owner set at the hub; a cluster cannot set them.
     #[serde(default, skip_serializing_if = "Labels::is_empty")]
     pub labels: Labels,
+    /// What the fleet's owner wants of its products, where anything is set.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub settings: Vec<ProductSettings>,
     /// When it enrolled.
     pub enrolled_at: Timestamp,
     /// Last report by the server's clock, absent before the first.
@@ -91,6 +96,9 @@ pub struct ProductRow {
     /// Why it may not move: the hub's reasons.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub why_not: Vec<Reason>,
+    /// When those reasons end, if only time is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub earliest_at: Option<Timestamp>,
     /// Last failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
@@ -240,6 +248,9 @@ pub struct DriftTotals {
     /// Most hops any active cluster needs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hops_max: Option<u32>,
+    /// Shares and percentiles of the active ones.
+    #[serde(default)]
+    pub spread: DriftSpread,
     /// Clusters by version, newest first.
     pub versions: Vec<VersionCount>,
 }
@@ -266,6 +277,30 @@ pub struct HealthAnswer {
     pub unknown: u64,
     /// Products of clusters that are not healthy, worst first; bounded.
     pub worst: Vec<HealthRow>,
+    /// Clusters that are in no figure above: silent or gone.
+    #[serde(default)]
+    pub silent: u64,
+    /// Clusters that enrolled and have never reported.
+    #[serde(default)]
+    pub never: u64,
+    /// The worst lags per product and channel.
+    #[serde(default)]
+    pub lags: Vec<LagTotals>,
+    /// Products that want to move and stand still, longest first; bounded.
+    #[serde(default)]
+    pub stuck: Vec<StuckRow>,
+    /// How many of them there are.
+    #[serde(default)]
+    pub stuck_total: u64,
+    /// Whether there are more that nobody looked at.
+    #[serde(default)]
+    pub stuck_more: bool,
+    /// Standing still for longer than this counts, seconds.
+    #[serde(default)]
+    pub stuck_after_s: u64,
+    /// Clusters that stand before an edge with a risk.
+    #[serde(default)]
+    pub risks: Vec<RiskExposure>,
 }
 
 /// One product of one cluster that is not healthy.
@@ -277,6 +312,9 @@ pub struct HealthRow {
     pub name: String,
     /// The product.
     pub product: ProductRef,
+    /// The channel it follows; absent in answers of older hubs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<ChannelName>,
     /// Its health.
     pub health: HealthSummary,
     /// The first reason.

@@ -94,6 +94,8 @@ const COLUMNS: &[&str] = &[
     "stopped",
     "silent",
     "hops_max",
+    "days_p50",
+    "days_p95",
     "versions",
 ];
 
@@ -114,6 +116,8 @@ const COLUMNS_WITH_SITES: &[&str] = &[
     "stopped",
     "silent",
     "hops_max",
+    "days_p50",
+    "days_p95",
     "versions",
 ];
 
@@ -132,6 +136,8 @@ fn cells(item: &DriftTotals, format: Format) -> Vec<String> {
         item.stopped.to_string(),
         item.silent.to_string(),
         cell(item.hops_max.as_ref()),
+        cell(item.spread.age_days_p50.as_ref()),
+        cell(item.spread.age_days_p95.as_ref()),
         versions(item, format),
     ]
 }
@@ -153,7 +159,7 @@ fn versions(item: &DriftTotals, format: Format) -> String {
 
 #[cfg(test)]
 mod tests {
-    use channels::wire::VersionCount;
+    use channels::wire::{DriftSpread, VersionCount};
     use clap::Parser as _;
 
     use super::*;
@@ -177,6 +183,12 @@ mod tests {
             rolling: 1,
             stopped: 1,
             hops_max: Some(3),
+            spread: DriftSpread {
+                on_head_percent: 20,
+                age_days_p50: Some(12),
+                age_days_p95: Some(40),
+                behind_minor_max: 2,
+            },
             versions: versions.iter().map(count).collect(),
         }
     }
@@ -211,9 +223,9 @@ mod tests {
     #[tokio::test]
     async fn the_table_has_a_row_per_graph() {
         insta::assert_snapshot!(drift(&[]).await.0, @"
-        PRODUCT        CHANNEL  ARCH   HEAD   ACTIVE  CURRENT  BEHIND  STRANDED  OFF-GRAPH  ROLLING  STOPPED  SILENT  HOPS-MAX  VERSIONS
-        acme/kafka     stable   amd64  4.1.0  10      2        8       0         0          1        1        1       3         4.1.0: 2; 4.0.1: 2; 4.0.0: 2; 3.9.1: 2; 1 more
-        acme/platform  stable   amd64  4.1.0  10      2        8       0         0          1        1        1       3         4.1.0: 2; 4.0.1: 2; 4.0.0: 2; 3.9.1: 2; 1 more
+        PRODUCT        CHANNEL  ARCH   HEAD   ACTIVE  CURRENT  BEHIND  STRANDED  OFF-GRAPH  ROLLING  STOPPED  SILENT  HOPS-MAX  DAYS-P50  DAYS-P95  VERSIONS
+        acme/kafka     stable   amd64  4.1.0  10      2        8       0         0          1        1        1       3         12        40        4.1.0: 2; 4.0.1: 2; 4.0.0: 2; 3.9.1: 2; 1 more
+        acme/platform  stable   amd64  4.1.0  10      2        8       0         0          1        1        1       3         12        40        4.1.0: 2; 4.0.1: 2; 4.0.0: 2; 3.9.1: 2; 1 more
         ");
     }
 
@@ -228,9 +240,9 @@ mod tests {
         };
         let (stdout, stderr) = drift_with(vec![north], &["--product", "acme/kafka"]).await;
         insta::assert_snapshot!(stdout, @"
-        SITE   AS-OF       HEAD-AT-SITE  PRODUCT     CHANNEL  ARCH   HEAD   ACTIVE  CURRENT  BEHIND  STRANDED  OFF-GRAPH  ROLLING  STOPPED  SILENT  HOPS-MAX  VERSIONS
-        -      -           -             acme/kafka  stable   amd64  4.1.0  10      2        8       0         0          1        1        1       3         4.1.0: 2; 4.0.1: 2; 4.0.0: 2; 3.9.1: 2; 1 more
-        north  11d (late)  4.0.1         acme/kafka  stable   amd64  4.1.0  10      2        8       0         0          1        1        1       3         4.1.0: 2; 4.0.1: 2; 4.0.0: 2; 3.9.1: 2; 1 more
+        SITE   AS-OF       HEAD-AT-SITE  PRODUCT     CHANNEL  ARCH   HEAD   ACTIVE  CURRENT  BEHIND  STRANDED  OFF-GRAPH  ROLLING  STOPPED  SILENT  HOPS-MAX  DAYS-P50  DAYS-P95  VERSIONS
+        -      -           -             acme/kafka  stable   amd64  4.1.0  10      2        8       0         0          1        1        1       3         12        40        4.1.0: 2; 4.0.1: 2; 4.0.0: 2; 3.9.1: 2; 1 more
+        north  11d (late)  4.0.1         acme/kafka  stable   amd64  4.1.0  10      2        8       0         0          1        1        1       3         12        40        4.1.0: 2; 4.0.1: 2; 4.0.0: 2; 3.9.1: 2; 1 more
         ");
         assert_eq!(stderr, "no status was ever imported of: south\n");
     }
@@ -238,8 +250,8 @@ mod tests {
     #[tokio::test]
     async fn csv_names_every_version() {
         insta::assert_snapshot!(drift(&["--product", "acme/kafka", "--output", "csv"]).await.0, @"
-        site,as_of,head_at_site,product,channel,arch,head,active,current,behind,stranded,off_graph,rolling,stopped,silent,hops_max,versions
-        ,,,acme/kafka,stable,amd64,4.1.0,10,2,8,0,0,1,1,1,3,4.1.0: 2; 4.0.1: 2; 4.0.0: 2; 3.9.1: 2; 3.9.0: 2
+        site,as_of,head_at_site,product,channel,arch,head,active,current,behind,stranded,off_graph,rolling,stopped,silent,hops_max,days_p50,days_p95,versions
+        ,,,acme/kafka,stable,amd64,4.1.0,10,2,8,0,0,1,1,1,3,12,40,4.1.0: 2; 4.0.1: 2; 4.0.0: 2; 3.9.1: 2; 3.9.0: 2
         ");
     }
 

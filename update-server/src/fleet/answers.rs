@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use channels::version::ReleaseVersion;
 use channels::wire::{
-    Drift, DriftAnswer, DriftState, DriftTotals, HealthAnswer, HealthRow, HealthVerdict, Phase,
-    VersionCount,
+    Drift, DriftAnswer, DriftSpread, DriftState, DriftTotals, Freshness, HealthAnswer, HealthRow,
+    HealthVerdict, Phase, VersionCount,
 };
 
 use super::query::View;
 use super::tally::GraphTally;
-use super::{FleetIndex, GraphKey, Slot};
+use super::{FleetIndex, GraphKey, HealthQuestion, Slot};
 
 /// Rows of clusters that are not healthy in one answer: a page for a person.
 const MAX_WORST: usize = 200;
@@ -50,37 +50,26 @@ impl FleetIndex {
         tally: &GraphTally,
         view: &mut View<'_>,
     ) -> DriftTotals {
-        let mut totals = no_totals(key, tally.silent);
-        let mut versions: BTreeMap<&ReleaseVersion, u64> = BTreeMap::new();
+        let mut sum = Summing::new(key, tally.silent);
         for (&(number, phase, stopped), &clusters) in &tally.groups {
             let Some(version) = self.versions.value(number) else { continue };
             let drift = view.memo.get(view.served, (graph, number), (key, version), view.now);
-            add_drift(&mut totals, &drift, clusters);
-            *versions.entry(version).or_default() += clusters;
-            if phase.is_rolling() {
-                totals.rolling += clusters;
-            }
-            if stopped {
-                totals.stopped += clusters;
-            }
+            sum.add(version, &drift, (phase, stopped), clusters);
         }
-        totals.versions = versions
-            .into_iter()
-            .rev()
-            .map(|(version, clusters)| VersionCount { version: version.clone(), clusters })
-            .collect();
-        totals
+        sum.totals()
     }
 
     /// Health of the fleet; active clusters only.
-    pub fn health(&self, view: &View<'_>) -> HealthAnswer {
+    pub fn health(&self, question: &HealthQuestion, view: &View<'_>) -> HealthAnswer {
+        let freshness = |class| self.tally.freshness.get(&class).copied().unwrap_or(0);
+        let found = self.health_of(question, view.now);
         let count = |verdict| self.tally.verdicts.get(&verdict).copied().unwrap_or(0);
         let worst = self
             .tally
             .unhealthy
             .iter()
             .chain(&self.tally.unknown)
-            .flat_map(|slot| self.not_healthy(*slot))
+            .flat_map(|slot| self.not_healthy(*slot, question))
             .take(MAX_WORST)
             .collect();
         HealthAnswer {
@@ -89,16 +78,27 @@ impl FleetIndex {
             unhealthy: count(HealthVerdict::Unhealthy),
             unknown: count(HealthVerdict::Unknown),
             worst,
+            silent: freshness(Freshness::Silent) + freshness(Freshness::Gone),
+            never: freshness(Freshness::Never),
+            lags: found.lags,
+            stuck: found.stuck,
+            stuck_total: found.stuck_total,
+            stuck_more: found.stuck_more,
+            stuck_after_s: u64::try_from(question.stuck_after.as_secs()).unwrap_or(0),
+            risks: Vec::new(),
         }
     }
 
-    fn not_healthy(&self, slot: Slot) -> Vec<HealthRow> {
+    fn not_healthy(&self, slot: Slot, question: &HealthQuestion) -> Vec<HealthRow> {
         let Some(row) = self.rows.get(slot.index()) else { return Vec::new() };
         row.products
             .iter()
             .filter(|p| p.verdict != HealthVerdict::Healthy)
             .filter_map(|p| {
                 let record = p.unpack(self.names(p)?);
+                if !question.is_about(&record.graph.product, &record.graph.channel) {
+                    return None;
+                }
                 let why = record
                     .waiting_on
                     .first()
@@ -108,6 +108,7 @@ impl FleetIndex {
                     cluster: row.id,
                     name: row.name.to_string(),
                     product: record.graph.product,
+                    channel: Some(record.graph.channel),
                     health: record.health,
                     why,
                 })
@@ -137,38 +138,112 @@ impl FleetIndex {
     }
 }
 
-/// Totals of a graph before anything but silence is counted.
-pub(crate) fn no_totals(key: &GraphKey, silent: u64) -> DriftTotals {
-    DriftTotals {
-        product: key.product.clone(),
-        channel: key.channel.clone(),
-        arch: key.arch.clone(),
-        head: None,
-        active: 0,
-        silent,
-        current: 0,
-        behind: 0,
-        stranded: 0,
-        off_graph: 0,
-        rolling: 0,
-        stopped: 0,
-        hops_max: None,
-        versions: Vec::new(),
+/// Totals of one graph while its versions are counted in.
+#[derive(Debug)]
+pub(crate) struct Summing<'v> {
+    totals: DriftTotals,
+    versions: BTreeMap<&'v ReleaseVersion, u64>,
+    /// Clusters by days behind, where those are known.
+    ages: BTreeMap<u64, u64>,
+}
+
+impl<'v> Summing<'v> {
+    /// Before anything but silence is counted.
+    pub(crate) fn new(key: &GraphKey, silent: u64) -> Self {
+        let totals = DriftTotals {
+            product: key.product.clone(),
+            channel: key.channel.clone(),
+            arch: key.arch.clone(),
+            head: None,
+            active: 0,
+            silent,
+            current: 0,
+            behind: 0,
+            stranded: 0,
+            off_graph: 0,
+            rolling: 0,
+            stopped: 0,
+            hops_max: None,
+            spread: DriftSpread::default(),
+            versions: Vec::new(),
+        };
+        Self { totals, versions: BTreeMap::new(), ages: BTreeMap::new() }
+    }
+
+    /// Counts active clusters of one version in.
+    pub(crate) fn add(
+        &mut self,
+        version: &'v ReleaseVersion,
+        drift: &Drift,
+        (phase, stopped): (Phase, bool),
+        clusters: u64,
+    ) {
+        let totals = &mut self.totals;
+        totals.active += clusters;
+        match drift.state {
+            DriftState::Current => totals.current += clusters,
+            DriftState::Behind => totals.behind += clusters,
+            DriftState::Stranded => totals.stranded += clusters,
+            DriftState::OffGraph => totals.off_graph += clusters,
+            DriftState::NoGraph | DriftState::Unknown => {}
+        }
+        if drift.head.is_some() {
+            totals.head.clone_from(&drift.head);
+        }
+        totals.hops_max = totals.hops_max.max(drift.hops);
+        let spread = &mut totals.spread;
+        spread.behind_minor_max = spread.behind_minor_max.max(drift.behind_minor);
+        if phase.is_rolling() {
+            totals.rolling += clusters;
+        }
+        if stopped {
+            totals.stopped += clusters;
+        }
+        if let Some(days) = drift.age_days {
+            *self.ages.entry(days).or_default() += clusters;
+        }
+        *self.versions.entry(version).or_default() += clusters;
+    }
+
+    /// The totals.
+    pub(crate) fn totals(self) -> DriftTotals {
+        let mut totals = self.totals;
+        totals.spread.on_head_percent =
+            totals.current.saturating_mul(100).checked_div(totals.active).unwrap_or(0);
+        totals.spread.age_days_p50 = percentile(&self.ages, 50);
+        totals.spread.age_days_p95 = percentile(&self.ages, 95);
+        totals.versions = self
+            .versions
+            .into_iter()
+            .rev()
+            .map(|(version, clusters)| VersionCount { version: version.clone(), clusters })
+            .collect();
+        totals
     }
 }
 
-/// Counts active clusters of one version in.
-pub(crate) fn add_drift(totals: &mut DriftTotals, drift: &Drift, clusters: u64) {
-    totals.active += clusters;
-    match drift.state {
-        DriftState::Current => totals.current += clusters,
-        DriftState::Behind => totals.behind += clusters,
-        DriftState::Stranded => totals.stranded += clusters,
-        DriftState::OffGraph => totals.off_graph += clusters,
-        DriftState::NoGraph | DriftState::Unknown => {}
+/// The smallest value that so many percent of the counted ones do not exceed.
+fn percentile(counts: &BTreeMap<u64, u64>, percent: u64) -> Option<u64> {
+    let all: u64 = counts.values().sum();
+    let wanted = all.saturating_mul(percent).div_ceil(100).max(1);
+    let mut seen = 0u64;
+    counts.iter().find_map(|(value, count)| {
+        seen += count;
+        (seen >= wanted).then_some(*value)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_percentile_is_the_smallest_value_that_covers_its_share() {
+        let ages = BTreeMap::from([(0, 10), (3, 9), (40, 1)]);
+        assert_eq!(percentile(&ages, 50), Some(0));
+        assert_eq!(percentile(&ages, 51), Some(3));
+        assert_eq!(percentile(&ages, 95), Some(3));
+        assert_eq!(percentile(&ages, 100), Some(40));
+        assert_eq!(percentile(&BTreeMap::new(), 50), None);
     }
-    if drift.head.is_some() {
-        totals.head.clone_from(&drift.head);
-    }
-    totals.hops_max = totals.hops_max.max(drift.hops);
 }

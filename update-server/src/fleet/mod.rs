@@ -6,14 +6,16 @@
 
 mod answers;
 mod drift;
+mod facts;
 mod freshness;
+mod health;
 mod hurry;
 mod intern;
-mod labels;
 mod names;
 mod query;
 mod record;
 mod row;
+mod shared;
 mod tally;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -21,24 +23,26 @@ pub(crate) mod tests;
 use std::collections::BTreeMap;
 
 use channels::names::ClusterId;
+use channels::rollout::Labels;
 use channels::version::ReleaseVersion;
-use channels::wire::Freshness;
+use channels::wire::{Freshness, HealthVerdict, ProductSettings};
 use jiff::Timestamp;
 use signing::Sha256Digest;
 
 use crate::directive::Ledger;
 use intern::Interner;
-use labels::LabelSets;
 use row::{NO_VERSION, Numbers, Product, Row, Stamp};
+use shared::Shared;
 use tally::{Change, Tally};
 
 pub use answers::FleetCount;
-pub(crate) use answers::{add_drift, no_totals};
+pub(crate) use answers::Summing;
 pub use drift::DriftMemo;
 pub use freshness::{freshness, is_active, next_report_in_s};
-pub use labels::MAX_LABEL_SETS;
+pub use health::{FleetHealth, HealthQuestion, MAX_WORST_LAGS};
 pub use query::{ClusterFilter, MAX_PAGE, View};
 pub use record::{ClusterKey, ClusterRecord, FormerKey, GraphKey, KeyEnd, ProductRecord, Slot};
+pub use shared::MAX_SHARED;
 
 /// Rows and counters.
 #[derive(Debug)]
@@ -50,7 +54,8 @@ pub struct FleetIndex {
     by_name: BTreeMap<Box<str>, Slot>,
     graphs: Interner<GraphKey>,
     versions: Interner<ReleaseVersion>,
-    labels: LabelSets,
+    labels: Shared<Labels>,
+    settings: Shared<Vec<ProductSettings>>,
     tally: Tally,
 }
 
@@ -88,7 +93,8 @@ impl FleetIndex {
             by_name: BTreeMap::new(),
             graphs: Interner::default(),
             versions: Interner::default(),
-            labels: LabelSets::default(),
+            labels: Shared::default(),
+            settings: Shared::default(),
             tally: Tally::default(),
         }
     }
@@ -180,6 +186,7 @@ impl FleetIndex {
             elder: record.elder.map(Box::new),
             name: record.name.as_str().into(),
             labels: self.labels.intern(&record.labels),
+            settings: self.settings.intern(&record.settings),
             agent_version: record.agent_version.as_str().into(),
             enrolled_at: Stamp::of(Some(record.enrolled_at)),
             retired_at: Stamp::of(record.retired_at),
@@ -201,6 +208,7 @@ impl FleetIndex {
             id: row.id,
             name: row.name.to_string(),
             labels: self.labels.get(row.labels),
+            settings: self.settings.get(row.settings),
             key: row.key,
             former: row.former.as_deref().copied(),
             elder: row.elder.as_deref().copied(),
@@ -241,7 +249,7 @@ impl FleetIndex {
                 self.tally.change(Slot(number), row, Change::Enter);
             }
         }
-        self.forget_unused_labels();
+        self.forget_unused_shared();
         self.forget_unused_names()
     }
 
@@ -258,6 +266,11 @@ impl FleetIndex {
     /// Clusters in force whose key more than one agent uses.
     pub fn identity_conflicts(&self) -> u64 {
         self.tally.conflicts
+    }
+
+    /// Active clusters by their worst product.
+    pub fn verdict_counts(&self) -> BTreeMap<HealthVerdict, u64> {
+        self.tally.verdicts.clone()
     }
 
     /// Clusters in force by class of their last report.

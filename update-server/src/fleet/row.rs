@@ -58,6 +58,8 @@ pub(super) struct Row {
     pub(super) name: Box<str>,
     /// Number of its label set.
     pub(super) labels: u32,
+    /// Number of its settings.
+    pub(super) settings: u32,
     pub(super) agent_version: Box<str>,
     pub(super) enrolled_at: Stamp,
     pub(super) retired_at: Stamp,
@@ -161,6 +163,21 @@ impl Product {
             // Strings, numbers and lists of them always serialise.
             rest: serde_json::to_vec(&rest).unwrap_or_default().into_boxed_slice(),
         }
+    }
+
+    /// Worst quorum lag, milliseconds.
+    pub(super) fn quorum_lag_ms(&self) -> Option<u64> {
+        self.quorum_lag.get()
+    }
+
+    /// Worst PLEG lag, milliseconds.
+    pub(super) fn pleg_lag_ms(&self) -> Option<u64> {
+        self.pleg_lag.get()
+    }
+
+    /// Since when it is in its phase, by the agent's clock.
+    pub(super) fn phase_since(&self) -> Option<Timestamp> {
+        self.since.get()
     }
 
     /// The record again; `names` resolves graph, version and target.

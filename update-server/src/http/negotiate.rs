@@ -63,6 +63,64 @@ impl Encoding {
     }
 }
 
+/// How a list of rows is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listing {
+    /// One page as one JSON document.
+    Json,
+    /// All rows, one JSON document per line.
+    Ndjson,
+    /// All rows as RFC 4180 with a header.
+    Csv,
+}
+
+impl Listing {
+    /// All of them, the one that breaks ties first.
+    pub const ALL: [Self; 3] = [Self::Json, Self::Ndjson, Self::Csv];
+
+    /// The value of `format`, and the ending of a file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Ndjson => "ndjson",
+            Self::Csv => "csv",
+        }
+    }
+
+    /// The value of `Content-Type`.
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Ndjson => "application/x-ndjson",
+            Self::Csv => "text/csv; charset=utf-8",
+        }
+    }
+
+    fn is_named(self, range: &str) -> bool {
+        let essence = self.media_type().split(';').next().unwrap_or_default();
+        range.eq_ignore_ascii_case(essence)
+    }
+}
+
+/// Chooses how to write a list: the one that is named with the greatest weight; JSON where none is.
+pub fn listing(headers: &HeaderMap) -> Listing {
+    let weight = |listing: &Listing| {
+        items(lines(headers, &actix_web::http::header::ACCEPT))
+            .filter(|(range, _)| listing.is_named(range))
+            .map(|(_, quality)| quality)
+            .max()
+            .unwrap_or(0)
+    };
+    let mut best = (Listing::Json, 0);
+    for listing in Listing::ALL {
+        let weight = weight(&listing);
+        if weight > best.1 {
+            best = (listing, weight);
+        }
+    }
+    best.0
+}
+
 /// Text of all lines of one header; unreadable lines are skipped.
 fn lines<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     headers.get_all(name).filter_map(|value| value.to_str().ok())

@@ -37,6 +37,9 @@ pub enum RunError {
     /// The database, for reading.
     #[error("failed to open the store for reading")]
     Reader(#[from] SchemaError),
+    /// The client that sends events.
+    #[error("failed to prepare webhooks")]
+    Webhooks(#[from] crate::webhooks::ClientError),
     /// No randomness for the first token.
     #[error("failed to make the first admin token")]
     Token(#[from] NoRandomness),

@@ -1,5 +1,5 @@
-//! What runs beside the handlers: maintenance of the store, re-signing of the online roles, a look
-//! at the files of TLS.
+//! What runs beside the handlers: maintenance of the store, re-signing of the online roles, webhooks,
+//! a look at the files of TLS.
 
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::tls::{Reload, Tls};
 use crate::http::api::HubState;
+use crate::webhooks::{self, Client};
 
 /// Freshness classes and `/readyz` are at most this old.
 const TICK: Duration = Duration::from_secs(15);
@@ -21,9 +22,18 @@ const RESIGN_CHECK: Duration = Duration::from_mins(1);
 const TLS_CHECK: Duration = Duration::from_secs(10);
 
 /// Starts them; they end when they are aborted.
-pub(super) fn spawn(state: &web::Data<HubState>, tls: Option<Tls>) -> Vec<JoinHandle<()>> {
-    let mut tasks =
-        vec![tokio::spawn(maintain(state.clone())), tokio::spawn(resign(state.clone()))];
+pub(super) fn spawn(
+    state: &web::Data<HubState>,
+    tls: Option<Tls>,
+    client: Client,
+) -> Vec<JoinHandle<()>> {
+    let (store, reader) = (state.store.clone(), state.reader.clone());
+    let (clock, deliveries) = (state.clock.clone(), state.deliveries.clone());
+    let mut tasks = vec![
+        tokio::spawn(maintain(state.clone())),
+        tokio::spawn(resign(state.clone())),
+        tokio::spawn(webhooks::run(store, reader, client, clock, deliveries)),
+    ];
     tasks.extend(tls.map(|tls| tokio::spawn(follow_files(state.clone(), tls))));
     tasks
 }
@@ -68,6 +78,11 @@ async fn maintain(state: web::Data<HubState>) {
             tracing::warn!(reason = %refusal, "maintenance skipped");
         }
         write_activity(&state).await;
+        // A gate may have halted a rollout, in the tick or between two of them.
+        let shown = state.clone();
+        if let Err(panic) = tokio::task::spawn_blocking(move || shown.show_holds()).await {
+            tracing::error!(error = %panic, "holds are not shown to plain clients");
+        }
     }
 }
 

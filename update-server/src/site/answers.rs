@@ -2,17 +2,15 @@
 
 use channels::names::{ClusterId, SiteName};
 use channels::rollout::Labels;
-use channels::version::ReleaseVersion;
 use channels::wire::{
     ClusterRow, Freshness, HealthSummary, ProductRow, Reason, SiteCluster, SiteDrift, SiteProduct,
-    SiteReason, SiteRow, SiteStatusHead, VersionCount,
+    SiteReason, SiteRow, SiteStatusHead,
 };
-use std::collections::BTreeMap;
 
 use super::carried::{Carried, GraphTally, graph_of};
 use super::export::staler;
 use super::{Site, Sites};
-use crate::fleet::{ClusterFilter, GraphKey, View, add_drift, no_totals};
+use crate::fleet::{ClusterFilter, GraphKey, Summing, View};
 
 /// Ids that are named where clusters of a file are left out: a screenful.
 pub const MAX_LISTED_LIVE: usize = 100;
@@ -144,24 +142,12 @@ fn site_row(site: &Site, view: &View<'_>) -> SiteRow {
 }
 
 fn totals(shown: AsOf<'_>, graph: &GraphKey, tally: &GraphTally, view: &mut View<'_>) -> SiteDrift {
-    let mut totals = no_totals(graph, tally.silent);
-    let mut versions: BTreeMap<&ReleaseVersion, u64> = BTreeMap::new();
+    let mut sum = Summing::new(graph, tally.silent);
     for ((version, phase, stopped), &clusters) in &tally.groups {
         let drift = view.memo.get_named(view.served, graph, version, view.now);
-        add_drift(&mut totals, &drift, clusters);
-        *versions.entry(version).or_default() += clusters;
-        if phase.is_rolling() {
-            totals.rolling += clusters;
-        }
-        if *stopped {
-            totals.stopped += clusters;
-        }
+        sum.add(version, &drift, (*phase, *stopped), clusters);
     }
-    totals.versions = versions
-        .into_iter()
-        .rev()
-        .map(|(version, clusters)| VersionCount { version: version.clone(), clusters })
-        .collect();
+    let totals = sum.totals();
     SiteDrift {
         site: shown.site.name.clone(),
         as_of: shown.carried.status.made_at,
@@ -201,6 +187,7 @@ fn row(shown: AsOf<'_>, cluster: &SiteCluster, view: &mut View<'_>) -> ClusterRo
         as_of: Some(status.made_at),
         // A status file carries none: they are its own hub's.
         labels: Labels::new(),
+        settings: Vec::new(),
         enrolled_at: cluster.enrolled_at,
         last_seen: cluster.last_report_at,
         freshness: staler(shown.class, cluster.freshness),
@@ -230,6 +217,7 @@ fn product_row(product: &SiteProduct, view: &mut View<'_>) -> ProductRow {
         drift_at_site: Some(product.drift.clone()),
         waiting_on: Vec::new(),
         why_not: failed.chain(&product.reasons).map(reason).collect(),
+        earliest_at: None,
         failure: None,
         units: Vec::new(),
     }

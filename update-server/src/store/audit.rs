@@ -16,6 +16,13 @@ pub(super) struct Head {
     hash: String,
 }
 
+impl Head {
+    /// Number of the newest row.
+    pub(super) fn id(&self) -> u64 {
+        self.id
+    }
+}
+
 /// What happened, as its author tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
@@ -85,6 +92,42 @@ pub(super) fn page(
     )?
     .query_map(
         params![before.map_or(i64::MAX, super::int), i64::try_from(limit).unwrap_or(i64::MAX)],
+        read,
+    )?
+    .collect()
+}
+
+/// Up to `limit` rows above `after`, oldest first.
+pub(super) fn page_after(
+    conn: &Connection,
+    after: u64,
+    limit: usize,
+) -> rusqlite::Result<Vec<AuditRow>> {
+    conn.prepare_cached(
+        "SELECT id, at, actor, action, object, detail, previous, hash FROM audit \
+         WHERE id > ?1 ORDER BY id LIMIT ?2",
+    )?
+    .query_map(params![super::int(after), i64::try_from(limit).unwrap_or(i64::MAX)], read)?
+    .collect()
+}
+
+/// Up to `limit` rows about `object` below `before`, newest first.
+pub(super) fn page_of(
+    conn: &Connection,
+    object: &str,
+    before: Option<u64>,
+    limit: usize,
+) -> rusqlite::Result<Vec<AuditRow>> {
+    conn.prepare_cached(
+        "SELECT id, at, actor, action, object, detail, previous, hash FROM audit \
+         WHERE object = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3",
+    )?
+    .query_map(
+        params![
+            object,
+            before.map_or(i64::MAX, super::int),
+            i64::try_from(limit).unwrap_or(i64::MAX)
+        ],
         read,
     )?
     .collect()

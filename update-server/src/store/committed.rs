@@ -1,13 +1,15 @@
 //! The committed state in memory: fleet, holds, tokens, sessions, dark sites, and how the writer is doing.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use arc_swap::ArcSwap;
 use channels::wire::Hold;
 
 use crate::auth::{SessionTable, TokenTable};
+use crate::events::Bus;
 use crate::fleet::{DriftMemo, FleetIndex};
+use crate::rollout::{Overlay, Rollouts};
 use crate::site::Sites;
 
 /// Everything reads are answered from. Only the writer changes it, after a commit.
@@ -19,6 +21,11 @@ pub struct Committed {
     tokens: ArcSwap<TokenTable>,
     sessions: ArcSwap<SessionTable>,
     sites: ArcSwap<Sites>,
+    events: Bus,
+    generation: AtomicU64,
+    rollouts: RwLock<Rollouts>,
+    /// One more than the catalog's generation whose heads rollouts were opened for; 0 = none.
+    offered: AtomicU64,
     pub(super) queued: AtomicUsize,
     pub(super) writable: AtomicBool,
     pub(super) stopped: AtomicBool,
@@ -31,6 +38,8 @@ impl Committed {
         tokens: TokenTable,
         sessions: SessionTable,
         sites: Sites,
+        events: Bus,
+        rollouts: Rollouts,
     ) -> Self {
         Self {
             fleet: RwLock::new(fleet),
@@ -39,6 +48,10 @@ impl Committed {
             tokens: ArcSwap::from_pointee(tokens),
             sessions: ArcSwap::from_pointee(sessions),
             sites: ArcSwap::from_pointee(sites),
+            events,
+            generation: AtomicU64::new(0),
+            rollouts: RwLock::new(rollouts),
+            offered: AtomicU64::new(0),
             queued: AtomicUsize::new(0),
             writable: AtomicBool::new(true),
             stopped: AtomicBool::new(false),
@@ -93,6 +106,41 @@ impl Committed {
 
     pub(super) fn set_sites(&self, sites: Sites) {
         self.sites.store(Arc::new(sites));
+    }
+
+    /// What has happened, for those who listen.
+    pub fn events(&self) -> &Bus {
+        &self.events
+    }
+
+    /// Grows with every commit and every maintenance tick: while it stays, answers from memory stay
+    /// but for their times.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Relaxed)
+    }
+
+    /// Counts a commit that readers see from here on.
+    pub(super) fn changed(&self) {
+        self.generation.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Policies and rollouts, for reading. Hold it briefly: the writer waits for it after each
+    /// commit that changed one. Lock it after [`Committed::fleet`].
+    pub fn rollouts(&self) -> RwLockReadGuard<'_, Rollouts> {
+        self.rollouts.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn apply_rollouts(&self, overlay: Overlay) {
+        self.rollouts.write().unwrap_or_else(PoisonError::into_inner).apply(overlay);
+    }
+
+    /// The catalog's generation whose heads rollouts were opened for.
+    pub(super) fn offered(&self) -> Option<u64> {
+        self.offered.load(Ordering::Relaxed).checked_sub(1)
+    }
+
+    pub(super) fn set_offered(&self, generation: u64) {
+        self.offered.store(generation.saturating_add(1), Ordering::Relaxed);
     }
 
     /// Writes that wait for the writer.

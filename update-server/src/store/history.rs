@@ -42,6 +42,15 @@ pub struct HistoryRow {
     pub seq: u64,
 }
 
+/// Where a change is kept: the day's table and its row there. Later changes have greater places.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HistoryPlace {
+    /// The day in UTC as `YYYYMMDD`.
+    pub day: u32,
+    /// The row in its table.
+    pub row: i64,
+}
+
 fn table(at: Timestamp) -> String {
     format!("history_{}", at.strftime("%Y%m%d"))
 }
@@ -117,27 +126,38 @@ pub(super) fn prune(conn: &Connection, keep_days: u32, now: Timestamp) -> rusqli
     Ok(dropped)
 }
 
-/// The newest changes of one cluster, newest first.
+/// The newest changes of one cluster before a place, newest first.
 pub(super) fn read(
     conn: &Connection,
     slot: Slot,
+    before: Option<HistoryPlace>,
     limit: usize,
-) -> rusqlite::Result<Vec<HistoryRow>> {
-    let mut found: Vec<HistoryRow> = Vec::new();
+) -> rusqlite::Result<Vec<(HistoryPlace, HistoryRow)>> {
+    let mut found: Vec<(HistoryPlace, HistoryRow)> = Vec::new();
     for name in tables(conn)? {
         let left = limit.saturating_sub(found.len());
         if left == 0 {
             break;
         }
-        let rows: Vec<String> = conn
+        let Some(day) = name.rsplit('_').next().and_then(|day| day.parse().ok()) else { continue };
+        let below = match before {
+            Some(place) if day > place.day => continue,
+            Some(place) if day == place.day => place.row,
+            Some(_) | None => i64::MAX,
+        };
+        let rows: Vec<(i64, String)> = conn
             .prepare(&format!(
-                "SELECT row FROM {name} WHERE cluster = ?1 ORDER BY rowid DESC LIMIT ?2"
+                "SELECT rowid, row FROM {name} WHERE cluster = ?1 AND rowid < ?2 \
+                 ORDER BY rowid DESC LIMIT ?3"
             ))?
-            .query_map(params![slot.rowid(), i64::try_from(left).unwrap_or(i64::MAX)], |row| {
-                row.get(0)
-            })?
+            .query_map(
+                params![slot.rowid(), below, i64::try_from(left).unwrap_or(i64::MAX)],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )?
             .collect::<rusqlite::Result<_>>()?;
-        found.extend(rows.iter().filter_map(|row| serde_json::from_str(row).ok()));
+        found.extend(rows.iter().filter_map(|(row, json)| {
+            Some((HistoryPlace { day, row: *row }, serde_json::from_str(json).ok()?))
+        }));
     }
     Ok(found)
 }

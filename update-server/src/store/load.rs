@@ -9,10 +9,12 @@ use rusqlite::types::FromSql;
 use rusqlite::{Connection, Row};
 use signing::Sha256Digest;
 
-use super::{Committed, sites};
+use super::{Committed, rollouts, sites};
 use crate::auth::{Access, Scope, SessionRecord, SessionTable, TokenRecord, TokenTable};
 use crate::directive::Ledger;
+use crate::events::Bus;
 use crate::fleet::{ClusterKey, ClusterRecord, FleetIndex, FormerKey, KeyEnd, Slot};
+use crate::rollout::RestoreError;
 
 /// The database holds something this hub did not write.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +22,9 @@ pub enum LoadError {
     /// The database failed.
     #[error("failed to read the database")]
     Sql(#[from] rusqlite::Error),
+    /// Stored rollouts do not fit together.
+    #[error(transparent)]
+    Rollouts(#[from] RestoreError),
     /// A value does not parse.
     #[error("table {table}, row {row}: {column} is not readable: {why}")]
     Value {
@@ -58,7 +63,7 @@ impl At<'_> {
         LoadError::Value { table: self.table, row: self.id, column, why: why.to_string() }
     }
 
-    fn time(&self, column: &'static str) -> Result<Option<Timestamp>, LoadError> {
+    pub(super) fn time(&self, column: &'static str) -> Result<Option<Timestamp>, LoadError> {
         self.get::<Option<i64>>(column)?
             .map(|ms| Timestamp::from_millisecond(ms).map_err(|e| self.wrong(column, e)))
             .transpose()
@@ -90,7 +95,11 @@ pub(super) fn load(
 ) -> Result<Committed, LoadError> {
     let fleet = fleet(conn, interval_s, now)?;
     let sites = sites::load(conn, &fleet)?;
-    Ok(Committed::new(fleet, holds(conn)?, tokens(conn)?, sessions(conn)?, sites))
+    // No two runs of a hub begin in the same millisecond.
+    let epoch = u64::try_from(now.as_millisecond()).unwrap_or(0);
+    let (events, rollouts) = (Bus::new(epoch), rollouts::load(conn)?);
+    let (tokens, sessions) = (tokens(conn)?, sessions(conn)?);
+    Ok(Committed::new(fleet, holds(conn)?, tokens, sessions, sites, events, rollouts))
 }
 
 fn fleet(conn: &Connection, interval_s: u64, now: Timestamp) -> Result<FleetIndex, LoadError> {
@@ -98,7 +107,8 @@ fn fleet(conn: &Connection, interval_s: u64, now: Timestamp) -> Result<FleetInde
     let mut statement = conn.prepare(
         "SELECT id, uuid, name, key, key_id, enrolled_at, retired_at, agent_version, last_seen, \
          seq, generation, grant_json, products, instance, conflict_since, former_key, \
-         former_key_id, former_why, former_at, elder_key, elder_key_id, elder_at, labels \
+         former_key_id, former_why, former_at, elder_key, elder_key_id, elder_at, labels, \
+         settings \
          FROM cluster ORDER BY id",
     )?;
     let mut rows = statement.query([])?;
@@ -122,6 +132,7 @@ fn cluster(at: &At<'_>) -> Result<ClusterRecord, LoadError> {
         id: ClusterId(uuid::Uuid::from_bytes(at.get("uuid")?)),
         name: at.get("name")?,
         labels: Arc::new(at.json("labels")?),
+        settings: Arc::new(at.json("settings")?),
         key: ClusterKey { bytes: at.get("key")?, id: at.digest("key_id")? },
         former: former(at)?,
         elder: elder(at)?,

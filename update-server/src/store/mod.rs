@@ -21,6 +21,7 @@ mod judge;
 mod load;
 mod people;
 mod reader;
+mod rollouts;
 mod schema;
 mod sessions;
 mod sites;
@@ -28,6 +29,7 @@ mod sites;
 pub(crate) mod tests;
 mod tokens;
 mod units;
+mod webhooks;
 mod writer;
 
 use std::path::Path;
@@ -42,23 +44,26 @@ use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use crate::fleet::KeyEnd;
+use crate::rollout::RolloutRefusal;
 use crate::served::Served;
-pub use admin::SetLabels;
+pub use admin::{SetLabels, SetSettings};
 pub use audit::{ChainCheck, Event};
 pub(crate) use batch::Batch;
 pub use chain::{Run, row_hash};
 pub use committed::Committed;
 pub use enrol::{Enrolment, JoinTokenRow};
-pub use history::HistoryRow;
+pub use history::{HistoryPlace, HistoryRow};
 pub use identity::{KeyRotation, Trust};
 pub use ingest::AcceptedReport;
 pub use load::LoadError;
 pub use people::{NewHold, NewJoinToken};
 pub use reader::{Reader, ReaderError};
+pub use rollouts::{AppliedPolicy, NewPolicy, RemovedPolicy, Steer, all_labels, lint_fleet};
 pub use schema::SchemaError;
 pub use sessions::NewSession;
 pub use sites::{NewSite, NewStatus, StatusRequest};
 pub use tokens::NewToken;
+pub use webhooks::{DeadRow, NewWebhookRow, Passed, WebhookRecord};
 
 /// File name of the database below the data directory.
 pub const DATABASE_FILE: &str = "hub.sqlite3";
@@ -144,6 +149,23 @@ pub enum Refusal {
     TooManyLabelSets {
         /// The bound.
         max: usize,
+    },
+    /// Nearly every cluster has settings that no other one has.
+    #[error(
+        "the fleet has {max} different settings of clusters, which is as many as there may be: \
+         take away what is no longer needed"
+    )]
+    TooManySettings {
+        /// The bound.
+        max: usize,
+    },
+    /// A pin that could never be reached.
+    #[error("a pin to {pin} is above the highest version that is allowed, {max}")]
+    PinAboveMax {
+        /// Where it is pinned to.
+        pin: String,
+        /// How far it may go.
+        max: String,
     },
     /// Unknown, expired or used up.
     #[error("the join token {why}")]
@@ -232,6 +254,21 @@ pub enum Refusal {
         /// The bound.
         max: usize,
     },
+    /// As many webhooks as there may be.
+    #[error("there are {max} webhooks, which is as many as there may be")]
+    TooManyWebhooks {
+        /// The bound.
+        max: usize,
+    },
+    /// No such webhook.
+    #[error("there is no webhook {id}")]
+    UnknownWebhook {
+        /// Its number.
+        id: u64,
+    },
+    /// A rollout policy or a command to a rollout was refused.
+    #[error(transparent)]
+    Rollout(RolloutRefusal),
     /// The queue is full.
     #[error("too many writes are waiting")]
     Busy,
@@ -340,9 +377,10 @@ impl Store {
         observer: CommitObserver,
         now: Timestamp,
     ) -> Result<(Self, WriterThread), OpenError> {
-        let conn = schema::open_writer(&data_dir.join(DATABASE_FILE))?;
+        let mut conn = schema::open_writer(&data_dir.join(DATABASE_FILE))?;
+        let mut head = audit::head(&conn).map_err(LoadError::from)?;
         let committed = Arc::new(load::load(&conn, settings.report_interval_s, now)?);
-        let head = audit::head(&conn).map_err(LoadError::from)?;
+        rollouts::wake(&mut conn, &mut head, &committed, &*served, now).map_err(LoadError::from)?;
         let (queue, jobs): (SyncSender<Job>, Receiver<Job>) = sync_channel(settings.queue_capacity);
         let writer = writer::Writer::new(conn, Arc::clone(&committed), served, settings, head);
         let thread = std::thread::Builder::new()
@@ -410,7 +448,13 @@ impl Store {
 
     /// Adds an audit row about something that is not in the database (a publication).
     pub async fn record(&self, event: Event) -> Result<(), Refusal> {
-        self.submit(move |batch| Ok(batch.audit(&event)?)).await
+        self.submit(move |batch| {
+            batch.audit(&event)?;
+            // A publication may be what is told.
+            batch.offer_heads(event.at);
+            Ok(())
+        })
+        .await
     }
 }
 

@@ -5,14 +5,19 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use channels::names::{ProductRef, SiteName};
-use channels::wire::{AuditRow, Hold, OpenJoinToken, SiteImport, UnitState};
+use channels::rollout::Name;
+use channels::wire::{AuditRow, DeadDelivery, Hold, OpenJoinToken, SiteImport, UnitState};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _};
 
+use super::WebhookRecord;
 use super::audit::{self, ChainCheck};
-use super::history::{self, HistoryRow};
-use super::{DATABASE_FILE, LoadError, SchemaError, load, schema, sites, units};
+use super::history::{self, HistoryPlace, HistoryRow};
+use super::{
+    DATABASE_FILE, LoadError, SchemaError, load, rollouts, schema, sites, units, webhooks,
+};
 use crate::fleet::Slot;
+use crate::rollout::PolicyRow;
 
 /// A read failed.
 #[derive(Debug, thiserror::Error)]
@@ -52,12 +57,53 @@ impl Reader {
 
     /// The newest changes of a cluster, newest first.
     pub fn history(&self, slot: Slot, limit: usize) -> Result<Vec<HistoryRow>, ReaderError> {
-        Ok(history::read(&self.conn(), slot, limit)?)
+        let found = history::read(&self.conn(), slot, None, limit)?;
+        Ok(found.into_iter().map(|(_, row)| row).collect())
+    }
+
+    /// The newest changes of a cluster before a place, newest first.
+    pub fn history_before(
+        &self,
+        slot: Slot,
+        before: Option<HistoryPlace>,
+        limit: usize,
+    ) -> Result<Vec<(HistoryPlace, HistoryRow)>, ReaderError> {
+        Ok(history::read(&self.conn(), slot, before, limit)?)
+    }
+
+    /// Audit rows about one object below `before`, newest first.
+    pub fn audit_of(
+        &self,
+        object: &str,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<AuditRow>, ReaderError> {
+        Ok(audit::page_of(&self.conn(), object, before, limit)?)
     }
 
     /// Audit rows below `before`, newest first.
     pub fn audit(&self, before: Option<u64>, limit: usize) -> Result<Vec<AuditRow>, ReaderError> {
         Ok(audit::page(&self.conn(), before, limit)?)
+    }
+
+    /// Audit rows above `after`, oldest first.
+    pub fn audit_after(&self, after: u64, limit: usize) -> Result<Vec<AuditRow>, ReaderError> {
+        Ok(audit::page_after(&self.conn(), after, limit)?)
+    }
+
+    /// All webhooks.
+    pub fn webhooks(&self) -> Result<Vec<WebhookRecord>, ReaderError> {
+        Ok(webhooks::all(&self.conn())?)
+    }
+
+    /// Events of a webhook that were given up on, with numbers below `before`, newest first.
+    pub fn dead_deliveries(
+        &self,
+        webhook: u64,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<DeadDelivery>, ReaderError> {
+        Ok(webhooks::dead(&self.conn(), webhook, before, limit)?)
     }
 
     /// Checks the whole audit chain.
@@ -96,6 +142,15 @@ impl Reader {
         limit: usize,
     ) -> Result<Vec<SiteImport>, ReaderError> {
         Ok(sites::imports(&self.conn(), site, limit)?)
+    }
+
+    /// Versions of a rollout policy, newest first; or one of them.
+    pub fn policy_versions(
+        &self,
+        name: &Name,
+        version: Option<u64>,
+    ) -> Result<Vec<PolicyRow>, ReaderError> {
+        Ok(rollouts::policy_versions(&self.conn(), name, version)?)
     }
 
     /// The newest holds, lifted ones included, newest first.

@@ -205,6 +205,7 @@ fn drift(clusters: &[(&str, u64)]) -> DriftAnswer {
             rolling: 0,
             stopped: 0,
             hops_max: None,
+            spread: channels::wire::DriftSpread::default(),
             versions: clusters.iter().map(count).collect(),
         }],
         sites: vec![],

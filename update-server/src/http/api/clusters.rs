@@ -1,21 +1,25 @@
 //! `/api/v1/clusters`: one row per cluster in force, those of dark sites after the others.
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use channels::names::{ChannelName, ClusterId, ProductRef, SiteName};
 use channels::rollout::{Selector, labels};
 use channels::version::ReleaseVersion;
 use channels::wire::{
-    ClusterRow, Freshness, HealthVerdict, LabelsRequest, Page, Phase, TrustRequest,
+    ClusterRow, Freshness, HealthVerdict, LabelsRequest, Page, Phase, SettingsRequest, TrustRequest,
 };
 use serde::Deserialize;
 
+use super::super::negotiate::Listing;
 use super::super::problem::{ApiError, Code};
 use super::state::from_disk;
-use super::{Guarded, HubState, Needs, Operator, Scoped, Viewer, paging};
+use super::{
+    Guarded, HubState, Needs, Operator, Scoped, Viewer, export, paging, rollouts,
+};
 use crate::auth::Scope;
-use crate::fleet::{ClusterFilter, Slot};
+use crate::fleet::{ClusterFilter, MAX_PAGE, Slot};
 use crate::site::After;
-use crate::store::{HistoryRow, SetLabels, Trust};
+use crate::store::{HistoryRow, SetLabels, SetSettings, Trust};
+use crate::telemetry::{Position, merge};
 
 const PHASES: [Phase; 10] = [
     Phase::Idle,
@@ -48,6 +52,8 @@ pub(super) struct ListQuery {
     site: Option<SiteName>,
     cursor: Option<String>,
     limit: Option<usize>,
+    /// `json` (a page), `ndjson` or `csv` (all rows; `cursor` and `limit` mean nothing then).
+    format: Option<String>,
 }
 
 fn one_of<T: Copy>(
@@ -75,9 +81,11 @@ pub(super) fn selector(text: &str) -> Result<Selector, ApiError> {
 pub(super) async fn list(
     by: Guarded<Scoped<Viewer>>,
     state: web::Data<HubState>,
+    request: HttpRequest,
     query: web::Query<ListQuery>,
-) -> Result<web::Json<Page<ClusterRow>>, ApiError> {
+) -> Result<HttpResponse, ApiError> {
     let query = query.into_inner();
+    let listing = export::listing(&request, query.format.as_deref())?;
     let limit = paging::limit(query.limit)?;
     let begin = begin(query.cursor.as_deref())?;
     let filter = ClusterFilter {
@@ -92,7 +100,31 @@ pub(super) async fn list(
         scope: by.scope().clone(),
         site: query.site,
     };
-    Ok(web::Json(page(&state, &filter, begin, limit)))
+    if listing != Listing::Json {
+        return Ok(export::stream("clusters", listing, move |cursor| {
+            let page = self::begin(cursor.as_deref())
+                .map(|begin| explained(&state, &filter, begin, MAX_PAGE));
+            std::future::ready(page)
+        }));
+    }
+    let version = paging::Version::of(&state);
+    if let Some(known) = version.known_to(&request) {
+        return Ok(known);
+    }
+    let page = explained(&state, &filter, begin, limit);
+    Ok(version.on(paging::respond(&request, &page)))
+}
+
+/// A page with the rollouts' reasons.
+fn explained(
+    state: &HubState,
+    filter: &ClusterFilter,
+    begin: Begin,
+    limit: usize,
+) -> Page<ClusterRow> {
+    let mut page = page(state, filter, begin, limit);
+    rollouts::explain(state, &mut page.items);
+    page
 }
 
 /// List whose cursors name a row of the fleet.
@@ -114,7 +146,7 @@ fn begin(cursor: Option<&str>) -> Result<Begin, ApiError> {
     if let Some(begin) = dark {
         return Ok(begin);
     }
-    let row = paging::after(LIVE, cursor)?;
+    let row: Option<u64> = paging::after(LIVE, cursor)?;
     Ok(Begin::Live(row.map(|last| u32::try_from(last).map_or(Slot(u32::MAX), Slot))))
 }
 
@@ -218,6 +250,7 @@ pub(super) async fn one(
             _ => return Err(error),
         },
     };
+    rollouts::explain(&state, std::slice::from_mut(&mut row));
     let products: Vec<ProductRef> = row.products.iter().map(|p| p.product.clone()).collect();
     let units = from_disk(&state, move |reader| {
         products.iter().map(|product| reader.units(slot, product)).collect::<Result<Vec<_>, _>>()
@@ -249,6 +282,35 @@ pub(super) async fn history(
     Ok(web::Json(Page { items, next: None }))
 }
 
+/// `GET /api/v1/clusters/{id or name}/timeline`, newest first: what it reported, and for those who may
+/// read the audit log what was done to it.
+pub(super) async fn timeline(
+    _: Guarded<Viewer>,
+    names: Option<Guarded<Operator>>,
+    state: web::Data<HubState>,
+    path: web::Path<String>,
+    request: HttpRequest,
+    query: web::Query<paging::PageQuery>,
+) -> Result<HttpResponse, ApiError> {
+    const LIST: &str = "timeline";
+    let (from, limit) = query.read_as::<Position>(LIST)?;
+    let from = from.unwrap_or_default();
+    let (row, slot) = find(&state, &path)?;
+    let (id, begin) = (row.id.to_string(), from.clone());
+    let (changes, actions) = from_disk(&state, move |reader| {
+        let changes = reader.history_before(slot, begin.history, limit)?;
+        let actions = match names {
+            Some(_) => reader.audit_of(&id, begin.audit, limit)?,
+            None => Vec::new(),
+        };
+        Ok((changes, actions))
+    })
+    .await?;
+    let (items, end) = merge(changes, actions, from, limit);
+    let next = end.map(|end| paging::cursor(LIST, end));
+    Ok(paging::respond(&request, &Page { items, next }))
+}
+
 /// `DELETE /api/v1/clusters/{id or name}`
 pub(super) async fn retire(
     by: Guarded<Scoped<Operator>>,
@@ -277,6 +339,22 @@ pub(super) async fn label(
     state.store.set_labels(change).await?;
     tracing::info!(cluster.id = %row.id, cluster.name = row.name, by = by.actor, "labels set");
     Ok(web::Json(find(&state, &row.id.to_string())?.0))
+}
+
+/// `PUT /api/v1/clusters/{id or name}/settings`
+pub(super) async fn set(
+    by: Guarded<Operator>,
+    state: web::Data<HubState>,
+    path: web::Path<String>,
+    request: web::Json<SettingsRequest>,
+) -> Result<web::Json<ClusterRow>, ApiError> {
+    let SettingsRequest { product, change } = request.into_inner();
+    let (row, _) = find(&state, &path)?;
+    let (id, now) = (row.id, state.now());
+    let change = SetSettings { id, product, patch: change, by: by.actor.clone(), now };
+    state.store.set_settings(change).await?;
+    tracing::info!(cluster.id = %id, cluster.name = row.name, by = by.actor, "settings set");
+    Ok(web::Json(find(&state, &id.to_string())?.0))
 }
 
 /// A sentence for the audit log.

@@ -10,6 +10,8 @@ mod caller;
 mod cluster_key;
 mod clusters;
 mod enrolments;
+mod events;
+mod export;
 mod fleet;
 mod front;
 mod guarded;
@@ -21,6 +23,8 @@ mod probes;
 mod publications;
 mod refusal;
 mod reports;
+mod rollout_policies;
+mod rollouts;
 mod signature;
 mod sites;
 mod state;
@@ -28,11 +32,12 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod webhooks;
 
 use actix_web::http::header::{ALLOW, HeaderValue};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpResponse, Resource, ResponseError as _, Route, guard};
-use channels::wire::MAX_PUBLICATION_BYTES;
+use channels::wire::{MAX_POLICY_BODY_BYTES, MAX_PUBLICATION_BYTES};
 
 use super::problem::{self, ApiError, Code};
 use super::sign_in;
@@ -45,6 +50,9 @@ pub(super) use tokens::PERSON_PREFIX;
 /// Largest JSON body of a person's request: a reason and a name.
 const MAX_JSON_BYTES: usize = 64 * 1024;
 
+/// Largest body that acknowledges failures: all that are listed, 150 bytes each.
+const MAX_RESUME_BYTES: usize = 4 * 1024 * 1024;
+
 /// Registers everything: `App::new().configure(api::routes(state))`.
 pub fn routes(state: web::Data<HubState>) -> impl FnOnce(&mut ServiceConfig) {
     move |config| {
@@ -55,6 +63,7 @@ pub fn routes(state: web::Data<HubState>) -> impl FnOnce(&mut ServiceConfig) {
             .app_data(web::PathConfig::default().error_handler(problem::path_error));
         agents(config);
         fleet_reads(config);
+        rollout_paths(config);
         people(config);
         dark_sites(config);
         operations(config);
@@ -83,18 +92,44 @@ fn fleet_reads(config: &mut ServiceConfig) {
                 .route(web::delete().to(clusters::retire)),
         )
         .service(read("/api/v1/clusters/{id}/history").route(get().to(clusters::history)))
+        .service(read("/api/v1/clusters/{id}/timeline").route(get().to(clusters::timeline)))
         .service(
             only("/api/v1/clusters/{id}/join-tokens", "POST")
                 .route(web::post().to(join_tokens::reinvite)),
         )
         .service(only("/api/v1/clusters/{id}/labels", "PUT").route(web::put().to(clusters::label)))
+        .service(only("/api/v1/clusters/{id}/settings", "PUT").route(web::put().to(clusters::set)))
         .service(only("/api/v1/clusters/{id}/trust", "POST").route(web::post().to(clusters::trust)))
         .service(read("/api/v1/drift").route(get().to(fleet::drift)))
         .service(read("/api/v1/health").route(get().to(fleet::health)))
+        // A stream has no length to tell: not for HEAD.
+        .service(only("/api/v1/events", "GET").route(web::get().to(events::stream)))
         .service(read("/api/v1/products").route(get().to(fleet::products)))
         .service(read("/api/v1/channels").route(get().to(fleet::channels)))
         .service(read("/api/v1/audit").route(get().to(audit::list)))
         .service(read("/api/v1/audit/verify").route(get().to(audit::verify)));
+}
+
+fn rollout_paths(config: &mut ServiceConfig) {
+    let verb = |verb: &str| only(&format!("/api/v1/rollouts/{{id}}/{verb}"), "POST");
+    config
+        .service(read("/api/v1/rollouts").route(get().to(rollouts::list)))
+        .service(read("/api/v1/rollouts/{id}").route(get().to(rollouts::one)))
+        .service(read("/api/v1/rollouts/{id}/clusters").route(get().to(rollouts::clusters)))
+        .service(verb("hold").route(web::post().to(rollouts::hold)))
+        .service(
+            verb("resume").app_data(json(MAX_RESUME_BYTES)).route(web::post().to(rollouts::resume)),
+        )
+        .service(verb("approve").route(web::post().to(rollouts::approve)))
+        .service(verb("emergency").route(web::post().to(rollouts::emergency)))
+        .service(read("/api/v1/rollout-policies").route(get().to(rollout_policies::list)))
+        .service(
+            only("/api/v1/rollout-policies/{name}", "GET, HEAD, PUT, DELETE")
+                .app_data(json(MAX_POLICY_BODY_BYTES))
+                .route(get().to(rollout_policies::one))
+                .route(web::put().to(rollout_policies::put))
+                .route(web::delete().to(rollout_policies::remove)),
+        );
 }
 
 fn people(config: &mut ServiceConfig) {
@@ -123,6 +158,13 @@ fn people(config: &mut ServiceConfig) {
         .service(
             only("/api/v1/sessions/{id}", "DELETE").route(web::delete().to(tokens::end_session)),
         )
+        .service(
+            only("/api/v1/webhooks", "GET, HEAD, POST")
+                .route(get().to(webhooks::list))
+                .route(web::post().to(webhooks::create)),
+        )
+        .service(only("/api/v1/webhooks/{id}", "DELETE").route(web::delete().to(webhooks::delete)))
+        .service(read("/api/v1/webhooks/{id}/dead").route(get().to(webhooks::dead)))
         .service(
             only("/api/v1/publications", "POST")
                 .app_data(json(MAX_PUBLICATION_BYTES))

@@ -1,11 +1,17 @@
 //! Keyset paging: an opaque cursor that names the last row of the page before.
 
+use std::str::FromStr;
+
+use actix_web::http::header::{CACHE_CONTROL, ETAG, HeaderValue, LINK, VARY};
+use actix_web::{HttpRequest, HttpResponse};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use channels::wire::Page;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
+use super::super::negotiate::if_none_match;
 use super::super::problem::{ApiError, Code};
+use super::HubState;
 use crate::fleet::MAX_PAGE;
 
 /// Rows in a page unless the request says otherwise.
@@ -24,6 +30,11 @@ pub(super) struct PageQuery {
 impl PageQuery {
     /// Before which row the page of `list` begins, if it is not the first, and how long it is.
     pub(super) fn read(&self, list: &str) -> Result<(Option<u64>, usize), ApiError> {
+        self.read_as(list)
+    }
+
+    /// The same for a list whose cursors name something else than a number.
+    pub(super) fn read_as<T: FromStr>(&self, list: &str) -> Result<(Option<T>, usize), ApiError> {
         Ok((after(list, self.cursor.as_deref())?, limit(self.limit)?))
     }
 }
@@ -52,7 +63,7 @@ pub(super) fn last_of(list: &str, cursor: &str) -> Option<String> {
 }
 
 /// Reads a cursor of `list`.
-pub(super) fn after(list: &str, cursor: Option<&str>) -> Result<Option<u64>, ApiError> {
+pub(super) fn after<T: FromStr>(list: &str, cursor: Option<&str>) -> Result<Option<T>, ApiError> {
     let Some(cursor) = cursor else { return Ok(None) };
     match last_of(list, cursor).and_then(|last| last.parse().ok()) {
         Some(last) => Ok(Some(last)),
@@ -60,6 +71,54 @@ pub(super) fn after(list: &str, cursor: Option<&str>) -> Result<Option<u64>, Api
             Code::InvalidCursor,
             "pass the `next` of the page before, or no cursor for the first page",
         )),
+    }
+}
+
+/// A page as JSON; the next one is in `Link` as well (RFC 8288), with the parameters of this one.
+pub(super) fn respond<T: Serialize>(request: &HttpRequest, page: &Page<T>) -> HttpResponse {
+    let mut response = HttpResponse::Ok();
+    if let Some(next) = &page.next {
+        response.insert_header((LINK, link(request.path(), request.query_string(), next)));
+    }
+    response.json(page)
+}
+
+fn link(path: &str, query: &str, next: &str) -> String {
+    let kept = query.split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("cursor="));
+    // Of our own making: base64url needs no escapes.
+    let cursor = format!("cursor={next}");
+    let query: Vec<&str> = kept.chain([cursor.as_str()]).collect();
+    format!("<{path}?{}>; rel=\"next\"", query.join("&"))
+}
+
+/// The version of an answer from memory: it stays until a commit or a maintenance tick. Weak, because
+/// the answer's own time is in it.
+pub(super) struct Version(String);
+
+impl Version {
+    /// The version of what is in memory. Take it before the answer: one that is too old only costs a
+    /// client another request.
+    pub(super) fn of(state: &HubState) -> Self {
+        let committed = state.store.committed();
+        let run = committed.events().id(committed.generation());
+        Self(format!("\"{run}.{}\"", state.catalog.generation()))
+    }
+
+    /// 304 for a client that has it.
+    pub(super) fn known_to(&self, request: &HttpRequest) -> Option<HttpResponse> {
+        if_none_match(request.headers(), &self.0)
+            .then(|| self.on(HttpResponse::NotModified().finish()))
+    }
+
+    /// Tells it with an answer, which is for its asker alone.
+    pub(super) fn on(&self, mut response: HttpResponse) -> HttpResponse {
+        let headers = response.headers_mut();
+        if let Ok(version) = HeaderValue::from_str(&format!("W/{}", self.0)) {
+            headers.insert(ETAG, version);
+        }
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+        headers.insert(VARY, HeaderValue::from_static("Accept, Authorization, Cookie"));
+        response
     }
 }
 
@@ -84,12 +143,19 @@ mod tests {
     }
 
     #[test]
+    fn a_link_keeps_the_filters_and_replaces_the_cursor() {
+        let next = link("/api/v1/clusters", "phase=idle&cursor=old&limit=2", "new");
+        assert_eq!(next, "</api/v1/clusters?phase=idle&limit=2&cursor=new>; rel=\"next\"");
+        assert_eq!(link("/x", "", "new"), "</x?cursor=new>; rel=\"next\"");
+    }
+
+    #[test]
     fn a_cursor_reads_back_only_for_its_own_list() {
         let made = cursor("clusters", 41);
-        assert_eq!(after("clusters", Some(&made)).unwrap(), Some(41));
-        assert_eq!(after("clusters", None).unwrap(), None);
+        assert_eq!(after("clusters", Some(&made)).unwrap(), Some(41_u64));
+        assert_eq!(after::<u64>("clusters", None).unwrap(), None);
         for (list, bad) in [("audit", made.as_str()), ("clusters", "x"), ("clusters", "")] {
-            assert_eq!(after(list, Some(bad)).unwrap_err().code(), Code::InvalidCursor);
+            assert_eq!(after::<u64>(list, Some(bad)).unwrap_err().code(), Code::InvalidCursor);
         }
     }
 }

@@ -105,12 +105,9 @@ fn fill_fleet(metrics: &Metrics, fleet: &FleetIndex, view: &mut View<'_>) {
         let n = by_class.get(&class).copied().unwrap_or(0);
         metrics.clusters_freshness.get_or_create(&State { state: class.as_str() }).set(gauge(n));
     }
-    let health = fleet.health(view);
-    for (verdict, n) in [
-        (HealthVerdict::Healthy, health.healthy),
-        (HealthVerdict::Unhealthy, health.unhealthy),
-        (HealthVerdict::Unknown, health.unknown),
-    ] {
+    let by_verdict = fleet.verdict_counts();
+    for verdict in [HealthVerdict::Healthy, HealthVerdict::Unhealthy, HealthVerdict::Unknown] {
+        let n = by_verdict.get(&verdict).copied().unwrap_or(0);
         metrics.clusters_health.get_or_create(&State { state: verdict.as_str() }).set(gauge(n));
     }
     metrics.silent_while_updating.set(gauge(fleet.silent_while_updating()));

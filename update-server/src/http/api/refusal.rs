@@ -17,7 +17,8 @@ impl From<Refusal> for ApiError {
             | Refusal::UnknownJoinToken { .. }
             | Refusal::UnknownHold { .. }
             | Refusal::UnknownSession { .. }
-            | Refusal::UnknownToken { .. } => Code::NotFound,
+            | Refusal::UnknownToken { .. }
+            | Refusal::UnknownWebhook { .. } => Code::NotFound,
             Refusal::UnknownSite { .. } => Code::UnknownSite,
             Refusal::StatusRollback { .. } => Code::StatusRollback,
             Refusal::Retired => Code::ClusterRetired,
@@ -27,7 +28,10 @@ impl From<Refusal> for ApiError {
             | Refusal::TooManyNames
             | Refusal::Labels(_)
             | Refusal::TooManyLabelSets { .. }
+            | Refusal::TooManySettings { .. }
+            | Refusal::PinAboveMax { .. }
             | Refusal::TooManySites { .. }
+            | Refusal::TooManyWebhooks { .. }
             | Refusal::TooManyCarried { .. } => Code::Unprocessable,
             Refusal::JoinToken { .. } => Code::InvalidJoinToken,
             Refusal::NameTaken { .. } => Code::NameTaken,
@@ -36,6 +40,7 @@ impl From<Refusal> for ApiError {
             | Refusal::NoConflict
             | Refusal::SiteKeyReplaced { .. }
             | Refusal::LastAdmin => Code::Conflict,
+            Refusal::Rollout(refusal) => return refusal.clone().into(),
             Refusal::Busy => Code::QueueFull,
             Refusal::Failed => Code::Internal,
             Refusal::Stopped => Code::ShuttingDown,

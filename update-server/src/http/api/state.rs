@@ -14,6 +14,7 @@ use crate::fleet::{FleetIndex, View};
 use crate::metrics::Metrics;
 use crate::publish::Publisher;
 use crate::store::{Reader, ReaderError, Store};
+use crate::webhooks::Deliveries;
 
 /// One per process; handlers get it as `web::Data`.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ pub struct HubState {
     pub settings: Settings,
     /// What is remembered between requests of people.
     pub access: Access,
+    /// How webhooks fare.
+    pub deliveries: Deliveries,
     /// Held while the catalog takes over the holds: two of them at once could leave the older
     /// list shown.
     pub holds_shown: Mutex<()>,
@@ -56,7 +59,9 @@ impl HubState {
     /// Shows the committed holds to plain Cincinnati clients. Compresses graphs: blocks.
     pub fn show_holds(&self) {
         let _one_at_a_time = self.holds_shown.lock().unwrap_or_else(PoisonError::into_inner);
-        self.catalog.set_holds(&self.store.committed().holds());
+        let committed = self.store.committed();
+        let stops = super::rollouts::stops(&committed.rollouts(), &self.catalog, self.now());
+        self.catalog.set_holds(&committed.holds(), &stops);
     }
 }
 

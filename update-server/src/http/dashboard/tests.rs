@@ -70,6 +70,7 @@ fn product(phase: Phase) -> ProductRow {
         drift_at_site: None,
         waiting_on: Vec::new(),
         why_not: Vec::new(),
+        earliest_at: None,
         failure: None,
         units: Vec::new(),
     }
@@ -82,6 +83,7 @@ fn cluster(name: &str, products: Vec<ProductRow>) -> ClusterRow {
         site: None,
         as_of: None,
         labels: Labels::new(),
+        settings: Vec::new(),
         enrolled_at: ago(3600),
         last_seen: Some(ago(4)),
         freshness: Freshness::Fresh,
@@ -128,6 +130,7 @@ fn fleet() -> DashboardView {
             rolling: 1,
             stopped: 1,
             hops_max: Some(1),
+            spread: channels::wire::DriftSpread::default(),
             versions: vec![count("4.0.0", 1), count("3.9.1", 2)],
         }],
         clusters: vec![

@@ -1,15 +1,19 @@
 //! The API over a real store and a really signed repository, in process.
 
 mod access;
+mod admin;
 mod agents;
+mod exports;
+mod hooks;
 mod identity;
-mod labels;
 mod people;
 mod restored;
+mod rollouts;
 mod rotation;
 mod sign_in;
 mod sign_in_peer;
 mod sites;
+mod telling;
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -130,6 +134,7 @@ impl Hub {
             clock,
             access: crate::http::access::Access::open(&settings).unwrap(),
             settings,
+            deliveries: crate::webhooks::Deliveries::default(),
             holds_shown: Mutex::default(),
         });
         Self { dir, state, clock_s }
