@@ -102,7 +102,7 @@ impl Running {
             publisher,
             metrics,
             clock: Clock::new(clock::now),
-            access: Access::new(&settings),
+            access: Access::open(&settings)?,
             settings: settings.clone(),
             deliveries: Deliveries::default(),
             holds_shown: Mutex::default(),

@@ -43,6 +43,7 @@ pub fn day_of(at: Timestamp) -> i64 {
 }
 
 /// Writes a day since 1970 as a date.
+#[expect(clippy::ref_option, reason = "the signature serde asks for")]
 pub(super) fn as_date<S: Serializer>(day: &Option<i64>, serializer: S) -> Result<S::Ok, S::Error> {
     let start = day.and_then(|day| Timestamp::from_second(day.checked_mul(DAY_S)?).ok());
     start.map(|at| at.strftime("%Y-%m-%d").to_string()).serialize(serializer)

@@ -73,6 +73,8 @@ pub enum SecretKind {
     Join,
     /// The cookie of somebody who signed in.
     Session,
+    /// The cookie of a sign-in that is under way.
+    SignIn,
 }
 
 impl SecretKind {
@@ -81,6 +83,7 @@ impl SecretKind {
             Self::Api => "fw_",
             Self::Join => "fwj_",
             Self::Session => "fws_",
+            Self::SignIn => "fwl_",
         }
     }
 }

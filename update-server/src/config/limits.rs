@@ -11,8 +11,8 @@ use super::{ConfigError, in_range};
 const DEFAULT_PEOPLE_PER_S: u32 = 50;
 /// A page of a large export after another for ten seconds at full speed.
 const DEFAULT_PEOPLE_BURST: u32 = 500;
-/// A person mistypes a few times; a program that guesses is stopped at once.
-const DEFAULT_LOGINS_PER_MIN: u32 = 10;
+/// Every sign-in has two steps, and a person mistypes a few times; a program that guesses is stopped at once.
+const DEFAULT_LOGINS_PER_MIN: u32 = 20;
 /// Agents tell what is no phase at least five seconds apart; whoever is faster runs in a loop.
 const DEFAULT_REPORT_FLOOR_S: u64 = 2;
 /// Proxies in front of one hub.

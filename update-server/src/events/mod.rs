@@ -39,12 +39,12 @@ const FOR_VIEWERS: [&str; 12] = [
     "register_site",
     "remove_site",
     "import_status",
-    "set_labels",
+    "label",
 ];
 
 /// Whether anyone who may read the fleet hears of this action.
 pub fn is_for_viewers(action: &str) -> bool {
-    FOR_VIEWERS.contains(&action) || action.starts_with("rollout")
+    FOR_VIEWERS.contains(&action) || action.starts_with("rollout.")
 }
 
 /// An event and its place in the ring.
@@ -242,7 +242,7 @@ mod tests {
 
     #[test]
     fn what_names_people_or_is_unheard_of_is_not_for_viewers() {
-        assert!(is_for_viewers("hold") && is_for_viewers("rollout_halted"));
+        assert!(is_for_viewers("hold") && is_for_viewers("rollout.halted"));
         for action in ["create_token", "publish_refused", "next_key", "added_later"] {
             assert!(!is_for_viewers(action), "{action}");
         }

@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 
 use super::problem::{ApiError, Code};
+use super::sign_in::{SignIn, SignInSetupError};
 use crate::auth::Activity;
 use crate::config::{LimitSettings, Settings};
 use buckets::{Buckets, Pace};
@@ -33,21 +34,24 @@ pub enum Who {
 pub struct Access {
     /// Uses of tokens and sessions that are not written yet.
     pub activity: Activity,
+    /// How people sign in with a browser, where that is set.
+    pub sign_in: Option<SignIn>,
     people: Buckets,
     logins: Buckets,
 }
 
 impl Access {
-    /// Nothing is remembered yet.
-    pub fn new(settings: &Settings) -> Self {
+    /// Nothing is remembered yet; reads the files that sign-in needs.
+    pub fn open(settings: &Settings) -> Result<Self, SignInSetupError> {
         let LimitSettings { people_per_s, people_burst, logins_per_min, .. } = settings.limits;
         let people = Pace { per_period: people_per_s, period_s: 1, burst: people_burst };
         let logins = Pace { per_period: logins_per_min, period_s: MINUTE_S, burst: logins_per_min };
-        Self {
+        Ok(Self {
             activity: Activity::default(),
+            sign_in: SignIn::open(settings)?,
             people: Buckets::new(people),
             logins: Buckets::new(logins),
-        }
+        })
     }
 
     /// Counts one request.
@@ -91,7 +95,7 @@ mod tests {
 
     fn access(limits: &str) -> Access {
         let text = format!("data_dir = '/x'\n[limits]\n{limits}");
-        Access::new(&Fragments::parse(&text).unwrap().try_into().unwrap())
+        Access::open(&Fragments::parse(&text).unwrap().try_into().unwrap()).unwrap()
     }
 
     fn at(second: i64) -> Timestamp {

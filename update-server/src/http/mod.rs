@@ -11,6 +11,7 @@ pub mod fcos;
 pub mod negotiate;
 pub mod problem;
 pub mod public;
+pub mod sign_in;
 #[cfg(test)]
 mod tests;
 pub mod tuf;

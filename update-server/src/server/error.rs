@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::tls::TlsError;
 use crate::auth::NoRandomness;
+use crate::http::sign_in::SignInSetupError;
 use crate::publish::PublishError;
 use crate::store::{OpenError, Refusal, SchemaError};
 
@@ -63,6 +64,9 @@ pub enum RunError {
     /// Certificate, key or client authorities.
     #[error("failed to set TLS up")]
     Tls(#[from] TlsError),
+    /// Sign-in of people.
+    #[error("failed to prepare the sign-in of people")]
+    SignIn(#[from] SignInSetupError),
     /// The socket.
     #[error("failed to listen on {listen}")]
     Bind {

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use rustls::crypto::ring;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use signing::Sha256Digest;
@@ -79,9 +80,8 @@ impl Tls {
         let Some(clients) = &self.clients else {
             return Ok(builder.with_no_client_auth().with_cert_resolver(resolver));
         };
-        let mut config = builder
-            .with_client_cert_verifier(Arc::clone(clients) as _)
-            .with_cert_resolver(resolver);
+        let verifier: Arc<dyn ClientCertVerifier> = clients.clone();
+        let mut config = builder.with_client_cert_verifier(verifier).with_cert_resolver(resolver);
         // A resumed session would go on under an authority that was taken away since.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         Ok(config)

@@ -11,6 +11,7 @@
 mod admin;
 mod audit;
 mod batch;
+mod chain;
 mod committed;
 mod enrol;
 mod history;
@@ -53,6 +54,7 @@ pub(crate) use admin::changed as changed_settings;
 pub use admin::{BulkDone, BulkWork, SetLabels, SetSettings};
 pub use audit::{ChainCheck, Event};
 pub(crate) use batch::Batch;
+pub use chain::{Run, row_hash};
 pub use committed::Committed;
 pub use enrol::{Enrolment, JoinTokenRow};
 pub use history::{HistoryPlace, HistoryRow};

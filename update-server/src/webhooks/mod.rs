@@ -44,7 +44,7 @@ pub fn wants(kinds: &[String], kind: &str) -> bool {
 /// Whether this can be a kind, or the beginning of some with `*`.
 pub fn is_kind(text: &str) -> bool {
     let name = text.strip_suffix('*').unwrap_or(text);
-    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_.".contains(&b);
     !text.is_empty() && text.len() <= MAX_KIND_BYTES && name.bytes().all(plain)
 }
 
@@ -94,9 +94,9 @@ mod tests {
 
     #[test]
     fn a_star_stands_for_every_kind_that_begins_like_it() {
-        let kinds = ["hold".to_owned(), "rollout_*".to_owned()];
+        let kinds = ["hold".to_owned(), "rollout.*".to_owned()];
         for (kind, wanted) in
-            [("hold", true), ("holds", false), ("rollout_halted", true), ("publish", false)]
+            [("hold", true), ("holds", false), ("rollout.halted", true), ("publish", false)]
         {
             assert_eq!(wants(&kinds, kind), wanted, "{kind}");
         }
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_a_kind_is_refused() {
-        for good in ["hold", "*", "rollout_*", "re_enrol"] {
+        for good in ["hold", "*", "rollout.*", "re_enrol"] {
             assert!(is_kind(good), "{good}");
         }
         for bad in ["", "Hold", "a b", "*hold", "hold**", &"x".repeat(65)] {

@@ -27,14 +27,12 @@ pub fn is_own(headers: &HeaderMap, hub: Option<&Url>) -> bool {
     let mut origins = headers.get_all(ORIGIN);
     let (Some(origin), None) = (origins.next(), origins.next()) else { return false };
     let Ok(origin) = origin.to_str() else { return false };
-    match hub {
-        Some(hub) => origin == hub.origin().ascii_serialization(),
-        None => {
-            let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-            let named = origin.split_once("://").map(|(_, authority)| authority);
-            named.is_some() && named == host
-        }
+    if let Some(hub) = hub {
+        return origin == hub.origin().ascii_serialization();
     }
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    let named = origin.split_once("://").map(|(_, authority)| authority);
+    named.is_some() && named == host
 }
 
 /// Whether any page at all made it.

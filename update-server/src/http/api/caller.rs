@@ -84,7 +84,7 @@ fn by_token(request: &HttpRequest, state: &HubState, now: Timestamp) -> Result<C
 }
 
 /// The session whose cookie the request carries, if it is not over.
-pub(super) fn session(
+pub(in crate::http) fn session(
     request: &HttpRequest,
     state: &HubState,
     now: Timestamp,

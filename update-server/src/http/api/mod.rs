@@ -42,10 +42,13 @@ use actix_web::{HttpResponse, Resource, ResponseError as _, Route, guard};
 use channels::wire::{MAX_POLICY_BODY_BYTES, MAX_PUBLICATION_BYTES};
 
 use super::problem::{self, ApiError, Code};
+use super::sign_in;
+pub(super) use caller::session as session_of;
 pub use guarded::{Admin, Guarded, Needs, Operator, Publisher, Scoped, Viewer};
 pub(crate) use probes::page as metrics_page;
 pub use signature::{CREATED_WINDOW, SignedBy};
 pub use state::HubState;
+pub(super) use tokens::PERSON_PREFIX;
 
 /// Largest JSON body of a person's request: a reason and a name.
 const MAX_JSON_BYTES: usize = 64 * 1024;
@@ -67,6 +70,7 @@ pub fn routes(state: web::Data<HubState>) -> impl FnOnce(&mut ServiceConfig) {
         people(config);
         dark_sites(config);
         operations(config);
+        sign_in::routes(config);
         config.service(web::scope("/api/v1").default_service(web::to(async || {
             ApiError::new(Code::NotFound, "no such path below /api/v1").error_response()
         })));

@@ -15,7 +15,7 @@ const MAX_NAME_CHARS: usize = 100;
 /// Longest life of a token that is given one: ten years.
 const MAX_EXPIRES_IN_S: u64 = 10 * 366 * 24 * 3600;
 /// Begin of the names of people who sign in: no token may look like one in the audit log.
-pub(super) const PERSON_PREFIX: &str = "sso:";
+pub(in crate::http) const PERSON_PREFIX: &str = "sso:";
 
 /// Body of `POST /api/v1/tokens`.
 #[derive(Debug, Deserialize)]

@@ -49,7 +49,7 @@ pub(super) async fn create(
     kinds.dedup();
     if kinds.is_empty() || kinds.len() > MAX_KINDS || !kinds.iter().all(|kind| is_kind(kind)) {
         return Err(refuse(format!(
-            "kinds must name 1 to {MAX_KINDS} kinds of a-z, 0-9 and _, such as hold or rollout_*"
+            "kinds must name 1 to {MAX_KINDS} kinds of a-z, 0-9, _ and dots, such as hold or rollout.*"
         )));
     }
     let secret = new_secret().map_err(|error| ApiError::internal("make a secret", &error))?;

@@ -171,8 +171,8 @@ async fn a_webhook_to_this_machine_or_for_no_kind_is_refused_and_no_secret_is_sh
         let answer = hub.ask(Access::Admin, "POST", "/api/v1/webhooks", Some(body.clone())).await;
         assert_eq!(answer.problem(), (422, "unprocessable".to_owned()), "{body}");
     }
-    let made = hooked(&hub, "https://hooks.example.org/x", &["rollout_*", "hold", "hold"]).await;
-    assert_eq!(made.webhook.kinds, ["hold", "rollout_*"]);
+    let made = hooked(&hub, "https://hooks.example.org/x", &["rollout.*", "hold", "hold"]).await;
+    assert_eq!(made.webhook.kinds, ["hold", "rollout.*"]);
     let shown = hub.ask(Access::Admin, "GET", "/api/v1/webhooks", None).await.text();
     let audit = hub.ask(Access::Operator, "GET", "/api/v1/audit", None).await.text();
     assert!(shown.contains("hooks.example.org") && audit.contains("create_webhook"));

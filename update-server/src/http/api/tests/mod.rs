@@ -11,6 +11,8 @@ mod people;
 mod restored;
 mod rollouts;
 mod rotation;
+mod sign_in;
+mod sign_in_peer;
 mod sites;
 mod telling;
 
@@ -131,7 +133,7 @@ impl Hub {
             publisher,
             metrics: Metrics::new("0.1.0"),
             clock,
-            access: crate::http::access::Access::new(&settings),
+            access: crate::http::access::Access::open(&settings).unwrap(),
             settings,
             deliveries: crate::webhooks::Deliveries::default(),
             holds_shown: Mutex::default(),
