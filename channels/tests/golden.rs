@@ -25,8 +25,10 @@ fn through_graph(document: &Value) -> Result<Value, serde_json::Error> {
 
 /// Every document type, by the name of its golden file.
 fn readers() -> BTreeMap<&'static str, Reader> {
-    let readers: [(&str, Reader); 50] = [
+    let readers: [(&str, Reader); 52] = [
         ("audit-row", through::<wire::AuditRow>),
+        ("bulk-reply", through::<wire::BulkReply>),
+        ("bulk-request", through::<wire::BulkRequest>),
         ("cluster-row-page", through::<wire::Page<wire::ClusterRow>>),
         ("dead-delivery-page", through::<wire::Page<wire::DeadDelivery>>),
         ("drift-answer", through::<wire::DriftAnswer>),

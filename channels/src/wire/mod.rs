@@ -5,6 +5,7 @@
 //! document's `critical` field. Each type has a golden file under `channels/golden/`, and a test
 //! reads every golden file of every released form.
 
+mod bulk;
 mod directive;
 mod enrolment;
 mod events;
@@ -21,6 +22,7 @@ mod sites;
 mod telemetry;
 mod webhooks;
 
+pub use bulk::{BulkAction, BulkChange, BulkExpect, BulkFilter, BulkItem, BulkReply, BulkRequest};
 pub use directive::{
     Action, Directive, Grant, Hold, HoldRequest, HoldScope, Reason, ReportReply, ResumeRequest,
 };
