@@ -201,10 +201,12 @@ impl Draft<'_> {
         }
     }
 
-    /// The cluster of an attempt is gone, or goes elsewhere. What failed stays failed.
+    /// The cluster of an attempt is gone, or goes elsewhere. What failed stays failed until somebody
+    /// accepted it.
     pub(super) fn leave(&mut self, id: RolloutId, slot: Slot, now: Timestamp) {
         let Some(tracked) = self.live(id, slot) else { return };
-        if tracked.attempt.recorded.is_some() {
+        let accepted = self.head(id).is_some_and(|head| head.has_accepted(tracked));
+        if tracked.attempt.recorded.is_some() && !accepted {
             let mut tracked = tracked.clone();
             if tracked.in_flight {
                 tracked.in_flight = false;

@@ -206,12 +206,10 @@ impl Said {
 /// Whether the attempt failed, somebody accepted that, and what failed is over: a cluster that was
 /// accepted as less healthy is not a new failure with every report that says so again.
 fn is_over(head: &Head, tracked: &Tracked, product: &ProductRecord, now: Timestamp) -> bool {
-    let Some((why, at)) = tracked.attempt.recorded else { return false };
-    let failure = Failure { cluster: tracked.cluster, why, at };
+    let regressed = matches!(tracked.attempt.recorded, Some((FailureKind::HealthRegression, _)));
     let (baseline, deadlines) = (tracked.baseline.as_ref(), &head.rules.deadlines);
     let afresh = Seen::default().after(baseline, &product.health, Stage::Succeeded, deadlines, now);
-    head.state.core.acknowledged().contains(&failure)
-        && (why != FailureKind::HealthRegression || afresh.gate == HealthGate::Pass)
+    head.has_accepted(tracked) && (!regressed || afresh.gate == HealthGate::Pass)
 }
 
 /// An attempt of a cluster that began without a grant of this rollout: it was on its way when the

@@ -21,6 +21,9 @@ pub mod health;
 pub mod heard;
 pub mod policies;
 pub mod rollouts;
+#[cfg(test)]
+#[expect(clippy::as_conversions, clippy::wildcard_enum_match_arm, reason = "tests")]
+mod simulation;
 pub mod state;
 pub mod tick;
 pub mod view;

@@ -6,12 +6,15 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use channels::names::{NameError, ProductRef};
-use channels::rollout::{Interruptions, Judgement, Load, Name, Policy, Rest, Rollout, Stop};
+use channels::rollout::{
+    Failure, Interruptions, Judgement, Load, Name, Policy, Rest, Rollout, Stop,
+};
 use channels::version::ReleaseVersion;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use signing::Sha256Digest;
 
+use super::attempt::Tracked;
 use super::changes::RolloutRow;
 use crate::fleet::GraphKey;
 
@@ -157,6 +160,14 @@ impl Head {
         };
         self.state.interruptions.stopped.retain(touches);
         self.state.interruptions.hub_down.retain(touches);
+    }
+
+    /// Whether the attempt failed and somebody accepted that.
+    pub(super) fn has_accepted(&self, tracked: &Tracked) -> bool {
+        tracked.attempt.recorded.is_some_and(|(why, at)| {
+            let failure = Failure { cluster: tracked.cluster, why, at };
+            self.state.core.acknowledged().contains(&failure)
+        })
     }
 
     /// Whether anybody is left to go, as of the last tick.

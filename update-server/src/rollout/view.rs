@@ -293,10 +293,7 @@ fn ring_view(head: &Head, index: usize, ring: &Ring, now: Timestamp) -> RingView
 
 fn attempt_view(head: &Head, slot: Slot, tracked: &Tracked, now: Timestamp) -> AttemptView {
     let state = tracked.state(&head.rules.deadlines, &head.state.interruptions, now);
-    let acknowledged = tracked.attempt.recorded.is_some_and(|(why, at)| {
-        let failure = Failure { cluster: tracked.cluster, why, at };
-        head.state.core.acknowledged().contains(&failure)
-    });
+    let acknowledged = head.has_accepted(tracked);
     AttemptView {
         slot,
         cluster: tracked.cluster,

@@ -232,6 +232,21 @@ async fn a_rollout_shows_its_rings_failures_and_ways_back() {
     let (result, stdout, _) = rollout_says(&hub, &["show", "7"], false).await;
     result.unwrap();
     insta::assert_snapshot!(stdout, @r"
+    rollout 7: acme/kafka 4.3.1
+    state        halted
+    policy       careful version 2
+    digest       sha256:a4d451ec23463726f72c43d64c710968f6b602cd653b4de8adee1b556240a829
+    opened       2026-05-01T10:00:00Z (2h ago)
+    on the way   1 of 5
+    back to      4.2.0
+
+    RING      STATE   OPEN  MEMBERS  WAITING  GRANTED  ROLLING  SUCCEEDED  FAILED  ACKNOWLEDGED  UNKNOWN  WAITS-FOR
+    canary    halted  100%  4        1        0        1        1          1       0             0        -
+    everyone  closed  0%    96       96       0        0        0          0       0             0        -
+
+    CLUSTER  WHY          SINCE  ACKNOWLEDGED
+    east-1   rolled back  10m    no
+    east-2   melted       20m    yes
     ");
 }
 
@@ -247,6 +262,9 @@ async fn rollouts_are_listed_over_pages() {
     let (result, stdout, _) = rollout_says(&hub, &["list"], false).await;
     result.unwrap();
     insta::assert_snapshot!(stdout, @r"
+    ID  PRODUCT     RELEASE  POLICY      STATE   RING    DONE   ROLLING  FAILED  OPENED
+    7   acme/kafka  4.3.1    careful v2  halted  canary  1/100  1        1       2h
+    6   acme/kafka  4.3.1    careful v2  halted  canary  1/100  1        1       2h
     ");
 }
 
@@ -283,6 +301,9 @@ async fn clusters_have_their_reason_and_the_time_it_ends() {
     let (result, stdout, _) = rollout_says(&hub, &words, false).await;
     result.unwrap();
     insta::assert_snapshot!(stdout, @r"
+    NAME    RING      PLACE   VERSION  STATE        SINCE  MAY-GO  WHY-NOT
+    west-1  everyone  40.25%  4.2.0    not_started  -      in 3h   ring everyone is open to 5%, this cluster comes at 40.25%
+    east-1  everyone  40.25%  4.2.0    failed       60m    -       fell silent
     ");
 }
 
@@ -300,6 +321,9 @@ async fn resume_shows_the_failures_and_sends_exactly_those() {
     let (result, _, stderr) = rollout_says(&hub, &words, true).await;
     result.unwrap();
     insta::assert_snapshot!(stderr, @r"
+    CLUSTER  WHY          SINCE  ACKNOWLEDGED
+    east-1   rolled back  10m    no
+    1 failure acknowledged; rollout 7 (acme/kafka 4.3.1) is running
     ");
     let sent = hub.seen().pop().unwrap();
     let body = r#"{"acknowledge":"a bad disk","failures":[{"cluster":"00000000-0000-0000-0000-000000000001","why":"rolled_back","at":"2026-05-01T11:50:00Z"}]}"#;

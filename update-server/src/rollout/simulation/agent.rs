@@ -199,9 +199,11 @@ impl Cluster {
             Doing::Nothing | Doing::WentBack => Phase::Idle,
         };
         let failure = match self.doing {
-            Doing::Paused { at } => {
-                Some(Failure { kind: "unit".to_owned(), message: "it did not return".to_owned(), at })
-            }
+            Doing::Paused { at } => Some(Failure {
+                kind: "unit".to_owned(),
+                message: "it did not return".to_owned(),
+                at,
+            }),
             Doing::Nothing | Doing::Unit { .. } | Doing::Hanging | Doing::WentBack => None,
         };
         let verdict = if self.worse { HealthVerdict::Unhealthy } else { HealthVerdict::Healthy };
@@ -224,14 +226,5 @@ impl Cluster {
             failure,
         };
         Said { seq: self.seq, record, wants }
-    }
-
-    pub(super) fn is_settled_on(&self, releases: &Releases) -> bool {
-        self.doing == Doing::Nothing && self.target(releases).is_none()
-    }
-
-    /// Whether a unit is truly out.
-    pub(super) fn is_out(&self) -> bool {
-        matches!(self.doing, Doing::Unit { .. } | Doing::Hanging)
     }
 }

@@ -1,6 +1,6 @@
 //! Chance from a seed: the same numbers on every machine.
 
-/// A generator (SplitMix64, public domain).
+/// A generator (`SplitMix64`, public domain).
 #[derive(Debug, Clone)]
 pub(super) struct Dice(u64);
 

@@ -1,22 +1,22 @@
 //! The hub of a simulated world: the real planner and the real `directive::decide` over rows that
 //! survive what memory does not, and the invariants, asked by somebody who keeps own books.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use channels::names::ClusterId;
-use channels::rollout::{Amount, Failure, FleetSalt, Labels, Policy, lint};
+use channels::rollout::{Failure, FleetSalt, Labels, Policy, lint};
 use channels::version::ReleaseVersion;
 use channels::wire::{Action, Grant, Hold};
 use jiff::{SignedDuration, Timestamp};
 
 use super::agent::{Cluster, Said};
+use super::books::{Books, Start};
 use super::releases::Releases;
 use crate::directive::{self, Asked, Ledger, ReleaseFacts, Situation};
 use crate::fleet::{GraphKey, ProductRecord, Slot};
 use crate::rollout::{
     Ask, AttemptRow, Draft, Fact, Fleet, Heard, Outcome, Overlay, PolicyRow, RolloutChanges,
-    RolloutCommand, RolloutEvent, RolloutEventKind, RolloutId, RolloutRow, RolloutStatus, Rollouts,
-    Turn,
+    RolloutCommand, RolloutEvent, RolloutId, RolloutRow, Rollouts, Turn,
 };
 use crate::served::Served as _;
 
@@ -35,17 +35,12 @@ pub(super) struct Known {
     ledger: Ledger,
 }
 
-/// Somebody's own books about one rollout.
-#[derive(Debug, Default, Clone)]
-struct Books {
-    version: Option<ReleaseVersion>,
-    /// Clusters that may have a unit out by what the hub was told: until when they may begin, or
-    /// that they did.
-    out: BTreeMap<Slot, Option<Timestamp>>,
-    starts: Vec<Timestamp>,
-    failed: BTreeMap<Failure, bool>,
-    rings: BTreeSet<String>,
-    at_halt: Option<BTreeSet<Slot>>,
+/// What a cluster gets for a report.
+pub(super) enum Reply {
+    /// Nothing: it was refused, or its commit failed.
+    None,
+    /// An answer, with a grant or without.
+    Committed(Option<Grant>),
 }
 
 #[derive(Debug, Default)]
@@ -64,7 +59,7 @@ pub(super) struct Hub {
     graphs: Vec<GraphKey>,
     versions: Vec<ReleaseVersion>,
     pub(super) holds: Vec<Hold>,
-    books: BTreeMap<RolloutId, Books>,
+    pub(super) books: BTreeMap<RolloutId, Books>,
     /// What happened, for the test that everything does happen.
     pub(super) met: BTreeMap<&'static str, u64>,
     pub(super) breaks: Vec<String>,
@@ -136,7 +131,7 @@ impl Hub {
         *self.met.entry(what).or_default() += 1;
     }
 
-    fn breach(&mut self, now: Timestamp, what: &str) {
+    pub(super) fn breach(&mut self, now: Timestamp, what: &str) {
         self.breaks.push(format!("{now}: {what}"));
     }
 
@@ -210,9 +205,8 @@ impl Hub {
 
     pub(super) fn apply_policy(&mut self, clusters: &[Cluster], text: &str, now: Timestamp) {
         let fleet = lint::Fleet::Unknown;
-        let applied = self.batch(clusters, now, |_, draft| {
-            draft.apply_policy(text, &fleet, "ann", now)
-        });
+        let applied =
+            self.batch(clusters, now, |_, draft| draft.apply_policy(text, &fleet, "ann", now));
         applied.unwrap();
     }
 
@@ -261,15 +255,19 @@ impl Hub {
         releases: &Releases,
         commit: bool,
         now: Timestamp,
-    ) -> Option<Option<Grant>> {
+    ) -> Reply {
         if said.seq <= self.known[slot].seq {
             self.meet("stale report refused");
-            return None;
+            return Reply::None;
         }
         let (row, known) = (clusters[slot].slot, self.known[slot].clone());
         let labels = self.sets[known.labels as usize].clone();
-        let heard =
-            Heard { slot: row, cluster: known.id, labels: &labels, products: &[said.record.clone()] };
+        let heard = Heard {
+            slot: row,
+            cluster: known.id,
+            labels: &labels,
+            products: std::slice::from_ref(&said.record),
+        };
         let mut overlay = Overlay::default();
         let mut draft = overlay.on(&self.rollouts);
         draft.heard(&heard, now);
@@ -292,13 +290,14 @@ impl Hub {
         if let (Some(ask), Some(grant), Turn::Go { rollout }) = (&ask, &directive.grant, &turn) {
             let before = draft.live(*rollout, row).map(|tracked| tracked.in_flight);
             if before != Some(true) {
-                starts = Some((*rollout, draft.head(*rollout).unwrap().rules.ring_of(&labels)));
+                let ring = draft.head(*rollout).unwrap().rules.ring_of(&labels);
+                starts = Some(Start { ring, fresh: before.is_none() });
             }
             draft.granted(ask, *rollout, grant, now);
         }
         if !commit {
             self.meet("commit failed");
-            return None;
+            return Reply::None;
         }
         if directive.action != Action::Proceed && directive.reasons.is_empty() {
             self.breach(now, "a cluster waits without a reason");
@@ -324,144 +323,12 @@ impl Hub {
         if let Some(grant) = &directive.grant {
             self.note_grant(row, &turn, grant, starts, releases, said, now);
         }
-        Some(directive.grant.clone())
-    }
-
-    /// Own books: what a report says of who is out.
-    fn note_report(&mut self, slot: Slot, said: &Said) {
-        for books in self.books.values_mut() {
-            let version = books.version.as_ref();
-            if version == said.record.target.as_ref() && said.record.phase.is_rolling() {
-                books.out.insert(slot, None);
-            } else if version == Some(&said.record.version) && !said.record.phase.is_rolling() {
-                books.out.remove(&slot);
-            }
-        }
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "one call, and each is a fact of its own")]
-    fn note_grant(
-        &mut self,
-        slot: Slot,
-        turn: &Turn,
-        grant: &Grant,
-        starts: Option<(RolloutId, Option<usize>)>,
-        releases: &Releases,
-        said: &Said,
-        now: Timestamp,
-    ) {
-        let Turn::Go { rollout } = turn else { return };
-        let id = *rollout;
-        let view = self.rollouts.view(id, now).unwrap();
-        if view.status == RolloutStatus::Halted || view.status == RolloutStatus::Held {
-            self.breach(now, &format!("a grant although rollout {id} is {:?}", view.status));
-        }
-        let Some((_, ring)) = starts else {
-            self.meet("renewal");
-            let out = &mut self.books.entry(id).or_default().out;
-            if let Some(until @ Some(_)) = out.get_mut(&slot) {
-                *until = Some(grant.expires_at);
-            }
-            return;
-        };
-        self.meet("start");
-        let policy = self.policy();
-        let books = self.books.entry(id).or_default();
-        books.out.retain(|_, until| until.is_none_or(|until| until > now));
-        books.out.remove(&slot);
-        let mut breaks = Vec::new();
-        if let Some(limit) = policy.caps.concurrent
-            && books.out.len() >= limit as usize
-        {
-            breaks.push(format!("rollout {id}: {} are out, {limit} may be", books.out.len()));
-        }
-        if let Some(cap) = policy.caps.per_period {
-            let period = cap.period.duration();
-            let lately = books.starts.iter().filter(|at| now.duration_since(**at) < period).count();
-            if lately >= cap.grants as usize {
-                breaks.push(format!("rollout {id}: {lately} granted lately, {} may be", cap.grants));
-            }
-        }
-        let ring = ring.map(|ring| policy.rings[ring].name.to_string());
-        let first = policy.rings[0].name.to_string();
-        if ring.as_ref().is_none_or(|ring| *ring != first && !books.rings.contains(ring)) {
-            breaks.push(format!("rollout {id}: a start in {ring:?}, which never opened"));
-        }
-        books.starts.push(now);
-        books.out.insert(slot, Some(grant.expires_at));
-        let version = books.version.clone().unwrap();
-        for newer in releases.edges.iter().filter(|(from, _)| *from == said.record.version) {
-            let opened = self.books.values().any(|books| books.version.as_ref() == Some(&newer.1));
-            if newer.1 > version && opened && releases.has_plain_edge(&releases.graph, &newer.0, &newer.1)
-            {
-                breaks.push(format!("a start of {version} where {} can be had", newer.1));
-            }
-        }
-        for what in breaks {
-            self.breach(now, &what);
-        }
+        Reply::Committed(directive.grant.clone())
     }
 
     pub(super) fn policy(&self) -> std::sync::Arc<Policy> {
         let policy = self.rollouts.policies().in_force().next().unwrap();
         std::sync::Arc::clone(&policy.policy)
-    }
-
-    /// Own books: what events say.
-    fn follow(&mut self, clusters: &[Cluster], events: &[RolloutEvent], now: Timestamp) {
-        for event in events {
-            self.meet(event.kind.code());
-            let view = self.rollouts.view(event.rollout, now).unwrap();
-            let books = self.books.entry(event.rollout).or_default();
-            books.version = Some(view.version.clone());
-            match &event.kind {
-                RolloutEventKind::RingOpened { ring } => {
-                    books.rings.insert(ring.to_string());
-                }
-                RolloutEventKind::ClusterFailed { failure } => {
-                    books.failed.insert(*failure, false);
-                    let cluster = clusters.iter().find(|c| c.id == failure.cluster).unwrap();
-                    books.out.remove(&cluster.slot);
-                    let late = books
-                        .at_halt
-                        .as_ref()
-                        .is_some_and(|at_halt| !at_halt.contains(&cluster.slot));
-                    if !cluster.began.contains(&view.version) {
-                        self.breach(now, &format!("{failure:?} of a cluster that never began"));
-                    } else if late {
-                        self.breach(now, &format!("{failure:?} began after the halt"));
-                    }
-                }
-                RolloutEventKind::Halted { .. } => {
-                    let attempts = self.rollouts.attempts(event.rollout, now);
-                    let at_halt = attempts.iter().map(|attempt| attempt.slot).collect();
-                    let books = self.books.entry(event.rollout).or_default();
-                    books.at_halt.get_or_insert(at_halt);
-                }
-                _ => {}
-            }
-        }
-    }
-
-    /// More failures than there may be, and no halt.
-    fn halts_in_time(&mut self, now: Timestamp) {
-        let policy = self.policy();
-        for view in self.rollouts.views(now) {
-            let Some(books) = self.books.get(&view.id) else { continue };
-            let waiting = books.failed.values().filter(|accepted| !**accepted).count();
-            let allowed: u32 = policy
-                .rings
-                .iter()
-                .map(|ring| match ring.gates.max_failures {
-                    Amount::Count(count) => count,
-                    Amount::Percent(_) => unreachable!("simulated policies count"),
-                })
-                .sum();
-            if waiting > allowed as usize && view.status != RolloutStatus::Halted {
-                let (id, status) = (view.id, view.status);
-                self.breach(now, &format!("rollout {id}: {waiting} failures and it is {status:?}"));
-            }
-        }
     }
 
     /// Rows of attempts that lapsed.
@@ -471,8 +338,17 @@ impl Hub {
 }
 
 const CODES: &[&str] = &[
-    "held", "halted", "health_unknown", "ring_closed", "not_yet", "outside_windows",
-    "cap_concurrent", "cap_period", "cap_failure_domain", "superseded", "not_counted",
+    "held",
+    "halted",
+    "health_unknown",
+    "ring_closed",
+    "not_yet",
+    "outside_windows",
+    "cap_concurrent",
+    "cap_period",
+    "cap_failure_domain",
+    "superseded",
+    "not_counted",
 ];
 
 fn number_of(sets: &mut Vec<Labels>, labels: &Labels) -> u32 {
@@ -506,6 +382,7 @@ fn decide(
         wants: said.wants.as_ref(),
         facts,
         turn,
+        limits: directive::Limits::default(),
     };
     let situation = Situation { cluster: known.id, holds, full: true, now, ttl_s: TTL_S };
     directive::decide(&situation, &known.ledger, &[asked])
