@@ -4,6 +4,7 @@
 #
 #   tests/peers/install.sh python      python-tuf; prints the interpreter that can import it
 #   tests/peers/install.sh node        tuf-js; prints the folder whose node_modules has it
+#   tests/peers/install.sh oidc        an OpenID provider; prints the folder whose node_modules has it
 #   tests/peers/install.sh kafka       two Kafka versions, the JMX exporter and the traffic program;
 #                                      prints the folder with libs-<version>/ and exporter.jar
 #   tests/peers/install.sh kubernetes  a control plane and a hollow node; prints the folder with them
@@ -22,6 +23,7 @@ readonly python_packages=(
 )
 # The newest release that still runs on Node 20; 6.x needs Node 22.22.
 readonly node_package='tuf-js@5.0.1'
+readonly oidc_package='oidc-provider@9.13.3'
 # The last release that upgrades from every KRaft version, and the newest one.
 readonly kafka_versions=(3.9.1 4.3.1)
 # The newest exporter that the Maven repository has.
@@ -63,6 +65,10 @@ python_into() {
 
 node_into() {
     npm install --prefix "$1" --no-audit --no-fund --ignore-scripts --silent "$node_package"
+}
+
+oidc_into() {
+    npm install --prefix "$1" --no-audit --no-fund --ignore-scripts --silent "$oidc_package"
 }
 
 # Maven's own cache goes with the folder: it would be as large again as what is used.
@@ -117,6 +123,12 @@ node)
     once node "$node_package" node_into
     echo "$cache/node"
     ;;
+oidc)
+    command -v node >/dev/null || die 'node is not installed'
+    command -v npm >/dev/null || die 'npm is not installed'
+    once oidc "$oidc_package" oidc_into
+    echo "$cache/oidc"
+    ;;
 kafka)
     command -v mvn >/dev/null || die 'mvn is not installed'
     command -v javac >/dev/null || die 'javac is not installed (a Java 17 development kit)'
@@ -131,7 +143,7 @@ kubernetes)
     echo "$cache/kubernetes"
     ;;
 *)
-    echo "usage: ${0##*/} python|node|kafka|kubernetes" >&2
+    echo "usage: ${0##*/} python|node|oidc|kafka|kubernetes" >&2
     exit 2
     ;;
 esac

@@ -12,7 +12,9 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use crate::config::{ConfigError, Fragments, LogFormat, Settings};
+use crate::config::{
+    ClientCertificates, ConfigError, Fragments, LogFormat, Settings, TlsFragments,
+};
 
 /// Usage errors and failures, as in every Fairway command.
 const EXIT_FAILURE: u8 = 2;
@@ -79,6 +81,29 @@ pub struct ServeArgs {
     /// Seconds a graceful shutdown may take [default: 10].
     #[arg(long, env = "FAIRWAY_SHUTDOWN_TIMEOUT_S", value_name = "S")]
     pub shutdown_timeout_s: Option<u64>,
+    /// PEM file of the hub's certificate and its chain; without it the hub speaks plain HTTP.
+    #[arg(long, env = "FAIRWAY_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// PEM file of the certificate's key.
+    #[arg(long, env = "FAIRWAY_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// PEM file of the authorities that sign clients' certificates.
+    #[arg(long, env = "FAIRWAY_TLS_CLIENT_CA", value_name = "FILE")]
+    pub tls_client_ca: Option<PathBuf>,
+    /// Whether clients must show a certificate [default: required, with --tls-client-ca].
+    #[arg(long, env = "FAIRWAY_TLS_CLIENT_CERTIFICATES", value_name = "HOW")]
+    pub tls_client_certificates: Option<ClientCertificates>,
+    /// Address at which people's browsers find the hub.
+    #[arg(long, env = "FAIRWAY_PUBLIC_URL", value_name = "URL")]
+    pub public_url: Option<String>,
+    /// Address or network of a proxy whose X-Forwarded-For is believed; may be repeated.
+    #[arg(
+        long = "trusted-proxy",
+        env = "FAIRWAY_TRUSTED_PROXIES",
+        value_name = "NETWORK",
+        value_delimiter = ','
+    )]
+    pub trusted_proxies: Option<Vec<String>>,
     /// How log lines look [default: auto = text on a terminal, JSON elsewhere].
     #[arg(long, env = "FAIRWAY_LOG_FORMAT", value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
@@ -90,6 +115,12 @@ impl ServeArgs {
         let file = match &self.config {
             Some(path) => Fragments::load(path)?,
             None => Fragments::default(),
+        };
+        let tls = TlsFragments {
+            cert: self.tls_cert,
+            key: self.tls_key,
+            client_ca: self.tls_client_ca,
+            client_certificates: self.tls_client_certificates,
         };
         let line = Fragments {
             listen: self.listen,
@@ -105,6 +136,11 @@ impl ServeArgs {
             workers: self.workers,
             shutdown_timeout_s: self.shutdown_timeout_s,
             log_format: self.log_format,
+            tls: Some(tls),
+            public_url: self.public_url,
+            oidc: None,
+            limits: None,
+            trusted_proxies: self.trusted_proxies,
         };
         line.over(file).try_into()
     }

@@ -3,11 +3,20 @@
 //! [`Fragments`] is what a person may write (every field optional, unknown ones refused);
 //! [`Settings`] is what the rest of the process gets (every field known to be in range).
 
+mod limits;
+mod oidc;
+mod tls;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use channels::names::{ProductRef, SiteName};
+use reqwest::Url;
 use serde::Deserialize;
+
+pub use limits::{LimitFragments, LimitSettings, Network};
+pub use oidc::{OidcFragments, OidcSettings, RoleFragment, RoleRule};
+pub use tls::{ClientCertificates, TlsFragments, TlsSettings};
 
 /// Port without privileges, next to nothing well known.
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8480);
@@ -67,6 +76,16 @@ pub struct Fragments {
     pub shutdown_timeout_s: Option<u64>,
     /// How log lines look.
     pub log_format: Option<LogFormat>,
+    /// TLS of the hub itself; without it, it speaks plain HTTP.
+    pub tls: Option<TlsFragments>,
+    /// Address at which people's browsers find the hub.
+    pub public_url: Option<String>,
+    /// Sign-in of people through an `OpenID` provider.
+    pub oidc: Option<OidcFragments>,
+    /// Rate limits.
+    pub limits: Option<LimitFragments>,
+    /// Addresses or networks of proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Option<Vec<String>>,
 }
 
 impl Fragments {
@@ -89,6 +108,14 @@ impl Fragments {
             workers: self.workers.or(under.workers),
             shutdown_timeout_s: self.shutdown_timeout_s.or(under.shutdown_timeout_s),
             log_format: self.log_format.or(under.log_format),
+            tls: match (self.tls, under.tls) {
+                (Some(over), Some(under)) => Some(over.over(under)),
+                (over, under) => over.or(under),
+            },
+            public_url: self.public_url.or(under.public_url),
+            oidc: self.oidc.or(under.oidc),
+            limits: self.limits.or(under.limits),
+            trusted_proxies: self.trusted_proxies.or(under.trusted_proxies),
         }
     }
 
@@ -137,6 +164,16 @@ pub struct Settings {
     pub shutdown_timeout_s: u64,
     /// How log lines look.
     pub log_format: LogFormat,
+    /// TLS of the hub itself.
+    pub tls: Option<TlsSettings>,
+    /// Address at which people's browsers find the hub.
+    pub public_url: Option<Url>,
+    /// Sign-in of people; only where `public_url` is set.
+    pub oidc: Option<OidcSettings>,
+    /// Rate limits.
+    pub limits: LimitSettings,
+    /// Proxies whose word about a client's address is taken.
+    pub trusted_proxies: Vec<Network>,
 }
 
 impl TryFrom<Fragments> for Settings {
@@ -146,17 +183,24 @@ impl TryFrom<Fragments> for Settings {
         let seconds = |name, value: Option<u64>, default, max| {
             in_range(name, value.unwrap_or(default), 1, max)
         };
+        let report_interval_s = seconds(
+            "report_interval_s",
+            from.report_interval_s,
+            DEFAULT_REPORT_INTERVAL_S,
+            86_400,
+        )?;
+        let public_url = from.public_url.as_deref();
+        let public_url = public_url.map(|url| oidc::safe_url("public_url", url)).transpose()?;
+        if from.oidc.is_some() && public_url.is_none() {
+            let because = "the provider sends browsers back there ([oidc] is set)";
+            return Err(ConfigError::Needs { needed: "public_url", because });
+        }
         Ok(Self {
             listen: from.listen.unwrap_or(DEFAULT_LISTEN),
             data_dir: from.data_dir.ok_or(ConfigError::Missing { name: "data_dir" })?,
             default_product: from.default_product,
             site: from.site,
-            report_interval_s: seconds(
-                "report_interval_s",
-                from.report_interval_s,
-                DEFAULT_REPORT_INTERVAL_S,
-                86_400,
-            )?,
+            report_interval_s,
             grant_ttl_s: seconds("grant_ttl_s", from.grant_ttl_s, DEFAULT_GRANT_TTL_S, 86_400)?,
             anonymous_viewer: from.anonymous_viewer.unwrap_or(false),
             webhooks_to_local_addresses: from.webhooks_to_local_addresses.unwrap_or(false),
@@ -180,6 +224,11 @@ impl TryFrom<Fragments> for Settings {
                 600,
             )?,
             log_format: from.log_format.unwrap_or_default(),
+            tls: from.tls.unwrap_or_default().settings()?,
+            public_url,
+            oidc: from.oidc.map(OidcSettings::try_from).transpose()?,
+            limits: from.limits.unwrap_or_default().settings(report_interval_s)?,
+            trusted_proxies: limits::networks(&from.trusted_proxies.unwrap_or_default())?,
         })
     }
 }
@@ -232,6 +281,22 @@ pub enum ConfigError {
     Missing {
         /// The setting.
         name: &'static str,
+    },
+    /// A setting needs another one.
+    #[error("{needed} must be set: {because}")]
+    Needs {
+        /// What is missing.
+        needed: &'static str,
+        /// What asks for it.
+        because: &'static str,
+    },
+    /// A value that cannot be what it should be.
+    #[error("{name}: {why}")]
+    Invalid {
+        /// The setting.
+        name: &'static str,
+        /// What is wrong.
+        why: String,
     },
     /// A value outside its range.
     #[error("{name} is {found}: it must be between {min} and {max}")]

@@ -85,6 +85,8 @@ pub struct Metrics {
     pub reports: Family<Outcome, Counter>,
     /// From the first byte of a report to its acknowledgement.
     pub report_ack_seconds: Histogram,
+    /// Changes of the certificate's files by result.
+    pub tls_reloads: Family<Outcome, Counter>,
     /// Reports waiting for the writer.
     pub ingest_queue_depth: Gauge,
     /// Reports per commit.
@@ -130,6 +132,7 @@ impl Metrics {
             publications: Family::default(),
             reports: Family::default(),
             report_ack_seconds: Histogram::new(latency_buckets()),
+            tls_reloads: Family::default(),
             ingest_queue_depth: Gauge::default(),
             store_batch_size: Histogram::new(exponential_buckets(1.0, 2.0, 12)),
             store_commit_seconds: Histogram::new(latency_buckets()),
@@ -158,6 +161,8 @@ impl Metrics {
         to.register("tuf_requests", "TUF answers by status", self.tuf_requests.clone());
         to.register("publications", "Publications by result", self.publications.clone());
         to.register("reports", "Reports by result", self.reports.clone());
+        let reloads = self.tls_reloads.clone();
+        to.register("tls_reloads", "Changes of the certificate's files by result", reloads);
         let (ack, seconds) = (self.report_ack_seconds.clone(), Unit::Seconds);
         to.register_with_unit("report_ack", "From a report to its acknowledgement", seconds, ack);
         let depth = self.ingest_queue_depth.clone();
@@ -207,6 +212,11 @@ impl Metrics {
     /// Counts one report: `ok` or the slug of its error.
     pub fn count_report(&self, result: &'static str) {
         self.reports.get_or_create(&Outcome { result }).inc();
+    }
+
+    /// Counts one change of the certificate's files: `ok` or `refused`.
+    pub fn count_tls_reload(&self, result: &'static str) {
+        self.tls_reloads.get_or_create(&Outcome { result }).inc();
     }
 
     /// Counts the time a report took to be acknowledged.

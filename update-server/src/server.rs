@@ -10,6 +10,7 @@ mod first_start;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
@@ -23,6 +24,7 @@ use tokio::task::JoinHandle;
 use crate::catalog::Catalog;
 use crate::clock;
 use crate::config::Settings;
+use crate::http::access::Access;
 use crate::http::api::{self, HubState};
 use crate::http::problem::{ApiError, Code};
 use crate::http::public::{self, Clock, PublicState};
@@ -32,6 +34,8 @@ use crate::store::{Reader, Store, StoreSettings, WriterThread};
 use crate::webhooks::{Client, Deliveries};
 use data_dir::DataDir;
 pub use error::RunError;
+use tls::Tls;
+pub use tls::TlsError;
 
 /// An agent's next report in the same minute reuses its connection; an idle one costs a few KB.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
@@ -83,6 +87,7 @@ impl Running {
         let data_dir = DataDir::open(&settings.data_dir)?;
         let keys = OnlineKeys::load_or_create(data_dir.path())?;
         let product = settings.default_product.clone();
+        let tls = settings.tls.as_ref().map(Tls::open).transpose()?;
         let (publisher, catalog) = Publisher::open(data_dir.path(), keys, product, now)?;
         let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
         let (store, writer) = open_store(&settings, &catalog, &metrics)?;
@@ -95,6 +100,7 @@ impl Running {
             publisher,
             metrics,
             clock: Clock::new(clock::now),
+            access: Access::open(&settings)?,
             settings: settings.clone(),
             deliveries: Deliveries::default(),
             holds_shown: Mutex::default(),
@@ -104,7 +110,7 @@ impl Running {
         let listener = TcpListener::bind(settings.listen)
             .map_err(|source| RunError::Bind { listen: settings.listen, source })?;
         let address = listener.local_addr().map_err(RunError::Server)?;
-        let server = serve(listener, &settings, &state)?;
+        let server = serve(listener, &settings, &state, tls.as_ref())?;
         let handle = server.handle();
         let server = tokio::spawn(server);
         data_dir.write_address(address)?;
@@ -115,10 +121,12 @@ impl Running {
             clusters = committed.fleet().in_force(),
             holds = committed.holds().len(),
             root.version = state.catalog.status(now).root_version,
+            tls = tls.is_some(),
+            tls.clients = tls.as_ref().map_or("not asked", Tls::clients),
             version = env!("CARGO_PKG_VERSION"),
             "listening"
         );
-        let tasks = tasks::spawn(&state, webhooks);
+        let tasks = tasks::spawn(&state, tls, webhooks);
         Ok(Self { address, data_dir, store, writer, handle, server, tasks })
     }
 
@@ -167,6 +175,7 @@ fn serve(
     listener: TcpListener,
     settings: &Settings,
     state: &web::Data<HubState>,
+    tls: Option<&Tls>,
 ) -> Result<Server, RunError> {
     let public = PublicState {
         catalog: state.catalog.clone(),
@@ -189,5 +198,9 @@ fn serve(
     if let Some(workers) = settings.workers {
         server = server.workers(workers);
     }
-    Ok(server.listen(listener).map_err(RunError::Server)?.run())
+    let server = match tls {
+        Some(tls) => server.listen_rustls_0_23(listener, tls.server_config()?),
+        None => server.listen(listener),
+    };
+    Ok(server.map_err(RunError::Server)?.run())
 }

@@ -1,5 +1,6 @@
 //! `fairway token new|list|revoke`: API tokens of people and machines.
 
+use channels::rollout::Selector;
 use channels::wire::Page;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -7,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 use crate::hub::{Hub, HubArgs};
 use crate::out::Out;
-use crate::span::age;
+use crate::span::{Span, age, until};
 use crate::table::{Format, Table};
 
 /// Arguments of `fairway token`.
@@ -31,6 +32,13 @@ enum Command {
         /// What it may do
         #[arg(long, value_enum)]
         access: Access,
+        /// Only for clusters whose labels match: key=value, key!=value, `key in (a,b)`, key, !key,
+        /// with commas between them; viewers and operators only
+        #[arg(long, short = 'l')]
+        selector: Option<Selector>,
+        /// How long it works; as long as nobody revokes it if absent
+        #[arg(long, value_name = "TIME")]
+        expires: Option<Span>,
     },
     /// List the tokens in force
     List,
@@ -59,6 +67,10 @@ enum Access {
 struct NewToken<'a> {
     name: &'a str,
     access: Access,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    selector: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_in_s: Option<u64>,
 }
 
 /// A token as the hub shows it: with its secret only when it was just made.
@@ -73,14 +85,25 @@ struct ApiToken {
     created_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     created_by: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    selector: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expires_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    last_used: Option<String>,
 }
 
 /// Runs `fairway token …`.
 pub(crate) async fn run(args: &TokenArgs, now: Timestamp, out: &mut Out) -> Result<()> {
     let hub = Hub::new(&args.hub.connection(None)?)?;
     match &args.command {
-        Command::New { name, access } => {
-            let request = NewToken { name, access: *access };
+        Command::New { name, access, selector, expires } => {
+            let request = NewToken {
+                name,
+                access: *access,
+                selector: selector.as_ref().map(Selector::to_string),
+                expires_in_s: expires.map(|span| span.0),
+            };
             let made: ApiToken = hub.post("api/v1/tokens", "application/json", &request).await?;
             if args.output == Format::Json {
                 return out.json(&made);
@@ -104,18 +127,34 @@ pub(crate) async fn run(args: &TokenArgs, now: Timestamp, out: &mut Out) -> Resu
 }
 
 fn table(tokens: &[ApiToken], now: Timestamp, format: Format) -> Table {
-    let mut table = Table::new(&["id", "name", "access", "created", "created_by"]);
+    let mut table = Table::new(&[
+        "id",
+        "name",
+        "access",
+        "selector",
+        "created",
+        "created_by",
+        "expires",
+        "last_used",
+    ]);
     for token in tokens {
         let created = token.created_at.map_or_else(String::new, |at| match format {
             Format::Table => age(at, now),
+            Format::Json | Format::Csv => at.to_string(),
+        });
+        let expires = token.expires_at.map_or_else(String::new, |at| match format {
+            Format::Table => until(at, now),
             Format::Json | Format::Csv => at.to_string(),
         });
         table.row(vec![
             token.id.to_string(),
             token.name.clone(),
             token.access.clone(),
+            token.selector.clone().unwrap_or_default(),
             created,
             token.created_by.clone().unwrap_or_default(),
+            expires,
+            token.last_used.clone().unwrap_or_default(),
         ]);
     }
     table
@@ -160,11 +199,27 @@ mod tests {
         let page = serde_json::json!({"items": [{
             "id": 1, "name": "admin", "access": "admin",
             "created_at": "2026-05-01T11:00:00Z", "created_by": "hub"
+        }, {
+            "id": 2, "name": "east", "access": "viewer", "selector": "ring=canary",
+            "created_at": "2026-05-01T11:30:00Z", "created_by": "admin",
+            "expires_at": "2026-05-01T14:00:00Z", "last_used": "2026-05-01"
         }]});
         let hub = FakeHub::start(vec![("GET /api/v1/tokens", Answer::json(&page))]).await;
         insta::assert_snapshot!(token(&hub, &["list"]).await.0, @"
-        ID  NAME   ACCESS  CREATED  CREATED-BY
-        1   admin  admin   60m      hub
+        ID  NAME   ACCESS  SELECTOR     CREATED  CREATED-BY  EXPIRES  LAST-USED
+        1   admin  admin   -            60m      hub         -        -
+        2   east   viewer  ring=canary  30m      admin       2h       2026-05-01
         ");
+    }
+
+    #[tokio::test]
+    async fn a_token_for_some_clusters_and_some_time_is_asked_for_as_such() {
+        let made = serde_json::json!({"id": 2, "name": "e", "access": "viewer", "token": "fw_x"});
+        let hub = FakeHub::start(vec![("POST /api/v1/tokens", Answer::json(&made))]).await;
+        let words = ["new", "e", "--access", "viewer", "-l", "ring=canary", "--expires", "30d"];
+        token(&hub, &words).await;
+        let asked =
+            r#"{"name":"e","access":"viewer","selector":"ring=canary","expires_in_s":2592000}"#;
+        assert_eq!(hub.seen(), [format!("POST /api/v1/tokens - {asked}")]);
     }
 }

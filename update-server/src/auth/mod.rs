@@ -1,7 +1,11 @@
-//! Who may do what: API tokens and their access.
+//! Who may do what: API tokens and sessions, their access and the clusters it is for.
 //!
 //! A token is 256 random bits shown once; the hub keeps its SHA-256 and looks tokens up by that
 //! hash, so comparing leaks nothing about a secret. Never passwords, never in logs.
+
+mod activity;
+mod scope;
+mod session;
 
 use std::collections::BTreeMap;
 
@@ -10,6 +14,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use signing::Sha256Digest;
+
+pub use activity::{Activity, Used, day_of};
+pub use scope::{Scope, Unconfinable};
+pub use session::{SESSIONS_MAX, SessionRecord, SessionTable};
 
 /// What a token may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -63,6 +71,10 @@ pub enum SecretKind {
     Api,
     /// A join token of clusters.
     Join,
+    /// The cookie of somebody who signed in.
+    Session,
+    /// The cookie of a sign-in that is under way.
+    SignIn,
 }
 
 impl SecretKind {
@@ -70,6 +82,8 @@ impl SecretKind {
         match self {
             Self::Api => "fw_",
             Self::Join => "fwj_",
+            Self::Session => "fws_",
+            Self::SignIn => "fwl_",
         }
     }
 }
@@ -132,10 +146,26 @@ pub struct TokenRecord {
     pub name: String,
     /// What it may do.
     pub access: Access,
+    /// For which clusters.
+    #[serde(rename = "selector", skip_serializing_if = "Scope::is_whole")]
+    pub scope: Scope,
     /// When it was made.
     pub created_at: Timestamp,
     /// By whom.
     pub created_by: String,
+    /// When it stops working; `None` = when it is revoked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// The last day it was used, since 1970 in UTC.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "activity::as_date")]
+    pub last_used: Option<i64>,
+}
+
+impl TokenRecord {
+    /// Whether it works no more at `now`.
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|at| at <= now)
+    }
 }
 
 /// All API tokens in force, by hash.
@@ -153,6 +183,13 @@ impl TokenTable {
     /// Adds a token.
     pub fn insert(&mut self, digest: Sha256Digest, record: TokenRecord) {
         self.by_digest.insert(digest, record);
+    }
+
+    /// Changes the token of this number.
+    pub fn change(&mut self, id: u64, change: impl FnOnce(&mut TokenRecord)) {
+        if let Some(record) = self.by_digest.values_mut().find(|record| record.id == id) {
+            change(record);
+        }
     }
 
     /// Removes a token.

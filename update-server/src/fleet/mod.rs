@@ -9,6 +9,7 @@ mod drift;
 mod facts;
 mod freshness;
 mod health;
+mod hurry;
 mod intern;
 mod names;
 mod query;

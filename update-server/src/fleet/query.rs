@@ -12,6 +12,7 @@ use super::row::{Product, Row};
 use super::shared::is_marked;
 use super::{DriftMemo, FleetIndex, ProductRecord, Slot, freshness};
 use crate::bulk::Selected;
+use crate::auth::Scope;
 use crate::served::Served;
 
 /// Most rows in one page.
@@ -37,6 +38,8 @@ pub struct ClusterFilter {
     pub name_prefix: Option<String>,
     /// Has labels like these.
     pub selector: Option<Selector>,
+    /// Is one of those that the caller may see.
+    pub scope: Scope,
     /// Belongs to this dark site; no cluster of the fleet itself does.
     pub site: Option<SiteName>,
 }
@@ -108,9 +111,13 @@ impl FleetIndex {
                 self.versions.number(version).map_or(Versions::NoneKnown, Versions::Only)
             }
         };
-        let labels = filter.selector.as_ref().map(|selector| {
-            self.label_sets().iter().map(|labels| selector.matches(labels)).collect()
-        });
+        let selected = |labels: &Labels| {
+            filter.scope.contains(labels)
+                && filter.selector.as_ref().is_none_or(|selector| selector.matches(labels))
+        };
+        let by_labels = filter.selector.is_some() || !filter.scope.is_whole();
+        let labels =
+            by_labels.then(|| self.label_sets().iter().map(|labels| selected(labels)).collect());
         Resolved { filter, graphs, version, labels }
     }
 

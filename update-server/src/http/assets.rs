@@ -19,7 +19,7 @@ const ASSETS: [(&str, &str, &str); 2] = [
 ];
 
 /// Nothing may be loaded but our own style sheet and icon; nothing may frame the page.
-const CSP: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'none'; \
+const CSP: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; \
                    base-uri 'none'; frame-ancestors 'none'";
 
 /// Headers of every page and asset.

@@ -1,7 +1,8 @@
-//! The HTTP surface: negotiation, public reads, errors, the dashboard's page.
+//! The HTTP surface: access, negotiation, public reads, errors, the dashboard's page.
 //!
 //! Handlers parse, look up and render; they take no decision about a fleet.
 
+pub mod access;
 pub mod api;
 pub mod assets;
 pub mod cincinnati;
@@ -9,6 +10,7 @@ pub mod dashboard;
 pub mod negotiate;
 pub mod problem;
 pub mod public;
+pub mod sign_in;
 #[cfg(test)]
 mod tests;
 pub mod tuf;

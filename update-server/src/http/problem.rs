@@ -63,8 +63,22 @@ codes! {
     KeyReplaced = "key_replaced", 401, "The cluster has another key by now";
     /// A join token that is unknown, used up or expired.
     InvalidJoinToken = "invalid_join_token", 401, "The join token is unknown, used up or expired";
+    /// An answer of the provider to no sign-in of this browser.
+    SignInState = "sign_in_state", 400, "The answer belongs to no sign-in of this browser";
+    /// An ID token made for another sign-in.
+    SignInNonce = "sign_in_nonce", 401, "The ID token is that of another sign-in";
+    /// An ID token that is not to be believed.
+    SignInToken = "sign_in_token", 401, "The ID token is not to be believed";
+    /// The provider says no, to the person or to the code.
+    SignInRefused = "sign_in_refused", 401, "The OpenID provider refused the sign-in";
+    /// Somebody whom no rule gives a role.
+    NoRole = "no_role", 403, "No rule of this hub gives the person a role";
     /// Known, but not allowed.
     Forbidden = "forbidden", 403, "The role does not allow this";
+    /// Allowed, but not for these clusters.
+    OutOfScope = "out_of_scope", 403, "Not among the clusters that the caller may see or change";
+    /// A change with a browser's credentials that may be another page's.
+    CrossSite = "cross_site", 403, "The request may be another site's";
     /// The key of a cluster that was retired.
     ClusterRetired = "cluster_retired", 403, "The cluster was retired";
     /// No such resource.
@@ -107,6 +121,8 @@ codes! {
     RateLimited = "rate_limited", 429, "Too many requests";
     /// A bug, a full disk, a broken database.
     Internal = "internal", 500, "The server failed";
+    /// The provider of sign-ins does not answer, or not as it should.
+    ProviderUnavailable = "provider_unavailable", 502, "The OpenID provider cannot be used";
     /// Nothing published.
     NotReady = "not_ready", 503, "Nothing has been published here";
     /// The write queue is full.

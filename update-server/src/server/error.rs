@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::tls::TlsError;
 use crate::auth::NoRandomness;
+use crate::http::sign_in::SignInSetupError;
 use crate::publish::PublishError;
 use crate::store::{OpenError, Refusal, SchemaError};
 
@@ -50,6 +52,12 @@ pub enum RunError {
     /// The first token cannot be stored.
     #[error("failed to store the first admin token")]
     TokenStore(#[from] Refusal),
+    /// Certificate, key or client authorities.
+    #[error("failed to set TLS up")]
+    Tls(#[from] TlsError),
+    /// Sign-in of people.
+    #[error("failed to prepare the sign-in of people")]
+    SignIn(#[from] SignInSetupError),
     /// The socket.
     #[error("failed to listen on {listen}")]
     Bind {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::RunError;
 use super::data_dir::{DataDir, failed, write_private};
-use crate::auth::{Access, Secret, SecretKind};
+use crate::auth::{Access, Scope, Secret, SecretKind};
 use crate::store::{NewToken, Store};
 
 /// File name below the data directory. People move its content elsewhere and delete it.
@@ -24,7 +24,7 @@ pub(super) async fn ensure_admin(
     store: &Store,
     now: Timestamp,
 ) -> Result<(), RunError> {
-    if store.committed().tokens().list().iter().any(|t| t.access == Access::Admin) {
+    if store.has_lasting_admin() {
         return Ok(());
     }
     let path = data_dir.path().join(TOKEN_FILE);
@@ -43,6 +43,8 @@ pub(super) async fn ensure_admin(
     let new = NewToken {
         name: "admin".to_owned(),
         access: Access::Admin,
+        scope: Scope::whole(),
+        expires_at: None,
         digest: secret.digest(),
         by: "hub".to_owned(),
         now,

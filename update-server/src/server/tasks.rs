@@ -1,11 +1,15 @@
-//! What runs beside the handlers: maintenance of the store, re-signing of the online roles, webhooks.
+//! What runs beside the handlers: maintenance of the store, re-signing of the online roles, webhooks,
+//! a look at the files of TLS.
 
 use std::time::Duration;
 
 use actix_web::web;
+use jiff::SignedDuration;
+use signing::causes::chain;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::tls::{Reload, Tls};
 use crate::http::api::HubState;
 use crate::webhooks::{self, Client};
 
@@ -13,16 +17,56 @@ use crate::webhooks::{self, Client};
 const TICK: Duration = Duration::from_secs(15);
 /// Metadata lives for a day or more; a minute's delay is nothing.
 const RESIGN_CHECK: Duration = Duration::from_mins(1);
+/// Whoever renews a certificate does so days before it expires; a person who waits for it is glad
+/// of seconds.
+const TLS_CHECK: Duration = Duration::from_secs(10);
 
 /// Starts them; they end when they are aborted.
-pub(super) fn spawn(state: &web::Data<HubState>, client: Client) -> Vec<JoinHandle<()>> {
+pub(super) fn spawn(
+    state: &web::Data<HubState>,
+    tls: Option<Tls>,
+    client: Client,
+) -> Vec<JoinHandle<()>> {
     let (store, reader) = (state.store.clone(), state.reader.clone());
     let (clock, deliveries) = (state.clock.clone(), state.deliveries.clone());
-    vec![
+    let mut tasks = vec![
         tokio::spawn(maintain(state.clone())),
         tokio::spawn(resign(state.clone())),
         tokio::spawn(webhooks::run(store, reader, client, clock, deliveries)),
-    ]
+    ];
+    tasks.extend(tls.map(|tls| tokio::spawn(follow_files(state.clone(), tls))));
+    tasks
+}
+
+async fn follow_files(state: web::Data<HubState>, mut tls: Tls) {
+    let mut timer = interval(TLS_CHECK);
+    timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        timer.tick().await;
+        let look = tokio::task::spawn_blocking(move || {
+            let found = tls.reload();
+            (tls, found)
+        });
+        let Ok((same, found)) = look.await else {
+            tracing::error!("the look at the certificate's files failed: it is looked at no more");
+            return;
+        };
+        tls = same;
+        match found {
+            Reload::Unchanged => {}
+            Reload::Taken => {
+                state.metrics.count_tls_reload("ok");
+                tracing::info!("new certificate taken");
+            }
+            Reload::Refused(error) => {
+                state.metrics.count_tls_reload("refused");
+                tracing::error!(
+                    error = chain(&error),
+                    "new certificate refused, the old one stays"
+                );
+            }
+        }
+    }
 }
 
 async fn maintain(state: web::Data<HubState>) {
@@ -33,10 +77,28 @@ async fn maintain(state: web::Data<HubState>) {
         if let Err(refusal) = state.store.tick(state.now()).await {
             tracing::warn!(reason = %refusal, "maintenance skipped");
         }
+        write_activity(&state).await;
         // A gate may have halted a rollout, in the tick or between two of them.
         let shown = state.clone();
         if let Err(panic) = tokio::task::spawn_blocking(move || shown.show_holds()).await {
             tracing::error!(error = %panic, "holds are not shown to plain clients");
+        }
+    }
+}
+
+/// When tokens and sessions were last used; sessions that are over go.
+async fn write_activity(state: &HubState) {
+    let used = state.access.activity.take();
+    if !used.is_empty()
+        && let Err(refusal) = state.store.note_use(used.clone()).await
+    {
+        tracing::debug!(reason = %refusal, "uses are written later");
+        state.access.activity.put_back(used);
+    }
+    if let Some(oidc) = &state.settings.oidc {
+        let idle = SignedDuration::from_secs(oidc.idle_s);
+        if let Err(refusal) = state.store.sweep_sessions(idle, state.now()).await {
+            tracing::debug!(reason = %refusal, "sessions are swept later");
         }
     }
 }

@@ -163,7 +163,8 @@ fn matches(filter: &ClusterFilter, cluster: &SiteCluster, class: Freshness) -> b
         || filter.version.is_some()
         || filter.phase.is_some()
         || filter.health.is_some();
-    filter.selector.as_ref().is_none_or(|selector| selector.matches(&Labels::new()))
+    filter.scope.is_whole()
+        && filter.selector.as_ref().is_none_or(|selector| selector.matches(&Labels::new()))
         && filter.freshness.is_none_or(|wanted| wanted == staler(class, cluster.freshness))
         && filter.name_prefix.as_ref().is_none_or(|p| cluster.name.starts_with(p.as_str()))
         && (!about_products || cluster.products.iter().any(|p| matches_product(filter, p)))

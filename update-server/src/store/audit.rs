@@ -6,10 +6,8 @@
 use channels::wire::AuditRow;
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
-use signing::Sha256Digest;
 
-/// `previous` of the first row.
-const GENESIS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+use super::chain::{GENESIS, row_hash};
 
 /// End of the chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +61,7 @@ pub(super) fn append(conn: &Connection, head: &mut Head, event: &Event) -> rusql
         previous: head.hash.clone(),
         hash: String::new(),
     };
-    row.hash = hash(&row);
+    row.hash = row_hash(&row);
     conn.prepare_cached(
         "INSERT INTO audit (id, at, actor, action, object, detail, previous, hash) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
@@ -80,22 +78,6 @@ pub(super) fn append(conn: &Connection, head: &mut Head, event: &Event) -> rusql
     ])?;
     *head = Head { id: row.id, hash: row.hash };
     Ok(())
-}
-
-/// SHA-256 over `previous` and every other column, as one JSON array: lengths and borders of the
-/// columns are part of what is hashed.
-fn hash(row: &AuditRow) -> String {
-    let at = row.at.to_string();
-    let canonical = serde_json::json!([
-        row.previous,
-        row.id,
-        at,
-        row.actor,
-        row.action,
-        row.object,
-        row.detail
-    ]);
-    Sha256Digest::of(canonical.to_string().as_bytes()).hex()
 }
 
 /// Up to `limit` rows below `before`, newest first.
@@ -189,7 +171,7 @@ pub(super) fn verify_chain(conn: &Connection) -> rusqlite::Result<ChainCheck> {
     )?;
     for row in statement.query_map([], read)? {
         let row = row?;
-        if row.id != check.rows + 1 || row.previous != check.head || row.hash != hash(&row) {
+        if row.id != check.rows + 1 || row.previous != check.head || row.hash != row_hash(&row) {
             check.broken_at = Some(row.id);
             return Ok(check);
         }

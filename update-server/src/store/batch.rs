@@ -13,7 +13,7 @@ use signing::Sha256Digest;
 use super::audit::{self, Event, Head};
 use super::rollouts::{RolloutBatch, last_tick};
 use super::{Committed, Stop, StoreSettings, history};
-use crate::auth::TokenTable;
+use crate::auth::{SessionTable, TokenTable};
 use crate::fleet::{ClusterRecord, Slot};
 use crate::served::Served;
 use crate::site::Sites;
@@ -34,6 +34,7 @@ pub(super) struct Changes {
     pub(super) rows: u32,
     pub(super) holds: Option<Vec<Hold>>,
     pub(super) tokens: Option<TokenTable>,
+    pub(super) sessions: Option<SessionTable>,
     pub(super) sites: Option<Sites>,
     /// For the log, and for those who listen.
     told: Vec<Event>,
@@ -50,6 +51,7 @@ impl Changes {
             rows,
             holds: None,
             tokens: None,
+            sessions: None,
             sites: None,
             told: Vec::new(),
             rollouts: RolloutBatch::default(),
@@ -70,6 +72,9 @@ impl Changes {
         }
         if let Some(tokens) = self.tokens {
             committed.set_tokens(tokens);
+        }
+        if let Some(sessions) = self.sessions {
+            committed.set_sessions(sessions);
         }
         if let Some(sites) = self.sites {
             committed.set_sites(sites);
@@ -162,6 +167,14 @@ impl Batch<'_> {
         match &self.changes.tokens {
             Some(tokens) => tokens.clone(),
             None => self.committed.tokens().as_ref().clone(),
+        }
+    }
+
+    /// Sessions as of this point of the batch.
+    pub(super) fn sessions(&self) -> SessionTable {
+        match &self.changes.sessions {
+            Some(sessions) => sessions.clone(),
+            None => self.committed.sessions().as_ref().clone(),
         }
     }
 

@@ -1,4 +1,4 @@
-//! The committed state in memory: fleet, holds, tokens, dark sites, and how the writer is doing.
+//! The committed state in memory: fleet, holds, tokens, sessions, dark sites, and how the writer is doing.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 use arc_swap::ArcSwap;
 use channels::wire::Hold;
 
-use crate::auth::TokenTable;
+use crate::auth::{SessionTable, TokenTable};
 use crate::events::Bus;
 use crate::fleet::{DriftMemo, FleetIndex};
 use crate::rollout::{Overlay, Rollouts};
@@ -19,6 +19,7 @@ pub struct Committed {
     memo: Mutex<DriftMemo>,
     holds: ArcSwap<Vec<Hold>>,
     tokens: ArcSwap<TokenTable>,
+    sessions: ArcSwap<SessionTable>,
     sites: ArcSwap<Sites>,
     events: Bus,
     generation: AtomicU64,
@@ -35,6 +36,7 @@ impl Committed {
         fleet: FleetIndex,
         holds: Vec<Hold>,
         tokens: TokenTable,
+        sessions: SessionTable,
         sites: Sites,
         events: Bus,
         rollouts: Rollouts,
@@ -44,6 +46,7 @@ impl Committed {
             memo: Mutex::default(),
             holds: ArcSwap::from_pointee(holds),
             tokens: ArcSwap::from_pointee(tokens),
+            sessions: ArcSwap::from_pointee(sessions),
             sites: ArcSwap::from_pointee(sites),
             events,
             generation: AtomicU64::new(0),
@@ -85,6 +88,15 @@ impl Committed {
 
     pub(super) fn set_tokens(&self, tokens: TokenTable) {
         self.tokens.store(Arc::new(tokens));
+    }
+
+    /// Sessions that nobody ended.
+    pub fn sessions(&self) -> Arc<SessionTable> {
+        self.sessions.load_full()
+    }
+
+    pub(super) fn set_sessions(&self, sessions: SessionTable) {
+        self.sessions.store(Arc::new(sessions));
     }
 
     /// Dark sites, with what is known of them.

@@ -10,7 +10,7 @@ use rusqlite::{Connection, Row};
 use signing::Sha256Digest;
 
 use super::{Committed, rollouts, sites};
-use crate::auth::{Access, TokenRecord, TokenTable};
+use crate::auth::{Access, Scope, SessionRecord, SessionTable, TokenRecord, TokenTable};
 use crate::directive::Ledger;
 use crate::events::Bus;
 use crate::fleet::{ClusterKey, ClusterRecord, FleetIndex, FormerKey, KeyEnd, Slot};
@@ -98,7 +98,8 @@ pub(super) fn load(
     // No two runs of a hub begin in the same millisecond.
     let epoch = u64::try_from(now.as_millisecond()).unwrap_or(0);
     let (events, rollouts) = (Bus::new(epoch), rollouts::load(conn)?);
-    Ok(Committed::new(fleet, holds(conn)?, tokens(conn)?, sites, events, rollouts))
+    let (tokens, sessions) = (tokens(conn)?, sessions(conn)?);
+    Ok(Committed::new(fleet, holds(conn)?, tokens, sessions, sites, events, rollouts))
 }
 
 fn fleet(conn: &Connection, interval_s: u64, now: Timestamp) -> Result<FleetIndex, LoadError> {
@@ -212,15 +213,48 @@ fn tokens(conn: &Connection) -> Result<TokenTable, LoadError> {
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let at = At { table: "token", id: row.get("id")?, row };
-        let access: String = at.get("access")?;
-        let access =
-            Access::parse(&access).ok_or_else(|| at.wrong("access", "not an access level"))?;
         let record = TokenRecord {
             id: at.unsigned("id")?,
             name: at.get("name")?,
-            access,
+            access: access(&at)?,
+            scope: scope(&at)?,
             created_at: at.some_time("created_at")?,
             created_by: at.get("created_by")?,
+            expires_at: at.time("expires_at")?,
+            last_used: at.get("last_used")?,
+        };
+        table.insert(at.digest("digest")?, record);
+    }
+    Ok(table)
+}
+
+fn access(at: &At<'_>) -> Result<Access, LoadError> {
+    let name: String = at.get("access")?;
+    Access::parse(&name).ok_or_else(|| at.wrong("access", "not an access level"))
+}
+
+/// A selector that cannot be read opens nothing: the hub does not start.
+fn scope(at: &At<'_>) -> Result<Scope, LoadError> {
+    match at.get::<Option<String>>("selector")? {
+        None => Ok(Scope::whole()),
+        Some(text) => text.parse().map_err(|e| at.wrong("selector", e)),
+    }
+}
+
+fn sessions(conn: &Connection) -> Result<SessionTable, LoadError> {
+    let mut table = SessionTable::default();
+    let mut statement = conn.prepare("SELECT * FROM session ORDER BY id")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let at = At { table: "session", id: row.get("id")?, row };
+        let record = SessionRecord {
+            id: at.unsigned("id")?,
+            name: at.get("name")?,
+            access: access(&at)?,
+            scope: scope(&at)?,
+            created_at: at.some_time("created_at")?,
+            expires_at: at.some_time("expires_at")?,
+            active_at: at.some_time("active_at")?,
         };
         table.insert(at.digest("digest")?, record);
     }

@@ -11,6 +11,7 @@
 mod admin;
 mod audit;
 mod batch;
+mod chain;
 mod committed;
 mod enrol;
 mod history;
@@ -22,9 +23,11 @@ mod people;
 mod reader;
 mod rollouts;
 mod schema;
+mod sessions;
 mod sites;
 #[cfg(test)]
 pub(crate) mod tests;
+mod tokens;
 mod units;
 mod webhooks;
 mod writer;
@@ -47,17 +50,20 @@ pub(crate) use admin::changed as changed_settings;
 pub use admin::{BulkDone, BulkWork, SetLabels, SetSettings};
 pub use audit::{ChainCheck, Event};
 pub(crate) use batch::Batch;
+pub use chain::{Run, row_hash};
 pub use committed::Committed;
 pub use enrol::{Enrolment, JoinTokenRow};
 pub use history::{HistoryPlace, HistoryRow};
 pub use identity::{KeyRotation, Trust};
 pub use ingest::AcceptedReport;
 pub use load::LoadError;
-pub use people::{NewHold, NewJoinToken, NewToken};
+pub use people::{NewHold, NewJoinToken};
 pub use reader::{Reader, ReaderError};
 pub use rollouts::{AppliedPolicy, NewPolicy, RemovedPolicy, Steer, all_labels, lint_fleet};
 pub use schema::SchemaError;
+pub use sessions::NewSession;
 pub use sites::{NewSite, NewStatus, StatusRequest};
+pub use tokens::NewToken;
 pub use webhooks::{DeadRow, NewWebhookRow, Passed, WebhookRecord};
 
 /// File name of the database below the data directory.
@@ -198,6 +204,12 @@ pub enum Refusal {
         /// Its number.
         id: u64,
     },
+    /// No such session.
+    #[error("there is no session {id}")]
+    UnknownSession {
+        /// Its number.
+        id: u64,
+    },
     /// Another token in force has the name.
     #[error("a token named {name:?} is in force")]
     TokenNameTaken {
@@ -205,7 +217,7 @@ pub enum Refusal {
         name: String,
     },
     /// Nobody could administer the hub after it.
-    #[error("this is the last admin token; make another one first")]
+    #[error("this is the last admin token that does not expire; make another one first")]
     LastAdmin,
     /// Nobody has registered the site.
     #[error("no site {site:?} is registered here")]
@@ -445,6 +457,11 @@ impl Store {
         })
         .await
     }
+}
+
+/// The number of a row that was just written.
+fn id_of(rowid: i64) -> u64 {
+    u64::try_from(rowid).unwrap_or(0)
 }
 
 /// `SQLite` has no unsigned integers; nothing we count reaches 2^63.

@@ -1,4 +1,4 @@
-//! What people write: holds, API tokens, join tokens. Each with its audit row in one transaction.
+//! What people write: holds and join tokens. Each with its audit row in one transaction.
 
 use channels::names::ClusterId;
 use channels::rollout::Labels;
@@ -10,7 +10,6 @@ use signing::Sha256Digest;
 
 use super::audit::Event;
 use super::{Batch, Refusal, Stop, Store};
-use crate::auth::{Access, TokenRecord};
 use crate::fleet::Slot;
 
 /// A hold to place.
@@ -21,21 +20,6 @@ pub struct NewHold {
     /// Why.
     pub reason: String,
     /// Who places it.
-    pub by: String,
-    /// When.
-    pub now: Timestamp,
-}
-
-/// An API token to make.
-#[derive(Debug, Clone)]
-pub struct NewToken {
-    /// Who or what will hold it.
-    pub name: String,
-    /// What it may do.
-    pub access: Access,
-    /// SHA-256 of the secret.
-    pub digest: Sha256Digest,
-    /// Who makes it.
     pub by: String,
     /// When.
     pub now: Timestamp,
@@ -79,16 +63,6 @@ impl Store {
         self.submit(move |batch| batch.resume(id, &acknowledge, by, now)).await
     }
 
-    /// Makes an API token.
-    pub async fn create_token(&self, new: NewToken) -> Result<TokenRecord, Refusal> {
-        self.submit(move |batch| batch.create_token(new)).await
-    }
-
-    /// Ends an API token, and the open join tokens that it minted.
-    pub async fn revoke_token(&self, id: u64, by: String, now: Timestamp) -> Result<(), Refusal> {
-        self.submit(move |batch| batch.revoke_token(id, by, now)).await
-    }
-
     /// Ends a join token that is open.
     pub async fn end_join_token(&self, id: u64, by: String, now: Timestamp) -> Result<(), Refusal> {
         self.submit(move |batch| batch.end_join_token(id, by, now)).await
@@ -100,10 +74,6 @@ impl Store {
     }
 }
 
-fn id_of(rowid: i64) -> u64 {
-    u64::try_from(rowid).unwrap_or(0)
-}
-
 impl Batch<'_> {
     fn hold(&mut self, new: NewHold) -> Result<Hold, Stop> {
         let scope = json!(new.scope);
@@ -111,7 +81,7 @@ impl Batch<'_> {
             .prepare_cached("INSERT INTO hold (scope, reason, by, at) VALUES (?1, ?2, ?3, ?4)")?
             .execute(params![scope.to_string(), new.reason, new.by, new.now.as_millisecond()])?;
         let hold = Hold {
-            id: id_of(self.conn.last_insert_rowid()),
+            id: super::id_of(self.conn.last_insert_rowid()),
             scope: new.scope,
             reason: new.reason,
             by: new.by,
@@ -168,71 +138,6 @@ impl Batch<'_> {
         self.changes.holds = Some(holds);
         self.rollouts_note_holds(now);
         Ok(hold)
-    }
-
-    fn create_token(&mut self, new: NewToken) -> Result<TokenRecord, Stop> {
-        let mut tokens = self.tokens();
-        if tokens.list().iter().any(|t| t.name == new.name) {
-            return Err(Refusal::TokenNameTaken { name: new.name }.into());
-        }
-        self.conn
-            .prepare_cached(
-                "INSERT INTO token (name, digest, access, created_at, created_by) \
-                 VALUES (?1, ?2, ?3, ?4, ?5)",
-            )?
-            .execute(params![
-                new.name,
-                new.digest.as_bytes(),
-                new.access.as_str(),
-                new.now.as_millisecond(),
-                new.by
-            ])?;
-        let record = TokenRecord {
-            id: id_of(self.conn.last_insert_rowid()),
-            name: new.name,
-            access: new.access,
-            created_at: new.now,
-            created_by: new.by,
-        };
-        self.audit(&Event {
-            at: record.created_at,
-            actor: record.created_by.clone(),
-            action: "create_token",
-            object: format!("token/{}", record.id),
-            detail: json!({ "name": record.name, "access": record.access }),
-        })?;
-        tokens.insert(new.digest, record.clone());
-        self.changes.tokens = Some(tokens);
-        Ok(record)
-    }
-
-    fn revoke_token(&mut self, id: u64, by: String, now: Timestamp) -> Result<(), Stop> {
-        let mut tokens = self.tokens();
-        let gone = tokens.remove(id).ok_or(Refusal::UnknownToken { id })?;
-        if gone.access == Access::Admin && !tokens.list().iter().any(|t| t.access == Access::Admin)
-        {
-            return Err(Refusal::LastAdmin.into());
-        }
-        self.conn
-            .prepare_cached("UPDATE token SET revoked_at = ?2 WHERE id = ?1")?
-            .execute(params![super::int(id), now.as_millisecond()])?;
-        // Whoever held it may have kept what it minted.
-        let ended = self
-            .conn
-            .prepare_cached(
-                "UPDATE join_token SET used = uses \
-                 WHERE created_by = ?1 AND used < uses AND expires_at > ?2",
-            )?
-            .execute(params![gone.name, now.as_millisecond()])?;
-        self.audit(&Event {
-            at: now,
-            actor: by,
-            action: "revoke_token",
-            object: format!("token/{id}"),
-            detail: json!({ "name": gone.name, "ends_join_tokens": ended }),
-        })?;
-        self.changes.tokens = Some(tokens);
-        Ok(())
     }
 
     fn end_join_token(&mut self, id: u64, by: String, now: Timestamp) -> Result<(), Stop> {

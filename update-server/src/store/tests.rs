@@ -15,7 +15,7 @@ use rusqlite::Connection;
 use signing::Sha256Digest;
 
 use super::*;
-use crate::auth::{Access, Secret, SecretKind};
+use crate::auth::{Access, Scope, Secret, SecretKind};
 use crate::directive::ReleaseFacts;
 use crate::fleet::{ClusterKey, FormerKey, GraphKey, Slot};
 
@@ -243,6 +243,8 @@ async fn a_restart_loads_what_was_acknowledged() {
     let new = NewToken {
         name: "ci".to_owned(),
         access: Access::Publisher,
+        scope: Scope::whole(),
+        expires_at: None,
         digest: Sha256Digest::of(b"secret"),
         by: "mira".to_owned(),
         now: at(NOW),
@@ -587,6 +589,8 @@ async fn the_last_admin_token_cannot_be_revoked() {
     let new = |name: &str, access| NewToken {
         name: name.to_owned(),
         access,
+        scope: Scope::whole(),
+        expires_at: None,
         digest: Sha256Digest::of(name.as_bytes()),
         by: "hub".to_owned(),
         now: at(NOW),

@@ -12,7 +12,10 @@ use serde::Deserialize;
 use super::super::negotiate::Listing;
 use super::super::problem::{ApiError, Code};
 use super::state::from_disk;
-use super::{Guarded, HubState, Operator, Viewer, export, paging, rollouts};
+use super::{
+    Guarded, HubState, Needs, Operator, Scoped, Viewer, export, paging, rollouts,
+};
+use crate::auth::Scope;
 use crate::fleet::{ClusterFilter, MAX_PAGE, Slot};
 use crate::site::After;
 use crate::store::{HistoryRow, SetLabels, SetSettings, Trust};
@@ -77,7 +80,7 @@ pub(super) fn selector(text: &str) -> Result<Selector, ApiError> {
 
 /// `GET /api/v1/clusters`
 pub(super) async fn list(
-    _: Guarded<Viewer>,
+    by: Guarded<Scoped<Viewer>>,
     state: web::Data<HubState>,
     request: HttpRequest,
     query: web::Query<ListQuery>,
@@ -95,6 +98,7 @@ pub(super) async fn list(
         freshness: query.freshness,
         name_prefix: query.name,
         selector: query.selector.as_deref().map(selector).transpose()?,
+        scope: by.scope().clone(),
         site: query.site,
     };
     if listing != Listing::Json {
@@ -200,6 +204,32 @@ pub(super) fn find(state: &HubState, text: &str) -> Result<(ClusterRow, Slot), A
     })
 }
 
+/// A cluster that somebody of this scope may see. What lies outside is not there.
+pub(super) fn find_seen(
+    state: &HubState,
+    scope: &Scope,
+    text: &str,
+) -> Result<(ClusterRow, Slot), ApiError> {
+    let found = find(state, text);
+    let is_seen =
+        scope.is_whole() || found.as_ref().is_ok_and(|(row, _)| scope.contains(&row.labels));
+    if is_seen {
+        return found;
+    }
+    Err(ApiError::new(Code::NotFound, format!("no cluster {text:?} in force")))
+}
+
+/// A cluster that the caller may change.
+pub(super) fn find_to_change<A: Needs>(
+    state: &HubState,
+    by: &Guarded<A>,
+    text: &str,
+) -> Result<(ClusterRow, Slot), ApiError> {
+    let found = find(state, text);
+    by.may_change(text, found.as_ref().ok().map(|(row, _)| &row.labels))?;
+    found
+}
+
 /// Clusters of dark sites of this id or name; `None` if there are none.
 fn find_dark(state: &HubState, text: &str) -> Option<Vec<ClusterRow>> {
     let sites = state.store.committed().sites();
@@ -209,12 +239,13 @@ fn find_dark(state: &HubState, text: &str) -> Option<Vec<ClusterRow>> {
 
 /// `GET /api/v1/clusters/{id or name}`
 pub(super) async fn one(
-    _: Guarded<Viewer>,
+    by: Guarded<Scoped<Viewer>>,
     state: web::Data<HubState>,
     path: web::Path<String>,
 ) -> Result<web::Json<ClusterRow>, ApiError> {
-    let (mut row, slot) = match find(&state, &path) {
+    let (mut row, slot) = match find_seen(&state, by.scope(), &path) {
         Ok(found) => found,
+        Err(error) if !by.scope().is_whole() => return Err(error),
         Err(error) => match find_dark(&state, &path).as_deref() {
             Some([row]) => return Ok(web::Json(row.clone())),
             _ => return Err(error),
@@ -241,13 +272,13 @@ pub(super) struct HistoryQuery {
 
 /// `GET /api/v1/clusters/{id or name}/history`
 pub(super) async fn history(
-    _: Guarded<Viewer>,
+    by: Guarded<Scoped<Viewer>>,
     state: web::Data<HubState>,
     path: web::Path<String>,
     query: web::Query<HistoryQuery>,
 ) -> Result<web::Json<Page<HistoryRow>>, ApiError> {
     let limit = paging::limit(query.limit)?;
-    let (_, slot) = find(&state, &path)?;
+    let (_, slot) = find_seen(&state, by.scope(), &path)?;
     let items = from_disk(&state, move |reader| reader.history(slot, limit)).await?;
     Ok(web::Json(Page { items, next: None }))
 }
@@ -283,11 +314,11 @@ pub(super) async fn timeline(
 
 /// `DELETE /api/v1/clusters/{id or name}`
 pub(super) async fn retire(
-    by: Guarded<Operator>,
+    by: Guarded<Scoped<Operator>>,
     state: web::Data<HubState>,
     path: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    let (row, _) = find(&state, &path)?;
+    let (row, _) = find_to_change(&state, &by, &path)?;
     state.store.retire(row.id, by.actor.clone(), state.now()).await?;
     tracing::info!(cluster.id = %row.id, cluster.name = row.name, by = by.actor, "cluster retired");
     Ok(HttpResponse::NoContent().finish())
@@ -332,7 +363,7 @@ const MAX_ACKNOWLEDGE_CHARS: usize = 1000;
 
 /// `POST /api/v1/clusters/{id or name}/trust`
 pub(super) async fn trust(
-    by: Guarded<Operator>,
+    by: Guarded<Scoped<Operator>>,
     state: web::Data<HubState>,
     path: web::Path<String>,
     request: web::Json<TrustRequest>,
@@ -342,7 +373,7 @@ pub(super) async fn trust(
         let detail = format!("acknowledge must have 1 to {MAX_ACKNOWLEDGE_CHARS} characters");
         return Err(ApiError::new(Code::Unprocessable, detail));
     }
-    let (row, _) = find(&state, &path)?;
+    let (row, _) = find_to_change(&state, &by, &path)?;
     let trust = Trust { id: row.id, acknowledge, by: by.actor.clone(), now: state.now() };
     state.store.trust(trust).await?;
     tracing::info!(

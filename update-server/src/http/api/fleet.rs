@@ -14,7 +14,7 @@ use super::super::negotiate::Listing;
 use super::super::problem::{ApiError, Code};
 use super::export::DriftLine;
 use super::paging::Version;
-use super::{Guarded, HubState, Viewer, export};
+use super::{Guarded, HubState, Scoped, Viewer, export};
 use crate::fleet::{GraphKey, HealthQuestion, MAX_WORST_LAGS};
 use crate::telemetry::exposure;
 
@@ -160,7 +160,7 @@ struct ReleaseAnswer {
 
 /// `GET /api/v1/products`
 pub(super) async fn products(
-    _: Guarded<Viewer>,
+    _: Guarded<Scoped<Viewer>>,
     state: web::Data<HubState>,
 ) -> web::Json<Page<ProductAnswer>> {
     let products: BTreeSet<ProductRef> = state.catalog.graphs().map(|key| key.product).collect();
@@ -199,7 +199,7 @@ pub(super) struct ChannelAnswer {
 
 /// `GET /api/v1/channels`
 pub(super) async fn channels(
-    _: Guarded<Viewer>,
+    _: Guarded<Scoped<Viewer>>,
     state: web::Data<HubState>,
 ) -> web::Json<Page<ChannelAnswer>> {
     let items = state

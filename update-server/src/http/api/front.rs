@@ -1,22 +1,44 @@
 //! `GET /`: the dashboard's page, filled from the fleet index.
 
+use actix_web::http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, LOCATION};
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::super::dashboard::{self, DashboardView};
-use super::super::problem::ApiError;
+use super::super::access::origin;
+use super::super::dashboard::{self, DashboardView, SignedIn};
+use super::super::problem::{ApiError, Code};
+use super::caller::session;
 use super::{Guarded, HubState, Viewer};
 use crate::fleet::ClusterFilter;
 
 /// Clusters listed on the first page; the rest is a click on the API or the command line away.
 const MAX_LISTED: usize = 200;
 
+/// Whether a person sits there who can sign in: a browser, at a hub with a provider, without a token.
+fn may_sign_in(state: &HubState, request: &HttpRequest) -> bool {
+    let accept = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok());
+    state.access.sign_in.is_some()
+        && !request.headers().contains_key(AUTHORIZATION)
+        && accept.is_some_and(|accept| accept.contains("text/html"))
+}
+
 /// The handler.
 pub(super) async fn page(
-    _: Guarded<Viewer>,
+    by: Result<Guarded<Viewer>, ApiError>,
     state: web::Data<HubState>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
+    if let Err(error) = by {
+        return if may_sign_in(&state, &request) && error.code() == Code::Unauthenticated {
+            let to = (LOCATION, "/auth/login");
+            let headers = (CACHE_CONTROL, "no-store");
+            Ok(HttpResponse::SeeOther().insert_header(to).insert_header(headers).finish())
+        } else {
+            Err(error)
+        };
+    }
     let at = state.now();
+    let signed_in = session(&request, &state, at)
+        .map(|(session, secret)| SignedIn { name: session.name, csrf: origin::token(&secret) });
     let sites = state.store.committed().sites();
     let view = state.with_fleet(|fleet, view| {
         let everyone = ClusterFilter::default();
@@ -27,6 +49,7 @@ pub(super) async fn page(
         DashboardView {
             at,
             hub_version: env!("CARGO_PKG_VERSION").to_owned(),
+            signed_in,
             refresh_s: dashboard::refresh_from_query(request.query_string()),
             status: state.catalog.status(at),
             drift: fleet.drift(view).items,

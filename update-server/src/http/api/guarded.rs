@@ -1,20 +1,26 @@
 //! Who asks, as part of a handler's signature.
+//!
+//! A handler that says nothing about scopes is closed to callers who have one: what a new handler
+//! forgets is refused, not shown.
 
 use std::future::{Ready, ready};
 use std::marker::PhantomData;
 
 use actix_web::dev::Payload;
-use actix_web::http::header::AUTHORIZATION;
 use actix_web::{FromRequest, HttpRequest, web};
+use channels::rollout::Labels;
 
 use super::super::problem::{ApiError, Code};
 use super::HubState;
-use crate::auth::{Access, secret_of_header};
+use super::caller::{self, Caller};
+use crate::auth::{Access, Scope};
 
 /// What a handler needs.
 pub trait Needs: 'static {
     /// The least access that may call it.
     const ACCESS: Access;
+    /// Whether it keeps to the caller's scope by itself.
+    const KEEPS_SCOPE: bool = false;
 }
 
 macro_rules! needs {
@@ -39,12 +45,40 @@ needs! {
     Admin;
 }
 
-/// A caller whose token has at least the access `A`.
+/// The handler answers about, and changes, nothing outside of [`Guarded::scope`]; so callers who
+/// are confined to some clusters may come in as well.
+#[derive(Debug, Clone, Copy)]
+pub struct Scoped<A>(PhantomData<A>);
+
+impl<A: Needs> Needs for Scoped<A> {
+    const ACCESS: Access = A::ACCESS;
+    const KEEPS_SCOPE: bool = true;
+}
+
+/// A caller who has at least the access `A`.
 #[derive(Debug, Clone)]
 pub struct Guarded<A> {
-    /// Name of the token: the actor of audit rows.
+    /// Name of the token or person: the actor of audit rows.
     pub actor: String,
+    scope: Scope,
     needed: PhantomData<A>,
+}
+
+impl<A: Needs> Guarded<A> {
+    /// The clusters that the caller may see and steer; the whole fleet unless `A` is [`Scoped`].
+    pub fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// Refuses a change of a cluster that is not in scope. The answer is the same whether there is
+    /// such a cluster or not.
+    pub fn may_change(&self, named: &str, labels: Option<&Labels>) -> Result<(), ApiError> {
+        if self.scope.is_whole() || labels.is_some_and(|labels| self.scope.contains(labels)) {
+            return Ok(());
+        }
+        let detail = format!("no cluster {named:?} among those you may change ({})", self.scope);
+        Err(ApiError::new(Code::OutOfScope, detail))
+    }
 }
 
 impl<A: Needs> FromRequest for Guarded<A> {
@@ -52,33 +86,22 @@ impl<A: Needs> FromRequest for Guarded<A> {
     type Future = Ready<Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(actor(request, A::ACCESS).map(|actor| Self { actor, needed: PhantomData }))
+        ready(admit::<A>(request))
     }
 }
 
-fn actor(request: &HttpRequest, needed: Access) -> Result<String, ApiError> {
+fn admit<A: Needs>(request: &HttpRequest) -> Result<Guarded<A>, ApiError> {
     let state = request.app_data::<web::Data<HubState>>().ok_or_else(|| {
         ApiError::new(Code::Internal, "the handler is registered without its state")
     })?;
-    let refuse = |detail: &str| ApiError::new(Code::Unauthenticated, detail);
-    let Some(header) = request.headers().get(AUTHORIZATION) else {
-        if needed == Access::Viewer && state.settings.anonymous_viewer {
-            return Ok("anonymous".to_owned());
-        }
-        return Err(refuse("send `Authorization: Bearer <token>`, or the token as a password"));
-    };
-    let secret = header
-        .to_str()
-        .ok()
-        .and_then(secret_of_header)
-        .ok_or_else(|| refuse("the Authorization header holds no API token"))?;
-    let tokens = state.store.committed().tokens();
-    let token = tokens
-        .find(&secret.digest())
-        .ok_or_else(|| refuse("the token is unknown or was revoked"))?;
-    if !token.access.allows(needed) {
-        let detail = format!("token {:?} is {}, this needs {needed}", token.name, token.access);
+    let Caller { name, access, scope } = caller::identify(request, state, A::ACCESS)?;
+    if !access.allows(A::ACCESS) {
+        let detail = format!("{name:?} is {access}, this needs {}", A::ACCESS);
         return Err(ApiError::new(Code::Forbidden, detail));
     }
-    Ok(token.name.clone())
+    if !A::KEEPS_SCOPE && !scope.is_whole() {
+        let detail = format!("{name:?} may see and change {scope} only; this is about all");
+        return Err(ApiError::new(Code::OutOfScope, detail));
+    }
+    Ok(Guarded { actor: name, scope, needed: PhantomData })
 }

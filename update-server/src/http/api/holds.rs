@@ -1,12 +1,15 @@
 //! `/api/v1/holds`: people stop things, and let them go on.
 
 use actix_web::{HttpResponse, web};
+use channels::names::ClusterId;
+use channels::rollout::Labels;
 use channels::wire::{Hold, HoldRequest, HoldScope, Page, ResumeRequest};
 use serde::Deserialize;
 
 use super::super::problem::{ApiError, Code};
 use super::state::from_disk;
-use super::{Guarded, HubState, Operator, Viewer};
+use super::{Guarded, HubState, Needs, Operator, Scoped, Viewer};
+use crate::auth::Scope;
 use crate::fleet::MAX_PAGE;
 use crate::store::NewHold;
 
@@ -34,26 +37,55 @@ pub(super) struct ListQuery {
 
 /// `GET /api/v1/holds`
 pub(super) async fn list(
-    _: Guarded<Viewer>,
+    by: Guarded<Scoped<Viewer>>,
     state: web::Data<HubState>,
     query: web::Query<ListQuery>,
 ) -> Result<web::Json<Page<Hold>>, ApiError> {
-    let items = if query.all {
+    let mut items = if query.all {
         from_disk(&state, |reader| reader.all_holds(MAX_PAGE)).await?
     } else {
         state.store.committed().holds().as_ref().clone()
     };
+    // What stops everything stops theirs as well; what stops another cluster is not theirs to see.
+    items.retain(|hold| cluster_of(&hold.scope).is_none_or(|id| is_in(&state, by.scope(), id)));
     Ok(web::Json(Page { items, next: None }))
+}
+
+/// The one cluster that a hold stops, if it is one.
+fn cluster_of(scope: &HoldScope) -> Option<ClusterId> {
+    if let HoldScope::Cluster { cluster } = scope { Some(*cluster) } else { None }
+}
+
+fn labels_of(state: &HubState, cluster: ClusterId) -> Option<Labels> {
+    let committed = state.store.committed();
+    let fleet = committed.fleet();
+    Some(fleet.record(fleet.slot(cluster)?)?.labels.as_ref().clone())
+}
+
+fn is_in(state: &HubState, scope: &Scope, cluster: ClusterId) -> bool {
+    scope.is_whole() || labels_of(state, cluster).is_some_and(|labels| scope.contains(&labels))
+}
+
+/// Whoever is confined to some clusters stops and lets go these, one by one.
+fn may_change<A: Needs>(
+    state: &HubState,
+    by: &Guarded<A>,
+    scope: Option<&HoldScope>,
+) -> Result<(), ApiError> {
+    let cluster = scope.and_then(cluster_of);
+    let named = cluster.map_or_else(|| "any".to_owned(), |id| id.to_string());
+    by.may_change(&named, cluster.and_then(|id| labels_of(state, id)).as_ref())
 }
 
 /// `POST /api/v1/holds`
 pub(super) async fn place(
-    by: Guarded<Operator>,
+    by: Guarded<Scoped<Operator>>,
     state: web::Data<HubState>,
     request: web::Json<HoldRequest>,
 ) -> Result<HttpResponse, ApiError> {
     let HoldRequest { scope, reason } = request.into_inner();
     let reason = text("reason", &reason)?;
+    may_change(&state, &by, Some(&scope))?;
     if let HoldScope::Cluster { cluster } = &scope
         && state.store.committed().fleet().slot(*cluster).is_none()
     {
@@ -68,12 +100,14 @@ pub(super) async fn place(
 
 /// `POST /api/v1/holds/{id}/resume`
 pub(super) async fn resume(
-    by: Guarded<Operator>,
+    by: Guarded<Scoped<Operator>>,
     state: web::Data<HubState>,
     path: web::Path<u64>,
     request: web::Json<ResumeRequest>,
 ) -> Result<web::Json<Hold>, ApiError> {
     let acknowledge = text("acknowledge", &request.acknowledge)?;
+    let holds = state.store.committed().holds();
+    may_change(&state, &by, holds.iter().find(|hold| hold.id == *path).map(|hold| &hold.scope))?;
     let hold = state.store.resume(*path, acknowledge, by.actor.clone(), state.now()).await?;
     tracing::info!(hold.id, by = by.actor, "hold lifted");
     show(&state).await?;

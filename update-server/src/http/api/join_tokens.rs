@@ -8,10 +8,10 @@ use channels::wire::{JoinToken, JoinTokenRequest, OpenJoinToken, Page, ReinviteR
 use jiff::{SignedDuration, Timestamp};
 
 use super::super::problem::{ApiError, Code};
-use super::clusters::find;
+use super::clusters::find_to_change;
 use super::paging::{self, PageQuery};
 use super::state::from_disk;
-use super::{Guarded, HubState, Operator};
+use super::{Guarded, HubState, Operator, Scoped};
 use crate::auth::{Secret, SecretKind};
 use crate::store::{NewJoinToken, Reader};
 
@@ -72,13 +72,13 @@ pub(super) async fn end(
 
 /// `POST /api/v1/clusters/{id or name}/join-tokens`
 pub(super) async fn reinvite(
-    by: Guarded<Operator>,
+    by: Guarded<Scoped<Operator>>,
     state: web::Data<HubState>,
     path: web::Path<String>,
     request: web::Json<ReinviteRequest>,
 ) -> Result<HttpResponse, ApiError> {
     let ReinviteRequest { expires_in_s, note } = request.into_inner();
-    let (row, _) = find(&state, &path)?;
+    let (row, _) = find_to_change(&state, &by, &path)?;
     let longest_s = MAX_REINVITE_EXPIRES_IN_S;
     // It keeps the labels it has.
     let labels = Labels::new();

@@ -7,6 +7,7 @@
 mod audit;
 mod body;
 mod bulk;
+mod caller;
 mod cluster_key;
 mod clusters;
 mod enrolments;
@@ -41,9 +42,12 @@ use actix_web::{HttpResponse, Resource, ResponseError as _, Route, guard};
 use channels::wire::{MAX_POLICY_BODY_BYTES, MAX_PUBLICATION_BYTES};
 
 use super::problem::{self, ApiError, Code};
-pub use guarded::{Admin, Guarded, Needs, Operator, Publisher, Viewer};
+use super::sign_in;
+pub(super) use caller::session as session_of;
+pub use guarded::{Admin, Guarded, Needs, Operator, Publisher, Scoped, Viewer};
 pub use signature::{CREATED_WINDOW, SignedBy};
 pub use state::HubState;
+pub(super) use tokens::PERSON_PREFIX;
 
 /// Largest JSON body of a person's request: a reason and a name.
 const MAX_JSON_BYTES: usize = 64 * 1024;
@@ -65,6 +69,7 @@ pub fn routes(state: web::Data<HubState>) -> impl FnOnce(&mut ServiceConfig) {
         people(config);
         dark_sites(config);
         operations(config);
+        sign_in::routes(config);
         config.service(web::scope("/api/v1").default_service(web::to(async || {
             ApiError::new(Code::NotFound, "no such path below /api/v1").error_response()
         })));
@@ -152,6 +157,10 @@ fn people(config: &mut ServiceConfig) {
                 .route(web::post().to(tokens::create)),
         )
         .service(only("/api/v1/tokens/{id}", "DELETE").route(web::delete().to(tokens::revoke)))
+        .service(read("/api/v1/sessions").route(get().to(tokens::sessions)))
+        .service(
+            only("/api/v1/sessions/{id}", "DELETE").route(web::delete().to(tokens::end_session)),
+        )
         .service(
             only("/api/v1/webhooks", "GET, HEAD, POST")
                 .route(get().to(webhooks::list))

@@ -16,6 +16,7 @@ impl From<Refusal> for ApiError {
             Refusal::UnknownCluster
             | Refusal::UnknownJoinToken { .. }
             | Refusal::UnknownHold { .. }
+            | Refusal::UnknownSession { .. }
             | Refusal::UnknownToken { .. }
             | Refusal::UnknownWebhook { .. } => Code::NotFound,
             Refusal::UnknownSite { .. } => Code::UnknownSite,

@@ -65,6 +65,12 @@ async fn receive(
         return Err(ApiError::new(Code::Forbidden, detail));
     }
     check(&report).map_err(|detail| ApiError::new(Code::Unprocessable, detail))?;
+    let floor_s = state.settings.limits.report_floor_s;
+    let fleet = state.store.committed();
+    if let Some(wait_s) = fleet.fleet().hurries(signer.slot, &report, floor_s, now) {
+        let detail = format!("less than {floor_s} s after the report before, and nothing new");
+        return Err(ApiError::new(Code::RateLimited, detail).with_retry_after(wait_s));
+    }
     observe_skew(state, report.cluster.sent_at, now);
     let accepted = AcceptedReport {
         slot: signer.slot,

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use actix_web::web;
 use jiff::Timestamp;
 
+use super::super::access::Access;
 use super::super::problem::ApiError;
 use super::super::public::Clock;
 use crate::catalog::Catalog;
@@ -32,6 +33,8 @@ pub struct HubState {
     pub clock: Clock,
     /// What was set.
     pub settings: Settings,
+    /// What is remembered between requests of people.
+    pub access: Access,
     /// How webhooks fare.
     pub deliveries: Deliveries,
     /// Held while the catalog takes over the holds: two of them at once could leave the older

@@ -25,6 +25,15 @@ pub const REFRESH_S: u32 = 2;
 /// Longest refresh interval taken from the address, seconds.
 const REFRESH_MAX_S: u32 = 3600;
 
+/// Somebody who is signed in with this browser.
+#[derive(Debug, Clone)]
+pub struct SignedIn {
+    /// Their name.
+    pub name: String,
+    /// The token of their pages, for the form that signs out.
+    pub csrf: String,
+}
+
 /// Everything the page shows.
 #[derive(Debug, Clone)]
 pub struct DashboardView {
@@ -32,6 +41,8 @@ pub struct DashboardView {
     pub at: Timestamp,
     /// Version of the server.
     pub hub_version: String,
+    /// Who is signed in, where somebody is.
+    pub signed_in: Option<SignedIn>,
     /// Seconds between refreshes; 0 = none.
     pub refresh_s: u32,
     /// The repository.

@@ -7,9 +7,9 @@ use channels::names::ProductRef;
 use channels::wire::{ClusterRow, DriftTotals, Hold, HoldScope, ProductRow, Progress};
 use jiff::Timestamp;
 
-use super::DashboardView;
 use super::sites::{self, DarkSite};
 use super::words::{self, Pill, Tone};
+use super::{DashboardView, SignedIn};
 
 /// Reasons shown per row; the list of one cluster has all of them.
 const MAX_REASONS: usize = 3;
@@ -26,6 +26,7 @@ pub(super) struct Page {
     title: String,
     at: String,
     at_short: String,
+    signed_in: Option<SignedIn>,
     refresh_s: u32,
     hub_version: String,
     repository: Repository,
@@ -150,6 +151,7 @@ impl Page {
             title: title(view),
             at: view.at.to_string(),
             at_short: view.at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
+            signed_in: view.signed_in.clone(),
             refresh_s: view.refresh_s,
             hub_version: view.hub_version.clone(),
             repository: repository(view),

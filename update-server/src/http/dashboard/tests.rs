@@ -23,6 +23,7 @@ fn empty() -> DashboardView {
     DashboardView {
         at: now(),
         hub_version: "0.1.0".to_owned(),
+        signed_in: None,
         refresh_s: 2,
         status: CatalogStatus {
             root_version: None,

@@ -1,5 +1,6 @@
 //! The API over a real store and a really signed repository, in process.
 
+mod access;
 mod admin;
 mod agents;
 mod exports;
@@ -10,6 +11,8 @@ mod people;
 mod restored;
 mod rollouts;
 mod rotation;
+mod sign_in;
+mod sign_in_peer;
 mod sites;
 mod telling;
 
@@ -32,7 +35,7 @@ use signing::message::{RequestParts, SignedHeaders, sign};
 
 use super::super::public::{self, Clock, PublicState};
 use super::{HubState, routes};
-use crate::auth::{Access, Secret, SecretKind};
+use crate::auth::{Access, Scope, Secret, SecretKind};
 use crate::config::{Fragments, Settings};
 use crate::metrics::Metrics;
 use crate::publish::fixture::{Fixture, open, t0};
@@ -93,7 +96,9 @@ impl Hub {
     /// Settings in TOML beside the defaults.
     pub(super) async fn with(toml: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let data_dir = format!("data_dir = {:?}\n{toml}", dir.path());
+        // Time stands still in a test: agents would all be too fast.
+        let limits = if toml.contains("[limits]") { "" } else { "[limits]\nreport_floor_s = 0" };
+        let data_dir = format!("data_dir = {:?}\n{toml}\n{limits}", dir.path());
         let settings: Settings = Fragments::parse(&data_dir).unwrap().try_into().unwrap();
         let (publisher, catalog) = open(dir.path(), t0());
         let store_settings = StoreSettings {
@@ -109,6 +114,8 @@ impl Hub {
             let new = NewToken {
                 name: format!("the-{access}"),
                 access,
+                scope: Scope::whole(),
+                expires_at: None,
                 digest: token(access).digest(),
                 by: "hub".to_owned(),
                 now: t0(),
@@ -126,6 +133,7 @@ impl Hub {
             publisher,
             metrics: Metrics::new("0.1.0"),
             clock,
+            access: crate::http::access::Access::open(&settings).unwrap(),
             settings,
             deliveries: crate::webhooks::Deliveries::default(),
             holds_shown: Mutex::default(),

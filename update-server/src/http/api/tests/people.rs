@@ -37,6 +37,8 @@ fn guarded() -> Vec<(&'static str, &'static str, Option<Value>, Access)> {
         ("GET", "/api/v1/tokens", None, Admin),
         ("POST", "/api/v1/tokens", Some(json!({ "name": "n", "access": "viewer" })), Admin),
         ("DELETE", "/api/v1/tokens/77", None, Admin),
+        ("GET", "/api/v1/sessions", None, Admin),
+        ("DELETE", "/api/v1/sessions/77", None, Admin),
         ("POST", "/api/v1/hub/keys/timestamp/next", None, Admin),
         ("GET", "/api/v1/events?kinds=,", None, Viewer),
         ("GET", "/api/v1/webhooks", None, Admin),
