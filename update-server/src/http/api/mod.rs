@@ -20,6 +20,7 @@ mod guarded;
 mod holds;
 mod hub;
 mod join_tokens;
+mod openapi;
 mod paging;
 mod probes;
 mod publications;
@@ -197,6 +198,7 @@ fn operations(config: &mut ServiceConfig) {
         .service(read("/api/v1/hub/keys").route(get().to(hub::keys)))
         .service(only("/api/v1/hub/keys/{role}/next", "POST").route(web::post().to(hub::next_key)))
         .service(read("/metrics").route(get().to(probes::metrics)))
+        .service(read("/openapi.json").route(get().to(openapi::get)))
         .service(read("/livez").route(get().to(probes::live)))
         .service(read("/readyz").route(get().to(probes::ready)))
         .service(read("/").route(get().to(front::page)));
@@ -208,6 +210,8 @@ fn json(limit: usize) -> web::JsonConfig {
 
 /// A resource that answers other methods with a problem and `Allow`.
 fn only(path: &str, allow: &'static str) -> Resource {
+    #[cfg(test)]
+    tests::openapi::note(path, allow);
     web::resource(path.to_owned()).default_service(web::to(move || async move {
         let mut response: HttpResponse =
             ApiError::new(Code::MethodNotAllowed, format!("use {allow}")).error_response();

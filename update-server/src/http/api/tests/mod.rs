@@ -6,6 +6,7 @@ mod agents;
 mod exports;
 mod hooks;
 mod identity;
+pub(super) mod openapi;
 mod packed;
 mod people;
 mod restored;
@@ -169,8 +170,11 @@ impl Hub {
             .default_service(web::to(async || {
                 super::ApiError::new(super::Code::NotFound, "no such path").error_response()
             }));
-        let response = call_service(&init_service(app).await, request.to_request()).await;
+        let request = request.to_request();
+        let asked = (request.method().to_string(), request.path().to_owned());
+        let response = call_service(&init_service(app).await, request).await;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        openapi::assert_declared(&asked.0, &asked.1, status);
         Answer { status, headers, body: read_body(response).await }
     }
 

@@ -1,0 +1,90 @@
+//! What anyone may read, and what agents say.
+
+use super::super::super::super::problem::Code;
+use super::super::operation::{Kind, Operation};
+use super::super::schema::reference;
+use super::{agent, anyone};
+use channels::wire::media_type;
+
+const JSON: &str = "application/json";
+
+pub(super) fn all() -> Vec<Operation> {
+    let mut all = vec![
+        graph(anyone("/api/upgrades_info/v1/graph", "Graph of the default product.")),
+        graph(anyone("/api/upgrades_info/graph", "Graph of the default product.")),
+        graph(anyone("/api/upgrades_info/{vendor}/{product}/v1/graph", "Graph of a product.")),
+        file(anyone("/tuf/metadata/{file}", "Signed metadata.")),
+        file(anyone("/tuf/targets/{path}", "A signed target.")),
+        anyone("/api/v1/hub", "What the hub says about itself.").answers(
+            200,
+            "hub-status",
+            "Version, root version, earliest expiry, products.",
+        ),
+        anyone("/api/v1/hub/keys", "Public halves of the online keys.").answers(
+            200,
+            "hub-keys",
+            "Keys as SPKI PEM.",
+        ),
+        anyone("/metrics", "The hub's own metrics.").answers_as(
+            200,
+            &["application/openmetrics-text"],
+            "any",
+            "OpenMetrics text.",
+        ),
+        anyone("/livez", "The process answers.").answers_as(
+            200,
+            &["text/plain"],
+            "any",
+            "It does.",
+        ),
+        anyone("/readyz", "What is served is there and fresh, and a report could be committed.")
+            .answers(200, "readiness", "It is.")
+            .answers(503, "readiness", "It is not; the reasons."),
+        anyone("/openapi.json", "This document.").answers(200, "any", "OpenAPI 3.1.").tagged(),
+    ];
+    all.extend(agents());
+    all
+}
+
+fn graph(operation: Operation) -> Operation {
+    let error =
+        |operation: Operation, status, what| operation.answers(status, "cincinnati-error", what);
+    let operation = operation
+        .query(&[
+            ("channel!", Kind::Text, "The channel."),
+            ("arch", Kind::Text, "The architecture; `amd64` if not given."),
+            ("version", Kind::Text, "Taken and not used."),
+            ("id", Kind::Text, "Taken and not used."),
+        ])
+        .answers_as(200, &[JSON, media_type::CINCINNATI], "graph", "The graph, holds shown.")
+        .tagged();
+    let operation = error(operation, 400, "`missing_params`, `invalid_params`.");
+    let operation = error(operation, 404, "`does_not_exist`: no such product.");
+    let operation = error(operation, 406, "Nothing the client accepts.");
+    error(operation, 503, "`not_ready`: nothing has been published.")
+}
+
+fn file(operation: Operation) -> Operation {
+    operation
+        .answers_as(200, &[JSON, "application/octet-stream"], "any", "The bytes as signed.")
+        .tagged()
+        .problems(&[Code::NotReady])
+}
+
+fn agents() -> Vec<Operation> {
+    vec![
+        agent("/api/v1/enrolments", "A cluster enrols with a join token.")
+            .body(&[media_type::ENROLMENT, JSON], reference("enrolment-request"))
+            .answers(201, "enrolment-reply", "Its id.")
+            .answers(200, "enrolment-reply", "Its id, which it had already.")
+            .problems(&[Code::InvalidJoinToken, Code::NameTaken, Code::KeyInUse]),
+        agent("/api/v1/clusters/self/key", "A cluster replaces its key.")
+            .body(&[media_type::KEY_ROTATION, JSON], reference("key-rotation-request"))
+            .answers(200, "key-rotation-reply", "The new key's id, after the commit.")
+            .problems(&[Code::KeyInUse, Code::IdentityConflict, Code::ReplayedReport]),
+        agent("/api/v1/reports", "A cluster tells how it is, and hears what it may do.")
+            .body(&[media_type::REPORT, JSON], reference("report"))
+            .answers_as(200, &[media_type::REPORT_REPLY], "report-reply", "After the commit.")
+            .problems(&[Code::ReplayedReport, Code::IdentityConflict, Code::SeqOutOfReach]),
+    ]
+}
