@@ -16,6 +16,7 @@ pub mod fleet;
 pub mod http;
 pub mod metrics;
 pub mod publish;
+pub mod rollout;
 pub mod served;
 pub mod server;
 pub mod site;

@@ -35,7 +35,8 @@ pub use clock::{RolloutClock, Stop};
 pub use curve::{Curve, CurveError, Point, Template};
 pub use gates::{Baseline, Gates, GatesError};
 pub use judge::{
-    Acknowledged, Counts, Decision, Failure, HealthGate, Judgement, Member, Trip, WaitReason, judge,
+    Acknowledged, Counts, Decision, Failure, HealthGate, Judgement, Member, Muster, Rest, Trip,
+    WaitReason, judge, judge_muster,
 };
 pub use known::{FcosRollout, Wave};
 pub use labels::{LABELS_MAX, LabelError, LabelPatch, Labels};

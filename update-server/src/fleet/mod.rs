@@ -6,15 +6,16 @@
 
 mod answers;
 mod drift;
+mod facts;
 mod freshness;
 mod intern;
-mod labels;
 mod lookup;
 mod names;
 mod query;
 mod record;
 mod rest;
 mod row;
+mod shared;
 mod tally;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -22,24 +23,25 @@ pub(crate) mod tests;
 use std::collections::BTreeMap;
 
 use channels::names::ClusterId;
+use channels::rollout::Labels;
 use channels::version::ReleaseVersion;
-use channels::wire::Freshness;
+use channels::wire::{Freshness, ProductSettings};
 use jiff::Timestamp;
 use signing::Sha256Digest;
 
 use intern::Interner;
-use labels::LabelSets;
 use lookup::Ways;
 use row::{NO_VERSION, Numbers, Product, Row};
+use shared::Shared;
 use tally::{Change, Tally};
 
 pub use answers::FleetCount;
 pub(crate) use answers::{add_drift, no_totals};
 pub use drift::DriftMemo;
 pub use freshness::{freshness, is_active, next_report_in_s};
-pub use labels::MAX_LABEL_SETS;
 pub use query::{ClusterFilter, MAX_PAGE, View};
 pub use record::{ClusterKey, ClusterRecord, FormerKey, GraphKey, KeyEnd, ProductRecord, Slot};
+pub use shared::MAX_SHARED;
 
 /// Rows and counters.
 #[derive(Debug)]
@@ -49,7 +51,8 @@ pub struct FleetIndex {
     ways: Ways,
     graphs: Interner<GraphKey>,
     versions: Interner<ReleaseVersion>,
-    labels: LabelSets,
+    labels: Shared<Labels>,
+    settings: Shared<Vec<ProductSettings>>,
     tally: Tally,
 }
 
@@ -85,7 +88,8 @@ impl FleetIndex {
             ways: Ways::default(),
             graphs: Interner::default(),
             versions: Interner::default(),
-            labels: LabelSets::default(),
+            labels: Shared::default(),
+            settings: Shared::default(),
             tally: Tally::default(),
         }
     }
@@ -167,8 +171,9 @@ impl FleetIndex {
             })
             .collect();
         let labels = self.labels.intern(&record.labels);
+        let settings = self.settings.intern(&record.settings);
         let class = freshness(record.last_seen, self.interval_s, now);
-        Row::pack(record, class, labels, products)
+        Row::pack(record, class, (labels, settings), products)
     }
 
     /// The record of a row.
@@ -176,7 +181,8 @@ impl FleetIndex {
         let row = self.row(slot)?;
         let products = row.products.iter();
         let products = products.filter_map(|p| self.names(p).map(|names| p.unpack(names)));
-        Some(row.unpack(self.labels.get(row.labels), products.collect()))
+        let (labels, settings) = (self.labels.get(row.labels), self.settings.get(row.settings));
+        Some(row.unpack(labels, settings, products.collect()))
     }
 
     fn names(&self, product: &Product) -> Option<ProductNames<'_>> {
@@ -200,7 +206,7 @@ impl FleetIndex {
                 self.tally.change(Slot(number), row, Change::Enter);
             }
         }
-        self.forget_unused_labels();
+        self.forget_unused_shared();
         self.forget_unused_names()
     }
 

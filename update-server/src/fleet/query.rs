@@ -8,8 +8,8 @@ use channels::version::ReleaseVersion;
 use channels::wire::{ClusterRow, Freshness, HealthVerdict, Phase, ProductRow};
 use jiff::Timestamp;
 
-use super::labels::is_marked;
 use super::row::{Product, Row};
+use super::shared::is_marked;
 use super::{DriftMemo, FleetIndex, ProductRecord, Slot, freshness};
 use crate::served::Served;
 
@@ -156,6 +156,7 @@ impl FleetIndex {
             site: None,
             as_of: None,
             labels: Labels::clone(&self.labels.get(row.labels)),
+            settings: self.settings.get(row.settings).to_vec(),
             enrolled_at: row.enrolled_at.get().unwrap_or(Timestamp::UNIX_EPOCH),
             last_seen: row.last_seen.get(),
             freshness: freshness(row.last_seen.get(), self.interval_s, view.now),
@@ -186,6 +187,7 @@ impl FleetIndex {
             drift_at_site: None,
             waiting_on: record.waiting_on,
             why_not: record.why_not,
+            earliest_at: None,
             failure: record.failure,
             units: Vec::new(),
         })

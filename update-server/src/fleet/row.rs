@@ -8,7 +8,7 @@ use std::sync::Arc;
 use channels::names::ClusterId;
 use channels::rollout::Labels;
 use channels::wire::{
-    AgentInstance, Freshness, Grant, HealthSummary, HealthVerdict, Phase, Progress,
+    AgentInstance, Freshness, Grant, HealthSummary, HealthVerdict, Phase, ProductSettings, Progress,
 };
 use jiff::Timestamp;
 use signing::Sha256Digest;
@@ -61,6 +61,8 @@ pub(super) struct Row {
     name_bytes: u16,
     /// Number of its label set.
     pub(super) labels: u32,
+    /// Number of its settings.
+    pub(super) settings: u32,
     /// Class at the last report or sweep: what the counters counted it as.
     pub(super) freshness: Freshness,
     pub(super) enrolled_at: Stamp,
@@ -88,7 +90,7 @@ impl Row {
     pub(super) fn pack(
         record: &ClusterRecord,
         class: Freshness,
-        labels: u32,
+        (labels, settings): (u32, u32),
         products: Box<[Product]>,
     ) -> Self {
         let rare = Rare {
@@ -108,6 +110,7 @@ impl Row {
             // 253 characters at most.
             name_bytes: u16::try_from(record.name.len()).unwrap_or(u16::MAX),
             labels,
+            settings,
             freshness: class,
             enrolled_at: Stamp::of(Some(record.enrolled_at)),
             last_seen: Stamp::of(record.last_seen),
@@ -123,6 +126,7 @@ impl Row {
     pub(super) fn unpack(
         &self,
         labels: Arc<Labels>,
+        settings: Arc<Vec<ProductSettings>>,
         products: Vec<ProductRecord>,
     ) -> ClusterRecord {
         let rare = self.rare.as_deref();
@@ -130,6 +134,7 @@ impl Row {
             id: self.id,
             name: self.name().to_owned(),
             labels,
+            settings,
             key: self.key,
             former: rare.and_then(|rare| rare.former),
             elder: rare.and_then(|rare| rare.elder),
@@ -301,8 +306,8 @@ mod tests {
 
     #[test]
     fn a_row_and_a_product_take_no_more_than_they_were_given() {
-        // A million clusters with two products each: 296 MB.
-        assert_eq!((size_of::<Row>(), size_of::<Product>()), (168, 64));
+        // A million clusters with two products each: 304 MB.
+        assert_eq!((size_of::<Row>(), size_of::<Product>()), (176, 64));
     }
 
     #[test]

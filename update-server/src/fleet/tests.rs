@@ -95,6 +95,7 @@ fn cluster(n: u32, last_seen: Option<i64>, products: Vec<ProductRecord>) -> Clus
         former: None,
         elder: None,
         labels: labels(n),
+        settings: Arc::default(),
         enrolled_at: at(NOW - 1000),
         retired_at: None,
         agent_version: "0.1.0".to_owned(),
@@ -260,7 +261,7 @@ fn a_selector_finds_clusters_by_the_labels_they_have_by_then() {
 fn a_fleet_in_which_every_cluster_has_labels_of_its_own_is_stopped_and_forgets_old_ones() {
     let own = |n: usize| Arc::new(Labels::from([("serial".to_owned(), n.to_string())]));
     let mut fleet = fleet_of(&[cluster(0, Some(NOW), vec![])]);
-    for n in 3..MAX_LABEL_SETS {
+    for n in 3..MAX_SHARED {
         fleet.apply(
             Slot(0),
             &ClusterRecord { labels: own(n), ..cluster(0, None, vec![]) },
@@ -277,7 +278,7 @@ fn a_fleet_in_which_every_cluster_has_labels_of_its_own_is_stopped_and_forgets_o
     assert_eq!(fleet.label_sets().len(), 3);
     assert_eq!(*fleet.label_sets()[0], Labels::new(), "the empty set keeps its number");
     assert_eq!(fleet.record(Slot(1)).unwrap().labels, own(0));
-    assert_eq!(fleet.record(Slot(0)).unwrap().labels, own(MAX_LABEL_SETS - 1));
+    assert_eq!(fleet.record(Slot(0)).unwrap().labels, own(MAX_SHARED - 1));
 }
 
 #[test]

@@ -200,6 +200,7 @@ fn row(shown: AsOf<'_>, cluster: &SiteCluster, view: &mut View<'_>) -> ClusterRo
         as_of: Some(status.made_at),
         // A status file carries none: they are its own hub's.
         labels: Labels::new(),
+        settings: Vec::new(),
         enrolled_at: cluster.enrolled_at,
         last_seen: cluster.last_report_at,
         freshness: staler(shown.class, cluster.freshness),
@@ -229,6 +230,7 @@ fn product_row(product: &SiteProduct, view: &mut View<'_>) -> ProductRow {
         drift_at_site: Some(product.drift.clone()),
         waiting_on: Vec::new(),
         why_not: failed.chain(&product.reasons).map(reason).collect(),
+        earliest_at: None,
         failure: None,
         units: Vec::new(),
     }

@@ -1,7 +1,7 @@
 //! The committed state in memory: fleet, holds, tokens, dark sites, and how the writer is doing.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use arc_swap::ArcSwap;
@@ -9,6 +9,7 @@ use channels::wire::Hold;
 
 use crate::auth::TokenTable;
 use crate::fleet::{DriftMemo, FleetIndex, Slot};
+use crate::rollout::{Overlay, Rollouts};
 use crate::site::Sites;
 
 /// Everything reads are answered from. Only the writer changes it, after a commit.
@@ -21,6 +22,9 @@ pub struct Committed {
     sites: ArcSwap<Sites>,
     /// By row; 0 for units that no report since the start has brought.
     unit_marks: Mutex<Vec<u64>>,
+    rollouts: RwLock<Rollouts>,
+    /// One more than the catalog's generation whose heads rollouts were opened for; 0 = none.
+    offered: AtomicU64,
     pub(super) queued: AtomicUsize,
     pub(super) writable: AtomicBool,
     pub(super) stopped: AtomicBool,
@@ -32,6 +36,7 @@ impl Committed {
         holds: Vec<Hold>,
         tokens: TokenTable,
         sites: Sites,
+        rollouts: Rollouts,
     ) -> Self {
         Self {
             fleet: RwLock::new(fleet),
@@ -40,6 +45,8 @@ impl Committed {
             tokens: ArcSwap::from_pointee(tokens),
             sites: ArcSwap::from_pointee(sites),
             unit_marks: Mutex::default(),
+            rollouts: RwLock::new(rollouts),
+            offered: AtomicU64::new(0),
             queued: AtomicUsize::new(0),
             writable: AtomicBool::new(true),
             stopped: AtomicBool::new(false),
@@ -108,6 +115,25 @@ impl Committed {
                 *known = mark;
             }
         }
+    }
+
+    /// Policies and rollouts, for reading. Hold it briefly: the writer waits for it after each
+    /// commit that changed one. Lock it after [`Committed::fleet`].
+    pub fn rollouts(&self) -> RwLockReadGuard<'_, Rollouts> {
+        self.rollouts.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn apply_rollouts(&self, overlay: Overlay) {
+        self.rollouts.write().unwrap_or_else(PoisonError::into_inner).apply(overlay);
+    }
+
+    /// The catalog's generation whose heads rollouts were opened for.
+    pub(super) fn offered(&self) -> Option<u64> {
+        self.offered.load(Ordering::Relaxed).checked_sub(1)
+    }
+
+    pub(super) fn set_offered(&self, generation: u64) {
+        self.offered.store(generation.saturating_add(1), Ordering::Relaxed);
     }
 
     /// Writes that wait for the writer.

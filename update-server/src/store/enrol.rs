@@ -14,7 +14,7 @@ use super::audit::Event;
 use super::identity::check_key;
 use super::{Batch, Refusal, Stop, Store, int};
 use crate::directive::Ledger;
-use crate::fleet::{ClusterKey, ClusterRecord, MAX_LABEL_SETS, Slot};
+use crate::fleet::{ClusterKey, ClusterRecord, MAX_SHARED, Slot};
 
 /// An enrolment whose signature by its own key was verified.
 #[derive(Debug, Clone)]
@@ -92,13 +92,14 @@ impl Batch<'_> {
             return Err(Refusal::NameTaken { name: enrolment.name }.into());
         }
         if !self.committed.fleet().has_room_for_labels(&token.labels, self.changed_clusters()) {
-            return Err(Refusal::TooManyLabelSets { max: MAX_LABEL_SETS }.into());
+            return Err(Refusal::TooManyLabelSets { max: MAX_SHARED }.into());
         }
         let slot = Slot(self.changes.rows);
         let record = ClusterRecord {
             id: ClusterId(uuid::Uuid::new_v4()),
             name: enrolment.name,
             labels: Arc::clone(&token.labels),
+            settings: Arc::default(),
             key: enrolment.key,
             former: None,
             elder: None,

@@ -9,10 +9,11 @@ use rusqlite::types::FromSql;
 use rusqlite::{Connection, Row};
 use signing::Sha256Digest;
 
-use super::{Committed, sites, state};
+use super::{Committed, rollouts, sites, state};
 use crate::auth::{Access, TokenRecord, TokenTable};
 use crate::directive::Ledger;
 use crate::fleet::{ClusterKey, ClusterRecord, FleetIndex, FormerKey, KeyEnd, ProductRecord, Slot};
+use crate::rollout::RestoreError;
 
 /// The database holds something this hub did not write.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +21,9 @@ pub enum LoadError {
     /// The database failed.
     #[error("failed to read the database")]
     Sql(#[from] rusqlite::Error),
+    /// Stored rollouts do not fit together.
+    #[error(transparent)]
+    Rollouts(#[from] RestoreError),
     /// A value does not parse.
     #[error("table {table}, row {row}: {column} is not readable: {why}")]
     Value {
@@ -69,6 +73,7 @@ const CLUSTER_COLUMNS: &[&str] = &[
     "elder_key_id",
     "elder_at",
     "labels",
+    "settings",
     "state",
 ];
 
@@ -97,7 +102,7 @@ impl At<'_> {
         LoadError::Value { table: self.table, row: self.id, column, why: why.to_string() }
     }
 
-    fn time(&self, column: &'static str) -> Result<Option<Timestamp>, LoadError> {
+    pub(super) fn time(&self, column: &'static str) -> Result<Option<Timestamp>, LoadError> {
         self.get::<Option<i64>>(column)?
             .map(|ms| Timestamp::from_millisecond(ms).map_err(|e| self.wrong(column, e)))
             .transpose()
@@ -128,7 +133,7 @@ pub(super) fn load(
 ) -> Result<Committed, LoadError> {
     let fleet = fleet(conn, interval_s, now)?;
     let sites = sites::load(conn, &fleet)?;
-    Ok(Committed::new(fleet, holds(conn)?, tokens(conn)?, sites))
+    Ok(Committed::new(fleet, holds(conn)?, tokens(conn)?, sites, rollouts::load(conn)?))
 }
 
 fn fleet(conn: &Connection, interval_s: u64, now: Timestamp) -> Result<FleetIndex, LoadError> {
@@ -156,6 +161,7 @@ fn cluster(at: &At<'_>) -> Result<ClusterRecord, LoadError> {
         id: ClusterId(uuid::Uuid::from_bytes(at.get("uuid")?)),
         name: at.get("name")?,
         labels: Arc::new(at.json("labels")?),
+        settings: Arc::new(at.json("settings")?),
         key: ClusterKey { bytes: at.get("key")?, id: at.digest("key_id")? },
         former: former(at)?,
         elder: elder(at)?,

@@ -21,6 +21,7 @@ mod load;
 mod people;
 mod reader;
 mod reply;
+mod rollouts;
 mod row;
 mod schema;
 mod sites;
@@ -42,8 +43,9 @@ use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use crate::fleet::KeyEnd;
+use crate::rollout::RolloutRefusal;
 use crate::served::Served;
-pub use admin::SetLabels;
+pub use admin::{SetLabels, SetSettings};
 pub use audit::{ChainCheck, Event};
 pub(crate) use batch::Batch;
 pub use committed::Committed;
@@ -54,6 +56,7 @@ pub use ingest::AcceptedReport;
 pub use load::LoadError;
 pub use people::{NewHold, NewJoinToken, NewToken};
 pub use reader::{Reader, ReaderError};
+pub use rollouts::{AppliedPolicy, NewPolicy, RemovedPolicy, Steer, all_labels, lint_fleet};
 pub use schema::SchemaError;
 pub use sites::{NewSite, NewStatus, StatusRequest};
 
@@ -142,6 +145,23 @@ pub enum Refusal {
         /// The bound.
         max: usize,
     },
+    /// Nearly every cluster has settings that no other one has.
+    #[error(
+        "the fleet has {max} different settings of clusters, which is as many as there may be: \
+         take away what is no longer needed"
+    )]
+    TooManySettings {
+        /// The bound.
+        max: usize,
+    },
+    /// A pin that could never be reached.
+    #[error("a pin to {pin} is above the highest version that is allowed, {max}")]
+    PinAboveMax {
+        /// Where it is pinned to.
+        pin: String,
+        /// How far it may go.
+        max: String,
+    },
     /// Unknown, expired or used up.
     #[error("the join token {why}")]
     JoinToken {
@@ -223,6 +243,9 @@ pub enum Refusal {
         /// The bound.
         max: usize,
     },
+    /// A rollout policy or a command to a rollout was refused.
+    #[error(transparent)]
+    Rollout(RolloutRefusal),
     /// The queue is full.
     #[error("too many writes are waiting")]
     Busy,
@@ -331,9 +354,10 @@ impl Store {
         observer: CommitObserver,
         now: Timestamp,
     ) -> Result<(Self, WriterThread), OpenError> {
-        let conn = schema::open_writer(&data_dir.join(DATABASE_FILE))?;
+        let mut conn = schema::open_writer(&data_dir.join(DATABASE_FILE))?;
+        let mut head = audit::head(&conn).map_err(LoadError::from)?;
         let committed = Arc::new(load::load(&conn, settings.report_interval_s, now)?);
-        let head = audit::head(&conn).map_err(LoadError::from)?;
+        rollouts::wake(&mut conn, &mut head, &committed, &*served, now).map_err(LoadError::from)?;
         let (queue, jobs): (SyncSender<Job>, Receiver<Job>) = sync_channel(settings.queue_capacity);
         let writer = writer::Writer::new(conn, Arc::clone(&committed), served, settings, head);
         let thread = std::thread::Builder::new()
@@ -401,7 +425,13 @@ impl Store {
 
     /// Adds an audit row about something that is not in the database (a publication).
     pub async fn record(&self, event: Event) -> Result<(), Refusal> {
-        self.submit(move |batch| Ok(batch.audit(&event)?)).await
+        self.submit(move |batch| {
+            batch.audit(&event)?;
+            // A publication may be what is told.
+            batch.offer_heads(event.at);
+            Ok(())
+        })
+        .await
     }
 }
 

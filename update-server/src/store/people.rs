@@ -129,6 +129,7 @@ impl Batch<'_> {
         let mut holds = self.holds();
         holds.push(hold.clone());
         self.changes.holds = Some(holds);
+        self.rollouts_note_holds(hold.at);
         Ok(hold)
     }
 
@@ -165,6 +166,7 @@ impl Batch<'_> {
         hold.resumed_at = Some(now);
         hold.resumed_by = Some(by);
         self.changes.holds = Some(holds);
+        self.rollouts_note_holds(now);
         Ok(hold)
     }
 

@@ -41,7 +41,10 @@ impl Batch<'_> {
             .optional()?;
         Ok(match stored.flatten() {
             Some(reply) => serde_json::from_str(&reply).ok(),
-            None => before.last_seen.map(|at| self.plain_reply(slot, report, at)),
+            None => before.last_seen.map(|at| ReportReply {
+                settings: before.settings.to_vec(),
+                ..self.plain_reply(slot, report, at)
+            }),
         })
     }
 
@@ -60,6 +63,7 @@ impl Batch<'_> {
             directives: report.products.iter().map(wait).collect(),
             next_report_in_s: self.committed.fleet().next_report_in_s(slot, at),
             full_state_wanted: false,
+            settings: Vec::new(),
         }
     }
 }

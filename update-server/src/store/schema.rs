@@ -17,6 +17,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0003_former_keys.sql"),
     include_str!("../../migrations/sqlite/0004_sites.sql"),
     include_str!("../../migrations/sqlite/0005_labels.sql"),
+    include_str!("../../migrations/sqlite/0006_rollouts.sql"),
     include_str!("../../migrations/sqlite/0007_ingest.sql"),
 ];
 

@@ -5,16 +5,16 @@ use channels::names::{ChannelName, ClusterId, ProductRef, SiteName};
 use channels::rollout::{Selector, labels};
 use channels::version::ReleaseVersion;
 use channels::wire::{
-    ClusterRow, Freshness, HealthVerdict, LabelsRequest, Page, Phase, TrustRequest,
+    ClusterRow, Freshness, HealthVerdict, LabelsRequest, Page, Phase, SettingsRequest, TrustRequest,
 };
 use serde::Deserialize;
 
 use super::super::problem::{ApiError, Code};
 use super::state::from_disk;
-use super::{Guarded, HubState, Operator, Viewer, paging};
+use super::{Guarded, HubState, Operator, Viewer, paging, rollouts};
 use crate::fleet::{ClusterFilter, Slot};
 use crate::site::After;
-use crate::store::{HistoryRow, SetLabels, Trust};
+use crate::store::{HistoryRow, SetLabels, SetSettings, Trust};
 
 const PHASES: [Phase; 10] = [
     Phase::Idle,
@@ -90,7 +90,9 @@ pub(super) async fn list(
         selector: query.selector.as_deref().map(selector).transpose()?,
         site: query.site,
     };
-    Ok(web::Json(page(&state, &filter, begin, limit)))
+    let mut page = page(&state, &filter, begin, limit);
+    rollouts::explain(&state, &mut page.items);
+    Ok(web::Json(page))
 }
 
 /// List whose cursors name a row of the fleet.
@@ -189,6 +191,7 @@ pub(super) async fn one(
             _ => return Err(error),
         },
     };
+    rollouts::explain(&state, std::slice::from_mut(&mut row));
     let products: Vec<ProductRef> = row.products.iter().map(|p| p.product.clone()).collect();
     let units = from_disk(&state, move |reader| {
         products.iter().map(|product| reader.units(slot, product)).collect::<Result<Vec<_>, _>>()
@@ -248,6 +251,22 @@ pub(super) async fn label(
     state.store.set_labels(change).await?;
     tracing::info!(cluster.id = %row.id, cluster.name = row.name, by = by.actor, "labels set");
     Ok(web::Json(find(&state, &row.id.to_string())?.0))
+}
+
+/// `PUT /api/v1/clusters/{id or name}/settings`
+pub(super) async fn set(
+    by: Guarded<Operator>,
+    state: web::Data<HubState>,
+    path: web::Path<String>,
+    request: web::Json<SettingsRequest>,
+) -> Result<web::Json<ClusterRow>, ApiError> {
+    let SettingsRequest { product, change } = request.into_inner();
+    let (row, _) = find(&state, &path)?;
+    let (id, now) = (row.id, state.now());
+    let change = SetSettings { id, product, patch: change, by: by.actor.clone(), now };
+    state.store.set_settings(change).await?;
+    tracing::info!(cluster.id = %id, cluster.name = row.name, by = by.actor, "settings set");
+    Ok(web::Json(find(&state, &id.to_string())?.0))
 }
 
 /// A sentence for the audit log.

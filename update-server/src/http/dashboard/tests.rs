@@ -69,6 +69,7 @@ fn product(phase: Phase) -> ProductRow {
         drift_at_site: None,
         waiting_on: Vec::new(),
         why_not: Vec::new(),
+        earliest_at: None,
         failure: None,
         units: Vec::new(),
     }
@@ -81,6 +82,7 @@ fn cluster(name: &str, products: Vec<ProductRow>) -> ClusterRow {
         site: None,
         as_of: None,
         labels: Labels::new(),
+        settings: Vec::new(),
         enrolled_at: ago(3600),
         last_seen: Some(ago(4)),
         freshness: Freshness::Fresh,

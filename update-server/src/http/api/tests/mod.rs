@@ -1,11 +1,12 @@
 //! The API over a real store and a really signed repository, in process.
 
+mod admin;
 mod agents;
 mod identity;
-mod labels;
 mod packed;
 mod people;
 mod restored;
+mod rollouts;
 mod rotation;
 mod sites;
 

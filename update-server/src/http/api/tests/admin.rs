@@ -1,4 +1,5 @@
-//! Labels over HTTP: set by people, found by selectors, kept through a new key.
+//! What people set on clusters over HTTP: labels, found by selectors and kept through a new key, and
+//! settings, which the agent hears of.
 
 use std::collections::BTreeMap;
 
@@ -88,4 +89,55 @@ async fn a_join_token_gives_its_labels_and_a_new_key_keeps_those_a_cluster_has()
     let bad = json!({ "uses": 1, "expires_in_s": 600, "labels": { "a b": "x" } });
     let refused = hub.ask(Access::Operator, "POST", "/api/v1/join-tokens", Some(bad)).await;
     assert_eq!(refused.problem(), (422, "unprocessable".into()));
+}
+
+#[actix_web::test]
+async fn settings_go_to_the_agent_and_nothing_is_granted_beyond_them() {
+    let hub = Hub::published().await;
+    let agent = hub.agent(1).await;
+    let set = async |body: Value| {
+        let path = "/api/v1/clusters/site-1/settings";
+        hub.ask(Access::Operator, "PUT", path, Some(body)).await
+    };
+    let all = json!({ "channel": "fast", "pin": "1.0.0", "max_version": "1.0.9" });
+    let answer = set(json!({ "product": "acme/kafka", "change": all })).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let asks = agent.of(1, vec![asking(&hub, "1.1.0")]);
+    let reply = hub.reply(&agent, &asks).await;
+    assert_eq!(reply.settings, answer.json::<ClusterRow>().settings);
+    assert_eq!(reply.settings[0].pin, Some("1.0.0".parse().unwrap()));
+    assert_eq!(reply.directives[0].reasons[0].code, "pinned");
+    let row: ClusterRow = hub.get("/api/v1/clusters/site-1").await;
+    assert_eq!(row.products[0].why_not[0].code, "pinned", "people see why");
+    set(json!({ "product": "acme/kafka", "change": { "pin": null, "channel": null } })).await;
+    let asks = agent.of(2, vec![asking(&hub, "1.1.0")]);
+    assert_eq!(hub.reply(&agent, &asks).await.directives[0].reasons[0].code, "above_max");
+    set(json!({ "product": "acme/kafka", "change": { "max_version": null } })).await;
+    let asks = agent.of(3, vec![asking(&hub, "1.1.0")]);
+    let reply = hub.reply(&agent, &asks).await;
+    assert!(reply.settings.is_empty() && reply.directives[0].grant.is_some(), "{reply:?}");
+    let audit: Page<AuditRow> = hub.get("/api/v1/audit").await;
+    assert_eq!(audit.items.iter().filter(|row| row.action == "set").count(), 3);
+}
+
+#[actix_web::test]
+async fn settings_that_contradict_each_other_are_refused() {
+    let hub = Hub::new().await;
+    hub.agent(1).await;
+    for change in [
+        json!({ "pin": "1.2.0", "max_version": "1.1.0" }),
+        json!({ "pin": "1.2.0", "max_version": null, "channel": "No Such" }),
+        json!({ "pin": "latest" }),
+    ] {
+        let body = json!({ "product": "acme/kafka", "change": change });
+        let path = "/api/v1/clusters/site-1/settings";
+        let refused = hub.ask(Access::Operator, "PUT", path, Some(body)).await;
+        assert!([400, 422].contains(&refused.problem().0), "{}", refused.text());
+    }
+    for n in 0..9 {
+        let body = json!({ "product": format!("acme/p{n}"), "change": { "pin": "1.2.0" } });
+        let path = "/api/v1/clusters/site-1/settings";
+        let answer = hub.ask(Access::Operator, "PUT", path, Some(body)).await;
+        assert_eq!(answer.status, if n < 8 { 200 } else { 422 }, "{}", answer.text());
+    }
 }
