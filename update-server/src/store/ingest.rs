@@ -206,8 +206,7 @@ impl Batch<'_> {
                 let sent_at: Option<i64> = row.get(1)?;
                 let superseded: String = row.get(2)?;
                 Ok(LastSeen {
-                    body_digest: digest
-                        .and_then(|bytes| format!("sha256:{}", hex::encode(bytes)).parse().ok()),
+                    body_digest: digest.map(Sha256Digest::from),
                     sent_at: sent_at.and_then(|ms| Timestamp::from_millisecond(ms).ok()),
                     // Written by this hub; a list that cannot be read forgets processes, no more.
                     superseded: serde_json::from_str(&superseded).unwrap_or_default(),
