@@ -13,7 +13,7 @@ use channels::wire::GrantRequest;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
 
-pub use self::people::{AppliedPolicy, NewPolicy, RemovedPolicy, Steer, all_labels, lint_fleet};
+pub use self::people::{AppliedPolicy, Governed, NewPolicy, RemovedPolicy, Steer};
 pub(super) use self::rows::salt;
 use super::audit::{self, Event, Head};
 use super::ingest::Said;
