@@ -45,9 +45,9 @@ impl RolloutBatch {
 }
 
 /// Reads everything back.
-pub(super) fn load(conn: &Connection) -> Result<Rollouts, LoadError> {
+pub(super) fn load(conn: &Connection, now: Timestamp) -> Result<Rollouts, LoadError> {
     let salt = salt(conn)?;
-    let rows = rows::load(conn)?;
+    let rows = rows::load(conn, now)?;
     Ok(Rollouts::restore(salt, rows.policies, rows.rollouts, rows.attempts)?)
 }
 
