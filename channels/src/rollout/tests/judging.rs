@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::{at, cluster};
 use crate::rollout::{
     Acknowledged, Amount, ClusterState, Counts, Decision, Failure, FailureKind, Gates, HealthGate,
-    Judgement, Member, Percent, Period, Trip, WaitReason, judge,
+    Judgement, Member, Percent, Period, Rest, Trip, WaitReason, judge, judge_muster,
 };
 
 const NOW: &str = "2026-01-02T00:00Z";
@@ -172,4 +172,36 @@ fn acknowledged_failures_do_not_trip_again_and_new_ones_do() {
     assert!(matches!(judge(&gates(), &again, &seen, now()).decision, Decision::Halt { .. }));
     let another = [members[0], members[1], members[2], failed(4, OLD)];
     assert!(matches!(judge(&gates(), &another, &seen, now()).decision, Decision::Halt { .. }));
+}
+
+fn mustered(gates: &Gates, rest: Rest, members: &[Member]) -> Judgement {
+    judge_muster(gates, &rest, members, &Acknowledged::new(), now())
+}
+
+#[test]
+fn clusters_that_are_only_counted_are_judged_as_if_they_were_listed() {
+    let listed = [succeeded(1, OLD), succeeded(2, OLD), failed(3, OLD), waiting(4), waiting(5)];
+    let rest = Rest { not_started: 2, settled: 2, ..Rest::default() };
+    for max_failures in [Amount::Count(0), Amount::Percent(Percent::from_hundredths(3400))] {
+        let gates = Gates { max_failures, success: Percent::from_hundredths(5000), ..gates() };
+        let counted = mustered(&gates, rest, &[failed(3, OLD)]);
+        assert_eq!(counted, judged(&gates, &listed));
+    }
+}
+
+#[test]
+fn clusters_that_were_there_already_are_sample_and_do_not_water_down_failures() {
+    let rest = Rest { there: 98, ..Rest::default() };
+    assert_eq!(mustered(&gates(), rest, &[]).decision, Decision::Advance);
+    let max_failures = Amount::Percent(Percent::from_hundredths(1000));
+    let gates = Gates { max_failures, ..gates() };
+    let bad = mustered(&gates, rest, &[failed(1, OLD), succeeded(2, OLD)]);
+    assert!(matches!(bad.decision, Decision::Halt { .. }), "{bad:?}");
+    assert_eq!((bad.counts.members, bad.counts.there, bad.counts.attempted()), (100, 98, 2));
+}
+
+#[test]
+fn a_ring_whose_clusters_all_went_beyond_is_not_empty() {
+    let rest = Rest { beyond: 3, ..Rest::default() };
+    assert_eq!(mustered(&gates(), rest, &[]).decision, Decision::Advance);
 }

@@ -407,3 +407,65 @@ fn every_reason_has_its_own_code_and_sentence() {
         assert!(manual.contains(&format!("`{code}`")), "docs/rollouts.md lacks {code}");
     }
 }
+
+const APPROVED: &str = "
+name: p
+curve: {points: [{after: 0s, share: 0%}, {after: 10h, share: 100%}]}
+gates: {soak: 1h, min_sample: 1}
+rings:
+  - {name: canary, select: {match_labels: {ring: canary}}, approval: true}
+  - {name: rest, rest: true, approval: true}
+";
+
+#[test]
+fn a_ring_that_needs_approval_opens_with_it_and_its_curve_begins_then() {
+    let policy = policy(APPROVED);
+    let (canary, rest) = (&policy.rings[0].name, &policy.rings[1].name);
+    let mut rollout = Rollout::starting_at(start());
+    let none = rollout.evaluate(&policy, &[vec![], vec![]], hours(5));
+    let answer = ask(&rollout, &policy, Some(&half(0)), &none, hours(5));
+    assert_eq!(answer.why_not, [WhyNot::NeedsApproval { ring: canary.clone() }]);
+    rollout.approve(&policy, canary, hours(5));
+    assert_eq!(rollout.share(&policy, 0, hours(10)), Share::of_ratio(1, 2));
+
+    let rings = [vec![done(1, hours(10))], vec![]];
+    let passed = rollout.evaluate(&policy, &rings, hours(12));
+    assert_eq!(passed.opened, None, "its gates alone do not open it");
+    let answer = ask(&rollout, &policy, Some(&half(1)), &passed, hours(12));
+    let [WhyNot::RingClosed { waits_for, opens_at, .. }] = &answer.why_not[..] else {
+        panic!("{answer:?}")
+    };
+    assert_eq!((&waits_for[..], *opens_at), (&[WaitReason::Approval][..], None));
+    rollout.approve(&policy, rest, hours(12));
+    assert_eq!(rollout.evaluate(&policy, &rings, hours(12)).opened, Some(1));
+}
+
+#[test]
+fn a_new_version_of_a_policy_keeps_the_rings_it_begins_with_open() {
+    let old = policy(TWO_RINGS);
+    let mut rollout = Rollout::starting_at(start());
+    rollout.evaluate(&old, &[vec![done(1, start())], vec![]], hours(2));
+    assert_eq!(rollout.rings_open(), 2);
+    let slower = policy(&TWO_RINGS.replace("after: 10h", "after: 40h"));
+    let before = rollout.share(&old, 0, hours(3));
+    rollout.adopt(&old, &slower, hours(3));
+    assert_eq!((rollout.rings_open(), rollout.share(&slower, 0, hours(3))), (2, before));
+    let between = TWO_RINGS.replace(
+        "  - {name: rest",
+        "  - {name: early, select: {match_labels: {ring: early}}}\n  - {name: rest",
+    );
+    rollout.adopt(&slower, &policy(&between), hours(4));
+    assert_eq!(rollout.rings_open(), 1, "a ring that came between must pass first");
+}
+
+#[test]
+fn an_emergency_drops_windows_and_slow_curves_and_keeps_freezes() {
+    let policy = policy(
+        "name: p\ncalendar:\n  time_zone: UTC\n  windows: [{days: [mon], start: '10:00', duration: 2h}]\n  freezes: [{from: 2026-01-06T00:00Z, until: 2026-01-07T00:00Z, reason: stocktaking}]\nrings:\n  - {name: now, select: {match_labels: {ring: a}}, curve: {points: [{after: 1m, share: 100%}]}}\n  - {name: rest, rest: true}",
+    );
+    let hurried = policy.in_emergency();
+    assert!(!policy.calendar.is_open(hours(1)) && hurried.calendar.is_open(hours(1)));
+    assert!(!hurried.calendar.is_open(hours(30)), "a freeze is a freeze");
+    assert_eq!(hurried.rings[0].curve, policy.rings[0].curve, "it is as short already");
+    assert_eq!(hurried.rings[1].curve, crate::rollout::Template::Emergency.into());
+}

@@ -89,7 +89,7 @@ impl<'r, 'f> Stage<'r, 'f> {
             faults,
             variant,
             step,
-            rollout: Rollout::starting_at(starts_at),
+            rollout: approved(policy, starts_at),
             load: Load::default(),
             members: cast.rings.iter().map(|ring| ring.iter().map(member).collect()).collect(),
             lanes: cast.rings.iter().map(|_| Lane::default()).collect(),
@@ -333,6 +333,15 @@ impl<'r, 'f> Stage<'r, 'f> {
             Variant::Plan | Variant::Unseen => false,
         }
     }
+}
+
+/// A rollout whose rings people approved beforehand: how long they take is nothing a policy says.
+fn approved(policy: &Policy, starts_at: Timestamp) -> Rollout {
+    let mut rollout = Rollout::starting_at(starts_at);
+    for ring in policy.rings.iter().filter(|ring| ring.approval) {
+        rollout.approve(policy, &ring.name, starts_at);
+    }
+    rollout
 }
 
 fn is_a_matter_of_time(judgement: &Judgement) -> bool {
