@@ -26,6 +26,9 @@ pub mod rollouts;
 #[expect(clippy::as_conversions, clippy::wildcard_enum_match_arm, reason = "tests")]
 mod simulation;
 pub mod state;
+#[cfg(test)]
+#[expect(clippy::as_conversions, clippy::wildcard_enum_match_arm, reason = "tests")]
+mod tests;
 pub mod tick;
 pub mod view;
 

@@ -1,6 +1,9 @@
 //! What the fleet's owner sets for one cluster, or does to many. Each with its audit row in one
 //! transaction.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use channels::names::{ClusterId, ProductRef};

@@ -137,7 +137,8 @@ pub(super) fn load(
     let (holds, tokens, sessions) = (holds(conn)?, tokens(conn)?, sessions(conn)?);
     // No two runs of a hub begin in the same millisecond.
     let events = Bus::new(u64::try_from(now.as_millisecond()).unwrap_or(0));
-    Ok(Committed::new(fleet, holds, tokens, sessions, sites, rollouts::load(conn)?, events))
+    let rollouts = rollouts::load(conn, now)?;
+    Ok(Committed::new(fleet, holds, tokens, sessions, sites, rollouts, events))
 }
 
 fn fleet(conn: &Connection, interval_s: u64, now: Timestamp) -> Result<FleetIndex, LoadError> {

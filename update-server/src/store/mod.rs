@@ -63,7 +63,7 @@ pub use ingest::AcceptedReport;
 pub use load::LoadError;
 pub use people::{NewHold, NewJoinToken};
 pub use reader::{Reader, ReaderError};
-pub use rollouts::{AppliedPolicy, NewPolicy, RemovedPolicy, Steer, all_labels, lint_fleet};
+pub use rollouts::{AppliedPolicy, Governed, NewPolicy, RemovedPolicy, Steer};
 pub use schema::SchemaError;
 pub use sessions::NewSession;
 pub use sites::{NewSite, NewStatus, StatusRequest};

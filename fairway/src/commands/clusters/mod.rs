@@ -43,7 +43,7 @@ const MAX_INVITES: usize = 100_000;
 #[derive(Debug, clap::Args)]
 pub(crate) struct ClustersArgs {
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Option<Box<Command>>,
     #[command(flatten)]
     list: ListArgs,
     #[command(flatten)]
@@ -153,7 +153,7 @@ struct ListArgs {
 /// Runs `fairway clusters …`.
 pub(crate) async fn run(args: &ClustersArgs, now: Timestamp, out: &mut Out) -> Result<()> {
     let hub = Hub::new(&args.hub.connection(None)?)?;
-    match &args.command {
+    match args.command.as_deref() {
         None => list(&hub, args, now, out).await,
         Some(_) if !args.list.filters.query().is_empty() => {
             Err(CliError::failed("filters stand behind the command that they are for"))

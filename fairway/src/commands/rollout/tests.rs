@@ -341,6 +341,37 @@ async fn resume_without_agreement_sends_nothing() {
 }
 
 #[tokio::test]
+async fn a_refusal_says_where_to_look() {
+    let problem = channels::wire::Problem {
+        kind: "/problems/conflict".into(),
+        title: "The state does not allow this".into(),
+        status: 409,
+        detail: "nothing of the kind holds rollout 7".into(),
+        attack: None,
+        last_seq: None,
+    };
+    let refused = Answer {
+        status: 409,
+        content_type: channels::wire::media_type::PROBLEM,
+        ..Answer::json(&problem)
+    };
+    let calm = RolloutRow { failures: Vec::new(), ..rollout() };
+    let hub = FakeHub::start(vec![
+        ("GET /api/v1/rollouts/7", Answer::json(&calm)),
+        ("POST /api/v1/rollouts/7/resume", refused),
+    ])
+    .await;
+    let words = ["resume", "7", "--acknowledge", "x"];
+    let (result, ..) = rollout_says(&hub, &words, true).await;
+    let error = result.unwrap_err();
+    assert!(error.to_string().contains("nothing of the kind holds rollout 7"), "{error}");
+    assert_eq!(error.hint_text(), Some("fairway rollout show 7 says how it stands"));
+    let words = ["resume", "7", "--acknowledge", " "];
+    let (result, ..) = rollout_says(&hub, &words, true).await;
+    assert_eq!(result.unwrap_err().to_string(), "--acknowledge must not be empty");
+}
+
+#[tokio::test]
 async fn a_ring_is_held_and_released_alone() {
     let hub = FakeHub::start(vec![
         ("POST /api/v1/rollouts/7/hold", Answer::json(&rollout())),

@@ -14,7 +14,7 @@ mod books;
 mod dice;
 mod hub;
 mod people;
-mod releases;
+pub(super) mod releases;
 mod world;
 
 use std::collections::BTreeMap;

@@ -11,17 +11,17 @@ use crate::rollout::Offer;
 use crate::served::Served;
 
 #[derive(Debug, Clone)]
-pub(super) struct Releases {
-    pub(super) graph: GraphKey,
-    pub(super) edges: Vec<(ReleaseVersion, ReleaseVersion)>,
+pub(in crate::rollout) struct Releases {
+    pub(in crate::rollout) graph: GraphKey,
+    pub(in crate::rollout) edges: Vec<(ReleaseVersion, ReleaseVersion)>,
 }
 
-pub(super) fn version(text: &str) -> ReleaseVersion {
+pub(in crate::rollout) fn version(text: &str) -> ReleaseVersion {
     text.parse().unwrap()
 }
 
 impl Releases {
-    pub(super) fn new() -> Self {
+    pub(in crate::rollout) fn new() -> Self {
         let graph = GraphKey {
             product: "acme/kafka".parse().unwrap(),
             channel: "stable".parse().unwrap(),
@@ -30,22 +30,22 @@ impl Releases {
         Self { graph, edges: vec![(version("1.0.0"), version("1.1.0"))] }
     }
 
-    pub(super) fn head(&self) -> ReleaseVersion {
+    pub(in crate::rollout) fn head(&self) -> ReleaseVersion {
         self.edges.iter().map(|(_, to)| to.clone()).max().unwrap()
     }
 
-    pub(super) fn best_from(&self, from: &ReleaseVersion) -> Option<ReleaseVersion> {
+    pub(in crate::rollout) fn best_from(&self, from: &ReleaseVersion) -> Option<ReleaseVersion> {
         self.edges.iter().filter(|(own, _)| own == from).map(|(_, to)| to.clone()).max()
     }
 
-    pub(super) fn digest(&self, of: &ReleaseVersion) -> Option<Sha256Digest> {
+    pub(in crate::rollout) fn digest(&self, of: &ReleaseVersion) -> Option<Sha256Digest> {
         let known = self.edges.iter().any(|(from, to)| from == of || to == of);
         let mut hasher = Sha256Hasher::new();
         hasher.update(of.to_string().as_bytes());
         known.then(|| hasher.finish())
     }
 
-    pub(super) fn heads(&self) -> Vec<Offer> {
+    pub(in crate::rollout) fn heads(&self) -> Vec<Offer> {
         let version = self.head();
         let digest = self.digest(&version).unwrap();
         vec![Offer { graph: self.graph.clone(), version, digest }]
