@@ -15,6 +15,7 @@ mod names;
 mod query;
 mod record;
 mod row;
+mod scoped;
 mod shared;
 mod tally;
 #[cfg(test)]

@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use super::row::{Product, Row};
 use super::shared::is_marked;
 use super::{DriftMemo, FleetIndex, ProductRecord, Slot, freshness};
-use crate::bulk::Selected;
 use crate::auth::Scope;
+use crate::bulk::Selected;
 use crate::served::Served;
 
 /// Most rows in one page.
