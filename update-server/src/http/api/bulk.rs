@@ -14,7 +14,6 @@ use super::super::problem::{ApiError, Code};
 use super::clusters::{PHASES, VERDICTS, one_of, selector};
 use super::join_tokens::{self, Minted};
 use super::{Guarded, HubState, Operator};
-use crate::auth::Scope;
 use crate::bulk::{self, MAX_CLUSTERS, MAX_LISTED, MAX_REINVITED, Planned};
 use crate::fleet::ClusterFilter;
 use crate::store::{BulkDone, BulkWork, Refusal};
@@ -92,8 +91,8 @@ fn read(filter: BulkFilter) -> Result<ClusterFilter, ApiError> {
         return Err(ApiError::new(Code::Unprocessable, detail));
     }
     Ok(ClusterFilter {
-        // Only who may change every cluster comes here.
-        scope: Scope::whole(),
+        // Callers who are confined to some clusters are refused before.
+        scope: crate::auth::Scope::whole(),
         phase: one_of("phase", filter.phase.as_deref(), &PHASES, Phase::as_str)?,
         health: one_of("health", filter.health.as_deref(), &VERDICTS, HealthVerdict::as_str)?,
         product: filter.product,
