@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::audit::AuditArgs;
+use crate::commands::bench::BenchArgs;
 use crate::commands::block::{BlockArgs, UnblockArgs};
 use crate::commands::clusters::ClustersArgs;
 use crate::commands::drift::DriftArgs;
@@ -104,6 +105,8 @@ pub(crate) enum Command {
     Audit(AuditArgs),
     /// Make, list or revoke API tokens of people and machines
     Token(TokenArgs),
+    /// Measure a hub with a fleet that does not exist: enrol it, let it report, ask for paths
+    Bench(BenchArgs),
     /// Show a fleet upgrade itself on this machine: real server, real agents, simulated clusters
     Demo(DemoArgs),
     /// One agent process of the demo

@@ -32,7 +32,7 @@ use crate::metrics::Metrics;
 use crate::publish::{OnlineKeys, Publisher};
 use crate::store::{Reader, Store, StoreSettings, WriterThread};
 use crate::webhooks::{Client, Deliveries};
-use data_dir::DataDir;
+pub use data_dir::DataDir;
 pub use error::RunError;
 use tls::Tls;
 pub use tls::TlsError;

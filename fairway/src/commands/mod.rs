@@ -1,6 +1,7 @@
 //! One module per command group. Each has its arguments, its requests and its rendering.
 
 pub(crate) mod audit;
+pub(crate) mod bench;
 pub(crate) mod block;
 pub(crate) mod clusters;
 pub(crate) mod consent;

@@ -182,8 +182,7 @@ fn answer(situation: &Situation<'_>, ledger: &mut Ledger, asked: &Asked<'_>) -> 
         return directive(asked, Action::Hold, None, held, None);
     }
     let Some(wants) = asked.wants else {
-        let reason = reason("not_asked", "no grant was asked for".to_owned());
-        return directive(asked, Action::Wait, None, vec![reason], None);
+        return directive(asked, Action::Wait, None, vec![not_asked()], None);
     };
     let beyond = asked.limits.refuse(asked.version, &wants.to);
     if let Some(refused) = beyond.or_else(|| refuse(asked, wants)) {
@@ -267,6 +266,11 @@ fn covers(hold: &Hold, cluster: ClusterId, asked: &Asked<'_>) -> bool {
         }
         HoldScope::Cluster { cluster: held } => *held == cluster,
     }
+}
+
+/// What a product is told that asked for nothing.
+pub(crate) fn not_asked() -> Reason {
+    reason("not_asked", "no grant was asked for".to_owned())
 }
 
 fn held(hold: &Hold) -> Reason {

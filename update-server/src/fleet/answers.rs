@@ -111,7 +111,7 @@ impl FleetIndex {
                     .or_else(|| record.failure.map(|f| f.message));
                 Some(HealthRow {
                     cluster: row.id,
-                    name: row.name.to_string(),
+                    name: row.name().to_owned(),
                     product: record.graph.product,
                     channel: Some(record.graph.channel),
                     health: record.health,

@@ -262,7 +262,7 @@ impl FleetIndex {
             lag_ms,
             unit: unit(&record),
             cluster: row.id,
-            name: row.name.to_string(),
+            name: row.name().to_string(),
             verdict: record.health.verdict,
             since: over.and_then(|reason| reason.since).or(record.health.since),
         })
@@ -286,7 +286,7 @@ impl FleetIndex {
         let GraphKey { product, channel, .. } = record.graph;
         Some(StuckRow {
             cluster: row.id,
-            name: row.name.to_string(),
+            name: row.name().to_string(),
             product,
             channel,
             version: record.version,

@@ -11,9 +11,11 @@ mod freshness;
 mod health;
 mod hurry;
 mod intern;
+mod lookup;
 mod names;
 mod query;
 mod record;
+mod rest;
 mod row;
 mod scoped;
 mod shared;
@@ -30,9 +32,9 @@ use channels::wire::{Freshness, HealthVerdict, ProductSettings};
 use jiff::Timestamp;
 use signing::Sha256Digest;
 
-use crate::directive::Ledger;
 use intern::Interner;
-use row::{NO_VERSION, Numbers, Product, Row, Stamp};
+use lookup::Ways;
+use row::{NO_VERSION, Numbers, Product, Row};
 use shared::Shared;
 use tally::{Change, Tally};
 
@@ -50,9 +52,7 @@ pub use shared::MAX_SHARED;
 pub struct FleetIndex {
     interval_s: u64,
     rows: Vec<Row>,
-    by_id: BTreeMap<ClusterId, Slot>,
-    by_key: BTreeMap<Sha256Digest, Slot>,
-    by_name: BTreeMap<Box<str>, Slot>,
+    ways: Ways,
     graphs: Interner<GraphKey>,
     versions: Interner<ReleaseVersion>,
     labels: Shared<Labels>,
@@ -89,9 +89,7 @@ impl FleetIndex {
         Self {
             interval_s,
             rows: Vec::new(),
-            by_id: BTreeMap::new(),
-            by_key: BTreeMap::new(),
-            by_name: BTreeMap::new(),
+            ways: Ways::default(),
             graphs: Interner::default(),
             versions: Interner::default(),
             labels: Shared::default(),
@@ -112,18 +110,19 @@ impl FleetIndex {
 
     /// The row of a cluster id.
     pub fn slot(&self, id: ClusterId) -> Option<Slot> {
-        self.by_id.get(&id).copied()
+        self.ways.by_id.get(&id.0, |slot| self.row(slot).is_some_and(|row| row.id == id))
     }
 
     /// The row of a name that a cluster in force has.
     pub fn slot_of_name(&self, name: &str) -> Option<Slot> {
-        self.by_name.get(name).copied()
+        self.ways.by_name.get(name, |slot| self.row(slot).is_some_and(|row| row.name() == name))
     }
 
     /// Who signs with the key of this id, or did so with a key before.
     pub fn identity(&self, key_id: &Sha256Digest) -> Option<Identity> {
-        let slot = *self.by_key.get(key_id)?;
-        let row = self.rows.get(slot.index())?;
+        let has = |slot| self.row(slot).is_some_and(|row| row.has_key(key_id));
+        let slot = self.ways.by_key.get(key_id.as_bytes(), has)?;
+        let row = self.row(slot)?;
         let former = row.ended().find(|ended| ended.key.id == *key_id);
         Some(Identity {
             slot,
@@ -139,32 +138,27 @@ impl FleetIndex {
         next_report_in_s(slot, self.rows().max(slot.0.saturating_add(1)), self.interval_s, now)
     }
 
+    fn row(&self, slot: Slot) -> Option<&Row> {
+        self.rows.get(slot.index())
+    }
+
     /// Puts a committed record in: into its row, or as the next one.
     pub fn apply(&mut self, slot: Slot, record: &ClusterRecord, now: Timestamp) {
-        let row = self.pack(record, now);
-        if let Some(old) = self.rows.get_mut(slot.index()) {
-            let old = std::mem::replace(old, row);
-            self.tally.change(slot, &old, Change::Leave);
-            if self.by_name.get(&old.name) == Some(&slot) {
-                self.by_name.remove(&old.name);
-            }
-            if old.key.id != record.key.id {
-                for key in old.ended().map(|ended| ended.key).chain([old.key]) {
-                    self.by_key.remove(&key.id);
-                }
-            }
+        let new = self.pack(record, now);
+        let old = if let Some(row) = self.rows.get_mut(slot.index()) {
+            Some(std::mem::replace(row, new))
         } else {
-            self.rows.push(row);
+            self.rows.push(new);
+            None
+        };
+        let Some(new) = self.rows.get(slot.index()) else { return };
+        self.ways.moved(slot, old.as_ref(), new);
+        if old.as_ref().is_none_or(|old| !old.counts_like(new)) {
+            if let Some(old) = &old {
+                self.tally.change(slot, old, Change::Leave);
+            }
+            self.tally.change(slot, new, Change::Enter);
         }
-        let Some(row) = self.rows.get(slot.index()) else { return };
-        self.by_id.insert(row.id, slot);
-        for key in row.ended().map(|ended| ended.key).chain([row.key]) {
-            self.by_key.insert(key.id, slot);
-        }
-        if !row.is_retired() {
-            self.by_name.insert(row.name.clone(), slot);
-        }
-        self.tally.change(slot, row, Change::Enter);
     }
 
     fn pack(&mut self, record: &ClusterRecord, now: Timestamp) -> Row {
@@ -180,53 +174,19 @@ impl FleetIndex {
                 Product::pack(p, numbers)
             })
             .collect();
-        Row {
-            id: record.id,
-            key: record.key,
-            former: record.former.map(Box::new),
-            elder: record.elder.map(Box::new),
-            name: record.name.as_str().into(),
-            labels: self.labels.intern(&record.labels),
-            settings: self.settings.intern(&record.settings),
-            agent_version: record.agent_version.as_str().into(),
-            enrolled_at: Stamp::of(Some(record.enrolled_at)),
-            retired_at: Stamp::of(record.retired_at),
-            last_seen: Stamp::of(record.last_seen),
-            seq: record.seq,
-            instance: record.instance.map_or(0, |instance| instance.0),
-            conflict_since: Stamp::of(record.conflict_since),
-            generation: record.ledger.generation,
-            grant: record.ledger.current.clone().map(Box::new),
-            freshness: freshness(record.last_seen, self.interval_s, now),
-            products,
-        }
+        let labels = self.labels.intern(&record.labels);
+        let settings = self.settings.intern(&record.settings);
+        let class = freshness(record.last_seen, self.interval_s, now);
+        Row::pack(record, class, (labels, settings), products)
     }
 
     /// The record of a row.
     pub fn record(&self, slot: Slot) -> Option<ClusterRecord> {
-        let row = self.rows.get(slot.index())?;
-        Some(ClusterRecord {
-            id: row.id,
-            name: row.name.to_string(),
-            labels: self.labels.get(row.labels),
-            settings: self.settings.get(row.settings),
-            key: row.key,
-            former: row.former.as_deref().copied(),
-            elder: row.elder.as_deref().copied(),
-            enrolled_at: row.enrolled_at.get().unwrap_or(Timestamp::UNIX_EPOCH),
-            retired_at: row.retired_at.get(),
-            agent_version: row.agent_version.to_string(),
-            last_seen: row.last_seen.get(),
-            seq: row.seq,
-            instance: row.instance(),
-            conflict_since: row.conflict_since.get(),
-            ledger: Ledger { generation: row.generation, current: row.grant.as_deref().cloned() },
-            products: row
-                .products
-                .iter()
-                .filter_map(|p| self.names(p).map(|names| p.unpack(names)))
-                .collect(),
-        })
+        let row = self.row(slot)?;
+        let products = row.products.iter();
+        let products = products.filter_map(|p| self.names(p).map(|names| p.unpack(names)));
+        let (labels, settings) = (self.labels.get(row.labels), self.settings.get(row.settings));
+        Some(row.unpack(labels, settings, products.collect()))
     }
 
     fn names(&self, product: &Product) -> Option<ProductNames<'_>> {

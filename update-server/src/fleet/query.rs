@@ -68,7 +68,7 @@ impl Resolved<'_> {
         !row.is_retired()
             && filter.site.is_none()
             && filter.freshness.is_none_or(|f| f == class)
-            && filter.name_prefix.as_ref().is_none_or(|p| row.name.starts_with(p.as_str()))
+            && filter.name_prefix.as_ref().is_none_or(|p| row.name().starts_with(p.as_str()))
             && self.labels.as_ref().is_none_or(|selected| is_marked(selected, row.labels))
             && (!self.about_products() || row.products.iter().any(|p| self.matches_product(p)))
     }
@@ -170,7 +170,7 @@ impl FleetIndex {
             }
             found.push(Selected {
                 id: row.id,
-                name: row.name.to_string(),
+                name: row.name().to_string(),
                 labels: self.labels.get(row.labels),
                 settings: self.settings.get(row.settings),
             });
@@ -187,7 +187,7 @@ impl FleetIndex {
     pub(super) fn render(&self, row: &Row, view: &mut View<'_>) -> ClusterRow {
         ClusterRow {
             id: row.id,
-            name: row.name.to_string(),
+            name: row.name().to_owned(),
             site: None,
             as_of: None,
             labels: Labels::clone(&self.labels.get(row.labels)),
@@ -195,9 +195,9 @@ impl FleetIndex {
             enrolled_at: row.enrolled_at.get().unwrap_or(Timestamp::UNIX_EPOCH),
             last_seen: row.last_seen.get(),
             freshness: freshness(row.last_seen.get(), self.interval_s, view.now),
-            agent_version: row.agent_version.to_string(),
+            agent_version: row.agent_version().to_owned(),
             seq: row.seq,
-            identity_conflict_since: row.conflict_since.get(),
+            identity_conflict_since: row.conflict_since(),
             products: row.products.iter().filter_map(|p| self.product_row(p, view)).collect(),
         }
     }

@@ -1,17 +1,21 @@
-//! A cluster in memory: small fixed fields for filters and counters, the rest as JSON.
+//! A cluster in memory: small fixed fields for filters and counters, the rest packed.
 //!
 //! Times are kept to the millisecond and lags as 32 bits with a marker for "absent": at a million
 //! clusters every eight bytes per product are 16 MB.
 
-use channels::names::{ClusterId, UnitName};
+use std::sync::Arc;
+
+use channels::names::ClusterId;
+use channels::rollout::Labels;
 use channels::wire::{
-    AgentInstance, Failure, Freshness, Grant, HealthSummary, HealthVerdict, Phase, Progress,
-    Reason, WaitingOn,
+    AgentInstance, Freshness, Grant, HealthSummary, HealthVerdict, Phase, ProductSettings, Progress,
 };
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use signing::Sha256Digest;
 
-use super::record::{ClusterKey, FormerKey, ProductRecord};
+use super::record::{ClusterKey, ClusterRecord, FormerKey, ProductRecord};
+use super::rest::{Parts, Rest};
+use crate::directive::Ledger;
 
 /// Marks an absent time; no real timestamp in milliseconds reaches it.
 const NO_TIME: i64 = i64::MIN;
@@ -52,46 +56,148 @@ impl Lag {
 pub(super) struct Row {
     pub(super) id: ClusterId,
     pub(super) key: ClusterKey,
-    /// Few clusters ever have another key: a pointer's width for the others.
-    pub(super) former: Option<Box<FormerKey>>,
-    pub(super) elder: Option<Box<FormerKey>>,
-    pub(super) name: Box<str>,
+    /// Name and agent version, one after the other.
+    texts: Box<str>,
+    name_bytes: u16,
     /// Number of its label set.
     pub(super) labels: u32,
     /// Number of its settings.
     pub(super) settings: u32,
-    pub(super) agent_version: Box<str>,
+    /// Class at the last report or sweep: what the counters counted it as.
+    pub(super) freshness: Freshness,
     pub(super) enrolled_at: Stamp,
-    pub(super) retired_at: Stamp,
     pub(super) last_seen: Stamp,
     pub(super) seq: u64,
     /// 0 stands for none: an agent that draws it is one that names none.
-    pub(super) instance: u64,
-    pub(super) conflict_since: Stamp,
-    pub(super) generation: u64,
-    pub(super) grant: Option<Box<Grant>>,
-    /// Class at the last report or sweep: what the counters counted it as.
-    pub(super) freshness: Freshness,
+    instance: u64,
+    generation: u64,
+    rare: Option<Box<Rare>>,
     pub(super) products: Box<[Product]>,
 }
 
+/// What few clusters have at any one time: a pointer's width for the others.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Rare {
+    former: Option<FormerKey>,
+    elder: Option<FormerKey>,
+    retired_at: Option<Timestamp>,
+    conflict_since: Option<Timestamp>,
+    grant: Option<Grant>,
+}
+
 impl Row {
+    /// The caller interns what has numbers.
+    pub(super) fn pack(
+        record: &ClusterRecord,
+        class: Freshness,
+        (labels, settings): (u32, u32),
+        products: Box<[Product]>,
+    ) -> Self {
+        let rare = Rare {
+            former: record.former,
+            elder: record.elder,
+            retired_at: record.retired_at,
+            conflict_since: record.conflict_since,
+            grant: record.ledger.current.clone(),
+        };
+        let mut texts = String::with_capacity(record.name.len() + record.agent_version.len());
+        texts.push_str(&record.name);
+        texts.push_str(&record.agent_version);
+        Self {
+            id: record.id,
+            key: record.key,
+            texts: texts.into_boxed_str(),
+            // 253 characters at most.
+            name_bytes: u16::try_from(record.name.len()).unwrap_or(u16::MAX),
+            labels,
+            settings,
+            freshness: class,
+            enrolled_at: Stamp::of(Some(record.enrolled_at)),
+            last_seen: Stamp::of(record.last_seen),
+            seq: record.seq,
+            instance: record.instance.map_or(0, |instance| instance.0),
+            generation: record.ledger.generation,
+            rare: (rare != Rare::default()).then(|| Box::new(rare)),
+            products,
+        }
+    }
+
+    /// The record again, with what the caller finds by its numbers.
+    pub(super) fn unpack(
+        &self,
+        labels: Arc<Labels>,
+        settings: Arc<Vec<ProductSettings>>,
+        products: Vec<ProductRecord>,
+    ) -> ClusterRecord {
+        let rare = self.rare.as_deref();
+        ClusterRecord {
+            id: self.id,
+            name: self.name().to_owned(),
+            labels,
+            settings,
+            key: self.key,
+            former: rare.and_then(|rare| rare.former),
+            elder: rare.and_then(|rare| rare.elder),
+            enrolled_at: self.enrolled_at.get().unwrap_or(Timestamp::UNIX_EPOCH),
+            retired_at: rare.and_then(|rare| rare.retired_at),
+            agent_version: self.agent_version().to_owned(),
+            last_seen: self.last_seen.get(),
+            seq: self.seq,
+            instance: (self.instance != 0).then_some(AgentInstance(self.instance)),
+            conflict_since: self.conflict_since(),
+            ledger: Ledger {
+                generation: self.generation,
+                current: rare.and_then(|rare| rare.grant.clone()),
+            },
+            products,
+        }
+    }
+
+    fn texts(&self) -> (&str, &str) {
+        self.texts.split_at_checked(usize::from(self.name_bytes)).unwrap_or((&self.texts, ""))
+    }
+
+    /// Its name for people.
+    pub(super) fn name(&self) -> &str {
+        self.texts().0
+    }
+
+    /// Version of its agent.
+    pub(super) fn agent_version(&self) -> &str {
+        self.texts().1
+    }
+
     /// The keys before the one in force.
     pub(super) fn ended(&self) -> impl Iterator<Item = &FormerKey> {
-        self.former.as_deref().into_iter().chain(self.elder.as_deref())
+        self.rare.iter().flat_map(|rare| rare.former.iter().chain(&rare.elder))
+    }
+
+    /// Whether it has or had the key of this id.
+    pub(super) fn has_key(&self, id: &Sha256Digest) -> bool {
+        self.key.id == *id || self.ended().any(|ended| ended.key.id == *id)
     }
 
     pub(super) fn is_retired(&self) -> bool {
-        self.retired_at.get().is_some()
+        self.rare.as_deref().is_some_and(|rare| rare.retired_at.is_some())
     }
 
-    pub(super) fn instance(&self) -> Option<AgentInstance> {
-        (self.instance != 0).then_some(AgentInstance(self.instance))
+    /// Since when two agents are known to use its key.
+    pub(super) fn conflict_since(&self) -> Option<Timestamp> {
+        self.rare.as_deref().and_then(|rare| rare.conflict_since)
     }
 
     /// Worst verdict over its products; `None` without products.
     pub(super) fn verdict(&self) -> Option<HealthVerdict> {
         self.products.iter().map(|p| p.verdict).reduce(HealthVerdict::worst)
+    }
+
+    /// Whether the counters see no difference between the two.
+    pub(super) fn counts_like(&self, other: &Self) -> bool {
+        let counted = |p: &Product| (p.graph, p.version, p.phase, p.verdict, p.stopped);
+        self.freshness == other.freshness
+            && self.is_retired() == other.is_retired()
+            && self.conflict_since().is_some() == other.conflict_since().is_some()
+            && self.products.iter().map(counted).eq(other.products.iter().map(counted))
     }
 }
 
@@ -101,32 +207,36 @@ pub(super) struct Product {
     pub(super) graph: u32,
     pub(super) version: u32,
     pub(super) target: u32,
-    pub(super) phase: Phase,
-    pub(super) verdict: HealthVerdict,
-    pub(super) stopped: bool,
-    progress: Option<Progress>,
+    progress: Share,
     since: Stamp,
     health_since: Stamp,
     quorum_lag: Lag,
     pleg_lag: Lag,
+    pub(super) phase: Phase,
+    pub(super) verdict: HealthVerdict,
+    pub(super) stopped: bool,
     rest: Box<[u8]>,
 }
 
-/// What few products have, as JSON.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Rest {
-    #[serde(default, rename = "u", skip_serializing_if = "Option::is_none")]
-    unit: Option<UnitName>,
-    #[serde(default, rename = "q", skip_serializing_if = "Option::is_none")]
-    quorum_lag_unit: Option<UnitName>,
-    #[serde(default, rename = "p", skip_serializing_if = "Option::is_none")]
-    pleg_lag_unit: Option<UnitName>,
-    #[serde(default, rename = "w", skip_serializing_if = "Vec::is_empty")]
-    waiting_on: Vec<WaitingOn>,
-    #[serde(default, rename = "n", skip_serializing_if = "Vec::is_empty")]
-    why_not: Vec<Reason>,
-    #[serde(default, rename = "f", skip_serializing_if = "Option::is_none")]
-    failure: Option<Failure>,
+/// How far, or none: more done than there are.
+#[derive(Debug, Clone, Copy)]
+struct Share {
+    done: u32,
+    total: u32,
+}
+
+impl Share {
+    fn of(progress: Option<Progress>) -> Self {
+        progress.map_or(Self { done: u32::MAX, total: 0 }, |p| Self {
+            // A report that counts more done than there are says that all are.
+            done: p.done.min(p.total),
+            total: p.total,
+        })
+    }
+
+    fn get(self) -> Option<Progress> {
+        (self.done <= self.total).then_some(Progress { done: self.done, total: self.total })
+    }
 }
 
 /// The interned parts of a product.
@@ -140,13 +250,13 @@ pub(super) struct Numbers {
 impl Product {
     pub(super) fn pack(record: &ProductRecord, numbers: Numbers) -> Self {
         let health = &record.health;
-        let rest = Rest {
-            unit: record.unit.clone(),
-            quorum_lag_unit: health.quorum_lag_unit.clone(),
-            pleg_lag_unit: health.pleg_lag_unit.clone(),
-            waiting_on: record.waiting_on.clone(),
-            why_not: record.why_not.clone(),
-            failure: record.failure.clone(),
+        let rest = Parts {
+            unit: record.unit.as_ref(),
+            quorum_lag_unit: health.quorum_lag_unit.as_ref(),
+            pleg_lag_unit: health.pleg_lag_unit.as_ref(),
+            waiting_on: &record.waiting_on,
+            why_not: &record.why_not,
+            failure: record.failure.as_ref(),
         };
         Self {
             graph: numbers.graph,
@@ -155,13 +265,12 @@ impl Product {
             phase: record.phase,
             verdict: health.verdict,
             stopped: record.is_stopped(),
-            progress: record.progress,
+            progress: Share::of(record.progress),
             since: Stamp::of(Some(record.since)),
             health_since: Stamp::of(health.since),
             quorum_lag: Lag::of(health.quorum_lag_ms),
             pleg_lag: Lag::of(health.pleg_lag_ms),
-            // Strings, numbers and lists of them always serialise.
-            rest: serde_json::to_vec(&rest).unwrap_or_default().into_boxed_slice(),
+            rest: rest.pack(),
         }
     }
 
@@ -182,7 +291,7 @@ impl Product {
 
     /// The record again; `names` resolves graph, version and target.
     pub(super) fn unpack(&self, names: super::ProductNames<'_>) -> ProductRecord {
-        let rest: Rest = serde_json::from_slice(&self.rest).unwrap_or_default();
+        let rest = Rest::unpack(&self.rest);
         ProductRecord {
             graph: names.graph.clone(),
             version: names.version.clone(),
@@ -190,7 +299,7 @@ impl Product {
             phase: self.phase,
             since: self.since.get().unwrap_or(Timestamp::UNIX_EPOCH),
             unit: rest.unit,
-            progress: self.progress,
+            progress: self.progress.get(),
             health: HealthSummary {
                 verdict: self.verdict,
                 since: self.health_since.get(),
@@ -203,5 +312,27 @@ impl Product {
             why_not: rest.why_not,
             failure: rest.failure,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_and_a_product_take_no_more_than_they_were_given() {
+        // A million clusters with two products each: 304 MB.
+        assert_eq!((size_of::<Row>(), size_of::<Product>()), (176, 64));
+    }
+
+    #[test]
+    fn progress_comes_back_and_never_passes_its_total() {
+        for (done, total) in [(0, 0), (3, 7), (7, 7)] {
+            let progress = Some(Progress { done, total });
+            assert_eq!(Share::of(progress).get(), progress);
+        }
+        assert_eq!(Share::of(None).get(), None);
+        let odd = Share::of(Some(Progress { done: u32::MAX, total: 2 }));
+        assert_eq!(odd.get(), Some(Progress { done: 2, total: 2 }));
     }
 }

@@ -57,7 +57,7 @@ impl Tally {
             return;
         }
         count(&mut self.freshness, row.freshness, change);
-        if row.conflict_since.get().is_some() {
+        if row.conflict_since().is_some() {
             self.conflicts = match change {
                 Change::Enter => self.conflicts.saturating_add(1),
                 Change::Leave => self.conflicts.saturating_sub(1),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::*;
-use crate::directive::ReleaseFacts;
+use crate::directive::{Ledger, ReleaseFacts};
 use crate::served::Served;
 use channels::rollout::Labels;
 use channels::wire::{

@@ -111,6 +111,8 @@ codes! {
     Gone = "gone", 410, "The resource was removed";
     /// A body over the limit.
     BodyTooLarge = "body_too_large", 413, "The body is larger than the limit";
+    /// A compressed body that unpacks to more than a plain one may have.
+    CompressionBomb = "compression_bomb", 413, "The body unpacks to more than the limit";
     /// A body in a form this server does not read.
     UnsupportedMediaType = "unsupported_media_type", 415, "The body's media type is not supported";
     /// Readable, but the values contradict each other or a limit.

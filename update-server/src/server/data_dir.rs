@@ -15,7 +15,7 @@ const ADDRESS_FILE: &str = "address";
 
 /// A data directory that this process owns.
 #[derive(Debug)]
-pub(super) struct DataDir {
+pub struct DataDir {
     path: PathBuf,
     /// The lock goes with the file handle, also when the process is killed.
     _lock: File,
@@ -32,7 +32,7 @@ pub(super) fn failed(
 
 impl DataDir {
     /// Makes the directory if need be and takes its lock.
-    pub(super) fn open(path: &Path) -> Result<Self, RunError> {
+    pub fn open(path: &Path) -> Result<Self, RunError> {
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -78,7 +78,7 @@ impl DataDir {
     }
 
     /// Ends the ownership.
-    pub(super) fn close(self) {
+    pub fn close(self) {
         self.remove_address();
     }
 }

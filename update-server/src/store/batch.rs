@@ -31,6 +31,8 @@ pub(crate) struct Batch<'t> {
 pub(super) struct Changes {
     pub(super) head: Head,
     clusters: BTreeMap<Slot, (ClusterRecord, Timestamp)>,
+    /// Of units that were written, see [`Committed::unit_mark`].
+    pub(super) unit_marks: BTreeMap<Slot, u64>,
     pub(super) rows: u32,
     pub(super) holds: Option<Vec<Hold>>,
     pub(super) tokens: Option<TokenTable>,
@@ -48,6 +50,7 @@ impl Changes {
         Self {
             head,
             clusters: BTreeMap::new(),
+            unit_marks: BTreeMap::new(),
             rows,
             holds: None,
             tokens: None,
@@ -79,6 +82,7 @@ impl Changes {
         if let Some(sites) = self.sites {
             committed.set_sites(sites);
         }
+        committed.set_unit_marks(self.unit_marks);
         if let Some(generation) = self.rollouts.offered {
             committed.set_offered(generation);
         }

@@ -1,5 +1,6 @@
 //! The committed state in memory: fleet, holds, tokens, sessions, dark sites, and how the writer is doing.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -8,7 +9,7 @@ use channels::wire::Hold;
 
 use crate::auth::{SessionTable, TokenTable};
 use crate::events::Bus;
-use crate::fleet::{DriftMemo, FleetIndex};
+use crate::fleet::{DriftMemo, FleetIndex, Slot};
 use crate::rollout::{Overlay, Rollouts};
 use crate::site::Sites;
 
@@ -23,6 +24,8 @@ pub struct Committed {
     sites: ArcSwap<Sites>,
     events: Bus,
     generation: AtomicU64,
+    /// By row; 0 for units that no report since the start has brought.
+    unit_marks: Mutex<Vec<u64>>,
     rollouts: RwLock<Rollouts>,
     /// One more than the catalog's generation whose heads rollouts were opened for; 0 = none.
     offered: AtomicU64,
@@ -50,6 +53,7 @@ impl Committed {
             sites: ArcSwap::from_pointee(sites),
             events,
             generation: AtomicU64::new(0),
+            unit_marks: Mutex::default(),
             rollouts: RwLock::new(rollouts),
             offered: AtomicU64::new(0),
             queued: AtomicUsize::new(0),
@@ -122,6 +126,29 @@ impl Committed {
     /// Counts a commit that readers see from here on.
     pub(super) fn changed(&self) {
         self.generation.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn unit_marks(&self) -> MutexGuard<'_, Vec<u64>> {
+        self.unit_marks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The mark of the units that the row has on disk, if it is known.
+    pub(super) fn unit_mark(&self, slot: Slot) -> Option<u64> {
+        let marks = self.unit_marks();
+        marks.get(usize::try_from(slot.0).ok()?).copied().filter(|mark| *mark != 0)
+    }
+
+    pub(super) fn set_unit_marks(&self, new: BTreeMap<Slot, u64>) {
+        let mut marks = self.unit_marks();
+        for (slot, mark) in new {
+            let Ok(index) = usize::try_from(slot.0) else { continue };
+            if marks.len() <= index {
+                marks.resize(index + 1, 0);
+            }
+            if let Some(known) = marks.get_mut(index) {
+                *known = mark;
+            }
+        }
     }
 
     /// Policies and rollouts, for reading. Hold it briefly: the writer waits for it after each

@@ -11,7 +11,7 @@ use super::audit::Event;
 use super::identity::{check_key, check_reach};
 use super::judge::{Incoming, LastSeen, Superseded, Verdict};
 use super::units::{self, Units};
-use super::{Batch, Refusal, Stop, Store, history, int, judge};
+use super::{Batch, Refusal, Stop, Store, history, judge};
 use crate::directive::{self, Asked, Decision, Ledger, Limits, ReleaseFacts, Situation};
 use crate::fleet::{ClusterRecord, ProductRecord, Slot};
 use crate::rollout::Turn;
@@ -32,10 +32,10 @@ pub struct AcceptedReport {
 }
 
 /// A record after a report, with what only the disk keeps.
-struct Merged {
-    record: ClusterRecord,
+pub(super) struct Merged {
+    pub(super) record: ClusterRecord,
     /// `None` leaves the stored units as they are.
-    units: Option<Units>,
+    pub(super) units: Option<Units>,
     full_state_wanted: bool,
 }
 
@@ -72,11 +72,11 @@ impl Said {
 
 /// What the next report is judged by.
 #[derive(Debug)]
-struct Succession {
-    body_digest: Sha256Digest,
-    sent_at: Timestamp,
+pub(super) struct Succession {
+    pub(super) body_digest: Sha256Digest,
+    pub(super) sent_at: Timestamp,
     /// `None` leaves the stored ones as they are.
-    superseded: Option<Vec<Superseded>>,
+    pub(super) superseded: Option<Vec<Superseded>>,
 }
 
 impl Succession {
@@ -128,7 +128,9 @@ impl Batch<'_> {
         };
         match judge::judge(&last, &incoming) {
             Verdict::Fresh => {}
-            Verdict::Retry => return Ok(self.stored_reply(slot)?.ok_or(replayed)),
+            Verdict::Retry => {
+                return Ok(self.reply_again(slot, &before, &report)?.ok_or(replayed));
+            }
             Verdict::Replay { heat } => {
                 self.note_heat(slot, last.heat, heat)?;
                 return Ok(Err(replayed));
@@ -176,7 +178,7 @@ impl Batch<'_> {
             full_state_wanted: merged.full_state_wanted,
             settings: merged.record.settings.to_vec(),
         };
-        self.write(slot, &merged, &reply, succession)?;
+        self.write(slot, &products_before, &merged, &reply, succession)?;
         self.write_history(slot, &products_before, &merged.record, now)?;
         self.put_cluster(slot, merged.record, now);
         Ok(reply)
@@ -204,8 +206,7 @@ impl Batch<'_> {
                 let sent_at: Option<i64> = row.get(1)?;
                 let superseded: String = row.get(2)?;
                 Ok(LastSeen {
-                    body_digest: digest
-                        .and_then(|bytes| format!("sha256:{}", hex::encode(bytes)).parse().ok()),
+                    body_digest: digest.map(Sha256Digest::from),
                     sent_at: sent_at.and_then(|ms| Timestamp::from_millisecond(ms).ok()),
                     // Written by this hub; a list that cannot be read forgets processes, no more.
                     superseded: serde_json::from_str(&superseded).unwrap_or_default(),
@@ -215,16 +216,6 @@ impl Batch<'_> {
             })
             .optional()?;
         Ok(found.unwrap_or(known))
-    }
-
-    /// The reply to the last report.
-    fn stored_reply(&self, slot: Slot) -> Result<Option<ReportReply>, Stop> {
-        let stored: Option<Option<String>> = self
-            .conn
-            .prepare_cached("SELECT reply FROM cluster WHERE id = ?1")?
-            .query_row([slot.rowid()], |row| row.get(0))
-            .optional()?;
-        Ok(stored.flatten().and_then(|reply| serde_json::from_str(&reply).ok()))
     }
 
     fn note_heat(&self, slot: Slot, before: u8, heat: u8) -> rusqlite::Result<()> {
@@ -346,42 +337,6 @@ impl Batch<'_> {
             .prepare_cached("SELECT units FROM cluster WHERE id = ?1")?
             .query_row([slot.rowid()], |row| row.get(0))?;
         Ok(blob.as_deref().map(units::decode).unwrap_or_default())
-    }
-
-    fn write(
-        &self,
-        slot: Slot,
-        merged: &Merged,
-        reply: &ReportReply,
-        succession: &Succession,
-    ) -> rusqlite::Result<()> {
-        let record = &merged.record;
-        // Names, numbers and sentences: always serialise.
-        let json = |value: serde_json::Result<String>| value.unwrap_or_default();
-        self.conn
-            .prepare_cached(
-                "UPDATE cluster SET agent_version = ?2, last_seen = ?3, seq = ?4, \
-                 body_digest = ?5, reply = ?6, generation = ?7, grant_json = ?8, products = ?9, \
-                 units = coalesce(?10, units), instance = ?11, \
-                 superseded = coalesce(?12, superseded), sent_at = ?13, heat = max(heat - 1, 0) \
-                 WHERE id = ?1",
-            )?
-            .execute(params![
-                slot.rowid(),
-                record.agent_version,
-                record.last_seen.map(Timestamp::as_millisecond),
-                int(record.seq),
-                succession.body_digest.as_bytes(),
-                json(serde_json::to_string(reply)),
-                int(record.ledger.generation),
-                record.ledger.current.as_ref().map(|g| json(serde_json::to_string(g))),
-                json(serde_json::to_string(&record.products)),
-                merged.units.as_ref().map(units::encode),
-                record.instance.map(|instance| instance.to_string()),
-                succession.superseded.as_ref().map(|all| json(serde_json::to_string(all))),
-                succession.sent_at.as_millisecond(),
-            ])?;
-        Ok(())
     }
 
     fn write_history(

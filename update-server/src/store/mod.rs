@@ -21,10 +21,13 @@ mod judge;
 mod load;
 mod people;
 mod reader;
+mod reply;
 mod rollouts;
+mod row;
 mod schema;
 mod sessions;
 mod sites;
+mod state;
 #[cfg(test)]
 pub(crate) mod tests;
 mod tokens;

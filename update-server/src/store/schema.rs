@@ -18,6 +18,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0004_sites.sql"),
     include_str!("../../migrations/sqlite/0005_labels.sql"),
     include_str!("../../migrations/sqlite/0006_rollouts.sql"),
+    include_str!("../../migrations/sqlite/0007_ingest.sql"),
     include_str!("../../migrations/sqlite/0008_access.sql"),
     include_str!("../../migrations/sqlite/0009_webhooks.sql"),
 ];

@@ -3,28 +3,38 @@
 use std::time::Duration;
 
 use actix_web::HttpRequest;
-use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use actix_web::web::Payload;
 use futures_util::StreamExt as _;
 
 use super::super::problem::{ApiError, Code};
+use super::encoding::Encoding;
 
 /// 64 KiB arrive in this time over any link an agent lives on; slower is a stalled peer.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Checks that a body is plain JSON, ours by name or not.
 pub(super) fn check_type(request: &HttpRequest, ours: &str) -> Result<(), ApiError> {
-    let header = |name| request.headers().get(name).and_then(|v| v.to_str().ok());
-    let refuse = |detail| Err(ApiError::new(Code::UnsupportedMediaType, detail));
-    if header(CONTENT_ENCODING).is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
-        return refuse("send the body without Content-Encoding".to_owned());
+    match check_packed(request, ours)? {
+        Encoding::Identity => Ok(()),
+        Encoding::Gzip | Encoding::Zstd => {
+            let detail = "send the body without Content-Encoding";
+            Err(ApiError::new(Code::UnsupportedMediaType, detail))
+        }
     }
-    let found = header(CONTENT_TYPE).unwrap_or_default();
+}
+
+/// Checks that a body is JSON, ours by name or not, packed in one of the ways that this server reads.
+pub(super) fn check_packed(request: &HttpRequest, ours: &str) -> Result<Encoding, ApiError> {
+    let encoding = Encoding::of(request)?;
+    let found = request.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok());
+    let found = found.unwrap_or_default();
     let essence = found.split(';').next().unwrap_or_default().trim();
     if essence.eq_ignore_ascii_case(ours) || essence.eq_ignore_ascii_case("application/json") {
-        return Ok(());
+        return Ok(encoding);
     }
-    refuse(format!("send Content-Type {ours} or application/json, not {found:?}"))
+    let detail = format!("send Content-Type {ours} or application/json, not {found:?}");
+    Err(ApiError::new(Code::UnsupportedMediaType, detail))
 }
 
 /// Reads at most `limit` bytes.

@@ -10,6 +10,7 @@ mod bulk;
 mod caller;
 mod cluster_key;
 mod clusters;
+mod encoding;
 mod enrolments;
 mod events;
 mod export;

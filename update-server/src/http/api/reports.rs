@@ -52,12 +52,14 @@ async fn receive(
     payload: Payload,
     cluster: &mut Option<ClusterId>,
 ) -> Result<ReportReply, ApiError> {
-    body::check_type(request, media_type::REPORT)?;
+    let encoding = body::check_packed(request, media_type::REPORT)?;
     let body = body::read(request, payload, Report::MAX_BYTES).await?;
     let now = state.now();
     let signer = signature::identify(state, request, &body, now);
     let signer = signer?.cluster;
     *cluster = Some(signer.id);
+    let body_digest = Sha256Digest::of(&body);
+    let body = encoding.unpack(body, Report::MAX_BYTES)?;
     let report: Report = serde_json::from_slice(&body)
         .map_err(|error| ApiError::new(Code::InvalidJson, format!("not a report: {error}")))?;
     if report.cluster.id != signer.id {
@@ -76,7 +78,7 @@ async fn receive(
         slot: signer.slot,
         key: signer.key.id,
         report,
-        body_digest: Sha256Digest::of(&body),
+        body_digest,
         received_at: now,
     };
     Ok(state.store.report(accepted).await?)

@@ -132,7 +132,7 @@ async fn every_unusable_report_is_refused_by_name_and_counted() {
     assert_eq!(large.problem(), (413, "body_too_large".to_owned()));
     let text = hub.call(signed(REPORTS, b"{}", &agent.key, t0())).await;
     assert_eq!(text.problem(), (400, "invalid_json".to_owned()));
-    for header in [("content-encoding", "gzip"), ("content-type", "text/plain")] {
+    for header in [("content-encoding", "br"), ("content-type", "text/plain")] {
         let body = serde_json::to_vec(&agent.idle(1)).unwrap();
         let request = signed(REPORTS, &body, &agent.key, t0()).insert_header(header);
         let answer = hub.call(request).await.problem();

@@ -7,6 +7,7 @@ mod exports;
 mod hooks;
 mod identity;
 pub(super) mod openapi;
+mod packed;
 mod people;
 mod restored;
 mod rollouts;

@@ -1,0 +1,69 @@
+//! The reply to a cluster's last report, kept for an agent that did not hear it.
+//!
+//! Most replies say nothing that could not be worked out again: nothing was asked for, so nothing is
+//! granted. Those are not kept. A retry brings the very report that they answered.
+
+use channels::wire::{Action, Directive, Report, ReportReply};
+use jiff::Timestamp;
+use rusqlite::OptionalExtension as _;
+
+use super::{Batch, Stop};
+use crate::directive::not_asked;
+use crate::fleet::{ClusterRecord, Slot};
+
+/// What is written; `None` for a reply that is worked out again.
+pub(super) fn kept(reply: &ReportReply) -> Option<String> {
+    let plain = |directive: &Directive| {
+        directive.action == Action::Wait
+            && directive.grant.is_none()
+            && directive.earliest_at.is_none()
+            && directive.reasons == [not_asked()]
+    };
+    if !reply.full_state_wanted && reply.directives.iter().all(plain) {
+        return None;
+    }
+    // Names, numbers and sentences: always serialises.
+    Some(serde_json::to_string(reply).unwrap_or_default())
+}
+
+impl Batch<'_> {
+    /// The reply to the last report, which came again.
+    pub(super) fn reply_again(
+        &self,
+        slot: Slot,
+        before: &ClusterRecord,
+        report: &Report,
+    ) -> Result<Option<ReportReply>, Stop> {
+        let stored: Option<Option<String>> = self
+            .conn
+            .prepare_cached("SELECT reply FROM cluster WHERE id = ?1")?
+            .query_row([slot.rowid()], |row| row.get(0))
+            .optional()?;
+        Ok(match stored.flatten() {
+            Some(reply) => serde_json::from_str(&reply).ok(),
+            None => before.last_seen.map(|at| ReportReply {
+                settings: before.settings.to_vec(),
+                ..self.plain_reply(slot, report, at)
+            }),
+        })
+    }
+
+    fn plain_reply(&self, slot: Slot, report: &Report, at: Timestamp) -> ReportReply {
+        let wait = |state: &channels::wire::ProductState| Directive {
+            product: state.product.clone(),
+            action: Action::Wait,
+            grant: None,
+            reasons: vec![not_asked()],
+            earliest_at: None,
+        };
+        ReportReply {
+            seq: report.cluster.seq,
+            at,
+            timestamp_etag: self.served.timestamp_etag(),
+            directives: report.products.iter().map(wait).collect(),
+            next_report_in_s: self.committed.fleet().next_report_in_s(slot, at),
+            full_state_wanted: false,
+            settings: Vec::new(),
+        }
+    }
+}
