@@ -3,6 +3,7 @@
 # already, and prints what starts it.
 #
 #   tests/peers/install.sh python      python-tuf; prints the interpreter that can import it
+#   tests/peers/install.sh schemathesis  schemathesis; prints its program
 #   tests/peers/install.sh node        tuf-js; prints the folder whose node_modules has it
 #   tests/peers/install.sh oidc        an OpenID provider; prints the folder whose node_modules has it
 #   tests/peers/install.sh kafka       two Kafka versions, the JMX exporter and the traffic program;
@@ -21,6 +22,7 @@ readonly python_packages=(
     'pytest==9.1.1'
     'pytest-json-report==1.5.0'
 )
+readonly schemathesis_package='schemathesis==4.32.5'
 # The newest release that still runs on Node 20; 6.x needs Node 22.22.
 readonly node_package='tuf-js@5.0.1'
 readonly oidc_package='oidc-provider@9.13.3'
@@ -61,6 +63,11 @@ once() {
 python_into() {
     python3 -m venv "$1" || return 1
     "$1/bin/python" -m pip install --quiet --disable-pip-version-check "${python_packages[@]}"
+}
+
+schemathesis_into() {
+    python3 -m venv "$1" || return 1
+    "$1/bin/python" -m pip install --quiet --disable-pip-version-check "$schemathesis_package"
 }
 
 node_into() {
@@ -117,6 +124,11 @@ python)
     once python "${python_packages[*]}" python_into
     echo "$cache/python/bin/python"
     ;;
+schemathesis)
+    command -v python3 >/dev/null || die 'python3 is not installed'
+    once schemathesis "$schemathesis_package" schemathesis_into
+    echo "$cache/schemathesis/bin/schemathesis"
+    ;;
 node)
     command -v node >/dev/null || die 'node is not installed'
     command -v npm >/dev/null || die 'npm is not installed'
@@ -143,7 +155,7 @@ kubernetes)
     echo "$cache/kubernetes"
     ;;
 *)
-    echo "usage: ${0##*/} python|node|oidc|kafka|kubernetes" >&2
+    echo "usage: ${0##*/} python|schemathesis|node|oidc|kafka|kubernetes" >&2
     exit 2
     ;;
 esac

@@ -9,7 +9,7 @@ use channels::wire::{
 };
 
 use super::query::View;
-use super::tally::GraphTally;
+use super::tally::{GraphTally, Tally};
 use super::{FleetIndex, GraphKey, HealthQuestion, Slot};
 
 /// Rows of clusters that are not healthy in one answer: a page for a person.
@@ -31,11 +31,16 @@ pub struct FleetCount {
 impl FleetIndex {
     /// Drift of the fleet, one entry per graph that any cluster follows.
     pub fn drift(&self, view: &mut View<'_>) -> DriftAnswer {
+        self.drift_of(&self.tally, view)
+    }
+
+    /// Drift as these counters tell it.
+    pub(super) fn drift_of(&self, tally: &Tally, view: &mut View<'_>) -> DriftAnswer {
         let items = self
             .graphs
             .iter()
             .filter_map(|(key, number)| {
-                let tally = self.tally.graphs.get(&number)?;
+                let tally = tally.graphs.get(&number)?;
                 (tally.silent > 0 || !tally.groups.is_empty())
                     .then(|| self.totals(key, number, tally, view))
             })
@@ -61,14 +66,14 @@ impl FleetIndex {
 
     /// Health of the fleet; active clusters only.
     pub fn health(&self, question: &HealthQuestion, view: &View<'_>) -> HealthAnswer {
-        let freshness = |class| self.tally.freshness.get(&class).copied().unwrap_or(0);
+        let tally = self.tally_within(&question.scope);
+        let freshness = |class| tally.freshness.get(&class).copied().unwrap_or(0);
         let found = self.health_of(question, view.now);
-        let count = |verdict| self.tally.verdicts.get(&verdict).copied().unwrap_or(0);
-        let worst = self
-            .tally
+        let count = |verdict| tally.verdicts.get(&verdict).copied().unwrap_or(0);
+        let worst = tally
             .unhealthy
             .iter()
-            .chain(&self.tally.unknown)
+            .chain(&tally.unknown)
             .flat_map(|slot| self.not_healthy(*slot, question))
             .take(MAX_WORST)
             .collect();
@@ -118,8 +123,13 @@ impl FleetIndex {
 
     /// Active clusters by graph, version and phase.
     pub fn counts(&self) -> Vec<FleetCount> {
+        self.counts_of(&self.tally)
+    }
+
+    /// Clusters as these counters tell them.
+    pub(super) fn counts_of(&self, tally: &Tally) -> Vec<FleetCount> {
         let mut counts: BTreeMap<(u32, u32, Phase), u64> = BTreeMap::new();
-        for (graph, tally) in &self.tally.graphs {
+        for (graph, tally) in &tally.graphs {
             for (&(version, phase, _), clusters) in &tally.groups {
                 *counts.entry((*graph, version, phase)).or_default() += clusters;
             }

@@ -8,7 +8,9 @@ use channels::wire::{HealthVerdict, LagRow, LagTotals, Phase, StuckRow};
 use jiff::{SignedDuration, Timestamp};
 
 use super::row::{Product, Row};
+use super::shared::is_marked;
 use super::{FleetIndex, GraphKey, ProductRecord, is_active};
+use crate::auth::Scope;
 
 /// Most of the worst that are listed per channel and kind of lag.
 pub const MAX_WORST_LAGS: usize = 50;
@@ -46,12 +48,20 @@ pub struct HealthQuestion {
     pub worst: usize,
     /// Standing still for longer than this is being stuck.
     pub stuck_after: SignedDuration,
+    /// Only these clusters.
+    pub scope: Scope,
 }
 
 impl Default for HealthQuestion {
     fn default() -> Self {
         // The longest phase of a unit that is well, with room: a node's drain.
-        Self { product: None, channel: None, worst: 5, stuck_after: SignedDuration::from_hours(1) }
+        Self {
+            product: None,
+            channel: None,
+            worst: 5,
+            stuck_after: SignedDuration::from_hours(1),
+            scope: Scope::whole(),
+        }
     }
 }
 
@@ -176,7 +186,11 @@ impl FleetIndex {
         let mut groups = vec![Group::new(keep); names.len()];
         let mut still = Still::default();
         let limit = now.checked_sub(question.stuck_after).unwrap_or(Timestamp::MIN);
-        for (number, row) in self.rows.iter().enumerate().filter(|(_, row)| !row.is_retired()) {
+        let marks = self.marks(&question.scope);
+        let is_asked = |row: &Row| {
+            !row.is_retired() && marks.as_ref().is_none_or(|marks| is_marked(marks, row.labels))
+        };
+        for (number, row) in self.rows.iter().enumerate().filter(|(_, row)| is_asked(row)) {
             let active = is_active(row.freshness);
             for (place, product) in row.products.iter().enumerate() {
                 let graph = usize::try_from(product.graph).unwrap_or(usize::MAX);

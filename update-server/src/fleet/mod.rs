@@ -17,6 +17,7 @@ mod query;
 mod record;
 mod rest;
 mod row;
+mod scoped;
 mod shared;
 mod tally;
 #[cfg(test)]

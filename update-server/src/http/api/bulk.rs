@@ -92,6 +92,8 @@ fn read(filter: BulkFilter) -> Result<ClusterFilter, ApiError> {
         return Err(ApiError::new(Code::Unprocessable, detail));
     }
     Ok(ClusterFilter {
+        // Callers who are confined to some clusters are refused before.
+        scope: crate::auth::Scope::whole(),
         phase: one_of("phase", filter.phase.as_deref(), &PHASES, Phase::as_str)?,
         health: one_of("health", filter.health.as_deref(), &VERDICTS, HealthVerdict::as_str)?,
         product: filter.product,

@@ -284,8 +284,8 @@ pub(super) async fn history(
 /// `GET /api/v1/clusters/{id or name}/timeline`, newest first: what it reported, and for those who may
 /// read the audit log what was done to it.
 pub(super) async fn timeline(
-    _: Guarded<Viewer>,
-    names: Option<Guarded<Operator>>,
+    by: Guarded<Scoped<Viewer>>,
+    names: Option<Guarded<Scoped<Operator>>>,
     state: web::Data<HubState>,
     path: web::Path<String>,
     request: HttpRequest,
@@ -294,7 +294,7 @@ pub(super) async fn timeline(
     const LIST: &str = "timeline";
     let (from, limit) = query.read_as::<Position>(LIST)?;
     let from = from.unwrap_or_default();
-    let (row, slot) = find(&state, &path)?;
+    let (row, slot) = find_seen(&state, by.scope(), &path)?;
     let (id, begin) = (row.id.to_string(), from.clone());
     let (changes, actions) = from_disk(&state, move |reader| {
         let changes = reader.history_before(slot, begin.history, limit)?;

@@ -147,6 +147,7 @@ impl Export for ClusterRow {
         "last_seen",
         "freshness",
         "agent_version",
+        "labels",
         "identity_conflict_since",
         "product",
         "channel",
@@ -177,6 +178,8 @@ impl Export for ClusterRow {
 
     /// A line per product; a cluster that has told of none has one line.
     fn cells(&self) -> Vec<Vec<String>> {
+        let labels: Vec<String> =
+            self.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
         let cluster = vec![
             self.id.to_string(),
             self.name.clone(),
@@ -186,6 +189,7 @@ impl Export for ClusterRow {
             cell(self.last_seen.as_ref()),
             self.freshness.as_str().to_owned(),
             self.agent_version.clone(),
+            labels.join("; "),
             cell(self.identity_conflict_since.as_ref()),
         ];
         if self.products.is_empty() {

@@ -15,6 +15,7 @@ use super::super::problem::{ApiError, Code};
 use super::export::DriftLine;
 use super::paging::Version;
 use super::{Guarded, HubState, Scoped, Viewer, export};
+use crate::auth::Scope;
 use crate::fleet::{GraphKey, HealthQuestion, MAX_WORST_LAGS};
 use crate::telemetry::exposure;
 
@@ -30,7 +31,7 @@ pub(super) struct DriftQuery {
 
 /// `GET /api/v1/drift`
 pub(super) async fn drift(
-    _: Guarded<Viewer>,
+    by: Guarded<Scoped<Viewer>>,
     state: web::Data<HubState>,
     request: HttpRequest,
     query: web::Query<DriftQuery>,
@@ -42,8 +43,11 @@ pub(super) async fn drift(
     }
     let sites = state.store.committed().sites();
     let mut answer = state.with_fleet(|fleet, view| {
-        let mut answer = fleet.drift(view);
-        answer.sites = sites.drift(view);
+        let mut answer = fleet.drift_within(by.scope(), view);
+        if by.scope().is_whole() {
+            answer.sites = sites.drift(view);
+            answer.sites_never_reported = sites.never_reported();
+        }
         answer
     });
     let wanted = |totals: &DriftTotals| {
@@ -52,7 +56,6 @@ pub(super) async fn drift(
     };
     answer.items.retain(wanted);
     answer.sites.retain(|site| wanted(&site.totals));
-    answer.sites_never_reported = sites.never_reported();
     if listing == Listing::Json {
         return Ok(version.on(HttpResponse::Ok().json(answer)));
     }
@@ -81,7 +84,7 @@ pub(super) struct HealthQuery {
 }
 
 impl HealthQuery {
-    fn question(&self) -> Result<HealthQuestion, ApiError> {
+    fn question(&self, scope: &Scope) -> Result<HealthQuestion, ApiError> {
         let refuse = |detail| ApiError::new(Code::InvalidRequest, detail);
         let default = HealthQuestion::default();
         let worst = self.worst.unwrap_or(default.worst);
@@ -100,18 +103,18 @@ impl HealthQuery {
             }
         };
         let (product, channel) = (self.product.clone(), self.channel.clone());
-        Ok(HealthQuestion { product, channel, worst, stuck_after })
+        Ok(HealthQuestion { product, channel, worst, stuck_after, scope: scope.clone() })
     }
 }
 
 /// `GET /api/v1/health`
 pub(super) async fn health(
-    _: Guarded<Viewer>,
+    by: Guarded<Scoped<Viewer>>,
     state: web::Data<HubState>,
     request: HttpRequest,
     query: web::Query<HealthQuery>,
 ) -> Result<HttpResponse, ApiError> {
-    let question = query.question()?;
+    let question = query.question(by.scope())?;
     let listing = export::listing(&request, query.format.as_deref())?;
     if listing != Listing::Json {
         return Ok(export::whole("health", listing, health_answer(&state, &question).worst));
@@ -125,8 +128,9 @@ pub(super) async fn health(
 
 /// Health of the fleet with its exposure to risks of what is served.
 pub(super) fn health_answer(state: &HubState, question: &HealthQuestion) -> HealthAnswer {
-    let (mut answer, counts) =
-        state.with_fleet(|fleet, view| (fleet.health(question, view), fleet.counts()));
+    let (mut answer, counts) = state.with_fleet(|fleet, view| {
+        (fleet.health(question, view), fleet.counts_within(&question.scope))
+    });
     let mut versions: BTreeMap<GraphKey, BTreeMap<ReleaseVersion, u64>> = BTreeMap::new();
     for count in
         counts.into_iter().filter(|c| question.is_about(&c.graph.product, &c.graph.channel))

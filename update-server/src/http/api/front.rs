@@ -7,7 +7,7 @@ use super::super::access::origin;
 use super::super::dashboard::{self, DashboardView, SignedIn};
 use super::super::problem::{ApiError, Code};
 use super::caller::session;
-use super::{Guarded, HubState, Viewer};
+use super::{Guarded, HubState, Scoped, Viewer, holds};
 use crate::fleet::ClusterFilter;
 
 /// Clusters listed on the first page; the rest is a click on the API or the command line away.
@@ -23,41 +23,49 @@ fn may_sign_in(state: &HubState, request: &HttpRequest) -> bool {
 
 /// The handler.
 pub(super) async fn page(
-    by: Result<Guarded<Viewer>, ApiError>,
+    by: Result<Guarded<Scoped<Viewer>>, ApiError>,
     state: web::Data<HubState>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    if let Err(error) = by {
-        return if may_sign_in(&state, &request) && error.code() == Code::Unauthenticated {
+    let by = match by {
+        Ok(by) => by,
+        Err(error) if error.code() == Code::Unauthenticated && may_sign_in(&state, &request) => {
             let to = (LOCATION, "/auth/login");
             let headers = (CACHE_CONTROL, "no-store");
-            Ok(HttpResponse::SeeOther().insert_header(to).insert_header(headers).finish())
-        } else {
-            Err(error)
-        };
-    }
+            return Ok(HttpResponse::SeeOther().insert_header(to).insert_header(headers).finish());
+        }
+        Err(error) => return Err(error),
+    };
+    let scope = by.scope();
     let at = state.now();
     let signed_in = session(&request, &state, at)
         .map(|(session, secret)| SignedIn { name: session.name, csrf: origin::token(&secret) });
     let sites = state.store.committed().sites();
+    let holds = holds::seen(&state, scope, state.store.committed().holds().as_ref().clone());
     let view = state.with_fleet(|fleet, view| {
-        let everyone = ClusterFilter::default();
+        let everyone = ClusterFilter { scope: scope.clone(), ..ClusterFilter::default() };
         let (mut clusters, _) = fleet.page(&everyone, None, MAX_LISTED, view);
         let room = MAX_LISTED.saturating_sub(clusters.len());
         clusters.extend(sites.page(&everyone, None, room, view).0);
-        let carried = u64::try_from(sites.carried_clusters(None)).unwrap_or(u64::MAX);
+        // Dark sites are in no scope but the whole.
+        let (carried, rows, drift) = if scope.is_whole() {
+            (sites.carried_clusters(None), sites.rows(view), sites.drift(view))
+        } else {
+            (0, Vec::new(), Vec::new())
+        };
+        let carried = u64::try_from(carried).unwrap_or(u64::MAX);
         DashboardView {
             at,
             hub_version: env!("CARGO_PKG_VERSION").to_owned(),
             signed_in,
             refresh_s: dashboard::refresh_from_query(request.query_string()),
             status: state.catalog.status(at),
-            drift: fleet.drift(view).items,
+            drift: fleet.drift_within(scope, view).items,
             clusters,
-            clusters_total: fleet.in_force().saturating_add(carried),
-            sites: sites.rows(view),
-            site_drift: sites.drift(view),
-            holds: state.store.committed().holds().as_ref().clone(),
+            clusters_total: fleet.in_force_within(scope).saturating_add(carried),
+            sites: rows,
+            site_drift: drift,
+            holds,
         }
     });
     dashboard::respond(&view)

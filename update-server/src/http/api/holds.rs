@@ -41,13 +41,12 @@ pub(super) async fn list(
     state: web::Data<HubState>,
     query: web::Query<ListQuery>,
 ) -> Result<web::Json<Page<Hold>>, ApiError> {
-    let mut items = if query.all {
+    let items = if query.all {
         from_disk(&state, |reader| reader.all_holds(MAX_PAGE)).await?
     } else {
         state.store.committed().holds().as_ref().clone()
     };
-    // What stops everything stops theirs as well; what stops another cluster is not theirs to see.
-    items.retain(|hold| cluster_of(&hold.scope).is_none_or(|id| is_in(&state, by.scope(), id)));
+    let items = seen(&state, by.scope(), items);
     Ok(web::Json(Page { items, next: None }))
 }
 
@@ -64,6 +63,13 @@ fn labels_of(state: &HubState, cluster: ClusterId) -> Option<Labels> {
 
 fn is_in(state: &HubState, scope: &Scope, cluster: ClusterId) -> bool {
     scope.is_whole() || labels_of(state, cluster).is_some_and(|labels| scope.contains(&labels))
+}
+
+/// The holds that somebody of this scope may see: what stops everything stops theirs as well; what
+/// stops another cluster is not theirs to see.
+pub(super) fn seen(state: &HubState, scope: &Scope, mut holds: Vec<Hold>) -> Vec<Hold> {
+    holds.retain(|hold| cluster_of(&hold.scope).is_none_or(|id| is_in(state, scope, id)));
+    holds
 }
 
 /// Whoever is confined to some clusters stops and lets go these, one by one.

@@ -23,7 +23,10 @@ const MAX_CLUSTER_SERIES: usize = 5_000;
 
 /// `GET /livez`: the process answers.
 pub(super) async fn live() -> HttpResponse {
-    HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).body("ok\n")
+    HttpResponse::Ok()
+        .content_type("text/plain; charset=utf-8")
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .body("ok\n")
 }
 
 /// Answer of `/readyz`.

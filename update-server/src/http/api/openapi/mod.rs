@@ -17,7 +17,6 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Map, Value, json};
 
 use super::super::negotiate::if_none_match;
-use operation::Operation;
 use signing::Sha256Digest;
 
 /// `GET /openapi.json`

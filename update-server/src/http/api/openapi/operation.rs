@@ -73,6 +73,9 @@ impl Operation {
         if who != Who::Anyone {
             problems.extend([Code::Unauthenticated, Code::Forbidden, Code::RateLimited]);
         }
+        if let Who::Person(_) = who {
+            problems.extend([Code::OutOfScope, Code::CrossSite]);
+        }
         if path.contains('{') {
             problems.insert(Code::NotFound);
         }

@@ -16,6 +16,7 @@ macro_rules! golden {
 
 golden! {
     "audit-row": ["audit-row"];
+    "bulk-reply": ["bulk-reply"];
     "cluster-row-page": ["cluster-row-page", "cluster-row-page--conflict", "cluster-row-page--dark",
         "cluster-row-page--labels", "cluster-row-page--settings"];
     "dead-delivery-page": ["dead-delivery-page"];
@@ -84,6 +85,7 @@ fn written() -> Map<String, Value> {
         "hold-page": page(reference("hold")),
         "open-join-token-page": page(reference("open-join-token")),
         "rollout-row-page": page(reference("rollout-row")),
+        "session-page": page(json!({ "type": "object" })),
         "token-page": page(json!({ "type": "object" })),
         "product-page": page(json!({ "type": "object", "properties": {
             "product": text, "releases": { "type": "array", "items": { "type": "object" } } } })),

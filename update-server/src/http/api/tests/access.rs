@@ -59,6 +59,31 @@ async fn whoever_is_confined_to_some_clusters_sees_no_others() {
 }
 
 #[actix_web::test]
+async fn sums_of_who_is_confined_are_of_their_clusters_alone() {
+    let (hub, agents, header) = Hub::split("viewer").await;
+    let mut ill = kafka(Phase::Idle);
+    ill.health.verdict = channels::wire::HealthVerdict::Unhealthy;
+    hub.reply(&agents[1], &agents[1].of(2, vec![ill])).await;
+    let get = async |path: &str| hub.ask_with(Some(&header), "GET", path, None).await;
+    let drift: Value = get("/api/v1/drift").await.json();
+    assert_eq!(drift["items"][0]["active"], 1, "{drift}");
+    let all: Value = hub.get("/api/v1/drift").await;
+    assert_eq!(all["items"][0]["active"], 2);
+    let health = get("/api/v1/health").await.text();
+    assert!(!health.contains("site-2") && health.contains("\"unhealthy\":0"), "{health}");
+    let all = hub.ask(Access::Viewer, "GET", "/api/v1/health", None).await.text();
+    assert!(all.contains("site-2") && all.contains("\"unhealthy\":1"), "{all}");
+    let page = get("/").await.text();
+    assert!(page.contains("site-1") && !page.contains("site-2"));
+    assert_eq!(get("/api/v1/clusters/site-1/timeline").await.status, 200);
+    assert_eq!(get("/api/v1/clusters/site-2/timeline").await.problem().0, 404);
+    let (_, nowhere) =
+        hub.made(json!({ "name": "none", "access": "viewer", "selector": "ring=nowhere" })).await;
+    let drift = hub.ask_with(Some(&nowhere), "GET", "/api/v1/drift", None).await;
+    assert_eq!(drift.json::<Value>()["items"], json!([]), "not even which graphs others follow");
+}
+
+#[actix_web::test]
 async fn what_is_about_all_is_refused_to_who_is_confined() {
     let (hub, _, header) = Hub::split("operator").await;
     let join = json!({ "uses": 1, "expires_in_s": 60 });

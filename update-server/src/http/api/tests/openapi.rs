@@ -28,8 +28,7 @@ fn stands_for(template: &str, path: &str) -> bool {
     let (mut template, mut path) = (template.split('/'), path.split('/'));
     loop {
         match (template.next(), path.next()) {
-            (None, None) => return true,
-            (Some("{path}"), Some(_)) => return true,
+            (None, None) | (Some("{path}"), Some(_)) => return true,
             (Some(place), Some(segment)) => {
                 if !place.starts_with('{') && place != segment {
                     return false;

@@ -7,7 +7,7 @@ use super::super::operation::{Kind, Operation};
 use super::{CHANNEL, LIMIT, PRODUCT, operator, viewer};
 
 pub(super) fn all() -> Vec<Operation> {
-    [clusters(), figures(), rollouts(), policies()].concat()
+    [clusters(), steered(), figures(), rollouts(), policies()].concat()
 }
 
 fn clusters() -> Vec<Operation> {
@@ -40,6 +40,11 @@ fn clusters() -> Vec<Operation> {
         viewer("/api/v1/clusters/{id}/timeline", "What it told and what was done to it.")
             .answers(200, "timeline-page", "A page, newest first.")
             .paged(),
+    ]
+}
+
+fn steered() -> Vec<Operation> {
+    vec![
         operator("POST", "/api/v1/clusters/{id}/join-tokens", "Let it enrol again.")
             .json(&[
                 ("expires_in_s!", json!({ "type": "integer", "minimum": 1, "maximum": 86400 })),
@@ -58,9 +63,13 @@ fn clusters() -> Vec<Operation> {
         operator("PUT", "/api/v1/clusters/{id}/settings", "Set channel, pin or highest version.")
             .json(&[
                 ("product!", json!({ "type": "string" })),
-                ("channel", json!({ "type": ["string", "null"] })),
-                ("pin", json!({ "type": ["string", "null"] })),
-                ("max_version", json!({ "type": ["string", "null"] })),
+                (
+                    "change",
+                    json!({ "type": "object", "properties": {
+                    "channel": { "type": ["string", "null"] },
+                    "pin": { "type": ["string", "null"] },
+                    "max_version": { "type": ["string", "null"] } } }),
+                ),
             ])
             .answers(200, "cluster-row", "The cluster.")
             .problems(&[Code::ClusterRetired, Code::Conflict]),
@@ -68,6 +77,24 @@ fn clusters() -> Vec<Operation> {
             .json(&[("acknowledge!", json!({ "type": "string" }))])
             .answers(200, "cluster-row", "The cluster.")
             .problems(&[Code::Conflict, Code::ClusterRetired]),
+        operator("POST", "/api/v1/bulk", "Change many clusters, as a preview showed it.")
+            .json(&[
+                ("filter!", json!({ "type": "object" })),
+                (
+                    "action!",
+                    json!({ "type": "object", "properties": {
+                    "kind": { "enum": ["label", "set", "retire", "reinvite"] } },
+                    "required": ["kind"] }),
+                ),
+                (
+                    "expect",
+                    json!({ "type": "object", "properties": {
+                    "clusters": { "type": "integer", "minimum": 0 },
+                    "digest": { "type": "string" } } }),
+                ),
+            ])
+            .answers(200, "bulk-reply", "The preview; with `expect`, what was done.")
+            .problems(&[Code::SelectionChanged]),
     ]
 }
 

@@ -74,12 +74,20 @@ fn tokens() -> Vec<Operation> {
                     json!({ "type": "string",
                     "enum": ["viewer", "operator", "publisher", "admin"] }),
                 ),
+                ("selector", json!({ "type": ["string", "null"] })),
+                ("expires_in_s", json!({ "type": ["integer", "null"], "minimum": 1 })),
             ])
             .answers(201, "new-token", "The token, once.")
             .problems(&[Code::Conflict]),
         admin("DELETE", "/api/v1/tokens/{id}", "Revoke an API token.")
             .answers_nothing(204, "Done.")
             .problems(&[Code::Conflict]),
+        admin("GET", "/api/v1/sessions", "Who is signed in with a browser.").answers(
+            200,
+            "session-page",
+            "All of them.",
+        ),
+        admin("DELETE", "/api/v1/sessions/{id}", "End a session.").answers_nothing(204, "Done."),
     ]
 }
 
@@ -178,6 +186,8 @@ fn hub() -> Vec<Operation> {
         admin("POST", "/api/v1/hub/keys/{role}/next", "Make the next online key.")
             .answers(200, "hub-keys", "All public halves.")
             .problems(&[Code::InvalidJson, Code::Conflict, Code::BodyTooLarge]),
-        viewer("/", "The dashboard.").answers_as(200, &["text/html"], "any", "A page for people."),
+        viewer("/", "The dashboard.")
+            .answers_nothing(303, "A browser is led to the sign-in.")
+            .answers_as(200, &["text/html"], "any", "A page for people."),
     ]
 }

@@ -67,8 +67,9 @@ fn graph(operation: Operation) -> Operation {
 fn file(operation: Operation) -> Operation {
     operation
         .answers_as(200, &[JSON, "application/octet-stream"], "any", "The bytes as signed.")
+        .answers_as(404, &["text/plain"], "any", "No such file is served.")
+        .answers_as(503, &["text/plain"], "any", "Nothing has been published.")
         .tagged()
-        .problems(&[Code::NotReady])
 }
 
 fn agents() -> Vec<Operation> {
