@@ -70,11 +70,11 @@ impl Lookup {
 #[derive(Debug, Default)]
 pub(super) struct Ways {
     /// By id.
-    pub(super) by_id: Lookup,
+    pub(super) id: Lookup,
     /// By key id: of keys in force, and of those before them.
-    pub(super) by_key: Lookup,
+    pub(super) key: Lookup,
     /// By name, of clusters in force.
-    pub(super) by_name: Lookup,
+    pub(super) name: Lookup,
 }
 
 impl Ways {
@@ -82,25 +82,25 @@ impl Ways {
     pub(super) fn moved(&mut self, slot: Slot, old: Option<&Row>, new: &Row) {
         if let Some(old) = old {
             if !old.is_retired() && (new.is_retired() || old.name() != new.name()) {
-                self.by_name.remove(old.name(), slot);
+                self.name.remove(old.name(), slot);
             }
             for key in old.ended().map(|ended| ended.key).chain([old.key]) {
                 if !new.has_key(&key.id) {
-                    self.by_key.remove(key.id.as_bytes(), slot);
+                    self.key.remove(key.id.as_bytes(), slot);
                 }
             }
         }
         if old.is_none_or(|old| old.id != new.id) {
-            self.by_id.insert(&new.id.0, slot);
+            self.id.insert(&new.id.0, slot);
         }
         for key in new.ended().map(|ended| ended.key).chain([new.key]) {
             if old.is_none_or(|old| !old.has_key(&key.id)) {
-                self.by_key.insert(key.id.as_bytes(), slot);
+                self.key.insert(key.id.as_bytes(), slot);
             }
         }
         let was_named = |old: &Row| !old.is_retired() && old.name() == new.name();
         if !new.is_retired() && !old.is_some_and(was_named) {
-            self.by_name.insert(new.name(), slot);
+            self.name.insert(new.name(), slot);
         }
     }
 }

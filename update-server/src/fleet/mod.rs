@@ -110,18 +110,18 @@ impl FleetIndex {
 
     /// The row of a cluster id.
     pub fn slot(&self, id: ClusterId) -> Option<Slot> {
-        self.ways.by_id.get(&id.0, |slot| self.row(slot).is_some_and(|row| row.id == id))
+        self.ways.id.get(&id.0, |slot| self.row(slot).is_some_and(|row| row.id == id))
     }
 
     /// The row of a name that a cluster in force has.
     pub fn slot_of_name(&self, name: &str) -> Option<Slot> {
-        self.ways.by_name.get(name, |slot| self.row(slot).is_some_and(|row| row.name() == name))
+        self.ways.name.get(name, |slot| self.row(slot).is_some_and(|row| row.name() == name))
     }
 
     /// Who signs with the key of this id, or did so with a key before.
     pub fn identity(&self, key_id: &Sha256Digest) -> Option<Identity> {
         let has = |slot| self.row(slot).is_some_and(|row| row.has_key(key_id));
-        let slot = self.ways.by_key.get(key_id.as_bytes(), has)?;
+        let slot = self.ways.key.get(key_id.as_bytes(), has)?;
         let row = self.row(slot)?;
         let former = row.ended().find(|ended| ended.key.id == *key_id);
         Some(Identity {

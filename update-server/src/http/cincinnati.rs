@@ -6,17 +6,18 @@
 
 use std::future::ready;
 
-use actix_web::http::StatusCode;
 use actix_web::http::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, AGE, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG,
-    HeaderName, RETRY_AFTER, VARY,
+    HeaderName, HeaderValue, RETRY_AFTER, VARY,
 };
+use actix_web::http::{Method, StatusCode};
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse, ResponseError as _};
 use channels::names::{Arch, ChannelName, ProductRef};
 use jiff::Timestamp;
 
 use super::negotiate::{self, Encoding, MediaType};
+use super::problem::{ApiError, Code};
 use super::public::{PublicState, method_not_allowed};
 use crate::catalog::{Body, GraphEntry, Published, Served, expiry_reason};
 
@@ -35,12 +36,10 @@ const DEFAULT_ARCH: &str = "amd64";
 /// A first publication follows within minutes of the first start, if at all.
 const RETRY_AFTER_S: u64 = 15;
 
-/// The paths, each with GET and HEAD.
-const PATHS: [&str; 3] = [
-    "/api/upgrades_info/graph",
-    "/api/upgrades_info/v1/graph",
-    "/api/upgrades_info/{vendor}/{product}/v1/graph",
-];
+/// What every path begins with.
+const PREFIX: &str = "/api/upgrades_info";
+/// The product's own path ends like this.
+const SUFFIX: &str = "/v1/graph";
 
 /// An error in Cincinnati's form.
 #[derive(Debug)]
@@ -89,23 +88,43 @@ pub(super) struct Found<'s> {
     pub(super) stale: Option<String>,
 }
 
-pub(super) fn routes(config: &mut ServiceConfig) {
-    let graph =
-        |request: HttpRequest, state: web::Data<PublicState>| ready(graph(&request, &state));
-    for path in PATHS {
-        config.service(
-            web::resource(path)
-                .route(web::get().to(graph))
-                .route(web::head().to(graph))
-                .default_service(web::to(|state: web::Data<PublicState>| {
-                    ready(other_method(&state))
-                })),
-        );
+/// Which graph a path is about.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Place<'p> {
+    /// Of the configured product.
+    Default,
+    /// Of `vendor/product`.
+    Product(&'p str),
+}
+
+impl<'p> Place<'p> {
+    /// `/api/upgrades_info/graph`, `…/v1/graph`, `…/{vendor}/{product}/v1/graph`.
+    fn of(path: &'p str) -> Option<Self> {
+        let rest = path.strip_prefix(PREFIX)?;
+        if rest == "/graph" || rest == SUFFIX {
+            return Some(Self::Default);
+        }
+        let name = rest.strip_prefix('/')?.strip_suffix(SUFFIX)?;
+        let (vendor, product) = name.split_once('/')?;
+        let whole = !vendor.is_empty() && !product.is_empty() && !product.contains('/');
+        whole.then_some(Self::Product(name))
     }
 }
 
-fn graph(request: &HttpRequest, state: &PublicState) -> HttpResponse {
-    let response = answer(request, state).unwrap_or_else(|refused| refused.respond());
+/// A prefix and no patterns: matching one costs as much as everything else that an answer takes.
+pub(super) fn routes(config: &mut ServiceConfig) {
+    let any = |request: HttpRequest, state: web::Data<PublicState>| ready(any(&request, &state));
+    config.service(web::scope(PREFIX).default_service(web::to(any)));
+}
+
+fn any(request: &HttpRequest, state: &PublicState) -> HttpResponse {
+    let Some(place) = Place::of(request.path()) else {
+        return ApiError::new(Code::NotFound, "no such path").error_response();
+    };
+    if request.method() != Method::GET && request.method() != Method::HEAD {
+        return other_method(state);
+    }
+    let response = answer(request, &place, state).unwrap_or_else(|refused| refused.respond());
     state.metrics.count_graph(response.status().as_u16());
     response
 }
@@ -117,14 +136,18 @@ pub(super) fn other_method(state: &PublicState) -> HttpResponse {
     method_not_allowed("application/json", refused.json())
 }
 
-fn answer(request: &HttpRequest, state: &PublicState) -> Result<HttpResponse, Refused> {
+fn answer(
+    request: &HttpRequest,
+    place: &Place<'_>,
+    state: &PublicState,
+) -> Result<HttpResponse, Refused> {
     let media = negotiate::media_type(request.headers()).ok_or_else(|| {
         let offered = format!("{} or {}", MediaType::Json.as_str(), MediaType::Cincinnati.as_str());
         Refused::new(StatusCode::NOT_ACCEPTABLE, "invalid_content_type", offered)
     })?;
     let query = Query::parse(request.query_string())?;
     let served = state.catalog.served();
-    let (product, now) = (product(request, state)?, state.clock.now());
+    let (product, now) = (product(place, state)?, state.clock.now());
     let found = find(&served, product.as_ref(), &query, now)?;
     deliver(request, &served, &found, media, now)
 }
@@ -147,9 +170,9 @@ pub(super) fn deliver(
     let mut response = if unchanged { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     response
         .insert_header((ETAG, variant.etag.as_str()))
-        .insert_header((VARY, "Accept, Accept-Encoding"))
-        .insert_header((CACHE_CONTROL, CACHE))
-        .insert_header((ACCESS_CONTROL_ALLOW_ORIGIN, "*"));
+        .insert_header((VARY, HeaderValue::from_static("Accept, Accept-Encoding")))
+        .insert_header((CACHE_CONTROL, HeaderValue::from_static(CACHE)))
+        .insert_header((ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")));
     if let Some(what) = found.unknown {
         response.insert_header((UNKNOWN, what));
     }
@@ -194,18 +217,14 @@ impl Query {
 }
 
 /// The product in the path, else the configured one.
-pub(super) fn product(
-    request: &HttpRequest,
-    state: &PublicState,
-) -> Result<Option<ProductRef>, Refused> {
-    let path = request.match_info();
-    let (Some(vendor), Some(product)) = (path.get("vendor"), path.get("product")) else {
-        return Ok(state.catalog.default_product().cloned());
-    };
-    format!("{vendor}/{product}")
-        .parse()
-        .map(Some)
-        .map_err(|error: channels::names::NameError| not_found(error.to_string()))
+pub(super) fn product(place: &Place<'_>, state: &PublicState) -> Result<Option<ProductRef>, Refused> {
+    match place {
+        Place::Default => Ok(state.catalog.default_product().cloned()),
+        Place::Product(name) => name
+            .parse()
+            .map(Some)
+            .map_err(|error: channels::names::NameError| not_found(error.to_string())),
+    }
 }
 
 fn not_found(value: impl Into<String>) -> Refused {
@@ -258,4 +277,27 @@ fn staleness(
 /// Seconds since the repository was last signed as a whole.
 fn age_s(published: &Published, now: Timestamp) -> i64 {
     now.as_second().saturating_sub(published.versions.signed_at.as_second()).max(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_names_a_product_or_none_and_nothing_else_is_a_graph() {
+        let of = |rest: &str| match Place::of(&format!("{PREFIX}{rest}")) {
+            Some(Place::Product(name)) => Some(name.to_owned()),
+            Some(Place::Default) => Some("the default".to_owned()),
+            None => None,
+        };
+        for rest in ["/graph", "/v1/graph"] {
+            assert_eq!(of(rest).as_deref(), Some("the default"), "{rest}");
+        }
+        assert_eq!(of("/acme/kafka/v1/graph").as_deref(), Some("acme/kafka"));
+        for rest in
+            ["", "/", "/graph/", "/acme/v1/graph", "//kafka/v1/graph", "/a/b/c/v1/graph", "s/graph"]
+        {
+            assert_eq!(of(rest), None, "{rest}");
+        }
+    }
 }

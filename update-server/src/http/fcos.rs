@@ -43,7 +43,10 @@ async fn graph(request: HttpRequest, state: web::Data<PublicState>) -> HttpRespo
 
 async fn answer(request: &HttpRequest, state: &PublicState) -> Result<HttpResponse, Refused> {
     let asked = Asked::parse(request.query_string())?;
-    let (product, now) = (product(request, state)?, state.clock.now());
+    let path = request.match_info();
+    let name = format!("{}/{}", path.query("vendor"), path.query("product"));
+    let product = cincinnati::product(&cincinnati::Place::Product(&name), state)?;
+    let now = state.clock.now();
     // Not the guard: it would be kept while a body is made.
     let served = Arc::clone(&state.catalog.served());
     let found = find(&served, product.as_ref(), &asked.query, now)?;

@@ -1,10 +1,12 @@
 //! Units as last reported: on disk only, compressed, read for the answer about one cluster.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use channels::names::ProductRef;
 use channels::wire::UnitState;
+use zstd::bulk::Compressor;
 
 /// Units by product.
 pub(super) type Units = BTreeMap<ProductRef, Vec<UnitState>>;
@@ -38,14 +40,22 @@ pub(super) fn mark(units: &Units) -> u64 {
 pub(super) fn encode(units: &Units) -> Vec<u8> {
     // Names, versions and sentences: always serialises.
     let json = serde_json::to_vec(units).unwrap_or_default();
-    let compressed = (json.len() >= COMPRESS_FROM_BYTES)
-        .then(|| zstd::bulk::compress(&json, LEVEL).ok())
-        .flatten();
+    let compressed = (json.len() >= COMPRESS_FROM_BYTES).then(|| compress(&json)).flatten();
     let (kind, body) = compressed.map_or((PLAIN, json), |frame| (ZSTD, frame));
     let mut blob = Vec::with_capacity(body.len() + 1);
     blob.push(kind);
     blob.extend(body);
     blob
+}
+
+thread_local! {
+    /// Kept, because setting one up costs several times what it does to a blob. One thread writes.
+    static COMPRESSOR: RefCell<Option<Compressor<'static>>> =
+        RefCell::new(Compressor::new(LEVEL).ok());
+}
+
+fn compress(json: &[u8]) -> Option<Vec<u8>> {
+    COMPRESSOR.with_borrow_mut(|compressor| compressor.as_mut()?.compress(json).ok())
 }
 
 /// Reads a blob; one that is not ours reads as no units, because the next full report brings them

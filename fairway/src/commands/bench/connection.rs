@@ -53,13 +53,12 @@ impl Connection {
     }
 
     async fn attempt(&mut self, request: &[u8]) -> Result<Answer> {
-        let mut stream = match self.stream.take() {
-            Some(stream) => stream,
-            None => {
-                let stream = TcpStream::connect(self.address).await?;
-                stream.set_nodelay(true)?;
-                stream
-            }
+        let mut stream = if let Some(stream) = self.stream.take() {
+            stream
+        } else {
+            let stream = TcpStream::connect(self.address).await?;
+            stream.set_nodelay(true)?;
+            stream
         };
         stream.write_all(request).await?;
         self.buffer.clear();

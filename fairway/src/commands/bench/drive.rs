@@ -25,7 +25,7 @@ use crate::error::{CliError, Result};
 /// How finely the schedule is kept.
 const TICK: Duration = Duration::from_millis(1);
 /// What is later than this is not sent any more: the hub has lost that fight.
-const LATE_MAX: Duration = Duration::from_secs(60);
+const LATE_MAX: Duration = Duration::from_mins(1);
 /// Where reports go.
 const REPORTS: &str = "/api/v1/reports";
 /// A share in millionths.

@@ -36,7 +36,7 @@ pub(super) struct PathsArgs {
     /// How to print the result
     #[arg(long, value_enum, default_value_t)]
     output: Format,
-    /// What to ask for. One that has an ETag is asked for twice: plainly, and with the ETag. The
+    /// What to ask for. One that has an entity tag is asked for twice: plainly, and with it. The
     /// first is what the others are compared with
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<String>,

@@ -8,8 +8,9 @@ use actix_web::http::header::CONTENT_ENCODING;
 
 use super::super::problem::{ApiError, Code};
 
-/// Memory for what a zstd frame may look back at, as a power of two: more than the largest report.
-const ZSTD_WINDOW_LOG: u32 = 17;
+/// How far a zstd frame may look back, as a power of two: 8 MiB, which is what content codings may want
+/// (RFC 9659). A packer that streams does not know that a report is small.
+const ZSTD_WINDOW_LOG: u32 = 23;
 
 /// How a body is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
