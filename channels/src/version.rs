@@ -29,6 +29,16 @@ impl ReleaseVersion {
         version.build = semver::BuildMetadata::EMPTY;
         Self(version)
     }
+
+    /// Whether it is newer than a highest version. One without build metadata stands for all its
+    /// builds.
+    pub fn is_above(&self, highest: &Self) -> bool {
+        if highest.0.build.is_empty() {
+            self.0.cmp_precedence(&highest.0) == Ordering::Greater
+        } else {
+            self > highest
+        }
+    }
 }
 
 impl From<semver::Version> for ReleaseVersion {
@@ -142,6 +152,13 @@ mod tests {
 
     fn version(text: &str) -> ReleaseVersion {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_highest_version_without_a_build_stands_for_all_its_builds() {
+        let above = |text: &str, highest: &str| version(text).is_above(&version(highest));
+        assert!(!above("4.2.14+s390x", "4.2.14") && !above("4.2.14-rc.1", "4.2.14"));
+        assert!(above("4.2.14+s390x", "4.2.14+amd64") && above("4.2.15", "4.2.14+amd64"));
     }
 
     #[test]

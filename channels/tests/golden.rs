@@ -25,8 +25,10 @@ fn through_graph(document: &Value) -> Result<Value, serde_json::Error> {
 
 /// Every document type, by the name of its golden file.
 fn readers() -> BTreeMap<&'static str, Reader> {
-    let readers: [(&str, Reader); 43] = [
+    let readers: [(&str, Reader); 45] = [
         ("audit-row", through::<wire::AuditRow>),
+        ("bulk-reply", through::<wire::BulkReply>),
+        ("bulk-request", through::<wire::BulkRequest>),
         ("cluster-row-page", through::<wire::Page<wire::ClusterRow>>),
         ("drift-answer", through::<wire::DriftAnswer>),
         ("enrolment-reply", through::<wire::EnrolmentReply>),

@@ -3,10 +3,11 @@
 //! Read in this order: [`config`] (what a person may set), [`server`] (what is started, in which
 //! order, and how it ends), [`http`] (every path), [`store`] (what is kept, and when a write is
 //! acknowledged), [`fleet`] (what is answered from memory), [`directive`] (what a cluster may do
-//! next), [`site`] (dark sites, by carried files), [`publish`] and [`catalog`] (what is served to
+//! next), [`bulk`] (one change to many clusters), [`site`] (dark sites, by carried files), [`publish`] and [`catalog`] (what is served to
 //! everyone).
 
 pub mod auth;
+pub mod bulk;
 pub mod catalog;
 pub mod cli;
 pub mod clock;

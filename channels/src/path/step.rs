@@ -159,7 +159,7 @@ pub fn risks_ahead<'g>(graph: &'g Graph, from: &ReleaseVersion) -> BTreeSet<&'g 
 
 /// How many nodes are not above a release: nodes are in the order of their versions.
 fn below(nodes: &[Node], max: &ReleaseVersion) -> usize {
-    nodes.partition_point(|node| node.version <= *max)
+    nodes.partition_point(|node| !node.version.is_above(max))
 }
 
 /// Which nodes a way may use.

@@ -5,6 +5,7 @@
 //! document's `critical` field. Each type has a golden file under `channels/golden/`, and a test
 //! reads every golden file of every released form.
 
+mod bulk;
 mod directive;
 mod enrolment;
 mod hub;
@@ -18,6 +19,7 @@ mod settings;
 mod site;
 mod sites;
 
+pub use bulk::{BulkAction, BulkChange, BulkExpect, BulkFilter, BulkItem, BulkReply, BulkRequest};
 pub use directive::{
     Action, Directive, Grant, Hold, HoldRequest, HoldScope, Reason, ReportReply, ResumeRequest,
 };

@@ -74,7 +74,7 @@ impl ProductPolicy {
 
     /// Why a release is above what the hub lets it go to, if it is.
     pub(super) fn above_max(&self, to: &ReleaseVersion) -> Option<WaitingOn> {
-        let max = self.hub.max_version.clone().filter(|max| to > max)?;
+        let max = self.hub.max_version.clone().filter(|max| to.is_above(max))?;
         Some(WaitingOn::AboveMax { max, to: to.clone() })
     }
 }

@@ -87,7 +87,7 @@ impl<'a> Limits<'a> {
                 return Some(reason("pinned", message));
             }
         }
-        let max = self.max_version.filter(|max| to > *max)?;
+        let max = self.max_version.filter(|max| to.is_above(max))?;
         Some(reason("above_max", format!("the hub lets it go no further than {max}, not to {to}")))
     }
 }

@@ -1,6 +1,8 @@
 //! The index as the rollout planner looks at it: one pass over the rows, numbers for shared values.
 
-use channels::rollout::Labels;
+use std::collections::BTreeSet;
+
+use channels::rollout::{Labels, Policy};
 use channels::version::ReleaseVersion;
 
 use super::{FleetIndex, GraphKey, Slot};
@@ -44,9 +46,24 @@ impl Fleet for FleetIndex {
 }
 
 impl FleetIndex {
-    /// The labels of every cluster in force, one entry each.
-    pub fn labels_in_force(&self) -> Vec<Labels> {
-        let rows = self.rows.iter().filter(|row| !row.is_retired());
-        rows.map(|row| Labels::clone(&self.labels.get(row.labels))).collect()
+    /// Labels of the clusters in force that a policy is for, one entry each, up to `most`; and how
+    /// many clusters those are in all.
+    pub fn labels_under(&self, policy: &Policy, most: usize) -> (Vec<Labels>, u32) {
+        let is_its: BTreeSet<u32> = self
+            .graphs
+            .iter()
+            .filter(|(graph, _)| policy.applies_to(&graph.product, &graph.channel))
+            .map(|(_, number)| number)
+            .collect();
+        let (mut listed, mut count) = (Vec::new(), 0_u32);
+        for row in self.rows.iter().filter(|row| !row.is_retired()) {
+            if row.products.iter().any(|product| is_its.contains(&product.graph)) {
+                count = count.saturating_add(1);
+                if listed.len() < most {
+                    listed.push(Labels::clone(&self.labels.get(row.labels)));
+                }
+            }
+        }
+        (listed, count)
     }
 }

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use super::row::{Product, Row};
 use super::shared::is_marked;
 use super::{DriftMemo, FleetIndex, ProductRecord, Slot, freshness};
+use crate::bulk::Selected;
 use crate::served::Served;
 
 /// Most rows in one page.
@@ -141,6 +142,33 @@ impl FleetIndex {
             found.push(self.render(row, view));
         }
         (found, None)
+    }
+
+    /// Every matching cluster, with what a change to it depends on; `None` if more than `max` match.
+    pub fn select(
+        &self,
+        filter: &ClusterFilter,
+        now: Timestamp,
+        max: usize,
+    ) -> Option<Vec<Selected>> {
+        let resolved = self.resolve(filter);
+        let mut found = Vec::new();
+        for row in &self.rows {
+            let class = freshness(row.last_seen.get(), self.interval_s, now);
+            if !resolved.matches(row, class) {
+                continue;
+            }
+            if found.len() == max {
+                return None;
+            }
+            found.push(Selected {
+                id: row.id,
+                name: row.name.to_string(),
+                labels: self.labels.get(row.labels),
+                settings: self.settings.get(row.settings),
+            });
+        }
+        Some(found)
     }
 
     /// One cluster in force.

@@ -75,6 +75,8 @@ codes! {
     NotAcceptable = "not_acceptable", 406, "No acceptable representation";
     /// The state of the resource does not allow it.
     Conflict = "conflict", 409, "The state does not allow this";
+    /// What a person agreed to is not what would be done by now.
+    SelectionChanged = "selection_changed", 409, "The clusters are not those that were shown";
     /// A report whose `seq` does not grow.
     ReplayedReport = "replayed_report", 409, "The report's sequence number does not grow";
     /// A key that some cluster has, or had.

@@ -1,4 +1,8 @@
-//! What the fleet's owner sets for one cluster. Each with its audit row in one transaction.
+//! What the fleet's owner sets for one cluster, or does to many. Each with its audit row in one
+//! transaction.
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -10,7 +14,7 @@ use rusqlite::params;
 use serde_json::json;
 
 use super::audit::Event;
-use super::{Batch, Refusal, Stop, Store};
+use super::{Batch, NewJoinToken, Refusal, Stop, Store};
 use crate::fleet::MAX_SHARED;
 
 /// A change of a cluster's labels.
@@ -41,6 +45,70 @@ pub struct SetSettings {
     pub now: Timestamp,
 }
 
+/// A part of one change to many clusters: one transaction, with one audit row per cluster.
+#[derive(Debug, Clone)]
+pub enum BulkWork {
+    /// Changes labels.
+    Label {
+        /// Which clusters.
+        ids: Vec<ClusterId>,
+        /// What changes.
+        patch: LabelPatch,
+        /// Who.
+        by: String,
+        /// When.
+        now: Timestamp,
+    },
+    /// Changes what is wanted of a product.
+    Set {
+        /// Which clusters.
+        ids: Vec<ClusterId>,
+        /// Which product.
+        product: ProductRef,
+        /// What changes.
+        patch: SettingsPatch,
+        /// Who.
+        by: String,
+        /// When.
+        now: Timestamp,
+    },
+    /// Takes clusters out of the fleet.
+    Retire {
+        /// Which clusters.
+        ids: Vec<ClusterId>,
+        /// Who.
+        by: String,
+        /// When.
+        now: Timestamp,
+    },
+    /// Lets clusters enrol again, each with a token of its own.
+    Reinvite {
+        /// The tokens.
+        new: Vec<NewJoinToken>,
+    },
+}
+
+/// How a part of one change to many clusters went.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BulkDone {
+    /// Clusters it was done to.
+    pub done: u64,
+    /// Clusters it was not done to, and why; they may have been retired a moment before.
+    pub refused: Vec<(ClusterId, String)>,
+}
+
+impl BulkDone {
+    /// Counts one cluster. What fails the database fails all.
+    fn note(&mut self, id: ClusterId, outcome: Result<(), Stop>) -> Result<(), Stop> {
+        match outcome {
+            Ok(()) => self.done += 1,
+            Err(Stop::Refused(refusal)) => self.refused.push((id, refusal.to_string())),
+            Err(Stop::Sql(error)) => return Err(Stop::Sql(error)),
+        }
+        Ok(())
+    }
+}
+
 /// Settings with one product's changed, in the order of the products' names.
 pub(crate) fn changed(
     before: &[ProductSettings],
@@ -51,7 +119,7 @@ pub(crate) fn changed(
     let known = before.iter().find(|settings| settings.product == *product);
     let new = patch.applied(&known.cloned().unwrap_or_else(none));
     if let (Some(pin), Some(max)) = (&new.pin, &new.max_version)
-        && pin > max
+        && pin.is_above(max)
     {
         let (pin, max) = (pin.to_string(), max.to_string());
         return Err(Refusal::PinAboveMax { pin, max });
@@ -69,6 +137,11 @@ impl Store {
         self.submit(move |batch| batch.set_labels(&change)).await
     }
 
+    /// Does a part of one change to many clusters.
+    pub async fn bulk(&self, work: BulkWork) -> Result<BulkDone, Refusal> {
+        self.submit(move |batch| batch.bulk(work)).await
+    }
+
     /// Changes what is wanted of a cluster's product. A change that changes nothing leaves no trace.
     pub async fn set_settings(&self, change: SetSettings) -> Result<(), Refusal> {
         self.submit(move |batch| batch.set_settings(&change)).await
@@ -76,6 +149,43 @@ impl Store {
 }
 
 impl Batch<'_> {
+    fn bulk(&mut self, work: BulkWork) -> Result<BulkDone, Stop> {
+        let mut done = BulkDone::default();
+        match work {
+            BulkWork::Label { ids, patch, by, now } => {
+                let mut change = SetLabels { id: ClusterId(uuid::Uuid::nil()), patch, by, now };
+                for id in ids {
+                    change.id = id;
+                    let outcome = self.set_labels(&change);
+                    done.note(id, outcome)?;
+                }
+            }
+            BulkWork::Set { ids, product, patch, by, now } => {
+                let id = ClusterId(uuid::Uuid::nil());
+                let mut change = SetSettings { id, product, patch, by, now };
+                for id in ids {
+                    change.id = id;
+                    let outcome = self.set_settings(&change);
+                    done.note(id, outcome)?;
+                }
+            }
+            BulkWork::Retire { ids, by, now } => {
+                for id in ids {
+                    let outcome = self.retire(id, by.clone(), now);
+                    done.note(id, outcome)?;
+                }
+            }
+            BulkWork::Reinvite { new } => {
+                for new in new {
+                    let Some(id) = new.cluster else { continue };
+                    let outcome = self.create_join_token(&new);
+                    done.note(id, outcome)?;
+                }
+            }
+        }
+        Ok(done)
+    }
+
     pub(super) fn set_labels(&mut self, change: &SetLabels) -> Result<(), Stop> {
         let SetLabels { id, patch, by, now } = change;
         let (slot, mut record) = self.in_force(*id)?;

@@ -191,7 +191,7 @@ impl Batch<'_> {
         Ok(JoinTokenRow { id, uses, used, expires_at, cluster, labels: Arc::new(labels) })
     }
 
-    fn retire(&mut self, id: ClusterId, by: String, now: Timestamp) -> Result<(), Stop> {
+    pub(super) fn retire(&mut self, id: ClusterId, by: String, now: Timestamp) -> Result<(), Stop> {
         let slot = self.slot(id).ok_or(Refusal::UnknownCluster)?;
         let mut record = self.cluster(slot).ok_or(Refusal::UnknownCluster)?;
         if record.retired_at.is_some() {

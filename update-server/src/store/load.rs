@@ -94,7 +94,7 @@ pub(super) fn load(
 ) -> Result<Committed, LoadError> {
     let fleet = fleet(conn, interval_s, now)?;
     let sites = sites::load(conn, &fleet)?;
-    Ok(Committed::new(fleet, holds(conn)?, tokens(conn)?, sites, rollouts::load(conn)?))
+    Ok(Committed::new(fleet, holds(conn)?, tokens(conn)?, sites, rollouts::load(conn, now)?))
 }
 
 fn fleet(conn: &Connection, interval_s: u64, now: Timestamp) -> Result<FleetIndex, LoadError> {

@@ -42,7 +42,8 @@ use tokio::sync::oneshot;
 use crate::fleet::KeyEnd;
 use crate::rollout::RolloutRefusal;
 use crate::served::Served;
-pub use admin::{SetLabels, SetSettings};
+pub(crate) use admin::changed as changed_settings;
+pub use admin::{BulkDone, BulkWork, SetLabels, SetSettings};
 pub use audit::{ChainCheck, Event};
 pub(crate) use batch::Batch;
 pub use committed::Committed;
@@ -53,7 +54,7 @@ pub use ingest::AcceptedReport;
 pub use load::LoadError;
 pub use people::{NewHold, NewJoinToken, NewToken};
 pub use reader::{Reader, ReaderError};
-pub use rollouts::{AppliedPolicy, NewPolicy, RemovedPolicy, Steer, all_labels, lint_fleet};
+pub use rollouts::{AppliedPolicy, Governed, NewPolicy, RemovedPolicy, Steer};
 pub use schema::SchemaError;
 pub use sites::{NewSite, NewStatus, StatusRequest};
 

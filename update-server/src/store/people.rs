@@ -256,7 +256,7 @@ impl Batch<'_> {
         Ok(())
     }
 
-    fn create_join_token(&mut self, new: &NewJoinToken) -> Result<(), Stop> {
+    pub(super) fn create_join_token(&mut self, new: &NewJoinToken) -> Result<(), Stop> {
         let cluster = new.cluster.map(|id| self.in_force(id)).transpose()?;
         let cluster = cluster.map(|(slot, _)| slot);
         if let Some(slot) = cluster {

@@ -13,7 +13,7 @@ use channels::wire::GrantRequest;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
 
-pub use self::people::{AppliedPolicy, NewPolicy, RemovedPolicy, Steer, all_labels, lint_fleet};
+pub use self::people::{AppliedPolicy, Governed, NewPolicy, RemovedPolicy, Steer};
 pub(super) use self::rows::salt;
 use super::audit::{self, Event, Head};
 use super::ingest::Said;
@@ -45,9 +45,9 @@ impl RolloutBatch {
 }
 
 /// Reads everything back.
-pub(super) fn load(conn: &Connection) -> Result<Rollouts, LoadError> {
+pub(super) fn load(conn: &Connection, now: Timestamp) -> Result<Rollouts, LoadError> {
     let salt = salt(conn)?;
-    let rows = rows::load(conn)?;
+    let rows = rows::load(conn, now)?;
     Ok(Rollouts::restore(salt, rows.policies, rows.rollouts, rows.attempts)?)
 }
 

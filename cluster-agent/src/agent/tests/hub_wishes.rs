@@ -1,11 +1,16 @@
 //! What the hub sets on a product: how far it goes, where it is kept, and what is not followed.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
-use channels::wire::{Phase, ProductSettings, Role};
+use channels::wire::{Phase, ProductSettings, Report, Role};
+use tokio::sync::watch;
 
+use super::lab::{Lab, Offer, until};
+use super::whole::enrolled;
 use super::world::{Build, World, graph, knowledge, known, product, release, version};
 use crate::plan::{Knowledge, Known, Mode, follow};
+use crate::status::Status;
 
 const KAFKA: &str = "acme/kafka";
 
@@ -133,4 +138,53 @@ fn what_is_not_followed_is_told_and_the_product_stays_at_rest() {
     let (states, _) = crate::agent::product_states(&world.core, &mut ledger, None, now);
     let phases: BTreeMap<_, _> = states.iter().map(|s| (s.product.clone(), s.phase)).collect();
     assert_eq!(phases[&product(KAFKA)], Phase::Idle);
+}
+
+#[actix_web::test]
+async fn a_channel_of_the_hub_is_kept_over_a_restart_until_the_hub_takes_it_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut lab = Lab::start(dir.path(), SocketAddr::from(([127, 0, 0, 1], 0)));
+    let text = std::fs::read_to_string(&lab.config).unwrap();
+    let allowed = "initial_version = \"3.9.0\"\nhub_may_set_channel = true";
+    std::fs::write(&lab.config, text.replace("initial_version = \"3.9.0\"", allowed)).unwrap();
+    lab.publish(&Offer::default());
+    let wanted = ProductSettings { channel: Some("fast".parse().unwrap()), ..settings() };
+    {
+        let mut hub = lab.hub.lock().unwrap();
+        hub.hold = Some("nothing is to move here".to_owned());
+        hub.settings = vec![wanted.clone()];
+    }
+    let settings = enrolled(&lab).await;
+    let follows = |status: &Status, channel: &str| {
+        let kafka = status.products.iter().find(|p| p.product == product(KAFKA));
+        kafka.is_some_and(|kafka| kafka.channel.as_str() == channel)
+    };
+    let run = || {
+        let (stop, stopped) = watch::channel(false);
+        (stop, tokio::spawn(crate::agent::run(settings.clone(), stopped)))
+    };
+    let (stop, running) = run();
+    until(&settings, "the hub's channel", |s| follows(s, "fast")).await;
+    stop.send(true).unwrap();
+    running.await.unwrap().unwrap();
+    let document = crate::state::load(&settings.state_dir, "east").unwrap();
+    assert_eq!(document.wanted, [wanted]);
+
+    lab.hub.lock().unwrap().refuse = Some((503, "queue_full"));
+    std::fs::remove_file(settings.state_dir.join("status.json")).unwrap();
+    let (stop, running) = run();
+    until(&settings, "the same channel, unheard", |s| follows(s, "fast")).await;
+    {
+        let mut hub = lab.hub.lock().unwrap();
+        (hub.refuse, hub.settings) = (None, vec![]);
+    }
+    until(&settings, "its own channel", |s| follows(s, "stable")).await;
+    stop.send(true).unwrap();
+    running.await.unwrap().unwrap();
+    let reports = std::mem::take(&mut lab.hub.lock().unwrap().reports);
+    let told = |report: &Report, channel: &str| {
+        report.products.iter().any(|p| p.product == product(KAFKA) && p.channel.as_str() == channel)
+    };
+    assert!(reports.iter().any(|report| told(report, "fast")), "it says what it really follows");
+    lab.stop().await;
 }

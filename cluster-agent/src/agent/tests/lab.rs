@@ -11,7 +11,7 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use channels::cincinnati::to_json;
 use channels::wire::{
     Action, Directive, EnrolmentReply, EnrolmentRequest, Grant, KeyRotationReply,
-    KeyRotationRequest, Problem, ProductState, Reason, Report, ReportReply, Role,
+    KeyRotationRequest, Problem, ProductSettings, ProductState, Reason, Report, ReportReply, Role,
 };
 use jiff::{SignedDuration, Timestamp};
 use signing::{
@@ -44,6 +44,8 @@ pub(super) struct Lab {
 pub(super) struct Hub {
     pub(super) reports: Vec<Report>,
     pub(super) hold: Option<String>,
+    /// What it wants of products.
+    pub(super) settings: Vec<ProductSettings>,
     /// Status and slug of the problem that answers everything.
     pub(super) refuse: Option<(u16, &'static str)>,
     /// Public keys that enrolments are refused for: slug of the problem by PEM.
@@ -293,7 +295,7 @@ async fn report(
         directives,
         next_report_in_s: 1,
         full_state_wanted: false,
-        settings: vec![],
+        settings: hub.settings.clone(),
     })
 }
 

@@ -84,7 +84,7 @@ async fn a_graph_signed_with_another_key_is_refused_by_the_attacks_name() {
 }
 
 /// An enrolled agent: its configuration reports.
-async fn enrolled(lab: &Lab) -> Settings {
+pub(super) async fn enrolled(lab: &Lab) -> Settings {
     let text = std::fs::read_to_string(&lab.config).unwrap();
     std::fs::write(&lab.config, text.replace("reports = false", "reports = true")).unwrap();
     let settings = settings(lab);

@@ -1,21 +1,26 @@
 //! `fairway clusters`: the fleet, one row per product of a cluster; invite, reinvite, invites,
-//! uninvite, show, label, trust, retire.
+//! uninvite, show, label, set, trust, retire.
 
+mod filters;
 mod label;
+mod many;
 mod render;
+mod set;
 #[cfg(test)]
 mod tests;
 
-use channels::names::{ChannelName, ClusterId, ProductRef, SiteName};
-use channels::rollout::Selector;
-use channels::version::ReleaseVersion;
+use std::str::FromStr;
+
+use channels::names::{ClusterId, ProductRef};
 use channels::wire::{
-    ClusterRow, JoinToken, JoinTokenRequest, LabelsRequest, OpenJoinToken, Page, ReinviteRequest,
-    TrustRequest,
+    BulkAction, ClusterRow, JoinToken, JoinTokenRequest, LabelsRequest, OpenJoinToken, Page,
+    ReinviteRequest, SettingsRequest, TrustRequest,
 };
 use jiff::Timestamp;
 
-use label::{LabelChange, NewLabel};
+use filters::Filters;
+use label::NewLabel;
+use many::ManyArgs;
 
 use crate::error::{CliError, Result};
 use crate::hub::{Hub, HubArgs, PAGE_ROWS, segment};
@@ -38,7 +43,7 @@ const MAX_INVITES: usize = 100_000;
 #[derive(Debug, clap::Args)]
 pub(crate) struct ClustersArgs {
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Option<Box<Command>>,
     #[command(flatten)]
     list: ListArgs,
     #[command(flatten)]
@@ -68,8 +73,10 @@ enum Command {
     /// Mint a token with which one cluster that lost its key enrols again, under its name, with a
     /// new key; the key it has is refused from then on
     Reinvite {
-        /// Its id or its name
-        cluster: String,
+        /// Its id or its name; none to choose clusters by what they have in common
+        cluster: Option<String>,
+        #[command(flatten)]
+        many: ManyArgs,
         /// How long it stays valid (90s, 15m, 12h); at most a day
         #[arg(long, default_value = "1h", value_name = "TIME")]
         expires: Span,
@@ -97,54 +104,44 @@ enum Command {
         /// Its id or its name
         cluster: String,
     },
-    /// Set labels of a cluster or take them away; a rollout policy's rings are chosen by them
+    /// Set labels of clusters or take them away; a rollout policy's rings are chosen by them
     Label {
-        /// Its id or its name
-        cluster: String,
-        /// `key=value` sets a label, `key-` takes it away
-        #[arg(required = true, value_name = "KEY=VALUE|KEY-", allow_hyphen_values = true)]
-        changes: Vec<LabelChange>,
+        /// The cluster's id or name, then `key=value` to set a label, `key-` to take it away;
+        /// without the cluster if clusters are chosen by what they have in common
+        #[arg(required = true, value_name = "CLUSTER|KEY=VALUE|KEY-")]
+        words: Vec<String>,
+        #[command(flatten)]
+        many: ManyArgs,
+    },
+    /// Set the channel that a product of clusters should follow, the version it is pinned to, and
+    /// the highest one it may go to
+    Set {
+        /// Of which product
+        #[arg(long = "of", value_name = "VENDOR/PRODUCT")]
+        of: ProductRef,
+        /// The cluster's id or name, then `channel=NAME`, `pin=VERSION`, `max-version=VERSION`, or
+        /// `pin-` and the like to take it away; without the cluster if clusters are chosen by what
+        /// they have in common
+        #[arg(required = true, value_name = "CLUSTER|NAME=VALUE|NAME-")]
+        words: Vec<String>,
+        #[command(flatten)]
+        many: ManyArgs,
     },
     /// Take a cluster out of the fleet: its key is no longer accepted, its grant is void
     #[command(visible_alias = "revoke")]
     Retire {
-        /// Its id or its name
-        cluster: String,
+        /// Its id or its name; none to choose clusters by what they have in common
+        cluster: Option<String>,
+        #[command(flatten)]
+        many: ManyArgs,
     },
 }
 
 /// Filters and length of the list.
 #[derive(Debug, clap::Args)]
 struct ListArgs {
-    /// Only clusters that run this product
-    #[arg(long, value_name = "VENDOR/PRODUCT")]
-    product: Option<ProductRef>,
-    /// Only clusters that follow this channel
-    #[arg(long)]
-    channel: Option<ChannelName>,
-    /// Only clusters on this version
-    #[arg(long)]
-    version: Option<ReleaseVersion>,
-    /// Only clusters in this phase (idle, waiting, mutate, soak, paused, …)
-    #[arg(long)]
-    phase: Option<String>,
-    /// Only clusters with this verdict (healthy, unhealthy, unknown)
-    #[arg(long)]
-    health: Option<String>,
-    /// Only clusters with this freshness (fresh, late, silent, gone, never; carried for those of dark
-    /// sites)
-    #[arg(long)]
-    freshness: Option<String>,
-    /// Only clusters whose name starts so
-    #[arg(long, value_name = "PREFIX")]
-    name: Option<String>,
-    /// Only clusters whose labels match: key=value, key!=value, `key in (a,b)`, key, !key, with
-    /// commas between them
-    #[arg(long, short = 'l')]
-    selector: Option<Selector>,
-    /// Only clusters of this dark site
-    #[arg(long)]
-    site: Option<SiteName>,
+    #[command(flatten)]
+    filters: Filters,
     /// At most so many clusters
     #[arg(long, default_value = DEFAULT_LIMIT, conflicts_with = "all")]
     limit: usize,
@@ -153,30 +150,13 @@ struct ListArgs {
     all: bool,
 }
 
-impl ListArgs {
-    fn query(&self) -> Vec<(&'static str, String)> {
-        let filters = [
-            ("product", self.product.as_ref().map(ToString::to_string)),
-            ("channel", self.channel.as_ref().map(ToString::to_string)),
-            ("version", self.version.as_ref().map(ToString::to_string)),
-            ("phase", self.phase.clone()),
-            ("health", self.health.clone()),
-            ("freshness", self.freshness.clone()),
-            ("name", self.name.clone()),
-            ("selector", self.selector.as_ref().map(ToString::to_string)),
-            ("site", self.site.as_ref().map(ToString::to_string)),
-        ];
-        filters.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
-    }
-}
-
 /// Runs `fairway clusters …`.
 pub(crate) async fn run(args: &ClustersArgs, now: Timestamp, out: &mut Out) -> Result<()> {
     let hub = Hub::new(&args.hub.connection(None)?)?;
-    match &args.command {
+    match args.command.as_deref() {
         None => list(&hub, args, now, out).await,
-        Some(_) if !args.list.query().is_empty() => {
-            Err(CliError::failed("filters apply to the list of clusters only"))
+        Some(_) if !args.list.filters.query().is_empty() => {
+            Err(CliError::failed("filters stand behind the command that they are for"))
         }
         Some(Command::Invite { uses, expires, note, labels }) => {
             let request = JoinTokenRequest {
@@ -189,8 +169,13 @@ pub(crate) async fn run(args: &ClustersArgs, now: Timestamp, out: &mut Out) -> R
             let who = count(usize::try_from(*uses).unwrap_or(usize::MAX), "cluster");
             print_token(&token, &who, args.output, now, out)
         }
-        Some(Command::Reinvite { cluster, expires, note }) => {
-            let request = ReinviteRequest { expires_in_s: expires.0, note: note.clone() };
+        Some(Command::Reinvite { cluster, many, expires, note }) => {
+            let (expires_in_s, note) = (expires.0, note.clone());
+            let Some(cluster) = named(cluster.as_deref(), many)? else {
+                let action = BulkAction::Reinvite { expires_in_s, note };
+                return many::run(&hub, many, action, args.output, out).await;
+            };
+            let request = ReinviteRequest { expires_in_s, note };
             let id = resolve(&hub, cluster).await?;
             let path = format!("api/v1/clusters/{id}/join-tokens");
             let token = hub.post(&path, "application/json", &request).await?;
@@ -222,21 +207,14 @@ pub(crate) async fn run(args: &ClustersArgs, now: Timestamp, out: &mut Out) -> R
                 Format::Csv => out.data(&render::units(&row).csv()),
             }
         }
-        Some(Command::Label { cluster, changes }) => {
-            let request = LabelsRequest { labels: label::patch(changes) };
-            let id = resolve(&hub, cluster).await?;
-            let path = format!("api/v1/clusters/{id}/labels");
-            let row: ClusterRow = hub.put(&path, "application/json", &request).await?;
-            if args.output == Format::Json {
-                return out.json(&row);
-            }
-            let after = match label::shown(&row.labels) {
-                none if none.is_empty() => "no labels".to_owned(),
-                labels => labels,
-            };
-            out.note(&format!("cluster {cluster} ({id}) has {after}"))
+        Some(Command::Label { words, many }) => label(&hub, words, many, args.output, out).await,
+        Some(Command::Set { of, words, many }) => {
+            set(&hub, of, words, many, args.output, out).await
         }
-        Some(Command::Retire { cluster }) => {
+        Some(Command::Retire { cluster, many }) => {
+            let Some(cluster) = named(cluster.as_deref(), many)? else {
+                return many::run(&hub, many, BulkAction::Retire, args.output, out).await;
+            };
             let id = resolve(&hub, cluster).await?;
             hub.delete(&format!("api/v1/clusters/{id}")).await?;
             out.note(&format!("cluster {cluster} ({id}) is retired; its key is no longer accepted"))
@@ -244,9 +222,83 @@ pub(crate) async fn run(args: &ClustersArgs, now: Timestamp, out: &mut Out) -> R
     }
 }
 
+/// The one cluster that is named; `None` if clusters are chosen by what they have in common.
+fn named<'a>(cluster: Option<&'a str>, many: &ManyArgs) -> Result<Option<&'a str>> {
+    match (cluster, many.is_used()) {
+        (Some(_), true) => Err(CliError::failed("name a cluster or choose clusters, not both")),
+        (None, false) => {
+            Err(CliError::failed("name a cluster, or choose clusters with --selector"))
+        }
+        (cluster, _) => Ok(cluster),
+    }
+}
+
+/// Reads every word as a change.
+fn changes<T: FromStr>(words: &[String]) -> Result<Vec<T>>
+where
+    T::Err: std::error::Error + 'static,
+{
+    let read = |word: &String| {
+        word.parse().map_err(|error| CliError::because(format!("{word:?} is no change"), &error))
+    };
+    let changes: Vec<T> = words.iter().map(read).collect::<Result<_>>()?;
+    if changes.is_empty() { Err(CliError::failed("say what changes")) } else { Ok(changes) }
+}
+
+async fn label(
+    hub: &Hub,
+    words: &[String],
+    many: &ManyArgs,
+    format: Format,
+    out: &mut Out,
+) -> Result<()> {
+    let (cluster, words) = many.one(words)?;
+    let labels = label::patch(&changes(words)?);
+    let Some(cluster) = cluster else {
+        return many::run(hub, many, BulkAction::Label { labels }, format, out).await;
+    };
+    let id = resolve(hub, cluster).await?;
+    let path = format!("api/v1/clusters/{id}/labels");
+    let row: ClusterRow = hub.put(&path, "application/json", &LabelsRequest { labels }).await?;
+    if format == Format::Json {
+        return out.json(&row);
+    }
+    let after = match label::shown(&row.labels) {
+        none if none.is_empty() => "no labels".to_owned(),
+        labels => labels,
+    };
+    out.note(&format!("cluster {cluster} ({id}) has {after}"))
+}
+
+async fn set(
+    hub: &Hub,
+    product: &ProductRef,
+    words: &[String],
+    many: &ManyArgs,
+    format: Format,
+    out: &mut Out,
+) -> Result<()> {
+    let (cluster, words) = many.one(words)?;
+    let (product, change) = (product.clone(), set::patch(&changes(words)?));
+    let Some(cluster) = cluster else {
+        let action = BulkAction::Set { product, change };
+        return many::run(hub, many, action, format, out).await;
+    };
+    let id = resolve(hub, cluster).await?;
+    let path = format!("api/v1/clusters/{id}/settings");
+    let request = SettingsRequest { product: product.clone(), change };
+    let row: ClusterRow = hub.put(&path, "application/json", &request).await?;
+    if format == Format::Json {
+        return out.json(&row);
+    }
+    let own = row.settings.iter().find(|settings| settings.product == product);
+    let after = own.map_or_else(|| "nothing set".to_owned(), set::shown);
+    out.note(&format!("{product} on cluster {cluster} ({id}): {after}"))
+}
+
 async fn list(hub: &Hub, args: &ClustersArgs, now: Timestamp, out: &mut Out) -> Result<()> {
     let limit = if args.list.all { MAX_CLUSTERS } else { args.list.limit.clamp(1, MAX_CLUSTERS) };
-    let page = fetch(hub, &args.list.query(), limit).await?;
+    let page = fetch(hub, &args.list.filters.query(), limit).await?;
     let more = page.next.is_some();
     let shown = page.items.len();
     super::print(

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use channels::wire::{ClusterRow, Drift, DriftState, HealthSummary, OpenJoinToken, ProductRow};
 use jiff::Timestamp;
 
-use super::label;
+use super::{label, set};
 use crate::out::printable;
 use crate::span::{age, until};
 use crate::table::{Format, Table, cell};
@@ -157,6 +157,9 @@ pub(super) fn details(row: &ClusterRow, now: Timestamp) -> String {
         line("agent", &row.agent_version);
     }
     line("seen", &seen(row, now, Format::Table));
+    for settings in &row.settings {
+        line("set", &format!("{} {}", settings.product, set::shown(settings)));
+    }
     if let Some(since) = row.identity_conflict_since {
         let conflict = format!(
             "CONFLICT for {}: more than one agent uses its key, and it gets no grants. Find the \

@@ -2,8 +2,9 @@
 
 use channels::rollout::Labels;
 use channels::wire::{
-    Drift, DriftState, Freshness, HealthSummary, HealthVerdict, Phase, ProductRow, Progress,
-    Reason, Role, UnitState, WaitingOn,
+    BulkChange, BulkExpect, BulkItem, BulkReply, Drift, DriftState, Freshness, HealthSummary,
+    HealthVerdict, Phase, ProductRow, ProductSettings, Progress, Reason, Role, UnitState,
+    WaitingOn,
 };
 use clap::Parser as _;
 
@@ -150,6 +151,7 @@ fn one_cluster_is_shown_with_every_reason_and_unit() {
     insta::assert_snapshot!(render::details(&cluster("north", 1, vec![product()]), now()), @"
     cluster    north
     id         00000000-0000-0000-0000-000000000001
+    labels     site=east
     enrolled   2026-04-01T00:00:00Z
     agent      0.1.0
     seen       12s
@@ -325,11 +327,127 @@ async fn open_invitations_are_listed_and_ended_by_their_number() {
     let (result, stdout, _) = clusters(&hub, &["invites"]).await;
     result.unwrap();
     insta::assert_snapshot!(stdout, @"
-    ID  USES  USED  EXPIRES  CLUSTER                               CREATED  CREATED-BY  NOTE
-    7   5     2     in 60m   -                                     60m      ann         rack 4
-    3   1     0     in 60m   00000000-0000-0000-0000-000000000001  60m      ann         -
+    ID  USES  USED  EXPIRES  CLUSTER                               CREATED  CREATED-BY  LABELS     NOTE
+    7   5     2     in 60m   -                                     60m      ann         site=east  rack 4
+    3   1     0     in 60m   00000000-0000-0000-0000-000000000001  60m      ann         site=east  -
     ");
     let (result, _, stderr) = clusters(&hub, &["uninvite", "7"]).await;
     result.unwrap();
     assert!(stderr.contains("join token 7 is ended"), "{stderr}");
+}
+
+fn labelled(labels: &[(&str, &str)]) -> ClusterRow {
+    let labels = labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    ClusterRow { labels, ..cluster("north", 1, vec![]) }
+}
+
+#[tokio::test]
+async fn one_cluster_is_labelled_and_set_by_its_name() {
+    let id = ClusterId(uuid::Uuid::from_u128(1));
+    let settings = ProductSettings {
+        pin: Some("4.0.1".parse().unwrap()),
+        ..ProductSettings::none("acme/kafka".parse().unwrap())
+    };
+    let set = ClusterRow { settings: vec![settings], ..labelled(&[]) };
+    let (labels, at_settings) = (
+        format!("PUT /api/v1/clusters/{id}/labels"),
+        format!("PUT /api/v1/clusters/{id}/settings"),
+    );
+    let hub = FakeHub::start(vec![
+        ("GET /api/v1/clusters/north", Answer::json(&labelled(&[]))),
+        (labels.as_str(), Answer::json(&labelled(&[("ring", "canary")]))),
+        (at_settings.as_str(), Answer::json(&set)),
+    ])
+    .await;
+    let (result, _, stderr) = clusters(&hub, &["label", "north", "ring=canary", "site-"]).await;
+    result.unwrap();
+    assert_eq!(stderr, format!("cluster north ({id}) has ring=canary\n"));
+    let args = ["set", "north", "--of", "acme/kafka", "pin=4.0.1", "channel-"];
+    let (result, _, stderr) = clusters(&hub, &args).await;
+    result.unwrap();
+    assert_eq!(stderr, format!("acme/kafka on cluster north ({id}): pin=4.0.1\n"));
+    let sent: Vec<String> =
+        hub.seen().into_iter().filter(|request| request.starts_with("PUT")).collect();
+    assert_eq!(
+        sent,
+        [
+            format!(r#"{labels} - {{"labels":{{"ring":"canary","site":null}}}}"#),
+            format!(
+                r#"{at_settings} - {{"product":"acme/kafka","change":{{"channel":null,"pin":"4.0.1"}}}}"#
+            ),
+        ]
+    );
+    assert!(clusters(&hub, &["label", "north"]).await.0.is_err(), "nothing to change");
+    assert!(clusters(&hub, &["label", "north", "ring"]).await.0.is_err(), "no change");
+}
+
+fn shown(items: &[(&str, Option<&str>)], done: u64) -> BulkReply {
+    let digest = "sha256:abababababababababababababababababababababababababababababababab";
+    let item = |(name, refused): &(&str, Option<&str>)| BulkItem {
+        id: ClusterId(uuid::Uuid::from_u128(1)),
+        name: (*name).to_owned(),
+        changes: vec![BulkChange {
+            what: "label ring".into(),
+            before: None,
+            after: Some("canary".into()),
+        }],
+        refused: refused.map(str::to_owned),
+        token: None,
+    };
+    BulkReply {
+        expect: BulkExpect { clusters: 2, digest: digest.parse().unwrap() },
+        unchanged: 0,
+        done,
+        items: items.iter().map(item).collect(),
+    }
+}
+
+#[tokio::test]
+async fn a_preview_shows_what_would_change_and_sends_nothing_else() {
+    let answer = Answer::json(&shown(&[("north", None)], 0));
+    let hub = FakeHub::start(vec![("POST /api/v1/bulk", answer)]).await;
+    let args = ["label", "--selector", "site in (a,b), !frozen", "--preview", "ring=canary"];
+    let (result, stdout, stderr) = clusters(&hub, &args).await;
+    result.unwrap();
+    insta::assert_snapshot!(stdout, @"
+    NAME   WHAT        BEFORE  AFTER   REFUSED
+    north  label ring  -       canary  -
+    ");
+    assert_eq!(stderr, "… and 1 more\n");
+    assert_eq!(
+        hub.seen(),
+        [
+            r#"POST /api/v1/bulk - {"filter":{"selector":"site in (a,b), !frozen"},"action":{"kind":"label","labels":{"ring":"canary"}}}"#
+        ]
+    );
+}
+
+#[tokio::test]
+async fn what_was_agreed_to_goes_back_to_the_hub_and_refusals_are_told() {
+    let hub = FakeHub::start(vec![(
+        "POST /api/v1/bulk",
+        Answer::json(&shown(&[("north", None), ("south", Some("no such cluster"))], 1)),
+    )])
+    .await;
+    let (result, _, stderr) = clusters(&hub, &["retire", "--name", "no", "--yes"]).await;
+    result.unwrap();
+    assert_eq!(stderr, "warning: south was not changed: no such cluster\n1 cluster changed\n");
+    let sent = hub.seen();
+    assert_eq!(sent.len(), 2, "a preview, then the change");
+    assert!(sent[1].contains(r#""expect":{"clusters":2,"digest":"sha256:abab"#), "{sent:?}");
+}
+
+#[tokio::test]
+async fn one_cluster_and_many_are_not_meant_at_once_and_nothing_means_none() {
+    let hub = FakeHub::start(vec![]).await;
+    for args in [
+        &["retire", "north", "--selector", "ring=a"][..],
+        &["retire"],
+        &["reinvite"],
+        &["label", "--all", "--site", "berlin", "ring=a"],
+        &["label", "--preview", "north", "ring=a"],
+    ] {
+        assert!(clusters(&hub, args).await.0.is_err(), "{args:?}");
+    }
+    assert_eq!(hub.seen().len(), 0);
 }

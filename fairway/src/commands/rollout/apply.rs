@@ -8,6 +8,7 @@ use channels::rollout::{Name, Policy};
 use channels::wire::{PolicyReply, PolicyRequest, PolicyRow};
 
 use super::Ask;
+use super::steer::hinted;
 use crate::error::{CliError, Exit, Result};
 use crate::files::read_bounded;
 use crate::hub::Hub;
@@ -29,8 +30,10 @@ pub(super) async fn apply(
     let before = in_force(hub, &policy.name).await?;
     let request = PolicyRequest { text };
     let path = format!("api/v1/rollout-policies/{}", policy.name);
-    let review: PolicyReply =
-        hub.put(&format!("{path}?dry_run=true"), "application/json", &request).await?;
+    let review: PolicyReply = hub
+        .put(&format!("{path}?dry_run=true"), "application/json", &request)
+        .await
+        .map_err(|error| hinted(error, "fairway rollout policies lists what is in force"))?;
     show(&review, before.as_ref(), &request.text, out)?;
     let errors = review.findings.iter().filter(|finding| finding.severity == "error").count();
     if errors > 0 {

@@ -53,7 +53,7 @@ pub(super) fn rollouts(rows: &[RolloutRow], now: Timestamp, format: Format) -> T
     for row in rows {
         let sum =
             |of: fn(&RolloutRing) -> u32| row.rings.iter().map(of).map(u64::from).sum::<u64>();
-        let (done, members) = (sum(|ring| ring.succeeded), sum(|ring| ring.members));
+        let (done, members) = (sum(|ring| ring.succeeded + ring.there), sum(|ring| ring.members));
         // The last ring that opened says where it stands.
         let ring = row.rings.iter().rfind(|ring| ring.open_share_percent > 0.0);
         let ring = ring.or(row.rings.first());

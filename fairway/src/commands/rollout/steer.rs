@@ -143,7 +143,14 @@ async fn send<B: serde::Serialize>(
     verb: &str,
     request: &B,
 ) -> Result<RolloutRow> {
-    hub.post(&format!("api/v1/rollouts/{id}/{verb}"), "application/json", request).await
+    let path = format!("api/v1/rollouts/{id}/{verb}");
+    let sent = hub.post(&path, "application/json", request).await;
+    sent.map_err(|error| hinted(error, &format!("fairway rollout show {id} says how it stands")))
+}
+
+/// A refusal of the hub with where to look, unless it says so itself.
+pub(super) fn hinted(error: CliError, hint: &str) -> CliError {
+    if error.is_refusal() && error.hint_text().is_none() { error.hint(hint) } else { error }
 }
 
 fn done(row: &RolloutRow, told: &str, format: Format, out: &mut Out) -> Result<()> {

@@ -232,6 +232,21 @@ async fn a_rollout_shows_its_rings_failures_and_ways_back() {
     let (result, stdout, _) = rollout_says(&hub, &["show", "7"], false).await;
     result.unwrap();
     insta::assert_snapshot!(stdout, @r"
+    rollout 7: acme/kafka 4.3.1
+    state        halted
+    policy       careful version 2
+    digest       sha256:a4d451ec23463726f72c43d64c710968f6b602cd653b4de8adee1b556240a829
+    opened       2026-05-01T10:00:00Z (2h ago)
+    on the way   1 of 5
+    back to      4.2.0
+
+    RING      STATE   OPEN  MEMBERS  WAITING  GRANTED  ROLLING  SUCCEEDED  FAILED  ACKNOWLEDGED  UNKNOWN  WAITS-FOR
+    canary    halted  100%  4        1        0        1        1          1       0             0        -
+    everyone  closed  0%    96       96       0        0        0          0       0             0        -
+
+    CLUSTER  WHY          SINCE  ACKNOWLEDGED
+    east-1   rolled back  10m    no
+    east-2   melted       20m    yes
     ");
 }
 
@@ -247,6 +262,9 @@ async fn rollouts_are_listed_over_pages() {
     let (result, stdout, _) = rollout_says(&hub, &["list"], false).await;
     result.unwrap();
     insta::assert_snapshot!(stdout, @r"
+    ID  PRODUCT     RELEASE  POLICY      STATE   RING    DONE   ROLLING  FAILED  OPENED
+    7   acme/kafka  4.3.1    careful v2  halted  canary  1/100  1        1       2h
+    6   acme/kafka  4.3.1    careful v2  halted  canary  1/100  1        1       2h
     ");
 }
 
@@ -283,6 +301,9 @@ async fn clusters_have_their_reason_and_the_time_it_ends() {
     let (result, stdout, _) = rollout_says(&hub, &words, false).await;
     result.unwrap();
     insta::assert_snapshot!(stdout, @r"
+    NAME    RING      PLACE   VERSION  STATE        SINCE  MAY-GO  WHY-NOT
+    west-1  everyone  40.25%  4.2.0    not_started  -      in 3h   ring everyone is open to 5%, this cluster comes at 40.25%
+    east-1  everyone  40.25%  4.2.0    failed       60m    -       fell silent
     ");
 }
 
@@ -300,6 +321,9 @@ async fn resume_shows_the_failures_and_sends_exactly_those() {
     let (result, _, stderr) = rollout_says(&hub, &words, true).await;
     result.unwrap();
     insta::assert_snapshot!(stderr, @r"
+    CLUSTER  WHY          SINCE  ACKNOWLEDGED
+    east-1   rolled back  10m    no
+    1 failure acknowledged; rollout 7 (acme/kafka 4.3.1) is running
     ");
     let sent = hub.seen().pop().unwrap();
     let body = r#"{"acknowledge":"a bad disk","failures":[{"cluster":"00000000-0000-0000-0000-000000000001","why":"rolled_back","at":"2026-05-01T11:50:00Z"}]}"#;
@@ -314,6 +338,37 @@ async fn resume_without_agreement_sends_nothing() {
     let error = result.unwrap_err();
     assert_eq!((error.exit(), error.to_string().as_str()), (Exit::No, "nobody has agreed to it"));
     assert_eq!(hub.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn a_refusal_says_where_to_look() {
+    let problem = channels::wire::Problem {
+        kind: "/problems/conflict".into(),
+        title: "The state does not allow this".into(),
+        status: 409,
+        detail: "nothing of the kind holds rollout 7".into(),
+        attack: None,
+        last_seq: None,
+    };
+    let refused = Answer {
+        status: 409,
+        content_type: channels::wire::media_type::PROBLEM,
+        ..Answer::json(&problem)
+    };
+    let calm = RolloutRow { failures: Vec::new(), ..rollout() };
+    let hub = FakeHub::start(vec![
+        ("GET /api/v1/rollouts/7", Answer::json(&calm)),
+        ("POST /api/v1/rollouts/7/resume", refused),
+    ])
+    .await;
+    let words = ["resume", "7", "--acknowledge", "x"];
+    let (result, ..) = rollout_says(&hub, &words, true).await;
+    let error = result.unwrap_err();
+    assert!(error.to_string().contains("nothing of the kind holds rollout 7"), "{error}");
+    assert_eq!(error.hint_text(), Some("fairway rollout show 7 says how it stands"));
+    let words = ["resume", "7", "--acknowledge", " "];
+    let (result, ..) = rollout_says(&hub, &words, true).await;
+    assert_eq!(result.unwrap_err().to_string(), "--acknowledge must not be empty");
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use crate::fleet::{ClusterFilter, Slot};
 use crate::site::After;
 use crate::store::{HistoryRow, SetLabels, SetSettings, Trust};
 
-const PHASES: [Phase; 10] = [
+pub(super) const PHASES: [Phase; 10] = [
     Phase::Idle,
     Phase::Waiting,
     Phase::Preflight,
@@ -28,7 +28,7 @@ const PHASES: [Phase; 10] = [
     Phase::Paused,
     Phase::Unknown,
 ];
-const VERDICTS: [HealthVerdict; 3] =
+pub(super) const VERDICTS: [HealthVerdict; 3] =
     [HealthVerdict::Healthy, HealthVerdict::Unhealthy, HealthVerdict::Unknown];
 
 /// Parameters of the list. Phases and verdicts are text here: the wire types read an unknown name
@@ -49,7 +49,8 @@ pub(super) struct ListQuery {
     limit: Option<usize>,
 }
 
-fn one_of<T: Copy>(
+/// The value of this name among `all`.
+pub(super) fn one_of<T: Copy>(
     name: &'static str,
     value: Option<&str>,
     all: &[T],

@@ -5,7 +5,7 @@ use actix_web::{HttpResponse, web};
 use channels::names::ClusterId;
 use channels::rollout::{Labels, labels};
 use channels::wire::{JoinToken, JoinTokenRequest, OpenJoinToken, Page, ReinviteRequest};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::super::problem::{ApiError, Code};
 use super::clusters::find;
@@ -86,35 +86,71 @@ pub(super) async fn reinvite(
     make(&state, &by.actor, wanted).await
 }
 
-async fn make(state: &HubState, by: &str, wanted: Wanted) -> Result<HttpResponse, ApiError> {
-    let Wanted { uses, cluster, expires_in_s, longest_s, note, labels } = wanted;
+/// A token that is made, before the store has it.
+pub(super) struct Minted {
+    /// What the store keeps.
+    pub(super) new: NewJoinToken,
+    /// What the person gets.
+    pub(super) token: JoinToken,
+}
+
+/// Checks what is asked for when a cluster is invited again.
+pub(super) fn check_reinvite(expires_in_s: u64, note: &str) -> Result<(), ApiError> {
+    let longest_s = MAX_REINVITE_EXPIRES_IN_S;
+    let (note, labels) = (note.to_owned(), Labels::new());
+    check(&Wanted { uses: 1, cluster: None, expires_in_s, longest_s, note, labels })
+}
+
+/// Makes a token with which one cluster enrols again. The caller has checked what is asked for.
+pub(super) fn mint_for(
+    id: ClusterId,
+    expires_in_s: u64,
+    note: &str,
+    by: &str,
+    now: Timestamp,
+) -> Result<Minted, ApiError> {
+    let longest_s = MAX_REINVITE_EXPIRES_IN_S;
+    let (note, labels) = (note.to_owned(), Labels::new());
+    let wanted = Wanted { uses: 1, cluster: Some(id), expires_in_s, longest_s, note, labels };
+    minted(wanted, by, now)
+}
+
+fn check(wanted: &Wanted) -> Result<(), ApiError> {
     let refuse = |detail: String| Err(ApiError::new(Code::Unprocessable, detail));
-    if !(1..=MAX_USES).contains(&uses) {
+    let longest_s = wanted.longest_s;
+    if !(1..=MAX_USES).contains(&wanted.uses) {
         return refuse(format!("uses must be between 1 and {MAX_USES}"));
     }
-    if !(1..=longest_s).contains(&expires_in_s) {
+    if !(1..=longest_s).contains(&wanted.expires_in_s) {
         return refuse(format!("expires_in_s must be between 1 and {longest_s}"));
     }
-    if note.chars().count() > MAX_NOTE_CHARS {
+    if wanted.note.chars().count() > MAX_NOTE_CHARS {
         return refuse(format!("note must have at most {MAX_NOTE_CHARS} characters"));
     }
-    if let Err(error) = labels::check(&labels) {
-        return refuse(error.to_string());
-    }
+    labels::check(&wanted.labels).or_else(|error| refuse(error.to_string()))
+}
+
+fn minted(wanted: Wanted, by: &str, now: Timestamp) -> Result<Minted, ApiError> {
+    let Wanted { uses, cluster, expires_in_s, note, labels, .. } = wanted;
     let secret = Secret::generate(SecretKind::Join)
         .map_err(|error| ApiError::internal("make a join token", &error))?;
-    let now = state.now();
     let life = SignedDuration::from_secs(i64::try_from(expires_in_s).unwrap_or(i64::MAX));
     let expires_at =
         now.checked_add(life).map_err(|error| ApiError::internal("compute an expiry", &error))?;
-    let digest = secret.digest();
-    let by_whom = by.to_owned();
-    let new = NewJoinToken { digest, uses, cluster, expires_at, note, labels, by: by_whom, now };
+    let (digest, by) = (secret.digest(), by.to_owned());
+    let new = NewJoinToken { digest, uses, cluster, expires_at, note, labels, by, now };
+    let token = JoinToken { token: secret.reveal().to_owned(), uses, expires_at };
+    Ok(Minted { new, token })
+}
+
+async fn make(state: &HubState, by: &str, wanted: Wanted) -> Result<HttpResponse, ApiError> {
+    check(&wanted)?;
+    let Minted { new, token } = minted(wanted, by, state.now())?;
+    let (uses, expires_at, cluster) = (new.uses, new.expires_at, new.cluster);
     state.store.create_join_token(new).await?;
     tracing::info!(
         by, uses, expires_at = %expires_at, cluster.id = cluster.map(tracing::field::display),
         "join token made"
     );
-    let token = JoinToken { token: secret.reveal().to_owned(), uses, expires_at };
     Ok(HttpResponse::Created().json(token))
 }

@@ -6,6 +6,7 @@
 
 mod audit;
 mod body;
+mod bulk;
 mod cluster_key;
 mod clusters;
 mod enrolments;
@@ -91,6 +92,7 @@ fn fleet_reads(config: &mut ServiceConfig) {
         .service(only("/api/v1/clusters/{id}/labels", "PUT").route(web::put().to(clusters::label)))
         .service(only("/api/v1/clusters/{id}/settings", "PUT").route(web::put().to(clusters::set)))
         .service(only("/api/v1/clusters/{id}/trust", "POST").route(web::post().to(clusters::trust)))
+        .service(only("/api/v1/bulk", "POST").route(web::post().to(bulk::post)))
         .service(read("/api/v1/drift").route(get().to(fleet::drift)))
         .service(read("/api/v1/health").route(get().to(fleet::health)))
         .service(read("/api/v1/products").route(get().to(fleet::products)))

@@ -15,7 +15,7 @@ use super::state::from_disk;
 use super::{Guarded, HubState, Operator, Viewer};
 use crate::fleet::FleetIndex;
 use crate::rollout::{self, Fleet as _, InForce, RolloutRefusal};
-use crate::store::{NewPolicy, Refusal, RemovedPolicy, all_labels, lint_fleet};
+use crate::store::{Governed, NewPolicy, Refusal, RemovedPolicy};
 
 /// `GET /api/v1/rollout-policies`
 pub(super) async fn list(
@@ -135,8 +135,8 @@ fn review(
     let committed = state.store.committed();
     let fleet = committed.fleet();
     let rollouts = committed.rollouts();
-    let listed = all_labels(&fleet);
-    let lint = lint_fleet(&fleet, listed.as_deref());
+    let governed = Governed::by(&policy, &fleet);
+    let lint = governed.fleet();
     let known = rollouts.policies().get(name).filter(|known| !known.row.deleted);
     let same = known.filter(|known| known.row.text == text).map(|known| known.row.version);
     let version = match (same, rollouts.policies().check(text, &lint, by, now)) {

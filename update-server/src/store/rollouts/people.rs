@@ -1,7 +1,9 @@
 //! What people order: policies, and commands to one rollout.
 
+use std::path::Path;
+
 use channels::rollout::lint::Fleet;
-use channels::rollout::{Labels, Name};
+use channels::rollout::{Labels, Name, Policy};
 use jiff::Timestamp;
 use serde_json::json;
 use signing::Sha256Digest;
@@ -13,7 +15,7 @@ use crate::rollout::{RolloutCommand, RolloutId, RolloutRefusal};
 
 /// Most clusters whose labels a policy is linted against one by one; of a larger fleet only the
 /// number counts. A hundred thousand sets of labels take some 20 MB while it is looked at.
-const LABELS_LISTED_MAX: u64 = 100_000;
+const LABELS_LISTED_MAX: usize = 100_000;
 
 /// A policy to apply.
 #[derive(Debug, Clone)]
@@ -80,31 +82,40 @@ impl Store {
     }
 }
 
-/// The labels of every cluster in force, or `None` of a fleet that is too large to list.
-pub fn all_labels(fleet: &FleetIndex) -> Option<Vec<Labels>> {
-    (fleet.in_force() <= LABELS_LISTED_MAX).then(|| fleet.labels_in_force())
+/// What lint is told of the clusters that a policy is for.
+#[derive(Debug)]
+pub struct Governed {
+    labels: Vec<Labels>,
+    clusters: u32,
 }
 
-/// What lint is told of a fleet whose labels are `listed`.
-pub fn lint_fleet<'l>(fleet: &FleetIndex, listed: Option<&'l [Labels]>) -> Fleet<'l> {
-    match listed {
-        Some(labels) => Fleet::Labels(labels),
-        None => Fleet::Size(u32::try_from(fleet.in_force()).unwrap_or(u32::MAX)),
+impl Governed {
+    /// The clusters of the fleet that a policy is for.
+    pub fn by(policy: &Policy, fleet: &FleetIndex) -> Self {
+        let (labels, clusters) = fleet.labels_under(policy, LABELS_LISTED_MAX);
+        Self { labels, clusters }
+    }
+
+    /// In lint's words: their labels, or of too many only the number.
+    pub fn fleet(&self) -> Fleet<'_> {
+        if u32::try_from(self.labels.len()) == Ok(self.clusters) {
+            Fleet::Labels(&self.labels)
+        } else {
+            Fleet::Size(self.clusters)
+        }
     }
 }
 
 impl Batch<'_> {
     fn apply_policy(&mut self, new: &NewPolicy) -> Result<AppliedPolicy, Stop> {
         let NewPolicy { name, text, by, now } = new;
-        let listed = all_labels(&self.committed.fleet());
-        let committed = self.committed;
+        let policy = Policy::parse(Path::new("policy.yaml"), text)
+            .map_err(|error| Refusal::Rollout(RolloutRefusal::Policy(error)))?;
+        let governed = Governed::by(&policy, &self.committed.fleet());
         let before = self
             .draft(*now, |draft| draft.policies().get(name).map_or(0, |known| known.row.version));
         let (_, version) = self
-            .draft(*now, |draft| {
-                let fleet = lint_fleet(&committed.fleet(), listed.as_deref());
-                draft.apply_policy(text, &fleet, by, *now)
-            })
+            .draft(*now, |draft| draft.apply_policy(text, &governed.fleet(), by, *now))
             .map_err(Refusal::Rollout)?;
         let changed = version != before;
         if changed {

@@ -2,7 +2,8 @@
 //!
 //! Rows are what `crate::rollout` made of them; nothing is decided here.
 
-use channels::rollout::{FleetSalt, Name};
+use channels::rollout::{FleetSalt, Name, Period};
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::super::load::At;
@@ -64,7 +65,7 @@ fn write_attempt(conn: &Connection, row: &AttemptRow) -> rusqlite::Result<()> {
         row.slot.rowid(),
         int(row.generation),
         row.outcome.as_str(),
-        row.granted_at.map(jiff::Timestamp::as_millisecond),
+        row.granted_at.map(Timestamp::as_millisecond),
         row.at.as_millisecond(),
         row.body
     ])
@@ -103,15 +104,20 @@ pub(super) struct Rows {
     pub(super) attempts: Vec<AttemptRow>,
 }
 
-/// Reads them all.
-pub(super) fn load(conn: &Connection) -> Result<Rows, LoadError> {
+/// Reads what is needed at `now`: of attempts that came to nothing only those that a cap may still
+/// count.
+pub(super) fn load(conn: &Connection, now: Timestamp) -> Result<Rows, LoadError> {
+    // No cap's period is longer.
+    let oldest = now.checked_sub(Period::MAX.duration()).unwrap_or(Timestamp::MIN);
     Ok(Rows {
-        policies: all(conn, "SELECT * FROM rollout_policy ORDER BY name, version", policy)?,
-        rollouts: all(conn, "SELECT * FROM rollout ORDER BY id", rollout)?,
+        policies: all(conn, "SELECT * FROM rollout_policy ORDER BY name, version", [], policy)?,
+        rollouts: all(conn, "SELECT * FROM rollout ORDER BY id", [], rollout)?,
         attempts: all(
             conn,
             "SELECT * FROM rollout_attempt \
+             WHERE outcome IN ('live', 'settled') OR granted_at > ?1 \
              ORDER BY rollout, cluster, generation",
+            [oldest.as_millisecond()],
             attempt,
         )?,
     })
@@ -120,10 +126,11 @@ pub(super) fn load(conn: &Connection) -> Result<Rows, LoadError> {
 fn all<T>(
     conn: &Connection,
     sql: &str,
+    params: impl rusqlite::Params,
     read: fn(&Row<'_>) -> Result<T, LoadError>,
 ) -> Result<Vec<T>, LoadError> {
     let mut statement = conn.prepare(sql)?;
-    let mut rows = statement.query([])?;
+    let mut rows = statement.query(params)?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         found.push(read(row)?);
@@ -183,14 +190,11 @@ pub(super) fn policy_versions(
     name: &Name,
     version: Option<u64>,
 ) -> Result<Vec<PolicyRow>, LoadError> {
-    let mut statement = conn.prepare_cached(
+    all(
+        conn,
         "SELECT * FROM rollout_policy WHERE name = ?1 AND (?2 IS NULL OR version = ?2) \
          ORDER BY version DESC",
-    )?;
-    let mut rows = statement.query(params![name.as_str(), version.map(int)])?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        found.push(policy(row)?);
-    }
-    Ok(found)
+        params![name.as_str(), version.map(int)],
+        policy,
+    )
 }

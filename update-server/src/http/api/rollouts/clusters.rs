@@ -1,9 +1,10 @@
 //! `GET /api/v1/rollouts/{id}/clusters`: everybody a rollout is for, in row order.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use actix_web::web;
-use channels::rollout::{ClusterState, Name, Position};
+use channels::rollout::{ClusterState, Labels, Name, Position, Ring};
 use channels::version::ReleaseVersion;
 use channels::wire::{AttemptState, Page, RolloutCluster};
 use jiff::Timestamp;
@@ -91,60 +92,89 @@ fn page(
     let live = rollouts.attempts(view.id, now).into_iter().map(|one| (one.slot, one)).collect();
     let look = Look { view, live, rollouts: &rollouts };
     let mut asker = Asker::new(state, &rollouts, &holds, now);
-    let wanted = query.state.map(State::wire);
-    let (mut items, mut last, mut more) = (Vec::new(), None, false);
-    for slot in
-        look.members(&fleet).into_iter().filter(|s| after.is_none_or(|a| u64::from(s.0) > a))
-    {
+    let slots = look.members(&fleet, query, after, limit.saturating_add(1));
+    let mut items = Vec::new();
+    for slot in slots.iter().take(limit).copied() {
         let Some(record) = fleet.record(slot) else { continue };
         let own = |known: &&ProductRecord| known.graph.product == view.product;
         let Some(product) = record.products.iter().find(own) else { continue };
         let mut row = look.row(slot, &record, product);
-        let in_ring = query.ring.as_ref().is_none_or(|ring| row.ring.as_ref() == Some(ring));
-        if !in_ring || wanted.is_some_and(|wanted| wanted != row.state) {
-            continue;
-        }
-        if items.len() == limit {
-            more = true;
-            break;
-        }
         if row.state == AttemptState::NotStarted {
             let answer = asker.ask(slot, &record, product, (&view.version, &view.digest));
             (row.why_not, row.earliest_at) = (answer.why_not, answer.earliest_at);
         }
-        last = Some(slot);
         items.push(row);
     }
-    let next = last.filter(|_| more).map(|slot| paging::cursor(LIST, slot.0));
+    let last = limit.checked_sub(1).and_then(|last| slots.get(last));
+    let next = last.filter(|_| slots.len() > limit).map(|slot| paging::cursor(LIST, slot.0));
     Page { items, next }
 }
 
 impl Look<'_> {
-    /// Rows of the rollout's members: they follow a channel that its policy governs, and have not
-    /// gone beyond the release. Those it has attempts of are members whatever they follow by now.
-    fn members(&self, fleet: &FleetIndex) -> Vec<Slot> {
-        let mut governed: BTreeMap<u32, bool> = BTreeMap::new();
-        let mut beyond: BTreeMap<u32, bool> = BTreeMap::new();
+    /// Up to `most` rows, in order, of the rollout's members that the query is about: they follow a
+    /// channel that its policy governs, and have not gone beyond the release. Those it has attempts
+    /// of are members whatever they follow by now. One pass that compares numbers.
+    fn members(
+        &self,
+        fleet: &FleetIndex,
+        query: &ListQuery,
+        after: Option<u64>,
+        most: usize,
+    ) -> Vec<Slot> {
+        let wanted = query.state.map(State::wire);
+        let in_ring: Option<Vec<bool>> = query.ring.as_ref().map(|ring| {
+            let sets = fleet.label_sets().iter();
+            sets.map(|labels| self.ring_of(labels).is_some_and(|own| own.name == *ring)).collect()
+        });
+        let mut graphs: BTreeMap<u32, (bool, bool)> = BTreeMap::new();
+        let mut versions: BTreeMap<u32, Ordering> = BTreeMap::new();
         let mut slots: Vec<Slot> = Vec::new();
         fleet.each(&mut |fact| {
-            let is_governed = *governed.entry(fact.graph).or_insert_with(|| {
-                fleet.graph(fact.graph).is_some_and(|graph| {
-                    let policy = self.rollouts.policies().governing(&graph.product, &graph.channel);
-                    graph.product == self.view.product
-                        && policy.is_some_and(|p| p.policy.name == self.view.policy)
-                })
+            if slots.len() >= most || after.is_some_and(|after| u64::from(fact.slot.0) <= after) {
+                return;
+            }
+            let (is_its, is_governed) =
+                *graphs.entry(fact.graph).or_insert_with(|| self.graph(fleet, fact.graph));
+            let attempt = self.live.get(&fact.slot);
+            if !is_its || !(is_governed || attempt.is_some()) {
+                return;
+            }
+            let version = *versions.entry(fact.version).or_insert_with(|| {
+                let version = fleet.version(fact.version);
+                version.map_or(Ordering::Less, |version| version.cmp(&self.view.version))
             });
-            let is_beyond = *beyond.entry(fact.version).or_insert_with(|| {
-                fleet.version(fact.version).is_some_and(|version| *version > self.view.version)
-            });
-            if is_governed && !is_beyond {
+            let state = match (attempt, version) {
+                (Some(attempt), _) => attempted(attempt).0,
+                (None, Ordering::Greater) => return,
+                (None, Ordering::Equal) => AttemptState::Succeeded,
+                (None, Ordering::Less) => AttemptState::NotStarted,
+            };
+            let fits = match (&query.ring, attempt, &in_ring) {
+                (Some(ring), Some(attempt), _) => attempt.ring == *ring,
+                (Some(_), None, Some(marks)) => {
+                    let number = usize::try_from(fact.labels).ok();
+                    number.and_then(|number| marks.get(number)) == Some(&true)
+                }
+                (Some(_), None, None) | (None, _, _) => true,
+            };
+            if fits && wanted.is_none_or(|wanted| wanted == state) {
                 slots.push(fact.slot);
             }
         });
-        slots.extend(self.live.keys());
-        slots.sort_unstable();
-        slots.dedup();
         slots
+    }
+
+    /// Whether a graph is of the rollout's product, and whether its policy governs there.
+    fn graph(&self, fleet: &FleetIndex, number: u32) -> (bool, bool) {
+        let Some(graph) = fleet.graph(number) else { return (false, false) };
+        let policy = self.rollouts.policies().governing(&graph.product, &graph.channel);
+        let governs = policy.is_some_and(|known| known.policy.name == self.view.policy);
+        (graph.product == self.view.product, governs)
+    }
+
+    fn ring_of(&self, labels: &Labels) -> Option<&Ring> {
+        let policy = &self.rollouts.policies().get(&self.view.policy)?.policy;
+        policy.rings.get(policy.ring_of(labels)?)
     }
 
     fn row(&self, slot: Slot, record: &ClusterRecord, product: &ProductRecord) -> RolloutCluster {
@@ -153,7 +183,7 @@ impl Look<'_> {
         let place = ring.map(|ring| {
             Position::new(ring, &self.view.digest, self.rollouts.salt(), record.id).place
         });
-        let name = ring.and_then(|ring| rules?.policy.rings.get(ring)).map(|r| r.name.clone());
+        let name = self.ring_of(&record.labels).map(|ring| ring.name.clone());
         let attempt = self.live.get(&slot);
         let (state, since, failure) = match attempt {
             Some(attempt) => attempted(attempt),

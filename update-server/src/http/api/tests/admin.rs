@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use channels::wire::{AuditRow, ClusterRow, OpenJoinToken, Page};
+use channels::wire::{AuditRow, BulkExpect, BulkReply, ClusterRow, OpenJoinToken, Page};
 use serde_json::json;
 
 use super::*;
@@ -140,4 +140,96 @@ async fn settings_that_contradict_each_other_are_refused() {
         let answer = hub.ask(Access::Operator, "PUT", path, Some(body)).await;
         assert_eq!(answer.status, if n < 8 { 200 } else { 422 }, "{}", answer.text());
     }
+}
+
+impl Hub {
+    async fn bulk(&self, filter: Value, action: Value, expect: Option<BulkExpect>) -> Answer {
+        let body = json!({ "filter": filter, "action": action, "expect": expect });
+        self.ask(Access::Operator, "POST", "/api/v1/bulk", Some(body)).await
+    }
+
+    async fn audited_rows(&self, action: &str) -> Vec<AuditRow> {
+        let page: Page<AuditRow> = self.get("/api/v1/audit?limit=500").await;
+        page.items.into_iter().filter(|row| row.action == action).collect()
+    }
+}
+
+#[actix_web::test]
+async fn many_clusters_are_shown_first_and_changed_only_as_they_were_shown() {
+    let hub = Hub::new().await;
+    for n in 1..=4 {
+        hub.agent(n).await;
+    }
+    hub.label("site-1", json!({ "ring": "prod" })).await;
+    let action = json!({ "kind": "label", "labels": { "ring": "prod" } });
+    let preview: BulkReply =
+        hub.bulk(json!({ "name": "site-" }), action.clone(), None).await.json();
+    assert_eq!((preview.expect.clusters, preview.unchanged, preview.done), (3, 1, 0));
+    assert_eq!(preview.items[0].name, "site-2");
+    assert_eq!(hub.names("selector=ring").await, ["site-1"], "nothing was done");
+    hub.agent(5).await;
+    let expect = Some(preview.expect);
+    let refused = hub.bulk(json!({ "name": "site-" }), action.clone(), expect).await;
+    assert_eq!(refused.problem(), (409, "selection_changed".into()));
+    assert_eq!(hub.names("selector=ring").await, ["site-1"], "nothing was done");
+    let preview: BulkReply =
+        hub.bulk(json!({ "name": "site-" }), action.clone(), None).await.json();
+    let done = hub.bulk(json!({ "name": "site-" }), action, Some(preview.expect)).await;
+    let done: BulkReply = done.json();
+    assert_eq!((done.done, done.expect), (4, preview.expect));
+    assert_eq!(hub.names("selector=ring%3Dprod").await.len(), 5);
+    assert_eq!(hub.audited_rows("label").await.len(), 5, "one row for each cluster");
+}
+
+#[actix_web::test]
+async fn settings_retirement_and_new_invitations_reach_every_selected_cluster() {
+    let hub = Hub::new().await;
+    for n in 1..=3 {
+        hub.agent(n).await;
+    }
+    hub.label("site-1", json!({ "ring": "a" })).await;
+    hub.label("site-2", json!({ "ring": "a" })).await;
+    let filter = json!({ "selector": "ring=a" });
+    let run = async |action: Value| {
+        let preview: BulkReply = hub.bulk(filter.clone(), action.clone(), None).await.json();
+        let answer = hub.bulk(filter.clone(), action, Some(preview.expect)).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json::<BulkReply>()
+    };
+    let change = json!({ "pin": "1.0.0", "max_version": "1.1.0" });
+    let set = run(json!({ "kind": "set", "product": "acme/kafka", "change": change })).await;
+    assert_eq!(set.done, 2);
+    let row: ClusterRow = hub.get("/api/v1/clusters/site-2").await;
+    assert_eq!(row.settings[0].pin, Some("1.0.0".parse().unwrap()));
+    let invited = run(json!({ "kind": "reinvite", "expires_in_s": 600 })).await;
+    let token = &invited.items[1].token.as_ref().unwrap().token;
+    let new = SecretKey::from_seed([9; 32]);
+    assert_eq!(hub.enrol(token, "site-2", &new).await.status, 201);
+    let retired = run(json!({ "kind": "retire" })).await;
+    assert_eq!(retired.done, 2);
+    assert_eq!(hub.names("").await, ["site-3"]);
+    assert_eq!(hub.audited_rows("retire").await.len(), 2);
+}
+
+#[actix_web::test]
+async fn a_bulk_change_without_a_filter_a_change_or_leave_is_refused() {
+    let hub = Hub::new().await;
+    hub.agent(1).await;
+    let label = json!({ "kind": "label", "labels": { "ring": "a" } });
+    let all = json!({ "all": true });
+    for (filter, action) in [
+        (json!({}), label.clone()),
+        (all.clone(), json!({ "kind": "label", "labels": {} })),
+        (all.clone(), json!({ "kind": "label", "labels": { "a b": "x" } })),
+        (all.clone(), json!({ "kind": "set", "product": "acme/kafka", "change": {} })),
+        (all.clone(), json!({ "kind": "reinvite", "expires_in_s": 90_000 })),
+    ] {
+        let refused = hub.bulk(filter, action, None).await;
+        assert_eq!(refused.problem(), (422, "unprocessable".into()), "{}", refused.text());
+    }
+    let refused = hub.bulk(json!({ "selector": "," }), label.clone(), None).await;
+    assert_eq!(refused.problem(), (400, "invalid_request".into()));
+    let body = json!({ "filter": all, "action": label });
+    let refused = hub.ask(Access::Viewer, "POST", "/api/v1/bulk", Some(body)).await;
+    assert_eq!(refused.problem(), (403, "forbidden".into()));
 }

@@ -22,10 +22,6 @@ rings:
   - {name: everyone, rest: true}
 ";
 
-fn body(text: &str) -> Option<Value> {
-    Some(json!({ "text": text }))
-}
-
 /// A hub that serves acme/kafka 1.1.0, with the policy and two clusters on 1.0.0.
 async fn governed() -> (Hub, Agent, Agent) {
     let hub = Hub::published().await;
@@ -34,7 +30,7 @@ async fn governed() -> (Hub, Agent, Agent) {
     for agent in [&canary, &other] {
         hub.reply(agent, &agent.of(1, vec![well(kafka(Phase::Idle))])).await;
     }
-    let put = hub.ask(Access::Operator, "PUT", POLICY, body(TWO_RINGS)).await;
+    let put = hub.apply(POLICY, TWO_RINGS).await;
     assert_eq!(put.status, 200, "{}", put.text());
     (hub, canary, other)
 }
@@ -62,6 +58,10 @@ fn broken() -> ProductState {
 }
 
 impl Hub {
+    async fn apply(&self, path: &str, text: &str) -> Answer {
+        self.ask(Access::Operator, "PUT", path, Some(json!({ "text": text }))).await
+    }
+
     async fn rollout(&self) -> RolloutRow {
         self.get("/api/v1/rollouts/1").await
     }
@@ -88,18 +88,28 @@ async fn a_policy_is_reviewed_applied_versioned_and_removed() {
     let (hub, ..) = governed().await;
     let dry = format!("{POLICY}?dry_run=true");
     let wider = TWO_RINGS.replace("soak: 10m", "soak: 20m");
-    let review: PolicyReply = hub.ask(Access::Operator, "PUT", &dry, body(&wider)).await.json();
+    let review: PolicyReply = hub.apply(&dry, &wider).await.json();
     assert_eq!((review.version, review.changed, review.in_no_ring), (2, true, 0));
     let sizes: Vec<(&str, u64)> =
         review.rings.iter().map(|ring| (ring.name.as_str(), ring.clusters)).collect();
     assert_eq!(sizes, [("canary", 1), ("everyone", 1)]);
+    let stranger = hub.agent(3).await;
+    let mut other = well(kafka(Phase::Idle));
+    other.product = "acme/os".parse().unwrap();
+    hub.reply(&stranger, &stranger.of(1, vec![other])).await;
+    let closed = TWO_RINGS.replace("rest: true", "select: {match_labels: {ring: prod}}");
+    let review: PolicyReply = hub.apply(&dry, &closed).await.json();
+    assert_eq!(review.in_no_ring, 1, "clusters of other products are none of it");
+    let codes: Vec<&str> = review.findings.iter().map(|one| one.code.as_str()).collect();
+    assert_eq!(codes, ["ring_empty", "clusters_in_no_ring"]);
+    assert!(review.findings[1].message.contains("1 of 2 clusters"), "{:?}", review.findings);
     let now: PolicyRow = hub.get(POLICY).await;
     assert_eq!((now.version, now.text.as_deref()), (1, Some(TWO_RINGS)), "only reviewed");
     assert_eq!(now.applied_by, "the-operator");
 
-    let applied: PolicyReply = hub.ask(Access::Operator, "PUT", POLICY, body(&wider)).await.json();
+    let applied: PolicyReply = hub.apply(POLICY, &wider).await.json();
     assert_eq!((applied.version, applied.changed), (2, true));
-    let again: PolicyReply = hub.ask(Access::Operator, "PUT", POLICY, body(&wider)).await.json();
+    let again: PolicyReply = hub.apply(POLICY, &wider).await.json();
     assert_eq!((again.version, again.changed), (2, false));
     let first: PolicyRow = hub.get(&format!("{POLICY}?version=1")).await;
     assert_eq!(first.text.as_deref(), Some(TWO_RINGS));
@@ -120,7 +130,7 @@ async fn a_policy_that_would_harm_is_told_in_a_dry_run_and_refused_otherwise() {
     let (hub, ..) = governed().await;
     let zero = format!("{TWO_RINGS}caps: {{concurrent: 0}}\n");
     let dry = format!("{POLICY}?dry_run=true");
-    let review: PolicyReply = hub.ask(Access::Operator, "PUT", &dry, body(&zero)).await.json();
+    let review: PolicyReply = hub.apply(&dry, &zero).await.json();
     let errors: Vec<&str> = review
         .findings
         .iter()
@@ -133,12 +143,12 @@ async fn a_policy_that_would_harm_is_told_in_a_dry_run_and_refused_otherwise() {
         ("name: two-rings\n", 422),
         ("name: other\nrings:\n  - {name: all, rest: true}\n", 422),
     ] {
-        let refused = hub.ask(Access::Operator, "PUT", POLICY, body(text)).await;
+        let refused = hub.apply(POLICY, text).await;
         assert_eq!(refused.problem().0, status, "{text}");
     }
     let twin = TWO_RINGS.replace("name: two-rings", "name: twin");
     let path = "/api/v1/rollout-policies/twin";
-    let refused = hub.ask(Access::Operator, "PUT", path, body(&twin)).await;
+    let refused = hub.apply(path, &twin).await;
     assert_eq!(refused.problem(), (409, "conflict".to_owned()));
     assert!(refused.text().contains("two-rings"), "it names the other: {}", refused.text());
 }
@@ -240,7 +250,7 @@ async fn people_hold_release_approve_and_hurry_one_rollout() {
     let approve = json!({ "ring": "everyone", "reason": "well" });
     assert_eq!(hub.steer("approve", approve).await.problem().0, 409, "it needs none");
     let approved = TWO_RINGS.replace("rest: true}", "rest: true, approval: true}");
-    assert_eq!(hub.ask(Access::Operator, "PUT", POLICY, body(&approved)).await.status, 200);
+    assert_eq!(hub.apply(POLICY, &approved).await.status, 200);
     assert_eq!(hub.rollout().await.rings[1].state, RingState::AwaitsApproval);
     let approve = json!({ "ring": "everyone", "reason": "well" });
     let row: RolloutRow = hub.steer("approve", approve).await.json();

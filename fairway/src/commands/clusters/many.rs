@@ -1,0 +1,167 @@
+//! One change to every cluster that matches: shown, agreed to, done.
+
+use channels::wire::{BulkAction, BulkFilter, BulkItem, BulkReply, BulkRequest};
+
+use super::Filters;
+use crate::commands::request::ask_terminal;
+use crate::error::{CliError, Result};
+use crate::hub::Hub;
+use crate::out::Out;
+use crate::table::{Format, Table, cell};
+use crate::words::count;
+
+/// Which clusters a command changes beside the one it names, and whether somebody has agreed.
+#[derive(Debug, clap::Args)]
+pub(super) struct ManyArgs {
+    #[command(flatten)]
+    filters: Filters,
+    /// Every cluster of the fleet
+    #[arg(long)]
+    all: bool,
+    /// Show what would change, and change nothing
+    #[arg(long, conflicts_with = "yes")]
+    preview: bool,
+    /// Do not ask before it is done
+    #[arg(long)]
+    yes: bool,
+}
+
+impl ManyArgs {
+    /// Whether clusters are chosen by what they have in common.
+    pub(super) fn is_used(&self) -> bool {
+        self.all || !self.filters.query().is_empty()
+    }
+
+    /// The cluster that is named first in `words`, unless clusters are chosen otherwise.
+    pub(super) fn one<'w>(&self, words: &'w [String]) -> Result<(Option<&'w str>, &'w [String])> {
+        if self.is_used() {
+            return Ok((None, words));
+        }
+        if self.preview {
+            return Err(CliError::failed("a preview is for a change to many clusters"));
+        }
+        match words.split_first() {
+            Some((cluster, rest)) => Ok((Some(cluster), rest)),
+            None => Err(CliError::failed("name a cluster, or choose clusters with --selector")),
+        }
+    }
+
+    fn filter(&self) -> Result<BulkFilter> {
+        let filters = &self.filters;
+        if filters.site.is_some() {
+            return Err(CliError::failed("clusters of dark sites are changed at their own hub"));
+        }
+        let freshness = filters.freshness.as_ref().map(|text| {
+            serde_json::from_value(serde_json::Value::from(text.as_str()))
+                .map_err(|error| CliError::because("no such freshness", &error))
+        });
+        Ok(BulkFilter {
+            selector: filters.selector.as_ref().map(ToString::to_string),
+            product: filters.product.clone(),
+            channel: filters.channel.clone(),
+            version: filters.version.clone(),
+            phase: filters.phase.clone(),
+            health: filters.health.clone(),
+            freshness: freshness.transpose()?,
+            name: filters.name.clone(),
+            all: self.all,
+        })
+    }
+}
+
+/// Shows what would change, asks, and does it. Of new invitations the tokens go to standard output.
+pub(super) async fn run(
+    hub: &Hub,
+    args: &ManyArgs,
+    action: BulkAction,
+    format: Format,
+    out: &mut Out,
+) -> Result<()> {
+    let mut request = BulkRequest { filter: args.filter()?, action, expect: None };
+    let preview: BulkReply = hub.post("api/v1/bulk", "application/json", &request).await?;
+    let clusters = preview.expect.clusters;
+    let of = count(usize::try_from(clusters).unwrap_or(usize::MAX), "cluster");
+    if args.preview {
+        super::super::print(out, format, &preview, || changes(&preview.items), "nothing changes")?;
+        return rest(&preview, out);
+    }
+    let refused = preview.items.iter().filter(|item| item.refused.is_some()).count();
+    if clusters == 0 {
+        let already = format!("no cluster changes; {} so already", preview.unchanged);
+        let text = if refused > 0 { changes(&preview.items).text() } else { String::new() };
+        return out.note(&format!("{text}{already}"));
+    }
+    if !args.yes {
+        out.note(changes(&preview.items).text().trim_end())?;
+        rest(&preview, out)?;
+        if !ask_terminal(&format!("Change {of}?"))? {
+            return Err(CliError::no("nothing was changed"));
+        }
+    }
+    request.expect = Some(preview.expect);
+    let reply: BulkReply = hub.post("api/v1/bulk", "application/json", &request).await?;
+    tell(&reply, format, out)
+}
+
+fn rest(preview: &BulkReply, out: &mut Out) -> Result<()> {
+    let listed = u64::try_from(preview.items.len()).unwrap_or(u64::MAX);
+    let more = preview.expect.clusters.saturating_sub(listed);
+    if more > 0 {
+        out.note(&format!("… and {more} more"))?;
+    }
+    Ok(())
+}
+
+fn tell(reply: &BulkReply, format: Format, out: &mut Out) -> Result<()> {
+    let tokens = reply.items.iter().any(|item| item.token.is_some());
+    match format {
+        Format::Json => out.json(reply)?,
+        Format::Csv if tokens => out.data(&invitations(&reply.items).csv())?,
+        Format::Table if tokens => out.data(&invitations(&reply.items).text())?,
+        Format::Csv | Format::Table => {}
+    }
+    for item in &reply.items {
+        if let Some(why) = &item.refused {
+            out.warn(&format!("{} was not changed: {why}", item.name))?;
+        }
+    }
+    let done = count(usize::try_from(reply.done).unwrap_or(usize::MAX), "cluster");
+    out.note(&format!("{done} changed"))
+}
+
+/// One row per cluster and change.
+fn changes(items: &[BulkItem]) -> Table {
+    let mut table = Table::new(&["name", "what", "before", "after", "refused"]);
+    for item in items {
+        if let Some(why) = &item.refused {
+            let none = String::new;
+            table.row(vec![item.name.clone(), none(), none(), none(), why.clone()]);
+        }
+        for change in &item.changes {
+            table.row(vec![
+                item.name.clone(),
+                change.what.clone(),
+                cell(change.before.as_ref()),
+                cell(change.after.as_ref()),
+                String::new(),
+            ]);
+        }
+    }
+    table
+}
+
+/// One row per token: whoever sets up a machine needs both cells.
+fn invitations(items: &[BulkItem]) -> Table {
+    let mut table = Table::new(&["name", "cluster", "token", "expires"]);
+    for item in items {
+        if let Some(token) = &item.token {
+            table.row(vec![
+                item.name.clone(),
+                item.id.to_string(),
+                token.token.clone(),
+                token.expires_at.to_string(),
+            ]);
+        }
+    }
+    table
+}
