@@ -1,6 +1,6 @@
 //! A report: what it says of attempts.
 //!
-//! Began: the product rolls to the release. Succeeded: it runs it and rolls no more. Error: it
+//! Began: the product has a unit out on the way to the release, or some that are done. Succeeded: it runs it and rolls no more. Error: it
 //! paused with a failure on the way there. Rolled back: it began, and runs an older release with
 //! no target. Times are the hub's: no agent's clock decides about a failure.
 
@@ -123,7 +123,7 @@ impl Draft<'_> {
 #[derive(Debug, Clone, Copy)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a sentence of its own")]
 struct Said {
-    /// A unit is out on the way to it.
+    /// A unit is out on the way to it, or was, and it has not paused.
     moving: bool,
     /// Everything runs it.
     there: bool,
@@ -139,9 +139,11 @@ impl Said {
     fn of(head: &Head, product: &ProductRecord) -> Self {
         let (version, rolls) = (&product.version, product.phase.is_rolling());
         let to = product.target.as_ref() == Some(&head.version);
+        // Between two units none is out, and some are done.
+        let partly = product.progress.is_some_and(|progress| progress.done > 0);
         let runs = *version == head.version;
         Self {
-            moving: to && rolls,
+            moving: to && (rolls || partly) && product.phase != Phase::Paused,
             there: runs && !rolls,
             back: *version < head.version && product.target.is_none() && !rolls,
             beyond: *version > head.version && !rolls,

@@ -152,7 +152,10 @@ impl Draft<'_> {
         if let Some(ring) = opened {
             events.push(RolloutEventKind::RingOpened { ring: head.ring_name(ring) });
         }
-        if head.state != was {
+        // Time that went by is worked out again from the row: alone it is nothing to write.
+        let mut waited = was;
+        waited.core.settle(&rules, now);
+        if head.state != waited {
             self.head_mut(id, true);
         }
         for event in events {

@@ -3,7 +3,7 @@
 use channels::names::ClusterId;
 use channels::rollout::Labels;
 use channels::version::ReleaseVersion;
-use channels::wire::{Failure, Grant, GrantRequest, HealthSummary, HealthVerdict, Phase};
+use channels::wire::{Failure, Grant, GrantRequest, HealthSummary, HealthVerdict, Phase, Progress};
 use jiff::{SignedDuration, Timestamp};
 
 use super::releases::Releases;
@@ -219,7 +219,7 @@ impl Cluster {
             phase,
             since: now,
             unit: None,
-            progress: None,
+            progress: self.to.as_ref().map(|_| Progress { done: self.done, total: UNITS }),
             health: HealthSummary { verdict, ..HealthSummary::default() },
             waiting_on: Vec::new(),
             why_not: Vec::new(),

@@ -201,3 +201,18 @@ fn a_draft_that_is_dropped_leaves_no_trace() {
     assert_eq!(format!("{:?}", site.view(1)), before);
     assert_eq!(site.ask(0, "1.1.0", 1), go());
 }
+
+#[test]
+fn a_cluster_half_way_to_a_superseded_release_goes_on_also_if_its_grant_lapsed() {
+    let mut site = Site::new(OPEN, &["a"]);
+    site.releases.edges.push((version("1.0.0"), version("1.2.0")));
+    site.offer(1);
+    site.tick(1);
+    assert_eq!(codes(&site.ask(0, "1.1.0", 2)), ["superseded"]);
+    let progress = Some(channels::wire::Progress { done: 1, total: 3 });
+    let target = Some(version("1.1.0"));
+    let waiting = Phase::Waiting;
+    let half = record(&site.releases, "1.0.0");
+    site.hear(0, ProductRecord { target, progress, phase: waiting, ..half }, 3);
+    assert_eq!(site.ask(0, "1.1.0", 4), go());
+}
