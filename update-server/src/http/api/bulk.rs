@@ -87,7 +87,9 @@ fn check(action: &BulkAction) -> Result<(), ApiError> {
 }
 
 fn read(filter: BulkFilter) -> Result<ClusterFilter, ApiError> {
-    if filter == BulkFilter::default() {
+    // A prefix that every name has says nothing.
+    let said = BulkFilter { name: filter.name.clone().filter(|n| !n.is_empty()), ..filter.clone() };
+    if said == BulkFilter::default() {
         let detail = "filter: say which clusters, or `all` for the whole fleet";
         return Err(ApiError::new(Code::Unprocessable, detail));
     }

@@ -219,6 +219,7 @@ async fn a_bulk_change_without_a_filter_a_change_or_leave_is_refused() {
     let all = json!({ "all": true });
     for (filter, action) in [
         (json!({}), label.clone()),
+        (json!({ "name": "" }), label.clone()),
         (all.clone(), json!({ "kind": "label", "labels": {} })),
         (all.clone(), json!({ "kind": "label", "labels": { "a b": "x" } })),
         (all.clone(), json!({ "kind": "set", "product": "acme/kafka", "change": {} })),
