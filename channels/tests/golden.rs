@@ -25,7 +25,7 @@ fn through_graph(document: &Value) -> Result<Value, serde_json::Error> {
 
 /// Every document type, by the name of its golden file.
 fn readers() -> BTreeMap<&'static str, Reader> {
-    let readers: [(&str, Reader); 31] = [
+    let readers: [(&str, Reader); 43] = [
         ("audit-row", through::<wire::AuditRow>),
         ("cluster-row-page", through::<wire::Page<wire::ClusterRow>>),
         ("drift-answer", through::<wire::DriftAnswer>),
@@ -42,6 +42,11 @@ fn readers() -> BTreeMap<&'static str, Reader> {
         ("join-token-request", through::<wire::JoinTokenRequest>),
         ("key-rotation-reply", through::<wire::KeyRotationReply>),
         ("key-rotation-request", through::<wire::KeyRotationRequest>),
+        ("policy-reply", through::<wire::PolicyReply>),
+        ("policy-request", through::<wire::PolicyRequest>),
+        ("policy-row-page", through::<wire::Page<wire::PolicyRow>>),
+        ("labels-request", through::<wire::LabelsRequest>),
+        ("open-join-token", through::<wire::OpenJoinToken>),
         ("problem", through::<wire::Problem>),
         ("publication", through::<wire::Publication>),
         ("publication-reply", through::<wire::PublicationReply>),
@@ -50,6 +55,13 @@ fn readers() -> BTreeMap<&'static str, Reader> {
         ("report", through::<wire::Report>),
         ("report-reply", through::<wire::ReportReply>),
         ("resume-request", through::<wire::ResumeRequest>),
+        ("rollout-approve-request", through::<wire::RolloutApproveRequest>),
+        ("rollout-cluster-page", through::<wire::Page<wire::RolloutCluster>>),
+        ("rollout-emergency-request", through::<wire::RolloutEmergencyRequest>),
+        ("rollout-hold-request", through::<wire::RolloutHoldRequest>),
+        ("rollout-resume-request", through::<wire::RolloutResumeRequest>),
+        ("rollout-row", through::<wire::RolloutRow>),
+        ("settings-request", through::<wire::SettingsRequest>),
         ("site-import-page", through::<wire::Page<wire::SiteImport>>),
         ("site-key", through::<wire::SiteKey>),
         ("site-registration", through::<wire::SiteRegistration>),
@@ -158,6 +170,9 @@ fn unknown_values_are_read_as_the_safe_one() {
     assert_eq!(read_unknown("cluster-row-page", "/items/0/freshness"), "unknown");
     assert_eq!(read_unknown("site-status", "/clusters/0/freshness"), "unknown");
     assert_eq!(read_unknown("site-status", "/redacted/0"), "unknown");
+    assert_eq!(read_unknown("rollout-row", "/state"), "unknown");
+    assert_eq!(read_unknown("rollout-row", "/rings/0/state"), "unknown");
+    assert_eq!(read_unknown("rollout-cluster-page", "/items/0/state"), "unknown");
     assert_eq!(read_unknown("cluster-row-page", "/items/0/products/0/drift/state"), "unknown");
 }
 

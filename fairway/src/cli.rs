@@ -17,6 +17,7 @@ use crate::commands::promote::PromoteArgs;
 use crate::commands::publish::PublishArgs;
 use crate::commands::recover::RecoverArgs;
 use crate::commands::request::RequestArgs;
+use crate::commands::rollout::RolloutArgs;
 use crate::commands::root::RootArgs;
 use crate::commands::rotate::RotateArgs;
 use crate::commands::simulate::SimulateArgs;
@@ -59,6 +60,8 @@ pub(crate) enum Command {
     Graph(GraphArgs),
     /// Try a rollout policy on a model fleet: pace, halts, and what a bad release would hit
     Simulate(SimulateArgs),
+    /// Apply rollout policies to the hub; watch rollouts, stop them, let them go on
+    Rollout(RolloutArgs),
     /// Let releases enter channels: one, or all that the feeders' rule allows
     Promote(PromoteArgs),
     /// Make a release a tombstone: nothing moves to it any more

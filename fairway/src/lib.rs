@@ -107,6 +107,7 @@ async fn dispatch(command: &Command, out: &mut Out) -> Result<()> {
             commands::rotate::run(args, passphrases, now, out).await
         }
         Command::Recover(args) => commands::recover::run(args, args.passphrases()?, now, out).await,
+        Command::Rollout(args) => commands::rollout::run(args, now, out).await,
         Command::Simulate(args) => commands::simulate::run(args, now, out).await,
         Command::Status(args) => commands::status::run(args, now, out).await,
         Command::Vendor(args) => {

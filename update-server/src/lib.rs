@@ -19,6 +19,7 @@ pub mod http;
 pub mod metrics;
 pub mod publish;
 pub mod remote_write;
+pub mod rollout;
 pub mod served;
 pub mod server;
 pub mod site;

@@ -10,14 +10,28 @@ use jiff::Timestamp;
 use crate::catalog::Catalog;
 use crate::directive::ReleaseFacts;
 use crate::fleet::GraphKey;
+use crate::rollout::Offer;
 
 /// Answers about what is served now.
 pub trait Served: Send + Sync + std::fmt::Debug {
     /// What is known about the step `from` → `to` on one graph.
     fn facts(&self, graph: &GraphKey, from: &ReleaseVersion, to: &ReleaseVersion) -> ReleaseFacts;
 
+    /// Whether a cluster can go from `from` to `to` on one graph whatever risks apply to it: the
+    /// release's document allows it, and the edge has no conditions.
+    fn has_plain_edge(&self, graph: &GraphKey, from: &ReleaseVersion, to: &ReleaseVersion) -> bool {
+        let facts = self.facts(graph, from, to);
+        facts.allowed && facts.offered
+    }
+
     /// Distance of `version` to the head of one graph.
     fn drift(&self, graph: &GraphKey, version: &ReleaseVersion, now: Timestamp) -> Drift;
+
+    /// The newest release of every graph that has one with a document. Without, rollouts open when
+    /// a cluster asks.
+    fn offers(&self) -> Vec<Offer> {
+        Vec::new()
+    }
 
     /// Whether this graph is served.
     fn has_graph(&self, graph: &GraphKey) -> bool;
@@ -43,6 +57,16 @@ impl Served for Catalog {
         }
     }
 
+    fn has_plain_edge(&self, graph: &GraphKey, from: &ReleaseVersion, to: &ReleaseVersion) -> bool {
+        let release = self.release(&graph.product, to);
+        let entry = self.graph(&graph.product, &graph.channel, &graph.arch);
+        release.is_some_and(|release| release.document.allows_from(from))
+            && entry.is_some_and(|entry| {
+                let mut offers = entry.graph.targets_of(from).into_iter();
+                offers.any(|offer| offer.to == to && offer.risks.is_empty())
+            })
+    }
+
     fn drift(&self, graph: &GraphKey, version: &ReleaseVersion, now: Timestamp) -> Drift {
         let Some(entry) = self.graph(&graph.product, &graph.channel, &graph.arch) else {
             return Drift {
@@ -58,6 +82,17 @@ impl Served for Catalog {
             self.release(&graph.product, version).map(|r| r.document.released_at)
         };
         channels::drift::drift(&entry.graph, &released_at, version, now)
+    }
+
+    fn offers(&self) -> Vec<Offer> {
+        let offer = |key: crate::catalog::GraphKey| {
+            let entry = self.graph(&key.product, &key.channel, &key.arch)?;
+            let graph = GraphKey { product: key.product, channel: key.channel, arch: key.arch };
+            let version = entry.graph.head()?.clone();
+            let digest = self.release(&graph.product, &version)?.digest;
+            Some(Offer { graph, version, digest })
+        };
+        self.graphs().filter_map(offer).collect()
     }
 
     fn has_graph(&self, graph: &GraphKey) -> bool {

@@ -15,6 +15,10 @@ pub enum Goal {
     Version(ReleaseVersion),
     /// The newest reachable release of the same major and minor.
     PatchOnly,
+    /// As `Head`, but no release above this one, on the way neither.
+    HeadUpTo(ReleaseVersion),
+    /// As `PatchOnly`, but no release above this one.
+    PatchUpTo(ReleaseVersion),
 }
 
 /// The answer of [`next_step`].
@@ -94,8 +98,12 @@ pub fn next_step_where(
     let Some(start) = graph.node_index(from) else { return none(NoStep::CurrentNotInGraph) };
     let nodes = graph.nodes();
     let scope = match goal {
-        Goal::Head => Scope::Up { line: None },
-        Goal::PatchOnly => Scope::Up { line: Some(line(&nodes[start])) },
+        Goal::Head => Scope::Up { line: None, limit: None },
+        Goal::PatchOnly => Scope::Up { line: Some(line(&nodes[start])), limit: None },
+        Goal::HeadUpTo(max) => Scope::Up { line: None, limit: Some(below(nodes, max)) },
+        Goal::PatchUpTo(max) => {
+            Scope::Up { line: Some(line(&nodes[start])), limit: Some(below(nodes, max)) }
+        }
         Goal::Version(version) => match graph.node_index(version) {
             None => return none(NoStep::GoalNotInGraph),
             Some(index) if index == start => return none(NoStep::AtGoal),
@@ -149,10 +157,15 @@ pub fn risks_ahead<'g>(graph: &'g Graph, from: &ReleaseVersion) -> BTreeSet<&'g 
     found
 }
 
+/// How many nodes are not above a release: nodes are in the order of their versions.
+fn below(nodes: &[Node], max: &ReleaseVersion) -> usize {
+    nodes.partition_point(|node| node.version <= *max)
+}
+
 /// Which nodes a way may use.
 enum Scope {
-    /// Newer ones, of one `(major, minor)` if given.
-    Up { line: Option<(u64, u64)> },
+    /// Newer ones, of one `(major, minor)` and with an index below the limit if given.
+    Up { line: Option<(u64, u64)>, limit: Option<usize> },
     /// Those between the start and one release.
     To { index: usize },
 }
@@ -160,8 +173,10 @@ enum Scope {
 impl Scope {
     fn holds(&self, nodes: &[Node], start: usize, to: usize) -> bool {
         match self {
-            Self::Up { line: wanted } => {
-                to > start && wanted.is_none_or(|wanted| line(&nodes[to]) == wanted)
+            Self::Up { line: wanted, limit } => {
+                to > start
+                    && limit.is_none_or(|limit| to < limit)
+                    && wanted.is_none_or(|wanted| line(&nodes[to]) == wanted)
             }
             Self::To { index } => (start.min(*index)..=start.max(*index)).contains(&to),
         }
@@ -238,11 +253,10 @@ fn at_goal(graph: &Graph, start: usize, scope: &Scope) -> bool {
     };
     match scope {
         Scope::To { .. } => false,
-        Scope::Up { line: None } => {
+        Scope::Up { line: None, limit: None } => {
             !nodes[start].is_tombstone() && graph.head_index().is_none_or(|head| head <= start)
         }
-        Scope::Up { line: Some(_) } => {
-            !nodes[start].is_tombstone() && !newer(nodes.len().saturating_sub(1))
-        }
+        // A withdrawn release at its limit has no way on either: that is not to be kept from people.
+        Scope::Up { .. } => !nodes[start].is_tombstone() && !newer(nodes.len().saturating_sub(1)),
     }
 }

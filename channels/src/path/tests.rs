@@ -49,6 +49,23 @@ fn the_head_has_no_next_step_and_no_prerelease_is_offered() {
 }
 
 #[test]
+fn a_limit_is_never_stepped_over_not_even_on_the_way() {
+    let up_to = |max: &str| Goal::HeadUpTo(version(max));
+    let found = step(&diamond(), "1.0.0", &up_to("1.2.0"), &[]);
+    assert_eq!(found.to, Some(version("1.1.0")), "as without a limit");
+    let found = step(&diamond(), "1.0.0", &up_to("1.1.9"), &["Risky"]);
+    assert_eq!(found.to, Some(version("1.1.0")), "the short cut leads over the limit");
+    let found = step(&diamond(), "1.1.0", &up_to("1.1.9"), &["Risky"]);
+    assert_eq!((found.to, found.why), (None, Some(NoStep::AtGoal)));
+    let found = step(&diamond(), "1.2.0", &up_to("1.0.0"), &[]);
+    assert_eq!((found.to, found.why), (None, Some(NoStep::AtGoal)), "a limit turns nobody back");
+    let found = step(&diamond(), "1.0.0", &Goal::PatchUpTo(version("1.0.4")), &[]);
+    assert_eq!((found.to, found.why), (None, Some(NoStep::AtGoal)));
+    let found = step(&diamond(), "1.0.0", &Goal::PatchUpTo(version("1.0.5")), &[]);
+    assert_eq!(found.to, Some(version("1.0.5")));
+}
+
+#[test]
 fn a_head_out_of_reach_still_leaves_the_newest_release_in_reach() {
     let graph = graph(&[("1.0.0", "1.0.1"), ("1.0.1", "1.0.2")], &[("1.0.2", "1.1.0")]);
     assert_eq!(step(&graph, "1.0.0", &Goal::Head, &[]).to, Some(version("1.0.1")));

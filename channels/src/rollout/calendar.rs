@@ -248,6 +248,12 @@ impl Calendar {
         &self.freezes
     }
 
+    /// The same freezes, and always open otherwise.
+    #[must_use]
+    pub fn without_windows(&self) -> Self {
+        Self { windows: Vec::new(), ..self.clone() }
+    }
+
     /// The IANA name of its time zone.
     pub fn time_zone(&self) -> &str {
         &self.zone.name

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::amount::Period;
-use super::selector::Labels;
+use super::labels::Labels;
 use super::why::WhyNot;
 
 /// How many clusters at a time. A missing cap does not bind.
@@ -55,8 +55,13 @@ pub struct Load {
 impl Load {
     /// Counts a cluster between its grant and its end. `labels` are the hub's.
     pub fn count_in_flight(&mut self, caps: &Caps, labels: &Labels) {
+        self.count_in_domain(caps.domain_of(labels));
+    }
+
+    /// The same for a cluster whose failure domain is known.
+    pub fn count_in_domain(&mut self, domain: Option<&str>) {
         self.in_flight = self.in_flight.saturating_add(1);
-        if let Some(domain) = caps.domain_of(labels) {
+        if let Some(domain) = domain {
             let count = self.by_domain.entry(domain.to_owned()).or_default();
             *count = count.saturating_add(1);
         }
@@ -64,10 +69,26 @@ impl Load {
 
     /// Takes a cluster that ended out of the count.
     pub fn end_in_flight(&mut self, caps: &Caps, labels: &Labels) {
+        self.end_in_domain(caps.domain_of(labels));
+    }
+
+    /// The same for a cluster that was counted in this failure domain.
+    pub fn end_in_domain(&mut self, domain: Option<&str>) {
         self.in_flight = self.in_flight.saturating_sub(1);
-        if let Some(count) = caps.domain_of(labels).and_then(|d| self.by_domain.get_mut(d)) {
+        if let Some(domain) = domain
+            && let Some(count) = self.by_domain.get_mut(domain)
+        {
             *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.by_domain.remove(domain);
+            }
         }
+    }
+
+    /// The same grants, and nobody on the way: to count those anew.
+    #[must_use]
+    pub fn grants_only(&self) -> Self {
+        Self { granted_at: self.granted_at.clone(), ..Self::default() }
     }
 
     /// Counts a grant for the cap per period; grants that have left the period are forgotten.

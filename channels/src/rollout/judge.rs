@@ -54,6 +54,32 @@ impl Member {
     }
 }
 
+/// The clusters of a ring that are told apart by nothing but what they count as: at a million
+/// clusters a list of those that have not begun would be all there is to look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Rest {
+    /// They have not begun.
+    pub not_started: u32,
+    /// They succeeded, soaked, and were well to the end of it.
+    pub settled: u32,
+    /// They run the release already, and this rollout did not bring them there. They count for the
+    /// sample and for nothing else: nobody saw them change, so they must not water down the share
+    /// of failures.
+    pub there: u32,
+    /// They went beyond the release. They are no members, and a ring is not empty with them.
+    pub beyond: u32,
+}
+
+/// A ring's clusters: those that are looked at one by one, and the rest.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Muster {
+    /// One by one.
+    pub members: Vec<Member>,
+    /// The others.
+    pub rest: Rest,
+}
+
 /// A failure somebody may acknowledge. A cluster that fails again fails anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Failure {
@@ -87,6 +113,14 @@ pub struct Counts {
     pub acknowledged: u32,
     /// Rolling or succeeded, and of unknown health.
     pub unknown: u32,
+    /// Running the release already without this rollout's doing.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub there: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 impl Counts {
@@ -134,6 +168,8 @@ pub enum WaitReason {
         /// Until then.
         until: Timestamp,
     },
+    /// Nobody approved it.
+    Approval,
 }
 
 impl fmt::Display for WaitReason {
@@ -153,6 +189,7 @@ impl fmt::Display for WaitReason {
                 )
             }
             Self::Soaking { until } => write!(f, "the last success soaks until {until}"),
+            Self::Approval => f.write_str("a person must approve it"),
         }
     }
 }
@@ -231,7 +268,24 @@ pub fn judge(
     acknowledged: &Acknowledged,
     now: Timestamp,
 ) -> Judgement {
-    let mut counts = Counts::default();
+    judge_muster(gates, &Rest::default(), members, acknowledged, now)
+}
+
+/// Judges a ring of which only some clusters are listed.
+pub fn judge_muster(
+    gates: &Gates,
+    rest: &Rest,
+    members: &[Member],
+    acknowledged: &Acknowledged,
+    now: Timestamp,
+) -> Judgement {
+    let mut counts = Counts {
+        members: rest.not_started.saturating_add(rest.settled).saturating_add(rest.there),
+        not_started: rest.not_started,
+        succeeded: rest.settled,
+        there: rest.there,
+        ..Counts::default()
+    };
     let mut failures = Vec::new();
     let mut last_success: Option<Timestamp> = None;
     for member in members {
@@ -262,13 +316,14 @@ pub fn judge(
         }
     }
     failures.sort_by_key(|failure| (failure.at, *failure));
-    let decision = decide(gates, &counts, failures, last_success, now);
+    let decision = decide(gates, &counts, rest, failures, last_success, now);
     Judgement { counts, decision }
 }
 
 fn decide(
     gates: &Gates,
     counts: &Counts,
+    rest: &Rest,
     failures: Vec<Failure>,
     last_success: Option<Timestamp>,
     now: Timestamp,
@@ -281,7 +336,7 @@ fn decide(
         return Decision::Halt { failures, trip };
     }
     let mut reasons = Vec::new();
-    if counts.members == 0 {
+    if counts.members == 0 && rest.beyond == 0 {
         reasons.push(WaitReason::RingEmpty);
     }
     let allowed = gates.max_unknown.at_most(attempted);
@@ -290,7 +345,7 @@ fn decide(
     }
     let (members, succeeded) = (counts.members, counts.succeeded);
     let needed = gates.min_sample.at_least(members);
-    if members > 0 && attempted < needed {
+    if members > 0 && attempted.saturating_add(counts.there) < needed {
         reasons.push(WaitReason::SampleTooSmall { attempted, needed, members });
     }
     if !gates.success.is_met_by(succeeded, attempted) {

@@ -18,6 +18,7 @@ pub mod curve;
 pub mod gates;
 pub mod judge;
 pub mod known;
+pub mod labels;
 pub mod lint;
 pub mod order;
 pub mod policy;
@@ -34,13 +35,15 @@ pub use clock::{RolloutClock, Stop};
 pub use curve::{Curve, CurveError, Point, Template};
 pub use gates::{Baseline, Gates, GatesError};
 pub use judge::{
-    Acknowledged, Counts, Decision, Failure, HealthGate, Judgement, Member, Trip, WaitReason, judge,
+    Acknowledged, Counts, Decision, Failure, HealthGate, Judgement, Member, Muster, Rest, Trip,
+    WaitReason, judge, judge_muster,
 };
 pub use known::{FcosRollout, Wave};
+pub use labels::{LABELS_MAX, LabelError, LabelPatch, Labels};
 pub use order::{FleetSalt, Position, place};
 pub use policy::{Deadlines, Name, Policy, PolicyError, PolicyFault, Ring, Scope, Start};
 pub use progress::{Asking, Evaluation, Rollout};
-pub use selector::{Labels, Selector, SelectorError};
+pub use selector::{Selector, SelectorError};
 pub use share::Share;
 pub use why::{Answer, WhyNot};
 

@@ -13,7 +13,8 @@ use super::calendar::Calendar;
 use super::caps::Caps;
 use super::curve::{Curve, Template};
 use super::gates::Gates;
-use super::selector::{Labels, Selector};
+use super::labels::Labels;
+use super::selector::Selector;
 use crate::names::{ChannelName, NameError, ProductRef, VendorName};
 use crate::yaml;
 
@@ -256,6 +257,9 @@ pub struct Ring {
     pub curve: Curve,
     /// What must hold before the next ring opens, and what halts the rollout.
     pub gates: Gates,
+    /// Whether it opens only after a person approved it, besides the gates of the ring before.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub approval: bool,
 }
 
 /// A rollout policy.
@@ -312,6 +316,8 @@ struct RingFile {
     #[serde(default)]
     rest: bool,
     #[serde(default)]
+    approval: bool,
+    #[serde(default)]
     curve: Option<Curve>,
     #[serde(default)]
     gates: Option<Gates>,
@@ -350,6 +356,19 @@ impl Policy {
         }
     }
 
+    /// The same policy for an emergency: windows do not count, and every ring has the curve of
+    /// that template unless its own is as short already. Freezes, gates, caps and deadlines stay.
+    #[must_use]
+    pub fn in_emergency(&self) -> Self {
+        let fast = Curve::from(Template::Emergency);
+        let mut policy = self.clone();
+        policy.calendar = self.calendar.without_windows();
+        for ring in policy.rings.iter_mut().filter(|ring| ring.curve.length() > fast.length()) {
+            ring.curve = fast.clone();
+        }
+        policy
+    }
+
     /// Index of the ring of a cluster with these labels: the first that selects it.
     pub fn ring_of(&self, labels: &Labels) -> Option<usize> {
         self.rings
@@ -383,6 +402,7 @@ impl PolicyFile {
                 select: ring.select,
                 curve: ring.curve.unwrap_or_else(|| curve.clone()),
                 gates: ring.gates.unwrap_or_else(|| gates.clone()),
+                approval: ring.approval,
             });
         }
         Ok(Policy {

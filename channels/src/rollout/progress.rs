@@ -3,7 +3,7 @@
 //! questions.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -12,10 +12,12 @@ use super::attempt::ClusterState;
 use super::calendar::Opening;
 use super::caps::Load;
 use super::clock::{RolloutClock, Stop};
-use super::judge::{Acknowledged, Decision, Failure, Judgement, Member, WaitReason, judge};
+use super::judge::{
+    Acknowledged, Decision, Failure, Judgement, Member, Muster, Rest, WaitReason, judge_muster,
+};
+use super::labels::Labels;
 use super::order::Position;
-use super::policy::{Policy, Ring};
-use super::selector::Labels;
+use super::policy::{Name, Policy, Ring};
 use super::share::Share;
 use super::why::{Answer, WhyNot};
 use crate::names::ClusterId;
@@ -32,6 +34,9 @@ pub struct Rollout {
     /// The failures that were judged and not acknowledged, at most one per cluster: what a cluster
     /// says afterwards does not undo them.
     failed: BTreeMap<ClusterId, Failure>,
+    /// Rings that a person approved, by name.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    approved: BTreeSet<Name>,
 }
 
 /// What an evaluation found and changed.
@@ -69,6 +74,7 @@ impl Rollout {
             acknowledged: Acknowledged::new(),
             halted_by: Acknowledged::new(),
             failed: BTreeMap::new(),
+            approved: BTreeSet::new(),
         }
     }
 
@@ -90,6 +96,38 @@ impl Rollout {
     /// The failures that were acknowledged.
     pub fn acknowledged(&self) -> &Acknowledged {
         &self.acknowledged
+    }
+
+    /// The failures that were judged and not acknowledged, by cluster.
+    pub fn failed(&self) -> &BTreeMap<ClusterId, Failure> {
+        &self.failed
+    }
+
+    /// Whether a ring waits for a person's approval, whatever else it waits for.
+    pub fn needs_approval(&self, ring: &Ring) -> bool {
+        ring.approval && !self.approved.contains(&ring.name)
+    }
+
+    /// A person approved a ring. The curve of the first one begins now.
+    pub fn approve(&mut self, policy: &Policy, ring: &Name, now: Timestamp) {
+        let is_first = policy.rings.first().is_some_and(|first| first.name == *ring);
+        if self.approved.insert(ring.clone())
+            && is_first
+            && let Some(opened) = self.opened.first_mut()
+        {
+            *opened = self.clock.running(now, &policy.calendar);
+        }
+    }
+
+    /// A new version of the policy applies from now on. Rings stay open as far as the lists of
+    /// rings begin with the same names; those behind the first difference open anew.
+    pub fn adopt(&mut self, old: &Policy, new: &Policy, now: Timestamp) {
+        self.settle(old, now);
+        let pairs = old.rings.iter().zip(&new.rings);
+        match pairs.take_while(|(old, new)| old.name == new.name).count() {
+            0 => self.opened = vec![self.clock.running(now, &new.calendar)],
+            same => self.opened.truncate(same),
+        }
     }
 
     /// Somebody holds it.
@@ -126,10 +164,33 @@ impl Rollout {
         rings: &[Vec<Member>],
         now: Timestamp,
     ) -> Evaluation {
+        let rings = rings.iter().map(|members| (members.as_slice(), Rest::default()));
+        self.evaluate_rings(policy, rings, now)
+    }
+
+    /// The same with only some clusters of each ring listed.
+    pub fn evaluate_musters(
+        &mut self,
+        policy: &Policy,
+        rings: &[Muster],
+        now: Timestamp,
+    ) -> Evaluation {
+        let rings = rings.iter().map(|ring| (ring.members.as_slice(), ring.rest));
+        self.evaluate_rings(policy, rings, now)
+    }
+
+    fn evaluate_rings<'m>(
+        &mut self,
+        policy: &Policy,
+        rings: impl Iterator<Item = (&'m [Member], Rest)>,
+        now: Timestamp,
+    ) -> Evaluation {
         let mut judgements = Vec::new();
-        for (index, ring) in policy.rings.iter().take(self.opened.len()).enumerate() {
-            let members = self.remembered(rings.get(index).map_or(&[], Vec::as_slice));
-            judgements.push(judge(&ring.gates, &members, &self.acknowledged, now));
+        let nobody: (&[Member], Rest) = (&[], Rest::default());
+        let rings = rings.chain(std::iter::repeat(nobody));
+        for (ring, (members, rest)) in policy.rings.iter().take(self.opened.len()).zip(rings) {
+            let members = self.remembered(members);
+            judgements.push(judge_muster(&ring.gates, &rest, &members, &self.acknowledged, now));
         }
         let new_failures = self.take_failures(&judgements, policy, now);
         let calendar = &policy.calendar;
@@ -139,7 +200,8 @@ impl Rollout {
             self.clock.released(Stop::Blind, now, calendar)
         };
         let passed = judgements.last().is_some_and(|last| last.decision == Decision::Advance);
-        let is_next = self.opened.len() < policy.rings.len();
+        let next = policy.rings.get(self.opened.len());
+        let is_next = next.is_some_and(|next| !self.needs_approval(next));
         let may_open = self.clock.stops().is_empty() && now >= self.clock.starts_at();
         let opened = (passed && is_next && may_open).then(|| {
             self.opened.push(self.clock.running(now, calendar));
@@ -194,12 +256,25 @@ impl Rollout {
     pub fn share(&self, policy: &Policy, ring: usize, now: Timestamp) -> Share {
         let started = now >= self.clock.starts_at() || !self.clock_is_at_zero(policy, now);
         match (self.opened.get(ring), policy.rings.get(ring)) {
-            (Some(opened), Some(ring)) if started => {
+            (Some(opened), Some(ring)) if started && !self.needs_approval(ring) => {
                 let running = self.clock.running(now, &policy.calendar);
                 ring.curve.share_at(running.saturating_sub(*opened))
             }
             (Some(_) | None, Some(_) | None) => Share::NONE,
         }
+    }
+
+    /// When a ring will have been open for so long, as things stand; `None` while it is closed or
+    /// the clock stands still, and when that is too far off to say.
+    pub fn reaches(
+        &self,
+        policy: &Policy,
+        ring: usize,
+        open_for: SignedDuration,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let opened = self.opened.get(ring)?;
+        self.clock.reaches(opened.saturating_add(open_for), now, &policy.calendar)
     }
 
     fn clock_is_at_zero(&self, policy: &Policy, now: Timestamp) -> bool {
@@ -270,6 +345,9 @@ impl Rollout {
         let Some(opened) = self.opened.get(position.ring) else {
             return Some(self.why_closed(policy, ring, position, judgements));
         };
+        if self.needs_approval(ring) {
+            return Some(WhyNot::NeedsApproval { ring: ring.name.clone() });
+        }
         let open = self.share(policy, position.ring, now);
         if position.place < open {
             return None;
@@ -291,12 +369,16 @@ impl Rollout {
     ) -> WhyNot {
         let last = self.opened.len() - 1;
         let behind = policy.rings.get(last).unwrap_or(ring).name.clone();
-        let (waits_for, passes_at) = match judgements.get(last).map(|judged| &judged.decision) {
+        let (mut waits_for, passes_at) = match judgements.get(last).map(|judged| &judged.decision) {
             Some(Decision::Wait { reasons, earliest_at }) => (reasons.clone(), *earliest_at),
             Some(Decision::Advance | Decision::Halt { .. }) | None => (Vec::new(), None),
         };
         // Time alone opens only the very next ring, and then its own curve must come to it.
-        let next = passes_at.filter(|_| position.ring == last + 1);
+        let approval = self.needs_approval(ring);
+        if approval {
+            waits_for.push(WaitReason::Approval);
+        }
+        let next = passes_at.filter(|_| position.ring == last + 1 && !approval);
         let opens_at =
             next.and_then(|at| policy.calendar.after(at, ring.curve.first_open(position.place)?));
         WhyNot::RingClosed { ring: ring.name.clone(), behind, waits_for, opens_at }

@@ -2,13 +2,11 @@
 //!
 //! Labels are set at the hub by the fleet's owner; a cluster cannot claim them.
 
-use std::collections::BTreeMap;
-use std::fmt;
+mod text;
 
 use serde::{Deserialize, Serialize};
 
-/// A cluster's labels, as the hub holds them.
-pub type Labels = BTreeMap<String, String>;
+use super::labels::{LabelError, Labels};
 
 /// Most values of one expression, and most labels and expressions of one selector.
 pub const SELECTOR_TERMS_MAX: usize = 256;
@@ -67,6 +65,18 @@ pub enum SelectorError {
         /// The label.
         key: String,
     },
+    /// Text that is none of the terms.
+    #[error(
+        "{text:?} is no term of a selector; write key=value, key!=value, key in (a,b), key notin \
+         (a,b), key or !key, with commas between them"
+    )]
+    NotATerm {
+        /// The part that is not read, cut to a printable length.
+        text: String,
+    },
+    /// Text with a key or value that no label has.
+    #[error(transparent)]
+    Label(#[from] LabelError),
     /// `exists` or `does_not_exist` with values.
     #[error("label {key:?} is only asked for, so `values` say nothing; take them out, or use `in`")]
     ValuesUnused {
@@ -184,21 +194,5 @@ impl Expression {
                 | (Operator::Exists, Operator::In | Operator::NotIn | Operator::DoesNotExist)
                 | (Operator::DoesNotExist, Operator::In | Operator::Exists) => false,
             }
-    }
-}
-
-impl fmt::Display for Selector {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let labels = self.match_labels.iter().map(|(key, value)| format!("{key}={value}"));
-        let terms = self.match_expressions.iter().map(|Expression { key, operator, values }| {
-            let values = values.join("|");
-            match operator {
-                Operator::In => format!("{key} in {values}"),
-                Operator::NotIn => format!("{key} not in {values}"),
-                Operator::Exists => format!("{key} exists"),
-                Operator::DoesNotExist => format!("{key} does not exist"),
-            }
-        });
-        f.pad(&labels.chain(terms).collect::<Vec<_>>().join(", "))
     }
 }

@@ -35,6 +35,11 @@ pub enum WhyNot {
         /// How many may be.
         allowed: u32,
     },
+    /// Its ring is the first, and opens only after a person approved it.
+    NeedsApproval {
+        /// Its ring.
+        ring: Name,
+    },
     /// Its ring has not opened.
     RingClosed {
         /// Its ring.
@@ -109,6 +114,7 @@ impl WhyNot {
             Self::Held => "held",
             Self::Halted { .. } => "halted",
             Self::HealthUnknown { .. } => "health_unknown",
+            Self::NeedsApproval { .. } => "needs_approval",
             Self::RingClosed { .. } => "ring_closed",
             Self::NotYet { .. } => "not_yet",
             Self::OutsideWindows { .. } => "outside_windows",
@@ -132,6 +138,7 @@ impl WhyNot {
             | Self::Held
             | Self::Halted { .. }
             | Self::HealthUnknown { .. }
+            | Self::NeedsApproval { .. }
             | Self::CapConcurrent { .. }
             | Self::CapFailureDomain { .. } => None,
         }
@@ -150,6 +157,7 @@ impl fmt::Display for WhyNot {
             Self::HealthUnknown { unknown, allowed } => {
                 write!(f, "the health of {unknown} clusters is unknown, {allowed} may be")
             }
+            Self::NeedsApproval { ring } => write!(f, "a person must approve ring {ring}"),
             Self::RingClosed { ring, behind, waits_for, .. } => {
                 write!(f, "ring {ring} opens after ring {behind}")?;
                 let mut before = ": ";

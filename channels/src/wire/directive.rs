@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use signing::Sha256Digest;
 
+use super::settings::ProductSettings;
 use crate::names::{ChannelName, ClusterId, ProductRef};
 use crate::version::ReleaseVersion;
 
@@ -24,6 +25,10 @@ pub struct ReportReply {
     /// The hub lacks this cluster's full state (first report, restored from backup, …).
     #[serde(default)]
     pub full_state_wanted: bool,
+    /// What the fleet's owner wants of the cluster's products; a product that is not listed has
+    /// nothing set.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub settings: Vec<ProductSettings>,
 }
 
 /// What one product may do.

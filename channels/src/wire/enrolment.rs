@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::names::ClusterId;
+use crate::rollout::Labels;
 
 /// `POST /api/v1/enrolments`, signed with the key it registers (proof of possession).
 ///
@@ -41,6 +42,9 @@ pub struct JoinTokenRequest {
     /// What it is for, kept in the audit log.
     #[serde(default)]
     pub note: String,
+    /// Labels that every cluster which enrols with it gets.
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
 }
 
 /// The minted token; the hub keeps only its hash.
@@ -71,6 +75,9 @@ pub struct OpenJoinToken {
     pub cluster: Option<ClusterId>,
     /// What it is for.
     pub note: String,
+    /// Labels that every cluster which enrols with it gets.
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
     /// When it was minted.
     pub created_at: Timestamp,
     /// By whose token.

@@ -13,6 +13,8 @@ mod problem;
 mod publication;
 mod release;
 mod report;
+mod rollouts;
+mod settings;
 mod site;
 mod sites;
 
@@ -40,6 +42,14 @@ pub use report::{
     AgentInstance, ClusterHeader, Failure, GrantRequest, HealthSummary, HealthVerdict,
     NotAnInstance, Phase, ProductState, Progress, Report, UnitState, WaitingOn,
 };
+pub use rollouts::{
+    AttemptState, CapPerDomain, CapPerPeriod, MAX_LISTED_FAILURES, MAX_POLICY_BODY_BYTES,
+    PlannedShare, PolicyFinding, PolicyReply, PolicyRequest, PolicyRow, RingSize, RingState,
+    RolloutApproveRequest, RolloutCaps, RolloutCluster, RolloutEmergencyRequest, RolloutFailure,
+    RolloutHold, RolloutHoldRequest, RolloutResumeRequest, RolloutRing, RolloutRow, RolloutState,
+    SeenFailure,
+};
+pub use settings::{LabelsRequest, Patch, ProductSettings, SettingsPatch, SettingsRequest};
 pub use site::{
     NotARedaction, Redaction, SiteChannel, SiteCluster, SiteCounts, SiteProduct, SiteReason,
     SiteStatus, SiteStatusError,

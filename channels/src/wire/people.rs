@@ -5,8 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use super::directive::Reason;
 use super::report::{Failure, HealthSummary, Phase, Progress, UnitState, WaitingOn};
+use super::settings::ProductSettings;
 use super::sites::SiteDrift;
 use crate::names::{Arch, ChannelName, ClusterId, ProductRef, SiteName, UnitName};
+use crate::rollout::Labels;
 use crate::version::ReleaseVersion;
 
 /// One page of a keyset-paged list.
@@ -32,6 +34,12 @@ pub struct ClusterRow {
     /// Of a dark site: when the site's status was made. Nothing younger is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub as_of: Option<Timestamp>,
+    /// What the fleet's owner set at the hub; a cluster cannot set them.
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
+    /// What the fleet's owner wants of its products, where anything is set.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub settings: Vec<ProductSettings>,
     /// When it enrolled.
     pub enrolled_at: Timestamp,
     /// Last report by the server's clock, absent before the first.
@@ -87,6 +95,9 @@ pub struct ProductRow {
     /// Why it may not move: the hub's reasons.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub why_not: Vec<Reason>,
+    /// When those reasons end, if only time is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub earliest_at: Option<Timestamp>,
     /// Last failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,

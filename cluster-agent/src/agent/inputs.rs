@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use super::core::Core;
 use crate::driver::Task;
 use crate::plan::{
-    Basis, CheckResult, CheckSource, Disowned, Heard, HubError, Known, LeaseFact, QuorumChange,
-    documents_needed,
+    Basis, CheckResult, CheckSource, Disowned, Heard, HubError, Known, LeaseFact, Policy,
+    QuorumChange, documents_needed,
 };
 use crate::state::{Approval, FinalizeApproval, LocalHold};
 
@@ -28,6 +28,22 @@ impl Core {
             now,
         };
         self.targets = basis.targets();
+    }
+
+    /// Takes in the policy in force. Says whether a product follows another channel by it: what was
+    /// known about that product is of the old one.
+    pub(super) fn govern(&mut self, policy: Policy) -> bool {
+        let mut other_channel = false;
+        for (product, new) in &policy.products {
+            let old = self.policy.products.get(product);
+            if old.is_some_and(|old| old.channel != new.channel) {
+                tracing::info!(%product, channel = %new.channel, "follows another channel");
+                self.known.remove(product);
+                other_channel = true;
+            }
+        }
+        self.policy = policy;
+        other_channel
     }
 
     /// Takes in what people on the cluster ordered.

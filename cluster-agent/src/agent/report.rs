@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::core::Core;
 use super::ledger::{Ledger, Turn};
 use crate::history::Out;
-use crate::plan::{Ask, FINALIZE_APPROVAL, Goal, Scene, Stand, Target, stand};
+use crate::plan::{AT_REST, Ask, Goal, Scene, Stand, Target, stand};
 
 /// Longest message of a reason or failure in a report; the full text is in the log.
 const MESSAGE_CHARS_MAX: usize = 400;
@@ -96,7 +96,7 @@ fn phase(
     match out {
         _ if is_paused(core, product) => wire::Phase::Paused,
         Some(out) => out.phase.wire(),
-        None if waiting_on.iter().any(|why| why.gate != FINALIZE_APPROVAL)
+        None if waiting_on.iter().any(|why| !AT_REST.contains(&why.gate.as_str()))
             || matches!(target, Some(Target::Move(_))) =>
         {
             wire::Phase::Waiting

@@ -34,7 +34,7 @@ use crate::driver::{Finalizer, Pass, PoolDriver, StepId, StepOrder, Task};
 use crate::footprint::{Footprint, GateTally};
 use crate::kube::Kube;
 use crate::observation::UnitKey;
-use crate::plan::{Ask, Grants};
+use crate::plan::{Ask, Grants, Policy};
 use crate::state::{Control, Document, StateDir};
 use crate::status::Status;
 use crate::telemetry::Signal;
@@ -56,6 +56,8 @@ pub(super) struct Shell {
     prober: Prober,
     links: Links,
     steering: Option<Steering>,
+    configured: Policy,
+    governed: bool,
     crash: CrashPoint,
     cluster_id: Option<ClusterId>,
     instance: Option<AgentInstance>,
@@ -93,6 +95,10 @@ impl Shell {
         let control = Control::new(&settings.state_dir);
         settle_orphans(&settings, &state, &control, &mut document, now)?;
         let reporter = open_reporter(&settings)?;
+        if reporter.is_none() {
+            // No hub is heard any more that could take it back.
+            document.wanted.clear();
+        }
         let cluster_id = reporter.as_ref().map(|reporter| reporter.cluster);
         let releases = open_releases(&settings)?;
         let grants = cluster_id.map_or(Grants::None, Grants::From);
@@ -101,6 +107,7 @@ impl Shell {
         // One client for everything: what it knows of the API server is read and kept once.
         let kube = settings.kubernetes.clone().map(Kube::new);
         let steering = Steering::start(&settings, kube.clone(), &policy, instance, now);
+        let configured = policy.clone();
         let core = Core::new(policy, std::mem::take(&mut document.history));
         let footprint = footprint(&settings)?;
         tracing::info!(
@@ -118,6 +125,8 @@ impl Shell {
             prober: Prober::new(&settings, kube)?,
             links: Links::start(reporter, releases),
             steering,
+            configured,
+            governed: false,
             control,
             supervision: Supervision::new(&settings),
             settings,

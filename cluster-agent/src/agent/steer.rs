@@ -43,15 +43,6 @@ pub(super) struct Steering {
     started_at: Timestamp,
 }
 
-/// What changed for the rest of the loop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Steered {
-    /// A product follows another channel: what is known about it is of the old one.
-    OtherChannel,
-    /// Nothing that needs new documents.
-    Same,
-}
-
 impl Steering {
     /// Starts both tasks; `None` if Kubernetes is not configured. `instance` names this process.
     pub(super) fn start(
@@ -91,25 +82,14 @@ impl Steering {
         })
     }
 
-    /// Takes in what was read, and hands policy and lease to the core.
-    pub(super) fn steer(&mut self, core: &mut Core, now: Timestamp) -> Steered {
+    /// Takes in what was read, and hands the lease to the core. Returns the owner's policy.
+    pub(super) fn steer(&mut self, core: &mut Core, now: Timestamp) -> Policy {
         if let Some(read) = self.link.news() {
             self.take(read, now);
         }
         let fact = self.lease_fact(now);
         core.leased(Some(fact));
-        let policy = resource::policy(&self.configured, &self.standings, now);
-        let mut steered = Steered::Same;
-        for (product, new) in &policy.products {
-            let old = core.policy.products.get(product);
-            if old.is_some_and(|old| old.channel != new.channel) {
-                tracing::info!(%product, channel = %new.channel, "follows another channel");
-                core.known.remove(product);
-                steered = Steered::OtherChannel;
-            }
-        }
-        core.policy = policy;
-        steered
+        resource::policy(&self.configured, &self.standings, now)
     }
 
     /// Judges every resource that is new or has changed.

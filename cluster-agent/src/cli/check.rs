@@ -24,12 +24,11 @@ use crate::kube::resource::{
     self, AgentStatus, Found, Link, Read, Shown, Standing, Standings, order,
 };
 use crate::observation::ClusterGate;
-use crate::plan::{FINALIZE_APPROVAL, Grants, Known, Policy, finding_to_wire};
+use crate::plan::{AT_REST, Grants, Known, Policy, finding_to_wire, follow};
 use crate::state::{self, Control};
 
 /// Reasons that only time or the hub can settle: they say nothing against the next unit.
-const NOT_COUNTED: [&str; 5] =
-    ["baseline", "gate_once", "observation_old", "other_product", FINALIZE_APPROVAL];
+const NOT_COUNTED: [&str; 4] = ["baseline", "gate_once", "observation_old", "other_product"];
 
 /// Longest wait, beyond the time asked for, for answers of Prometheus about risks: a dozen questions
 /// at one a second, or one that times out.
@@ -92,7 +91,8 @@ async fn look(settings: &Settings, time: Duration) -> anyhow::Result<Checked> {
         Ok(standings) => (standings, vec![]),
         Err(why) => (Standings::new(), vec![why]),
     };
-    let policy = resource::policy(&configured, &standings, clock::now());
+    let owner = resource::policy(&configured, &standings, clock::now());
+    let policy = follow(&owner, &document.wanted);
     let history = document.history;
     let approvals = resource::approvals(control.approvals()?, &standings, &history);
     let finalize =
@@ -201,6 +201,7 @@ fn judge(state: ProductState, core: &Core) -> CheckedProduct {
         .waiting_on
         .iter()
         .filter(|reason| !NOT_COUNTED.contains(&reason.gate.as_str()))
+        .filter(|reason| !AT_REST.contains(&reason.gate.as_str()))
         .filter(|reason| !is_command(core, &state, reason))
         .cloned()
         .collect();

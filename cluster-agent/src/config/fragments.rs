@@ -160,6 +160,8 @@ pub(super) struct Product {
     pub(super) mode: Option<Mode>,
     pub(super) pin: Option<String>,
     #[serde(default)]
+    pub(super) hub_may_set_channel: bool,
+    #[serde(default)]
     pub(super) accepted_risks: Vec<Risk>,
     #[serde(default)]
     pub(super) windows: Calendar,

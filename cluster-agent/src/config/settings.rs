@@ -22,7 +22,9 @@ use crate::driver::CommandSpec;
 use crate::gate::GatePolicy;
 use crate::kafka::KafkaSettings;
 use crate::phase::StepTimings;
-use crate::plan::{AcceptedRisk, GATE_GAP_MS, Grants, Mode, Policy, ProductPolicy, Timings};
+use crate::plan::{
+    AcceptedRisk, GATE_GAP_MS, Grants, HubWishes, Mode, Policy, ProductPolicy, Timings,
+};
 use crate::prometheus::PrometheusSettings;
 
 /// Units of one cluster: a page per unit and second is what one core can read.
@@ -419,6 +421,7 @@ fn one_product(
             Some(pin) => Some(pin.parse().map_err(|e| ConfigError::invalid(key("pin"), e))?),
             None => None,
         },
+        hub: HubWishes { may_set_channel: given.hub_may_set_channel, ..HubWishes::default() },
         accepted_risks: given
             .accepted_risks
             .iter()

@@ -13,6 +13,7 @@ mod dependencies;
 mod facts;
 mod finalize;
 mod gates;
+mod hub_wishes;
 mod metrics;
 mod pick;
 mod policy;
@@ -41,6 +42,7 @@ pub use facts::{
     CheckOutcome, CheckResult, CheckSource, LeaseFact, QuorumChange, lease, quorum_change,
 };
 pub use gates::{disowned, go_blockers, heard_lately, local_hold};
+pub use hub_wishes::{HubWishes, follow};
 pub use metrics::{MissingMetric, missing_metrics};
 pub use pick::{Outdated, candidates};
 pub use policy::{AcceptedRisk, GATE_GAP_MS, Grants, Mode, Policy, ProductPolicy, Timings};
@@ -53,7 +55,7 @@ pub use target::{
     documents_needed, plain, running, stand,
 };
 pub use target_risks::{Exposure, RiskAnswer, RiskAnswers, RiskOutcome, RiskVerdict};
-pub use waiting_on::{FINALIZE_APPROVAL, WaitingOn, finding_to_wire};
+pub use waiting_on::{AT_REST, WaitingOn, finding_to_wire};
 pub use watch::{Held, Watch, evidence_at};
 pub use windows::expected_ms;
 
@@ -195,7 +197,9 @@ pub fn plan(scene: &Scene<'_>) -> Plan {
             Target::Settled | Target::Move(_) => vec![],
             Target::Blocked { why, .. } => why.clone(),
         };
-        plan.waiting_on.insert(product.clone(), why);
+        let own = scene.policy.products.get(product);
+        let unheeded = own.into_iter().flat_map(|own| own.hub.unheeded.iter().cloned());
+        plan.waiting_on.insert(product.clone(), why.into_iter().chain(unheeded).collect());
     }
     if let Some(pause) = gates::paused(scene) {
         let product = scene.history.out.as_ref().map(|out| out.key().product.clone());

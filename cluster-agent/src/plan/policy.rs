@@ -8,6 +8,7 @@ use channels::wire::Role;
 use jiff::Timestamp;
 
 use super::ProductRules;
+use super::hub_wishes::HubWishes;
 use super::target_risks::{Exposure, RiskAnswers};
 use crate::gate::GatePolicy;
 use crate::observation::UnitKey;
@@ -77,6 +78,8 @@ pub struct ProductPolicy {
     pub mode: Mode,
     /// The release it must not go beyond.
     pub pin: Option<ReleaseVersion>,
+    /// What the hub may want of it, and wants.
+    pub hub: HubWishes,
     /// Risks its owner accepts.
     pub accepted_risks: Vec<AcceptedRisk>,
     /// The release it runs at the very first start.

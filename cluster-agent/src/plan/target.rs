@@ -214,8 +214,8 @@ impl Basis<'_> {
         let approved = self.approvals.iter().find(|a| a.product == *product).map(|a| a.to.clone());
         let step = |goal: &PathGoal| step(graph, from, goal, exposure);
         // A pin says how far; who decides that the product moves is the mode's business.
-        let farthest = policy.pin.clone().map_or(PathGoal::Head, PathGoal::Version);
-        match (policy.mode, approved) {
+        let farthest = policy.farthest();
+        let chosen = match (policy.mode, approved) {
             (Mode::Auto | Mode::Hub, _) => step(&farthest),
             (Mode::Manual | Mode::Patch, Some(to)) if to > *from => {
                 match beyond(policy, graph, &to) {
@@ -226,15 +226,14 @@ impl Basis<'_> {
             (Mode::Manual, _) => step(&farthest).held_back(|to| WaitingOn::NeedsApproval { to }),
             (Mode::Patch, _) => {
                 let patch = match &policy.pin {
-                    None => step(&PathGoal::PatchOnly),
+                    None => step(&policy.farthest_patch()),
                     Some(_) => step(&farthest).only(|to| line(to) == line(from)),
                 };
-                if patch != Chosen::Nothing {
-                    return patch;
-                }
-                step(&farthest).held_back(|to| WaitingOn::NotAPatch { from: from.clone(), to })
+                let left = |to| WaitingOn::NotAPatch { from: from.clone(), to };
+                if patch == Chosen::Nothing { step(&farthest).held_back(left) } else { patch }
             }
-        }
+        };
+        chosen.unless(|to| policy.above_max(to))
     }
 
     /// The release document decides: it must verify, and list every running release.
@@ -289,8 +288,11 @@ impl Basis<'_> {
     }
 }
 
-/// The pin, if a release is not on the way to it.
+/// The pin, if a release is not on the way to it; or the highest version, if it is above.
 fn beyond(policy: &ProductPolicy, graph: &Graph, to: &ReleaseVersion) -> Option<WaitingOn> {
+    if let Some(why) = policy.above_max(to) {
+        return Some(why);
+    }
     let pin = policy.pin.as_ref().filter(|pin| *pin != to)?;
     let leads = path(graph, to, pin, &|_| true).is_ok();
     (!leads).then(|| WaitingOn::Pinned { pin: pin.clone(), to: to.clone() })
@@ -323,9 +325,9 @@ pub fn documents_needed(
     let Some(record) = history.products.get(product) else { return BTreeSet::new() };
     let mut needed = running(record);
     let approved = approvals.iter().filter(|a| a.product == *product).map(|a| a.to.clone());
-    let goals = [PathGoal::Head, PathGoal::PatchOnly]
+    let goals = [PathGoal::Head, PathGoal::PatchOnly, policy.farthest(), policy.farthest_patch()]
         .into_iter()
-        .chain(approved.chain(policy.pin.clone()).map(PathGoal::Version));
+        .chain(approved.map(PathGoal::Version));
     let accept = |risk: &Risk| exposure.passes(risk);
     needed.extend(goals.filter_map(|g| next_step_where(graph, &record.version, &g, &accept).to));
     needed

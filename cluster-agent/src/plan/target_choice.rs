@@ -26,6 +26,17 @@ impl Chosen {
         }
     }
 
+    /// The same, unless something speaks against the release it goes to.
+    pub(super) fn unless(self, no: impl FnOnce(&ReleaseVersion) -> Option<WaitingOn>) -> Self {
+        match self {
+            Self::To(to) => match no(&to) {
+                Some(why) => Self::Blocked { to: Some(to), why },
+                None => Self::To(to),
+            },
+            Self::Nothing | Self::Blocked { .. } => self,
+        }
+    }
+
     /// A release that is there but that policy does not take by itself.
     pub(super) fn held_back(self, why: impl FnOnce(ReleaseVersion) -> WaitingOn) -> Self {
         match self {

@@ -2,7 +2,7 @@
 //!
 //! `Display` is the sentence that log, report, `status` and dashboard show alike.
 
-use channels::names::{Arch, PoolName, ProductRef, UnitName};
+use channels::names::{Arch, ChannelName, PoolName, ProductRef, UnitName};
 use channels::version::{ReleaseVersion, Requirement};
 use channels::wire::{self, Role};
 use jiff::Timestamp;
@@ -13,7 +13,14 @@ use crate::telemetry::Signal;
 
 /// Gate of a product that has arrived and only waits for a person's word about its finalize step:
 /// it does not keep others from moving.
-pub const FINALIZE_APPROVAL: &str = "finalize_approval";
+const FINALIZE_APPROVAL: &str = "finalize_approval";
+
+/// Gates of a product that is at rest all the same: it has arrived, or what the hub wants of it is
+/// not followed here.
+pub const AT_REST: [&str; 3] = [FINALIZE_APPROVAL, HUB_CHANNEL, HUB_PIN];
+
+const HUB_CHANNEL: &str = "hub_channel";
+const HUB_PIN: &str = "hub_pin";
 
 /// One reason why a product does not move.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -48,6 +55,15 @@ pub enum WaitingOn {
     RiskUnknown { to: ReleaseVersion, risks: Vec<String> },
     #[error("pinned to {pin}, which {to} does not lead to")]
     Pinned { pin: ReleaseVersion, to: ReleaseVersion },
+    #[error("the hub lets it go no further than {max}, which is before {to}")]
+    AboveMax { max: ReleaseVersion, to: ReleaseVersion },
+    #[error(
+        "the hub wants channel {wanted}, the policy here follows {followed} \
+         (products.hub_may_set_channel)"
+    )]
+    HubChannel { wanted: ChannelName, followed: ChannelName },
+    #[error("the hub pins to {wanted}, the policy here to {pin}")]
+    HubPin { wanted: ReleaseVersion, pin: ReleaseVersion },
     #[error("{to} is available; policy manual moves only to an approved release")]
     NeedsApproval { to: ReleaseVersion },
     #[error("{to} is available; policy patch does not leave {from}'s minor release")]
@@ -223,6 +239,9 @@ impl WaitingOn {
             Self::Risks { .. } => "risk",
             Self::RiskUnknown { .. } => "risk_unknown",
             Self::Pinned { .. } => "pin",
+            Self::AboveMax { .. } => "max_version",
+            Self::HubChannel { .. } => HUB_CHANNEL,
+            Self::HubPin { .. } => HUB_PIN,
             Self::NeedsApproval { .. } => "approval",
             Self::NotAPatch { .. } => "policy_patch",
             Self::ArchMissing { .. } => "arch_missing",
@@ -294,6 +313,9 @@ impl WaitingOn {
             | Self::Risks { .. }
             | Self::RiskUnknown { .. }
             | Self::Pinned { .. }
+            | Self::AboveMax { .. }
+            | Self::HubChannel { .. }
+            | Self::HubPin { .. }
             | Self::NeedsApproval { .. }
             | Self::NotAPatch { .. }
             | Self::ArchMissing { .. }

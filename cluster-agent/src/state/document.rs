@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use channels::wire::Report;
+use channels::wire::{ProductSettings, Report};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +26,9 @@ pub struct Document {
     pub cluster: String,
     /// The highest report number that may have been sent; begins at the clock's milliseconds.
     pub seq: u64,
+    /// What the hub wanted of products when it last answered, so that a restart changes nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub wanted: Vec<ProductSettings>,
     /// What the agent remembers.
     pub history: History,
 }
@@ -39,7 +42,8 @@ struct Form {
 impl Document {
     /// The memory of a cluster that has none.
     pub fn new(cluster: &str) -> Self {
-        Self { format: FORMAT, cluster: cluster.to_owned(), seq: 0, history: History::default() }
+        let history = History::default();
+        Self { format: FORMAT, cluster: cluster.to_owned(), seq: 0, wanted: vec![], history }
     }
 
     /// Counts on from the hub's last number, where it is above ours: a clock that ran ahead when

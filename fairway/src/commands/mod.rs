@@ -16,6 +16,7 @@ pub(crate) mod promote;
 pub(crate) mod publish;
 pub(crate) mod recover;
 pub(crate) mod request;
+pub(crate) mod rollout;
 pub(crate) mod root;
 pub(crate) mod rotate;
 pub(crate) mod simulate;

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use channels::rollout::Labels;
 use channels::wire::{JoinToken, JoinTokenRequest, Role};
 use clap::Args;
 use cluster_agent::agent::{EnrolKey, enroll};
@@ -70,6 +71,7 @@ impl FleetSpec {
             uses: u32::try_from(members.len()).unwrap_or(u32::MAX),
             expires_in_s: TOKEN_LIFE_S,
             note: "demo".to_owned(),
+            labels: Labels::new(),
         };
         let token: JoinToken = hub.post("api/v1/join-tokens", "application/json", &request).await?;
         Ok(Self {

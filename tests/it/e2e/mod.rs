@@ -31,6 +31,7 @@ mod process;
 mod prometheus;
 mod refusals;
 mod rolling;
+mod rollout;
 mod server;
 mod vendor;
 mod vendors;

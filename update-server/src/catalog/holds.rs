@@ -1,9 +1,10 @@
-//! Holds as plain Cincinnati clients see them: an `Always` risk on the edges they cover.
+//! Holds and halted rollouts as plain Cincinnati clients see them: an `Always` risk on the edges they
+//! cover.
 //!
 //! Only the body of the Cincinnati endpoint changes. The signed graph under `/tuf/` never does, and
 //! agents learn of holds from the hub's directives.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use channels::graph::{Graph, GraphError, MatchingRule, Risk};
 use channels::version::ReleaseVersion;
@@ -17,6 +18,17 @@ pub const HOLD_RISK: &str = "FairwayHold";
 /// Page that explains the risk; Cincinnati clients refuse a risk without an address.
 const HOLD_URL: &str = "https://fairway.dev/risks/hold";
 
+/// A release whose rollout stands still, because a person or a gate stopped it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReleaseStop {
+    /// Graphs in which it is rolled out.
+    pub graphs: BTreeSet<GraphKey>,
+    /// The release.
+    pub version: ReleaseVersion,
+    /// What stopped it, for people.
+    pub reason: String,
+}
+
 /// The holds that touch one graph, as reasons.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Held {
@@ -27,10 +39,13 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    /// Picks the active holds that touch the graph. Holds of one cluster touch none: a plain client
-    /// does not say which cluster it is.
-    pub(crate) fn on(key: &GraphKey, holds: &[Hold]) -> Self {
+    /// Picks the active holds and stopped rollouts that touch the graph. Holds of one cluster touch
+    /// none: a plain client does not say which cluster it is.
+    pub(crate) fn on(key: &GraphKey, holds: &[Hold], stops: &[ReleaseStop]) -> Self {
         let mut held = Self::default();
+        for stop in stops.iter().filter(|stop| stop.graphs.contains(key)) {
+            held.releases.entry(stop.version.clone()).or_default().push(stop.reason.clone());
+        }
         for hold in holds.iter().filter(|hold| hold.resumed_at.is_none()) {
             let reason = || hold.reason.clone();
             match &hold.scope {

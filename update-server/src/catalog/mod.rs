@@ -25,8 +25,8 @@ use signing::Sha256Digest;
 pub use body::{Body, Variant};
 pub(crate) use content::{ByGraph, Published, TIMESTAMP_FILE, TOP_ROLES, Versions};
 pub use content::{GraphEntry, GraphKey, ReleaseEntry, TufFile};
-pub use holds::HOLD_RISK;
 use holds::Held;
+pub use holds::{HOLD_RISK, ReleaseStop};
 
 /// What is served now. Cheap to clone; all clones see the same.
 #[derive(Debug, Clone)]
@@ -40,7 +40,7 @@ struct Inner {
     default_product: Option<ProductRef>,
     /// The holds in force; locked while a new value is made, so that two writers cannot undo each
     /// other. Readers never take it.
-    holds: Mutex<Vec<Hold>>,
+    holds: Mutex<InForce>,
 }
 
 /// One immutable state of the catalog.
@@ -52,6 +52,13 @@ pub(crate) struct Served {
     /// The answer to a channel nobody published.
     pub(crate) empty: Arc<Body>,
     generation: u64,
+}
+
+/// What stops moves.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct InForce {
+    holds: Vec<Hold>,
+    stops: Vec<ReleaseStop>,
 }
 
 /// One graph as the Cincinnati endpoint shows it.
@@ -188,11 +195,15 @@ impl Catalog {
         }
     }
 
-    /// Shows `holds` to plain Cincinnati clients from now on. Compresses every graph whose holds
-    /// changed, so call it from a thread that may block.
-    pub fn set_holds(&self, holds: &[Hold]) {
+    /// Shows `holds` and stopped rollouts to plain Cincinnati clients from now on. Compresses every
+    /// graph whose holds changed, so call it from a thread that may block.
+    pub fn set_holds(&self, holds: &[Hold], stops: &[ReleaseStop]) {
         let mut current = self.lock_holds();
-        *current = holds.to_vec();
+        let wanted = InForce { holds: holds.to_vec(), stops: stops.to_vec() };
+        if *current == wanted {
+            return;
+        }
+        *current = wanted;
         let before = self.inner.served.load_full();
         let shown = show(before.published.as_deref(), &current, &before);
         self.store(before.published.clone(), shown, before.generation);
@@ -212,7 +223,7 @@ impl Catalog {
         self.inner.served.store(Arc::new(Served { published, shown, empty, generation }));
     }
 
-    fn lock_holds(&self) -> std::sync::MutexGuard<'_, Vec<Hold>> {
+    fn lock_holds(&self) -> std::sync::MutexGuard<'_, InForce> {
         // A list that is only ever replaced as a whole is never half written.
         self.inner.holds.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -229,11 +240,11 @@ fn body(bytes: Vec<u8>) -> Body {
 }
 
 /// Bodies of all graphs under `holds`; those that did not change are taken from `before`.
-fn show(published: Option<&Published>, holds: &[Hold], before: &Served) -> ByGraph<Shown> {
+fn show(published: Option<&Published>, in_force: &InForce, before: &Served) -> ByGraph<Shown> {
     let mut shown = ByGraph::new();
     for entry in published.iter().flat_map(|p| p.all_graphs()) {
         let key = &entry.key;
-        let held = Held::on(key, holds);
+        let held = Held::on(key, &in_force.holds, &in_force.stops);
         let body = held_body(entry, &held, before);
         shown
             .entry(key.product.clone())

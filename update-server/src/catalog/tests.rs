@@ -1,10 +1,12 @@
 //! Holds as plain clients see them, and what a swap changes.
 
+use std::collections::BTreeSet;
+
 use channels::graph::{Graph, MatchingRule};
 use channels::wire::{Hold, HoldScope};
 use tempfile::TempDir;
 
-use super::{Catalog, HOLD_RISK};
+use super::{Catalog, GraphKey, HOLD_RISK, ReleaseStop};
 use crate::http::negotiate::Encoding;
 use crate::publish::Publisher;
 use crate::publish::fixture::{Fixture, Vendor, open, t0};
@@ -61,7 +63,7 @@ fn edges(graph: &Graph) -> (Vec<String>, Vec<String>) {
 #[track_caller]
 fn shows(scope: &HoldScope, plain: &[&str], held: &[&str]) {
     let (_dir, _publisher, catalog) = served();
-    catalog.set_holds(&[hold(scope.clone())]);
+    catalog.set_holds(&[hold(scope.clone())], &[]);
     let (found_plain, found_held) = edges(&shown(&catalog, "acme"));
     assert_eq!((found_plain, found_held), (texts(plain), texts(held)), "{scope:?}");
 }
@@ -93,7 +95,7 @@ fn an_edge_under_several_holds_has_one_risk_with_all_reasons() {
     let (product, version) = ("acme/kafka".parse().unwrap(), "1.2.0".parse().unwrap());
     let mut release = hold(HoldScope::Release { product, version });
     release.reason = "bad build".to_owned();
-    catalog.set_holds(&[hold(HoldScope::Fleet), release]);
+    catalog.set_holds(&[hold(HoldScope::Fleet), release], &[]);
     let graph = shown(&catalog, "acme");
     assert_eq!(edges(&graph).0, texts(&[]));
     let risks = graph.targets_of(&"1.1.0".parse().unwrap())[0].risks.to_vec();
@@ -104,6 +106,26 @@ fn an_edge_under_several_holds_has_one_risk_with_all_reasons() {
 }
 
 #[test]
+fn a_halted_rollout_puts_a_risk_on_its_release_in_its_graphs_alone() {
+    let (_dir, _publisher, catalog) = served();
+    let stop = |graphs: BTreeSet<GraphKey>| ReleaseStop {
+        graphs,
+        version: "1.2.0".parse().unwrap(),
+        reason: "rollout 7 of acme/kafka 1.2.0 halted: 3 clusters failed".to_owned(),
+    };
+    let of = |vendor: &str| catalog.graphs().find(|key| key.product.vendor.as_str() == vendor);
+    catalog.set_holds(&[], &[stop(of("beta").into_iter().collect())]);
+    assert_eq!(edges(&shown(&catalog, "acme")).1, texts(&[]));
+    catalog.set_holds(&[], &[stop(of("acme").into_iter().collect())]);
+    let graph = shown(&catalog, "acme");
+    assert_eq!(edges(&graph), (texts(&["1.1.0"]), texts(&["1.2.0"])));
+    let risks = graph.targets_of(&"1.1.0".parse().unwrap())[0].risks.to_vec();
+    assert_eq!(risks[0].message, "rollout 7 of acme/kafka 1.2.0 halted: 3 clusters failed");
+    catalog.set_holds(&[], &[]);
+    assert_eq!(edges(&shown(&catalog, "acme")).1, texts(&[]));
+}
+
+#[test]
 fn a_hold_changes_neither_the_signed_graph_nor_the_generation_and_goes_when_lifted() {
     let (_dir, _publisher, catalog) = served();
     let before = shown(&catalog, "acme");
@@ -111,13 +133,13 @@ fn a_hold_changes_neither_the_signed_graph_nor_the_generation_and_goes_when_lift
     let signed = catalog.graph(&key.product, &key.channel, &key.arch).unwrap();
     let (etag, generation) = (catalog.timestamp_etag(), catalog.generation());
     let mut fleet = hold(HoldScope::Fleet);
-    catalog.set_holds(std::slice::from_ref(&fleet));
+    catalog.set_holds(std::slice::from_ref(&fleet), &[]);
     assert_ne!(shown(&catalog, "acme"), before);
     let now = catalog.graph(&key.product, &key.channel, &key.arch).unwrap();
     assert_eq!((now.digest, &now.graph), (signed.digest, &signed.graph));
     assert_eq!((catalog.timestamp_etag(), catalog.generation()), (etag, generation));
     fleet.resumed_at = Some(t0());
-    catalog.set_holds(&[fleet]);
+    catalog.set_holds(&[fleet], &[]);
     assert_eq!(shown(&catalog, "acme"), before);
 }
 
@@ -125,7 +147,7 @@ fn a_hold_changes_neither_the_signed_graph_nor_the_generation_and_goes_when_lift
 fn a_publication_under_a_hold_is_shown_held() {
     let dir = tempfile::tempdir().unwrap();
     let (publisher, catalog) = open(dir.path(), t0());
-    catalog.set_holds(&[hold(HoldScope::Fleet)]);
+    catalog.set_holds(&[hold(HoldScope::Fleet)], &[]);
     publisher.publish(Fixture::new().publication(), t0()).unwrap();
     assert_eq!(edges(&shown(&catalog, "acme")), (texts(&[]), texts(&["1.1.0"])));
 }
@@ -140,10 +162,10 @@ fn bodies_that_a_new_hold_does_not_touch_are_not_made_again() {
     };
     let product = "acme/kafka".parse().unwrap();
     let first = hold(HoldScope::Product { product });
-    catalog.set_holds(std::slice::from_ref(&first));
+    catalog.set_holds(std::slice::from_ref(&first), &[]);
     let (acme, beta) = (body("acme"), body("beta"));
     let product = "beta/kafka".parse().unwrap();
-    catalog.set_holds(&[first, hold(HoldScope::Product { product })]);
+    catalog.set_holds(&[first, hold(HoldScope::Product { product })], &[]);
     assert!(std::sync::Arc::ptr_eq(&acme, &body("acme")));
     assert!(!std::sync::Arc::ptr_eq(&beta, &body("beta")));
 }

@@ -1,16 +1,21 @@
 //! What a cluster may do next: a pure function of what it asked, who holds what, and what is
 //! served.
 //!
-//! Without a rollout policy the hub grants unless something is held. It never grants two products
+//! Where a rollout policy governs, the planner's word ([`Turn`]) comes first; without one the hub
+//! grants unless something is held. It never grants two products
 //! of one cluster at once, never a release it does not serve under the asked digest, and never a
 //! step the release's document or the channel's graph does not offer. It reads no clock and no
 //! database; the caller persists the returned [`Ledger`] in the commit of the report.
 
 use channels::names::{ChannelName, ClusterId, ProductRef};
 use channels::version::ReleaseVersion;
-use channels::wire::{Action, Directive, Grant, GrantRequest, Hold, HoldScope, Phase, Reason};
+use channels::wire::{
+    Action, Directive, Grant, GrantRequest, Hold, HoldScope, Phase, ProductSettings, Reason,
+};
 use jiff::{SignedDuration, Timestamp};
 use signing::Sha256Digest;
+
+use crate::rollout::Turn;
 
 #[cfg(test)]
 mod tests;
@@ -41,6 +46,50 @@ pub struct Asked<'a> {
     pub wants: Option<&'a GrantRequest>,
     /// What the hub serves about the wanted release; meaningless without `wants`.
     pub facts: ReleaseFacts,
+    /// Whether the rollout of the wanted release has come to the cluster; meaningless without
+    /// `wants`.
+    pub turn: &'a Turn,
+    /// How far the fleet's owner lets it go.
+    pub limits: Limits<'a>,
+}
+
+/// How far a product may go on one cluster, as the fleet's owner set it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Limits<'a> {
+    /// The release it is pinned to.
+    pub pin: Option<&'a ReleaseVersion>,
+    /// The newest release it may go to.
+    pub max_version: Option<&'a ReleaseVersion>,
+}
+
+impl<'a> Limits<'a> {
+    /// The limits that settings hold.
+    pub fn of(settings: Option<&'a ProductSettings>) -> Self {
+        Self {
+            pin: settings.and_then(|settings| settings.pin.as_ref()),
+            max_version: settings.and_then(|settings| settings.max_version.as_ref()),
+        }
+    }
+
+    /// The newest release it may have.
+    pub fn ceiling(&self) -> Option<&'a ReleaseVersion> {
+        [self.pin, self.max_version].into_iter().flatten().min()
+    }
+
+    /// Why a step is beyond them. On the way to a pin is whatever lies between; which of those
+    /// releases lead there is the graph's to say, and the agent's to follow.
+    fn refuse(&self, from: &ReleaseVersion, to: &ReleaseVersion) -> Option<Reason> {
+        if let Some(pin) = self.pin {
+            let on_the_way =
+                if from <= pin { from <= to && to <= pin } else { pin <= to && to < from };
+            if !on_the_way {
+                let message = format!("the hub pins it to {pin}, {to} is not on the way there");
+                return Some(reason("pinned", message));
+            }
+        }
+        let max = self.max_version.filter(|max| to > *max)?;
+        Some(reason("above_max", format!("the hub lets it go no further than {max}, not to {to}")))
+    }
 }
 
 /// What the hub serves about one step.
@@ -136,8 +185,18 @@ fn answer(situation: &Situation<'_>, ledger: &mut Ledger, asked: &Asked<'_>) -> 
         let reason = reason("not_asked", "no grant was asked for".to_owned());
         return directive(asked, Action::Wait, None, vec![reason], None);
     };
-    if let Some(refused) = refuse(asked, wants) {
+    let beyond = asked.limits.refuse(asked.version, &wants.to);
+    if let Some(refused) = beyond.or_else(|| refuse(asked, wants)) {
         return directive(asked, Action::Wait, None, vec![refused], None);
+    }
+    match asked.turn {
+        Turn::Ungoverned | Turn::Go { .. } => {}
+        Turn::Wait { reasons, earliest_at, .. } => {
+            return directive(asked, Action::Wait, None, reasons.clone(), *earliest_at);
+        }
+        Turn::Hold { reasons, .. } => {
+            return directive(asked, Action::Hold, None, reasons.clone(), None);
+        }
     }
     if let Some(other) = elsewhere(situation, ledger, asked) {
         let message =

@@ -23,6 +23,9 @@ struct Case {
     phase: Phase,
     wants: Option<GrantRequest>,
     facts: ReleaseFacts,
+    turn: Turn,
+    pin: Option<ReleaseVersion>,
+    max_version: Option<ReleaseVersion>,
 }
 
 impl Case {
@@ -38,6 +41,9 @@ impl Case {
                 renews: None,
             }),
             facts: ReleaseFacts { digest: Some(digest(1)), allowed: true, offered: true },
+            turn: Turn::Ungoverned,
+            pin: None,
+            max_version: None,
         }
     }
 
@@ -54,6 +60,8 @@ impl Case {
             phase: self.phase,
             wants: self.wants.as_ref(),
             facts: self.facts,
+            turn: &self.turn,
+            limits: Limits { pin: self.pin.as_ref(), max_version: self.max_version.as_ref() },
         }
     }
 }
@@ -205,6 +213,35 @@ fn every_step_the_hub_does_not_serve_is_refused_by_name() {
         let decision = run(&[], NOW, &Ledger::default(), &[case]);
         assert_eq!(codes(&decision), [code]);
         assert_eq!(decision.ledger, Ledger::default());
+    }
+}
+
+#[test]
+fn nothing_is_granted_beyond_a_pin_or_the_highest_version() {
+    let version = |text: &str| -> ReleaseVersion { text.parse().unwrap() };
+    // The step is from 1.0.0 to 1.1.0, or back.
+    for (pin, max, back, expected) in [
+        (Some("1.2.0"), None, false, "proceed"),
+        (Some("1.1.0"), Some("1.1.0"), false, "proceed"),
+        (Some("1.0.0"), None, false, "pinned"),
+        (Some("1.0.5"), None, false, "pinned"),
+        (Some("0.9.0"), None, false, "pinned"),
+        (None, Some("1.0.9"), false, "above_max"),
+        (None, Some("1.1.0"), false, "proceed"),
+        (Some("1.0.0"), None, true, "proceed"),
+        (Some("0.9.0"), None, true, "proceed"),
+        (Some("1.0.5"), None, true, "pinned"),
+        (Some("1.2.0"), None, true, "pinned"),
+        (None, Some("0.1.0"), true, "above_max"),
+    ] {
+        let mut case = Case { pin: pin.map(version), ..Case::asking("acme/kafka") };
+        case.max_version = max.map(version);
+        if back {
+            let wants = case.wants.as_mut().unwrap();
+            std::mem::swap(&mut wants.to, &mut case.version);
+        }
+        let decision = run(&[], NOW, &Ledger::default(), &[case]);
+        assert_eq!(codes(&decision), [expected], "{pin:?} {max:?} {back}");
     }
 }
 

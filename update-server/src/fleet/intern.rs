@@ -51,6 +51,11 @@ impl<T: Ord + Clone> Interner<T> {
         old.values.iter().zip(marks).map(|(value, used)| used.then(|| self.intern(value))).collect()
     }
 
+    /// All values, each at its number.
+    pub(super) fn values(&self) -> &[T] {
+        &self.values
+    }
+
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.values.len()

@@ -6,12 +6,14 @@
 
 mod answers;
 mod drift;
+mod facts;
 mod freshness;
 mod intern;
 mod names;
 mod query;
 mod record;
 mod row;
+mod shared;
 mod tally;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -19,14 +21,16 @@ pub(crate) mod tests;
 use std::collections::BTreeMap;
 
 use channels::names::ClusterId;
+use channels::rollout::Labels;
 use channels::version::ReleaseVersion;
-use channels::wire::Freshness;
+use channels::wire::{Freshness, ProductSettings};
 use jiff::Timestamp;
 use signing::Sha256Digest;
 
 use crate::directive::Ledger;
 use intern::Interner;
 use row::{NO_VERSION, Numbers, Product, Row, Stamp};
+use shared::Shared;
 use tally::{Change, Tally};
 
 pub use answers::FleetCount;
@@ -35,6 +39,7 @@ pub use drift::DriftMemo;
 pub use freshness::{freshness, is_active, next_report_in_s};
 pub use query::{ClusterFilter, MAX_PAGE, View};
 pub use record::{ClusterKey, ClusterRecord, FormerKey, GraphKey, KeyEnd, ProductRecord, Slot};
+pub use shared::MAX_SHARED;
 
 /// Rows and counters.
 #[derive(Debug)]
@@ -46,6 +51,8 @@ pub struct FleetIndex {
     by_name: BTreeMap<Box<str>, Slot>,
     graphs: Interner<GraphKey>,
     versions: Interner<ReleaseVersion>,
+    labels: Shared<Labels>,
+    settings: Shared<Vec<ProductSettings>>,
     tally: Tally,
 }
 
@@ -83,6 +90,8 @@ impl FleetIndex {
             by_name: BTreeMap::new(),
             graphs: Interner::default(),
             versions: Interner::default(),
+            labels: Shared::default(),
+            settings: Shared::default(),
             tally: Tally::default(),
         }
     }
@@ -173,6 +182,8 @@ impl FleetIndex {
             former: record.former.map(Box::new),
             elder: record.elder.map(Box::new),
             name: record.name.as_str().into(),
+            labels: self.labels.intern(&record.labels),
+            settings: self.settings.intern(&record.settings),
             agent_version: record.agent_version.as_str().into(),
             enrolled_at: Stamp::of(Some(record.enrolled_at)),
             retired_at: Stamp::of(record.retired_at),
@@ -193,6 +204,8 @@ impl FleetIndex {
         Some(ClusterRecord {
             id: row.id,
             name: row.name.to_string(),
+            labels: self.labels.get(row.labels),
+            settings: self.settings.get(row.settings),
             key: row.key,
             former: row.former.as_deref().copied(),
             elder: row.elder.as_deref().copied(),
@@ -233,6 +246,7 @@ impl FleetIndex {
                 self.tally.change(Slot(number), row, Change::Enter);
             }
         }
+        self.forget_unused_shared();
         self.forget_unused_names()
     }
 

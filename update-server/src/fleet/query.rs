@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 
 use channels::names::{ChannelName, ClusterId, ProductRef, SiteName};
+use channels::rollout::{Labels, Selector};
 use channels::version::ReleaseVersion;
 use channels::wire::{ClusterRow, Freshness, HealthVerdict, Phase, ProductRow};
 use jiff::Timestamp;
 
 use super::row::{Product, Row};
+use super::shared::is_marked;
 use super::{DriftMemo, FleetIndex, ProductRecord, Slot, freshness};
 use crate::served::Served;
 
@@ -32,6 +34,8 @@ pub struct ClusterFilter {
     pub freshness: Option<Freshness>,
     /// Is called something that starts like this.
     pub name_prefix: Option<String>,
+    /// Has labels like these.
+    pub selector: Option<Selector>,
     /// Belongs to this dark site; no cluster of the fleet itself does.
     pub site: Option<SiteName>,
 }
@@ -41,6 +45,8 @@ struct Resolved<'f> {
     filter: &'f ClusterFilter,
     graphs: Option<BTreeSet<u32>>,
     version: Versions,
+    /// By the number of a label set, whether the selector selects it.
+    labels: Option<Vec<bool>>,
 }
 
 /// Which versions match.
@@ -59,6 +65,7 @@ impl Resolved<'_> {
             && filter.site.is_none()
             && filter.freshness.is_none_or(|f| f == class)
             && filter.name_prefix.as_ref().is_none_or(|p| row.name.starts_with(p.as_str()))
+            && self.labels.as_ref().is_none_or(|selected| is_marked(selected, row.labels))
             && (!self.about_products() || row.products.iter().any(|p| self.matches_product(p)))
     }
 
@@ -100,7 +107,10 @@ impl FleetIndex {
                 self.versions.number(version).map_or(Versions::NoneKnown, Versions::Only)
             }
         };
-        Resolved { filter, graphs, version }
+        let labels = filter.selector.as_ref().map(|selector| {
+            self.label_sets().iter().map(|labels| selector.matches(labels)).collect()
+        });
+        Resolved { filter, graphs, version, labels }
     }
 
     /// Up to `limit` matching clusters after row `after`, and the row to go on from if there may
@@ -145,6 +155,8 @@ impl FleetIndex {
             name: row.name.to_string(),
             site: None,
             as_of: None,
+            labels: Labels::clone(&self.labels.get(row.labels)),
+            settings: self.settings.get(row.settings).to_vec(),
             enrolled_at: row.enrolled_at.get().unwrap_or(Timestamp::UNIX_EPOCH),
             last_seen: row.last_seen.get(),
             freshness: freshness(row.last_seen.get(), self.interval_s, view.now),
@@ -175,6 +187,7 @@ impl FleetIndex {
             drift_at_site: None,
             waiting_on: record.waiting_on,
             why_not: record.why_not,
+            earliest_at: None,
             failure: record.failure,
             units: Vec::new(),
         })

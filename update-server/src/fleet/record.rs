@@ -1,10 +1,13 @@
 //! One cluster as the store reads and writes it.
 
+use std::sync::Arc;
+
 use channels::names::{Arch, ChannelName, ClusterId, ProductRef, UnitName};
+use channels::rollout::Labels;
 use channels::version::ReleaseVersion;
 use channels::wire::{
-    AgentInstance, Failure, HealthSummary, Phase, ProductState, Progress, Reason, UnitState,
-    WaitingOn,
+    AgentInstance, Failure, HealthSummary, Phase, ProductSettings, ProductState, Progress, Reason,
+    UnitState, WaitingOn,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -101,6 +104,10 @@ pub struct ClusterRecord {
     /// The oldest of the keys that were rotated shortly before that. All others are forgotten, and
     /// refused as unknown.
     pub elder: Option<FormerKey>,
+    /// What the fleet's owner set; shared by every cluster with the same ones.
+    pub labels: Arc<Labels>,
+    /// What the fleet's owner wants of its products, in the order of their names; shared likewise.
+    pub settings: Arc<Vec<ProductSettings>>,
     /// When it enrolled.
     pub enrolled_at: Timestamp,
     /// When a person retired it; it may not report from then on.
@@ -122,6 +129,11 @@ pub struct ClusterRecord {
 }
 
 impl ClusterRecord {
+    /// What is set for a product.
+    pub fn settings_of(&self, product: &ProductRef) -> Option<&ProductSettings> {
+        self.settings.iter().find(|settings| settings.product == *product)
+    }
+
     /// The key of this id, if it was in force before and is remembered.
     pub fn ended(&self, key_id: &Sha256Digest) -> Option<FormerKey> {
         [self.former, self.elder].into_iter().flatten().find(|ended| ended.key.id == *key_id)

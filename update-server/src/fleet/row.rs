@@ -56,6 +56,10 @@ pub(super) struct Row {
     pub(super) former: Option<Box<FormerKey>>,
     pub(super) elder: Option<Box<FormerKey>>,
     pub(super) name: Box<str>,
+    /// Number of its label set.
+    pub(super) labels: u32,
+    /// Number of its settings.
+    pub(super) settings: u32,
     pub(super) agent_version: Box<str>,
     pub(super) enrolled_at: Stamp,
     pub(super) retired_at: Stamp,

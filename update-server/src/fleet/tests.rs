@@ -1,10 +1,12 @@
 //! Counters against a recount, pages against filters, rows against records.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::*;
 use crate::directive::ReleaseFacts;
 use crate::served::Served;
+use channels::rollout::Labels;
 use channels::wire::{
     Drift, DriftState, HealthSummary, HealthVerdict, Phase, Progress, Reason, WaitingOn,
 };
@@ -79,6 +81,12 @@ fn product(name: &str, version: &str, phase: Phase, verdict: HealthVerdict) -> P
     }
 }
 
+/// Every third cluster has none; the others share two sets.
+fn labels(n: u32) -> Arc<Labels> {
+    let ring = ["canary", "prod"].get(usize::try_from(n % 3).unwrap());
+    Arc::new(ring.map(|ring| ("ring".to_owned(), (*ring).to_owned())).into_iter().collect())
+}
+
 pub(crate) fn cluster(
     n: u32,
     last_seen: Option<i64>,
@@ -90,6 +98,8 @@ pub(crate) fn cluster(
         key: ClusterKey { bytes: [1; 32], id: Sha256Digest::of(&n.to_be_bytes()) },
         former: None,
         elder: None,
+        labels: labels(n),
+        settings: Arc::default(),
         enrolled_at: at(NOW - 1000),
         retired_at: None,
         agent_version: "0.1.0".to_owned(),
@@ -230,6 +240,49 @@ fn filters_hold_for_one_and_the_same_product() {
     assert_eq!(count(ClusterFilter { version: Some("7.7.7".parse().unwrap()), ..os() }), 0);
     let named = |p: &str| ClusterFilter { name_prefix: Some(p.to_owned()), ..Default::default() };
     assert_eq!((count(named("site")), count(named("b"))), (1, 0));
+}
+
+#[test]
+fn a_selector_finds_clusters_by_the_labels_they_have_by_then() {
+    let clusters: Vec<_> = (0..7).map(|n| cluster(n, Some(NOW), vec![])).collect();
+    let mut fleet = fleet_of(&clusters);
+    assert_eq!(fleet.label_sets().len(), 3, "each set once, and the empty one");
+    let count = |fleet: &FleetIndex, text: &str| {
+        let filter = ClusterFilter { selector: Some(text.parse().unwrap()), ..Default::default() };
+        let mut memo = DriftMemo::default();
+        fleet.page(&filter, None, 10, &mut View::new(at(NOW), &Line, &mut memo)).0.len()
+    };
+    let asked = ["ring=canary", "ring=prod", "ring", "!ring", "ring!=canary", "x"];
+    assert_eq!(asked.map(|text| count(&fleet, text)), [3, 2, 5, 2, 4, 0]);
+    let moved = ClusterRecord { labels: labels(1), ..clusters[0].clone() };
+    fleet.apply(Slot(0), &moved, at(NOW));
+    assert_eq!(asked.map(|text| count(&fleet, text)), [2, 3, 5, 2, 5, 0]);
+    assert_eq!(fleet.record(Slot(0)).unwrap().labels, labels(1));
+    assert_eq!(fleet.labels_number(Slot(0)), fleet.labels_number(Slot(1)));
+}
+
+#[test]
+fn a_fleet_in_which_every_cluster_has_labels_of_its_own_is_stopped_and_forgets_old_ones() {
+    let own = |n: usize| Arc::new(Labels::from([("serial".to_owned(), n.to_string())]));
+    let mut fleet = fleet_of(&[cluster(0, Some(NOW), vec![])]);
+    for n in 3..MAX_SHARED {
+        fleet.apply(
+            Slot(0),
+            &ClusterRecord { labels: own(n), ..cluster(0, None, vec![]) },
+            at(NOW),
+        );
+    }
+    assert!(fleet.has_room_for_labels(&own(0), 0) && !fleet.has_room_for_labels(&own(0), 1));
+    fleet.apply(Slot(1), &ClusterRecord { labels: own(0), ..cluster(1, None, vec![]) }, at(NOW));
+    assert!(!fleet.has_room_for_labels(&own(1), 0), "full");
+    assert!(fleet.has_room_for_labels(&own(0), 0), "a set it knows is always taken");
+    let epoch = fleet.labels_epoch();
+    fleet.sweep(at(NOW));
+    assert_ne!(fleet.labels_epoch(), epoch, "numbers changed");
+    assert_eq!(fleet.label_sets().len(), 3);
+    assert_eq!(*fleet.label_sets()[0], Labels::new(), "the empty set keeps its number");
+    assert_eq!(fleet.record(Slot(1)).unwrap().labels, own(0));
+    assert_eq!(fleet.record(Slot(0)).unwrap().labels, own(MAX_SHARED - 1));
 }
 
 #[test]

@@ -26,6 +26,11 @@ async fn maintain(state: web::Data<HubState>) {
         if let Err(refusal) = state.store.tick(state.now()).await {
             tracing::warn!(reason = %refusal, "maintenance skipped");
         }
+        // A gate may have halted a rollout, in the tick or between two of them.
+        let shown = state.clone();
+        if let Err(panic) = tokio::task::spawn_blocking(move || shown.show_holds()).await {
+            tracing::error!(error = %panic, "holds are not shown to plain clients");
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is shown of dark sites: rows, pages, drift against this hub's own graphs.
 
 use channels::names::{ClusterId, SiteName};
+use channels::rollout::Labels;
 use channels::version::ReleaseVersion;
 use channels::wire::{
     ClusterRow, Freshness, HealthSummary, ProductRow, Reason, SiteCluster, SiteDrift, SiteProduct,
@@ -176,7 +177,8 @@ fn matches(filter: &ClusterFilter, cluster: &SiteCluster, class: Freshness) -> b
         || filter.version.is_some()
         || filter.phase.is_some()
         || filter.health.is_some();
-    filter.freshness.is_none_or(|wanted| wanted == staler(class, cluster.freshness))
+    filter.selector.as_ref().is_none_or(|selector| selector.matches(&Labels::new()))
+        && filter.freshness.is_none_or(|wanted| wanted == staler(class, cluster.freshness))
         && filter.name_prefix.as_ref().is_none_or(|p| cluster.name.starts_with(p.as_str()))
         && (!about_products || cluster.products.iter().any(|p| matches_product(filter, p)))
 }
@@ -196,6 +198,9 @@ fn row(shown: AsOf<'_>, cluster: &SiteCluster, view: &mut View<'_>) -> ClusterRo
         name: cluster.name.clone(),
         site: Some(status.site.clone()),
         as_of: Some(status.made_at),
+        // A status file carries none: they are its own hub's.
+        labels: Labels::new(),
+        settings: Vec::new(),
         enrolled_at: cluster.enrolled_at,
         last_seen: cluster.last_report_at,
         freshness: staler(shown.class, cluster.freshness),
@@ -225,6 +230,7 @@ fn product_row(product: &SiteProduct, view: &mut View<'_>) -> ProductRow {
         drift_at_site: Some(product.drift.clone()),
         waiting_on: Vec::new(),
         why_not: failed.chain(&product.reasons).map(reason).collect(),
+        earliest_at: None,
         failure: None,
         units: Vec::new(),
     }

@@ -224,6 +224,8 @@ fn secretive() -> ClusterRow {
         name: "SECRET-name".to_owned(),
         site: None,
         as_of: None,
+        labels: [("SECRET-key".to_owned(), "SECRET-value".to_owned())].into(),
+        settings: Vec::new(),
         enrolled_at: at(NOW),
         last_seen: Some(at(NOW)),
         freshness: Freshness::Fresh,
@@ -260,6 +262,7 @@ fn secretive() -> ClusterRow {
                 Reason { code: "held".to_owned(), message: "held by SECRET-person".to_owned() },
                 Reason { code: "SECRET code!".to_owned(), message: "SECRET".to_owned() },
             ],
+            earliest_at: None,
             failure: Some(channels::wire::Failure {
                 kind: "rollback".to_owned(),
                 message: "SECRET-failure".to_owned(),

@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use channels::names::ClusterId;
 use channels::wire::Hold;
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::Connection;
 use signing::Sha256Digest;
 
 use super::audit::{self, Event, Head};
+use super::rollouts::{RolloutBatch, last_tick};
 use super::{Committed, Stop, StoreSettings, history};
 use crate::auth::TokenTable;
 use crate::fleet::{ClusterRecord, Slot};
@@ -34,6 +35,7 @@ pub(super) struct Changes {
     pub(super) holds: Option<Vec<Hold>>,
     pub(super) tokens: Option<TokenTable>,
     pub(super) sites: Option<Sites>,
+    pub(super) rollouts: RolloutBatch,
     sweep: Option<Timestamp>,
     history_day: Option<i64>,
 }
@@ -47,6 +49,7 @@ impl Changes {
             holds: None,
             tokens: None,
             sites: None,
+            rollouts: RolloutBatch::default(),
             sweep: None,
             history_day: None,
         }
@@ -67,6 +70,12 @@ impl Changes {
         }
         if let Some(sites) = self.sites {
             committed.set_sites(sites);
+        }
+        if let Some(generation) = self.rollouts.offered {
+            committed.set_offered(generation);
+        }
+        if let Some(overlay) = self.rollouts.into_overlay() {
+            committed.apply_rollouts(overlay);
         }
         if !self.clusters.is_empty() || self.sweep.is_some() {
             let mut fleet = committed.fleet_mut();
@@ -101,6 +110,11 @@ impl Batch<'_> {
     /// Keeps a cluster's record for memory.
     pub(super) fn put_cluster(&mut self, slot: Slot, record: ClusterRecord, now: Timestamp) {
         self.changes.clusters.insert(slot, (record, now));
+    }
+
+    /// How many clusters this batch changes so far.
+    pub(super) fn changed_clusters(&self) -> usize {
+        self.changes.clusters.len()
     }
 
     fn find(&self, matches: impl Fn(&ClusterRecord) -> bool) -> Option<Slot> {
@@ -164,7 +178,9 @@ impl Batch<'_> {
 
     /// Maintenance inside the transaction; see `Store::tick`.
     pub(super) fn tick(&mut self, now: Timestamp) -> Result<(), Stop> {
-        if self.since_last_tick(now)? < history::CLOCK_JUMP {
+        let since = self.since_last_tick(now)?;
+        self.tick_rollouts(since, now);
+        if since < history::CLOCK_JUMP {
             history::prune(self.conn, self.settings.history_days, now)?;
         } else {
             tracing::warn!(%now, "the clock is days past the last tick: history kept this once");
@@ -181,13 +197,7 @@ impl Batch<'_> {
 
     /// Time since the last tick, of this process or one before; zero at the very first.
     fn since_last_tick(&self, now: Timestamp) -> rusqlite::Result<SignedDuration> {
-        let last: Option<String> = self
-            .conn
-            .prepare_cached("SELECT value FROM meta WHERE name = 'last_tick'")?
-            .query_row([], |row| row.get(0))
-            .optional()?;
-        let last = last.and_then(|last| last.parse::<Timestamp>().ok()).unwrap_or(now);
-        Ok(now.duration_since(last))
+        Ok(now.duration_since(last_tick(self.conn)?.unwrap_or(now)))
     }
 
     /// Fails as a broken disk would.

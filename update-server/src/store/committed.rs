@@ -1,6 +1,6 @@
 //! The committed state in memory: fleet, holds, tokens, dark sites, and how the writer is doing.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use arc_swap::ArcSwap;
@@ -8,6 +8,7 @@ use channels::wire::Hold;
 
 use crate::auth::TokenTable;
 use crate::fleet::{DriftMemo, FleetIndex};
+use crate::rollout::{Overlay, Rollouts};
 use crate::site::Sites;
 
 /// Everything reads are answered from. Only the writer changes it, after a commit.
@@ -18,6 +19,9 @@ pub struct Committed {
     holds: ArcSwap<Vec<Hold>>,
     tokens: ArcSwap<TokenTable>,
     sites: ArcSwap<Sites>,
+    rollouts: RwLock<Rollouts>,
+    /// One more than the catalog's generation whose heads rollouts were opened for; 0 = none.
+    offered: AtomicU64,
     pub(super) queued: AtomicUsize,
     pub(super) writable: AtomicBool,
     pub(super) stopped: AtomicBool,
@@ -29,6 +33,7 @@ impl Committed {
         holds: Vec<Hold>,
         tokens: TokenTable,
         sites: Sites,
+        rollouts: Rollouts,
     ) -> Self {
         Self {
             fleet: RwLock::new(fleet),
@@ -36,6 +41,8 @@ impl Committed {
             holds: ArcSwap::from_pointee(holds),
             tokens: ArcSwap::from_pointee(tokens),
             sites: ArcSwap::from_pointee(sites),
+            rollouts: RwLock::new(rollouts),
+            offered: AtomicU64::new(0),
             queued: AtomicUsize::new(0),
             writable: AtomicBool::new(true),
             stopped: AtomicBool::new(false),
@@ -81,6 +88,25 @@ impl Committed {
 
     pub(super) fn set_sites(&self, sites: Sites) {
         self.sites.store(Arc::new(sites));
+    }
+
+    /// Policies and rollouts, for reading. Hold it briefly: the writer waits for it after each
+    /// commit that changed one. Lock it after [`Committed::fleet`].
+    pub fn rollouts(&self) -> RwLockReadGuard<'_, Rollouts> {
+        self.rollouts.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn apply_rollouts(&self, overlay: Overlay) {
+        self.rollouts.write().unwrap_or_else(PoisonError::into_inner).apply(overlay);
+    }
+
+    /// The catalog's generation whose heads rollouts were opened for.
+    pub(super) fn offered(&self) -> Option<u64> {
+        self.offered.load(Ordering::Relaxed).checked_sub(1)
+    }
+
+    pub(super) fn set_offered(&self, generation: u64) {
+        self.offered.store(generation.saturating_add(1), Ordering::Relaxed);
     }
 
     /// Writes that wait for the writer.

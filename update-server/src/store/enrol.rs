@@ -1,16 +1,20 @@
 //! How clusters come and go: join tokens, enrolment, retirement.
 
+use std::sync::Arc;
+
 use channels::names::ClusterId;
+use channels::rollout::Labels;
 use channels::wire::EnrolmentReply;
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, params};
+use serde_json::json;
 use signing::Sha256Digest;
 
 use super::audit::Event;
 use super::identity::check_key;
 use super::{Batch, Refusal, Stop, Store, int};
 use crate::directive::Ledger;
-use crate::fleet::{ClusterKey, ClusterRecord, Slot};
+use crate::fleet::{ClusterKey, ClusterRecord, MAX_SHARED, Slot};
 
 /// An enrolment whose signature by its own key was verified.
 #[derive(Debug, Clone)]
@@ -41,6 +45,9 @@ pub struct JoinTokenRow {
     /// The cluster it was minted for, if for one that is known already.
     #[serde(skip)]
     pub cluster: Option<Slot>,
+    /// Labels of whoever enrols with it.
+    #[serde(skip)]
+    pub labels: Arc<Labels>,
 }
 
 impl Store {
@@ -84,10 +91,15 @@ impl Batch<'_> {
         if self.slot_of_name(&enrolment.name).is_some() {
             return Err(Refusal::NameTaken { name: enrolment.name }.into());
         }
+        if !self.committed.fleet().has_room_for_labels(&token.labels, self.changed_clusters()) {
+            return Err(Refusal::TooManyLabelSets { max: MAX_SHARED }.into());
+        }
         let slot = Slot(self.changes.rows);
         let record = ClusterRecord {
             id: ClusterId(uuid::Uuid::new_v4()),
             name: enrolment.name,
+            labels: Arc::clone(&token.labels),
+            settings: Arc::default(),
             key: enrolment.key,
             former: None,
             elder: None,
@@ -125,7 +137,7 @@ impl Batch<'_> {
         self.conn
             .prepare_cached(
                 "INSERT INTO cluster (id, uuid, name, key, key_id, join_token, enrolled_at, \
-                 agent_version) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                 agent_version, labels) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             )?
             .execute(params![
                 slot.rowid(),
@@ -136,29 +148,34 @@ impl Batch<'_> {
                 token.id,
                 record.enrolled_at.as_millisecond(),
                 record.agent_version,
+                json!(*record.labels).to_string(),
             ])?;
         self.audit(&Event {
             at: record.enrolled_at,
             actor: format!("join-token/{}", token.id),
             action: "enrol",
             object: record.id.to_string(),
-            detail: serde_json::json!({ "name": record.name, "key_id": record.key.id.hex() }),
+            detail: json!({
+                "name": record.name, "key_id": record.key.id.hex(), "labels": *record.labels,
+            }),
         })
     }
 
     /// A join token that is known and has not expired. Whether it has uses left is asked only for
     /// a new key: a retry after a lost answer must succeed.
     fn join_token(&self, digest: &Sha256Digest, now: Timestamp) -> Result<JoinTokenRow, Stop> {
-        let row: Option<(i64, u32, u32, i64, Option<i64>)> = self
+        let row: Option<(i64, u32, u32, i64, Option<i64>, String)> = self
             .conn
             .prepare_cached(
-                "SELECT id, uses, used, expires_at, cluster FROM join_token WHERE digest = ?1",
+                "SELECT id, uses, used, expires_at, cluster, labels FROM join_token \
+                 WHERE digest = ?1",
             )?
             .query_row([digest.as_bytes()], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+                let cluster = row.get(4)?;
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, cluster, row.get(5)?))
             })
             .optional()?;
-        let (id, uses, used, expires_at, cluster) =
+        let (id, uses, used, expires_at, cluster, labels) =
             row.ok_or(Refusal::JoinToken { why: "is unknown" })?;
         if expires_at <= now.as_millisecond() {
             return Err(Refusal::JoinToken { why: "has expired" }.into());
@@ -168,7 +185,10 @@ impl Batch<'_> {
             None => None,
             Some(rowid) => Some(Slot::from_rowid(rowid).ok_or(Refusal::UnknownCluster)?),
         };
-        Ok(JoinTokenRow { id, uses, used, expires_at, cluster })
+        let labels = serde_json::from_str(&labels).map_err(|_| Refusal::JoinToken {
+            why: "has labels that this hub cannot read; mint another one",
+        })?;
+        Ok(JoinTokenRow { id, uses, used, expires_at, cluster, labels: Arc::new(labels) })
     }
 
     fn retire(&mut self, id: ClusterId, by: String, now: Timestamp) -> Result<(), Stop> {
@@ -187,7 +207,7 @@ impl Batch<'_> {
             actor: by,
             action: "retire",
             object: id.to_string(),
-            detail: serde_json::json!({ "name": record.name, "seq": int(record.seq) }),
+            detail: json!({ "name": record.name, "seq": int(record.seq) }),
         })?;
         self.put_cluster(slot, record, now);
         Ok(())

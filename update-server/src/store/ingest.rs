@@ -1,6 +1,8 @@
 //! A verified report: merged, decided on and written in one transaction.
 
-use channels::wire::{Action, Directive, Reason, Report, ReportReply};
+use channels::wire::{
+    Action, ClusterHeader, Directive, GrantRequest, Reason, Report, ReportReply, UnitState,
+};
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, params};
 use signing::Sha256Digest;
@@ -10,8 +12,9 @@ use super::identity::{check_key, check_reach};
 use super::judge::{Incoming, LastSeen, Superseded, Verdict};
 use super::units::{self, Units};
 use super::{Batch, Refusal, Stop, Store, history, int, judge};
-use crate::directive::{self, Asked, Decision, Ledger, ReleaseFacts, Situation};
+use crate::directive::{self, Asked, Decision, Ledger, Limits, ReleaseFacts, Situation};
 use crate::fleet::{ClusterRecord, ProductRecord, Slot};
+use crate::rollout::Turn;
 
 /// A report whose signature was verified and whose limits were checked.
 #[derive(Debug, Clone)]
@@ -34,6 +37,37 @@ struct Merged {
     /// `None` leaves the stored units as they are.
     units: Option<Units>,
     full_state_wanted: bool,
+}
+
+/// The products of a report, taken apart.
+pub(super) struct Said {
+    full: bool,
+    /// What is kept of each.
+    pub(super) records: Vec<ProductRecord>,
+    /// What each asks for.
+    wants: Vec<Option<GrantRequest>>,
+    units: Vec<Vec<UnitState>>,
+}
+
+impl Said {
+    fn of(report: Report) -> (ClusterHeader, Self) {
+        let Report { cluster, full, products } = report;
+        let mut said = Self { full, records: Vec::new(), wants: Vec::new(), units: Vec::new() };
+        for mut state in products {
+            said.wants.push(state.wants.take());
+            let (record, units) = ProductRecord::of(state);
+            said.records.push(record);
+            said.units.push(units);
+        }
+        (cluster, said)
+    }
+
+    /// Each product with what it asks for, in the report's order.
+    pub(super) fn questions(
+        &self,
+    ) -> impl Iterator<Item = (&ProductRecord, &Option<GrantRequest>)> {
+        self.records.iter().zip(&self.wants)
+    }
 }
 
 /// What the next report is judged by.
@@ -123,9 +157,13 @@ impl Batch<'_> {
     ) -> Result<ReportReply, Stop> {
         let seq = report.cluster.seq;
         let products_before = before.products.clone();
-        let facts = self.facts(&report);
-        let decision = self.decide(&before, &report, &facts, now);
-        let mut merged = self.merge(slot, before, report, now)?;
+        let (heard, said) = Said::of(report);
+        self.rollouts_heard(slot, &before, &said.records, now);
+        let facts = self.facts(&said);
+        let turns = self.turns(slot, &before, &said, now);
+        let decision = self.decide(&before, &said, &facts, &turns, now);
+        self.rollouts_granted(slot, &before, &said, &turns, &decision, now);
+        let mut merged = self.merge(slot, before, heard, said, now)?;
         explain(&mut merged.record, &decision.directives);
         self.audit_grant(&merged.record, &decision.ledger, now)?;
         merged.record.ledger = decision.ledger;
@@ -136,6 +174,7 @@ impl Batch<'_> {
             directives: decision.directives,
             next_report_in_s: self.committed.fleet().next_report_in_s(slot, now),
             full_state_wanted: merged.full_state_wanted,
+            settings: merged.record.settings.to_vec(),
         };
         self.write(slot, &merged, &reply, succession)?;
         self.write_history(slot, &products_before, &merged.record, now)?;
@@ -198,24 +237,20 @@ impl Batch<'_> {
             .map(drop)
     }
 
-    fn facts(&self, report: &Report) -> Vec<ReleaseFacts> {
-        let facts = |state: &channels::wire::ProductState| {
-            let Some(wants) = &state.wants else { return ReleaseFacts::default() };
-            let graph = crate::fleet::GraphKey {
-                product: state.product.clone(),
-                channel: state.channel.clone(),
-                arch: state.arch.clone(),
-            };
-            self.served.facts(&graph, &state.version, &wants.to)
+    fn facts(&self, said: &Said) -> Vec<ReleaseFacts> {
+        let facts = |(record, wants): (&ProductRecord, &Option<GrantRequest>)| match wants {
+            Some(wants) => self.served.facts(&record.graph, &record.version, &wants.to),
+            None => ReleaseFacts::default(),
         };
-        report.products.iter().map(facts).collect()
+        said.questions().map(facts).collect()
     }
 
     fn decide(
         &self,
         before: &ClusterRecord,
-        report: &Report,
+        said: &Said,
         facts: &[ReleaseFacts],
+        turns: &[Turn],
         now: Timestamp,
     ) -> Decision {
         let committed = self.committed.holds();
@@ -223,22 +258,24 @@ impl Batch<'_> {
         let situation = Situation {
             cluster: before.id,
             holds,
-            full: report.full,
+            full: said.full,
             now,
             ttl_s: self.settings.grant_ttl_s,
         };
-        let asked: Vec<Asked<'_>> = report
-            .products
-            .iter()
+        let asked: Vec<Asked<'_>> = said
+            .questions()
             .zip(facts)
-            .map(|(state, facts)| Asked {
-                product: &state.product,
-                channel: &state.channel,
-                version: &state.version,
-                target: state.target.as_ref(),
-                phase: state.phase,
-                wants: state.wants.as_ref(),
+            .zip(turns)
+            .map(|(((record, wants), facts), turn)| Asked {
+                product: &record.graph.product,
+                channel: &record.graph.channel,
+                version: &record.version,
+                target: record.target.as_ref(),
+                phase: record.phase,
+                wants: wants.as_ref(),
                 facts: *facts,
+                turn,
+                limits: Limits::of(before.settings_of(&record.graph.product)),
             })
             .collect();
         if before.conflict_since.is_some() {
@@ -251,20 +288,20 @@ impl Batch<'_> {
         &self,
         slot: Slot,
         before: ClusterRecord,
-        report: Report,
+        heard: ClusterHeader,
+        said: Said,
         now: Timestamp,
     ) -> Result<Merged, Stop> {
-        let gap = report.cluster.seq != before.seq.saturating_add(1);
+        let gap = heard.seq != before.seq.saturating_add(1);
         let first = before.last_seen.is_none();
-        let full = report.full;
+        let full = said.full;
         let mut products = if full { Vec::new() } else { before.products };
-        let mut units: Option<Units> = match (full, report.products.is_empty()) {
+        let mut units: Option<Units> = match (full, said.records.is_empty()) {
             (true, _) => Some(Units::new()),
             (false, true) => None,
             (false, false) => Some(self.stored_units(slot)?),
         };
-        for state in report.products {
-            let (record, its_units) = ProductRecord::of(state);
+        for (record, its_units) in said.records.into_iter().zip(said.units) {
             if let Some(units) = &mut units {
                 units.insert(record.graph.product.clone(), its_units);
             }
@@ -281,15 +318,17 @@ impl Batch<'_> {
             return Err(Refusal::TooManyNames.into());
         }
         let record = ClusterRecord {
-            agent_version: report.cluster.agent_version,
+            agent_version: heard.agent_version,
             // Not the later of two: one report under a clock that ran ahead would make the cluster
             // look fresh for as long.
             last_seen: Some(now),
-            seq: report.cluster.seq,
-            instance: report.cluster.instance,
+            seq: heard.seq,
+            instance: heard.instance,
             products,
             id: before.id,
             name: before.name,
+            labels: before.labels,
+            settings: before.settings,
             key: before.key,
             former: before.former,
             elder: before.elder,

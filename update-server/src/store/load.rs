@@ -1,5 +1,7 @@
 //! Warm start: the committed state from disk into memory.
 
+use std::sync::Arc;
+
 use channels::names::ClusterId;
 use channels::wire::{Hold, OpenJoinToken};
 use jiff::Timestamp;
@@ -7,10 +9,11 @@ use rusqlite::types::FromSql;
 use rusqlite::{Connection, Row};
 use signing::Sha256Digest;
 
-use super::{Committed, sites};
+use super::{Committed, rollouts, sites};
 use crate::auth::{Access, TokenRecord, TokenTable};
 use crate::directive::Ledger;
 use crate::fleet::{ClusterKey, ClusterRecord, FleetIndex, FormerKey, KeyEnd, Slot};
+use crate::rollout::RestoreError;
 
 /// The database holds something this hub did not write.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +21,9 @@ pub enum LoadError {
     /// The database failed.
     #[error("failed to read the database")]
     Sql(#[from] rusqlite::Error),
+    /// Stored rollouts do not fit together.
+    #[error(transparent)]
+    Rollouts(#[from] RestoreError),
     /// A value does not parse.
     #[error("table {table}, row {row}: {column} is not readable: {why}")]
     Value {
@@ -56,7 +62,7 @@ impl At<'_> {
         LoadError::Value { table: self.table, row: self.id, column, why: why.to_string() }
     }
 
-    fn time(&self, column: &'static str) -> Result<Option<Timestamp>, LoadError> {
+    pub(super) fn time(&self, column: &'static str) -> Result<Option<Timestamp>, LoadError> {
         self.get::<Option<i64>>(column)?
             .map(|ms| Timestamp::from_millisecond(ms).map_err(|e| self.wrong(column, e)))
             .transpose()
@@ -88,7 +94,7 @@ pub(super) fn load(
 ) -> Result<Committed, LoadError> {
     let fleet = fleet(conn, interval_s, now)?;
     let sites = sites::load(conn, &fleet)?;
-    Ok(Committed::new(fleet, holds(conn)?, tokens(conn)?, sites))
+    Ok(Committed::new(fleet, holds(conn)?, tokens(conn)?, sites, rollouts::load(conn)?))
 }
 
 fn fleet(conn: &Connection, interval_s: u64, now: Timestamp) -> Result<FleetIndex, LoadError> {
@@ -96,8 +102,9 @@ fn fleet(conn: &Connection, interval_s: u64, now: Timestamp) -> Result<FleetInde
     let mut statement = conn.prepare(
         "SELECT id, uuid, name, key, key_id, enrolled_at, retired_at, agent_version, last_seen, \
          seq, generation, grant_json, products, instance, conflict_since, former_key, \
-         former_key_id, former_why, former_at, elder_key, elder_key_id, elder_at FROM cluster \
-         ORDER BY id",
+         former_key_id, former_why, former_at, elder_key, elder_key_id, elder_at, labels, \
+         settings \
+         FROM cluster ORDER BY id",
     )?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
@@ -119,6 +126,8 @@ fn cluster(at: &At<'_>) -> Result<ClusterRecord, LoadError> {
     Ok(ClusterRecord {
         id: ClusterId(uuid::Uuid::from_bytes(at.get("uuid")?)),
         name: at.get("name")?,
+        labels: Arc::new(at.json("labels")?),
+        settings: Arc::new(at.json("settings")?),
         key: ClusterKey { bytes: at.get("key")?, id: at.digest("key_id")? },
         former: former(at)?,
         elder: elder(at)?,
@@ -163,6 +172,7 @@ pub(super) fn join_token(row: &Row<'_>) -> Result<OpenJoinToken, LoadError> {
             .get::<Option<[u8; 16]>>("uuid")?
             .map(|bytes| ClusterId(uuid::Uuid::from_bytes(bytes))),
         note: at.get("note")?,
+        labels: at.json("labels")?,
         created_at: at.some_time("created_at")?,
         created_by: at.get("created_by")?,
     })

@@ -8,6 +8,7 @@
 //! see it. If a commit fails, nobody in it is answered with success and memory stays as it was.
 //! The queue never blocks a caller: when it is full the answer is [`Refusal::Busy`].
 
+mod admin;
 mod audit;
 mod batch;
 mod committed;
@@ -19,6 +20,7 @@ mod judge;
 mod load;
 mod people;
 mod reader;
+mod rollouts;
 mod schema;
 mod sites;
 mod snapshot;
@@ -34,11 +36,14 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use channels::rollout::LabelError;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use crate::fleet::KeyEnd;
+use crate::rollout::RolloutRefusal;
 use crate::served::Served;
+pub use admin::{SetLabels, SetSettings};
 pub use audit::{ChainCheck, Event};
 pub(crate) use batch::Batch;
 pub use committed::Committed;
@@ -49,6 +54,7 @@ pub use ingest::AcceptedReport;
 pub use load::LoadError;
 pub use people::{NewHold, NewJoinToken, NewToken};
 pub use reader::{Reader, ReaderError};
+pub use rollouts::{AppliedPolicy, Governed, NewPolicy, RemovedPolicy, Steer};
 pub use schema::SchemaError;
 pub use sites::{NewSite, NewStatus, StatusRequest};
 pub use snapshot::{Content, SnapshotError, check_database, copy_database};
@@ -126,6 +132,35 @@ pub enum Refusal {
     /// The report invents more channels or versions than the index holds.
     #[error("the fleet has too many distinct channels or versions")]
     TooManyNames,
+    /// A label that there cannot be, or too many of them.
+    #[error(transparent)]
+    Labels(#[from] LabelError),
+    /// Nearly every cluster has labels that no other one has.
+    #[error(
+        "the fleet has {max} different sets of labels, which is as many as there may be: label \
+         what clusters have in common, and find single ones by their name"
+    )]
+    TooManyLabelSets {
+        /// The bound.
+        max: usize,
+    },
+    /// Nearly every cluster has settings that no other one has.
+    #[error(
+        "the fleet has {max} different settings of clusters, which is as many as there may be: \
+         take away what is no longer needed"
+    )]
+    TooManySettings {
+        /// The bound.
+        max: usize,
+    },
+    /// A pin that could never be reached.
+    #[error("a pin to {pin} is above the highest version that is allowed, {max}")]
+    PinAboveMax {
+        /// Where it is pinned to.
+        pin: String,
+        /// How far it may go.
+        max: String,
+    },
     /// Unknown, expired or used up.
     #[error("the join token {why}")]
     JoinToken {
@@ -207,6 +242,9 @@ pub enum Refusal {
         /// The bound.
         max: usize,
     },
+    /// A rollout policy or a command to a rollout was refused.
+    #[error(transparent)]
+    Rollout(RolloutRefusal),
     /// The queue is full.
     #[error("too many writes are waiting")]
     Busy,
@@ -315,9 +353,10 @@ impl Store {
         observer: CommitObserver,
         now: Timestamp,
     ) -> Result<(Self, WriterThread), OpenError> {
-        let conn = schema::open_writer(&data_dir.join(DATABASE_FILE))?;
+        let mut conn = schema::open_writer(&data_dir.join(DATABASE_FILE))?;
+        let mut head = audit::head(&conn).map_err(LoadError::from)?;
         let committed = Arc::new(load::load(&conn, settings.report_interval_s, now)?);
-        let head = audit::head(&conn).map_err(LoadError::from)?;
+        rollouts::wake(&mut conn, &mut head, &committed, &*served, now).map_err(LoadError::from)?;
         let (queue, jobs): (SyncSender<Job>, Receiver<Job>) = sync_channel(settings.queue_capacity);
         let writer = writer::Writer::new(conn, Arc::clone(&committed), served, settings, head);
         let thread = std::thread::Builder::new()
@@ -385,7 +424,13 @@ impl Store {
 
     /// Adds an audit row about something that is not in the database (a publication).
     pub async fn record(&self, event: Event) -> Result<(), Refusal> {
-        self.submit(move |batch| Ok(batch.audit(&event)?)).await
+        self.submit(move |batch| {
+            batch.audit(&event)?;
+            // A publication may be what is told.
+            batch.offer_heads(event.at);
+            Ok(())
+        })
+        .await
     }
 }
 

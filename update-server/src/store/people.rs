@@ -1,6 +1,7 @@
 //! What people write: holds, API tokens, join tokens. Each with its audit row in one transaction.
 
 use channels::names::ClusterId;
+use channels::rollout::Labels;
 use channels::wire::{Hold, HoldScope};
 use jiff::Timestamp;
 use rusqlite::params;
@@ -53,6 +54,8 @@ pub struct NewJoinToken {
     pub expires_at: Timestamp,
     /// What it is for.
     pub note: String,
+    /// Labels of the clusters that enrol with it.
+    pub labels: Labels,
     /// Who makes it.
     pub by: String,
     /// When.
@@ -126,6 +129,7 @@ impl Batch<'_> {
         let mut holds = self.holds();
         holds.push(hold.clone());
         self.changes.holds = Some(holds);
+        self.rollouts_note_holds(hold.at);
         Ok(hold)
     }
 
@@ -162,6 +166,7 @@ impl Batch<'_> {
         hold.resumed_at = Some(now);
         hold.resumed_by = Some(by);
         self.changes.holds = Some(holds);
+        self.rollouts_note_holds(now);
         Ok(hold)
     }
 
@@ -260,7 +265,7 @@ impl Batch<'_> {
         self.conn
             .prepare_cached(
                 "INSERT INTO join_token (digest, uses, expires_at, note, created_at, created_by, \
-                 cluster) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                 cluster, labels) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             )?
             .execute(params![
                 new.digest.as_bytes(),
@@ -270,6 +275,7 @@ impl Batch<'_> {
                 new.now.as_millisecond(),
                 new.by,
                 cluster.map(Slot::rowid),
+                json!(new.labels).to_string(),
             ])?;
         let id = self.conn.last_insert_rowid();
         self.audit(&Event {
@@ -279,7 +285,7 @@ impl Batch<'_> {
             object: new.cluster.map_or_else(|| format!("join-token/{id}"), |c| c.to_string()),
             detail: json!({
                 "join_token": id, "uses": new.uses, "expires_at": new.expires_at.to_string(),
-                "note": new.note,
+                "note": new.note, "labels": new.labels,
             }),
         })?;
         Ok(())

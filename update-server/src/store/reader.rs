@@ -5,14 +5,16 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use channels::names::{ProductRef, SiteName};
+use channels::rollout::Name;
 use channels::wire::{AuditRow, Hold, OpenJoinToken, SiteImport, UnitState};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::audit::{self, ChainCheck};
 use super::history::{self, HistoryRow};
-use super::{DATABASE_FILE, LoadError, SchemaError, load, schema, sites, units};
+use super::{DATABASE_FILE, LoadError, SchemaError, load, rollouts, schema, sites, units};
 use crate::fleet::Slot;
+use crate::rollout::PolicyRow;
 
 /// A read failed.
 #[derive(Debug, thiserror::Error)]
@@ -96,6 +98,15 @@ impl Reader {
         limit: usize,
     ) -> Result<Vec<SiteImport>, ReaderError> {
         Ok(sites::imports(&self.conn(), site, limit)?)
+    }
+
+    /// Versions of a rollout policy, newest first; or one of them.
+    pub fn policy_versions(
+        &self,
+        name: &Name,
+        version: Option<u64>,
+    ) -> Result<Vec<PolicyRow>, ReaderError> {
+        Ok(rollouts::policy_versions(&self.conn(), name, version)?)
     }
 
     /// The newest holds, lifted ones included, newest first.

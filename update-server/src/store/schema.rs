@@ -16,6 +16,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0002_identity.sql"),
     include_str!("../../migrations/sqlite/0003_former_keys.sql"),
     include_str!("../../migrations/sqlite/0004_sites.sql"),
+    include_str!("../../migrations/sqlite/0005_labels.sql"),
+    include_str!("../../migrations/sqlite/0006_rollouts.sql"),
 ];
 
 /// Only a person's `sqlite3` on the same file ever makes the writer wait.

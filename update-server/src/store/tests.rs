@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 
 use channels::names::ClusterId;
+use channels::rollout::Labels;
 use channels::version::ReleaseVersion;
 use channels::wire::{
     Action, ClusterHeader, Drift, DriftState, GrantRequest, HealthSummary, HoldScope, Phase,
@@ -78,8 +79,12 @@ impl Hub {
     }
 
     fn open(dir: tempfile::TempDir, settings: StoreSettings) -> Self {
+        Self::open_at(dir, settings, at(NOW))
+    }
+
+    fn open_at(dir: tempfile::TempDir, settings: StoreSettings, now: Timestamp) -> Self {
         let (store, thread) =
-            Store::open(dir.path(), settings, Arc::new(Anything), Box::new(|_, _| ()), at(NOW))
+            Store::open(dir.path(), settings, Arc::new(Anything), Box::new(|_, _| ()), now)
                 .unwrap();
         Self { dir, store, thread: Some(thread) }
     }
@@ -90,7 +95,13 @@ impl Hub {
         Self::open(self.dir, settings())
     }
 
-    fn second_connection(&self) -> Connection {
+    pub(crate) fn restart_at(mut self, now: Timestamp) -> Self {
+        self.store.stop();
+        self.thread.take().unwrap().join();
+        Self::open_at(self.dir, settings(), now)
+    }
+
+    pub(crate) fn second_connection(&self) -> Connection {
         schema::open_reader(&self.dir.path().join(DATABASE_FILE)).unwrap()
     }
 
@@ -116,13 +127,14 @@ impl Hub {
             cluster: None,
             expires_at: at(NOW + 3600),
             note: String::new(),
+            labels: Labels::new(),
             by: "mira".to_owned(),
             now: at(NOW),
         };
         self.store.create_join_token(new).await.unwrap();
     }
 
-    async fn report(
+    pub(crate) async fn report(
         &self,
         id: ClusterId,
         seq: u64,
@@ -188,7 +200,7 @@ pub(crate) fn state(product: &str, phase: Phase) -> ProductState {
     }
 }
 
-fn asking(product: &str) -> ProductState {
+pub(crate) fn asking(product: &str) -> ProductState {
     let wants = GrantRequest {
         to: "1.1.0".parse().unwrap(),
         release_digest: Sha256Digest::of(b"1.1.0"),
@@ -420,7 +432,7 @@ async fn a_report_that_was_verified_before_its_key_was_replaced_is_refused() {
 }
 
 /// Occupies the writer until the returned sender speaks.
-async fn block(hub: &Hub) -> std::sync::mpsc::Sender<()> {
+pub(crate) async fn block(hub: &Hub) -> std::sync::mpsc::Sender<()> {
     let (tell, started) = tokio::sync::oneshot::channel();
     let (release, released) = channel::<()>();
     let store = hub.store.clone();

@@ -89,6 +89,7 @@ impl Writer {
         for work in batch {
             deliveries.push(work(&mut open)?);
         }
+        open.write_rollouts().inspect_err(failed)?;
         let changes = open.changes;
         tx.commit().inspect_err(failed)?;
         let ticked = changes.ticked();

@@ -18,8 +18,8 @@ use serde::Serialize;
 pub use curves::{lint_curve, lint_fcos};
 
 use super::amount::{Percent, Period};
+use super::labels::Labels;
 use super::policy::Policy;
-use super::selector::Labels;
 use crate::lint::Severity;
 
 /// How often a hub looks at a rollout: what opens within one look opens at once.

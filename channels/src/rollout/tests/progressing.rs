@@ -381,6 +381,7 @@ fn every_reason_has_its_own_code_and_sentence() {
         WhyNot::Held,
         WhyNot::Halted { failures: 2 },
         WhyNot::HealthUnknown { unknown: 2, allowed: 1 },
+        WhyNot::NeedsApproval { ring: name() },
         WhyNot::RingClosed { ring: name(), behind: name(), waits_for: vec![], opens_at: None },
         WhyNot::NotYet { ring: name(), place: Share::ALL, open: Share::NONE, eligible_at: None },
         WhyNot::OutsideWindows { opens_at: Some(when) },

@@ -39,10 +39,7 @@ fn every_term_must_hold() {
         other.remove(missing);
         assert!(!select.matches(&other), "{missing}");
     }
-    assert_eq!(
-        select.to_string(),
-        "ring=canary, region in eu|us, tier not in gold, owner exists, frozen does not exist"
-    );
+    assert_eq!(select.to_string(), "ring=canary, region in (eu,us), tier!=gold, owner, !frozen");
 }
 
 #[test]
@@ -72,7 +69,61 @@ fn any_term() -> impl Strategy<Value = Expression> {
     )
 }
 
+#[test]
+fn the_syntax_of_kubernetes_is_read() {
+    let read = |text: &str| text.parse::<Selector>();
+    let expected = Selector::new(
+        labels(&[("ring", "canary"), ("empty", ""), ("a.b/c", "x")]),
+        vec![
+            term("region", Operator::In, &["eu", "us"]),
+            term("tier", Operator::NotIn, &["gold"]),
+            term("zone", Operator::NotIn, &["a", ""]),
+            term("owner", Operator::Exists, &[]),
+            term("frozen", Operator::DoesNotExist, &[]),
+            term("ring", Operator::In, &["prod"]),
+        ],
+    );
+    let text = " ring = canary ,empty=, a.b/c==x,region in (eu, us),tier!=gold,zone  notin (a,) \
+                ,owner , ! frozen,ring=prod";
+    assert_eq!(read(text), expected);
+}
+
+#[test]
+fn text_that_is_no_selector_is_refused_by_its_part() {
+    let read = |text: &str| text.parse::<Selector>();
+    assert_eq!(read(""), Err(SelectorError::Empty));
+    assert_eq!(read("  "), Err(SelectorError::Empty));
+    for (text, part) in [
+        ("a,", ""),
+        (",a", ""),
+        ("a=b,x in (c", "x in (c"),
+        ("x in", "x in"),
+        ("x on (a)", "x on (a)"),
+        ("in (a)", "in (a)"),
+        ("x in (a) b", "x in (a) b"),
+    ] {
+        assert_eq!(read(text), Err(SelectorError::NotATerm { text: part.into() }), "{text}");
+    }
+    for text in ["=a", "!", "a=b=c", "a!=b!=c", "a>1", "x in (a b)", "a=b c", "!a b"] {
+        assert!(matches!(read(text), Err(SelectorError::Label(_))), "{text}: {:?}", read(text));
+    }
+}
+
 proptest! {
+    #[test]
+    fn a_selector_written_as_text_selects_the_same(
+        select in prop::collection::vec(any_term(), 1..4).prop_map(|all| terms(&all).unwrap()),
+    ) {
+        let read: Selector = select.to_string().parse().unwrap();
+        prop_assert!(read.covers(&select) && select.covers(&read), "{select} -> {read}");
+        prop_assert_eq!(read.to_string().parse::<Selector>().unwrap(), read);
+    }
+
+    #[test]
+    fn no_text_makes_the_parser_panic(text in "[-!=(), a-c/.\u{e4}]{0,24}") {
+        let _ = text.parse::<Selector>();
+    }
+
     #[test]
     fn what_covers_matches_whatever_the_covered_matches(
         wide in prop::collection::vec(any_term(), 1..3),

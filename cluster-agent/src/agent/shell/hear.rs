@@ -2,16 +2,16 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use channels::wire::Action;
+use channels::wire::{Action, ProductSettings, Report};
 use signing::causes::chain;
 
 use super::Shell;
 use crate::agent::AgentError;
 use crate::agent::due::{jittered, later};
 use crate::agent::links::{News, Unanswered};
-use crate::agent::steer::Steered;
 use crate::clock;
 use crate::driver::StepId;
+use crate::plan::follow;
 use crate::state::StateError;
 
 /// Documents that became needed are fetched this soon, without asking for new metadata.
@@ -34,6 +34,7 @@ impl Shell {
                 }
                 self.answered_at = Some(now);
                 self.core.hear(&reply, asked.as_ref(), sent_at);
+                self.wanted(&reply.settings)?;
                 let grants = reply.directives.iter().filter(|d| d.action == Action::Proceed);
                 for directive in grants {
                     tracing::debug!(product = %directive.product, "granted");
@@ -67,10 +68,30 @@ impl Shell {
         Ok(())
     }
 
-    /// Takes in what Kubernetes says about the lease and the products.
+    /// Remembers what the hub wants of our products. On disk before it counts: a restart must not
+    /// bring the channel back that was left.
+    fn wanted(&mut self, settings: &[ProductSettings]) -> Result<(), AgentError> {
+        let ours = |wanted: &&ProductSettings| self.settings.products.contains_key(&wanted.product);
+        let wanted: Vec<_> =
+            settings.iter().filter(ours).take(Report::MAX_PRODUCTS).cloned().collect();
+        if wanted == self.document.wanted {
+            return Ok(());
+        }
+        tracing::info!(settings = wanted.len(), "the hub wants something else of this cluster");
+        self.document.wanted = wanted;
+        self.governed = false;
+        self.save()
+    }
+
+    /// Takes in what Kubernetes says about the lease and the products, and what the hub wants.
     pub(super) fn steer(&mut self, now: Timestamp) {
-        let Some(steering) = &mut self.steering else { return };
-        if steering.steer(&mut self.core, now) == Steered::OtherChannel {
+        let owner = match &mut self.steering {
+            Some(steering) => steering.steer(&mut self.core, now),
+            None if self.governed => return,
+            None => self.configured.clone(),
+        };
+        self.governed = true;
+        if self.core.govern(follow(&owner, &self.document.wanted)) {
             // What is being fetched is of the old channel.
             self.refresh_void = self.refreshing;
             self.refresh_at = now;

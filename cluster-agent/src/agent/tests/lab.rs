@@ -293,6 +293,7 @@ async fn report(
         directives,
         next_report_in_s: 1,
         full_state_wanted: false,
+        settings: vec![],
     })
 }
 

@@ -12,6 +12,7 @@ mod air_gap;
 mod facts;
 mod finalize;
 mod hooks;
+mod hub_wishes;
 mod keys;
 mod lab;
 mod real_nodes;

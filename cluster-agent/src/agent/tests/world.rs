@@ -23,7 +23,8 @@ use crate::history::History;
 use crate::observation::{Observer, ObserverSettings, Placement, Target, UnitKey, VersionEvidence};
 use crate::phase::StepTimings;
 use crate::plan::{
-    Grants, Knowledge, Known, Mode, Policy, ProductPolicy, ProductRules, Timings, VerifiedRelease,
+    Grants, HubWishes, Knowledge, Known, Mode, Policy, ProductPolicy, ProductRules, Timings,
+    VerifiedRelease,
 };
 use crate::sim::{Answer, ClusterSpec, SimCluster};
 use crate::state::ResumeOrder;
@@ -128,7 +129,7 @@ pub(super) struct World {
     drains: bool,
     observer: Observer,
     targets: Vec<Target>,
-    policy: Policy,
+    pub(super) policy: Policy,
     known: Known,
     generation: u64,
     steps_made: u128,
@@ -494,6 +495,7 @@ impl World {
             directives,
             next_report_in_s: 300,
             full_state_wanted: false,
+            settings: vec![],
         })
     }
 
@@ -523,6 +525,7 @@ impl World {
             directives,
             next_report_in_s: 300,
             full_state_wanted: false,
+            settings: vec![],
         };
         self.core.hear(&reply, None, self.now());
     }
@@ -620,6 +623,7 @@ pub(super) fn policy(build: &Build) -> Policy {
         arch: "amd64".parse().unwrap(),
         mode: build.mode,
         pin: None,
+        hub: HubWishes::default(),
         accepted_risks: vec![],
         initial_version: version(initial),
         pools: vec!["pool".parse().unwrap()],

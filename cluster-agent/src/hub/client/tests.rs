@@ -107,6 +107,7 @@ fn reply() -> Vec<u8> {
         directives: Vec::new(),
         next_report_in_s: 300,
         full_state_wanted: false,
+        settings: vec![],
     };
     serde_json::to_vec(&reply).unwrap()
 }

@@ -12,7 +12,7 @@ use super::spec::ClusterUpdateSpec;
 use crate::config::Reports;
 use crate::gate::GatePolicy;
 use crate::history::{Finalization, History, Pause, ProductHistory};
-use crate::plan::{Grants, Mode, Policy, ProductPolicy, ProductRules, Timings};
+use crate::plan::{Grants, HubWishes, Mode, Policy, ProductPolicy, ProductRules, Timings};
 use crate::state::{Approval, FinalizeApproval};
 
 fn at(text: &str) -> Timestamp {
@@ -29,6 +29,7 @@ fn configured() -> Policy {
         arch: "amd64".parse().unwrap(),
         mode: Mode::Manual,
         pin: None,
+        hub: HubWishes::default(),
         accepted_risks: vec![],
         initial_version: "4.0.0".parse().unwrap(),
         pools: vec![],

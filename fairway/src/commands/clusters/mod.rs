@@ -1,16 +1,21 @@
 //! `fairway clusters`: the fleet, one row per product of a cluster; invite, reinvite, invites,
-//! uninvite, show, trust, retire.
+//! uninvite, show, label, trust, retire.
 
+mod label;
 mod render;
 #[cfg(test)]
 mod tests;
 
 use channels::names::{ChannelName, ClusterId, ProductRef, SiteName};
+use channels::rollout::Selector;
 use channels::version::ReleaseVersion;
 use channels::wire::{
-    ClusterRow, JoinToken, JoinTokenRequest, OpenJoinToken, Page, ReinviteRequest, TrustRequest,
+    ClusterRow, JoinToken, JoinTokenRequest, LabelsRequest, OpenJoinToken, Page, ReinviteRequest,
+    TrustRequest,
 };
 use jiff::Timestamp;
+
+use label::{LabelChange, NewLabel};
 
 use crate::error::{CliError, Result};
 use crate::hub::{Hub, HubArgs, PAGE_ROWS, segment};
@@ -56,6 +61,9 @@ enum Command {
         /// What it is for; kept in the audit log
         #[arg(long, default_value = "", value_name = "TEXT", hide_default_value = true)]
         note: String,
+        /// A label of every cluster that enrols with it; may be given several times
+        #[arg(long = "label", value_name = "KEY=VALUE")]
+        labels: Vec<NewLabel>,
     },
     /// Mint a token with which one cluster that lost its key enrols again, under its name, with a
     /// new key; the key it has is refused from then on
@@ -88,6 +96,14 @@ enum Command {
     Show {
         /// Its id or its name
         cluster: String,
+    },
+    /// Set labels of a cluster or take them away; a rollout policy's rings are chosen by them
+    Label {
+        /// Its id or its name
+        cluster: String,
+        /// `key=value` sets a label, `key-` takes it away
+        #[arg(required = true, value_name = "KEY=VALUE|KEY-", allow_hyphen_values = true)]
+        changes: Vec<LabelChange>,
     },
     /// Take a cluster out of the fleet: its key is no longer accepted, its grant is void
     #[command(visible_alias = "revoke")]
@@ -122,6 +138,10 @@ struct ListArgs {
     /// Only clusters whose name starts so
     #[arg(long, value_name = "PREFIX")]
     name: Option<String>,
+    /// Only clusters whose labels match: key=value, key!=value, `key in (a,b)`, key, !key, with
+    /// commas between them
+    #[arg(long, short = 'l')]
+    selector: Option<Selector>,
     /// Only clusters of this dark site
     #[arg(long)]
     site: Option<SiteName>,
@@ -143,6 +163,7 @@ impl ListArgs {
             ("health", self.health.clone()),
             ("freshness", self.freshness.clone()),
             ("name", self.name.clone()),
+            ("selector", self.selector.as_ref().map(ToString::to_string)),
             ("site", self.site.as_ref().map(ToString::to_string)),
         ];
         filters.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
@@ -157,9 +178,13 @@ pub(crate) async fn run(args: &ClustersArgs, now: Timestamp, out: &mut Out) -> R
         Some(_) if !args.list.query().is_empty() => {
             Err(CliError::failed("filters apply to the list of clusters only"))
         }
-        Some(Command::Invite { uses, expires, note }) => {
-            let request =
-                JoinTokenRequest { uses: *uses, expires_in_s: expires.0, note: note.clone() };
+        Some(Command::Invite { uses, expires, note, labels }) => {
+            let request = JoinTokenRequest {
+                uses: *uses,
+                expires_in_s: expires.0,
+                note: note.clone(),
+                labels: label::labels_of(labels),
+            };
             let token = hub.post("api/v1/join-tokens", "application/json", &request).await?;
             let who = count(usize::try_from(*uses).unwrap_or(usize::MAX), "cluster");
             print_token(&token, &who, args.output, now, out)
@@ -196,6 +221,20 @@ pub(crate) async fn run(args: &ClustersArgs, now: Timestamp, out: &mut Out) -> R
                 Format::Table => out.data(&render::details(&row, now)),
                 Format::Csv => out.data(&render::units(&row).csv()),
             }
+        }
+        Some(Command::Label { cluster, changes }) => {
+            let request = LabelsRequest { labels: label::patch(changes) };
+            let id = resolve(&hub, cluster).await?;
+            let path = format!("api/v1/clusters/{id}/labels");
+            let row: ClusterRow = hub.put(&path, "application/json", &request).await?;
+            if args.output == Format::Json {
+                return out.json(&row);
+            }
+            let after = match label::shown(&row.labels) {
+                none if none.is_empty() => "no labels".to_owned(),
+                labels => labels,
+            };
+            out.note(&format!("cluster {cluster} ({id}) has {after}"))
         }
         Some(Command::Retire { cluster }) => {
             let id = resolve(&hub, cluster).await?;

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use channels::wire::{ClusterRow, Drift, DriftState, HealthSummary, OpenJoinToken, ProductRow};
 use jiff::Timestamp;
 
+use super::label;
 use crate::out::printable;
 use crate::span::{age, until};
 use crate::table::{Format, Table, cell};
@@ -66,8 +67,17 @@ fn cells(row: &ClusterRow, now: Timestamp, format: Format) -> Vec<Vec<String>> {
 
 /// One row per open join token.
 pub(super) fn invites(tokens: &[OpenJoinToken], now: Timestamp, format: Format) -> Table {
-    let mut table =
-        Table::new(&["id", "uses", "used", "expires", "cluster", "created", "created_by", "note"]);
+    let mut table = Table::new(&[
+        "id",
+        "uses",
+        "used",
+        "expires",
+        "cluster",
+        "created",
+        "created_by",
+        "labels",
+        "note",
+    ]);
     for token in tokens {
         let (expires, created) = match format {
             Format::Table => {
@@ -85,6 +95,7 @@ pub(super) fn invites(tokens: &[OpenJoinToken], now: Timestamp, format: Format) 
             cell(token.cluster.as_ref()),
             created,
             token.created_by.clone(),
+            label::shown(&token.labels),
             token.note.clone(),
         ]);
     }
@@ -135,6 +146,9 @@ pub(super) fn details(row: &ClusterRow, now: Timestamp) -> String {
     };
     line("cluster", &row.name);
     line("id", &row.id.to_string());
+    if !row.labels.is_empty() {
+        line("labels", &label::shown(&row.labels));
+    }
     line("enrolled", &row.enrolled_at.to_string());
     if let Some(site) = &row.site {
         let last = row.last_seen.map_or_else(|| "never".to_owned(), |at| at.to_string());

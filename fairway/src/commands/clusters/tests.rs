@@ -1,5 +1,6 @@
 //! What `fairway clusters` prints, as golden text.
 
+use channels::rollout::Labels;
 use channels::wire::{
     Drift, DriftState, Freshness, HealthSummary, HealthVerdict, Phase, ProductRow, Progress,
     Reason, Role, UnitState, WaitingOn,
@@ -55,6 +56,7 @@ fn product() -> ProductRow {
             since: None,
         }],
         why_not: Vec::new(),
+        earliest_at: None,
         failure: None,
         units: vec![UnitState {
             name: "c-1".parse().unwrap(),
@@ -73,6 +75,8 @@ fn cluster(name: &str, id: u128, products: Vec<ProductRow>) -> ClusterRow {
         name: name.into(),
         site: None,
         as_of: None,
+        labels: Labels::from([("site".to_owned(), "east".to_owned())]),
+        settings: Vec::new(),
         enrolled_at: at("2026-04-01T00:00:00Z"),
         last_seen: (!products.is_empty()).then(|| at("2026-05-01T11:59:48Z")),
         freshness: if products.is_empty() { Freshness::Never } else { Freshness::Fresh },
@@ -295,6 +299,7 @@ async fn open_invitations_are_listed_and_ended_by_their_number() {
         expires_at: at("2026-05-01T13:00:00Z"),
         cluster: None,
         note: "rack 4".into(),
+        labels: Labels::from([("site".to_owned(), "east".to_owned())]),
         created_at: at("2026-05-01T11:00:00Z"),
         created_by: "ann".into(),
     };

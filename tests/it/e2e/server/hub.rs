@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use channels::rollout::Labels;
 use channels::wire::{ClusterRow, HubKeys, JoinToken, JoinTokenRequest, Page};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
@@ -121,7 +122,12 @@ impl Hub {
 
     /// A join token for so many clusters.
     pub(crate) async fn invite(&self, uses: u32) -> String {
-        let request = JoinTokenRequest { uses, expires_in_s: 600, note: String::new() };
+        let request = JoinTokenRequest {
+            uses,
+            expires_in_s: 600,
+            note: String::new(),
+            labels: Labels::new(),
+        };
         let body = serde_json::to_vec(&request).expect("JSON");
         let answer = self.post("api/v1/join-tokens", "application/json", body).send().await;
         let token: JoinToken = answer.expect("an answer").json().await.expect("a join token");

@@ -2,16 +2,19 @@
 
 use actix_web::{HttpResponse, web};
 use channels::names::{ChannelName, ClusterId, ProductRef, SiteName};
+use channels::rollout::{Selector, labels};
 use channels::version::ReleaseVersion;
-use channels::wire::{ClusterRow, Freshness, HealthVerdict, Page, Phase, TrustRequest};
+use channels::wire::{
+    ClusterRow, Freshness, HealthVerdict, LabelsRequest, Page, Phase, SettingsRequest, TrustRequest,
+};
 use serde::Deserialize;
 
 use super::super::problem::{ApiError, Code};
 use super::state::from_disk;
-use super::{Guarded, HubState, Operator, Viewer, paging};
+use super::{Guarded, HubState, Operator, Viewer, paging, rollouts};
 use crate::fleet::{ClusterFilter, Slot};
 use crate::site::After;
-use crate::store::{HistoryRow, Trust};
+use crate::store::{HistoryRow, SetLabels, SetSettings, Trust};
 
 const PHASES: [Phase; 10] = [
     Phase::Idle,
@@ -40,6 +43,7 @@ pub(super) struct ListQuery {
     health: Option<String>,
     freshness: Option<Freshness>,
     name: Option<String>,
+    selector: Option<String>,
     site: Option<SiteName>,
     cursor: Option<String>,
     limit: Option<usize>,
@@ -60,6 +64,12 @@ fn one_of<T: Copy>(
     Err(ApiError::new(Code::InvalidRequest, detail))
 }
 
+/// Reads a label selector of a query or body.
+pub(super) fn selector(text: &str) -> Result<Selector, ApiError> {
+    let wrong = |error| ApiError::new(Code::InvalidRequest, format!("selector: {error}"));
+    text.parse().map_err(wrong)
+}
+
 /// `GET /api/v1/clusters`
 pub(super) async fn list(
     _: Guarded<Viewer>,
@@ -77,9 +87,12 @@ pub(super) async fn list(
         version: query.version,
         freshness: query.freshness,
         name_prefix: query.name,
+        selector: query.selector.as_deref().map(selector).transpose()?,
         site: query.site,
     };
-    Ok(web::Json(page(&state, &filter, begin, limit)))
+    let mut page = page(&state, &filter, begin, limit);
+    rollouts::explain(&state, &mut page.items);
+    Ok(web::Json(page))
 }
 
 /// List whose cursors name a row of the fleet.
@@ -178,6 +191,7 @@ pub(super) async fn one(
             _ => return Err(error),
         },
     };
+    rollouts::explain(&state, std::slice::from_mut(&mut row));
     let products: Vec<ProductRef> = row.products.iter().map(|p| p.product.clone()).collect();
     let units = from_disk(&state, move |reader| {
         products.iter().map(|product| reader.units(slot, product)).collect::<Result<Vec<_>, _>>()
@@ -219,6 +233,40 @@ pub(super) async fn retire(
     state.store.retire(row.id, by.actor.clone(), state.now()).await?;
     tracing::info!(cluster.id = %row.id, cluster.name = row.name, by = by.actor, "cluster retired");
     Ok(HttpResponse::NoContent().finish())
+}
+
+/// `PUT /api/v1/clusters/{id or name}/labels`
+pub(super) async fn label(
+    by: Guarded<Operator>,
+    state: web::Data<HubState>,
+    path: web::Path<String>,
+    request: web::Json<LabelsRequest>,
+) -> Result<web::Json<ClusterRow>, ApiError> {
+    let patch = request.into_inner().labels;
+    if let Err(error) = labels::check_patch(&patch) {
+        return Err(ApiError::new(Code::Unprocessable, error.to_string()));
+    }
+    let (row, _) = find(&state, &path)?;
+    let change = SetLabels { id: row.id, patch, by: by.actor.clone(), now: state.now() };
+    state.store.set_labels(change).await?;
+    tracing::info!(cluster.id = %row.id, cluster.name = row.name, by = by.actor, "labels set");
+    Ok(web::Json(find(&state, &row.id.to_string())?.0))
+}
+
+/// `PUT /api/v1/clusters/{id or name}/settings`
+pub(super) async fn set(
+    by: Guarded<Operator>,
+    state: web::Data<HubState>,
+    path: web::Path<String>,
+    request: web::Json<SettingsRequest>,
+) -> Result<web::Json<ClusterRow>, ApiError> {
+    let SettingsRequest { product, change } = request.into_inner();
+    let (row, _) = find(&state, &path)?;
+    let (id, now) = (row.id, state.now());
+    let change = SetSettings { id, product, patch: change, by: by.actor.clone(), now };
+    state.store.set_settings(change).await?;
+    tracing::info!(cluster.id = %id, cluster.name = row.name, by = by.actor, "settings set");
+    Ok(web::Json(find(&state, &id.to_string())?.0))
 }
 
 /// A sentence for the audit log.

@@ -81,7 +81,7 @@ pub(super) async fn resume(
 }
 
 /// Shows the committed holds to plain Cincinnati clients before the person hears of success.
-async fn show(state: &web::Data<HubState>) -> Result<(), ApiError> {
+pub(super) async fn show(state: &web::Data<HubState>) -> Result<(), ApiError> {
     let state = state.clone();
     web::block(move || state.show_holds())
         .await

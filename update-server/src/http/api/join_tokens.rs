@@ -3,6 +3,7 @@
 
 use actix_web::{HttpResponse, web};
 use channels::names::ClusterId;
+use channels::rollout::{Labels, labels};
 use channels::wire::{JoinToken, JoinTokenRequest, OpenJoinToken, Page, ReinviteRequest};
 use jiff::SignedDuration;
 
@@ -30,6 +31,7 @@ struct Wanted {
     expires_in_s: u64,
     longest_s: u64,
     note: String,
+    labels: Labels,
 }
 
 /// `POST /api/v1/join-tokens`
@@ -38,9 +40,9 @@ pub(super) async fn mint(
     state: web::Data<HubState>,
     request: web::Json<JoinTokenRequest>,
 ) -> Result<HttpResponse, ApiError> {
-    let JoinTokenRequest { uses, expires_in_s, note } = request.into_inner();
+    let JoinTokenRequest { uses, expires_in_s, note, labels } = request.into_inner();
     let longest_s = MAX_EXPIRES_IN_S;
-    let wanted = Wanted { uses, cluster: None, expires_in_s, longest_s, note };
+    let wanted = Wanted { uses, cluster: None, expires_in_s, longest_s, note, labels };
     make(&state, &by.actor, wanted).await
 }
 
@@ -78,12 +80,14 @@ pub(super) async fn reinvite(
     let ReinviteRequest { expires_in_s, note } = request.into_inner();
     let (row, _) = find(&state, &path)?;
     let longest_s = MAX_REINVITE_EXPIRES_IN_S;
-    let wanted = Wanted { uses: 1, cluster: Some(row.id), expires_in_s, longest_s, note };
+    // It keeps the labels it has.
+    let labels = Labels::new();
+    let wanted = Wanted { uses: 1, cluster: Some(row.id), expires_in_s, longest_s, note, labels };
     make(&state, &by.actor, wanted).await
 }
 
 async fn make(state: &HubState, by: &str, wanted: Wanted) -> Result<HttpResponse, ApiError> {
-    let Wanted { uses, cluster, expires_in_s, longest_s, note } = wanted;
+    let Wanted { uses, cluster, expires_in_s, longest_s, note, labels } = wanted;
     let refuse = |detail: String| Err(ApiError::new(Code::Unprocessable, detail));
     if !(1..=MAX_USES).contains(&uses) {
         return refuse(format!("uses must be between 1 and {MAX_USES}"));
@@ -94,6 +98,9 @@ async fn make(state: &HubState, by: &str, wanted: Wanted) -> Result<HttpResponse
     if note.chars().count() > MAX_NOTE_CHARS {
         return refuse(format!("note must have at most {MAX_NOTE_CHARS} characters"));
     }
+    if let Err(error) = labels::check(&labels) {
+        return refuse(error.to_string());
+    }
     let secret = Secret::generate(SecretKind::Join)
         .map_err(|error| ApiError::internal("make a join token", &error))?;
     let now = state.now();
@@ -101,7 +108,8 @@ async fn make(state: &HubState, by: &str, wanted: Wanted) -> Result<HttpResponse
     let expires_at =
         now.checked_add(life).map_err(|error| ApiError::internal("compute an expiry", &error))?;
     let digest = secret.digest();
-    let new = NewJoinToken { digest, uses, cluster, expires_at, note, by: by.to_owned(), now };
+    let by_whom = by.to_owned();
+    let new = NewJoinToken { digest, uses, cluster, expires_at, note, labels, by: by_whom, now };
     state.store.create_join_token(new).await?;
     tracing::info!(
         by, uses, expires_at = %expires_at, cluster.id = cluster.map(tracing::field::display),

@@ -20,6 +20,8 @@ mod probes;
 mod publications;
 mod refusal;
 mod reports;
+mod rollout_policies;
+mod rollouts;
 mod signature;
 mod sites;
 mod state;
@@ -31,7 +33,7 @@ mod tokens;
 use actix_web::http::header::{ALLOW, HeaderValue};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpResponse, Resource, ResponseError as _, Route, guard};
-use channels::wire::MAX_PUBLICATION_BYTES;
+use channels::wire::{MAX_POLICY_BODY_BYTES, MAX_PUBLICATION_BYTES};
 
 use super::problem::{self, ApiError, Code};
 pub use guarded::{Admin, Guarded, Needs, Operator, Publisher, Viewer};
@@ -41,6 +43,9 @@ pub use state::HubState;
 
 /// Largest JSON body of a person's request: a reason and a name.
 const MAX_JSON_BYTES: usize = 64 * 1024;
+
+/// Largest body that acknowledges failures: all that are listed, 150 bytes each.
+const MAX_RESUME_BYTES: usize = 4 * 1024 * 1024;
 
 /// Registers everything: `App::new().configure(api::routes(state))`.
 pub fn routes(state: web::Data<HubState>) -> impl FnOnce(&mut ServiceConfig) {
@@ -52,6 +57,7 @@ pub fn routes(state: web::Data<HubState>) -> impl FnOnce(&mut ServiceConfig) {
             .app_data(web::PathConfig::default().error_handler(problem::path_error));
         agents(config);
         fleet_reads(config);
+        rollout_paths(config);
         people(config);
         dark_sites(config);
         operations(config);
@@ -83,6 +89,8 @@ fn fleet_reads(config: &mut ServiceConfig) {
             only("/api/v1/clusters/{id}/join-tokens", "POST")
                 .route(web::post().to(join_tokens::reinvite)),
         )
+        .service(only("/api/v1/clusters/{id}/labels", "PUT").route(web::put().to(clusters::label)))
+        .service(only("/api/v1/clusters/{id}/settings", "PUT").route(web::put().to(clusters::set)))
         .service(only("/api/v1/clusters/{id}/trust", "POST").route(web::post().to(clusters::trust)))
         .service(read("/api/v1/drift").route(get().to(fleet::drift)))
         .service(read("/api/v1/health").route(get().to(fleet::health)))
@@ -90,6 +98,28 @@ fn fleet_reads(config: &mut ServiceConfig) {
         .service(read("/api/v1/channels").route(get().to(fleet::channels)))
         .service(read("/api/v1/audit").route(get().to(audit::list)))
         .service(read("/api/v1/audit/verify").route(get().to(audit::verify)));
+}
+
+fn rollout_paths(config: &mut ServiceConfig) {
+    let verb = |verb: &str| only(&format!("/api/v1/rollouts/{{id}}/{verb}"), "POST");
+    config
+        .service(read("/api/v1/rollouts").route(get().to(rollouts::list)))
+        .service(read("/api/v1/rollouts/{id}").route(get().to(rollouts::one)))
+        .service(read("/api/v1/rollouts/{id}/clusters").route(get().to(rollouts::clusters)))
+        .service(verb("hold").route(web::post().to(rollouts::hold)))
+        .service(
+            verb("resume").app_data(json(MAX_RESUME_BYTES)).route(web::post().to(rollouts::resume)),
+        )
+        .service(verb("approve").route(web::post().to(rollouts::approve)))
+        .service(verb("emergency").route(web::post().to(rollouts::emergency)))
+        .service(read("/api/v1/rollout-policies").route(get().to(rollout_policies::list)))
+        .service(
+            only("/api/v1/rollout-policies/{name}", "GET, HEAD, PUT, DELETE")
+                .app_data(json(MAX_POLICY_BODY_BYTES))
+                .route(get().to(rollout_policies::one))
+                .route(web::put().to(rollout_policies::put))
+                .route(web::delete().to(rollout_policies::remove)),
+        );
 }
 
 fn people(config: &mut ServiceConfig) {

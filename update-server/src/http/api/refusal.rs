@@ -24,6 +24,10 @@ impl From<Refusal> for ApiError {
             Refusal::IdentityConflict { .. } => Code::IdentityConflict,
             Refusal::TooManyProducts { .. }
             | Refusal::TooManyNames
+            | Refusal::Labels(_)
+            | Refusal::TooManyLabelSets { .. }
+            | Refusal::TooManySettings { .. }
+            | Refusal::PinAboveMax { .. }
             | Refusal::TooManySites { .. }
             | Refusal::TooManyCarried { .. } => Code::Unprocessable,
             Refusal::JoinToken { .. } => Code::InvalidJoinToken,
@@ -33,6 +37,7 @@ impl From<Refusal> for ApiError {
             | Refusal::NoConflict
             | Refusal::SiteKeyReplaced { .. }
             | Refusal::LastAdmin => Code::Conflict,
+            Refusal::Rollout(refusal) => return refusal.clone().into(),
             Refusal::Busy => Code::QueueFull,
             Refusal::Failed => Code::Internal,
             Refusal::Stopped => Code::ShuttingDown,

@@ -53,7 +53,9 @@ impl HubState {
     /// Shows the committed holds to plain Cincinnati clients. Compresses graphs: blocks.
     pub fn show_holds(&self) {
         let _one_at_a_time = self.holds_shown.lock().unwrap_or_else(PoisonError::into_inner);
-        self.catalog.set_holds(&self.store.committed().holds());
+        let committed = self.store.committed();
+        let stops = super::rollouts::stops(&committed.rollouts(), &self.catalog, self.now());
+        self.catalog.set_holds(&committed.holds(), &stops);
     }
 }
 

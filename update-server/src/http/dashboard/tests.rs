@@ -1,5 +1,6 @@
 //! The page over made-up fleets.
 
+use channels::rollout::Labels;
 use channels::wire::{
     ClusterRow, Drift, DriftState, DriftTotals, Freshness, HealthSummary, HealthVerdict, Hold,
     HoldScope, Phase, ProductRow, Progress, Reason, VersionCount, WaitingOn,
@@ -68,6 +69,7 @@ fn product(phase: Phase) -> ProductRow {
         drift_at_site: None,
         waiting_on: Vec::new(),
         why_not: Vec::new(),
+        earliest_at: None,
         failure: None,
         units: Vec::new(),
     }
@@ -79,6 +81,8 @@ fn cluster(name: &str, products: Vec<ProductRow>) -> ClusterRow {
         name: name.to_owned(),
         site: None,
         as_of: None,
+        labels: Labels::new(),
+        settings: Vec::new(),
         enrolled_at: ago(3600),
         last_seen: Some(ago(4)),
         freshness: Freshness::Fresh,

@@ -12,7 +12,7 @@ use crate::observation::{
 };
 use crate::phase::StepTimings;
 use crate::plan::{
-    FinalizeRules, Grants, Mode, Policy, PoolRules, ProductPolicy, ProductRules, Timings,
+    FinalizeRules, Grants, HubWishes, Mode, Policy, PoolRules, ProductPolicy, ProductRules, Timings,
 };
 use crate::sim::ClusterSpec;
 use crate::telemetry::Signal;
@@ -226,6 +226,7 @@ impl Shape {
                 arch: "amd64".parse().unwrap(),
                 mode: self.mode,
                 pin: None,
+                hub: HubWishes::default(),
                 accepted_risks: vec![],
                 initial_version: version(initial),
                 pools: vec!["pool".parse().unwrap()],

@@ -1,9 +1,11 @@
 //! The API over a real store and a really signed repository, in process.
 
+mod admin;
 mod agents;
 mod identity;
 mod people;
 mod restored;
+mod rollouts;
 mod rotation;
 mod sites;
 

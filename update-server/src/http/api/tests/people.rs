@@ -44,6 +44,22 @@ fn guarded() -> Vec<(&'static str, &'static str, Option<Value>, Access)> {
         ("GET", "/api/v1/status-export", None, Operator),
         ("GET", "/api/v1/status-export/key", None, Operator),
         ("POST", "/api/v1/status-imports", Some(json!({})), Operator),
+        ("GET", "/api/v1/rollouts", None, Viewer),
+        ("GET", "/api/v1/rollouts/9", None, Viewer),
+        ("GET", "/api/v1/rollouts/9/clusters", None, Viewer),
+        ("POST", "/api/v1/rollouts/9/hold", Some(json!({ "reason": "r" })), Operator),
+        ("POST", "/api/v1/rollouts/9/resume", Some(json!({ "acknowledge": "a" })), Operator),
+        (
+            "POST",
+            "/api/v1/rollouts/9/approve",
+            Some(json!({ "ring": "a", "reason": "r" })),
+            Operator,
+        ),
+        ("POST", "/api/v1/rollouts/9/emergency", Some(json!({ "reason": "r" })), Operator),
+        ("GET", "/api/v1/rollout-policies", None, Viewer),
+        ("GET", "/api/v1/rollout-policies/x", None, Viewer),
+        ("PUT", "/api/v1/rollout-policies/x", Some(json!({ "text": "name: x" })), Operator),
+        ("DELETE", "/api/v1/rollout-policies/x?reason=r", None, Operator),
     ]
 }
 

@@ -1,0 +1,182 @@
+//! `/api/v1/rollouts`: rollouts watched and steered.
+
+mod clusters;
+mod render;
+mod why;
+
+use std::collections::BTreeSet;
+
+use actix_web::web;
+use channels::names::ProductRef;
+use channels::rollout::{Failure, FailureKind, Name};
+use channels::wire::{
+    Page, RolloutApproveRequest, RolloutEmergencyRequest, RolloutHoldRequest, RolloutResumeRequest,
+    RolloutRow, SeenFailure,
+};
+use serde::Deserialize;
+
+use super::super::problem::{ApiError, Code};
+use super::holds::{show, text};
+use super::{Guarded, HubState, Operator, Viewer, paging};
+use crate::rollout::{RolloutCommand, RolloutId, RolloutStatus, RolloutView};
+use crate::store::Steer;
+
+pub(super) use clusters::list as clusters;
+pub(super) use render::stops;
+pub(super) use why::explain;
+
+/// Name of the list in cursors.
+const LIST: &str = "rollouts";
+
+/// Parameters of the list.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListQuery {
+    /// Those that are over too.
+    #[serde(default)]
+    all: bool,
+    product: Option<ProductRef>,
+    policy: Option<Name>,
+    cursor: Option<String>,
+    limit: Option<usize>,
+}
+
+/// Nothing more will happen in it by itself.
+fn is_over(view: &RolloutView) -> bool {
+    match view.status {
+        RolloutStatus::Converged | RolloutStatus::Closed | RolloutStatus::Superseded => {
+            view.in_flight == 0
+        }
+        RolloutStatus::Halted
+        | RolloutStatus::Held
+        | RolloutStatus::Blind
+        | RolloutStatus::Scheduled
+        | RolloutStatus::Running => false,
+    }
+}
+
+/// `GET /api/v1/rollouts`
+pub(super) async fn list(
+    _: Guarded<Viewer>,
+    state: web::Data<HubState>,
+    query: web::Query<ListQuery>,
+) -> Result<web::Json<Page<RolloutRow>>, ApiError> {
+    let limit = paging::limit(query.limit)?;
+    let before = paging::after(LIST, query.cursor.as_deref())?;
+    let fits = |view: &RolloutView| {
+        (query.all || !is_over(view))
+            && before.is_none_or(|before| view.id.0 < before)
+            && query.product.as_ref().is_none_or(|product| *product == view.product)
+            && query.policy.as_ref().is_none_or(|policy| *policy == view.policy)
+    };
+    let views: Vec<RolloutView> =
+        state.store.committed().rollouts().views(state.now()).into_iter().filter(fits).collect();
+    let items: Vec<RolloutRow> = views.iter().take(limit).map(render::row).collect();
+    let last = items.last().filter(|_| views.len() > limit).map(|row| row.id);
+    Ok(web::Json(Page { next: last.map(|id| paging::cursor(LIST, id)), items }))
+}
+
+/// `GET /api/v1/rollouts/{id}`
+pub(super) async fn one(
+    _: Guarded<Viewer>,
+    state: web::Data<HubState>,
+    path: web::Path<u64>,
+) -> Result<web::Json<RolloutRow>, ApiError> {
+    Ok(web::Json(found(&state, RolloutId(*path))?))
+}
+
+fn found(state: &HubState, id: RolloutId) -> Result<RolloutRow, ApiError> {
+    let view = view(state, id)?;
+    Ok(render::whole(state, &view))
+}
+
+fn view(state: &HubState, id: RolloutId) -> Result<RolloutView, ApiError> {
+    let view = state.store.committed().rollouts().view(id, state.now());
+    view.ok_or_else(|| ApiError::new(Code::NotFound, format!("there is no rollout {id}")))
+}
+
+/// Orders it, shows plain clients what follows, and answers with the rollout as it is then.
+async fn steer(
+    state: &web::Data<HubState>,
+    id: RolloutId,
+    by: String,
+    commands: Vec<RolloutCommand>,
+) -> Result<web::Json<RolloutRow>, ApiError> {
+    tracing::info!(rollout.id = id.0, by, ?commands, "rollout steered");
+    state.store.steer(Steer { id, commands, by, now: state.now() }).await?;
+    show(state).await?;
+    Ok(web::Json(found(state, id)?))
+}
+
+/// `POST /api/v1/rollouts/{id}/hold`
+pub(super) async fn hold(
+    by: Guarded<Operator>,
+    state: web::Data<HubState>,
+    path: web::Path<u64>,
+    request: web::Json<RolloutHoldRequest>,
+) -> Result<web::Json<RolloutRow>, ApiError> {
+    let RolloutHoldRequest { reason, ring } = request.into_inner();
+    let reason = text("reason", &reason)?;
+    steer(&state, RolloutId(*path), by.actor, vec![RolloutCommand::Hold { ring, reason }]).await
+}
+
+/// `POST /api/v1/rollouts/{id}/resume`
+pub(super) async fn resume(
+    by: Guarded<Operator>,
+    state: web::Data<HubState>,
+    path: web::Path<u64>,
+    request: web::Json<RolloutResumeRequest>,
+) -> Result<web::Json<RolloutRow>, ApiError> {
+    let RolloutResumeRequest { acknowledge, ring, failures } = request.into_inner();
+    let reason = text("acknowledge", &acknowledge)?;
+    let id = RolloutId(*path);
+    let view = view(&state, id)?;
+    if ring.is_some() {
+        if !failures.is_empty() {
+            let detail = "failures are acknowledged for the whole rollout: leave `ring` out";
+            return Err(ApiError::new(Code::Unprocessable, detail));
+        }
+        return steer(&state, id, by.actor, vec![RolloutCommand::Release { ring, reason }]).await;
+    }
+    let seen = failures.iter().map(seen).collect::<Result<BTreeSet<Failure>, ApiError>>()?;
+    let mut commands = Vec::new();
+    if !seen.is_empty() || view.held.is_none() {
+        commands.push(RolloutCommand::Resume { seen, reason: reason.clone() });
+    }
+    if view.held.is_some() {
+        commands.push(RolloutCommand::Release { ring: None, reason });
+    }
+    steer(&state, id, by.actor, commands).await
+}
+
+fn seen(failure: &SeenFailure) -> Result<Failure, ApiError> {
+    let why: FailureKind = serde_json::from_value(serde_json::Value::from(failure.why.as_str()))
+        .map_err(|_| {
+            let detail = format!("{:?} is no kind of failure of this hub", failure.why);
+            ApiError::new(Code::Unprocessable, detail)
+        })?;
+    Ok(Failure { cluster: failure.cluster, why, at: failure.at })
+}
+
+/// `POST /api/v1/rollouts/{id}/approve`
+pub(super) async fn approve(
+    by: Guarded<Operator>,
+    state: web::Data<HubState>,
+    path: web::Path<u64>,
+    request: web::Json<RolloutApproveRequest>,
+) -> Result<web::Json<RolloutRow>, ApiError> {
+    let RolloutApproveRequest { ring, reason } = request.into_inner();
+    let reason = text("reason", &reason)?;
+    steer(&state, RolloutId(*path), by.actor, vec![RolloutCommand::Approve { ring, reason }]).await
+}
+
+/// `POST /api/v1/rollouts/{id}/emergency`
+pub(super) async fn emergency(
+    by: Guarded<Operator>,
+    state: web::Data<HubState>,
+    path: web::Path<u64>,
+    request: web::Json<RolloutEmergencyRequest>,
+) -> Result<web::Json<RolloutRow>, ApiError> {
+    let reason = text("reason", &request.reason)?;
+    steer(&state, RolloutId(*path), by.actor, vec![RolloutCommand::Emergency { reason }]).await
+}

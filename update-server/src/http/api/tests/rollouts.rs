@@ -1,0 +1,280 @@
+//! Rollouts over HTTP: policies applied, rings in order, halts shown, people in the loop.
+
+use channels::wire::{
+    Action, AttemptState, ClusterRow, HealthVerdict, Page, PolicyReply, PolicyRow, RingState,
+    RolloutCluster, RolloutRow, RolloutState,
+};
+
+use super::*;
+
+const POLICY: &str = "/api/v1/rollout-policies/two-rings";
+const GRAPH: &str = "/api/upgrades_info/v1/graph?channel=stable";
+
+/// Canaries at once, then everybody; one failure halts.
+const TWO_RINGS: &str = "\
+name: two-rings
+applies_to: [{product: acme/kafka}]
+emergency: true
+curve: {points: [{after: 0s, share: 100%}]}
+gates: {soak: 10m, min_sample: 100%}
+rings:
+  - {name: canary, select: {match_labels: {ring: canary}}}
+  - {name: everyone, rest: true}
+";
+
+/// A hub that serves acme/kafka 1.1.0, with the policy and two clusters on 1.0.0.
+async fn governed() -> (Hub, Agent, Agent) {
+    let hub = Hub::published().await;
+    let (canary, other) = (hub.agent(1).await, hub.agent(2).await);
+    hub.label("site-1", json!({ "ring": "canary" })).await;
+    for agent in [&canary, &other] {
+        hub.reply(agent, &agent.of(1, vec![well(kafka(Phase::Idle))])).await;
+    }
+    let put = hub.apply(POLICY, TWO_RINGS).await;
+    assert_eq!(put.status, 200, "{}", put.text());
+    (hub, canary, other)
+}
+
+fn well(product: ProductState) -> ProductState {
+    let health = HealthSummary { verdict: HealthVerdict::Healthy, ..HealthSummary::default() };
+    ProductState { health, ..product }
+}
+
+fn rolling() -> ProductState {
+    ProductState { target: Some("1.1.0".parse().unwrap()), ..well(kafka(Phase::Mutate)) }
+}
+
+fn there() -> ProductState {
+    ProductState { version: "1.1.0".parse().unwrap(), ..well(kafka(Phase::Idle)) }
+}
+
+fn broken() -> ProductState {
+    let failure = channels::wire::Failure {
+        kind: "step_failed".to_owned(),
+        message: "the command exited with 1".to_owned(),
+        at: t0(),
+    };
+    ProductState { phase: Phase::Paused, failure: Some(failure), ..rolling() }
+}
+
+impl Hub {
+    async fn apply(&self, path: &str, text: &str) -> Answer {
+        self.ask(Access::Operator, "PUT", path, Some(json!({ "text": text }))).await
+    }
+
+    async fn rollout(&self) -> RolloutRow {
+        self.get("/api/v1/rollouts/1").await
+    }
+
+    async fn members(&self, query: &str) -> Vec<RolloutCluster> {
+        let path = format!("/api/v1/rollouts/1/clusters{query}");
+        self.get::<Page<RolloutCluster>>(&path).await.items
+    }
+
+    async fn steer(&self, verb: &str, body: Value) -> Answer {
+        let path = format!("/api/v1/rollouts/1/{verb}");
+        self.ask(Access::Operator, "POST", &path, Some(body)).await
+    }
+
+    async fn tick(&self, seconds: i64) {
+        self.advance(seconds);
+        self.state.store.tick(self.now()).await.unwrap();
+        self.state.show_holds();
+    }
+}
+
+#[actix_web::test]
+async fn a_policy_is_reviewed_applied_versioned_and_removed() {
+    let (hub, ..) = governed().await;
+    let dry = format!("{POLICY}?dry_run=true");
+    let wider = TWO_RINGS.replace("soak: 10m", "soak: 20m");
+    let review: PolicyReply = hub.apply(&dry, &wider).await.json();
+    assert_eq!((review.version, review.changed, review.in_no_ring), (2, true, 0));
+    let sizes: Vec<(&str, u64)> =
+        review.rings.iter().map(|ring| (ring.name.as_str(), ring.clusters)).collect();
+    assert_eq!(sizes, [("canary", 1), ("everyone", 1)]);
+    let stranger = hub.agent(3).await;
+    let mut other = well(kafka(Phase::Idle));
+    other.product = "acme/os".parse().unwrap();
+    hub.reply(&stranger, &stranger.of(1, vec![other])).await;
+    let closed = TWO_RINGS.replace("rest: true", "select: {match_labels: {ring: prod}}");
+    let review: PolicyReply = hub.apply(&dry, &closed).await.json();
+    assert_eq!(review.in_no_ring, 1, "clusters of other products are none of it");
+    let codes: Vec<&str> = review.findings.iter().map(|one| one.code.as_str()).collect();
+    assert_eq!(codes, ["ring_empty", "clusters_in_no_ring"]);
+    assert!(review.findings[1].message.contains("1 of 2 clusters"), "{:?}", review.findings);
+    let now: PolicyRow = hub.get(POLICY).await;
+    assert_eq!((now.version, now.text.as_deref()), (1, Some(TWO_RINGS)), "only reviewed");
+    assert_eq!(now.applied_by, "the-operator");
+
+    let applied: PolicyReply = hub.apply(POLICY, &wider).await.json();
+    assert_eq!((applied.version, applied.changed), (2, true));
+    let again: PolicyReply = hub.apply(POLICY, &wider).await.json();
+    assert_eq!((again.version, again.changed), (2, false));
+    let first: PolicyRow = hub.get(&format!("{POLICY}?version=1")).await;
+    assert_eq!(first.text.as_deref(), Some(TWO_RINGS));
+    let list: Page<PolicyRow> = hub.get("/api/v1/rollout-policies").await;
+    assert_eq!((list.items.len(), &list.items[0].text), (1, &None));
+    assert_eq!(list.items[0].applies_to, ["acme/kafka"]);
+
+    let silent = hub.ask(Access::Operator, "DELETE", POLICY, None).await;
+    assert_eq!(silent.problem(), (400, "invalid_request".to_owned()), "a reason is needed");
+    let gone = format!("{POLICY}?reason=a%20test");
+    assert_eq!(hub.ask(Access::Operator, "DELETE", &gone, None).await.status, 204);
+    assert_eq!(hub.ask(Access::Operator, "GET", POLICY, None).await.problem().0, 404);
+    assert_eq!(hub.rollout().await.state, RolloutState::Closed);
+}
+
+#[actix_web::test]
+async fn a_policy_that_would_harm_is_told_in_a_dry_run_and_refused_otherwise() {
+    let (hub, ..) = governed().await;
+    let zero = format!("{TWO_RINGS}caps: {{concurrent: 0}}\n");
+    let dry = format!("{POLICY}?dry_run=true");
+    let review: PolicyReply = hub.apply(&dry, &zero).await.json();
+    let errors: Vec<&str> = review
+        .findings
+        .iter()
+        .filter(|finding| finding.severity == "error")
+        .map(|finding| finding.code.as_str())
+        .collect();
+    assert_eq!(errors, ["cap_zero"]);
+    for (text, status) in [
+        (zero.as_str(), 422),
+        ("name: two-rings\n", 422),
+        ("name: other\nrings:\n  - {name: all, rest: true}\n", 422),
+    ] {
+        let refused = hub.apply(POLICY, text).await;
+        assert_eq!(refused.problem().0, status, "{text}");
+    }
+    let twin = TWO_RINGS.replace("name: two-rings", "name: twin");
+    let path = "/api/v1/rollout-policies/twin";
+    let refused = hub.apply(path, &twin).await;
+    assert_eq!(refused.problem(), (409, "conflict".to_owned()));
+    assert!(refused.text().contains("two-rings"), "it names the other: {}", refused.text());
+}
+
+#[actix_web::test]
+async fn rings_go_in_order_and_everybody_who_waits_knows_why_and_until_when() {
+    let (hub, canary, other) = governed().await;
+    let reply = hub.reply(&other, &other.of(2, vec![well(asking(&hub, "1.1.0"))])).await;
+    let told = &reply.directives[0];
+    assert_eq!((told.action, told.reasons[0].code.as_str()), (Action::Wait, "ring_closed"));
+    let waiting = hub.members("?state=not_started").await;
+    assert_eq!(waiting.len(), 2);
+    assert_eq!(waiting[0].why_not[0].code, "not_asked", "the canary may go");
+    assert_eq!(waiting[1].why_not[0].code, "ring_closed");
+    let row: ClusterRow = hub.get("/api/v1/clusters/site-2").await;
+    assert_eq!(row.products[0].why_not[0].code, "ring_closed");
+
+    let reply = hub.reply(&canary, &canary.of(2, vec![well(asking(&hub, "1.1.0"))])).await;
+    assert_eq!(reply.directives[0].action, Action::Proceed, "{reply:?}");
+    assert_eq!(hub.members("?state=granted").await.len(), 1);
+    assert_eq!(hub.rollout().await.caps.in_flight, 1);
+    hub.reply(&canary, &canary.of(3, vec![rolling()])).await;
+    assert_eq!(hub.members("?ring=canary").await[0].state, AttemptState::Rolling);
+    hub.reply(&canary, &canary.of(4, vec![there()])).await;
+    hub.tick(15).await;
+    // Only its soak is missing: the other one knows when its turn comes.
+    let row: ClusterRow = hub.get("/api/v1/clusters/site-2").await;
+    let soaked_at = t0() + seconds(600);
+    assert_eq!(row.products[0].earliest_at, Some(soaked_at), "{:?}", row.products[0].why_not);
+
+    hub.advance(585);
+    hub.reply(&canary, &canary.of(5, vec![there()])).await;
+    hub.tick(1).await;
+    let rollout = hub.rollout().await;
+    let states: Vec<RingState> = rollout.rings.iter().map(|ring| ring.state).collect();
+    assert_eq!(states, [RingState::Passed, RingState::Open], "{rollout:#?}");
+    let reply = hub.reply(&other, &other.of(3, vec![well(asking(&hub, "1.1.0"))])).await;
+    assert_eq!(reply.directives[0].action, Action::Proceed, "{reply:?}");
+    hub.reply(&other, &other.of(4, vec![there()])).await;
+    hub.tick(1).await;
+    assert_eq!(hub.rollout().await.state, RolloutState::Converged);
+    let open: Page<RolloutRow> = hub.get("/api/v1/rollouts").await;
+    let all: Page<RolloutRow> = hub.get("/api/v1/rollouts?all=true&product=acme/kafka").await;
+    assert_eq!((open.items.len(), all.items.len()), (0, 1));
+}
+
+#[actix_web::test]
+async fn a_failure_halts_shows_to_plain_clients_and_goes_on_once_it_is_named() {
+    let (hub, canary, _) = governed().await;
+    hub.reply(&canary, &canary.of(2, vec![well(asking(&hub, "1.1.0"))])).await;
+    hub.reply(&canary, &canary.of(3, vec![rolling()])).await;
+    hub.reply(&canary, &canary.of(4, vec![broken()])).await;
+    let halted = hub.rollout().await;
+    assert_eq!((halted.state, halted.rings[0].state), (RolloutState::Halted, RingState::Halted));
+    assert_eq!((halted.failures.len(), halted.failures[0].why.as_str()), (1, "error"));
+    hub.tick(15).await;
+    let shown = hub.ask_with(None, "GET", GRAPH, None).await.text();
+    let reason = "rollout 1 of acme/kafka 1.1.0 halted: 1 cluster failed";
+    assert!(shown.contains("FairwayHold") && shown.contains(reason), "{shown}");
+
+    let unseen = hub.steer("resume", json!({ "acknowledge": "go" })).await;
+    assert_eq!(unseen.problem(), (409, "conflict".to_owned()), "{}", unseen.text());
+    let failure = |why: &str| {
+        let one = &halted.failures[0];
+        json!({ "cluster": one.cluster, "why": why, "at": one.at })
+    };
+    let melted = json!({ "acknowledge": "go", "failures": [failure("melted")] });
+    assert_eq!(hub.steer("resume", melted).await.problem().0, 422);
+    let named = json!({ "acknowledge": "a bad disk", "failures": [failure("error")] });
+    let resumed = hub.steer("resume", named).await;
+    assert_eq!(resumed.status, 200, "{}", resumed.text());
+    let resumed: RolloutRow = resumed.json();
+    assert_eq!(resumed.state, RolloutState::Running);
+    assert!(resumed.failures[0].acknowledged);
+    assert_eq!(hub.members("?state=acknowledged").await.len(), 1);
+    assert!(!hub.ask_with(None, "GET", GRAPH, None).await.text().contains("FairwayHold"));
+}
+
+#[actix_web::test]
+async fn people_hold_release_approve_and_hurry_one_rollout() {
+    let (hub, canary, _) = governed().await;
+    let held: RolloutRow = hub.steer("hold", json!({ "reason": "storm" })).await.json();
+    assert_eq!((held.state, held.holds[0].by.as_str()), (RolloutState::Held, "the-operator"));
+    assert!(hub.ask_with(None, "GET", GRAPH, None).await.text().contains("storm"));
+    let reply = hub.reply(&canary, &canary.of(2, vec![well(asking(&hub, "1.1.0"))])).await;
+    assert_eq!(reply.directives[0].action, Action::Hold);
+    assert!(reply.directives[0].reasons[0].message.contains("storm"), "{reply:?}");
+    let ring = json!({ "reason": "fog", "ring": "canary" });
+    let held: RolloutRow = hub.steer("hold", ring).await.json();
+    assert_eq!((held.holds.len(), held.rings[0].state), (2, RingState::Held));
+    let free: RolloutRow = hub.steer("resume", json!({ "acknowledge": "over" })).await.json();
+    assert_eq!((free.state, free.holds.len()), (RolloutState::Running, 1));
+    let ring = json!({ "acknowledge": "over", "ring": "canary" });
+    let free: RolloutRow = hub.steer("resume", ring).await.json();
+    assert_eq!(free.holds, []);
+    let nothing = hub.steer("resume", json!({ "acknowledge": "over" })).await;
+    assert_eq!(nothing.problem().0, 409);
+
+    let approve = json!({ "ring": "everyone", "reason": "well" });
+    assert_eq!(hub.steer("approve", approve).await.problem().0, 409, "it needs none");
+    let approved = TWO_RINGS.replace("rest: true}", "rest: true, approval: true}");
+    assert_eq!(hub.apply(POLICY, &approved).await.status, 200);
+    assert_eq!(hub.rollout().await.rings[1].state, RingState::AwaitsApproval);
+    let approve = json!({ "ring": "everyone", "reason": "well" });
+    let row: RolloutRow = hub.steer("approve", approve).await.json();
+    assert_eq!(row.rings[1].state, RingState::Closed);
+    let approve = json!({ "ring": "moon", "reason": "well" });
+    assert_eq!(hub.steer("approve", approve).await.problem().0, 422);
+    let hurried: RolloutRow = hub.steer("emergency", json!({ "reason": "exploited" })).await.json();
+    assert!(hurried.emergency);
+    assert_eq!(hub.steer("hold", json!({ "reason": " " })).await.problem().0, 422);
+    let unknown = json!({ "reason": "storm" });
+    let unknown = hub.ask(Access::Operator, "POST", "/api/v1/rollouts/9/hold", Some(unknown)).await;
+    assert_eq!(unknown.problem(), (404, "not_found".to_owned()));
+}
+
+#[actix_web::test]
+async fn members_come_in_pages() {
+    let (hub, ..) = governed().await;
+    let first: Page<RolloutCluster> = hub.get("/api/v1/rollouts/1/clusters?limit=1").await;
+    let next = first.next.expect("a second page");
+    let second: Page<RolloutCluster> =
+        hub.get(&format!("/api/v1/rollouts/1/clusters?limit=1&cursor={next}")).await;
+    assert_eq!(second.next, None);
+    let rows: Vec<(&str, String)> = [&first.items[0], &second.items[0]]
+        .map(|row| (row.name.as_str(), row.ring.as_ref().unwrap().to_string()))
+        .into();
+    assert_eq!(rows, [("site-1", "canary".to_owned()), ("site-2", "everyone".to_owned())]);
+}

@@ -1,0 +1,196 @@
+//! Rollouts on disk: policies, rollouts, attempts, and the fleet's salt.
+//!
+//! Rows are what `crate::rollout` made of them; nothing is decided here.
+
+use channels::rollout::{FleetSalt, Name};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+use super::super::load::At;
+use super::super::{LoadError, int};
+use crate::fleet::Slot;
+use crate::rollout::{AttemptRow, Outcome, PolicyRow, RolloutChanges, RolloutId, RolloutRow};
+
+/// Name of the salt in `meta`, 64 hex digits.
+const SALT: &str = "fleet_salt";
+
+/// Writes what a draft changed. Attempts, the many, are one statement each on one table.
+pub(super) fn write(conn: &Connection, changes: &RolloutChanges) -> rusqlite::Result<()> {
+    for row in &changes.policies {
+        conn.prepare_cached(
+            "INSERT INTO rollout_policy (name, version, text, deleted, at, by) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .execute(params![
+            row.name.as_str(),
+            int(row.version),
+            row.text,
+            row.deleted,
+            row.at.as_millisecond(),
+            row.by
+        ])?;
+    }
+    for row in &changes.rollouts {
+        conn.prepare_cached(
+            "INSERT INTO rollout (id, policy, product, version, digest, opened_at, state) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
+             ON CONFLICT (id) DO UPDATE SET state = excluded.state",
+        )?
+        .execute(params![
+            int(row.id.0),
+            row.policy.as_str(),
+            row.product.to_string(),
+            row.version.to_string(),
+            row.digest.as_bytes(),
+            row.opened_at.as_millisecond(),
+            row.state
+        ])?;
+    }
+    for row in &changes.attempts {
+        write_attempt(conn, row)?;
+    }
+    Ok(())
+}
+
+fn write_attempt(conn: &Connection, row: &AttemptRow) -> rusqlite::Result<()> {
+    conn.prepare_cached(
+        "INSERT INTO rollout_attempt \
+         (rollout, cluster, generation, outcome, granted_at, at, body) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
+         ON CONFLICT (rollout, cluster, generation) DO UPDATE SET outcome = excluded.outcome, \
+         granted_at = excluded.granted_at, at = excluded.at, body = excluded.body",
+    )?
+    .execute(params![
+        int(row.rollout.0),
+        row.slot.rowid(),
+        int(row.generation),
+        row.outcome.as_str(),
+        row.granted_at.map(jiff::Timestamp::as_millisecond),
+        row.at.as_millisecond(),
+        row.body
+    ])
+    .map(drop)
+}
+
+/// The fleet's salt; drawn and written at the first start.
+pub(in super::super) fn salt(conn: &Connection) -> Result<FleetSalt, LoadError> {
+    let stored: Option<String> = conn
+        .query_row("SELECT value FROM meta WHERE name = ?1", [SALT], |row| row.get(0))
+        .optional()?;
+    if let Some(text) = stored {
+        let value = |error: channels::names::NameError| LoadError::Value {
+            table: "meta",
+            row: 0,
+            column: "value",
+            why: error.to_string(),
+        };
+        return text.parse().map_err(value);
+    }
+    let mut bytes = [0_u8; 32];
+    getrandom::fill(&mut bytes).map_err(|error| LoadError::Value {
+        table: "meta",
+        row: 0,
+        column: "value",
+        why: format!("no randomness for the fleet's salt: {error}"),
+    })?;
+    conn.execute("INSERT INTO meta (name, value) VALUES (?1, ?2)", [SALT, &hex::encode(bytes)])?;
+    Ok(FleetSalt::from_bytes(bytes))
+}
+
+/// Every row there is, read back at start.
+pub(super) struct Rows {
+    pub(super) policies: Vec<PolicyRow>,
+    pub(super) rollouts: Vec<RolloutRow>,
+    pub(super) attempts: Vec<AttemptRow>,
+}
+
+/// Reads them all.
+pub(super) fn load(conn: &Connection) -> Result<Rows, LoadError> {
+    Ok(Rows {
+        policies: all(conn, "SELECT * FROM rollout_policy ORDER BY name, version", policy)?,
+        rollouts: all(conn, "SELECT * FROM rollout ORDER BY id", rollout)?,
+        attempts: all(
+            conn,
+            "SELECT * FROM rollout_attempt \
+             ORDER BY rollout, cluster, generation",
+            attempt,
+        )?,
+    })
+}
+
+fn all<T>(
+    conn: &Connection,
+    sql: &str,
+    read: fn(&Row<'_>) -> Result<T, LoadError>,
+) -> Result<Vec<T>, LoadError> {
+    let mut statement = conn.prepare(sql)?;
+    let mut rows = statement.query([])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(read(row)?);
+    }
+    Ok(found)
+}
+
+fn parse<T: std::str::FromStr>(at: &At<'_>, column: &'static str) -> Result<T, LoadError>
+where
+    T::Err: std::fmt::Display,
+{
+    at.get::<String>(column)?.parse().map_err(|error| at.wrong(column, error))
+}
+
+pub(super) fn policy(row: &Row<'_>) -> Result<PolicyRow, LoadError> {
+    let at = At { table: "rollout_policy", id: row.get("version")?, row };
+    Ok(PolicyRow {
+        name: parse(&at, "name")?,
+        version: at.unsigned("version")?,
+        text: at.get("text")?,
+        deleted: at.get("deleted")?,
+        at: at.some_time("at")?,
+        by: at.get("by")?,
+    })
+}
+
+fn rollout(row: &Row<'_>) -> Result<RolloutRow, LoadError> {
+    let at = At { table: "rollout", id: row.get("id")?, row };
+    Ok(RolloutRow {
+        id: RolloutId(at.unsigned("id")?),
+        policy: parse(&at, "policy")?,
+        product: parse(&at, "product")?,
+        version: parse(&at, "version")?,
+        digest: at.digest("digest")?,
+        opened_at: at.some_time("opened_at")?,
+        state: at.get("state")?,
+    })
+}
+
+fn attempt(row: &Row<'_>) -> Result<AttemptRow, LoadError> {
+    let at = At { table: "rollout_attempt", id: row.get("cluster")?, row };
+    let outcome: String = at.get("outcome")?;
+    Ok(AttemptRow {
+        rollout: RolloutId(at.unsigned("rollout")?),
+        slot: Slot::from_rowid(at.id).ok_or_else(|| at.wrong("cluster", "not a row"))?,
+        generation: at.unsigned("generation")?,
+        outcome: Outcome::parse(&outcome).ok_or_else(|| at.wrong("outcome", "not an outcome"))?,
+        granted_at: at.time("granted_at")?,
+        at: at.some_time("at")?,
+        body: at.get("body")?,
+    })
+}
+
+/// Versions of a policy, newest first; or one of them.
+pub(super) fn policy_versions(
+    conn: &Connection,
+    name: &Name,
+    version: Option<u64>,
+) -> Result<Vec<PolicyRow>, LoadError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT * FROM rollout_policy WHERE name = ?1 AND (?2 IS NULL OR version = ?2) \
+         ORDER BY version DESC",
+    )?;
+    let mut rows = statement.query(params![name.as_str(), version.map(int)])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(policy(row)?);
+    }
+    Ok(found)
+}
