@@ -171,7 +171,7 @@ fn serve(
         catalog: state.catalog.clone(),
         metrics: state.metrics.clone(),
         clock: state.clock.clone(),
-        fcos: Fcos::default(),
+        fcos: Fcos::new(state.store.committed().clone()),
     };
     let state = state.clone();
     let mut server = HttpServer::new(move || {

@@ -50,7 +50,7 @@ async fn answer(request: &HttpRequest, state: &PublicState) -> Result<HttpRespon
     let Some(entry) = found.entry else {
         return deliver(request, &served, &found, MediaType::Json, now);
     };
-    let hidden = state.fcos.hidden(asked.place, &entry.key, now);
+    let hidden = state.fcos.hidden(asked.place, entry, now);
     let body = match state.fcos.ready(found.body, &hidden) {
         Some(body) => body,
         None => made(state, found.body.clone(), hidden).await?,

@@ -9,7 +9,7 @@ use serde_json::json;
 use signing::Sha256Digest;
 
 use super::*;
-use crate::catalog::GraphKey;
+use crate::catalog::GraphEntry;
 use crate::fcos::{Limit, Limits, OpenShares};
 
 const FCOS: &str = "/api/fcos/acme/kafka/v1/graph?stream=stable&basearch=x86_64";
@@ -18,8 +18,8 @@ const FCOS: &str = "/api/fcos/acme/kafka/v1/graph?stream=stable&basearch=x86_64"
 struct Percent(u64);
 
 impl OpenShares for Percent {
-    fn limits(&self, graph: &GraphKey, _: Timestamp) -> Limits {
-        assert_eq!(graph.product.to_string(), "acme/kafka");
+    fn limits(&self, graph: &GraphEntry, _: Timestamp) -> Limits {
+        assert_eq!(graph.key.product.to_string(), "acme/kafka");
         let limit = Limit {
             release: "1.1.0".parse().unwrap(),
             document: Sha256Digest::of(b"1.1.0"),
@@ -100,9 +100,9 @@ async fn a_hold_takes_the_edges_away_and_its_end_gives_them_back() {
     };
     let edges = async |hub: &Hub| hub.get(FCOS, &[]).await.json()["edges"].clone();
     assert_eq!(edges(&hub).await, json!([[0, 1]]));
-    hub.state.catalog.set_holds(&[hold]);
+    hub.state.catalog.set_holds(&[hold], &[]);
     assert_eq!(edges(&hub).await, json!([]));
-    hub.state.catalog.set_holds(&[]);
+    hub.state.catalog.set_holds(&[], &[]);
     assert_eq!(edges(&hub).await, json!([[0, 1]]));
 }
 
