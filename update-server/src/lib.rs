@@ -4,7 +4,8 @@
 //! order, and how it ends), [`http`] (every path), [`store`] (what is kept, and when a write is
 //! acknowledged), [`fleet`] (what is answered from memory), [`directive`] (what a cluster may do
 //! next), [`site`] (dark sites, by carried files), [`publish`] and [`catalog`] (what is served to
-//! everyone).
+//! everyone), [`fcos`] (the same for Fedora `CoreOS`), [`remote_write`] (to a long-term store),
+//! [`backup`].
 
 pub mod auth;
 pub mod backup;
