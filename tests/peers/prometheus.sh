@@ -8,6 +8,8 @@
 #            DIR/web.yml, if they are there
 #   SCRAPED  host:port whose /metrics is scraped twice a second, as job "page"
 #
+# It takes remote-write at /api/v1/write as well.
+#
 # The caller holds standard input open for as long as it wants the server: a caller that dies leaves
 # nothing running.
 set -euo pipefail

@@ -3,8 +3,9 @@
 //! Read in this order: [`config`] (what a person may set), [`server`] (what is started, in which
 //! order, and how it ends), [`http`] (every path), [`store`] (what is kept, and when a write is
 //! acknowledged), [`fleet`] (what is answered from memory), [`directive`] (what a cluster may do
-//! next), [`bulk`] (one change to many clusters), [`site`] (dark sites, by carried files), [`publish`] and [`catalog`] (what is served to
-//! everyone).
+//! next), [`rollout`] (whose turn it is), [`bulk`] (one change to many clusters), [`site`] (dark
+//! sites, by carried files), [`publish`] and [`catalog`] (what is served to everyone), [`fcos`] (the
+//! same for Fedora `CoreOS`), [`remote_write`] (to a long-term store), [`backup`].
 
 pub mod auth;
 pub mod backup;

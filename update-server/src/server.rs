@@ -24,7 +24,7 @@ use tokio::task::JoinHandle;
 use crate::catalog::Catalog;
 use crate::clock;
 use crate::config::Settings;
-use crate::fcos::{Fcos, OfRollouts};
+use crate::fcos::Fcos;
 use crate::http::access::Access;
 use crate::http::api::{self, HubState};
 use crate::http::problem::{ApiError, Code};
@@ -185,7 +185,7 @@ fn serve(
         catalog: state.catalog.clone(),
         metrics: state.metrics.clone(),
         clock: state.clock.clone(),
-        fcos: Fcos::new(Arc::new(OfRollouts(Arc::clone(state.store.committed())))),
+        fcos: Fcos::new(state.store.committed().clone()),
     };
     let state = state.clone();
     let mut server = HttpServer::new(move || {

@@ -32,7 +32,7 @@ fn unix() -> u64 {
     u64::try_from(now().as_second()).expect("after 1970")
 }
 
-fn text(path: &PathBuf) -> &str {
+fn text(path: &Path) -> &str {
     path.to_str().expect("a utf-8 path")
 }
 

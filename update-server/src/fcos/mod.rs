@@ -8,7 +8,6 @@
 
 mod bodies;
 mod document;
-mod rollouts;
 #[cfg(test)]
 mod tests;
 
@@ -23,9 +22,9 @@ use channels::version::ReleaseVersion;
 use jiff::Timestamp;
 use signing::Sha256Digest;
 
-use crate::catalog::{Body, GraphKey};
+use crate::catalog::{Body, GraphEntry};
+use crate::store::Committed;
 use bodies::Bodies;
-pub use rollouts::OfRollouts;
 
 /// A release that is not open to everybody.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,7 +56,7 @@ impl Limits {
 /// Whoever knows how far rollouts have come.
 pub trait OpenShares: Send + Sync {
     /// The limits in force for a graph at `now`. Called for every request: must be cheap.
-    fn limits(&self, graph: &GraphKey, now: Timestamp) -> Limits;
+    fn limits(&self, graph: &GraphEntry, now: Timestamp) -> Limits;
 }
 
 /// No rollouts: every release is open to everybody.
@@ -65,7 +64,7 @@ pub trait OpenShares: Send + Sync {
 pub struct AllOpen;
 
 impl OpenShares for AllOpen {
-    fn limits(&self, _: &GraphKey, _: Timestamp) -> Limits {
+    fn limits(&self, _: &GraphEntry, _: Timestamp) -> Limits {
         Limits::none()
     }
 }
@@ -150,6 +149,12 @@ pub fn arch(basearch: &str) -> Result<Arch, NameError> {
     }
 }
 
+impl OpenShares for Committed {
+    fn limits(&self, graph: &GraphEntry, now: Timestamp) -> Limits {
+        self.rollouts().limits(graph, now)
+    }
+}
+
 /// Makes and keeps what such clients are answered. Cheap to clone; all clones share the bodies.
 #[derive(Clone)]
 pub struct Fcos {
@@ -179,7 +184,7 @@ impl Fcos {
     pub(crate) fn hidden(
         &self,
         place: Place,
-        graph: &GraphKey,
+        graph: &GraphEntry,
         now: Timestamp,
     ) -> BTreeSet<ReleaseVersion> {
         place.hidden(&self.shares.limits(graph, now))

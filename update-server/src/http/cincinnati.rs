@@ -217,7 +217,10 @@ impl Query {
 }
 
 /// The product in the path, else the configured one.
-pub(super) fn product(place: &Place<'_>, state: &PublicState) -> Result<Option<ProductRef>, Refused> {
+pub(super) fn product(
+    place: &Place<'_>,
+    state: &PublicState,
+) -> Result<Option<ProductRef>, Refused> {
     match place {
         Place::Default => Ok(state.catalog.default_product().cloned()),
         Place::Product(name) => name

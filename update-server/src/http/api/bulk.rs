@@ -14,7 +14,6 @@ use super::super::problem::{ApiError, Code};
 use super::clusters::{PHASES, VERDICTS, one_of, selector};
 use super::join_tokens::{self, Minted};
 use super::{Guarded, HubState, Operator};
-use crate::auth::Scope;
 use crate::bulk::{self, MAX_CLUSTERS, MAX_LISTED, MAX_REINVITED, Planned};
 use crate::fleet::ClusterFilter;
 use crate::store::{BulkDone, BulkWork, Refusal};
@@ -104,8 +103,6 @@ fn read(filter: BulkFilter) -> Result<ClusterFilter, ApiError> {
         freshness: filter.freshness,
         name_prefix: filter.name,
         selector: filter.selector.as_deref().map(selector).transpose()?,
-        // Only callers who are confined to nothing come in.
-        scope: Scope::whole(),
         site: None,
     })
 }

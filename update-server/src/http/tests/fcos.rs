@@ -9,7 +9,7 @@ use serde_json::json;
 use signing::Sha256Digest;
 
 use super::*;
-use crate::catalog::GraphKey;
+use crate::catalog::GraphEntry;
 use crate::fcos::{Limit, Limits, OpenShares};
 
 const FCOS: &str = "/api/fcos/acme/kafka/v1/graph?stream=stable&basearch=x86_64";
@@ -18,8 +18,8 @@ const FCOS: &str = "/api/fcos/acme/kafka/v1/graph?stream=stable&basearch=x86_64"
 struct Percent(u64);
 
 impl OpenShares for Percent {
-    fn limits(&self, graph: &GraphKey, _: Timestamp) -> Limits {
-        assert_eq!(graph.product.to_string(), "acme/kafka");
+    fn limits(&self, graph: &GraphEntry, _: Timestamp) -> Limits {
+        assert_eq!(graph.key.product.to_string(), "acme/kafka");
         let limit = Limit {
             release: "1.1.0".parse().unwrap(),
             document: Sha256Digest::of(b"1.1.0"),

@@ -162,7 +162,7 @@ impl Hub {
             catalog: self.state.catalog.clone(),
             metrics: self.state.metrics.clone(),
             clock: self.state.clock.clone(),
-            fcos: crate::fcos::Fcos::default(),
+            fcos: crate::fcos::Fcos::new(self.state.store.committed().clone()),
         };
         let app = App::new()
             .configure(public::routes(public))

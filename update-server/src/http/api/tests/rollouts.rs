@@ -196,6 +196,25 @@ async fn rings_go_in_order_and_everybody_who_waits_knows_why_and_until_when() {
 }
 
 #[actix_web::test]
+async fn machines_that_only_read_the_graph_wait_for_the_ring_of_clusters_without_labels() {
+    let (hub, canary, _) = governed().await;
+    let fcos = "/api/fcos/acme/kafka/v1/graph?stream=stable&basearch=x86_64&rollout_wariness=0";
+    let edges = async || -> Value {
+        hub.ask_with(None, "GET", fcos, None).await.json::<Value>()["edges"].clone()
+    };
+    assert_eq!(edges().await, json!([]), "the canaries come first, however eager it is");
+    hub.reply(&canary, &canary.of(2, vec![well(asking(&hub, "1.1.0"))])).await;
+    hub.reply(&canary, &canary.of(3, vec![rolling()])).await;
+    hub.reply(&canary, &canary.of(4, vec![there()])).await;
+    hub.tick(15).await;
+    assert_eq!(edges().await, json!([]), "the canaries soak");
+    hub.advance(585);
+    hub.reply(&canary, &canary.of(5, vec![there()])).await;
+    hub.tick(1).await;
+    assert_eq!(edges().await, json!([[0, 1]]));
+}
+
+#[actix_web::test]
 async fn a_failure_halts_shows_to_plain_clients_and_goes_on_once_it_is_named() {
     let (hub, canary, _) = governed().await;
     hub.reply(&canary, &canary.of(2, vec![well(asking(&hub, "1.1.0"))])).await;
