@@ -1,7 +1,7 @@
 //! A backup that is taken while the hub runs, and the hub that is made of it: agents take it for the
 //! one they know.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::e2e::cluster::Shape;
 use crate::e2e::process::{eventually, eventually_true, now, run, run_ok};

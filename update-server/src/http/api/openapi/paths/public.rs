@@ -13,6 +13,10 @@ pub(super) fn all() -> Vec<Operation> {
         graph(anyone("/api/upgrades_info/v1/graph", "Graph of the default product.")),
         graph(anyone("/api/upgrades_info/graph", "Graph of the default product.")),
         graph(anyone("/api/upgrades_info/{vendor}/{product}/v1/graph", "Graph of a product.")),
+        coreos(anyone(
+            "/api/fcos/{vendor}/{product}/v1/graph",
+            "Graph for Fedora CoreOS machines.",
+        )),
         file(anyone("/tuf/metadata/{file}", "Signed metadata.")),
         file(anyone("/tuf/targets/{path}", "A signed target.")),
         anyone("/api/v1/hub", "What the hub says about itself.").answers(
@@ -27,9 +31,9 @@ pub(super) fn all() -> Vec<Operation> {
         ),
         anyone("/metrics", "The hub's own metrics.").answers_as(
             200,
-            &["application/openmetrics-text"],
+            &["text/plain", "application/openmetrics-text"],
             "any",
-            "OpenMetrics text.",
+            "Prometheus text, or OpenMetrics for whoever asks for it.",
         ),
         anyone("/livez", "The process answers.").answers_as(
             200,
@@ -47,8 +51,6 @@ pub(super) fn all() -> Vec<Operation> {
 }
 
 fn graph(operation: Operation) -> Operation {
-    let error =
-        |operation: Operation, status, what| operation.answers(status, "cincinnati-error", what);
     let operation = operation
         .query(&[
             ("channel!", Kind::Text, "The channel."),
@@ -58,6 +60,26 @@ fn graph(operation: Operation) -> Operation {
         ])
         .answers_as(200, &[JSON, media_type::CINCINNATI], "graph", "The graph, holds shown.")
         .tagged();
+    graph_errors(operation)
+}
+
+fn coreos(operation: Operation) -> Operation {
+    let operation = operation
+        .query(&[
+            ("stream!", Kind::Text, "The channel."),
+            ("basearch!", Kind::Text, "The architecture as Fedora calls it."),
+            ("node_uuid", Kind::Text, "What the machine's place in a rollout is drawn from."),
+            ("rollout_wariness", Kind::Text, "0 to 1: the place, chosen by the machine."),
+            ("oci", Kind::Text, "Taken and not used."),
+        ])
+        .answers_as(200, &[JSON], "graph", "The graph, without what is not open to the machine.")
+        .tagged();
+    graph_errors(operation)
+}
+
+fn graph_errors(operation: Operation) -> Operation {
+    let error =
+        |operation: Operation, status, what| operation.answers(status, "cincinnati-error", what);
     let operation = error(operation, 400, "`missing_params`, `invalid_params`.");
     let operation = error(operation, 404, "`does_not_exist`: no such product.");
     let operation = error(operation, 406, "Nothing the client accepts.");
