@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use update_server::Settings;
-use update_server::config::Fragments;
+use update_server::config::{Fragments, LimitFragments};
 
 use super::{BenchArgs, run};
 use crate::out::capture;
@@ -25,6 +25,8 @@ fn settings(data_dir: &Path) -> Settings {
         listen: Some("127.0.0.1:0".parse().unwrap()),
         anonymous_viewer: Some(true),
         workers: Some(1),
+        // Thirty clusters that report twice within a second.
+        limits: Some(LimitFragments { report_floor_s: Some(0), ..LimitFragments::default() }),
         ..Fragments::default()
     };
     fragments.try_into().unwrap()
