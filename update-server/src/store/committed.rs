@@ -1,4 +1,5 @@
-//! The committed state in memory: fleet, holds, tokens, sessions, dark sites, and how the writer is doing.
+//! The committed state in memory: fleet, holds, tokens, sessions, dark sites, rollouts, and how the
+//! writer is doing.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
