@@ -190,7 +190,9 @@ fn arguments(command: &Command, words: &[String]) -> Result<(), String> {
         }
     }
     let taken = command.get_positionals().count();
-    if positionals > taken {
+    let any_number =
+        command.get_positionals().any(|arg| matches!(arg.get_action(), ArgAction::Append));
+    if positionals > taken && !any_number {
         return Err(format!("{} takes {taken} words, not {positionals}", command.get_name()));
     }
     missing(command, &given, positionals)
