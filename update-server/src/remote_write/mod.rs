@@ -4,10 +4,10 @@
 //! ```text
 //! fleet index, metrics page ─► round (every interval) ─► requests ─► bounded buffer ─► sender
 //! ```
-//! [`config`] is what a person sets, [`round`] decides what is said (values, and marks for what has
-//! gone), [`page`] and [`clusters`] where it comes from, [`write`] how it looks on the wire,
-//! [`buffer`] what happens when nobody takes it, [`answer`] what a receiver's answer means. Only
-//! [`task`] waits, reads the clock and talks to anybody. Nothing here ever makes a report wait.
+//! `config` is what a person sets, `round` decides what is said (values, and marks for what has
+//! gone), `page` and `clusters` where it comes from, `write` how it looks on the wire,
+//! `buffer` what happens when nobody takes it, `answer` what a receiver's answer means. Only
+//! `task` waits, reads the clock and talks to anybody. Nothing here ever makes a report wait.
 
 mod answer;
 mod buffer;
