@@ -323,8 +323,8 @@ impl PublishError {
             | Self::NewKey { .. }
             | Self::KeyLost { .. }
             | Self::OtherKeys { .. }
-            | Self::Disk { .. }
             | Self::Damaged { .. } => Code::Internal,
+            Self::Disk { .. } => Code::StoreUnavailable,
         }
     }
 
@@ -379,6 +379,9 @@ impl From<PublishError> for ApiError {
         let code = error.code();
         if code == Code::Internal {
             return Self::internal("publish", &error);
+        }
+        if code == Code::StoreUnavailable {
+            return Self::unavailable("publish", &error);
         }
         let attack = error.attack().map(|attack| attack.as_str().to_owned());
         Self::new(code, error.chain()).with_attack(attack)
