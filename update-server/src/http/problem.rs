@@ -127,6 +127,8 @@ codes! {
     ProviderUnavailable = "provider_unavailable", 502, "The OpenID provider cannot be used";
     /// Nothing published.
     NotReady = "not_ready", 503, "Nothing has been published here";
+    /// The database cannot be reached.
+    StoreUnavailable = "store_unavailable", 503, "The database cannot be reached";
     /// The write queue is full.
     QueueFull = "queue_full", 503, "The server is busy";
     /// The server is going down.

@@ -219,6 +219,11 @@ impl Batch<'_> {
         Ok(())
     }
 
+    /// Ages rows into their freshness class in this process's memory alone; the leader does the rest.
+    pub(super) fn sweep(&mut self, now: Timestamp) {
+        self.changes.sweep = Some(now);
+    }
+
     /// Time since the last tick, of this process or one before; zero at the very first.
     fn since_last_tick(&self, now: Timestamp) -> DbResult<SignedDuration> {
         Ok(now.duration_since(last_tick(self.db)?.unwrap_or(now)))

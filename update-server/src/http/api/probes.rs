@@ -57,6 +57,9 @@ fn reasons(state: &HubState) -> Vec<Reason> {
     if let Some(stale) = status.stale {
         reasons.push(reason("metadata_expired", stale));
     }
+    if let Some(why) = state.publisher.trouble() {
+        reasons.push(reason("repository_behind", why));
+    }
     if !state.store.committed().is_writable() {
         let message = "the last commit failed; the log says why".to_owned();
         reasons.push(reason("store_not_writable", message));
@@ -107,6 +110,7 @@ fn fill_server(state: &HubState) {
     let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
     metrics.ingest_queue_depth.set(count(committed.queued()));
     metrics.holds.set(count(committed.holds().len()));
+    metrics.leader.set(i64::from(state.leadership.is_leader()));
     let (sites, now) = (committed.sites(), state.now());
     for class in [Freshness::Carried, Freshness::Late, Freshness::Silent, Freshness::Never] {
         let found = sites.iter().filter(|site| site.freshness(now) == class).count();
