@@ -115,10 +115,7 @@ pub fn migrate(
     }
 }
 
-fn rows(
-    migration: &Migration,
-    tell: impl FnMut(&str, u64),
-) -> Result<Vec<Moved>, MigrateError> {
+fn rows(migration: &Migration, tell: impl FnMut(&str, u64)) -> Result<Vec<Moved>, MigrateError> {
     let tables = migration.run(tell)?.into_iter();
     Ok(tables
         .map(|table| Moved { what: table.name, count: table.rows, digest: table.digest })
@@ -166,7 +163,11 @@ mod tests {
             count,
             digest: Sha256Digest::of(what.as_bytes()),
         };
-        let text = table(&[moved("audit", 12), moved("cluster", 1_000_000), moved("repository (files)", 9)]);
+        let text = table(&[
+            moved("audit", 12),
+            moved("cluster", 1_000_000),
+            moved("repository (files)", 9),
+        ]);
         assert_eq!(
             text,
             "table                       rows  sha256\n\

@@ -129,15 +129,16 @@ mod tests {
             }
         }
         let (count, inside) = (Arc::clone(&begun), Arc::clone(&running));
-        let task = tokio::spawn(Leadership::among(told, Fitness::default()).while_leading(move || {
-            count.fetch_add(1, Ordering::SeqCst);
-            inside.fetch_add(1, Ordering::SeqCst);
-            let out = Out(Arc::clone(&inside));
-            async move {
-                std::future::pending::<()>().await;
-                drop(out);
-            }
-        }));
+        let task =
+            tokio::spawn(Leadership::among(told, Fitness::default()).while_leading(move || {
+                count.fetch_add(1, Ordering::SeqCst);
+                inside.fetch_add(1, Ordering::SeqCst);
+                let out = Out(Arc::clone(&inside));
+                async move {
+                    std::future::pending::<()>().await;
+                    drop(out);
+                }
+            }));
         for round in 1..=2 {
             tell.send_replace(Some(Instant::now() + Duration::from_secs(8)));
             while running.load(Ordering::SeqCst) == 0 {

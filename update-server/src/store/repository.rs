@@ -157,7 +157,8 @@ fn wait_for_turn(conn: &Db) -> Result<Tx<'_>, RepositoryError> {
         ));
         match locked {
             Ok(()) => return Ok(tx),
-            Err(DbError::Postgres(error)) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {}
+            Err(DbError::Postgres(error))
+                if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {}
             Err(error) => return Err(db("lock")(error)),
         }
     }

@@ -17,13 +17,13 @@ use std::path::Path;
 use rusqlite::types::Value;
 use signing::Sha256Digest;
 
-use super::db::{Database, Db, DbError, Dialect, Server};
+use super::db::{Database, Db, DbError, Server};
 use super::leader::asked;
-use super::{DATABASE_FILE, SchemaError, audit, locks, schema};
+use super::{DATABASE_FILE, SchemaError, locks, schema};
 use table::Table;
 
 /// Name of a `SQLite` target until it is whole.
-pub const UNFINISHED_FILE: &str = "hub.sqlite3.moving";
+const UNFINISHED_FILE: &str = "hub.sqlite3.moving";
 /// The table that a target has until it is whole.
 pub(super) const MOVING: &str = "moving";
 /// Tables that are not moved: what replicas tell each other, and the repository, which is files on
@@ -174,12 +174,14 @@ impl Migration {
     /// What tells this source from every other, and from itself after it went on: the head of its
     /// audit log, and how many reports it took.
     fn mark(&self) -> Result<String, MigrateError> {
-        let head = audit::head(&self.source).map_err(db("read", "source"))?;
+        let last = "SELECT coalesce((SELECT hash FROM audit ORDER BY id DESC LIMIT 1), '')";
+        let head: String =
+            self.source.row(last, &[], |row| row.get(0)).map_err(db("read", "source"))?;
         let seen: Option<i64> = self
             .source
             .row("SELECT CAST(sum(seq % 1000003) AS BIGINT) FROM cluster", &[], |row| row.get(0))
             .map_err(db("read", "source"))?;
-        Ok(format!("{}-{}", head.hash(), seen.unwrap_or(0)))
+        Ok(format!("{head}-{}", seen.unwrap_or(0)))
     }
 
     /// The tables of the source, by the schema of the side that is a file.
@@ -193,10 +195,7 @@ impl Migration {
                 table::create_daily(&self.target, name).map_err(db("write", "target"))?;
             }
         }
-        names
-            .into_iter()
-            .map(|name| Table::of(file, name).map_err(db("read", "file")))
-            .collect()
+        names.into_iter().map(|name| Table::of(file, name).map_err(db("read", "file"))).collect()
     }
 
     /// Copies what is not copied yet, and then reads both sides again. `tell` hears of every table
@@ -225,7 +224,8 @@ impl Migration {
             return Err(MigrateError::Differs { table: name, what });
         }
         if digest != digest_there {
-            let what = format!("{} in the source, {} in the target", digest.hex(), digest_there.hex());
+            let what =
+                format!("{} in the source, {} in the target", digest.hex(), digest_there.hex());
             return Err(MigrateError::Differs { table: name, what });
         }
         Ok(MovedTable { name, rows, digest })
