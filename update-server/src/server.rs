@@ -47,6 +47,9 @@ pub use tls::TlsError;
 
 /// An agent's next report in the same minute reuses its connection; an idle one costs a few KB.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// A peer that takes nothing of what is sent to it for so long, or answers no probe, is gone: what
+/// waits for it is let go.
+const STALLED_READER: Duration = Duration::from_secs(30);
 /// Headers of a request arrive at once or the peer is stalled.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -121,6 +124,7 @@ impl Running {
         let forwarder = remote_write::spawn(&state).map_err(RunError::RemoteWrite)?;
         let listener = TcpListener::bind(settings.listen)
             .map_err(|source| RunError::Bind { listen: settings.listen, source })?;
+        end_stalled_readers(&listener).map_err(RunError::Server)?;
         let address = listener.local_addr().map_err(RunError::Server)?;
         let server = serve(listener, &settings, &state, tls.as_ref())?;
         let handle = server.handle();
@@ -197,6 +201,14 @@ fn open_repository(
             Publisher::open_shared(data_dir, shared, product, now)
         }
     }
+}
+
+/// Every connection takes this over from the socket that listens.
+fn end_stalled_readers(listener: &TcpListener) -> std::io::Result<()> {
+    let milliseconds = u32::try_from(STALLED_READER.as_millis()).unwrap_or(u32::MAX);
+    rustix::net::sockopt::set_socket_keepalive(listener, true)?;
+    rustix::net::sockopt::set_tcp_user_timeout(listener, milliseconds)?;
+    Ok(())
 }
 
 fn open_store(

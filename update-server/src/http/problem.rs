@@ -5,12 +5,15 @@
 
 use std::fmt;
 
-use actix_web::error::{JsonPayloadError, PathError, QueryPayloadError};
+use actix_web::error::{PathError, QueryPayloadError};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use channels::wire::{Problem, media_type};
 use signing::causes::chain;
+
+/// A full queue drains in seconds, a disk takes longer; one report interval later would be a herd.
+pub const RETRY_AFTER_S: u64 = 5;
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $slug:literal, $status:literal, $title:literal;)*) => {
@@ -121,16 +124,16 @@ codes! {
     SeqOutOfReach = "seq_out_of_reach", 422, "The sequence number is far ahead of the clock";
     /// Too many requests of one caller.
     RateLimited = "rate_limited", 429, "Too many requests";
-    /// A bug, a full disk, a broken database.
+    /// A bug.
     Internal = "internal", 500, "The server failed";
     /// The provider of sign-ins does not answer, or not as it should.
     ProviderUnavailable = "provider_unavailable", 502, "The OpenID provider cannot be used";
     /// Nothing published.
     NotReady = "not_ready", 503, "Nothing has been published here";
-    /// The database cannot be reached.
-    StoreUnavailable = "store_unavailable", 503, "The database cannot be reached";
     /// The write queue is full.
     QueueFull = "queue_full", 503, "The server is busy";
+    /// A full disk, a database that is locked or away.
+    StoreUnavailable = "store_unavailable", 503, "The server cannot write now";
     /// The server is going down.
     ShuttingDown = "shutting_down", 503, "The server is shutting down";
 }
@@ -173,6 +176,13 @@ impl ApiError {
         let chain = chain(error);
         tracing::error!(operation, error = chain, "request failed");
         Self::new(Code::Internal, format!("{operation}: {chain}"))
+    }
+
+    /// A failure to write that a person or time can mend: `error` and its sources go to the log.
+    pub fn unavailable(operation: &'static str, error: &(dyn std::error::Error + 'static)) -> Self {
+        tracing::error!(operation, error = chain(error), "the server cannot write");
+        Self::new(Code::StoreUnavailable, "nothing was changed; the log of the server says why")
+            .with_retry_after(RETRY_AFTER_S)
     }
 
     /// Names the TUF attack that was met.
@@ -253,25 +263,6 @@ impl ResponseError for ApiError {
     }
 }
 
-/// Error handler for `web::JsonConfig`.
-#[expect(clippy::needless_pass_by_value, reason = "the signature actix asks for")]
-pub fn json_error(error: JsonPayloadError, _request: &HttpRequest) -> actix_web::Error {
-    let too_large = matches!(
-        error,
-        JsonPayloadError::OverflowKnownLength { .. } | JsonPayloadError::Overflow { .. }
-    );
-    let code = if too_large {
-        Code::BodyTooLarge
-    } else if matches!(error, JsonPayloadError::ContentType) {
-        Code::UnsupportedMediaType
-    } else if matches!(error, JsonPayloadError::Payload(_)) {
-        Code::InvalidRequest
-    } else {
-        Code::InvalidJson
-    };
-    ApiError::new(code, error.to_string()).into()
-}
-
 /// Error handler for `web::QueryConfig`.
 #[expect(clippy::needless_pass_by_value, reason = "the signature actix asks for")]
 pub fn query_error(error: QueryPayloadError, _request: &HttpRequest) -> actix_web::Error {
@@ -286,9 +277,9 @@ pub fn path_error(error: PathError, _request: &HttpRequest) -> actix_web::Error 
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use actix_web::{App, test, web};
     use std::collections::BTreeSet;
+
+    use super::*;
 
     #[::core::prelude::v1::test]
     fn every_slug_is_its_own_and_every_status_is_an_error() {
@@ -314,34 +305,6 @@ mod tests {
             .with_attack(Some("rollback".to_owned()));
         assert_eq!(error.problem().attack.as_deref(), Some("rollback"));
         assert_eq!(error.status_code().as_u16(), 422);
-    }
-
-    async fn echo(body: web::Json<Problem>) -> HttpResponse {
-        HttpResponse::Ok().json(body.into_inner())
-    }
-
-    #[actix_web::test]
-    async fn bad_bodies_answer_with_their_own_problem() {
-        let config = web::JsonConfig::default().limit(200).error_handler(json_error);
-        let app = test::init_service(App::new().app_data(config).route("/", web::post().to(echo)));
-        let app = app.await;
-        let big = format!("\"{}\"", "x".repeat(500));
-        for (body, content_type, expected) in [
-            ("{", "application/json", Code::InvalidJson),
-            ("{}", "application/json", Code::InvalidJson),
-            (big.as_str(), "application/json", Code::BodyTooLarge),
-            ("{}", "text/plain", Code::UnsupportedMediaType),
-        ] {
-            let request = test::TestRequest::post()
-                .insert_header(("content-type", content_type))
-                .set_payload(body.to_owned())
-                .to_request();
-            let response = test::call_service(&app, request).await;
-            assert_eq!(response.status(), expected.status(), "{body}");
-            assert_eq!(response.headers().get("content-type").unwrap(), media_type::PROBLEM);
-            let problem: Problem = test::read_body_json(response).await;
-            assert_eq!(problem.kind, format!("/problems/{}", expected.slug()));
-        }
     }
 
     #[actix_web::test]

@@ -18,14 +18,14 @@ mod roles;
 mod tests;
 
 use actix_web::http::header::{CACHE_CONTROL, LOCATION, SET_COOKIE};
-use actix_web::web::{self, ServiceConfig};
+use actix_web::web::{self, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use jiff::{SignedDuration, Timestamp};
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
 use super::access::{address, cookies::Cookie, origin};
-use super::api::{HubState, PERSON_PREFIX, session_of};
+use super::api::{HubState, PERSON_PREFIX, body, session_of};
 use super::assets::security_headers;
 use super::problem::{ApiError, Code};
 use crate::auth::{Access, Scope, Secret, SecretKind};
@@ -80,11 +80,7 @@ pub fn routes(config: &mut ServiceConfig) {
     config
         .service(web::resource("/auth/login").route(web::get().to(login)))
         .service(web::resource("/auth/callback").route(web::get().to(callback)))
-        .service(
-            web::resource("/auth/logout")
-                .app_data(web::FormConfig::default().limit(FORM_MAX_BYTES))
-                .route(web::post().to(logout)),
-        )
+        .service(web::resource("/auth/logout").route(web::post().to(logout)))
         .service(web::resource("/auth/signed-out").route(web::get().to(signed_out)))
         .service(web::resource("/auth/session").route(web::get().to(whoami)));
 }
@@ -231,13 +227,24 @@ struct LogoutForm {
     csrf: String,
 }
 
+/// The form of a page of ours: the same syntax as a query's.
+async fn form(request: &HttpRequest, payload: Payload) -> Result<LogoutForm, ApiError> {
+    let wrong = |detail: String| ApiError::new(Code::InvalidRequest, format!("form: {detail}"));
+    let body = body::read(request, payload, FORM_MAX_BYTES).await?;
+    let text = std::str::from_utf8(&body).map_err(|error| wrong(error.to_string()))?;
+    let form =
+        web::Query::<LogoutForm>::from_query(text).map_err(|error| wrong(error.to_string()))?;
+    Ok(form.into_inner())
+}
+
 /// `POST /auth/logout`
 async fn logout(
     state: web::Data<HubState>,
     request: HttpRequest,
-    form: web::Form<LogoutForm>,
+    payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
     let (this, now) = (sign_in(&state)?, state.now());
+    let form = form(&request, payload).await?;
     if let Some((session, secret)) = session_of(&request, &state, now) {
         let is_ours = origin::is_own(request.headers(), Some(&this.hub))
             && origin::is_token(&secret, &form.csrf);

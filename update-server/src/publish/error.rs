@@ -354,7 +354,9 @@ impl PublishError {
             | Self::WrongSoftware { .. } => Code::InvalidPublication,
             Self::RootMissing => Code::RootMissing,
             Self::NextBeforeRoot { .. } => Code::Conflict,
-            Self::OnlineKeys { .. } => Code::OnlineKeysMismatch,
+            Self::OnlineKeys { .. } | Self::ForeignKey { .. } | Self::KeyElsewhere { .. } => {
+                Code::OnlineKeysMismatch
+            }
             Self::RootGap { .. } | Self::Older { .. } | Self::Equivocation { .. } => {
                 Code::PublicationConflict
             }
@@ -369,12 +371,9 @@ impl PublishError {
             | Self::NewKey { .. }
             | Self::KeyLost { .. }
             | Self::OtherKeys { .. }
-            | Self::ForeignKey { .. }
-            | Self::KeyElsewhere { .. }
             | Self::NotMoved { .. }
-            | Self::Disk { .. }
             | Self::Damaged { .. } => Code::Internal,
-            Self::Shared(_) => Code::StoreUnavailable,
+            Self::Disk { .. } | Self::Shared(_) => Code::StoreUnavailable,
         }
     }
 
@@ -433,6 +432,9 @@ impl From<PublishError> for ApiError {
         let code = error.code();
         if code == Code::Internal {
             return Self::internal("publish", &error);
+        }
+        if code == Code::StoreUnavailable {
+            return Self::unavailable("publish", &error);
         }
         let attack = error.attack().map(|attack| attack.as_str().to_owned());
         Self::new(code, error.chain()).with_attack(attack)

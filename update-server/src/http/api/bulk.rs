@@ -10,7 +10,8 @@ use channels::wire::{
 };
 use jiff::Timestamp;
 
-use super::super::problem::{ApiError, Code};
+use super::super::problem::{ApiError, Code, RETRY_AFTER_S};
+use super::body::Json;
 use super::clusters::{PHASES, VERDICTS, one_of, selector};
 use super::join_tokens::{self, Minted};
 use super::{Guarded, HubState, Operator};
@@ -28,7 +29,7 @@ const BUSY_WAITS_MAX: u32 = 40;
 pub(super) async fn post(
     by: Guarded<Operator>,
     state: web::Data<HubState>,
-    request: web::Json<BulkRequest>,
+    request: Json<BulkRequest>,
 ) -> Result<web::Json<BulkReply>, ApiError> {
     let BulkRequest { filter, action, expect } = request.into_inner();
     check(&action)?;
@@ -191,7 +192,11 @@ fn broken_off(refusal: Refusal, done: u64) -> ApiError {
     let error = ApiError::from(refusal);
     let detail = format!("{done} clusters were changed before it broke off: {}", error.detail());
     let code = error.code();
-    if code == Code::Internal { error } else { ApiError::new(code, detail) }
+    if code == Code::Internal {
+        return error;
+    }
+    let told = ApiError::new(code, detail);
+    if code.status().is_server_error() { told.with_retry_after(RETRY_AFTER_S) } else { told }
 }
 
 /// The first clusters, every one that was refused, and every token.

@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use super::super::negotiate::Listing;
 use super::super::problem::{ApiError, Code};
+use super::body::Json;
 use super::state::from_disk;
 use super::{Guarded, HubState, Needs, Operator, Scoped, Viewer, export, paging, rollouts};
 use crate::auth::Scope;
@@ -327,7 +328,7 @@ pub(super) async fn label(
     by: Guarded<Operator>,
     state: web::Data<HubState>,
     path: web::Path<String>,
-    request: web::Json<LabelsRequest>,
+    request: Json<LabelsRequest>,
 ) -> Result<web::Json<ClusterRow>, ApiError> {
     let patch = request.into_inner().labels;
     if let Err(error) = labels::check_patch(&patch) {
@@ -345,7 +346,7 @@ pub(super) async fn set(
     by: Guarded<Operator>,
     state: web::Data<HubState>,
     path: web::Path<String>,
-    request: web::Json<SettingsRequest>,
+    request: Json<SettingsRequest>,
 ) -> Result<web::Json<ClusterRow>, ApiError> {
     let SettingsRequest { product, change } = request.into_inner();
     let (row, _) = find(&state, &path)?;
@@ -364,7 +365,7 @@ pub(super) async fn trust(
     by: Guarded<Scoped<Operator>>,
     state: web::Data<HubState>,
     path: web::Path<String>,
-    request: web::Json<TrustRequest>,
+    request: Json<TrustRequest>,
 ) -> Result<web::Json<ClusterRow>, ApiError> {
     let acknowledge = request.into_inner().acknowledge.trim().to_owned();
     if acknowledge.is_empty() || acknowledge.chars().count() > MAX_ACKNOWLEDGE_CHARS {

@@ -7,6 +7,7 @@ use channels::wire::{Hold, HoldRequest, HoldScope, Page, ResumeRequest};
 use serde::Deserialize;
 
 use super::super::problem::{ApiError, Code};
+use super::body::Json;
 use super::state::from_disk;
 use super::{Guarded, HubState, Needs, Operator, Scoped, Viewer};
 use crate::auth::Scope;
@@ -87,7 +88,7 @@ fn may_change<A: Needs>(
 pub(super) async fn place(
     by: Guarded<Scoped<Operator>>,
     state: web::Data<HubState>,
-    request: web::Json<HoldRequest>,
+    request: Json<HoldRequest>,
 ) -> Result<HttpResponse, ApiError> {
     let HoldRequest { scope, reason } = request.into_inner();
     let reason = text("reason", &reason)?;
@@ -109,9 +110,9 @@ pub(super) async fn resume(
     by: Guarded<Scoped<Operator>>,
     state: web::Data<HubState>,
     path: web::Path<u64>,
-    request: web::Json<ResumeRequest>,
+    request: Json<ResumeRequest>,
 ) -> Result<web::Json<Hold>, ApiError> {
-    let acknowledge = text("acknowledge", &request.acknowledge)?;
+    let acknowledge = text("acknowledge", &request.into_inner().acknowledge)?;
     let holds = state.store.committed().holds();
     may_change(&state, &by, holds.iter().find(|hold| hold.id == *path).map(|hold| &hold.scope))?;
     let hold = state.store.resume(*path, acknowledge, by.actor.clone(), state.now()).await?;

@@ -4,14 +4,18 @@
 //! Keys are files, not rows: as with publications, one audit row says who asked before anything
 //! changes and a second one what came of it.
 
-use actix_web::web;
+use actix_web::HttpRequest;
+use actix_web::web::{self, Payload};
 use channels::wire::{HubKeys, HubStatus, NextKeyRequest};
 use serde_json::json;
 
 use super::super::problem::{ApiError, Code};
-use super::{Admin, Guarded, HubState};
+use super::{Admin, Guarded, HubState, body};
 use crate::publish::OnlineRole;
 use crate::store::Event;
+
+/// Largest request for a key: one word.
+const MAX_BODY_BYTES: usize = 4 * 1024;
 
 /// `GET /api/v1/hub`
 pub(super) async fn status(state: web::Data<HubState>) -> web::Json<HubStatus> {
@@ -38,14 +42,15 @@ pub(super) async fn next_key(
     by: Guarded<Admin>,
     state: web::Data<HubState>,
     role: web::Path<String>,
-    body: web::Bytes,
+    request: HttpRequest,
+    payload: Payload,
 ) -> Result<web::Json<HubKeys>, ApiError> {
     let role = OnlineRole::parse(&role).ok_or_else(|| {
         ApiError::new(Code::NotFound, "the hub has a snapshot and a timestamp key")
     })?;
     // Never guessed at: a request for a fresh key that cannot be read must not be answered with the
     // one that waits.
-    let NextKeyRequest { fresh } = match &*body {
+    let NextKeyRequest { fresh } = match &*body::read(&request, payload, MAX_BODY_BYTES).await? {
         b"" => NextKeyRequest::default(),
         body => serde_json::from_slice(body).map_err(|error| {
             ApiError::new(Code::InvalidJson, format!("not a request for a next key: {error}"))

@@ -8,6 +8,7 @@ use channels::wire::{JoinToken, JoinTokenRequest, OpenJoinToken, Page, ReinviteR
 use jiff::{SignedDuration, Timestamp};
 
 use super::super::problem::{ApiError, Code};
+use super::body::Json;
 use super::clusters::find_to_change;
 use super::paging::{self, PageQuery};
 use super::state::from_disk;
@@ -38,7 +39,7 @@ struct Wanted {
 pub(super) async fn mint(
     by: Guarded<Operator>,
     state: web::Data<HubState>,
-    request: web::Json<JoinTokenRequest>,
+    request: Json<JoinTokenRequest>,
 ) -> Result<HttpResponse, ApiError> {
     let JoinTokenRequest { uses, expires_in_s, note, labels } = request.into_inner();
     let longest_s = MAX_EXPIRES_IN_S;
@@ -75,7 +76,7 @@ pub(super) async fn reinvite(
     by: Guarded<Scoped<Operator>>,
     state: web::Data<HubState>,
     path: web::Path<String>,
-    request: web::Json<ReinviteRequest>,
+    request: Json<ReinviteRequest>,
 ) -> Result<HttpResponse, ApiError> {
     let ReinviteRequest { expires_in_s, note } = request.into_inner();
     let (row, _) = find_to_change(&state, &by, &path)?;

@@ -5,7 +5,7 @@
 //! [`crate::fleet`], and render.
 
 mod audit;
-mod body;
+pub(super) mod body;
 mod bulk;
 mod caller;
 mod cluster_key;
@@ -51,9 +51,6 @@ pub use signature::{CREATED_WINDOW, SignedBy};
 pub use state::HubState;
 pub(super) use tokens::PERSON_PREFIX;
 
-/// Largest JSON body of a person's request: a reason and a name.
-const MAX_JSON_BYTES: usize = 64 * 1024;
-
 /// Largest body that acknowledges failures: all that are listed, 150 bytes each.
 const MAX_RESUME_BYTES: usize = 4 * 1024 * 1024;
 
@@ -62,7 +59,6 @@ pub fn routes(state: web::Data<HubState>) -> impl FnOnce(&mut ServiceConfig) {
     move |config| {
         config
             .app_data(state)
-            .app_data(json(MAX_JSON_BYTES))
             .app_data(web::QueryConfig::default().error_handler(problem::query_error))
             .app_data(web::PathConfig::default().error_handler(problem::path_error));
         agents(config);
@@ -123,14 +119,16 @@ fn rollout_paths(config: &mut ServiceConfig) {
         .service(read("/api/v1/rollouts/{id}/clusters").route(get().to(rollouts::clusters)))
         .service(verb("hold").route(web::post().to(rollouts::hold)))
         .service(
-            verb("resume").app_data(json(MAX_RESUME_BYTES)).route(web::post().to(rollouts::resume)),
+            verb("resume")
+                .app_data(body::MaxBytes(MAX_RESUME_BYTES))
+                .route(web::post().to(rollouts::resume)),
         )
         .service(verb("approve").route(web::post().to(rollouts::approve)))
         .service(verb("emergency").route(web::post().to(rollouts::emergency)))
         .service(read("/api/v1/rollout-policies").route(get().to(rollout_policies::list)))
         .service(
             only("/api/v1/rollout-policies/{name}", "GET, HEAD, PUT, DELETE")
-                .app_data(json(MAX_POLICY_BODY_BYTES))
+                .app_data(body::MaxBytes(MAX_POLICY_BODY_BYTES))
                 .route(get().to(rollout_policies::one))
                 .route(web::put().to(rollout_policies::put))
                 .route(web::delete().to(rollout_policies::remove)),
@@ -172,7 +170,7 @@ fn people(config: &mut ServiceConfig) {
         .service(read("/api/v1/webhooks/{id}/dead").route(get().to(webhooks::dead)))
         .service(
             only("/api/v1/publications", "POST")
-                .app_data(json(MAX_PUBLICATION_BYTES))
+                .app_data(body::MaxBytes(MAX_PUBLICATION_BYTES))
                 .route(web::post().to(publications::post)),
         );
 }
@@ -202,10 +200,6 @@ fn operations(config: &mut ServiceConfig) {
         .service(read("/livez").route(get().to(probes::live)))
         .service(read("/readyz").route(get().to(probes::ready)))
         .service(read("/").route(get().to(front::page)));
-}
-
-fn json(limit: usize) -> web::JsonConfig {
-    web::JsonConfig::default().limit(limit).error_handler(problem::json_error)
 }
 
 /// A resource that answers other methods with a problem and `Allow`.

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use signing::Attack;
 
 use super::super::problem::ApiError;
+use super::body::Json;
 use super::{Guarded, HubState, Publisher};
 use crate::publish::PublishError;
 use crate::store::Event;
@@ -35,7 +36,7 @@ impl Asked {
 pub(super) async fn post(
     by: Guarded<Publisher>,
     state: web::Data<HubState>,
-    request: web::Json<Publication>,
+    request: Json<Publication>,
 ) -> Result<web::Json<PublicationReply>, ApiError> {
     let publication = request.into_inner();
     let asked = Asked {

@@ -1,11 +1,8 @@
 //! Refusals of the store as problems.
 
-use super::super::problem::{ApiError, Code};
+use super::super::problem::{ApiError, Code, RETRY_AFTER_S};
 use crate::store::Refusal;
 use signing::Attack;
-
-/// A full queue drains in seconds; one report interval later would be a herd.
-const RETRY_AFTER_S: u64 = 5;
 
 impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
@@ -42,7 +39,7 @@ impl From<Refusal> for ApiError {
             | Refusal::LastAdmin => Code::Conflict,
             Refusal::Rollout(refusal) => return refusal.clone().into(),
             Refusal::Busy => Code::QueueFull,
-            Refusal::Failed => Code::Internal,
+            Refusal::Failed => Code::StoreUnavailable,
             Refusal::Stopped => Code::ShuttingDown,
         };
         let mut error = Self::new(code, refusal.to_string());

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use signing::causes::chain;
 
 use super::super::problem::{ApiError, Code};
+use super::body::Json;
 use super::holds::{show, text};
 use super::state::from_disk;
 use super::{Guarded, HubState, Operator, Viewer};
@@ -95,7 +96,7 @@ pub(super) async fn put(
     state: web::Data<HubState>,
     path: web::Path<Name>,
     query: web::Query<PutQuery>,
-    request: web::Json<PolicyRequest>,
+    request: Json<PolicyRequest>,
 ) -> Result<web::Json<PolicyReply>, ApiError> {
     let (name, text) = (path.into_inner(), request.into_inner().text);
     let (reviewer, actor) = (state.clone(), by.actor.clone());

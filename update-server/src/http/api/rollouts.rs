@@ -16,6 +16,7 @@ use channels::wire::{
 use serde::Deserialize;
 
 use super::super::problem::{ApiError, Code};
+use super::body::Json;
 use super::holds::{show, text};
 use super::{Guarded, HubState, Operator, Viewer, paging};
 use crate::rollout::{RolloutCommand, RolloutId, RolloutStatus, RolloutView};
@@ -113,7 +114,7 @@ pub(super) async fn hold(
     by: Guarded<Operator>,
     state: web::Data<HubState>,
     path: web::Path<u64>,
-    request: web::Json<RolloutHoldRequest>,
+    request: Json<RolloutHoldRequest>,
 ) -> Result<web::Json<RolloutRow>, ApiError> {
     let RolloutHoldRequest { reason, ring } = request.into_inner();
     let reason = text("reason", &reason)?;
@@ -125,7 +126,7 @@ pub(super) async fn resume(
     by: Guarded<Operator>,
     state: web::Data<HubState>,
     path: web::Path<u64>,
-    request: web::Json<RolloutResumeRequest>,
+    request: Json<RolloutResumeRequest>,
 ) -> Result<web::Json<RolloutRow>, ApiError> {
     let RolloutResumeRequest { acknowledge, ring, failures } = request.into_inner();
     let reason = text("acknowledge", &acknowledge)?;
@@ -163,7 +164,7 @@ pub(super) async fn approve(
     by: Guarded<Operator>,
     state: web::Data<HubState>,
     path: web::Path<u64>,
-    request: web::Json<RolloutApproveRequest>,
+    request: Json<RolloutApproveRequest>,
 ) -> Result<web::Json<RolloutRow>, ApiError> {
     let RolloutApproveRequest { ring, reason } = request.into_inner();
     let reason = text("reason", &reason)?;
@@ -175,8 +176,8 @@ pub(super) async fn emergency(
     by: Guarded<Operator>,
     state: web::Data<HubState>,
     path: web::Path<u64>,
-    request: web::Json<RolloutEmergencyRequest>,
+    request: Json<RolloutEmergencyRequest>,
 ) -> Result<web::Json<RolloutRow>, ApiError> {
-    let reason = text("reason", &request.reason)?;
+    let reason = text("reason", &request.into_inner().reason)?;
     steer(&state, RolloutId(*path), by.actor, vec![RolloutCommand::Emergency { reason }]).await
 }

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use signing::PublicKey;
 
 use super::super::problem::{ApiError, Code};
+use super::body::Json;
 use super::state::from_disk;
 use super::{Admin, Guarded, HubState, Viewer, paging};
 use crate::site::{MAX_INTERVAL_S, MIN_INTERVAL_S};
@@ -31,7 +32,7 @@ pub(super) async fn put(
     by: Guarded<Admin>,
     state: web::Data<HubState>,
     path: web::Path<SiteName>,
-    request: web::Json<SiteRegistration>,
+    request: Json<SiteRegistration>,
 ) -> Result<HttpResponse, ApiError> {
     let (name, mut said) = (path.into_inner(), request.into_inner());
     let refuse = |detail: String| ApiError::new(Code::Unprocessable, detail);

@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::super::problem::{ApiError, Code};
+use super::body::Json;
 use super::{Admin, Guarded, HubState};
 use crate::auth::{Access, Scope, Secret, SecretKind, SessionRecord, TokenRecord};
 use crate::store::NewToken;
@@ -89,7 +90,7 @@ fn expiry(expires_in_s: Option<u64>, now: Timestamp) -> Result<Option<Timestamp>
 pub(super) async fn create(
     by: Guarded<Admin>,
     state: web::Data<HubState>,
-    request: web::Json<TokenRequest>,
+    request: Json<TokenRequest>,
 ) -> Result<HttpResponse, ApiError> {
     let TokenRequest { name: given, access, selector, expires_in_s } = request.into_inner();
     let now = state.now();

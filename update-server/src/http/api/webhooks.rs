@@ -4,6 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use channels::wire::{NewWebhook, Page, Webhook, WebhookRequest};
 
 use super::super::problem::{ApiError, Code};
+use super::body::Json;
 use super::state::from_disk;
 use super::{Admin, Guarded, HubState, paging};
 use crate::store::{NewWebhookRow, WebhookRecord};
@@ -39,7 +40,7 @@ pub(super) async fn list(
 pub(super) async fn create(
     by: Guarded<Admin>,
     state: web::Data<HubState>,
-    request: web::Json<WebhookRequest>,
+    request: Json<WebhookRequest>,
 ) -> Result<HttpResponse, ApiError> {
     let WebhookRequest { url, mut kinds } = request.into_inner();
     let refuse = |detail: String| ApiError::new(Code::Unprocessable, detail);

@@ -80,7 +80,7 @@ impl Operation {
             problems.insert(Code::NotFound);
         }
         if method != "GET" {
-            problems.extend([Code::QueueFull, Code::ShuttingDown]);
+            problems.extend([Code::QueueFull, Code::StoreUnavailable, Code::ShuttingDown]);
         }
         if who == Who::Agent {
             problems.extend([
