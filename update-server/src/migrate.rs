@@ -168,12 +168,13 @@ mod tests {
             moved("cluster", 1_000_000),
             moved("repository (files)", 9),
         ]);
-        assert_eq!(
-            text,
-            "table                       rows  sha256\n\
-             audit                         12  \
-             b7ae4b1b8f2d2c9fbb0ea2a4fce0ad8f7f4c1f1a9f6c8d6b6d0d2f5f1ad0a9d1\n"
-        );
+        let expected = "\
+table                       rows  sha256
+audit                         12  b81f37a043a6f767e7c94d105f4bd31282f3ecc20680bb9d09bd93461cf4c863
+cluster                  1000000  164cf1ca8391532e4f239c556c0c19589ae8877cb25ecfaf0b310c6c3713ba1f
+repository (files)             9  e102913c535d67268a42b798f5cd7b0379bfb3fc9cd19f823bdddb2df9bb7654
+";
+        assert_eq!(text, expected);
     }
 
     #[test]

@@ -143,7 +143,16 @@ async fn a_move_that_is_killed_goes_on_and_nobody_starts_on_half_of_it() {
         moving.kill();
         patience += Duration::from_millis(300);
         let begun = dir.path().join("a/hub.toml");
-        let serve = ["server", "serve", "--data-dir", &data, "--config", begun.to_str().expect("utf-8"), "--listen", "127.0.0.1:0"];
+        let serve = [
+            "server",
+            "serve",
+            "--data-dir",
+            &data,
+            "--config",
+            begun.to_str().expect("utf-8"),
+            "--listen",
+            "127.0.0.1:0",
+        ];
         let mut hub = Process::start(&serve, &[], &dir.path().join("half.log"));
         let ended = crate::e2e::server::hub::until("half a hub does not run", async || {
             hub.exited().ok_or_else(|| hub.log())

@@ -30,7 +30,8 @@ fn files(dir: &std::path::Path) -> BTreeMap<String, Vec<u8>> {
             if path.is_dir() {
                 open.push(path);
             } else {
-                let name = path.strip_prefix(dir).expect("below").to_str().expect("utf-8").to_owned();
+                let name =
+                    path.strip_prefix(dir).expect("below").to_str().expect("utf-8").to_owned();
                 found.insert(name, std::fs::read(&path).expect("a file"));
             }
         }

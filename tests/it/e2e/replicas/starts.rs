@@ -13,7 +13,8 @@ fn start(dir: &std::path::Path, config: &str) -> Process {
     std::fs::write(dir.join("hub.toml"), config).expect("a configuration");
     let path = |name: &str| dir.join(name).to_str().expect("utf-8").to_owned();
     let (data, config) = (path("data"), path("hub.toml"));
-    let words = ["server", "serve", "--data-dir", &data, "--config", &config, "--listen", "127.0.0.1:0"];
+    let words =
+        ["server", "serve", "--data-dir", &data, "--config", &config, "--listen", "127.0.0.1:0"];
     Process::start(&words, &[], &dir.join("hub.log"))
 }
 
@@ -30,7 +31,10 @@ async fn of_two_first_starts_one_makes_keys_and_token_and_the_other_says_what_it
     })
     .await;
     let log = both[lost].log();
-    assert!(log.contains("keys/snapshot.pem is not the hub's snapshot key: copy it there"), "{log}");
+    assert!(
+        log.contains("keys/snapshot.pem is not the hub's snapshot key: copy it there"),
+        "{log}"
+    );
     let (first, second) = (&dirs[1 - lost], &dirs[lost]);
     until("the other one runs", async || {
         std::fs::read_to_string(first.join("data/address")).map_err(|error| error.to_string())

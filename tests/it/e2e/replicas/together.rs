@@ -1,8 +1,6 @@
 //! What is done at one replica holds at the other.
 
-use channels::wire::{
-    Action, Freshness, GrantRequest, Hold, HoldRequest, HoldScope, Page, Phase,
-};
+use channels::wire::{Action, Freshness, GrantRequest, Hold, HoldRequest, HoldScope, Page, Phase};
 
 use super::load::{Cluster, product};
 use super::{Stage, check_audit, nobody_panicked};

@@ -77,7 +77,11 @@ async fn a_database_that_ends_under_load_and_comes_back_has_every_acknowledged_r
         for hub in [&stage.a, &stage.b] {
             until("it says that it cannot write", async || {
                 let why = unready(hub).await?;
-                if why.iter().any(|code| code != "not_published") { Ok(()) } else { Err(String::new()) }
+                if why.iter().any(|code| code != "not_published") {
+                    Ok(())
+                } else {
+                    Err(String::new())
+                }
             })
             .await;
         }

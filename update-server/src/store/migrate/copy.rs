@@ -2,7 +2,7 @@
 
 use rusqlite::ToSql;
 
-use super::super::db::{Db, DbResult};
+use super::super::db::{Db, DbError, DbResult};
 use super::table::Table;
 use super::{Cell, MigrateError, db, dialect};
 
@@ -11,7 +11,20 @@ const CHUNK: usize = 2_000;
 /// Values in one statement; PostgreSQL takes 65,535, `SQLite` 32,766.
 const MAX_VALUES: usize = 16_000;
 
-/// Copies the rows after the last one that the target has.
+/// Which side failed.
+enum Stop {
+    Source(DbError),
+    Target(DbError),
+}
+
+impl From<DbError> for Stop {
+    fn from(error: DbError) -> Self {
+        Self::Source(error)
+    }
+}
+
+/// Copies the rows after the last one that the target has. The source is read once, from there to its
+/// end.
 pub(super) fn copy(
     table: &Table,
     source: &Db,
@@ -19,27 +32,36 @@ pub(super) fn copy(
     tell: &mut impl FnMut(&str, u64),
 ) -> Result<(), MigrateError> {
     let mut done = table.rows(target).map_err(db("read", "target"))?;
-    let mut last = last_key(table, target).map_err(db("read", "target"))?;
-    loop {
+    tell(&table.name, done);
+    let last = last_key(table, target).map_err(db("read", "target"))?.unwrap_or_default();
+    let mut chunk = Vec::with_capacity(CHUNK);
+    let mut flush = |chunk: &mut Vec<Vec<Cell>>| {
+        write(table, target, chunk).map_err(Stop::Target)?;
+        done += u64::try_from(chunk.len()).unwrap_or(0);
         tell(&table.name, done);
-        let rows = after(table, source, last.as_deref()).map_err(db("read", "source"))?;
-        let Some(newest) = rows.last() else { break };
-        last = Some(key_of(table, newest));
-        let tx = target.begin().map_err(db("write", "target"))?;
-        insert(table, target, &rows).map_err(db("write", "target"))?;
-        tx.commit().map_err(db("write", "target"))?;
-        done += u64::try_from(rows.len()).unwrap_or(0);
-    }
+        chunk.clear();
+        Ok::<_, Stop>(())
+    };
+    let (sql, width) = (after(table, source, last.len()), table.columns.len());
+    let key: Vec<&dyn ToSql> = last.iter().map(|cell| -> &dyn ToSql { cell }).collect();
+    dialect::reading(source, || {
+        source.each(&sql, &key, |row| {
+            chunk.push((0..width).map(|place| row.get(place)).collect::<DbResult<_>>()?);
+            if chunk.len() == CHUNK { flush(&mut chunk) } else { Ok::<_, Stop>(()) }
+        })?;
+        if chunk.is_empty() { Ok(()) } else { flush(&mut chunk) }
+    })
+    .map_err(|stop| match stop {
+        Stop::Source(source) => db("read", "source")(source),
+        Stop::Target(source) => db("write", "target")(source),
+    })?;
     dialect::go_on_counting(target, &table.name).map_err(db("finish", "target"))
 }
 
-/// The key of a row, in the key's own order.
-fn key_of(table: &Table, row: &[Cell]) -> Vec<Cell> {
-    let cell = |name: &str| {
-        let place = table.columns.iter().position(|column| column == name);
-        place.and_then(|place| row.get(place)).cloned().unwrap_or(Cell::Null)
-    };
-    table.key.iter().map(|column| cell(&column.name)).collect()
+fn write(table: &Table, target: &Db, rows: &[Vec<Cell>]) -> DbResult<()> {
+    let tx = target.begin()?;
+    insert(table, target, rows)?;
+    tx.commit()
 }
 
 fn last_key(table: &Table, target: &Db) -> DbResult<Option<Vec<Cell>>> {
@@ -51,20 +73,16 @@ fn last_key(table: &Table, target: &Db) -> DbResult<Option<Vec<Cell>>> {
     target.row_if_any(&sql, &[], |row| (0..names.len()).map(|place| row.get(place)).collect())
 }
 
-/// The next rows of the source.
-fn after(table: &Table, source: &Db, last: Option<&[Cell]>) -> DbResult<Vec<Vec<Cell>>> {
+/// All rows of the source after a key of so many values; from the first one on without.
+fn after(table: &Table, source: &Db, values: usize) -> String {
     let order = table.order(source).join(", ");
-    let key: Vec<&dyn ToSql> =
-        last.unwrap_or_default().iter().map(|cell| -> &dyn ToSql { cell }).collect();
-    let beyond = if key.is_empty() {
+    let beyond = if values == 0 {
         String::new()
     } else {
-        let marks: Vec<String> = (1..=key.len()).map(|place| format!("?{place}")).collect();
+        let marks: Vec<String> = (1..=values).map(|place| format!("?{place}")).collect();
         format!("WHERE ({order}) > ({})", marks.join(", "))
     };
-    let (list, name, width) = (table.list(), &table.name, table.columns.len());
-    let sql = format!("SELECT {list} FROM {name} {beyond} ORDER BY {order} LIMIT {CHUNK}");
-    source.rows(&sql, &key, |row| (0..width).map(|place| row.get(place)).collect())
+    format!("SELECT {} FROM {} {beyond} ORDER BY {order}", table.list(), table.name)
 }
 
 /// As many rows in one statement as it takes.

@@ -1,6 +1,23 @@
 //! What the two databases have different words for.
 
-use super::super::db::{Db, DbResult, Dialect};
+use super::super::db::{Db, DbError, DbResult, Dialect};
+
+/// Reads for as long as it takes, at one moment.
+pub(super) fn reading<T, E: From<DbError>>(
+    db: &Db,
+    work: impl FnOnce() -> Result<T, E>,
+) -> Result<T, E> {
+    let tx = db.begin_reading()?;
+    db.is_patient(true)?;
+    if db.dialect() == Dialect::Postgres {
+        // Whoever reads a table waits for the other side meanwhile.
+        db.execute_batch("SET LOCAL idle_in_transaction_session_timeout = 0")?;
+    }
+    let result = work()?;
+    tx.commit()?;
+    db.is_patient(false)?;
+    Ok(result)
+}
 
 /// The column that numbers rows of a table without a key: a file has it without saying so, a server has
 /// it like any other.

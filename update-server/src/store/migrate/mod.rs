@@ -52,6 +52,9 @@ pub enum MigrateError {
         /// Why.
         source: SchemaError,
     },
+    /// There is nothing to move.
+    #[error("the source holds no hub")]
+    NoHub,
     /// A hub runs on the database.
     #[error("a hub uses the {side}: stop every replica of it first")]
     InUse {
@@ -132,6 +135,10 @@ impl Migration {
     /// As above.
     pub fn to_directory(server: &Server, data_dir: &Path) -> Result<Self, MigrateError> {
         let failed = |source| MigrateError::Schema { side: "target", source };
+        let there = Db::connect(server).and_then(|conn| conn.tables("cluster"));
+        if !there.map_err(db("read", "source"))?.iter().any(|table| table == "cluster") {
+            return Err(MigrateError::NoHub);
+        }
         let source = take_alone(server, "source")?;
         if data_dir.join(DATABASE_FILE).exists() {
             return Err(MigrateError::NotEmpty { table: DATABASE_FILE.to_owned() });

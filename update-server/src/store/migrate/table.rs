@@ -42,7 +42,7 @@ impl Table {
     /// How many rows there are.
     pub(super) fn rows(&self, of: &Db) -> DbResult<u64> {
         let sql = format!("SELECT count(*) FROM {}", self.name);
-        of.row(&sql, &[], |row| Ok(super::super::id_of(row.get(0)?)))
+        dialect::reading(of, || of.row(&sql, &[], |row| Ok(super::super::id_of(row.get(0)?))))
     }
 
     /// The columns of the key as both databases sort them alike.
@@ -61,12 +61,14 @@ impl Table {
         let (mut rows, mut hasher) = (0, Sha256Hasher::new());
         let order = self.order(of).join(", ");
         let sql = format!("SELECT {} FROM {} ORDER BY {order}", self.list(), self.name);
-        of.each(&sql, &[], |row| {
-            rows += 1;
-            for place in 0..self.columns.len() {
-                feed(&mut hasher, &row.get::<usize, Cell>(place)?);
-            }
-            Ok::<_, DbError>(())
+        dialect::reading(of, || {
+            of.each(&sql, &[], |row| {
+                rows += 1;
+                for place in 0..self.columns.len() {
+                    feed(&mut hasher, &row.get::<usize, Cell>(place)?);
+                }
+                Ok::<_, DbError>(())
+            })
         })?;
         Ok((rows, hasher.finish()))
     }
