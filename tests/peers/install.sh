@@ -9,6 +9,8 @@
 #   tests/peers/install.sh kafka       two Kafka versions, the JMX exporter and the traffic program;
 #                                      prints the folder with libs-<version>/ and exporter.jar
 #   tests/peers/install.sh kubernetes  a control plane and a hollow node; prints the folder with them
+#   tests/peers/install.sh postgres    nothing: prints where Debian's package has its programs, or
+#                                      says how to install it
 #
 # Versions are pinned: a peer that changes under a test says nothing about us. Nothing of a peer
 # is ever committed. Fails with a reason when packages cannot be had.
@@ -154,8 +156,16 @@ kubernetes)
     once kubernetes "${sources%% *}" kubernetes_into
     echo "$cache/kubernetes"
     ;;
+postgres)
+    found=""
+    for candidate in /usr/lib/postgresql/*/bin; do
+        [[ -x $candidate/initdb ]] && found=$candidate
+    done
+    [[ -n $found ]] || die 'PostgreSQL is not installed: apt-get install postgresql'
+    echo "$found"
+    ;;
 *)
-    echo "usage: ${0##*/} python|schemathesis|node|oidc|kafka|kubernetes" >&2
+    echo "usage: ${0##*/} python|schemathesis|node|oidc|kafka|kubernetes|postgres" >&2
     exit 2
     ;;
 esac

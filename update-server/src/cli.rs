@@ -16,11 +16,15 @@ use crate::backup::{self, What};
 use crate::config::{
     ClientCertificates, ConfigError, Fragments, LogFormat, Settings, TlsFragments,
 };
+use crate::migrate::{self, Place};
 
 /// Usage errors and failures, as in every Fairway command.
 const EXIT_FAILURE: u8 = 2;
 /// Our state changes; the server library's own start and stop lines say nothing more.
 const DEFAULT_FILTER: &str = "info,actix_server=warn";
+
+/// A person who waits for a million rows wants to see that they move.
+const TELL_EVERY_ROWS: u64 = 100_000;
 
 #[derive(Debug, Parser)]
 #[command(name = "update-server", version, about = "Fairway's hub", long_about = None)]
@@ -39,6 +43,19 @@ enum Command {
     Backup(BackupArgs),
     /// Make a data directory of a backup, after checking all of it.
     Restore(RestoreArgs),
+    /// Move a stopped hub into a database that replicas share, or back into a data directory.
+    Migrate(MigrateArgs),
+}
+
+/// Options of `migrate`.
+#[derive(Debug, Clone, Args)]
+pub struct MigrateArgs {
+    /// Where the hub is: `sqlite:DIR` (its data directory) or `postgres://…`.
+    #[arg(long, value_name = "PLACE")]
+    pub from: Place,
+    /// Where it goes: the other one of the two; empty, or what an interrupted move left.
+    #[arg(long, value_name = "PLACE")]
+    pub to: Place,
 }
 
 /// Options of `backup`.
@@ -219,6 +236,7 @@ fn execute(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Backup(args) => back_up(&args),
         Command::Restore(args) => restore(&args),
+        Command::Migrate(args) => move_hub(&args),
         Command::Serve(args) => {
             let settings = args.settings()?;
             start_logging(settings.log_format)?;
@@ -263,6 +281,20 @@ fn restore(args: &RestoreArgs) -> anyhow::Result<()> {
         say(&format!("before it starts, put back what the backup was made without: {keys}"));
     }
     say("publish what was published since before agents look: `fairway publish`");
+    Ok(())
+}
+
+fn move_hub(args: &MigrateArgs) -> anyhow::Result<()> {
+    let (from, to) = (&args.from, &args.to);
+    let moved = migrate::migrate(from, to, crate::clock::now(), |table, rows| {
+        if rows > 0 && rows.is_multiple_of(TELL_EVERY_ROWS) {
+            // Nobody is left to tell if stderr is closed.
+            let _ = writeln!(std::io::stderr(), "{table}: {rows} rows");
+        }
+    })?;
+    say(&format!("moved from {from} to {to}, the same on both sides:"));
+    say(migrate::table(&moved).trim_end());
+    say(&migrate::next(from, to));
     Ok(())
 }
 

@@ -5,7 +5,8 @@
 //! acknowledged), [`fleet`] (what is answered from memory), [`directive`] (what a cluster may do
 //! next), [`rollout`] (whose turn it is), [`bulk`] (one change to many clusters), [`site`] (dark
 //! sites, by carried files), [`publish`] and [`catalog`] (what is served to everyone), [`fcos`] (the
-//! same for Fedora `CoreOS`), [`remote_write`] (to a long-term store), [`backup`].
+//! same for Fedora `CoreOS`), [`remote_write`] (to a long-term store), [`backup`],
+//! [`migrate`] (to another kind of database).
 
 pub mod auth;
 pub mod backup;
@@ -20,6 +21,7 @@ pub mod fcos;
 pub mod fleet;
 pub mod http;
 pub mod metrics;
+pub mod migrate;
 pub mod publish;
 pub mod remote_write;
 pub mod rollout;

@@ -121,6 +121,8 @@ pub struct Metrics {
     pub sites: Family<State, Gauge>,
     /// Holds in force.
     pub holds: Gauge,
+    /// 1 if this replica leads.
+    pub leader: Gauge,
     /// When the writer last committed.
     pub store_commit_timestamp_seconds: Seconds,
     /// Samples for the long-term store by what became of them.
@@ -159,6 +161,7 @@ impl Metrics {
             identity_conflicts: Gauge::default(),
             sites: Family::default(),
             holds: Gauge::default(),
+            leader: Gauge::default(),
             store_commit_timestamp_seconds: Seconds::default(),
             remote_write_samples: Family::default(),
             remote_write_waiting_samples: Gauge::default(),
@@ -211,6 +214,7 @@ impl Metrics {
         to.register("identity_conflicts", "Clusters with more than one agent", conflicts);
         to.register("sites", "Dark sites by age of their last status", self.sites.clone());
         to.register("holds", "Holds in force", self.holds.clone());
+        to.register("leader", "1 if this replica does what only one does", self.leader.clone());
     }
 
     fn register_forwarder(&self, to: &mut Registry) {
@@ -296,6 +300,7 @@ mod tests {
             "fairway_graph_requests_total{status=\"304\"} 1",
             "# TYPE fairway_report_ack_seconds histogram",
             "# TYPE fairway_holds gauge",
+            "# TYPE fairway_leader gauge",
         ] {
             assert!(page.lines().any(|found| found == line), "no {line:?} in\n{page}");
         }

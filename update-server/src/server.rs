@@ -1,12 +1,13 @@
 //! The process: what is started in which order, what runs beside the handlers, how it ends.
 //!
-//! Start: data directory and its lock, online keys, repository, database, first admin token,
-//! socket, address file. End: no new requests, open ones answered, queued writes committed, lock
+//! Start: data directory and its lock, the other replicas, online keys, repository, database, first
+//! admin token, socket, address file. End: no new requests, open ones answered, queued writes committed, lock
 //! released.
 
 mod data_dir;
 mod error;
 mod first_start;
+mod leader;
 mod tasks;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::{App, HttpServer, ResponseError as _, web};
+use jiff::Timestamp;
 use tokio::task::JoinHandle;
 
 use crate::catalog::Catalog;
@@ -30,12 +32,16 @@ use crate::http::api::{self, HubState};
 use crate::http::problem::{ApiError, Code};
 use crate::http::public::{self, Clock, PublicState};
 use crate::metrics::Metrics;
-use crate::publish::{OnlineKeys, Publisher};
+use crate::publish::{OnlineKeys, PublishError, Publisher};
 use crate::remote_write;
-use crate::store::{Reader, Store, StoreSettings, WriterThread};
+use crate::store::{
+    self, Database, LeaderThread, Reader, SharedRepository, Store, StoreSettings, WriterThread,
+};
 use crate::webhooks::{Client, Deliveries};
 pub use data_dir::DataDir;
 pub use error::RunError;
+use leader::Fitness;
+pub use leader::Leadership;
 use tls::Tls;
 pub use tls::TlsError;
 
@@ -54,6 +60,8 @@ pub struct Running {
     data_dir: DataDir,
     store: Store,
     writer: WriterThread,
+    /// Only among replicas.
+    leader: Option<LeaderThread>,
     handle: ServerHandle,
     server: JoinHandle<std::io::Result<()>>,
     tasks: Vec<JoinHandle<()>>,
@@ -90,10 +98,9 @@ impl Running {
     pub async fn start(settings: Settings) -> Result<Self, RunError> {
         let now = clock::now();
         let data_dir = DataDir::open(&settings.data_dir)?;
-        let keys = OnlineKeys::load_or_create(data_dir.path())?;
-        let product = settings.default_product.clone();
         let tls = settings.tls.as_ref().map(Tls::open).transpose()?;
-        let (publisher, catalog) = Publisher::open(data_dir.path(), keys, product, now)?;
+        let (leadership, leader) = join(&settings)?;
+        let (publisher, catalog) = open_repository(&settings, now)?;
         let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
         let (store, writer) = open_store(&settings, &catalog, &metrics)?;
         let reader = Reader::open(&settings.database)?;
@@ -103,11 +110,13 @@ impl Running {
             reader,
             catalog,
             publisher,
+            leadership,
             metrics,
             clock: Clock::new(clock::now),
             access: Access::open(&settings)?,
             settings: settings.clone(),
             deliveries: Deliveries::default(),
+            caught_up: Mutex::default(),
             holds_shown: Mutex::default(),
         });
         state.show_holds();
@@ -135,7 +144,7 @@ impl Running {
         );
         let mut tasks = tasks::spawn(&state, tls, webhooks);
         tasks.extend(forwarder);
-        Ok(Self { address, data_dir, store, writer, handle, server, tasks })
+        Ok(Self { address, data_dir, store, writer, leader, handle, server, tasks })
     }
 
     /// Answers what is open, commits what is queued, and lets the data directory go.
@@ -147,8 +156,11 @@ impl Running {
         for task in &self.tasks {
             task.abort();
         }
-        let (store, writer) = (self.store, self.writer);
+        let (store, writer, leader) = (self.store, self.writer, self.leader);
         tokio::task::spawn_blocking(move || {
+            if let Some(leader) = leader {
+                leader.stop();
+            }
             store.stop();
             writer.join();
         })
@@ -157,6 +169,37 @@ impl Running {
         self.data_dir.close();
         tracing::info!("stopped");
         Ok(())
+    }
+}
+
+/// Says to other replicas that this one is there, where there may be any, and brings the schema of
+/// their database up to date. Blocks.
+fn join(settings: &Settings) -> Result<(Leadership, Option<LeaderThread>), RunError> {
+    let Database::Server(server) = &settings.database else {
+        return Ok((Leadership::alone(), None));
+    };
+    let fit = Fitness::default();
+    let asked = fit.clone();
+    let (leader, told) = LeaderThread::start(server.clone(), move || asked.is_fit())?;
+    store::prepare(&settings.database)?;
+    Ok((Leadership::among(told, fit), Some(leader)))
+}
+
+/// The repository of this machine, or of all replicas. Blocks.
+fn open_repository(
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<(Publisher, Catalog), PublishError> {
+    let (data_dir, product) = (&settings.data_dir, settings.default_product.clone());
+    match &settings.database {
+        Database::Directory(_) => {
+            let keys = OnlineKeys::load_or_create(data_dir)?;
+            Publisher::open(data_dir, keys, product, now)
+        }
+        Database::Server(server) => {
+            let shared = SharedRepository::new(server.clone());
+            Publisher::open_shared(data_dir, shared, product, now)
+        }
     }
 }
 

@@ -30,6 +30,7 @@ mod peers;
 mod process;
 mod prometheus;
 mod refusals;
+mod replicas;
 mod rolling;
 mod rollout;
 mod server;

@@ -24,8 +24,11 @@ pub enum BackupError {
         /// The directory.
         path: PathBuf,
     },
-    /// The source is no data directory.
-    #[error("{path} holds no hub's data", path = path.display())]
+    /// The source is no data directory, or the hub's data are elsewhere.
+    #[error(
+        "{path} holds no hub's data (a hub in PostgreSQL is backed up with pg_dump)",
+        path = path.display()
+    )]
     NoHub {
         /// The directory.
         path: PathBuf,

@@ -10,6 +10,7 @@ use signing::keyfile::KeyFileError;
 use signing::{Attack, BuildError, KeyError, KeyId, RoleName, TargetPath};
 
 use crate::http::problem::{ApiError, Code};
+use crate::store::RepositoryError;
 
 /// Why a publication was refused, or could not be stored. Nothing changed then.
 #[derive(Debug, thiserror::Error)]
@@ -242,6 +243,42 @@ pub enum PublishError {
         /// Where the key was.
         path: PathBuf,
     },
+    /// A replica without the hub's key.
+    #[error(
+        "{} is not the hub's {role} key: copy it there from a replica that has it, or mount the same \
+         keys for all of them; a hub that shares its database makes no keys of its own",
+        path.display()
+    )]
+    ForeignKey {
+        /// `snapshot` or `timestamp`.
+        role: &'static str,
+        /// Where it must be.
+        path: PathBuf,
+    },
+    /// Another replica published a root whose key is not here.
+    #[error(
+        "root {root} of another replica names a {role} key that is not in this one's keys: copy \
+         {role}.pem, or {role}.next.pem, there from the replica that made it"
+    )]
+    KeyElsewhere {
+        /// Version of root.
+        root: u64,
+        /// `snapshot` or `timestamp`.
+        role: &'static str,
+    },
+    /// A repository on disk, and none in the database.
+    #[error(
+        "{} holds a repository and the database holds none: move the hub there with `update-server \
+         migrate`, or start with an empty data directory",
+        path.display()
+    )]
+    NotMoved {
+        /// Where it is.
+        path: PathBuf,
+    },
+    /// The database that replicas share.
+    #[error(transparent)]
+    Shared(#[from] RepositoryError),
     /// The file system refused.
     #[error("cannot {action} {path}")]
     Disk {
@@ -280,6 +317,15 @@ impl PublishError {
         }
     }
 
+    /// What they mean when a replica follows the others.
+    pub(super) fn at_replica(self) -> Self {
+        if let Self::OnlineKeys { root, role, .. } = self {
+            Self::KeyElsewhere { root, role }
+        } else {
+            self
+        }
+    }
+
     /// A client would refuse the set.
     pub(super) fn verify(source: signing::Error) -> Self {
         Self::Verify(Box::new(source))
@@ -308,7 +354,9 @@ impl PublishError {
             | Self::WrongSoftware { .. } => Code::InvalidPublication,
             Self::RootMissing => Code::RootMissing,
             Self::NextBeforeRoot { .. } => Code::Conflict,
-            Self::OnlineKeys { .. } => Code::OnlineKeysMismatch,
+            Self::OnlineKeys { .. } | Self::ForeignKey { .. } | Self::KeyElsewhere { .. } => {
+                Code::OnlineKeysMismatch
+            }
             Self::RootGap { .. } | Self::Older { .. } | Self::Equivocation { .. } => {
                 Code::PublicationConflict
             }
@@ -323,8 +371,9 @@ impl PublishError {
             | Self::NewKey { .. }
             | Self::KeyLost { .. }
             | Self::OtherKeys { .. }
+            | Self::NotMoved { .. }
             | Self::Damaged { .. } => Code::Internal,
-            Self::Disk { .. } => Code::StoreUnavailable,
+            Self::Disk { .. } | Self::Shared(_) => Code::StoreUnavailable,
         }
     }
 
@@ -363,6 +412,10 @@ impl PublishError {
             | Self::Key { .. }
             | Self::NewKey { .. }
             | Self::KeyLost { .. }
+            | Self::ForeignKey { .. }
+            | Self::KeyElsewhere { .. }
+            | Self::NotMoved { .. }
+            | Self::Shared(_)
             | Self::Disk { .. }
             | Self::Damaged { .. } => None,
         }

@@ -2,7 +2,7 @@
 
 mod ring;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use channels::wire::HubKeys;
@@ -67,6 +67,28 @@ impl OnlineKeys {
             snapshot: load_or_create(&directory, OnlineRole::Snapshot, &repository)?,
             timestamp: load_or_create(&directory, OnlineRole::Timestamp, &repository)?,
         })
+    }
+
+    /// Reads the same files, which must be there.
+    pub fn load(data_dir: &Path) -> Result<Self, PublishError> {
+        let read = |role: OnlineRole| {
+            let path = Self::path(data_dir, role);
+            if !path.exists() {
+                return Err(PublishError::ForeignKey { role: role.as_str(), path });
+            }
+            read(role, &path)
+        };
+        Ok(Self { snapshot: read(OnlineRole::Snapshot)?, timestamp: read(OnlineRole::Timestamp)? })
+    }
+
+    /// Where the key of a role is kept.
+    pub(super) fn path(data_dir: &Path, role: OnlineRole) -> PathBuf {
+        data_dir.join(KEYS_DIR).join(format!("{}.pem", role.as_str()))
+    }
+
+    /// The public half of one of them, as PEM.
+    pub(super) fn public_of(&self, role: OnlineRole) -> String {
+        self.get(role).public().to_spki_pem()
     }
 
     /// The public halves, for `fairway init` to sign into root 1.

@@ -10,11 +10,14 @@ mod extract;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod incoming;
+mod keeping;
 mod keys;
 mod listing;
 mod load;
+mod moving;
 mod offline;
 mod online;
+mod replica;
 #[cfg(test)]
 mod tests;
 
@@ -35,13 +38,16 @@ use self::disk::Disk;
 pub use self::error::PublishError;
 use self::extract::{Content, Extraction};
 use self::incoming::Incoming;
+use self::keeping::Turn;
 use self::keys::Ring;
 pub use self::keys::{OnlineKeys, OnlineRole};
 use self::listing::Listing;
+pub use self::moving::{MovedFiles, files_to_rows, rows_to_files};
 use self::offline::{Merged, Offline};
 use self::online::{Due, Online};
 use crate::catalog::{Catalog, GraphEntry, Published, TufFile, Versions};
 use crate::http::tuf::percent_decode;
+use crate::store::SharedRepository;
 
 /// How many superseded sets stay readable. A client in the middle of an update still wants the files
 /// of the set it began with; three publications within one update do not happen in earnest.
@@ -52,6 +58,10 @@ const KEPT_SETS: usize = 3;
 pub struct Publisher {
     keys: Mutex<Ring>,
     disk: Disk,
+    /// Where sets count, if other replicas publish as well; then the disk has a copy.
+    shared: Option<SharedRepository>,
+    /// Why the last look at what other replicas publish failed.
+    trouble: Mutex<Option<String>>,
     catalog: Catalog,
     /// Held for the whole of a publication: they come one after the other.
     state: Mutex<State>,
@@ -66,6 +76,8 @@ struct State {
     files: BTreeMap<FileName, TufFile>,
     /// Files of earlier sets that the served one no longer has, newest set first.
     superseded: VecDeque<BTreeMap<FileName, TufFile>>,
+    /// Number of the served set among those that replicas share; 0 without replicas.
+    generation: u64,
 }
 
 impl Publisher {
@@ -80,10 +92,15 @@ impl Publisher {
     ) -> Result<(Self, Catalog), PublishError> {
         let catalog = Catalog::new(default_product);
         let disk = Disk::open(data_dir)?;
-        let loaded = load::load(&disk)?;
-        let keys = Mutex::new(Ring::open(data_dir, keys)?);
-        let publisher =
-            Self { keys, disk, catalog: catalog.clone(), state: Mutex::new(State::default()) };
+        let loaded = load::load(&|name| disk.read(name))?;
+        let publisher = Self {
+            keys: Mutex::new(Ring::open(data_dir, keys)?),
+            disk,
+            shared: None,
+            trouble: Mutex::default(),
+            catalog: catalog.clone(),
+            state: Mutex::new(State::default()),
+        };
         if let Some((offline, online)) = loaded {
             let root = offline.newest_root()?;
             publisher.start(offline, &online, now)?;
@@ -145,7 +162,7 @@ impl Publisher {
         // moment is sure not to go back. Versions go on from the stored ones even where those do
         // not verify.
         let served = self.sign(staged, Some(online), Due::Snapshot, now)?;
-        self.store(&mut state, &served, root_version)?;
+        self.store(Turn::Alone, &mut state, &served, root_version, now)?;
         self.finish(&mut state, offline, Online::of(&served)?, content)
     }
 
@@ -158,7 +175,17 @@ impl Publisher {
     ) -> Result<PublicationReply, PublishError> {
         let incoming = Incoming::read(publication)?;
         let mut state = self.lock();
-        let mut merged = state.offline.merge(&incoming)?;
+        self.in_turn(&mut state, now, |turn, state| self.take(&incoming, turn, state, now))
+    }
+
+    fn take(
+        &self,
+        incoming: &Incoming,
+        turn: Turn<'_>,
+        state: &mut State,
+        now: Timestamp,
+    ) -> Result<PublicationReply, PublishError> {
+        let mut merged = state.offline.merge(incoming)?;
         self.ring().chosen_by(&merged.offline.newest_root()?)?;
         if let Some(online) = state.online.as_ref().filter(|_| !merged.changed) {
             return Ok(reply(false, &state.offline, online, Vec::new()));
@@ -167,38 +194,52 @@ impl Publisher {
         let served = self.sign(staged.clone(), state.online.as_ref(), Due::Snapshot, now)?;
         merged.offline.share(&staged, incoming.targets.keys());
         let listing = self.verify(&merged, &staged, &served, now)?;
-        refuse_unlisted(&incoming, &merged.offline, &listing)?;
+        refuse_unlisted(incoming, &merged.offline, &listing)?;
         let before = self.catalog.served().published.clone();
         let content =
-            extract(&merged.offline, &state, before.as_deref(), &listing, &merged.vendors)?;
+            extract(&merged.offline, state, before.as_deref(), &listing, &merged.vendors)?;
         let graphs = new_graphs(before.as_deref(), &content);
-        self.store(&mut state, &served, merged.offline.root_version())?;
+        self.store(turn, state, &served, merged.offline.root_version(), now)?;
         let online = Online::of(&served)?;
-        self.finish(&mut state, merged.offline, online.clone(), content)?;
+        self.finish(state, merged.offline, online.clone(), content)?;
         Ok(reply(true, &state.offline, &online, graphs))
     }
 
     /// Signs timestamp or snapshot again once a third of its life is over. Says whether it did.
     pub fn resign_if_due(&self, now: Timestamp) -> Result<bool, PublishError> {
         let mut state = self.lock();
-        let Some(online) = state.online.clone() else { return Ok(false) };
-        let due = online.due(now);
-        let Some(before) = self.catalog.served().published.clone() else { return Ok(false) };
-        if due == Due::Nothing {
+        let due = |state: &State| state.online.as_ref().map_or(Due::Nothing, |on| on.due(now));
+        if due(&state) == Due::Nothing {
             return Ok(false);
         }
+        self.in_turn(&mut state, now, |turn, state| match (due(state), state.online.clone()) {
+            // Another replica was faster.
+            (Due::Nothing, _) | (_, None) => Ok(false),
+            (due, Some(online)) => self.sign_again(turn, state, &online, due, now).map(|()| true),
+        })
+    }
+
+    /// The set that is served, with the roles that are `due` signed again.
+    fn sign_again(
+        &self,
+        turn: Turn<'_>,
+        state: &mut State,
+        online: &Online,
+        due: Due,
+        now: Timestamp,
+    ) -> Result<(), PublishError> {
+        let Some(before) = self.catalog.served().published.clone() else { return Ok(()) };
         let staged = state.offline.staged().map_err(PublishError::build)?;
-        let served = self.sign(staged_with(staged, &online)?, Some(&online), due, now)?;
+        let served = self.sign(staged_with(staged, online)?, Some(online), due, now)?;
         let root_version = state.offline.root_version();
-        self.store(&mut state, &served, root_version)?;
+        self.store(turn, state, &served, root_version, now)?;
         let content = Content {
             graphs: before.graphs.clone(),
             releases: before.releases.clone(),
             targets: state.offline.targets.clone(),
         };
         let offline = state.offline.clone();
-        self.finish(&mut state, offline, Online::of(&served)?, content)?;
-        Ok(true)
+        self.finish(state, offline, Online::of(&served)?, content)
     }
 
     /// Adds the hub's own roles, signed with the keys that the newest root of the set names.
@@ -256,23 +297,17 @@ impl Publisher {
             .map_err(PublishError::verify)
     }
 
-    /// Writes what is new of a set to disk and remembers which files it supersedes.
+    /// Commits a set and remembers which files it supersedes.
     fn store(
         &self,
+        turn: Turn<'_>,
         state: &mut State,
         served: &StagedRepository,
         root_version: u64,
+        now: Timestamp,
     ) -> Result<(), PublishError> {
         let files = serve_files(served, root_version, &state.files);
-        let known: BTreeSet<String> = state
-            .files
-            .iter()
-            .filter(|(_, file)| file.immutable)
-            .map(|(name, _)| name.relative_path())
-            .collect();
-        let mut order = served.write_order();
-        order.retain(|(path, _)| !known.contains(path));
-        let in_place = self.disk.commit(&order)?;
+        let in_place = turn.commit(&self.disk, state, served, now)?;
         if let Err(error) = self.ring().take_over(&newest_root(served)?, in_place) {
             // The set counts, and the next start finds the key under its old name.
             tracing::error!(error = error.chain(), "online key in force but not yet renamed");

@@ -116,6 +116,10 @@ async fn collect(state: web::Data<HubState>, shared: Arc<Shared>) {
     let mut said = Said::default();
     loop {
         timer.tick().await;
+        // Replicas all know the same.
+        if !state.leadership.is_leader() {
+            continue;
+        }
         round(&state, &shared, &mut said, Instant::now() + period).await;
     }
 }

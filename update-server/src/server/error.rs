@@ -7,7 +7,7 @@ use super::tls::TlsError;
 use crate::auth::NoRandomness;
 use crate::http::sign_in::SignInSetupError;
 use crate::publish::PublishError;
-use crate::store::{OpenError, Refusal, SchemaError};
+use crate::store::{LeaderError, OpenError, Refusal, SchemaError};
 
 /// A hub that cannot start, or that ended by itself.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +37,9 @@ pub enum RunError {
         /// The data directory.
         path: PathBuf,
     },
+    /// The database that replicas share.
+    #[error(transparent)]
+    Join(#[from] LeaderError),
     /// The repository.
     #[error("failed to open the repository")]
     Repository(#[from] PublishError),

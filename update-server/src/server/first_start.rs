@@ -28,7 +28,8 @@ pub(super) async fn ensure_admin(
         return Ok(());
     }
     let path = data_dir.path().join(TOKEN_FILE);
-    let secret = if path.exists() {
+    let found = path.exists();
+    let secret = if found {
         let mut text = String::new();
         std::fs::File::open(&path)
             .and_then(|file| file.take(MAX_FILE_BYTES).read_to_string(&mut text))
@@ -49,7 +50,13 @@ pub(super) async fn ensure_admin(
         by: "hub".to_owned(),
         now,
     };
-    store.create_token(new).await?;
+    if !store.first_admin(new).await? {
+        // Another replica was faster, and its file has the one token there is.
+        if !found {
+            std::fs::remove_file(&path).map_err(failed("remove", &path))?;
+        }
+        return Ok(());
+    }
     tracing::info!(file = %path.display(), "first start: admin token written");
     Ok(())
 }

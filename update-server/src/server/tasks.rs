@@ -1,5 +1,5 @@
 //! What runs beside the handlers: maintenance of the store, re-signing of the online roles, a look
-//! at the files of TLS, webhooks.
+//! at the files of TLS, webhooks; among replicas, a look at what the others did.
 
 use std::time::Duration;
 
@@ -20,6 +20,8 @@ const RESIGN_CHECK: Duration = Duration::from_mins(1);
 /// Whoever renews a certificate does so days before it expires; a person who waits for it is glad
 /// of seconds.
 const TLS_CHECK: Duration = Duration::from_secs(10);
+/// A publication at one replica is served by the others so much later; one short statement each time.
+const FOLLOW_CHECK: Duration = Duration::from_secs(1);
 
 /// Starts them; they end when they are aborted.
 pub(super) fn spawn(
@@ -27,15 +29,72 @@ pub(super) fn spawn(
     tls: Option<Tls>,
     client: Client,
 ) -> Vec<JoinHandle<()>> {
-    let (store, reader) = (state.store.clone(), state.reader.clone());
-    let (clock, deliveries) = (state.clock.clone(), state.deliveries.clone());
     let mut tasks = vec![
         tokio::spawn(maintain(state.clone())),
         tokio::spawn(resign(state.clone())),
-        tokio::spawn(webhooks::run(store, reader, client, clock, deliveries)),
+        tokio::spawn(deliver(state.clone(), client)),
     ];
+    if state.publisher.is_shared() {
+        tasks.push(tokio::spawn(follow(state.clone())));
+        tasks.push(tokio::spawn(show_others_holds(state.clone())));
+    }
     tasks.extend(tls.map(|tls| tokio::spawn(follow_files(state.clone(), tls))));
     tasks
+}
+
+/// Sends events, while this replica leads.
+async fn deliver(state: web::Data<HubState>, client: Client) {
+    let leadership = state.leadership.clone();
+    leadership
+        .while_leading(|| {
+            let (store, reader) = (state.store.clone(), state.reader.clone());
+            let (clock, deliveries) = (state.clock.clone(), state.deliveries.clone());
+            webhooks::run(store, reader, client.clone(), clock, deliveries)
+        })
+        .await;
+}
+
+/// Serves what other replicas publish.
+async fn follow(state: web::Data<HubState>) {
+    let mut timer = interval(FOLLOW_CHECK);
+    timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // Said once, however long it lasts.
+    let mut told = None;
+    loop {
+        timer.tick().await;
+        let follower = state.clone();
+        let now = state.now();
+        let look = tokio::task::spawn_blocking(move || follower.publisher.follow(now)).await;
+        let trouble = match look {
+            Ok(Ok(false)) => None,
+            Ok(Ok(true)) => {
+                tracing::info!("took over what another replica published");
+                None
+            }
+            Ok(Err(error)) => Some(error.chain()),
+            Err(panic) => Some(panic.to_string()),
+        };
+        state.leadership.set_fit(trouble.is_none());
+        if let Some(error) = trouble.as_ref().filter(|_| trouble != told) {
+            tracing::error!(error, "what other replicas publish is not taken over");
+        }
+        told = trouble;
+    }
+}
+
+/// Shows plain clients what people hold, and what halts, at other replicas.
+async fn show_others_holds(state: web::Data<HubState>) {
+    let mut told = state.store.committed().events().listen();
+    while told.changed().await.is_ok() {
+        show_holds(&state).await;
+    }
+}
+
+async fn show_holds(state: &web::Data<HubState>) {
+    let shown = state.clone();
+    if let Err(panic) = tokio::task::spawn_blocking(move || shown.show_holds()).await {
+        tracing::error!(error = %panic, "holds are not shown to plain clients");
+    }
 }
 
 async fn follow_files(state: web::Data<HubState>, mut tls: Tls) {
@@ -74,15 +133,15 @@ async fn maintain(state: web::Data<HubState>) {
     timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         timer.tick().await;
-        if let Err(refusal) = state.store.tick(state.now()).await {
+        let leads = state.leadership.is_leader();
+        let now = state.now();
+        let kept = if leads { state.store.tick(now).await } else { state.store.sweep(now).await };
+        if let Err(refusal) = kept {
             tracing::warn!(reason = %refusal, "maintenance skipped");
         }
         write_activity(&state).await;
         // A gate may have halted a rollout, in the tick or between two of them.
-        let shown = state.clone();
-        if let Err(panic) = tokio::task::spawn_blocking(move || shown.show_holds()).await {
-            tracing::error!(error = %panic, "holds are not shown to plain clients");
-        }
+        show_holds(&state).await;
     }
 }
 
@@ -95,7 +154,7 @@ async fn write_activity(state: &HubState) {
         tracing::debug!(reason = %refusal, "uses are written later");
         state.access.activity.put_back(used);
     }
-    if let Some(oidc) = &state.settings.oidc {
+    if let Some(oidc) = state.settings.oidc.as_ref().filter(|_| state.leadership.is_leader()) {
         let idle = SignedDuration::from_secs(oidc.idle_s);
         if let Err(refusal) = state.store.sweep_sessions(idle, state.now()).await {
             tracing::debug!(reason = %refusal, "sessions are swept later");
@@ -108,6 +167,9 @@ async fn resign(state: web::Data<HubState>) {
     timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         timer.tick().await;
+        if !state.leadership.is_leader() {
+            continue;
+        }
         let signer = state.clone();
         let now = state.now();
         let result = tokio::task::spawn_blocking(move || signer.publisher.resign_if_due(now)).await;

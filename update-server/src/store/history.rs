@@ -61,6 +61,13 @@ fn table(at: Timestamp) -> String {
     format!("{PREFIX}{}", at.strftime("%Y%m%d"))
 }
 
+/// The day of a table of this kind, by its name.
+pub(super) fn day_of(name: &str) -> Option<Timestamp> {
+    let day = name.strip_prefix(PREFIX).filter(|day| day.len() == 8)?;
+    let midnight = format!("{}-{}-{}T00:00:00Z", day.get(..4)?, day.get(4..6)?, day.get(6..)?);
+    midnight.parse().ok().filter(|at| table(*at) == name)
+}
+
 /// Whether a report changed anything history keeps.
 pub(super) fn differs(old: Option<&ProductRecord>, new: &ProductRecord) -> bool {
     old.is_none_or(|old| {

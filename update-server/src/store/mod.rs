@@ -20,10 +20,14 @@ mod history;
 mod identity;
 mod ingest;
 mod judge;
+mod leader;
 mod load;
+mod locks;
+mod migrate;
 mod people;
 mod reader;
 mod reply;
+mod repository;
 mod rollouts;
 mod row;
 mod schema;
@@ -63,9 +67,14 @@ pub use enrol::{Enrolment, JoinTokenRow};
 pub use history::{HistoryPlace, HistoryRow};
 pub use identity::{KeyRotation, Trust};
 pub use ingest::AcceptedReport;
+pub use leader::{LeaderError, LeaderThread, Lease};
 pub use load::LoadError;
+pub use migrate::{MigrateError, Migration, MovedTable};
 pub use people::{NewHold, NewJoinToken};
 pub use reader::{Reader, ReaderError};
+pub use repository::{
+    KnownFiles, PublishTurn, RepositoryError, SharedRepository, StoredFile, StoredSet,
+};
 pub use rollouts::{AppliedPolicy, Governed, NewPolicy, RemovedPolicy, Steer};
 pub use schema::SchemaError;
 pub use sessions::NewSession;
@@ -468,6 +477,11 @@ impl Store {
         .await
     }
 
+    /// Comes back when memory has everything that replicas committed before the call.
+    pub async fn catch_up(&self) -> Result<(), Refusal> {
+        self.submit(|_| Ok(())).await
+    }
+
     /// Adds an audit row about something that is not in the database (a publication).
     pub async fn record(&self, event: Event) -> Result<(), Refusal> {
         self.submit(move |batch| {
@@ -478,6 +492,14 @@ impl Store {
         })
         .await
     }
+}
+
+/// Brings the schema of a database up to date. Blocks.
+///
+/// # Errors
+/// It cannot be reached, or a newer hub wrote it.
+pub fn prepare(database: &Database) -> Result<(), SchemaError> {
+    schema::open(database).map(drop)
 }
 
 /// The number of a row that was just written.

@@ -39,6 +39,18 @@ impl Store {
         self.submit(move |batch| batch.create_token(new)).await
     }
 
+    /// Makes the first admin token, unless somebody can administer the hub already: replicas that
+    /// start at once make one between them. Says whether it did.
+    pub async fn first_admin(&self, new: NewToken) -> Result<bool, Refusal> {
+        self.submit(move |batch| {
+            if batch.tokens().list().iter().any(is_lasting_admin) {
+                return Ok(false);
+            }
+            batch.create_token(new).map(|_| true)
+        })
+        .await
+    }
+
     /// Ends an API token, and the open join tokens that it minted.
     pub async fn revoke_token(&self, id: u64, by: String, now: Timestamp) -> Result<(), Refusal> {
         self.submit(move |batch| batch.revoke_token(id, by, now)).await

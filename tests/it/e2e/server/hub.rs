@@ -62,6 +62,22 @@ impl Hub {
         Self { process, dir: dir.to_owned(), address, token, http: http() }
     }
 
+    /// Starts another replica of `first`, which has its keys and made the first token.
+    pub(crate) async fn beside(first: &Self, dir: &Path, config: &str) -> Self {
+        std::fs::create_dir_all(dir.join("data")).expect("a directory");
+        crate::e2e::world::copy_dir(&first.data().join("keys"), &dir.join("data/keys"));
+        std::fs::write(dir.join("hub.toml"), config).expect("a configuration");
+        let (process, address) = launch(dir).await;
+        assert!(!dir.join("data/admin.token").exists(), "a second first token");
+        let token = first.token.clone();
+        Self { process, dir: dir.to_owned(), address, token, http: http() }
+    }
+
+    /// Its process.
+    pub(crate) fn process(&self) -> &Process {
+        &self.process
+    }
+
     /// `kill -9`.
     pub(crate) fn kill(&mut self) {
         self.process.kill();
@@ -113,6 +129,25 @@ impl Hub {
     ) -> reqwest::RequestBuilder {
         let request = self.http.post(format!("{}/{path}", self.url())).bearer_auth(&self.token);
         request.header("content-type", content_type).body(body)
+    }
+
+    /// A PUT with the admin token, made but not sent.
+    pub(crate) fn put(
+        &self,
+        path: &str,
+        content_type: &str,
+        body: Vec<u8>,
+    ) -> reqwest::RequestBuilder {
+        let request = self.http.put(format!("{}/{path}", self.url())).bearer_auth(&self.token);
+        request.header("content-type", content_type).body(body)
+    }
+
+    /// Status and body of a GET without a token.
+    pub(crate) async fn look(&self, path: &str) -> Result<(u16, String), String> {
+        let answer = self.http.get(format!("{}/{path}", self.url())).send().await;
+        let answer = answer.map_err(|error| format!("{error:?}"))?;
+        let status = answer.status().as_u16();
+        Ok((status, answer.text().await.map_err(|error| format!("{error:?}"))?))
     }
 
     /// The public halves of its keys.

@@ -43,7 +43,8 @@ async fn receive(
     body::check_type(request, media_type::KEY_ROTATION)?;
     let body = body::read(request, payload, MAX_BODY_BYTES).await?;
     let now = state.now();
-    let signer = signature::identify(state, request, &body, now)?.cluster;
+    let identify = || signature::identify(state, request, &body, now);
+    let signer = state.unless_behind(identify(), identify).await?.cluster;
     let wanted: KeyRotationRequest = serde_json::from_slice(&body).map_err(|error| {
         ApiError::new(Code::InvalidJson, format!("not a key rotation: {error}"))
     })?;

@@ -3,12 +3,12 @@
 //! A handler that says nothing about scopes is closed to callers who have one: what a new handler
 //! forgets is refused, not shown.
 
-use std::future::{Ready, ready};
 use std::marker::PhantomData;
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, web};
 use channels::rollout::Labels;
+use futures_util::future::LocalBoxFuture;
 
 use super::super::problem::{ApiError, Code};
 use super::HubState;
@@ -83,10 +83,17 @@ impl<A: Needs> Guarded<A> {
 
 impl<A: Needs> FromRequest for Guarded<A> {
     type Error = ApiError;
-    type Future = Ready<Result<Self, ApiError>>;
+    type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(admit::<A>(request))
+        let request = request.clone();
+        Box::pin(async move {
+            let first = admit::<A>(&request);
+            match request.app_data::<web::Data<HubState>>() {
+                Some(state) => state.unless_behind(first, || admit::<A>(&request)).await,
+                None => first,
+            }
+        })
     }
 }
 

@@ -17,6 +17,9 @@ use crate::metrics::{
 /// Four rounds of maintenance without a commit.
 const STALLED_AFTER: Duration = Duration::from_mins(1);
 
+/// Several looks at what other replicas committed, which come every second.
+const BEHIND_MAX: Duration = Duration::from_secs(5);
+
 /// Series of `fairway_clusters`: channels × versions × phases of a large fleet. Beyond it
 /// versions are counted as `other`.
 const MAX_CLUSTER_SERIES: usize = 5_000;
@@ -56,6 +59,14 @@ fn reasons(state: &HubState) -> Vec<Reason> {
     }
     if let Some(stale) = status.stale {
         reasons.push(reason("metadata_expired", stale));
+    }
+    if let Some(why) = state.publisher.trouble() {
+        reasons.push(reason("repository_behind", why));
+    }
+    let behind = state.store.committed().behind().filter(|behind| *behind > BEHIND_MAX);
+    if let Some(behind) = behind {
+        let message = format!("no word of the other replicas for {} s", behind.as_secs());
+        reasons.push(reason("replicas_unheard", message));
     }
     if !state.store.committed().is_writable() {
         let message = "the last commit failed; the log says why".to_owned();
@@ -107,6 +118,7 @@ fn fill_server(state: &HubState) {
     let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
     metrics.ingest_queue_depth.set(count(committed.queued()));
     metrics.holds.set(count(committed.holds().len()));
+    metrics.leader.set(i64::from(state.leadership.is_leader()));
     let (sites, now) = (committed.sites(), state.now());
     for class in [Freshness::Carried, Freshness::Late, Freshness::Silent, Freshness::Never] {
         let found = sites.iter().filter(|site| site.freshness(now) == class).count();

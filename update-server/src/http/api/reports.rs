@@ -55,8 +55,8 @@ async fn receive(
     let encoding = body::check_packed(request, media_type::REPORT)?;
     let body = body::read(request, payload, Report::MAX_BYTES).await?;
     let now = state.now();
-    let signer = signature::identify(state, request, &body, now);
-    let signer = signer?.cluster;
+    let identify = || signature::identify(state, request, &body, now);
+    let signer = state.unless_behind(identify(), identify).await?.cluster;
     *cluster = Some(signer.id);
     let body_digest = Sha256Digest::of(&body);
     let body = encoding.unpack(body, Report::MAX_BYTES)?;

@@ -72,12 +72,17 @@ fn own_site(state: &HubState) -> Result<SiteName, ApiError> {
     })
 }
 
-async fn site_key(state: &HubState) -> Result<SecretKey, ApiError> {
-    let data_dir = state.settings.data_dir.clone();
-    web::block(move || load_or_create(&data_dir))
-        .await
-        .map_err(|error| ApiError::internal("read the site's key", &error))?
-        .map_err(|error| ApiError::internal("read the site's key", &error))
+async fn site_key(state: &web::Data<HubState>) -> Result<SecretKey, ApiError> {
+    let holder = state.clone();
+    web::block(move || {
+        let data_dir = &holder.settings.data_dir;
+        let key = load_or_create(data_dir)
+            .map_err(|error| ApiError::internal("read the site's key", &error))?;
+        holder.publisher.require_hubs_key("site", key.public(), data_dir)?;
+        Ok(key)
+    })
+    .await
+    .map_err(|error| ApiError::internal("read the site's key", &error))?
 }
 
 /// `GET /api/v1/status-export/key`

@@ -131,6 +131,21 @@ impl Ring {
         Ok(chosen)
     }
 
+    /// Reads the files again, which somebody may have copied from another replica meanwhile.
+    pub(in crate::publish) fn look_again(&mut self) -> Result<(), PublishError> {
+        for role in OnlineRole::ALL {
+            let (path, next) = (self.path(role), self.next_path(role));
+            if path.exists() {
+                let key = read(role, &path)?;
+                self.current = self.current.clone().with(role, key);
+            }
+            if next.exists() {
+                self.next.insert(role, read(role, &next)?);
+            }
+        }
+        Ok(())
+    }
+
     fn mismatch(&self, root: &Document<Root>, role: OnlineRole) -> PublishError {
         PublishError::OnlineKeys {
             root: root.body.version,

@@ -9,8 +9,10 @@ use super::super::db::{Database, Db, DbError, Server};
 use super::SchemaError;
 
 /// Every migration, in order.
-const MIGRATIONS: &[(usize, &str)] =
-    &[(1, include_str!("../../../migrations/postgres/0001_first.sql"))];
+const MIGRATIONS: &[(usize, &str)] = &[
+    (1, include_str!("../../../migrations/postgres/0001_first.sql")),
+    (12, include_str!("../../../migrations/postgres/0012_replicas.sql")),
+];
 
 /// How long another replica's migrations are waited for.
 const PATIENCE: &str = "SET LOCAL lock_timeout = '10min'";

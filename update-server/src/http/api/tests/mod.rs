@@ -132,11 +132,13 @@ impl Hub {
             store,
             catalog,
             publisher,
+            leadership: crate::server::Leadership::alone(),
             metrics: Metrics::new("0.1.0"),
             clock,
             access: crate::http::access::Access::open(&settings).unwrap(),
             settings,
             deliveries: crate::webhooks::Deliveries::default(),
+            caught_up: Mutex::default(),
             holds_shown: Mutex::default(),
         });
         Self { dir, state, clock_s }
