@@ -41,6 +41,21 @@ fn kept_graphs_are_written_and_read_as_the_same() {
 }
 
 #[test]
+fn kept_documents_read_back() {
+    replay("reports", checks::reports::check);
+}
+
+#[test]
+fn kept_selectors_read_back_and_cover_what_they_say() {
+    replay("selectors", checks::selectors::check);
+}
+
+#[test]
+fn kept_signatures_are_answered_and_verify_for_nothing_else() {
+    replay("signatures", checks::signatures::check);
+}
+
+#[test]
 fn kept_versions_and_requirements_read_back() {
     replay("versions", checks::versions::check);
 }
@@ -133,6 +148,56 @@ fn version_seeds() -> Vec<Vec<u8>> {
     texts.map(|text| text.as_bytes().to_vec()).to_vec()
 }
 
+/// The golden documents of the wire, each behind the byte of its kind.
+fn document_seeds() -> Vec<Vec<u8>> {
+    let golden = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden/v1");
+    let kinds = [
+        ('a', "report"),
+        ('b', "report-reply"),
+        ('c', "enrolment-request"),
+        ('d', "key-rotation-request"),
+        ('e', "site-status"),
+        ('f', "problem"),
+        ('g', "publication"),
+    ];
+    let mut seeds = Vec::new();
+    for entry in std::fs::read_dir(golden).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        for (kind, what) in kinds {
+            if name.trim_end_matches(".json").split("--").next() == Some(what) {
+                seeds.push([&[u8::try_from(kind).unwrap()], &*std::fs::read(&path).unwrap()].concat());
+            }
+        }
+    }
+    seeds
+}
+
+fn selector_seeds() -> Vec<Vec<u8>> {
+    let texts = [
+        "env in (test, dev)\nenv=test\nenv=test,site=north",
+        "!beta, tier=edge, site notin (a, b)\ntier=edge\ntier=edge",
+        "env\nenv in (a)\nenv=a",
+        "a!=b\na notin (b)\na=c",
+        "fairway.dev/ring=canary\n\nfairway.dev/ring=canary",
+    ];
+    texts.map(|text| text.as_bytes().to_vec()).to_vec()
+}
+
+fn signature_seeds() -> Vec<Vec<u8>> {
+    let key = checks::signatures::key();
+    let seeds = [("application/json", &b"{}"[..]), ("", b"x"), ("text/plain", b"")];
+    let seeds = seeds.map(|(content_type, body)| {
+        let parts = checks::signatures::parts(content_type, body);
+        let signed =
+            signing::message::sign(&parts, &key, checks::signatures::now(), "nonce-1").unwrap();
+        let digest = signed.content_digest.unwrap_or_default();
+        let fields = [&digest, &signed.signature_input, &signed.signature, content_type];
+        [fields.map(str::as_bytes).join(&b'\n'), body.to_vec()].join(&b'\n')
+    });
+    seeds.to_vec()
+}
+
 /// A target, its first inputs, and what must hold of them.
 type Seeds = (&'static str, Vec<Vec<u8>>, fn(&[u8]));
 
@@ -140,9 +205,12 @@ type Seeds = (&'static str, Vec<Vec<u8>>, fn(&[u8]));
 /// them, never in the source tree.
 #[test]
 fn first_inputs_hold_and_are_left_for_fuzzing() {
-    let seeds: [Seeds; 3] = [
+    let seeds: [Seeds; 6] = [
         ("authored_files", file_seeds(), checks::authored_files::check),
         ("graph_json", graph_seeds(), checks::graph_json::check),
+        ("reports", document_seeds(), checks::reports::check),
+        ("selectors", selector_seeds(), checks::selectors::check),
+        ("signatures", signature_seeds(), checks::signatures::check),
         ("versions", version_seeds(), checks::versions::check),
     ];
     for (target, seeds, check) in seeds {

@@ -38,6 +38,20 @@ pub struct Outcome {
     pub result: &'static str,
 }
 
+/// Label `certificate`: whose it is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Certificate {
+    /// `server`.
+    pub certificate: &'static str,
+}
+
+/// Label `what`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Limited {
+    /// `requests` or `sign_ins`.
+    pub what: &'static str,
+}
+
 /// Labels of `fairway_clusters`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ClusterLabels {
@@ -93,6 +107,10 @@ pub struct Metrics {
     pub report_ack_seconds: Histogram,
     /// Changes of the certificate's files by result.
     pub tls_reloads: Family<Outcome, Counter>,
+    /// When certificates expire; none without TLS.
+    pub tls_certificate_expiry_timestamp_seconds: Family<Certificate, Seconds>,
+    /// Requests and sign-ins of people that came too fast.
+    pub people_limited: Family<Limited, Counter>,
     /// Reports waiting for the writer.
     pub ingest_queue_depth: Gauge,
     /// Reports per commit.
@@ -147,6 +165,8 @@ impl Metrics {
             reports: Family::default(),
             report_ack_seconds: Histogram::new(latency_buckets()),
             tls_reloads: Family::default(),
+            tls_certificate_expiry_timestamp_seconds: Family::default(),
+            people_limited: Family::default(),
             ingest_queue_depth: Gauge::default(),
             store_batch_size: Histogram::new(exponential_buckets(1.0, 2.0, 12)),
             store_commit_seconds: Histogram::new(latency_buckets()),
@@ -182,6 +202,11 @@ impl Metrics {
         to.register("reports", "Reports by result", self.reports.clone());
         let reloads = self.tls_reloads.clone();
         to.register("tls_reloads", "Changes of the certificate's files by result", reloads);
+        let expiry = self.tls_certificate_expiry_timestamp_seconds.clone();
+        let help = "When a certificate expires";
+        to.register_with_unit("tls_certificate_expiry_timestamp", help, Unit::Seconds, expiry);
+        let help = "Requests and sign-ins of people that came too fast";
+        to.register("people_limited", help, self.people_limited.clone());
         let (ack, seconds) = (self.report_ack_seconds.clone(), Unit::Seconds);
         to.register_with_unit("report_ack", "From a report to its acknowledgement", seconds, ack);
         let depth = self.ingest_queue_depth.clone();
@@ -253,6 +278,22 @@ impl Metrics {
     /// Counts one change of the certificate's files: `ok` or `refused`.
     pub fn count_tls_reload(&self, result: &'static str) {
         self.tls_reloads.get_or_create(&Outcome { result }).inc();
+    }
+
+    /// When the hub's certificate expires; nothing is shown where that is not known.
+    pub fn set_certificate_expiry(&self, at: Option<Timestamp>) {
+        let whose = Certificate { certificate: "server" };
+        match at.map(|at| at.duration_since(Timestamp::UNIX_EPOCH).as_secs_f64()) {
+            Some(seconds) => {
+                self.tls_certificate_expiry_timestamp_seconds.get_or_create(&whose).set(seconds);
+            }
+            None => drop(self.tls_certificate_expiry_timestamp_seconds.remove(&whose)),
+        }
+    }
+
+    /// Counts a refusal of somebody who is too fast: `requests` or `sign_ins`.
+    pub fn count_limited(&self, what: &'static str) {
+        self.people_limited.get_or_create(&Limited { what }).inc();
     }
 
     /// Counts the time a report took to be acknowledged.

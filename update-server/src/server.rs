@@ -31,6 +31,7 @@ use crate::http::access::Access;
 use crate::http::api::{self, HubState};
 use crate::http::problem::{ApiError, Code};
 use crate::http::public::{self, Clock, PublicState};
+use crate::http::unread;
 use crate::metrics::Metrics;
 use crate::publish::{OnlineKeys, PublishError, Publisher};
 use crate::remote_write;
@@ -119,6 +120,7 @@ impl Running {
             caught_up: Mutex::default(),
             holds_shown: Mutex::default(),
         });
+        state.metrics.set_certificate_expiry(tls.as_ref().and_then(Tls::expires));
         state.show_holds();
         let webhooks = Client::new(settings.webhooks_to_local_addresses)?;
         let forwarder = remote_write::spawn(&state).map_err(RunError::RemoteWrite)?;
@@ -245,6 +247,7 @@ fn serve(
     let state = state.clone();
     let mut server = HttpServer::new(move || {
         App::new()
+            .wrap_fn(unread::close)
             .configure(public::routes(public.clone()))
             .configure(api::routes(state.clone()))
             .default_service(web::to(async || {

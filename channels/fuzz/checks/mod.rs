@@ -3,4 +3,7 @@
 
 pub(crate) mod authored_files;
 pub(crate) mod graph_json;
+pub(crate) mod reports;
+pub(crate) mod selectors;
+pub(crate) mod signatures;
 pub(crate) mod versions;

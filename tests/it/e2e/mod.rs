@@ -17,6 +17,7 @@ mod client;
 mod cluster;
 mod crashes;
 mod cut_off;
+mod faults;
 mod gap;
 mod holding;
 mod http;

@@ -14,7 +14,10 @@ pub(super) fn binary() -> PathBuf {
 
 /// The binary with no setting of ours inherited from whoever runs the tests.
 fn command(args: &[&str], envs: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(binary());
+    without_settings(Command::new(binary()), args, envs)
+}
+
+fn without_settings(mut command: Command, args: &[&str], envs: &[(&str, &str)]) -> Command {
     let ours = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with("FAIRWAY_");
     for (name, _) in std::env::vars_os().filter(|(name, _)| ours(name)) {
         command.env_remove(name);
@@ -33,8 +36,27 @@ pub(super) struct Process {
 impl Process {
     /// Starts the binary with `args`; standard output and error are appended to `log`.
     pub(super) fn start(args: &[&str], envs: &[(&str, &str)], log: &Path) -> Self {
+        Self::spawn(command(args, envs), log)
+    }
+
+    /// The same, begun by other programs that become it: `through` and its arguments come first.
+    pub(super) fn start_through(
+        through: &[String],
+        args: &[&str],
+        envs: &[(&str, &str)],
+        log: &Path,
+    ) -> Self {
+        let Some((program, first)) = through.split_first() else {
+            return Self::start(args, envs, log);
+        };
+        let mut command = Command::new(program);
+        command.args(first).arg(binary());
+        Self::spawn(without_settings(command, args, envs), log)
+    }
+
+    fn spawn(mut command: Command, log: &Path) -> Self {
         let file = std::fs::OpenOptions::new().create(true).append(true).open(log).expect("a log");
-        let child = command(args, envs)
+        let child = command
             .stdout(file.try_clone().expect("a second handle"))
             .stderr(file)
             .spawn()

@@ -15,3 +15,4 @@ pub mod sign_in;
 #[cfg(test)]
 mod tests;
 pub mod tuf;
+pub mod unread;

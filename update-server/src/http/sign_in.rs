@@ -25,7 +25,7 @@ use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
 use super::access::{address, cookies::Cookie, origin};
-use super::api::{HubState, PERSON_PREFIX, body, session_of};
+use super::api::{self, HubState, PERSON_PREFIX, body, session_of};
 use super::assets::security_headers;
 use super::problem::{ApiError, Code};
 use crate::auth::{Access, Scope, Secret, SecretKind};
@@ -77,12 +77,13 @@ impl SignIn {
 
 /// Registers the paths.
 pub fn routes(config: &mut ServiceConfig) {
+    // A sign-in begins or ends something with each request: not for HEAD.
     config
-        .service(web::resource("/auth/login").route(web::get().to(login)))
-        .service(web::resource("/auth/callback").route(web::get().to(callback)))
-        .service(web::resource("/auth/logout").route(web::post().to(logout)))
-        .service(web::resource("/auth/signed-out").route(web::get().to(signed_out)))
-        .service(web::resource("/auth/session").route(web::get().to(whoami)));
+        .service(api::only("/auth/login", "GET").route(web::get().to(login)))
+        .service(api::only("/auth/callback", "GET").route(web::get().to(callback)))
+        .service(api::only("/auth/logout", "POST").route(web::post().to(logout)))
+        .service(api::read("/auth/signed-out").route(api::get().to(signed_out)))
+        .service(api::read("/auth/session").route(api::get().to(whoami)));
 }
 
 fn sign_in(state: &HubState) -> Result<&SignIn, ApiError> {
@@ -93,7 +94,10 @@ fn sign_in(state: &HubState) -> Result<&SignIn, ApiError> {
 /// Counts a step of a sign-in against the address that takes it.
 fn count(request: &HttpRequest, state: &HubState, now: Timestamp) -> Result<(), ApiError> {
     match address::client(request, &state.settings.trusted_proxies) {
-        Some(from) => state.access.try_login(from, now),
+        Some(from) => {
+            let limited = |_: &ApiError| state.metrics.count_limited("sign_ins");
+            state.access.try_login(from, now).inspect_err(limited)
+        }
         None => Ok(()),
     }
 }
@@ -230,6 +234,7 @@ struct LogoutForm {
 /// The form of a page of ours: the same syntax as a query's.
 async fn form(request: &HttpRequest, payload: Payload) -> Result<LogoutForm, ApiError> {
     let wrong = |detail: String| ApiError::new(Code::InvalidRequest, format!("form: {detail}"));
+    body::check_type(request, "application/x-www-form-urlencoded")?;
     let body = body::read(request, payload, FORM_MAX_BYTES).await?;
     let text = std::str::from_utf8(&body).map_err(|error| wrong(error.to_string()))?;
     let form =
@@ -243,8 +248,8 @@ async fn logout(
     request: HttpRequest,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let (this, now) = (sign_in(&state)?, state.now());
     let form = form(&request, payload).await?;
+    let (this, now) = (sign_in(&state)?, state.now());
     if let Some((session, secret)) = session_of(&request, &state, now) {
         let is_ours = origin::is_own(request.headers(), Some(&this.hub))
             && origin::is_token(&secret, &form.csrf);

@@ -115,6 +115,7 @@ async fn follow_files(state: web::Data<HubState>, mut tls: Tls) {
             Reload::Unchanged => {}
             Reload::Taken => {
                 state.metrics.count_tls_reload("ok");
+                state.metrics.set_certificate_expiry(tls.expires());
                 tracing::info!("new certificate taken");
             }
             Reload::Refused(error) => {

@@ -86,37 +86,3 @@ async fn run_ends_when_it_is_told_to() {
     run(settings(dir.path()), async {}).await.unwrap();
     assert!(!dir.path().join("address").exists());
 }
-
-/// Longest run of generated requests, seconds; ten minutes by hand.
-fn schemathesis_s() -> String {
-    std::env::var("FAIRWAY_SCHEMATHESIS_S").unwrap_or_else(|_| "60".to_owned())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs schemathesis (tests/peers/install.sh schemathesis)"]
-async fn schemathesis_finds_no_server_error_and_nothing_undeclared() {
-    let dir = tempfile::tempdir().unwrap();
-    let text = format!(
-        "data_dir = {:?}\nlisten = '127.0.0.1:0'\nworkers = 1\nsite = 'north'\n\
-         default_product = 'acme/kafka'\n\
-         [limits]\npeople_per_s = 100000\npeople_burst = 1000000\nlogins_per_min = 10000\n",
-        dir.path().join("data")
-    );
-    let settings: Settings = Fragments::parse(&text).unwrap().try_into().unwrap();
-    let running = Running::start(settings).await.unwrap();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/peers/schemathesis.sh");
-    let mut run = tokio::process::Command::new(script)
-        .arg(format!("http://{}", running.address))
-        .arg(dir.path().join("data/admin.token"))
-        .arg(schemathesis_s())
-        .stdin(std::process::Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    // Held open until it ends.
-    let input = run.stdin.take();
-    let ended = run.wait().await.unwrap();
-    drop(input);
-    assert!(ended.success(), "see its report above");
-    running.stop().await.unwrap();
-}

@@ -5,6 +5,7 @@
 //! half written, leaves the old set in force. Connections that stand keep what they began with.
 
 mod clients;
+mod expiry;
 mod files;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ mod tests;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use jiff::Timestamp;
 use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::server::danger::ClientCertVerifier;
@@ -105,6 +107,11 @@ impl Tls {
             }
             Err(error) => Reload::Refused(error),
         }
+    }
+
+    /// When the first certificate of the chain that is shown expires.
+    pub(super) fn expires(&self) -> Option<Timestamp> {
+        self.shown.0.load().cert.iter().filter_map(|certificate| expiry::of(certificate)).min()
     }
 
     /// How clients prove themselves, for the log.

@@ -7,6 +7,7 @@
 mod canonical;
 mod hub;
 mod python_wrote;
+mod schemathesis;
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};

@@ -41,10 +41,22 @@ pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Result<T
     panic!("never happened: {what}\nlast seen: {last}");
 }
 
+/// What a hub runs in.
+#[derive(Debug, Default)]
+pub(crate) struct Surroundings {
+    /// Programs that start it and become it.
+    pub(crate) through: Vec<String>,
+    /// Its environment, on top of ours.
+    pub(crate) envs: Vec<(String, String)>,
+    /// Whether it sees file systems that nobody else does.
+    pub(crate) own_mounts: bool,
+}
+
 /// A running hub.
 #[derive(Debug)]
 pub(crate) struct Hub {
     process: Process,
+    around: Surroundings,
     dir: PathBuf,
     address: String,
     token: String,
@@ -54,12 +66,18 @@ pub(crate) struct Hub {
 impl Hub {
     /// Starts a hub that keeps everything below `dir`; `config` is its configuration file.
     pub(crate) async fn start(dir: &Path, config: &str) -> Self {
+        Self::start_in(Surroundings::default(), dir, config).await
+    }
+
+    /// The same in other surroundings.
+    pub(crate) async fn start_in(around: Surroundings, dir: &Path, config: &str) -> Self {
         std::fs::create_dir_all(dir).expect("a directory");
         std::fs::write(dir.join("hub.toml"), config).expect("a configuration");
-        let (process, address) = launch(dir).await;
-        let token = std::fs::read_to_string(dir.join("data/admin.token")).expect("a first token");
+        let (process, address) = launch(dir, &around).await;
+        let data = around.seen_by(&process, &dir.join("data"));
+        let token = std::fs::read_to_string(data.join("admin.token")).expect("a first token");
         let token = token.trim().to_owned();
-        Self { process, dir: dir.to_owned(), address, token, http: http() }
+        Self { process, around, dir: dir.to_owned(), address, token, http: http() }
     }
 
     /// Starts another replica of `first`, which has its keys and made the first token.
@@ -86,7 +104,7 @@ impl Hub {
     /// Starts it again on the same data, on another port.
     pub(crate) async fn restart(&mut self) {
         self.process.kill();
-        let (process, address) = launch(&self.dir).await;
+        let (process, address) = launch(&self.dir, &self.around).await;
         (self.process, self.address) = (process, address);
     }
 
@@ -102,7 +120,38 @@ impl Hub {
 
     /// Its data directory.
     pub(crate) fn data(&self) -> PathBuf {
-        self.dir.join("data")
+        self.around.seen_by(&self.process, &self.dir.join("data"))
+    }
+
+    /// Its process.
+    pub(crate) fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// Most memory that it ever had resident, bytes.
+    pub(crate) fn resident_highest(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.process.id());
+        let status = std::fs::read_to_string(path).expect("a process that runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.split_whitespace().next());
+        kib.and_then(|kib| kib.parse::<u64>().ok()).expect("kilobytes") * 1024
+    }
+
+    /// How many files and sockets it has open.
+    pub(crate) fn open_files(&self) -> usize {
+        let path = format!("/proc/{}/fd", self.process.id());
+        std::fs::read_dir(path).expect("a process that runs").count()
+    }
+
+    /// A GET with the admin token, whatever the answer is.
+    pub(crate) async fn ask(&self, path: &str) -> reqwest::Response {
+        let request = self.http.get(format!("{}/{path}", self.url())).bearer_auth(&self.token);
+        request.send().await.expect("an answer")
+    }
+
+    /// Its admin token.
+    pub(crate) fn token(&self) -> &str {
+        &self.token
     }
 
     /// What it has logged, all starts included.
@@ -176,7 +225,19 @@ impl Hub {
     }
 }
 
-async fn launch(dir: &Path) -> (Process, String) {
+impl Surroundings {
+    /// Where others find a file that the hub calls `path`.
+    fn seen_by(&self, hub: &Process, path: &Path) -> PathBuf {
+        if self.own_mounts {
+            let root = PathBuf::from(format!("/proc/{}/root", hub.id()));
+            root.join(path.strip_prefix("/").expect("an absolute path"))
+        } else {
+            path.to_owned()
+        }
+    }
+}
+
+async fn launch(dir: &Path, around: &Surroundings) -> (Process, String) {
     let path = |name: &str| dir.join(name).to_str().expect("a path that is text").to_owned();
     let (data, config) = (path("data"), path("hub.toml"));
     let address_file = dir.join("data/address");
@@ -184,10 +245,13 @@ async fn launch(dir: &Path) -> (Process, String) {
     drop(std::fs::remove_file(&address_file));
     let listen = "127.0.0.1:0";
     let args = ["server", "serve", "--data-dir", &data, "--listen", listen, "--config", &config];
-    let mut process = Process::start(&args, &[], &dir.join("hub.log"));
+    let envs: Vec<_> = around.envs.iter().map(|(name, value)| (&**name, &**value)).collect();
+    let log = dir.join("hub.log");
+    let mut process = Process::start_through(&around.through, &args, &envs, &log);
     let address = until("the hub listens", async || {
         assert!(process.exited().is_none(), "the hub ended:\n{}", process.log());
-        let text = std::fs::read_to_string(&address_file).map_err(|e| e.to_string())?;
+        let text = std::fs::read_to_string(around.seen_by(&process, &address_file))
+            .map_err(|e| e.to_string())?;
         Ok(text.trim().to_owned())
     })
     .await;

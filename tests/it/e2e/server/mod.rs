@@ -2,6 +2,7 @@
 
 pub(super) mod hub;
 mod identity;
+pub(super) mod load;
 mod publish;
 mod reports;
 mod restored;

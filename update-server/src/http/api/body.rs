@@ -63,7 +63,7 @@ fn check_json(request: &HttpRequest) -> Result<(), ApiError> {
 }
 
 /// Checks that a body is plain JSON, ours by name or not.
-pub(super) fn check_type(request: &HttpRequest, ours: &str) -> Result<(), ApiError> {
+pub(in crate::http) fn check_type(request: &HttpRequest, ours: &str) -> Result<(), ApiError> {
     match check_packed(request, ours)? {
         Encoding::Identity => Ok(()),
         Encoding::Gzip | Encoding::Zstd => {

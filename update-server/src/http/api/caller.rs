@@ -1,5 +1,7 @@
 //! Which person or pipeline sent a request: an API token, or the cookie of somebody signed in.
 
+use std::net::IpAddr;
+
 use actix_web::HttpRequest;
 use actix_web::http::header::AUTHORIZATION;
 use jiff::{SignedDuration, Timestamp};
@@ -32,8 +34,23 @@ pub(super) fn identify(
     let now = state.now();
     let from = address::client(request, &state.settings.trusted_proxies);
     if let Some(from) = from {
-        state.access.may_try(from, now)?;
+        let limited = |_: &ApiError| state.metrics.count_limited("sign_ins");
+        state.access.may_try(from, now).inspect_err(limited)?;
     }
+    who(request, state, needed, from, now).inspect_err(|error| {
+        if error.code() == Code::RateLimited {
+            state.metrics.count_limited("requests");
+        }
+    })
+}
+
+fn who(
+    request: &HttpRequest,
+    state: &HubState,
+    needed: Access,
+    from: Option<IpAddr>,
+    now: Timestamp,
+) -> Result<Caller, ApiError> {
     let known = if request.headers().contains_key(AUTHORIZATION) {
         by_token(request, state, now)
     } else if let Some((session, secret)) = session(request, state, now) {

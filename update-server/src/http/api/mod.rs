@@ -203,7 +203,7 @@ fn operations(config: &mut ServiceConfig) {
 }
 
 /// A resource that answers other methods with a problem and `Allow`.
-fn only(path: &str, allow: &'static str) -> Resource {
+pub(super) fn only(path: &str, allow: &'static str) -> Resource {
     #[cfg(test)]
     tests::openapi::note(path, allow);
     web::resource(path.to_owned()).default_service(web::to(move || async move {
@@ -214,11 +214,11 @@ fn only(path: &str, allow: &'static str) -> Resource {
     }))
 }
 
-fn read(path: &str) -> Resource {
+pub(super) fn read(path: &str) -> Resource {
     only(path, "GET, HEAD")
 }
 
 /// GET, and HEAD with the same headers.
-fn get() -> Route {
+pub(super) fn get() -> Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }

@@ -1,10 +1,11 @@
 //! What anyone may read, and what agents say.
 
 use super::super::super::super::problem::Code;
-use super::super::operation::{Kind, Operation};
+use super::super::operation::{Kind, Operation, Who};
 use super::super::schema::reference;
 use super::{agent, anyone};
 use channels::wire::media_type;
+use serde_json::json;
 
 const JSON: &str = "application/json";
 
@@ -47,7 +48,55 @@ pub(super) fn all() -> Vec<Operation> {
         anyone("/openapi.json", "This document.").answers(200, "any", "OpenAPI 3.1.").tagged(),
     ];
     all.extend(agents());
+    all.extend(browsers());
     all
+}
+
+/// People's browsers, where `[oidc]` is set.
+fn browsers() -> Vec<Operation> {
+    let begins = [Code::NotFound, Code::RateLimited, Code::ProviderUnavailable];
+    vec![
+        anyone("/auth/login", "A browser goes to the OpenID provider.")
+            .answers_nothing(303, "To the provider.")
+            .problems(&begins),
+        anyone("/auth/callback", "A browser comes back from the OpenID provider.")
+            .query(&[
+                ("code", Kind::Text, "The provider's code."),
+                ("state", Kind::Text, "Of the sign-in that this browser began."),
+                ("iss", Kind::Text, "Who answers (RFC 9207)."),
+                ("error", Kind::Text, "Why there is no code."),
+                ("error_description", Kind::Text, "The same for people."),
+            ])
+            .answers_nothing(303, "Signed in: to the dashboard.")
+            .problems(&begins)
+            .problems(&[
+                Code::SignInState,
+                Code::SignInNonce,
+                Code::SignInToken,
+                Code::SignInRefused,
+                Code::NoRole,
+                Code::QueueFull,
+                Code::StoreUnavailable,
+                Code::ShuttingDown,
+            ]),
+        Operation::new("POST", "/auth/logout", Who::Anyone, "A session ends.")
+            .body(
+                &["application/x-www-form-urlencoded"],
+                json!({ "type": "object", "properties": { "csrf": { "type": "string" } },
+                        "required": ["csrf"] }),
+            )
+            .answers_nothing(303, "Signed out.")
+            .problems(&[Code::NotFound, Code::CrossSite]),
+        anyone("/auth/signed-out", "A page that says so.").answers_as(
+            200,
+            &["text/html"],
+            "any",
+            "The page.",
+        ),
+        anyone("/auth/session", "Who is signed in.")
+            .answers(200, "any", "Name, access, scope, end, and what a page needs for changes.")
+            .problems(&[Code::NotFound]),
+    ]
 }
 
 fn graph(operation: Operation) -> Operation {
