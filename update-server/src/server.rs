@@ -190,6 +190,7 @@ fn serve(
     let state = state.clone();
     let mut server = HttpServer::new(move || {
         App::new()
+            .configure(api::agents)
             .configure(public::routes(public.clone()))
             .configure(api::routes(state.clone()))
             .default_service(web::to(async || {

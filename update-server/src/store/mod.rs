@@ -21,6 +21,7 @@ mod ingest;
 mod judge;
 mod load;
 mod people;
+mod queue;
 mod reader;
 mod reply;
 mod rollouts;
@@ -40,7 +41,6 @@ mod writer;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -65,6 +65,7 @@ pub use identity::{KeyRotation, Trust};
 pub use ingest::AcceptedReport;
 pub use load::LoadError;
 pub use people::{NewHold, NewJoinToken};
+use queue::NotQueued;
 pub use reader::{Reader, ReaderError};
 pub use rollouts::{AppliedPolicy, Governed, NewPolicy, RemovedPolicy, Steer};
 pub use schema::SchemaError;
@@ -328,13 +329,6 @@ impl From<Refusal> for Stop {
 type Delivery = Box<dyn FnOnce() + Send>;
 type Work = Box<dyn FnOnce(&mut Batch<'_>) -> DbResult<Delivery> + Send>;
 
-/// What the queue carries.
-enum Job {
-    Work(Work),
-    /// Everything before it is committed, then the writer ends.
-    Stop,
-}
-
 /// Called after every commit with the number of jobs and the time it took.
 pub type CommitObserver = Box<dyn Fn(usize, Duration) + Send>;
 
@@ -355,7 +349,7 @@ pub enum OpenError {
 /// Handle on the writer; cheap to clone.
 #[derive(Clone)]
 pub struct Store {
-    queue: SyncSender<Job>,
+    queue: queue::Sender<Work>,
     committed: Arc<Committed>,
 }
 
@@ -390,7 +384,7 @@ impl Store {
         let mut head = audit::head(&db).map_err(LoadError::from)?;
         let committed = Arc::new(load::load(&db, settings.report_interval_s, now)?);
         rollouts::wake(&db, &mut head, &committed, &*served, now).map_err(LoadError::from)?;
-        let (queue, jobs): (SyncSender<Job>, Receiver<Job>) = sync_channel(settings.queue_capacity);
+        let (queue, jobs) = queue::bounded(settings.queue_capacity);
         let writer = writer::Writer::new(db, Arc::clone(&committed), served, settings, head);
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
@@ -404,10 +398,9 @@ impl Store {
         &self.committed
     }
 
-    /// Ends the writer after everything queued so far. Blocks while the queue is full.
+    /// Ends the writer after everything queued so far.
     pub fn stop(&self) {
-        // An error means the writer is gone already.
-        let _ = self.queue.send(Job::Stop);
+        self.queue.end();
     }
 
     /// Queues a job and waits for its commit.
@@ -431,11 +424,11 @@ impl Store {
             Ok(Box::new(move || drop(tell.send(result))))
         });
         self.committed.queued.fetch_add(1, Ordering::Relaxed);
-        if let Err(error) = self.queue.try_send(Job::Work(work)) {
+        if let Err(error) = self.queue.try_send(work) {
             self.committed.queued.fetch_sub(1, Ordering::Relaxed);
             return Err(match error {
-                TrySendError::Full(_) => Refusal::Busy,
-                TrySendError::Disconnected(_) => {
+                NotQueued::Full => Refusal::Busy,
+                NotQueued::Closed => {
                     // The writer is gone, by order or by a panic: `/readyz` must not call that good.
                     self.committed.writable.store(false, Ordering::Relaxed);
                     Refusal::Stopped

@@ -2,21 +2,18 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::audit::Head;
 use super::batch::{Batch, Changes};
 use super::db::{Db, DbError, DbResult};
-use super::{CommitObserver, Committed, Delivery, Job, StoreSettings, Work};
+use super::queue::Receiver;
+use super::{CommitObserver, Committed, Delivery, StoreSettings, Work};
 use crate::served::Served;
 
 /// Jobs in one commit: beyond this the gain is gone and the wait grows (telemetry.md §3.1).
 const MAX_BATCH: usize = 2000;
-/// How long the first job of a batch waits for company.
-const LINGER: Duration = Duration::from_millis(10);
 
 /// Owner of the writing connection.
 pub(super) struct Writer {
@@ -38,32 +35,29 @@ impl Writer {
         Self { db, committed, served, settings, head }
     }
 
-    /// Runs until `Job::Stop` or until every handle is gone.
-    pub(super) fn run(mut self, jobs: &Receiver<Job>, observer: &CommitObserver) {
+    /// Runs until the queue has ended and is empty.
+    pub(super) fn run(mut self, jobs: &Receiver<Work>, observer: &CommitObserver) {
         loop {
-            let (batch, stop) = collect(jobs);
-            if !batch.is_empty() {
-                let size = batch.len();
-                self.committed.queued.fetch_sub(size, Ordering::Relaxed);
-                let started = Instant::now();
-                let result = self.commit(batch);
-                match result {
-                    Ok(deliveries) => {
-                        self.committed.writable.store(true, Ordering::Relaxed);
-                        observer(size, started.elapsed());
-                        for tell in deliveries {
-                            tell();
-                        }
-                    }
-                    Err(error) => {
-                        tracing::error!(error = %error, store.batch = size, "commit failed");
-                    }
-                }
-            }
-            if stop {
+            let batch = jobs.gather(MAX_BATCH);
+            if batch.is_empty() {
                 self.committed.stopped.store(true, Ordering::Relaxed);
                 self.db.checkpoint();
                 return;
+            }
+            let size = batch.len();
+            self.committed.queued.fetch_sub(size, Ordering::Relaxed);
+            let started = Instant::now();
+            match self.commit(batch) {
+                Ok(deliveries) => {
+                    self.committed.writable.store(true, Ordering::Relaxed);
+                    observer(size, started.elapsed());
+                    for tell in deliveries {
+                        tell();
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(error = %error, store.batch = size, "commit failed");
+                }
             }
         }
     }
@@ -96,24 +90,4 @@ impl Writer {
         }
         Ok(deliveries)
     }
-}
-
-/// Waits for a first job, then takes what comes within the linger. The flag says that the writer
-/// shall end after this batch.
-fn collect(jobs: &Receiver<Job>) -> (Vec<Work>, bool) {
-    let mut batch = Vec::new();
-    match jobs.recv() {
-        Ok(Job::Work(work)) => batch.push(work),
-        Ok(Job::Stop) | Err(_) => return (batch, true),
-    }
-    let deadline = Instant::now() + LINGER;
-    while batch.len() < MAX_BATCH {
-        let left = deadline.saturating_duration_since(Instant::now());
-        match jobs.recv_timeout(left) {
-            Ok(Job::Work(work)) => batch.push(work),
-            Ok(Job::Stop) | Err(RecvTimeoutError::Disconnected) => return (batch, true),
-            Err(RecvTimeoutError::Timeout) => break,
-        }
-    }
-    (batch, false)
 }

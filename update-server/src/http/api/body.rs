@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use actix_web::web::Payload;
+use actix_web::web::{Bytes, BytesMut, Payload};
 use futures_util::StreamExt as _;
 
 use super::super::problem::{ApiError, Code};
@@ -42,7 +42,7 @@ pub(super) async fn read(
     request: &HttpRequest,
     payload: Payload,
     limit: usize,
-) -> Result<Vec<u8>, ApiError> {
+) -> Result<Bytes, ApiError> {
     read_within(request, payload, limit, READ_TIMEOUT).await
 }
 
@@ -52,31 +52,43 @@ pub(super) async fn read_within(
     payload: Payload,
     limit: usize,
     within: Duration,
-) -> Result<Vec<u8>, ApiError> {
+) -> Result<Bytes, ApiError> {
     let announced =
         request.headers().get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
     let bound = u64::try_from(limit).unwrap_or(u64::MAX);
     if announced.is_some_and(|length| length > bound) {
         return Err(too_large(limit));
     }
-    tokio::time::timeout(within, collect(payload, limit)).await.unwrap_or_else(|_| {
+    // No more is set aside than was announced, nor than may come.
+    let room = announced.and_then(|length| usize::try_from(length).ok()).unwrap_or_default();
+    tokio::time::timeout(within, collect(payload, room, limit)).await.unwrap_or_else(|_| {
         let detail = format!("the body did not arrive in {} s", within.as_secs());
         Err(ApiError::new(Code::InvalidRequest, detail))
     })
 }
 
-async fn collect(mut payload: Payload, limit: usize) -> Result<Vec<u8>, ApiError> {
-    let mut body = Vec::new();
+/// A body that arrives in one piece, as most do, is not copied.
+async fn collect(mut payload: Payload, room: usize, limit: usize) -> Result<Bytes, ApiError> {
+    let mut first = Bytes::new();
+    let mut body = BytesMut::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|error| {
             ApiError::new(Code::InvalidRequest, format!("the body broke off: {error}"))
         })?;
-        if body.len() + chunk.len() > limit {
+        if first.len() + body.len() + chunk.len() > limit {
             return Err(too_large(limit));
+        }
+        if first.is_empty() && body.is_empty() {
+            first = chunk;
+            continue;
+        }
+        if body.is_empty() {
+            body.reserve(room.max(first.len() + chunk.len()));
+            body.extend_from_slice(&std::mem::take(&mut first));
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(body)
+    Ok(if body.is_empty() { first } else { body.freeze() })
 }
 
 fn too_large(limit: usize) -> ApiError {
