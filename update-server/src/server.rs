@@ -248,6 +248,7 @@ fn serve(
     let mut server = HttpServer::new(move || {
         App::new()
             .wrap_fn(unread::close)
+            .configure(api::agents)
             .configure(public::routes(public.clone()))
             .configure(api::routes(state.clone()))
             .default_service(web::to(async || {

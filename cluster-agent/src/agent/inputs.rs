@@ -96,13 +96,19 @@ impl Core {
         self.start_error = error;
     }
 
+    /// Takes in that the hub answers. The reply to a report that left the products out says nothing
+    /// about them: whether one is held must be heard in answer to another.
+    pub fn answered(&mut self) {
+        self.standing.hub_error = None;
+        self.standing.disowned = None;
+    }
+
     /// Takes in the hub's reply to a report that was sent at `sent_at` and asked for `asked`.
     ///
     /// A reply to a report that asked for nothing says `wait`; it must not hide what was said to a
     /// report that did ask, but it does end a hold.
     pub fn hear(&mut self, reply: &ReportReply, asked: Option<&ProductRef>, sent_at: Timestamp) {
-        self.standing.hub_error = None;
-        self.standing.disowned = None;
+        self.answered();
         self.standing.answered_report_at = Some(sent_at);
         for directive in &reply.directives {
             let product = &directive.product;

@@ -97,6 +97,8 @@ pub(super) enum News {
         sent_at: Timestamp,
         /// The product it asked for.
         asked: Option<ProductRef>,
+        /// Whether it told the whole state, so that its answer is about every product.
+        whole: bool,
         /// The answer.
         answer: Result<Box<ReportReply>, Unanswered>,
     },
@@ -224,12 +226,12 @@ async fn report_all(
     news: mpsc::Sender<News>,
 ) {
     while let Some(Sending { report, asks }) = orders.recv().await {
-        let sent_at = report.cluster.sent_at;
+        let (sent_at, whole) = (report.cluster.sent_at, report.full);
         let answer = match reporter.send(&report).await {
             Ok(reply) => Ok(Box::new(reply)),
             Err(error) => Err(Unanswered::from(&error)),
         };
-        if news.send(News::Reported { sent_at, asked: asks, answer }).await.is_err() {
+        if news.send(News::Reported { sent_at, asked: asks, whole, answer }).await.is_err() {
             return;
         }
     }

@@ -34,6 +34,7 @@ mod steer;
 mod supervision;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use std::time::Duration;
 

@@ -16,6 +16,10 @@ const BACKOFF_FIRST_S: i64 = 2;
 /// Longest wait after reports that were not answered.
 const BACKOFF_MAX_S: i64 = 60;
 
+/// Whatever there is to tell waits as long as a busy hub asks for, but no longer than this: the hub
+/// counts a cluster that rolls and says nothing as one in trouble.
+const QUIET_MAX_S: u64 = 60;
+
 /// While the hub does not answer, changes of phase are told this far apart: often enough to follow
 /// a roll, rarely enough for a hub that is overloaded.
 const URGENT_APART_S: i64 = 5;
@@ -77,6 +81,7 @@ pub(super) struct Outbox {
     slot_at: Option<Due>,
     backoff_s: i64,
     failed_at: Option<Timestamp>,
+    quiet_until: Option<Due>,
     urged: bool,
     ask_not_before: Option<Due>,
     asking: Option<ProductRef>,
@@ -92,6 +97,7 @@ impl Default for Outbox {
             slot_at: None,
             backoff_s: 0,
             failed_at: None,
+            quiet_until: None,
             urged: false,
             ask_not_before: None,
             asking: None,
@@ -107,6 +113,11 @@ impl Outbox {
     /// Whether the regular report is due.
     pub(super) fn is_slot(&self, now: Timestamp) -> bool {
         self.slot_at.is_none_or(|due| due.has_come(now))
+    }
+
+    /// Whether a busy hub asked not to be spoken to yet, whatever there is to tell.
+    pub(super) fn is_quiet(&self, now: Timestamp) -> bool {
+        self.quiet_until.is_some_and(|due| !due.has_come(now))
     }
 
     /// A phase changed: that is told without waiting for the slot.
@@ -179,6 +190,7 @@ impl Outbox {
         now: Timestamp,
     ) -> bool {
         self.backoff_s = 0;
+        self.quiet_until = None;
         let known = self.etag.take();
         let changed = reply
             .timestamp_etag
@@ -214,6 +226,8 @@ impl Outbox {
     ) {
         self.backoff_s = (self.backoff_s * 2).clamp(BACKOFF_FIRST_S, BACKOFF_MAX_S);
         self.failed_at = Some(now);
+        self.quiet_until = retry_after_s
+            .map(|quiet_s| Due::after(now, i64::try_from(quiet_s.min(QUIET_MAX_S)).unwrap_or(0)));
         let wait_s = u64::try_from(self.backoff_s).unwrap_or(0).max(retry_after_s.unwrap_or(0));
         let at = now.checked_add(spread(wait_s.saturating_mul(1_000))).unwrap_or(now);
         let again = Due { set_at: now, at };
@@ -289,6 +303,23 @@ mod tests {
         outbox.answered(&reply(Action::Hold, None), Some(&product()), at(100));
         assert!(!outbox.may_ask(at(399)));
         assert!(outbox.may_ask(at(400)));
+    }
+
+    #[test]
+    fn a_busy_hub_is_left_alone_as_long_as_it_asks_but_never_for_more_than_a_minute() {
+        let mut outbox = Outbox::default();
+        for (asked_s, quiet_s) in [(20, 20), (3_600, 60)] {
+            outbox.urge();
+            outbox.failed(None, Some(asked_s), exactly, at(0));
+            assert!(outbox.is_quiet(at(quiet_s - 1)) && !outbox.is_quiet(at(quiet_s)));
+            let slot_s = i64::try_from(asked_s).unwrap();
+            assert!(!outbox.is_slot(at(slot_s - 1)) && outbox.is_slot(at(slot_s)));
+        }
+        outbox.failed(None, None, exactly, at(5_000));
+        assert!(!outbox.is_quiet(at(5_000)), "a hub that is away asks for nothing");
+        outbox.failed(None, Some(20), exactly, at(6_000));
+        outbox.answered(&reply(Action::Wait, None), None, at(6_001));
+        assert!(!outbox.is_quiet(at(6_001)), "it answers again");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use channels::names::{ClusterId, PoolName, ProductRef};
-use channels::wire::{AgentInstance, ClusterHeader, ProductState};
+use channels::wire::{AgentInstance, ClusterHeader, ProductState, Report};
 use jiff::{SignedDuration, Timestamp};
 use signing::causes::chain;
 
@@ -27,6 +27,7 @@ use super::prober::{Pace, Prober};
 use super::report::{product_states, report};
 use super::steer::Steering;
 use super::supervision::{Supervision, is_stopped, pass, stage_waits};
+use super::told::Told;
 use crate::clock;
 use crate::config::Settings;
 use crate::crash::{CrashPoint, Side};
@@ -67,6 +68,7 @@ pub(super) struct Shell {
     pub(super) core: Core,
     // what is due
     outbox: Outbox,
+    told: Told,
     word_at: Timestamp,
     refresh_at: Timestamp,
     refreshing: bool,
@@ -138,6 +140,7 @@ impl Shell {
             document,
             core,
             outbox: Outbox::default(),
+            told: Told::default(),
             word_at: now,
             refresh_at: now,
             refreshing: false,
@@ -356,11 +359,12 @@ impl Shell {
         if urgency == Urgency::Now {
             self.outbox.urge();
         }
-        let due = self.outbox.is_urgent(now)
-            || ask.is_some()
-            || (self.core.wants_word && is_due(self.word_at, WORD_AGAIN, now))
-            || self.outbox.is_slot(now)
-            || self.outbox.has_news(&shape(&states), now);
+        let due = !self.outbox.is_quiet(now)
+            && (self.outbox.is_urgent(now)
+                || ask.is_some()
+                || (self.core.wants_word && is_due(self.word_at, WORD_AGAIN, now))
+                || self.outbox.is_slot(now)
+                || self.outbox.has_news(&shape(&states), now));
         if due && self.core.observation.is_some() {
             self.send(states.clone(), ask.map(|ask| ask.product.clone()), now)?;
         }
@@ -402,7 +406,14 @@ impl Shell {
             instance: self.instance,
             heard_seq: self.heard_seq,
         };
-        let report = report(header, states);
+        // Only what is told is answered: whether a product is held, for one thing.
+        let brief = !self.core.wants_word && self.told.has(&states, now);
+        self.told.sent((!brief).then_some(&states));
+        let report = if brief {
+            Report { cluster: header, full: false, products: Vec::new() }
+        } else {
+            report(header, states)
+        };
         permit.send(Sending { report, asks });
         Ok(())
     }

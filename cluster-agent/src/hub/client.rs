@@ -160,7 +160,7 @@ impl HubClient {
             return serde_json::from_slice(&body)
                 .map_err(|source| HubError::Decode { document, source });
         }
-        if status == StatusCode::SERVICE_UNAVAILABLE {
+        if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
             return Err(HubError::Busy { retry_after_s });
         }
         Err(refusal(document, status, &body))

@@ -106,7 +106,7 @@ pub enum HubError {
         /// The bound.
         limit: usize,
     },
-    /// The hub is busy (503) and says when to come back.
+    /// The hub is busy (503), or was spoken to too often (429), and says when to come back.
     #[error("the hub is busy; it asks to come back in {retry_after_s} s")]
     Busy {
         /// Seconds.

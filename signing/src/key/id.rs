@@ -17,12 +17,17 @@ impl KeyId {
     /// Checks and takes `id`: 1 to 128 printable ASCII characters.
     pub fn new(id: impl Into<String>) -> Result<Self, KeyError> {
         let id = id.into();
-        let printable = id.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\');
-        if !id.is_empty() && id.len() <= Self::MAX_BYTES && printable {
+        if Self::is_valid(&id) {
             Ok(Self(id))
         } else {
             Err(KeyError::Id { found: id.chars().take(Self::MAX_BYTES).collect() })
         }
+    }
+
+    /// Whether this text is an id.
+    pub(crate) fn is_valid(id: &str) -> bool {
+        let printable = id.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\');
+        !id.is_empty() && id.len() <= Self::MAX_BYTES && printable
     }
 
     /// The id as text.

@@ -10,6 +10,7 @@ use ed25519_dalek::{Signature, VerifyingKey};
 use ring::signature::{ECDSA_P256_SHA256_ASN1, RSA_PSS_2048_8192_SHA256, UnparsedPublicKey};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::borrow::Cow;
 use std::fmt;
 
 /// `id-ecPublicKey`, RFC 5480.
@@ -59,10 +60,11 @@ enum Material {
 /// A public key as TUF metadata carries it.
 #[derive(Clone)]
 pub struct PublicKey {
-    keytype: String,
-    /// `keyval.public` as read: hex for ed25519, SPKI PEM otherwise. Kept so that the key id of
-    /// a key that was read and written again stays the same.
-    public: String,
+    keytype: Cow<'static, str>,
+    /// `keyval.public` as read, SPKI PEM but for ed25519. Kept so that the key id of a key that was
+    /// read and written again stays the same. `None` for the hex of the material, which is written
+    /// when it is asked for: whoever verifies with the bytes of an ed25519 key never does.
+    public: Option<String>,
     material: Material,
 }
 
@@ -91,11 +93,7 @@ impl PublicKey {
     }
 
     pub(super) fn from_verifying_key(key: VerifyingKey) -> Self {
-        Self {
-            keytype: "ed25519".to_owned(),
-            public: hex::encode(key.as_bytes()),
-            material: Material::Ed25519(key),
-        }
+        Self { keytype: Cow::Borrowed("ed25519"), public: None, material: Material::Ed25519(key) }
     }
 
     /// Reads a TUF key object. Unknown members are ignored.
@@ -108,7 +106,7 @@ impl PublicKey {
                 hex::decode_to_slice(&key.keyval.public, &mut bytes).map_err(|_| {
                     KeyError::Material { scheme: "ed25519", reason: "not 32 bytes in hex" }
                 })?;
-                Ok(Self { public: key.keyval.public, ..Self::ed25519(&bytes)? })
+                Ok(Self { public: Some(key.keyval.public), ..Self::ed25519(&bytes)? })
             }
             ("ecdsa" | "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp256")
             | ("rsa", "rsassa-pss-sha256") => {
@@ -119,7 +117,8 @@ impl PublicKey {
                         reason: "the PEM holds a key of another scheme",
                     });
                 }
-                Ok(Self { keytype: key.keytype, public: key.keyval.public, ..read })
+                let (keytype, public) = (Cow::Owned(key.keytype), Some(key.keyval.public));
+                Ok(Self { keytype, public, ..read })
             }
             _ => Err(KeyError::Unsupported { keytype: key.keytype, scheme: key.scheme }),
         }
@@ -130,8 +129,16 @@ impl PublicKey {
         json!({
             "keytype": self.keytype,
             "scheme": self.scheme().as_str(),
-            "keyval": { "public": self.public },
+            "keyval": { "public": self.text() },
         })
+    }
+
+    /// `keyval.public`.
+    fn text(&self) -> Cow<'_, str> {
+        match &self.public {
+            Some(public) => Cow::Borrowed(public),
+            None => Cow::Owned(hex::encode(self.value().1)),
+        }
     }
 
     /// Reads a `PUBLIC KEY` PEM (`SubjectPublicKeyInfo`) of any supported scheme. How its lines are
@@ -162,14 +169,14 @@ impl PublicKey {
                     return Err(broken("P-256 point is not in uncompressed form"));
                 }
                 Ok(Self {
-                    keytype: "ecdsa".to_owned(),
-                    public,
+                    keytype: Cow::Borrowed("ecdsa"),
+                    public: Some(public),
                     material: Material::EcdsaP256(key.to_vec()),
                 })
             }
             RSA_ENCRYPTION => Ok(Self {
-                keytype: "rsa".to_owned(),
-                public,
+                keytype: Cow::Borrowed("rsa"),
+                public: Some(public),
                 material: Material::RsaPss(key.to_vec()),
             }),
             _ => Err(broken("unknown algorithm")),
@@ -185,7 +192,7 @@ impl PublicKey {
                     "-----BEGIN PUBLIC KEY-----\n{ED25519_SPKI_PREFIX}{body}\n-----END PUBLIC KEY-----\n"
                 )
             }
-            Material::EcdsaP256(_) | Material::RsaPss(_) => self.public.clone(),
+            Material::EcdsaP256(_) | Material::RsaPss(_) => self.text().into_owned(),
         }
     }
 

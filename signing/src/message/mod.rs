@@ -15,7 +15,7 @@ mod sign;
 mod verify;
 
 pub use sign::sign;
-pub use verify::{key_id, verify};
+pub use verify::{Claim, HeaderFields, key_id, verify};
 
 use crate::key::{KeyError, KeyId};
 use jiff::Timestamp;

@@ -6,20 +6,36 @@ use super::{LABEL, MAX_LIFETIME, MessageError, SignatureParams, TAG};
 use crate::key::KeyId;
 use base64ct::{Base64, Encoding as _};
 use jiff::Timestamp;
-use std::collections::BTreeMap;
 
 /// Longest `Signature-Input`, in bytes: twice what the profile can produce.
 const MAX_FIELD_BYTES: usize = 1024;
 
 /// A parsed `Signature-Input`.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Input<'a> {
     /// The covered components as sent, with parentheses.
     pub(super) covered: &'a str,
     /// Everything after the label, as sent: the value of `@signature-params`.
     pub(super) params_text: &'a str,
-    /// The parameters.
-    pub(super) params: SignatureParams,
+    /// See [`SignatureParams::created`].
+    pub(super) created: Timestamp,
+    /// See [`SignatureParams::expires`].
+    pub(super) expires: Timestamp,
+    nonce: &'a str,
+    /// A well-formed key id.
+    pub(super) key_id: &'a str,
+}
+
+impl Input<'_> {
+    /// The parameters, to keep.
+    pub(super) fn params(&self) -> Result<SignatureParams, MessageError> {
+        Ok(SignatureParams {
+            created: self.created,
+            expires: self.expires,
+            nonce: self.nonce.to_owned(),
+            key_id: KeyId::new(self.key_id).map_err(|_| outside("keyid"))?,
+        })
+    }
 }
 
 fn outside(reason: &'static str) -> MessageError {
@@ -36,28 +52,26 @@ pub(super) fn input(field: &str) -> Result<Input<'_>, MessageError> {
     if !covered.starts_with('(') {
         return Err(outside("no component list"));
     }
-    let mut named = parameters(rest)?;
-    let mut take = |name| named.remove(name).ok_or(outside("a parameter is missing"));
-    let created = time(take("created")?)?;
-    let expires = time(take("expires")?)?;
-    let nonce = string(take("nonce")?)?.to_owned();
-    let key_id = KeyId::new(string(take("keyid")?)?).map_err(|_| outside("keyid"))?;
-    if string(take("alg")?)? != "ed25519" {
+    let named = Parameters::read(rest)?;
+    let created = time(required(named.created)?)?;
+    let expires = time(required(named.expires)?)?;
+    let nonce = string(required(named.nonce)?)?;
+    let key_id = string(required(named.key_id)?)?;
+    if !KeyId::is_valid(key_id) {
+        return Err(outside("keyid"));
+    }
+    if string(required(named.alg)?)? != "ed25519" {
         return Err(outside("another algorithm than ed25519"));
     }
-    if string(take("tag")?)? != TAG {
+    if string(required(named.tag)?)? != TAG {
         return Err(outside("another tag than fairway-v1"));
     }
-    if !named.is_empty() {
-        return Err(outside("an unknown parameter"));
-    }
-    super::sign::check_nonce(&nonce)?;
+    super::sign::check_nonce(nonce)?;
     let lifetime = expires.duration_since(created);
     if lifetime.is_negative() || lifetime.unsigned_abs() > MAX_LIFETIME {
         return Err(outside("a life that is negative or over five minutes"));
     }
-    let params = SignatureParams { created, expires, nonce, key_id };
-    Ok(Input { covered, params_text, params })
+    Ok(Input { covered, params_text, created, expires, nonce, key_id })
 }
 
 /// The bytes of the `Signature` field.
@@ -77,18 +91,43 @@ fn strip_label(field: &str) -> Option<&str> {
     field.strip_prefix(LABEL)?.strip_prefix('=')
 }
 
-/// Splits `;name=value;…`. No value of the profile may hold a `;`, in quotes or not.
-fn parameters(text: &str) -> Result<BTreeMap<&str, &str>, MessageError> {
-    let mut named = BTreeMap::new();
-    let list = text.strip_prefix(';').ok_or(outside("no parameters"))?;
-    for parameter in list.split(';') {
-        let (name, value) =
-            parameter.split_once('=').ok_or(outside("a parameter without value"))?;
-        if named.insert(name, value).is_some() {
-            return Err(outside("a parameter given twice"));
+/// The values of `;name=value;…` as sent. No value of the profile may hold a `;`, in quotes or not.
+#[derive(Debug, Default)]
+struct Parameters<'a> {
+    created: Option<&'a str>,
+    expires: Option<&'a str>,
+    nonce: Option<&'a str>,
+    key_id: Option<&'a str>,
+    alg: Option<&'a str>,
+    tag: Option<&'a str>,
+}
+
+impl<'a> Parameters<'a> {
+    fn read(text: &'a str) -> Result<Self, MessageError> {
+        let list = text.strip_prefix(';').ok_or(outside("no parameters"))?;
+        let mut read = Self::default();
+        for parameter in list.split(';') {
+            let (name, value) =
+                parameter.split_once('=').ok_or(outside("a parameter without value"))?;
+            let known = match name {
+                "created" => &mut read.created,
+                "expires" => &mut read.expires,
+                "nonce" => &mut read.nonce,
+                "keyid" => &mut read.key_id,
+                "alg" => &mut read.alg,
+                "tag" => &mut read.tag,
+                _ => return Err(outside("an unknown parameter")),
+            };
+            if known.replace(value).is_some() {
+                return Err(outside("a parameter given twice"));
+            }
         }
+        Ok(read)
     }
-    Ok(named)
+}
+
+fn required(value: Option<&str>) -> Result<&str, MessageError> {
+    value.ok_or(outside("a parameter is missing"))
 }
 
 fn string(value: &str) -> Result<&str, MessageError> {

@@ -1,7 +1,8 @@
 //! Signing a request.
 
-use super::base::{components, content_digest, covered, signature_base};
+use super::base::{Components, content_digest};
 use super::{LABEL, MAX_LIFETIME, MessageError, RequestParts, SignedHeaders, TAG};
+use crate::Sha256Digest;
 use crate::key::SecretKey;
 use base64ct::{Base64, Encoding as _};
 use jiff::Timestamp;
@@ -21,16 +22,16 @@ pub fn sign(
     let lifetime_s = i64::try_from(MAX_LIFETIME.as_secs()).map_err(|_| MessageError::Time)?;
     let expires_s = created_s.checked_add(lifetime_s).ok_or(MessageError::Time)?;
 
-    let content_digest = content_digest(parts.body);
-    let components = components(parts, content_digest.as_deref())?;
+    let body = (!parts.body.is_empty()).then(|| Sha256Digest::of(parts.body));
+    let content_digest = body.as_ref().map(content_digest);
+    let components = Components::of(parts, content_digest.as_deref())?;
     let params = format!(
         "{};created={created_s};expires={expires_s};nonce=\"{nonce}\";keyid=\"{}\";\
          alg=\"ed25519\";tag=\"{TAG}\"",
-        covered(&components),
+        components.covered(),
         key.public().key_id(),
     );
-    let base = signature_base(components.iter().map(|(n, v)| (*n, v.as_str())), &params);
-    let signature = key.sign(base.as_bytes());
+    let signature = key.sign(components.base(&params).as_bytes());
     Ok(SignedHeaders {
         content_digest,
         signature_input: format!("{LABEL}={params}"),

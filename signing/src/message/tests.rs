@@ -54,6 +54,7 @@ fn rfc_9421_b_2_6_is_reproduced_bit_for_bit() {
     ];
     let params = "(\"date\" \"@method\" \"@path\" \"@authority\" \"content-type\" \
                   \"content-length\");created=1618884473;keyid=\"test-key-ed25519\"";
+    let components = components.map(|(name, value)| (name, ["", value]));
     let base = signature_base(components, params);
     let expected = "wqcAqbmYJ2ji2glfAMaRy4gruYYnx2nEFN2HN6jrnDnQCK1u02Gb04v9EDgwUPiu4A0w6vuQ\
                     v5lIp5WPpBKRCw==";
@@ -119,6 +120,23 @@ fn another_key_is_refused_by_name() {
     assert!(matches!(error, MessageError::Key { .. }), "{error}");
 }
 
+/// A hub finds keys by the digest that is their id, and keeps the digest of the body.
+#[test]
+fn a_claim_is_verified_with_the_key_of_a_registry_and_names_the_body() {
+    let headers = signed(&post());
+    let claim = Claim::read(headers.fields()).unwrap();
+    let id = crate::Sha256Digest::from_hex(claim.key_id()).unwrap();
+    let verify = |id, secret: &SecretKey| {
+        let result = claim.verify(&post(), id, secret.public(), at(10), MINUTE);
+        result.map(crate::Verified::into_inner)
+    };
+    assert_eq!(verify(&id, &key()), Ok(Some(crate::Sha256Digest::of(b"{}"))));
+    let other = SecretKey::from_seed([6; 32]);
+    assert!(matches!(verify(&id, &other), Err(MessageError::Signature(_))));
+    let other_id = crate::Sha256Digest::of(b"another key");
+    assert!(matches!(verify(&other_id, &key()), Err(MessageError::Key { .. })));
+}
+
 #[test]
 fn old_expired_and_future_signatures_are_refused() {
     let headers = signed(&get());
@@ -136,7 +154,8 @@ fn old_expired_and_future_signatures_are_refused() {
 /// Signs a hand-written `Signature-Input`, so that only the profile can object.
 fn with_input(edit: impl Fn(String) -> String) -> SignedHeaders {
     let params = edit(signed(&get()).signature_input.replacen("fairway=", "", 1));
-    let base = signature_base([("@method", "GET"), ("@path", "/x"), ("@query", "?")], &params);
+    let components = [("@method", ["", "GET"]), ("@path", ["", "/x"]), ("@query", ["?", ""])];
+    let base = signature_base(components, &params);
     let signature = base64::engine::general_purpose::STANDARD.encode(key().sign(base.as_bytes()));
     SignedHeaders {
         content_digest: None,

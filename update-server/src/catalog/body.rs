@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use actix_web::http::header::HeaderValue;
 use actix_web::web::Bytes;
 use signing::Sha256Digest;
 
@@ -22,7 +23,7 @@ pub struct Variant {
     /// The bytes as sent.
     pub bytes: Bytes,
     /// A strong entity tag with its quotes, different for every coding (RFC 9110 §8.8.3.3).
-    pub etag: String,
+    pub etag: HeaderValue,
 }
 
 /// One document in every coding the server offers.
@@ -41,10 +42,14 @@ impl Body {
     pub fn new(bytes: Bytes, digest: Sha256Digest) -> Self {
         let hex = digest.hex();
         let coded = [
-            (Encoding::Gzip, gzip(&bytes), format!("\"{hex}-gzip\"")),
-            (Encoding::Zstd, zstd::encode_all(&bytes[..], ZSTD_LEVEL), format!("\"{hex}-zstd\"")),
+            (Encoding::Gzip, gzip(&bytes), entity_tag(&format!("{hex}-gzip"))),
+            (
+                Encoding::Zstd,
+                zstd::encode_all(&bytes[..], ZSTD_LEVEL),
+                entity_tag(&format!("{hex}-zstd")),
+            ),
         ];
-        let identity = Variant { encoding: Encoding::Identity, bytes, etag: format!("\"{hex}\"") };
+        let identity = Variant { encoding: Encoding::Identity, bytes, etag: entity_tag(&hex) };
         let mut variants = vec![identity];
         for (encoding, result, etag) in coded {
             match result {
@@ -67,6 +72,12 @@ impl Body {
     pub fn variant(&self, encoding: Encoding) -> Option<&Variant> {
         self.variants.iter().find(|variant| variant.encoding == encoding)
     }
+}
+
+/// A strong tag with its quotes, ready to send. `name` is hexadecimal digits, letters and dashes.
+pub(super) fn entity_tag(name: &str) -> HeaderValue {
+    // No such name is refused; an empty tag would match nothing.
+    HeaderValue::try_from(format!("\"{name}\"")).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
 fn gzip(bytes: &[u8]) -> io::Result<Vec<u8>> {
@@ -92,7 +103,7 @@ mod tests {
         let zstd = body.variant(Encoding::Zstd).unwrap();
         assert_eq!(zstd::decode_all(&zstd.bytes[..]).unwrap(), document);
         let tags: std::collections::BTreeSet<_> =
-            body.variants.iter().map(|variant| variant.etag.as_str()).collect();
+            body.variants.iter().map(|variant| variant.etag.as_bytes()).collect();
         assert_eq!(tags.len(), 3);
         assert!(body.ready().iter().skip(1).all(|(_, length)| *length < document.len()));
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use actix_web::http::header::HeaderValue;
 use actix_web::web::Bytes;
 use channels::graph::Graph;
 use channels::names::{Arch, ChannelName, ProductRef};
@@ -11,7 +12,7 @@ use channels::wire;
 use jiff::Timestamp;
 use signing::Sha256Digest;
 
-use super::body::Body;
+use super::body::{Body, entity_tag};
 
 /// Values by product, channel and architecture; nested, so that a lookup needs no owned key.
 pub(crate) type ByGraph<T> = BTreeMap<ProductRef, BTreeMap<ChannelName, BTreeMap<Arch, T>>>;
@@ -60,7 +61,7 @@ pub struct TufFile {
     /// The bytes.
     pub bytes: Bytes,
     /// Strong entity tag with its quotes.
-    pub etag: String,
+    pub etag: HeaderValue,
     /// Whether the name pins the content: everything but `timestamp.json`.
     pub immutable: bool,
 }
@@ -68,14 +69,14 @@ pub struct TufFile {
 impl TufFile {
     /// A file whose name pins its content.
     pub fn versioned(bytes: Bytes) -> Self {
-        let etag = format!("\"{}\"", Sha256Digest::of(&bytes).hex());
+        let etag = entity_tag(&Sha256Digest::of(&bytes).hex());
         Self { bytes, etag, immutable: true }
     }
 
     /// `timestamp.json`: its tag covers root's version too, so that one conditional request tells a
     /// client that neither changed.
     pub fn timestamp(bytes: Bytes, root_version: u64) -> Self {
-        let etag = format!("\"{root_version}-{}\"", Sha256Digest::of(&bytes).hex());
+        let etag = entity_tag(&format!("{root_version}-{}", Sha256Digest::of(&bytes).hex()));
         Self { bytes, etag, immutable: false }
     }
 }

@@ -153,7 +153,8 @@ impl Catalog {
     /// The entity tag of `timestamp.json` with its quotes, exactly as the `ETag` header has it.
     pub fn timestamp_etag(&self) -> Option<String> {
         let served = self.served();
-        Some(served.published.as_ref()?.files.get(TIMESTAMP_FILE)?.etag.clone())
+        let etag = &served.published.as_ref()?.files.get(TIMESTAMP_FILE)?.etag;
+        etag.to_str().ok().map(str::to_owned)
     }
 
     /// A file of the TUF repository by its path below `/tuf/`, percent-decoded.

@@ -15,10 +15,14 @@ use channels::wire::{
 use jiff::{SignedDuration, Timestamp};
 use signing::Sha256Digest;
 
+use crate::fleet::ProductRecord;
 use crate::rollout::Turn;
 
 #[cfg(test)]
 mod tests;
+
+/// Code of the reason that somebody holds a product.
+pub const HELD: &str = "held";
 
 /// A cluster's grants: the one that counts, and the counter that makes older ones worthless.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -175,6 +179,22 @@ fn precedence(asked: &Asked<'_>, ledger: &Ledger) -> u8 {
     }
 }
 
+/// Whether a hold covers a product that asks for nothing.
+pub fn is_held(holds: &[Hold], cluster: ClusterId, product: &ProductRecord) -> bool {
+    let asked = Asked {
+        product: &product.graph.product,
+        channel: &product.graph.channel,
+        version: &product.version,
+        target: product.target.as_ref(),
+        phase: product.phase,
+        wants: None,
+        facts: ReleaseFacts::default(),
+        turn: &Turn::Ungoverned,
+        limits: Limits::default(),
+    };
+    holds.iter().any(|hold| covers(hold, cluster, &asked))
+}
+
 fn answer(situation: &Situation<'_>, ledger: &mut Ledger, asked: &Asked<'_>) -> Directive {
     let held: Vec<Reason> =
         situation.holds.iter().filter(|h| covers(h, situation.cluster, asked)).map(held).collect();
@@ -274,7 +294,7 @@ pub(crate) fn not_asked() -> Reason {
 }
 
 fn held(hold: &Hold) -> Reason {
-    reason("held", format!("held by {}: {} (hold {})", hold.by, hold.reason, hold.id))
+    reason(HELD, format!("held by {}: {} (hold {})", hold.by, hold.reason, hold.id))
 }
 
 fn reason(code: &str, message: String) -> Reason {

@@ -169,7 +169,7 @@ pub(super) fn deliver(
     let unchanged = negotiate::if_none_match(headers, &variant.etag);
     let mut response = if unchanged { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     response
-        .insert_header((ETAG, variant.etag.as_str()))
+        .insert_header((ETAG, variant.etag.clone()))
         .insert_header((VARY, HeaderValue::from_static("Accept, Accept-Encoding")))
         .insert_header((CACHE_CONTROL, HeaderValue::from_static(CACHE)))
         .insert_header((ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")));
@@ -186,9 +186,11 @@ pub(super) fn deliver(
         return Ok(response.finish());
     }
     if variant.encoding != Encoding::Identity {
-        response.insert_header((CONTENT_ENCODING, variant.encoding.as_str()));
+        let coding = HeaderValue::from_static(variant.encoding.as_str());
+        response.insert_header((CONTENT_ENCODING, coding));
     }
-    Ok(response.insert_header((CONTENT_TYPE, media.as_str())).body(variant.bytes.clone()))
+    let media = HeaderValue::from_static(media.as_str());
+    Ok(response.insert_header((CONTENT_TYPE, media)).body(variant.bytes.clone()))
 }
 
 impl Query {
@@ -197,19 +199,21 @@ impl Query {
     fn parse(query: &str) -> Result<Self, Refused> {
         let invalid =
             |value: String| Refused::new(StatusCode::BAD_REQUEST, "invalid_params", value);
-        let pairs = web::Query::<Vec<(String, String)>>::from_query(query)
-            .map_err(|error| invalid(error.to_string()))?;
-        let last = |name: &str| {
-            pairs.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
-        };
-        let Some(channel) = last("channel") else {
+        let (mut channel, mut arch) = (None, None);
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            match &*name {
+                "channel" => channel = Some(value),
+                "arch" => arch = Some(value),
+                _ => {}
+            }
+        }
+        let Some(channel) = channel else {
             let value = "mandatory client parameters missing: channel";
             return Err(Refused::new(StatusCode::BAD_REQUEST, "missing_params", value));
         };
         Ok(Self {
             channel: channel.parse().map_err(|error| invalid(format!("channel: {error}")))?,
-            arch: last("arch")
-                .unwrap_or(DEFAULT_ARCH)
+            arch: (arch.as_deref().unwrap_or(DEFAULT_ARCH))
                 .parse()
                 .map_err(|error| invalid(format!("arch: {error}")))?,
         })

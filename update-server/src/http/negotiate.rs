@@ -226,10 +226,15 @@ fn coding_quality(headers: &HeaderMap, accept: &HeaderName, coding: Encoding) ->
 
 /// Whether `If-None-Match` names `etag` (with its quotes): lists, `*` and weak comparison
 /// (RFC 9110 §13.1.2).
-pub fn if_none_match(headers: &HeaderMap, etag: &str) -> bool {
-    lines(headers, &actix_web::http::header::IF_NONE_MATCH).any(|line| {
+pub fn if_none_match(headers: &HeaderMap, etag: impl AsRef<[u8]>) -> bool {
+    let (field, etag) = (&actix_web::http::header::IF_NONE_MATCH, etag.as_ref());
+    // What clients send back is what they were given.
+    if headers.get(field).is_some_and(|value| value.as_bytes() == etag) {
+        return true;
+    }
+    lines(headers, field).any(|line| {
         let line = line.trim();
-        line == "*" || tags(line).take(MAX_ITEMS).any(|tag| tag == etag)
+        line == "*" || tags(line).take(MAX_ITEMS).any(|tag| tag.as_bytes() == etag)
     })
 }
 

@@ -53,8 +53,8 @@ pub fn routes(state: PublicState) -> impl FnOnce(&mut ServiceConfig) {
     move |config| {
         config.app_data(web::Data::new(state));
         cincinnati::routes(config);
-        fcos::routes(config);
         tuf::routes(config);
+        fcos::routes(config);
         assets::routes(config);
     }
 }

@@ -5,7 +5,8 @@
 
 use std::future::ready;
 
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
+use actix_web::http::Method;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 pub(crate) use signing::names::percent_decode;
@@ -25,20 +26,19 @@ const REVALIDATE: &str = "no-cache";
 /// Polls ask for the next root all the time; a minute's delay of a new root harms nobody.
 const MISSING_ROOT: &str = "public, max-age=60";
 
+/// Prefixes and no patterns, see `cincinnati`: an agent asks for `timestamp.json` as often as it
+/// reports.
 pub(super) fn routes(config: &mut ServiceConfig) {
     let file = |request: HttpRequest, state: web::Data<PublicState>| ready(file(&request, &state));
-    config.service(
-        web::resource([
-            concat!("/tuf/metadata/", "{path:.*}"),
-            concat!("/tuf/targets/", "{path:.*}"),
-        ])
-        .route(web::get().to(file))
-        .route(web::head().to(file))
-        .default_service(web::to(|state: web::Data<PublicState>| ready(other_method(&state)))),
-    );
+    for directory in ["/tuf/metadata", "/tuf/targets"] {
+        config.service(web::scope(directory).default_service(web::to(file)));
+    }
 }
 
 fn file(request: &HttpRequest, state: &PublicState) -> HttpResponse {
+    if request.method() != Method::GET && request.method() != Method::HEAD {
+        return other_method(state);
+    }
     let response = answer(request, state);
     state.metrics.count_tuf(response.status().as_u16());
     response
@@ -58,13 +58,13 @@ fn answer(request: &HttpRequest, state: &PublicState) -> HttpResponse {
     };
     let unchanged = negotiate::if_none_match(request.headers(), &file.etag);
     let mut response = if unchanged { HttpResponse::NotModified() } else { HttpResponse::Ok() };
-    response
-        .insert_header((ETAG, file.etag.as_str()))
-        .insert_header((CACHE_CONTROL, if file.immutable { IMMUTABLE } else { REVALIDATE }));
+    let cache = HeaderValue::from_static(if file.immutable { IMMUTABLE } else { REVALIDATE });
+    response.insert_header((ETAG, file.etag)).insert_header((CACHE_CONTROL, cache));
     if unchanged {
         return response.finish();
     }
-    response.insert_header((CONTENT_TYPE, "application/json")).body(file.bytes)
+    let json = HeaderValue::from_static("application/json");
+    response.insert_header((CONTENT_TYPE, json)).body(file.bytes)
 }
 
 fn not_found(path: Option<&str>) -> HttpResponse {

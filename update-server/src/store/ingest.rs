@@ -1,5 +1,7 @@
 //! A verified report: merged, decided on and written in one transaction.
 
+use std::borrow::Cow;
+
 use channels::wire::{
     Action, ClusterHeader, Directive, GrantRequest, Reason, Report, ReportReply, UnitState,
 };
@@ -13,7 +15,7 @@ use super::identity::{check_key, check_reach};
 use super::judge::{Incoming, LastSeen, Superseded, Verdict};
 use super::units::{self, Units};
 use super::{Batch, Refusal, Stop, Store, history, judge};
-use crate::directive::{self, Asked, Decision, Ledger, Limits, ReleaseFacts, Situation};
+use crate::directive::{self, Asked, Decision, HELD, Ledger, Limits, ReleaseFacts, Situation};
 use crate::fleet::{ClusterRecord, ProductRecord, Slot};
 use crate::rollout::Turn;
 
@@ -61,6 +63,22 @@ impl Said {
             said.units.push(units);
         }
         (cluster, said)
+    }
+
+    /// What the report says of every product: what it leaves out is as it was.
+    fn heard<'a>(&'a self, before: &'a [ProductRecord]) -> Cow<'a, [ProductRecord]> {
+        if self.full {
+            return Cow::Borrowed(&self.records);
+        }
+        if self.records.is_empty() {
+            return Cow::Borrowed(before);
+        }
+        let unchanged = before.iter().filter(|known| !self.lists(known));
+        Cow::Owned(self.records.iter().chain(unchanged).cloned().collect())
+    }
+
+    fn lists(&self, product: &ProductRecord) -> bool {
+        self.records.iter().any(|record| record.graph.product == product.graph.product)
     }
 
     /// Each product with what it asks for, in the report's order.
@@ -161,7 +179,8 @@ impl Batch<'_> {
         let seq = report.cluster.seq;
         let products_before = before.products.clone();
         let (heard, said) = Said::of(report);
-        self.rollouts_heard(slot, &before, &said.records, now);
+        self.rollouts_heard(slot, &before, &said.heard(&products_before), now);
+        let news = !said.full && self.has_news(&before, &said);
         let facts = self.facts(&said);
         let turns = self.turns(slot, &before, &said, now);
         let decision = self.decide(&before, &said, &facts, &turns, now);
@@ -170,6 +189,7 @@ impl Batch<'_> {
         explain(&mut merged.record, &decision.directives);
         self.audit_grant(&merged.record, &decision.ledger, now)?;
         merged.record.ledger = decision.ledger;
+        merged.full_state_wanted |= news;
         let reply = ReportReply {
             seq,
             at: now,
@@ -226,6 +246,18 @@ impl Batch<'_> {
         self.db
             .execute("UPDATE cluster SET heat = ?2 WHERE id = ?1", params![slot.rowid(), heat])
             .map(drop)
+    }
+
+    /// Whether a product that the report leaves out must hear that it is held, or is so no more: the
+    /// reply is about those that are listed.
+    fn has_news(&self, before: &ClusterRecord, said: &Said) -> bool {
+        let committed = self.committed.holds();
+        let holds = self.changes.holds.as_ref().unwrap_or(&committed);
+        let mut left_out = before.products.iter().filter(|known| !said.lists(known));
+        left_out.any(|product| {
+            let told = product.why_not.iter().any(|reason| reason.code == HELD);
+            told != directive::is_held(holds, before.id, product)
+        })
     }
 
     fn facts(&self, said: &Said) -> Vec<ReleaseFacts> {
@@ -285,12 +317,12 @@ impl Batch<'_> {
     ) -> Result<Merged, Stop> {
         let gap = heard.seq != before.seq.saturating_add(1);
         let first = before.last_seen.is_none();
-        let full = said.full;
+        let (full, said_any) = (said.full, !said.records.is_empty());
         let mut products = if full { Vec::new() } else { before.products };
-        let mut units: Option<Units> = match (full, said.records.is_empty()) {
+        let mut units: Option<Units> = match (full, said_any) {
             (true, _) => Some(Units::new()),
-            (false, true) => None,
-            (false, false) => Some(self.stored_units(slot)?),
+            (false, false) => None,
+            (false, true) => Some(self.stored_units(slot)?),
         };
         for (record, its_units) in said.records.into_iter().zip(said.units) {
             if let Some(units) = &mut units {
@@ -305,7 +337,8 @@ impl Batch<'_> {
             let (found, max) = (products.len(), Report::MAX_PRODUCTS);
             return Err(Refusal::TooManyProducts { found, max }.into());
         }
-        if !self.committed.fleet().has_room_for(&products, self.served) {
+        // Names that are there already were let in before.
+        if said_any && !self.committed.fleet().has_room_for(&products, self.served) {
             return Err(Refusal::TooManyNames.into());
         }
         let record = ClusterRecord {

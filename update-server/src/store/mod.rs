@@ -25,6 +25,7 @@ mod load;
 mod locks;
 mod migrate;
 mod people;
+mod queue;
 mod reader;
 mod reply;
 mod repository;
@@ -44,7 +45,6 @@ mod writer;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -71,6 +71,7 @@ pub use leader::{LeaderError, LeaderThread, Lease};
 pub use load::LoadError;
 pub use migrate::{MigrateError, Migration, MovedTable};
 pub use people::{NewHold, NewJoinToken};
+use queue::NotQueued;
 pub use reader::{Reader, ReaderError};
 pub use repository::{
     KnownFiles, PublishTurn, RepositoryError, SharedRepository, StoredFile, StoredSet,
@@ -337,13 +338,6 @@ impl From<Refusal> for Stop {
 type Delivery = Box<dyn FnOnce() + Send>;
 type Work = Box<dyn FnOnce(&mut Batch<'_>) -> DbResult<Delivery> + Send>;
 
-/// What the queue carries.
-enum Job {
-    Work(Work),
-    /// Everything before it is committed, then the writer ends.
-    Stop,
-}
-
 /// Called after every commit with the number of jobs and the time it took.
 pub type CommitObserver = Box<dyn Fn(usize, Duration) + Send>;
 
@@ -364,7 +358,7 @@ pub enum OpenError {
 /// Handle on the writer; cheap to clone.
 #[derive(Clone)]
 pub struct Store {
-    queue: SyncSender<Job>,
+    queue: queue::Sender<Work>,
     committed: Arc<Committed>,
 }
 
@@ -403,7 +397,7 @@ impl Store {
         let db = schema::open(&database)?;
         let (mut writer, committed) = writer::Writer::load(db, &database, served, settings, now)?;
         writer.wake(now)?;
-        let (queue, jobs): (SyncSender<Job>, Receiver<Job>) = sync_channel(settings.queue_capacity);
+        let (queue, jobs) = queue::bounded(settings.queue_capacity);
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || writer.run(&jobs, &observer))
@@ -416,10 +410,9 @@ impl Store {
         &self.committed
     }
 
-    /// Ends the writer after everything queued so far. Blocks while the queue is full.
+    /// Ends the writer after everything queued so far.
     pub fn stop(&self) {
-        // An error means the writer is gone already.
-        let _ = self.queue.send(Job::Stop);
+        self.queue.end();
     }
 
     /// Queues a job and waits for its commit.
@@ -443,11 +436,11 @@ impl Store {
             Ok(Box::new(move || drop(tell.send(result))))
         });
         self.committed.queued.fetch_add(1, Ordering::Relaxed);
-        if let Err(error) = self.queue.try_send(Job::Work(work)) {
+        if let Err(error) = self.queue.try_send(work) {
             self.committed.queued.fetch_sub(1, Ordering::Relaxed);
             return Err(match error {
-                TrySendError::Full(_) => Refusal::Busy,
-                TrySendError::Disconnected(_) => {
+                NotQueued::Full => Refusal::Busy,
+                NotQueued::Closed => {
                     // The writer is gone, by order or by a panic: `/readyz` must not call that good.
                     self.committed.writable.store(false, Ordering::Relaxed);
                     Refusal::Stopped

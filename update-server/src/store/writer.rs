@@ -7,7 +7,6 @@ mod line;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -20,14 +19,13 @@ use super::audit::{self, Head};
 use super::batch::{Batch, Changes};
 use super::db::{Database, Db, DbResult};
 use super::follow::Follower;
-use super::{CommitObserver, Committed, Delivery, Job, LoadError, StoreSettings, Work, load};
+use super::queue::{Gathered, Receiver};
+use super::{CommitObserver, Committed, Delivery, LoadError, StoreSettings, Work, load};
 use crate::clock;
 use crate::served::Served;
 
 /// Jobs in one commit: beyond this the gain is gone and the wait grows (telemetry.md §3.1).
 const MAX_BATCH: usize = 2000;
-/// How long the first job of a batch waits for company.
-const LINGER: Duration = Duration::from_millis(10);
 /// How often a replica without work looks at what the others did.
 const FOLLOW_EVERY: Duration = Duration::from_secs(1);
 
@@ -82,22 +80,18 @@ impl Writer {
         self.commit(vec![wake]).map(drop)
     }
 
-    /// Runs until `Job::Stop` or until every handle is gone.
-    pub(super) fn run(mut self, jobs: &Receiver<Job>, observer: &CommitObserver) {
+    /// Runs until the queue has ended and is empty.
+    pub(super) fn run(mut self, jobs: &Receiver<Work>, observer: &CommitObserver) {
         let idle = self.follower.is_some().then_some(FOLLOW_EVERY);
         loop {
-            let (batch, stop) = collect(jobs, idle);
-            if batch.is_empty() {
-                if !stop {
-                    self.follow();
+            match jobs.gather(MAX_BATCH, idle) {
+                Gathered::Items(batch) => self.work(batch, observer),
+                Gathered::Nothing => self.follow(),
+                Gathered::End => {
+                    self.committed.stopped.store(true, Ordering::Relaxed);
+                    self.line.db().checkpoint();
+                    return;
                 }
-            } else {
-                self.work(batch, observer);
-            }
-            if stop {
-                self.committed.stopped.store(true, Ordering::Relaxed);
-                self.line.db().checkpoint();
-                return;
             }
         }
     }
@@ -194,29 +188,4 @@ fn tell(batch: &Batch<'_>, head_before: u64) -> DbResult<Option<i64>> {
     }
     let sql = "INSERT INTO change (at, what) VALUES (?1, ?2) RETURNING id";
     batch.db.insert(sql, params![clock::now().as_millisecond(), change.text()]).map(Some)
-}
-
-/// Waits for a first job, or as long as `idle` says, then takes what comes within the linger. The
-/// flag says that the writer shall end after this batch.
-fn collect(jobs: &Receiver<Job>, idle: Option<Duration>) -> (Vec<Work>, bool) {
-    let mut batch = Vec::new();
-    let first = match idle {
-        Some(idle) => jobs.recv_timeout(idle),
-        None => jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
-    };
-    match first {
-        Ok(Job::Work(work)) => batch.push(work),
-        Ok(Job::Stop) | Err(RecvTimeoutError::Disconnected) => return (batch, true),
-        Err(RecvTimeoutError::Timeout) => return (batch, false),
-    }
-    let deadline = Instant::now() + LINGER;
-    while batch.len() < MAX_BATCH {
-        let left = deadline.saturating_duration_since(Instant::now());
-        match jobs.recv_timeout(left) {
-            Ok(Job::Work(work)) => batch.push(work),
-            Ok(Job::Stop) | Err(RecvTimeoutError::Disconnected) => return (batch, true),
-            Err(RecvTimeoutError::Timeout) => break,
-        }
-    }
-    (batch, false)
 }

@@ -28,12 +28,17 @@ impl Shell {
         let now = clock::now();
         match news {
             None => return Err(AgentError::TaskEnded),
-            Some(News::Reported { sent_at, asked, answer: Ok(reply) }) => {
+            Some(News::Reported { sent_at, asked, whole, answer: Ok(reply) }) => {
                 if self.outbox.answered(&reply, asked.as_ref(), now) {
                     self.refresh_at = now;
                 }
+                self.told.acknowledged(reply.full_state_wanted, now);
                 self.answered_at = Some(now);
-                self.core.hear(&reply, asked.as_ref(), sent_at);
+                if whole {
+                    self.core.hear(&reply, asked.as_ref(), sent_at);
+                } else {
+                    self.core.answered();
+                }
                 self.wanted(&reply.settings)?;
                 let grants = reply.directives.iter().filter(|d| d.action == Action::Proceed);
                 for directive in grants {
@@ -48,6 +53,7 @@ impl Shell {
                 {
                     tracing::error!(reason, "the hub refuses this cluster's key: no unit starts");
                 }
+                self.told.lost();
                 self.outbox.failed(asked.as_ref(), retry_after_s, jittered, now);
                 // Knowing the number proves that this process lives, whether or not it is believed.
                 self.heard_seq = self.heard_seq.max(last_seq);

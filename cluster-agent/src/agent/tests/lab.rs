@@ -44,6 +44,8 @@ pub(super) struct Lab {
 pub(super) struct Hub {
     pub(super) reports: Vec<Report>,
     pub(super) hold: Option<String>,
+    /// What the last whole report was told of it.
+    pub(super) told_hold: Option<String>,
     /// What it wants of products.
     pub(super) settings: Vec<ProductSettings>,
     /// Status and slug of the problem that answers everything.
@@ -286,7 +288,10 @@ async fn report(
         return refusal;
     }
     let directives = report.products.iter().map(|state| answer(&mut hub, state)).collect();
-    let seq = report.cluster.seq;
+    let (seq, full) = (report.cluster.seq, report.full);
+    if full {
+        hub.told_hold = hub.hold.clone();
+    }
     hub.reports.push(report);
     HttpResponse::Ok().json(ReportReply {
         seq,
@@ -294,7 +299,8 @@ async fn report(
         timestamp_etag: None,
         directives,
         next_report_in_s: 1,
-        full_state_wanted: false,
+        // As the hub does: who is held must hear of it, and who is no more as well.
+        full_state_wanted: !full && hub.told_hold != hub.hold,
         settings: hub.settings.clone(),
     })
 }

@@ -147,10 +147,15 @@ async fn a_request_signed_at_another_time_is_refused_by_the_hub() {
 
 #[tokio::test]
 async fn a_busy_hub_says_when_to_come_back_within_reason() {
-    let hub = hub(503, b"");
-    for (header, expected) in
-        [(Some("17"), 17), (None, 30), (Some("soon"), 30), (Some("99999999"), 3600)]
-    {
+    for (status, header, expected) in [
+        (503, Some("17"), 17),
+        (503, None, 30),
+        (503, Some("soon"), 30),
+        (503, Some("99999999"), 3600),
+        (429, Some("8"), 8),
+        (429, None, 30),
+    ] {
+        let hub = hub(status, b"");
         hub.script.lock().unwrap().retry_after = header;
         let busy = hub.client.report(&report(), now()).await.unwrap_err();
         assert!(matches!(busy, HubError::Busy { .. }), "{busy:?}");

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use actix_web::web::Payload;
+use actix_web::web::{Bytes, BytesMut, Payload};
 use actix_web::{FromRequest, HttpRequest, dev};
 use futures_util::StreamExt as _;
 use serde::de::DeserializeOwned;
@@ -91,7 +91,7 @@ pub(in crate::http) async fn read(
     request: &HttpRequest,
     payload: Payload,
     limit: usize,
-) -> Result<Vec<u8>, ApiError> {
+) -> Result<Bytes, ApiError> {
     read_within(request, payload, limit, READ_TIMEOUT).await
 }
 
@@ -102,38 +102,52 @@ pub(super) async fn read_within(
     payload: Payload,
     limit: usize,
     within: Duration,
-) -> Result<Vec<u8>, ApiError> {
+) -> Result<Bytes, ApiError> {
     let announced =
         request.headers().get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
     let bound = u64::try_from(limit).unwrap_or(u64::MAX);
     if announced.is_some_and(|length| length > bound) {
         return Err(too_large(limit));
     }
-    collect(payload, limit, within).await
+    // No more is set aside than was announced, nor than may come.
+    let room = announced.and_then(|length| usize::try_from(length).ok()).unwrap_or_default();
+    collect(payload, room, limit, within).await
 }
 
+/// A body that arrives in one piece, as most do, is not copied.
 async fn collect(
     mut payload: Payload,
+    room: usize,
     limit: usize,
     within: Duration,
-) -> Result<Vec<u8>, ApiError> {
+) -> Result<Bytes, ApiError> {
     let begun = Instant::now();
-    let mut body = Vec::new();
+    let mut first = Bytes::new();
+    let mut body = BytesMut::new();
     loop {
-        let paced = u64::try_from(body.len()).unwrap_or(u64::MAX) / MIN_BYTES_PER_S;
+        let paced = u64::try_from(first.len() + body.len()).unwrap_or(u64::MAX) / MIN_BYTES_PER_S;
         let allowed = within.saturating_add(Duration::from_secs(paced));
         let left = allowed.saturating_sub(begun.elapsed());
         let Ok(next) = tokio::time::timeout(left, payload.next()).await else {
             let detail = format!("the body did not arrive in {} s", allowed.as_secs());
             return Err(ApiError::new(Code::InvalidRequest, detail));
         };
-        let Some(chunk) = next else { return Ok(body) };
+        let Some(chunk) = next else { break };
         let chunk = chunk.map_err(|error| broken_off(&error))?;
-        if body.len() + chunk.len() > limit {
+        if first.len() + body.len() + chunk.len() > limit {
             return Err(too_large(limit));
+        }
+        if first.is_empty() && body.is_empty() {
+            first = chunk;
+            continue;
+        }
+        if body.is_empty() {
+            body.reserve(room.max(first.len() + chunk.len()));
+            body.extend_from_slice(&std::mem::take(&mut first));
         }
         body.extend_from_slice(&chunk);
     }
+    Ok(if body.is_empty() { first } else { body.freeze() })
 }
 
 fn broken_off(error: &dyn std::fmt::Display) -> ApiError {

@@ -5,6 +5,7 @@ use std::io::Read;
 
 use actix_web::HttpRequest;
 use actix_web::http::header::CONTENT_ENCODING;
+use actix_web::web::Bytes;
 
 use super::super::problem::{ApiError, Code};
 
@@ -42,8 +43,8 @@ impl Encoding {
     }
 
     /// The plain body, of at most `limit` bytes.
-    pub(super) fn unpack(self, body: Vec<u8>, limit: usize) -> Result<Vec<u8>, ApiError> {
-        let packed = body.as_slice();
+    pub(super) fn unpack(self, body: Bytes, limit: usize) -> Result<Bytes, ApiError> {
+        let packed = body.as_ref();
         match self {
             Self::Identity => Ok(body),
             Self::Gzip => read_all(flate2::bufread::GzDecoder::new(packed), limit),
@@ -59,7 +60,7 @@ impl Encoding {
     }
 }
 
-fn read_all(from: impl Read, limit: usize) -> Result<Vec<u8>, ApiError> {
+fn read_all(from: impl Read, limit: usize) -> Result<Bytes, ApiError> {
     let mut plain = Vec::new();
     // One byte more than there may be tells a body of the limit from a larger one.
     let bound = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
@@ -68,7 +69,7 @@ fn read_all(from: impl Read, limit: usize) -> Result<Vec<u8>, ApiError> {
         let detail = format!("the body unpacks to more than {limit} bytes");
         return Err(ApiError::new(Code::CompressionBomb, detail));
     }
-    Ok(plain)
+    Ok(plain.into())
 }
 
 fn broken(error: &std::io::Error) -> ApiError {
@@ -88,15 +89,16 @@ mod tests {
         to.finish().unwrap()
     }
 
-    fn pack(encoding: Encoding, plain: &[u8]) -> Vec<u8> {
-        match encoding {
+    fn pack(encoding: Encoding, plain: &[u8]) -> Bytes {
+        let packed = match encoding {
             Encoding::Identity => plain.to_vec(),
             Encoding::Gzip => gzip(plain),
             Encoding::Zstd => zstd::bulk::compress(plain, 3).unwrap(),
-        }
+        };
+        packed.into()
     }
 
-    fn code(result: Result<Vec<u8>, ApiError>) -> Code {
+    fn code(result: Result<Bytes, ApiError>) -> Code {
         result.unwrap_err().code()
     }
 
@@ -106,7 +108,7 @@ mod tests {
         for encoding in [Encoding::Gzip, Encoding::Zstd] {
             let body = pack(encoding, &plain);
             assert!(body.len() < 100, "{encoding:?}");
-            assert_eq!(encoding.unpack(body.clone(), 1000).unwrap(), plain);
+            assert_eq!(encoding.unpack(body.clone(), 1000).unwrap(), plain[..]);
             assert_eq!(code(encoding.unpack(body, 999)), Code::CompressionBomb, "{encoding:?}");
         }
     }
@@ -125,10 +127,16 @@ mod tests {
         // A window of 2^27 bytes, announced by the frame's header.
         let wide = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x88, 0x01, 0x00, 0x00];
         for body in [&wide[..], b"plain", b""] {
-            assert_eq!(code(Encoding::Zstd.unpack(body.to_vec(), 1000)), Code::InvalidRequest);
+            assert_eq!(
+                code(Encoding::Zstd.unpack(body.to_vec().into(), 1000)),
+                Code::InvalidRequest
+            );
         }
         for body in [&b"plain"[..], b"", &gzip(b"cut off")[..12]] {
-            assert_eq!(code(Encoding::Gzip.unpack(body.to_vec(), 1000)), Code::InvalidRequest);
+            assert_eq!(
+                code(Encoding::Gzip.unpack(body.to_vec().into(), 1000)),
+                Code::InvalidRequest
+            );
         }
     }
 

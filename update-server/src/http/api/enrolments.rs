@@ -49,14 +49,15 @@ async fn receive(
     let key = PublicKey::from_spki_pem(&wanted.public_key)
         .map_err(|error| ApiError::new(Code::Unprocessable, format!("public_key: {error}")))?;
     let now = state.now();
-    signature::verify_with(request, &body, &key, now)?;
+    let new = cluster_key(&key)?;
+    signature::verify_with(request, &body, &new.id, &key, now)?;
     check_names(&wanted).map_err(|detail| ApiError::new(Code::Unprocessable, detail))?;
     let token = Secret::parse(SecretKind::Join, &wanted.join_token).ok_or_else(|| {
         ApiError::new(Code::InvalidJoinToken, "join_token does not have a join token's form")
     })?;
     let enrolment = Enrolment {
         token_digest: token.digest(),
-        key: cluster_key(&key)?,
+        key: new,
         name: wanted.name.clone(),
         agent_version: wanted.agent_version,
         now,

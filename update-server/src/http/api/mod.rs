@@ -54,14 +54,13 @@ pub(super) use tokens::PERSON_PREFIX;
 /// Largest body that acknowledges failures: all that are listed, 150 bytes each.
 const MAX_RESUME_BYTES: usize = 4 * 1024 * 1024;
 
-/// Registers everything: `App::new().configure(api::routes(state))`.
+/// Registers everything: `App::new().configure(api::agents).configure(api::routes(state))`.
 pub fn routes(state: web::Data<HubState>) -> impl FnOnce(&mut ServiceConfig) {
     move |config| {
         config
             .app_data(state)
             .app_data(web::QueryConfig::default().error_handler(problem::query_error))
             .app_data(web::PathConfig::default().error_handler(problem::path_error));
-        agents(config);
         fleet_reads(config);
         rollout_paths(config);
         people(config);
@@ -74,7 +73,9 @@ pub fn routes(state: web::Data<HubState>) -> impl FnOnce(&mut ServiceConfig) {
     }
 }
 
-fn agents(config: &mut ServiceConfig) {
+/// Registers what agents ask for, to be found before anything else: of all requests these are the
+/// most, and the router looks one path after the other. The rest is [`routes`].
+pub fn agents(config: &mut ServiceConfig) {
     config
         .service(only("/api/v1/reports", "POST").route(web::post().to(reports::post)))
         .service(only("/api/v1/enrolments", "POST").route(web::post().to(enrolments::post)))

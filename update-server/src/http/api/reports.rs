@@ -1,12 +1,11 @@
 //! `POST /api/v1/reports`: a cluster tells, the hub answers what it may do.
 
+use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
 use actix_web::web::{self, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use channels::names::{ClusterId, ProductRef};
-use channels::wire::{Report, ReportReply, media_type};
+use channels::names::ClusterId;
+use channels::wire::{ProductState, Report, ReportReply, media_type};
 use jiff::Timestamp;
-use signing::Sha256Digest;
-use std::collections::BTreeSet;
 use tokio::time::Instant;
 
 use super::super::problem::{ApiError, Code};
@@ -15,6 +14,9 @@ use crate::store::AcceptedReport;
 
 /// Longest agent version kept.
 pub(super) const MAX_AGENT_VERSION_BYTES: usize = 64;
+/// A reply about two products that asked for nothing.
+const USUAL_REPLY_BYTES: usize = 512;
+const REPLY_TYPE: HeaderValue = HeaderValue::from_static(media_type::REPORT_REPLY);
 
 /// The handler: receives, and counts and logs how it went.
 pub(super) async fn post(
@@ -26,16 +28,16 @@ pub(super) async fn post(
     let mut cluster = None;
     let result = receive(&state, &request, payload, &mut cluster).await;
     let metrics = &state.metrics;
-    let cluster = cluster.map(|id: ClusterId| id.to_string());
-    let cluster = cluster.as_deref();
+    let cluster = cluster.map(tracing::field::display);
     match result {
         Ok(reply) => {
-            metrics.count_report("ok");
+            metrics.count_report_ok();
             metrics.observe_ack(started.elapsed());
             tracing::debug!(cluster.id = cluster, report.seq = reply.seq, "report committed");
-            let json = serde_json::to_vec(&reply)
+            let mut json = Vec::with_capacity(USUAL_REPLY_BYTES);
+            serde_json::to_writer(&mut json, &reply)
                 .map_err(|error| ApiError::internal("write a reply", &error))?;
-            Ok(HttpResponse::Ok().content_type(media_type::REPORT_REPLY).body(json))
+            Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, REPLY_TYPE)).body(json))
         }
         Err(error) => {
             let reason = error.code().slug();
@@ -56,9 +58,9 @@ async fn receive(
     let body = body::read(request, payload, Report::MAX_BYTES).await?;
     let now = state.now();
     let identify = || signature::identify(state, request, &body, now);
-    let signer = state.unless_behind(identify(), identify).await?.cluster;
+    let signed = state.unless_behind(identify(), identify).await?;
+    let (signer, body_digest) = (signed.cluster, signed.body);
     *cluster = Some(signer.id);
-    let body_digest = Sha256Digest::of(&body);
     let body = encoding.unpack(body, Report::MAX_BYTES)?;
     let report: Report = serde_json::from_slice(&body)
         .map_err(|error| ApiError::new(Code::InvalidJson, format!("not a report: {error}")))?;
@@ -68,8 +70,8 @@ async fn receive(
     }
     check(&report).map_err(|detail| ApiError::new(Code::Unprocessable, detail))?;
     let floor_s = state.settings.limits.report_floor_s;
-    let fleet = state.store.committed();
-    if let Some(wait_s) = fleet.fleet().hurries(signer.slot, &report, floor_s, now) {
+    let hurries = state.store.committed().fleet().hurries(signer.slot, &report, floor_s, now);
+    if let Some(wait_s) = hurries {
         let detail = format!("less than {floor_s} s after the report before, and nothing new");
         return Err(ApiError::new(Code::RateLimited, detail).with_retry_after(wait_s));
     }
@@ -101,8 +103,10 @@ fn check(report: &Report) -> Result<(), String> {
     if products.is_empty() && report.full {
         return Err("a full report lists at least one product".to_owned());
     }
-    let distinct: BTreeSet<&ProductRef> = products.iter().map(|p| &p.product).collect();
-    if distinct.len() != products.len() {
+    let twice = |(n, state): (usize, &ProductState)| {
+        products.iter().take(n).any(|before| before.product == state.product)
+    };
+    if products.iter().enumerate().any(twice) {
         return Err("a product is listed twice".to_owned());
     }
     for state in products {

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use actix_web::HttpRequest;
-use actix_web::http::header::CONTENT_TYPE;
+use actix_web::http::header::{CONTENT_TYPE, HeaderName};
 use jiff::Timestamp;
-use signing::message::{self, MessageError, RequestParts, SignedHeaders};
-use signing::{PublicKey, Sha256Digest};
+use signing::message::{Claim, HeaderFields, MessageError, RequestParts};
+use signing::{PublicKey, Sha256Digest, Verified};
 
 use super::super::problem::{ApiError, Code};
 use super::HubState;
@@ -17,28 +17,35 @@ use crate::store::Refusal;
 /// shorter window would only punish clocks.
 pub const CREATED_WINDOW: Duration = Duration::from_mins(1);
 
+const CONTENT_DIGEST: HeaderName = HeaderName::from_static("content-digest");
+const SIGNATURE_INPUT: HeaderName = HeaderName::from_static("signature-input");
+const SIGNATURE: HeaderName = HeaderName::from_static("signature");
+
 /// A request whose signature verified.
 #[derive(Debug, Clone, Copy)]
 pub struct SignedBy {
     /// The cluster whose key it is.
     pub cluster: Identity,
+    /// SHA-256 of the body as received.
+    pub body: Sha256Digest,
 }
 
 /// Reads the three header fields; each exactly once.
-fn headers(request: &HttpRequest) -> Result<SignedHeaders, ApiError> {
-    let field = |name: &'static str| {
-        let mut values = request.headers().get_all(name);
+fn claim(request: &HttpRequest) -> Result<Claim<'_>, ApiError> {
+    let field = |name: HeaderName| {
+        let mut values = request.headers().get_all(&name);
         match (values.next().map(|v| v.to_str()), values.next()) {
-            (Some(Ok(value)), None) => Ok(value.to_owned()),
+            (Some(Ok(value)), None) => Ok(value),
             (None, _) => Err(invalid(format!("the header {name} is missing"))),
             _ => Err(invalid(format!("the header {name} must appear once, in ASCII"))),
         }
     };
-    Ok(SignedHeaders {
-        content_digest: Some(field("content-digest")?),
-        signature_input: field("signature-input")?,
-        signature: field("signature")?,
-    })
+    let fields = HeaderFields {
+        content_digest: Some(field(CONTENT_DIGEST)?),
+        signature_input: field(SIGNATURE_INPUT)?,
+        signature: field(SIGNATURE)?,
+    };
+    Claim::read(fields).map_err(|e| refuse(&e))
 }
 
 fn invalid(detail: String) -> ApiError {
@@ -61,32 +68,37 @@ fn refuse(error: &MessageError) -> ApiError {
     ApiError::new(code, error.to_string())
 }
 
-/// Verifies a request with a body against a key.
-pub(super) fn verify_with(
-    request: &HttpRequest,
-    body: &[u8],
-    key: &PublicKey,
-    now: Timestamp,
-) -> Result<(), ApiError> {
-    verify(request, &headers(request)?, body, key, now)
-}
-
-fn verify(
-    request: &HttpRequest,
-    headers: &SignedHeaders,
-    body: &[u8],
-    key: &PublicKey,
-    now: Timestamp,
-) -> Result<(), ApiError> {
-    let parts = RequestParts {
+fn parts<'a>(request: &'a HttpRequest, body: &'a [u8]) -> RequestParts<'a> {
+    RequestParts {
         method: request.method().as_str(),
         path: request.uri().path(),
         query: request.uri().query().unwrap_or_default(),
         content_type: request.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()),
         body,
-    };
-    message::verify(&parts, headers, key, now, CREATED_WINDOW).map_err(|e| refuse(&e))?;
-    Ok(())
+    }
+}
+
+/// Verifies a request with a body against a key and its id.
+pub(super) fn verify_with(
+    request: &HttpRequest,
+    body: &[u8],
+    id: &Sha256Digest,
+    key: &PublicKey,
+    now: Timestamp,
+) -> Result<(), ApiError> {
+    verify(request, &claim(request)?, body, id, key, now).map(drop)
+}
+
+fn verify(
+    request: &HttpRequest,
+    claim: &Claim<'_>,
+    body: &[u8],
+    id: &Sha256Digest,
+    key: &PublicKey,
+    now: Timestamp,
+) -> Result<Option<Sha256Digest>, ApiError> {
+    let verified = claim.verify(&parts(request, body), id, key, now, CREATED_WINDOW);
+    verified.map(Verified::into_inner).map_err(|e| refuse(&e))
 }
 
 /// Verifies a request with a body against the key its signature names, if a cluster enrolled it.
@@ -99,17 +111,18 @@ pub(super) fn identify(
     body: &[u8],
     now: Timestamp,
 ) -> Result<SignedBy, ApiError> {
-    let headers = headers(request)?;
-    let key_id = message::key_id(&headers.signature_input).map_err(|e| refuse(&e))?;
-    let unknown =
-        || ApiError::new(Code::UnknownCluster, format!("no cluster enrolled with key {key_id}"));
-    let digest: Sha256Digest = format!("sha256:{key_id}").parse().map_err(|_| unknown())?;
-    let cluster = state.store.committed().fleet().identity(&digest).ok_or_else(unknown)?;
+    let claim = claim(request)?;
+    let unknown = || {
+        let detail = format!("no cluster enrolled with key {}", claim.key_id());
+        ApiError::new(Code::UnknownCluster, detail)
+    };
+    let id = Sha256Digest::from_hex(claim.key_id()).map_err(|_| unknown())?;
+    let cluster = state.store.committed().fleet().identity(&id).ok_or_else(unknown)?;
     let key = PublicKey::ed25519(&cluster.key.bytes)
         .map_err(|error| ApiError::internal("read a cluster's key", &error))?;
-    verify(request, &headers, body, &key, now)?;
+    let digest = verify(request, &claim, body, &id, &key, now)?;
     if cluster.retired {
         return Err(Refusal::Retired.into());
     }
-    Ok(SignedBy { cluster })
+    Ok(SignedBy { cluster, body: digest.unwrap_or_else(|| Sha256Digest::of(body)) })
 }

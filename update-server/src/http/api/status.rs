@@ -218,7 +218,7 @@ pub(super) async fn import(
 
 fn check(
     state: &HubState,
-    bytes: Vec<u8>,
+    bytes: web::Bytes,
     expected: Option<&SiteName>,
     by: String,
 ) -> Result<NewStatus, AcceptError> {
@@ -229,7 +229,7 @@ fn check(
     let now = state.now();
     let status = accept(site, &statement, now)?;
     let (digest, verified_with) = (statement.digest(), site.key.clone());
-    Ok(NewStatus { status, bytes, digest, verified_with, by, now })
+    Ok(NewStatus { status, bytes: bytes.into(), digest, verified_with, by, now })
 }
 
 impl From<AcceptError> for ApiError {

@@ -167,6 +167,7 @@ impl Hub {
             fcos: crate::fcos::Fcos::new(self.state.store.committed().clone()),
         };
         let app = App::new()
+            .configure(super::agents)
             .configure(public::routes(public))
             .configure(routes(self.state.clone()))
             .default_service(web::to(async || {
