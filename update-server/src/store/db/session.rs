@@ -115,7 +115,9 @@ impl Session {
             return Err(DbError::Silent);
         };
         answer.map_err(|error| {
-            if self.client.is_closed() || error.is_closed() {
+            // Before it closes the connection the server says why, if it can.
+            let fatal = error.as_db_error().is_some_and(|said| said.severity() != "ERROR");
+            if fatal || self.client.is_closed() || error.is_closed() {
                 self.lose();
             }
             // A plan may be of a schema that a newer hub has changed since.
