@@ -98,7 +98,7 @@ fn in_order(counts: impl Iterator<Item = impl std::fmt::Debug>) -> Vec<String> {
 fn differ(one: &str, other: &str) -> String {
     let pairs = one.lines().zip(other.lines()).enumerate();
     let found = pairs.filter(|(_, (a, b))| a != b).take(8);
-    found.map(|(n, (a, b))| format!("line {n}:\n  {a}\n  {b}\n")).collect()
+    found.map(|(n, (a, b))| [format!("line {n}:"), a.to_owned(), b.to_owned()].join("\n")).collect()
 }
 
 fn well(product: ProductState) -> ProductState {
@@ -118,10 +118,8 @@ fn moved(phase: Phase, there: bool) -> ProductState {
 
 async fn some_work(pair: &mut Pair, ids: &mut Vec<ClusterId>, seqs: &mut Vec<u64>, step: i64) {
     let (place, what) = (pair.any(), pair.below(24));
-    let which = usize::try_from(pair.below(ids.len().max(1) as u64)).unwrap();
+    let which = usize::try_from(pair.below(60)).unwrap() % ids.len().max(1);
     let kind = pair.below(6);
-    let store = pair.hubs[place].store.clone();
-    let (by, now) = (format!("person-{step}"), at(NOW + step));
     match what {
         0 | 1 if ids.len() < 12 => {
             let n = u8::try_from(ids.len() + 1).unwrap();
@@ -129,6 +127,34 @@ async fn some_work(pair: &mut Pair, ids: &mut Vec<ClusterId>, seqs: &mut Vec<u64
             ids.push(pair.hubs[place].enrol(n).await.unwrap());
             seqs.push(0);
         }
+        2..=9 => person(pair, place, ids.get(which).copied(), (what, kind), step).await,
+        _ if !ids.is_empty() => {
+            let product = match kind {
+                0 => well(state("acme/kafka", Phase::Idle)),
+                1 | 2 => well(asking("acme/kafka")),
+                3 => moved(Phase::Mutate, false),
+                _ => moved(Phase::Idle, true),
+            };
+            seqs[which] += 1;
+            let hub = &pair.hubs[place];
+            let full = kind.is_multiple_of(2);
+            report(hub, ids[which], seqs[which], full, product, step).await.unwrap();
+        }
+        _ => {}
+    }
+}
+
+/// What a person does at one of the hubs.
+async fn person(
+    pair: &Pair,
+    place: usize,
+    id: Option<ClusterId>,
+    (what, kind): (u64, u64),
+    step: i64,
+) {
+    let store = pair.hubs[place].store.clone();
+    let (by, now) = (format!("person-{step}"), at(NOW + step));
+    match what {
         2 => {
             let scope = HoldScope::Fleet;
             let new = NewHold { scope, reason: "storm".to_owned(), by, now };
@@ -144,11 +170,12 @@ async fn some_work(pair: &mut Pair, ids: &mut Vec<ClusterId>, seqs: &mut Vec<u64
                 }
             }
         }
-        4 if !ids.is_empty() => {
+        4 => {
+            let Some(id) = id else { return };
             let mut labels = Labels::new();
             labels.insert("rack".parse().unwrap(), format!("r{kind}").parse().unwrap());
             let patch = labels.into_iter().map(|(key, value)| (key, Some(value))).collect();
-            store.set_labels(SetLabels { id: ids[which], patch, by, now }).await.unwrap();
+            store.set_labels(SetLabels { id, patch, by, now }).await.unwrap();
         }
         5 => {
             let new = NewToken {
@@ -190,18 +217,6 @@ async fn some_work(pair: &mut Pair, ids: &mut Vec<ClusterId>, seqs: &mut Vec<u64
             let steer = Steer { id: RolloutId(1), commands: vec![command], by, now };
             // Refused where there is no rollout yet, or nothing to do.
             let _ = store.steer(steer).await;
-        }
-        _ if !ids.is_empty() => {
-            let product = match kind {
-                0 => well(state("acme/kafka", Phase::Idle)),
-                1 | 2 => well(asking("acme/kafka")),
-                3 => moved(Phase::Mutate, false),
-                _ => moved(Phase::Idle, true),
-            };
-            seqs[which] += 1;
-            let hub = &pair.hubs[place];
-            let full = kind % 2 == 0;
-            report(hub, ids[which], seqs[which], full, product, step).await.unwrap();
         }
         _ => {}
     }
