@@ -341,6 +341,6 @@ async fn a_sign_in_that_began_at_one_replica_ends_at_another() {
     assert!(set_cookies(&answer).contains_key("fairway"));
     // The state of somebody else's browser is refused there as well.
     let stranger = house.begin("fleet").await;
-    let mixed = other.back(&begun.cookie, &format!("code=good&state={}", stranger.asked["state"]));
-    assert_eq!(mixed.await.status, 400);
+    let query = format!("code=good&state={}", stranger.asked["state"]);
+    assert_eq!(other.back(&begun.cookie, &query).await.status, 400);
 }
