@@ -229,8 +229,12 @@ impl Publisher {
         now: Timestamp,
     ) -> Result<(), PublishError> {
         let Some(before) = self.catalog.served().published.clone() else { return Ok(()) };
-        let staged = state.offline.staged().map_err(PublishError::build)?;
-        let served = self.sign(staged_with(staged, online)?, Some(online), due, now)?;
+        let mut staged = state.offline.staged().map_err(PublishError::build)?;
+        if due != Due::Snapshot {
+            // Else the old snapshot would stay part of the set.
+            staged = staged_with(staged, online)?;
+        }
+        let served = self.sign(staged, Some(online), due, now)?;
         let root_version = state.offline.root_version();
         self.store(turn, state, &served, root_version, now)?;
         let content = Content {

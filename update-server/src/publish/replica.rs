@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use actix_web::web::Bytes;
 use channels::names::ProductRef;
@@ -148,7 +148,13 @@ impl Publisher {
         let nobody = BTreeSet::new();
         let content = extract(&offline, &State::default(), before.as_deref(), &listing, &nobody)?;
         let stored = staged_with(staged, &online)?;
-        let missing = keeping::missing(&self.disk, stored.write_order())?;
+        let mut order: Vec<(String, Arc<[u8]>)> = superseded
+            .iter()
+            .flatten()
+            .map(|(name, file)| (name.relative_path(), file.bytes.to_vec().into()))
+            .collect();
+        order.extend(stored.write_order());
+        let missing = keeping::missing(&self.disk, order)?;
         let in_place = missing.is_empty() || keeping::copy(&self.disk, &missing);
         if let Err(error) = self.ring().take_over(&root, in_place) {
             tracing::error!(error = error.chain(), "online key in force but not yet renamed");

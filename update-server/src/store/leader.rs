@@ -21,6 +21,10 @@ const PULSE: Duration = Duration::from_secs(2);
 /// nothing.
 const LEASE: Duration = Duration::from_secs(8);
 
+/// Makes the server end a session that it has not heard of for longer than the lease, whatever the
+/// network says of the connection: only then is the lock free for another replica.
+const SILENCE: &str = "SET idle_session_timeout = '10s'";
+
 /// A hub cannot join the others.
 #[derive(Debug, thiserror::Error)]
 pub enum LeaderError {
@@ -85,6 +89,7 @@ impl LeaderThread {
 /// A connection that says to whoever would move the hub that one runs.
 fn join(server: &Server) -> Result<Db, LeaderError> {
     let conn = Db::connect(server)?;
+    conn.execute_batch(SILENCE)?;
     if !asked(&conn, &format!("pg_try_advisory_lock_shared({})", locks::RUNNING))? {
         return Err(LeaderError::Moving);
     }

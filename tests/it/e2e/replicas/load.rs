@@ -15,6 +15,9 @@ use tokio::task::JoinSet;
 use crate::e2e::server::hub::{Hub, now};
 use crate::e2e::server::vendor::{CHANNEL, PRODUCT};
 
+/// Between a report that was not answered and the same one again.
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
+
 /// One cluster as it sees itself.
 #[derive(Debug, Clone)]
 pub(super) struct Cluster {
@@ -122,8 +125,8 @@ impl Cluster {
                 count.send_modify(|count| *count += 1);
             } else {
                 self.open = Some(report);
-                // Somebody else may need the thread to become reachable.
-                tokio::task::yield_now().await;
+                // As an agent pauses, if much shorter.
+                tokio::time::sleep(PAUSE).await;
             }
         }
         self

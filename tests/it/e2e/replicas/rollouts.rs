@@ -43,9 +43,10 @@ async fn two_replicas_that_both_grant_never_let_more_go_than_the_cap() {
         let first = cluster.next(product("3.9.1", Phase::Idle));
         cluster.send(&stage.a.url(), &first).await.expect("taken");
     }
+    let request = serde_json::json!({ "text": POLICY }).to_string().into_bytes();
     let applied = stage
         .a
-        .put("api/v1/rollout-policies/capped", "application/yaml", POLICY.as_bytes().to_vec())
+        .put("api/v1/rollout-policies/capped", "application/json", request)
         .send()
         .await
         .expect("an answer");

@@ -64,8 +64,12 @@ async fn a_cluster_that_enrols_at_one_replica_reports_to_the_other_and_is_held_f
     let holds: Page<Hold> = stage.b.get("api/v1/holds").await;
     assert_eq!(holds.items, [hold]);
     for hub in [&stage.a, &stage.b] {
-        let rows = hub.clusters().await;
-        assert_eq!((rows.len(), rows[0].seq, rows[0].freshness), (1, 3, Freshness::Fresh));
+        until("it has caught up", async || {
+            let rows = hub.clusters().await;
+            let seen = (rows.len(), rows[0].seq, rows[0].freshness);
+            if seen == (1, 3, Freshness::Fresh) { Ok(()) } else { Err(format!("{seen:?}")) }
+        })
+        .await;
         check_audit(hub).await;
     }
     nobody_panicked(&[&stage.a, &stage.b]);

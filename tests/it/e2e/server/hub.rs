@@ -91,11 +91,6 @@ impl Hub {
         Self { process, dir: dir.to_owned(), address, token, http: http() }
     }
 
-    /// Its process.
-    pub(crate) fn process(&self) -> &Process {
-        &self.process
-    }
-
     /// `kill -9`.
     pub(crate) fn kill(&mut self) {
         self.process.kill();

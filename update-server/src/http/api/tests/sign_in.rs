@@ -57,6 +57,17 @@ async fn redeem(script: Shared, form: web::Form<BTreeMap<String, String>>) -> Ht
     HttpResponse::Ok().json(json!({ "id_token": format!("{text}.{signature}"), "token_type": "x" }))
 }
 
+/// Configuration of a hub with this provider.
+fn config(issuer: &str) -> String {
+    format!(
+        "public_url = 'http://localhost:8480'\n[oidc]\nissuer = '{issuer}'\n\
+         client_id = 'hub'\nsession_hours = 2\nsession_idle_minutes = 30\n\
+         [[oidc.roles]]\nclaim = 'groups'\nvalue = 'fleet'\naccess = 'operator'\n\
+         [[oidc.roles]]\nclaim = 'groups'\nvalue = 'east'\naccess = 'viewer'\n\
+         selector = 'site=east'\n"
+    )
+}
+
 /// A hub with a provider.
 struct House {
     hub: Hub,
@@ -94,14 +105,7 @@ impl House {
         });
         let server = server.workers(1).disable_signals().listen(listener).unwrap().run();
         actix_web::rt::spawn(server);
-        let hub = Hub::with(&format!(
-            "public_url = 'http://localhost:8480'\n[oidc]\nissuer = '{issuer}'\n\
-             client_id = 'hub'\nsession_hours = 2\nsession_idle_minutes = 30\n\
-             [[oidc.roles]]\nclaim = 'groups'\nvalue = 'fleet'\naccess = 'operator'\n\
-             [[oidc.roles]]\nclaim = 'groups'\nvalue = 'east'\naccess = 'viewer'\n\
-             selector = 'site=east'\n"
-        ))
-        .await;
+        let hub = Hub::with(&config(&issuer)).await;
         Self { hub, script }
     }
 
@@ -324,4 +328,19 @@ async fn a_provider_that_is_down_or_is_another_one_is_told_of() {
     house.script.lock().unwrap().issuer = "http://127.0.0.1:1".to_owned();
     let refused = house.hub.ask_with(None, "GET", "/auth/login", None).await;
     assert_eq!(refused.problem(), (502, "provider_unavailable".into()));
+}
+
+#[actix_web::test]
+async fn a_sign_in_that_began_at_one_replica_ends_at_another() {
+    let house = House::new().await;
+    let issuer = house.script.lock().unwrap().issuer.clone();
+    let other = House { hub: Hub::with(&config(&issuer)).await, script: house.script.clone() };
+    let begun = house.begin("fleet").await;
+    let answer = other.finish(&begun).await;
+    assert_eq!(answer.status, 303, "{}", answer.text());
+    assert!(set_cookies(&answer).contains_key("fairway"));
+    // The state of somebody else's browser is refused there as well.
+    let stranger = house.begin("fleet").await;
+    let query = format!("code=good&state={}", stranger.asked["state"]);
+    assert_eq!(other.back(&begun.cookie, &query).await.status, 400);
 }
