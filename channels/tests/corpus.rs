@@ -166,7 +166,9 @@ fn document_seeds() -> Vec<Vec<u8>> {
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
         for (kind, what) in kinds {
             if name.trim_end_matches(".json").split("--").next() == Some(what) {
-                seeds.push([&[u8::try_from(kind).unwrap()], &*std::fs::read(&path).unwrap()].concat());
+                seeds.push(
+                    [&[u8::try_from(kind).unwrap()], &*std::fs::read(&path).unwrap()].concat(),
+                );
             }
         }
     }
