@@ -384,6 +384,8 @@ mod tests {
         metrics.observe_commit(17, Duration::from_millis(2), Timestamp::from_second(9).unwrap());
         metrics.count_remote_write("dropped", 40);
         metrics.graph_build_timestamp_seconds.set(1.5);
+        metrics.count_limited("sign_ins");
+        metrics.set_certificate_expiry(Timestamp::from_second(7).ok());
         let page = metrics.render();
         for line in [
             "fairway_build_info{version=\"0.1.0\"} 1",
@@ -398,6 +400,8 @@ mod tests {
             "fairway_remote_write_samples_total{result=\"dropped\"} 40",
             "fairway_graph_build_timestamp_seconds 1.5",
             "fairway_ingest_queue_depth 0",
+            "fairway_people_limited_total{what=\"sign_ins\"} 1",
+            "fairway_tls_certificate_expiry_timestamp_seconds{certificate=\"server\"} 7.0",
             "# EOF",
         ] {
             assert!(page.lines().any(|found| found == line), "no {line:?} in\n{page}");

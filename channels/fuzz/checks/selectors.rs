@@ -19,9 +19,10 @@ pub(crate) fn check(bytes: &[u8]) {
         assert_eq!(again.matches(&labels), selector.matches(&labels));
         assert!(selector.covers(selector), "a selector covers itself");
     }
-    if let (Some(one), Some(other)) = (&one, &other) {
-        if one.covers(other) && other.matches(&labels) {
-            assert!(one.matches(&labels), "{one} covers {other}, but not these labels");
-        }
+    if let (Some(one), Some(other)) = (&one, &other)
+        && one.covers(other)
+        && other.matches(&labels)
+    {
+        assert!(one.matches(&labels), "{one} covers {other}, but not these labels");
     }
 }

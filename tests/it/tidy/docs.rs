@@ -162,6 +162,10 @@ fn families() -> Vec<String> {
     metrics.count_tuf(200);
     metrics.count_publication("ok");
     metrics.count_report("ok");
+    metrics.count_tls_reload("ok");
+    metrics.set_certificate_expiry(Some(jiff::Timestamp::UNIX_EPOCH));
+    metrics.count_limited("requests");
+    metrics.count_remote_write("sent", 1);
     let (product, channel) = (String::new(), String::new());
     let drift = DriftLabels { product, channel, state: "" };
     metrics.clusters_drift.get_or_create(&drift).inc();

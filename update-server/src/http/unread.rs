@@ -11,6 +11,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{Payload, Service, ServiceRequest, ServiceResponse};
 use actix_web::error::PayloadError;
 use actix_web::http::header::TRANSFER_ENCODING;
@@ -31,13 +32,34 @@ impl Stream for Held {
     }
 }
 
+/// An answer that lets go of the request's body when it is sent.
+struct Holding {
+    answer: BoxBody,
+    _held: Held,
+}
+
+impl MessageBody for Holding {
+    type Error = <BoxBody as MessageBody>::Error;
+
+    fn size(&self) -> BodySize {
+        self.answer.size()
+    }
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        Pin::new(&mut self.answer).poll_next(context)
+    }
+}
+
 /// `App::new().wrap_fn(unread::close)`. Costs other requests the look at one header.
-pub fn close<S, B>(
+pub fn close<S>(
     mut request: ServiceRequest,
     service: &S,
-) -> impl Future<Output = Result<ServiceResponse<B>, Error>> + use<S, B>
+) -> impl Future<Output = Result<ServiceResponse<BoxBody>, Error>> + use<S>
 where
-    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
+    S: Service<ServiceRequest, Response = ServiceResponse<BoxBody>, Error = Error>,
 {
     if !request.headers().contains_key(TRANSFER_ENCODING) {
         return Either::Left(service.call(request));
@@ -46,8 +68,7 @@ where
     request.set_payload(Payload::Stream { payload: Box::pin(held.clone()) });
     let answer = service.call(request);
     Either::Right(async move {
-        let mut answer = answer.await?;
-        answer.response_mut().extensions_mut().insert(held);
-        Ok(answer)
+        let answer = answer.await?;
+        Ok(answer.map_body(|_, answer| BoxBody::new(Holding { answer, _held: held })))
     })
 }

@@ -92,7 +92,7 @@ async fn a_body_that_announces_too_much_is_refused_unread_everywhere() {
 async fn a_body_without_an_end_is_refused_at_its_limit_everywhere() {
     let dir = tempfile::tempdir().expect("a directory");
     let hub = Hub::start(dir.path(), "").await;
-    let chunk = [b"10000\r\n".as_slice(), &[b' '; 0x10000], b"\r\n"].concat();
+    let chunk = [b"10000\r\n".as_slice(), &vec![b' '; 0x10000], b"\r\n"].concat();
     for to in takers(&hub).await.iter().filter(|to| !to.path.ends_with("/publications")) {
         let mut stream = connect(&hub);
         stream.write_all(&head(&hub, to, "transfer-encoding: chunked\r\n")).expect("sent");

@@ -45,8 +45,10 @@ fn trickle(mut stream: TcpStream, first: &[u8], rest: u8) -> String {
     let reader = stream.try_clone().expect("a second handle");
     let answer = std::thread::spawn(move || {
         let (mut reader, mut answer) = (reader, Vec::new());
-        // Reset or closed: both end it.
-        drop(reader.read_to_end(&mut answer));
+        // Reset or closed: both end it; its patience does not.
+        let ended = reader.read_to_end(&mut answer);
+        let waits = |error: &std::io::Error| error.kind() == std::io::ErrorKind::WouldBlock;
+        assert!(!ended.as_ref().is_err_and(waits), "it is never given up");
         String::from_utf8_lossy(&answer).into_owned()
     });
     while !answer.is_finished() {

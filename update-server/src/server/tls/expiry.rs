@@ -65,7 +65,7 @@ fn time(tag: u8, text: &[u8]) -> Option<Timestamp> {
         text.to_owned()
     };
     let civil = DateTime::strptime("%Y%m%d%H%M%S", &text).ok()?;
-    Some(TimeZone::UTC.to_ambiguous_timestamp(civil).compatible().ok()?)
+    TimeZone::UTC.to_ambiguous_timestamp(civil).compatible().ok()
 }
 
 #[cfg(test)]
