@@ -197,11 +197,11 @@ impl Metrics {
             remote_write_samples: Family::default(),
             remote_write_waiting_samples: Gauge::default(),
         };
-        metrics.usual = Usual {
-            report_ok: metrics.reports.get_or_create(&Outcome { result: "ok" }).clone(),
-            graph_ok: metrics.graph_requests.get_or_create(&Status { status: 200 }).clone(),
-            graph_unchanged: metrics.graph_requests.get_or_create(&Status { status: 304 }).clone(),
-        };
+        // One after the other: a family is locked while what it handed out is looked at.
+        let answers = |status| metrics.graph_requests.get_or_create(&Status { status }).clone();
+        let (graph_ok, graph_unchanged) = (answers(200), answers(304));
+        let report_ok = metrics.reports.get_or_create(&Outcome { result: "ok" }).clone();
+        metrics.usual = Usual { report_ok, graph_ok, graph_unchanged };
         let mut registry = Registry::with_prefix("fairway");
         registry.register("build", "What runs", Info::new(Build { version }));
         metrics.register_server(&mut registry);

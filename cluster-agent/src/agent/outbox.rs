@@ -27,6 +27,10 @@ const URGENT_APART_S: i64 = 5;
 /// Longest slot that is believed; a hub that says more is asked at this pace anyway.
 const SLOT_MAX_S: u64 = 3_600;
 
+/// A hub that wants the whole state gets it this soon: it may have to say that a product is held, or
+/// is so no more. By then it takes another report of the same cluster.
+const WHOLE_SOON_S: i64 = 5;
+
 /// A refused request is not repeated sooner than this, whatever the hub says.
 const ASK_AGAIN_MIN_S: i64 = 1;
 
@@ -198,6 +202,7 @@ impl Outbox {
             .is_some_and(|new| known.as_ref().is_none_or(|(old, _)| old != new));
         self.etag = reply.timestamp_etag.clone().map(|etag| (etag, now)).or(known);
         let slot_s = i64::try_from(reply.next_report_in_s.clamp(1, SLOT_MAX_S)).unwrap_or(60);
+        let slot_s = if reply.full_state_wanted { slot_s.min(WHOLE_SOON_S) } else { slot_s };
         let slot = Due::after(now, slot_s);
         self.slot_at = Some(slot);
         let Some(asked) = asked else { return changed };
@@ -303,6 +308,14 @@ mod tests {
         outbox.answered(&reply(Action::Hold, None), Some(&product()), at(100));
         assert!(!outbox.may_ask(at(399)));
         assert!(outbox.may_ask(at(400)));
+    }
+
+    #[test]
+    fn a_hub_that_wants_the_whole_state_does_not_wait_a_slot_for_it() {
+        let mut outbox = Outbox::default();
+        let wants = ReportReply { full_state_wanted: true, ..reply(Action::Wait, None) };
+        outbox.answered(&wants, None, at(0));
+        assert!(!outbox.is_slot(at(4)) && outbox.is_slot(at(5)));
     }
 
     #[test]

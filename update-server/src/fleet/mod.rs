@@ -5,6 +5,7 @@
 //! sees a report that a crash could still undo. It never does I/O and reads no clock.
 
 mod answers;
+mod beat;
 mod drift;
 mod facts;
 mod freshness;
@@ -40,6 +41,7 @@ use tally::{Change, Tally};
 
 pub use answers::FleetCount;
 pub(crate) use answers::Summing;
+pub use beat::Beat;
 pub use drift::DriftMemo;
 pub use freshness::{freshness, is_active, next_report_in_s};
 pub use health::{FleetHealth, HealthQuestion, MAX_WORST_LAGS};

@@ -103,6 +103,11 @@ impl Rest {
     }
 }
 
+/// Whether packed parts have the hub's reasons among them.
+pub(super) fn has_why_not(bytes: &[u8]) -> bool {
+    bytes.first().is_some_and(|present| present & WHY_NOT != 0)
+}
+
 fn take<'a>(left: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
     let (taken, rest) = left.split_at_checked(count)?;
     *left = rest;
@@ -170,7 +175,9 @@ mod tests {
                     kind: "freeze".to_owned(), message: text.clone(), at,
                 }),
             };
-            prop_assert_eq!(Rest::unpack(&parts(&rest).pack()), rest);
+            let packed = parts(&rest).pack();
+            prop_assert_eq!(has_why_not(&packed), !rest.why_not.is_empty());
+            prop_assert_eq!(Rest::unpack(&packed), rest);
         }
 
         #[test]

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use signing::Sha256Digest;
 
 use super::record::{ClusterKey, ClusterRecord, FormerKey, ProductRecord};
-use super::rest::{Parts, Rest};
+use super::rest::{self, Parts, Rest};
 use crate::directive::Ledger;
 
 /// Marks an absent time; no real timestamp in milliseconds reaches it.
@@ -93,6 +93,13 @@ pub(super) struct SharedNumbers {
 }
 
 impl Row {
+    /// Notes a report that changes nothing else.
+    pub(super) fn note(&mut self, seq: u64, instance: Option<AgentInstance>, last_seen: Stamp) {
+        self.seq = seq;
+        self.instance = instance.map_or(0, |instance| instance.0);
+        self.last_seen = last_seen;
+    }
+
     /// The caller interns what has numbers.
     pub(super) fn pack(
         record: &ClusterRecord,
@@ -289,6 +296,11 @@ impl Product {
     /// Worst PLEG lag, milliseconds.
     pub(super) fn pleg_lag_ms(&self) -> Option<u64> {
         self.pleg_lag.get()
+    }
+
+    /// Whether the hub has said why it may not move.
+    pub(super) fn has_why_not(&self) -> bool {
+        rest::has_why_not(&self.rest)
     }
 
     /// Since when it is in its phase, by the agent's clock.

@@ -328,6 +328,11 @@ impl Rollouts {
         self.heads.is_empty()
     }
 
+    /// Whether any rollout has an attempt of the cluster that is not settled.
+    pub fn tracks(&self, slot: Slot) -> bool {
+        self.attempts.values().any(|attempts| attempts.live.contains_key(&slot))
+    }
+
     /// The fleet's salt.
     pub fn salt(&self) -> &FleetSalt {
         &self.salt

@@ -17,7 +17,7 @@ use super::rollouts::{RolloutBatch, last_tick};
 use super::row::ClusterWrite;
 use super::{Committed, Stop, StoreSettings, history};
 use crate::auth::{SessionTable, TokenTable};
-use crate::fleet::{ClusterRecord, Slot};
+use crate::fleet::{Beat, ClusterRecord, Slot};
 use crate::served::Served;
 use crate::site::Sites;
 
@@ -30,10 +30,27 @@ pub(crate) struct Batch<'t> {
     pub(super) changes: Changes,
 }
 
+/// What has become of a cluster.
+enum Changed {
+    /// All of it may be another.
+    Record(Box<ClusterRecord>),
+    /// It was heard, and nothing else.
+    Heard(Beat),
+}
+
+impl Changed {
+    fn record(&self) -> Option<&ClusterRecord> {
+        match self {
+            Self::Record(record) => Some(record),
+            Self::Heard(_) => None,
+        }
+    }
+}
+
 /// What memory takes over after the commit.
 pub(super) struct Changes {
     pub(super) head: Head,
-    clusters: BTreeMap<Slot, (ClusterRecord, Timestamp)>,
+    clusters: BTreeMap<Slot, (Changed, Timestamp)>,
     /// Of units that were written, see [`Committed::unit_mark`].
     pub(super) unit_marks: BTreeMap<Slot, u64>,
     pub(super) rows: u32,
@@ -72,6 +89,16 @@ impl Changes {
         }
     }
 
+    /// Whether the batch has changed the cluster.
+    pub(super) fn has_cluster(&self, slot: Slot) -> bool {
+        self.clusters.contains_key(&slot)
+    }
+
+    /// Keeps for memory that a cluster was heard, which the batch has not changed.
+    pub(super) fn put_beat(&mut self, slot: Slot, beat: Beat, now: Timestamp) {
+        self.clusters.insert(slot, (Changed::Heard(beat), now));
+    }
+
     /// Whether a maintenance tick was in the batch.
     pub(super) fn ticked(&self) -> bool {
         self.sweep.is_some()
@@ -100,8 +127,11 @@ impl Changes {
         committed.set_unit_marks(self.unit_marks);
         if !self.clusters.is_empty() || self.sweep.is_some() {
             let mut fleet = committed.fleet_mut();
-            for (slot, (record, now)) in &self.clusters {
-                fleet.apply(*slot, record, *now);
+            for (slot, (changed, now)) in &self.clusters {
+                match changed {
+                    Changed::Record(record) => fleet.apply(*slot, record, *now),
+                    Changed::Heard(beat) => fleet.beat(*slot, beat, *now),
+                }
             }
             if let Some(now) = self.sweep {
                 let renumbered = fleet.sweep(now);
@@ -127,14 +157,19 @@ impl Batch<'_> {
     /// A cluster as of this point of the batch.
     pub(super) fn cluster(&self, slot: Slot) -> Option<ClusterRecord> {
         match self.changes.clusters.get(&slot) {
-            Some((record, _)) => Some(record.clone()),
+            Some((Changed::Record(record), _)) => Some(record.as_ref().clone()),
+            Some((Changed::Heard(beat), _)) => {
+                let mut record = self.committed.fleet().record(slot)?;
+                beat.put_on(&mut record);
+                Some(record)
+            }
             None => self.committed.fleet().record(slot),
         }
     }
 
     /// Keeps a cluster's record for memory.
     pub(super) fn put_cluster(&mut self, slot: Slot, record: ClusterRecord, now: Timestamp) {
-        self.changes.clusters.insert(slot, (record, now));
+        self.changes.clusters.insert(slot, (Changed::Record(Box::new(record)), now));
     }
 
     /// How many clusters this batch changes so far.
@@ -143,7 +178,8 @@ impl Batch<'_> {
     }
 
     fn find(&self, matches: impl Fn(&ClusterRecord) -> bool) -> Option<Slot> {
-        self.changes.clusters.iter().find(|(_, (r, _))| matches(r)).map(|(slot, _)| *slot)
+        let is_it = |(changed, _): &(Changed, Timestamp)| changed.record().is_some_and(&matches);
+        self.changes.clusters.iter().find(|(_, changed)| is_it(changed)).map(|(slot, _)| *slot)
     }
 
     /// The row of a cluster id.

@@ -39,7 +39,7 @@ pub(super) struct Merged {
     pub(super) record: ClusterRecord,
     /// `None` leaves the stored units as they are.
     pub(super) units: Option<Units>,
-    full_state_wanted: bool,
+    pub(super) full_state_wanted: bool,
 }
 
 /// The products of a report, taken apart.
@@ -120,6 +120,9 @@ impl Store {
 impl Batch<'_> {
     /// The inner refusal is one that leaves a mark: what it hints at is committed.
     fn report(&mut self, accepted: AcceptedReport) -> Result<Result<ReportReply, Refusal>, Stop> {
+        if let Some(reply) = self.beat(&accepted)? {
+            return Ok(Ok(reply));
+        }
         let AcceptedReport { slot, key, report, body_digest, received_at: now } = accepted;
         let mut before = self.cluster(slot).ok_or(Refusal::UnknownCluster)?;
         if before.retired_at.is_some() {

@@ -11,6 +11,7 @@
 mod admin;
 mod audit;
 mod batch;
+mod beat;
 mod chain;
 mod committed;
 mod db;

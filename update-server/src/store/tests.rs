@@ -145,6 +145,17 @@ impl Hub {
         full: bool,
         products: &[ProductState],
     ) -> Result<ReportReply, Refusal> {
+        self.report_at(id, seq, full, products, NOW + 10).await
+    }
+
+    pub(crate) async fn report_at(
+        &self,
+        id: ClusterId,
+        seq: u64,
+        full: bool,
+        products: &[ProductState],
+        second: i64,
+    ) -> Result<ReportReply, Refusal> {
         let report = Report {
             cluster: ClusterHeader {
                 id,
@@ -165,7 +176,7 @@ impl Hub {
             key,
             report,
             body_digest: Sha256Digest::of(&body),
-            received_at: at(NOW + 10),
+            received_at: at(second),
         };
         self.store.report(accepted).await
     }

@@ -80,6 +80,28 @@ async fn a_release_is_granted_after_its_members_were_counted_and_is_remembered()
     assert_eq!(view(&hub).policy_version, 1);
 }
 
+/// Half an hour of "nothing has changed" is not half an hour of silence.
+#[tokio::test]
+async fn a_cluster_that_says_only_that_nothing_changed_is_heard_by_its_rollout() {
+    let (hub, id) = governed().await;
+    let asks = [well(asking("acme/kafka"))];
+    hub.report(id, 2, true, &asks).await.unwrap();
+    hub.store.tick(at(NOW + 25)).await.unwrap();
+    hub.report(id, 3, true, &asks).await.unwrap();
+    hub.report_at(id, 4, true, &[rolling()], NOW + 40).await.unwrap();
+    // The policy calls ten minutes without a word a failure.
+    let minute = |n: u64| NOW + 40 + 60 * i64::try_from(n).unwrap();
+    for n in 1..=14 {
+        hub.report_at(id, 4 + n, false, &[], minute(n)).await.unwrap();
+        hub.store.tick(at(minute(n))).await.unwrap();
+    }
+    assert_eq!(view(&hub).failures.len(), 0);
+    for n in 15..=26 {
+        hub.store.tick(at(minute(n))).await.unwrap();
+    }
+    assert_eq!(view(&hub).failures.len(), 1, "but silence still is one");
+}
+
 #[tokio::test]
 async fn a_grant_whose_commit_fails_was_never_given() {
     let (hub, id) = governed().await;
