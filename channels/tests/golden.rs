@@ -75,6 +75,7 @@ fn readers() -> BTreeMap<&'static str, Reader> {
         ("site-status", through::<wire::SiteStatus>),
         ("status-import-reply", through::<wire::StatusImportReply>),
         ("timeline-page", through::<wire::Page<wire::TimelineEntry>>),
+        ("trends-answer", through::<wire::TrendsAnswer>),
         ("trust-request", through::<wire::TrustRequest>),
         ("webhook-page", through::<wire::Page<wire::Webhook>>),
         ("webhook-request", through::<wire::WebhookRequest>),

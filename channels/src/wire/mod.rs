@@ -10,6 +10,7 @@ mod directive;
 mod enrolment;
 mod events;
 mod hub;
+mod measures;
 mod people;
 mod problem;
 mod publication;
@@ -20,6 +21,7 @@ mod settings;
 mod site;
 mod sites;
 mod telemetry;
+mod trends;
 mod webhooks;
 
 pub use bulk::{BulkAction, BulkChange, BulkExpect, BulkFilter, BulkItem, BulkReply, BulkRequest};
@@ -32,6 +34,7 @@ pub use enrolment::{
 };
 pub use events::{FleetCounters, HubEvent};
 pub use hub::{HubKeys, HubStatus, NextKeyRequest};
+pub use measures::{Measure, MeasureId, Measured};
 pub use people::{
     AuditRow, ClusterRow, Drift, DriftAnswer, DriftState, DriftTotals, Freshness, HealthAnswer,
     HealthRow, Page, ProductRow, VersionCount,
@@ -64,6 +67,9 @@ pub use sites::{
     SiteDrift, SiteImport, SiteKey, SiteRegistration, SiteRow, SiteStatusHead, StatusImportReply,
 };
 pub use telemetry::{DriftSpread, LagRow, LagTotals, RiskExposure, StuckRow, TimelineEntry};
+pub use trends::{
+    TrendFigures, TrendLag, TrendPhase, TrendPoint, TrendSeries, TrendVersion, TrendsAnswer,
+};
 pub use webhooks::{DeadDelivery, NewWebhook, Webhook, WebhookRequest};
 
 /// Media types of our documents (design: `application/vnd.fairway.<document>.v1+json`).

@@ -16,6 +16,7 @@ mod names;
 mod query;
 mod record;
 mod rest;
+mod rollup;
 mod row;
 mod scoped;
 mod shared;
@@ -45,6 +46,7 @@ pub use freshness::{freshness, is_active, next_report_in_s};
 pub use health::{FleetHealth, HealthQuestion, MAX_WORST_LAGS};
 pub use query::{ClusterFilter, MAX_PAGE, View};
 pub use record::{ClusterKey, ClusterRecord, FormerKey, GraphKey, KeyEnd, ProductRecord, Slot};
+pub use rollup::{MAX_TREND_SERIES, MAX_TREND_VERSIONS, SeriesName};
 pub use shared::MAX_SHARED;
 
 /// Rows and counters.

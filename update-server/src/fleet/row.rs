@@ -314,6 +314,8 @@ impl Product {
                 quorum_lag_unit: rest.quorum_lag_unit,
                 pleg_lag_ms: self.pleg_lag.get(),
                 pleg_lag_unit: rest.pleg_lag_unit,
+                // Judged when it is heard, and in no row.
+                measured: Vec::new(),
             },
             waiting_on: rest.waiting_on,
             why_not: rest.why_not,

@@ -19,6 +19,7 @@ pub mod event;
 pub mod facts;
 pub mod health;
 pub mod heard;
+mod measures;
 mod plain;
 pub mod policies;
 pub mod rollouts;

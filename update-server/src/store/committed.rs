@@ -13,6 +13,7 @@ use crate::events::Bus;
 use crate::fleet::{DriftMemo, FleetIndex, Slot};
 use crate::rollout::{Overlay, Rollouts};
 use crate::site::Sites;
+use crate::telemetry::TrendClock;
 
 /// Everything reads are answered from. Only the writer changes it, after a commit.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub struct Committed {
     offered: AtomicU64,
     /// By row; 0 for units that no report since the start has brought.
     unit_marks: Mutex<Vec<u64>>,
+    /// When the fleet is noted down for trends.
+    pub(super) trends: Mutex<TrendClock>,
     events: Bus,
     generation: AtomicU64,
     pub(super) queued: AtomicUsize,
@@ -43,6 +46,7 @@ impl Committed {
         sessions: SessionTable,
         sites: Sites,
         rollouts: Rollouts,
+        trends: TrendClock,
         events: Bus,
     ) -> Self {
         Self {
@@ -55,6 +59,7 @@ impl Committed {
             rollouts: RwLock::new(rollouts),
             offered: AtomicU64::new(0),
             unit_marks: Mutex::default(),
+            trends: Mutex::new(trends),
             events,
             generation: AtomicU64::new(0),
             queued: AtomicUsize::new(0),

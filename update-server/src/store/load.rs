@@ -9,7 +9,7 @@ use rusqlite::types::FromSql;
 use rusqlite::{Connection, Row};
 use signing::Sha256Digest;
 
-use super::{Committed, rollouts, sites, state};
+use super::{Committed, rollouts, sites, state, trends};
 use crate::auth::{Access, Scope, SessionRecord, SessionTable, TokenRecord, TokenTable};
 use crate::directive::Ledger;
 use crate::events::Bus;
@@ -117,7 +117,10 @@ impl At<'_> {
         u64::try_from(self.get::<i64>(column)?).map_err(|e| self.wrong(column, e))
     }
 
-    fn json<T: serde::de::DeserializeOwned>(&self, column: &'static str) -> Result<T, LoadError> {
+    pub(super) fn json<T: serde::de::DeserializeOwned>(
+        &self,
+        column: &'static str,
+    ) -> Result<T, LoadError> {
         serde_json::from_str(&self.get::<String>(column)?).map_err(|e| self.wrong(column, e))
     }
 
@@ -138,7 +141,8 @@ pub(super) fn load(
     // No two runs of a hub begin in the same millisecond.
     let events = Bus::new(u64::try_from(now.as_millisecond()).unwrap_or(0));
     let rollouts = rollouts::load(conn, now)?;
-    Ok(Committed::new(fleet, holds, tokens, sessions, sites, rollouts, events))
+    let trends = trends::clock(conn)?;
+    Ok(Committed::new(fleet, holds, tokens, sessions, sites, rollouts, trends, events))
 }
 
 fn fleet(conn: &Connection, interval_s: u64, now: Timestamp) -> Result<FleetIndex, LoadError> {

@@ -6,18 +6,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use channels::names::{ProductRef, SiteName};
 use channels::rollout::Name;
-use channels::wire::{AuditRow, DeadDelivery, Hold, OpenJoinToken, SiteImport, UnitState};
+use channels::wire::{
+    AuditRow, DeadDelivery, Hold, OpenJoinToken, SiteImport, TrendSeries, UnitState,
+};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::WebhookRecord;
 use super::audit::{self, ChainCheck};
 use super::history::{self, HistoryPlace, HistoryRow};
 use super::{
-    DATABASE_FILE, LoadError, SchemaError, load, rollouts, schema, sites, units, webhooks,
+    DATABASE_FILE, LoadError, SchemaError, load, rollouts, schema, sites, trends, units, webhooks,
 };
+use super::{TrendQuestion, WebhookRecord};
 use crate::fleet::Slot;
 use crate::rollout::PolicyRow;
+use crate::telemetry::Folding;
 
 /// A read failed.
 #[derive(Debug, thiserror::Error)]
@@ -151,6 +154,20 @@ impl Reader {
         version: Option<u64>,
     ) -> Result<Vec<PolicyRow>, ReaderError> {
         Ok(rollouts::policy_versions(&self.conn(), name, version)?)
+    }
+
+    /// Notes of the fleet by step; `None` if there are more than one answer holds.
+    pub fn trends(
+        &self,
+        question: &TrendQuestion,
+    ) -> Result<Option<Vec<TrendSeries>>, ReaderError> {
+        let mut folding = Folding::new(question.step_s);
+        for day in trends::days(question) {
+            if !trends::read(&self.conn(), &day, &mut folding)? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(folding.series()))
     }
 
     /// The newest holds, lifted ones included, newest first.

@@ -9,7 +9,7 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
-use channels::wire::GrantRequest;
+use channels::wire::{GrantRequest, Measure};
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
 
@@ -159,6 +159,11 @@ impl Batch<'_> {
         committed.is_idle()
             && committed.policies().in_force().next().is_none()
             && self.changes.rollouts.overlay.is_empty()
+    }
+
+    /// What the cluster is to measure for the policies in force.
+    pub(super) fn measures(&self, slot: Slot, record: &ClusterRecord) -> Vec<Measure> {
+        self.committed.rollouts().measures(slot, &record.labels, &record.products)
     }
 
     /// The planner's word on every product of a report that asks.

@@ -2,6 +2,8 @@
 
 mod exposure;
 mod timeline;
+mod trend;
 
 pub use exposure::exposure;
 pub use timeline::{Position, merge};
+pub use trend::{Folding, MAX_POINTS, MAX_STEPS, NOTE_EVERY_S, TrendClock, USUAL_STEPS, step_of};

@@ -12,6 +12,7 @@ use crate::agent::links::{News, Unanswered};
 use crate::clock;
 use crate::driver::StepId;
 use crate::plan::follow;
+use crate::prometheus::within_bounds;
 use crate::state::StateError;
 
 /// Documents that became needed are fetched this soon, without asking for new metadata.
@@ -34,6 +35,7 @@ impl Shell {
                 }
                 self.answered_at = Some(now);
                 self.core.hear(&reply, asked.as_ref(), sent_at);
+                self.core.measures = within_bounds(&reply.measures);
                 self.wanted(&reply.settings)?;
                 let grants = reply.directives.iter().filter(|d| d.action == Action::Proceed);
                 for directive in grants {

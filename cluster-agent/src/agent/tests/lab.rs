@@ -46,6 +46,8 @@ pub(super) struct Hub {
     pub(super) hold: Option<String>,
     /// What it wants of products.
     pub(super) settings: Vec<ProductSettings>,
+    /// What it wants measured.
+    pub(super) measures: Vec<channels::wire::Measure>,
     /// Status and slug of the problem that answers everything.
     pub(super) refuse: Option<(u16, &'static str)>,
     /// Public keys that enrolments are refused for: slug of the problem by PEM.
@@ -296,6 +298,7 @@ async fn report(
         next_report_in_s: 1,
         full_state_wanted: false,
         settings: hub.settings.clone(),
+        measures: hub.measures.clone(),
     })
 }
 

@@ -35,6 +35,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod trends;
 mod webhooks;
 
 use actix_web::http::header::{ALLOW, HeaderValue};
@@ -107,6 +108,7 @@ fn fleet_reads(config: &mut ServiceConfig) {
         .service(only("/api/v1/bulk", "POST").route(web::post().to(bulk::post)))
         .service(read("/api/v1/drift").route(get().to(fleet::drift)))
         .service(read("/api/v1/health").route(get().to(fleet::health)))
+        .service(read("/api/v1/trends").route(get().to(trends::trends)))
         // A stream has no length to tell: not for HEAD.
         .service(only("/api/v1/events", "GET").route(web::get().to(events::stream)))
         .service(read("/api/v1/products").route(get().to(fleet::products)))

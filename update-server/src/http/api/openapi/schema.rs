@@ -38,8 +38,8 @@ golden! {
     "policy-row-page": ["policy-row-page"];
     "problem": ["problem", "problem--replayed"];
     "publication-reply": ["publication-reply"];
-    "report": ["report", "report--instance", "report--minimal"];
-    "report-reply": ["report-reply", "report-reply--settings"];
+    "report": ["report", "report--instance", "report--measured", "report--minimal"];
+    "report-reply": ["report-reply", "report-reply--measures", "report-reply--settings"];
     "rollout-cluster-page": ["rollout-cluster-page"];
     "rollout-row": ["rollout-row", "rollout-row--minimal"];
     "site-import-page": ["site-import-page"];
@@ -48,6 +48,7 @@ golden! {
     "site-status": ["site-status", "site-status--redacted"];
     "status-import-reply": ["status-import-reply"];
     "timeline-page": ["timeline-page"];
+    "trends-answer": ["trends-answer"];
     "webhook-page": ["webhook-page"];
 }
 

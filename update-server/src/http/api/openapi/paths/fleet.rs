@@ -115,6 +115,21 @@ fn figures() -> Vec<Operation> {
             .answers(200, "health-answer", "How the fleet is.")
             .exported()
             .tagged(),
+        viewer("/api/v1/trends", "How the fleet was, noted every five minutes.")
+            .query(&[
+                PRODUCT,
+                CHANNEL,
+                ("from", Kind::Time, "A day before `to` if not given."),
+                ("to", Kind::Time, "Now if not given."),
+                (
+                    "step",
+                    Kind::Text,
+                    "A multiple of five minutes, `1h`; at most 288 steps if not given.",
+                ),
+            ])
+            .answers(200, "trends-answer", "One series per product and channel.")
+            .exported()
+            .tagged(),
         viewer("/api/v1/events", "Events as they are committed (server-sent events).")
             .query(&[("kinds", Kind::Text, "Only these, separated by commas; `fleet` = counters.")])
             .answers_as(200, &["text/event-stream"], "any", "A stream; see the manual."),

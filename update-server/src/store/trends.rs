@@ -1,0 +1,164 @@
+//! Notes of how the fleet was, every five minutes.
+//!
+//! The pass over the fleet is made by the caller's thread, beside the writer; the writer inserts some
+//! dozens of rows. Two hubs on one database write the same note once.
+
+use std::sync::PoisonError;
+
+use channels::names::{ChannelName, ProductRef};
+use channels::wire::TrendFigures;
+use jiff::{SignedDuration, Timestamp};
+use rusqlite::{Connection, params};
+
+use super::load::At;
+use super::rollouts::last_tick;
+use super::{Batch, LoadError, Refusal, Store};
+use crate::fleet::SeriesName;
+use crate::telemetry::{Folding, TrendClock};
+
+/// Notes are read a day at a time: a long statement keeps the log from being truncated.
+const READ_AT_ONCE: SignedDuration = SignedDuration::from_hours(24);
+/// With a note older than what is kept, so much of them goes at once: two hundred thousand rows at
+/// most, also after somebody set fewer days.
+const PRUNE_AT_ONCE: SignedDuration = SignedDuration::from_hours(24);
+
+/// What is asked of trends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrendQuestion {
+    /// Only this product.
+    pub product: Option<ProductRef>,
+    /// Only this channel.
+    pub channel: Option<ChannelName>,
+    /// From the note of this time on.
+    pub from: Timestamp,
+    /// Up to the one before this time.
+    pub to: Timestamp,
+    /// Seconds of one step.
+    pub step_s: i64,
+}
+
+/// The clock after a start.
+pub(super) fn clock(conn: &Connection) -> Result<TrendClock, LoadError> {
+    let last: Option<i64> = conn.query_row("SELECT max(at) FROM trend", [], |row| row.get(0))?;
+    let last = last.and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    Ok(TrendClock::new(last, last_tick(conn)?))
+}
+
+/// Reads notes into steps; `false` if there are more than one answer holds.
+pub(super) fn read(
+    conn: &Connection,
+    question: &TrendQuestion,
+    folding: &mut Folding,
+) -> Result<bool, LoadError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT at, product, channel, body FROM trend WHERE at >= ?1 AND at < ?2 \
+         AND (?3 = '' OR product = ?3) AND (?4 = '' OR channel = ?4) \
+         ORDER BY at, product, channel",
+    )?;
+    let text = |name: Option<String>| name.unwrap_or_default();
+    let mut rows = statement.query(params![
+        question.from.as_millisecond(),
+        question.to.as_millisecond(),
+        text(question.product.as_ref().map(ToString::to_string)),
+        text(question.channel.as_ref().map(ToString::to_string)),
+    ])?;
+    while let Some(row) = rows.next()? {
+        let row = At { table: "trend", id: row.get("at")?, row };
+        if !folding.take(name(&row)?, row.some_time("at")?, row.json("body")?) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// The parts of a question that are read one after the other.
+pub(super) fn days(question: &TrendQuestion) -> impl Iterator<Item = TrendQuestion> {
+    let mut next = Some(question.from);
+    let question = question.clone();
+    std::iter::from_fn(move || {
+        let from = next.filter(|from| *from < question.to)?;
+        next = from.checked_add(READ_AT_ONCE).ok();
+        let to = next.unwrap_or(question.to).min(question.to);
+        Some(TrendQuestion { from, to, ..question.clone() })
+    })
+}
+
+fn name(row: &At<'_>) -> Result<SeriesName, LoadError> {
+    let (product, channel): (String, String) = (row.get("product")?, row.get("channel")?);
+    if product.is_empty() {
+        return Ok(None);
+    }
+    let product = product.parse().map_err(|e| row.wrong("product", e))?;
+    let channel = channel.parse().map_err(|e| row.wrong("channel", e))?;
+    Ok(Some((product, channel)))
+}
+
+impl Store {
+    /// Notes how the fleet is, if that is due; says whether it was. Passes over all rows: blocks a
+    /// thread for some 20 ms per million clusters, so the pass is made on one that may.
+    pub async fn note_trends(&self, now: Timestamp) -> Result<bool, Refusal> {
+        let committed = std::sync::Arc::clone(&self.committed);
+        let interval_s = committed.fleet().interval_s();
+        let due = committed.trend_clock().due(interval_s, now);
+        let Some(at) = due else { return Ok(false) };
+        let passing = std::sync::Arc::clone(&committed);
+        let passed = tokio::task::spawn_blocking(move || passing.fleet().roll_up()).await;
+        let Ok(notes) = passed else { return Err(Refusal::Failed) };
+        self.submit(move |batch| Ok(batch.note_trends(at, &notes, now)?)).await?;
+        committed.trend_clock().noted(at);
+        Ok(true)
+    }
+}
+
+impl super::Committed {
+    /// When notes are due.
+    pub(super) fn trend_clock(&self) -> std::sync::MutexGuard<'_, TrendClock> {
+        self.trends.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// When the last note was made.
+    pub fn last_trend_note(&self) -> Option<Timestamp> {
+        self.trend_clock().last_note()
+    }
+}
+
+impl Batch<'_> {
+    fn note_trends(
+        &self,
+        at: Timestamp,
+        notes: &[(SeriesName, TrendFigures)],
+        now: Timestamp,
+    ) -> rusqlite::Result<()> {
+        for (name, figures) in notes {
+            let (product, channel) = match name {
+                Some((product, channel)) => (product.to_string(), channel.to_string()),
+                None => (String::new(), String::new()),
+            };
+            // Names and numbers: always serialise.
+            let body = serde_json::to_string(figures).unwrap_or_default();
+            self.conn
+                .prepare_cached(
+                    "INSERT INTO trend (at, product, channel, body) VALUES (?1, ?2, ?3, ?4) \
+                     ON CONFLICT (at, product, channel) DO NOTHING",
+                )?
+                .execute(params![at.as_millisecond(), product, channel, body])?;
+        }
+        self.prune_trends(now)
+    }
+
+    /// Forgets notes that are older than history is kept: a day of them at a time, so neither fewer
+    /// days nor a clock that ran ahead costs all of them at once.
+    fn prune_trends(&self, now: Timestamp) -> rusqlite::Result<()> {
+        let keep = SignedDuration::from_hours(24 * i64::from(self.settings.history_days));
+        let Ok(oldest_kept) = now.checked_sub(keep) else { return Ok(()) };
+        let first: Option<i64> =
+            self.conn.query_row("SELECT min(at) FROM trend", [], |row| row.get(0))?;
+        let first = first.and_then(|ms| Timestamp::from_millisecond(ms).ok());
+        let Some(first) = first.filter(|first| *first < oldest_kept) else { return Ok(()) };
+        let until = first.checked_add(PRUNE_AT_ONCE).unwrap_or(oldest_kept).min(oldest_kept);
+        self.conn
+            .prepare_cached("DELETE FROM trend WHERE at < ?1")?
+            .execute([until.as_millisecond()])
+            .map(drop)
+    }
+}
