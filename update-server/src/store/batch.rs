@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use channels::names::ClusterId;
 use channels::wire::Hold;
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::Connection;
+use rusqlite::params;
 use signing::Sha256Digest;
 
 use super::audit::{self, Event, Head};
+use super::db::{Db, DbResult};
 use super::rollouts::{RolloutBatch, last_tick};
 use super::{Committed, Stop, StoreSettings, history};
 use crate::auth::{SessionTable, TokenTable};
@@ -20,7 +21,7 @@ use crate::site::Sites;
 
 /// The open transaction.
 pub(crate) struct Batch<'t> {
-    pub(super) conn: &'t Connection,
+    pub(super) db: &'t Db,
     pub(super) committed: &'t Committed,
     pub(super) served: &'t dyn Served,
     pub(super) settings: &'t StoreSettings,
@@ -109,8 +110,8 @@ impl Changes {
 
 impl Batch<'_> {
     /// Adds an audit row.
-    pub(super) fn audit(&mut self, event: &Event) -> rusqlite::Result<()> {
-        audit::append(self.conn, &mut self.changes.head, event)?;
+    pub(super) fn audit(&mut self, event: &Event) -> DbResult<()> {
+        audit::append(self.db, &mut self.changes.head, event)?;
         self.changes.told.push(event.clone());
         Ok(())
     }
@@ -191,10 +192,10 @@ impl Batch<'_> {
     }
 
     /// Makes sure the history table of the day exists in this transaction.
-    pub(super) fn history_day(&mut self, at: Timestamp) -> rusqlite::Result<()> {
+    pub(super) fn history_day(&mut self, at: Timestamp) -> DbResult<()> {
         let day = at.as_second().div_euclid(86_400);
         if self.changes.history_day != Some(day) {
-            history::create(self.conn, at)?;
+            history::create(self.db, at)?;
             self.changes.history_day = Some(day);
         }
         Ok(())
@@ -205,28 +206,27 @@ impl Batch<'_> {
         let since = self.since_last_tick(now)?;
         self.tick_rollouts(since, now);
         if since < history::CLOCK_JUMP {
-            history::prune(self.conn, self.settings.history_days, now)?;
+            history::prune(self.db, self.settings.history_days, now)?;
         } else {
             tracing::warn!(%now, "the clock is days past the last tick: history kept this once");
         }
-        self.conn
-            .prepare_cached(
-                "INSERT INTO meta (name, value) VALUES ('last_tick', ?1) \
+        self.db.execute(
+            "INSERT INTO meta (name, value) VALUES ('last_tick', ?1) \
                  ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-            )?
-            .execute([now.to_string()])?;
+            params![now.to_string()],
+        )?;
         self.changes.sweep = Some(now);
         Ok(())
     }
 
     /// Time since the last tick, of this process or one before; zero at the very first.
-    fn since_last_tick(&self, now: Timestamp) -> rusqlite::Result<SignedDuration> {
-        Ok(now.duration_since(last_tick(self.conn)?.unwrap_or(now)))
+    fn since_last_tick(&self, now: Timestamp) -> DbResult<SignedDuration> {
+        Ok(now.duration_since(last_tick(self.db)?.unwrap_or(now)))
     }
 
     /// Fails as a broken disk would.
     #[cfg(test)]
-    pub(crate) fn break_database(&self) -> rusqlite::Result<()> {
-        self.conn.execute("INSERT INTO no_such_table VALUES (1)", []).map(drop)
+    pub(crate) fn break_database(&self) -> DbResult<()> {
+        self.db.execute("INSERT INTO no_such_table VALUES (1)", &[]).map(drop)
     }
 }

@@ -12,6 +12,7 @@ use serde_json::json;
 use signing::Sha256Digest;
 
 use super::audit::Event;
+use super::db::DbResult;
 use super::enrol::{Enrolment, JoinTokenRow};
 use super::{Batch, Refusal, Stop, Store, int};
 use crate::fleet::{ClusterKey, ClusterRecord, FormerKey, KeyEnd, Slot};
@@ -101,7 +102,7 @@ impl Batch<'_> {
         mut record: ClusterRecord,
         key: &Sha256Digest,
         now: Timestamp,
-    ) -> rusqlite::Result<()> {
+    ) -> DbResult<()> {
         let rotated = record.ended(key).filter(|ended| ended.end == KeyEnd::Rotated);
         if rotated.is_some_and(|ended| now.duration_since(ended.at) > OLD_KEY_GRACE) {
             self.mark_conflict(slot, &mut record, "replaced_key", now)?;
@@ -162,13 +163,11 @@ impl Batch<'_> {
         former: &FormerKey,
         elder: Option<&FormerKey>,
     ) -> Result<(), Stop> {
-        self.conn
-            .prepare_cached(
-                "UPDATE cluster SET key = ?2, key_id = ?3, former_key = ?4, former_key_id = ?5, \
+        self.db.execute(
+            "UPDATE cluster SET key = ?2, key_id = ?3, former_key = ?4, former_key_id = ?5, \
                  former_why = ?6, former_at = ?7, elder_key = ?8, elder_key_id = ?9, \
                  elder_at = ?10 WHERE id = ?1",
-            )?
-            .execute(params![
+            params![
                 slot.rowid(),
                 new.bytes,
                 new.id.as_bytes(),
@@ -179,7 +178,8 @@ impl Batch<'_> {
                 elder.map(|elder| elder.key.bytes),
                 elder.map(|elder| elder.key.id.as_bytes().to_vec()),
                 elder.map(|elder| elder.at.as_millisecond()),
-            ])?;
+            ],
+        )?;
         Ok(())
     }
 
@@ -202,12 +202,11 @@ impl Batch<'_> {
         let former = FormerKey { key: record.key, end, at: enrolment.now };
         let voids = record.ledger.current.take();
         self.replace_key(slot, &enrolment.key, &former, None)?;
-        self.conn
-            .prepare_cached(
-                "UPDATE cluster SET seq = 0, body_digest = NULL, reply = NULL, sent_at = NULL, \
+        self.db.execute(
+            "UPDATE cluster SET seq = 0, body_digest = NULL, reply = NULL, sent_at = NULL, \
                  grant_json = NULL, agent_version = ?2 WHERE id = ?1",
-            )?
-            .execute(params![slot.rowid(), enrolment.agent_version])?;
+            params![slot.rowid(), enrolment.agent_version],
+        )?;
         self.forget_processes(slot)?;
         self.cancel_join_tokens(slot)?;
         self.audit(&Event {
@@ -235,20 +234,19 @@ impl Batch<'_> {
     }
 
     /// Uses up every token that was minted for a cluster.
-    pub(super) fn cancel_join_tokens(&self, slot: Slot) -> rusqlite::Result<()> {
-        self.conn
-            .prepare_cached("UPDATE join_token SET used = uses WHERE cluster = ?1")?
-            .execute([slot.rowid()])
+    pub(super) fn cancel_join_tokens(&self, slot: Slot) -> DbResult<()> {
+        self.db
+            .execute("UPDATE join_token SET used = uses WHERE cluster = ?1", params![slot.rowid()])
             .map(drop)
     }
 
-    fn forget_processes(&self, slot: Slot) -> rusqlite::Result<()> {
-        self.conn
-            .prepare_cached(
+    fn forget_processes(&self, slot: Slot) -> DbResult<()> {
+        self.db
+            .execute(
                 "UPDATE cluster SET instance = NULL, superseded = '[]', heat = 0, \
                  conflict_since = NULL WHERE id = ?1",
-            )?
-            .execute([slot.rowid()])
+                params![slot.rowid()],
+            )
             .map(drop)
     }
 
@@ -259,17 +257,16 @@ impl Batch<'_> {
         record: &mut ClusterRecord,
         proof: &'static str,
         now: Timestamp,
-    ) -> rusqlite::Result<()> {
+    ) -> DbResult<()> {
         if record.conflict_since.is_some() {
             return Ok(());
         }
         record.conflict_since = Some(now);
         let voids = record.ledger.current.take();
-        self.conn
-            .prepare_cached(
-                "UPDATE cluster SET conflict_since = ?2, grant_json = NULL WHERE id = ?1",
-            )?
-            .execute(params![slot.rowid(), now.as_millisecond()])?;
+        self.db.execute(
+            "UPDATE cluster SET conflict_since = ?2, grant_json = NULL WHERE id = ?1",
+            params![slot.rowid(), now.as_millisecond()],
+        )?;
         tracing::warn!(
             cluster.id = %record.id, cluster.name = record.name, proof,
             "more than one agent uses this cluster's key"
@@ -293,18 +290,18 @@ impl Batch<'_> {
         slot: Slot,
         record: &mut ClusterRecord,
         now: Timestamp,
-    ) -> rusqlite::Result<()> {
+    ) -> DbResult<()> {
         let now_ms = u64::try_from(now.as_millisecond()).unwrap_or(0);
         if record.seq <= now_ms {
             return Ok(());
         }
         record.seq = now_ms;
-        self.conn
-            .prepare_cached(
+        self.db
+            .execute(
                 "UPDATE cluster SET seq = ?2, body_digest = NULL, reply = NULL, sent_at = NULL \
                  WHERE id = ?1",
-            )?
-            .execute(params![slot.rowid(), int(now_ms)])
+                params![slot.rowid(), int(now_ms)],
+            )
             .map(drop)
     }
 

@@ -6,9 +6,9 @@ use channels::names::ClusterId;
 use channels::wire::{Hold, OpenJoinToken};
 use jiff::Timestamp;
 use rusqlite::types::FromSql;
-use rusqlite::{Connection, Row};
 use signing::Sha256Digest;
 
+use super::db::{Db, DbError, Row};
 use super::{Committed, rollouts, sites, state, trends};
 use crate::auth::{Access, Scope, SessionRecord, SessionTable, TokenRecord, TokenTable};
 use crate::directive::Ledger;
@@ -21,7 +21,7 @@ use crate::rollout::RestoreError;
 pub enum LoadError {
     /// The database failed.
     #[error("failed to read the database")]
-    Sql(#[from] rusqlite::Error),
+    Sql(#[from] DbError),
     /// Stored rollouts do not fit together.
     #[error(transparent)]
     Rollouts(#[from] RestoreError),
@@ -130,34 +130,30 @@ impl At<'_> {
 }
 
 /// Reads everything that lives in memory.
-pub(super) fn load(
-    conn: &Connection,
-    interval_s: u64,
-    now: Timestamp,
-) -> Result<Committed, LoadError> {
-    let fleet = fleet(conn, interval_s, now)?;
-    let sites = sites::load(conn, &fleet)?;
-    let (holds, tokens, sessions) = (holds(conn)?, tokens(conn)?, sessions(conn)?);
+pub(super) fn load(db: &Db, interval_s: u64, now: Timestamp) -> Result<Committed, LoadError> {
+    let fleet = fleet(db, interval_s, now)?;
+    let sites = sites::load(db, &fleet)?;
+    let (holds, tokens, sessions) = (holds(db)?, tokens(db)?, sessions(db)?);
     // No two runs of a hub begin in the same millisecond.
     let events = Bus::new(u64::try_from(now.as_millisecond()).unwrap_or(0));
-    let rollouts = rollouts::load(conn, now)?;
-    let trends = trends::clock(conn)?;
+    let rollouts = rollouts::load(db, now)?;
+    let trends = trends::clock(db)?;
     Ok(Committed::new(fleet, holds, tokens, sessions, sites, rollouts, trends, events))
 }
 
-fn fleet(conn: &Connection, interval_s: u64, now: Timestamp) -> Result<FleetIndex, LoadError> {
+fn fleet(db: &Db, interval_s: u64, now: Timestamp) -> Result<FleetIndex, LoadError> {
     let mut fleet = FleetIndex::new(interval_s);
     let columns = CLUSTER_COLUMNS.join(", ");
-    let mut statement = conn.prepare(&format!("SELECT {columns} FROM cluster ORDER BY id"))?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
+    let sql = format!("SELECT {columns} FROM cluster ORDER BY id");
+    db.each(&sql, &[], |row| {
         let id: i64 = row.get(0)?;
         let expected = i64::from(fleet.rows()) + 1;
         let slot = Slot::from_rowid(id)
             .filter(|_| id == expected)
             .ok_or(LoadError::Gap { expected, found: id })?;
         fleet.apply(slot, &cluster(&At { table: CLUSTER, id, row })?, now);
-    }
+        Ok::<_, LoadError>(())
+    })?;
     Ok(fleet)
 }
 
@@ -243,21 +239,13 @@ pub(super) fn hold(row: &Row<'_>) -> Result<Hold, LoadError> {
     })
 }
 
-fn holds(conn: &Connection) -> Result<Vec<Hold>, LoadError> {
-    let mut holds = Vec::new();
-    let mut statement = conn.prepare("SELECT * FROM hold WHERE resumed_at IS NULL ORDER BY id")?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        holds.push(hold(row)?);
-    }
-    Ok(holds)
+fn holds(db: &Db) -> Result<Vec<Hold>, LoadError> {
+    db.rows("SELECT * FROM hold WHERE resumed_at IS NULL ORDER BY id", &[], hold)
 }
 
-fn tokens(conn: &Connection) -> Result<TokenTable, LoadError> {
+fn tokens(db: &Db) -> Result<TokenTable, LoadError> {
     let mut table = TokenTable::default();
-    let mut statement = conn.prepare("SELECT * FROM token WHERE revoked_at IS NULL")?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
+    db.each("SELECT * FROM token WHERE revoked_at IS NULL", &[], |row| {
         let at = At { table: "token", id: row.get("id")?, row };
         let record = TokenRecord {
             id: at.unsigned("id")?,
@@ -270,7 +258,8 @@ fn tokens(conn: &Connection) -> Result<TokenTable, LoadError> {
             last_used: at.get("last_used")?,
         };
         table.insert(at.digest("digest")?, record);
-    }
+        Ok::<_, LoadError>(())
+    })?;
     Ok(table)
 }
 
@@ -287,11 +276,9 @@ fn scope(at: &At<'_>) -> Result<Scope, LoadError> {
     }
 }
 
-fn sessions(conn: &Connection) -> Result<SessionTable, LoadError> {
+fn sessions(db: &Db) -> Result<SessionTable, LoadError> {
     let mut table = SessionTable::default();
-    let mut statement = conn.prepare("SELECT * FROM session ORDER BY id")?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
+    db.each("SELECT * FROM session ORDER BY id", &[], |row| {
         let at = At { table: "session", id: row.get("id")?, row };
         let record = SessionRecord {
             id: at.unsigned("id")?,
@@ -303,6 +290,7 @@ fn sessions(conn: &Connection) -> Result<SessionTable, LoadError> {
             active_at: at.some_time("active_at")?,
         };
         table.insert(at.digest("digest")?, record);
-    }
+        Ok::<_, LoadError>(())
+    })?;
     Ok(table)
 }

@@ -13,6 +13,7 @@ mod audit;
 mod batch;
 mod chain;
 mod committed;
+mod db;
 mod enrol;
 mod history;
 mod identity;
@@ -48,6 +49,7 @@ use channels::rollout::LabelError;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
+use self::db::{Db, DbResult};
 use crate::fleet::KeyEnd;
 use crate::rollout::RolloutRefusal;
 use crate::served::Served;
@@ -57,6 +59,7 @@ pub use audit::{ChainCheck, Event};
 pub(crate) use batch::Batch;
 pub use chain::{Run, row_hash};
 pub use committed::Committed;
+pub use db::{Database, DbError};
 pub use enrol::{Enrolment, JoinTokenRow};
 pub use history::{HistoryPlace, HistoryRow};
 pub use identity::{KeyRotation, Trust};
@@ -308,11 +311,11 @@ pub(crate) enum Stop {
     /// mark that memory was given as well.
     Refused(Refusal),
     /// The database failed; the whole batch is undone.
-    Sql(rusqlite::Error),
+    Sql(DbError),
 }
 
-impl From<rusqlite::Error> for Stop {
-    fn from(error: rusqlite::Error) -> Self {
+impl From<DbError> for Stop {
+    fn from(error: DbError) -> Self {
         Self::Sql(error)
     }
 }
@@ -325,7 +328,7 @@ impl From<Refusal> for Stop {
 
 /// Tells the caller, once the batch is durable.
 type Delivery = Box<dyn FnOnce() + Send>;
-type Work = Box<dyn FnOnce(&mut Batch<'_>) -> Result<Delivery, rusqlite::Error> + Send>;
+type Work = Box<dyn FnOnce(&mut Batch<'_>) -> DbResult<Delivery> + Send>;
 
 /// What the queue carries.
 enum Job {
@@ -385,12 +388,12 @@ impl Store {
         observer: CommitObserver,
         now: Timestamp,
     ) -> Result<(Self, WriterThread), OpenError> {
-        let mut conn = schema::open_writer(&data_dir.join(DATABASE_FILE))?;
-        let mut head = audit::head(&conn).map_err(LoadError::from)?;
-        let committed = Arc::new(load::load(&conn, settings.report_interval_s, now)?);
-        rollouts::wake(&mut conn, &mut head, &committed, &*served, now).map_err(LoadError::from)?;
+        let db = Db::from(schema::open_writer(&data_dir.join(DATABASE_FILE))?);
+        let mut head = audit::head(&db).map_err(LoadError::from)?;
+        let committed = Arc::new(load::load(&db, settings.report_interval_s, now)?);
+        rollouts::wake(&db, &mut head, &committed, &*served, now).map_err(LoadError::from)?;
         let (queue, jobs): (SyncSender<Job>, Receiver<Job>) = sync_channel(settings.queue_capacity);
-        let writer = writer::Writer::new(conn, Arc::clone(&committed), served, settings, head);
+        let writer = writer::Writer::new(db, Arc::clone(&committed), served, settings, head);
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || writer.run(&jobs, &observer))

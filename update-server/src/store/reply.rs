@@ -5,7 +5,7 @@
 
 use channels::wire::{Action, Directive, Report, ReportReply};
 use jiff::Timestamp;
-use rusqlite::OptionalExtension as _;
+use rusqlite::params;
 
 use super::{Batch, Stop};
 use crate::directive::not_asked;
@@ -36,11 +36,11 @@ impl Batch<'_> {
         before: &ClusterRecord,
         report: &Report,
     ) -> Result<Option<ReportReply>, Stop> {
-        let stored: Option<Option<String>> = self
-            .conn
-            .prepare_cached("SELECT reply FROM cluster WHERE id = ?1")?
-            .query_row([slot.rowid()], |row| row.get(0))
-            .optional()?;
+        let stored: Option<Option<String>> = self.db.row_if_any(
+            "SELECT reply FROM cluster WHERE id = ?1",
+            params![slot.rowid()],
+            |row| row.get(0),
+        )?;
         Ok(match stored.flatten() {
             Some(reply) => {
                 let reply = serde_json::from_str(&reply).ok();

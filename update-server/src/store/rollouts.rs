@@ -11,11 +11,11 @@ mod tests;
 
 use channels::wire::{GrantRequest, Measure};
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
 
 pub use self::people::{AppliedPolicy, Governed, NewPolicy, RemovedPolicy, Steer};
 pub(super) use self::rows::salt;
 use super::audit::{self, Event, Head};
+use super::db::{Db, DbResult};
 use super::ingest::Said;
 use super::{Batch, Committed, LoadError};
 use crate::directive::{Decision, Limits};
@@ -45,27 +45,27 @@ impl RolloutBatch {
 }
 
 /// Reads everything back.
-pub(super) fn load(conn: &Connection, now: Timestamp) -> Result<Rollouts, LoadError> {
-    let salt = salt(conn)?;
-    let rows = rows::load(conn, now)?;
+pub(super) fn load(db: &Db, now: Timestamp) -> Result<Rollouts, LoadError> {
+    let salt = salt(db)?;
+    let rows = rows::load(db, now)?;
     Ok(Rollouts::restore(salt, rows.policies, rows.rollouts, rows.attempts)?)
 }
 
 /// What must be known before the first report: that the hub was down, and what it serves now.
 pub(super) fn wake(
-    conn: &mut Connection,
+    db: &Db,
     head: &mut Head,
     committed: &Committed,
     served: &dyn Served,
     now: Timestamp,
-) -> rusqlite::Result<()> {
-    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+) -> DbResult<()> {
+    let tx = db.begin()?;
     let mut overlay = Overlay::default();
     let generation = served.generation();
     {
         let rollouts = committed.rollouts();
         let mut draft = overlay.on(&rollouts);
-        if let Some(from) = last_tick(&tx)?.filter(|from| *from < now) {
+        if let Some(from) = last_tick(db)?.filter(|from| *from < now) {
             draft.hub_was_down(from, now);
         }
         draft.offered(&served.offers(), now);
@@ -75,40 +75,33 @@ pub(super) fn wake(
     if overlay.is_empty() {
         return Ok(());
     }
-    write(&tx, head, &overlay, now)?;
+    write(db, head, &overlay, now)?;
     tx.commit()?;
     committed.apply_rollouts(overlay);
     Ok(())
 }
 
 /// When maintenance last ran, in this process or one before.
-pub(super) fn last_tick(conn: &Connection) -> rusqlite::Result<Option<Timestamp>> {
-    let last: Option<String> = conn
-        .prepare_cached("SELECT value FROM meta WHERE name = 'last_tick'")?
-        .query_row([], |row| row.get(0))
-        .optional()?;
+pub(super) fn last_tick(db: &Db) -> DbResult<Option<Timestamp>> {
+    let last: Option<String> =
+        db.row_if_any("SELECT value FROM meta WHERE name = 'last_tick'", &[], |row| row.get(0))?;
     Ok(last.and_then(|last| last.parse().ok()))
 }
 
 /// Every version of a policy, newest first; or one version.
 pub(super) fn policy_versions(
-    conn: &Connection,
+    db: &Db,
     name: &channels::rollout::Name,
     version: Option<u64>,
 ) -> Result<Vec<PolicyRow>, LoadError> {
-    rows::policy_versions(conn, name, version)
+    rows::policy_versions(db, name, version)
 }
 
-fn write(
-    conn: &Connection,
-    head: &mut Head,
-    overlay: &Overlay,
-    now: Timestamp,
-) -> rusqlite::Result<()> {
+fn write(db: &Db, head: &mut Head, overlay: &Overlay, now: Timestamp) -> DbResult<()> {
     let changes = overlay.changes(now);
-    rows::write(conn, &changes)?;
+    rows::write(db, &changes)?;
     for event in &changes.events {
-        audit::append(conn, head, &audited(event))?;
+        audit::append(db, head, &audited(event))?;
     }
     Ok(())
 }
@@ -133,9 +126,9 @@ impl Batch<'_> {
     }
 
     /// Writes what the draft changed; the last thing before the commit.
-    pub(super) fn write_rollouts(&mut self) -> rusqlite::Result<()> {
+    pub(super) fn write_rollouts(&mut self) -> DbResult<()> {
         let Some(now) = self.changes.rollouts.at else { return Ok(()) };
-        write(self.conn, &mut self.changes.head, &self.changes.rollouts.overlay, now)
+        write(self.db, &mut self.changes.head, &self.changes.rollouts.overlay, now)
     }
 
     /// A report says what became of attempts.

@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 use rusqlite::params;
 
+use super::db::DbResult;
 use super::ingest::{Merged, Succession};
 use super::units::{self, Units};
 use super::{Batch, int, reply, state};
@@ -24,20 +25,18 @@ impl Batch<'_> {
         merged: &Merged,
         reply: &ReportReply,
         succession: &Succession,
-    ) -> rusqlite::Result<()> {
+    ) -> DbResult<()> {
         let record = &merged.record;
         let changed = before != record.products;
         let units = merged.units.as_ref().and_then(|units| self.new_units(slot, units));
-        self.conn
-            .prepare_cached(
-                "UPDATE cluster SET agent_version = ?2, last_seen = ?3, seq = ?4, \
+        self.db.execute(
+            "UPDATE cluster SET agent_version = ?2, last_seen = ?3, seq = ?4, \
                  body_digest = ?5, reply = ?6, generation = ?7, grant_json = ?8, \
                  products = CASE WHEN ?9 IS NULL THEN products ELSE '[]' END, \
                  state = coalesce(?9, state), units = coalesce(?10, units), instance = ?11, \
                  superseded = coalesce(?12, superseded), sent_at = ?13, \
                  heat = CASE WHEN heat > 0 THEN heat - 1 ELSE 0 END WHERE id = ?1",
-            )?
-            .execute(params![
+            params![
                 slot.rowid(),
                 record.agent_version,
                 record.last_seen.map(Timestamp::as_millisecond),
@@ -51,7 +50,8 @@ impl Batch<'_> {
                 record.instance.map(|instance| instance.to_string()),
                 succession.superseded.as_ref().map(json),
                 succession.sent_at.as_millisecond(),
-            ])?;
+            ],
+        )?;
         Ok(())
     }
 

@@ -29,7 +29,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// 64 MiB of log before `SQLite` copies it back by itself; the maintenance tick does it earlier.
 const WAL_AUTOCHECKPOINT_PAGES: u32 = 16_384;
 /// Statements of the writer: one per kind of write, and one per day of history.
-const STATEMENT_CACHE: usize = 64;
+const STATEMENT_CACHE: usize = 128;
 
 /// The database cannot be opened.
 #[derive(Debug, thiserror::Error)]

@@ -8,8 +8,9 @@ use std::sync::PoisonError;
 use channels::names::{ChannelName, ProductRef};
 use channels::wire::TrendFigures;
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{Connection, params};
+use rusqlite::params;
 
+use super::db::{Db, DbResult};
 use super::load::At;
 use super::rollouts::last_tick;
 use super::{Batch, LoadError, Refusal, Store};
@@ -38,37 +39,42 @@ pub struct TrendQuestion {
 }
 
 /// The clock after a start.
-pub(super) fn clock(conn: &Connection) -> Result<TrendClock, LoadError> {
-    let last: Option<i64> = conn.query_row("SELECT max(at) FROM trend", [], |row| row.get(0))?;
-    let last = last.and_then(|ms| Timestamp::from_millisecond(ms).ok());
-    Ok(TrendClock::new(last, last_tick(conn)?))
+pub(super) fn clock(db: &Db) -> Result<TrendClock, LoadError> {
+    let last = at_of(db, "SELECT max(at) FROM trend")?;
+    Ok(TrendClock::new(last, last_tick(db)?))
+}
+
+/// The first or the last time, if there is a note.
+fn at_of(db: &Db, sql: &str) -> DbResult<Option<Timestamp>> {
+    let at: Option<i64> = db.row(sql, &[], |row| row.get(0))?;
+    Ok(at.and_then(|ms| Timestamp::from_millisecond(ms).ok()))
 }
 
 /// Reads notes into steps; `false` if there are more than one answer holds.
 pub(super) fn read(
-    conn: &Connection,
+    db: &Db,
     question: &TrendQuestion,
     folding: &mut Folding,
 ) -> Result<bool, LoadError> {
-    let mut statement = conn.prepare_cached(
-        "SELECT at, product, channel, body FROM trend WHERE at >= ?1 AND at < ?2 \
-         AND (?3 = '' OR product = ?3) AND (?4 = '' OR channel = ?4) \
-         ORDER BY at, product, channel",
-    )?;
     let text = |name: Option<String>| name.unwrap_or_default();
-    let mut rows = statement.query(params![
+    let sql = "SELECT at, product, channel, body FROM trend WHERE at >= ?1 AND at < ?2 \
+               AND (?3 = '' OR product = ?3) AND (?4 = '' OR channel = ?4) \
+               ORDER BY at, product, channel";
+    let params = params![
         question.from.as_millisecond(),
         question.to.as_millisecond(),
         text(question.product.as_ref().map(ToString::to_string)),
         text(question.channel.as_ref().map(ToString::to_string)),
-    ])?;
-    while let Some(row) = rows.next()? {
-        let row = At { table: "trend", id: row.get("at")?, row };
-        if !folding.take(name(&row)?, row.some_time("at")?, row.json("body")?) {
-            return Ok(false);
+    ];
+    let mut fits = true;
+    db.each(sql, params, |row| {
+        if fits {
+            let row = At { table: "trend", id: row.get("at")?, row };
+            fits = folding.take(name(&row)?, row.some_time("at")?, row.json("body")?);
         }
-    }
-    Ok(true)
+        Ok::<_, LoadError>(())
+    })?;
+    Ok(fits)
 }
 
 /// The parts of a question that are read one after the other.
@@ -128,7 +134,7 @@ impl Batch<'_> {
         at: Timestamp,
         notes: &[(SeriesName, TrendFigures)],
         now: Timestamp,
-    ) -> rusqlite::Result<()> {
+    ) -> DbResult<()> {
         for (name, figures) in notes {
             let (product, channel) = match name {
                 Some((product, channel)) => (product.to_string(), channel.to_string()),
@@ -136,29 +142,24 @@ impl Batch<'_> {
             };
             // Names and numbers: always serialise.
             let body = serde_json::to_string(figures).unwrap_or_default();
-            self.conn
-                .prepare_cached(
-                    "INSERT INTO trend (at, product, channel, body) VALUES (?1, ?2, ?3, ?4) \
-                     ON CONFLICT (at, product, channel) DO NOTHING",
-                )?
-                .execute(params![at.as_millisecond(), product, channel, body])?;
+            self.db.execute(
+                "INSERT INTO trend (at, product, channel, body) VALUES (?1, ?2, ?3, ?4) \
+                 ON CONFLICT (at, product, channel) DO NOTHING",
+                params![at.as_millisecond(), product, channel, body],
+            )?;
         }
         self.prune_trends(now)
     }
 
     /// Forgets notes that are older than history is kept: a day of them at a time, so neither fewer
     /// days nor a clock that ran ahead costs all of them at once.
-    fn prune_trends(&self, now: Timestamp) -> rusqlite::Result<()> {
+    fn prune_trends(&self, now: Timestamp) -> DbResult<()> {
         let keep = SignedDuration::from_hours(24 * i64::from(self.settings.history_days));
         let Ok(oldest_kept) = now.checked_sub(keep) else { return Ok(()) };
-        let first: Option<i64> =
-            self.conn.query_row("SELECT min(at) FROM trend", [], |row| row.get(0))?;
-        let first = first.and_then(|ms| Timestamp::from_millisecond(ms).ok());
+        let first = at_of(self.db, "SELECT min(at) FROM trend")?;
         let Some(first) = first.filter(|first| *first < oldest_kept) else { return Ok(()) };
         let until = first.checked_add(PRUNE_AT_ONCE).unwrap_or(oldest_kept).min(oldest_kept);
-        self.conn
-            .prepare_cached("DELETE FROM trend WHERE at < ?1")?
-            .execute([until.as_millisecond()])
-            .map(drop)
+        let until = params![until.as_millisecond()];
+        self.db.execute("DELETE FROM trend WHERE at < ?1", until).map(drop)
     }
 }

@@ -5,11 +5,11 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use rusqlite::{Connection, TransactionBehavior};
 use tokio::time::Instant;
 
 use super::audit::Head;
 use super::batch::{Batch, Changes};
+use super::db::{Db, DbError, DbResult};
 use super::{CommitObserver, Committed, Delivery, Job, StoreSettings, Work};
 use crate::served::Served;
 
@@ -20,7 +20,7 @@ const LINGER: Duration = Duration::from_millis(10);
 
 /// Owner of the writing connection.
 pub(super) struct Writer {
-    conn: Connection,
+    db: Db,
     committed: Arc<Committed>,
     served: Arc<dyn Served>,
     settings: StoreSettings,
@@ -29,13 +29,13 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(
-        conn: Connection,
+        db: Db,
         committed: Arc<Committed>,
         served: Arc<dyn Served>,
         settings: StoreSettings,
         head: Head,
     ) -> Self {
-        Self { conn, committed, served, settings, head }
+        Self { db, committed, served, settings, head }
     }
 
     /// Runs until `Job::Stop` or until every handle is gone.
@@ -62,7 +62,7 @@ impl Writer {
             }
             if stop {
                 self.committed.stopped.store(true, Ordering::Relaxed);
-                self.checkpoint();
+                self.db.checkpoint();
                 return;
             }
         }
@@ -70,16 +70,13 @@ impl Writer {
 
     /// All or nothing. On an error every job of the batch is dropped unanswered, which its caller
     /// reads as "unavailable".
-    fn commit(&mut self, batch: Vec<Work>) -> rusqlite::Result<Vec<Delivery>> {
+    fn commit(&mut self, batch: Vec<Work>) -> DbResult<Vec<Delivery>> {
         // Said before anything is dropped, because dropping a job tells its caller.
-        let failed = |_: &rusqlite::Error| self.committed.writable.store(false, Ordering::Relaxed);
-        let tx = self
-            .conn
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .inspect_err(failed)?;
+        let failed = |_: &DbError| self.committed.writable.store(false, Ordering::Relaxed);
+        let tx = self.db.begin().inspect_err(failed)?;
         let rows = self.committed.fleet().rows();
         let mut open = Batch {
-            conn: &tx,
+            db: &self.db,
             committed: &self.committed,
             served: self.served.as_ref(),
             settings: &self.settings,
@@ -95,16 +92,9 @@ impl Writer {
         let ticked = changes.ticked();
         self.head = changes.publish(&self.committed);
         if ticked {
-            self.checkpoint();
+            self.db.checkpoint();
         }
         Ok(deliveries)
-    }
-
-    fn checkpoint(&self) {
-        // Only saves disk; a reader in the way is no failure.
-        if let Err(error) = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
-            tracing::debug!(error = %error, "checkpoint skipped");
-        }
     }
 }
 
