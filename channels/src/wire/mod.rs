@@ -20,6 +20,7 @@ mod rollouts;
 mod settings;
 mod site;
 mod sites;
+mod soak;
 mod telemetry;
 mod trends;
 mod webhooks;
@@ -66,7 +67,10 @@ pub use site::{
 pub use sites::{
     SiteDrift, SiteImport, SiteKey, SiteRegistration, SiteRow, SiteStatusHead, StatusImportReply,
 };
-pub use telemetry::{DriftSpread, LagRow, LagTotals, RiskExposure, StuckRow, TimelineEntry};
+pub use soak::{SoakAnswer, SoakDay, SoakRelease};
+pub use telemetry::{
+    ClusterRisk, DriftSpread, LagRow, LagTotals, RiskExposure, StuckRow, TimelineEntry,
+};
 pub use trends::{
     TrendFigures, TrendLag, TrendPhase, TrendPoint, TrendSeries, TrendVersion, TrendsAnswer,
 };

@@ -159,9 +159,12 @@ mod tests {
         (stdout.text(), stderr.text())
     }
 
+    const DAY: &str = "GET /api/v1/trends?from=2026-11-19T12%3A07%3A30Z&to=2026-11-20T12%3A07%3A30Z&\
+                       step=3600s";
+
     #[tokio::test]
     async fn the_table_has_a_row_per_step() {
-        insta::assert_snapshot!(trends("GET /api/v1/trends", &golden(), &[]).await.0, @"
+        insta::assert_snapshot!(trends(DAY, &golden(), &[]).await.0, @"
         PRODUCT     CHANNEL   AT                    NOTES  ACTIVE  SILENT  HEALTHY  UNHEALTHY  UNKNOWN  QUORUM-P50-MS  QUORUM-P95-MS  QUORUM-WORST-MS  PLEG-P50-MS  PLEG-P95-MS  PLEG-WORST-MS  VERSIONS
         acme/kafka  stable-4  2026-11-20T12:00:00Z  1      12      2       10       1          1        31             511            4200             -            -            -              4.2.0: 8; 4.3.1: 3; other: 1
         ");
@@ -179,7 +182,7 @@ mod tests {
     #[tokio::test]
     async fn nothing_noted_is_said_on_stderr() {
         let empty = TrendsAnswer { series: vec![], ..golden() };
-        let (stdout, stderr) = trends("GET /api/v1/trends", &empty, &["--last", "1h"]).await;
+        let (stdout, stderr) = trends(DAY, &empty, &["--last", "1d"]).await;
         assert_eq!(
             (stdout.as_str(), stderr.as_str()),
             ("", "the hub noted nothing in that time\n")

@@ -5,6 +5,7 @@
 //! sees a report that a crash could still undo. It never does I/O and reads no clock.
 
 mod answers;
+mod day;
 mod drift;
 mod facts;
 mod freshness;
@@ -41,6 +42,7 @@ use tally::{Change, Tally};
 
 pub use answers::FleetCount;
 pub(crate) use answers::Summing;
+pub use day::DayCount;
 pub use drift::DriftMemo;
 pub use freshness::{freshness, is_active, next_report_in_s};
 pub use health::{FleetHealth, HealthQuestion, MAX_WORST_LAGS};
@@ -60,6 +62,7 @@ pub struct FleetIndex {
     labels: Shared<Labels>,
     settings: Shared<Vec<ProductSettings>>,
     tally: Tally,
+    day: day::Day,
 }
 
 /// A cluster's name for the signature check.
@@ -97,6 +100,7 @@ impl FleetIndex {
             labels: Shared::default(),
             settings: Shared::default(),
             tally: Tally::default(),
+            day: day::Day::default(),
         }
     }
 
@@ -146,7 +150,8 @@ impl FleetIndex {
 
     /// Puts a committed record in: into its row, or as the next one.
     pub fn apply(&mut self, slot: Slot, record: &ClusterRecord, now: Timestamp) {
-        let new = self.pack(record, now);
+        let mut new = self.pack(record, now);
+        self.carry_day(slot, &mut new);
         let old = if let Some(row) = self.rows.get_mut(slot.index()) {
             Some(std::mem::replace(row, new))
         } else {
@@ -209,6 +214,9 @@ impl FleetIndex {
             if class != row.freshness {
                 self.tally.change(Slot(number), row, Change::Leave);
                 row.freshness = class;
+                if !is_active(class) {
+                    row.breaks_its_day();
+                }
                 self.tally.change(Slot(number), row, Change::Enter);
             }
         }

@@ -13,6 +13,7 @@ use channels::wire::{
 use jiff::Timestamp;
 use signing::Sha256Digest;
 
+use super::day::Today;
 use super::record::{ClusterKey, ClusterRecord, FormerKey, ProductRecord};
 use super::rest::{Parts, Rest};
 use crate::directive::Ledger;
@@ -222,6 +223,8 @@ pub(super) struct Product {
     pub(super) phase: Phase,
     pub(super) verdict: HealthVerdict,
     pub(super) stopped: bool,
+    /// What the day has shown so far.
+    pub(super) today: Today,
     rest: Box<[u8]>,
 }
 
@@ -272,6 +275,7 @@ impl Product {
             phase: record.phase,
             verdict: health.verdict,
             stopped: record.is_stopped(),
+            today: Today::unseen(),
             progress: Share::of(record.progress),
             since: Stamp::of(Some(record.since)),
             health_since: Stamp::of(health.since),

@@ -43,4 +43,4 @@ pub use facts::{Ask, Fact, Fleet, Heard, Offer};
 pub use policies::{InForce, Policies};
 pub use rollouts::{RestoreError, Rollouts};
 pub use state::{RolloutId, Said};
-pub use view::{AttemptView, RingView, RollbackOffer, RolloutStatus, RolloutView};
+pub use view::{AttemptView, OpenView, RingView, RollbackOffer, RolloutStatus, RolloutView};

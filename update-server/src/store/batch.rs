@@ -43,6 +43,8 @@ pub(super) struct Changes {
     /// For the log, and for those who listen.
     told: Vec<Event>,
     sweep: Option<Timestamp>,
+    /// The day that begins for the marks of soak.
+    pub(super) begin_day: Option<i64>,
     history_day: Option<i64>,
 }
 
@@ -60,6 +62,7 @@ impl Changes {
             rollouts: RolloutBatch::default(),
             told: Vec::new(),
             sweep: None,
+            begin_day: None,
             history_day: None,
         }
     }
@@ -90,10 +93,13 @@ impl Changes {
             committed.apply_rollouts(overlay);
         }
         committed.set_unit_marks(self.unit_marks);
-        if !self.clusters.is_empty() || self.sweep.is_some() {
+        if !self.clusters.is_empty() || self.sweep.is_some() || self.begin_day.is_some() {
             let mut fleet = committed.fleet_mut();
             for (slot, (record, now)) in &self.clusters {
                 fleet.apply(*slot, record, *now);
+            }
+            if let Some(day) = self.begin_day {
+                fleet.begin_day(day);
             }
             if let Some(now) = self.sweep {
                 let renumbered = fleet.sweep(now);

@@ -9,7 +9,7 @@ use rusqlite::types::FromSql;
 use signing::Sha256Digest;
 
 use super::db::{Db, DbError, Row};
-use super::{Committed, rollouts, sites, state, trends};
+use super::{Committed, rollouts, sites, soak, state, trends};
 use crate::auth::{Access, Scope, SessionRecord, SessionTable, TokenRecord, TokenTable};
 use crate::directive::Ledger;
 use crate::events::Bus;
@@ -131,7 +131,8 @@ impl At<'_> {
 
 /// Reads everything that lives in memory.
 pub(super) fn load(db: &Db, interval_s: u64, now: Timestamp) -> Result<Committed, LoadError> {
-    let fleet = fleet(db, interval_s, now)?;
+    let mut fleet = fleet(db, interval_s, now)?;
+    soak::resume(db, &mut fleet, now)?;
     let sites = sites::load(db, &fleet)?;
     let (holds, tokens, sessions) = (holds(db)?, tokens(db)?, sessions(db)?);
     // No two runs of a hub begin in the same millisecond.

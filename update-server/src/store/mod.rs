@@ -29,6 +29,7 @@ mod schema;
 mod sessions;
 mod sites;
 mod snapshot;
+mod soak;
 mod state;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use channels::names::{ProductRef, SiteName};
 use channels::rollout::Name;
 use channels::wire::{
-    AuditRow, DeadDelivery, Hold, OpenJoinToken, SiteImport, TrendSeries, UnitState,
+    AuditRow, DeadDelivery, Hold, OpenJoinToken, SiteImport, SoakDay, TrendSeries, UnitState,
 };
 use jiff::Timestamp;
 use rusqlite::params;
@@ -16,12 +16,13 @@ use super::audit::{self, ChainCheck};
 use super::db::{Db, DbError};
 use super::history::{self, HistoryPlace, HistoryRow};
 use super::{
-    DATABASE_FILE, LoadError, SchemaError, load, rollouts, schema, sites, trends, units, webhooks,
+    DATABASE_FILE, LoadError, SchemaError, load, rollouts, schema, sites, soak, trends, units,
+    webhooks,
 };
 use super::{TrendQuestion, WebhookRecord};
 use crate::fleet::Slot;
 use crate::rollout::PolicyRow;
-use crate::telemetry::Folding;
+use crate::telemetry::{Folding, NOTE_EVERY_S, Soaking};
 
 /// A read failed.
 #[derive(Debug, thiserror::Error)]
@@ -161,11 +162,30 @@ impl Reader {
     ) -> Result<Option<Vec<TrendSeries>>, ReaderError> {
         let mut folding = Folding::new(question.step_s);
         for day in trends::days(question) {
-            if !trends::read(&self.db(), &day, &mut folding)? {
+            let mut take = |name, at, figures| folding.take(name, at, figures);
+            if !trends::each(&self.db(), &day, &mut take)? {
                 return Ok(None);
             }
         }
         Ok(Some(folding.series()))
+    }
+
+    /// Days of a product's releases, and the notes of its clusters added up.
+    pub fn soak(&self, product: &ProductRef) -> Result<(Vec<SoakDay>, Soaking), ReaderError> {
+        let days = soak::days(&self.db(), product)?;
+        let mut soaking = Soaking::default();
+        let Some((from, to)) = trends::span(&self.db())? else { return Ok((days, soaking)) };
+        let product = Some(product.clone());
+        let question = TrendQuestion { product, channel: None, from, to, step_s: NOTE_EVERY_S };
+        for day in trends::days(&question) {
+            trends::each(&self.db(), &day, &mut |name, at, figures| {
+                if let Some((_, channel)) = name {
+                    soaking.take(&channel, at, &figures);
+                }
+                true
+            })?;
+        }
+        Ok((days, soaking))
     }
 
     /// The newest holds, lifted ones included, newest first.

@@ -9,6 +9,7 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
+use channels::rollout::Period;
 use channels::wire::{GrantRequest, Measure};
 use jiff::{SignedDuration, Timestamp};
 
@@ -194,6 +195,21 @@ impl Batch<'_> {
                 self.draft(now, |draft| draft.granted(&ask, *rollout, grant, now));
             }
         }
+    }
+
+    /// Forgets attempts of rollouts that are over for longer than history is kept, and than any cap
+    /// looks back: a part of one rollout's at a time.
+    pub(super) fn forget_attempts(&self, now: Timestamp) -> DbResult<()> {
+        let days = SignedDuration::from_hours(24 * i64::from(self.settings.history_days));
+        let keep = days.max(Period::MAX.duration());
+        let Ok(before) = now.checked_sub(keep) else { return Ok(()) };
+        let over = self.committed.rollouts().over_before(before);
+        for id in over {
+            if rows::forget(self.db, id, before)? {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// What time does to rollouts, in the maintenance tick; `since` is the time since the last one.

@@ -13,15 +13,24 @@ use rusqlite::params;
 use super::db::{Db, DbResult};
 use super::load::At;
 use super::rollouts::last_tick;
+use super::soak::SoakNote;
 use super::{Batch, LoadError, Refusal, Store};
 use crate::fleet::SeriesName;
-use crate::telemetry::{Folding, TrendClock};
+use crate::telemetry::TrendClock;
 
 /// Notes are read a day at a time: a long statement keeps the log from being truncated.
 const READ_AT_ONCE: SignedDuration = SignedDuration::from_hours(24);
 /// With a note older than what is kept, so much of them goes at once: two hundred thousand rows at
 /// most, also after somebody set fewer days.
 const PRUNE_AT_ONCE: SignedDuration = SignedDuration::from_hours(24);
+
+/// From the first note to after the last one, if there are any.
+pub(super) fn span(db: &Db) -> DbResult<Option<(Timestamp, Timestamp)>> {
+    let first = at_of(db, "SELECT min(at) FROM trend")?;
+    let last = at_of(db, "SELECT max(at) FROM trend")?;
+    let after = last.and_then(|last| last.checked_add(SignedDuration::from_secs(1)).ok());
+    Ok(first.zip(after))
+}
 
 /// What is asked of trends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,11 +59,11 @@ fn at_of(db: &Db, sql: &str) -> DbResult<Option<Timestamp>> {
     Ok(at.and_then(|ms| Timestamp::from_millisecond(ms).ok()))
 }
 
-/// Reads notes into steps; `false` if there are more than one answer holds.
-pub(super) fn read(
+/// Looks at notes in order of time for as long as `look` wants more; says whether it did to the end.
+pub(super) fn each(
     db: &Db,
     question: &TrendQuestion,
-    folding: &mut Folding,
+    look: &mut dyn FnMut(SeriesName, Timestamp, TrendFigures) -> bool,
 ) -> Result<bool, LoadError> {
     let text = |name: Option<String>| name.unwrap_or_default();
     let sql = "SELECT at, product, channel, body FROM trend WHERE at >= ?1 AND at < ?2 \
@@ -70,7 +79,7 @@ pub(super) fn read(
     db.each(sql, params, |row| {
         if fits {
             let row = At { table: "trend", id: row.get("at")?, row };
-            fits = folding.take(name(&row)?, row.some_time("at")?, row.json("body")?);
+            fits = look(name(&row)?, row.some_time("at")?, row.json("body")?);
         }
         Ok::<_, LoadError>(())
     })?;
@@ -108,9 +117,17 @@ impl Store {
         let due = committed.trend_clock().due(interval_s, now);
         let Some(at) = due else { return Ok(false) };
         let passing = std::sync::Arc::clone(&committed);
-        let passed = tokio::task::spawn_blocking(move || passing.fleet().roll_up()).await;
-        let Ok(notes) = passed else { return Err(Refusal::Failed) };
-        self.submit(move |batch| Ok(batch.note_trends(at, &notes, now)?)).await?;
+        let passed = tokio::task::spawn_blocking(move || {
+            let fleet = passing.fleet();
+            (fleet.roll_up(), SoakNote::of(&fleet, now))
+        });
+        let Ok((notes, soak)) = passed.await else { return Err(Refusal::Failed) };
+        self.submit(move |batch| {
+            batch.note_trends(at, &notes, now)?;
+            batch.forget_attempts(now)?;
+            Ok(batch.note_soak(soak, now)?)
+        })
+        .await?;
         committed.trend_clock().noted(at);
         Ok(true)
     }

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::super::negotiate::Listing;
 use super::super::problem::{ApiError, Code};
 use super::state::from_disk;
-use super::{Guarded, HubState, Needs, Operator, Scoped, Viewer, export, paging, rollouts};
+use super::{Guarded, HubState, Needs, Operator, Scoped, Viewer, export, paging, risks, rollouts};
 use crate::auth::Scope;
 use crate::fleet::{ClusterFilter, MAX_PAGE, Slot};
 use crate::site::After;
@@ -47,6 +47,8 @@ pub(super) struct ListQuery {
     freshness: Option<Freshness>,
     name: Option<String>,
     selector: Option<String>,
+    /// Stands before an edge with a risk of this name.
+    risk: Option<String>,
     site: Option<SiteName>,
     cursor: Option<String>,
     limit: Option<usize>,
@@ -97,6 +99,7 @@ pub(super) async fn list(
         name_prefix: query.name,
         selector: query.selector.as_deref().map(selector).transpose()?,
         scope: by.scope().clone(),
+        exposed: query.risk.map(|risk| risks::exposed_to(&state.catalog, &risk)),
         site: query.site,
     };
     if listing != Listing::Json {

@@ -245,6 +245,30 @@ fn clusters_are_told_what_to_measure_for_the_ring_they_are_in() {
 }
 
 #[test]
+fn a_rollout_that_nobody_governs_is_over_once_nobody_is_on_the_way_and_no_failure_waits() {
+    let mut site = Site::new(OPEN, &["a", "a"]);
+    let over = |site: &Site| site.rollouts.over_before(minute(5_000));
+    begin(&mut site, 0, 1);
+    let open = site.rollouts.open_views(minute(2));
+    assert_eq!((open.len(), open[0].in_flight, open[0].failures), (1, 1, 0));
+    let name = "open".parse().unwrap();
+    site.batch(minute(3), |_, draft| draft.delete_policy(&name, "ann", minute(3))).unwrap();
+    assert_eq!(over(&site), [], "one is on the way");
+    site.hear(0, record(&site.releases, "1.1.0"), 6);
+    for at in [60, 65, 70] {
+        site.hear(0, record(&site.releases, "1.1.0"), at);
+        site.tick(at);
+    }
+    assert!(site.rollouts.has_settled(FIRST, Slot(0)));
+    assert_eq!(over(&site), [FIRST]);
+    assert_eq!(site.rollouts.over_before(minute(0)), [], "not for long enough");
+    assert_eq!(site.rollouts.open_views(minute(71)), []);
+    site.hear(0, record(&site.releases, "1.0.0"), 80);
+    assert_eq!(over(&site), [], "its failure waits");
+    assert_eq!(site.rollouts.open_views(minute(81))[0].failures, 1);
+}
+
+#[test]
 fn a_retired_cluster_leaves_and_its_failure_stays() {
     let mut site = Site::new(OPEN, &["a", "a"]);
     begin(&mut site, 0, 1);

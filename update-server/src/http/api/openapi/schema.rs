@@ -17,6 +17,7 @@ macro_rules! golden {
 golden! {
     "audit-row": ["audit-row"];
     "bulk-reply": ["bulk-reply"];
+    "cluster-risk-page": ["cluster-risk-page"];
     "cluster-row-page": ["cluster-row-page", "cluster-row-page--conflict", "cluster-row-page--dark",
         "cluster-row-page--labels", "cluster-row-page--settings"];
     "dead-delivery-page": ["dead-delivery-page"];
@@ -46,6 +47,7 @@ golden! {
     "site-key": ["site-key"];
     "site-row-page": ["site-row-page"];
     "site-status": ["site-status", "site-status--redacted"];
+    "soak-answer": ["soak-answer"];
     "status-import-reply": ["status-import-reply"];
     "timeline-page": ["timeline-page"];
     "trends-answer": ["trends-answer"];

@@ -1,7 +1,7 @@
 //! Trends: notes every five minutes, read back in steps.
 
 use super::*;
-use channels::wire::TrendsAnswer;
+use channels::wire::{HealthVerdict, SoakAnswer, TrendsAnswer};
 
 /// A quarter of a minute, as the maintenance timer has it, until `seconds` have passed.
 async fn live(hub: &Hub, seconds: i64) {
@@ -119,4 +119,42 @@ async fn notes_older_than_history_go_a_day_at_a_time() {
     let left = hub.state.reader.trends(&question).unwrap().unwrap();
     let first = left[0].points[0].at;
     assert!(hub.now().duration_since(first) < seconds(25 * 3_600), "{first}");
+}
+
+/// Seconds between two reports in the test below: late, and not silent.
+const ROUND_S: i64 = 1_500;
+
+#[actix_web::test]
+async fn days_and_cluster_hours_are_evidence_for_promotion() {
+    let hub = Hub::published().await;
+    let agents = [hub.agent(1).await, hub.agent(2).await];
+    let first_day_s = 86_400 - t0().as_second().rem_euclid(86_400);
+    let (ill, end) = (first_day_s / ROUND_S + 10, (first_day_s + 86_400) / ROUND_S + 2);
+    for round in 0..=end {
+        for (n, agent) in agents.iter().enumerate() {
+            let mut product = kafka(Phase::Idle);
+            let is_ill = n == 1 && round == ill;
+            let verdict = if is_ill { HealthVerdict::Unhealthy } else { HealthVerdict::Healthy };
+            product.health.verdict = verdict;
+            hub.reply(agent, &agent.of(u64::try_from(round).unwrap() + 1, vec![product])).await;
+        }
+        // The hub looks at its clock again: quiet for an interval, then a note.
+        hub.advance(ROUND_S - 300);
+        for _ in 0..6 {
+            hub.state.store.note_trends(hub.now()).await.unwrap();
+            hub.advance(50);
+        }
+        hub.state.store.note_trends(hub.now()).await.unwrap();
+    }
+    let answer: SoakAnswer = hub.get("/api/v1/soak?product=acme/kafka&version=1.0.0").await;
+    let days: Vec<_> = answer.days.iter().map(|d| (d.healthy, d.unhealthy, d.unknown)).collect();
+    assert_eq!(days, [(0, 0, 2), (1, 1, 0)], "the first one began before anybody was there");
+    let release = &answer.releases[0];
+    assert_eq!((answer.releases.len(), release.failures), (1, 0));
+    let notes = f64::from(u32::try_from(end + 1).unwrap());
+    let hours = release.healthy_cluster_hours + release.unhealthy_cluster_hours;
+    assert!((hours * 12.0 - 2.0 * notes).abs() < 4.0, "{hours} of {notes} notes");
+    assert!(release.unhealthy_cluster_hours > 0.0);
+    let other: SoakAnswer = hub.get("/api/v1/soak?product=acme/kafka&channel=fast").await;
+    assert_eq!((other.days.len(), other.releases.len()), (0, 0));
 }
