@@ -7,7 +7,7 @@ use channels::rollout::{
     Caps, ClusterState, Counts, Decision, Failure, HealthGate, Name, Ring, Share, Stop, WaitReason,
 };
 use channels::version::ReleaseVersion;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use signing::Sha256Digest;
 
 use super::attempt::Tracked;
@@ -164,18 +164,27 @@ impl Rollouts {
         self.heads.values().map(view).filter(is_open).collect()
     }
 
-    /// Rollouts that are over since before a time: a newer release took their place or nobody governs
+    /// Rollouts that are over for so long: a newer release took their place or nobody governs
     /// them, nobody is on the way in them, and no failure waits. Oldest first.
-    pub fn over_before(&self, time: Timestamp) -> Vec<RolloutId> {
-        let is_over = |head: &&Head| {
+    ///
+    /// Each with the time up to which its attempts count for nothing any more: for a cap on its grants
+    /// they may for longer than others.
+    pub fn over_for(&self, keep: SignedDuration, now: Timestamp) -> Vec<(RolloutId, Timestamp)> {
+        let over = |head: &Head| {
             let in_force = self.policies.get(&head.policy).is_some_and(|known| !known.row.deleted);
             let live = self.attempts.get(&head.id).is_some_and(|all| !all.live.is_empty());
-            head.opened_at < time
-                && (!in_force || head.state.superseded_by.is_some())
+            let is_over = (!in_force || head.state.superseded_by.is_some())
                 && !live
-                && head.state.core.failed().is_empty()
+                && head.state.core.failed().is_empty();
+            let cap = head
+                .rules
+                .caps
+                .per_period
+                .map_or(SignedDuration::ZERO, |cap| cap.period.duration());
+            let before = now.checked_sub(keep.max(cap)).ok()?;
+            (is_over && head.opened_at < before).then_some((head.id, before))
         };
-        self.heads.values().filter(is_over).map(|head| head.id).collect()
+        self.heads.values().filter_map(over).collect()
     }
 
     /// Failures of a product's releases over all their rollouts, acknowledged or not.

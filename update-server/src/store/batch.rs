@@ -11,8 +11,10 @@ use rusqlite::params;
 use signing::Sha256Digest;
 
 use super::audit::{self, Event, Head};
-use super::db::{Db, DbResult};
+use super::db::{Db, DbResult, Dialect};
+use super::follow::{self, Change};
 use super::rollouts::{RolloutBatch, last_tick};
+use super::row::ClusterWrite;
 use super::{Committed, Stop, StoreSettings, history};
 use crate::auth::{SessionTable, TokenTable};
 use crate::fleet::{ClusterRecord, Slot};
@@ -42,6 +44,10 @@ pub(super) struct Changes {
     pub(super) rollouts: RolloutBatch,
     /// For the log, and for those who listen.
     told: Vec<Event>,
+    /// Reports whose rows are not written yet.
+    pub(super) writes: BTreeMap<Slot, ClusterWrite>,
+    /// Changes that history keeps, and has not got yet.
+    pub(super) history: history::Waiting,
     sweep: Option<Timestamp>,
     /// The day that begins for the marks of soak.
     pub(super) begin_day: Option<i64>,
@@ -61,6 +67,8 @@ impl Changes {
             sites: None,
             rollouts: RolloutBatch::default(),
             told: Vec::new(),
+            writes: BTreeMap::new(),
+            history: history::Waiting::default(),
             sweep: None,
             begin_day: None,
             history_day: None,
@@ -197,6 +205,27 @@ impl Batch<'_> {
         }
     }
 
+    /// Writes what waits for the end of the batch; the last thing before the commit.
+    pub(super) fn write_rest(&mut self) -> DbResult<()> {
+        self.write_rows()?;
+        history::write(self.db, &self.changes.history)?;
+        self.write_rollouts()
+    }
+
+    /// What replicas that follow take over; after [`Batch::write_rest`].
+    pub(super) fn change(&self, head_before: u64) -> Change {
+        let changes = &self.changes;
+        Change {
+            clusters: changes.clusters.keys().map(|slot| slot.rowid()).collect(),
+            holds: changes.holds.is_some(),
+            tokens: changes.tokens.is_some(),
+            sessions: changes.sessions.is_some(),
+            sites: changes.sites.is_some(),
+            audit: changes.head.id() != head_before,
+            ..changes.rollouts.change()
+        }
+    }
+
     /// Makes sure the history table of the day exists in this transaction.
     pub(super) fn history_day(&mut self, at: Timestamp) -> DbResult<()> {
         let day = at.as_second().div_euclid(86_400);
@@ -216,6 +245,9 @@ impl Batch<'_> {
         } else {
             tracing::warn!(%now, "the clock is days past the last tick: history kept this once");
         }
+        if self.db.dialect() == Dialect::Postgres {
+            follow::prune(self.db, now)?;
+        }
         self.db.execute(
             "INSERT INTO meta (name, value) VALUES ('last_tick', ?1) \
                  ON CONFLICT (name) DO UPDATE SET value = excluded.value",
@@ -223,6 +255,11 @@ impl Batch<'_> {
         )?;
         self.changes.sweep = Some(now);
         Ok(())
+    }
+
+    /// Ages rows into their freshness class, in this replica's memory alone.
+    pub(super) fn sweep(&mut self, now: Timestamp) {
+        self.changes.sweep = Some(now);
     }
 
     /// Time since the last tick, of this process or one before; zero at the very first.

@@ -191,6 +191,7 @@ impl Batch<'_> {
         }
         record.retired_at = Some(now);
         record.ledger.current = None;
+        self.row_written(slot)?;
         self.db.execute(
             "UPDATE cluster SET retired_at = ?2, grant_json = NULL WHERE id = ?1",
             params![slot.rowid(), now.as_millisecond()],

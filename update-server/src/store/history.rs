@@ -3,6 +3,8 @@
 //! A row is written only when a product's version, target, phase, unit or verdict changes: every
 //! report of a million clusters would be 60 GB a day, their changes are a few MB.
 
+use std::collections::BTreeMap;
+
 use channels::names::{ProductRef, UnitName};
 use channels::version::ReleaseVersion;
 use channels::wire::{HealthVerdict, Phase};
@@ -86,14 +88,26 @@ pub(super) fn create(db: &Db, at: Timestamp) -> DbResult<()> {
     })
 }
 
-/// Writes one change into the day's table, which exists.
+/// Changes that wait for the end of their batch, by the table of their day.
+pub(super) type Waiting = BTreeMap<String, Vec<Change>>;
+
+/// One of them.
+#[derive(Debug)]
+pub(super) struct Change {
+    cluster: i64,
+    at: i64,
+    seq: i64,
+    row: String,
+}
+
+/// Keeps one change until the end of the batch. The day's table exists.
 pub(super) fn append(
-    db: &Db,
+    waiting: &mut Waiting,
     slot: Slot,
     at: Timestamp,
     seq: u64,
     new: &ProductRecord,
-) -> DbResult<()> {
+) {
     let row = HistoryRow {
         at,
         product: new.graph.product.clone(),
@@ -104,18 +118,41 @@ pub(super) fn append(
         health: new.health.verdict,
         seq,
     };
-    let sql =
-        format!("INSERT INTO {} (cluster, at, seq, \"row\") VALUES (?1, ?2, ?3, ?4)", table(at));
-    db.execute(
-        &sql,
-        params![
-            slot.rowid(),
-            at.as_millisecond(),
-            super::int(seq),
-            // Strings, numbers and names: always serialises.
-            serde_json::to_string(&row).unwrap_or_default()
-        ],
-    )?;
+    let change = Change {
+        cluster: slot.rowid(),
+        at: at.as_millisecond(),
+        seq: super::int(seq),
+        // Strings, numbers and names: always serialises.
+        row: serde_json::to_string(&row).unwrap_or_default(),
+    };
+    waiting.entry(table(at)).or_default().push(change);
+}
+
+/// Writes what waits.
+pub(super) fn write(db: &Db, waiting: &Waiting) -> DbResult<()> {
+    for (table, changes) in waiting {
+        let into = format!("INSERT INTO {table} (cluster, at, seq, \"row\")");
+        match db {
+            Db::Sqlite(_) => {
+                let sql = format!("{into} VALUES (?1, ?2, ?3, ?4)");
+                for change in changes {
+                    let Change { cluster, at, seq, row } = change;
+                    db.execute(&sql, params![cluster, at, seq, row])?;
+                }
+            }
+            Db::Postgres(session) => {
+                let column = |of: fn(&Change) -> i64| changes.iter().map(of).collect::<Vec<_>>();
+                let rows: Vec<&str> = changes.iter().map(|change| change.row.as_str()).collect();
+                session.execute_native(
+                    &format!(
+                        "{into} SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], \
+                         $4::text[])"
+                    ),
+                    &[&column(|c| c.cluster), &column(|c| c.at), &column(|c| c.seq), &rows],
+                )?;
+            }
+        }
+    }
     Ok(())
 }
 

@@ -157,12 +157,13 @@ impl Batch<'_> {
     }
 
     fn replace_key(
-        &self,
+        &mut self,
         slot: Slot,
         new: &ClusterKey,
         former: &FormerKey,
         elder: Option<&FormerKey>,
     ) -> Result<(), Stop> {
+        self.row_written(slot)?;
         self.db.execute(
             "UPDATE cluster SET key = ?2, key_id = ?3, former_key = ?4, former_key_id = ?5, \
                  former_why = ?6, former_at = ?7, elder_key = ?8, elder_key_id = ?9, \
@@ -240,7 +241,8 @@ impl Batch<'_> {
             .map(drop)
     }
 
-    fn forget_processes(&self, slot: Slot) -> DbResult<()> {
+    fn forget_processes(&mut self, slot: Slot) -> DbResult<()> {
+        self.row_written(slot)?;
         self.db
             .execute(
                 "UPDATE cluster SET instance = NULL, superseded = '[]', heat = 0, \
@@ -262,6 +264,7 @@ impl Batch<'_> {
             return Ok(());
         }
         record.conflict_since = Some(now);
+        self.row_written(slot)?;
         let voids = record.ledger.current.take();
         self.db.execute(
             "UPDATE cluster SET conflict_since = ?2, grant_json = NULL WHERE id = ?1",
@@ -286,7 +289,7 @@ impl Batch<'_> {
     /// Ends what a number ahead of the clock blocks: whoever is believed from here on need not
     /// count on from it. Reports from before are too old to be accepted again.
     fn take_number_back(
-        &self,
+        &mut self,
         slot: Slot,
         record: &mut ClusterRecord,
         now: Timestamp,
@@ -296,6 +299,7 @@ impl Batch<'_> {
             return Ok(());
         }
         record.seq = now_ms;
+        self.row_written(slot)?;
         self.db
             .execute(
                 "UPDATE cluster SET seq = ?2, body_digest = NULL, reply = NULL, sent_at = NULL \

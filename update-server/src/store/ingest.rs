@@ -189,7 +189,7 @@ impl Batch<'_> {
     /// What is remembered of the last report, from the disk only where the verdict needs more than
     /// its number: a process that goes on counting does not.
     fn last_seen(
-        &self,
+        &mut self,
         slot: Slot,
         before: &ClusterRecord,
         incoming: &Incoming,
@@ -198,6 +198,7 @@ impl Batch<'_> {
         if incoming.seq > before.seq && incoming.instance == before.instance {
             return Ok(known);
         }
+        self.row_written(slot)?;
         let found = self.db.row_if_any(
             "SELECT body_digest, sent_at, superseded, heat FROM cluster WHERE id = ?1",
             params![slot.rowid()],
@@ -218,10 +219,11 @@ impl Batch<'_> {
         Ok(found.unwrap_or(known))
     }
 
-    fn note_heat(&self, slot: Slot, before: u8, heat: u8) -> DbResult<()> {
+    fn note_heat(&mut self, slot: Slot, before: u8, heat: u8) -> DbResult<()> {
         if before == heat {
             return Ok(());
         }
+        self.row_written(slot)?;
         self.db
             .execute("UPDATE cluster SET heat = ?2 WHERE id = ?1", params![slot.rowid(), heat])
             .map(drop)
@@ -275,7 +277,7 @@ impl Batch<'_> {
     }
 
     fn merge(
-        &self,
+        &mut self,
         slot: Slot,
         before: ClusterRecord,
         heard: ClusterHeader,
@@ -332,7 +334,8 @@ impl Batch<'_> {
         Ok(Merged { record, units, full_state_wanted: !full && (first || gap) })
     }
 
-    fn stored_units(&self, slot: Slot) -> DbResult<Units> {
+    fn stored_units(&mut self, slot: Slot) -> DbResult<Units> {
+        self.row_written(slot)?;
         let blob: Option<Vec<u8>> = self.db.row(
             "SELECT units FROM cluster WHERE id = ?1",
             params![slot.rowid()],
@@ -352,7 +355,7 @@ impl Batch<'_> {
             let old = before.iter().find(|p| p.graph.product == product.graph.product);
             if history::differs(old, product) {
                 self.history_day(now)?;
-                history::append(self.db, slot, now, after.seq, product)?;
+                history::append(&mut self.changes.history, slot, now, after.seq, product);
             }
         }
         Ok(())

@@ -1,5 +1,6 @@
 //! Warm start: the committed state from disk into memory.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use channels::names::ClusterId;
@@ -49,6 +50,8 @@ pub enum LoadError {
 
 /// The table of clusters.
 const CLUSTER: &str = "cluster";
+/// Rows asked for in one statement: some megabytes.
+const CLUSTERS_AT_ONCE: usize = 5000;
 /// What is read of it, in this order.
 const CLUSTER_COLUMNS: &[&str] = &[
     "id",
@@ -158,6 +161,27 @@ fn fleet(db: &Db, interval_s: u64, now: Timestamp) -> Result<FleetIndex, LoadErr
     Ok(fleet)
 }
 
+/// These rows of clusters, in order. Only a server has other writers, whose rows are asked for.
+pub(super) fn clusters(
+    db: &Db,
+    ids: &BTreeSet<i64>,
+) -> Result<Vec<(Slot, ClusterRecord)>, LoadError> {
+    let Db::Postgres(session) = db else { return Ok(Vec::new()) };
+    let ids: Vec<i64> = ids.iter().copied().collect();
+    let columns = CLUSTER_COLUMNS.join(", ");
+    let sql = format!("SELECT {columns} FROM cluster WHERE id = ANY($1) ORDER BY id");
+    let mut found = Vec::with_capacity(ids.len());
+    for some in ids.chunks(CLUSTERS_AT_ONCE) {
+        found.extend(session.rows_native(&sql, &[&some], |row| {
+            let id: i64 = row.get(0)?;
+            let at = At { table: CLUSTER, id, row };
+            let slot = Slot::from_rowid(id).ok_or_else(|| at.wrong("id", "not a row"))?;
+            Ok::<_, LoadError>((slot, cluster(&at)?))
+        })?);
+    }
+    Ok(found)
+}
+
 fn cluster(at: &At<'_>) -> Result<ClusterRecord, LoadError> {
     let current = at
         .get::<Option<String>>("grant_json")?
@@ -240,11 +264,11 @@ pub(super) fn hold(row: &Row<'_>) -> Result<Hold, LoadError> {
     })
 }
 
-fn holds(db: &Db) -> Result<Vec<Hold>, LoadError> {
+pub(super) fn holds(db: &Db) -> Result<Vec<Hold>, LoadError> {
     db.rows("SELECT * FROM hold WHERE resumed_at IS NULL ORDER BY id", &[], hold)
 }
 
-fn tokens(db: &Db) -> Result<TokenTable, LoadError> {
+pub(super) fn tokens(db: &Db) -> Result<TokenTable, LoadError> {
     let mut table = TokenTable::default();
     db.each("SELECT * FROM token WHERE revoked_at IS NULL", &[], |row| {
         let at = At { table: "token", id: row.get("id")?, row };
@@ -277,7 +301,7 @@ fn scope(at: &At<'_>) -> Result<Scope, LoadError> {
     }
 }
 
-fn sessions(db: &Db) -> Result<SessionTable, LoadError> {
+pub(super) fn sessions(db: &Db) -> Result<SessionTable, LoadError> {
     let mut table = SessionTable::default();
     db.each("SELECT * FROM session ORDER BY id", &[], |row| {
         let at = At { table: "session", id: row.get("id")?, row };

@@ -15,6 +15,7 @@ mod chain;
 mod committed;
 mod db;
 mod enrol;
+mod follow;
 mod history;
 mod identity;
 mod ingest;
@@ -39,7 +40,6 @@ mod units;
 mod webhooks;
 mod writer;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -50,7 +50,7 @@ use channels::rollout::LabelError;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
-use self::db::{Db, DbResult};
+use self::db::DbResult;
 use crate::fleet::KeyEnd;
 use crate::rollout::RolloutRefusal;
 use crate::served::Served;
@@ -60,7 +60,7 @@ pub use audit::{ChainCheck, Event};
 pub(crate) use batch::Batch;
 pub use chain::{Run, row_hash};
 pub use committed::Committed;
-pub use db::{Database, DbError};
+pub use db::{AddressError, Database, DbError, Server};
 pub use enrol::{Enrolment, JoinTokenRow};
 pub use history::{HistoryPlace, HistoryRow};
 pub use identity::{KeyRotation, Trust};
@@ -381,20 +381,23 @@ impl WriterThread {
 }
 
 impl Store {
-    /// Opens `<data_dir>/hub.sqlite3`, reads it into memory and starts the writer.
+    /// Opens the database, brings its schema up to date, reads it into memory and starts the writer.
+    /// Blocks.
+    ///
+    /// # Errors
+    /// The database cannot be reached, or holds something that no hub wrote.
     pub fn open(
-        data_dir: &Path,
+        database: impl Into<Database>,
         settings: StoreSettings,
         served: Arc<dyn Served>,
         observer: CommitObserver,
         now: Timestamp,
     ) -> Result<(Self, WriterThread), OpenError> {
-        let db = Db::from(schema::open_writer(&data_dir.join(DATABASE_FILE))?);
-        let mut head = audit::head(&db).map_err(LoadError::from)?;
-        let committed = Arc::new(load::load(&db, settings.report_interval_s, now)?);
-        rollouts::wake(&db, &mut head, &committed, &*served, now).map_err(LoadError::from)?;
+        let database = database.into();
+        let db = schema::open(&database)?;
+        let (mut writer, committed) = writer::Writer::load(db, &database, served, settings, now)?;
+        writer.wake(now)?;
         let (queue, jobs): (SyncSender<Job>, Receiver<Job>) = sync_channel(settings.queue_capacity);
-        let writer = writer::Writer::new(db, Arc::clone(&committed), served, settings, head);
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || writer.run(&jobs, &observer))
@@ -456,6 +459,16 @@ impl Store {
     /// and finds out whether the disk still takes a commit.
     pub async fn tick(&self, now: Timestamp) -> Result<(), Refusal> {
         self.submit(move |batch| batch.tick(now)).await
+    }
+
+    /// Ages rows into their freshness class in this replica's memory, where another one does the
+    /// rest of the maintenance.
+    pub async fn sweep(&self, now: Timestamp) -> Result<(), Refusal> {
+        self.submit(move |batch| {
+            batch.sweep(now);
+            Ok(())
+        })
+        .await
     }
 
     /// Adds an audit row about something that is not in the database (a publication).

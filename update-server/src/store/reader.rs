@@ -1,7 +1,6 @@
 //! Reads of what is only on disk: units, history, audit, lifted holds. Blocking; callers use a
 //! blocking thread. Short statements only: a long read keeps the log from being truncated.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use channels::names::{ProductRef, SiteName};
@@ -11,15 +10,15 @@ use channels::wire::{
 };
 use jiff::Timestamp;
 use rusqlite::params;
+use tokio::time::{Duration, Instant};
 
 use super::audit::{self, ChainCheck};
-use super::db::{Db, DbError};
+use super::db::{Database, Db, DbError};
 use super::history::{self, HistoryPlace, HistoryRow};
 use super::{
-    DATABASE_FILE, LoadError, SchemaError, load, rollouts, schema, sites, soak, trends, units,
-    webhooks,
+    LoadError, SchemaError, TrendQuestion, WebhookRecord, load, rollouts, schema, sites, soak,
+    trends, units, webhooks,
 };
-use super::{TrendQuestion, WebhookRecord};
 use crate::fleet::Slot;
 use crate::rollout::PolicyRow;
 use crate::telemetry::{Folding, NOTE_EVERY_S, Soaking};
@@ -35,24 +34,70 @@ impl From<DbError> for ReaderError {
     }
 }
 
-/// One read-only connection, shared: these reads are people's, not the fleet's.
+/// After a connection could not be made, reads fail at once for so long.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// One connection, shared: these reads are people's, not the fleet's.
 #[derive(Debug, Clone)]
-pub struct Reader(Arc<Mutex<Db>>);
+pub struct Reader(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    database: Database,
+    line: Mutex<Line>,
+}
+
+#[derive(Debug)]
+struct Line {
+    db: Db,
+    failed_at: Option<Instant>,
+}
+
+/// The connection, for one read.
+struct Held<'r>(MutexGuard<'r, Line>);
+
+impl std::ops::Deref for Held<'_> {
+    type Target = Db;
+
+    fn deref(&self) -> &Db {
+        &self.0.db
+    }
+}
 
 impl Reader {
-    /// Opens `<data_dir>/hub.sqlite3`, which the writer has made.
-    pub fn open(data_dir: &Path) -> Result<Self, SchemaError> {
-        let db = Db::from(schema::open_reader(&data_dir.join(DATABASE_FILE))?);
-        Ok(Self(Arc::new(Mutex::new(db))))
+    /// Opens a database that the writer has made.
+    ///
+    /// # Errors
+    /// It cannot be opened or reached.
+    pub fn open(database: impl Into<Database>) -> Result<Self, SchemaError> {
+        let database = database.into();
+        let line = Line { db: schema::open_for_reading(&database)?, failed_at: None };
+        Ok(Self(Arc::new(Shared { database, line: Mutex::new(line) })))
     }
 
-    fn db(&self) -> MutexGuard<'_, Db> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The connection, made anew if it is lost.
+    fn db(&self) -> Result<Held<'_>, ReaderError> {
+        let mut line = self.0.line.lock().unwrap_or_else(PoisonError::into_inner);
+        if line.db.is_lost() {
+            // Whoever waits behind somebody who just tried in vain need not try again.
+            if line.failed_at.is_some_and(|at| at.elapsed() < RETRY_AFTER) {
+                return Err(DbError::Lost.into());
+            }
+            match schema::open_for_reading(&self.0.database) {
+                Ok(db) => *line = Line { db, failed_at: None },
+                Err(error) => {
+                    line.failed_at = Some(Instant::now());
+                    tracing::warn!(error = signing::causes::chain(&error), "reads fail");
+                    return Err(DbError::Lost.into());
+                }
+            }
+        }
+        Ok(Held(line))
     }
 
     /// Units of one product of a cluster, as last reported.
     pub fn units(&self, slot: Slot, product: &ProductRef) -> Result<Vec<UnitState>, ReaderError> {
-        let blob: Option<Option<Vec<u8>>> = self.db().row_if_any(
+        let blob: Option<Option<Vec<u8>>> = self.db()?.row_if_any(
             "SELECT units FROM cluster WHERE id = ?1",
             params![slot.rowid()],
             |r| r.get(0),
@@ -63,7 +108,7 @@ impl Reader {
 
     /// The newest changes of a cluster, newest first.
     pub fn history(&self, slot: Slot, limit: usize) -> Result<Vec<HistoryRow>, ReaderError> {
-        let found = history::read(&self.db(), slot, None, limit)?;
+        let found = history::read(&*self.db()?, slot, None, limit)?;
         Ok(found.into_iter().map(|(_, row)| row).collect())
     }
 
@@ -74,7 +119,7 @@ impl Reader {
         before: Option<HistoryPlace>,
         limit: usize,
     ) -> Result<Vec<(HistoryPlace, HistoryRow)>, ReaderError> {
-        Ok(history::read(&self.db(), slot, before, limit)?)
+        Ok(history::read(&*self.db()?, slot, before, limit)?)
     }
 
     /// Audit rows about one object below `before`, newest first.
@@ -84,22 +129,22 @@ impl Reader {
         before: Option<u64>,
         limit: usize,
     ) -> Result<Vec<AuditRow>, ReaderError> {
-        Ok(audit::page_of(&self.db(), object, before, limit)?)
+        Ok(audit::page_of(&*self.db()?, object, before, limit)?)
     }
 
     /// Audit rows below `before`, newest first.
     pub fn audit(&self, before: Option<u64>, limit: usize) -> Result<Vec<AuditRow>, ReaderError> {
-        Ok(audit::page(&self.db(), before, limit)?)
+        Ok(audit::page(&*self.db()?, before, limit)?)
     }
 
     /// Audit rows above `after`, oldest first.
     pub fn audit_after(&self, after: u64, limit: usize) -> Result<Vec<AuditRow>, ReaderError> {
-        Ok(audit::page_after(&self.db(), after, limit)?)
+        Ok(audit::page_after(&*self.db()?, after, limit)?)
     }
 
     /// All webhooks.
     pub fn webhooks(&self) -> Result<Vec<WebhookRecord>, ReaderError> {
-        Ok(webhooks::all(&self.db())?)
+        Ok(webhooks::all(&*self.db()?)?)
     }
 
     /// Events of a webhook that were given up on, with numbers below `before`, newest first.
@@ -109,12 +154,12 @@ impl Reader {
         before: Option<u64>,
         limit: usize,
     ) -> Result<Vec<DeadDelivery>, ReaderError> {
-        Ok(webhooks::dead(&self.db(), webhook, before, limit)?)
+        Ok(webhooks::dead(&*self.db()?, webhook, before, limit)?)
     }
 
     /// Checks the whole audit chain.
     pub fn verify_audit(&self) -> Result<ChainCheck, ReaderError> {
-        Ok(audit::verify_chain(&self.db())?)
+        Ok(audit::verify_chain(&*self.db()?)?)
     }
 
     /// Join tokens that work at `now`, with numbers below `before`, newest first.
@@ -126,7 +171,7 @@ impl Reader {
     ) -> Result<Vec<OpenJoinToken>, ReaderError> {
         let before = before.map_or(i64::MAX, super::int);
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let open = self.db().rows(
+        let open = self.db()?.rows(
             "SELECT join_token.*, cluster.uuid FROM join_token \
              LEFT JOIN cluster ON cluster.id = join_token.cluster \
              WHERE join_token.used < join_token.uses AND join_token.expires_at > ?1 \
@@ -143,7 +188,7 @@ impl Reader {
         site: &SiteName,
         limit: usize,
     ) -> Result<Vec<SiteImport>, ReaderError> {
-        Ok(sites::imports(&self.db(), site, limit)?)
+        Ok(sites::imports(&*self.db()?, site, limit)?)
     }
 
     /// Versions of a rollout policy, newest first; or one of them.
@@ -152,7 +197,7 @@ impl Reader {
         name: &Name,
         version: Option<u64>,
     ) -> Result<Vec<PolicyRow>, ReaderError> {
-        Ok(rollouts::policy_versions(&self.db(), name, version)?)
+        Ok(rollouts::policy_versions(&*self.db()?, name, version)?)
     }
 
     /// Notes of the fleet by step; `None` if there are more than one answer holds.
@@ -163,7 +208,7 @@ impl Reader {
         let mut folding = Folding::new(question.step_s);
         for day in trends::days(question) {
             let mut take = |name, at, figures| folding.take(name, at, figures);
-            if !trends::each(&self.db(), &day, &mut take)? {
+            if !trends::each(&*self.db()?, &day, &mut take)? {
                 return Ok(None);
             }
         }
@@ -172,13 +217,13 @@ impl Reader {
 
     /// Days of a product's releases, and the notes of its clusters added up.
     pub fn soak(&self, product: &ProductRef) -> Result<(Vec<SoakDay>, Soaking), ReaderError> {
-        let days = soak::days(&self.db(), product)?;
+        let days = soak::days(&*self.db()?, product)?;
         let mut soaking = Soaking::default();
-        let Some((from, to)) = trends::span(&self.db())? else { return Ok((days, soaking)) };
+        let Some((from, to)) = trends::span(&*self.db()?)? else { return Ok((days, soaking)) };
         let product = Some(product.clone());
         let question = TrendQuestion { product, channel: None, from, to, step_s: NOTE_EVERY_S };
         for day in trends::days(&question) {
-            trends::each(&self.db(), &day, &mut |name, at, figures| {
+            trends::each(&*self.db()?, &day, &mut |name, at, figures| {
                 if let Some((_, channel)) = name {
                     soaking.take(&channel, at, &figures);
                 }
@@ -192,6 +237,6 @@ impl Reader {
     pub fn all_holds(&self, limit: usize) -> Result<Vec<Hold>, ReaderError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let sql = "SELECT * FROM hold ORDER BY id DESC LIMIT ?1";
-        Ok(self.db().rows(sql, &[&limit], load::hold)?)
+        Ok(self.db()?.rows(sql, &[&limit], load::hold)?)
     }
 }

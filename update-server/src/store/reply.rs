@@ -31,11 +31,12 @@ pub(super) fn kept(reply: &ReportReply) -> Option<String> {
 impl Batch<'_> {
     /// The reply to the last report, which came again.
     pub(super) fn reply_again(
-        &self,
+        &mut self,
         slot: Slot,
         before: &ClusterRecord,
         report: &Report,
     ) -> Result<Option<ReportReply>, Stop> {
+        self.row_written(slot)?;
         let stored: Option<Option<String>> = self.db.row_if_any(
             "SELECT reply FROM cluster WHERE id = ?1",
             params![slot.rowid()],

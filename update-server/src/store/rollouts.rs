@@ -9,16 +9,16 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
-use channels::rollout::Period;
 use channels::wire::{GrantRequest, Measure};
 use jiff::{SignedDuration, Timestamp};
 
 pub use self::people::{AppliedPolicy, Governed, NewPolicy, RemovedPolicy, Steer};
 pub(super) use self::rows::salt;
-use super::audit::{self, Event, Head};
-use super::db::{Db, DbResult};
+use super::audit::{self, Event};
+use super::db::{Db, DbResult, Dialect};
+use super::follow::Change;
 use super::ingest::Said;
-use super::{Batch, Committed, LoadError};
+use super::{Batch, LoadError};
 use crate::directive::{Decision, Limits};
 use crate::fleet::{ClusterRecord, ProductRecord, Slot};
 use crate::rollout::{Ask, Draft, Heard, Overlay, PolicyRow, RolloutEvent, Rollouts, Turn};
@@ -36,9 +36,16 @@ pub(super) struct RolloutBatch {
     at: Option<Timestamp>,
     /// The catalog's generation whose heads were offered in this batch.
     pub(super) offered: Option<u64>,
+    /// Keys of the rows that were written, once they were.
+    written: Change,
 }
 
 impl RolloutBatch {
+    /// What was written of rollouts.
+    pub(super) fn change(&self) -> Change {
+        self.written.clone()
+    }
+
     /// What memory takes over, if anything changed.
     pub(super) fn into_overlay(self) -> Option<Overlay> {
         self.at.is_some().then_some(self.overlay)
@@ -50,36 +57,6 @@ pub(super) fn load(db: &Db, now: Timestamp) -> Result<Rollouts, LoadError> {
     let salt = salt(db)?;
     let rows = rows::load(db, now)?;
     Ok(Rollouts::restore(salt, rows.policies, rows.rollouts, rows.attempts)?)
-}
-
-/// What must be known before the first report: that the hub was down, and what it serves now.
-pub(super) fn wake(
-    db: &Db,
-    head: &mut Head,
-    committed: &Committed,
-    served: &dyn Served,
-    now: Timestamp,
-) -> DbResult<()> {
-    let tx = db.begin()?;
-    let mut overlay = Overlay::default();
-    let generation = served.generation();
-    {
-        let rollouts = committed.rollouts();
-        let mut draft = overlay.on(&rollouts);
-        if let Some(from) = last_tick(db)?.filter(|from| *from < now) {
-            draft.hub_was_down(from, now);
-        }
-        draft.offered(&served.offers(), now);
-        draft.tick(&*committed.fleet(), served, &committed.holds(), now);
-    }
-    committed.set_offered(generation);
-    if overlay.is_empty() {
-        return Ok(());
-    }
-    write(db, head, &overlay, now)?;
-    tx.commit()?;
-    committed.apply_rollouts(overlay);
-    Ok(())
 }
 
 /// When maintenance last ran, in this process or one before.
@@ -98,15 +75,6 @@ pub(super) fn policy_versions(
     rows::policy_versions(db, name, version)
 }
 
-fn write(db: &Db, head: &mut Head, overlay: &Overlay, now: Timestamp) -> DbResult<()> {
-    let changes = overlay.changes(now);
-    rows::write(db, &changes)?;
-    for event in &changes.events {
-        audit::append(db, head, &audited(event))?;
-    }
-    Ok(())
-}
-
 fn audited(event: &RolloutEvent) -> Event {
     Event {
         at: event.at,
@@ -117,7 +85,29 @@ fn audited(event: &RolloutEvent) -> Event {
     }
 }
 
+/// Rows that another replica changed.
+pub(super) fn changed(db: &Db, change: &Change) -> Result<rows::Changed, LoadError> {
+    rows::changed(db, change)
+}
+
 impl Batch<'_> {
+    /// What must be known before the first report: that the hub was down, and what it serves now.
+    pub(super) fn wake(&mut self, now: Timestamp) -> DbResult<()> {
+        // Of replicas others may have ticked until a moment ago.
+        let least = match self.db.dialect() {
+            Dialect::Sqlite => SignedDuration::ZERO,
+            Dialect::Postgres => DOWN_AFTER,
+        };
+        if let Some(from) = last_tick(self.db)?.filter(|from| now.duration_since(*from) > least) {
+            self.draft(now, |draft| draft.hub_was_down(from, now));
+        }
+        let offers = self.served.offers();
+        self.draft(now, |draft| draft.offered(&offers, now));
+        self.look_at_rollouts(now);
+        self.changes.rollouts.offered = Some(self.served.generation());
+        Ok(())
+    }
+
     /// Works on the batch's draft at `now`.
     pub(super) fn draft<T>(&mut self, now: Timestamp, work: impl FnOnce(&mut Draft<'_>) -> T) -> T {
         let kept = &mut self.changes.rollouts;
@@ -129,7 +119,14 @@ impl Batch<'_> {
     /// Writes what the draft changed; the last thing before the commit.
     pub(super) fn write_rollouts(&mut self) -> DbResult<()> {
         let Some(now) = self.changes.rollouts.at else { return Ok(()) };
-        write(self.db, &mut self.changes.head, &self.changes.rollouts.overlay, now)
+        let changes = self.changes.rollouts.overlay.changes(now);
+        rows::write(self.db, &changes)?;
+        // Their own audit rows, which listeners hear of by them.
+        for event in &changes.events {
+            audit::append(self.db, &mut self.changes.head, &audited(event))?;
+        }
+        self.changes.rollouts.written = rows::change(&changes);
+        Ok(())
     }
 
     /// A report says what became of attempts.
@@ -197,14 +194,12 @@ impl Batch<'_> {
         }
     }
 
-    /// Forgets attempts of rollouts that are over for longer than history is kept, and than any cap
-    /// looks back: a part of one rollout's at a time.
+    /// Forgets attempts of rollouts that are over for longer than history is kept: a part of one
+    /// rollout's at a time.
     pub(super) fn forget_attempts(&self, now: Timestamp) -> DbResult<()> {
-        let days = SignedDuration::from_hours(24 * i64::from(self.settings.history_days));
-        let keep = days.max(Period::MAX.duration());
-        let Ok(before) = now.checked_sub(keep) else { return Ok(()) };
-        let over = self.committed.rollouts().over_before(before);
-        for id in over {
+        let keep = SignedDuration::from_hours(24 * i64::from(self.settings.history_days));
+        let over = self.committed.rollouts().over_for(keep, now);
+        for (id, before) in over {
             if rows::forget(self.db, id, before)? {
                 break;
             }

@@ -13,6 +13,7 @@ use channels::wire::{
 use jiff::Timestamp;
 use signing::Sha256Digest;
 
+use super::db::Db;
 use super::*;
 use crate::auth::{Access, Scope, Secret, SecretKind};
 use crate::directive::ReleaseFacts;

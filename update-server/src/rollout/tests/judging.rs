@@ -247,7 +247,12 @@ fn clusters_are_told_what_to_measure_for_the_ring_they_are_in() {
 #[test]
 fn a_rollout_that_nobody_governs_is_over_once_nobody_is_on_the_way_and_no_failure_waits() {
     let mut site = Site::new(OPEN, &["a", "a"]);
-    let over = |site: &Site| site.rollouts.over_before(minute(5_000));
+    let keep = SignedDuration::from_mins(4_000);
+    let at = |site: &Site, at: i64| -> Vec<RolloutId> {
+        let over = site.rollouts.over_for(keep, minute(at));
+        over.into_iter().map(|(id, _)| id).collect()
+    };
+    let over = |site: &Site| at(site, 5_000);
     begin(&mut site, 0, 1);
     let open = site.rollouts.open_views(minute(2));
     assert_eq!((open.len(), open[0].in_flight, open[0].failures), (1, 1, 0));
@@ -261,7 +266,7 @@ fn a_rollout_that_nobody_governs_is_over_once_nobody_is_on_the_way_and_no_failur
     }
     assert!(site.rollouts.has_settled(FIRST, Slot(0)));
     assert_eq!(over(&site), [FIRST]);
-    assert_eq!(site.rollouts.over_before(minute(0)), [], "not for long enough");
+    assert_eq!(at(&site, 4_000), [], "not for long enough");
     assert_eq!(site.rollouts.open_views(minute(71)), []);
     site.hear(0, record(&site.releases, "1.0.0"), 80);
     assert_eq!(over(&site), [], "its failure waits");

@@ -9,11 +9,16 @@ use rusqlite::params;
 #[cfg(test)]
 use super::super::db::DbError;
 use super::super::db::{Db, DbResult, Row};
+use super::super::follow::Change;
 use super::super::load::At;
 use super::super::{LoadError, int};
 use crate::fleet::Slot;
 use crate::rollout::{AttemptRow, Outcome, PolicyRow, RolloutChanges, RolloutId, RolloutRow};
 
+/// Every policy.
+const POLICIES: &str = "SELECT * FROM rollout_policy ORDER BY name, version";
+/// Rows asked for in one statement.
+const ATTEMPTS_AT_ONCE: usize = 5000;
 /// Name of the salt in `meta`, 64 hex digits.
 const SALT: &str = "fleet_salt";
 
@@ -94,6 +99,52 @@ pub(super) fn forget(db: &Db, id: RolloutId, before: Timestamp) -> DbResult<bool
     Ok(true)
 }
 
+/// Keys of what a draft changed.
+pub(super) fn change(changes: &RolloutChanges) -> Change {
+    let attempt = |row: &AttemptRow| (int(row.rollout.0), row.slot.rowid(), int(row.generation));
+    Change {
+        policies: !changes.policies.is_empty(),
+        rollouts: changes.rollouts.iter().map(|row| int(row.id.0)).collect(),
+        attempts: changes.attempts.iter().map(attempt).collect(),
+        ..Change::default()
+    }
+}
+
+/// Rows that changed.
+#[derive(Debug, Default)]
+pub(in super::super) struct Changed {
+    /// All of them, if one changed.
+    pub(in super::super) policies: Option<Vec<PolicyRow>>,
+    pub(in super::super) rollouts: Vec<RolloutRow>,
+    pub(in super::super) attempts: Vec<AttemptRow>,
+}
+
+/// Reads what another replica changed. Only a server has others.
+pub(super) fn changed(db: &Db, change: &Change) -> Result<Changed, LoadError> {
+    let mut all = Changed::default();
+    let Db::Postgres(session) = db else { return Ok(all) };
+    if change.policies {
+        all.policies = Some(db.rows(POLICIES, &[], policy)?);
+    }
+    if !change.rollouts.is_empty() {
+        let ids: Vec<i64> = change.rollouts.iter().copied().collect();
+        let sql = "SELECT * FROM rollout WHERE id = ANY($1) ORDER BY id";
+        all.rollouts = session.rows_native(sql, &[&ids], rollout)?;
+    }
+    let keys: Vec<&(i64, i64, i64)> = change.attempts.iter().collect();
+    for some in keys.chunks(ATTEMPTS_AT_ONCE) {
+        let part = |of: fn(&(i64, i64, i64)) -> i64| some.iter().map(|key| of(key)).collect();
+        let (rollouts, clusters, generations): (Vec<i64>, Vec<i64>, Vec<i64>) =
+            (part(|key| key.0), part(|key| key.1), part(|key| key.2));
+        let sql = "SELECT rollout_attempt.* FROM rollout_attempt \
+                   JOIN unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS k (r, c, g) \
+                   ON rollout = k.r AND cluster = k.c AND generation = k.g";
+        let found = session.rows_native(sql, &[&rollouts, &clusters, &generations], attempt)?;
+        all.attempts.extend(found);
+    }
+    Ok(all)
+}
+
 /// The fleet's salt; drawn and written at the first start.
 pub(in super::super) fn salt(db: &Db) -> Result<FleetSalt, LoadError> {
     let stored: Option<String> =
@@ -134,7 +185,7 @@ pub(super) fn load(db: &Db, now: Timestamp) -> Result<Rows, LoadError> {
     // No cap's period is longer.
     let oldest = now.checked_sub(Period::MAX.duration()).unwrap_or(Timestamp::MIN);
     Ok(Rows {
-        policies: db.rows("SELECT * FROM rollout_policy ORDER BY name, version", &[], policy)?,
+        policies: db.rows(POLICIES, &[], policy)?,
         rollouts: db.rows("SELECT * FROM rollout ORDER BY id", &[], rollout)?,
         attempts: db.rows(
             "SELECT * FROM rollout_attempt \
