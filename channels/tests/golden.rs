@@ -25,10 +25,11 @@ fn through_graph(document: &Value) -> Result<Value, serde_json::Error> {
 
 /// Every document type, by the name of its golden file.
 fn readers() -> BTreeMap<&'static str, Reader> {
-    let readers: [(&str, Reader); 52] = [
+    let readers: [(&str, Reader); 55] = [
         ("audit-row", through::<wire::AuditRow>),
         ("bulk-reply", through::<wire::BulkReply>),
         ("bulk-request", through::<wire::BulkRequest>),
+        ("cluster-risk-page", through::<wire::Page<wire::ClusterRisk>>),
         ("cluster-row-page", through::<wire::Page<wire::ClusterRow>>),
         ("dead-delivery-page", through::<wire::Page<wire::DeadDelivery>>),
         ("drift-answer", through::<wire::DriftAnswer>),
@@ -73,8 +74,10 @@ fn readers() -> BTreeMap<&'static str, Reader> {
         ("site-registration", through::<wire::SiteRegistration>),
         ("site-row-page", through::<wire::Page<wire::SiteRow>>),
         ("site-status", through::<wire::SiteStatus>),
+        ("soak-answer", through::<wire::SoakAnswer>),
         ("status-import-reply", through::<wire::StatusImportReply>),
         ("timeline-page", through::<wire::Page<wire::TimelineEntry>>),
+        ("trends-answer", through::<wire::TrendsAnswer>),
         ("trust-request", through::<wire::TrustRequest>),
         ("webhook-page", through::<wire::Page<wire::Webhook>>),
         ("webhook-request", through::<wire::WebhookRequest>),

@@ -25,6 +25,7 @@ use crate::commands::simulate::SimulateArgs;
 use crate::commands::sites::SitesArgs;
 use crate::commands::status::StatusArgs;
 use crate::commands::tokens::TokenArgs;
+use crate::commands::trends::TrendsArgs;
 use crate::commands::vendor::VendorArgs;
 use crate::commands::verify::VerifyArgs;
 use crate::commands::withdraw::WithdrawArgs;
@@ -95,6 +96,8 @@ pub(crate) enum Command {
     Drift(DriftArgs),
     /// Show how many clusters are well, and which are not
     Health(HealthArgs),
+    /// Show how the fleet was: versions, health and lags over time
+    Trends(TrendsArgs),
     /// Stop the fleet, a product, a channel, a release or a cluster
     Hold(HoldArgs),
     /// List what is held

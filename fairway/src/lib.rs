@@ -119,6 +119,7 @@ async fn dispatch(command: &Command, out: &mut Out) -> Result<()> {
         Command::Sites(args) => commands::sites::run(args, now, out).await,
         Command::Drift(args) => commands::drift::run(args, now, out).await,
         Command::Health(args) => commands::health::run(args, out).await,
+        Command::Trends(args) => commands::trends::run(args, now, out).await,
         Command::Hold(args) => commands::holds::hold(args, out).await,
         Command::Holds(args) => commands::holds::list(args, now, out).await,
         Command::Resume(args) => commands::holds::resume(args, out).await,

@@ -83,6 +83,22 @@ pub struct DriftLabels {
     pub state: &'static str,
 }
 
+/// Labels of `fairway_rollouts`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RolloutLabels {
+    /// `vendor/product`; `other` beyond the bound of the caller.
+    pub product: String,
+    /// How it stands.
+    pub state: &'static str,
+}
+
+/// Label `product`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ProductLabel {
+    /// `vendor/product`; `other` beyond the bound of the caller.
+    pub product: String,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Build {
     version: &'static str,
@@ -140,6 +156,12 @@ pub struct Metrics {
     pub identity_conflicts: Gauge,
     /// Dark sites by age class of their last status; filled at scrape.
     pub sites: Family<State, Gauge>,
+    /// Rollouts that are not over, by how they stand; filled at scrape.
+    pub rollouts: Family<RolloutLabels, Gauge>,
+    /// Clusters that count against the caps of their rollout; filled at scrape.
+    pub rollout_in_flight: Family<ProductLabel, Gauge>,
+    /// Failures in rollouts that nobody acknowledged; filled at scrape.
+    pub rollout_failures: Family<ProductLabel, Gauge>,
     /// Holds in force.
     pub holds: Gauge,
     /// 1 if this replica leads.
@@ -191,6 +213,9 @@ impl Metrics {
             silent_while_updating: Gauge::default(),
             identity_conflicts: Gauge::default(),
             sites: Family::default(),
+            rollouts: Family::default(),
+            rollout_in_flight: Family::default(),
+            rollout_failures: Family::default(),
             holds: Gauge::default(),
             leader: Gauge::default(),
             store_commit_timestamp_seconds: Seconds::default(),
@@ -254,6 +279,11 @@ impl Metrics {
         let conflicts = self.identity_conflicts.clone();
         to.register("identity_conflicts", "Clusters with more than one agent", conflicts);
         to.register("sites", "Dark sites by age of their last status", self.sites.clone());
+        to.register("rollouts", "Rollouts that are not over by state", self.rollouts.clone());
+        let help = "Clusters on their way in rollouts";
+        to.register("rollout_in_flight", help, self.rollout_in_flight.clone());
+        let help = "Failures in rollouts that nobody acknowledged";
+        to.register("rollout_failures", help, self.rollout_failures.clone());
         to.register("holds", "Holds in force", self.holds.clone());
         to.register("leader", "1 if this replica does what only one does", self.leader.clone());
     }

@@ -33,7 +33,7 @@ pub use calendar::{Calendar, CalendarError, Opening};
 pub use caps::{Caps, Load};
 pub use clock::{RolloutClock, Stop};
 pub use curve::{Curve, CurveError, Point, Template};
-pub use gates::{Baseline, Gates, GatesError};
+pub use gates::{Baseline, Gates, GatesError, Side};
 pub use judge::{
     Acknowledged, Counts, Decision, Failure, HealthGate, Judgement, Member, Muster, Rest, Trip,
     WaitReason, judge, judge_muster,

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use signing::Sha256Digest;
 
+use super::measures::Measure;
 use super::settings::ProductSettings;
 use crate::names::{ChannelName, ClusterId, ProductRef};
 use crate::version::ReleaseVersion;
@@ -29,6 +30,9 @@ pub struct ReportReply {
     /// nothing set.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub settings: Vec<ProductSettings>,
+    /// What the cluster is to measure and report; what is not listed is not asked for any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub measures: Vec<Measure>,
 }
 
 /// What one product may do.

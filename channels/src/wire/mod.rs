@@ -10,6 +10,7 @@ mod directive;
 mod enrolment;
 mod events;
 mod hub;
+mod measures;
 mod people;
 mod problem;
 mod publication;
@@ -19,7 +20,9 @@ mod rollouts;
 mod settings;
 mod site;
 mod sites;
+mod soak;
 mod telemetry;
+mod trends;
 mod webhooks;
 
 pub use bulk::{BulkAction, BulkChange, BulkExpect, BulkFilter, BulkItem, BulkReply, BulkRequest};
@@ -32,6 +35,7 @@ pub use enrolment::{
 };
 pub use events::{FleetCounters, HubEvent};
 pub use hub::{HubKeys, HubStatus, NextKeyRequest};
+pub use measures::{Measure, MeasureId, Measured};
 pub use people::{
     AuditRow, ClusterRow, Drift, DriftAnswer, DriftState, DriftTotals, Freshness, HealthAnswer,
     HealthRow, Page, ProductRow, VersionCount,
@@ -63,7 +67,13 @@ pub use site::{
 pub use sites::{
     SiteDrift, SiteImport, SiteKey, SiteRegistration, SiteRow, SiteStatusHead, StatusImportReply,
 };
-pub use telemetry::{DriftSpread, LagRow, LagTotals, RiskExposure, StuckRow, TimelineEntry};
+pub use soak::{SoakAnswer, SoakDay, SoakRelease};
+pub use telemetry::{
+    ClusterRisk, DriftSpread, LagRow, LagTotals, RiskExposure, StuckRow, TimelineEntry,
+};
+pub use trends::{
+    TrendFigures, TrendLag, TrendPhase, TrendPoint, TrendSeries, TrendVersion, TrendsAnswer,
+};
 pub use webhooks::{DeadDelivery, NewWebhook, Webhook, WebhookRequest};
 
 /// Media types of our documents (design: `application/vnd.fairway.<document>.v1+json`).

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 use signing::Sha256Digest;
 
+use super::measures::Measured;
 use super::release::Role;
 use crate::names::{Arch, ChannelName, ClusterId, PoolName, ProductRef, UnitName};
 use crate::version::ReleaseVersion;
@@ -333,6 +334,9 @@ pub struct HealthSummary {
     /// The node with that lag.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pleg_lag_unit: Option<UnitName>,
+    /// Answers to what the hub's rollout policy wants measured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub measured: Vec<Measured>,
 }
 
 /// One reason why nothing moves, with its numbers.

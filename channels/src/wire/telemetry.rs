@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::report::{HealthVerdict, Phase, Progress};
+use super::report::{HealthVerdict, Phase, Progress, WaitingOn};
 use crate::names::{Arch, ChannelName, ClusterId, ProductRef, UnitName};
 use crate::version::ReleaseVersion;
 
@@ -133,6 +133,33 @@ pub struct RiskExposure {
     pub blocked: u64,
     /// The versions that the edges lead to, oldest first.
     pub to: Vec<ReleaseVersion>,
+}
+
+/// A risk on an edge before one cluster: `GET /api/v1/clusters/{id}/risks`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClusterRisk {
+    /// Which product.
+    pub product: ProductRef,
+    /// The channel it follows.
+    pub channel: ChannelName,
+    /// What it runs.
+    pub version: ReleaseVersion,
+    /// Name of the risk.
+    pub risk: String,
+    /// What happens to an exposed cluster.
+    pub message: String,
+    /// Page for people.
+    pub url: String,
+    /// Whether every cluster is exposed (`Always`); otherwise it finds out by its own metrics.
+    pub always: bool,
+    /// Whether the cluster has no edge upwards without any risk.
+    pub blocked: bool,
+    /// The releases behind the edges with this risk, oldest first.
+    pub to: Vec<ReleaseVersion>,
+    /// What the cluster itself last said of risks that keep it: that they apply (`risk`), or that it
+    /// cannot tell (`risk_unknown`). Absent where none keeps it, or it does not want to go there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub said: Option<WaitingOn>,
 }
 
 /// One entry of a cluster's timeline.

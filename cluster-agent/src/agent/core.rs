@@ -3,7 +3,9 @@
 //! Synchronous and deterministic. Every method that changes the memory says so in its [`Change`];
 //! the shell writes the memory to disk *before* it runs the effects of that change (I10).
 
-use channels::wire;
+use std::collections::BTreeMap;
+
+use channels::wire::{self, Measure, MeasureId, Measured};
 use jiff::Timestamp;
 
 use super::events::{DriverFacts, Moment, given, moment};
@@ -31,6 +33,10 @@ pub struct Core {
     pub approvals: Vec<Approval>,
     /// What the cluster's Prometheus said about risks.
     pub answers: RiskAnswers,
+    /// What the hub wants measured, as of its last reply.
+    pub measures: Vec<Measure>,
+    /// What is known of that; `None` where no Prometheus can be asked.
+    pub measured: Option<BTreeMap<MeasureId, Measured>>,
     /// What it was told, and for how long gates have held.
     pub standing: Standing,
     /// The cluster as last seen.
@@ -109,6 +115,8 @@ impl Core {
             known: Known::new(),
             approvals: vec![],
             answers: RiskAnswers::default(),
+            measures: Vec::new(),
+            measured: None,
             standing: Standing::default(),
             observation: None,
             targets: Targets::new(),

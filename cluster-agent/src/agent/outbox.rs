@@ -294,6 +294,7 @@ mod tests {
             next_report_in_s: 300,
             full_state_wanted: false,
             settings: vec![],
+            measures: vec![],
         }
     }
 

@@ -128,6 +128,8 @@ impl Prober {
     /// Carries questions of the core to Prometheus, and what came of them back.
     pub fn exchange(&mut self, core: &mut Core, now: Timestamp) {
         let Some(prometheus) = &mut self.prometheus else { return };
+        prometheus.measure(&core.measures);
+        core.measured = Some(prometheus.measured(now));
         if let Some(answers) = prometheus.answers() {
             core.answers(answers, now);
         }

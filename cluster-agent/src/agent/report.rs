@@ -60,6 +60,7 @@ fn state(
         .as_ref()
         .map_or_else(wire::HealthSummary::default, |seen| seen.health(product, None));
     health.since = Some(ledger.note_verdict(product, health.verdict, now));
+    health.measured = measured(core, product);
     let mut units =
         core.observation.as_ref().map_or_else(Vec::new, |seen| seen.unit_states(product));
     units.truncate(Report::MAX_UNITS);
@@ -84,6 +85,21 @@ fn state(
         wants: ask.filter(|ask| ask.product == *product).map(|ask| ask.request.clone()),
         units,
     })
+}
+
+/// Answers to what the hub wants measured of the product. What is still being asked is left out.
+fn measured(core: &Core, product: &ProductRef) -> Vec<wire::Measured> {
+    let wanted = core.measures.iter().filter(|measure| measure.product == *product);
+    let answer = |measure: &wire::Measure| match &core.measured {
+        Some(known) => known.get(&measure.id).cloned(),
+        None => Some(wire::Measured {
+            id: measure.id.clone(),
+            value: None,
+            mean: None,
+            why: Some("no [prometheus] is configured here".to_owned()),
+        }),
+    };
+    wanted.filter_map(answer).collect()
 }
 
 fn phase(

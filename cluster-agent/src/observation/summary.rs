@@ -29,6 +29,7 @@ impl Observation {
             quorum_lag_unit: quorum.map(|(_, unit)| unit.clone()),
             pleg_lag_ms: pleg.map(|(ms, _)| ms),
             pleg_lag_unit: pleg.map(|(_, unit)| unit.clone()),
+            measured: Vec::new(),
         }
     }
 

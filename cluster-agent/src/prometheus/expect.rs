@@ -202,7 +202,7 @@ fn one_is_true(samples: &[(String, Point)]) -> Judged {
 }
 
 /// The numbers of an instant query, each with the name of its series and a colon.
-fn numbers(answer: &Answer) -> Result<Vec<(String, Point)>, String> {
+pub(super) fn numbers(answer: &Answer) -> Result<Vec<(String, Point)>, String> {
     match &answer.value {
         Value::Scalar(point) => Ok(vec![(String::new(), *point)]),
         Value::Vector(samples) => samples

@@ -1,5 +1,5 @@
-//! What the cluster's own Prometheus (or Thanos) says: risks, firing alerts, gates of the operator's
-//! and removed APIs that are still in use.
+//! What the cluster's own Prometheus (or Thanos) says: risks, firing alerts, gates of the operator's,
+//! what the hub wants measured, and removed APIs that are still in use.
 //!
 //! `client` asks, `answer` reads, and everything that judges is pure. The questions run in tasks of
 //! their own (`task`), so that a slow Prometheus never delays a probe. An answer that is missing,
@@ -17,6 +17,7 @@ mod expect;
 mod gate;
 mod matcher;
 mod material;
+mod measure;
 mod risk;
 mod task;
 #[cfg(test)]
@@ -32,5 +33,6 @@ pub use expect::{Comparison, Empty, Expect, ExpectError, Judged};
 pub use gate::{Fresh, GateAnswers, GateMemory, GateRule};
 pub use matcher::{MatcherError, Matchers};
 pub use material::MaterialPaths;
+pub use measure::{MeasureTimes, Measurer, Part, within_bounds};
 pub use risk::risk_outcome;
 pub use task::{Prometheus, PrometheusSettings};

@@ -1,10 +1,11 @@
-//! The tasks that ask: one for alerts and gates, one for risks. Neither decides anything, and the
+//! The tasks that ask: for alerts and gates, for risks, for what the hub wants measured. None decides anything, and the
 //! loop never waits for them: it takes what they last said, with its age.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use channels::wire::{Measure, MeasureId, Measured};
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use jiff::Timestamp;
@@ -16,6 +17,7 @@ use super::asker::{Asker, AskerTimes};
 use super::deprecated::{ApiCheck, ApiSubject};
 use super::deprecated_task::{Results, check_apis, results_for};
 use super::gate::{GateAnswers, GateMemory, GateRule};
+use super::measure::{MeasureTimes, Measurer};
 use super::risk::risk_outcome;
 use super::{Answer, Client, Endpoint};
 use crate::clock;
@@ -111,6 +113,8 @@ pub struct Prometheus {
     answers: watch::Receiver<RiskAnswers>,
     subjects: watch::Sender<Vec<ApiSubject>>,
     found: watch::Receiver<Results>,
+    measures: watch::Sender<Vec<Measure>>,
+    measured: watch::Receiver<Measurer>,
 }
 
 impl Prometheus {
@@ -130,9 +134,29 @@ impl Prometheus {
         let (told, found) = watch::channel(Results::new());
         if !settings.apis.is_empty() {
             let (apis, skew_ms) = (settings.apis.clone(), settings.skew_ms);
-            tokio::spawn(check_apis(apis, skew_ms, client, wanted, told));
+            tokio::spawn(check_apis(apis, skew_ms, client.clone(), wanted, told));
         }
-        Self { settings, look, questions, answers, subjects, found }
+        let (measures, to_measure) = watch::channel(vec![]);
+        let measurer = || Measurer::new(MeasureTimes::default(), settings.skew_ms);
+        let (told, measured) = watch::channel(measurer());
+        tokio::spawn(measure(measurer(), client, to_measure, told));
+        Self { settings, look, questions, answers, subjects, found, measures, measured }
+    }
+
+    /// What the hub wants measured, in place of what it wanted before.
+    pub fn measure(&self, measures: &[Measure]) {
+        self.measures.send_if_modified(|wanted| {
+            let differs = wanted != measures;
+            if differs {
+                *wanted = measures.to_vec();
+            }
+            differs
+        });
+    }
+
+    /// What is known of it at `now`.
+    pub fn measured(&self, now: Timestamp) -> BTreeMap<MeasureId, Measured> {
+        self.measured.borrow().measured(now)
     }
 
     /// The gates as of the last look; every one of them unknown if that is too long ago.
@@ -232,7 +256,7 @@ async fn look(
         let answer = client.query(&query).await.map_err(|error| chain(&error));
         (query, answer)
     });
-    let answers: std::collections::BTreeMap<String, Result<Answer, String>> =
+    let answers: BTreeMap<String, Result<Answer, String>> =
         asked.buffer_unordered(QUERIES_AT_ONCE).collect().await;
     let (now, skew_ms) = (clock::now(), settings.skew_ms);
     let answer = |query: &str| match answers.get(query) {
@@ -287,6 +311,29 @@ async fn ask_risks(
         }
         tokio::select! {
             () = answered.closed() => return,
+            () = tokio::time::sleep(LOOK) => {}
+        }
+    }
+}
+
+async fn measure(
+    mut measurer: Measurer,
+    client: Client,
+    measures: watch::Receiver<Vec<Measure>>,
+    told: watch::Sender<Measurer>,
+) {
+    loop {
+        let wanted = measures.borrow().clone();
+        if let Some((id, part, query)) = measurer.next(&wanted, clock::now()) {
+            let answer = client.query(&query).await.map_err(|error| chain(&error));
+            tracing::debug!(query, measured = answer.is_ok(), "measured for the hub");
+            measurer.take(id, part, answer.as_ref().map_err(Clone::clone), clock::now());
+            if told.send(measurer.clone()).is_err() {
+                return;
+            }
+        }
+        tokio::select! {
+            () = told.closed() => return,
             () = tokio::time::sleep(LOOK) => {}
         }
     }

@@ -24,6 +24,7 @@ pub(crate) mod simulate;
 pub(crate) mod sites;
 pub(crate) mod status;
 pub(crate) mod tokens;
+pub(crate) mod trends;
 pub(crate) mod vendor;
 pub(crate) mod verify;
 pub(crate) mod withdraw;

@@ -6,6 +6,7 @@
 
 mod answers;
 mod beat;
+mod day;
 mod drift;
 mod facts;
 mod freshness;
@@ -17,6 +18,7 @@ mod names;
 mod query;
 mod record;
 mod rest;
+mod rollup;
 mod row;
 mod scoped;
 mod shared;
@@ -42,11 +44,13 @@ use tally::{Change, Tally};
 pub use answers::FleetCount;
 pub(crate) use answers::Summing;
 pub use beat::Beat;
+pub use day::DayCount;
 pub use drift::DriftMemo;
 pub use freshness::{freshness, is_active, next_report_in_s};
 pub use health::{FleetHealth, HealthQuestion, MAX_WORST_LAGS};
 pub use query::{ClusterFilter, MAX_PAGE, View};
 pub use record::{ClusterKey, ClusterRecord, FormerKey, GraphKey, KeyEnd, ProductRecord, Slot};
+pub use rollup::{MAX_TREND_SERIES, MAX_TREND_VERSIONS, SeriesName};
 pub use shared::MAX_SHARED;
 
 /// Rows and counters.
@@ -60,6 +64,7 @@ pub struct FleetIndex {
     labels: Shared<Labels>,
     settings: Shared<Vec<ProductSettings>>,
     tally: Tally,
+    day: day::Day,
 }
 
 /// A cluster's name for the signature check.
@@ -97,6 +102,7 @@ impl FleetIndex {
             labels: Shared::default(),
             settings: Shared::default(),
             tally: Tally::default(),
+            day: day::Day::default(),
         }
     }
 
@@ -146,7 +152,8 @@ impl FleetIndex {
 
     /// Puts a committed record in: into its row, or as the next one.
     pub fn apply(&mut self, slot: Slot, record: &ClusterRecord, now: Timestamp) {
-        let new = self.pack(record, now);
+        let mut new = self.pack(record, now);
+        self.carry_day(slot, &mut new);
         let old = if let Some(row) = self.rows.get_mut(slot.index()) {
             Some(std::mem::replace(row, new))
         } else {
@@ -209,6 +216,9 @@ impl FleetIndex {
             if class != row.freshness {
                 self.tally.change(Slot(number), row, Change::Leave);
                 row.freshness = class;
+                if !is_active(class) {
+                    row.breaks_its_day();
+                }
                 self.tally.change(Slot(number), row, Change::Enter);
             }
         }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::row::{Product, Row};
 use super::shared::is_marked;
-use super::{DriftMemo, FleetIndex, ProductRecord, Slot, freshness};
+use super::{DriftMemo, FleetIndex, GraphKey, ProductRecord, Slot, freshness};
 use crate::auth::Scope;
 use crate::bulk::Selected;
 use crate::served::Served;
@@ -38,6 +38,8 @@ pub struct ClusterFilter {
     pub name_prefix: Option<String>,
     /// Has labels like these.
     pub selector: Option<Selector>,
+    /// Runs one of these versions on its graph.
+    pub exposed: Option<BTreeSet<(GraphKey, ReleaseVersion)>>,
     /// Is one of those that the caller may see.
     pub scope: Scope,
     /// Belongs to this dark site; no cluster of the fleet itself does.
@@ -49,6 +51,8 @@ struct Resolved<'f> {
     filter: &'f ClusterFilter,
     graphs: Option<BTreeSet<u32>>,
     version: Versions,
+    /// Graph and version.
+    exposed: Option<BTreeSet<(u32, u32)>>,
     /// By the number of a label set, whether the selector selects it.
     labels: Option<Vec<bool>>,
 }
@@ -75,13 +79,16 @@ impl Resolved<'_> {
 
     fn about_products(&self) -> bool {
         self.graphs.is_some()
+            || self.exposed.is_some()
             || self.version != Versions::Any
             || self.filter.phase.is_some()
             || self.filter.health.is_some()
     }
 
     fn matches_product(&self, product: &Product) -> bool {
+        let here = (product.graph, product.version);
         self.graphs.as_ref().is_none_or(|graphs| graphs.contains(&product.graph))
+            && self.exposed.as_ref().is_none_or(|exposed| exposed.contains(&here))
             && match self.version {
                 Versions::Any => true,
                 Versions::Only(version) => version == product.version,
@@ -111,6 +118,12 @@ impl FleetIndex {
                 self.versions.number(version).map_or(Versions::NoneKnown, Versions::Only)
             }
         };
+        let exposed = filter.exposed.as_ref().map(|exposed| {
+            let number = |(graph, version): &(GraphKey, ReleaseVersion)| {
+                Some((self.graphs.number(graph)?, self.versions.number(version)?))
+            };
+            exposed.iter().filter_map(number).collect()
+        });
         let selected = |labels: &Labels| {
             filter.scope.contains(labels)
                 && filter.selector.as_ref().is_none_or(|selector| selector.matches(labels))
@@ -118,7 +131,7 @@ impl FleetIndex {
         let by_labels = filter.selector.is_some() || !filter.scope.is_whole();
         let labels =
             by_labels.then(|| self.label_sets().iter().map(|labels| selected(labels)).collect());
-        Resolved { filter, graphs, version, labels }
+        Resolved { filter, graphs, version, exposed, labels }
     }
 
     /// Up to `limit` matching clusters after row `after`, and the row to go on from if there may

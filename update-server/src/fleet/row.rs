@@ -13,6 +13,7 @@ use channels::wire::{
 use jiff::Timestamp;
 use signing::Sha256Digest;
 
+use super::day::Today;
 use super::record::{ClusterKey, ClusterRecord, FormerKey, ProductRecord};
 use super::rest::{self, Parts, Rest};
 use crate::directive::Ledger;
@@ -229,6 +230,8 @@ pub(super) struct Product {
     pub(super) phase: Phase,
     pub(super) verdict: HealthVerdict,
     pub(super) stopped: bool,
+    /// What the day has shown so far.
+    pub(super) today: Today,
     rest: Box<[u8]>,
 }
 
@@ -279,6 +282,7 @@ impl Product {
             phase: record.phase,
             verdict: health.verdict,
             stopped: record.is_stopped(),
+            today: Today::unseen(),
             progress: Share::of(record.progress),
             since: Stamp::of(Some(record.since)),
             health_since: Stamp::of(health.since),
@@ -326,6 +330,8 @@ impl Product {
                 quorum_lag_unit: rest.quorum_lag_unit,
                 pleg_lag_ms: self.pleg_lag.get(),
                 pleg_lag_unit: rest.pleg_lag_unit,
+                // Judged when it is heard, and in no row.
+                measured: Vec::new(),
             },
             waiting_on: rest.waiting_on,
             why_not: rest.why_not,

@@ -5,7 +5,7 @@
 //! rollout. Going on needs only the last: a cluster that is half way through is worse off where it
 //! is.
 
-use channels::rollout::{Answer, Asking, Attempt, Position, Stop, WhyNot};
+use channels::rollout::{Answer, Asking, Attempt, Position, Ring, Stop, WhyNot};
 use channels::wire::{Grant, Reason};
 use jiff::Timestamp;
 
@@ -15,6 +15,7 @@ use super::draft::{Draft, Overlay};
 use super::event::RolloutEventKind;
 use super::facts::Ask;
 use super::health::Seen;
+use super::measures;
 use super::rollouts::Rollouts;
 use super::state::{Head, RolloutId};
 use crate::fleet::Slot;
@@ -137,8 +138,22 @@ impl Draft<'_> {
             judgements: &head.judgements,
         };
         let ring = ring.and_then(|ring| head.rules.rings.get(ring));
+        if let Some(wait) = ring.and_then(|ring| self.unmeasured(head, ring, ask, now)) {
+            return wait;
+        }
         let stopped = ring.map_or_else(Vec::new, |ring| held_ring(head, &ring.name));
         said(head, &head.state.core.answer(&asking, now), stopped)
+    }
+
+    /// A cluster that has not told its baseline yet is waited for: once it goes, it has none any more.
+    fn unmeasured(&self, head: &Head, ring: &Ring, ask: &Ask<'_>, now: Timestamp) -> Option<Turn> {
+        let missing = measures::unanswered(&ring.gates.baselines, ask.health)?;
+        let applied = self.policies().get(&head.policy).map(|known| known.row.at);
+        let since = applied.map_or(head.opened_at, |at| at.max(head.opened_at));
+        let until = since.checked_add(measures::PATIENCE).ok().filter(|until| now < *until)?;
+        let message = format!("its value before the upgrade of {} is not known yet", missing.name);
+        let reasons = vec![Reason { code: "baseline_unmeasured".to_owned(), message }];
+        Some(Turn::Wait { rollout: Some(head.id), reasons, earliest_at: Some(until) })
     }
 
     /// The newer rollout whose release the cluster can have instead.

@@ -2,12 +2,14 @@
 //!
 //! Pure. The past is what it reported when it was granted. Rolling makes a cluster look bad for a
 //! while, so while it rolls only a verdict that stays unhealthy for longer than a unit may take is
-//! worse; afterwards everything counts at once. Unknown is never a pass.
+//! worse; afterwards everything counts at once, baselines of the policy too. Unknown is never a pass.
 
-use channels::rollout::{Deadlines, HealthGate};
+use channels::rollout::{Baseline, Deadlines, HealthGate};
 use channels::wire::{HealthSummary, HealthVerdict};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use super::measures;
 
 /// A quorum lag is worse than before when it is more than so many times as long ...
 pub const LAG_FACTOR: u64 = 2;
@@ -45,6 +47,15 @@ pub enum Stage {
     Succeeded,
 }
 
+/// What a policy says about health.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules<'a> {
+    /// How long a unit may take.
+    pub deadlines: &'a Deadlines,
+    /// What is compared besides verdict and lags.
+    pub baselines: &'a [Baseline],
+}
+
 impl Seen {
     /// After a report at `now`.
     #[must_use]
@@ -53,14 +64,21 @@ impl Seen {
         baseline: Option<&HealthSummary>,
         reported: &HealthSummary,
         stage: Stage,
-        deadlines: &Deadlines,
+        rules: Rules<'_>,
         now: Timestamp,
     ) -> Self {
         let unhealthy = reported.verdict == HealthVerdict::Unhealthy;
         let unbroken = self.verdict_since == reported.since;
         let unhealthy_since =
             unhealthy.then(|| self.unhealthy_since.filter(|_| unbroken).unwrap_or(now));
-        let gate = gate(baseline, reported, stage, unhealthy_since, deadlines, now);
+        let gate = gate(baseline, reported, stage, unhealthy_since, rules.deadlines, now);
+        let gate = match stage {
+            // A roll shows in every figure of a cluster; what counts is how it is afterwards.
+            Stage::Rolling => gate,
+            Stage::Succeeded => {
+                worst(gate, measures::gate(rules.baselines, baseline, reported, now))
+            }
+        };
         Self { gate, unhealthy_since, verdict_since: reported.since }
     }
 
@@ -129,7 +147,7 @@ fn lag(before: Option<u64>, after: Option<u64>, tolerance_ms: u64, now: Timestam
     }
 }
 
-fn worst(one: HealthGate, other: HealthGate) -> HealthGate {
+pub(super) fn worst(one: HealthGate, other: HealthGate) -> HealthGate {
     match (one, other) {
         (HealthGate::Fail { since }, HealthGate::Fail { since: also }) => {
             HealthGate::Fail { since: since.min(also) }

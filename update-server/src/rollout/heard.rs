@@ -197,8 +197,8 @@ impl Said {
             (Some(End::Error { .. } | End::RolledBack { .. }) | None, _) => return,
         };
         let baseline = tracked.baseline.as_ref();
-        let deadlines = &head.rules.deadlines;
-        tracked.seen = tracked.seen.after(baseline, &product.health, stage, deadlines, now);
+        let rules = head.health_rules(&tracked.ring);
+        tracked.seen = tracked.seen.after(baseline, &product.health, stage, rules, now);
         if let HealthGate::Fail { since } = tracked.seen.gate {
             tracked.attempt.regressed_at.get_or_insert(since);
         }
@@ -209,8 +209,8 @@ impl Said {
 /// accepted as less healthy is not a new failure with every report that says so again.
 fn is_over(head: &Head, tracked: &Tracked, product: &ProductRecord, now: Timestamp) -> bool {
     let regressed = matches!(tracked.attempt.recorded, Some((FailureKind::HealthRegression, _)));
-    let (baseline, deadlines) = (tracked.baseline.as_ref(), &head.rules.deadlines);
-    let afresh = Seen::default().after(baseline, &product.health, Stage::Succeeded, deadlines, now);
+    let (baseline, rules) = (tracked.baseline.as_ref(), head.health_rules(&tracked.ring));
+    let afresh = Seen::default().after(baseline, &product.health, Stage::Succeeded, rules, now);
     head.has_accepted(tracked) && (!regressed || afresh.gate == HealthGate::Pass)
 }
 

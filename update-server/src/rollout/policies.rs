@@ -43,6 +43,8 @@ impl InForce {
 #[derive(Debug, Clone, Default)]
 pub struct Policies {
     named: BTreeMap<Name, InForce>,
+    /// Whether any of them has baselines: asked with every report.
+    ask_baselines: bool,
 }
 
 impl Policies {
@@ -59,7 +61,19 @@ impl Policies {
             .into_iter()
             .map(|(name, row)| Ok((name, InForce::read(row)?)))
             .collect::<Result<_, RolloutRefusal>>()?;
-        Ok(Self { named })
+        let mut policies = Self { named, ask_baselines: false };
+        policies.note_baselines();
+        Ok(policies)
+    }
+
+    fn note_baselines(&mut self) {
+        let mut rings = self.named.values().flat_map(|known| &known.policy.rings);
+        self.ask_baselines = rings.any(|ring| !ring.gates.baselines.is_empty());
+    }
+
+    /// Whether any ring has baselines.
+    pub(super) fn ask_baselines(&self) -> bool {
+        self.ask_baselines
     }
 
     /// A policy, also one that was deleted.
@@ -126,6 +140,7 @@ impl Policies {
 
     pub(super) fn put(&mut self, policy: InForce) {
         self.named.insert(policy.row.name.clone(), policy);
+        self.note_baselines();
     }
 }
 

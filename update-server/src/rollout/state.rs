@@ -16,6 +16,7 @@ use signing::Sha256Digest;
 
 use super::attempt::Tracked;
 use super::changes::{Outcome, RolloutRow};
+use super::health::Rules;
 use crate::fleet::GraphKey;
 
 /// A rollout's number at the hub, from 1.
@@ -186,6 +187,15 @@ impl Head {
     /// Whether anybody is left to go, as of the last tick.
     pub(super) fn has_more_to_do(&self) -> bool {
         self.rest.iter().any(|rest| rest.not_started > 0) || self.load.in_flight() > 0
+    }
+
+    /// What its policy says about the health of a ring.
+    pub(super) fn health_rules(&self, ring: &Name) -> Rules<'_> {
+        let ring = self.rules.rings.get(self.ring(ring));
+        Rules {
+            deadlines: &self.rules.deadlines,
+            baselines: ring.map_or(&[], |ring| &ring.gates.baselines),
+        }
     }
 
     /// Index of a ring by its name; a name that is gone from the policy stands for the first ring,

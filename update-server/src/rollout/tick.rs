@@ -207,13 +207,13 @@ struct Looking<'a> {
     now: Timestamp,
 }
 
-/// The health gate of an attempt in its ring. Baselines that the policy asks for and no agent
-/// reports cannot be told: never a pass.
+/// The health gate of an attempt in its ring. A cluster that was granted before it told its baselines,
+/// or that nobody granted, is never known to be well where the policy asks for them.
 pub(super) fn health(head: &Head, tracked: &Tracked) -> HealthGate {
-    let ring = head.rules.rings.get(head.ring(&tracked.ring));
-    let asks_more = ring.is_some_and(|ring| !ring.gates.baselines.is_empty());
+    let asks_more = !head.health_rules(&tracked.ring).baselines.is_empty();
+    let told = tracked.baseline.as_ref().is_some_and(|health| !health.measured.is_empty());
     let gate = tracked.health();
-    if asks_more && gate == HealthGate::Pass { HealthGate::Unknown } else { gate }
+    if asks_more && !told && gate == HealthGate::Pass { HealthGate::Unknown } else { gate }
 }
 
 /// Whether a hold covers a whole rollout.

@@ -1,11 +1,13 @@
 //! What people see of a rollout.
 
+use std::collections::BTreeMap;
+
 use channels::names::{ClusterId, ProductRef};
 use channels::rollout::{
     Caps, ClusterState, Counts, Decision, Failure, HealthGate, Name, Ring, Share, Stop, WaitReason,
 };
 use channels::version::ReleaseVersion;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use signing::Sha256Digest;
 
 use super::attempt::Tracked;
@@ -110,6 +112,19 @@ pub struct RolloutView {
     pub converged_at: Option<Timestamp>,
 }
 
+/// A rollout that is not over, in few words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenView {
+    /// Its product.
+    pub product: ProductRef,
+    /// How it stands.
+    pub status: RolloutStatus,
+    /// Clusters that count against its caps.
+    pub in_flight: u32,
+    /// Failures that nobody acknowledged.
+    pub failures: u64,
+}
+
 /// One cluster in a rollout.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AttemptView {
@@ -125,6 +140,65 @@ pub struct AttemptView {
     pub health: HealthGate,
     /// Whether its failure was acknowledged.
     pub acknowledged: bool,
+}
+
+impl Rollouts {
+    /// Rollouts that are not over, in few words.
+    pub fn open_views(&self, now: Timestamp) -> Vec<OpenView> {
+        let view = |head: &Head| OpenView {
+            product: head.product.clone(),
+            status: self.status(head, now),
+            in_flight: head.load.in_flight(),
+            failures: u64::try_from(head.state.core.failed().len()).unwrap_or(u64::MAX),
+        };
+        let is_open = |view: &OpenView| match view.status {
+            RolloutStatus::Closed | RolloutStatus::Superseded | RolloutStatus::Converged => {
+                view.in_flight > 0 || view.failures > 0
+            }
+            RolloutStatus::Halted
+            | RolloutStatus::Held
+            | RolloutStatus::Blind
+            | RolloutStatus::Scheduled
+            | RolloutStatus::Running => true,
+        };
+        self.heads.values().map(view).filter(is_open).collect()
+    }
+
+    /// Rollouts that are over for so long: a newer release took their place or nobody governs
+    /// them, nobody is on the way in them, and no failure waits. Oldest first.
+    ///
+    /// Each with the time up to which its attempts count for nothing any more: for a cap on its grants
+    /// they may for longer than others.
+    pub fn over_for(&self, keep: SignedDuration, now: Timestamp) -> Vec<(RolloutId, Timestamp)> {
+        let over = |head: &Head| {
+            let in_force = self.policies.get(&head.policy).is_some_and(|known| !known.row.deleted);
+            let live = self.attempts.get(&head.id).is_some_and(|all| !all.live.is_empty());
+            let is_over = (!in_force || head.state.superseded_by.is_some())
+                && !live
+                && head.state.core.failed().is_empty();
+            let cap = head
+                .rules
+                .caps
+                .per_period
+                .map_or(SignedDuration::ZERO, |cap| cap.period.duration());
+            let before = now.checked_sub(keep.max(cap)).ok()?;
+            (is_over && head.opened_at < before).then_some((head.id, before))
+        };
+        self.heads.values().filter_map(over).collect()
+    }
+
+    /// Failures of a product's releases over all their rollouts, acknowledged or not.
+    pub fn failures_of(&self, product: &ProductRef) -> BTreeMap<ReleaseVersion, u64> {
+        let mut found = BTreeMap::new();
+        for id in self.of_product.get(product).into_iter().flatten() {
+            let Some(head) = self.heads.get(id) else { continue };
+            let core = &head.state.core;
+            let failures = core.failed().len() + core.acknowledged().len();
+            let count: &mut u64 = found.entry(head.version.clone()).or_default();
+            *count += u64::try_from(failures).unwrap_or(u64::MAX);
+        }
+        found
+    }
 }
 
 /// A cluster may be led back.

@@ -140,6 +140,9 @@ async fn maintain(state: web::Data<HubState>) {
         if let Err(refusal) = kept {
             tracing::warn!(reason = %refusal, "maintenance skipped");
         }
+        if let Err(refusal) = state.store.note_trends(state.now()).await {
+            tracing::warn!(reason = %refusal, "the fleet is noted down for trends later");
+        }
         write_activity(&state).await;
         // A gate may have halted a rollout, in the tick or between two of them.
         show_holds(&state).await;

@@ -162,7 +162,8 @@ fn matches(filter: &ClusterFilter, cluster: &SiteCluster, class: Freshness) -> b
         || filter.channel.is_some()
         || filter.version.is_some()
         || filter.phase.is_some()
-        || filter.health.is_some();
+        || filter.health.is_some()
+        || filter.exposed.is_some();
     filter.scope.is_whole()
         && filter.selector.as_ref().is_none_or(|selector| selector.matches(&Labels::new()))
         && filter.freshness.is_none_or(|wanted| wanted == staler(class, cluster.freshness))
@@ -176,6 +177,10 @@ fn matches_product(filter: &ClusterFilter, product: &SiteProduct) -> bool {
         && filter.version.as_ref().is_none_or(|wanted| *wanted == product.version)
         && filter.phase.is_none_or(|wanted| wanted == product.phase)
         && filter.health.is_none_or(|wanted| wanted == product.health)
+        && filter
+            .exposed
+            .as_ref()
+            .is_none_or(|exposed| exposed.contains(&(graph_of(product), product.version.clone())))
 }
 
 fn row(shown: AsOf<'_>, cluster: &SiteCluster, view: &mut View<'_>) -> ClusterRow {

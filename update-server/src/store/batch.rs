@@ -66,6 +66,8 @@ pub(super) struct Changes {
     /// Changes that history keeps, and has not got yet.
     pub(super) history: history::Waiting,
     sweep: Option<Timestamp>,
+    /// The day that begins for the marks of soak.
+    pub(super) begin_day: Option<i64>,
     history_day: Option<i64>,
 }
 
@@ -85,6 +87,7 @@ impl Changes {
             writes: BTreeMap::new(),
             history: history::Waiting::default(),
             sweep: None,
+            begin_day: None,
             history_day: None,
         }
     }
@@ -125,13 +128,16 @@ impl Changes {
             committed.apply_rollouts(overlay);
         }
         committed.set_unit_marks(self.unit_marks);
-        if !self.clusters.is_empty() || self.sweep.is_some() {
+        if !self.clusters.is_empty() || self.sweep.is_some() || self.begin_day.is_some() {
             let mut fleet = committed.fleet_mut();
             for (slot, (changed, now)) in &self.clusters {
                 match changed {
                     Changed::Record(record) => fleet.apply(*slot, record, *now),
                     Changed::Heard(beat) => fleet.beat(*slot, beat, *now),
                 }
+            }
+            if let Some(day) = self.begin_day {
+                fleet.begin_day(day);
             }
             if let Some(now) = self.sweep {
                 let renumbered = fleet.sweep(now);

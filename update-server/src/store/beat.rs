@@ -36,6 +36,7 @@ impl Batch<'_> {
             next_report_in_s: self.committed.fleet().next_report_in_s(slot, now),
             full_state_wanted: false,
             settings: record.settings.to_vec(),
+            measures: Vec::new(),
         };
         let succession = Succession {
             body_digest: *body_digest,
@@ -57,6 +58,7 @@ impl Batch<'_> {
             || self.changes.has_cluster(slot)
             || self.committed.fleet().was_told_why_not(slot)
             || self.committed.rollouts().tracks(slot)
+            || self.committed.rollouts().policies().ask_baselines()
     }
 }
 

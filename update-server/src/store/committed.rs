@@ -14,6 +14,7 @@ use crate::events::Bus;
 use crate::fleet::{DriftMemo, FleetIndex, Slot};
 use crate::rollout::{AttemptRow, Overlay, PolicyRow, RestoreError, RolloutRow, Rollouts};
 use crate::site::Sites;
+use crate::telemetry::TrendClock;
 
 /// Everything reads are answered from. Only the writer changes it, after a commit.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub struct Committed {
     offered: AtomicU64,
     /// By row; 0 for units that no report since the start has brought.
     unit_marks: Mutex<Vec<u64>>,
+    /// When the fleet is noted down for trends.
+    pub(super) trends: Mutex<TrendClock>,
     events: Bus,
     generation: AtomicU64,
     /// When this replica knew last what all of them had committed; never without replicas.
@@ -46,6 +49,7 @@ impl Committed {
         sessions: SessionTable,
         sites: Sites,
         rollouts: Rollouts,
+        trends: TrendClock,
         events: Bus,
     ) -> Self {
         Self {
@@ -58,6 +62,7 @@ impl Committed {
             rollouts: RwLock::new(rollouts),
             offered: AtomicU64::new(0),
             unit_marks: Mutex::default(),
+            trends: Mutex::new(trends),
             events,
             generation: AtomicU64::new(0),
             current: Mutex::default(),

@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::params;
 use serde::{Deserialize, Serialize};
 
-use super::db::{Db, DbResult, Dialect};
+use super::db::{Db, DbError, DbResult, Dialect};
 use crate::fleet::{ProductRecord, Slot};
 
 /// Seconds of a day, for the cut-off.
@@ -181,6 +181,20 @@ pub(super) fn prune(db: &Db, keep_days: u32, now: Timestamp) -> DbResult<usize> 
         dropped += 1;
     }
     Ok(dropped)
+}
+
+/// Clusters of which something changed after a time: those of its day and of later ones.
+pub(super) fn changed_since(db: &Db, since: Timestamp) -> DbResult<Vec<Slot>> {
+    let first = table(since);
+    let mut found = Vec::new();
+    for name in tables(db)?.into_iter().filter(|name| *name >= first) {
+        let sql = format!("SELECT DISTINCT cluster FROM {name} WHERE at > ?1");
+        let slots = db.rows(&sql, params![since.as_millisecond()], |row| {
+            Ok::<_, DbError>(Slot::from_rowid(row.get(0)?))
+        })?;
+        found.extend(slots.into_iter().flatten());
+    }
+    Ok(found)
 }
 
 /// The newest changes of one cluster before a place, newest first.

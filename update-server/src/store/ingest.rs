@@ -201,6 +201,7 @@ impl Batch<'_> {
             next_report_in_s: self.committed.fleet().next_report_in_s(slot, now),
             full_state_wanted: merged.full_state_wanted,
             settings: merged.record.settings.to_vec(),
+            measures: self.measures(slot, &merged.record),
         };
         self.write(slot, &products_before, &merged, &reply, succession)?;
         self.write_history(slot, &products_before, &merged.record, now)?;
@@ -327,7 +328,9 @@ impl Batch<'_> {
             (false, false) => None,
             (false, true) => Some(self.stored_units(slot)?),
         };
-        for (record, its_units) in said.records.into_iter().zip(said.units) {
+        for (mut record, its_units) in said.records.into_iter().zip(said.units) {
+            // Rollouts have heard them; a row with other numbers in every report would be written anew.
+            record.health.measured.clear();
             if let Some(units) = &mut units {
                 units.insert(record.graph.product.clone(), its_units);
             }

@@ -10,7 +10,7 @@ use rusqlite::types::FromSql;
 use signing::Sha256Digest;
 
 use super::db::{Db, DbError, Row};
-use super::{Committed, rollouts, sites, state};
+use super::{Committed, rollouts, sites, soak, state, trends};
 use crate::auth::{Access, Scope, SessionRecord, SessionTable, TokenRecord, TokenTable};
 use crate::directive::Ledger;
 use crate::events::Bus;
@@ -120,7 +120,10 @@ impl At<'_> {
         u64::try_from(self.get::<i64>(column)?).map_err(|e| self.wrong(column, e))
     }
 
-    fn json<T: serde::de::DeserializeOwned>(&self, column: &'static str) -> Result<T, LoadError> {
+    pub(super) fn json<T: serde::de::DeserializeOwned>(
+        &self,
+        column: &'static str,
+    ) -> Result<T, LoadError> {
         serde_json::from_str(&self.get::<String>(column)?).map_err(|e| self.wrong(column, e))
     }
 
@@ -131,13 +134,15 @@ impl At<'_> {
 
 /// Reads everything that lives in memory.
 pub(super) fn load(db: &Db, interval_s: u64, now: Timestamp) -> Result<Committed, LoadError> {
-    let fleet = fleet(db, interval_s, now)?;
+    let mut fleet = fleet(db, interval_s, now)?;
+    soak::resume(db, &mut fleet, now)?;
     let sites = sites::load(db, &fleet)?;
     let (holds, tokens, sessions) = (holds(db)?, tokens(db)?, sessions(db)?);
     // No two runs of a hub begin in the same millisecond.
     let events = Bus::new(u64::try_from(now.as_millisecond()).unwrap_or(0));
     let rollouts = rollouts::load(db, now)?;
-    Ok(Committed::new(fleet, holds, tokens, sessions, sites, rollouts, events))
+    let trends = trends::clock(db)?;
+    Ok(Committed::new(fleet, holds, tokens, sessions, sites, rollouts, trends, events))
 }
 
 fn fleet(db: &Db, interval_s: u64, now: Timestamp) -> Result<FleetIndex, LoadError> {

@@ -36,10 +36,12 @@ mod schema;
 mod sessions;
 mod sites;
 mod snapshot;
+mod soak;
 mod state;
 #[cfg(test)]
 pub(crate) mod tests;
 mod tokens;
+mod trends;
 mod units;
 mod webhooks;
 mod writer;
@@ -83,6 +85,7 @@ pub use sessions::NewSession;
 pub use sites::{NewSite, NewStatus, StatusRequest};
 pub use snapshot::{Content, SnapshotError, check_database, copy_database};
 pub use tokens::NewToken;
+pub use trends::TrendQuestion;
 pub use webhooks::{DeadRow, NewWebhookRow, Passed, WebhookRecord};
 
 /// File name of the database below the data directory.

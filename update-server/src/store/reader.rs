@@ -5,18 +5,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use channels::names::{ProductRef, SiteName};
 use channels::rollout::Name;
-use channels::wire::{AuditRow, DeadDelivery, Hold, OpenJoinToken, SiteImport, UnitState};
+use channels::wire::{
+    AuditRow, DeadDelivery, Hold, OpenJoinToken, SiteImport, SoakDay, TrendSeries, UnitState,
+};
 use jiff::Timestamp;
 use rusqlite::params;
 use tokio::time::{Duration, Instant};
 
-use super::WebhookRecord;
 use super::audit::{self, ChainCheck};
 use super::db::{Database, Db, DbError};
 use super::history::{self, HistoryPlace, HistoryRow};
-use super::{LoadError, SchemaError, load, rollouts, schema, sites, units, webhooks};
+use super::{
+    LoadError, SchemaError, TrendQuestion, WebhookRecord, load, rollouts, schema, sites, soak,
+    trends, units, webhooks,
+};
 use crate::fleet::Slot;
 use crate::rollout::PolicyRow;
+use crate::telemetry::{Folding, NOTE_EVERY_S, Soaking};
 
 /// A read failed.
 #[derive(Debug, thiserror::Error)]
@@ -193,6 +198,39 @@ impl Reader {
         version: Option<u64>,
     ) -> Result<Vec<PolicyRow>, ReaderError> {
         Ok(rollouts::policy_versions(&*self.db()?, name, version)?)
+    }
+
+    /// Notes of the fleet by step; `None` if there are more than one answer holds.
+    pub fn trends(
+        &self,
+        question: &TrendQuestion,
+    ) -> Result<Option<Vec<TrendSeries>>, ReaderError> {
+        let mut folding = Folding::new(question.step_s);
+        for day in trends::days(question) {
+            let mut take = |name, at, figures| folding.take(name, at, figures);
+            if !trends::each(&*self.db()?, &day, &mut take)? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(folding.series()))
+    }
+
+    /// Days of a product's releases, and the notes of its clusters added up.
+    pub fn soak(&self, product: &ProductRef) -> Result<(Vec<SoakDay>, Soaking), ReaderError> {
+        let days = soak::days(&*self.db()?, product)?;
+        let mut soaking = Soaking::default();
+        let Some((from, to)) = trends::span(&*self.db()?)? else { return Ok((days, soaking)) };
+        let product = Some(product.clone());
+        let question = TrendQuestion { product, channel: None, from, to, step_s: NOTE_EVERY_S };
+        for day in trends::days(&question) {
+            trends::each(&*self.db()?, &day, &mut |name, at, figures| {
+                if let Some((_, channel)) = name {
+                    soaking.take(&channel, at, &figures);
+                }
+                true
+            })?;
+        }
+        Ok((days, soaking))
     }
 
     /// The newest holds, lifted ones included, newest first.

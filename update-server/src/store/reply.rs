@@ -22,8 +22,10 @@ pub(super) fn kept(reply: &ReportReply) -> Option<String> {
     if !reply.full_state_wanted && reply.directives.iter().all(plain) {
         return None;
     }
+    // What is to be measured is worked out again: it may be longer than all the rest of the row.
+    let short = ReportReply { measures: Vec::new(), ..reply.clone() };
     // Names, numbers and sentences: always serialises.
-    Some(serde_json::to_string(reply).unwrap_or_default())
+    Some(serde_json::to_string(&short).unwrap_or_default())
 }
 
 impl Batch<'_> {
@@ -41,7 +43,10 @@ impl Batch<'_> {
             |row| row.get(0),
         )?;
         Ok(match stored.flatten() {
-            Some(reply) => serde_json::from_str(&reply).ok(),
+            Some(reply) => {
+                let reply = serde_json::from_str(&reply).ok();
+                reply.map(|reply| ReportReply { measures: self.measures(slot, before), ..reply })
+            }
             None => before.last_seen.map(|at| self.plain_reply(slot, before, report, at)),
         })
     }
@@ -68,6 +73,7 @@ impl Batch<'_> {
             next_report_in_s: self.committed.fleet().next_report_in_s(slot, at),
             full_state_wanted: false,
             settings: before.settings.to_vec(),
+            measures: self.measures(slot, before),
         }
     }
 }

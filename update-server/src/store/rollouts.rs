@@ -9,7 +9,7 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
-use channels::wire::GrantRequest;
+use channels::wire::{GrantRequest, Measure};
 use jiff::{SignedDuration, Timestamp};
 
 pub use self::people::{AppliedPolicy, Governed, NewPolicy, RemovedPolicy, Steer};
@@ -152,6 +152,11 @@ impl Batch<'_> {
             && self.changes.rollouts.overlay.is_empty()
     }
 
+    /// What the cluster is to measure for the policies in force.
+    pub(super) fn measures(&self, slot: Slot, record: &ClusterRecord) -> Vec<Measure> {
+        self.committed.rollouts().measures(slot, &record.labels, &record.products)
+    }
+
     /// The planner's word on every product of a report that asks.
     pub(super) fn turns(
         &mut self,
@@ -187,6 +192,19 @@ impl Batch<'_> {
                 self.draft(now, |draft| draft.granted(&ask, *rollout, grant, now));
             }
         }
+    }
+
+    /// Forgets attempts of rollouts that are over for longer than history is kept: a part of one
+    /// rollout's at a time.
+    pub(super) fn forget_attempts(&self, now: Timestamp) -> DbResult<()> {
+        let keep = SignedDuration::from_hours(24 * i64::from(self.settings.history_days));
+        let over = self.committed.rollouts().over_for(keep, now);
+        for (id, before) in over {
+            if rows::forget(self.db, id, before)? {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// What time does to rollouts, in the maintenance tick; `since` is the time since the last one.

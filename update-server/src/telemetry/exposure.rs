@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use channels::graph::{Graph, MatchingRule, Risk};
 use channels::version::ReleaseVersion;
-use channels::wire::RiskExposure;
+use channels::wire::{ClusterRisk, ProductRow, RiskExposure, WaitingOn};
 
 use crate::fleet::GraphKey;
 
@@ -51,6 +51,42 @@ pub fn exposure(
     let mut rows: Vec<RiskExposure> = by_name.into_values().map(|c| row(key, c)).collect();
     rows.sort_by(|a, b| b.clusters.cmp(&a.clusters).then_with(|| a.risk.cmp(&b.risk)));
     rows
+}
+
+/// The risks on the edges before one product of a cluster.
+pub fn risks_before(product: &ProductRow, graph: &Graph) -> Vec<ClusterRisk> {
+    let versions = BTreeMap::from([(product.version.clone(), 1)]);
+    let key = GraphKey {
+        product: product.product.clone(),
+        channel: product.channel.clone(),
+        arch: product.arch.clone(),
+    };
+    let said = |risk: &str| {
+        let about = |reason: &&WaitingOn| {
+            ["risk", "risk_unknown"].contains(&reason.gate.as_str())
+                && reason.message.contains(risk)
+        };
+        product.waiting_on.iter().find(about).cloned()
+    };
+    let row = |exposed: RiskExposure| ClusterRisk {
+        said: said(&exposed.risk),
+        product: exposed.product,
+        channel: exposed.channel,
+        version: product.version.clone(),
+        risk: exposed.risk,
+        message: exposed.message,
+        url: exposed.url,
+        always: exposed.always,
+        blocked: exposed.blocked > 0,
+        to: exposed.to,
+    };
+    exposure(&key, graph, &versions).into_iter().map(row).collect()
+}
+
+/// Whether an edge before a version carries a risk of this name.
+pub fn has_risk(graph: &Graph, version: &ReleaseVersion, risk: &str) -> bool {
+    let offers = graph.targets_of(version);
+    offers.iter().any(|offer| offer.risks.iter().any(|its| its.name == risk))
 }
 
 fn row(key: &GraphKey, counted: Counted<'_>) -> RiskExposure {
@@ -126,6 +162,38 @@ mod tests {
         assert_eq!(rows.len(), 1);
         assert_eq!((rows[0].clusters, rows[0].blocked, rows[0].always), (8, 3, false));
         assert_eq!(rows[0].to, [v("1.0.2")]);
+    }
+
+    #[test]
+    fn a_cluster_is_told_its_own_risks_with_what_it_said_of_them() {
+        let promql = MatchingRule::PromQl { promql: "up".to_owned() };
+        let file =
+            concat!(env!("CARGO_MANIFEST_DIR"), "/../channels/golden/v1/cluster-row-page.json");
+        let page: channels::wire::Page<channels::wire::ClusterRow> =
+            serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+        let mut product = page.items[0].products[0].clone();
+        product.version = v("1.0.1");
+        let reason = |gate: &str, message: &str| WaitingOn {
+            gate: gate.to_owned(),
+            unit: None,
+            message: message.to_owned(),
+            observed: None,
+            limit: None,
+            since: None,
+        };
+        let unknown = reason("risk_unknown", "1.0.2: DiskStorm cannot be told");
+        product.waiting_on = vec![reason("hold", "DiskStorm"), unknown.clone()];
+        let graph = graph(vec![promql]);
+        let risks = risks_before(&product, &graph);
+        assert_eq!(risks.len(), 1);
+        let risk = &risks[0];
+        assert_eq!((risk.risk.as_str(), risk.blocked, risk.always), ("DiskStorm", true, false));
+        assert_eq!((&risk.to, &risk.said), (&vec![v("1.0.2")], &Some(unknown)));
+        product.version = v("1.0.2");
+        assert_eq!(risks_before(&product, &graph), []);
+        let exposed = ["1.0.0", "1.0.1", "1.0.2"].map(|at| has_risk(&graph, &v(at), "DiskStorm"));
+        assert_eq!(exposed, [true, true, false]);
+        assert!(!has_risk(&graph, &v("1.0.0"), "Disk"));
     }
 
     #[test]

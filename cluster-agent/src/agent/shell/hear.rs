@@ -12,6 +12,7 @@ use crate::agent::links::{News, Unanswered};
 use crate::clock;
 use crate::driver::StepId;
 use crate::plan::follow;
+use crate::prometheus::within_bounds;
 use crate::state::StateError;
 
 /// Documents that became needed are fetched this soon, without asking for new metadata.
@@ -34,6 +35,7 @@ impl Shell {
                 }
                 self.told.acknowledged(reply.full_state_wanted, now);
                 self.answered_at = Some(now);
+                self.core.measures = within_bounds(&reply.measures);
                 if whole {
                     self.core.hear(&reply, asked.as_ref(), sent_at);
                 } else {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use channels::wire::{Phase, ProductSettings, Report, Role};
+use channels::wire::{Measure, MeasureId, Measured, Phase, ProductSettings, Report, Role};
 use tokio::sync::watch;
 
 use super::lab::{Lab, Offer, until};
@@ -186,5 +186,55 @@ async fn a_channel_of_the_hub_is_kept_over_a_restart_until_the_hub_takes_it_back
         report.products.iter().any(|p| p.product == product(KAFKA) && p.channel.as_str() == channel)
     };
     assert!(reports.iter().any(|report| told(report, "fast")), "it says what it really follows");
+    lab.stop().await;
+}
+
+fn errors() -> Measure {
+    Measure {
+        product: product(KAFKA),
+        id: MeasureId::of("errors", 3_600),
+        name: "errors".to_owned(),
+        query: "errors".to_owned(),
+        over_s: 3_600,
+    }
+}
+
+#[test]
+fn what_is_measured_is_told_with_the_health_of_its_product_and_what_is_still_asked_is_not() {
+    let mut world = world(Mode::Auto);
+    world.steps(2);
+    let told = |world: &World| {
+        let mut ledger = crate::agent::Ledger::default();
+        let now = world.now();
+        let (states, _) = crate::agent::product_states(&world.core, &mut ledger, None, now);
+        states.into_iter().find(|s| s.product == product(KAFKA)).unwrap().health.measured
+    };
+    let elsewhere = Measure { product: product("acme/platform"), ..errors() };
+    world.core.measures = vec![errors(), elsewhere];
+    let why = told(&world).remove(0).why;
+    assert_eq!(why.as_deref(), Some("no [prometheus] is configured here"));
+    world.core.measured = Some(BTreeMap::new());
+    assert_eq!(told(&world), []);
+    let known = Measured { id: errors().id, value: Some(4.0), mean: Some(2.5), why: None };
+    world.core.measured = Some(BTreeMap::from([(known.id.clone(), known.clone())]));
+    assert_eq!(told(&world), [known]);
+}
+
+#[actix_web::test]
+async fn an_agent_without_prometheus_says_so_to_a_hub_that_wants_something_measured() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut lab = Lab::start(dir.path(), SocketAddr::from(([127, 0, 0, 1], 0)));
+    lab.publish(&Offer::default());
+    lab.hub.lock().unwrap().measures = vec![errors()];
+    let settings = enrolled(&lab).await;
+    let (stop, stopped) = watch::channel(false);
+    let running = tokio::spawn(crate::agent::run(settings.clone(), stopped));
+    until(&settings, "the answer", |status| {
+        let kafka = status.products.iter().find(|p| p.product == product(KAFKA));
+        kafka.is_some_and(|kafka| !kafka.health.measured.is_empty())
+    })
+    .await;
+    stop.send(true).unwrap();
+    running.await.unwrap().unwrap();
     lab.stop().await;
 }

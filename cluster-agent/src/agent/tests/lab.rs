@@ -48,6 +48,8 @@ pub(super) struct Hub {
     pub(super) told_hold: Option<String>,
     /// What it wants of products.
     pub(super) settings: Vec<ProductSettings>,
+    /// What it wants measured.
+    pub(super) measures: Vec<channels::wire::Measure>,
     /// Status and slug of the problem that answers everything.
     pub(super) refuse: Option<(u16, &'static str)>,
     /// Public keys that enrolments are refused for: slug of the problem by PEM.
@@ -302,6 +304,7 @@ async fn report(
         // As the hub does: who is held must hear of it, and who is no more as well.
         full_state_wanted: !full && hub.told_hold != hub.hold,
         settings: hub.settings.clone(),
+        measures: hub.measures.clone(),
     })
 }
 

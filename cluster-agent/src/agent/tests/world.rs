@@ -496,6 +496,7 @@ impl World {
             next_report_in_s: 300,
             full_state_wanted: false,
             settings: vec![],
+            measures: vec![],
         })
     }
 
@@ -526,6 +527,7 @@ impl World {
             next_report_in_s: 300,
             full_state_wanted: false,
             settings: vec![],
+            measures: vec![],
         };
         self.core.hear(&reply, None, self.now());
     }

@@ -108,6 +108,7 @@ fn reply() -> Vec<u8> {
         next_report_in_s: 300,
         full_state_wanted: false,
         settings: vec![],
+        measures: vec![],
     };
     serde_json::to_vec(&reply).unwrap()
 }

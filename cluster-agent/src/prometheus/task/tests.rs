@@ -69,3 +69,36 @@ fn however_slow_looks_are_an_answer_of_five_minutes_ago_is_none() {
     assert!(told(Some(&slow), 300).is_empty());
     assert!(!told(Some(&slow), 301).is_empty());
 }
+
+#[tokio::test]
+async fn what_the_hub_wants_is_asked_of_a_server_that_speaks_prometheus_api() {
+    use crate::prometheus::tests::faults::{endpoint, http, serve};
+    fn answer(request: &str) -> Option<Vec<u8>> {
+        let value = if request.contains("avg_over_time") { "2.5" } else { "4" };
+        let at = clock::now().as_second();
+        let body = format!(
+            r#"{{"status":"success","data":{{"resultType":"vector","result":[{{"metric":{{}},"value":[{at},"{value}"]}}]}}}}"#
+        );
+        http("200 OK", "application/json", &body)
+    }
+    let (url, requests) = serve(answer).await;
+    let asked = PrometheusSettings { alerts: vec![], endpoint: endpoint(&url), ..settings() };
+    let mut prometheus = Prometheus::start(asked);
+    let measure = Measure {
+        product: "acme/kafka".parse().unwrap(),
+        id: MeasureId::of("errors", 600),
+        name: "errors".to_owned(),
+        query: "errors".to_owned(),
+        over_s: 600,
+    };
+    prometheus.measure(std::slice::from_ref(&measure));
+    let told = loop {
+        prometheus.measured.changed().await.unwrap();
+        if let Some(told) = prometheus.measured(clock::now()).remove(&measure.id) {
+            break told;
+        }
+    };
+    assert_eq!((told.value, told.mean, told.why), (Some(4.0), Some(2.5), None));
+    assert_eq!(requests.lock().unwrap().len(), 2);
+    prometheus.measure(&[]);
+}

@@ -7,10 +7,12 @@ use tokio::net::TcpListener;
 
 use crate::prometheus::{Answer, AnswerError, Client, Endpoint, MaterialPaths, QueryError, Value};
 
-type Requests = Arc<Mutex<Vec<String>>>;
+pub(in crate::prometheus) type Requests = Arc<Mutex<Vec<String>>>;
 
 /// Answers each request with what `answer` makes of it; `None` = never.
-async fn serve(answer: fn(&str) -> Option<Vec<u8>>) -> (String, Requests) {
+pub(in crate::prometheus) async fn serve(
+    answer: fn(&str) -> Option<Vec<u8>>,
+) -> (String, Requests) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let requests = Requests::default();
@@ -50,7 +52,7 @@ async fn whole_request(socket: &mut tokio::net::TcpStream) -> String {
     }
 }
 
-fn endpoint(url: &str) -> Endpoint {
+pub(in crate::prometheus) fn endpoint(url: &str) -> Endpoint {
     Endpoint {
         url: url.parse().unwrap(),
         material: MaterialPaths::default(),
@@ -64,7 +66,7 @@ async fn ask(url: &str) -> Result<Answer, QueryError> {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "what `serve` wants")]
-fn http(status: &str, kind: &str, body: &str) -> Option<Vec<u8>> {
+pub(in crate::prometheus) fn http(status: &str, kind: &str, body: &str) -> Option<Vec<u8>> {
     let length = body.len();
     let head = format!("HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n");
     Some(format!("{head}connection: close\r\n\r\n{body}").into_bytes())

@@ -4,7 +4,7 @@ mod alerts;
 mod answers;
 mod apis;
 mod asking;
-mod faults;
+pub(in crate::prometheus) mod faults;
 mod gates;
 mod material;
 

@@ -142,6 +142,7 @@ impl Model {
                 quorum_lag_unit: self.units.first().map(|(name, _)| name.clone()),
                 pleg_lag_ms: Some((jitter >> 16) % 900),
                 pleg_lag_unit: self.units.last().map(|(name, _)| name.clone()),
+                measured: Vec::new(),
             },
             waiting_on: gates,
             failure: None,

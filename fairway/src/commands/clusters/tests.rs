@@ -38,6 +38,7 @@ fn product() -> ProductRow {
             quorum_lag_unit: Some("c-1".parse().unwrap()),
             pleg_lag_ms: None,
             pleg_lag_unit: None,
+            measured: Vec::new(),
         },
         drift: Drift {
             state: DriftState::Behind,

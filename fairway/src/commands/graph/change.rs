@@ -40,7 +40,7 @@ pub(crate) struct ChangeArgs {
     #[arg(long, conflicts_with = "yes")]
     dry_run: bool,
     #[command(flatten)]
-    hub: HubArgs,
+    pub(crate) hub: HubArgs,
 }
 
 /// The text of a file of a repository; `None` when there is none.

@@ -1,6 +1,7 @@
 //! `fairway promote`: releases enter channels, as the feeders' rule allows or as a person decides.
 
 mod pending;
+mod soak;
 #[cfg(test)]
 mod tests;
 
@@ -50,7 +51,8 @@ pub(crate) struct PromoteArgs {
     /// Promote although the rule says to wait, and record why
     #[arg(long, value_name = "REASON")]
     early: Option<String>,
-    /// Health of clusters by release and day, as JSON, for channels that ask for soak
+    /// Health of clusters by release and day, as JSON, for channels that ask for soak; else the hub
+    /// of --server is asked
     #[arg(long, value_name = "FILE")]
     history: Option<PathBuf>,
     /// How to print what is pending
@@ -74,7 +76,11 @@ async fn promote(args: &PromoteArgs, ask: &Ask, now: Timestamp, out: &mut Out) -
     let text = read(&args.dir, &file)?;
     let record = Record::parse(text.as_deref().unwrap_or_default())
         .map_err(|error| refused(&file, &error))?;
-    let history = args.history.as_deref().map(read_history).transpose()?.unwrap_or_default();
+    let history = match &args.history {
+        Some(file) => read_history(file)?,
+        None if record.soak.is_empty() => HealthHistory::default(),
+        None => soak::ask(&args.change.hub, source, args.version.as_ref(), out).await?,
+    };
     let facts = Facts { product: source, record: &record, history: &history };
     if args.pending {
         return pending::print(&chosen(verdicts(&facts, now), args), args.output, out);

@@ -1,6 +1,9 @@
 //! Promotion over the examples: by the rule, early, due; and what is refused.
 
+use channels::wire::SoakAnswer;
+
 use super::super::graph::tests::{Copy, examples, fairway};
+use crate::hub::testing::{Answer, FakeHub};
 
 const RECORD: &str = "# ours\nentered:\n  - {channel: fast-4, version: 4.3.1, at: \
                       2026-07-01T12:00:00Z, why: rule}\n";
@@ -122,6 +125,31 @@ async fn soak_is_judged_by_the_history_given() {
     assert!(error.to_string().contains("1 of 2 healthy days on at least 5 clusters"), "{error}");
     copy.write("h.json", &history(&["2026-07-08", "2026-07-09"]));
     fairway(copy.dir(), words).await.0.unwrap();
+}
+
+#[tokio::test]
+async fn soak_is_asked_of_the_hub_and_what_the_hub_cannot_tell_has_not_soaked() {
+    let copy = Copy::new();
+    copy.write(
+        "kafka/promotions.yaml",
+        &format!("soak:\n  stable-4: {{days: 1, clusters: 5}}\n{RECORD}"),
+    );
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../channels/golden/v1/soak-answer.json");
+    let mut answer: SoakAnswer = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    (answer.days[0].date, answer.days[0].unhealthy) = ("2026-07-08".parse().unwrap(), 0);
+    let path = "GET /api/v1/soak?product=acme%2Fkafka";
+    let hub = FakeHub::start(vec![(path, Answer::json(&answer))]).await;
+    let words =
+        |server: &str| format!("promote DIR kafka 4.3.1 --to stable-4 --dry-run --server {server}");
+    let (result, _, stderr) = fairway(copy.dir(), &words(&hub.url)).await;
+    result.unwrap();
+    let evidence = "4.3.1 in fast-4 since 2026-11-18T09:35:00Z: 1008 cluster-hours healthy, 0 \
+                    unhealthy, 2 unknown; 1 failures in rollouts";
+    assert!(stderr.starts_with(evidence), "{stderr}");
+    let nobody = FakeHub::start(vec![]).await;
+    let (result, _, stderr) = fairway(copy.dir(), &words(&nobody.url)).await;
+    assert!(result.unwrap_err().to_string().contains("0 of 1 healthy days"));
+    assert!(stderr.starts_with("warning: nothing is known to have soaked"), "{stderr}");
 }
 
 #[tokio::test]

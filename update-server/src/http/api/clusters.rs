@@ -13,7 +13,7 @@ use super::super::negotiate::Listing;
 use super::super::problem::{ApiError, Code};
 use super::body::Json;
 use super::state::from_disk;
-use super::{Guarded, HubState, Needs, Operator, Scoped, Viewer, export, paging, rollouts};
+use super::{Guarded, HubState, Needs, Operator, Scoped, Viewer, export, paging, risks, rollouts};
 use crate::auth::Scope;
 use crate::fleet::{ClusterFilter, MAX_PAGE, Slot};
 use crate::site::After;
@@ -48,6 +48,8 @@ pub(super) struct ListQuery {
     freshness: Option<Freshness>,
     name: Option<String>,
     selector: Option<String>,
+    /// Stands before an edge with a risk of this name.
+    risk: Option<String>,
     site: Option<SiteName>,
     cursor: Option<String>,
     limit: Option<usize>,
@@ -98,6 +100,7 @@ pub(super) async fn list(
         name_prefix: query.name,
         selector: query.selector.as_deref().map(selector).transpose()?,
         scope: by.scope().clone(),
+        exposed: query.risk.map(|risk| risks::exposed_to(&state.catalog, &risk)),
         site: query.site,
     };
     if listing != Listing::Json {

@@ -26,15 +26,18 @@ mod probes;
 mod publications;
 mod refusal;
 mod reports;
+mod risks;
 mod rollout_policies;
 mod rollouts;
 mod signature;
 mod sites;
+mod soak;
 mod state;
 mod status;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod trends;
 mod webhooks;
 
 use actix_web::http::header::{ALLOW, HeaderValue};
@@ -93,6 +96,7 @@ fn fleet_reads(config: &mut ServiceConfig) {
                 .route(web::delete().to(clusters::retire)),
         )
         .service(read("/api/v1/clusters/{id}/history").route(get().to(clusters::history)))
+        .service(read("/api/v1/clusters/{id}/risks").route(get().to(risks::of_cluster)))
         .service(read("/api/v1/clusters/{id}/timeline").route(get().to(clusters::timeline)))
         .service(
             only("/api/v1/clusters/{id}/join-tokens", "POST")
@@ -104,6 +108,8 @@ fn fleet_reads(config: &mut ServiceConfig) {
         .service(only("/api/v1/bulk", "POST").route(web::post().to(bulk::post)))
         .service(read("/api/v1/drift").route(get().to(fleet::drift)))
         .service(read("/api/v1/health").route(get().to(fleet::health)))
+        .service(read("/api/v1/soak").route(get().to(soak::soak)))
+        .service(read("/api/v1/trends").route(get().to(trends::trends)))
         // A stream has no length to tell: not for HEAD.
         .service(only("/api/v1/events", "GET").route(web::get().to(events::stream)))
         .service(read("/api/v1/products").route(get().to(fleet::products)))

@@ -7,6 +7,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use channels::wire::Page;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::super::negotiate::if_none_match;
@@ -102,6 +103,13 @@ impl Version {
         let committed = state.store.committed();
         let run = committed.events().id(committed.generation());
         Self(format!("\"{run}.{}\"", state.catalog.generation()))
+    }
+
+    /// The version of what notes of trends say up to `to`: it stays until the next note.
+    pub(super) fn of_notes(state: &HubState, last: Option<Timestamp>, to: Timestamp) -> Self {
+        let run = state.store.committed().events().id(0);
+        let last = last.map_or(0, Timestamp::as_second);
+        Self(format!("\"{run}.{last}.{}\"", to.as_second()))
     }
 
     /// 304 for a client that has it.

@@ -1,5 +1,6 @@
 //! `/livez`, `/readyz`, `/metrics`.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use actix_web::http::header::{ACCEPT, CACHE_CONTROL, VARY};
@@ -11,7 +12,8 @@ use serde::Serialize;
 use super::HubState;
 use crate::fleet::{FleetIndex, View};
 use crate::metrics::{
-    CONTENT_TYPE, ClusterLabels, DriftLabels, Metrics, PLAIN_CONTENT_TYPE, State, plain_text,
+    CONTENT_TYPE, ClusterLabels, DriftLabels, Metrics, PLAIN_CONTENT_TYPE, ProductLabel,
+    RolloutLabels, State, plain_text,
 };
 
 /// Four rounds of maintenance without a commit.
@@ -23,6 +25,9 @@ const BEHIND_MAX: Duration = Duration::from_secs(5);
 /// Series of `fairway_clusters`: channels × versions × phases of a large fleet. Beyond it
 /// versions are counted as `other`.
 const MAX_CLUSTER_SERIES: usize = 5_000;
+
+/// Products that are told apart in series of rollouts.
+const MAX_ROLLOUT_PRODUCTS: usize = 200;
 
 /// `GET /livez`: the process answers.
 pub(super) async fn live() -> HttpResponse {
@@ -105,6 +110,7 @@ pub(super) async fn metrics(request: HttpRequest, state: web::Data<HubState>) ->
 pub(crate) fn page(state: &HubState) -> String {
     let metrics = &state.metrics;
     fill_server(state);
+    fill_rollouts(state);
     state.with_fleet(|fleet, view| fill_fleet(metrics, fleet, view));
     metrics.render()
 }
@@ -130,6 +136,27 @@ fn fill_server(state: &HubState) {
     }
     if let Some(published) = &state.catalog.served().published {
         metrics.graph_build_timestamp_seconds.set(seconds(published.versions.signed_at));
+    }
+}
+
+/// Rollouts that somebody may have to look at: those that are over say nothing any more.
+fn fill_rollouts(state: &HubState) {
+    let metrics = &state.metrics;
+    metrics.rollouts.clear();
+    metrics.rollout_in_flight.clear();
+    metrics.rollout_failures.clear();
+    let mut products = BTreeSet::new();
+    for view in state.store.committed().rollouts().open_views(state.now()) {
+        let known = products.contains(&view.product) || products.len() < MAX_ROLLOUT_PRODUCTS;
+        let product = if known { view.product.to_string() } else { "other".to_owned() };
+        if known {
+            products.insert(view.product.clone());
+        }
+        let labels = RolloutLabels { product: product.clone(), state: view.status.as_str() };
+        metrics.rollouts.get_or_create(&labels).inc();
+        let label = ProductLabel { product };
+        metrics.rollout_in_flight.get_or_create(&label).inc_by(gauge(view.in_flight.into()));
+        metrics.rollout_failures.get_or_create(&label).inc_by(gauge(view.failures));
     }
 }
 

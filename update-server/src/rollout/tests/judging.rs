@@ -2,14 +2,19 @@
 
 use super::*;
 use crate::rollout::RolloutStatus;
-use crate::rollout::health::{Seen, Stage};
+use crate::rollout::health::{Rules, Seen, Stage};
 use channels::rollout::{ClusterState, Deadlines, FailureKind, HealthGate};
+use channels::wire::{MeasureId, Measured};
 
 fn why(site: &Site, slot: u32, at: i64) -> FailureKind {
     match site.attempt(slot, at).state {
         ClusterState::Failed { why, .. } => why,
         other => panic!("{other:?}"),
     }
+}
+
+fn plain(deadlines: &Deadlines) -> Rules<'_> {
+    Rules { deadlines, baselines: &[] }
 }
 
 fn begin(site: &mut Site, slot: u32, at: i64) {
@@ -149,11 +154,123 @@ fn a_ring_with_baselines_that_nobody_reports_is_of_unknown_health() {
     let baselines = "min_sample: 1, baselines: [{name: errors, query: up, bad_when: above, \
                      tolerance: 10%, over: 1h}]";
     let mut site = Site::new(&OPEN.replace("min_sample: 1", baselines), &["a", "a"]);
-    site.succeed(0, 1);
-    site.tick(10);
-    assert_eq!(site.attempt(0, 10).health, HealthGate::Unknown);
-    assert_eq!(site.view(10).status, RolloutStatus::Blind);
-    assert_eq!(codes(&site.ask(1, "1.1.0", 11)), ["health_unknown"]);
+    assert_eq!(codes(&site.ask(0, "1.1.0", 1)), ["baseline_unmeasured"], "it may yet answer");
+    site.succeed(0, 10);
+    site.tick(19);
+    assert_eq!(site.attempt(0, 19).health, HealthGate::Unknown);
+    assert_eq!(site.view(19).status, RolloutStatus::Blind);
+    assert_eq!(codes(&site.ask(1, "1.1.0", 20)), ["health_unknown"]);
+}
+
+/// A site whose policy compares errors, each cluster having told a mean of 2.
+fn measuring(max_failures: u32) -> Site {
+    let baselines = "min_sample: 1, baselines: [{name: errors, query: up, bad_when: above, \
+                     tolerance: 10%, over: 1h}]";
+    let policy = OPEN.replace("min_sample: 1", baselines);
+    let policy = policy.replace("max_failures: 1", &format!("max_failures: {max_failures}"));
+    let mut site = Site::new(&policy, &["a", "a"]);
+    for slot in 0..2 {
+        let told = measured(record(&site.releases, "1.0.0"), Some(2.0), Some(2.0));
+        site.hear(slot, told, 0);
+    }
+    site
+}
+
+fn measured(record: ProductRecord, value: Option<f64>, mean: Option<f64>) -> ProductRecord {
+    let id = MeasureId::of("up", 3_600);
+    let measured = vec![Measured { id, value, mean, why: None }];
+    let health = HealthSummary { measured, ..record.health };
+    ProductRecord { health, ..record }
+}
+
+fn rolls(site: &mut Site, slot: u32, at: i64) {
+    assert_eq!(site.ask(slot, "1.1.0", at), go());
+    let out = measured(rolling(&site.releases, "1.0.0", "1.1.0"), Some(50.0), Some(9.0));
+    site.hear(slot, out, at + 1);
+}
+
+#[test]
+fn a_cluster_is_judged_by_its_own_mean_before_its_grant() {
+    let mut site = measuring(0);
+    rolls(&mut site, 0, 1);
+    assert!(matches!(site.attempt(0, 2).state, ClusterState::Rolling { .. }), "a roll shows");
+    let told = measured(record(&site.releases, "1.1.0"), Some(2.2), Some(30.0));
+    site.hear(0, told, 6);
+    site.tick(7);
+    assert_eq!(site.attempt(0, 7).health, HealthGate::Pass);
+    rolls(&mut site, 1, 8);
+    site.restart();
+    site.tick(9);
+    let told = measured(record(&site.releases, "1.1.0"), Some(2.3), Some(2.3));
+    site.hear(1, told, 12);
+    assert_eq!(why(&site, 1, 12), FailureKind::HealthRegression);
+    assert_eq!(site.view(12).status, RolloutStatus::Halted);
+}
+
+#[test]
+fn a_number_that_is_missing_afterwards_is_unknown_until_it_is_there() {
+    let mut site = measuring(0);
+    rolls(&mut site, 0, 1);
+    site.hear(0, measured(record(&site.releases, "1.1.0"), None, Some(2.0)), 6);
+    site.tick(7);
+    assert_eq!(site.attempt(0, 7).health, HealthGate::Unknown);
+    assert_eq!(site.view(7).status, RolloutStatus::Blind);
+    site.hear(0, measured(record(&site.releases, "1.1.0"), Some(1.0), None), 8);
+    site.tick(9);
+    assert_eq!(site.attempt(0, 9).health, HealthGate::Pass);
+    assert_ne!(site.view(9).status, RolloutStatus::Blind);
+}
+
+#[test]
+fn clusters_are_told_what_to_measure_for_the_ring_they_are_in() {
+    let rings = "rings: [{name: a, select: {match_labels: {ring: a}}, gates: {baselines: [{name: \
+                 errors, query: up, bad_when: above, tolerance: 10%, over: 1h}]}}, {name: b, \
+                 rest: true}]";
+    let policy = OPEN.replace("rings: [{name: all, rest: true}]", rings);
+    let mut site = Site::new(&policy, &["a", "b"]);
+    let asked = |site: &Site, slot: u32| {
+        let (labels, record, _) = &site.clusters[slot as usize];
+        site.rollouts.measures(Slot(slot), labels, std::slice::from_ref(record))
+    };
+    let told = asked(&site, 0);
+    assert_eq!(told.len(), 1);
+    let id = MeasureId::of("up", 3_600);
+    assert_eq!((&told[0].id, told[0].name.as_str(), told[0].over_s), (&id, "errors", 3_600));
+    assert_eq!(asked(&site, 1), []);
+    let health = measured(record(&site.releases, "1.0.0"), Some(1.0), Some(1.0));
+    site.hear(0, health, 1);
+    assert_eq!(site.ask(0, "1.1.0", 1), go());
+    site.clusters[0].0 = site.clusters[1].0.clone();
+    assert_eq!(asked(&site, 0), told, "it is judged in its ring whatever its labels become");
+}
+
+#[test]
+fn a_rollout_that_nobody_governs_is_over_once_nobody_is_on_the_way_and_no_failure_waits() {
+    let mut site = Site::new(OPEN, &["a", "a"]);
+    let keep = SignedDuration::from_mins(4_000);
+    let at = |site: &Site, at: i64| -> Vec<RolloutId> {
+        let over = site.rollouts.over_for(keep, minute(at));
+        over.into_iter().map(|(id, _)| id).collect()
+    };
+    let over = |site: &Site| at(site, 5_000);
+    begin(&mut site, 0, 1);
+    let open = site.rollouts.open_views(minute(2));
+    assert_eq!((open.len(), open[0].in_flight, open[0].failures), (1, 1, 0));
+    let name = "open".parse().unwrap();
+    site.batch(minute(3), |_, draft| draft.delete_policy(&name, "ann", minute(3))).unwrap();
+    assert_eq!(over(&site), [], "one is on the way");
+    site.hear(0, record(&site.releases, "1.1.0"), 6);
+    for at in [60, 65, 70] {
+        site.hear(0, record(&site.releases, "1.1.0"), at);
+        site.tick(at);
+    }
+    assert!(site.rollouts.has_settled(FIRST, Slot(0)));
+    assert_eq!(over(&site), [FIRST]);
+    assert_eq!(at(&site, 4_000), [], "not for long enough");
+    assert_eq!(site.rollouts.open_views(minute(71)), []);
+    site.hear(0, record(&site.releases, "1.0.0"), 80);
+    assert_eq!(over(&site), [], "its failure waits");
+    assert_eq!(site.rollouts.open_views(minute(81))[0].failures, 1);
 }
 
 #[test]
@@ -213,7 +330,7 @@ fn health(verdict: HealthVerdict, quorum_lag_ms: Option<u64>) -> HealthSummary {
 
 fn gate(baseline: Option<&HealthSummary>, now: &HealthSummary, stage: Stage) -> HealthGate {
     let deadlines = Deadlines::default();
-    Seen::default().after(baseline, now, stage, &deadlines, minute(0)).gate
+    Seen::default().after(baseline, now, stage, plain(&deadlines), minute(0)).gate
 }
 
 #[test]
@@ -261,7 +378,7 @@ fn while_it_rolls_only_a_verdict_that_stays_bad_for_longer_than_a_unit_is_worse(
     let bad = health(HealthVerdict::Unhealthy, None);
     let deadlines = Deadlines::default();
     let after = |seen: Seen, reported: &HealthSummary, at| {
-        seen.after(Some(&baseline), reported, Stage::Rolling, &deadlines, minute(at))
+        seen.after(Some(&baseline), reported, Stage::Rolling, plain(&deadlines), minute(at))
     };
     let first = after(Seen::default(), &bad, 0);
     assert_eq!(after(first, &bad, 30).gate, HealthGate::Pass);

@@ -6,6 +6,8 @@ use channels::rollout::{FleetSalt, Name, Period};
 use jiff::Timestamp;
 use rusqlite::params;
 
+#[cfg(test)]
+use super::super::db::DbError;
 use super::super::db::{Db, DbResult, Row};
 use super::super::follow::Change;
 use super::super::load::At;
@@ -76,6 +78,25 @@ fn write_attempt(db: &Db, row: &AttemptRow) -> DbResult<()> {
         ],
     )
     .map(drop)
+}
+
+/// Attempts forgotten in one go: a tenth of a second of the writer.
+const FORGET_AT_ONCE: i64 = 20_000;
+
+/// Forgets attempts of a rollout that is over: those of so many rows of clusters, from the first one
+/// that is left. Says whether there were any.
+pub(super) fn forget(db: &Db, id: RolloutId, before: Timestamp) -> DbResult<bool> {
+    let (id, before) = (int(id.0), before.as_millisecond());
+    let sql = "SELECT cluster FROM rollout_attempt WHERE rollout = ?1 AND at < ?2 \
+               ORDER BY cluster LIMIT 1";
+    let first: Option<i64> = db.row_if_any(sql, params![id, before], |row| row.get(0))?;
+    let Some(first) = first else { return Ok(false) };
+    db.execute(
+        "DELETE FROM rollout_attempt WHERE rollout = ?1 AND at < ?2 \
+         AND cluster >= ?3 AND cluster < ?4",
+        params![id, before, first, first + FORGET_AT_ONCE],
+    )?;
+    Ok(true)
 }
 
 /// Keys of what a draft changed.
@@ -235,4 +256,43 @@ pub(super) fn policy_versions(
         params![name.as_str(), version.map(int)],
         policy,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::schema;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn old_attempts_of_one_rollout_are_forgotten_a_part_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = Db::from(schema::open_writer(&dir.path().join("hub.sqlite3")).unwrap());
+        let row = |rollout, slot, second| AttemptRow {
+            rollout: RolloutId(rollout),
+            slot: Slot(slot),
+            generation: 1,
+            outcome: Outcome::Settled,
+            granted_at: None,
+            at: at(second),
+            body: String::new(),
+        };
+        let far = u32::try_from(FORGET_AT_ONCE).unwrap();
+        let attempts =
+            vec![row(1, 0, 10), row(1, 1, 10), row(1, 2, 99), row(1, far, 10), row(2, 0, 10)];
+        write(&db, &RolloutChanges { attempts, ..RolloutChanges::default() }).unwrap();
+        let left = || {
+            let sql = "SELECT rollout, cluster FROM rollout_attempt ORDER BY rollout, cluster";
+            db.rows(sql, &[], |row| Ok::<(i64, i64), DbError>((row.get(0)?, row.get(1)?))).unwrap()
+        };
+        let last = i64::from(far) + 1;
+        assert!(forget(&db, RolloutId(1), at(50)).unwrap());
+        assert_eq!(left(), [(1, 3), (1, last), (2, 1)], "as far as one go reaches");
+        assert!(forget(&db, RolloutId(1), at(50)).unwrap());
+        assert!(!forget(&db, RolloutId(1), at(50)).unwrap());
+        assert_eq!(left(), [(1, 3), (2, 1)]);
+    }
 }

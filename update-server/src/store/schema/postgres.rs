@@ -11,6 +11,7 @@ use super::SchemaError;
 /// Every migration, in order.
 const MIGRATIONS: &[(usize, &str)] = &[
     (1, include_str!("../../../migrations/postgres/0001_first.sql")),
+    (10, include_str!("../../../migrations/postgres/0010_trends.sql")),
     (12, include_str!("../../../migrations/postgres/0012_replicas.sql")),
 ];
 

@@ -168,5 +168,6 @@ fn reply(seq: u64, at: Timestamp, directives: Vec<Directive>) -> ReportReply {
         next_report_in_s: 300,
         full_state_wanted: false,
         settings: vec![],
+        measures: vec![],
     }
 }

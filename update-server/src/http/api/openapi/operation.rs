@@ -24,6 +24,8 @@ pub(super) enum Kind {
     Bool,
     /// From, to.
     Int(u64, u64),
+    /// RFC 3339.
+    Time,
     /// One of these.
     OneOf(&'static [&'static str]),
 }
@@ -34,6 +36,7 @@ impl Kind {
             Self::Text => json!({ "type": "string" }),
             Self::Bool => json!({ "type": "boolean" }),
             Self::Int(from, to) => json!({ "type": "integer", "minimum": from, "maximum": to }),
+            Self::Time => json!({ "type": "string", "format": "date-time" }),
             Self::OneOf(values) => json!({ "type": "string", "enum": values }),
         }
     }

@@ -17,6 +17,7 @@ macro_rules! golden {
 golden! {
     "audit-row": ["audit-row"];
     "bulk-reply": ["bulk-reply"];
+    "cluster-risk-page": ["cluster-risk-page"];
     "cluster-row-page": ["cluster-row-page", "cluster-row-page--conflict", "cluster-row-page--dark",
         "cluster-row-page--labels", "cluster-row-page--settings"];
     "dead-delivery-page": ["dead-delivery-page"];
@@ -38,16 +39,18 @@ golden! {
     "policy-row-page": ["policy-row-page"];
     "problem": ["problem", "problem--replayed"];
     "publication-reply": ["publication-reply"];
-    "report": ["report", "report--instance", "report--minimal"];
-    "report-reply": ["report-reply", "report-reply--settings"];
+    "report": ["report", "report--instance", "report--measured", "report--minimal"];
+    "report-reply": ["report-reply", "report-reply--measures", "report-reply--settings"];
     "rollout-cluster-page": ["rollout-cluster-page"];
     "rollout-row": ["rollout-row", "rollout-row--minimal"];
     "site-import-page": ["site-import-page"];
     "site-key": ["site-key"];
     "site-row-page": ["site-row-page"];
     "site-status": ["site-status", "site-status--redacted"];
+    "soak-answer": ["soak-answer"];
     "status-import-reply": ["status-import-reply"];
     "timeline-page": ["timeline-page"];
+    "trends-answer": ["trends-answer"];
     "webhook-page": ["webhook-page"];
 }
 

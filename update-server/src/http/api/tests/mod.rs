@@ -16,6 +16,7 @@ mod sign_in;
 mod sign_in_peer;
 mod sites;
 mod telling;
+mod trends;
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};

@@ -1,8 +1,8 @@
 //! Rollouts over HTTP: policies applied, rings in order, halts shown, people in the loop.
 
 use channels::wire::{
-    Action, AttemptState, ClusterRow, HealthVerdict, Page, PolicyReply, PolicyRow, RingState,
-    RolloutCluster, RolloutRow, RolloutState,
+    Action, AttemptState, ClusterRow, HealthVerdict, MeasureId, Measured, Page, PolicyReply,
+    PolicyRow, RingState, RolloutCluster, RolloutRow, RolloutState,
 };
 
 use super::*;
@@ -296,4 +296,57 @@ async fn members_come_in_pages() {
         .map(|row| (row.name.as_str(), row.ring.as_ref().unwrap().to_string()))
         .into();
     assert_eq!(rows, [("site-1", "canary".to_owned()), ("site-2", "everyone".to_owned())]);
+}
+
+const MEASURED: &str = "\
+name: two-rings
+applies_to: [{product: acme/kafka}]
+emergency: true
+curve: {points: [{after: 0s, share: 100%}]}
+gates:
+  soak: 10m
+  min_sample: 100%
+  baselines:
+    - {name: errors, query: errors, bad_when: above, tolerance: 10%, over: 1h}
+rings:
+  - {name: canary, select: {match_labels: {ring: canary}}}
+  - {name: everyone, rest: true}
+";
+
+fn told(product: ProductState, value: f64, mean: f64) -> ProductState {
+    let id = MeasureId::of("errors", 3_600);
+    let measured = vec![Measured { id, value: Some(value), mean: Some(mean), why: None }];
+    ProductState { health: HealthSummary { measured, ..product.health.clone() }, ..product }
+}
+
+#[actix_web::test]
+async fn a_cluster_is_asked_to_measure_waited_for_and_judged_by_its_own_past() {
+    let (hub, canary, _) = governed().await;
+    assert_eq!(hub.apply(POLICY, MEASURED).await.status, 200);
+    hub.tick(15).await;
+    let first = hub.reply(&canary, &canary.of(2, vec![well(asking(&hub, "1.1.0"))])).await;
+    let asked: Vec<_> = first.measures.iter().map(|m| (m.query.as_str(), m.over_s)).collect();
+    assert_eq!(asked, [("errors", 3_600)]);
+    assert_eq!(first.directives[0].reasons[0].code, "baseline_unmeasured");
+    let retry = hub.reply(&canary, &canary.of(2, vec![well(asking(&hub, "1.1.0"))])).await;
+    assert_eq!(retry, first, "what was not heard is said again");
+    let baseline = told(well(asking(&hub, "1.1.0")), 4.0, 2.0);
+    let granted = hub.reply(&canary, &canary.of(3, vec![baseline])).await;
+    assert_eq!(granted.directives[0].action, Action::Proceed);
+    hub.reply(&canary, &canary.of(4, vec![rolling()])).await;
+    hub.reply(&canary, &canary.of(5, vec![told(there(), 2.1, 8.0)])).await;
+    hub.tick(15).await;
+    assert_eq!(hub.rollout().await.failures.len(), 0);
+    hub.reply(&canary, &canary.of(6, vec![told(there(), 2.3, 8.0)])).await;
+    let rollout = hub.rollout().await;
+    assert_eq!((rollout.state, rollout.failures.len()), (RolloutState::Halted, 1));
+    let page = hub.call(TestRequest::get().uri("/metrics")).await.text();
+    for line in [
+        "fairway_rollouts{product=\"acme/kafka\",state=\"halted\"} 1",
+        "fairway_rollout_failures{product=\"acme/kafka\"} 1",
+    ] {
+        assert!(page.lines().any(|found| found == line), "no {line:?} in\n{page}");
+    }
+    let row: ClusterRow = hub.get("/api/v1/clusters/site-1").await;
+    assert_eq!(row.products[0].health.measured, [], "a row keeps no numbers");
 }

@@ -21,6 +21,7 @@ fn clusters() -> Vec<Operation> {
                 ("health", Kind::OneOf(&["healthy", "unhealthy", "unknown"]), "Has this verdict."),
                 ("freshness", Kind::Text, "Reported this long ago."),
                 ("name", Kind::Text, "Is called something that begins like this."),
+                ("risk", Kind::Text, "Stands before an edge with this risk."),
                 ("site", Kind::Text, "Belongs to this dark site."),
                 ("selector", Kind::Text, "Has labels like `env=prod,!canary`."),
             ])
@@ -37,6 +38,11 @@ fn clusters() -> Vec<Operation> {
         viewer("/api/v1/clusters/{id}/history", "What changed, newest first.")
             .query(&[LIMIT])
             .answers(200, "history-page", "Changes."),
+        viewer("/api/v1/clusters/{id}/risks", "Risks on the edges before it.").answers(
+            200,
+            "cluster-risk-page",
+            "All of them.",
+        ),
         viewer("/api/v1/clusters/{id}/timeline", "What it told and what was done to it.")
             .answers(200, "timeline-page", "A page, newest first.")
             .paged(),
@@ -113,6 +119,28 @@ fn figures() -> Vec<Operation> {
                 ("stuck_after_s", Kind::Int(60, 2_592_000), "An hour if not given."),
             ])
             .answers(200, "health-answer", "How the fleet is.")
+            .exported()
+            .tagged(),
+        viewer("/api/v1/soak", "How clusters fared on a product's releases, for promotion.")
+            .query(&[
+                ("product!", Kind::Text, "`vendor/product`."),
+                CHANNEL,
+                ("version", Kind::Text, "Only this release."),
+            ])
+            .answers(200, "soak-answer", "Cluster-hours and days."),
+        viewer("/api/v1/trends", "How the fleet was, noted every five minutes.")
+            .query(&[
+                PRODUCT,
+                CHANNEL,
+                ("from", Kind::Time, "A day before `to` if not given."),
+                ("to", Kind::Time, "Now if not given."),
+                (
+                    "step",
+                    Kind::Text,
+                    "A multiple of five minutes, `1h`; at most 288 steps if not given.",
+                ),
+            ])
+            .answers(200, "trends-answer", "One series per product and channel.")
             .exported()
             .tagged(),
         viewer("/api/v1/events", "Events as they are committed (server-sent events).")
