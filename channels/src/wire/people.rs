@@ -169,6 +169,20 @@ pub struct Drift {
     pub head: Option<ReleaseVersion>,
 }
 
+impl Drift {
+    /// Of a product on a channel that the hub has no graph of.
+    pub fn no_graph() -> Self {
+        Self {
+            state: DriftState::NoGraph,
+            hops: None,
+            behind_minor: 0,
+            behind_patch: 0,
+            age_days: None,
+            head: None,
+        }
+    }
+}
+
 /// Class of a drift.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
