@@ -23,7 +23,7 @@ use label::NewLabel;
 use many::ManyArgs;
 
 use crate::error::{CliError, Result};
-use crate::hub::{Hub, HubArgs, PAGE_ROWS, segment};
+use crate::hub::{Hub, HubArgs, segment};
 use crate::out::Out;
 use crate::span::{Span, until};
 use crate::table::Format;
@@ -298,7 +298,8 @@ async fn set(
 
 async fn list(hub: &Hub, args: &ClustersArgs, now: Timestamp, out: &mut Out) -> Result<()> {
     let limit = if args.list.all { MAX_CLUSTERS } else { args.list.limit.clamp(1, MAX_CLUSTERS) };
-    let page = fetch(hub, &args.list.filters.query(), limit).await?;
+    let filters = args.list.filters.query();
+    let page: Page<ClusterRow> = hub.pages("api/v1/clusters", &filters, limit).await?;
     let more = page.next.is_some();
     let shown = page.items.len();
     super::print(
@@ -315,44 +316,9 @@ async fn list(hub: &Hub, args: &ClustersArgs, now: Timestamp, out: &mut Out) -> 
     Ok(())
 }
 
-/// Follows pages until `limit` rows or the end; `next` says whether there are more.
-async fn fetch(
-    hub: &Hub,
-    filters: &[(&'static str, String)],
-    limit: usize,
-) -> Result<Page<ClusterRow>> {
-    let mut all = Page { items: Vec::new(), next: None };
-    loop {
-        let mut query = filters.to_vec();
-        query.push(("limit", PAGE_ROWS.min(limit - all.items.len()).to_string()));
-        if let Some(cursor) = all.next.take() {
-            query.push(("cursor", cursor));
-        }
-        let page: Page<ClusterRow> = hub.get("api/v1/clusters", &query).await?;
-        let progressed = !page.items.is_empty();
-        all.items.extend(page.items);
-        all.next = page.next;
-        // An empty page that promises more would be asked for again for ever.
-        if all.next.is_none() || !progressed || all.items.len() >= limit {
-            return Ok(all);
-        }
-    }
-}
-
 /// Every join token that still works.
 async fn invites(hub: &Hub, format: Format, now: Timestamp, out: &mut Out) -> Result<()> {
-    let mut all: Page<OpenJoinToken> = Page { items: Vec::new(), next: None };
-    loop {
-        let mut query = vec![("limit", PAGE_ROWS.to_string())];
-        query.extend(all.next.take().map(|cursor| ("cursor", cursor)));
-        let page: Page<OpenJoinToken> = hub.get("api/v1/join-tokens", &query).await?;
-        let progressed = !page.items.is_empty();
-        all.items.extend(page.items);
-        all.next = page.next;
-        if all.next.is_none() || !progressed || all.items.len() >= MAX_INVITES {
-            break;
-        }
-    }
+    let all: Page<OpenJoinToken> = hub.pages("api/v1/join-tokens", &[], MAX_INVITES).await?;
     let table = || render::invites(&all.items, now, format);
     super::print(out, format, &all, table, "no join token is open")
 }
