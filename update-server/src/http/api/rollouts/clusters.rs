@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::super::super::problem::ApiError;
+use super::super::clusters::one_of;
 use super::super::{Guarded, HubState, Viewer, paging};
 use super::why::Asker;
 use super::{render, view};
@@ -20,40 +21,21 @@ use crate::rollout::{AttemptView, Fleet as _, RolloutId, RolloutView, Rollouts};
 /// Name of the list in cursors.
 const LIST: &str = "rollout-clusters";
 
-/// Parameters of the list.
+/// Parameters of the list. The state is text here: the wire type reads an unknown name as "unknown",
+/// which in a question would be a wrong answer.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in super::super) struct ListQuery {
-    state: Option<State>,
+    state: Option<String>,
     ring: Option<Name>,
     cursor: Option<String>,
     limit: Option<usize>,
 }
 
-/// States to ask for; the wire type reads an unknown name as "unknown", which in a question would be
-/// a wrong answer.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum State {
-    NotStarted,
-    Granted,
-    Rolling,
-    Succeeded,
-    Failed,
-    Acknowledged,
-}
-
-impl State {
-    fn wire(self) -> AttemptState {
-        match self {
-            Self::NotStarted => AttemptState::NotStarted,
-            Self::Granted => AttemptState::Granted,
-            Self::Rolling => AttemptState::Rolling,
-            Self::Succeeded => AttemptState::Succeeded,
-            Self::Failed => AttemptState::Failed,
-            Self::Acknowledged => AttemptState::Acknowledged,
-        }
-    }
+/// Which members are listed.
+struct Asked {
+    state: Option<AttemptState>,
+    ring: Option<Name>,
 }
 
 /// The handler.
@@ -65,9 +47,12 @@ pub(in super::super) async fn list(
 ) -> Result<web::Json<Page<RolloutCluster>>, ApiError> {
     let limit = paging::limit(query.limit)?;
     let after = paging::after(LIST, query.cursor.as_deref())?;
+    let ListQuery { state: wanted, ring, .. } = query.into_inner();
+    let wanted = one_of("state", wanted.as_deref(), &AttemptState::KNOWN, AttemptState::as_str)?;
+    let asked = Asked { state: wanted, ring };
     let view = view(&state, RolloutId(*path))?;
     let state = state.into_inner();
-    let page = web::block(move || page(&state, &view, &query, after, limit)).await;
+    let page = web::block(move || page(&state, &view, &asked, after, limit)).await;
     Ok(web::Json(page.map_err(|error| ApiError::internal("list clusters", &error))?))
 }
 
@@ -81,7 +66,7 @@ struct Look<'a> {
 fn page(
     state: &HubState,
     view: &RolloutView,
-    query: &ListQuery,
+    asked: &Asked,
     after: Option<u64>,
     limit: usize,
 ) -> Page<RolloutCluster> {
@@ -92,7 +77,7 @@ fn page(
     let live = rollouts.attempts(view.id, now).into_iter().map(|one| (one.slot, one)).collect();
     let look = Look { view, live, rollouts: &rollouts };
     let mut asker = Asker::new(state, &rollouts, &holds, now);
-    let slots = look.members(&fleet, query, after, limit.saturating_add(1));
+    let slots = look.members(&fleet, asked, after, limit.saturating_add(1));
     let mut items = Vec::new();
     for slot in slots.iter().take(limit).copied() {
         let Some(record) = fleet.record(slot) else { continue };
@@ -117,12 +102,11 @@ impl Look<'_> {
     fn members(
         &self,
         fleet: &FleetIndex,
-        query: &ListQuery,
+        asked: &Asked,
         after: Option<u64>,
         most: usize,
     ) -> Vec<Slot> {
-        let wanted = query.state.map(State::wire);
-        let in_ring: Option<Vec<bool>> = query.ring.as_ref().map(|ring| {
+        let in_ring: Option<Vec<bool>> = asked.ring.as_ref().map(|ring| {
             let sets = fleet.label_sets().iter();
             sets.map(|labels| self.ring_of(labels).is_some_and(|own| own.name == *ring)).collect()
         });
@@ -149,7 +133,7 @@ impl Look<'_> {
                 (None, Ordering::Equal) => AttemptState::Succeeded,
                 (None, Ordering::Less) => AttemptState::NotStarted,
             };
-            let fits = match (&query.ring, attempt, &in_ring) {
+            let fits = match (&asked.ring, attempt, &in_ring) {
                 (Some(ring), Some(attempt), _) => attempt.ring == *ring,
                 (Some(_), None, Some(marks)) => {
                     let number = usize::try_from(fact.labels).ok();
@@ -157,7 +141,7 @@ impl Look<'_> {
                 }
                 (Some(_), None, None) | (None, _, _) => true,
             };
-            if fits && wanted.is_none_or(|wanted| wanted == state) {
+            if fits && asked.state.is_none_or(|wanted| wanted == state) {
                 slots.push(fact.slot);
             }
         });
