@@ -28,13 +28,13 @@ pub use directive::{
 };
 pub use enrolment::{
     EnrolmentReply, EnrolmentRequest, JoinToken, JoinTokenRequest, KeyRotationReply,
-    KeyRotationRequest, OpenJoinToken, ReinviteRequest, TrustRequest,
+    KeyRotationRequest, OpenJoinToken, ReinviteRequest, RevokeRequest, TrustRequest,
 };
 pub use events::{FleetCounters, HubEvent};
 pub use hub::{HubKeys, HubStatus, NextKeyRequest};
 pub use people::{
     AuditRow, ClusterRow, Drift, DriftAnswer, DriftState, DriftTotals, Freshness, HealthAnswer,
-    HealthRow, Page, ProductRow, VersionCount,
+    HealthRow, KeyRevocation, Page, ProductRow, VersionCount,
 };
 pub use problem::Problem;
 pub use publication::{
@@ -64,7 +64,7 @@ pub use sites::{
     SiteDrift, SiteImport, SiteKey, SiteRegistration, SiteRow, SiteStatusHead, StatusImportReply,
 };
 pub use telemetry::{DriftSpread, LagRow, LagTotals, RiskExposure, StuckRow, TimelineEntry};
-pub use webhooks::{DeadDelivery, NewWebhook, Webhook, WebhookRequest};
+pub use webhooks::{DeadDelivery, NewWebhook, Webhook, WebhookAttempt, WebhookRequest};
 
 /// Media types of our documents (design: `application/vnd.fairway.<document>.v1+json`).
 pub mod media_type {

@@ -26,6 +26,7 @@ pub(crate) mod status;
 pub(crate) mod tokens;
 pub(crate) mod vendor;
 pub(crate) mod verify;
+pub(crate) mod webhooks;
 pub(crate) mod withdraw;
 
 use serde::Serialize;

@@ -224,6 +224,7 @@ fn secretive() -> ClusterRow {
         agent_version: "SECRET-agent".to_owned(),
         seq: 9,
         identity_conflict_since: None,
+        key_revoked: None,
         products: vec![ProductRow {
             product: "acme/kafka".parse().unwrap(),
             channel: "stable".parse().unwrap(),

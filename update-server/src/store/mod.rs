@@ -44,6 +44,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use channels::rollout::LabelError;
+use channels::wire::KeyRevocation;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
@@ -58,7 +59,7 @@ pub use chain::{Run, row_hash};
 pub use committed::Committed;
 pub use enrol::{Enrolment, JoinTokenRow};
 pub use history::{HistoryPlace, HistoryRow};
-pub use identity::{KeyRotation, Trust};
+pub use identity::{KeyRotation, Revoke, Trust};
 pub use ingest::AcceptedReport;
 pub use load::LoadError;
 pub use people::{NewHold, NewJoinToken};
@@ -69,7 +70,7 @@ pub use sessions::NewSession;
 pub use sites::{NewSite, NewStatus, StatusRequest};
 pub use snapshot::{Content, SnapshotError, check_database, copy_database};
 pub use tokens::NewToken;
-pub use webhooks::{DeadRow, NewWebhookRow, Passed, WebhookRecord};
+pub use webhooks::{DeadRow, NewWebhookRow, Passed, Retried, WebhookRecord};
 
 /// File name of the database below the data directory.
 pub const DATABASE_FILE: &str = "hub.sqlite3";
@@ -118,6 +119,9 @@ pub enum Refusal {
         /// Why this one ended.
         end: KeyEnd,
     },
+    /// A person took the cluster's key out of force.
+    #[error("{}", key_revoked(.0))]
+    KeyRevoked(Arc<KeyRevocation>),
     /// The key is one the hub knows already.
     #[error("this key is in use already; make a new one (`cluster-agent enroll --new-key`)")]
     KeyInUse,
@@ -297,6 +301,14 @@ fn key_replaced(end: KeyEnd) -> &'static str {
              was lost or in wrong hands"
         }
     }
+}
+
+fn key_revoked(revoked: &KeyRevocation) -> String {
+    let KeyRevocation { at, by, reason } = revoked;
+    format!(
+        "{by} revoked this cluster's key at {at}: {reason}; after `fairway clusters reinvite`, \
+         `cluster-agent enroll --new-key` lets it back in with another one"
+    )
 }
 
 /// Why a job of a batch ends without a result.

@@ -14,7 +14,7 @@ use std::str::FromStr;
 use channels::names::{ClusterId, ProductRef};
 use channels::wire::{
     BulkAction, ClusterRow, JoinToken, JoinTokenRequest, LabelsRequest, OpenJoinToken, Page,
-    ReinviteRequest, SettingsRequest, TrustRequest,
+    ReinviteRequest, RevokeRequest, SettingsRequest, TrustRequest,
 };
 use jiff::Timestamp;
 
@@ -127,8 +127,18 @@ enum Command {
         #[command(flatten)]
         many: ManyArgs,
     },
-    /// Take a cluster out of the fleet: its key is no longer accepted, its grant is void
-    #[command(visible_alias = "revoke")]
+    /// End a cluster's key at once: what it reports is refused, its grant is void. It stays in the
+    /// fleet, and comes back with another key after `reinvite`
+    Revoke {
+        /// Its id or its name; none to choose clusters by what they have in common
+        cluster: Option<String>,
+        #[command(flatten)]
+        many: ManyArgs,
+        /// Why; kept in the audit log, and told to its agent
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+    /// Take a cluster out of the fleet for good: its key is no longer accepted, its grant is void
     Retire {
         /// Its id or its name; none to choose clusters by what they have in common
         cluster: Option<String>,
@@ -210,6 +220,14 @@ pub(crate) async fn run(args: &ClustersArgs, now: Timestamp, out: &mut Out) -> R
         Some(Command::Label { words, many }) => label(&hub, words, many, args.output, out).await,
         Some(Command::Set { of, words, many }) => {
             set(&hub, of, words, many, args.output, out).await
+        }
+        Some(Command::Revoke { cluster, many, reason }) => {
+            let reason = reason.clone();
+            let Some(cluster) = named(cluster.as_deref(), many)? else {
+                let action = BulkAction::Revoke { reason };
+                return many::run(&hub, many, action, args.output, out).await;
+            };
+            revoke(&hub, cluster, reason, args.output, out).await
         }
         Some(Command::Retire { cluster, many }) => {
             let Some(cluster) = named(cluster.as_deref(), many)? else {
@@ -294,6 +312,25 @@ async fn set(
     let own = row.settings.iter().find(|settings| settings.product == product);
     let after = own.map_or_else(|| "nothing set".to_owned(), set::shown);
     out.note(&format!("{product} on cluster {cluster} ({id}): {after}"))
+}
+
+async fn revoke(
+    hub: &Hub,
+    cluster: &str,
+    reason: String,
+    format: Format,
+    out: &mut Out,
+) -> Result<()> {
+    let id = resolve(hub, cluster).await?;
+    let path = format!("api/v1/clusters/{id}/revoke");
+    let row: ClusterRow = hub.post(&path, "application/json", &RevokeRequest { reason }).await?;
+    if format == Format::Json {
+        return out.json(&row);
+    }
+    out.note(&format!(
+        "the key of {cluster} ({id}) is revoked; let it back in with: fairway clusters reinvite \
+         {cluster}"
+    ))
 }
 
 async fn list(hub: &Hub, args: &ClustersArgs, now: Timestamp, out: &mut Out) -> Result<()> {

@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use channels::wire::{ClusterRow, Drift, DriftState, HealthSummary, OpenJoinToken, ProductRow};
+use channels::wire::{
+    ClusterRow, Drift, DriftState, HealthSummary, KeyRevocation, OpenJoinToken, ProductRow,
+};
 use jiff::Timestamp;
 
 use super::{label, set};
@@ -15,16 +17,13 @@ const COLUMNS: &[&str] = &[
     "drift", "seen", "why",
 ];
 
-const COLUMNS_WITH_SITES: &[&str] = &[
-    "site", "name", "product", "channel", "version", "target", "phase", "unit", "progress",
-    "health", "drift", "seen", "why",
-];
-
 /// One row per product; a cluster without products still has a row. CSV always names the site, a
 /// table only where there is one.
 pub(super) fn list(rows: &[ClusterRow], now: Timestamp, format: Format) -> Table {
     let with_sites = format != Format::Table || rows.iter().any(|row| row.site.is_some());
-    let mut table = Table::new(if with_sites { COLUMNS_WITH_SITES } else { COLUMNS });
+    let site = with_sites.then_some("site");
+    let columns: Vec<&str> = site.into_iter().chain(COLUMNS.iter().copied()).collect();
+    let mut table = Table::new(&columns);
     for row in rows {
         for mut cells in cells(row, now, format) {
             if with_sites {
@@ -168,6 +167,15 @@ pub(super) fn details(row: &ClusterRow, now: Timestamp) -> String {
             age(since, now)
         );
         line("identity", &conflict);
+    }
+    if let Some(revoked) = &row.key_revoked {
+        let KeyRevocation { at, by, reason } = revoked;
+        let said = format!(
+            "REVOKED by {by} {} ago: {reason}. `fairway clusters reinvite` lets it back in with \
+             another key",
+            age(*at, now)
+        );
+        line("key", &said);
     }
     for product in &row.products {
         line("", "");

@@ -12,14 +12,13 @@ use jiff::Timestamp;
 
 use super::super::problem::{ApiError, Code};
 use super::clusters::{PHASES, VERDICTS, one_of, selector};
+use super::holds::text;
 use super::join_tokens::{self, Minted};
 use super::{Guarded, HubState, Operator};
-use crate::bulk::{self, MAX_CLUSTERS, MAX_LISTED, MAX_REINVITED, Planned};
+use crate::bulk::{self, MAX_CLUSTERS, MAX_LISTED, MAX_REINVITED, PIECE, Piece, Planned};
 use crate::fleet::ClusterFilter;
 use crate::store::{BulkDone, BulkWork, Refusal};
 
-/// Clusters in one transaction: some milliseconds, in which agents wait for their answers.
-const CHUNK: usize = 200;
 /// A full queue of writes drains in seconds: waits of this length, at most so many in a row.
 const BUSY_WAIT: Duration = Duration::from_millis(250);
 const BUSY_WAITS_MAX: u32 = 40;
@@ -36,7 +35,7 @@ pub(super) async fn post(
     let Some(agreed) = expect else {
         let Planned { mut items, unchanged, expect } = planned;
         items.truncate(MAX_LISTED);
-        return Ok(web::Json(BulkReply { expect, unchanged, done: 0, items }));
+        return Ok(web::Json(BulkReply { expect, unchanged, done: 0, next: None, items }));
     };
     if agreed != planned.expect {
         let detail = format!(
@@ -50,6 +49,7 @@ pub(super) async fn post(
     tracing::info!(
         by = by.actor,
         clusters = reply.done,
+        left = reply.next.map_or(0, |next| next.clusters),
         action = name(&action),
         "bulk change done"
     );
@@ -61,6 +61,7 @@ fn name(action: &BulkAction) -> &'static str {
         BulkAction::Label { .. } => "label",
         BulkAction::Set { .. } => "set",
         BulkAction::Retire => "retire",
+        BulkAction::Revoke { .. } => "revoke",
         BulkAction::Reinvite { .. } => "reinvite",
     }
 }
@@ -81,6 +82,7 @@ fn check(action: &BulkAction) -> Result<(), ApiError> {
         BulkAction::Reinvite { expires_in_s, note } => {
             join_tokens::check_reinvite(*expires_in_s, note)
         }
+        BulkAction::Revoke { reason } => text("reason", reason).map(drop),
         BulkAction::Set { .. } | BulkAction::Retire => Ok(()),
     }
 }
@@ -115,7 +117,10 @@ async fn plan(
 ) -> Result<Planned, ApiError> {
     let max = match action {
         BulkAction::Reinvite { .. } => MAX_REINVITED,
-        BulkAction::Label { .. } | BulkAction::Set { .. } | BulkAction::Retire => MAX_CLUSTERS,
+        BulkAction::Label { .. }
+        | BulkAction::Set { .. }
+        | BulkAction::Retire
+        | BulkAction::Revoke { .. } => MAX_CLUSTERS,
     };
     let state = state.clone();
     let work = move || {
@@ -130,6 +135,7 @@ async fn plan(
     })
 }
 
+/// Does the first piece of what was agreed to, all of it or nothing.
 async fn run(
     state: &HubState,
     by: &str,
@@ -137,19 +143,16 @@ async fn run(
     planned: Planned,
 ) -> Result<BulkReply, ApiError> {
     let Planned { items, unchanged, expect } = planned;
-    let mut reply = BulkReply { expect, unchanged, done: 0, items: Vec::new() };
-    for chunk in items.chunks(CHUNK) {
-        let now = state.now();
-        let ids = chunk.iter().filter(|item| item.refused.is_none()).map(|item| item.id).collect();
-        let (work, minted) = work(action, ids, by, now)?;
-        let done = submit(state, work).await.map_err(|refusal| broken_off(refusal, reply.done))?;
-        reply.done += done.done;
-        tell(&mut reply.items, chunk, &done, minted);
-    }
+    let Piece { items: piece, next } = bulk::piece(items, PIECE, action);
+    let ids = piece.iter().filter(|item| item.refused.is_none()).map(|item| item.id).collect();
+    let (work, minted) = work(action, ids, by, state.now())?;
+    let done = submit(state, work).await?;
+    let mut reply = BulkReply { expect, unchanged, done: done.done, next, items: Vec::new() };
+    tell(&mut reply.items, &piece, &done, minted);
     Ok(reply)
 }
 
-/// One chunk as the store takes it, and the tokens that are made with it.
+/// The piece as the store takes it, and the tokens that are made with it.
 fn work(
     action: &BulkAction,
     ids: Vec<ClusterId>,
@@ -166,6 +169,10 @@ fn work(
             (BulkWork::Set { ids, product, patch, by, now }, Vec::new())
         }
         BulkAction::Retire => (BulkWork::Retire { ids, by, now }, Vec::new()),
+        BulkAction::Revoke { reason } => {
+            let reason = text("reason", reason)?;
+            (BulkWork::Revoke { ids, reason, by, now }, Vec::new())
+        }
         BulkAction::Reinvite { expires_in_s, note } => {
             let mint = |id| join_tokens::mint_for(id, *expires_in_s, note, &by, now);
             let minted = ids.into_iter().map(mint).collect::<Result<Vec<_>, _>>()?;
@@ -175,7 +182,7 @@ fn work(
     })
 }
 
-/// Hands a chunk to the writer; agents' reports go before while the queue is full.
+/// Hands the piece to the writer; agents' reports go before while the queue is full.
 async fn submit(state: &HubState, work: BulkWork) -> Result<BulkDone, Refusal> {
     for _ in 0..BUSY_WAITS_MAX {
         match state.store.bulk(work.clone()).await {
@@ -186,18 +193,10 @@ async fn submit(state: &HubState, work: BulkWork) -> Result<BulkDone, Refusal> {
     state.store.bulk(work).await
 }
 
-/// What was done before stays done; the same request again does the rest.
-fn broken_off(refusal: Refusal, done: u64) -> ApiError {
-    let error = ApiError::from(refusal);
-    let detail = format!("{done} clusters were changed before it broke off: {}", error.detail());
-    let code = error.code();
-    if code == Code::Internal { error } else { ApiError::new(code, detail) }
-}
-
 /// The first clusters, every one that was refused, and every token.
-fn tell(items: &mut Vec<BulkItem>, chunk: &[BulkItem], done: &BulkDone, minted: Vec<Minted>) {
+fn tell(items: &mut Vec<BulkItem>, piece: &[BulkItem], done: &BulkDone, minted: Vec<Minted>) {
     let mut tokens = minted.into_iter();
-    for item in chunk {
+    for item in piece {
         let mut item = item.clone();
         let token = if item.refused.is_none() { tokens.next() } else { None };
         if let Some((_, why)) = done.refused.iter().find(|(id, _)| *id == item.id) {

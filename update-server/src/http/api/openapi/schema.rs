@@ -16,9 +16,9 @@ macro_rules! golden {
 
 golden! {
     "audit-row": ["audit-row"];
-    "bulk-reply": ["bulk-reply"];
+    "bulk-reply": ["bulk-reply", "bulk-reply--next"];
     "cluster-row-page": ["cluster-row-page", "cluster-row-page--conflict", "cluster-row-page--dark",
-        "cluster-row-page--labels", "cluster-row-page--settings"];
+        "cluster-row-page--labels", "cluster-row-page--revoked", "cluster-row-page--settings"];
     "dead-delivery-page": ["dead-delivery-page"];
     "drift-answer": ["drift-answer", "drift-answer--sites"];
     "enrolment-reply": ["enrolment-reply"];
@@ -48,6 +48,7 @@ golden! {
     "site-status": ["site-status", "site-status--redacted"];
     "status-import-reply": ["status-import-reply"];
     "timeline-page": ["timeline-page"];
+    "webhook-attempt": ["webhook-attempt", "webhook-attempt--delivered"];
     "webhook-page": ["webhook-page"];
 }
 
