@@ -254,7 +254,10 @@ mod tests {
         let hub = FakeHub::start(vec![("GET /api/v1/webhooks", Answer::json(&page))]).await;
         let (result, stdout, _) = webhooks(&hub, &[]).await;
         result.unwrap();
-        insta::assert_snapshot!(stdout, @"");
+        insta::assert_snapshot!(stdout, @"
+        ID  URL                          KINDS            CREATED  CREATED-BY  BEHIND  DEAD  FAILURES  RETRY  LAST-ERROR
+        3   https://hooks.example.org/x  hold; rollout.*  2h       ann         7       1     2         in 5m  the receiver answered 503
+        ");
         let none: Page<Webhook> = Page { items: vec![], next: None };
         let hub = FakeHub::start(vec![("GET /api/v1/webhooks", Answer::json(&none))]).await;
         assert_eq!(webhooks(&hub, &["list"]).await.2, "there are no webhooks\n");
@@ -298,7 +301,11 @@ mod tests {
         let list = "GET /api/v1/webhooks/3/dead?limit=500";
         let hub = FakeHub::start(vec![(list, Answer::json(&page))]).await;
         let (_, stdout, _) = webhooks(&hub, &["dead", "3"]).await;
-        insta::assert_snapshot!(stdout, @"");
+        insta::assert_snapshot!(stdout, @"
+        ID  AUDIT  ATTEMPTS  GAVE-UP  ERROR
+        2   42     15        60m ago  the receiver answered 503
+        1   41     15        60m ago  the receiver answered 503
+        ");
         let taken = WebhookAttempt { delivered: true, error: None };
         let refused = WebhookAttempt { delivered: false, error: Some("it said 503".into()) };
         let first = "POST /api/v1/webhooks/3/dead/1/retry";

@@ -192,7 +192,9 @@ impl FleetIndex {
             row.products.iter().filter_map(|p| self.product_row(p, view)).collect();
         if let Some(revoked) = row.revoked() {
             // What was last said to its agent is no longer why it does not move.
-            products.iter_mut().for_each(|product| product.why_not = vec![why_revoked(revoked)]);
+            for product in &mut products {
+                product.why_not = vec![why_revoked(revoked)];
+            }
         }
         ClusterRow {
             id: row.id,

@@ -180,16 +180,9 @@ pub(crate) async fn run(args: &ClustersArgs, now: Timestamp, out: &mut Out) -> R
             print_token(&token, &who, args.output, now, out)
         }
         Some(Command::Reinvite { cluster, many, expires, note }) => {
-            let (expires_in_s, note) = (expires.0, note.clone());
-            let Some(cluster) = named(cluster.as_deref(), many)? else {
-                let action = BulkAction::Reinvite { expires_in_s, note };
-                return many::run(&hub, many, action, args.output, out).await;
-            };
-            let request = ReinviteRequest { expires_in_s, note };
-            let id = resolve(&hub, cluster).await?;
-            let path = format!("api/v1/clusters/{id}/join-tokens");
-            let token = hub.post(&path, "application/json", &request).await?;
-            print_token(&token, &format!("cluster {cluster} alone"), args.output, now, out)
+            let (cluster, note) = (cluster.as_deref(), note.clone());
+            let request = ReinviteRequest { expires_in_s: expires.0, note };
+            reinvite(&hub, cluster, many, request, args.output, now, out).await
         }
         Some(Command::Invites) => invites(&hub, args.output, now, out).await,
         Some(Command::Uninvite { id }) => {
@@ -197,17 +190,7 @@ pub(crate) async fn run(args: &ClustersArgs, now: Timestamp, out: &mut Out) -> R
             out.note(&format!("join token {id} is ended; clusters that enrolled with it stay"))
         }
         Some(Command::Trust { cluster, acknowledge }) => {
-            let request = TrustRequest { acknowledge: acknowledge.clone() };
-            let id = resolve(&hub, cluster).await?;
-            let path = format!("api/v1/clusters/{id}/trust");
-            let row: ClusterRow = hub.post(&path, "application/json", &request).await?;
-            if args.output == Format::Json {
-                return out.json(&row);
-            }
-            out.note(&format!(
-                "the identity conflict of {cluster} ({id}) is over; a second agent with its key \
-                 will be found again"
-            ))
+            trust(&hub, cluster, acknowledge.clone(), args.output, out).await
         }
         Some(Command::Show { cluster }) => {
             let row = one(&hub, cluster).await?;
@@ -238,6 +221,46 @@ pub(crate) async fn run(args: &ClustersArgs, now: Timestamp, out: &mut Out) -> R
             out.note(&format!("cluster {cluster} ({id}) is retired; its key is no longer accepted"))
         }
     }
+}
+
+async fn reinvite(
+    hub: &Hub,
+    cluster: Option<&str>,
+    many: &ManyArgs,
+    request: ReinviteRequest,
+    format: Format,
+    now: Timestamp,
+    out: &mut Out,
+) -> Result<()> {
+    let Some(cluster) = named(cluster, many)? else {
+        let ReinviteRequest { expires_in_s, note } = request;
+        return many::run(hub, many, BulkAction::Reinvite { expires_in_s, note }, format, out)
+            .await;
+    };
+    let id = resolve(hub, cluster).await?;
+    let path = format!("api/v1/clusters/{id}/join-tokens");
+    let token = hub.post(&path, "application/json", &request).await?;
+    print_token(&token, &format!("cluster {cluster} alone"), format, now, out)
+}
+
+async fn trust(
+    hub: &Hub,
+    cluster: &str,
+    acknowledge: String,
+    format: Format,
+    out: &mut Out,
+) -> Result<()> {
+    let id = resolve(hub, cluster).await?;
+    let path = format!("api/v1/clusters/{id}/trust");
+    let request = TrustRequest { acknowledge };
+    let row: ClusterRow = hub.post(&path, "application/json", &request).await?;
+    if format == Format::Json {
+        return out.json(&row);
+    }
+    out.note(&format!(
+        "the identity conflict of {cluster} ({id}) is over; a second agent with its key will be \
+         found again"
+    ))
 }
 
 /// The one cluster that is named; `None` if clusters are chosen by what they have in common.

@@ -178,34 +178,7 @@ pub(super) fn details(row: &ClusterRow, now: Timestamp) -> String {
         line("key", &said);
     }
     for product in &row.products {
-        line("", "");
-        line("product", &product.product.to_string());
-        line("follows", &format!("{} ({})", product.channel, product.arch));
-        let target = product.target.as_ref().filter(|target| **target != product.version);
-        let moving = target.map_or_else(String::new, |target| format!(" -> {target}"));
-        line("version", &format!("{}{moving}", product.version));
-        line("drift", &distance(&product.drift));
-        if let Some(there) = &product.drift_at_site {
-            line("there", &distance(there));
-        }
-        let progress = product.progress.map(|p| format!(", {} of {} units done", p.done, p.total));
-        let phase = format!(
-            "{} for {}{}",
-            product.phase,
-            age(product.since, now),
-            progress.unwrap_or_default()
-        );
-        line("phase", &phase);
-        line("health", &health(&product.health));
-        if let Some(failure) = &product.failure {
-            line("failed", &format!("{}: {}", failure.kind, failure.message));
-        }
-        for reason in &product.why_not {
-            line("why not", &format!("{}: {}", reason.code, reason.message));
-        }
-        for reason in &product.waiting_on {
-            line("waits on", &format!("{}: {}", reason.gate, reason.message));
-        }
+        product_details(product, now, &mut line);
     }
     let units = units(row);
     if !units.is_empty() {
@@ -213,6 +186,37 @@ pub(super) fn details(row: &ClusterRow, now: Timestamp) -> String {
         text.push_str(&units.text());
     }
     text
+}
+
+fn product_details(product: &ProductRow, now: Timestamp, line: &mut dyn FnMut(&str, &str)) {
+    line("", "");
+    line("product", &product.product.to_string());
+    line("follows", &format!("{} ({})", product.channel, product.arch));
+    let target = product.target.as_ref().filter(|target| **target != product.version);
+    let moving = target.map_or_else(String::new, |target| format!(" -> {target}"));
+    line("version", &format!("{}{moving}", product.version));
+    line("drift", &distance(&product.drift));
+    if let Some(there) = &product.drift_at_site {
+        line("there", &distance(there));
+    }
+    let progress = product.progress.map(|p| format!(", {} of {} units done", p.done, p.total));
+    let phase = format!(
+        "{} for {}{}",
+        product.phase,
+        age(product.since, now),
+        progress.unwrap_or_default()
+    );
+    line("phase", &phase);
+    line("health", &health(&product.health));
+    if let Some(failure) = &product.failure {
+        line("failed", &format!("{}: {}", failure.kind, failure.message));
+    }
+    for reason in &product.why_not {
+        line("why not", &format!("{}: {}", reason.code, reason.message));
+    }
+    for reason in &product.waiting_on {
+        line("waits on", &format!("{}: {}", reason.gate, reason.message));
+    }
 }
 
 /// The verdict with its two lags.

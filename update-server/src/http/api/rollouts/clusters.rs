@@ -110,14 +110,11 @@ impl<'a> Look<'a> {
     /// channel that its policy governs, and have not gone beyond the release. Those it has attempts
     /// of are members whatever they follow by now. Compares numbers.
     pub(super) fn state(&mut self, fleet: &FleetIndex, fact: &Fact) -> Option<AttemptState> {
-        let (is_its, is_governed) = match self.graphs.get(&fact.graph) {
-            Some(known) => *known,
-            None => {
-                let known = self.graph(fleet, fact.graph);
-                self.graphs.insert(fact.graph, known);
-                known
-            }
-        };
+        let known = self.graphs.get(&fact.graph).copied();
+        let (is_its, is_governed) = known.unwrap_or_else(|| self.graph(fleet, fact.graph));
+        if known.is_none() {
+            self.graphs.insert(fact.graph, (is_its, is_governed));
+        }
         let attempt = self.live.get(&fact.slot);
         if !is_its || !(is_governed || attempt.is_some()) {
             return None;
