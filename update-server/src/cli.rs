@@ -76,6 +76,9 @@ pub struct ServeArgs {
     /// Directory of everything the hub keeps.
     #[arg(long, env = "FAIRWAY_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
+    /// URL of a PostgreSQL database, for several replicas [default: SQLite in the data directory].
+    #[arg(long, env = "FAIRWAY_DATABASE", value_name = "URL", hide_env_values = true)]
+    pub database: Option<String>,
     /// Address and port to listen on; port 0 takes a free one [default: 127.0.0.1:8480].
     #[arg(long, env = "FAIRWAY_LISTEN", value_name = "ADDR")]
     pub listen: Option<SocketAddr>,
@@ -155,6 +158,7 @@ impl ServeArgs {
         let line = Fragments {
             listen: self.listen,
             data_dir: self.data_dir,
+            database: self.database,
             default_product: self.default_product,
             site: self.site,
             report_interval_s: self.report_interval_s,

@@ -15,6 +15,7 @@ use reqwest::Url;
 use serde::Deserialize;
 
 use crate::remote_write::{RemoteWriteError, RemoteWriteFragments, RemoteWriteSettings};
+use crate::store::{AddressError, Database};
 pub use limits::{LimitFragments, LimitSettings, Network};
 pub use oidc::{OidcFragments, OidcSettings, RoleFragment, RoleRule};
 pub use tls::{ClientCertificates, TlsFragments, TlsSettings};
@@ -55,6 +56,9 @@ pub struct Fragments {
     pub listen: Option<SocketAddr>,
     /// Directory of everything the hub keeps.
     pub data_dir: Option<PathBuf>,
+    /// URL of a PostgreSQL database, for several replicas of this hub; without it everything is in
+    /// the data directory.
+    pub database: Option<String>,
     /// `vendor/product` answered on the graph paths that name no product.
     pub default_product: Option<ProductRef>,
     /// The site this hub serves, if it is behind an air gap and tells another hub about itself.
@@ -98,6 +102,7 @@ impl Fragments {
         Self {
             listen: self.listen.or(under.listen),
             data_dir: self.data_dir.or(under.data_dir),
+            database: self.database.or(under.database),
             default_product: self.default_product.or(under.default_product),
             site: self.site.or(under.site),
             report_interval_s: self.report_interval_s.or(under.report_interval_s),
@@ -146,6 +151,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Directory of everything the hub keeps.
     pub data_dir: PathBuf,
+    /// Where fleet and audit log are: a server, or the data directory.
+    pub database: Database,
     /// Product answered on the graph paths that name none.
     pub default_product: Option<ProductRef>,
     /// The site this hub serves and may export the status of.
@@ -201,9 +208,17 @@ impl TryFrom<Fragments> for Settings {
             let because = "the provider sends browsers back there ([oidc] is set)";
             return Err(ConfigError::Needs { needed: "public_url", because });
         }
+        let data_dir = from.data_dir.ok_or(ConfigError::Missing { name: "data_dir" })?;
+        let database = match from.database.as_deref() {
+            Some(url) => Database::Server(url.parse().map_err(|error: AddressError| {
+                ConfigError::Invalid { name: "database", why: error.to_string() }
+            })?),
+            None => Database::from(data_dir.as_path()),
+        };
         Ok(Self {
             listen: from.listen.unwrap_or(DEFAULT_LISTEN),
-            data_dir: from.data_dir.ok_or(ConfigError::Missing { name: "data_dir" })?,
+            data_dir,
+            database,
             default_product: from.default_product,
             site: from.site,
             report_interval_s,
@@ -349,6 +364,18 @@ mod tests {
         let error = settings("data_dir = '/x'\ngrant_ttl_s = 0").unwrap_err();
         assert_eq!(error.to_string(), "grant_ttl_s is 0: it must be between 1 and 86400");
         assert!(matches!(settings(""), Err(ConfigError::Missing { name: "data_dir" })));
+    }
+
+    #[test]
+    fn one_line_chooses_the_database_and_its_password_is_not_told() {
+        let alone = settings("data_dir = '/x'").unwrap();
+        assert_eq!(alone.database, Database::Directory("/x".into()));
+        let text = "data_dir = '/x'\ndatabase = 'postgres://hub:geheim@db/fairway'";
+        let shared = settings(text).unwrap();
+        assert_eq!(shared.database.to_string(), "postgres://db:5432/fairway");
+        assert!(!format!("{shared:?}").contains("geheim"));
+        let error = settings("data_dir = '/x'\ndatabase = 'mysql://db/x'").unwrap_err();
+        assert!(error.to_string().starts_with("database: must be a URL"), "{error}");
     }
 
     #[test]

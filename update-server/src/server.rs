@@ -93,7 +93,7 @@ impl Running {
         let (publisher, catalog) = Publisher::open(data_dir.path(), keys, product, now)?;
         let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
         let (store, writer) = open_store(&settings, &catalog, &metrics)?;
-        let reader = Reader::open(data_dir.path())?;
+        let reader = Reader::open(&settings.database)?;
         first_start::ensure_admin(&data_dir, &store, now).await?;
         let state = web::Data::new(HubState {
             store: store.clone(),
@@ -172,7 +172,7 @@ fn open_store(
         metrics.observe_commit(u32::try_from(jobs).unwrap_or(u32::MAX), took, clock::now());
     });
     let served = Arc::new(catalog.clone());
-    Ok(Store::open(&settings.data_dir, store_settings, served, observer, clock::now())?)
+    Ok(Store::open(&settings.database, store_settings, served, observer, clock::now())?)
 }
 
 fn serve(

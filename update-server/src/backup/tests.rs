@@ -34,7 +34,7 @@ impl Hub {
         };
         let catalog = Arc::new(crate::catalog::Catalog::new(None));
         let (store, writer) =
-            Store::open(&data, settings, catalog, Box::new(|_, _| {}), t0()).unwrap();
+            Store::open(data.as_path(), settings, catalog, Box::new(|_, _| {}), t0()).unwrap();
         Self { dir, store, writer: Some(writer) }
     }
 

@@ -10,7 +10,7 @@ mod counters;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use channels::wire::{FleetCounters, HubEvent};
+use channels::wire::{AuditRow, FleetCounters, HubEvent};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Duration, Instant};
 
@@ -105,20 +105,36 @@ impl Bus {
 
     /// Tells everybody, in this order.
     pub fn publish(&self, events: impl IntoIterator<Item = Event>) {
+        self.tell(events.into_iter().map(|event| HubEvent {
+            id: String::new(),
+            at: event.at,
+            kind: event.action.to_owned(),
+            object: event.object,
+            actor: Some(event.actor),
+            detail: event.detail,
+        }));
+    }
+
+    /// Tells everybody what another replica wrote into the audit log, in this order.
+    pub fn publish_rows(&self, rows: impl IntoIterator<Item = AuditRow>) {
+        self.tell(rows.into_iter().map(|row| HubEvent {
+            id: String::new(),
+            at: row.at,
+            kind: row.action,
+            object: row.object,
+            actor: Some(row.actor),
+            // It was JSON when it was written.
+            detail: serde_json::from_str(&row.detail).unwrap_or_default(),
+        }));
+    }
+
+    /// Gives events their places; their ids are those.
+    fn tell(&self, events: impl Iterator<Item = HubEvent>) {
         let mut ring = self.ring();
-        for event in events {
+        for mut event in events {
             ring.newest += 1;
-            let told = Told {
-                number: ring.newest,
-                event: HubEvent {
-                    id: self.id(ring.newest),
-                    at: event.at,
-                    kind: event.action.to_owned(),
-                    object: event.object,
-                    actor: Some(event.actor),
-                    detail: event.detail,
-                },
-            };
+            event.id = self.id(ring.newest);
+            let told = Told { number: ring.newest, event };
             if ring.events.len() == RING {
                 ring.events.pop_front();
             }

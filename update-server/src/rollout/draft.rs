@@ -183,15 +183,7 @@ impl Draft<'_> {
         if tracked.in_flight {
             head.load.end_in_domain(tracked.domain.as_deref());
         }
-        // Shares are of those that began: nobody may be missing between now and the next tick.
-        let ring = head.ring(&tracked.ring);
-        if let Some(rest) = head.rest.get_mut(ring) {
-            match outcome {
-                Outcome::Settled => rest.settled = rest.settled.saturating_add(1),
-                Outcome::Lapsed => rest.not_started = rest.not_started.saturating_add(1),
-                Outcome::Live | Outcome::Left => {}
-            }
-        }
+        head.note_ended(&tracked, outcome);
     }
 
     pub(super) fn tell(

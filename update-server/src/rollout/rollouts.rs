@@ -228,6 +228,84 @@ impl Rollouts {
         self.generation = self.generation.wrapping_add(1);
     }
 
+    /// Takes over rows that another hub on the same database has committed since: of `policies` all
+    /// there are, if one changed; of the others those that changed. Figures that no row has stay as
+    /// they are until the next tick; where a policy changed nobody starts before that.
+    pub fn adopt(
+        &mut self,
+        policies: Option<Vec<PolicyRow>>,
+        rollouts: Vec<RolloutRow>,
+        mut attempts: Vec<AttemptRow>,
+    ) -> Result<(), RestoreError> {
+        if let Some(rows) = policies {
+            self.policies = Policies::restore(rows).map_err(RestoreError::Policy)?;
+        }
+        for row in rollouts {
+            let mut head = self.read(row)?;
+            if let Some(known) = self.heads.remove(&head.id) {
+                head.load = known.load;
+                if known.rules == head.rules {
+                    (head.rest, head.judgements) = (known.rest, known.judgements);
+                }
+            }
+            self.index(head);
+        }
+        attempts.sort_by_key(|row| (row.rollout, row.slot, row.generation));
+        for row in attempts {
+            self.adopt_attempt(row)?;
+        }
+        self.generation = self.generation.wrapping_add(1);
+        Ok(())
+    }
+
+    /// As if the draft that wrote the row had been applied here.
+    fn adopt_attempt(&mut self, row: AttemptRow) -> Result<(), RestoreError> {
+        let AttemptRow { rollout, slot, generation, outcome, granted_at, at, body } = row;
+        let Some(head) = self.heads.get_mut(&rollout) else { return Ok(()) };
+        let attempts = self.attempts.entry(rollout).or_default();
+        let known = attempts.live.get(&slot);
+        if known.is_some_and(|known| known.generation > generation) {
+            return Ok(());
+        }
+        let new: Option<Tracked> = match outcome {
+            Outcome::Live => {
+                Some(serde_json::from_str(&body).map_err(|source| RestoreError::Attempt {
+                    rollout,
+                    slot,
+                    source,
+                })?)
+            }
+            Outcome::Settled | Outcome::Lapsed | Outcome::Left => None,
+        };
+        let same = known.filter(|known| known.generation == generation);
+        let tries_again = same.is_some_and(|old| !old.in_flight)
+            && new.as_ref().is_some_and(|new| new.in_flight && new.attempt.recorded.is_some());
+        match granted_at {
+            Some(granted_at) if same.is_none() => {
+                head.load.count_grant(&head.rules.caps, granted_at)
+            }
+            Some(_) if tries_again => head.load.count_grant(&head.rules.caps, at),
+            Some(_) | None => {}
+        }
+        let old = attempts.live.remove(&slot);
+        if let Some(old) = old.as_ref().filter(|old| old.in_flight) {
+            head.load.end_in_domain(old.domain.as_deref());
+        }
+        if outcome == Outcome::Settled {
+            attempts.settled.insert(slot);
+        }
+        if let Some(new) = new {
+            if new.in_flight {
+                head.load.count_in_domain(new.domain.as_deref());
+            }
+            attempts.settled.remove(slot);
+            attempts.live.insert(slot, new);
+        } else if let Some(old) = old {
+            head.note_ended(&old, outcome);
+        }
+        Ok(())
+    }
+
     /// The policies.
     pub fn policies(&self) -> &Policies {
         &self.policies

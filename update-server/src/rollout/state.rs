@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use signing::Sha256Digest;
 
 use super::attempt::Tracked;
-use super::changes::RolloutRow;
+use super::changes::{Outcome, RolloutRow};
 use crate::fleet::GraphKey;
 
 /// A rollout's number at the hub, from 1.
@@ -149,6 +149,19 @@ impl Head {
                 }
             }
             (true, true) | (false, false) => {}
+        }
+    }
+
+    /// Shares are of those that began: nobody may be missing between the end of an attempt and the
+    /// next tick.
+    pub(super) fn note_ended(&mut self, tracked: &Tracked, outcome: Outcome) {
+        let ring = self.ring(&tracked.ring);
+        if let Some(rest) = self.rest.get_mut(ring) {
+            match outcome {
+                Outcome::Settled => rest.settled = rest.settled.saturating_add(1),
+                Outcome::Lapsed => rest.not_started = rest.not_started.saturating_add(1),
+                Outcome::Live | Outcome::Left => {}
+            }
         }
     }
 

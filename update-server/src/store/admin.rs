@@ -216,9 +216,10 @@ impl Batch<'_> {
         if !self.committed.fleet().has_room_for_labels(&after, self.changed_clusters()) {
             return Err(Refusal::TooManyLabelSets { max: MAX_SHARED }.into());
         }
-        self.conn
-            .prepare_cached("UPDATE cluster SET labels = ?2 WHERE id = ?1")?
-            .execute(params![slot.rowid(), json!(*after).to_string()])?;
+        self.db.execute(
+            "UPDATE cluster SET labels = ?2 WHERE id = ?1",
+            params![slot.rowid(), json!(*after).to_string()],
+        )?;
         self.audit(&Event {
             at: *now,
             actor: by.clone(),
@@ -242,9 +243,10 @@ impl Batch<'_> {
         if !self.committed.fleet().has_room_for_settings(&after, self.changed_clusters()) {
             return Err(Refusal::TooManySettings { max: MAX_SHARED }.into());
         }
-        self.conn
-            .prepare_cached("UPDATE cluster SET settings = ?2 WHERE id = ?1")?
-            .execute(params![slot.rowid(), json!(*after).to_string()])?;
+        self.db.execute(
+            "UPDATE cluster SET settings = ?2 WHERE id = ?1",
+            params![slot.rowid(), json!(*after).to_string()],
+        )?;
         let of = |all: &[ProductSettings]| all.iter().find(|s| s.product == *product).cloned();
         self.audit(&Event {
             at: *now,

@@ -5,9 +5,10 @@
 
 use channels::wire::AuditRow;
 use jiff::Timestamp;
-use rusqlite::{Connection, Row, params};
+use rusqlite::params;
 
 use super::chain::{GENESIS, row_hash};
+use super::db::{Db, DbResult, Row};
 
 /// End of the chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,18 +40,16 @@ pub struct Event {
 }
 
 /// Reads the end of the chain.
-pub(super) fn head(conn: &Connection) -> rusqlite::Result<Head> {
-    let newest = conn.query_row("SELECT id, hash FROM audit ORDER BY id DESC LIMIT 1", [], |row| {
-        Ok(Head { id: unsigned(row, 0)?, hash: row.get(1)? })
-    });
-    match newest {
-        Err(rusqlite::Error::QueryReturnedNoRows) => Ok(Head { id: 0, hash: GENESIS.to_owned() }),
-        other => other,
-    }
+pub(super) fn head(db: &Db) -> DbResult<Head> {
+    let newest =
+        db.row_if_any("SELECT id, hash FROM audit ORDER BY id DESC LIMIT 1", &[], |row| {
+            Ok(Head { id: unsigned(row, 0)?, hash: row.get(1)? })
+        })?;
+    Ok(newest.unwrap_or_else(|| Head { id: 0, hash: GENESIS.to_owned() }))
 }
 
 /// Adds a row after `head`, in the transaction of what it tells.
-pub(super) fn append(conn: &Connection, head: &mut Head, event: &Event) -> rusqlite::Result<()> {
+pub(super) fn append(db: &Db, head: &mut Head, event: &Event) -> DbResult<()> {
     let mut row = AuditRow {
         id: head.id + 1,
         at: event.at,
@@ -62,78 +61,64 @@ pub(super) fn append(conn: &Connection, head: &mut Head, event: &Event) -> rusql
         hash: String::new(),
     };
     row.hash = row_hash(&row);
-    conn.prepare_cached(
+    db.execute(
         "INSERT INTO audit (id, at, actor, action, object, detail, previous, hash) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-    )?
-    .execute(params![
-        super::int(row.id),
-        row.at.to_string(),
-        row.actor,
-        row.action,
-        row.object,
-        row.detail,
-        row.previous,
-        row.hash
-    ])?;
+        params![
+            super::int(row.id),
+            row.at.to_string(),
+            row.actor,
+            row.action,
+            row.object,
+            row.detail,
+            row.previous,
+            row.hash
+        ],
+    )?;
     *head = Head { id: row.id, hash: row.hash };
     Ok(())
 }
 
 /// Up to `limit` rows below `before`, newest first.
-pub(super) fn page(
-    conn: &Connection,
-    before: Option<u64>,
-    limit: usize,
-) -> rusqlite::Result<Vec<AuditRow>> {
-    conn.prepare_cached(
+pub(super) fn page(db: &Db, before: Option<u64>, limit: usize) -> DbResult<Vec<AuditRow>> {
+    db.rows(
         "SELECT id, at, actor, action, object, detail, previous, hash FROM audit \
          WHERE id < ?1 ORDER BY id DESC LIMIT ?2",
-    )?
-    .query_map(
         params![before.map_or(i64::MAX, super::int), i64::try_from(limit).unwrap_or(i64::MAX)],
         read,
-    )?
-    .collect()
+    )
 }
 
 /// Up to `limit` rows above `after`, oldest first.
-pub(super) fn page_after(
-    conn: &Connection,
-    after: u64,
-    limit: usize,
-) -> rusqlite::Result<Vec<AuditRow>> {
-    conn.prepare_cached(
+pub(super) fn page_after(db: &Db, after: u64, limit: usize) -> DbResult<Vec<AuditRow>> {
+    db.rows(
         "SELECT id, at, actor, action, object, detail, previous, hash FROM audit \
          WHERE id > ?1 ORDER BY id LIMIT ?2",
-    )?
-    .query_map(params![super::int(after), i64::try_from(limit).unwrap_or(i64::MAX)], read)?
-    .collect()
+        params![super::int(after), i64::try_from(limit).unwrap_or(i64::MAX)],
+        read,
+    )
 }
 
 /// Up to `limit` rows about `object` below `before`, newest first.
 pub(super) fn page_of(
-    conn: &Connection,
+    db: &Db,
     object: &str,
     before: Option<u64>,
     limit: usize,
-) -> rusqlite::Result<Vec<AuditRow>> {
-    conn.prepare_cached(
+) -> DbResult<Vec<AuditRow>> {
+    db.rows(
         "SELECT id, at, actor, action, object, detail, previous, hash FROM audit \
          WHERE object = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3",
-    )?
-    .query_map(
         params![
             object,
             before.map_or(i64::MAX, super::int),
             i64::try_from(limit).unwrap_or(i64::MAX)
         ],
         read,
-    )?
-    .collect()
+    )
 }
 
-fn read(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
+fn read(row: &Row<'_>) -> DbResult<AuditRow> {
     let at: String = row.get(1)?;
     Ok(AuditRow {
         id: unsigned(row, 0)?,
@@ -148,7 +133,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
     })
 }
 
-fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+fn unsigned(row: &Row<'_>, column: usize) -> DbResult<u64> {
     Ok(u64::try_from(row.get::<_, i64>(column)?).unwrap_or(0))
 }
 
@@ -164,20 +149,22 @@ pub struct ChainCheck {
 }
 
 /// Checks every row against the one before it.
-pub(super) fn verify_chain(conn: &Connection) -> rusqlite::Result<ChainCheck> {
+pub(super) fn verify_chain(db: &Db) -> DbResult<ChainCheck> {
     let mut check = ChainCheck { rows: 0, head: GENESIS.to_owned(), broken_at: None };
-    let mut statement = conn.prepare(
-        "SELECT id, at, actor, action, object, detail, previous, hash FROM audit ORDER BY id",
-    )?;
-    for row in statement.query_map([], read)? {
-        let row = row?;
+    let sql = "SELECT id, at, actor, action, object, detail, previous, hash FROM audit ORDER BY id";
+    db.each(sql, &[], |row| -> DbResult<()> {
+        let row = read(row)?;
+        if check.broken_at.is_some() {
+            return Ok(());
+        }
         if row.id != check.rows + 1 || row.previous != check.head || row.hash != row_hash(&row) {
             check.broken_at = Some(row.id);
-            return Ok(check);
+            return Ok(());
         }
         check.rows = row.id;
         check.head = row.hash;
-    }
+        Ok(())
+    })?;
     Ok(check)
 }
 
@@ -186,10 +173,10 @@ mod tests {
     use super::*;
     use crate::store::schema::open_writer;
 
-    fn log_of(rows: u64) -> (tempfile::TempDir, Connection) {
+    fn log_of(rows: u64) -> (tempfile::TempDir, Db) {
         let dir = tempfile::tempdir().unwrap();
-        let conn = open_writer(&dir.path().join("hub.sqlite3")).unwrap();
-        let mut end = head(&conn).unwrap();
+        let db = Db::from(open_writer(&dir.path().join("hub.sqlite3")).unwrap());
+        let mut end = head(&db).unwrap();
         for n in 1..=rows {
             let event = Event {
                 at: Timestamp::from_second(1_790_000_000).unwrap(),
@@ -198,24 +185,24 @@ mod tests {
                 object: n.to_string(),
                 detail: serde_json::json!({ "reason": "x" }),
             };
-            append(&conn, &mut end, &event).unwrap();
+            append(&db, &mut end, &event).unwrap();
         }
-        assert_eq!(head(&conn).unwrap(), end);
-        (dir, conn)
+        assert_eq!(head(&db).unwrap(), end);
+        (dir, db)
     }
 
     #[test]
     fn an_untouched_chain_verifies() {
-        let (_dir, conn) = log_of(5);
-        let check = verify_chain(&conn).unwrap();
+        let (_dir, db) = log_of(5);
+        let check = verify_chain(&db).unwrap();
         assert_eq!((check.rows, check.broken_at), (5, None));
     }
 
     #[test]
     fn rows_can_be_neither_changed_nor_deleted() {
-        let (_dir, conn) = log_of(2);
+        let (_dir, db) = log_of(2);
         for sql in ["UPDATE audit SET actor = 'x'", "DELETE FROM audit"] {
-            let error = conn.execute(sql, []).unwrap_err();
+            let error = db.execute(sql, &[]).unwrap_err();
             assert!(error.to_string().contains("append-only"), "{error}");
         }
     }
@@ -228,21 +215,21 @@ mod tests {
             ("DELETE FROM audit WHERE id = 4", 5),
             ("UPDATE audit SET hash = previous WHERE id = 5", 5),
         ] {
-            let (_dir, conn) = log_of(6);
-            conn.execute_batch(
+            let (_dir, db) = log_of(6);
+            db.execute_batch(
                 "DROP TRIGGER audit_is_append_only_1; DROP TRIGGER audit_is_append_only_2",
             )
             .unwrap();
-            conn.execute(tamper, []).unwrap();
-            assert_eq!(verify_chain(&conn).unwrap().broken_at, Some(broken_at), "{tamper}");
+            db.execute(tamper, &[]).unwrap();
+            assert_eq!(verify_chain(&db).unwrap().broken_at, Some(broken_at), "{tamper}");
         }
     }
 
     #[test]
     fn pages_go_backwards_from_the_newest() {
-        let (_dir, conn) = log_of(5);
+        let (_dir, db) = log_of(5);
         let ids = |before| -> Vec<u64> {
-            page(&conn, before, 2).unwrap().into_iter().map(|r| r.id).collect()
+            page(&db, before, 2).unwrap().into_iter().map(|r| r.id).collect()
         };
         assert_eq!((ids(None), ids(Some(4)), ids(Some(2))), (vec![5, 4], vec![3, 2], vec![1]));
     }

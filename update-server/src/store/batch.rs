@@ -7,11 +7,14 @@ use std::collections::BTreeMap;
 use channels::names::ClusterId;
 use channels::wire::Hold;
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::Connection;
+use rusqlite::params;
 use signing::Sha256Digest;
 
 use super::audit::{self, Event, Head};
+use super::db::{Db, DbResult, Dialect};
+use super::follow::{self, Change};
 use super::rollouts::{RolloutBatch, last_tick};
+use super::row::ClusterWrite;
 use super::{Committed, Stop, StoreSettings, history};
 use crate::auth::{SessionTable, TokenTable};
 use crate::fleet::{ClusterRecord, Slot};
@@ -20,7 +23,7 @@ use crate::site::Sites;
 
 /// The open transaction.
 pub(crate) struct Batch<'t> {
-    pub(super) conn: &'t Connection,
+    pub(super) db: &'t Db,
     pub(super) committed: &'t Committed,
     pub(super) served: &'t dyn Served,
     pub(super) settings: &'t StoreSettings,
@@ -41,6 +44,10 @@ pub(super) struct Changes {
     pub(super) rollouts: RolloutBatch,
     /// For the log, and for those who listen.
     told: Vec<Event>,
+    /// Reports whose rows are not written yet.
+    pub(super) writes: BTreeMap<Slot, ClusterWrite>,
+    /// Changes that history keeps, and has not got yet.
+    pub(super) history: history::Waiting,
     sweep: Option<Timestamp>,
     history_day: Option<i64>,
 }
@@ -58,6 +65,8 @@ impl Changes {
             sites: None,
             rollouts: RolloutBatch::default(),
             told: Vec::new(),
+            writes: BTreeMap::new(),
+            history: history::Waiting::default(),
             sweep: None,
             history_day: None,
         }
@@ -109,8 +118,8 @@ impl Changes {
 
 impl Batch<'_> {
     /// Adds an audit row.
-    pub(super) fn audit(&mut self, event: &Event) -> rusqlite::Result<()> {
-        audit::append(self.conn, &mut self.changes.head, event)?;
+    pub(super) fn audit(&mut self, event: &Event) -> DbResult<()> {
+        audit::append(self.db, &mut self.changes.head, event)?;
         self.changes.told.push(event.clone());
         Ok(())
     }
@@ -190,11 +199,32 @@ impl Batch<'_> {
         }
     }
 
+    /// Writes what waits for the end of the batch; the last thing before the commit.
+    pub(super) fn write_rest(&mut self) -> DbResult<()> {
+        self.write_rows()?;
+        history::write(self.db, &self.changes.history)?;
+        self.write_rollouts()
+    }
+
+    /// What replicas that follow take over; after [`Batch::write_rest`].
+    pub(super) fn change(&self, head_before: u64) -> Change {
+        let changes = &self.changes;
+        Change {
+            clusters: changes.clusters.keys().map(|slot| slot.rowid()).collect(),
+            holds: changes.holds.is_some(),
+            tokens: changes.tokens.is_some(),
+            sessions: changes.sessions.is_some(),
+            sites: changes.sites.is_some(),
+            audit: changes.head.id() != head_before,
+            ..changes.rollouts.change()
+        }
+    }
+
     /// Makes sure the history table of the day exists in this transaction.
-    pub(super) fn history_day(&mut self, at: Timestamp) -> rusqlite::Result<()> {
+    pub(super) fn history_day(&mut self, at: Timestamp) -> DbResult<()> {
         let day = at.as_second().div_euclid(86_400);
         if self.changes.history_day != Some(day) {
-            history::create(self.conn, at)?;
+            history::create(self.db, at)?;
             self.changes.history_day = Some(day);
         }
         Ok(())
@@ -205,28 +235,35 @@ impl Batch<'_> {
         let since = self.since_last_tick(now)?;
         self.tick_rollouts(since, now);
         if since < history::CLOCK_JUMP {
-            history::prune(self.conn, self.settings.history_days, now)?;
+            history::prune(self.db, self.settings.history_days, now)?;
         } else {
             tracing::warn!(%now, "the clock is days past the last tick: history kept this once");
         }
-        self.conn
-            .prepare_cached(
-                "INSERT INTO meta (name, value) VALUES ('last_tick', ?1) \
+        if self.db.dialect() == Dialect::Postgres {
+            follow::prune(self.db, now)?;
+        }
+        self.db.execute(
+            "INSERT INTO meta (name, value) VALUES ('last_tick', ?1) \
                  ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-            )?
-            .execute([now.to_string()])?;
+            params![now.to_string()],
+        )?;
         self.changes.sweep = Some(now);
         Ok(())
     }
 
+    /// Ages rows into their freshness class, in this replica's memory alone.
+    pub(super) fn sweep(&mut self, now: Timestamp) {
+        self.changes.sweep = Some(now);
+    }
+
     /// Time since the last tick, of this process or one before; zero at the very first.
-    fn since_last_tick(&self, now: Timestamp) -> rusqlite::Result<SignedDuration> {
-        Ok(now.duration_since(last_tick(self.conn)?.unwrap_or(now)))
+    fn since_last_tick(&self, now: Timestamp) -> DbResult<SignedDuration> {
+        Ok(now.duration_since(last_tick(self.db)?.unwrap_or(now)))
     }
 
     /// Fails as a broken disk would.
     #[cfg(test)]
-    pub(crate) fn break_database(&self) -> rusqlite::Result<()> {
-        self.conn.execute("INSERT INTO no_such_table VALUES (1)", []).map(drop)
+    pub(crate) fn break_database(&self) -> DbResult<()> {
+        self.db.execute("INSERT INTO no_such_table VALUES (1)", &[]).map(drop)
     }
 }

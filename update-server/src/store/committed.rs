@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 
 use arc_swap::ArcSwap;
 use channels::wire::Hold;
+use tokio::time::{Duration, Instant};
 
 use crate::auth::{SessionTable, TokenTable};
 use crate::events::Bus;
 use crate::fleet::{DriftMemo, FleetIndex, Slot};
-use crate::rollout::{Overlay, Rollouts};
+use crate::rollout::{AttemptRow, Overlay, PolicyRow, RestoreError, RolloutRow, Rollouts};
 use crate::site::Sites;
 
 /// Everything reads are answered from. Only the writer changes it, after a commit.
@@ -30,6 +31,8 @@ pub struct Committed {
     unit_marks: Mutex<Vec<u64>>,
     events: Bus,
     generation: AtomicU64,
+    /// When this replica knew last what all of them had committed; never without replicas.
+    current: Mutex<Option<Instant>>,
     pub(super) queued: AtomicUsize,
     pub(super) writable: AtomicBool,
     pub(super) stopped: AtomicBool,
@@ -57,6 +60,7 @@ impl Committed {
             unit_marks: Mutex::default(),
             events,
             generation: AtomicU64::new(0),
+            current: Mutex::default(),
             queued: AtomicUsize::new(0),
             writable: AtomicBool::new(true),
             stopped: AtomicBool::new(false),
@@ -119,6 +123,31 @@ impl Committed {
         self.rollouts.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Takes over what another replica committed.
+    pub(super) fn adopt_rollouts(
+        &self,
+        policies: Option<Vec<PolicyRow>>,
+        rollouts: Vec<RolloutRow>,
+        attempts: Vec<AttemptRow>,
+    ) -> Result<(), RestoreError> {
+        let mut known = self.rollouts.write().unwrap_or_else(PoisonError::into_inner);
+        known.adopt(policies, rollouts, attempts)
+    }
+
+    /// Takes over everything anew, after a time in which this replica could not follow the others.
+    pub(super) fn replace(&self, fresh: Self) {
+        let Self { fleet, holds, tokens, sessions, sites, rollouts, .. } = fresh;
+        *self.fleet_mut() = fleet.into_inner().unwrap_or_else(PoisonError::into_inner);
+        self.memo().clear();
+        self.holds.store(holds.into_inner());
+        self.tokens.store(tokens.into_inner());
+        self.sessions.store(sessions.into_inner());
+        self.sites.store(sites.into_inner());
+        *self.rollouts.write().unwrap_or_else(PoisonError::into_inner) =
+            rollouts.into_inner().unwrap_or_else(PoisonError::into_inner);
+        self.unit_marks().clear();
+    }
+
     pub(super) fn apply_rollouts(&self, overlay: Overlay) {
         self.rollouts.write().unwrap_or_else(PoisonError::into_inner).apply(overlay);
     }
@@ -155,6 +184,11 @@ impl Committed {
         }
     }
 
+    /// What the rows have is not known any more: another replica wrote them.
+    pub(super) fn forget_unit_marks(&self, slots: impl Iterator<Item = Slot>) {
+        self.set_unit_marks(slots.map(|slot| (slot, 0)).collect());
+    }
+
     /// What has happened, for those who listen.
     pub fn events(&self) -> &Bus {
         &self.events
@@ -169,6 +203,17 @@ impl Committed {
     /// Counts a commit that readers see from here on.
     pub(super) fn changed(&self) {
         self.generation.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// This replica has seen everything that was committed until a moment ago.
+    pub(super) fn is_current(&self) {
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// For how long nothing is known of what other replicas commit; `None` without replicas.
+    pub fn behind(&self) -> Option<Duration> {
+        let current = *self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        current.map(|at| at.elapsed())
     }
 
     /// Writes that wait for the writer.

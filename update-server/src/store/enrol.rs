@@ -6,11 +6,12 @@ use channels::names::ClusterId;
 use channels::rollout::Labels;
 use channels::wire::EnrolmentReply;
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension as _, params};
+use rusqlite::params;
 use serde_json::json;
 use signing::Sha256Digest;
 
 use super::audit::Event;
+use super::db::DbResult;
 use super::identity::check_key;
 use super::{Batch, Refusal, Stop, Store, int};
 use crate::directive::Ledger;
@@ -126,21 +127,13 @@ impl Batch<'_> {
         EnrolmentReply { cluster_id, next_report_in_s }
     }
 
-    fn insert(
-        &mut self,
-        slot: Slot,
-        record: &ClusterRecord,
-        token: &JoinTokenRow,
-    ) -> rusqlite::Result<()> {
-        self.conn
-            .prepare_cached("UPDATE join_token SET used = used + 1 WHERE id = ?1")?
-            .execute([token.id])?;
-        self.conn
-            .prepare_cached(
-                "INSERT INTO cluster (id, uuid, name, key, key_id, join_token, enrolled_at, \
+    fn insert(&mut self, slot: Slot, record: &ClusterRecord, token: &JoinTokenRow) -> DbResult<()> {
+        self.db
+            .execute("UPDATE join_token SET used = used + 1 WHERE id = ?1", params![token.id])?;
+        self.db.execute(
+            "INSERT INTO cluster (id, uuid, name, key, key_id, join_token, enrolled_at, \
                  agent_version, labels) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-            )?
-            .execute(params![
+            params![
                 slot.rowid(),
                 record.id.0.as_bytes(),
                 record.name,
@@ -150,7 +143,8 @@ impl Batch<'_> {
                 record.enrolled_at.as_millisecond(),
                 record.agent_version,
                 json!(*record.labels).to_string(),
-            ])?;
+            ],
+        )?;
         self.audit(&Event {
             at: record.enrolled_at,
             actor: format!("join-token/{}", token.id),
@@ -165,17 +159,15 @@ impl Batch<'_> {
     /// A join token that is known and has not expired. Whether it has uses left is asked only for
     /// a new key: a retry after a lost answer must succeed.
     fn join_token(&self, digest: &Sha256Digest, now: Timestamp) -> Result<JoinTokenRow, Stop> {
-        let row: Option<(i64, u32, u32, i64, Option<i64>, String)> = self
-            .conn
-            .prepare_cached(
-                "SELECT id, uses, used, expires_at, cluster, labels FROM join_token \
+        let row: Option<(i64, u32, u32, i64, Option<i64>, String)> = self.db.row_if_any(
+            "SELECT id, uses, used, expires_at, cluster, labels FROM join_token \
                  WHERE digest = ?1",
-            )?
-            .query_row([digest.as_bytes()], |row| {
+            params![digest.as_bytes()],
+            |row| {
                 let cluster = row.get(4)?;
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, cluster, row.get(5)?))
-            })
-            .optional()?;
+            },
+        )?;
         let (id, uses, used, expires_at, cluster, labels) =
             row.ok_or(Refusal::JoinToken { why: "is unknown" })?;
         if expires_at <= now.as_millisecond() {
@@ -200,9 +192,11 @@ impl Batch<'_> {
         }
         record.retired_at = Some(now);
         record.ledger.current = None;
-        self.conn
-            .prepare_cached("UPDATE cluster SET retired_at = ?2, grant_json = NULL WHERE id = ?1")?
-            .execute(params![slot.rowid(), now.as_millisecond()])?;
+        self.row_written(slot)?;
+        self.db.execute(
+            "UPDATE cluster SET retired_at = ?2, grant_json = NULL WHERE id = ?1",
+            params![slot.rowid(), now.as_millisecond()],
+        )?;
         self.audit(&Event {
             at: now,
             actor: by,

@@ -14,6 +14,7 @@ use serde_json::json;
 use signing::Sha256Digest;
 
 use super::audit::Event;
+use super::db::DbResult;
 use super::enrol::{Enrolment, JoinTokenRow};
 use super::{Batch, Refusal, Stop, Store, int};
 use crate::fleet::{ClusterKey, ClusterRecord, FormerKey, KeyEnd, Slot};
@@ -125,7 +126,7 @@ impl Batch<'_> {
         mut record: ClusterRecord,
         key: &Sha256Digest,
         now: Timestamp,
-    ) -> rusqlite::Result<()> {
+    ) -> DbResult<()> {
         let rotated = record.ended(key).filter(|ended| ended.end == KeyEnd::Rotated);
         if rotated.is_some_and(|ended| now.duration_since(ended.at) > OLD_KEY_GRACE) {
             self.mark_conflict(slot, &mut record, "replaced_key", now)?;
@@ -180,19 +181,18 @@ impl Batch<'_> {
     }
 
     fn replace_key(
-        &self,
+        &mut self,
         slot: Slot,
         new: &ClusterKey,
         former: &FormerKey,
         elder: Option<&FormerKey>,
     ) -> Result<(), Stop> {
-        self.conn
-            .prepare_cached(
-                "UPDATE cluster SET key = ?2, key_id = ?3, former_key = ?4, former_key_id = ?5, \
+        self.row_written(slot)?;
+        self.db.execute(
+            "UPDATE cluster SET key = ?2, key_id = ?3, former_key = ?4, former_key_id = ?5, \
                  former_why = ?6, former_at = ?7, elder_key = ?8, elder_key_id = ?9, \
                  elder_at = ?10 WHERE id = ?1",
-            )?
-            .execute(params![
+            params![
                 slot.rowid(),
                 new.bytes,
                 new.id.as_bytes(),
@@ -203,7 +203,8 @@ impl Batch<'_> {
                 elder.map(|elder| elder.key.bytes),
                 elder.map(|elder| elder.key.id.as_bytes().to_vec()),
                 elder.map(|elder| elder.at.as_millisecond()),
-            ])?;
+            ],
+        )?;
         Ok(())
     }
 
@@ -215,9 +216,11 @@ impl Batch<'_> {
         }
         let revoked = KeyRevocation { at: *now, by: by.clone(), reason: reason.clone() };
         let voids = record.ledger.current.take();
-        self.conn
-            .prepare_cached("UPDATE cluster SET revoked = ?2, grant_json = NULL WHERE id = ?1")?
-            .execute(params![slot.rowid(), json!(revoked).to_string()])?;
+        self.row_written(slot)?;
+        self.db.execute(
+            "UPDATE cluster SET revoked = ?2, grant_json = NULL WHERE id = ?1",
+            params![slot.rowid(), json!(revoked).to_string()],
+        )?;
         // Whoever has the key may have a token for it as well.
         self.cancel_join_tokens(slot)?;
         self.audit(&Event {
@@ -254,12 +257,11 @@ impl Batch<'_> {
         let former = FormerKey { key: record.key, end, at: enrolment.now };
         let voids = record.ledger.current.take();
         self.replace_key(slot, &enrolment.key, &former, None)?;
-        self.conn
-            .prepare_cached(
-                "UPDATE cluster SET seq = 0, body_digest = NULL, reply = NULL, sent_at = NULL, \
+        self.db.execute(
+            "UPDATE cluster SET seq = 0, body_digest = NULL, reply = NULL, sent_at = NULL, \
                  grant_json = NULL, revoked = NULL, agent_version = ?2 WHERE id = ?1",
-            )?
-            .execute(params![slot.rowid(), enrolment.agent_version])?;
+            params![slot.rowid(), enrolment.agent_version],
+        )?;
         self.forget_processes(slot)?;
         self.cancel_join_tokens(slot)?;
         self.audit(&Event {
@@ -289,20 +291,20 @@ impl Batch<'_> {
     }
 
     /// Uses up every token that was minted for a cluster.
-    pub(super) fn cancel_join_tokens(&self, slot: Slot) -> rusqlite::Result<()> {
-        self.conn
-            .prepare_cached("UPDATE join_token SET used = uses WHERE cluster = ?1")?
-            .execute([slot.rowid()])
+    pub(super) fn cancel_join_tokens(&self, slot: Slot) -> DbResult<()> {
+        self.db
+            .execute("UPDATE join_token SET used = uses WHERE cluster = ?1", params![slot.rowid()])
             .map(drop)
     }
 
-    fn forget_processes(&self, slot: Slot) -> rusqlite::Result<()> {
-        self.conn
-            .prepare_cached(
+    fn forget_processes(&mut self, slot: Slot) -> DbResult<()> {
+        self.row_written(slot)?;
+        self.db
+            .execute(
                 "UPDATE cluster SET instance = NULL, superseded = '[]', heat = 0, \
                  conflict_since = NULL WHERE id = ?1",
-            )?
-            .execute([slot.rowid()])
+                params![slot.rowid()],
+            )
             .map(drop)
     }
 
@@ -313,17 +315,17 @@ impl Batch<'_> {
         record: &mut ClusterRecord,
         proof: &'static str,
         now: Timestamp,
-    ) -> rusqlite::Result<()> {
+    ) -> DbResult<()> {
         if record.conflict_since.is_some() {
             return Ok(());
         }
         record.conflict_since = Some(now);
+        self.row_written(slot)?;
         let voids = record.ledger.current.take();
-        self.conn
-            .prepare_cached(
-                "UPDATE cluster SET conflict_since = ?2, grant_json = NULL WHERE id = ?1",
-            )?
-            .execute(params![slot.rowid(), now.as_millisecond()])?;
+        self.db.execute(
+            "UPDATE cluster SET conflict_since = ?2, grant_json = NULL WHERE id = ?1",
+            params![slot.rowid(), now.as_millisecond()],
+        )?;
         tracing::warn!(
             cluster.id = %record.id, cluster.name = record.name, proof,
             "more than one agent uses this cluster's key"
@@ -343,22 +345,23 @@ impl Batch<'_> {
     /// Ends what a number ahead of the clock blocks: whoever is believed from here on need not
     /// count on from it. Reports from before are too old to be accepted again.
     fn take_number_back(
-        &self,
+        &mut self,
         slot: Slot,
         record: &mut ClusterRecord,
         now: Timestamp,
-    ) -> rusqlite::Result<()> {
+    ) -> DbResult<()> {
         let now_ms = u64::try_from(now.as_millisecond()).unwrap_or(0);
         if record.seq <= now_ms {
             return Ok(());
         }
         record.seq = now_ms;
-        self.conn
-            .prepare_cached(
+        self.row_written(slot)?;
+        self.db
+            .execute(
                 "UPDATE cluster SET seq = ?2, body_digest = NULL, reply = NULL, sent_at = NULL \
                  WHERE id = ?1",
-            )?
-            .execute(params![slot.rowid(), int(now_ms)])
+                params![slot.rowid(), int(now_ms)],
+            )
             .map(drop)
     }
 

@@ -4,10 +4,11 @@ use channels::wire::{
     Action, ClusterHeader, Directive, GrantRequest, Reason, Report, ReportReply, UnitState,
 };
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension as _, params};
+use rusqlite::params;
 use signing::Sha256Digest;
 
 use super::audit::Event;
+use super::db::DbResult;
 use super::identity::{check_key, check_reach};
 use super::judge::{Incoming, LastSeen, Superseded, Verdict};
 use super::units::{self, Units};
@@ -187,7 +188,7 @@ impl Batch<'_> {
     /// What is remembered of the last report, from the disk only where the verdict needs more than
     /// its number: a process that goes on counting does not.
     fn last_seen(
-        &self,
+        &mut self,
         slot: Slot,
         before: &ClusterRecord,
         incoming: &Incoming,
@@ -196,12 +197,11 @@ impl Batch<'_> {
         if incoming.seq > before.seq && incoming.instance == before.instance {
             return Ok(known);
         }
-        let found = self
-            .conn
-            .prepare_cached(
-                "SELECT body_digest, sent_at, superseded, heat FROM cluster WHERE id = ?1",
-            )?
-            .query_row([slot.rowid()], |row| {
+        self.row_written(slot)?;
+        let found = self.db.row_if_any(
+            "SELECT body_digest, sent_at, superseded, heat FROM cluster WHERE id = ?1",
+            params![slot.rowid()],
+            |row| {
                 let digest: Option<[u8; 32]> = row.get(0)?;
                 let sent_at: Option<i64> = row.get(1)?;
                 let superseded: String = row.get(2)?;
@@ -213,18 +213,18 @@ impl Batch<'_> {
                     heat: row.get(3)?,
                     ..known.clone()
                 })
-            })
-            .optional()?;
+            },
+        )?;
         Ok(found.unwrap_or(known))
     }
 
-    fn note_heat(&self, slot: Slot, before: u8, heat: u8) -> rusqlite::Result<()> {
+    fn note_heat(&mut self, slot: Slot, before: u8, heat: u8) -> DbResult<()> {
         if before == heat {
             return Ok(());
         }
-        self.conn
-            .prepare_cached("UPDATE cluster SET heat = ?2 WHERE id = ?1")?
-            .execute(params![slot.rowid(), heat])
+        self.row_written(slot)?;
+        self.db
+            .execute("UPDATE cluster SET heat = ?2 WHERE id = ?1", params![slot.rowid(), heat])
             .map(drop)
     }
 
@@ -276,7 +276,7 @@ impl Batch<'_> {
     }
 
     fn merge(
-        &self,
+        &mut self,
         slot: Slot,
         before: ClusterRecord,
         heard: ClusterHeader,
@@ -332,11 +332,13 @@ impl Batch<'_> {
         Ok(Merged { record, units, full_state_wanted: !full && (first || gap) })
     }
 
-    fn stored_units(&self, slot: Slot) -> rusqlite::Result<Units> {
-        let blob: Option<Vec<u8>> = self
-            .conn
-            .prepare_cached("SELECT units FROM cluster WHERE id = ?1")?
-            .query_row([slot.rowid()], |row| row.get(0))?;
+    fn stored_units(&mut self, slot: Slot) -> DbResult<Units> {
+        self.row_written(slot)?;
+        let blob: Option<Vec<u8>> = self.db.row(
+            "SELECT units FROM cluster WHERE id = ?1",
+            params![slot.rowid()],
+            |row| row.get(0),
+        )?;
         Ok(blob.as_deref().map(units::decode).unwrap_or_default())
     }
 
@@ -346,12 +348,12 @@ impl Batch<'_> {
         before: &[ProductRecord],
         after: &ClusterRecord,
         now: Timestamp,
-    ) -> rusqlite::Result<()> {
+    ) -> DbResult<()> {
         for product in &after.products {
             let old = before.iter().find(|p| p.graph.product == product.graph.product);
             if history::differs(old, product) {
                 self.history_day(now)?;
-                history::append(self.conn, slot, now, after.seq, product)?;
+                history::append(&mut self.changes.history, slot, now, after.seq, product);
             }
         }
         Ok(())
@@ -364,7 +366,7 @@ impl Batch<'_> {
         before: &ClusterRecord,
         after: &Ledger,
         now: Timestamp,
-    ) -> rusqlite::Result<()> {
+    ) -> DbResult<()> {
         let Some(grant) = &after.current else { return Ok(()) };
         let step = |g: &channels::wire::Grant| (g.product.clone(), g.to.clone());
         if after.generation == before.ledger.generation

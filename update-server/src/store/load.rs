@@ -1,14 +1,15 @@
 //! Warm start: the committed state from disk into memory.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use channels::names::ClusterId;
 use channels::wire::{Hold, KeyRevocation, OpenJoinToken};
 use jiff::Timestamp;
 use rusqlite::types::FromSql;
-use rusqlite::{Connection, Row};
 use signing::Sha256Digest;
 
+use super::db::{Db, DbError, Row};
 use super::{Committed, rollouts, sites, state};
 use crate::auth::{Access, Scope, SessionRecord, SessionTable, TokenRecord, TokenTable};
 use crate::directive::Ledger;
@@ -21,7 +22,7 @@ use crate::rollout::RestoreError;
 pub enum LoadError {
     /// The database failed.
     #[error("failed to read the database")]
-    Sql(#[from] rusqlite::Error),
+    Sql(#[from] DbError),
     /// Stored rollouts do not fit together.
     #[error(transparent)]
     Rollouts(#[from] RestoreError),
@@ -49,6 +50,8 @@ pub enum LoadError {
 
 /// The table of clusters.
 const CLUSTER: &str = "cluster";
+/// Rows asked for in one statement: some megabytes.
+const CLUSTERS_AT_ONCE: usize = 5000;
 /// What is read of it, in this order.
 const CLUSTER_COLUMNS: &[&str] = &[
     "id",
@@ -128,34 +131,51 @@ impl At<'_> {
 }
 
 /// Reads everything that lives in memory.
-pub(super) fn load(
-    conn: &Connection,
-    interval_s: u64,
-    now: Timestamp,
-) -> Result<Committed, LoadError> {
-    let fleet = fleet(conn, interval_s, now)?;
-    let sites = sites::load(conn, &fleet)?;
-    let (holds, tokens, sessions) = (holds(conn)?, tokens(conn)?, sessions(conn)?);
+pub(super) fn load(db: &Db, interval_s: u64, now: Timestamp) -> Result<Committed, LoadError> {
+    let fleet = fleet(db, interval_s, now)?;
+    let sites = sites::load(db, &fleet)?;
+    let (holds, tokens, sessions) = (holds(db)?, tokens(db)?, sessions(db)?);
     // No two runs of a hub begin in the same millisecond.
     let events = Bus::new(u64::try_from(now.as_millisecond()).unwrap_or(0));
-    let rollouts = rollouts::load(conn, now)?;
+    let rollouts = rollouts::load(db, now)?;
     Ok(Committed::new(fleet, holds, tokens, sessions, sites, rollouts, events))
 }
 
-fn fleet(conn: &Connection, interval_s: u64, now: Timestamp) -> Result<FleetIndex, LoadError> {
+fn fleet(db: &Db, interval_s: u64, now: Timestamp) -> Result<FleetIndex, LoadError> {
     let mut fleet = FleetIndex::new(interval_s);
     let columns = CLUSTER_COLUMNS.join(", ");
-    let mut statement = conn.prepare(&format!("SELECT {columns} FROM cluster ORDER BY id"))?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
+    let sql = format!("SELECT {columns} FROM cluster ORDER BY id");
+    db.each(&sql, &[], |row| {
         let id: i64 = row.get(0)?;
         let expected = i64::from(fleet.rows()) + 1;
         let slot = Slot::from_rowid(id)
             .filter(|_| id == expected)
             .ok_or(LoadError::Gap { expected, found: id })?;
         fleet.apply(slot, &cluster(&At { table: CLUSTER, id, row })?, now);
-    }
+        Ok::<_, LoadError>(())
+    })?;
     Ok(fleet)
+}
+
+/// These rows of clusters, in order. Only a server has other writers, whose rows are asked for.
+pub(super) fn clusters(
+    db: &Db,
+    ids: &BTreeSet<i64>,
+) -> Result<Vec<(Slot, ClusterRecord)>, LoadError> {
+    let Db::Postgres(session) = db else { return Ok(Vec::new()) };
+    let ids: Vec<i64> = ids.iter().copied().collect();
+    let columns = CLUSTER_COLUMNS.join(", ");
+    let sql = format!("SELECT {columns} FROM cluster WHERE id = ANY($1) ORDER BY id");
+    let mut found = Vec::with_capacity(ids.len());
+    for some in ids.chunks(CLUSTERS_AT_ONCE) {
+        found.extend(session.rows_native(&sql, &[&some], |row| {
+            let id: i64 = row.get(0)?;
+            let at = At { table: CLUSTER, id, row };
+            let slot = Slot::from_rowid(id).ok_or_else(|| at.wrong("id", "not a row"))?;
+            Ok::<_, LoadError>((slot, cluster(&at)?))
+        })?);
+    }
+    Ok(found)
 }
 
 fn cluster(at: &At<'_>) -> Result<ClusterRecord, LoadError> {
@@ -245,21 +265,13 @@ pub(super) fn hold(row: &Row<'_>) -> Result<Hold, LoadError> {
     })
 }
 
-fn holds(conn: &Connection) -> Result<Vec<Hold>, LoadError> {
-    let mut holds = Vec::new();
-    let mut statement = conn.prepare("SELECT * FROM hold WHERE resumed_at IS NULL ORDER BY id")?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        holds.push(hold(row)?);
-    }
-    Ok(holds)
+pub(super) fn holds(db: &Db) -> Result<Vec<Hold>, LoadError> {
+    db.rows("SELECT * FROM hold WHERE resumed_at IS NULL ORDER BY id", &[], hold)
 }
 
-fn tokens(conn: &Connection) -> Result<TokenTable, LoadError> {
+pub(super) fn tokens(db: &Db) -> Result<TokenTable, LoadError> {
     let mut table = TokenTable::default();
-    let mut statement = conn.prepare("SELECT * FROM token WHERE revoked_at IS NULL")?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
+    db.each("SELECT * FROM token WHERE revoked_at IS NULL", &[], |row| {
         let at = At { table: "token", id: row.get("id")?, row };
         let record = TokenRecord {
             id: at.unsigned("id")?,
@@ -272,7 +284,8 @@ fn tokens(conn: &Connection) -> Result<TokenTable, LoadError> {
             last_used: at.get("last_used")?,
         };
         table.insert(at.digest("digest")?, record);
-    }
+        Ok::<_, LoadError>(())
+    })?;
     Ok(table)
 }
 
@@ -289,11 +302,9 @@ fn scope(at: &At<'_>) -> Result<Scope, LoadError> {
     }
 }
 
-fn sessions(conn: &Connection) -> Result<SessionTable, LoadError> {
+pub(super) fn sessions(db: &Db) -> Result<SessionTable, LoadError> {
     let mut table = SessionTable::default();
-    let mut statement = conn.prepare("SELECT * FROM session ORDER BY id")?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
+    db.each("SELECT * FROM session ORDER BY id", &[], |row| {
         let at = At { table: "session", id: row.get("id")?, row };
         let record = SessionRecord {
             id: at.unsigned("id")?,
@@ -305,6 +316,7 @@ fn sessions(conn: &Connection) -> Result<SessionTable, LoadError> {
             active_at: at.some_time("active_at")?,
         };
         table.insert(at.digest("digest")?, record);
-    }
+        Ok::<_, LoadError>(())
+    })?;
     Ok(table)
 }

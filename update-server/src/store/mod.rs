@@ -13,7 +13,9 @@ mod audit;
 mod batch;
 mod chain;
 mod committed;
+mod db;
 mod enrol;
+mod follow;
 mod history;
 mod identity;
 mod ingest;
@@ -36,7 +38,6 @@ mod units;
 mod webhooks;
 mod writer;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -48,6 +49,7 @@ use channels::wire::KeyRevocation;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
+use self::db::DbResult;
 use crate::fleet::KeyEnd;
 use crate::rollout::RolloutRefusal;
 use crate::served::Served;
@@ -57,6 +59,7 @@ pub use audit::{ChainCheck, Event};
 pub(crate) use batch::Batch;
 pub use chain::{Run, row_hash};
 pub use committed::Committed;
+pub use db::{AddressError, Database, DbError, Server};
 pub use enrol::{Enrolment, JoinTokenRow};
 pub use history::{HistoryPlace, HistoryRow};
 pub use identity::{KeyRotation, Revoke, Trust};
@@ -318,11 +321,11 @@ pub(crate) enum Stop {
     /// mark that memory was given as well.
     Refused(Refusal),
     /// The database failed; the whole batch is undone.
-    Sql(rusqlite::Error),
+    Sql(DbError),
 }
 
-impl From<rusqlite::Error> for Stop {
-    fn from(error: rusqlite::Error) -> Self {
+impl From<DbError> for Stop {
+    fn from(error: DbError) -> Self {
         Self::Sql(error)
     }
 }
@@ -335,7 +338,7 @@ impl From<Refusal> for Stop {
 
 /// Tells the caller, once the batch is durable.
 type Delivery = Box<dyn FnOnce() + Send>;
-type Work = Box<dyn FnOnce(&mut Batch<'_>) -> Result<Delivery, rusqlite::Error> + Send>;
+type Work = Box<dyn FnOnce(&mut Batch<'_>) -> DbResult<Delivery> + Send>;
 
 /// What the queue carries.
 enum Job {
@@ -387,20 +390,23 @@ impl WriterThread {
 }
 
 impl Store {
-    /// Opens `<data_dir>/hub.sqlite3`, reads it into memory and starts the writer.
+    /// Opens the database, brings its schema up to date, reads it into memory and starts the writer.
+    /// Blocks.
+    ///
+    /// # Errors
+    /// The database cannot be reached, or holds something that no hub wrote.
     pub fn open(
-        data_dir: &Path,
+        database: impl Into<Database>,
         settings: StoreSettings,
         served: Arc<dyn Served>,
         observer: CommitObserver,
         now: Timestamp,
     ) -> Result<(Self, WriterThread), OpenError> {
-        let mut conn = schema::open_writer(&data_dir.join(DATABASE_FILE))?;
-        let mut head = audit::head(&conn).map_err(LoadError::from)?;
-        let committed = Arc::new(load::load(&conn, settings.report_interval_s, now)?);
-        rollouts::wake(&mut conn, &mut head, &committed, &*served, now).map_err(LoadError::from)?;
+        let database = database.into();
+        let db = schema::open(&database)?;
+        let (mut writer, committed) = writer::Writer::load(db, &database, served, settings, now)?;
+        writer.wake(now)?;
         let (queue, jobs): (SyncSender<Job>, Receiver<Job>) = sync_channel(settings.queue_capacity);
-        let writer = writer::Writer::new(conn, Arc::clone(&committed), served, settings, head);
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || writer.run(&jobs, &observer))
@@ -462,6 +468,16 @@ impl Store {
     /// and finds out whether the disk still takes a commit.
     pub async fn tick(&self, now: Timestamp) -> Result<(), Refusal> {
         self.submit(move |batch| batch.tick(now)).await
+    }
+
+    /// Ages rows into their freshness class in this replica's memory, where another one does the
+    /// rest of the maintenance.
+    pub async fn sweep(&self, now: Timestamp) -> Result<(), Refusal> {
+        self.submit(move |batch| {
+            batch.sweep(now);
+            Ok(())
+        })
+        .await
     }
 
     /// Adds an audit row about something that is not in the database (a publication).

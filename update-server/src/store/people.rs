@@ -77,11 +77,12 @@ impl Store {
 impl Batch<'_> {
     fn hold(&mut self, new: NewHold) -> Result<Hold, Stop> {
         let scope = json!(new.scope);
-        self.conn
-            .prepare_cached("INSERT INTO hold (scope, reason, by, at) VALUES (?1, ?2, ?3, ?4)")?
-            .execute(params![scope.to_string(), new.reason, new.by, new.now.as_millisecond()])?;
+        let id = self.db.insert(
+            "INSERT INTO hold (scope, reason, by, at) VALUES (?1, ?2, ?3, ?4) RETURNING id",
+            params![scope.to_string(), new.reason, new.by, new.now.as_millisecond()],
+        )?;
         let hold = Hold {
-            id: super::id_of(self.conn.last_insert_rowid()),
+            id: super::id_of(id),
             scope: new.scope,
             reason: new.reason,
             by: new.by,
@@ -112,10 +113,11 @@ impl Batch<'_> {
     ) -> Result<Hold, Stop> {
         let mut holds = self.holds();
         let Some(position) = holds.iter().position(|h| h.id == id) else {
-            let known: i64 = self
-                .conn
-                .prepare_cached("SELECT count(*) FROM hold WHERE id = ?1")?
-                .query_row([super::int(id)], |row| row.get(0))?;
+            let known: i64 = self.db.row(
+                "SELECT count(*) FROM hold WHERE id = ?1",
+                params![super::int(id)],
+                |row| row.get(0),
+            )?;
             return Err(if known == 0 {
                 Refusal::UnknownHold { id }.into()
             } else {
@@ -123,9 +125,10 @@ impl Batch<'_> {
             });
         };
         let mut hold = holds.remove(position);
-        self.conn
-            .prepare_cached("UPDATE hold SET resumed_at = ?2, resumed_by = ?3 WHERE id = ?1")?
-            .execute(params![super::int(id), now.as_millisecond(), by])?;
+        self.db.execute(
+            "UPDATE hold SET resumed_at = ?2, resumed_by = ?3 WHERE id = ?1",
+            params![super::int(id), now.as_millisecond(), by],
+        )?;
         self.audit(&Event {
             at: now,
             actor: by.clone(),
@@ -141,13 +144,11 @@ impl Batch<'_> {
     }
 
     fn end_join_token(&mut self, id: u64, by: String, now: Timestamp) -> Result<(), Stop> {
-        let ended = self
-            .conn
-            .prepare_cached(
-                "UPDATE join_token SET used = uses \
+        let ended = self.db.execute(
+            "UPDATE join_token SET used = uses \
                  WHERE id = ?1 AND used < uses AND expires_at > ?2",
-            )?
-            .execute(params![super::int(id), now.as_millisecond()])?;
+            params![super::int(id), now.as_millisecond()],
+        )?;
         if ended == 0 {
             return Err(Refusal::UnknownJoinToken { id }.into());
         }
@@ -167,12 +168,10 @@ impl Batch<'_> {
         if let Some(slot) = cluster {
             self.cancel_join_tokens(slot)?;
         }
-        self.conn
-            .prepare_cached(
-                "INSERT INTO join_token (digest, uses, expires_at, note, created_at, created_by, \
-                 cluster, labels) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-            )?
-            .execute(params![
+        let id = self.db.insert(
+            "INSERT INTO join_token (digest, uses, expires_at, note, created_at, created_by, \
+                 cluster, labels) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) RETURNING id",
+            params![
                 new.digest.as_bytes(),
                 new.uses,
                 new.expires_at.as_millisecond(),
@@ -181,8 +180,8 @@ impl Batch<'_> {
                 new.by,
                 cluster.map(Slot::rowid),
                 json!(new.labels).to_string(),
-            ])?;
-        let id = self.conn.last_insert_rowid();
+            ],
+        )?;
         self.audit(&Event {
             at: new.now,
             actor: new.by.clone(),

@@ -1,21 +1,20 @@
 //! Reads of what is only on disk: units, history, audit, lifted holds. Blocking; callers use a
 //! blocking thread. Short statements only: a long read keeps the log from being truncated.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use channels::names::{ProductRef, SiteName};
 use channels::rollout::Name;
 use channels::wire::{AuditRow, DeadDelivery, Hold, OpenJoinToken, SiteImport, UnitState};
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::params;
+use tokio::time::{Duration, Instant};
 
 use super::WebhookRecord;
 use super::audit::{self, ChainCheck};
+use super::db::{Database, Db, DbError};
 use super::history::{self, HistoryPlace, HistoryRow};
-use super::{
-    DATABASE_FILE, LoadError, SchemaError, load, rollouts, schema, sites, units, webhooks,
-};
+use super::{LoadError, SchemaError, load, rollouts, schema, sites, units, webhooks};
 use crate::fleet::Slot;
 use crate::rollout::PolicyRow;
 
@@ -24,40 +23,87 @@ use crate::rollout::PolicyRow;
 #[error("failed to read the database")]
 pub struct ReaderError(#[from] LoadError);
 
-impl From<rusqlite::Error> for ReaderError {
-    fn from(error: rusqlite::Error) -> Self {
+impl From<DbError> for ReaderError {
+    fn from(error: DbError) -> Self {
         Self(error.into())
     }
 }
 
-/// One read-only connection, shared: these reads are people's, not the fleet's.
+/// After a connection could not be made, reads fail at once for so long.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// One connection, shared: these reads are people's, not the fleet's.
 #[derive(Debug, Clone)]
-pub struct Reader(Arc<Mutex<Connection>>);
+pub struct Reader(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    database: Database,
+    line: Mutex<Line>,
+}
+
+#[derive(Debug)]
+struct Line {
+    db: Db,
+    failed_at: Option<Instant>,
+}
+
+/// The connection, for one read.
+struct Held<'r>(MutexGuard<'r, Line>);
+
+impl std::ops::Deref for Held<'_> {
+    type Target = Db;
+
+    fn deref(&self) -> &Db {
+        &self.0.db
+    }
+}
 
 impl Reader {
-    /// Opens `<data_dir>/hub.sqlite3`, which the writer has made.
-    pub fn open(data_dir: &Path) -> Result<Self, SchemaError> {
-        let conn = schema::open_reader(&data_dir.join(DATABASE_FILE))?;
-        Ok(Self(Arc::new(Mutex::new(conn))))
+    /// Opens a database that the writer has made.
+    ///
+    /// # Errors
+    /// It cannot be opened or reached.
+    pub fn open(database: impl Into<Database>) -> Result<Self, SchemaError> {
+        let database = database.into();
+        let line = Line { db: schema::open_for_reading(&database)?, failed_at: None };
+        Ok(Self(Arc::new(Shared { database, line: Mutex::new(line) })))
     }
 
-    fn conn(&self) -> MutexGuard<'_, Connection> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The connection, made anew if it is lost.
+    fn db(&self) -> Result<Held<'_>, ReaderError> {
+        let mut line = self.0.line.lock().unwrap_or_else(PoisonError::into_inner);
+        if line.db.is_lost() {
+            // Whoever waits behind somebody who just tried in vain need not try again.
+            if line.failed_at.is_some_and(|at| at.elapsed() < RETRY_AFTER) {
+                return Err(DbError::Lost.into());
+            }
+            match schema::open_for_reading(&self.0.database) {
+                Ok(db) => *line = Line { db, failed_at: None },
+                Err(error) => {
+                    line.failed_at = Some(Instant::now());
+                    tracing::warn!(error = signing::causes::chain(&error), "reads fail");
+                    return Err(DbError::Lost.into());
+                }
+            }
+        }
+        Ok(Held(line))
     }
 
     /// Units of one product of a cluster, as last reported.
     pub fn units(&self, slot: Slot, product: &ProductRef) -> Result<Vec<UnitState>, ReaderError> {
-        let blob: Option<Option<Vec<u8>>> = self
-            .conn()
-            .query_row("SELECT units FROM cluster WHERE id = ?1", [slot.rowid()], |r| r.get(0))
-            .optional()?;
+        let blob: Option<Option<Vec<u8>>> = self.db()?.row_if_any(
+            "SELECT units FROM cluster WHERE id = ?1",
+            params![slot.rowid()],
+            |r| r.get(0),
+        )?;
         let mut all = blob.flatten().as_deref().map(units::decode).unwrap_or_default();
         Ok(all.remove(product).unwrap_or_default())
     }
 
     /// The newest changes of a cluster, newest first.
     pub fn history(&self, slot: Slot, limit: usize) -> Result<Vec<HistoryRow>, ReaderError> {
-        let found = history::read(&self.conn(), slot, None, limit)?;
+        let found = history::read(&*self.db()?, slot, None, limit)?;
         Ok(found.into_iter().map(|(_, row)| row).collect())
     }
 
@@ -68,7 +114,7 @@ impl Reader {
         before: Option<HistoryPlace>,
         limit: usize,
     ) -> Result<Vec<(HistoryPlace, HistoryRow)>, ReaderError> {
-        Ok(history::read(&self.conn(), slot, before, limit)?)
+        Ok(history::read(&*self.db()?, slot, before, limit)?)
     }
 
     /// Audit rows about one object below `before`, newest first.
@@ -78,22 +124,22 @@ impl Reader {
         before: Option<u64>,
         limit: usize,
     ) -> Result<Vec<AuditRow>, ReaderError> {
-        Ok(audit::page_of(&self.conn(), object, before, limit)?)
+        Ok(audit::page_of(&*self.db()?, object, before, limit)?)
     }
 
     /// Audit rows below `before`, newest first.
     pub fn audit(&self, before: Option<u64>, limit: usize) -> Result<Vec<AuditRow>, ReaderError> {
-        Ok(audit::page(&self.conn(), before, limit)?)
+        Ok(audit::page(&*self.db()?, before, limit)?)
     }
 
     /// Audit rows above `after`, oldest first.
     pub fn audit_after(&self, after: u64, limit: usize) -> Result<Vec<AuditRow>, ReaderError> {
-        Ok(audit::page_after(&self.conn(), after, limit)?)
+        Ok(audit::page_after(&*self.db()?, after, limit)?)
     }
 
     /// All webhooks.
     pub fn webhooks(&self) -> Result<Vec<WebhookRecord>, ReaderError> {
-        Ok(webhooks::all(&self.conn())?)
+        Ok(webhooks::all(&*self.db()?)?)
     }
 
     /// Events of a webhook that were given up on, with numbers below `before`, newest first.
@@ -103,12 +149,12 @@ impl Reader {
         before: Option<u64>,
         limit: usize,
     ) -> Result<Vec<DeadDelivery>, ReaderError> {
-        Ok(webhooks::dead(&self.conn(), webhook, before, limit)?)
+        Ok(webhooks::dead(&*self.db()?, webhook, before, limit)?)
     }
 
     /// Checks the whole audit chain.
     pub fn verify_audit(&self) -> Result<ChainCheck, ReaderError> {
-        Ok(audit::verify_chain(&self.conn())?)
+        Ok(audit::verify_chain(&*self.db()?)?)
     }
 
     /// Join tokens that work at `now`, with numbers below `before`, newest first.
@@ -118,21 +164,17 @@ impl Reader {
         before: Option<u64>,
         limit: usize,
     ) -> Result<Vec<OpenJoinToken>, ReaderError> {
-        let conn = self.conn();
-        let mut statement = conn.prepare(
+        let before = before.map_or(i64::MAX, super::int);
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let open = self.db()?.rows(
             "SELECT join_token.*, cluster.uuid FROM join_token \
              LEFT JOIN cluster ON cluster.id = join_token.cluster \
              WHERE join_token.used < join_token.uses AND join_token.expires_at > ?1 \
              AND join_token.id < ?2 ORDER BY join_token.id DESC LIMIT ?3",
+            params![now.as_millisecond(), before, limit],
+            load::join_token,
         )?;
-        let before = before.map_or(i64::MAX, super::int);
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let mut rows = statement.query([now.as_millisecond(), before, limit])?;
-        let mut found = Vec::new();
-        while let Some(row) = rows.next()? {
-            found.push(load::join_token(row)?);
-        }
-        Ok(found)
+        Ok(open)
     }
 
     /// The newest imports of a site's status, newest first.
@@ -141,7 +183,7 @@ impl Reader {
         site: &SiteName,
         limit: usize,
     ) -> Result<Vec<SiteImport>, ReaderError> {
-        Ok(sites::imports(&self.conn(), site, limit)?)
+        Ok(sites::imports(&*self.db()?, site, limit)?)
     }
 
     /// Versions of a rollout policy, newest first; or one of them.
@@ -150,18 +192,13 @@ impl Reader {
         name: &Name,
         version: Option<u64>,
     ) -> Result<Vec<PolicyRow>, ReaderError> {
-        Ok(rollouts::policy_versions(&self.conn(), name, version)?)
+        Ok(rollouts::policy_versions(&*self.db()?, name, version)?)
     }
 
     /// The newest holds, lifted ones included, newest first.
     pub fn all_holds(&self, limit: usize) -> Result<Vec<Hold>, ReaderError> {
-        let conn = self.conn();
-        let mut statement = conn.prepare("SELECT * FROM hold ORDER BY id DESC LIMIT ?1")?;
-        let mut rows = statement.query([i64::try_from(limit).unwrap_or(i64::MAX)])?;
-        let mut holds = Vec::new();
-        while let Some(row) = rows.next()? {
-            holds.push(load::hold(row)?);
-        }
-        Ok(holds)
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let sql = "SELECT * FROM hold ORDER BY id DESC LIMIT ?1";
+        Ok(self.db()?.rows(sql, &[&limit], load::hold)?)
     }
 }

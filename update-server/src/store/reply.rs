@@ -5,7 +5,7 @@
 
 use channels::wire::{Action, Directive, Report, ReportReply};
 use jiff::Timestamp;
-use rusqlite::OptionalExtension as _;
+use rusqlite::params;
 
 use super::{Batch, Stop};
 use crate::directive::not_asked;
@@ -29,16 +29,17 @@ pub(super) fn kept(reply: &ReportReply) -> Option<String> {
 impl Batch<'_> {
     /// The reply to the last report, which came again.
     pub(super) fn reply_again(
-        &self,
+        &mut self,
         slot: Slot,
         before: &ClusterRecord,
         report: &Report,
     ) -> Result<Option<ReportReply>, Stop> {
-        let stored: Option<Option<String>> = self
-            .conn
-            .prepare_cached("SELECT reply FROM cluster WHERE id = ?1")?
-            .query_row([slot.rowid()], |row| row.get(0))
-            .optional()?;
+        self.row_written(slot)?;
+        let stored: Option<Option<String>> = self.db.row_if_any(
+            "SELECT reply FROM cluster WHERE id = ?1",
+            params![slot.rowid()],
+            |row| row.get(0),
+        )?;
         Ok(match stored.flatten() {
             Some(reply) => serde_json::from_str(&reply).ok(),
             None => before.last_seen.map(|at| self.plain_reply(slot, before, report, at)),

@@ -11,13 +11,14 @@ mod tests;
 
 use channels::wire::GrantRequest;
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
 
 pub use self::people::{AppliedPolicy, Governed, NewPolicy, RemovedPolicy, Steer};
 pub(super) use self::rows::salt;
-use super::audit::{self, Event, Head};
+use super::audit::{self, Event};
+use super::db::{Db, DbResult, Dialect};
+use super::follow::Change;
 use super::ingest::Said;
-use super::{Batch, Committed, LoadError};
+use super::{Batch, LoadError};
 use crate::directive::{Decision, Limits};
 use crate::fleet::{ClusterRecord, ProductRecord, Slot};
 use crate::rollout::{Ask, Draft, Heard, Overlay, PolicyRow, RolloutEvent, Rollouts, Turn};
@@ -35,9 +36,16 @@ pub(super) struct RolloutBatch {
     at: Option<Timestamp>,
     /// The catalog's generation whose heads were offered in this batch.
     pub(super) offered: Option<u64>,
+    /// Keys of the rows that were written, once they were.
+    written: Change,
 }
 
 impl RolloutBatch {
+    /// What was written of rollouts.
+    pub(super) fn change(&self) -> Change {
+        self.written.clone()
+    }
+
     /// What memory takes over, if anything changed.
     pub(super) fn into_overlay(self) -> Option<Overlay> {
         self.at.is_some().then_some(self.overlay)
@@ -45,72 +53,26 @@ impl RolloutBatch {
 }
 
 /// Reads everything back.
-pub(super) fn load(conn: &Connection, now: Timestamp) -> Result<Rollouts, LoadError> {
-    let salt = salt(conn)?;
-    let rows = rows::load(conn, now)?;
+pub(super) fn load(db: &Db, now: Timestamp) -> Result<Rollouts, LoadError> {
+    let salt = salt(db)?;
+    let rows = rows::load(db, now)?;
     Ok(Rollouts::restore(salt, rows.policies, rows.rollouts, rows.attempts)?)
 }
 
-/// What must be known before the first report: that the hub was down, and what it serves now.
-pub(super) fn wake(
-    conn: &mut Connection,
-    head: &mut Head,
-    committed: &Committed,
-    served: &dyn Served,
-    now: Timestamp,
-) -> rusqlite::Result<()> {
-    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mut overlay = Overlay::default();
-    let generation = served.generation();
-    {
-        let rollouts = committed.rollouts();
-        let mut draft = overlay.on(&rollouts);
-        if let Some(from) = last_tick(&tx)?.filter(|from| *from < now) {
-            draft.hub_was_down(from, now);
-        }
-        draft.offered(&served.offers(), now);
-        draft.tick(&*committed.fleet(), served, &committed.holds(), now);
-    }
-    committed.set_offered(generation);
-    if overlay.is_empty() {
-        return Ok(());
-    }
-    write(&tx, head, &overlay, now)?;
-    tx.commit()?;
-    committed.apply_rollouts(overlay);
-    Ok(())
-}
-
 /// When maintenance last ran, in this process or one before.
-pub(super) fn last_tick(conn: &Connection) -> rusqlite::Result<Option<Timestamp>> {
-    let last: Option<String> = conn
-        .prepare_cached("SELECT value FROM meta WHERE name = 'last_tick'")?
-        .query_row([], |row| row.get(0))
-        .optional()?;
+pub(super) fn last_tick(db: &Db) -> DbResult<Option<Timestamp>> {
+    let last: Option<String> =
+        db.row_if_any("SELECT value FROM meta WHERE name = 'last_tick'", &[], |row| row.get(0))?;
     Ok(last.and_then(|last| last.parse().ok()))
 }
 
 /// Every version of a policy, newest first; or one version.
 pub(super) fn policy_versions(
-    conn: &Connection,
+    db: &Db,
     name: &channels::rollout::Name,
     version: Option<u64>,
 ) -> Result<Vec<PolicyRow>, LoadError> {
-    rows::policy_versions(conn, name, version)
-}
-
-fn write(
-    conn: &Connection,
-    head: &mut Head,
-    overlay: &Overlay,
-    now: Timestamp,
-) -> rusqlite::Result<()> {
-    let changes = overlay.changes(now);
-    rows::write(conn, &changes)?;
-    for event in &changes.events {
-        audit::append(conn, head, &audited(event))?;
-    }
-    Ok(())
+    rows::policy_versions(db, name, version)
 }
 
 fn audited(event: &RolloutEvent) -> Event {
@@ -123,7 +85,29 @@ fn audited(event: &RolloutEvent) -> Event {
     }
 }
 
+/// Rows that another replica changed.
+pub(super) fn changed(db: &Db, change: &Change) -> Result<rows::Changed, LoadError> {
+    rows::changed(db, change)
+}
+
 impl Batch<'_> {
+    /// What must be known before the first report: that the hub was down, and what it serves now.
+    pub(super) fn wake(&mut self, now: Timestamp) -> DbResult<()> {
+        // Of replicas others may have ticked until a moment ago.
+        let least = match self.db.dialect() {
+            Dialect::Sqlite => SignedDuration::ZERO,
+            Dialect::Postgres => DOWN_AFTER,
+        };
+        if let Some(from) = last_tick(self.db)?.filter(|from| now.duration_since(*from) > least) {
+            self.draft(now, |draft| draft.hub_was_down(from, now));
+        }
+        let offers = self.served.offers();
+        self.draft(now, |draft| draft.offered(&offers, now));
+        self.look_at_rollouts(now);
+        self.changes.rollouts.offered = Some(self.served.generation());
+        Ok(())
+    }
+
     /// Works on the batch's draft at `now`.
     pub(super) fn draft<T>(&mut self, now: Timestamp, work: impl FnOnce(&mut Draft<'_>) -> T) -> T {
         let kept = &mut self.changes.rollouts;
@@ -133,9 +117,16 @@ impl Batch<'_> {
     }
 
     /// Writes what the draft changed; the last thing before the commit.
-    pub(super) fn write_rollouts(&mut self) -> rusqlite::Result<()> {
+    pub(super) fn write_rollouts(&mut self) -> DbResult<()> {
         let Some(now) = self.changes.rollouts.at else { return Ok(()) };
-        write(self.conn, &mut self.changes.head, &self.changes.rollouts.overlay, now)
+        let changes = self.changes.rollouts.overlay.changes(now);
+        rows::write(self.db, &changes)?;
+        // Their own audit rows, which listeners hear of by them.
+        for event in &changes.events {
+            audit::append(self.db, &mut self.changes.head, &audited(event))?;
+        }
+        self.changes.rollouts.written = rows::change(&changes);
+        Ok(())
     }
 
     /// A report says what became of attempts.

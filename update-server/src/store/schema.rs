@@ -1,7 +1,10 @@
-//! The database file: how it is opened, and how its schema grows.
+//! The database: how it is opened, and how its schema grows. The file is here, the server in its own
+//! module.
 //!
 //! `PRAGMA user_version` counts the migrations that ran. A migration is never edited once it has
 //! been released; a file written by a newer hub is refused, not guessed at.
+
+mod postgres;
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -9,6 +12,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
+
+use super::DATABASE_FILE;
+use super::db::{Database, Db, DbError};
 
 /// Every migration, in order; `user_version` is how many of them ran.
 const MIGRATIONS: &[&str] = &[
@@ -29,7 +35,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// 64 MiB of log before `SQLite` copies it back by itself; the maintenance tick does it earlier.
 const WAL_AUTOCHECKPOINT_PAGES: u32 = 16_384;
 /// Statements of the writer: one per kind of write, and one per day of history.
-const STATEMENT_CACHE: usize = 64;
+const STATEMENT_CACHE: usize = 128;
 
 /// The database cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +47,22 @@ pub enum SchemaError {
         path: PathBuf,
         /// What `SQLite` says.
         source: rusqlite::Error,
+    },
+    /// The server cannot be reached.
+    #[error("failed to connect to the database {place}")]
+    Connect {
+        /// Which, without a password.
+        place: Database,
+        /// What was tried.
+        source: DbError,
+    },
+    /// A migration failed; the schema is as it was before all of them.
+    #[error("failed to run migration {number} on the database")]
+    MigrateServer {
+        /// Which one; 0 = finding out which ran.
+        number: usize,
+        /// What PostgreSQL says.
+        source: DbError,
     },
     /// The file cannot be made.
     #[error("failed to create the database {path}", path = path.display())]
@@ -66,6 +88,22 @@ pub enum SchemaError {
         /// Migrations this hub has.
         known: usize,
     },
+}
+
+/// Opens a connection that writes, and brings the schema up to date.
+pub(super) fn open(database: &Database) -> Result<Db, SchemaError> {
+    match database {
+        Database::Directory(dir) => Ok(open_writer(&dir.join(DATABASE_FILE))?.into()),
+        Database::Server(server) => postgres::open(server),
+    }
+}
+
+/// Opens a connection for reads only.
+pub(super) fn open_for_reading(database: &Database) -> Result<Db, SchemaError> {
+    match database {
+        Database::Directory(dir) => Ok(open_reader(&dir.join(DATABASE_FILE))?.into()),
+        Database::Server(server) => postgres::connect(server),
+    }
 }
 
 /// Opens the one connection that writes, and brings the schema up to date.

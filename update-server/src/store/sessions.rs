@@ -6,6 +6,7 @@ use serde_json::json;
 use signing::Sha256Digest;
 
 use super::audit::Event;
+use super::db::DbResult;
 use super::{Batch, Refusal, Stop, Store};
 use crate::auth::{Access, SESSIONS_MAX, Scope, SessionRecord};
 
@@ -55,21 +56,20 @@ impl Batch<'_> {
             sessions.remove(idlest);
             self.delete_session(idlest)?;
         }
-        self.conn
-            .prepare_cached(
-                "INSERT INTO session (digest, name, access, selector, created_at, expires_at, \
-                 active_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?5)",
-            )?
-            .execute(params![
+        let id = self.db.insert(
+            "INSERT INTO session (digest, name, access, selector, created_at, expires_at, \
+                 active_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?5) RETURNING id",
+            params![
                 new.digest.as_bytes(),
                 new.name,
                 new.access.as_str(),
                 new.scope.text(),
                 new.now.as_millisecond(),
                 new.expires_at.as_millisecond(),
-            ])?;
+            ],
+        )?;
         let record = SessionRecord {
-            id: super::id_of(self.conn.last_insert_rowid()),
+            id: super::id_of(id),
             name: new.name,
             access: new.access,
             scope: new.scope,
@@ -123,8 +123,7 @@ impl Batch<'_> {
         Ok(())
     }
 
-    fn delete_session(&self, id: u64) -> rusqlite::Result<()> {
-        let mut statement = self.conn.prepare_cached("DELETE FROM session WHERE id = ?1")?;
-        statement.execute([super::int(id)]).map(drop)
+    fn delete_session(&self, id: u64) -> DbResult<()> {
+        self.db.execute("DELETE FROM session WHERE id = ?1", params![super::int(id)]).map(drop)
     }
 }

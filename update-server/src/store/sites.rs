@@ -10,7 +10,7 @@ use std::sync::Arc;
 use channels::names::{ClusterId, SiteName};
 use channels::wire::{Redaction, SiteRegistration, SiteStatus, StatusImportReply};
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension as _, params};
+use rusqlite::params;
 use serde_json::json;
 use signing::{PublicKey, Sha256Digest};
 
@@ -114,28 +114,26 @@ impl Batch<'_> {
             || (new.now, new.by.clone()),
             |site| (site.registered_at, site.registered_by.clone()),
         );
-        self.conn
-            .prepare_cached(
-                "INSERT INTO site (name, key, description, expected_interval_s, registered_at, \
+        self.db.execute(
+            "INSERT INTO site (name, key, description, expected_interval_s, registered_at, \
                  registered_by) VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (name) DO UPDATE SET \
                  key = excluded.key, description = excluded.description, \
                  expected_interval_s = excluded.expected_interval_s",
-            )?
-            .execute(params![
+            params![
                 new.name.as_str(),
                 new.key.to_spki_pem(),
                 new.said.description,
                 new.said.expected_interval_s.map(super::int),
                 registered_at.as_millisecond(),
                 registered_by,
-            ])?;
+            ],
+        )?;
         if !same_key {
-            self.conn
-                .prepare_cached(
-                    "UPDATE site SET status = NULL, imported_at = NULL, imported_by = NULL \
+            self.db.execute(
+                "UPDATE site SET status = NULL, imported_at = NULL, imported_by = NULL \
                      WHERE name = ?1",
-                )?
-                .execute([new.name.as_str()])?;
+                params![new.name.as_str()],
+            )?;
         }
         let key_id = new.key.key_id();
         self.audit(&Event {
@@ -150,7 +148,7 @@ impl Batch<'_> {
                     .map(|site| site.key.key_id().as_str().to_owned()),
             }),
         })?;
-        let (floor, newest) = floor(self.conn, &new.name, &new.key)?;
+        let (floor, newest) = floor(self.db, &new.name, &new.key)?;
         sites.put(Site {
             name: new.name,
             key: new.key,
@@ -169,7 +167,7 @@ impl Batch<'_> {
     fn remove_site(&mut self, name: &SiteName, by: String, now: Timestamp) -> Result<(), Stop> {
         let mut sites = self.sites();
         let gone = sites.remove(name).ok_or_else(|| unknown(name))?;
-        self.conn.prepare_cached("DELETE FROM site WHERE name = ?1")?.execute([name.as_str()])?;
+        self.db.execute("DELETE FROM site WHERE name = ?1", params![name.as_str()])?;
         self.audit(&Event {
             at: now,
             actor: by,
@@ -221,11 +219,10 @@ impl Batch<'_> {
         // A frame in memory fails only for want of memory; then the file is kept as it is, which
         // reads the same.
         let frame = zstd::bulk::compress(&new.bytes, LEVEL).unwrap_or_else(|_| new.bytes.clone());
-        self.conn
-            .prepare_cached(
-                "UPDATE site SET status = ?2, imported_at = ?3, imported_by = ?4 WHERE name = ?1",
-            )?
-            .execute(params![name.as_str(), frame, new.now.as_millisecond(), new.by])?;
+        self.db.execute(
+            "UPDATE site SET status = ?2, imported_at = ?3, imported_by = ?4 WHERE name = ?1",
+            params![name.as_str(), frame, new.now.as_millisecond(), new.by],
+        )?;
         Ok(())
     }
 
@@ -237,12 +234,10 @@ impl Batch<'_> {
         listed: usize,
     ) -> Result<(), Stop> {
         let key_id = new.verified_with.key_id();
-        self.conn
-            .prepare_cached(
-                "INSERT INTO site_import (site, key_id, sequence, made_at, imported_at, \
+        self.db.execute(
+            "INSERT INTO site_import (site, key_id, sequence, made_at, imported_at, \
                  imported_by, digest, clusters) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-            )?
-            .execute(params![
+            params![
                 name.as_str(),
                 key_id.as_str(),
                 super::int(new.status.sequence),
@@ -251,18 +246,14 @@ impl Batch<'_> {
                 new.by,
                 new.digest.as_bytes(),
                 i64::try_from(listed).unwrap_or(i64::MAX),
-            ])?;
-        self.conn
-            .prepare_cached(
-                "DELETE FROM site_import WHERE site = ?1 AND key_id = ?2 AND id <= \
+            ],
+        )?;
+        self.db.execute(
+            "DELETE FROM site_import WHERE site = ?1 AND key_id = ?2 AND id <= \
                  (SELECT id FROM site_import WHERE site = ?1 AND key_id = ?2 ORDER BY id DESC \
                  LIMIT 1 OFFSET ?3)",
-            )?
-            .execute(params![
-                name.as_str(),
-                key_id.as_str(),
-                i64::try_from(MAX_IMPORTS).unwrap_or(i64::MAX)
-            ])?;
+            params![name.as_str(), key_id.as_str(), i64::try_from(MAX_IMPORTS).unwrap_or(i64::MAX)],
+        )?;
         Ok(())
     }
 
@@ -292,20 +283,19 @@ impl Batch<'_> {
     }
 
     fn next_status(&mut self, request: &StatusRequest) -> Result<u64, Stop> {
-        let last: Option<String> = self
-            .conn
-            .prepare_cached("SELECT value FROM meta WHERE name = ?1")?
-            .query_row([SEQUENCE], |row| row.get(0))
-            .optional()?;
+        let last: Option<String> = self.db.row_if_any(
+            "SELECT value FROM meta WHERE name = ?1",
+            params![SEQUENCE],
+            |row| row.get(0),
+        )?;
         let last: u64 = last.and_then(|text| text.parse().ok()).unwrap_or(0);
         let clock = u64::try_from(request.now.as_second()).unwrap_or(0);
         let sequence = last.saturating_add(1).max(clock);
-        self.conn
-            .prepare_cached(
-                "INSERT INTO meta (name, value) VALUES (?1, ?2) \
+        self.db.execute(
+            "INSERT INTO meta (name, value) VALUES (?1, ?2) \
                  ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-            )?
-            .execute(params![SEQUENCE, sequence.to_string()])?;
+            params![SEQUENCE, sequence.to_string()],
+        )?;
         self.audit(&Event {
             at: request.now,
             actor: request.by.clone(),

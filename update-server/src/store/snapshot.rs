@@ -4,9 +4,9 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
+use super::db::{Db, DbError};
 use super::{DATABASE_FILE, SchemaError, audit, schema};
 
 /// A database cannot be copied, or is none of ours.
@@ -23,6 +23,9 @@ pub enum SnapshotError {
         /// What `SQLite` says.
         source: rusqlite::Error,
     },
+    /// Its rows.
+    #[error("failed to count the rows of the database")]
+    Count(#[source] DbError),
     /// The copy's file.
     #[error("failed to create the copy of the database")]
     Create(#[source] std::io::Error),
@@ -89,20 +92,21 @@ pub fn check_database(path: &Path) -> Result<Content, SnapshotError> {
         return Err(SnapshotError::Damaged { finding });
     }
     let schema = schema::version(&conn)?;
-    let chain = audit::verify_chain(&conn)
+    let db = Db::from(conn);
+    let chain = audit::verify_chain(&db)
         .map_err(|error| SnapshotError::Damaged { finding: error.to_string() })?;
     if let Some(row) = chain.broken_at {
         return Err(SnapshotError::Audit { row });
     }
     Ok(Content {
         schema,
-        clusters: count(&conn, "SELECT count(*) FROM cluster")?,
+        clusters: count(&db, "SELECT count(*) FROM cluster")?,
         audit_rows: chain.rows,
         audit_head: chain.head,
     })
 }
 
-fn count(conn: &Connection, query: &str) -> Result<u64, SnapshotError> {
-    let found: i64 = conn.query_row(query, [], |row| row.get(0)).map_err(sql("count"))?;
+fn count(db: &Db, query: &str) -> Result<u64, SnapshotError> {
+    let found: i64 = db.row(query, &[], |row| row.get(0)).map_err(SnapshotError::Count)?;
     Ok(u64::try_from(found).unwrap_or(0))
 }

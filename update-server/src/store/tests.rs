@@ -11,9 +11,9 @@ use channels::wire::{
     Report, ReportReply, UnitState,
 };
 use jiff::Timestamp;
-use rusqlite::Connection;
 use signing::Sha256Digest;
 
+use super::db::Db;
 use super::*;
 use crate::auth::{Access, Scope, Secret, SecretKind};
 use crate::directive::ReleaseFacts;
@@ -94,8 +94,8 @@ impl Hub {
         Self::open_at(self.dir, settings(), now)
     }
 
-    pub(crate) fn second_connection(&self) -> Connection {
-        schema::open_reader(&self.dir.path().join(DATABASE_FILE)).unwrap()
+    pub(crate) fn second_connection(&self) -> Db {
+        schema::open_reader(&self.dir.path().join(DATABASE_FILE)).unwrap().into()
     }
 
     pub(crate) async fn enrol(&self, n: u8) -> Result<ClusterId, Refusal> {
@@ -211,7 +211,7 @@ async fn an_acknowledged_report_is_on_disk_before_the_answer() {
         hub.report(id, seq, true, &[asking("acme/kafka")]).await.unwrap();
         let (durable, generation): (u64, u64) = hub
             .second_connection()
-            .query_row("SELECT seq, generation FROM cluster", [], |r| {
+            .row("SELECT seq, generation FROM cluster", &[], |r| {
                 Ok((r.get::<_, u32>(0)?.into(), r.get::<_, u32>(1)?.into()))
             })
             .unwrap();
@@ -511,10 +511,7 @@ async fn a_clock_that_jumps_days_ahead_does_not_drop_history_at_its_first_tick()
     const DAY: i64 = 86_400;
     let hub = Hub::new();
     hub.store.submit(|batch| Ok(batch.history_day(at(NOW))?)).await.unwrap();
-    let tables = || {
-        let sql = "SELECT count(*) FROM sqlite_schema WHERE name GLOB 'history_*'";
-        hub.second_connection().query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap()
-    };
+    let tables = || hub.second_connection().tables("history_").unwrap().len();
     hub.store.tick(at(NOW)).await.unwrap();
     hub.store.tick(at(NOW + 400 * DAY)).await.unwrap();
     assert_eq!(tables(), 1, "a jump drops nothing");

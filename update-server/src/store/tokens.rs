@@ -62,12 +62,10 @@ impl Batch<'_> {
         if tokens.list().iter().any(|t| t.name == new.name && !t.is_expired(new.now)) {
             return Err(Refusal::TokenNameTaken { name: new.name }.into());
         }
-        self.conn
-            .prepare_cached(
-                "INSERT INTO token (name, digest, access, selector, expires_at, created_at, \
-                 created_by) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-            )?
-            .execute(params![
+        let id = self.db.insert(
+            "INSERT INTO token (name, digest, access, selector, expires_at, created_at, \
+                 created_by) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) RETURNING id",
+            params![
                 new.name,
                 new.digest.as_bytes(),
                 new.access.as_str(),
@@ -75,9 +73,10 @@ impl Batch<'_> {
                 new.expires_at.map(Timestamp::as_millisecond),
                 new.now.as_millisecond(),
                 new.by
-            ])?;
+            ],
+        )?;
         let record = TokenRecord {
-            id: super::id_of(self.conn.last_insert_rowid()),
+            id: super::id_of(id),
             name: new.name,
             access: new.access,
             scope: new.scope,
@@ -107,17 +106,16 @@ impl Batch<'_> {
         if is_lasting_admin(&gone) && !tokens.list().iter().any(is_lasting_admin) {
             return Err(Refusal::LastAdmin.into());
         }
-        self.conn
-            .prepare_cached("UPDATE token SET revoked_at = ?2 WHERE id = ?1")?
-            .execute(params![super::int(id), now.as_millisecond()])?;
+        self.db.execute(
+            "UPDATE token SET revoked_at = ?2 WHERE id = ?1",
+            params![super::int(id), now.as_millisecond()],
+        )?;
         // Whoever held it may have kept what it minted.
-        let ended = self
-            .conn
-            .prepare_cached(
-                "UPDATE join_token SET used = uses \
+        let ended = self.db.execute(
+            "UPDATE join_token SET used = uses \
                  WHERE created_by = ?1 AND used < uses AND expires_at > ?2",
-            )?
-            .execute(params![gone.name, now.as_millisecond()])?;
+            params![gone.name, now.as_millisecond()],
+        )?;
         self.audit(&Event {
             at: now,
             actor: by,
@@ -133,9 +131,10 @@ impl Batch<'_> {
         if !used.tokens.is_empty() {
             let mut tokens = self.tokens();
             for (id, day) in &used.tokens {
-                self.conn
-                    .prepare_cached("UPDATE token SET last_used = ?2 WHERE id = ?1")?
-                    .execute(params![super::int(*id), day])?;
+                self.db.execute(
+                    "UPDATE token SET last_used = ?2 WHERE id = ?1",
+                    params![super::int(*id), day],
+                )?;
                 tokens.change(*id, |token| token.last_used = Some(*day));
             }
             self.changes.tokens = Some(tokens);
@@ -143,9 +142,10 @@ impl Batch<'_> {
         if !used.sessions.is_empty() {
             let mut sessions = self.sessions();
             for (id, at) in &used.sessions {
-                self.conn
-                    .prepare_cached("UPDATE session SET active_at = ?2 WHERE id = ?1")?
-                    .execute(params![super::int(*id), at.as_millisecond()])?;
+                self.db.execute(
+                    "UPDATE session SET active_at = ?2 WHERE id = ?1",
+                    params![super::int(*id), at.as_millisecond()],
+                )?;
                 sessions.change(*id, |session| session.active_at = *at);
             }
             self.changes.sessions = Some(sessions);

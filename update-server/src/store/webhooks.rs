@@ -1,12 +1,13 @@
 //! Webhooks on disk: what people asked for, how far each one is, and what was given up on.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, Row, params};
+use rusqlite::params;
 use serde_json::json;
 
 use channels::wire::DeadDelivery;
 
 use super::audit::Event;
+use super::db::{Db, Row};
 use super::load::{At, LoadError};
 use super::{Batch, Refusal, Stop, Store};
 use crate::webhooks::MAX_WEBHOOKS;
@@ -129,18 +130,17 @@ impl Batch<'_> {
     fn webhook_retried(&mut self, retried: &Retried) -> Result<(), Stop> {
         let (webhook, dead) = (super::int(retried.webhook), super::int(retried.dead));
         if let Some(error) = &retried.error {
-            self.conn
-                .prepare_cached(
-                    "UPDATE webhook_dead SET attempts = attempts + 1, gave_up = ?3, error = ?4 \
-                     WHERE webhook = ?1 AND id = ?2",
-                )?
-                .execute(params![webhook, dead, retried.now.as_millisecond(), error])?;
+            self.db.execute(
+                "UPDATE webhook_dead SET attempts = attempts + 1, gave_up = ?3, error = ?4 \
+                 WHERE webhook = ?1 AND id = ?2",
+                params![webhook, dead, retried.now.as_millisecond(), error],
+            )?;
             return Ok(());
         }
-        let gone = self
-            .conn
-            .prepare_cached("DELETE FROM webhook_dead WHERE webhook = ?1 AND id = ?2")?
-            .execute([webhook, dead])?;
+        let gone = self.db.execute(
+            "DELETE FROM webhook_dead WHERE webhook = ?1 AND id = ?2",
+            params![webhook, dead],
+        )?;
         if gone > 0 {
             self.audit(&Event {
                 at: retried.now,
@@ -154,26 +154,25 @@ impl Batch<'_> {
     }
 
     fn create_webhook(&mut self, new: NewWebhookRow) -> Result<WebhookRecord, Stop> {
-        let known: i64 = self.conn.query_row("SELECT count(*) FROM webhook", [], |r| r.get(0))?;
+        let known: i64 = self.db.row("SELECT count(*) FROM webhook", &[], |r| r.get(0))?;
         if usize::try_from(known).is_ok_and(|known| known >= MAX_WEBHOOKS) {
             return Err(Refusal::TooManyWebhooks { max: MAX_WEBHOOKS }.into());
         }
         let kinds = json!(new.kinds);
         let after = self.changes.head.id();
-        self.conn
-            .prepare_cached(
-                "INSERT INTO webhook (url, kinds, secret, created_at, created_by, after) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            )?
-            .execute(params![
+        let id = self.db.insert(
+            "INSERT INTO webhook (url, kinds, secret, created_at, created_by, after) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6) RETURNING id",
+            params![
                 new.url,
                 kinds.to_string(),
                 new.secret,
                 new.now.as_millisecond(),
                 new.by,
                 super::int(after)
-            ])?;
-        let id = u64::try_from(self.conn.last_insert_rowid()).unwrap_or(0);
+            ],
+        )?;
+        let id = super::id_of(id);
         self.audit(&Event {
             at: new.now,
             actor: new.by.clone(),
@@ -195,11 +194,11 @@ impl Batch<'_> {
     }
 
     fn delete_webhook(&mut self, id: u64, by: String, now: Timestamp) -> Result<(), Stop> {
-        let gone = self.conn.execute("DELETE FROM webhook WHERE id = ?1", [super::int(id)])?;
+        let gone = self.db.execute("DELETE FROM webhook WHERE id = ?1", params![super::int(id)])?;
         if gone == 0 {
             return Err(Refusal::UnknownWebhook { id }.into());
         }
-        self.conn.execute("DELETE FROM webhook_dead WHERE webhook = ?1", [super::int(id)])?;
+        self.db.execute("DELETE FROM webhook_dead WHERE webhook = ?1", params![super::int(id)])?;
         self.audit(&Event {
             at: now,
             actor: by,
@@ -212,46 +211,40 @@ impl Batch<'_> {
 
     fn webhook_passed(&mut self, passed: &Passed) -> Result<(), Stop> {
         let webhook = super::int(passed.webhook);
-        let known = self
-            .conn
-            .prepare_cached("UPDATE webhook SET after = ?2 WHERE id = ?1")?
-            .execute([webhook, super::int(passed.after)])?;
+        let known = self.db.execute(
+            "UPDATE webhook SET after = ?2 WHERE id = ?1",
+            params![webhook, super::int(passed.after)],
+        )?;
         let Some(dead) = passed.dead.as_ref().filter(|_| known > 0) else { return Ok(()) };
-        self.conn
-            .prepare_cached(
-                "INSERT INTO webhook_dead (webhook, audit, attempts, gave_up, error) \
+        self.db.execute(
+            "INSERT INTO webhook_dead (webhook, audit, attempts, gave_up, error) \
                  VALUES (?1, ?2, ?3, ?4, ?5)",
-            )?
-            .execute(params![
+            params![
                 webhook,
                 super::int(dead.audit),
                 dead.attempts,
                 dead.gave_up.as_millisecond(),
                 dead.error
-            ])?;
-        self.conn
-            .prepare_cached(
-                "DELETE FROM webhook_dead WHERE webhook = ?1 AND id NOT IN \
+            ],
+        )?;
+        self.db.execute(
+            "DELETE FROM webhook_dead WHERE webhook = ?1 AND id NOT IN \
                  (SELECT id FROM webhook_dead WHERE webhook = ?1 ORDER BY id DESC LIMIT ?2)",
-            )?
-            .execute([webhook, MAX_DEAD])?;
+            params![webhook, MAX_DEAD],
+        )?;
         Ok(())
     }
 }
 
 /// All webhooks, by number.
-pub(super) fn all(conn: &Connection) -> Result<Vec<WebhookRecord>, LoadError> {
-    let mut statement = conn.prepare_cached(
+pub(super) fn all(db: &Db) -> Result<Vec<WebhookRecord>, LoadError> {
+    db.rows(
         "SELECT webhook.*, (SELECT max(id) FROM audit) AS newest, \
          (SELECT count(*) FROM webhook_dead WHERE webhook_dead.webhook = webhook.id) AS dead \
          FROM webhook ORDER BY id",
-    )?;
-    let mut rows = statement.query([])?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        found.push(record(row)?);
-    }
-    Ok(found)
+        &[],
+        record,
+    )
 }
 
 fn record(row: &Row<'_>) -> Result<WebhookRecord, LoadError> {
@@ -273,30 +266,26 @@ fn record(row: &Row<'_>) -> Result<WebhookRecord, LoadError> {
 
 /// Events of a webhook that were given up on, below `before`, newest first.
 pub(super) fn dead(
-    conn: &Connection,
+    db: &Db,
     webhook: u64,
     before: Option<u64>,
     limit: usize,
 ) -> Result<Vec<DeadDelivery>, LoadError> {
-    let mut statement = conn.prepare_cached(
+    let (webhook, before) = (super::int(webhook), before.map_or(i64::MAX, super::int));
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    db.rows(
         "SELECT id, audit, attempts, gave_up, error FROM webhook_dead \
          WHERE webhook = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3",
-    )?;
-    let mut rows = statement.query(params![
-        super::int(webhook),
-        before.map_or(i64::MAX, super::int),
-        i64::try_from(limit).unwrap_or(i64::MAX)
-    ])?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        let at = At { table: "webhook_dead", id: row.get("id")?, row };
-        found.push(DeadDelivery {
-            id: at.unsigned("id")?,
-            audit: at.unsigned("audit")?,
-            attempts: at.get("attempts")?,
-            gave_up: at.some_time("gave_up")?,
-            error: at.get("error")?,
-        });
-    }
-    Ok(found)
+        params![webhook, before, limit],
+        |row| {
+            let at = At { table: "webhook_dead", id: row.get("id")?, row };
+            Ok(DeadDelivery {
+                id: at.unsigned("id")?,
+                audit: at.unsigned("audit")?,
+                attempts: at.get("attempts")?,
+                gave_up: at.some_time("gave_up")?,
+                error: at.get("error")?,
+            })
+        },
+    )
 }

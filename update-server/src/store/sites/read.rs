@@ -4,53 +4,52 @@ use std::sync::Arc;
 
 use channels::names::SiteName;
 use channels::wire::{SiteImport, SiteStatus};
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use rusqlite::params;
 use signing::{KeySet, PublicKey, Sha256Digest, Statement};
 
+use super::super::db::{Db, DbResult, Row};
 use super::super::load::{At, LoadError};
 use crate::fleet::FleetIndex;
 use crate::site::{Carried, Origin, Site, Sites};
 
 /// The highest sequence ever taken of a site under a key, and the digest of the file that had it.
 pub(super) fn floor(
-    conn: &Connection,
+    db: &Db,
     site: &SiteName,
     key: &PublicKey,
-) -> rusqlite::Result<(u64, Option<Sha256Digest>)> {
-    let newest: Option<(i64, [u8; 32])> = conn
-        .prepare_cached(
-            "SELECT sequence, digest FROM site_import WHERE site = ?1 AND key_id = ?2 \
+) -> DbResult<(u64, Option<Sha256Digest>)> {
+    let newest: Option<(i64, [u8; 32])> = db.row_if_any(
+        "SELECT sequence, digest FROM site_import WHERE site = ?1 AND key_id = ?2 \
              ORDER BY sequence DESC LIMIT 1",
-        )?
-        .query_row([site.as_str(), key.key_id().as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
+        params![site.as_str(), key.key_id().as_str()],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
     Ok(newest.map_or((0, None), |(sequence, digest)| {
         (u64::try_from(sequence).unwrap_or(0), Some(digest.into()))
     }))
 }
 
-/// Warm start: every site with its newest status.
-pub(in crate::store) fn load(conn: &Connection, fleet: &FleetIndex) -> Result<Sites, LoadError> {
+/// Every site with its newest status.
+pub(in crate::store) fn load(db: &Db, fleet: &FleetIndex) -> Result<Sites, LoadError> {
     let mut sites = Sites::default();
-    let mut statement = conn.prepare("SELECT * FROM site ORDER BY name")?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        sites.put(site(conn, row, fleet)?);
+    for mut site in db.rows("SELECT * FROM site ORDER BY name", &[], |row| site(row, fleet))? {
+        (site.floor, site.newest) = floor(db, &site.name, &site.key)?;
+        sites.put(site);
     }
     Ok(sites)
 }
 
-fn site(conn: &Connection, row: &Row<'_>, fleet: &FleetIndex) -> Result<Site, LoadError> {
+/// What a site's row says; its floor is in other rows.
+fn site(row: &Row<'_>, fleet: &FleetIndex) -> Result<Site, LoadError> {
     let at = At { table: "site", id: 0, row };
     let name: String = at.get("name")?;
     let name: SiteName = name.parse().map_err(|error| at.wrong("name", error))?;
     let pem: String = at.get("key")?;
     let key = PublicKey::from_spki_pem(&pem).map_err(|error| at.wrong("key", error))?;
     let interval: Option<i64> = at.get("expected_interval_s")?;
-    let (floor, newest) = floor(conn, &name, &key)?;
     let mut site = Site {
-        floor,
-        newest,
+        floor: 0,
+        newest: None,
         name,
         key,
         description: at.get("description")?,
@@ -91,18 +90,15 @@ fn read_status(site: &Site, frame: &[u8]) -> Result<(SiteStatus, Sha256Digest), 
 
 /// The newest imports of a site, newest first.
 pub(in crate::store) fn imports(
-    conn: &Connection,
+    db: &Db,
     site: &SiteName,
     limit: usize,
 ) -> Result<Vec<SiteImport>, LoadError> {
-    let mut statement =
-        conn.prepare("SELECT * FROM site_import WHERE site = ?1 ORDER BY id DESC LIMIT ?2")?;
+    let sql = "SELECT * FROM site_import WHERE site = ?1 ORDER BY id DESC LIMIT ?2";
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let mut rows = statement.query(params![site.as_str(), limit])?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
+    db.rows(sql, params![site.as_str(), limit], |row| {
         let at = At { table: "site_import", id: row.get("id")?, row };
-        found.push(SiteImport {
+        Ok(SiteImport {
             id: at.unsigned("id")?,
             sequence: at.unsigned("sequence")?,
             made_at: at.some_time("made_at")?,
@@ -110,7 +106,6 @@ pub(in crate::store) fn imports(
             imported_by: at.get("imported_by")?,
             digest: at.digest("digest")?,
             clusters: at.unsigned("clusters")?,
-        });
-    }
-    Ok(found)
+        })
+    })
 }

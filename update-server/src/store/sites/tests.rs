@@ -1,6 +1,8 @@
 //! Sites outlive a restart; what cannot be read any more stops nobody.
 
 use rusqlite::Connection;
+
+use super::super::db::Db;
 use signing::{SecretKey, statement};
 
 use super::super::tests::{Hub, NOW, at};
@@ -83,8 +85,8 @@ async fn a_stored_status_that_cannot_be_read_is_left_out_and_the_hub_starts() {
     assert_eq!(imports.len(), 1, "and was taken once");
 }
 
-fn reader(hub: &Hub) -> Connection {
-    Connection::open(hub.dir.path().join(crate::store::DATABASE_FILE)).unwrap()
+fn reader(hub: &Hub) -> Db {
+    Connection::open(hub.dir.path().join(crate::store::DATABASE_FILE)).unwrap().into()
 }
 
 #[tokio::test]
@@ -121,7 +123,7 @@ async fn only_the_newest_imports_are_remembered_and_the_floor_is_among_them() {
     let older = hub.store.import_status(new_status(newest - 1, 1)).await.unwrap_err();
     assert!(matches!(older, Refusal::StatusRollback { .. }), "{older}");
     hub.store.import_status(new_status(newest, 1)).await.unwrap();
-    let found = imports(&conn, &"north".parse().unwrap(), usize::MAX).unwrap();
+    let found = imports(&conn.into(), &"north".parse().unwrap(), usize::MAX).unwrap();
     assert_eq!((found.len(), found[0].sequence), (MAX_IMPORTS, newest));
     assert_eq!(found.last().unwrap().sequence, 4);
 }

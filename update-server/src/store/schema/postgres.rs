@@ -1,0 +1,74 @@
+//! The schema of a PostgreSQL database, which several replicas may bring up to date at once: the
+//! first one does, the others wait for it.
+//!
+//! Table `migration` has the numbers of those that ran. As with `SQLite`, a migration is never edited
+//! once it was released. Numbers have gaps: the first one is all that `SQLite` had by then, and later
+//! ones have the number of their twin there.
+
+use super::super::db::{Database, Db, DbError, Server};
+use super::SchemaError;
+
+/// Every migration, in order.
+const MIGRATIONS: &[(usize, &str)] = &[
+    (1, include_str!("../../../migrations/postgres/0001_first.sql")),
+    (11, include_str!("../../../migrations/postgres/0011_revoked.sql")),
+];
+
+/// How long another replica's migrations are waited for.
+const PATIENCE: &str = "SET LOCAL lock_timeout = '10min'";
+
+/// Connects, and brings the schema up to date.
+pub(super) fn open(server: &Server) -> Result<Db, SchemaError> {
+    let db = connect(server)?;
+    if version(&db)? < newest() {
+        migrate(&db)?;
+    }
+    Ok(db)
+}
+
+/// Connects, and looks at nothing.
+pub(super) fn connect(server: &Server) -> Result<Db, SchemaError> {
+    let place = || Database::Server(server.clone());
+    Db::connect(server).map_err(|source| SchemaError::Connect { place: place(), source })
+}
+
+fn newest() -> usize {
+    MIGRATIONS.last().map_or(0, |(number, _)| *number)
+}
+
+fn failed(number: usize) -> impl Fn(DbError) -> SchemaError {
+    move |source| SchemaError::MigrateServer { number, source }
+}
+
+/// The newest migration that ran; refuses a schema that a newer hub made.
+fn version(db: &Db) -> Result<usize, SchemaError> {
+    let there: Option<String> = db
+        .row("SELECT CAST(to_regclass('migration') AS TEXT)", &[], |row| row.get(0))
+        .map_err(failed(0))?;
+    if there.is_none() {
+        return Ok(0);
+    }
+    let found: i64 = db
+        .row("SELECT coalesce(max(number), 0) FROM migration", &[], |row| row.get(0))
+        .map_err(failed(0))?;
+    let done = usize::try_from(found).unwrap_or(usize::MAX);
+    if done > newest() { Err(SchemaError::Newer { found, known: newest() }) } else { Ok(done) }
+}
+
+fn migrate(db: &Db) -> Result<(), SchemaError> {
+    let tx = db.begin().map_err(failed(0))?;
+    db.is_patient(true).map_err(failed(0))?;
+    db.execute_batch(PATIENCE).map_err(failed(0))?;
+    db.lock_store().map_err(failed(0))?;
+    let create = "CREATE TABLE IF NOT EXISTS migration (number BIGINT PRIMARY KEY)";
+    db.execute_batch(create).map_err(failed(0))?;
+    // Another replica may have run them meanwhile.
+    let done = version(db)?;
+    for (number, sql) in MIGRATIONS.iter().filter(|(number, _)| *number > done) {
+        db.execute_batch(sql).map_err(failed(*number))?;
+        db.execute_batch(&format!("INSERT INTO migration (number) VALUES ({number})"))
+            .map_err(failed(*number))?;
+    }
+    tx.commit().map_err(failed(0))?;
+    db.is_patient(false).map_err(failed(0))
+}
