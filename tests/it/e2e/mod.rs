@@ -35,4 +35,5 @@ mod rollout;
 mod server;
 mod vendor;
 mod vendors;
+mod verbs;
 mod world;
