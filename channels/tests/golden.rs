@@ -62,6 +62,7 @@ fn readers() -> BTreeMap<&'static str, Reader> {
         ("report", through::<wire::Report>),
         ("report-reply", through::<wire::ReportReply>),
         ("resume-request", through::<wire::ResumeRequest>),
+        ("revoke-request", through::<wire::RevokeRequest>),
         ("rollout-approve-request", through::<wire::RolloutApproveRequest>),
         ("rollout-cluster-page", through::<wire::Page<wire::RolloutCluster>>),
         ("rollout-emergency-request", through::<wire::RolloutEmergencyRequest>),
@@ -79,6 +80,7 @@ fn readers() -> BTreeMap<&'static str, Reader> {
         ("timeline-page", through::<wire::Page<wire::TimelineEntry>>),
         ("trends-answer", through::<wire::TrendsAnswer>),
         ("trust-request", through::<wire::TrustRequest>),
+        ("webhook-attempt", through::<wire::WebhookAttempt>),
         ("webhook-page", through::<wire::Page<wire::Webhook>>),
         ("webhook-request", through::<wire::WebhookRequest>),
     ];

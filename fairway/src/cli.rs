@@ -28,6 +28,7 @@ use crate::commands::tokens::TokenArgs;
 use crate::commands::trends::TrendsArgs;
 use crate::commands::vendor::VendorArgs;
 use crate::commands::verify::VerifyArgs;
+use crate::commands::webhooks::WebhooksArgs;
 use crate::commands::withdraw::WithdrawArgs;
 use crate::demo::{DemoArgs, FleetArgs};
 
@@ -88,7 +89,7 @@ pub(crate) enum Command {
     Vendor(VendorArgs),
     /// Check what a server serves as an agent would
     Verify(VerifyArgs),
-    /// List the fleet's clusters; invite, show, retire
+    /// List the fleet's clusters; invite, show, label, set, revoke, retire
     Clusters(ClustersArgs),
     /// List dark sites, whose status is carried here; add, import, remove
     Sites(SitesArgs),
@@ -108,6 +109,8 @@ pub(crate) enum Command {
     Audit(AuditArgs),
     /// Make, list or revoke API tokens of people and machines
     Token(TokenArgs),
+    /// List webhooks; add, remove and try them, send again what was given up on
+    Webhooks(WebhooksArgs),
     /// Measure a hub with a fleet that does not exist: enrol it, let it report, ask for paths
     Bench(BenchArgs),
     /// Show a fleet upgrade itself on this machine: real server, real agents, simulated clusters

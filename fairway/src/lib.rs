@@ -125,6 +125,7 @@ async fn dispatch(command: &Command, out: &mut Out) -> Result<()> {
         Command::Resume(args) => commands::holds::resume(args, out).await,
         Command::Audit(args) => commands::audit::run(args, out).await,
         Command::Token(args) => commands::tokens::run(args, now, out).await,
+        Command::Webhooks(args) => commands::webhooks::run(args, now, out).await,
         Command::Bench(args) => commands::bench::run(args, out).await,
         Command::Demo(args) => demo::run(args, out).await,
         Command::DemoFleet(args) => demo::run_fleet(args).await,

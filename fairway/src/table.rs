@@ -20,14 +20,14 @@ const EMPTY: &str = "-";
 /// Rows under named columns.
 #[derive(Debug, Clone)]
 pub(crate) struct Table {
-    columns: &'static [&'static str],
+    columns: Vec<&'static str>,
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
     /// A table without rows; column names are `lower_case` and become the CSV header.
-    pub(crate) fn new(columns: &'static [&'static str]) -> Self {
-        Self { columns, rows: Vec::new() }
+    pub(crate) fn new(columns: &[&'static str]) -> Self {
+        Self { columns: columns.to_vec(), rows: Vec::new() }
     }
 
     /// Adds a row; a row that is too short is filled with empty cells.

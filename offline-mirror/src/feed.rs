@@ -19,7 +19,6 @@ use crate::server::ServerAccess;
 
 /// The server verifies the whole set before it answers; a large one takes seconds.
 const PUBLISH_TIMEOUT: Duration = Duration::from_mins(2);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest answer read: a reply lists the graphs it serves, thousands at most.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 /// Longest problem text read from a server that refuses.
@@ -44,15 +43,9 @@ impl Feed {
     /// # Errors
     /// When TLS cannot be set up.
     pub fn new(server: ServerAccess) -> Result<Self, Error> {
-        signing::source::install_tls_provider();
         let url = format!("{}/api/v1/publications", server.base());
-        let http = reqwest::Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(PUBLISH_TIMEOUT)
-            // A redirect could carry the token to another host.
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(|source| Error::Http { source })?;
+        let http =
+            ServerAccess::client(PUBLISH_TIMEOUT).map_err(|source| Error::Http { source })?;
         Ok(Self { http, url, server })
     }
 

@@ -1,10 +1,14 @@
-//! Which update server is meant, and whether it may see an API token. Never sends anything.
+//! Which update server is meant, and whether it may see an API token. Never sends anything itself.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use reqwest::Url;
 
 use crate::error::Error;
+
+/// A server that does not even take the connection in this time is not there.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An update server with the API token for it, checked: a token that is in here may be sent there.
 #[derive(Clone)]
@@ -35,6 +39,21 @@ impl ServerAccess {
             return Err(Error::TokenInClear { server: server.to_owned() });
         }
         Ok(Self { base: server.trim_end_matches('/').to_owned(), token })
+    }
+
+    /// A client for requests to [`Self::base`] with [`Self::token`], each answered whole within
+    /// `answer_timeout`.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub(crate) fn client(answer_timeout: Duration) -> Result<reqwest::Client, reqwest::Error> {
+        signing::source::install_tls_provider();
+        reqwest::Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(answer_timeout)
+            // A redirect could carry the token to another host.
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
     }
 
     /// The base URL, without a slash at its end.

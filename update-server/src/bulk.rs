@@ -14,8 +14,11 @@ use signing::Sha256Digest;
 
 use crate::store::changed_settings;
 
-/// Most clusters that one request changes: a minute of writes among those of agents.
+/// Most clusters that one change is for: a minute of writes among those of agents.
 pub const MAX_CLUSTERS: usize = 100_000;
+/// Clusters that one request changes, in one transaction: tenths of a second, in which agents wait for
+/// their answers. No fewer than [`MAX_REINVITED`], so that tokens are never a part of what was agreed.
+pub const PIECE: usize = 2_000;
 /// Most clusters that one request invites again: each is a secret in the answer.
 pub const MAX_REINVITED: usize = 1_000;
 /// Clusters listed in a preview: a person reads them.
@@ -32,6 +35,8 @@ pub struct Selected {
     pub labels: Arc<Labels>,
     /// What is wanted of its products.
     pub settings: Arc<Vec<ProductSettings>>,
+    /// Whether its key is revoked.
+    pub revoked: bool,
 }
 
 /// What an action would do.
@@ -61,10 +66,35 @@ pub fn plan(selected: Vec<Selected>, action: &BulkAction) -> Planned {
     Planned { items, unchanged, expect }
 }
 
+/// What one request does of a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    /// The clusters it changes, and before the end of these those that are refused.
+    pub items: Vec<BulkItem>,
+    /// What a plan of the rest will be; `None` if nothing is left.
+    pub next: Option<BulkExpect>,
+}
+
+/// The first `most` clusters of a plan that change. Those that are refused stay in the plan: they will
+/// be in that of the rest as well.
+pub fn piece(items: Vec<BulkItem>, most: usize, action: &BulkAction) -> Piece {
+    let mut changing = 0_usize;
+    let end = items.iter().position(|item| {
+        changing += usize::from(item.refused.is_none());
+        changing > most
+    });
+    let Some(end) = end else { return Piece { items, next: None } };
+    let mut first = items;
+    let rest = first.split_off(end);
+    let refused = first.iter().filter(|item| item.refused.is_some());
+    let left: Vec<BulkItem> = refused.chain(&rest).cloned().collect();
+    Piece { next: Some(expect(&left, action)), items: first }
+}
+
 /// Whether the action changes nothing about a cluster that could be changed.
 fn is_left(item: &BulkItem, action: &BulkAction) -> bool {
-    let about_values = matches!(action, BulkAction::Label { .. } | BulkAction::Set { .. });
-    about_values && item.changes.is_empty() && item.refused.is_none()
+    let always = matches!(action, BulkAction::Retire | BulkAction::Reinvite { .. });
+    !always && item.changes.is_empty() && item.refused.is_none()
 }
 
 fn item(cluster: Selected, action: &BulkAction) -> BulkItem {
@@ -76,6 +106,8 @@ fn item(cluster: Selected, action: &BulkAction) -> BulkItem {
             .map(|after| setting_changes(&cluster.settings, &after))
             .map_err(|error| error.to_string()),
         BulkAction::Retire => Ok(vec![whole("retired")]),
+        BulkAction::Revoke { .. } if cluster.revoked => Ok(Vec::new()),
+        BulkAction::Revoke { .. } => Ok(vec![whole("key revoked")]),
         BulkAction::Reinvite { .. } => Ok(vec![whole("invited again, with a new key")]),
     };
     let (changes, refused) = match changes {
@@ -157,6 +189,7 @@ mod tests {
             name: format!("site-{n}"),
             labels: Arc::new(labels),
             settings: Arc::default(),
+            revoked: false,
         }
     }
 
@@ -213,5 +246,34 @@ mod tests {
         assert_eq!(first.changes[0].what, "acme/kafka pin");
         assert!(second.refused.as_ref().unwrap().contains("4.1.0"), "{second:?}");
         assert_eq!(planned.expect.clusters, 1, "that one is not among those that change");
+    }
+
+    #[test]
+    fn the_rest_of_a_plan_is_what_a_plan_after_the_first_piece_says() {
+        let product: ProductRef = "acme/kafka".parse().unwrap();
+        let limited = ProductSettings {
+            max_version: Some("4.1.0".parse().unwrap()),
+            ..ProductSettings::none(product.clone())
+        };
+        let pinned = ProductSettings {
+            pin: Some("4.2.0".parse().unwrap()),
+            ..ProductSettings::none(product.clone())
+        };
+        let of = |n: u128, own: Option<&ProductSettings>| Selected {
+            settings: Arc::new(own.into_iter().cloned().collect()),
+            ..cluster(n, &[])
+        };
+        let change =
+            SettingsPatch { pin: Some("4.2.0".parse().unwrap()).into(), ..Default::default() };
+        let action = BulkAction::Set { product, change };
+        let before = [of(1, None), of(2, Some(&limited)), of(3, None), of(4, None)];
+        let Piece { items, next } = piece(plan(before.to_vec(), &action).items, 2, &action);
+        assert_eq!(items.len(), 3, "two that change, and the refused one between them");
+        let after =
+            [of(1, Some(&pinned)), of(2, Some(&limited)), of(3, Some(&pinned)), of(4, None)];
+        let rest = plan(after.to_vec(), &action);
+        assert_eq!(next, Some(rest.expect));
+        assert_eq!(rest.expect.clusters, 1);
+        assert_eq!(piece(rest.items, 2, &action).next, None);
     }
 }

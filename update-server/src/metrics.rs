@@ -154,6 +154,8 @@ pub struct Metrics {
     pub silent_while_updating: Gauge,
     /// Clusters whose key more than one agent uses; filled at scrape.
     pub identity_conflicts: Gauge,
+    /// Products that follow another channel than the hub wants; filled at scrape.
+    pub channel_mismatches: Gauge,
     /// Dark sites by age class of their last status; filled at scrape.
     pub sites: Family<State, Gauge>,
     /// Rollouts that are not over, by how they stand; filled at scrape.
@@ -212,6 +214,7 @@ impl Metrics {
             clusters_health: Family::default(),
             silent_while_updating: Gauge::default(),
             identity_conflicts: Gauge::default(),
+            channel_mismatches: Gauge::default(),
             sites: Family::default(),
             rollouts: Family::default(),
             rollout_in_flight: Family::default(),
@@ -278,6 +281,8 @@ impl Metrics {
         to.register("silent_while_updating", "Silent clusters with a unit out", silent);
         let conflicts = self.identity_conflicts.clone();
         to.register("identity_conflicts", "Clusters with more than one agent", conflicts);
+        let mismatches = self.channel_mismatches.clone();
+        to.register("channel_mismatches", "Products on another channel than wanted", mismatches);
         to.register("sites", "Dark sites by age of their last status", self.sites.clone());
         to.register("rollouts", "Rollouts that are not over by state", self.rollouts.clone());
         let help = "Clusters on their way in rollouts";

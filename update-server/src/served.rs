@@ -4,7 +4,7 @@
 //! process has one implementation, over the catalog.
 
 use channels::version::ReleaseVersion;
-use channels::wire::{Drift, DriftState};
+use channels::wire::Drift;
 use jiff::Timestamp;
 
 use crate::catalog::Catalog;
@@ -69,14 +69,7 @@ impl Served for Catalog {
 
     fn drift(&self, graph: &GraphKey, version: &ReleaseVersion, now: Timestamp) -> Drift {
         let Some(entry) = self.graph(&graph.product, &graph.channel, &graph.arch) else {
-            return Drift {
-                state: DriftState::NoGraph,
-                hops: None,
-                behind_minor: 0,
-                behind_patch: 0,
-                age_days: None,
-                head: None,
-            };
+            return Drift::no_graph();
         };
         let released_at = |version: &ReleaseVersion| {
             self.release(&graph.product, version).map(|r| r.document.released_at)

@@ -11,7 +11,8 @@ use crate::rollout::LabelPatch;
 use crate::version::ReleaseVersion;
 
 /// `POST /api/v1/bulk`. Without `expect` nothing is done: the reply says what would be. With the
-/// `expect` of that reply it is done, unless the clusters or what would change have changed since.
+/// `expect` of that reply it is done, unless the clusters or what would change have changed since: a
+/// piece at a time, with `next` of every reply as `expect` of the next request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BulkRequest {
     /// Which clusters.
@@ -74,6 +75,11 @@ pub enum BulkAction {
     },
     /// Takes them out of the fleet for good; their keys work no more.
     Retire,
+    /// Takes their keys out of force; they stay in the fleet.
+    Revoke {
+        /// Why; must not be empty. Their agents are told.
+        reason: String,
+    },
     /// Mints a token for each, with which it enrols again with a new key.
     Reinvite {
         /// Seconds the tokens stay valid, at most one day.
@@ -100,8 +106,12 @@ pub struct BulkReply {
     pub expect: BulkExpect,
     /// Clusters that match and are so already.
     pub unchanged: u64,
-    /// Clusters that were changed; 0 in a preview.
+    /// Clusters that were changed, all of them in one transaction; 0 in a preview.
     pub done: u64,
+    /// What is left of what was agreed to: the same request with this as `expect` goes on. Absent once
+    /// nothing is left, and in a preview.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<BulkExpect>,
     /// The first clusters that change, in the order of their enrolment; after it is done, also
     /// every one that was refused, and of new invitations each one.
     pub items: Vec<BulkItem>,

@@ -94,6 +94,14 @@ pub struct ReinviteRequest {
     pub note: String,
 }
 
+/// `POST /api/v1/clusters/{id or name}/revoke`: the cluster's key is refused from then on. The cluster
+/// stays in the fleet, and enrols again with another key once it is invited.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevokeRequest {
+    /// Why; must not be empty. The cluster's agent is told.
+    pub reason: String,
+}
+
 /// `POST /api/v1/clusters/{id or name}/trust`: a person has looked at an identity conflict.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrustRequest {

@@ -31,14 +31,14 @@ pub use directive::{
 };
 pub use enrolment::{
     EnrolmentReply, EnrolmentRequest, JoinToken, JoinTokenRequest, KeyRotationReply,
-    KeyRotationRequest, OpenJoinToken, ReinviteRequest, TrustRequest,
+    KeyRotationRequest, OpenJoinToken, ReinviteRequest, RevokeRequest, TrustRequest,
 };
 pub use events::{FleetCounters, HubEvent};
 pub use hub::{HubKeys, HubStatus, NextKeyRequest};
 pub use measures::{Measure, MeasureId, Measured};
 pub use people::{
     AuditRow, ClusterRow, Drift, DriftAnswer, DriftState, DriftTotals, Freshness, HealthAnswer,
-    HealthRow, Page, ProductRow, VersionCount,
+    HealthRow, KeyRevocation, Page, ProductRow, VersionCount,
 };
 pub use problem::Problem;
 pub use publication::{
@@ -74,7 +74,7 @@ pub use telemetry::{
 pub use trends::{
     TrendFigures, TrendLag, TrendPhase, TrendPoint, TrendSeries, TrendVersion, TrendsAnswer,
 };
-pub use webhooks::{DeadDelivery, NewWebhook, Webhook, WebhookRequest};
+pub use webhooks::{DeadDelivery, NewWebhook, Webhook, WebhookAttempt, WebhookRequest};
 
 /// Media types of our documents (design: `application/vnd.fairway.<document>.v1+json`).
 pub mod media_type {

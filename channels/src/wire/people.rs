@@ -55,8 +55,22 @@ pub struct ClusterRow {
     /// Since when more than one agent is known to use its key; it gets no grants meanwhile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity_conflict_since: Option<Timestamp>,
+    /// Its key was revoked; nothing it reports is taken until it enrols again with another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_revoked: Option<KeyRevocation>,
     /// Its products.
     pub products: Vec<ProductRow>,
+}
+
+/// A person took a cluster's key out of force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyRevocation {
+    /// When, by the server's clock.
+    pub at: Timestamp,
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// One product on one cluster.
@@ -167,6 +181,20 @@ pub struct Drift {
     /// The head.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub head: Option<ReleaseVersion>,
+}
+
+impl Drift {
+    /// Of a product on a channel that the hub has no graph of.
+    pub fn no_graph() -> Self {
+        Self {
+            state: DriftState::NoGraph,
+            hops: None,
+            behind_minor: 0,
+            behind_patch: 0,
+            age_days: None,
+            head: None,
+        }
+    }
 }
 
 /// Class of a drift.

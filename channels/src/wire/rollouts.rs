@@ -310,6 +310,16 @@ pub enum AttemptState {
 }
 
 impl AttemptState {
+    /// Every state that this reader knows.
+    pub const KNOWN: [Self; 6] = [
+        Self::NotStarted,
+        Self::Granted,
+        Self::Rolling,
+        Self::Succeeded,
+        Self::Failed,
+        Self::Acknowledged,
+    ];
+
     /// The name used on the wire and in tables.
     pub fn as_str(self) -> &'static str {
         match self {

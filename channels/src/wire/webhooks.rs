@@ -63,3 +63,14 @@ pub struct DeadDelivery {
     /// What it said.
     pub error: String,
 }
+
+/// Answer to `POST /api/v1/webhooks/{id}/test` and to a retry of an event that was given up on: one
+/// attempt, made while the caller waited.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WebhookAttempt {
+    /// Whether the receiver took it.
+    pub delivered: bool,
+    /// Why not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}

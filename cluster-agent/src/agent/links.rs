@@ -73,6 +73,8 @@ pub(super) struct Unanswered {
     pub retry_after_s: Option<u64>,
     /// Slug of a refusal of the cluster's key.
     pub key_refused: Option<&'static str>,
+    /// A person at the hub ended the key: no later report will do better.
+    pub for_good: bool,
     /// The number the hub goes on from, where it refused the report's.
     pub last_seq: Option<u64>,
 }
@@ -83,6 +85,7 @@ impl From<&HubError> for Unanswered {
             why: chain(error),
             retry_after_s: error.retry_after_s(),
             key_refused: error.key_refused(),
+            for_good: error.key_refused_for_good(),
             last_seq: error.last_seq(),
         }
     }

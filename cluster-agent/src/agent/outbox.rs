@@ -19,6 +19,9 @@ const BACKOFF_MAX_S: i64 = 60;
 /// Whatever there is to tell waits as long as a busy hub asks for, but no longer than this: the hub
 /// counts a cluster that rolls and says nothing as one in trouble.
 const QUIET_MAX_S: u64 = 60;
+/// A hub that refuses the key for good is not asked again, but looked at this rarely: it may be
+/// restored from before, or somebody in between said it.
+const GIVEN_UP_S: u64 = 3_600;
 
 /// While the hub does not answer, changes of phase are told this far apart: often enough to follow
 /// a roll, rarely enough for a hub that is overloaded.
@@ -86,6 +89,7 @@ pub(super) struct Outbox {
     backoff_s: i64,
     failed_at: Option<Timestamp>,
     quiet_until: Option<Due>,
+    given_up: bool,
     urged: bool,
     ask_not_before: Option<Due>,
     asking: Option<ProductRef>,
@@ -102,6 +106,7 @@ impl Default for Outbox {
             backoff_s: 0,
             failed_at: None,
             quiet_until: None,
+            given_up: false,
             urged: false,
             ask_not_before: None,
             asking: None,
@@ -135,7 +140,7 @@ impl Outbox {
         let told_at = self.told.as_ref().map(|(_, at)| *at);
         let mut last = told_at.into_iter().chain(self.failed_at);
         let calm = last.all(|last| Due::after(last, URGENT_APART_S).has_come(now));
-        self.urged && (self.backoff_s == 0 || calm)
+        self.urged && !self.given_up && (self.backoff_s == 0 || calm)
     }
 
     /// Whether something changed since the last report that is worth one of its own, at a bounded
@@ -195,6 +200,7 @@ impl Outbox {
     ) -> bool {
         self.backoff_s = 0;
         self.quiet_until = None;
+        self.given_up = false;
         let known = self.etag.take();
         let changed = reply
             .timestamp_etag
@@ -244,6 +250,14 @@ impl Outbox {
         if asked.is_some() {
             self.asking = None;
         }
+    }
+
+    /// The hub refuses the key for good: nothing is worth telling it, and nothing is asked of it.
+    pub(super) fn give_up(&mut self, spread: impl Fn(u64) -> SignedDuration, now: Timestamp) {
+        let at = now.checked_add(spread(GIVEN_UP_S.saturating_mul(1_000))).unwrap_or(now);
+        let again = Some(Due { set_at: now, at });
+        self.given_up = true;
+        (self.slot_at, self.ask_not_before) = (again, again);
     }
 
     /// What made the last report fail is mended: a failure of the next one is the first of its kind.
@@ -475,6 +489,24 @@ mod tests {
             assert!(!outbox.is_slot(at(second + 1)));
             assert!(outbox.is_slot(at(second + 2)), "not at a growing distance");
         }
+    }
+
+    #[test]
+    fn a_key_that_is_refused_for_good_is_shown_once_an_hour_whatever_happens_here() {
+        let mut outbox = Outbox::default();
+        outbox.sent(Some(&product()), waiting(&["no_metadata"]), at(0));
+        outbox.failed(Some(&product()), None, exactly, at(0));
+        outbox.give_up(exactly, at(0));
+        outbox.urge();
+        for second in [60, 600, 3_599] {
+            let now = at(second);
+            assert!(!outbox.is_slot(now) && !outbox.may_ask(now), "{second}");
+            assert!(!outbox.is_urgent(now) && !outbox.has_news(&idle(), now), "{second}");
+        }
+        assert!(outbox.is_slot(at(3_600)));
+        outbox.answered(&reply(Action::Wait, None), None, at(3_600));
+        outbox.urge();
+        assert!(outbox.is_urgent(at(3_600)), "the hub takes the key again");
     }
 
     #[test]

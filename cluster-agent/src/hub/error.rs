@@ -7,8 +7,11 @@ use signing::keyfile::KeyFileError;
 use signing::message::MessageError;
 
 /// Problems that say that the hub does not take a cluster's key.
-const KEY_REFUSALS: [&str; 4] =
-    ["cluster_retired", "identity_conflict", "key_replaced", "unknown_cluster"];
+const KEY_REFUSALS: [&str; 5] =
+    ["cluster_retired", "identity_conflict", "key_replaced", "key_revoked", "unknown_cluster"];
+
+/// Those that a person at the hub said, and that no waiting ends: only another key does.
+const REFUSED_FOR_GOOD: [&str; 2] = ["cluster_retired", "key_revoked"];
 
 /// A failed exchange with the hub. None of these lets anything move, and none stops a unit that is
 /// out from coming back.
@@ -169,10 +172,15 @@ impl HubError {
         KEY_REFUSALS.into_iter().find(|known| *known == slug)
     }
 
+    /// Whether a person at the hub has ended the key, or the cluster with it.
+    pub fn key_refused_for_good(&self) -> bool {
+        self.slug().is_some_and(|slug| REFUSED_FOR_GOOD.contains(&slug))
+    }
+
     /// Whether the hub refuses a *new* key because it has, or had, that very key: another one must
     /// be made.
     pub fn needs_another_key(&self) -> bool {
-        matches!(self.slug(), Some("key_in_use" | "key_replaced"))
+        matches!(self.slug(), Some("key_in_use" | "key_replaced" | "key_revoked"))
     }
 
     /// Whether the hub, and nothing in between, has refused a next key for good. An identity

@@ -126,7 +126,7 @@ pub struct HubError {
 /// A refusal of the cluster's key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Disowned {
-    /// Slug of the problem: `cluster_retired`, `identity_conflict`, `key_replaced`,
+    /// Slug of the problem: `cluster_retired`, `identity_conflict`, `key_replaced`, `key_revoked`,
     /// `unknown_cluster`.
     pub code: String,
     /// The hub's words.

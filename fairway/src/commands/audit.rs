@@ -5,7 +5,7 @@ mod verify;
 use channels::wire::{AuditRow, Page};
 
 use crate::error::Result;
-use crate::hub::{Hub, HubArgs, PAGE_ROWS};
+use crate::hub::{Hub, HubArgs};
 use crate::out::Out;
 use crate::table::{Format, Table};
 
@@ -36,22 +36,7 @@ pub(crate) async fn run(args: &AuditArgs, out: &mut Out) -> Result<()> {
         return verify::run(verify, &args.hub, args.output, out).await;
     }
     let hub = Hub::new(&args.hub.connection(None)?)?;
-    let mut all: Page<AuditRow> = Page { items: Vec::new(), next: None };
-    loop {
-        let rows = PAGE_ROWS.min(args.limit - all.items.len());
-        let mut query = vec![("limit", rows.to_string())];
-        if let Some(cursor) = all.next.take() {
-            query.push(("cursor", cursor));
-        }
-        let page: Page<AuditRow> = hub.get("api/v1/audit", &query).await?;
-        let progressed = !page.items.is_empty();
-        all.items.extend(page.items);
-        all.items.truncate(args.limit);
-        all.next = page.next;
-        if all.next.is_none() || !progressed || all.items.len() >= args.limit {
-            break;
-        }
-    }
+    let all: Page<AuditRow> = hub.pages("api/v1/audit", &[], args.limit).await?;
     super::print(
         out,
         args.output,

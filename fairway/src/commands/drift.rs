@@ -57,10 +57,11 @@ fn table(answer: &DriftAnswer, now: Timestamp, format: Format) -> Table {
         answer.items.iter().for_each(|item| table.row(cells(item, format)));
         return table;
     }
-    let mut table = Table::new(COLUMNS_WITH_SITES);
+    let columns: Vec<&'static str> = SITE_COLUMNS.iter().chain(COLUMNS).copied().collect();
+    let mut table = Table::new(&columns);
     for item in &answer.items {
         let mut row = cells(item, format);
-        row.splice(0..0, [String::new(), String::new(), String::new()]);
+        row.splice(0..0, SITE_COLUMNS.map(|_| String::new()));
         table.row(row);
     }
     for site in &answer.sites {
@@ -99,27 +100,8 @@ const COLUMNS: &[&str] = &[
     "versions",
 ];
 
-const COLUMNS_WITH_SITES: &[&str] = &[
-    "site",
-    "as_of",
-    "head_at_site",
-    "product",
-    "channel",
-    "arch",
-    "head",
-    "active",
-    "current",
-    "behind",
-    "stranded",
-    "off_graph",
-    "rolling",
-    "stopped",
-    "silent",
-    "hops_max",
-    "days_p50",
-    "days_p95",
-    "versions",
-];
+/// Stand before [`COLUMNS`] where dark sites are shown.
+const SITE_COLUMNS: [&str; 3] = ["site", "as_of", "head_at_site"];
 
 fn cells(item: &DriftTotals, format: Format) -> Vec<String> {
     vec![

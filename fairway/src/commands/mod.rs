@@ -27,6 +27,7 @@ pub(crate) mod tokens;
 pub(crate) mod trends;
 pub(crate) mod vendor;
 pub(crate) mod verify;
+pub(crate) mod webhooks;
 pub(crate) mod withdraw;
 
 use serde::Serialize;

@@ -4,6 +4,7 @@
 
 mod confirmed;
 mod connection;
+mod pages;
 mod problem;
 #[cfg(test)]
 pub(crate) mod testing;

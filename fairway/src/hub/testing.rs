@@ -1,6 +1,6 @@
 //! A hub that answers from a script, over real HTTP, for tests of the commands.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -23,7 +23,11 @@ impl Answer {
     }
 }
 
-/// The scripted hub; requests it does not know get 404 as plain text.
+/// Answers to a request in turn, the last one for ever.
+type Script = BTreeMap<String, VecDeque<Answer>>;
+
+/// The scripted hub; requests it does not know get 404 as plain text. A request that is in the script
+/// several times is answered in that order.
 pub(crate) struct FakeHub {
     pub(crate) url: String,
     seen: Arc<Mutex<Vec<String>>>,
@@ -33,13 +37,15 @@ impl FakeHub {
     pub(crate) async fn start(script: Vec<(&str, Answer)>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let script: BTreeMap<String, Answer> =
-            script.into_iter().map(|(request, answer)| (request.to_owned(), answer)).collect();
+        let mut answers: Script = BTreeMap::new();
+        for (request, answer) in script {
+            answers.entry(request.to_owned()).or_default().push_back(answer);
+        }
         let seen = Arc::new(Mutex::new(Vec::new()));
         let log = Arc::clone(&seen);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                serve(stream, &script, &log).await;
+                serve(stream, &mut answers, &log).await;
             }
         });
         Self { url, seen }
@@ -56,7 +62,7 @@ impl FakeHub {
     }
 }
 
-async fn serve(mut stream: TcpStream, script: &BTreeMap<String, Answer>, log: &Mutex<Vec<String>>) {
+async fn serve(mut stream: TcpStream, script: &mut Script, log: &Mutex<Vec<String>>) {
     let mut bytes = Vec::new();
     let head_end = loop {
         if let Some(at) = bytes.windows(4).position(|w| w == b"\r\n\r\n") {
@@ -83,7 +89,10 @@ async fn serve(mut stream: TcpStream, script: &BTreeMap<String, Answer>, log: &M
     let authorization = header("authorization").unwrap_or_else(|| "-".into());
     log.lock().unwrap().push(format!("{request} {authorization} {body}").trim_end().to_owned());
     let unknown = Answer { status: 404, content_type: "text/plain", body: b"no".to_vec() };
-    let answer = script.get(&request).unwrap_or(&unknown);
+    let answer = script.get_mut(&request).map_or(unknown, |answers| match answers.len() {
+        1 => answers[0].clone(),
+        _ => answers.pop_front().unwrap(),
+    });
     let head = format!(
         "HTTP/1.1 {} X\r\ncontent-type: {}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
         answer.status,

@@ -10,7 +10,6 @@ use crate::server::ServerAccess;
 
 /// The hub answers a page from memory.
 const TIMEOUT: Duration = Duration::from_secs(30);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Rows asked for at once.
 const PAGE_ROWS: usize = 500;
 /// Pages read at most: a site with more clusters than a million is none.
@@ -36,13 +35,7 @@ impl SiteHub {
     /// # Errors
     /// When TLS cannot be set up.
     pub fn new(server: ServerAccess) -> Result<Self, PruneError> {
-        signing::source::install_tls_provider();
-        let http = reqwest::Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(TIMEOUT)
-            // A redirect could carry the token to another host.
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
+        let http = ServerAccess::client(TIMEOUT)
             .map_err(|source| PruneError::Unreachable { url: server.base().to_owned(), source })?;
         Ok(Self { http, server })
     }

@@ -23,7 +23,6 @@ pub use error::StatusError;
 
 /// The hub signs thousands of clusters at once.
 const ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A key document, or the problem of a hub that refuses.
 const SHORT_ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// Longest problem text shown of a server that is no hub.
@@ -69,14 +68,8 @@ impl SiteHub {
     /// # Errors
     /// When TLS cannot be set up.
     pub fn new(server: ServerAccess) -> Result<Self, StatusError> {
-        signing::source::install_tls_provider();
-        let http = reqwest::Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(ANSWER_TIMEOUT)
-            // A redirect could carry the token to another host.
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(|source| StatusError::Http { source })?;
+        let http =
+            ServerAccess::client(ANSWER_TIMEOUT).map_err(|source| StatusError::Http { source })?;
         Ok(Self { http, server })
     }
 

@@ -37,4 +37,5 @@ mod rollout;
 mod server;
 mod vendor;
 mod vendors;
+mod verbs;
 mod world;

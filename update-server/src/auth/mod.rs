@@ -6,8 +6,7 @@
 mod activity;
 mod scope;
 mod session;
-
-use std::collections::BTreeMap;
+mod table;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -18,6 +17,7 @@ use signing::Sha256Digest;
 pub use activity::{Activity, Used, day_of};
 pub use scope::{Scope, Unconfinable};
 pub use session::{SESSIONS_MAX, SessionRecord, SessionTable};
+pub use table::{Numbered, SecretTable};
 
 /// What a token may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -169,40 +169,11 @@ impl TokenRecord {
 }
 
 /// All API tokens in force, by hash.
-#[derive(Debug, Clone, Default)]
-pub struct TokenTable {
-    by_digest: BTreeMap<Sha256Digest, TokenRecord>,
-}
+pub type TokenTable = SecretTable<TokenRecord>;
 
-impl TokenTable {
-    /// The token whose secret hashes to `digest`.
-    pub fn find(&self, digest: &Sha256Digest) -> Option<&TokenRecord> {
-        self.by_digest.get(digest)
-    }
-
-    /// Adds a token.
-    pub fn insert(&mut self, digest: Sha256Digest, record: TokenRecord) {
-        self.by_digest.insert(digest, record);
-    }
-
-    /// Changes the token of this number.
-    pub fn change(&mut self, id: u64, change: impl FnOnce(&mut TokenRecord)) {
-        if let Some(record) = self.by_digest.values_mut().find(|record| record.id == id) {
-            change(record);
-        }
-    }
-
-    /// Removes a token.
-    pub fn remove(&mut self, id: u64) -> Option<TokenRecord> {
-        let digest = self.by_digest.iter().find(|(_, t)| t.id == id).map(|(d, _)| *d)?;
-        self.by_digest.remove(&digest)
-    }
-
-    /// All, by number.
-    pub fn list(&self) -> Vec<TokenRecord> {
-        let mut all: Vec<TokenRecord> = self.by_digest.values().cloned().collect();
-        all.sort_by_key(|t| t.id);
-        all
+impl Numbered for TokenRecord {
+    fn number(&self) -> u64 {
+        self.id
     }
 }
 

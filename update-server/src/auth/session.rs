@@ -3,13 +3,10 @@
 //! A session is 256 random bits in a cookie; the hub keeps their SHA-256, as for tokens. It ends
 //! at its expiry, after a while without a request, or when somebody ends it.
 
-use std::collections::BTreeMap;
-
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
-use signing::Sha256Digest;
 
-use super::{Access, Scope};
+use super::{Access, Numbered, Scope, SecretTable};
 
 /// Sessions at a time: people of one organisation, with a few browsers each. The one that was
 /// active longest ago makes room.
@@ -43,54 +40,17 @@ impl SessionRecord {
 }
 
 /// All sessions, by hash.
-#[derive(Debug, Clone, Default)]
-pub struct SessionTable {
-    by_digest: BTreeMap<Sha256Digest, SessionRecord>,
+pub type SessionTable = SecretTable<SessionRecord>;
+
+impl Numbered for SessionRecord {
+    fn number(&self) -> u64 {
+        self.id
+    }
 }
 
 impl SessionTable {
-    /// The session whose secret hashes to `digest`.
-    pub fn find(&self, digest: &Sha256Digest) -> Option<&SessionRecord> {
-        self.by_digest.get(digest)
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.by_digest.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.by_digest.is_empty()
-    }
-
-    /// Adds one.
-    pub fn insert(&mut self, digest: Sha256Digest, record: SessionRecord) {
-        self.by_digest.insert(digest, record);
-    }
-
-    /// Changes the one of this number.
-    pub fn change(&mut self, id: u64, change: impl FnOnce(&mut SessionRecord)) {
-        if let Some(record) = self.by_digest.values_mut().find(|record| record.id == id) {
-            change(record);
-        }
-    }
-
-    /// Takes one away.
-    pub fn remove(&mut self, id: u64) -> Option<SessionRecord> {
-        let digest = self.by_digest.iter().find(|(_, s)| s.id == id).map(|(d, _)| *d)?;
-        self.by_digest.remove(&digest)
-    }
-
     /// The number of the one that was active longest ago.
     pub fn idlest(&self) -> Option<u64> {
-        self.by_digest.values().min_by_key(|s| (s.active_at, s.id)).map(|s| s.id)
-    }
-
-    /// All, by number.
-    pub fn list(&self) -> Vec<SessionRecord> {
-        let mut all: Vec<SessionRecord> = self.by_digest.values().cloned().collect();
-        all.sort_by_key(|s| s.id);
-        all
+        self.records().min_by_key(|s| (s.active_at, s.id)).map(|s| s.id)
     }
 }

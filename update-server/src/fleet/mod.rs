@@ -48,6 +48,7 @@ pub use day::DayCount;
 pub use drift::DriftMemo;
 pub use freshness::{freshness, is_active, next_report_in_s};
 pub use health::{FleetHealth, HealthQuestion, MAX_WORST_LAGS};
+pub(crate) use query::why_revoked;
 pub use query::{ClusterFilter, MAX_PAGE, View};
 pub use record::{ClusterKey, ClusterRecord, FormerKey, GraphKey, KeyEnd, ProductRecord, Slot};
 pub use rollup::{MAX_TREND_SERIES, MAX_TREND_VERSIONS, SeriesName};
@@ -180,7 +181,8 @@ impl FleetIndex {
                     version: self.versions.intern(&p.version),
                     target: p.target.as_ref().map_or(NO_VERSION, |t| self.versions.intern(t)),
                 };
-                Product::pack(p, numbers)
+                let wanted = record.settings_of(&p.graph.product).and_then(|s| s.channel.as_ref());
+                Product::pack(p, numbers, wanted.is_some_and(|wanted| *wanted != p.graph.channel))
             })
             .collect();
         let labels = self.labels.intern(&record.labels);
@@ -239,6 +241,11 @@ impl FleetIndex {
     /// Clusters in force whose key more than one agent uses.
     pub fn identity_conflicts(&self) -> u64 {
         self.tally.conflicts
+    }
+
+    /// Products of clusters in force that follow another channel than the hub wants.
+    pub fn channel_mismatches(&self) -> u64 {
+        self.tally.off_channel
     }
 
     /// Active clusters by their worst product.

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use channels::names::{ChannelName, ClusterId, ProductRef, SiteName};
 use channels::rollout::{Labels, Selector};
 use channels::version::ReleaseVersion;
-use channels::wire::{ClusterRow, Freshness, HealthVerdict, Phase, ProductRow};
+use channels::wire::{
+    ClusterRow, Freshness, HealthVerdict, KeyRevocation, Phase, ProductRow, Reason,
+};
 use jiff::Timestamp;
 
 use super::row::{Product, Row};
@@ -186,6 +188,7 @@ impl FleetIndex {
                 name: row.name().to_owned(),
                 labels: self.labels.get(row.labels),
                 settings: self.settings.get(row.settings),
+                revoked: row.revoked().is_some(),
             });
         }
         Some(found)
@@ -198,6 +201,14 @@ impl FleetIndex {
     }
 
     pub(super) fn render(&self, row: &Row, view: &mut View<'_>) -> ClusterRow {
+        let mut products: Vec<ProductRow> =
+            row.products.iter().filter_map(|p| self.product_row(p, view)).collect();
+        if let Some(revoked) = row.revoked() {
+            // What was last said to its agent is no longer why it does not move.
+            for product in &mut products {
+                product.why_not = vec![why_revoked(revoked)];
+            }
+        }
         ClusterRow {
             id: row.id,
             name: row.name().to_owned(),
@@ -211,7 +222,8 @@ impl FleetIndex {
             agent_version: row.agent_version().to_owned(),
             seq: row.seq,
             identity_conflict_since: row.conflict_since(),
-            products: row.products.iter().filter_map(|p| self.product_row(p, view)).collect(),
+            key_revoked: row.revoked().map(|revoked| KeyRevocation::clone(revoked)),
+            products,
         }
     }
 
@@ -240,6 +252,13 @@ impl FleetIndex {
             units: Vec::new(),
         })
     }
+}
+
+/// Why nothing moves on a cluster whose key is revoked.
+pub(crate) fn why_revoked(revoked: &KeyRevocation) -> Reason {
+    let KeyRevocation { at, by, reason } = revoked;
+    let message = format!("its key was revoked by {by} at {at}: {reason}");
+    Reason { code: "key_revoked".to_owned(), message }
 }
 
 /// What an answer needs beside the rows.

@@ -6,8 +6,8 @@ use channels::names::{Arch, ChannelName, ClusterId, ProductRef, UnitName};
 use channels::rollout::Labels;
 use channels::version::ReleaseVersion;
 use channels::wire::{
-    AgentInstance, Failure, HealthSummary, Phase, ProductSettings, ProductState, Progress, Reason,
-    UnitState, WaitingOn,
+    AgentInstance, Failure, HealthSummary, KeyRevocation, Phase, ProductSettings, ProductState,
+    Progress, Reason, UnitState, WaitingOn,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -122,6 +122,8 @@ pub struct ClusterRecord {
     pub instance: Option<AgentInstance>,
     /// Since when two agents are known to use its key.
     pub conflict_since: Option<Timestamp>,
+    /// A person took its key out of force.
+    pub revoked: Option<Arc<KeyRevocation>>,
     /// Its grants.
     pub ledger: Ledger,
     /// Its products, in the order of the last full report.

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use channels::names::ClusterId;
 use channels::rollout::Labels;
 use channels::wire::{
-    AgentInstance, Freshness, Grant, HealthSummary, HealthVerdict, Phase, ProductSettings, Progress,
+    AgentInstance, Freshness, Grant, HealthSummary, HealthVerdict, KeyRevocation, Phase,
+    ProductSettings, Progress,
 };
 use jiff::Timestamp;
 use signing::Sha256Digest;
@@ -83,6 +84,7 @@ struct Rare {
     elder: Option<FormerKey>,
     retired_at: Option<Timestamp>,
     conflict_since: Option<Timestamp>,
+    revoked: Option<Arc<KeyRevocation>>,
     grant: Option<Grant>,
 }
 
@@ -113,6 +115,7 @@ impl Row {
             elder: record.elder,
             retired_at: record.retired_at,
             conflict_since: record.conflict_since,
+            revoked: record.revoked.clone(),
             grant: record.ledger.current.clone(),
         };
         let mut texts = String::with_capacity(record.name.len() + record.agent_version.len());
@@ -160,6 +163,7 @@ impl Row {
             seq: self.seq,
             instance: (self.instance != 0).then_some(AgentInstance(self.instance)),
             conflict_since: self.conflict_since(),
+            revoked: self.revoked().cloned(),
             ledger: Ledger {
                 generation: self.generation,
                 current: rare.and_then(|rare| rare.grant.clone()),
@@ -201,6 +205,11 @@ impl Row {
         self.rare.as_deref().and_then(|rare| rare.conflict_since)
     }
 
+    /// That a person took its key out of force.
+    pub(super) fn revoked(&self) -> Option<&Arc<KeyRevocation>> {
+        self.rare.as_deref().and_then(|rare| rare.revoked.as_ref())
+    }
+
     /// Worst verdict over its products; `None` without products.
     pub(super) fn verdict(&self) -> Option<HealthVerdict> {
         self.products.iter().map(|p| p.verdict).reduce(HealthVerdict::worst)
@@ -208,7 +217,8 @@ impl Row {
 
     /// Whether the counters see no difference between the two.
     pub(super) fn counts_like(&self, other: &Self) -> bool {
-        let counted = |p: &Product| (p.graph, p.version, p.phase, p.verdict, p.stopped);
+        let counted =
+            |p: &Product| (p.graph, p.version, p.phase, p.verdict, p.stopped, p.off_channel);
         self.freshness == other.freshness
             && self.is_retired() == other.is_retired()
             && self.conflict_since().is_some() == other.conflict_since().is_some()
@@ -232,6 +242,8 @@ pub(super) struct Product {
     pub(super) stopped: bool,
     /// What the day has shown so far.
     pub(super) today: Today,
+    /// It follows another channel than the hub wants.
+    pub(super) off_channel: bool,
     rest: Box<[u8]>,
 }
 
@@ -265,7 +277,7 @@ pub(super) struct Numbers {
 }
 
 impl Product {
-    pub(super) fn pack(record: &ProductRecord, numbers: Numbers) -> Self {
+    pub(super) fn pack(record: &ProductRecord, numbers: Numbers, off_channel: bool) -> Self {
         let health = &record.health;
         let rest = Parts {
             unit: record.unit.as_ref(),
@@ -283,6 +295,7 @@ impl Product {
             verdict: health.verdict,
             stopped: record.is_stopped(),
             today: Today::unseen(),
+            off_channel,
             progress: Share::of(record.progress),
             since: Stamp::of(Some(record.since)),
             health_since: Stamp::of(health.since),

@@ -43,6 +43,8 @@ pub(super) struct Tally {
     pub(super) silent_rolling: u64,
     /// Clusters whose key more than one agent uses.
     pub(super) conflicts: u64,
+    /// Products that follow another channel than the hub wants.
+    pub(super) off_channel: u64,
     /// Active clusters by their worst product.
     pub(super) verdicts: BTreeMap<HealthVerdict, u64>,
     /// Active clusters with a verdict other than healthy.
@@ -65,6 +67,12 @@ impl Tally {
         }
         let active = is_active(row.freshness);
         for product in &row.products {
+            if product.off_channel {
+                self.off_channel = match change {
+                    Change::Enter => self.off_channel.saturating_add(1),
+                    Change::Leave => self.off_channel.saturating_sub(1),
+                };
+            }
             let graph = self.graphs.entry(product.graph).or_default();
             if active {
                 let group = (product.version, product.phase, product.stopped);

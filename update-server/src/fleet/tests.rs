@@ -107,6 +107,7 @@ pub(crate) fn cluster(
         seq: 5,
         instance: None,
         conflict_since: None,
+        revoked: None,
         ledger: Ledger::default(),
         products,
     }

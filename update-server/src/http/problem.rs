@@ -84,6 +84,8 @@ codes! {
     CrossSite = "cross_site", 403, "The request may be another site's";
     /// The key of a cluster that was retired.
     ClusterRetired = "cluster_retired", 403, "The cluster was retired";
+    /// The key of a cluster that a person took out of force.
+    KeyRevoked = "key_revoked", 403, "The cluster's key was revoked";
     /// No such resource.
     NotFound = "not_found", 404, "There is no such resource";
     /// A resource, but not with this method.

@@ -18,7 +18,8 @@ const DEFAULT_TENANT_HEADER: &str = "x-scope-orgid";
 /// Constant labels; each costs a few bytes in every sample.
 const MAX_LABELS: usize = 16;
 /// What is sent unless `series` says otherwise.
-const DEFAULT_SERIES: [&str; 12] = [
+const DEFAULT_SERIES: [&str; 13] = [
+    "fairway_channel_mismatches",
     "fairway_cluster_health",
     "fairway_cluster_info",
     "fairway_cluster_pleg_lag_seconds",

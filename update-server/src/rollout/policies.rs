@@ -72,7 +72,7 @@ impl Policies {
     }
 
     /// Whether any ring has baselines.
-    pub(super) fn ask_baselines(&self) -> bool {
+    pub fn ask_baselines(&self) -> bool {
         self.ask_baselines
     }
 

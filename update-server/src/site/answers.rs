@@ -199,6 +199,7 @@ fn row(shown: AsOf<'_>, cluster: &SiteCluster, view: &mut View<'_>) -> ClusterRo
         agent_version: String::new(),
         seq: 0,
         identity_conflict_since: None,
+        key_revoked: None,
         products: cluster.products.iter().map(|product| product_row(product, view)).collect(),
     }
 }

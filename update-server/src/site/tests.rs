@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use channels::wire::{
-    ClusterRow, Drift, DriftState, HealthSummary, HealthVerdict, Phase, ProductRow, Reason,
-    Redaction, SiteChannel, SiteCluster, SiteCounts, SiteProduct, SiteReason, SiteStatus,
-    WaitingOn,
+    ClusterRow, Drift, HealthSummary, HealthVerdict, Phase, ProductRow, Reason, Redaction,
+    SiteChannel, SiteCluster, SiteCounts, SiteProduct, SiteReason, SiteStatus, WaitingOn,
 };
 use proptest::prelude::*;
 use signing::{Attack, SecretKey, Sha256Digest, Statement};
@@ -26,14 +25,7 @@ fn key(seed: u8) -> SecretKey {
 }
 
 fn no_drift() -> Drift {
-    Drift {
-        state: DriftState::NoGraph,
-        hops: None,
-        behind_minor: 0,
-        behind_patch: 0,
-        age_days: None,
-        head: None,
-    }
+    Drift::no_graph()
 }
 
 fn product(name: &str, version: &str, phase: Phase) -> SiteProduct {
@@ -232,6 +224,7 @@ fn secretive() -> ClusterRow {
         agent_version: "SECRET-agent".to_owned(),
         seq: 9,
         identity_conflict_since: None,
+        key_revoked: None,
         products: vec![ProductRow {
             product: "acme/kafka".parse().unwrap(),
             channel: "stable".parse().unwrap(),

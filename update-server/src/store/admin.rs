@@ -14,7 +14,7 @@ use rusqlite::params;
 use serde_json::json;
 
 use super::audit::Event;
-use super::{Batch, NewJoinToken, Refusal, Stop, Store};
+use super::{Batch, NewJoinToken, Refusal, Revoke, Stop, Store};
 use crate::fleet::MAX_SHARED;
 
 /// A change of a cluster's labels.
@@ -76,6 +76,17 @@ pub enum BulkWork {
     Retire {
         /// Which clusters.
         ids: Vec<ClusterId>,
+        /// Who.
+        by: String,
+        /// When.
+        now: Timestamp,
+    },
+    /// Takes the keys of clusters out of force.
+    Revoke {
+        /// Which clusters.
+        ids: Vec<ClusterId>,
+        /// Why.
+        reason: String,
         /// Who.
         by: String,
         /// When.
@@ -172,6 +183,14 @@ impl Batch<'_> {
             BulkWork::Retire { ids, by, now } => {
                 for id in ids {
                     let outcome = self.retire(id, by.clone(), now);
+                    done.note(id, outcome)?;
+                }
+            }
+            BulkWork::Revoke { ids, reason, by, now } => {
+                let mut revoke = Revoke { id: ClusterId(uuid::Uuid::nil()), reason, by, now };
+                for id in ids {
+                    revoke.id = id;
+                    let outcome = self.revoke(&revoke);
                     done.note(id, outcome)?;
                 }
             }

@@ -111,6 +111,7 @@ impl Batch<'_> {
             seq: 0,
             instance: None,
             conflict_since: None,
+            revoked: None,
             ledger: Ledger::default(),
             products: Vec::new(),
         };

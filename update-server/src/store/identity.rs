@@ -4,8 +4,10 @@
 //! whoever still signs with it is refused by name. Nothing here decides whether two agents share a
 //! key: that is [`super::judge`].
 
+use std::sync::Arc;
+
 use channels::names::ClusterId;
-use channels::wire::Report;
+use channels::wire::{KeyRevocation, Report};
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::params;
 use serde_json::json;
@@ -39,6 +41,19 @@ pub struct KeyRotation {
     pub now: Timestamp,
 }
 
+/// A person takes a cluster's key out of force.
+#[derive(Debug, Clone)]
+pub struct Revoke {
+    /// Which cluster.
+    pub id: ClusterId,
+    /// Why.
+    pub reason: String,
+    /// Who.
+    pub by: String,
+    /// When.
+    pub now: Timestamp,
+}
+
 /// A person ends a conflict over a cluster's identity.
 #[derive(Debug, Clone)]
 pub struct Trust {
@@ -58,19 +73,28 @@ impl Store {
         self.submit(move |batch| batch.rotate_key(&rotation)).await
     }
 
+    /// Takes a cluster's key out of force: the cluster stays in the fleet, and enrols again with
+    /// another key once it is invited. A key that is revoked already stays so, without a trace.
+    pub async fn revoke(&self, revoke: Revoke) -> Result<(), Refusal> {
+        self.submit(move |batch| batch.revoke(&revoke)).await
+    }
+
     /// Ends an identity conflict: the next agent to report with the key is the one believed.
     pub async fn trust(&self, trust: Trust) -> Result<(), Refusal> {
         self.submit(move |batch| batch.trust(trust)).await
     }
 }
 
-/// Whether `key` is the one in force: it may have been replaced after the request that it signed
-/// was verified.
+/// Whether `key` is the one in force: it may have been replaced or revoked after the request that it
+/// signed was verified.
 pub(super) fn check_key(record: &ClusterRecord, key: &Sha256Digest) -> Result<(), Refusal> {
     match record.ended(key) {
         Some(ended) => Err(Refusal::KeyReplaced { end: ended.end }),
-        None if record.key.id == *key => Ok(()),
-        None => Err(Refusal::UnknownCluster),
+        None if record.key.id != *key => Err(Refusal::UnknownCluster),
+        None => match &record.revoked {
+            Some(revoked) => Err(Refusal::KeyRevoked(Arc::clone(revoked))),
+            None => Ok(()),
+        },
     }
 }
 
@@ -184,6 +208,36 @@ impl Batch<'_> {
         Ok(())
     }
 
+    pub(super) fn revoke(&mut self, revoke: &Revoke) -> Result<(), Stop> {
+        let Revoke { id, reason, by, now } = revoke;
+        let (slot, mut record) = self.in_force(*id)?;
+        if record.revoked.is_some() {
+            return Ok(());
+        }
+        let revoked = KeyRevocation { at: *now, by: by.clone(), reason: reason.clone() };
+        let voids = record.ledger.current.take();
+        self.row_written(slot)?;
+        self.db.execute(
+            "UPDATE cluster SET revoked = ?2, grant_json = NULL WHERE id = ?1",
+            params![slot.rowid(), json!(revoked).to_string()],
+        )?;
+        // Whoever has the key may have a token for it as well.
+        self.cancel_join_tokens(slot)?;
+        self.audit(&Event {
+            at: *now,
+            actor: by.clone(),
+            action: "revoke",
+            object: id.to_string(),
+            detail: json!({
+                "name": record.name, "key_id": record.key.id.hex(), "reason": reason,
+                "voids_grant": voids.map(|grant| grant.generation),
+            }),
+        })?;
+        record.revoked = Some(Arc::new(revoked));
+        self.put_cluster(slot, record, *now);
+        Ok(())
+    }
+
     /// A known cluster enrols with a new key: its history stays, its numbers begin anew, and what
     /// the old key was granted is void.
     pub(super) fn enrol_again(
@@ -205,7 +259,7 @@ impl Batch<'_> {
         self.replace_key(slot, &enrolment.key, &former, None)?;
         self.db.execute(
             "UPDATE cluster SET seq = 0, body_digest = NULL, reply = NULL, sent_at = NULL, \
-                 grant_json = NULL, agent_version = ?2 WHERE id = ?1",
+                 grant_json = NULL, revoked = NULL, agent_version = ?2 WHERE id = ?1",
             params![slot.rowid(), enrolment.agent_version],
         )?;
         self.forget_processes(slot)?;
@@ -220,6 +274,7 @@ impl Batch<'_> {
                 "former_key_id": former.key.id.hex(), "former_seq": int(record.seq),
                 "voids_grant": voids.map(|grant| grant.generation),
                 "ends_conflict": record.conflict_since.is_some(),
+                "ends_revocation": record.revoked.is_some(),
             }),
         })?;
         record.key = enrolment.key;
@@ -229,6 +284,7 @@ impl Batch<'_> {
         record.seq = 0;
         record.instance = None;
         record.conflict_since = None;
+        record.revoked = None;
         let id = record.id;
         self.put_cluster(slot, record, enrolment.now);
         Ok(id)

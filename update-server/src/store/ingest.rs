@@ -363,6 +363,7 @@ impl Batch<'_> {
             former: before.former,
             elder: before.elder,
             conflict_since: before.conflict_since,
+            revoked: before.revoked,
             enrolled_at: before.enrolled_at,
             retired_at: before.retired_at,
             ledger: before.ledger,

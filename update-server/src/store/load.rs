@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use channels::names::ClusterId;
-use channels::wire::{Hold, OpenJoinToken};
+use channels::wire::{Hold, KeyRevocation, OpenJoinToken};
 use jiff::Timestamp;
 use rusqlite::types::FromSql;
 use signing::Sha256Digest;
@@ -69,6 +69,7 @@ const CLUSTER_COLUMNS: &[&str] = &[
     "products",
     "instance",
     "conflict_since",
+    "revoked",
     "former_key",
     "former_key_id",
     "former_why",
@@ -205,6 +206,11 @@ fn cluster(at: &At<'_>) -> Result<ClusterRecord, LoadError> {
             .map(|text| text.parse().map_err(|e| at.wrong("instance", e)))
             .transpose()?,
         conflict_since: at.time("conflict_since")?,
+        revoked: at
+            .get::<Option<String>>("revoked")?
+            .map(|json| serde_json::from_str(&json).map_err(|e| at.wrong("revoked", e)))
+            .transpose()?
+            .map(|revoked: KeyRevocation| Arc::new(revoked)),
         ledger: Ledger { generation: at.unsigned("generation")?, current },
         products: products(at)?,
     })

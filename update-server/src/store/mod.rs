@@ -52,6 +52,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use channels::rollout::LabelError;
+use channels::wire::KeyRevocation;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
@@ -68,7 +69,7 @@ pub use committed::Committed;
 pub use db::{AddressError, Database, DbError, Server};
 pub use enrol::{Enrolment, JoinTokenRow};
 pub use history::{HistoryPlace, HistoryRow};
-pub use identity::{KeyRotation, Trust};
+pub use identity::{KeyRotation, Revoke, Trust};
 pub use ingest::AcceptedReport;
 pub use leader::{LeaderError, LeaderThread, Lease};
 pub use load::LoadError;
@@ -86,7 +87,7 @@ pub use sites::{NewSite, NewStatus, StatusRequest};
 pub use snapshot::{Content, SnapshotError, check_database, copy_database};
 pub use tokens::NewToken;
 pub use trends::TrendQuestion;
-pub use webhooks::{DeadRow, NewWebhookRow, Passed, WebhookRecord};
+pub use webhooks::{DeadRow, NewWebhookRow, Passed, Retried, WebhookRecord};
 
 /// File name of the database below the data directory.
 pub const DATABASE_FILE: &str = "hub.sqlite3";
@@ -135,6 +136,9 @@ pub enum Refusal {
         /// Why this one ended.
         end: KeyEnd,
     },
+    /// A person took the cluster's key out of force.
+    #[error("{}", key_revoked(.0))]
+    KeyRevoked(Arc<KeyRevocation>),
     /// The key is one the hub knows already.
     #[error("this key is in use already; make a new one (`cluster-agent enroll --new-key`)")]
     KeyInUse,
@@ -314,6 +318,14 @@ fn key_replaced(end: KeyEnd) -> &'static str {
              was lost or in wrong hands"
         }
     }
+}
+
+fn key_revoked(revoked: &KeyRevocation) -> String {
+    let KeyRevocation { at, by, reason } = revoked;
+    format!(
+        "{by} revoked this cluster's key at {at}: {reason}; after `fairway clusters reinvite`, \
+         `cluster-agent enroll --new-key` lets it back in with another one"
+    )
 }
 
 /// Why a job of a batch ends without a result.

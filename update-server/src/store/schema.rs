@@ -28,6 +28,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0008_access.sql"),
     include_str!("../../migrations/sqlite/0009_webhooks.sql"),
     include_str!("../../migrations/sqlite/0010_trends.sql"),
+    include_str!("../../migrations/sqlite/0011_revoked.sql"),
 ];
 
 /// Only a person's `sqlite3` on the same file ever makes the writer wait.

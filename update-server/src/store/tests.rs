@@ -9,8 +9,8 @@ use channels::names::ClusterId;
 use channels::rollout::Labels;
 use channels::version::ReleaseVersion;
 use channels::wire::{
-    Action, ClusterHeader, Drift, DriftState, GrantRequest, HealthSummary, HoldScope, Phase,
-    ProductState, Report, ReportReply, UnitState,
+    Action, ClusterHeader, Drift, GrantRequest, HealthSummary, HoldScope, Phase, ProductState,
+    Report, ReportReply, UnitState,
 };
 use jiff::Timestamp;
 use signing::Sha256Digest;
@@ -39,14 +39,7 @@ impl Served for Anything {
     }
 
     fn drift(&self, _: &GraphKey, _: &ReleaseVersion, _: Timestamp) -> Drift {
-        Drift {
-            state: DriftState::NoGraph,
-            hops: None,
-            behind_minor: 0,
-            behind_patch: 0,
-            age_days: None,
-            head: None,
-        }
+        Drift::no_graph()
     }
 
     fn has_graph(&self, _: &GraphKey) -> bool {

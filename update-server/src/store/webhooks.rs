@@ -102,7 +102,57 @@ impl Store {
     }
 }
 
+/// How another attempt at an event that was given up on went.
+#[derive(Debug, Clone)]
+pub struct Retried {
+    /// Of which webhook.
+    pub webhook: u64,
+    /// Position in its list of those given up on.
+    pub dead: u64,
+    /// The event's row of the audit log.
+    pub audit: u64,
+    /// Why it failed again; it leaves the list if it did not.
+    pub error: Option<String>,
+    /// Who wanted it.
+    pub by: String,
+    /// When.
+    pub now: Timestamp,
+}
+
+impl Store {
+    /// Keeps how another attempt at an event that was given up on went.
+    pub async fn webhook_retried(&self, retried: Retried) -> Result<(), Refusal> {
+        self.submit(move |batch| batch.webhook_retried(&retried)).await
+    }
+}
+
 impl Batch<'_> {
+    fn webhook_retried(&mut self, retried: &Retried) -> Result<(), Stop> {
+        let (webhook, dead) = (super::int(retried.webhook), super::int(retried.dead));
+        if let Some(error) = &retried.error {
+            self.db.execute(
+                "UPDATE webhook_dead SET attempts = attempts + 1, gave_up = ?3, error = ?4 \
+                 WHERE webhook = ?1 AND id = ?2",
+                params![webhook, dead, retried.now.as_millisecond(), error],
+            )?;
+            return Ok(());
+        }
+        let gone = self.db.execute(
+            "DELETE FROM webhook_dead WHERE webhook = ?1 AND id = ?2",
+            params![webhook, dead],
+        )?;
+        if gone > 0 {
+            self.audit(&Event {
+                at: retried.now,
+                actor: retried.by.clone(),
+                action: "retry_delivery",
+                object: format!("webhook/{}", retried.webhook),
+                detail: json!({ "audit": retried.audit }),
+            })?;
+        }
+        Ok(())
+    }
+
     fn create_webhook(&mut self, new: NewWebhookRow) -> Result<WebhookRecord, Stop> {
         let known: i64 = self.db.row("SELECT count(*) FROM webhook", &[], |r| r.get(0))?;
         if usize::try_from(known).is_ok_and(|known| known >= MAX_WEBHOOKS) {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use channels::wire::{AuditRow, HubEvent};
 use jiff::Timestamp;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::CONTENT_TYPE;
@@ -12,6 +13,7 @@ use reqwest::{Url, redirect};
 use signing::causes::chain;
 
 use super::{AddressError, Patience, check_url, is_allowed, sign};
+use crate::store::WebhookRecord;
 
 /// For the connection, TLS included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -60,11 +62,27 @@ impl DeliveryError {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Delivery<'a> {
     pub(super) webhook: u64,
-    pub(super) audit: u64,
     pub(super) url: &'a str,
     pub(super) secret: &'a str,
-    pub(super) kind: &'a str,
-    pub(super) body: &'a [u8],
+    pub(super) event: &'a HubEvent,
+}
+
+impl<'a> Delivery<'a> {
+    pub(super) fn of(webhook: &'a WebhookRecord, event: &'a HubEvent) -> Self {
+        Self { webhook: webhook.id, url: &webhook.url, secret: &webhook.secret, event }
+    }
+}
+
+/// An audit row as it is told.
+pub(super) fn event(row: &AuditRow) -> HubEvent {
+    HubEvent {
+        id: row.id.to_string(),
+        at: row.at,
+        kind: row.action.clone(),
+        object: row.object.clone(),
+        actor: Some(row.actor.clone()),
+        detail: serde_json::from_str(&row.detail).unwrap_or_default(),
+    }
 }
 
 /// Sends events; clones share connections.
@@ -91,6 +109,34 @@ impl Client {
         Ok(Self { http, local_allowed })
     }
 
+    /// Makes one attempt at the event of an audit row.
+    pub async fn send_row(
+        &self,
+        webhook: &WebhookRecord,
+        row: &AuditRow,
+        at: Timestamp,
+    ) -> Result<(), DeliveryError> {
+        self.send(Delivery::of(webhook, &event(row)), at).await
+    }
+
+    /// Sends an event that is none, so that a person sees whether events arrive. Its id is the time.
+    pub async fn send_test(
+        &self,
+        webhook: &WebhookRecord,
+        by: &str,
+        at: Timestamp,
+    ) -> Result<(), DeliveryError> {
+        let event = HubEvent {
+            id: format!("test-{}", at.as_millisecond()),
+            at,
+            kind: "test".to_owned(),
+            object: format!("webhook/{}", webhook.id),
+            actor: Some(by.to_owned()),
+            detail: serde_json::Value::default(),
+        };
+        self.send(Delivery::of(webhook, &event), at).await
+    }
+
     /// Makes one attempt.
     pub(super) async fn send(
         &self,
@@ -99,14 +145,17 @@ impl Client {
     ) -> Result<(), DeliveryError> {
         // Again: the setting may be another one than when the webhook was made.
         let url: Url = check_url(delivery.url, self.local_allowed)?;
+        let event = delivery.event;
+        // Strings, times and JSON: always serialises.
+        let body = serde_json::to_vec(event).unwrap_or_default();
         let answer = self
             .http
             .post(url)
             .header(CONTENT_TYPE, "application/json")
-            .header("fairway-event", delivery.kind)
-            .header("fairway-delivery", format!("{}-{}", delivery.webhook, delivery.audit))
-            .header("fairway-signature", sign(delivery.secret, at, delivery.body))
-            .body(delivery.body.to_vec())
+            .header("fairway-event", &event.kind)
+            .header("fairway-delivery", format!("{}-{}", delivery.webhook, event.id))
+            .header("fairway-signature", sign(delivery.secret, at, &body))
+            .body(body)
             .send()
             .await
             // The address is on record; it need not be in every error.

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use channels::wire::{AuditRow, HubEvent};
+use channels::wire::AuditRow;
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
-use super::client::Delivery;
+use super::client::{Delivery, event};
 use super::{Client, Deliveries, DeliveryError, Trouble, next_attempt, wants};
 use crate::http::public::Clock;
 use crate::store::{DeadRow, Passed, Reader, ReaderError, Store, WebhookRecord};
@@ -120,25 +120,16 @@ async fn work(shared: Arc<Shared>, webhook: WebhookRecord) {
 /// Sends one event until it is taken or given up on.
 async fn deliver(shared: &Shared, webhook: &WebhookRecord, row: &AuditRow) -> Option<DeadRow> {
     let event = event(row);
-    // Strings, times and JSON: always serialises.
-    let body = serde_json::to_vec(&event).unwrap_or_default();
-    let delivery = Delivery {
-        webhook: webhook.id,
-        audit: row.id,
-        url: &webhook.url,
-        secret: &webhook.secret,
-        kind: &row.action,
-        body: &body,
-    };
     let mut failures = 0;
     loop {
-        let error = match shared.client.send(delivery, shared.clock.now()).await {
-            Ok(()) => {
-                shared.deliveries.set(webhook.id, None);
-                return None;
-            }
-            Err(error) => error,
-        };
+        let error =
+            match shared.client.send(Delivery::of(webhook, &event), shared.clock.now()).await {
+                Ok(()) => {
+                    shared.deliveries.set(webhook.id, None);
+                    return None;
+                }
+                Err(error) => error,
+            };
         failures += 1;
         let now = shared.clock.now();
         let Some(delay) = next_attempt(failures, error.patience(), jitter()) else {
@@ -175,17 +166,6 @@ async fn pass(shared: &Shared, webhook: u64, after: u64, dead: Option<DeadRow>) 
                 sleep(STORE_RETRY).await;
             }
         }
-    }
-}
-
-fn event(row: &AuditRow) -> HubEvent {
-    HubEvent {
-        id: row.id.to_string(),
-        at: row.at,
-        kind: row.action.clone(),
-        object: row.object.clone(),
-        actor: Some(row.actor.clone()),
-        detail: serde_json::from_str(&row.detail).unwrap_or_default(),
     }
 }
 

@@ -48,7 +48,7 @@ impl Shell {
                 }
             }
             Some(News::Reported { asked, answer: Err(unanswered), .. }) => {
-                let Unanswered { why, retry_after_s, key_refused, last_seq } = unanswered;
+                let Unanswered { why, retry_after_s, key_refused, for_good, last_seq } = unanswered;
                 tracing::warn!(error = why, "report not answered");
                 if let Some(reason) = key_refused
                     && self.core.standing.disowned.is_none()
@@ -56,7 +56,13 @@ impl Shell {
                     tracing::error!(reason, "the hub refuses this cluster's key: no unit starts");
                 }
                 self.told.lost();
+                if for_good {
+                    tracing::error!(why, "this agent asks no more; once an hour it looks again");
+                }
                 self.outbox.failed(asked.as_ref(), retry_after_s, jittered, now);
+                if for_good {
+                    self.outbox.give_up(jittered, now);
+                }
                 // Knowing the number proves that this process lives, whether or not it is believed.
                 self.heard_seq = self.heard_seq.max(last_seq);
                 if last_seq.is_some_and(|last| self.document.catch_up(last, now)) {

@@ -154,14 +154,14 @@ async fn an_agent_whose_key_is_refused_starts_no_other_unit_and_says_so() {
     let (stop, stopped) = watch::channel(false);
     let running = tokio::spawn(agent::run(settings.clone(), stopped));
     until(&settings, "first change", |s| s.step.is_some()).await;
-    lab.hub.lock().unwrap().refuse = Some((403, "cluster_retired"));
+    lab.hub.lock().unwrap().refuse = Some((409, "identity_conflict"));
     let status = until(&settings, "the refusal is shown", |s| {
         s.step.is_none() && s.hub.key_refused.is_some() && waits(s, "hub_disowned")
     })
     .await;
-    assert_eq!(status.hub.key_refused.as_deref(), Some("cluster_retired"));
+    assert_eq!(status.hub.key_refused.as_deref(), Some("identity_conflict"));
     let text = status::render(&status, crate::state::InUse::Yes, clock::now());
-    assert!(text.contains("REFUSES this cluster's key [cluster_retired]"), "{text}");
+    assert!(text.contains("REFUSES this cluster's key [identity_conflict]"), "{text}");
     let moved = lab.sim.state("east").unwrap().ledger.restarts.len();
     assert!(moved <= 1, "{moved} units moved without leave");
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use channels::names::ClusterId;
 use channels::version::ReleaseVersion;
-use channels::wire::{ClusterHeader, Drift, DriftState};
+use channels::wire::{ClusterHeader, Drift};
 use jiff::{SignedDuration, Timestamp};
 use signing::Sha256Digest;
 use tokio::task::JoinSet;
@@ -71,14 +71,7 @@ impl Served for NothingServed {
     }
 
     fn drift(&self, _: &GraphKey, _: &ReleaseVersion, _: Timestamp) -> Drift {
-        Drift {
-            state: DriftState::NoGraph,
-            hops: None,
-            behind_minor: 0,
-            behind_patch: 0,
-            age_days: None,
-            head: None,
-        }
+        Drift::no_graph()
     }
 
     fn has_graph(&self, _: &GraphKey) -> bool {

@@ -99,8 +99,51 @@ pub(super) async fn run(
         }
     }
     request.expect = Some(preview.expect);
-    let reply: BulkReply = hub.post("api/v1/bulk", "application/json", &request).await?;
+    let reply = pieces(hub, request, out).await?;
     tell(&reply, format, out)
+}
+
+/// Does what was agreed to, a piece at a time; every piece is done or not done as a whole.
+async fn pieces(hub: &Hub, mut request: BulkRequest, out: &mut Out) -> Result<BulkReply> {
+    let all = request.expect.map_or(0, |expect| expect.clusters);
+    let mut whole: Option<BulkReply> = None;
+    loop {
+        let done = whole.as_ref().map_or(0, |whole| whole.done);
+        let reply: BulkReply = match hub.post("api/v1/bulk", "application/json", &request).await {
+            Ok(reply) => reply,
+            Err(error) if done > 0 => {
+                out.warn(&format!(
+                    "{done} of {all} clusters were changed before it broke off; the same command \
+                     shows the rest"
+                ))?;
+                return Err(error);
+            }
+            Err(error) => return Err(error),
+        };
+        // A reply that changed nothing and promises more would be asked for again for ever.
+        request.expect = reply.next.filter(|_| reply.done > 0);
+        let mut reply = match whole.take() {
+            None => reply,
+            Some(before) => BulkReply {
+                done: before.done + reply.done,
+                items: joined(before.items, reply.items),
+                ..before
+            },
+        };
+        if request.expect.is_none() {
+            reply.next = None;
+            return Ok(reply);
+        }
+        whole = Some(reply);
+    }
+}
+
+/// Refused clusters are in every piece's reply.
+fn joined(mut before: Vec<BulkItem>, after: Vec<BulkItem>) -> Vec<BulkItem> {
+    let new: Vec<BulkItem> =
+        after.into_iter().filter(|item| before.iter().all(|known| known.id != item.id)).collect();
+    before.extend(new);
+    before
 }
 
 fn rest(preview: &BulkReply, out: &mut Out) -> Result<()> {

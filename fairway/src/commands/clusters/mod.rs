@@ -14,7 +14,7 @@ use std::str::FromStr;
 use channels::names::{ClusterId, ProductRef};
 use channels::wire::{
     BulkAction, ClusterRow, JoinToken, JoinTokenRequest, LabelsRequest, OpenJoinToken, Page,
-    ReinviteRequest, SettingsRequest, TrustRequest,
+    ReinviteRequest, RevokeRequest, SettingsRequest, TrustRequest,
 };
 use jiff::Timestamp;
 
@@ -23,7 +23,7 @@ use label::NewLabel;
 use many::ManyArgs;
 
 use crate::error::{CliError, Result};
-use crate::hub::{Hub, HubArgs, PAGE_ROWS, segment};
+use crate::hub::{Hub, HubArgs, segment};
 use crate::out::Out;
 use crate::span::{Span, until};
 use crate::table::Format;
@@ -127,8 +127,18 @@ enum Command {
         #[command(flatten)]
         many: ManyArgs,
     },
-    /// Take a cluster out of the fleet: its key is no longer accepted, its grant is void
-    #[command(visible_alias = "revoke")]
+    /// End a cluster's key at once: what it reports is refused, its grant is void. It stays in the
+    /// fleet, and comes back with another key after `reinvite`
+    Revoke {
+        /// Its id or its name; none to choose clusters by what they have in common
+        cluster: Option<String>,
+        #[command(flatten)]
+        many: ManyArgs,
+        /// Why; kept in the audit log, and told to its agent
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+    /// Take a cluster out of the fleet for good: its key is no longer accepted, its grant is void
     Retire {
         /// Its id or its name; none to choose clusters by what they have in common
         cluster: Option<String>,
@@ -170,16 +180,9 @@ pub(crate) async fn run(args: &ClustersArgs, now: Timestamp, out: &mut Out) -> R
             print_token(&token, &who, args.output, now, out)
         }
         Some(Command::Reinvite { cluster, many, expires, note }) => {
-            let (expires_in_s, note) = (expires.0, note.clone());
-            let Some(cluster) = named(cluster.as_deref(), many)? else {
-                let action = BulkAction::Reinvite { expires_in_s, note };
-                return many::run(&hub, many, action, args.output, out).await;
-            };
-            let request = ReinviteRequest { expires_in_s, note };
-            let id = resolve(&hub, cluster).await?;
-            let path = format!("api/v1/clusters/{id}/join-tokens");
-            let token = hub.post(&path, "application/json", &request).await?;
-            print_token(&token, &format!("cluster {cluster} alone"), args.output, now, out)
+            let (cluster, note) = (cluster.as_deref(), note.clone());
+            let request = ReinviteRequest { expires_in_s: expires.0, note };
+            reinvite(&hub, cluster, many, request, args.output, now, out).await
         }
         Some(Command::Invites) => invites(&hub, args.output, now, out).await,
         Some(Command::Uninvite { id }) => {
@@ -187,17 +190,7 @@ pub(crate) async fn run(args: &ClustersArgs, now: Timestamp, out: &mut Out) -> R
             out.note(&format!("join token {id} is ended; clusters that enrolled with it stay"))
         }
         Some(Command::Trust { cluster, acknowledge }) => {
-            let request = TrustRequest { acknowledge: acknowledge.clone() };
-            let id = resolve(&hub, cluster).await?;
-            let path = format!("api/v1/clusters/{id}/trust");
-            let row: ClusterRow = hub.post(&path, "application/json", &request).await?;
-            if args.output == Format::Json {
-                return out.json(&row);
-            }
-            out.note(&format!(
-                "the identity conflict of {cluster} ({id}) is over; a second agent with its key \
-                 will be found again"
-            ))
+            trust(&hub, cluster, acknowledge.clone(), args.output, out).await
         }
         Some(Command::Show { cluster }) => {
             let row = one(&hub, cluster).await?;
@@ -211,6 +204,14 @@ pub(crate) async fn run(args: &ClustersArgs, now: Timestamp, out: &mut Out) -> R
         Some(Command::Set { of, words, many }) => {
             set(&hub, of, words, many, args.output, out).await
         }
+        Some(Command::Revoke { cluster, many, reason }) => {
+            let reason = reason.clone();
+            let Some(cluster) = named(cluster.as_deref(), many)? else {
+                let action = BulkAction::Revoke { reason };
+                return many::run(&hub, many, action, args.output, out).await;
+            };
+            revoke(&hub, cluster, reason, args.output, out).await
+        }
         Some(Command::Retire { cluster, many }) => {
             let Some(cluster) = named(cluster.as_deref(), many)? else {
                 return many::run(&hub, many, BulkAction::Retire, args.output, out).await;
@@ -220,6 +221,46 @@ pub(crate) async fn run(args: &ClustersArgs, now: Timestamp, out: &mut Out) -> R
             out.note(&format!("cluster {cluster} ({id}) is retired; its key is no longer accepted"))
         }
     }
+}
+
+async fn reinvite(
+    hub: &Hub,
+    cluster: Option<&str>,
+    many: &ManyArgs,
+    request: ReinviteRequest,
+    format: Format,
+    now: Timestamp,
+    out: &mut Out,
+) -> Result<()> {
+    let Some(cluster) = named(cluster, many)? else {
+        let ReinviteRequest { expires_in_s, note } = request;
+        return many::run(hub, many, BulkAction::Reinvite { expires_in_s, note }, format, out)
+            .await;
+    };
+    let id = resolve(hub, cluster).await?;
+    let path = format!("api/v1/clusters/{id}/join-tokens");
+    let token = hub.post(&path, "application/json", &request).await?;
+    print_token(&token, &format!("cluster {cluster} alone"), format, now, out)
+}
+
+async fn trust(
+    hub: &Hub,
+    cluster: &str,
+    acknowledge: String,
+    format: Format,
+    out: &mut Out,
+) -> Result<()> {
+    let id = resolve(hub, cluster).await?;
+    let path = format!("api/v1/clusters/{id}/trust");
+    let request = TrustRequest { acknowledge };
+    let row: ClusterRow = hub.post(&path, "application/json", &request).await?;
+    if format == Format::Json {
+        return out.json(&row);
+    }
+    out.note(&format!(
+        "the identity conflict of {cluster} ({id}) is over; a second agent with its key will be \
+         found again"
+    ))
 }
 
 /// The one cluster that is named; `None` if clusters are chosen by what they have in common.
@@ -296,9 +337,29 @@ async fn set(
     out.note(&format!("{product} on cluster {cluster} ({id}): {after}"))
 }
 
+async fn revoke(
+    hub: &Hub,
+    cluster: &str,
+    reason: String,
+    format: Format,
+    out: &mut Out,
+) -> Result<()> {
+    let id = resolve(hub, cluster).await?;
+    let path = format!("api/v1/clusters/{id}/revoke");
+    let row: ClusterRow = hub.post(&path, "application/json", &RevokeRequest { reason }).await?;
+    if format == Format::Json {
+        return out.json(&row);
+    }
+    out.note(&format!(
+        "the key of {cluster} ({id}) is revoked; let it back in with: fairway clusters reinvite \
+         {cluster}"
+    ))
+}
+
 async fn list(hub: &Hub, args: &ClustersArgs, now: Timestamp, out: &mut Out) -> Result<()> {
     let limit = if args.list.all { MAX_CLUSTERS } else { args.list.limit.clamp(1, MAX_CLUSTERS) };
-    let page = fetch(hub, &args.list.filters.query(), limit).await?;
+    let filters = args.list.filters.query();
+    let page: Page<ClusterRow> = hub.pages("api/v1/clusters", &filters, limit).await?;
     let more = page.next.is_some();
     let shown = page.items.len();
     super::print(
@@ -315,44 +376,9 @@ async fn list(hub: &Hub, args: &ClustersArgs, now: Timestamp, out: &mut Out) -> 
     Ok(())
 }
 
-/// Follows pages until `limit` rows or the end; `next` says whether there are more.
-async fn fetch(
-    hub: &Hub,
-    filters: &[(&'static str, String)],
-    limit: usize,
-) -> Result<Page<ClusterRow>> {
-    let mut all = Page { items: Vec::new(), next: None };
-    loop {
-        let mut query = filters.to_vec();
-        query.push(("limit", PAGE_ROWS.min(limit - all.items.len()).to_string()));
-        if let Some(cursor) = all.next.take() {
-            query.push(("cursor", cursor));
-        }
-        let page: Page<ClusterRow> = hub.get("api/v1/clusters", &query).await?;
-        let progressed = !page.items.is_empty();
-        all.items.extend(page.items);
-        all.next = page.next;
-        // An empty page that promises more would be asked for again for ever.
-        if all.next.is_none() || !progressed || all.items.len() >= limit {
-            return Ok(all);
-        }
-    }
-}
-
 /// Every join token that still works.
 async fn invites(hub: &Hub, format: Format, now: Timestamp, out: &mut Out) -> Result<()> {
-    let mut all: Page<OpenJoinToken> = Page { items: Vec::new(), next: None };
-    loop {
-        let mut query = vec![("limit", PAGE_ROWS.to_string())];
-        query.extend(all.next.take().map(|cursor| ("cursor", cursor)));
-        let page: Page<OpenJoinToken> = hub.get("api/v1/join-tokens", &query).await?;
-        let progressed = !page.items.is_empty();
-        all.items.extend(page.items);
-        all.next = page.next;
-        if all.next.is_none() || !progressed || all.items.len() >= MAX_INVITES {
-            break;
-        }
-    }
+    let all: Page<OpenJoinToken> = hub.pages("api/v1/join-tokens", &[], MAX_INVITES).await?;
     let table = || render::invites(&all.items, now, format);
     super::print(out, format, &all, table, "no join token is open")
 }

@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use channels::wire::{ClusterRow, Drift, DriftState, HealthSummary, OpenJoinToken, ProductRow};
+use channels::wire::{
+    ClusterRow, Drift, DriftState, HealthSummary, KeyRevocation, OpenJoinToken, ProductRow,
+};
 use jiff::Timestamp;
 
 use super::{label, set};
@@ -15,16 +17,13 @@ const COLUMNS: &[&str] = &[
     "drift", "seen", "why",
 ];
 
-const COLUMNS_WITH_SITES: &[&str] = &[
-    "site", "name", "product", "channel", "version", "target", "phase", "unit", "progress",
-    "health", "drift", "seen", "why",
-];
-
 /// One row per product; a cluster without products still has a row. CSV always names the site, a
 /// table only where there is one.
 pub(super) fn list(rows: &[ClusterRow], now: Timestamp, format: Format) -> Table {
     let with_sites = format != Format::Table || rows.iter().any(|row| row.site.is_some());
-    let mut table = Table::new(if with_sites { COLUMNS_WITH_SITES } else { COLUMNS });
+    let site = with_sites.then_some("site");
+    let columns: Vec<&str> = site.into_iter().chain(COLUMNS.iter().copied()).collect();
+    let mut table = Table::new(&columns);
     for row in rows {
         for mut cells in cells(row, now, format) {
             if with_sites {
@@ -169,35 +168,17 @@ pub(super) fn details(row: &ClusterRow, now: Timestamp) -> String {
         );
         line("identity", &conflict);
     }
-    for product in &row.products {
-        line("", "");
-        line("product", &product.product.to_string());
-        line("follows", &format!("{} ({})", product.channel, product.arch));
-        let target = product.target.as_ref().filter(|target| **target != product.version);
-        let moving = target.map_or_else(String::new, |target| format!(" -> {target}"));
-        line("version", &format!("{}{moving}", product.version));
-        line("drift", &distance(&product.drift));
-        if let Some(there) = &product.drift_at_site {
-            line("there", &distance(there));
-        }
-        let progress = product.progress.map(|p| format!(", {} of {} units done", p.done, p.total));
-        let phase = format!(
-            "{} for {}{}",
-            product.phase,
-            age(product.since, now),
-            progress.unwrap_or_default()
+    if let Some(revoked) = &row.key_revoked {
+        let KeyRevocation { at, by, reason } = revoked;
+        let said = format!(
+            "REVOKED by {by} {} ago: {reason}. `fairway clusters reinvite` lets it back in with \
+             another key",
+            age(*at, now)
         );
-        line("phase", &phase);
-        line("health", &health(&product.health));
-        if let Some(failure) = &product.failure {
-            line("failed", &format!("{}: {}", failure.kind, failure.message));
-        }
-        for reason in &product.why_not {
-            line("why not", &format!("{}: {}", reason.code, reason.message));
-        }
-        for reason in &product.waiting_on {
-            line("waits on", &format!("{}: {}", reason.gate, reason.message));
-        }
+        line("key", &said);
+    }
+    for product in &row.products {
+        product_details(product, now, &mut line);
     }
     let units = units(row);
     if !units.is_empty() {
@@ -205,6 +186,37 @@ pub(super) fn details(row: &ClusterRow, now: Timestamp) -> String {
         text.push_str(&units.text());
     }
     text
+}
+
+fn product_details(product: &ProductRow, now: Timestamp, line: &mut dyn FnMut(&str, &str)) {
+    line("", "");
+    line("product", &product.product.to_string());
+    line("follows", &format!("{} ({})", product.channel, product.arch));
+    let target = product.target.as_ref().filter(|target| **target != product.version);
+    let moving = target.map_or_else(String::new, |target| format!(" -> {target}"));
+    line("version", &format!("{}{moving}", product.version));
+    line("drift", &distance(&product.drift));
+    if let Some(there) = &product.drift_at_site {
+        line("there", &distance(there));
+    }
+    let progress = product.progress.map(|p| format!(", {} of {} units done", p.done, p.total));
+    let phase = format!(
+        "{} for {}{}",
+        product.phase,
+        age(product.since, now),
+        progress.unwrap_or_default()
+    );
+    line("phase", &phase);
+    line("health", &health(&product.health));
+    if let Some(failure) = &product.failure {
+        line("failed", &format!("{}: {}", failure.kind, failure.message));
+    }
+    for reason in &product.why_not {
+        line("why not", &format!("{}: {}", reason.code, reason.message));
+    }
+    for reason in &product.waiting_on {
+        line("waits on", &format!("{}: {}", reason.gate, reason.message));
+    }
 }
 
 /// The verdict with its two lags.

@@ -3,8 +3,8 @@
 use channels::rollout::Labels;
 use channels::wire::{
     BulkChange, BulkExpect, BulkItem, BulkReply, Drift, DriftState, Freshness, HealthSummary,
-    HealthVerdict, Phase, ProductRow, ProductSettings, Progress, Reason, Role, UnitState,
-    WaitingOn,
+    HealthVerdict, KeyRevocation, Phase, ProductRow, ProductSettings, Progress, Reason, Role,
+    UnitState, WaitingOn,
 };
 use clap::Parser as _;
 
@@ -85,6 +85,7 @@ fn cluster(name: &str, id: u128, products: Vec<ProductRow>) -> ClusterRow {
         agent_version: "0.1.0".into(),
         seq: 7,
         identity_conflict_since: None,
+        key_revoked: None,
         products,
     }
 }
@@ -286,6 +287,38 @@ async fn a_conflict_is_shown_with_what_to_do_and_ended_by_an_acknowledgement() {
 }
 
 #[tokio::test]
+async fn a_key_is_revoked_with_a_reason_that_show_repeats() {
+    let revoked = KeyRevocation {
+        at: at("2026-05-01T11:58:00Z"),
+        by: "ann".into(),
+        reason: "the rack was opened".into(),
+    };
+    let row = ClusterRow { key_revoked: Some(revoked), ..cluster("north", 1, vec![]) };
+    let id = "00000000-0000-0000-0000-000000000001";
+    let path = "POST /api/v1/clusters/00000000-0000-0000-0000-000000000001/revoke";
+    let hub = FakeHub::start(vec![
+        ("GET /api/v1/clusters/north", Answer::json(&row)),
+        (path, Answer::json(&row)),
+    ])
+    .await;
+    let (result, _, stderr) =
+        clusters(&hub, &["revoke", "north", "--reason", "the rack was opened"]).await;
+    result.unwrap();
+    assert_eq!(
+        stderr,
+        format!(
+            "the key of north ({id}) is revoked; let it back in with: fairway clusters reinvite \
+             north\n"
+        )
+    );
+    let sent = hub.seen().last().cloned().unwrap();
+    assert_eq!(sent, format!(r#"{path} - {{"reason":"the rack was opened"}}"#));
+    let (_, stdout, _) = clusters(&hub, &["show", "north"]).await;
+    let said = "key        REVOKED by ann 2m ago: the rack was opened. `fairway clusters reinvite`";
+    assert!(stdout.contains(said), "{stdout}");
+}
+
+#[tokio::test]
 async fn filters_before_a_subcommand_are_refused_and_not_dropped() {
     let hub = FakeHub::start(vec![]).await;
     let (result, ..) = clusters(&hub, &["--channel", "stable", "invite"]).await;
@@ -399,6 +432,7 @@ fn shown(items: &[(&str, Option<&str>)], done: u64) -> BulkReply {
         expect: BulkExpect { clusters: 2, digest: digest.parse().unwrap() },
         unchanged: 0,
         done,
+        next: None,
         items: items.iter().map(item).collect(),
     }
 }
@@ -436,6 +470,29 @@ async fn what_was_agreed_to_goes_back_to_the_hub_and_refusals_are_told() {
     let sent = hub.seen();
     assert_eq!(sent.len(), 2, "a preview, then the change");
     assert!(sent[1].contains(r#""expect":{"clusters":2,"digest":"sha256:abab"#), "{sent:?}");
+}
+
+#[tokio::test]
+async fn a_change_to_many_goes_on_piece_by_piece_and_says_how_far_it_came() {
+    let next = BulkExpect { clusters: 1, ..shown(&[], 0).expect };
+    let first = BulkReply { next: Some(next), ..shown(&[("north", None)], 1) };
+    let answers = [shown(&[("north", None)], 0), first.clone(), shown(&[("south", None)], 1)];
+    let post = |reply: &BulkReply| ("POST /api/v1/bulk", Answer::json(reply));
+    let hub = FakeHub::start(answers.iter().map(post).collect()).await;
+    let args = ["label", "--all", "--yes", "ring=canary"];
+    let (result, _, stderr) = clusters(&hub, &args).await;
+    result.unwrap();
+    assert_eq!(stderr, "2 clusters changed\n");
+    let seen = hub.seen();
+    assert_eq!(seen.len(), 3);
+    assert!(seen[2].contains(r#""expect":{"clusters":1,"#), "{}", seen[2]);
+
+    let gone = Answer { status: 503, content_type: "text/plain", body: b"gone".to_vec() };
+    let script = vec![post(&answers[0]), post(&first), ("POST /api/v1/bulk", gone)];
+    let hub = FakeHub::start(script).await;
+    let (result, _, stderr) = clusters(&hub, &args).await;
+    result.unwrap_err();
+    assert!(stderr.contains("1 of 2 clusters were changed before it broke off"), "{stderr}");
 }
 
 #[tokio::test]

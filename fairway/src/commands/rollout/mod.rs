@@ -13,9 +13,13 @@ use channels::wire::{Page, PolicyRow, RolloutCluster, RolloutRow};
 use jiff::Timestamp;
 
 use crate::error::Result;
-use crate::hub::{Hub, HubArgs, PAGE_ROWS};
+use crate::hub::{Hub, HubArgs};
 use crate::out::Out;
 use crate::table::Format;
+
+/// Most rows ever fetched, ten times the largest fleet we test with: a hub whose pages never end
+/// must not fill our memory.
+const MAX_ROWS: usize = 10_000_000;
 
 /// Arguments of `fairway rollout`.
 #[derive(Debug, clap::Args)]
@@ -218,8 +222,7 @@ async fn policy(
 
 async fn list(hub: &Hub, all: bool, format: Format, now: Timestamp, out: &mut Out) -> Result<()> {
     let query: Vec<_> = all.then(|| ("all", "true".to_owned())).into_iter().collect();
-    let items: Vec<RolloutRow> = every(hub, "api/v1/rollouts", query).await?;
-    let page = Page { items, next: None };
+    let page: Page<RolloutRow> = hub.pages("api/v1/rollouts", &query, MAX_ROWS).await?;
     super::print(
         out,
         format,
@@ -248,31 +251,7 @@ async fn clusters(
 ) -> Result<()> {
     let query: Vec<_> = state.map(|s| ("state", s.as_str().to_owned())).into_iter().collect();
     let path = format!("api/v1/rollouts/{id}/clusters");
-    let items: Vec<RolloutCluster> = every(hub, &path, query).await?;
-    let page = Page { items, next: None };
+    let page: Page<RolloutCluster> = hub.pages(&path, &query, MAX_ROWS).await?;
     let table = || render::clusters(&page.items, now, format);
     super::print(out, format, &page, table, "no such cluster is in the rollout")
-}
-
-/// Follows pages to the end.
-async fn every<T: serde::de::DeserializeOwned>(
-    hub: &Hub,
-    path: &str,
-    filters: Vec<(&'static str, String)>,
-) -> Result<Vec<T>> {
-    let mut rows = Vec::new();
-    let mut cursor: Option<String> = None;
-    loop {
-        let mut query = filters.clone();
-        query.push(("limit", PAGE_ROWS.to_string()));
-        query.extend(cursor.take().map(|cursor| ("cursor", cursor)));
-        let page: Page<T> = hub.get(path, &query).await?;
-        // An empty page that promises more would be asked for again for ever.
-        let progressed = !page.items.is_empty();
-        rows.extend(page.items);
-        cursor = page.next;
-        if cursor.is_none() || !progressed {
-            return Ok(rows);
-        }
-    }
 }

@@ -14,7 +14,7 @@ use channels::wire::{Freshness, Page};
 use serde::Deserialize;
 
 use crate::error::{CliError, Result};
-use crate::hub::{Hub, PAGE_ROWS};
+use crate::hub::Hub;
 use crate::out::Out;
 
 /// What is needed of a row of `GET /api/v1/clusters`. A hub that keeps no labels sends none.
@@ -127,25 +127,13 @@ async fn fetch(
     ];
     let filters: Vec<(&str, String)> =
         filters.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
-    let mut rows = Vec::new();
-    let mut cursor: Option<String> = None;
-    loop {
-        let mut query = filters.clone();
-        query.push(("limit", PAGE_ROWS.to_string()));
-        query.extend(cursor.take().map(|cursor| ("cursor", cursor)));
-        let page: Page<Row> = hub.get("api/v1/clusters", &query).await?;
-        let progressed = !page.items.is_empty();
-        rows.extend(page.items);
-        cursor = page.next;
-        if rows.len() > CLUSTERS_MAX {
-            return Err(CliError::failed(format!(
-                "the hub has more than the {CLUSTERS_MAX} clusters that are simulated"
-            ))
-            .hint("pass --product and --channel"));
-        }
-        // An empty page that promises more would be asked for again for ever.
-        if cursor.is_none() || !progressed {
-            return Ok(rows);
-        }
+    // One more than may be, to know that there are too many.
+    let page: Page<Row> = hub.pages("api/v1/clusters", &filters, CLUSTERS_MAX + 1).await?;
+    if page.items.len() > CLUSTERS_MAX {
+        return Err(CliError::failed(format!(
+            "the hub has more than the {CLUSTERS_MAX} clusters that are simulated"
+        ))
+        .hint("pass --product and --channel"));
     }
+    Ok(page.items)
 }

@@ -85,10 +85,11 @@ impl Hub {
         std::fs::create_dir_all(dir.join("data")).expect("a directory");
         crate::e2e::world::copy_dir(&first.data().join("keys"), &dir.join("data/keys"));
         std::fs::write(dir.join("hub.toml"), config).expect("a configuration");
-        let (process, address) = launch(dir).await;
+        let around = Surroundings::default();
+        let (process, address) = launch(dir, &around).await;
         assert!(!dir.join("data/admin.token").exists(), "a second first token");
         let token = first.token.clone();
-        Self { process, dir: dir.to_owned(), address, token, http: http() }
+        Self { process, around, dir: dir.to_owned(), address, token, http: http() }
     }
 
     /// `kill -9`.

@@ -148,3 +148,30 @@ fn a_cloned_machine_stops_both_until_a_person_says_which_is_which() {
     world.clusters[0].rolled_once();
     assert_eq!(world.hub.cluster(NAME).expect("a row").identity_conflict_since, None);
 }
+
+#[test]
+fn an_agent_whose_key_was_revoked_says_so_and_comes_back_with_another_one() {
+    let mut world = one_cluster();
+    world.hub.fairway(&["clusters", "revoke", NAME, "--reason", "the rack was opened"]);
+    eventually("the agent is told", || {
+        let status = world.clusters[0].status()?;
+        let error = status.hub.error.clone().unwrap_or_default();
+        let told = status.hub.key_refused.as_deref() == Some("key_revoked")
+            && error.contains("the rack was opened");
+        if told { Ok(()) } else { Err(format!("{:?}", status.hub)) }
+    });
+    assert!(world.clusters[0].log().contains("asks no more"), "{}", world.clusters[0].log());
+    let shown = world.hub.fairway(&["clusters", "show", NAME]);
+    assert!(shown.contains("REVOKED by"), "{shown}");
+
+    world.clusters[0].agent().kill();
+    let token = world.hub.fairway(&["clusters", "reinvite", NAME]);
+    let config = text(&world.clusters[0].config());
+    let token = token.trim();
+    run_ok(&["agent", "enroll", "--new-key", "--config", &config, "--token", token], &[]);
+    world.clusters[0].run(None);
+    world.hear_reports(&[NAME], 2);
+    assert_eq!((audited(&world, "revoke"), audited(&world, "re_enrol")), (1, 1));
+    world.release(false);
+    world.eventually_upgraded(NAME);
+}

@@ -10,17 +10,16 @@ use channels::wire::{
 };
 use jiff::Timestamp;
 
-use super::super::problem::{ApiError, Code, RETRY_AFTER_S};
+use super::super::problem::{ApiError, Code};
 use super::body::Json;
 use super::clusters::{PHASES, VERDICTS, one_of, selector};
+use super::holds::text;
 use super::join_tokens::{self, Minted};
 use super::{Guarded, HubState, Operator};
-use crate::bulk::{self, MAX_CLUSTERS, MAX_LISTED, MAX_REINVITED, Planned};
+use crate::bulk::{self, MAX_CLUSTERS, MAX_LISTED, MAX_REINVITED, PIECE, Piece, Planned};
 use crate::fleet::ClusterFilter;
 use crate::store::{BulkDone, BulkWork, Refusal};
 
-/// Clusters in one transaction: some milliseconds, in which agents wait for their answers.
-const CHUNK: usize = 200;
 /// A full queue of writes drains in seconds: waits of this length, at most so many in a row.
 const BUSY_WAIT: Duration = Duration::from_millis(250);
 const BUSY_WAITS_MAX: u32 = 40;
@@ -37,7 +36,7 @@ pub(super) async fn post(
     let Some(agreed) = expect else {
         let Planned { mut items, unchanged, expect } = planned;
         items.truncate(MAX_LISTED);
-        return Ok(web::Json(BulkReply { expect, unchanged, done: 0, items }));
+        return Ok(web::Json(BulkReply { expect, unchanged, done: 0, next: None, items }));
     };
     if agreed != planned.expect {
         let detail = format!(
@@ -51,6 +50,7 @@ pub(super) async fn post(
     tracing::info!(
         by = by.actor,
         clusters = reply.done,
+        left = reply.next.map_or(0, |next| next.clusters),
         action = name(&action),
         "bulk change done"
     );
@@ -62,6 +62,7 @@ fn name(action: &BulkAction) -> &'static str {
         BulkAction::Label { .. } => "label",
         BulkAction::Set { .. } => "set",
         BulkAction::Retire => "retire",
+        BulkAction::Revoke { .. } => "revoke",
         BulkAction::Reinvite { .. } => "reinvite",
     }
 }
@@ -82,6 +83,7 @@ fn check(action: &BulkAction) -> Result<(), ApiError> {
         BulkAction::Reinvite { expires_in_s, note } => {
             join_tokens::check_reinvite(*expires_in_s, note)
         }
+        BulkAction::Revoke { reason } => text("reason", reason).map(drop),
         BulkAction::Set { .. } | BulkAction::Retire => Ok(()),
     }
 }
@@ -117,7 +119,10 @@ async fn plan(
 ) -> Result<Planned, ApiError> {
     let max = match action {
         BulkAction::Reinvite { .. } => MAX_REINVITED,
-        BulkAction::Label { .. } | BulkAction::Set { .. } | BulkAction::Retire => MAX_CLUSTERS,
+        BulkAction::Label { .. }
+        | BulkAction::Set { .. }
+        | BulkAction::Retire
+        | BulkAction::Revoke { .. } => MAX_CLUSTERS,
     };
     let state = state.clone();
     let work = move || {
@@ -132,6 +137,7 @@ async fn plan(
     })
 }
 
+/// Does the first piece of what was agreed to, all of it or nothing.
 async fn run(
     state: &HubState,
     by: &str,
@@ -139,19 +145,16 @@ async fn run(
     planned: Planned,
 ) -> Result<BulkReply, ApiError> {
     let Planned { items, unchanged, expect } = planned;
-    let mut reply = BulkReply { expect, unchanged, done: 0, items: Vec::new() };
-    for chunk in items.chunks(CHUNK) {
-        let now = state.now();
-        let ids = chunk.iter().filter(|item| item.refused.is_none()).map(|item| item.id).collect();
-        let (work, minted) = work(action, ids, by, now)?;
-        let done = submit(state, work).await.map_err(|refusal| broken_off(refusal, reply.done))?;
-        reply.done += done.done;
-        tell(&mut reply.items, chunk, &done, minted);
-    }
+    let Piece { items: piece, next } = bulk::piece(items, PIECE, action);
+    let ids = piece.iter().filter(|item| item.refused.is_none()).map(|item| item.id).collect();
+    let (work, minted) = work(action, ids, by, state.now())?;
+    let done = submit(state, work).await?;
+    let mut reply = BulkReply { expect, unchanged, done: done.done, next, items: Vec::new() };
+    tell(&mut reply.items, &piece, &done, minted);
     Ok(reply)
 }
 
-/// One chunk as the store takes it, and the tokens that are made with it.
+/// The piece as the store takes it, and the tokens that are made with it.
 fn work(
     action: &BulkAction,
     ids: Vec<ClusterId>,
@@ -168,6 +171,10 @@ fn work(
             (BulkWork::Set { ids, product, patch, by, now }, Vec::new())
         }
         BulkAction::Retire => (BulkWork::Retire { ids, by, now }, Vec::new()),
+        BulkAction::Revoke { reason } => {
+            let reason = text("reason", reason)?;
+            (BulkWork::Revoke { ids, reason, by, now }, Vec::new())
+        }
         BulkAction::Reinvite { expires_in_s, note } => {
             let mint = |id| join_tokens::mint_for(id, *expires_in_s, note, &by, now);
             let minted = ids.into_iter().map(mint).collect::<Result<Vec<_>, _>>()?;
@@ -177,7 +184,7 @@ fn work(
     })
 }
 
-/// Hands a chunk to the writer; agents' reports go before while the queue is full.
+/// Hands the piece to the writer; agents' reports go before while the queue is full.
 async fn submit(state: &HubState, work: BulkWork) -> Result<BulkDone, Refusal> {
     for _ in 0..BUSY_WAITS_MAX {
         match state.store.bulk(work.clone()).await {
@@ -188,22 +195,10 @@ async fn submit(state: &HubState, work: BulkWork) -> Result<BulkDone, Refusal> {
     state.store.bulk(work).await
 }
 
-/// What was done before stays done; the same request again does the rest.
-fn broken_off(refusal: Refusal, done: u64) -> ApiError {
-    let error = ApiError::from(refusal);
-    let detail = format!("{done} clusters were changed before it broke off: {}", error.detail());
-    let code = error.code();
-    if code == Code::Internal {
-        return error;
-    }
-    let told = ApiError::new(code, detail);
-    if code.status().is_server_error() { told.with_retry_after(RETRY_AFTER_S) } else { told }
-}
-
 /// The first clusters, every one that was refused, and every token.
-fn tell(items: &mut Vec<BulkItem>, chunk: &[BulkItem], done: &BulkDone, minted: Vec<Minted>) {
+fn tell(items: &mut Vec<BulkItem>, piece: &[BulkItem], done: &BulkDone, minted: Vec<Minted>) {
     let mut tokens = minted.into_iter();
-    for item in chunk {
+    for item in piece {
         let mut item = item.clone();
         let token = if item.refused.is_none() { tokens.next() } else { None };
         if let Some((_, why)) = done.refused.iter().find(|(id, _)| *id == item.id) {

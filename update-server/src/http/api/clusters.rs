@@ -5,19 +5,21 @@ use channels::names::{ChannelName, ClusterId, ProductRef, SiteName};
 use channels::rollout::{Selector, labels};
 use channels::version::ReleaseVersion;
 use channels::wire::{
-    ClusterRow, Freshness, HealthVerdict, LabelsRequest, Page, Phase, SettingsRequest, TrustRequest,
+    ClusterRow, Freshness, HealthVerdict, LabelsRequest, Page, Phase, RevokeRequest,
+    SettingsRequest, TrustRequest,
 };
 use serde::Deserialize;
 
 use super::super::negotiate::Listing;
 use super::super::problem::{ApiError, Code};
 use super::body::Json;
+use super::holds::text;
 use super::state::from_disk;
 use super::{Guarded, HubState, Needs, Operator, Scoped, Viewer, export, paging, risks, rollouts};
 use crate::auth::Scope;
 use crate::fleet::{ClusterFilter, MAX_PAGE, Slot};
 use crate::site::After;
-use crate::store::{HistoryRow, SetLabels, SetSettings, Trust};
+use crate::store::{HistoryRow, Revoke, SetLabels, SetSettings, Trust};
 use crate::telemetry::{Position, merge};
 
 pub(super) const PHASES: [Phase; 10] = [
@@ -360,8 +362,20 @@ pub(super) async fn set(
     Ok(web::Json(find(&state, &id.to_string())?.0))
 }
 
-/// A sentence for the audit log.
-const MAX_ACKNOWLEDGE_CHARS: usize = 1000;
+/// `POST /api/v1/clusters/{id or name}/revoke`
+pub(super) async fn revoke(
+    by: Guarded<Scoped<Operator>>,
+    state: web::Data<HubState>,
+    path: web::Path<String>,
+    request: web::Json<RevokeRequest>,
+) -> Result<web::Json<ClusterRow>, ApiError> {
+    let reason = text("reason", &request.reason)?;
+    let (row, _) = find_to_change(&state, &by, &path)?;
+    let revoke = Revoke { id: row.id, reason, by: by.actor.clone(), now: state.now() };
+    state.store.revoke(revoke).await?;
+    tracing::info!(cluster.id = %row.id, cluster.name = row.name, by = by.actor, "key revoked");
+    Ok(web::Json(find(&state, &row.id.to_string())?.0))
+}
 
 /// `POST /api/v1/clusters/{id or name}/trust`
 pub(super) async fn trust(
@@ -370,11 +384,7 @@ pub(super) async fn trust(
     path: web::Path<String>,
     request: Json<TrustRequest>,
 ) -> Result<web::Json<ClusterRow>, ApiError> {
-    let acknowledge = request.into_inner().acknowledge.trim().to_owned();
-    if acknowledge.is_empty() || acknowledge.chars().count() > MAX_ACKNOWLEDGE_CHARS {
-        let detail = format!("acknowledge must have 1 to {MAX_ACKNOWLEDGE_CHARS} characters");
-        return Err(ApiError::new(Code::Unprocessable, detail));
-    }
+    let acknowledge = text("acknowledge", &request.into_inner().acknowledge)?;
     let (row, _) = find_to_change(&state, &by, &path)?;
     let trust = Trust { id: row.id, acknowledge, by: by.actor.clone(), now: state.now() };
     state.store.trust(trust).await?;

@@ -149,6 +149,7 @@ impl Export for ClusterRow {
         "agent_version",
         "labels",
         "identity_conflict_since",
+        "key_revoked_at",
         "product",
         "channel",
         "arch",
@@ -191,6 +192,7 @@ impl Export for ClusterRow {
             self.agent_version.clone(),
             labels.join("; "),
             cell(self.identity_conflict_since.as_ref()),
+            cell(self.key_revoked.as_ref().map(|revoked| revoked.at).as_ref()),
         ];
         if self.products.is_empty() {
             let mut line = cluster;

@@ -104,6 +104,9 @@ fn fleet_reads(config: &mut ServiceConfig) {
         )
         .service(only("/api/v1/clusters/{id}/labels", "PUT").route(web::put().to(clusters::label)))
         .service(only("/api/v1/clusters/{id}/settings", "PUT").route(web::put().to(clusters::set)))
+        .service(
+            only("/api/v1/clusters/{id}/revoke", "POST").route(web::post().to(clusters::revoke)),
+        )
         .service(only("/api/v1/clusters/{id}/trust", "POST").route(web::post().to(clusters::trust)))
         .service(only("/api/v1/bulk", "POST").route(web::post().to(bulk::post)))
         .service(read("/api/v1/drift").route(get().to(fleet::drift)))
@@ -175,6 +178,11 @@ fn people(config: &mut ServiceConfig) {
         )
         .service(only("/api/v1/webhooks/{id}", "DELETE").route(web::delete().to(webhooks::delete)))
         .service(read("/api/v1/webhooks/{id}/dead").route(get().to(webhooks::dead)))
+        .service(
+            only("/api/v1/webhooks/{id}/dead/{dead}/retry", "POST")
+                .route(web::post().to(webhooks::retry)),
+        )
+        .service(only("/api/v1/webhooks/{id}/test", "POST").route(web::post().to(webhooks::test)))
         .service(
             only("/api/v1/publications", "POST")
                 .app_data(body::MaxBytes(MAX_PUBLICATION_BYTES))

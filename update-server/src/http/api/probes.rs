@@ -187,6 +187,7 @@ fn fill_fleet(metrics: &Metrics, fleet: &FleetIndex, view: &mut View<'_>) {
     }
     metrics.silent_while_updating.set(gauge(fleet.silent_while_updating()));
     metrics.identity_conflicts.set(gauge(fleet.identity_conflicts()));
+    metrics.channel_mismatches.set(gauge(fleet.channel_mismatches()));
     fill_drift(metrics, fleet, view);
 }
 

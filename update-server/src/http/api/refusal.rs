@@ -19,6 +19,7 @@ impl From<Refusal> for ApiError {
             Refusal::UnknownSite { .. } => Code::UnknownSite,
             Refusal::StatusRollback { .. } => Code::StatusRollback,
             Refusal::Retired => Code::ClusterRetired,
+            Refusal::KeyRevoked(_) => Code::KeyRevoked,
             Refusal::KeyReplaced { .. } => Code::KeyReplaced,
             Refusal::IdentityConflict { .. } => Code::IdentityConflict,
             Refusal::TooManyProducts { .. }

@@ -1,6 +1,7 @@
 //! `/api/v1/rollouts`: rollouts watched and steered.
 
 mod clusters;
+mod confined;
 mod render;
 mod why;
 
@@ -13,13 +14,15 @@ use channels::wire::{
     Page, RolloutApproveRequest, RolloutEmergencyRequest, RolloutHoldRequest, RolloutResumeRequest,
     RolloutRow, SeenFailure,
 };
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::super::problem::{ApiError, Code};
 use super::body::Json;
 use super::holds::{show, text};
-use super::{Guarded, HubState, Operator, Viewer, paging};
-use crate::rollout::{RolloutCommand, RolloutId, RolloutStatus, RolloutView};
+use super::{Guarded, HubState, Operator, Scoped, Viewer, paging};
+use crate::auth::Scope;
+use crate::rollout::{RolloutCommand, RolloutId, RolloutStatus, RolloutView, Rollouts};
 use crate::store::Steer;
 
 pub(super) use clusters::list as clusters;
@@ -58,42 +61,78 @@ fn is_over(view: &RolloutView) -> bool {
 
 /// `GET /api/v1/rollouts`
 pub(super) async fn list(
-    _: Guarded<Viewer>,
+    by: Guarded<Scoped<Viewer>>,
     state: web::Data<HubState>,
     query: web::Query<ListQuery>,
 ) -> Result<web::Json<Page<RolloutRow>>, ApiError> {
     let limit = paging::limit(query.limit)?;
     let before = paging::after(LIST, query.cursor.as_deref())?;
-    let fits = |view: &RolloutView| {
+    let fits = move |view: &RolloutView| {
         (query.all || !is_over(view))
             && before.is_none_or(|before| view.id.0 < before)
             && query.product.as_ref().is_none_or(|product| *product == view.product)
             && query.policy.as_ref().is_none_or(|policy| *policy == view.policy)
     };
-    let views: Vec<RolloutView> =
-        state.store.committed().rollouts().views(state.now()).into_iter().filter(fits).collect();
+    let views = within(&state, by.scope(), limit.saturating_add(1), move |rollouts, now| {
+        rollouts.views(now).into_iter().filter(fits).collect()
+    })
+    .await?;
     let items: Vec<RolloutRow> = views.iter().take(limit).map(render::row).collect();
     let last = items.last().filter(|_| views.len() > limit).map(|row| row.id);
     Ok(web::Json(Page { next: last.map(|id| paging::cursor(LIST, id)), items }))
 }
 
+/// Rollouts as a caller of this scope sees them; on a thread that may take its time over the fleet.
+async fn within(
+    state: &web::Data<HubState>,
+    scope: &Scope,
+    most: usize,
+    select: impl FnOnce(&Rollouts, Timestamp) -> Vec<RolloutView> + Send + 'static,
+) -> Result<Vec<RolloutView>, ApiError> {
+    let (state, scope) = (state.clone(), scope.clone());
+    let work = move || {
+        let (committed, now) = (state.store.committed(), state.now());
+        let fleet = committed.fleet();
+        let rollouts = committed.rollouts();
+        let views = select(&rollouts, now).into_iter();
+        confined::narrowed(&fleet, &rollouts, &scope, views, most, now)
+    };
+    web::block(work).await.map_err(|error| ApiError::internal("look at rollouts", &error))
+}
+
+/// A rollout as a caller of this scope sees it. One that none of their clusters is in is not there.
+async fn visible(
+    state: &web::Data<HubState>,
+    scope: &Scope,
+    id: RolloutId,
+) -> Result<RolloutView, ApiError> {
+    let one = move |rollouts: &Rollouts, now| rollouts.view(id, now).into_iter().collect();
+    let found = within(state, scope, 1, one).await?;
+    found.into_iter().next().ok_or_else(|| missing(id))
+}
+
+fn missing(id: RolloutId) -> ApiError {
+    ApiError::new(Code::NotFound, format!("there is no rollout {id}"))
+}
+
 /// `GET /api/v1/rollouts/{id}`
 pub(super) async fn one(
-    _: Guarded<Viewer>,
+    by: Guarded<Scoped<Viewer>>,
     state: web::Data<HubState>,
     path: web::Path<u64>,
 ) -> Result<web::Json<RolloutRow>, ApiError> {
-    Ok(web::Json(found(&state, RolloutId(*path))?))
+    let view = visible(&state, by.scope(), RolloutId(*path)).await?;
+    Ok(web::Json(render::whole(&state, &view, by.scope())))
 }
 
 fn found(state: &HubState, id: RolloutId) -> Result<RolloutRow, ApiError> {
     let view = view(state, id)?;
-    Ok(render::whole(state, &view))
+    Ok(render::whole(state, &view, &Scope::whole()))
 }
 
 fn view(state: &HubState, id: RolloutId) -> Result<RolloutView, ApiError> {
     let view = state.store.committed().rollouts().view(id, state.now());
-    view.ok_or_else(|| ApiError::new(Code::NotFound, format!("there is no rollout {id}")))
+    view.ok_or_else(|| missing(id))
 }
 
 /// Orders it, shows plain clients what follows, and answers with the rollout as it is then.

@@ -1,14 +1,16 @@
 //! `/api/v1/webhooks`: where events are sent.
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use channels::wire::{NewWebhook, Page, Webhook, WebhookRequest};
+use channels::wire::{NewWebhook, Page, Webhook, WebhookAttempt, WebhookRequest};
 
 use super::super::problem::{ApiError, Code};
 use super::body::Json;
 use super::state::from_disk;
 use super::{Admin, Guarded, HubState, paging};
-use crate::store::{NewWebhookRow, WebhookRecord};
-use crate::webhooks::{Deliveries, MAX_KINDS, check_url, is_kind, new_secret};
+use crate::store::{NewWebhookRow, Retried, WebhookRecord};
+use crate::webhooks::{
+    Client, Deliveries, DeliveryError, MAX_KINDS, check_url, is_kind, new_secret,
+};
 
 fn shown(record: &WebhookRecord, deliveries: &Deliveries) -> Webhook {
     let trouble = deliveries.trouble(record.id);
@@ -91,4 +93,65 @@ pub(super) async fn dead(
     let items = found.ok_or_else(|| ApiError::new(Code::NotFound, format!("no webhook {id}")))?;
     let page = paging::newest_first(LIST, items, limit, |row| row.id);
     Ok(paging::respond(&request, &page))
+}
+
+/// The webhook of a number.
+async fn one(state: &web::Data<HubState>, id: u64) -> Result<WebhookRecord, ApiError> {
+    let records = from_disk(state, crate::store::Reader::webhooks).await?;
+    records
+        .into_iter()
+        .find(|record| record.id == id)
+        .ok_or_else(|| ApiError::new(Code::NotFound, format!("no webhook {id}")))
+}
+
+/// For one attempt that a person waits for; workers have their own.
+fn client(state: &HubState) -> Result<Client, ApiError> {
+    Client::new(state.settings.webhooks_to_local_addresses)
+        .map_err(|error| ApiError::internal("make the client of webhooks", &error))
+}
+
+fn attempt(outcome: Result<(), DeliveryError>) -> WebhookAttempt {
+    let error = outcome.err().map(|error| error.to_string());
+    WebhookAttempt { delivered: error.is_none(), error }
+}
+
+/// `POST /api/v1/webhooks/{id}/test`: one attempt with an event that is none
+pub(super) async fn test(
+    by: Guarded<Admin>,
+    state: web::Data<HubState>,
+    path: web::Path<u64>,
+) -> Result<web::Json<WebhookAttempt>, ApiError> {
+    let webhook = one(&state, *path).await?;
+    let outcome = client(&state)?.send_test(&webhook, &by.actor, state.now()).await;
+    tracing::info!(webhook = webhook.id, by = by.actor, ?outcome, "webhook tried");
+    Ok(web::Json(attempt(outcome)))
+}
+
+/// `POST /api/v1/webhooks/{id}/dead/{dead}/retry`: one attempt at an event that was given up on; it
+/// leaves the list if it is taken
+pub(super) async fn retry(
+    by: Guarded<Admin>,
+    state: web::Data<HubState>,
+    path: web::Path<(u64, u64)>,
+) -> Result<web::Json<WebhookAttempt>, ApiError> {
+    let (id, dead) = *path;
+    let webhook = one(&state, id).await?;
+    let found = from_disk(&state, move |reader| {
+        let rows = reader.dead_deliveries(id, dead.checked_add(1), 1)?;
+        let Some(given_up) = rows.into_iter().find(|row| row.id == dead) else { return Ok(None) };
+        let before = given_up.audit.saturating_sub(1);
+        Ok(reader.audit_after(before, 1)?.into_iter().find(|row| row.id == given_up.audit))
+    })
+    .await?;
+    let row = found.ok_or_else(|| {
+        let detail = format!("webhook {id} has given up on no event {dead}");
+        ApiError::new(Code::NotFound, detail)
+    })?;
+    let outcome = client(&state)?.send_row(&webhook, &row, state.now()).await;
+    tracing::info!(webhook = id, audit = row.id, by = by.actor, ?outcome, "delivery retried");
+    let attempt = attempt(outcome);
+    let (audit, error) = (row.id, attempt.error.clone());
+    let (by, now) = (by.actor, state.now());
+    state.store.webhook_retried(Retried { webhook: id, dead, audit, error, by, now }).await?;
+    Ok(web::Json(attempt))
 }

@@ -90,6 +90,7 @@ fn cluster(name: &str, products: Vec<ProductRow>) -> ClusterRow {
         agent_version: "0.1.0".to_owned(),
         seq: 9,
         identity_conflict_since: None,
+        key_revoked: None,
         products,
     }
 }

@@ -1,7 +1,7 @@
 //! What is served in a simulated world: one product, one graph, up to three releases.
 
 use channels::version::ReleaseVersion;
-use channels::wire::{Drift, DriftState};
+use channels::wire::Drift;
 use jiff::Timestamp;
 use signing::{Sha256Digest, Sha256Hasher};
 
@@ -59,14 +59,7 @@ impl Served for Releases {
     }
 
     fn drift(&self, _: &GraphKey, _: &ReleaseVersion, _: Timestamp) -> Drift {
-        Drift {
-            state: DriftState::NoGraph,
-            hops: None,
-            behind_minor: 0,
-            behind_patch: 0,
-            age_days: None,
-            head: None,
-        }
+        Drift::no_graph()
     }
 
     fn has_graph(&self, graph: &GraphKey) -> bool {

@@ -55,6 +55,20 @@ async fn labels_and_settings_survive_a_restart_of_the_hub() {
 }
 
 #[tokio::test]
+async fn a_revoked_key_stays_revoked_over_a_restart_of_the_hub() {
+    let hub = Hub::new();
+    hub.invite(1).await;
+    let id = hub.enrol(1).await.unwrap();
+    let (reason, by) = ("stolen".to_owned(), "ann".to_owned());
+    hub.store.revoke(Revoke { id, reason, by, now: now() }).await.unwrap();
+    let hub = hub.restart();
+    let fleet = hub.store.committed().fleet();
+    let record = fleet.record(fleet.slot(id).unwrap()).unwrap();
+    let revoked = record.revoked.unwrap();
+    assert_eq!((revoked.at, revoked.by.as_str()), (now(), "ann"));
+}
+
+#[tokio::test]
 async fn a_part_of_a_change_to_many_leaves_out_clusters_that_went_and_does_the_rest() {
     let hub = Hub::new();
     hub.invite(3).await;

@@ -12,6 +12,7 @@ use super::SchemaError;
 const MIGRATIONS: &[(usize, &str)] = &[
     (1, include_str!("../../../migrations/postgres/0001_first.sql")),
     (10, include_str!("../../../migrations/postgres/0010_trends.sql")),
+    (11, include_str!("../../../migrations/postgres/0011_revoked.sql")),
     (12, include_str!("../../../migrations/postgres/0012_replicas.sql")),
 ];
 

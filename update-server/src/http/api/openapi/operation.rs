@@ -92,6 +92,7 @@ impl Operation {
                 Code::UnknownCluster,
                 Code::KeyReplaced,
                 Code::ClusterRetired,
+                Code::KeyRevoked,
                 Code::Unprocessable,
             ]);
         }

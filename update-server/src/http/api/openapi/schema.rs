@@ -16,10 +16,10 @@ macro_rules! golden {
 
 golden! {
     "audit-row": ["audit-row"];
-    "bulk-reply": ["bulk-reply"];
+    "bulk-reply": ["bulk-reply", "bulk-reply--next"];
     "cluster-risk-page": ["cluster-risk-page"];
     "cluster-row-page": ["cluster-row-page", "cluster-row-page--conflict", "cluster-row-page--dark",
-        "cluster-row-page--labels", "cluster-row-page--settings"];
+        "cluster-row-page--labels", "cluster-row-page--revoked", "cluster-row-page--settings"];
     "dead-delivery-page": ["dead-delivery-page"];
     "drift-answer": ["drift-answer", "drift-answer--sites"];
     "enrolment-reply": ["enrolment-reply"];
@@ -51,6 +51,7 @@ golden! {
     "status-import-reply": ["status-import-reply"];
     "timeline-page": ["timeline-page"];
     "trends-answer": ["trends-answer"];
+    "webhook-attempt": ["webhook-attempt", "webhook-attempt--delivered"];
     "webhook-page": ["webhook-page"];
 }
 

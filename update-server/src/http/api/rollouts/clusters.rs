@@ -11,77 +11,68 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::super::super::problem::ApiError;
-use super::super::{Guarded, HubState, Viewer, paging};
+use super::super::clusters::one_of;
+use super::super::{Guarded, HubState, Scoped, Viewer, paging};
 use super::why::Asker;
-use super::{render, view};
+use super::{render, visible};
+use crate::auth::Scope;
 use crate::fleet::{ClusterRecord, FleetIndex, ProductRecord, Slot};
-use crate::rollout::{AttemptView, Fleet as _, RolloutId, RolloutView, Rollouts};
+use crate::rollout::{AttemptView, Fact, Fleet as _, RolloutId, RolloutView, Rollouts};
 
 /// Name of the list in cursors.
 const LIST: &str = "rollout-clusters";
 
-/// Parameters of the list.
+/// Parameters of the list. The state is text here: the wire type reads an unknown name as "unknown",
+/// which in a question would be a wrong answer.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in super::super) struct ListQuery {
-    state: Option<State>,
+    state: Option<String>,
     ring: Option<Name>,
     cursor: Option<String>,
     limit: Option<usize>,
 }
 
-/// States to ask for; the wire type reads an unknown name as "unknown", which in a question would be
-/// a wrong answer.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum State {
-    NotStarted,
-    Granted,
-    Rolling,
-    Succeeded,
-    Failed,
-    Acknowledged,
-}
-
-impl State {
-    fn wire(self) -> AttemptState {
-        match self {
-            Self::NotStarted => AttemptState::NotStarted,
-            Self::Granted => AttemptState::Granted,
-            Self::Rolling => AttemptState::Rolling,
-            Self::Succeeded => AttemptState::Succeeded,
-            Self::Failed => AttemptState::Failed,
-            Self::Acknowledged => AttemptState::Acknowledged,
-        }
-    }
+/// Which members are listed.
+struct Asked {
+    state: Option<AttemptState>,
+    ring: Option<Name>,
+    scope: Scope,
 }
 
 /// The handler.
 pub(in super::super) async fn list(
-    _: Guarded<Viewer>,
+    by: Guarded<Scoped<Viewer>>,
     state: web::Data<HubState>,
     path: web::Path<u64>,
     query: web::Query<ListQuery>,
 ) -> Result<web::Json<Page<RolloutCluster>>, ApiError> {
     let limit = paging::limit(query.limit)?;
     let after = paging::after(LIST, query.cursor.as_deref())?;
-    let view = view(&state, RolloutId(*path))?;
+    let ListQuery { state: wanted, ring, .. } = query.into_inner();
+    let wanted = one_of("state", wanted.as_deref(), &AttemptState::KNOWN, AttemptState::as_str)?;
+    let asked = Asked { state: wanted, ring, scope: by.scope().clone() };
+    let view = visible(&state, by.scope(), RolloutId(*path)).await?;
     let state = state.into_inner();
-    let page = web::block(move || page(&state, &view, &query, after, limit)).await;
+    let page = web::block(move || page(&state, &view, &asked, after, limit)).await;
     Ok(web::Json(page.map_err(|error| ApiError::internal("list clusters", &error))?))
 }
 
-/// What is asked of every cluster of the list.
-struct Look<'a> {
+/// What is asked of every cluster of a rollout.
+pub(super) struct Look<'a> {
     view: &'a RolloutView,
     live: BTreeMap<Slot, AttemptView>,
     rollouts: &'a Rollouts,
+    /// By number of the graph: whether it is of the product, and whether the policy governs there.
+    graphs: BTreeMap<u32, (bool, bool)>,
+    /// By number of the version: before the release, the release, or beyond.
+    versions: BTreeMap<u32, Ordering>,
 }
 
 fn page(
     state: &HubState,
     view: &RolloutView,
-    query: &ListQuery,
+    asked: &Asked,
     after: Option<u64>,
     limit: usize,
 ) -> Page<RolloutCluster> {
@@ -89,10 +80,9 @@ fn page(
     let (holds, now) = (committed.holds(), state.now());
     let fleet = committed.fleet();
     let rollouts = committed.rollouts();
-    let live = rollouts.attempts(view.id, now).into_iter().map(|one| (one.slot, one)).collect();
-    let look = Look { view, live, rollouts: &rollouts };
+    let mut look = Look::new(view, &rollouts, now);
     let mut asker = Asker::new(state, &rollouts, &holds, now);
-    let slots = look.members(&fleet, query, after, limit.saturating_add(1));
+    let slots = look.members(&fleet, asked, after, limit.saturating_add(1));
     let mut items = Vec::new();
     for slot in slots.iter().take(limit).copied() {
         let Some(record) = fleet.record(slot) else { continue };
@@ -110,54 +100,71 @@ fn page(
     Page { items, next }
 }
 
-impl Look<'_> {
-    /// Up to `most` rows, in order, of the rollout's members that the query is about: they follow a
+impl<'a> Look<'a> {
+    pub(super) fn new(view: &'a RolloutView, rollouts: &'a Rollouts, now: Timestamp) -> Self {
+        let live = rollouts.attempts(view.id, now).into_iter().map(|one| (one.slot, one)).collect();
+        Self { view, live, rollouts, graphs: BTreeMap::new(), versions: BTreeMap::new() }
+    }
+
+    /// Where a product of a cluster is; `None` if it is no member of the rollout: members follow a
     /// channel that its policy governs, and have not gone beyond the release. Those it has attempts
-    /// of are members whatever they follow by now. One pass that compares numbers.
+    /// of are members whatever they follow by now. Compares numbers.
+    pub(super) fn state(&mut self, fleet: &FleetIndex, fact: &Fact) -> Option<AttemptState> {
+        let known = self.graphs.get(&fact.graph).copied();
+        let (is_its, is_governed) = known.unwrap_or_else(|| self.graph(fleet, fact.graph));
+        if known.is_none() {
+            self.graphs.insert(fact.graph, (is_its, is_governed));
+        }
+        let attempt = self.live.get(&fact.slot);
+        if !is_its || !(is_governed || attempt.is_some()) {
+            return None;
+        }
+        let version = *self.versions.entry(fact.version).or_insert_with(|| {
+            let version = fleet.version(fact.version);
+            version.map_or(Ordering::Less, |version| version.cmp(&self.view.version))
+        });
+        match (attempt, version) {
+            (Some(attempt), _) => Some(attempted(attempt).0),
+            (None, Ordering::Greater) => None,
+            (None, Ordering::Equal) => Some(AttemptState::Succeeded),
+            (None, Ordering::Less) => Some(AttemptState::NotStarted),
+        }
+    }
+
+    /// The attempt of a row, if it has one that is looked at.
+    pub(super) fn attempt(&self, slot: Slot) -> Option<&AttemptView> {
+        self.live.get(&slot)
+    }
+
+    /// Up to `most` rows, in order, of the members that are asked for. One pass.
     fn members(
-        &self,
+        &mut self,
         fleet: &FleetIndex,
-        query: &ListQuery,
+        asked: &Asked,
         after: Option<u64>,
         most: usize,
     ) -> Vec<Slot> {
-        let wanted = query.state.map(State::wire);
-        let in_ring: Option<Vec<bool>> = query.ring.as_ref().map(|ring| {
-            let sets = fleet.label_sets().iter();
-            sets.map(|labels| self.ring_of(labels).is_some_and(|own| own.name == *ring)).collect()
+        let sets = || fleet.label_sets().iter();
+        let in_ring: Option<Vec<bool>> = asked.ring.as_ref().map(|ring| {
+            sets().map(|set| self.ring_of(set).is_some_and(|own| own.name == *ring)).collect()
         });
-        let mut graphs: BTreeMap<u32, (bool, bool)> = BTreeMap::new();
-        let mut versions: BTreeMap<u32, Ordering> = BTreeMap::new();
+        let seen: Vec<bool> = sets().map(|set| asked.scope.contains(set)).collect();
+        let is = |marks: &[bool], number: u32| {
+            usize::try_from(number).is_ok_and(|number| marks.get(number) == Some(&true))
+        };
         let mut slots: Vec<Slot> = Vec::new();
         fleet.each(&mut |fact| {
-            if slots.len() >= most || after.is_some_and(|after| u64::from(fact.slot.0) <= after) {
+            let is_before = after.is_some_and(|after| u64::from(fact.slot.0) <= after);
+            if slots.len() >= most || is_before || !is(&seen, fact.labels) {
                 return;
             }
-            let (is_its, is_governed) =
-                *graphs.entry(fact.graph).or_insert_with(|| self.graph(fleet, fact.graph));
-            let attempt = self.live.get(&fact.slot);
-            if !is_its || !(is_governed || attempt.is_some()) {
-                return;
-            }
-            let version = *versions.entry(fact.version).or_insert_with(|| {
-                let version = fleet.version(fact.version);
-                version.map_or(Ordering::Less, |version| version.cmp(&self.view.version))
-            });
-            let state = match (attempt, version) {
-                (Some(attempt), _) => attempted(attempt).0,
-                (None, Ordering::Greater) => return,
-                (None, Ordering::Equal) => AttemptState::Succeeded,
-                (None, Ordering::Less) => AttemptState::NotStarted,
-            };
-            let fits = match (&query.ring, attempt, &in_ring) {
+            let Some(state) = self.state(fleet, &fact) else { return };
+            let fits = match (&asked.ring, self.attempt(fact.slot), &in_ring) {
                 (Some(ring), Some(attempt), _) => attempt.ring == *ring,
-                (Some(_), None, Some(marks)) => {
-                    let number = usize::try_from(fact.labels).ok();
-                    number.and_then(|number| marks.get(number)) == Some(&true)
-                }
+                (Some(_), None, Some(marks)) => is(marks, fact.labels),
                 (Some(_), None, None) | (None, _, _) => true,
             };
-            if fits && wanted.is_none_or(|wanted| wanted == state) {
+            if fits && asked.state.is_none_or(|wanted| wanted == state) {
                 slots.push(fact.slot);
             }
         });
@@ -172,7 +179,8 @@ impl Look<'_> {
         (graph.product == self.view.product, governs)
     }
 
-    fn ring_of(&self, labels: &Labels) -> Option<&Ring> {
+    /// The ring that labels put a cluster into.
+    pub(super) fn ring_of(&self, labels: &Labels) -> Option<&Ring> {
         let policy = &self.rollouts.policies().get(&self.view.policy)?.policy;
         policy.rings.get(policy.ring_of(labels)?)
     }

@@ -9,6 +9,7 @@ use channels::wire::{
 use jiff::Timestamp;
 
 use super::super::HubState;
+use crate::auth::Scope;
 use crate::catalog::{Catalog, ReleaseStop};
 use crate::rollout::{RingView, RolloutStatus, RolloutView, Rollouts, Said};
 
@@ -35,8 +36,8 @@ pub(super) fn row(view: &RolloutView) -> RolloutRow {
     }
 }
 
-/// One rollout with everything.
-pub(super) fn whole(state: &HubState, view: &RolloutView) -> RolloutRow {
+/// One rollout with everything that a caller of this scope may see.
+pub(super) fn whole(state: &HubState, view: &RolloutView, scope: &Scope) -> RolloutRow {
     let mut row = row(view);
     row.failures = failures(state, view);
     let rollouts = state.store.committed().rollouts();
@@ -46,7 +47,10 @@ pub(super) fn whole(state: &HubState, view: &RolloutView) -> RolloutRow {
         .collect();
     if view.status == RolloutStatus::Halted {
         let offers = rollouts.rollback_offers(view.id, &state.catalog);
-        row.rollback_offers = offers.into_iter().map(|offer| offer.to).collect();
+        let fleet = state.store.committed().fleet();
+        let own = |slot| fleet.record(slot).is_some_and(|record| scope.contains(&record.labels));
+        let offers = offers.into_iter().filter(|offer| scope.is_whole() || own(offer.slot));
+        row.rollback_offers = offers.map(|offer| offer.to).collect();
         row.rollback_offers.sort_unstable();
         row.rollback_offers.dedup();
     }

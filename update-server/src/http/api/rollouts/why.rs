@@ -7,7 +7,7 @@ use signing::Sha256Digest;
 
 use super::super::HubState;
 use crate::directive::{self, Asked, Limits, Situation};
-use crate::fleet::{ClusterRecord, ProductRecord, Slot};
+use crate::fleet::{ClusterRecord, ProductRecord, Slot, why_revoked};
 use crate::rollout::{Ask, Overlay, RolloutView, Rollouts, Turn};
 use crate::served::Served;
 
@@ -47,6 +47,9 @@ impl<'a> Asker<'a> {
         product: &ProductRecord,
         to: (&ReleaseVersion, &Sha256Digest),
     ) -> Answer {
+        if let Some(revoked) = &record.revoked {
+            return Answer { why_not: vec![why_revoked(revoked)], earliest_at: None };
+        }
         let wants = GrantRequest { to: to.0.clone(), release_digest: *to.1, renews: None };
         let limits = Limits::of(record.settings_of(&product.graph.product));
         let ask = Ask {
@@ -115,6 +118,30 @@ impl<'a> Asker<'a> {
 /// Fills in why products that wait for a rollout may not go, and when they may. What an agent was
 /// told in its last directive stays where no rollout is in the way.
 pub(in super::super) fn explain(state: &HubState, rows: &mut [ClusterRow]) {
+    by_rollouts(state, rows);
+    rows.iter_mut().for_each(tell_channels);
+}
+
+/// Says of every product that does not follow the channel that the hub wants. The agent decides: a
+/// channel is what releases may come at all.
+fn tell_channels(row: &mut ClusterRow) {
+    for product in &mut row.products {
+        let own = row.settings.iter().find(|settings| settings.product == product.product);
+        let wanted = own.and_then(|settings| settings.channel.as_ref());
+        let Some(wanted) = wanted.filter(|wanted| **wanted != product.channel) else { continue };
+        let refuses = product.waiting_on.iter().any(|why| why.gate == "hub_channel");
+        let why = if refuses {
+            "its agent is not allowed to change (products.hub_may_set_channel)"
+        } else {
+            "its agent has not heard of it yet"
+        };
+        let message =
+            format!("the hub wants channel {wanted}, it follows {}: {why}", product.channel);
+        product.why_not.push(Reason { code: "channel_mismatch".to_owned(), message });
+    }
+}
+
+fn by_rollouts(state: &HubState, rows: &mut [ClusterRow]) {
     let committed = state.store.committed();
     let (holds, now) = (committed.holds(), state.now());
     let fleet = committed.fleet();

@@ -7,6 +7,11 @@ use channels::wire::{AuditRow, BulkExpect, BulkReply, ClusterRow, OpenJoinToken,
 use serde_json::json;
 
 use super::*;
+use crate::auth::{Secret, SecretKind};
+use crate::bulk;
+use crate::fleet::ClusterKey;
+use crate::store::Enrolment;
+use signing::Sha256Digest;
 
 impl Hub {
     pub(super) async fn label(&self, cluster: &str, labels: Value) -> Answer {
@@ -118,6 +123,44 @@ async fn settings_go_to_the_agent_and_nothing_is_granted_beyond_them() {
     assert!(reply.settings.is_empty() && reply.directives[0].grant.is_some(), "{reply:?}");
     let audit: Page<AuditRow> = hub.get("/api/v1/audit").await;
     assert_eq!(audit.items.iter().filter(|row| row.action == "set").count(), 3);
+}
+
+#[actix_web::test]
+async fn a_channel_that_is_not_followed_is_told_counted_and_over_once_it_is() {
+    let hub = Hub::published().await;
+    let agent = hub.agent(1).await;
+    hub.reply(&agent, &agent.idle(1)).await;
+    let set = async |channel: Value| {
+        let body = json!({ "product": "acme/kafka", "change": { "channel": channel } });
+        let path = "/api/v1/clusters/site-1/settings";
+        assert_eq!(hub.ask(Access::Operator, "PUT", path, Some(body)).await.status, 200);
+    };
+    let told = async || {
+        let row: ClusterRow = hub.get("/api/v1/clusters/site-1").await;
+        let listed: Page<ClusterRow> = hub.get("/api/v1/clusters").await;
+        assert_eq!(listed.items[0].products[0].why_not, row.products[0].why_not);
+        let metrics = hub.ask(Access::Viewer, "GET", "/metrics", None).await.text();
+        let line = metrics.lines().find(|l| l.starts_with("fairway_channel_mismatches"));
+        let reason = row.products[0].why_not.iter().find(|r| r.code == "channel_mismatch");
+        (reason.map(|r| r.message.clone()), line.unwrap().to_owned())
+    };
+    set(json!("fast")).await;
+    let (message, line) = told().await;
+    assert!(message.unwrap().contains("has not heard of it yet"));
+    assert_eq!(line, "fairway_channel_mismatches 1");
+    let mut refuses = agent.idle(2);
+    refuses.products[0].waiting_on.push(channels::wire::WaitingOn {
+        gate: "hub_channel".to_owned(),
+        unit: None,
+        message: "the policy here follows stable".to_owned(),
+        observed: None,
+        limit: None,
+        since: None,
+    });
+    hub.reply(&agent, &refuses).await;
+    assert!(told().await.0.unwrap().contains("hub_may_set_channel"));
+    set(Value::Null).await;
+    assert_eq!(told().await, (None, "fairway_channel_mismatches 0".to_owned()));
 }
 
 #[actix_web::test]
@@ -233,4 +276,35 @@ async fn a_bulk_change_without_a_filter_a_change_or_leave_is_refused() {
     let body = json!({ "filter": all, "action": label });
     let refused = hub.ask(Access::Viewer, "POST", "/api/v1/bulk", Some(body)).await;
     assert_eq!(refused.problem(), (403, "forbidden".into()));
+}
+
+#[actix_web::test]
+async fn a_change_to_more_clusters_than_a_piece_goes_on_where_it_was_and_not_twice() {
+    let hub = Hub::new().await;
+    let clusters = bulk::PIECE + 3;
+    let body = json!({ "uses": clusters, "expires_in_s": 600 });
+    let minted = hub.ask(Access::Operator, "POST", "/api/v1/join-tokens", Some(body)).await;
+    let token = minted.json::<JoinToken>().token;
+    let token_digest = Secret::parse(SecretKind::Join, &token).unwrap().digest();
+    for n in 0..clusters {
+        let (id, name) = (Sha256Digest::of(&n.to_be_bytes()), format!("site-{n}"));
+        let key = ClusterKey { bytes: [1; 32], id };
+        let agent_version = "0.1.0".to_owned();
+        let enrolment = Enrolment { token_digest, key, name, agent_version, now: t0() };
+        hub.state.store.enrol(enrolment).await.unwrap();
+    }
+    let action = json!({ "kind": "label", "labels": { "ring": "prod" } });
+    let all = json!({ "all": true });
+    let preview: BulkReply = hub.bulk(all.clone(), action.clone(), None).await.json();
+    let first = hub.bulk(all.clone(), action.clone(), Some(preview.expect)).await;
+    let first: BulkReply = first.json();
+    assert_eq!(first.done, u64::try_from(bulk::PIECE).unwrap());
+    let next = first.next.unwrap();
+    assert_eq!(next.clusters, 3);
+    let again = hub.bulk(all.clone(), action.clone(), Some(preview.expect)).await;
+    assert_eq!(again.problem(), (409, "selection_changed".into()), "its answer was lost");
+    let preview: BulkReply = hub.bulk(all.clone(), action.clone(), None).await.json();
+    assert_eq!(preview.expect, next, "a new preview shows the same rest");
+    let rest: BulkReply = hub.bulk(all, action, Some(next)).await.json();
+    assert_eq!((rest.done, rest.next), (3, None));
 }

@@ -1,9 +1,9 @@
 //! Webhooks: what is taken, what is sent, and what is given up on.
 
 use super::*;
-use crate::store::NewWebhookRow;
+use crate::store::{DeadRow, NewWebhookRow, Passed};
 use crate::webhooks::{Client, Deliveries, run, verify};
-use channels::wire::{DeadDelivery, HubEvent, NewWebhook, Page, Webhook};
+use channels::wire::{DeadDelivery, HubEvent, NewWebhook, Page, Webhook, WebhookAttempt};
 use std::collections::BTreeMap;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -183,4 +183,63 @@ async fn a_webhook_to_this_machine_or_for_no_kind_is_refused_and_no_secret_is_sh
     let body = json!({ "url": "https://hooks.example.org/", "kinds": ["*"] });
     let full = hub.ask(Access::Admin, "POST", "/api/v1/webhooks", Some(body)).await;
     assert_eq!(full.problem(), (422, "unprocessable".to_owned()));
+}
+
+async fn attempt(hub: &Hub, path: &str) -> WebhookAttempt {
+    let answer = hub.ask(Access::Admin, "POST", path, None).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer.json()
+}
+
+#[actix_web::test]
+async fn a_person_tries_a_webhook_and_is_told_what_the_receiver_said() {
+    let hub = Hub::with("webhooks_to_local_addresses = true").await;
+    let (url, mut told) = receiver(vec![204, 503]).await;
+    let hook = hooked(&hub, &url, &["hold"]).await;
+    let path = format!("/api/v1/webhooks/{}/test", hook.webhook.id);
+    let taken = attempt(&hub, &path).await;
+    assert_eq!(taken, WebhookAttempt { delivered: true, error: None });
+    let (headers, body) = told.recv().await.unwrap();
+    let event: HubEvent = serde_json::from_slice(&body).unwrap();
+    assert_eq!((event.kind.as_str(), headers["fairway-event"].as_str()), ("test", "test"));
+    assert!(verify(&hook.secret, &headers["fairway-signature"], &body));
+    let refused = attempt(&hub, &path).await;
+    assert_eq!(
+        (refused.delivered, refused.error.as_deref()),
+        (false, Some("the receiver answered 503"))
+    );
+    assert_eq!(list(&hub).await[0].dead, 0, "nothing is kept of a test");
+    for (access, id, expected) in [(Access::Operator, 1, 403), (Access::Admin, 99, 404)] {
+        let path = format!("/api/v1/webhooks/{id}/test");
+        assert_eq!(hub.ask(access, "POST", &path, None).await.status, expected);
+    }
+}
+
+#[actix_web::test]
+async fn an_event_that_was_given_up_on_is_sent_again_and_leaves_the_list_when_it_is_taken() {
+    let hub = Hub::with("webhooks_to_local_addresses = true").await;
+    let (url, mut told) = receiver(vec![500]).await;
+    let hook = hooked(&hub, &url, &["hold"]).await.webhook.id;
+    hold(&hub, "storm").await;
+    let audit = hub.state.reader.audit_after(0, 500).unwrap();
+    let audit = audit.iter().rev().find(|row| row.action == "hold").unwrap().id;
+    let dead = DeadRow { audit, attempts: 15, gave_up: t0(), error: "refused".to_owned() };
+    let passed = Passed { webhook: hook, after: audit, dead: Some(dead) };
+    hub.state.store.webhook_passed(passed).await.unwrap();
+    let all = format!("/api/v1/webhooks/{hook}/dead");
+    let listed =
+        async || hub.ask(Access::Admin, "GET", &all, None).await.json::<Page<DeadDelivery>>().items;
+    let path = format!("{all}/{}/retry", listed().await[0].id);
+    assert!(!attempt(&hub, &path).await.delivered);
+    let still = listed().await;
+    assert_eq!((still[0].attempts, still[0].error.as_str()), (16, "the receiver answered 500"));
+    assert!(attempt(&hub, &path).await.delivered);
+    let first = told.recv().await.unwrap();
+    let event: HubEvent = serde_json::from_slice(&told.recv().await.unwrap().1).unwrap();
+    assert_eq!(event.detail["reason"], "storm");
+    assert_eq!(first.0["fairway-delivery"], format!("{hook}-{audit}"));
+    assert_eq!(listed().await, []);
+    assert_eq!(hub.ask(Access::Admin, "POST", &path, None).await.status, 404);
+    let log = hub.ask(Access::Operator, "GET", "/api/v1/audit", None).await.text();
+    assert_eq!(log.matches("retry_delivery").count(), 1);
 }

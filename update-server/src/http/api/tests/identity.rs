@@ -2,7 +2,8 @@
 
 use super::*;
 use channels::wire::{
-    Action, AgentInstance, AuditRow, ClusterRow, KeyRotationReply, KeyRotationRequest, Page,
+    Action, AgentInstance, AuditRow, BulkReply, ClusterRow, KeyRotationReply, KeyRotationRequest,
+    Page,
 };
 
 const KEY: &str = "/api/v1/clusters/self/key";
@@ -46,6 +47,12 @@ impl Hub {
     async fn trust(&self, name: &str) -> Answer {
         let path = format!("/api/v1/clusters/{name}/trust");
         let body = json!({ "acknowledge": "the clone is off" });
+        self.ask(Access::Operator, "POST", &path, Some(body)).await
+    }
+
+    async fn revoke(&self, name: &str) -> Answer {
+        let path = format!("/api/v1/clusters/{name}/revoke");
+        let body = json!({ "reason": "the rack was opened" });
         self.ask(Access::Operator, "POST", &path, Some(body)).await
     }
 
@@ -450,4 +457,70 @@ async fn a_key_that_a_thief_replaced_is_a_conflict_as_soon_as_the_true_agent_rep
         assert_eq!(slug(&hub.told(&thief, 32, 2).await), "key_replaced");
         assert_eq!(hub.row("site-1").await.identity_conflict_since, None, "a lost key stays lost");
     }
+}
+
+#[actix_web::test]
+async fn a_revoked_key_is_refused_with_who_and_why_until_the_cluster_has_another_one() {
+    let hub = Hub::published().await;
+    let agent = hub.agent(1).await;
+    assert_eq!(action(&hub.told(&agent, 1, 1).await).0, Action::Proceed);
+    let before = hub.reinvite("site-1").await;
+    let answer = hub.revoke("site-1").await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let revoked = answer.json::<ClusterRow>().key_revoked.unwrap();
+    assert_eq!(revoked.reason, "the rack was opened");
+    let refused = hub.told(&agent, 2, 1).await;
+    assert_eq!(refused.problem(), (403, "key_revoked".into()));
+    let text = refused.text();
+    assert!(text.contains(&revoked.by) && text.contains("the rack was opened"), "{text}");
+    let next = rotation(agent.id, &agent.key, &key(9), &key(9), 3);
+    let refused = hub.rotate(&agent.key, &next).await;
+    assert_eq!(slug(&refused), "key_revoked", "nor does it give itself another one");
+    let refused = hub.enrol(&before, "site-1", &key(9)).await;
+    assert_eq!(slug(&refused), "invalid_join_token", "tokens from before are void");
+    let row = hub.row("site-1").await;
+    assert_eq!(row.products[0].why_not[0].code, "key_revoked");
+    assert_eq!(hub.revoke("site-1").await.status, 200);
+    assert_eq!(hub.audited("revoke").await.len(), 1, "once is enough");
+
+    let token = hub.reinvite("site-1").await;
+    let same = hub.enrol(&token, "site-1", &agent.key).await;
+    assert_eq!(slug(&same), "key_revoked");
+    assert_eq!(hub.enrol(&token, "site-1", &key(9)).await.status, 201);
+    let back = Agent { id: agent.id, key: key(9) };
+    assert_eq!(hub.told(&back, 1, 2).await.status, 200);
+    assert_eq!(hub.row("site-1").await.key_revoked, None);
+    assert_eq!(slug(&hub.told(&agent, 3, 1).await), "key_replaced");
+}
+
+#[actix_web::test]
+async fn keys_are_revoked_by_operators_with_a_reason_one_by_one_or_many_at_once() {
+    let hub = Hub::new().await;
+    for n in 1..=3 {
+        hub.agent(n).await;
+    }
+    let path = "/api/v1/clusters/site-1/revoke";
+    for (access, body, expected) in [
+        (Access::Viewer, json!({ "reason": "x" }), (403, "forbidden")),
+        (Access::Operator, json!({ "reason": " " }), (422, "unprocessable")),
+    ] {
+        let refused = hub.ask(access, "POST", path, Some(body)).await.problem();
+        assert_eq!((refused.0, refused.1.as_str()), expected);
+    }
+    hub.revoke("site-2").await;
+    let mut body = json!({
+        "filter": { "all": true }, "action": { "kind": "revoke", "reason": "broken into" }
+    });
+    let bulk = async |body: &Value| {
+        hub.ask(Access::Operator, "POST", "/api/v1/bulk", Some(body.clone())).await
+    };
+    let preview: BulkReply = bulk(&body).await.json();
+    assert_eq!((preview.expect.clusters, preview.unchanged), (2, 1));
+    body["expect"] = json!(preview.expect);
+    assert_eq!(bulk(&body).await.json::<BulkReply>().done, 2);
+    for name in ["site-1", "site-2", "site-3"] {
+        assert!(hub.row(name).await.key_revoked.is_some(), "{name}");
+    }
+    body["action"]["reason"] = json!("");
+    assert_eq!(bulk(&body).await.problem(), (422, "unprocessable".into()));
 }

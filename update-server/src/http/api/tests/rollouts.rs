@@ -285,6 +285,41 @@ async fn people_hold_release_approve_and_hurry_one_rollout() {
 }
 
 #[actix_web::test]
+async fn whoever_is_confined_sees_rollouts_as_far_as_their_clusters_are_in_them() {
+    let (hub, canary, prod) = governed().await;
+    let token = async |name: &str, selector: &str| {
+        let body = json!({ "name": name, "access": "operator", "selector": selector });
+        let made = hub.ask(Access::Admin, "POST", "/api/v1/tokens", Some(body)).await;
+        format!("Bearer {}", made.json::<Value>()["token"].as_str().unwrap())
+    };
+    let (own, nobody) = (token("own", "ring=canary").await, token("none", "ring=nowhere").await);
+    let wants = asking(&hub, "1.1.0");
+    hub.reply(&canary, &canary.of(2, vec![well(wants.clone())])).await;
+    hub.reply(&prod, &prod.of(2, vec![well(wants)])).await;
+    hub.tick(30).await;
+    let id = hub.rollout().await.id;
+    let get = async |header: &str, path: &str| {
+        hub.ask_with(Some(header), "GET", &format!("/api/v1/rollouts{path}"), None).await
+    };
+    let whole = hub.rollout().await;
+    let page: Page<RolloutRow> = get(&own, "").await.json();
+    let sum = |row: &RolloutRow| row.rings.iter().map(|ring| ring.members).sum::<u32>();
+    assert_eq!((sum(&whole), sum(&page.items[0])), (2, 1));
+    let one: RolloutRow = get(&own, &format!("/{id}")).await.json();
+    assert_eq!(one.rings[0], whole.rings[0], "the ring that is all theirs");
+    assert_eq!((one.rings[1].members, one.rings[1].open_share_percent), (0, 0.0));
+    let members: Page<RolloutCluster> = get(&own, &format!("/{id}/clusters")).await.json();
+    assert_eq!(members.items.iter().map(|row| row.cluster).collect::<Vec<_>>(), [canary.id]);
+    assert_eq!(get(&nobody, "").await.json::<Page<RolloutRow>>().items, []);
+    for path in [format!("/{id}"), format!("/{id}/clusters")] {
+        assert_eq!(get(&nobody, &path).await.problem(), (404, "not_found".into()), "{path}");
+    }
+    let path = format!("/api/v1/rollouts/{id}/hold");
+    let refused = hub.ask_with(Some(&own), "POST", &path, Some(json!({ "reason": "x" }))).await;
+    assert_eq!(refused.problem(), (403, "out_of_scope".into()), "it is about others too");
+}
+
+#[actix_web::test]
 async fn members_come_in_pages() {
     let (hub, ..) = governed().await;
     let first: Page<RolloutCluster> = hub.get("/api/v1/rollouts/1/clusters?limit=1").await;

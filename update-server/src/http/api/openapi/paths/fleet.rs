@@ -79,6 +79,10 @@ fn steered() -> Vec<Operation> {
             ])
             .answers(200, "cluster-row", "The cluster.")
             .problems(&[Code::ClusterRetired, Code::Conflict]),
+        operator("POST", "/api/v1/clusters/{id}/revoke", "Take its key out of force.")
+            .json(&[("reason!", json!({ "type": "string" }))])
+            .answers(200, "cluster-row", "The cluster.")
+            .problems(&[Code::ClusterRetired]),
         operator("POST", "/api/v1/clusters/{id}/trust", "End an identity conflict.")
             .json(&[("acknowledge!", json!({ "type": "string" }))])
             .answers(200, "cluster-row", "The cluster.")
@@ -89,7 +93,7 @@ fn steered() -> Vec<Operation> {
                 (
                     "action!",
                     json!({ "type": "object", "properties": {
-                    "kind": { "enum": ["label", "set", "retire", "reinvite"] } },
+                    "kind": { "enum": ["label", "set", "retire", "revoke", "reinvite"] } },
                     "required": ["kind"] }),
                 ),
                 (

@@ -112,6 +112,10 @@ fn webhooks() -> Vec<Operation> {
         admin("GET", "/api/v1/webhooks/{id}/dead", "Events that were given up on, newest first.")
             .answers(200, "dead-delivery-page", "A page.")
             .paged(),
+        admin("POST", "/api/v1/webhooks/{id}/test", "Send it an event that is none, once.")
+            .answers(200, "webhook-attempt", "How that went."),
+        admin("POST", "/api/v1/webhooks/{id}/dead/{dead}/retry", "Send such an event once more.")
+            .answers(200, "webhook-attempt", "How that went."),
     ]
 }
 
