@@ -93,7 +93,7 @@ pub struct ServeArgs {
     /// Directory of everything the hub keeps.
     #[arg(long, env = "FAIRWAY_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
-    /// URL of a PostgreSQL database, for several replicas [default: SQLite in the data directory].
+    /// URL of a PostgreSQL database, for several replicas [default: a file in the data directory].
     #[arg(long, env = "FAIRWAY_DATABASE", value_name = "URL", hide_env_values = true)]
     pub database: Option<String>,
     /// Address and port to listen on; port 0 takes a free one [default: 127.0.0.1:8480].

@@ -282,7 +282,7 @@ impl Rollouts {
             && new.as_ref().is_some_and(|new| new.in_flight && new.attempt.recorded.is_some());
         match granted_at {
             Some(granted_at) if same.is_none() => {
-                head.load.count_grant(&head.rules.caps, granted_at)
+                head.load.count_grant(&head.rules.caps, granted_at);
             }
             Some(_) if tries_again => head.load.count_grant(&head.rules.caps, at),
             Some(_) | None => {}

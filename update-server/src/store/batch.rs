@@ -251,8 +251,10 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// Ages rows into their freshness class, in this replica's memory alone.
+    /// What a replica does that leaves the rest of the maintenance to another one: see
+    /// `Store::sweep`.
     pub(super) fn sweep(&mut self, now: Timestamp) {
+        self.count_rollouts(now);
         self.changes.sweep = Some(now);
     }
 

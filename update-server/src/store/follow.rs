@@ -9,6 +9,8 @@
 //! Nothing is decided here.
 
 mod change;
+#[cfg(test)]
+mod tests;
 
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::params;

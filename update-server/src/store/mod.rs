@@ -467,8 +467,9 @@ impl Store {
         self.submit(move |batch| batch.tick(now)).await
     }
 
-    /// Ages rows into their freshness class in this replica's memory, where another one does the
-    /// rest of the maintenance.
+    /// The part of the maintenance that every replica does for its own memory, while another one does
+    /// the rest: rows age into their freshness class, and rollouts are counted, because nobody is
+    /// granted on figures that are not known.
     pub async fn sweep(&self, now: Timestamp) -> Result<(), Refusal> {
         self.submit(move |batch| {
             batch.sweep(now);

@@ -203,6 +203,13 @@ impl Batch<'_> {
         self.look_at_rollouts(now);
     }
 
+    /// Counts the members of rollouts anew, where another replica does all else that time does.
+    pub(super) fn count_rollouts(&mut self, now: Timestamp) {
+        if !self.no_rollouts() {
+            self.look_at_rollouts(now);
+        }
+    }
+
     /// Opens rollouts for what is served now, if that changed.
     pub(super) fn offer_heads(&mut self, now: Timestamp) {
         let generation = self.served.generation();

@@ -51,7 +51,7 @@ pub enum SchemaError {
     #[error("failed to connect to the database {place}")]
     Connect {
         /// Which, without a password.
-        place: Database,
+        place: String,
         /// What was tried.
         source: DbError,
     },

@@ -1,5 +1,7 @@
 //! Acknowledged means durable; refused means unchanged; memory is what is committed.
 
+pub(crate) mod place;
+
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 
@@ -18,6 +20,7 @@ use super::*;
 use crate::auth::{Access, Scope, Secret, SecretKind};
 use crate::directive::ReleaseFacts;
 use crate::fleet::{ClusterKey, FormerKey, GraphKey, Slot};
+use place::Place;
 
 pub(crate) const NOW: i64 = 1_790_000_000;
 
@@ -64,7 +67,7 @@ impl Served for Anything {
 }
 
 pub(crate) struct Hub {
-    pub(crate) dir: tempfile::TempDir,
+    pub(crate) place: Arc<Place>,
     pub(crate) store: Store,
     thread: Option<WriterThread>,
 }
@@ -75,34 +78,35 @@ pub(crate) fn settings() -> StoreSettings {
 
 impl Hub {
     pub(crate) fn new() -> Self {
-        Self::open(tempfile::tempdir().unwrap(), settings())
+        Self::on(Arc::new(Place::new()))
     }
 
-    fn open(dir: tempfile::TempDir, settings: StoreSettings) -> Self {
-        Self::open_at(dir, settings, at(NOW))
+    /// Another one in the same place.
+    pub(crate) fn on(place: Arc<Place>) -> Self {
+        Self::open_at(place, settings(), at(NOW))
     }
 
-    fn open_at(dir: tempfile::TempDir, settings: StoreSettings, now: Timestamp) -> Self {
+    pub(crate) fn open_at(place: Arc<Place>, settings: StoreSettings, now: Timestamp) -> Self {
+        let (database, served) = (&place.database, Arc::new(Anything));
         let (store, thread) =
-            Store::open(dir.path(), settings, Arc::new(Anything), Box::new(|_, _| ()), now)
-                .unwrap();
-        Self { dir, store, thread: Some(thread) }
+            Store::open(database, settings, served, Box::new(|_, _| ()), now).unwrap();
+        Self { place, store, thread: Some(thread) }
     }
 
     pub(crate) fn restart(mut self) -> Self {
         self.store.stop();
         self.thread.take().unwrap().join();
-        Self::open(self.dir, settings())
+        Self::on(self.place)
     }
 
     pub(crate) fn restart_at(mut self, now: Timestamp) -> Self {
         self.store.stop();
         self.thread.take().unwrap().join();
-        Self::open_at(self.dir, settings(), now)
+        Self::open_at(self.place, settings(), now)
     }
 
     pub(crate) fn second_connection(&self) -> Db {
-        schema::open_reader(&self.dir.path().join(DATABASE_FILE)).unwrap().into()
+        schema::open_for_reading(&self.place.database).unwrap()
     }
 
     pub(crate) async fn enrol(&self, n: u8) -> Result<ClusterId, Refusal> {
@@ -173,11 +177,11 @@ impl Hub {
     }
 }
 
-fn join_secret() -> Secret {
+pub(crate) fn join_secret() -> Secret {
     Secret::parse(SecretKind::Join, &format!("fwj_{}", "A".repeat(43))).unwrap()
 }
 
-fn key(n: u8) -> ClusterKey {
+pub(crate) fn key(n: u8) -> ClusterKey {
     ClusterKey { bytes: [n; 32], id: Sha256Digest::of(&[n]) }
 }
 
@@ -300,7 +304,7 @@ async fn a_partial_report_changes_only_what_it_lists_and_a_gap_asks_for_everythi
     let phases: Vec<Phase> = record.products.iter().map(|p| p.phase).collect();
     assert_eq!(phases, [Phase::Idle, Phase::Soak]);
     assert!(hub.report(id, 9, false, &[]).await.unwrap().full_state_wanted);
-    let reader = Reader::open(hub.dir.path()).unwrap();
+    let reader = Reader::open(&hub.place.database).unwrap();
     let product = "acme/kafka".parse().unwrap();
     assert_eq!(reader.units(Slot(0), &product).unwrap(), [unit], "kept through both");
     assert!(
@@ -409,7 +413,7 @@ async fn a_failed_commit_acknowledges_nobody_and_leaves_memory_as_it_was() {
     assert!(!hub.store.committed().is_writable());
     hub.report(id, 1, true, &[state("acme/kafka", Phase::Soak)]).await.unwrap();
     assert!(hub.store.committed().is_writable());
-    assert!(Reader::open(hub.dir.path()).unwrap().verify_audit().unwrap().broken_at.is_none());
+    assert!(Reader::open(&hub.place.database).unwrap().verify_audit().unwrap().broken_at.is_none());
 }
 
 #[tokio::test]
@@ -450,8 +454,8 @@ pub(crate) async fn block(hub: &Hub) -> std::sync::mpsc::Sender<()> {
 
 #[tokio::test]
 async fn a_full_queue_refuses_at_once_and_what_was_taken_is_still_written() {
-    let hub =
-        Hub::open(tempfile::tempdir().unwrap(), StoreSettings { queue_capacity: 1, ..settings() });
+    let small = StoreSettings { queue_capacity: 1, ..settings() };
+    let hub = Hub::open_at(Arc::new(Place::new()), small, at(NOW));
     hub.invite(3).await;
     let id = hub.enrol(1).await.unwrap();
     let release = block(&hub).await;
@@ -501,7 +505,7 @@ async fn history_has_changes_only_and_old_days_are_dropped() {
     {
         hub.report(id, seq, true, &[state("acme/kafka", phase)]).await.unwrap();
     }
-    let reader = Reader::open(hub.dir.path()).unwrap();
+    let reader = Reader::open(&hub.place.database).unwrap();
     let trail: Vec<(u64, Phase)> =
         reader.history(Slot(0), 10).unwrap().iter().map(|h| (h.seq, h.phase)).collect();
     assert_eq!(trail, [(4, Phase::Soak), (3, Phase::Mutate), (1, Phase::Idle)]);
@@ -566,7 +570,7 @@ async fn every_write_of_a_person_leaves_an_audit_row_with_its_actor() {
     hub.report(id, 1, true, &[asking("acme/kafka")]).await.unwrap();
     hub.report(id, 2, true, &[asking("acme/kafka")]).await.unwrap();
     hub.store.retire(id, "tom".to_owned(), at(NOW)).await.unwrap();
-    let reader = Reader::open(hub.dir.path()).unwrap();
+    let reader = Reader::open(&hub.place.database).unwrap();
     let rows = reader.audit(None, 100).unwrap();
     let log: Vec<(&str, &str)> =
         rows.iter().rev().map(|r| (r.actor.as_str(), r.action.as_str())).collect();

@@ -77,7 +77,8 @@ pub enum AddressError {
 /// A PostgreSQL database and how it is reached. Neither `Debug` nor `Display` tell its password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Server {
-    config: Config,
+    /// Large, and settings are moved around.
+    config: Box<Config>,
     /// Authorities that sign the server's certificate; those of the system without.
     pub(super) root_cert: Option<PathBuf>,
     passfile: Option<PathBuf>,
@@ -132,7 +133,11 @@ impl FromStr for Server {
             .tcp_user_timeout(TCP_USER_TIMEOUT)
             // After a failover the old primary may still answer, and take no writes.
             .target_session_attrs(TargetSessionAttrs::ReadWrite);
-        Ok(Self { config, root_cert: all.root_cert.take(), passfile: all.passfile.take() })
+        Ok(Self {
+            config: Box::new(config),
+            root_cert: all.root_cert.take(),
+            passfile: all.passfile.take(),
+        })
     }
 }
 
@@ -205,7 +210,7 @@ impl Server {
     /// How to connect, with the password as it is now: of the URL, of `PGPASSWORD`, or of a password
     /// file.
     pub(super) fn config(&self) -> Config {
-        let mut config = self.config.clone();
+        let mut config = Config::clone(&self.config);
         if config.get_password().is_none()
             && let Some(password) = self.password()
         {

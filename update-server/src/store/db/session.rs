@@ -58,18 +58,14 @@ impl Session {
             .transpose()
             .map_err(DbError::Roots)?;
         let connecting = driver.spawn(async move {
-            match encrypt {
-                Some(encrypt) => {
-                    let (client, connection) = config.connect(encrypt).await?;
-                    tokio::spawn(ended(connection));
-                    Ok(client)
-                }
-                None => {
-                    let (client, connection) = config.connect(NoTls).await?;
-                    tokio::spawn(ended(connection));
-                    Ok::<_, tokio_postgres::Error>(client)
-                }
+            if let Some(encrypt) = encrypt {
+                let (client, connection) = config.connect(encrypt).await?;
+                tokio::spawn(ended(connection));
+                return Ok(client);
             }
+            let (client, connection) = config.connect(NoTls).await?;
+            tokio::spawn(ended(connection));
+            Ok::<_, tokio_postgres::Error>(client)
         });
         let client = match wait(connecting, CONNECT_PATIENCE) {
             Some(Ok(connected)) => connected.map_err(DbError::Connect)?,
@@ -115,7 +111,9 @@ impl Session {
             return Err(DbError::Silent);
         };
         answer.map_err(|error| {
-            if self.client.is_closed() || error.is_closed() {
+            // Before it closes the connection the server says why, if it can.
+            let fatal = error.as_db_error().is_some_and(|said| said.severity() != "ERROR");
+            if fatal || self.client.is_closed() || error.is_closed() {
                 self.lose();
             }
             // A plan may be of a schema that a newer hub has changed since.
@@ -144,8 +142,7 @@ impl Session {
 
     pub(super) fn execute(&self, sql: &str, params: &[&dyn ToSql]) -> DbResult<usize> {
         let given = given(params)?;
-        let natives: Vec<&(dyn NativeToSql + Sync)> = given.iter().map(|one| one as _).collect();
-        self.execute_native(sql, &natives)
+        self.execute_native(sql, &natives(&given))
     }
 
     /// The same with values of PostgreSQL's own kinds, such as arrays.
@@ -161,8 +158,7 @@ impl Session {
 
     pub(super) fn query(&self, sql: &str, params: &[&dyn ToSql]) -> DbResult<Vec<Row>> {
         let given = given(params)?;
-        let natives: Vec<&(dyn NativeToSql + Sync)> = given.iter().map(|one| one as _).collect();
-        self.query_native(sql, &natives)
+        self.query_native(sql, &natives(&given))
     }
 
     /// The same with values of PostgreSQL's own kinds, such as arrays.
@@ -195,8 +191,8 @@ impl Session {
     ) -> Result<(), E> {
         let statement = self.statement(sql)?;
         let given = given(params)?;
-        let natives = given.iter().map(|one| one as &(dyn NativeToSql + Sync));
-        let mut rows = Box::pin(self.answer(self.client.query_raw(&statement, natives))?);
+        let asked = self.client.query_raw(&statement, natives(&given));
+        let mut rows = Box::pin(self.answer(asked)?);
         while let Some(row) = self.answer(async { rows.next().await.transpose() })? {
             look(&row)?;
         }
@@ -217,6 +213,11 @@ where
 
 fn given<'p>(params: &'p [&'p dyn ToSql]) -> DbResult<Vec<Given<'p>>> {
     params.iter().map(|param| Ok(Given(param.to_sql()?))).collect()
+}
+
+fn natives<'g>(given: &'g [Given<'g>]) -> Vec<&'g (dyn NativeToSql + Sync)> {
+    let native = |one: &'g Given<'g>| -> &'g (dyn NativeToSql + Sync) { one };
+    given.iter().map(native).collect()
 }
 
 /// `?1` as PostgreSQL writes it, `$1`. No statement of ours has a question mark in a text.

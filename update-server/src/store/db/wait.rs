@@ -65,7 +65,7 @@ mod tests {
     fn what_another_thread_does_is_waited_for_and_no_longer_than_one_may() {
         let (tell, told) = tokio::sync::oneshot::channel();
         let other = thread::spawn(move || tell.send(7));
-        assert_eq!(wait(told, Duration::from_secs(60)), Some(Ok(7)));
+        assert_eq!(wait(told, Duration::from_mins(1)), Some(Ok(7)));
         other.join().unwrap().unwrap();
         assert_eq!(wait(std::future::pending::<()>(), Duration::from_millis(1)), None);
     }

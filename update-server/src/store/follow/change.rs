@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::super::LoadError;
 
 /// Keys of rows, or only that something of a small kind changed.
+#[expect(clippy::struct_excessive_bools, reason = "each is a kind of its own")]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::store) struct Change {
     /// Rows of clusters.

@@ -5,7 +5,7 @@
 //! once it was released. Numbers have gaps: the first one is all that `SQLite` had by then, and later
 //! ones have the number of their twin there.
 
-use super::super::db::{Database, Db, DbError, Server};
+use super::super::db::{Db, DbError, Server};
 use super::SchemaError;
 
 /// Every migration, in order.
@@ -20,7 +20,7 @@ const PATIENCE: &str = "SET LOCAL lock_timeout = '10min'";
 /// Connects, and brings the schema up to date.
 pub(super) fn open(server: &Server) -> Result<Db, SchemaError> {
     let db = connect(server)?;
-    if version(&db)? < newest() {
+    if !missing(&db)?.is_empty() {
         migrate(&db)?;
     }
     Ok(db)
@@ -28,31 +28,32 @@ pub(super) fn open(server: &Server) -> Result<Db, SchemaError> {
 
 /// Connects, and looks at nothing.
 pub(super) fn connect(server: &Server) -> Result<Db, SchemaError> {
-    let place = || Database::Server(server.clone());
-    Db::connect(server).map_err(|source| SchemaError::Connect { place: place(), source })
-}
-
-fn newest() -> usize {
-    MIGRATIONS.last().map_or(0, |(number, _)| *number)
+    let wrap = |source| SchemaError::Connect { place: server.to_string(), source };
+    Db::connect(server).map_err(wrap)
 }
 
 fn failed(number: usize) -> impl Fn(DbError) -> SchemaError {
     move |source| SchemaError::MigrateServer { number, source }
 }
 
-/// The newest migration that ran; refuses a schema that a newer hub made.
-fn version(db: &Db) -> Result<usize, SchemaError> {
+/// The migrations that have not run; refuses a schema that a newer hub made.
+fn missing(db: &Db) -> Result<Vec<(usize, &'static str)>, SchemaError> {
     let there: Option<String> = db
         .row("SELECT CAST(to_regclass('migration') AS TEXT)", &[], |row| row.get(0))
         .map_err(failed(0))?;
     if there.is_none() {
-        return Ok(0);
+        return Ok(MIGRATIONS.to_vec());
     }
-    let found: i64 = db
-        .row("SELECT coalesce(max(number), 0) FROM migration", &[], |row| row.get(0))
+    let done: Vec<i64> = db
+        .rows("SELECT number FROM migration ORDER BY number", &[], |row| row.get(0))
         .map_err(failed(0))?;
-    let done = usize::try_from(found).unwrap_or(usize::MAX);
-    if done > newest() { Err(SchemaError::Newer { found, known: newest() }) } else { Ok(done) }
+    let known = MIGRATIONS.last().map_or(0, |(number, _)| *number);
+    let is_newer = |found: &i64| usize::try_from(*found).is_ok_and(|found| found > known);
+    if let Some(found) = done.last().copied().filter(is_newer) {
+        return Err(SchemaError::Newer { found, known });
+    }
+    let ran = |number: usize| done.iter().any(|done| usize::try_from(*done) == Ok(number));
+    Ok(MIGRATIONS.iter().filter(|(number, _)| !ran(*number)).copied().collect())
 }
 
 fn migrate(db: &Db) -> Result<(), SchemaError> {
@@ -63,11 +64,10 @@ fn migrate(db: &Db) -> Result<(), SchemaError> {
     let create = "CREATE TABLE IF NOT EXISTS migration (number BIGINT PRIMARY KEY)";
     db.execute_batch(create).map_err(failed(0))?;
     // Another replica may have run them meanwhile.
-    let done = version(db)?;
-    for (number, sql) in MIGRATIONS.iter().filter(|(number, _)| *number > done) {
-        db.execute_batch(sql).map_err(failed(*number))?;
+    for (number, sql) in missing(db)? {
+        db.execute_batch(sql).map_err(failed(number))?;
         db.execute_batch(&format!("INSERT INTO migration (number) VALUES ({number})"))
-            .map_err(failed(*number))?;
+            .map_err(failed(number))?;
     }
     tx.commit().map_err(failed(0))?;
     db.is_patient(false).map_err(failed(0))

@@ -1,7 +1,5 @@
 //! Sites outlive a restart; what cannot be read any more stops nobody.
 
-use rusqlite::Connection;
-
 use super::super::db::Db;
 use signing::{SecretKey, statement};
 
@@ -70,10 +68,7 @@ async fn a_stored_status_that_cannot_be_read_is_left_out_and_the_hub_starts() {
     let hub = Hub::new();
     hub.store.put_site(new_site("north", 1)).await.unwrap();
     hub.store.import_status(new_status(7, 1)).await.unwrap();
-    let file = hub.dir.path().join(crate::store::DATABASE_FILE);
-    let conn = Connection::open(file).unwrap();
-    conn.execute("UPDATE site SET status = x'00'", []).unwrap();
-    drop(conn);
+    hub.place.connection().execute("UPDATE site SET status = ?1", &[&[0_u8]]).unwrap();
     let hub = hub.restart();
     let sites = hub.store.committed().sites();
     let north = sites.get(&"north".parse().unwrap()).unwrap();
@@ -86,7 +81,7 @@ async fn a_stored_status_that_cannot_be_read_is_left_out_and_the_hub_starts() {
 }
 
 fn reader(hub: &Hub) -> Db {
-    Connection::open(hub.dir.path().join(crate::store::DATABASE_FILE)).unwrap().into()
+    hub.place.connection()
 }
 
 #[tokio::test]
@@ -111,19 +106,21 @@ async fn a_key_that_comes_back_shows_its_newest_status_again_and_no_other_of_its
 async fn only_the_newest_imports_are_remembered_and_the_floor_is_among_them() {
     let hub = Hub::new();
     hub.store.put_site(new_site("north", 1)).await.unwrap();
-    let conn = Connection::open(hub.dir.path().join(crate::store::DATABASE_FILE)).unwrap();
+    let db = hub.place.connection();
     let max = i64::try_from(MAX_IMPORTS).unwrap();
-    let earlier = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1) \
+    let earlier = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < CAST(?1 AS BIGINT)) \
                    INSERT INTO site_import (site, key_id, sequence, made_at, imported_at, \
-                   imported_by, digest, clusters) SELECT 'north', ?2, i, 0, 0, 'mira', \
-                   zeroblob(32), 0 FROM n";
-    conn.execute(earlier, params![max + 2, key(1).public().key_id().as_str()]).unwrap();
+                   imported_by, digest, clusters) SELECT 'north', CAST(?2 AS TEXT), i, 0, 0, \
+                   'mira', CAST(?3 AS BLOB), 0 FROM n";
+    let blob = if hub.place.is_server() { "BYTEA" } else { "BLOB" };
+    let earlier = earlier.replace("BLOB", blob);
+    db.execute(&earlier, params![max + 2, key(1).public().key_id().as_str(), [0_u8; 32]]).unwrap();
     let hub = hub.restart();
     let newest = u64::try_from(max).unwrap() + 3;
     let older = hub.store.import_status(new_status(newest - 1, 1)).await.unwrap_err();
     assert!(matches!(older, Refusal::StatusRollback { .. }), "{older}");
     hub.store.import_status(new_status(newest, 1)).await.unwrap();
-    let found = imports(&conn.into(), &"north".parse().unwrap(), usize::MAX).unwrap();
+    let found = imports(&db, &"north".parse().unwrap(), usize::MAX).unwrap();
     assert_eq!((found.len(), found[0].sequence), (MAX_IMPORTS, newest));
     assert_eq!(found.last().unwrap().sequence, 4);
 }
