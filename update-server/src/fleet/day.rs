@@ -47,12 +47,14 @@ impl Today {
 impl Product {
     /// What this very moment shows.
     fn at_this_moment(&self, active: bool) -> Today {
-        match (active, self.verdict) {
-            (false, _) => Today(BROKEN),
-            (true, HealthVerdict::Unhealthy) => Today(UNHEALTHY),
-            (true, _) if self.phase == Phase::Paused => Today(UNHEALTHY),
-            (true, HealthVerdict::Healthy) => Today(0),
-            (true, HealthVerdict::Unknown) => Today(BROKEN),
+        if !active {
+            return Today(BROKEN);
+        }
+        match self.verdict {
+            HealthVerdict::Unhealthy => Today(UNHEALTHY),
+            _ if self.phase == Phase::Paused => Today(UNHEALTHY),
+            HealthVerdict::Healthy => Today(0),
+            HealthVerdict::Unknown => Today(BROKEN),
         }
     }
 

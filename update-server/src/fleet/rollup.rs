@@ -25,7 +25,7 @@ pub const MAX_TREND_VERSIONS: usize = 20;
 pub type SeriesName = Option<(ProductRef, ChannelName)>;
 
 /// Lags counted in buckets of 1/16 of a power of two: of any fleet the percentiles take 4 KB.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 struct Lags {
     buckets: Vec<u32>,
     known: u64,
@@ -36,12 +36,6 @@ struct Lags {
 const CUT_BITS: u32 = 4;
 /// Values of 32 bits, see [`super::row`].
 const BUCKETS: usize = 16 * 29;
-
-impl Default for Lags {
-    fn default() -> Self {
-        Self { buckets: Vec::new(), known: 0, worst_ms: 0 }
-    }
-}
 
 fn bucket(lag_ms: u64) -> usize {
     let lag = u32::try_from(lag_ms).unwrap_or(u32::MAX);

@@ -49,7 +49,6 @@ impl Committed {
         sessions: SessionTable,
         sites: Sites,
         rollouts: Rollouts,
-        trends: TrendClock,
         events: Bus,
     ) -> Self {
         Self {
@@ -62,7 +61,7 @@ impl Committed {
             rollouts: RwLock::new(rollouts),
             offered: AtomicU64::new(0),
             unit_marks: Mutex::default(),
-            trends: Mutex::new(trends),
+            trends: Mutex::default(),
             events,
             generation: AtomicU64::new(0),
             current: Mutex::default(),

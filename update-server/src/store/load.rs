@@ -142,8 +142,9 @@ pub(super) fn load(db: &Db, interval_s: u64, now: Timestamp) -> Result<Committed
     // No two runs of a hub begin in the same millisecond.
     let events = Bus::new(u64::try_from(now.as_millisecond()).unwrap_or(0));
     let rollouts = rollouts::load(db, now)?;
-    let trends = trends::clock(db)?;
-    Ok(Committed::new(fleet, holds, tokens, sessions, sites, rollouts, trends, events))
+    let committed = Committed::new(fleet, holds, tokens, sessions, sites, rollouts, events);
+    *committed.trend_clock() = trends::clock(db)?;
+    Ok(committed)
 }
 
 fn fleet(db: &Db, interval_s: u64, now: Timestamp) -> Result<FleetIndex, LoadError> {

@@ -88,17 +88,14 @@ impl Folding {
     pub fn take(&mut self, name: SeriesName, at: Timestamp, figures: TrendFigures) -> bool {
         let at = step_of(at, self.step_s);
         let points = self.series.entry(name).or_default();
-        match points.last_mut().filter(|last| last.at == at) {
-            Some(last) => {
-                last.notes += 1;
-                let quorum = worse(last.figures.quorum_lag, figures.quorum_lag);
-                let pleg = worse(last.figures.pleg_lag, figures.pleg_lag);
-                last.figures = TrendFigures { quorum_lag: quorum, pleg_lag: pleg, ..figures };
-            }
-            None => {
-                points.push(TrendPoint { at, notes: 1, figures });
-                self.points += 1;
-            }
+        if let Some(last) = points.last_mut().filter(|last| last.at == at) {
+            last.notes += 1;
+            let quorum = worse(last.figures.quorum_lag, figures.quorum_lag);
+            let pleg = worse(last.figures.pleg_lag, figures.pleg_lag);
+            last.figures = TrendFigures { quorum_lag: quorum, pleg_lag: pleg, ..figures };
+        } else {
+            points.push(TrendPoint { at, notes: 1, figures });
+            self.points += 1;
         }
         self.points <= MAX_POINTS
     }
