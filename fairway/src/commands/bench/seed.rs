@@ -101,7 +101,7 @@ pub(super) async fn run(args: &SeedArgs, out: &mut Out) -> Result<()> {
     let data_dir = DataDir::open(&args.data_dir)
         .map_err(|e| CliError::because("failed to open the data directory", &e))?;
     let opened = Store::open(
-        &args.data_dir,
+        args.data_dir.as_path(),
         SETTINGS,
         Arc::new(NothingServed),
         Box::new(|_, _| {}),
