@@ -524,3 +524,16 @@ async fn keys_are_revoked_by_operators_with_a_reason_one_by_one_or_many_at_once(
     body["action"]["reason"] = json!("");
     assert_eq!(bulk(&body).await.problem(), (422, "unprocessable".into()));
 }
+
+#[actix_web::test]
+async fn a_report_that_says_only_that_nothing_changed_is_refused_with_a_revoked_key_as_well() {
+    let hub = Hub::new().await;
+    let agent = hub.agent(1).await;
+    hub.reply(&agent, &agent.idle(1)).await;
+    let beat = |seq| Report { full: false, ..agent.of(seq, vec![]) };
+    hub.reply(&agent, &beat(2)).await;
+    hub.revoke("site-1").await;
+    let refused = hub.report(&agent, &beat(3)).await;
+    assert_eq!(refused.problem(), (403, "key_revoked".into()));
+    assert_eq!(hub.row("site-1").await.seq, 2);
+}
