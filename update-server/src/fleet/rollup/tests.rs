@@ -6,6 +6,9 @@ use super::*;
 use jiff::Timestamp;
 use proptest::prelude::*;
 
+/// Age, patch, verdict and phase of a cluster, by their places below.
+type Told = (usize, u64, usize, usize);
+
 const NOW: i64 = 1_790_000_000;
 
 fn now() -> Timestamp {
@@ -26,7 +29,9 @@ proptest! {
         mut lags in proptest::collection::vec(0_u64..5_000_000_000, 1..60)
     ) {
         let mut counted = Lags::default();
-        lags.iter().for_each(|lag| counted.see(Some(*lag)));
+        for lag in &lags {
+            counted.see(Some(*lag));
+        }
         counted.see(None);
         lags.sort_unstable();
         let told = counted.told();
@@ -55,7 +60,7 @@ proptest! {
         }).collect();
         let noted = fleet_of(&clusters).roll_up();
         let all = noted.first().map(|(_, figures)| figures.clone()).unwrap_or_default();
-        let count = |wanted: &dyn Fn(&(usize, u64, usize, usize)) -> bool| {
+        let count = |wanted: &dyn Fn(&Told) -> bool| {
             u64::try_from(ages.iter().filter(|seen| wanted(seen)).count()).unwrap()
         };
         prop_assert_eq!(
@@ -121,7 +126,6 @@ fn retired_clusters_and_those_that_never_reported_are_in_no_note() {
 /// `cargo test -p update-server --lib a_million -- --ignored --nocapture`
 #[test]
 #[ignore = "a figure for docs/benchmarks.md, to be read by a person"]
-#[expect(clippy::print_stdout, reason = "a figure")]
 fn a_million_clusters_are_noted_down_in() {
     let mut fleet = FleetIndex::new(300);
     for n in 0..1_000_000_u32 {
