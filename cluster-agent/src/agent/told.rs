@@ -117,6 +117,7 @@ mod tests {
                 quorum_lag_unit: Some(format!("controller-{}", quorum_lag_ms % 3).parse().unwrap()),
                 pleg_lag_ms: None,
                 pleg_lag_unit: None,
+                measured: Vec::new(),
             },
             waiting_on: vec![],
             failure: None,

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use rusqlite::params;
 
 use super::chain::{GENESIS, row_hash};
-use super::db::{Db, DbResult, Row};
+use super::db::{Db, DbResult, Row, storable};
 
 /// End of the chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,9 +53,10 @@ pub(super) fn append(db: &Db, head: &mut Head, event: &Event) -> DbResult<()> {
     let mut row = AuditRow {
         id: head.id + 1,
         at: event.at,
-        actor: event.actor.clone(),
+        // What is hashed must be what is kept.
+        actor: storable(&event.actor).into_owned(),
         action: event.action.to_owned(),
-        object: event.object.clone(),
+        object: storable(&event.object).into_owned(),
         detail: event.detail.to_string(),
         previous: head.hash.clone(),
         hash: String::new(),

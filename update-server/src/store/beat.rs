@@ -67,6 +67,7 @@ fn goes_on(record: &ClusterRecord, key: &Sha256Digest, report: &Report, now: Tim
     let header = &report.cluster;
     record.retired_at.is_none()
         && record.key.id == *key
+        && record.revoked.is_none()
         && record.conflict_since.is_none()
         && record.last_seen.is_some()
         && record.instance == header.instance

@@ -22,6 +22,9 @@ use super::{Committed, LoadError, load, rollouts, sites};
 
 /// How long rows are kept: a replica that was away for longer reads everything anew.
 const KEPT: SignedDuration = SignedDuration::from_hours(1);
+/// A replica that was away for so long takes over before it asks for the lock: reading everything
+/// anew would keep the others from writing.
+pub(super) const LONG: std::time::Duration = std::time::Duration::from_mins(30);
 /// Name of the row of `meta` with the newest number that was forgotten.
 const FORGOTTEN: &str = "change_forgotten";
 /// Audit rows read at once for those who listen.
@@ -57,8 +60,10 @@ impl Follower {
         let mut all = Change::default();
         if forgotten > self.newest {
             tracing::warn!("away for too long to follow: everything is read anew");
-            let fresh = load::load(db, self.interval_s, now)?;
-            committed.replace(fresh);
+            db.is_patient(true)?;
+            let fresh = load::load(db, self.interval_s, now);
+            db.is_patient(false)?;
+            committed.replace(fresh?);
             all.audit = true;
         } else {
             let sql = "SELECT what FROM change WHERE id > ?1 ORDER BY id";

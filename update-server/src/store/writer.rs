@@ -18,7 +18,7 @@ use self::line::Line;
 use super::audit::{self, Head};
 use super::batch::{Batch, Changes};
 use super::db::{Database, Db, DbResult};
-use super::follow::Follower;
+use super::follow::{Follower, LONG};
 use super::queue::{Gathered, Receiver};
 use super::{CommitObserver, Committed, Delivery, LoadError, StoreSettings, Work, load};
 use crate::clock;
@@ -121,6 +121,9 @@ impl Writer {
         // Said before anything is dropped, because dropping a job tells its caller.
         let failed = || committed.writable.store(false, Ordering::Relaxed);
         self.line.mend().inspect_err(|_| failed())?;
+        if committed.behind().is_some_and(|behind| behind > LONG) {
+            self.look().inspect_err(|_| failed())?;
+        }
         let db = self.line.db();
         let tx = db.begin_alone().inspect_err(|_| failed())?;
         if let Some(follower) = &mut self.follower {

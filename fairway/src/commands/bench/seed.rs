@@ -14,7 +14,9 @@ use update_server::directive::ReleaseFacts;
 use update_server::fleet::{ClusterKey, GraphKey};
 use update_server::served::Served;
 use update_server::server::DataDir;
-use update_server::store::{AcceptedReport, Enrolment, NewJoinToken, Store, StoreSettings};
+use update_server::store::{
+    AcceptedReport, Database, Enrolment, NewJoinToken, Server, Store, StoreSettings,
+};
 
 use super::model::Model;
 use super::roster::{CLUSTERS_MAX, Roster, key};
@@ -44,6 +46,9 @@ pub(super) struct SeedArgs {
     /// Data directory of the hub, which must not be running
     #[arg(long, value_name = "DIR")]
     data_dir: PathBuf,
+    /// URL of the hub's PostgreSQL database [default: a file in the data directory]
+    #[arg(long, value_name = "URL")]
+    database: Option<Server>,
     /// How many clusters to enrol
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(CLUSTERS_MAX)))]
     clusters: u32,
@@ -100,13 +105,12 @@ pub(super) async fn run(args: &SeedArgs, out: &mut Out) -> Result<()> {
     let began = Instant::now();
     let data_dir = DataDir::open(&args.data_dir)
         .map_err(|e| CliError::because("failed to open the data directory", &e))?;
-    let opened = Store::open(
-        args.data_dir.as_path(),
-        SETTINGS,
-        Arc::new(NothingServed),
-        Box::new(|_, _| {}),
-        clock::now(),
-    );
+    let database = match &args.database {
+        Some(server) => Database::Server(server.clone()),
+        None => Database::from(&args.data_dir),
+    };
+    let opened =
+        Store::open(database, SETTINGS, Arc::new(NothingServed), Box::new(|_, _| {}), clock::now());
     let (store, writer) = opened.map_err(|e| CliError::because("failed to open the store", &e))?;
     let model = Model::new(args.seed, usize::from(args.products), usize::from(args.units))
         .map_err(|e| CliError::because("failed to name the fleet", &e))?;

@@ -36,6 +36,12 @@ impl From<&Path> for Database {
     }
 }
 
+impl From<&PathBuf> for Database {
+    fn from(dir: &PathBuf) -> Self {
+        Self::from(dir.as_path())
+    }
+}
+
 impl From<&Self> for Database {
     fn from(same: &Self) -> Self {
         same.clone()
