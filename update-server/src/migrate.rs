@@ -129,11 +129,11 @@ fn files(moved: publish::MovedFiles) -> Moved {
 /// What moved, for people: one line each.
 pub fn table(moved: &[Moved]) -> String {
     let width = moved.iter().map(|one| one.what.len()).max().unwrap_or(0).max("table".len());
-    let mut text = format!("{:width$}  {:>12}  sha256\n", "table", "rows");
-    for Moved { what, count, digest } in moved {
-        text += &format!("{what:width$}  {count:>12}  {}\n", digest.hex());
-    }
-    text
+    let mut lines = vec![format!("{:width$}  {:>12}  sha256\n", "table", "rows")];
+    lines.extend(moved.iter().map(|Moved { what, count, digest }| {
+        format!("{what:width$}  {count:>12}  {}\n", digest.hex())
+    }));
+    lines.concat()
 }
 
 /// What a person does next.
@@ -145,9 +145,8 @@ pub fn next(from: &Place, to: &Place) -> String {
             dir.display()
         ),
         Place::Database(_) => format!(
-            "start the hub with database = \"{to}\" and the same data directory; {} in {from} stays \
-             as it was: nothing may serve it any more",
-            DATABASE_FILE
+            "start the hub with database = \"{to}\" and the same data directory; {DATABASE_FILE} in {from} stays \
+             as it was: nothing may serve it any more"
         ),
     }
 }

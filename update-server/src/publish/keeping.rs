@@ -15,6 +15,9 @@ use super::error::PublishError;
 use super::{KEPT_SETS, State};
 use crate::store::PublishTurn;
 
+/// A file of a set: its path below the repository's directory, and its bytes.
+pub(super) type FileBytes = (String, Arc<[u8]>);
+
 /// The right to change the repository.
 pub(super) enum Turn<'t> {
     /// Nobody else has this repository.
@@ -64,10 +67,7 @@ pub(super) fn copy(disk: &Disk, files: &[(String, Arc<[u8]>)]) -> bool {
 }
 
 /// The files that the disk does not have with these bytes.
-pub(super) fn missing(
-    disk: &Disk,
-    files: Vec<(String, Arc<[u8]>)>,
-) -> Result<Vec<(String, Arc<[u8]>)>, PublishError> {
+pub(super) fn missing(disk: &Disk, files: Vec<FileBytes>) -> Result<Vec<FileBytes>, PublishError> {
     let mut missing = Vec::new();
     for (path, bytes) in files {
         let name = FileName::from_relative_path(&path)

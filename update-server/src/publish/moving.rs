@@ -38,9 +38,11 @@ pub fn files_to_rows(
     let keys = OnlineKeys::load(data_dir)?;
     let files = on_disk(&Disk::open(data_dir)?)?;
     let public = OnlineRole::ALL.map(|role| (role.as_str(), keys.public_of(role)));
-    shared.in_turn(|turn| match turn.public_keys()?.is_empty() {
-        true => Ok::<_, PublishError>(turn.keep_public_keys(&public)?),
-        false => Ok(()),
+    shared.in_turn(|turn| {
+        if turn.public_keys()?.is_empty() {
+            turn.keep_public_keys(&public)?;
+        }
+        Ok::<_, PublishError>(())
     })?;
     shared.in_turn(|turn| {
         if turn.generation()? == 0 && !files.is_empty() {

@@ -105,6 +105,15 @@ mod tests {
 
     use super::*;
 
+    /// Counts itself out when it is dropped.
+    struct Out(Arc<AtomicUsize>);
+
+    impl Drop for Out {
+        fn drop(&mut self) {
+            self.0.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_word_that_is_not_renewed_is_good_for_its_time_only() {
         let (tell, told) = watch::channel(None);
@@ -122,12 +131,6 @@ mod tests {
     async fn work_of_the_leader_is_dropped_with_the_lead_and_begun_again() {
         let (tell, told) = watch::channel(None);
         let (begun, running) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-        struct Out(Arc<AtomicUsize>);
-        impl Drop for Out {
-            fn drop(&mut self) {
-                self.0.fetch_sub(1, Ordering::SeqCst);
-            }
-        }
         let (count, inside) = (Arc::clone(&begun), Arc::clone(&running));
         let task =
             tokio::spawn(Leadership::among(told, Fitness::default()).while_leading(move || {

@@ -136,13 +136,12 @@ impl Seat {
     }
 
     fn ask(&mut self, fit: bool) -> Result<bool, LeaderError> {
-        let conn = match self.conn.take() {
-            Some(conn) => conn,
-            None => {
-                // The lock went with the old connection.
-                self.leads = false;
-                join(&self.server)?
-            }
+        let conn = if let Some(conn) = self.conn.take() {
+            conn
+        } else {
+            // The lock went with the old connection.
+            self.leads = false;
+            join(&self.server)?
         };
         let leads = match (self.leads, fit) {
             (true, true) => asked(&conn, "true")?,

@@ -43,6 +43,7 @@ pub(crate) mod tests;
 mod tokens;
 mod trends;
 mod units;
+mod upkeep;
 mod webhooks;
 mod writer;
 
@@ -87,6 +88,7 @@ pub use sites::{NewSite, NewStatus, StatusRequest};
 pub use snapshot::{Content, SnapshotError, check_database, copy_database};
 pub use tokens::NewToken;
 pub use trends::TrendQuestion;
+pub use upkeep::prepare;
 pub use webhooks::{DeadRow, NewWebhookRow, Passed, Retried, WebhookRecord};
 
 /// File name of the database below the data directory.
@@ -469,47 +471,6 @@ impl Store {
             Err(if stopped { Refusal::Stopped } else { Refusal::Failed })
         })
     }
-
-    /// Maintenance: ages rows into their freshness class, forgets old history, truncates the log,
-    /// and finds out whether the disk still takes a commit.
-    pub async fn tick(&self, now: Timestamp) -> Result<(), Refusal> {
-        self.submit(move |batch| batch.tick(now)).await
-    }
-
-    /// The part of the maintenance that every replica does for its own memory, while another one does
-    /// the rest: rows age into their freshness class, and rollouts are counted, because nobody is
-    /// granted on figures that are not known.
-    pub async fn sweep(&self, now: Timestamp) -> Result<(), Refusal> {
-        self.submit(move |batch| {
-            batch.sweep(now);
-            Ok(())
-        })
-        .await
-    }
-
-    /// Comes back when memory has everything that replicas committed before the call.
-    pub async fn catch_up(&self) -> Result<(), Refusal> {
-        self.submit(|_| Ok(())).await
-    }
-
-    /// Adds an audit row about something that is not in the database (a publication).
-    pub async fn record(&self, event: Event) -> Result<(), Refusal> {
-        self.submit(move |batch| {
-            batch.audit(&event)?;
-            // A publication may be what is told.
-            batch.offer_heads(event.at);
-            Ok(())
-        })
-        .await
-    }
-}
-
-/// Brings the schema of a database up to date. Blocks.
-///
-/// # Errors
-/// It cannot be reached, or a newer hub wrote it.
-pub fn prepare(database: &Database) -> Result<(), SchemaError> {
-    schema::open(database).map(drop)
 }
 
 /// The number of a row that was just written.

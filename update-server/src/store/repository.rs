@@ -266,9 +266,12 @@ fn generation(conn: &Db) -> Result<u64, RepositoryError> {
     Ok(found.map_err(db("read"))?.map_or(0, super::id_of))
 }
 
+/// Path, digest, and the set that no longer has it.
+type Listed = (String, [u8; 32], Option<i64>);
+
 fn read(conn: &Db, known: &KnownFiles) -> Result<StoredSet, RepositoryError> {
     let generation = generation(conn)?;
-    let rows: Result<Vec<(String, [u8; 32], Option<i64>)>, DbError> =
+    let rows: Result<Vec<Listed>, DbError> =
         conn.rows("SELECT path, digest, gone FROM repository_file ORDER BY path", &[], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?))
         });

@@ -36,7 +36,7 @@ impl Table {
             columns.push(dialect::ROW_NUMBER.to_owned());
             columns.sort();
         }
-        Ok(Self { columns, key, name })
+        Ok(Self { name, columns, key })
     }
 
     /// How many rows there are.

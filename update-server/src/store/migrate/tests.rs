@@ -1,3 +1,5 @@
+//! Copies between two files: interrupted ones, tables without a key, and differences that are found.
+
 use rusqlite::{Connection, params};
 
 use super::super::db::Db;
