@@ -25,7 +25,7 @@ fn through_graph(document: &Value) -> Result<Value, serde_json::Error> {
 
 /// Every document type, by the name of its golden file.
 fn readers() -> BTreeMap<&'static str, Reader> {
-    let readers: [(&str, Reader); 52] = [
+    let readers: [(&str, Reader); 54] = [
         ("audit-row", through::<wire::AuditRow>),
         ("bulk-reply", through::<wire::BulkReply>),
         ("bulk-request", through::<wire::BulkRequest>),
