@@ -116,6 +116,29 @@ fn elder(record: &ClusterRecord, now: Timestamp) -> Option<FormerKey> {
     record.elder.filter(lately).or(record.former.filter(rotated))
 }
 
+/// What whoever signs with an ended key is told.
+pub(super) fn key_replaced(end: KeyEnd) -> &'static str {
+    match end {
+        KeyEnd::Rotated => {
+            "this key was replaced: whoever had it asked for another one; if this machine did not, \
+             the key was stolen: `fairway clusters reinvite`"
+        }
+        KeyEnd::Reenrolled => {
+            "this key was replaced: its cluster enrolled again with another one, because this one \
+             was lost or in wrong hands"
+        }
+    }
+}
+
+/// What whoever signs with a revoked key is told.
+pub(super) fn key_revoked(revoked: &KeyRevocation) -> String {
+    let KeyRevocation { at, by, reason } = revoked;
+    format!(
+        "{by} revoked this cluster's key at {at}: {reason}; after `fairway clusters reinvite`, \
+         `cluster-agent enroll --new-key` lets it back in with another one"
+    )
+}
+
 impl Batch<'_> {
     /// A report signed with a key before the one in force. Soon after a rotation it is one that was
     /// under way. Later it is a second agent: either somebody copied the old key, or somebody who

@@ -133,13 +133,13 @@ pub enum Refusal {
     #[error("this cluster was retired; enrol it again with a new key")]
     Retired,
     /// The cluster has another key by now.
-    #[error("{}", key_replaced(*end))]
+    #[error("{}", identity::key_replaced(*end))]
     KeyReplaced {
         /// Why this one ended.
         end: KeyEnd,
     },
     /// A person took the cluster's key out of force.
-    #[error("{}", key_revoked(.0))]
+    #[error("{}", identity::key_revoked(.0))]
     KeyRevoked(Arc<KeyRevocation>),
     /// The key is one the hub knows already.
     #[error("this key is in use already; make a new one (`cluster-agent enroll --new-key`)")]
@@ -307,27 +307,6 @@ pub enum Refusal {
     /// The hub is going down; nothing was written.
     #[error("the server is shutting down")]
     Stopped,
-}
-
-fn key_replaced(end: KeyEnd) -> &'static str {
-    match end {
-        KeyEnd::Rotated => {
-            "this key was replaced: whoever had it asked for another one; if this machine did not, \
-             the key was stolen: `fairway clusters reinvite`"
-        }
-        KeyEnd::Reenrolled => {
-            "this key was replaced: its cluster enrolled again with another one, because this one \
-             was lost or in wrong hands"
-        }
-    }
-}
-
-fn key_revoked(revoked: &KeyRevocation) -> String {
-    let KeyRevocation { at, by, reason } = revoked;
-    format!(
-        "{by} revoked this cluster's key at {at}: {reason}; after `fairway clusters reinvite`, \
-         `cluster-agent enroll --new-key` lets it back in with another one"
-    )
 }
 
 /// Why a job of a batch ends without a result.
