@@ -367,7 +367,7 @@ pub(super) async fn revoke(
     by: Guarded<Scoped<Operator>>,
     state: web::Data<HubState>,
     path: web::Path<String>,
-    request: web::Json<RevokeRequest>,
+    request: Json<RevokeRequest>,
 ) -> Result<web::Json<ClusterRow>, ApiError> {
     let reason = text("reason", &request.reason)?;
     let (row, _) = find_to_change(&state, &by, &path)?;
