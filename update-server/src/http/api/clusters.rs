@@ -369,7 +369,7 @@ pub(super) async fn revoke(
     path: web::Path<String>,
     request: Json<RevokeRequest>,
 ) -> Result<web::Json<ClusterRow>, ApiError> {
-    let reason = text("reason", &request.reason)?;
+    let reason = text("reason", &request.into_inner().reason)?;
     let (row, _) = find_to_change(&state, &by, &path)?;
     let revoke = Revoke { id: row.id, reason, by: by.actor.clone(), now: state.now() };
     state.store.revoke(revoke).await?;
