@@ -194,6 +194,12 @@ impl ProductRecord {
         (record, state.units)
     }
 
+    /// Whether it says that it began a unit on the way to a release: before, it has no progress to
+    /// tell.
+    pub fn has_begun(&self, to: &ReleaseVersion) -> bool {
+        self.progress.is_some() && self.target.as_ref() == Some(to)
+    }
+
     /// Whether it waits, is paused or failed.
     pub fn is_stopped(&self) -> bool {
         matches!(self.phase, Phase::Waiting | Phase::Paused) || self.failure.is_some()

@@ -113,7 +113,7 @@ impl Draft<'_> {
             return Turn::Ungoverned;
         };
         let Some(head) = self.head(id) else { return Turn::Ungoverned };
-        if let Some(newer) = self.in_place_of(head, ask) {
+        if let Some(newer) = self.in_place_of(head, ask).filter(|_| !ask.begun) {
             let (version, newer) = (&newer.version, newer.id);
             let message = format!(
                 "release {version} took its place, and this cluster may go there directly (rollout \

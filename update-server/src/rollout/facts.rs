@@ -27,6 +27,9 @@ pub struct Ask<'a> {
     pub from: &'a ReleaseVersion,
     /// What it asks for.
     pub wants: &'a GrantRequest,
+    /// Whether it began a unit on the way there already, as it says itself. It can not be sent
+    /// elsewhere any more, whether or not the hub heard of the beginning.
+    pub begun: bool,
     /// How it does: the baseline it is judged by, if this becomes a grant.
     pub health: &'a HealthSummary,
     /// The failure it reports along with the question, if any: one from before is not this

@@ -278,6 +278,7 @@ fn ask<'a>(
         graph: &product.graph,
         from: &product.version,
         wants: wants.as_ref()?,
+        begun: product.has_begun(&wants.as_ref()?.to),
         health: &product.health,
         failure: product.failure.as_ref(),
         ceiling: Limits::of(record.settings_of(&product.graph.product)).ceiling(),

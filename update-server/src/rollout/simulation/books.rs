@@ -112,7 +112,9 @@ impl Hub {
         let version = books.version.clone().unwrap();
         for newer in releases.edges.iter().filter(|(from, _)| *from == said.record.version) {
             let opened = self.books.values().any(|books| books.version.as_ref() == Some(&newer.1));
+            // Whoever began it, heard or not, can no longer be sent elsewhere.
             if fresh
+                && !said.record.has_begun(&version)
                 && newer.1 > version
                 && opened
                 && releases.has_plain_edge(&releases.graph, &newer.0, &newer.1)

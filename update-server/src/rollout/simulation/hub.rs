@@ -278,6 +278,7 @@ impl Hub {
             graph: &said.record.graph,
             from: &said.record.version,
             wants,
+            begun: said.record.has_begun(&wants.to),
             health: &said.record.health,
             failure: said.record.failure.as_ref(),
             ceiling: None,

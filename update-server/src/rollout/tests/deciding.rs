@@ -216,3 +216,19 @@ fn a_cluster_half_way_to_a_superseded_release_goes_on_also_if_its_grant_lapsed()
     site.hear(0, ProductRecord { target, progress, phase: waiting, ..half }, 3);
     assert_eq!(site.ask(0, "1.1.0", 4), go());
 }
+
+/// Its first unit went out and never came back, and nothing of that was heard: it has done none.
+#[test]
+fn a_cluster_that_began_a_superseded_release_unheard_goes_on() {
+    let mut site = Site::new(OPEN, &["a", "a"]);
+    site.releases.edges.push((version("1.0.0"), version("1.2.0")));
+    site.offer(1);
+    site.tick(1);
+    let progress = Some(channels::wire::Progress { done: 0, total: 3 });
+    let target = Some(version("1.1.0"));
+    let waiting = Phase::Waiting;
+    let begun = record(&site.releases, "1.0.0");
+    site.hear(0, ProductRecord { target, progress, phase: waiting, ..begun }, 3);
+    assert_eq!(site.ask(0, "1.1.0", 4), go());
+    assert_eq!(codes(&site.ask(1, "1.1.0", 4)), ["superseded"], "this one has begun nothing");
+}

@@ -202,6 +202,7 @@ impl Site {
                 graph: &record.graph,
                 from: &record.version,
                 wants: &wants,
+                begun: record.has_begun(&to),
                 health: &record.health,
                 failure: record.failure.as_ref(),
                 ceiling: ceiling.as_ref(),

@@ -59,6 +59,7 @@ impl<'a> Asker<'a> {
             graph: &product.graph,
             from: &product.version,
             wants: &wants,
+            begun: product.has_begun(&wants.to),
             health: &product.health,
             failure: product.failure.as_ref(),
             ceiling: limits.ceiling(),
