@@ -4,7 +4,7 @@
 use channels::wire::AgentInstance;
 use jiff::Timestamp;
 
-use super::row::Stamp;
+use super::row::{Product, Row, Stamp};
 use super::tally::Change;
 use super::{ClusterRecord, FleetIndex, Slot, freshness};
 
@@ -38,7 +38,8 @@ impl FleetIndex {
 
     /// Whether a product of the row was told why it may not move.
     pub fn was_told_why_not(&self, slot: Slot) -> bool {
-        self.row(slot).is_some_and(|row| row.products.iter().any(|product| product.has_why_not()))
+        let has_any = |row: &Row| row.products.iter().any(Product::has_why_not);
+        self.row(slot).is_some_and(has_any)
     }
 
     /// Takes over a committed beat.
