@@ -285,7 +285,7 @@ mod tests {
         round(&mut measurer, &[one, other.clone()], at(0), |_| Ok(answer(&[1.0], at(0))));
         assert_eq!(measurer.next(std::slice::from_ref(&other), at(1)), None);
         let left: Vec<MeasureId> = measurer.measured(at(1)).into_keys().collect();
-        assert_eq!(left, [other.id.clone()]);
+        assert_eq!(left, std::slice::from_ref(&other.id));
         assert_eq!(within_bounds(&vec![other.clone(); 100]).len(), Measure::MAX);
         let long = Measure { query: "x".repeat(Measure::MAX_QUERY_BYTES + 1), ..other };
         assert_eq!(within_bounds(&[long]), []);
