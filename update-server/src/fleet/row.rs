@@ -217,12 +217,25 @@ impl Row {
 
     /// Whether the counters see no difference between the two.
     pub(super) fn counts_like(&self, other: &Self) -> bool {
-        let counted =
-            |p: &Product| (p.graph, p.version, p.phase, p.verdict, p.stopped, p.off_channel);
+        let counted = |p: &Product| (p.graph, p.version, p.phase, p.verdict, p.marks);
         self.freshness == other.freshness
             && self.is_retired() == other.is_retired()
             && self.conflict_since().is_some() == other.conflict_since().is_some()
             && self.products.iter().map(counted).eq(other.products.iter().map(counted))
+    }
+}
+
+/// Two answers in the one byte that there is room for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Marks(u8);
+
+impl Marks {
+    const STOPPED: u8 = 1;
+    const OFF_CHANNEL: u8 = 2;
+
+    fn of(stopped: bool, off_channel: bool) -> Self {
+        let bit = |is: bool, bit: u8| if is { bit } else { 0 };
+        Self(bit(stopped, Self::STOPPED) | bit(off_channel, Self::OFF_CHANNEL))
     }
 }
 
@@ -239,11 +252,9 @@ pub(super) struct Product {
     pleg_lag: Lag,
     pub(super) phase: Phase,
     pub(super) verdict: HealthVerdict,
-    pub(super) stopped: bool,
+    marks: Marks,
     /// What the day has shown so far.
     pub(super) today: Today,
-    /// It follows another channel than the hub wants.
-    pub(super) off_channel: bool,
     rest: Box<[u8]>,
 }
 
@@ -293,9 +304,8 @@ impl Product {
             target: numbers.target,
             phase: record.phase,
             verdict: health.verdict,
-            stopped: record.is_stopped(),
+            marks: Marks::of(record.is_stopped(), off_channel),
             today: Today::unseen(),
-            off_channel,
             progress: Share::of(record.progress),
             since: Stamp::of(Some(record.since)),
             health_since: Stamp::of(health.since),
@@ -313,6 +323,16 @@ impl Product {
     /// Worst PLEG lag, milliseconds.
     pub(super) fn pleg_lag_ms(&self) -> Option<u64> {
         self.pleg_lag.get()
+    }
+
+    /// Whether it waits, is paused or failed.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.marks.0 & Marks::STOPPED != 0
+    }
+
+    /// Whether it follows another channel than the hub wants.
+    pub(super) fn is_off_channel(&self) -> bool {
+        self.marks.0 & Marks::OFF_CHANNEL != 0
     }
 
     /// Whether the hub has said why it may not move.

@@ -67,7 +67,7 @@ impl Tally {
         }
         let active = is_active(row.freshness);
         for product in &row.products {
-            if product.off_channel {
+            if product.is_off_channel() {
                 self.off_channel = match change {
                     Change::Enter => self.off_channel.saturating_add(1),
                     Change::Leave => self.off_channel.saturating_sub(1),
@@ -75,7 +75,7 @@ impl Tally {
             }
             let graph = self.graphs.entry(product.graph).or_default();
             if active {
-                let group = (product.version, product.phase, product.stopped);
+                let group = (product.version, product.phase, product.is_stopped());
                 count(&mut graph.groups, group, change);
                 if graph.groups.get(&group) == Some(&0) {
                     graph.groups.remove(&group);

@@ -274,13 +274,12 @@ mod tests {
             .collect();
         drop(sender);
         let mut all = Vec::new();
-        loop {
-            match receiver.gather(50, None) {
-                Gathered::Items(some) => all.extend(some),
-                Gathered::Nothing | Gathered::End => break,
-            }
+        while let Gathered::Items(some) = receiver.gather(50, None) {
+            all.extend(some);
         }
-        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        for thread in threads {
+            thread.join().unwrap();
+        }
         all.sort_unstable();
         assert_eq!(all, (0..2000).collect::<Vec<_>>());
     }
