@@ -57,6 +57,29 @@ pub struct Asked<'a> {
     pub limits: Limits<'a>,
 }
 
+impl<'a> Asked<'a> {
+    /// The question of this product, or that it has none.
+    pub fn by(
+        product: &'a ProductRecord,
+        wants: Option<&'a GrantRequest>,
+        facts: ReleaseFacts,
+        turn: &'a Turn,
+        limits: Limits<'a>,
+    ) -> Self {
+        Self {
+            product: &product.graph.product,
+            channel: &product.graph.channel,
+            version: &product.version,
+            target: product.target.as_ref(),
+            phase: product.phase,
+            wants,
+            facts,
+            turn,
+            limits,
+        }
+    }
+}
+
 /// How far a product may go on one cluster, as the fleet's owner set it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Limits<'a> {
@@ -181,17 +204,8 @@ fn precedence(asked: &Asked<'_>, ledger: &Ledger) -> u8 {
 
 /// Whether a hold covers a product that asks for nothing.
 pub fn is_held(holds: &[Hold], cluster: ClusterId, product: &ProductRecord) -> bool {
-    let asked = Asked {
-        product: &product.graph.product,
-        channel: &product.graph.channel,
-        version: &product.version,
-        target: product.target.as_ref(),
-        phase: product.phase,
-        wants: None,
-        facts: ReleaseFacts::default(),
-        turn: &Turn::Ungoverned,
-        limits: Limits::default(),
-    };
+    let facts = ReleaseFacts::default();
+    let asked = Asked::by(product, None, facts, &Turn::Ungoverned, Limits::default());
     holds.iter().any(|hold| covers(hold, cluster, &asked))
 }
 

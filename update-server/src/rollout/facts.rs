@@ -9,7 +9,7 @@ use channels::wire::{Failure, GrantRequest, HealthSummary};
 use jiff::Timestamp;
 use signing::Sha256Digest;
 
-use crate::fleet::{GraphKey, ProductRecord, Slot};
+use crate::fleet::{ClusterRecord, GraphKey, ProductRecord, Slot};
 use crate::served::Served;
 
 /// One product of one cluster asks for a grant.
@@ -39,6 +39,31 @@ pub struct Ask<'a> {
     pub ceiling: Option<&'a ReleaseVersion>,
     /// What the hub serves.
     pub served: &'a dyn Served,
+}
+
+impl<'a> Ask<'a> {
+    /// The question of one product of a cluster in its row.
+    pub fn by(
+        (slot, record): (Slot, &'a ClusterRecord),
+        product: &'a ProductRecord,
+        wants: &'a GrantRequest,
+        ceiling: Option<&'a ReleaseVersion>,
+        served: &'a dyn Served,
+    ) -> Self {
+        Self {
+            slot,
+            cluster: record.id,
+            labels: &record.labels,
+            graph: &product.graph,
+            from: &product.version,
+            wants,
+            begun: product.has_begun(&wants.to),
+            health: &product.health,
+            failure: product.failure.as_ref(),
+            ceiling,
+            served,
+        }
+    }
 }
 
 /// A report that was accepted.

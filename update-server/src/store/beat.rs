@@ -8,7 +8,7 @@ use channels::wire::{Report, ReportReply};
 use jiff::Timestamp;
 use signing::Sha256Digest;
 
-use super::identity::check_reach;
+use super::identity::{check_key, check_reach};
 use super::ingest::{AcceptedReport, Merged, Succession};
 use super::{Batch, Stop};
 use crate::fleet::{Beat, ClusterRecord, Slot};
@@ -28,16 +28,7 @@ impl Batch<'_> {
         let sent = &report.cluster;
         let beat = Beat { seq: sent.seq, instance: sent.instance, at: now };
         beat.put_on(&mut record);
-        let reply = ReportReply {
-            seq: sent.seq,
-            at: now,
-            timestamp_etag: self.served.timestamp_etag(),
-            directives: Vec::new(),
-            next_report_in_s: self.committed.fleet().next_report_in_s(slot, now),
-            full_state_wanted: false,
-            settings: record.settings.to_vec(),
-            measures: Vec::new(),
-        };
+        let reply = self.plain_reply(slot, &record, sent.seq, now);
         let succession = Succession {
             body_digest: *body_digest,
             sent_at: sent.sent_at.min(now),
@@ -66,8 +57,7 @@ impl Batch<'_> {
 fn goes_on(record: &ClusterRecord, key: &Sha256Digest, report: &Report, now: Timestamp) -> bool {
     let header = &report.cluster;
     record.retired_at.is_none()
-        && record.key.id == *key
-        && record.revoked.is_none()
+        && check_key(record, key).is_ok()
         && record.conflict_since.is_none()
         && record.last_seen.is_some()
         && record.instance == header.instance

@@ -194,14 +194,10 @@ impl Batch<'_> {
         merged.record.ledger = decision.ledger;
         merged.full_state_wanted |= news;
         let reply = ReportReply {
-            seq,
-            at: now,
-            timestamp_etag: self.served.timestamp_etag(),
             directives: decision.directives,
-            next_report_in_s: self.committed.fleet().next_report_in_s(slot, now),
             full_state_wanted: merged.full_state_wanted,
-            settings: merged.record.settings.to_vec(),
             measures: self.measures(slot, &merged.record),
+            ..self.plain_reply(slot, &merged.record, seq, now)
         };
         self.write(slot, &products_before, &merged, &reply, succession)?;
         self.write_history(slot, &products_before, &merged.record, now)?;
@@ -293,16 +289,9 @@ impl Batch<'_> {
             .questions()
             .zip(facts)
             .zip(turns)
-            .map(|(((record, wants), facts), turn)| Asked {
-                product: &record.graph.product,
-                channel: &record.graph.channel,
-                version: &record.version,
-                target: record.target.as_ref(),
-                phase: record.phase,
-                wants: wants.as_ref(),
-                facts: *facts,
-                turn,
-                limits: Limits::of(before.settings_of(&record.graph.product)),
+            .map(|(((record, wants), facts), turn)| {
+                let limits = Limits::of(before.settings_of(&record.graph.product));
+                Asked::by(record, wants.as_ref(), *facts, turn, limits)
             })
             .collect();
         if before.conflict_since.is_some() {

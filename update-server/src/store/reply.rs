@@ -47,33 +47,43 @@ impl Batch<'_> {
                 let reply = serde_json::from_str(&reply).ok();
                 reply.map(|reply| ReportReply { measures: self.measures(slot, before), ..reply })
             }
-            None => before.last_seen.map(|at| self.plain_reply(slot, before, report, at)),
+            None => before.last_seen.map(|at| ReportReply {
+                directives: waits(report),
+                measures: self.measures(slot, before),
+                ..self.plain_reply(slot, before, report.cluster.seq, at)
+            }),
         })
     }
 
-    fn plain_reply(
+    /// The reply that asks nothing of the cluster and grants it nothing.
+    pub(super) fn plain_reply(
         &self,
         slot: Slot,
-        before: &ClusterRecord,
-        report: &Report,
+        record: &ClusterRecord,
+        seq: u64,
         at: Timestamp,
     ) -> ReportReply {
-        let wait = |state: &channels::wire::ProductState| Directive {
-            product: state.product.clone(),
-            action: Action::Wait,
-            grant: None,
-            reasons: vec![not_asked()],
-            earliest_at: None,
-        };
         ReportReply {
-            seq: report.cluster.seq,
+            seq,
             at,
             timestamp_etag: self.served.timestamp_etag(),
-            directives: report.products.iter().map(wait).collect(),
+            directives: Vec::new(),
             next_report_in_s: self.committed.fleet().next_report_in_s(slot, at),
             full_state_wanted: false,
-            settings: before.settings.to_vec(),
-            measures: self.measures(slot, before),
+            settings: record.settings.to_vec(),
+            measures: Vec::new(),
         }
     }
+}
+
+/// What products that ask for nothing are told.
+fn waits(report: &Report) -> Vec<Directive> {
+    let wait = |state: &channels::wire::ProductState| Directive {
+        product: state.product.clone(),
+        action: Action::Wait,
+        grant: None,
+        reasons: vec![not_asked()],
+        earliest_at: None,
+    };
+    report.products.iter().map(wait).collect()
 }

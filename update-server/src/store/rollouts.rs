@@ -271,17 +271,6 @@ fn ask<'a>(
     served: &'a dyn Served,
 ) -> Option<Ask<'a>> {
     let (product, wants) = question;
-    Some(Ask {
-        slot,
-        cluster: record.id,
-        labels: &record.labels,
-        graph: &product.graph,
-        from: &product.version,
-        wants: wants.as_ref()?,
-        begun: product.has_begun(&wants.as_ref()?.to),
-        health: &product.health,
-        failure: product.failure.as_ref(),
-        ceiling: Limits::of(record.settings_of(&product.graph.product)).ceiling(),
-        served,
-    })
+    let limits = Limits::of(record.settings_of(&product.graph.product));
+    Some(Ask::by((slot, record), product, wants.as_ref()?, limits.ceiling(), served))
 }

@@ -1,19 +1,14 @@
 //! Clusters that report to any replica, and remember what was acknowledged.
 
-use std::collections::BTreeMap;
-
 use channels::names::ClusterId;
-use channels::wire::{
-    ClusterHeader, ClusterRow, GrantRequest, HealthSummary, HealthVerdict, Phase, ProductState,
-    Progress, Report, ReportReply,
-};
+use channels::wire::{ClusterRow, GrantRequest, Phase, ProductState, Report, ReportReply};
 use cluster_agent::hub::HubClient;
 use signing::SecretKey;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::e2e::server::hub::{Hub, now};
-use crate::e2e::server::vendor::{CHANNEL, PRODUCT};
+use crate::e2e::server::load::{Expected, check_rows, product, report};
 
 /// Between a report that was not answered and the same one again.
 const PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
@@ -28,26 +23,6 @@ pub(super) struct Cluster {
     pub(super) acknowledged: u64,
     /// A report that was sent and not answered.
     open: Option<Report>,
-}
-
-/// What one product says.
-pub(super) fn product(version: &str, phase: Phase) -> ProductState {
-    ProductState {
-        product: PRODUCT.parse().expect("a product"),
-        channel: CHANNEL.parse().expect("a channel"),
-        arch: "amd64".parse().expect("an architecture"),
-        version: version.parse().expect("a version"),
-        target: None,
-        phase,
-        since: now(),
-        unit: None,
-        progress: None,
-        health: HealthSummary { verdict: HealthVerdict::Healthy, ..HealthSummary::default() },
-        waiting_on: vec![],
-        failure: None,
-        wants: None,
-        units: vec![],
-    }
 }
 
 impl Cluster {
@@ -65,24 +40,7 @@ impl Cluster {
 
     /// The next report.
     pub(super) fn next(&self, state: ProductState) -> Report {
-        let cluster = ClusterHeader {
-            id: self.id,
-            seq: self.acknowledged + 1,
-            sent_at: now(),
-            agent_version: "0.0.0".to_owned(),
-            instance: None,
-            heard_seq: None,
-        };
-        Report { cluster, full: true, products: vec![state] }
-    }
-
-    /// A report whose content says its number, so that a row shows which report it is of.
-    fn numbered(&self) -> Report {
-        let number = u32::try_from(self.acknowledged + 1).expect("few reports");
-        let mut state = product("3.9.1", Phase::Soak);
-        state.unit = Some(format!("c-{number}").parse().expect("a name"));
-        state.progress = Some(Progress { done: number, total: number });
-        self.next(state)
+        Report { products: vec![state], ..report(self.id, self.acknowledged + 1) }
     }
 
     /// Sends a report to a replica.
@@ -118,7 +76,7 @@ impl Cluster {
         let mut turn = 0;
         while !*stop.borrow() {
             let urls: Vec<String> = urls.borrow_and_update().clone();
-            let report = self.open.take().unwrap_or_else(|| self.numbered());
+            let report = self.open.take().unwrap_or_else(|| report(self.id, self.acknowledged + 1));
             let url = &urls[turn % urls.len()];
             turn += 1;
             if self.send(url, &report).await.is_ok() {
@@ -177,16 +135,10 @@ impl Load {
 
 /// Every acknowledged report is in the rows, by number and by content.
 pub(super) fn check(clusters: &[Cluster], rows: &[ClusterRow], case: &str) {
-    let rows: BTreeMap<ClusterId, &ClusterRow> = rows.iter().map(|row| (row.id, row)).collect();
-    assert_eq!(rows.len(), clusters.len(), "{case}: an enrolment is gone");
-    for cluster in clusters {
-        let row = rows[&cluster.id];
-        let last = cluster.open.as_ref().map_or(cluster.acknowledged, |open| open.cluster.seq);
-        let range = cluster.acknowledged..=last;
-        assert!(range.contains(&row.seq), "{case}: seq {} is not in {range:?}", row.seq);
-        let told = row.products.first().and_then(|product| product.progress);
-        let told = told.map(|progress| u64::from(progress.done));
-        let expected = (row.seq > 0).then_some(row.seq);
-        assert_eq!(told, expected, "{case}: seq and content are of different reports");
-    }
+    let expected = clusters.iter().map(|cluster| Expected {
+        id: cluster.id,
+        acknowledged: cluster.acknowledged,
+        open: cluster.open.as_ref(),
+    });
+    check_rows(expected, rows, case);
 }

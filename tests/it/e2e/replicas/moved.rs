@@ -12,6 +12,7 @@ use super::load::Cluster;
 use super::peer::Postgres;
 use crate::e2e::process::{Process, run, run_ok};
 use crate::e2e::server::hub::Hub;
+use crate::e2e::server::load::product;
 use crate::e2e::server::vendor::{Vendor, content, release};
 use crate::e2e::world::copy_dir;
 
@@ -71,7 +72,7 @@ async fn a_hub_moves_there_and_back_and_says_the_same() {
     vendor.publish(&hub, &content(&documents, &[(0, 1)])).await;
     let mut clusters = super::clusters(&hub, 3).await;
     for cluster in &mut clusters {
-        let report = cluster.next(super::load::product("3.9.1", channels::wire::Phase::Idle));
+        let report = cluster.next(product("3.9.1", channels::wire::Phase::Idle));
         cluster.send(&hub.url(), &report).await.expect("taken");
     }
     let request = HoldRequest { scope: HoldScope::Fleet, reason: "moving".to_owned() };
@@ -97,7 +98,7 @@ async fn a_hub_moves_there_and_back_and_says_the_same() {
     std::fs::write(dir.path().join("a/hub.toml"), config(&url)).expect("a configuration");
     hub.restart().await;
     assert_eq!(answers(&hub).await, before);
-    let report = clusters[0].next(super::load::product("3.9.1", channels::wire::Phase::Idle));
+    let report = clusters[0].next(product("3.9.1", channels::wire::Phase::Idle));
     clusters[0].send(&hub.url(), &report).await.expect("it goes on");
     let late = Cluster::enrol(&hub, &hub.invite(1).await, "late").await;
     let running = run(&words(&url, &place(&dir.path().join("b/data"))), &[]);
@@ -115,7 +116,7 @@ async fn a_hub_moves_there_and_back_and_says_the_same() {
     let hub = Hub::start(&back, alone).await;
     assert_eq!(answers(&hub).await, before);
     let mut late = late;
-    let report = late.next(super::load::product("3.9.1", channels::wire::Phase::Idle));
+    let report = late.next(product("3.9.1", channels::wire::Phase::Idle));
     late.send(&hub.url(), &report).await.expect("whoever enrolled there reports here");
 }
 

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use channels::wire::{Action, GrantRequest, Page, Phase, RolloutRow};
 use tokio::task::JoinSet;
 
-use super::load::product;
 use super::{Stage, check_audit, clusters, nobody_panicked};
 use crate::e2e::server::hub::until;
+use crate::e2e::server::load::product;
 use crate::e2e::server::vendor::{Vendor, content, release};
 
 /// Clusters that all want to go.

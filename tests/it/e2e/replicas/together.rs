@@ -2,9 +2,10 @@
 
 use channels::wire::{Action, Freshness, GrantRequest, Hold, HoldRequest, HoldScope, Page, Phase};
 
-use super::load::{Cluster, product};
+use super::load::Cluster;
 use super::{Stage, check_audit, nobody_panicked};
 use crate::e2e::server::hub::until;
+use crate::e2e::server::load::product;
 use crate::e2e::server::vendor::{PRODUCT, Vendor, content, release};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

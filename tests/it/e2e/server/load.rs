@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use channels::names::ClusterId;
 use channels::wire::{
-    ClusterHeader, ClusterRow, HealthSummary, Phase, ProductState, Progress, Report,
+    ClusterHeader, ClusterRow, HealthSummary, HealthVerdict, Phase, ProductState, Progress, Report,
 };
 use cluster_agent::hub::{HubClient, HubError};
 use signing::SecretKey;
@@ -56,24 +56,33 @@ impl Cluster {
     }
 }
 
-/// A report whose content says its number, so that a row shows which report it is of.
-pub(crate) fn report(id: ClusterId, seq: u64) -> Report {
-    let number = u32::try_from(seq).expect("few reports");
-    let state = ProductState {
+/// What one product says.
+pub(crate) fn product(version: &str, phase: Phase) -> ProductState {
+    ProductState {
         product: PRODUCT.parse().expect("a product"),
         channel: CHANNEL.parse().expect("a channel"),
         arch: "amd64".parse().expect("an architecture"),
-        version: "3.9.1".parse().expect("a version"),
+        version: version.parse().expect("a version"),
         target: None,
-        phase: Phase::Soak,
+        phase,
         since: now(),
-        unit: Some(format!("c-{seq}").parse().expect("a name")),
-        progress: Some(Progress { done: number, total: number }),
-        health: HealthSummary::default(),
+        unit: None,
+        progress: None,
+        health: HealthSummary { verdict: HealthVerdict::Healthy, ..HealthSummary::default() },
         waiting_on: vec![],
         failure: None,
         wants: None,
         units: vec![],
+    }
+}
+
+/// A report whose content says its number, so that a row shows which report it is of.
+pub(crate) fn report(id: ClusterId, seq: u64) -> Report {
+    let number = u32::try_from(seq).expect("few reports");
+    let state = ProductState {
+        unit: Some(format!("c-{seq}").parse().expect("a name")),
+        progress: Some(Progress { done: number, total: number }),
+        ..product("3.9.1", Phase::Soak)
     };
     let agent_version = "0.0.0".to_owned();
     let cluster =
@@ -112,14 +121,39 @@ pub(crate) async fn report_until_refused(
     }
 }
 
+/// What the row of a cluster must say.
+#[derive(Debug)]
+pub(crate) struct Expected<'a> {
+    /// Whose.
+    pub(crate) id: ClusterId,
+    /// The highest `seq` that was acknowledged.
+    pub(crate) acknowledged: u64,
+    /// The report after it, if one was sent: it may have been taken.
+    pub(crate) open: Option<&'a Report>,
+}
+
 /// Every acknowledged report is in the row of its cluster, by number and by content.
 pub(crate) fn check(clusters: &[Cluster], rows: &[ClusterRow], case: &str) {
+    let expected = clusters.iter().map(|cluster| Expected {
+        id: cluster.id,
+        acknowledged: cluster.acknowledged,
+        open: cluster.open.as_ref(),
+    });
+    check_rows(expected, rows, case);
+}
+
+/// The same of clusters that are counted elsewhere.
+pub(crate) fn check_rows<'a>(
+    clusters: impl ExactSizeIterator<Item = Expected<'a>>,
+    rows: &[ClusterRow],
+    case: &str,
+) {
     let rows: BTreeMap<ClusterId, &ClusterRow> = rows.iter().map(|row| (row.id, row)).collect();
     assert_eq!(rows.len(), clusters.len(), "{case}: an enrolment is gone");
-    for cluster in clusters {
-        let row = rows[&cluster.id];
-        let last = cluster.open.as_ref().map_or(cluster.acknowledged, |open| open.cluster.seq);
-        let range = cluster.acknowledged..=last;
+    for Expected { id, acknowledged, open } in clusters {
+        let row = rows[&id];
+        let last = open.map_or(acknowledged, |open| open.cluster.seq);
+        let range = acknowledged..=last;
         assert!(range.contains(&row.seq), "{case}: seq {} is not in {range:?}", row.seq);
         let told = row.products.first().and_then(|product| product.progress);
         let told = told.map(|progress| u64::from(progress.done));

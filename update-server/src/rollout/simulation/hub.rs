@@ -374,17 +374,8 @@ fn decide(
     let facts = said.wants.as_ref().map_or(ReleaseFacts::default(), |wants| {
         releases.facts(&record.graph, &record.version, &wants.to)
     });
-    let asked = Asked {
-        product: &record.graph.product,
-        channel: &record.graph.channel,
-        version: &record.version,
-        target: record.target.as_ref(),
-        phase: record.phase,
-        wants: said.wants.as_ref(),
-        facts,
-        turn,
-        limits: directive::Limits::default(),
-    };
+    let limits = directive::Limits::default();
+    let asked = Asked::by(record, said.wants.as_ref(), facts, turn, limits);
     let situation = Situation { cluster: known.id, holds, full: true, now, ttl_s: TTL_S };
     directive::decide(&situation, &known.ledger, &[asked])
 }

@@ -52,31 +52,10 @@ impl<'a> Asker<'a> {
         }
         let wants = GrantRequest { to: to.0.clone(), release_digest: *to.1, renews: None };
         let limits = Limits::of(record.settings_of(&product.graph.product));
-        let ask = Ask {
-            slot,
-            cluster: record.id,
-            labels: &record.labels,
-            graph: &product.graph,
-            from: &product.version,
-            wants: &wants,
-            begun: product.has_begun(&wants.to),
-            health: &product.health,
-            failure: product.failure.as_ref(),
-            ceiling: limits.ceiling(),
-            served: self.served,
-        };
+        let ask = Ask::by((slot, record), product, &wants, limits.ceiling(), self.served);
         let turn: Turn = self.scratch.on(self.rollouts).may_go(&ask, self.now);
-        let asked = Asked {
-            product: &product.graph.product,
-            channel: &product.graph.channel,
-            version: &product.version,
-            target: product.target.as_ref(),
-            phase: product.phase,
-            wants: Some(&wants),
-            facts: self.served.facts(&product.graph, &product.version, &wants.to),
-            turn: &turn,
-            limits,
-        };
+        let facts = self.served.facts(&product.graph, &product.version, &wants.to);
+        let asked = Asked::by(product, Some(&wants), facts, &turn, limits);
         let situation = Situation {
             cluster: record.id,
             holds: self.holds,

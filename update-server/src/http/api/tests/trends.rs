@@ -78,6 +78,11 @@ async fn questions_without_a_bounded_answer_are_refused() {
     assert_eq!(hub.get::<TrendsAnswer>(day).await.step_s, 300);
 }
 
+/// Every note up to then.
+fn all_until(to: jiff::Timestamp) -> crate::store::TrendQuestion {
+    crate::store::TrendQuestion { product: None, channel: None, from: t0(), to, step_s: 300 }
+}
+
 #[actix_web::test]
 async fn notes_survive_a_restart_and_are_a_table_for_spreadsheets() {
     let hub = noted().await;
@@ -88,14 +93,10 @@ async fn notes_survive_a_restart_and_are_a_table_for_spreadsheets() {
     let columns: Vec<usize> = lines.iter().map(|line| line.split(',').count()).collect();
     assert_eq!(columns, vec![columns[0]; lines.len()], "{csv}");
     let reopened = Reader::open(hub.dir.path()).unwrap();
-    let question = crate::store::TrendQuestion {
-        product: None,
-        channel: None,
-        from: t0(),
-        to: hub.now(),
-        step_s: 300,
-    };
-    assert_eq!(reopened.trends(&question).unwrap().unwrap()[0].points.len(), lines.len() - 1);
+    assert_eq!(
+        reopened.trends(&all_until(hub.now())).unwrap().unwrap()[0].points.len(),
+        lines.len() - 1
+    );
 }
 
 #[actix_web::test]
@@ -109,14 +110,7 @@ async fn notes_older_than_history_go_a_day_at_a_time() {
         hub.advance(40 * 3_600);
         live(&hub, 900).await;
     }
-    let question = crate::store::TrendQuestion {
-        product: None,
-        channel: None,
-        from: t0(),
-        to: hub.now(),
-        step_s: 300,
-    };
-    let left = hub.state.reader.trends(&question).unwrap().unwrap();
+    let left = hub.state.reader.trends(&all_until(hub.now())).unwrap().unwrap();
     let first = left[0].points[0].at;
     assert!(hub.now().duration_since(first) < seconds(25 * 3_600), "{first}");
 }
