@@ -4,6 +4,7 @@
 //! speak the latter two. Signing in this process is ed25519 only; anything else is a [`Signer`].
 
 mod id;
+mod low_order;
 mod public;
 mod secret;
 

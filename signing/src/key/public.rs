@@ -1,12 +1,13 @@
 //! Public keys and signature verification. One scheme per key: the key says which, never the
 //! message.
 
+use super::low_order::is_low_order;
 use super::{KeyError, KeyId};
 use crate::{Sha256Digest, cjson};
 use base64ct::{Base64, Encoding as _};
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::pkcs8::spki::{self, der};
-use ed25519_dalek::{Signature, VerifyingKey};
+use ed25519_dalek::{Signature, Verifier as _, VerifyingKey};
 use ring::signature::{ECDSA_P256_SHA256_ASN1, RSA_PSS_2048_8192_SHA256, UnparsedPublicKey};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -225,11 +226,14 @@ impl PublicKey {
     /// Checks `signature` over `message`.
     ///
     /// ed25519 is checked strictly: low-order points and non-canonical encodings, under which
-    /// one signature could fit several messages or keys, are refused.
+    /// one signature could fit several messages or keys, are refused. A key of low order was
+    /// refused when it was read, and the library compares `R` with the canonical encoding of the
+    /// one that it computes, so what is left to look at is an `R` of low order.
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), KeyError> {
         let good = match &self.material {
-            Material::Ed25519(key) => Signature::from_slice(signature)
-                .is_ok_and(|signature| key.verify_strict(message, &signature).is_ok()),
+            Material::Ed25519(key) => Signature::from_slice(signature).is_ok_and(|signature| {
+                !is_low_order(signature.r_bytes()) && key.verify(message, &signature).is_ok()
+            }),
             Material::EcdsaP256(point) => UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, point)
                 .verify(message, signature)
                 .is_ok(),
