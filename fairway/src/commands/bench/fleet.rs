@@ -30,10 +30,10 @@ pub(super) struct FleetArgs {
     /// What `bench seed` wrote
     #[arg(long, value_name = "FILE")]
     roster: PathBuf,
-    /// How many of the fleet's clusters report [default: all]
+    /// Only so many of the fleet's clusters report, in turn [default: all]
     #[arg(long, value_name = "N")]
     clusters: Option<u32>,
-    /// Number of the first cluster to report
+    /// Number of the cluster that reports first
     #[arg(long, value_name = "N", default_value_t = 0)]
     first: u32,
     /// Reports in a second [default: every cluster once in 300 s]
