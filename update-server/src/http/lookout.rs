@@ -119,7 +119,10 @@ mod tests {
     async fn a_look_that_does_not_end_is_waited_for_once() {
         let (go_on, may_go) = mpsc::channel::<()>();
         let may_go = std::sync::Mutex::new(may_go);
-        let lookout = Lookout::new(move || drop(may_go.lock().unwrap().recv()));
+        let lookout = Lookout::new(move || {
+            // Until there is nobody who could say so.
+            let _ended = may_go.lock().unwrap().recv();
+        });
         let begun = std::time::Instant::now();
         assert!(!lookout.look().await);
         assert!(begun.elapsed() >= PATIENCE);
