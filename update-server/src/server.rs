@@ -29,6 +29,7 @@ use crate::config::Settings;
 use crate::fcos::Fcos;
 use crate::http::access::Access;
 use crate::http::api::{self, HubState};
+use crate::http::lookout::Lookout;
 use crate::http::problem::{ApiError, Code};
 use crate::http::public::{self, Clock, PublicState};
 use crate::http::unread;
@@ -232,6 +233,20 @@ fn open_store(
     Ok(Store::open(&settings.database, store_settings, served, observer, clock::now())?)
 }
 
+/// Without replicas nobody else publishes, and nobody looks.
+fn lookout(state: &web::Data<HubState>) -> Lookout {
+    if !state.publisher.is_shared() {
+        return Lookout::default();
+    }
+    let state = state.clone();
+    Lookout::new(move || match state.publisher.catch_up(state.now()) {
+        Ok(false) => {}
+        Ok(true) => tracing::info!("took over what another replica published"),
+        // The look of every second says so once, and the probe all the time.
+        Err(error) => tracing::debug!(error = error.chain(), "no look at what others published"),
+    })
+}
+
 fn serve(
     listener: TcpListener,
     settings: &Settings,
@@ -243,6 +258,7 @@ fn serve(
         metrics: state.metrics.clone(),
         clock: state.clock.clone(),
         fcos: Fcos::new(state.store.committed().clone()),
+        lookout: lookout(state),
     };
     let state = state.clone();
     let mut server = HttpServer::new(move || {

@@ -280,7 +280,7 @@ pub struct RolloutCluster {
     /// How it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
-    /// Why it may not go.
+    /// Why it may not go; of one that failed, what its health gate saw, where that is known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub why_not: Vec<Reason>,
     /// When that ends, if only time is missing.

@@ -20,7 +20,7 @@ use crate::Sha256Digest;
 use crate::error::Error;
 use crate::metadata::{Document, KeySet, Targets};
 use crate::names::{FileName, RoleName, TopRole};
-use crate::source::{Fetched, Source, SourceError};
+use crate::source::{Fetched, Source, SourceError, etag_of};
 use crate::store::Store;
 use crate::trusted::{Floors, Ready, Roots};
 use jiff::Timestamp;
@@ -92,6 +92,13 @@ impl<S: Source, T: Store> Client<S, T> {
             snapshot: floors.snapshot().map_or(0, |snapshot| snapshot.body.version),
             targets: self.ready.as_ref().map_or(0, |ready| ready.targets().body.version),
         }
+    }
+
+    /// The tag that a hub gives the timestamp of the last complete set, whichever mirror served it
+    /// ([`crate::source::timestamp_etag`]).
+    pub fn hub_etag(&self) -> Option<String> {
+        let ready = self.ready.as_ref()?;
+        Some(etag_of(self.roots.version(), ready.timestamp().digest()))
     }
 
     /// The keys that the newest root gives to `role`, after a complete and unexpired refresh: for

@@ -37,7 +37,12 @@ impl MemSource {
 /// The `ETag` a hub gives `timestamp.json`. It covers the newest root version too, so that one
 /// conditional request answers for both files of a poll.
 pub fn timestamp_etag(latest_root: u64, timestamp: &[u8]) -> String {
-    format!("\"{latest_root}-{}\"", Sha256Digest::of(timestamp).hex())
+    etag_of(latest_root, Sha256Digest::of(timestamp))
+}
+
+/// The same, from the digest of the timestamp.
+pub(crate) fn etag_of(latest_root: u64, timestamp: Sha256Digest) -> String {
+    format!("\"{latest_root}-{}\"", timestamp.hex())
 }
 
 /// `bytes`, unless there are more than `limit`.

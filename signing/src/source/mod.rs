@@ -11,6 +11,7 @@ mod recording;
 pub use dir::DirSource;
 #[cfg(feature = "http")]
 pub use http::{HttpLimits, HttpSource, install_tls_provider};
+pub(crate) use mem::etag_of;
 pub use mem::{MemSource, timestamp_etag};
 pub use mirrors::{MAX_MIRROR_NAME_BYTES, MAX_MIRRORS, Mirrors, MirrorsError};
 pub use recording::Recording;

@@ -8,6 +8,7 @@ pub mod assets;
 pub mod cincinnati;
 pub mod dashboard;
 pub mod fcos;
+pub mod lookout;
 pub mod negotiate;
 pub mod problem;
 pub mod public;

@@ -8,6 +8,7 @@ use actix_web::http::header::{ALLOW, CACHE_CONTROL};
 use actix_web::web::{self, ServiceConfig};
 use jiff::Timestamp;
 
+use super::lookout::Lookout;
 use super::{assets, cincinnati, fcos, tuf};
 use crate::catalog::Catalog;
 use crate::fcos::Fcos;
@@ -46,6 +47,8 @@ pub struct PublicState {
     pub clock: Clock,
     /// Graphs for Fedora `CoreOS` clients.
     pub fcos: Fcos,
+    /// Where other replicas publish.
+    pub lookout: Lookout,
 }
 
 /// Registers the public paths: `App::new().configure(public::routes(state))`.

@@ -3,6 +3,8 @@
 mod fcos;
 
 use std::io::Read as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
@@ -12,6 +14,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use super::lookout::Lookout;
 use super::public::{Clock, PublicState, routes};
 use crate::catalog::Catalog;
 use crate::fcos::Fcos;
@@ -24,12 +27,12 @@ const TIMESTAMP: &str = "/tuf/metadata/timestamp.json";
 
 struct Hub {
     _dir: TempDir,
-    publisher: Publisher,
+    publisher: Arc<Publisher>,
     state: PublicState,
 }
 
 fn state(catalog: Catalog, metrics: Metrics, clock: Clock) -> PublicState {
-    PublicState { catalog, metrics, clock, fcos: Fcos::default() }
+    PublicState { catalog, metrics, clock, fcos: Fcos::default(), lookout: Lookout::default() }
 }
 
 struct Answer {
@@ -57,7 +60,7 @@ impl Hub {
         let dir = tempfile::tempdir().unwrap();
         let (publisher, catalog) = open(dir.path(), t0());
         let (metrics, clock) = (Metrics::new("0.1.0"), Clock::new(move || now));
-        Self { _dir: dir, publisher, state: state(catalog, metrics, clock) }
+        Self { _dir: dir, publisher: Arc::new(publisher), state: state(catalog, metrics, clock) }
     }
 
     fn at(now: Timestamp) -> Self {
@@ -292,7 +295,8 @@ async fn targets_are_found_by_encoded_names_and_nothing_else_is() {
     let bytes = fixture.acme().releases["acme/kafka/1.2.0+amd64.release.json"].clone();
     publisher.publish(fixture.publication(), t0()).unwrap();
     let (metrics, clock) = (Metrics::new("0.1.0"), Clock::new(t0));
-    let hub = Hub { _dir: dir, publisher, state: state(catalog, metrics, clock) };
+    let hub =
+        Hub { _dir: dir, publisher: Arc::new(publisher), state: state(catalog, metrics, clock) };
     let hex = signing::Sha256Digest::of(&bytes).hex();
     for plus in ["+", "%2B", "%2b"] {
         let uri = format!("/tuf/targets/acme/kafka/{hex}.1.2.0{plus}amd64.release.json");
@@ -382,4 +386,32 @@ async fn head_sends_the_headers_of_get_without_a_body() {
     assert!(answers[1].starts_with("HTTP/1.1 200"), "odd header bytes: {}", answers[1]);
     let (headers, body) = answers[2].split_once("\r\n\r\n").unwrap();
     assert!(headers.contains("etag: \"1-") && body.is_empty(), "{headers}");
+}
+
+#[actix_web::test]
+async fn a_replica_that_may_be_behind_looks_before_it_answers() {
+    let mut hub = Hub::at(t0());
+    let old = hub.get(TIMESTAMP, &[]).await;
+    let (publisher, looks) = (Arc::clone(&hub.publisher), Arc::new(AtomicU32::new(0)));
+    let looked = Arc::clone(&looks);
+    // What another replica published is there with the look.
+    hub.state.lookout = Lookout::new(move || {
+        looked.fetch_add(1, Ordering::SeqCst);
+        drop(publisher.resign_if_due(hours(9)));
+    });
+    let count = || looks.swap(0, Ordering::SeqCst);
+    let etag = old.header("etag").unwrap().to_owned();
+    let same = hub.get(TIMESTAMP, &[("if-none-match", &etag)]).await;
+    assert_eq!((same.status, count()), (304, 0), "whoever has the same set has no newer one");
+    assert_eq!(hub.get("/tuf/metadata/1.root.json", &[]).await.status, 200);
+    assert_eq!(count(), 0);
+    let new = hub.get(TIMESTAMP, &[("if-none-match", "\"1-newer\"")]).await;
+    assert_eq!((new.status, count()), (200, 1));
+    assert_ne!(new.body, old.body);
+    assert_eq!(hub.get(TIMESTAMP, &[]).await.body, new.body);
+    assert_eq!(count(), 1, "a client that says nothing may have anything");
+    assert_eq!(hub.get("/tuf/metadata/2.root.json", &[]).await.status, 404);
+    assert_eq!(count(), 1, "the files of a newer set");
+    assert_eq!(hub.ask(Method::POST, TIMESTAMP, &[]).await.status, 405);
+    assert_eq!(count(), 0);
 }

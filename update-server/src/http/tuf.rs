@@ -3,10 +3,8 @@
 //! Looked up in memory by name, so no path can lead anywhere else. Bodies are the signed bytes
 //! without content coding: clients bound what they read by the signed length.
 
-use std::future::ready;
-
-use actix_web::http::Method;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue};
+use actix_web::http::{Method, StatusCode};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 pub(crate) use signing::names::percent_decode;
@@ -16,6 +14,9 @@ use super::public::{PublicState, method_not_allowed};
 
 /// Where the repository begins.
 const PREFIX: &str = "/tuf/";
+
+/// The one file that is newer at one replica and older at another, under one name.
+const TIMESTAMP: &str = "/tuf/metadata/timestamp.json";
 
 /// A name pins the content for good.
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
@@ -29,19 +30,31 @@ const MISSING_ROOT: &str = "public, max-age=60";
 /// Prefixes and no patterns, see `cincinnati`: an agent asks for `timestamp.json` as often as it
 /// reports.
 pub(super) fn routes(config: &mut ServiceConfig) {
-    let file = |request: HttpRequest, state: web::Data<PublicState>| ready(file(&request, &state));
     for directory in ["/tuf/metadata", "/tuf/targets"] {
         config.service(web::scope(directory).default_service(web::to(file)));
     }
 }
 
-fn file(request: &HttpRequest, state: &PublicState) -> HttpResponse {
+async fn file(request: HttpRequest, state: web::Data<PublicState>) -> HttpResponse {
     if request.method() != Method::GET && request.method() != Method::HEAD {
-        return other_method(state);
+        return other_method(&state);
     }
-    let response = answer(request, state);
+    let mut response = answer(&request, &state);
+    if may_be_behind(&request, &response) && state.lookout.look().await {
+        response = answer(&request, &state);
+    }
     state.metrics.count_tuf(response.status().as_u16());
     response
+}
+
+/// Whether the client may know a newer set from another replica: it has another timestamp than the
+/// one that is served here, or wants what is not here. One that has the very same is behind with us
+/// at worst.
+fn may_be_behind(request: &HttpRequest, response: &HttpResponse) -> bool {
+    match response.status() {
+        StatusCode::OK => request.uri().path() == TIMESTAMP,
+        status => status == StatusCode::NOT_FOUND,
+    }
 }
 
 fn other_method(state: &PublicState) -> HttpResponse {

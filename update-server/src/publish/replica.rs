@@ -93,7 +93,28 @@ impl Publisher {
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return Ok(false),
         };
-        let result = self.follow_in(shared, &mut state, now);
+        self.follow_and_tell(shared, &mut state, now)
+    }
+
+    /// The same for whoever must not be answered from before another replica's publication: a
+    /// publication of this replica is waited for. Nothing is looked at while the last look failed;
+    /// [`Publisher::follow`] goes on trying.
+    ///
+    /// Blocks, for as long as a publication takes.
+    pub fn catch_up(&self, now: Timestamp) -> Result<bool, PublishError> {
+        let Some(shared) = self.shared.as_ref().filter(|_| self.trouble().is_none()) else {
+            return Ok(false);
+        };
+        self.follow_and_tell(shared, &mut self.lock(), now)
+    }
+
+    fn follow_and_tell(
+        &self,
+        shared: &SharedRepository,
+        state: &mut State,
+        now: Timestamp,
+    ) -> Result<bool, PublishError> {
+        let result = self.follow_in(shared, state, now);
         let trouble = result.as_ref().err().map(PublishError::chain);
         *self.last_trouble() = trouble;
         result

@@ -194,6 +194,7 @@ impl Draft<'_> {
                 old_failure: ask.failure.map(|failure| failure.at),
                 baseline: Some(ask.health.clone()),
                 seen: Seen::default(),
+                worse: None,
                 held: Vec::new(),
             }
         });

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::health::Seen;
+use super::measures::Worse;
 
 /// After a grant expired, how long its place under the caps is kept: the report of a unit that
 /// began in its last moment is on its way.
@@ -45,6 +46,9 @@ pub struct Tracked {
     pub baseline: Option<HealthSummary>,
     /// Its health since.
     pub seen: Seen,
+    /// The baseline by which it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worse: Option<Box<Worse>>,
     /// When somebody held this cluster, its channel or its ring, so that no grant was renewed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub held: Vec<(Timestamp, Timestamp)>,

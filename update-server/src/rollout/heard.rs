@@ -13,6 +13,7 @@ use super::draft::Draft;
 use super::event::RolloutEventKind;
 use super::facts::Heard;
 use super::health::{Seen, Stage};
+use super::measures;
 use super::state::{Head, RolloutId};
 use crate::fleet::{ProductRecord, Slot};
 
@@ -168,6 +169,7 @@ impl Said {
                 ..Attempt::default()
             };
             tracked.seen = Seen::default();
+            tracked.worse = None;
         }
         if self.moving {
             tracked.attempt.began_at.get_or_insert(now);
@@ -199,8 +201,13 @@ impl Said {
         let baseline = tracked.baseline.as_ref();
         let rules = head.health_rules(&tracked.ring);
         tracked.seen = tracked.seen.after(baseline, &product.health, stage, rules, now);
-        if let HealthGate::Fail { since } = tracked.seen.gate {
-            tracked.attempt.regressed_at.get_or_insert(since);
+        if let HealthGate::Fail { since } = tracked.seen.gate
+            && tracked.attempt.regressed_at.is_none()
+        {
+            tracked.attempt.regressed_at = Some(since);
+            // Nothing is compared while it rolls.
+            let baselines = if stage == Stage::Succeeded { rules.baselines } else { &[] };
+            tracked.worse = measures::worse(baselines, baseline, &product.health).map(Box::new);
         }
     }
 }
@@ -235,6 +242,7 @@ fn adopt(
         old_failure: product.failure.as_ref().map(|failure| failure.at),
         baseline: None,
         seen: Seen::default(),
+        worse: None,
         held: Vec::new(),
     })
 }

@@ -7,6 +7,7 @@
 use channels::rollout::{Baseline, HealthGate, Labels, Side};
 use channels::wire::{HealthSummary, Measure, MeasureId, Measured};
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use super::rollouts::Rollouts;
 use crate::fleet::{ProductRecord, Slot};
@@ -38,6 +39,41 @@ pub(super) fn unanswered<'b>(
     baselines.iter().find(|baseline| answer(baseline, health).is_none())
 }
 
+/// The baseline by which a cluster failed, with the numbers that were compared.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Worse {
+    /// Name of the baseline.
+    pub name: String,
+    /// The cluster's mean when it was granted.
+    pub before: f64,
+    /// Its value after its success.
+    pub now: f64,
+}
+
+/// The first baseline of a ring that a cluster is worse by.
+pub(super) fn worse(
+    baselines: &[Baseline],
+    before: Option<&HealthSummary>,
+    after: &HealthSummary,
+) -> Option<Worse> {
+    baselines.iter().find_map(|baseline| {
+        let (before, now) = compared(baseline, before, after);
+        let (before, now) = (before?, now?);
+        let name = baseline.name.to_string();
+        is_worse(baseline, before, now).then_some(Worse { name, before, now })
+    })
+}
+
+/// The mean before and the value after.
+fn compared(
+    baseline: &Baseline,
+    before: Option<&HealthSummary>,
+    after: &HealthSummary,
+) -> (Option<f64>, Option<f64>) {
+    let mean = before.and_then(|health| answer(baseline, health)?.mean);
+    (mean, answer(baseline, after).and_then(|measured| measured.value))
+}
+
 /// The gate over all baselines of a ring.
 pub(super) fn gate(
     baselines: &[Baseline],
@@ -45,16 +81,12 @@ pub(super) fn gate(
     after: &HealthSummary,
     now: Timestamp,
 ) -> HealthGate {
-    let gates = baselines.iter().map(|baseline| {
-        let mean = before.and_then(|health| answer(baseline, health)?.mean);
-        let value = answer(baseline, after).and_then(|measured| measured.value);
-        match (mean, value) {
-            (Some(mean), Some(value)) if is_worse(baseline, mean, value) => {
-                HealthGate::Fail { since: now }
-            }
-            (Some(mean), Some(value)) if mean.is_finite() && value.is_finite() => HealthGate::Pass,
-            (Some(_) | None, Some(_) | None) => HealthGate::Unknown,
+    let gates = baselines.iter().map(|baseline| match compared(baseline, before, after) {
+        (Some(mean), Some(value)) if is_worse(baseline, mean, value) => {
+            HealthGate::Fail { since: now }
         }
+        (Some(mean), Some(value)) if mean.is_finite() && value.is_finite() => HealthGate::Pass,
+        (Some(_) | None, Some(_) | None) => HealthGate::Unknown,
     });
     gates.reduce(super::health::worst).unwrap_or(HealthGate::Pass)
 }

@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use signing::Sha256Digest;
 
 use super::attempt::Tracked;
+use super::measures::Worse;
 use super::rollouts::Rollouts;
 use super::state::{Head, RolloutId, Said};
 use super::tick::{health, missing};
@@ -140,6 +141,8 @@ pub struct AttemptView {
     pub health: HealthGate,
     /// Whether its failure was acknowledged.
     pub acknowledged: bool,
+    /// The baseline by which it failed, if it was one.
+    pub worse: Option<Box<Worse>>,
 }
 
 impl Rollouts {
@@ -375,5 +378,6 @@ fn attempt_view(head: &Head, slot: Slot, tracked: &Tracked, now: Timestamp) -> A
         state,
         health: health(head, tracked),
         acknowledged,
+        worse: tracked.worse.clone(),
     }
 }

@@ -98,7 +98,7 @@ impl VerifiedGraph {
 /// A hub's repository, from wherever its copies are, remembered in the state directory.
 pub type HubReleases = TrustedReleases<HubSource, DirStore>;
 
-/// What the last look at the repository found, and on which hint.
+/// What the last look at the repository found, and the hint that speaks of just that.
 #[derive(Debug, Clone)]
 struct Looked {
     hint: Option<String>,
@@ -151,8 +151,8 @@ impl<S: Source, T: Store> TrustedReleases<S, T> {
     }
 
     /// Brings the metadata up to date. `etag_hint` is what the last report's reply said about
-    /// `timestamp.json`: the same hint twice saves the request, for an hour at most and never past
-    /// an expiry.
+    /// `timestamp.json`: while that is what is held, the request is saved, for an hour at most and
+    /// never past an expiry.
     ///
     /// After an error everything verified before can still be asked for, until it expires.
     pub async fn refresh(
@@ -172,7 +172,10 @@ impl<S: Source, T: Store> TrustedReleases<S, T> {
         self.looked = None;
         let found = self.client.refresh_any(now).await.map_err(failed)?;
         let found = self.served(found);
-        self.looked = Some(Looked { hint: etag_hint.map(str::to_owned), at: now, found });
+        // Another replica, or a mirror, may not have yet what the hub speaks of.
+        let served = self.client.hub_etag();
+        let hint = etag_hint.filter(|hint| served.as_deref() == Some(*hint)).map(str::to_owned);
+        self.looked = Some(Looked { hint, at: now, found });
         Ok(found)
     }
 

@@ -107,10 +107,11 @@ async fn a_kept_document_that_was_changed_on_disk_is_not_used() {
 async fn the_same_hint_saves_the_request_and_never_outlives_an_expiry_or_an_hour() {
     let world = World::new();
     let mut releases = world.open();
+    let hint = world.timestamp_etag().await;
     let fetches = || world.source.fetches.load(Ordering::SeqCst);
-    releases.refresh(now(), Some("\"a\"")).await.unwrap();
+    releases.refresh(now(), Some(&hint)).await.unwrap();
     let before = fetches();
-    let again = releases.refresh(now(), Some("\"a\"")).await.unwrap();
+    let again = releases.refresh(now(), Some(&hint)).await.unwrap();
     assert!(!again.changed);
     assert_eq!(fetches(), before);
     releases.refresh(now(), Some("\"b\"")).await.unwrap();
@@ -118,15 +119,32 @@ async fn the_same_hint_saves_the_request_and_never_outlives_an_expiry_or_an_hour
     let before = fetches();
     releases.refresh(now(), None).await.unwrap();
     assert!(fetches() > before, "no hint");
-    releases.refresh(now(), Some("\"b\"")).await.unwrap();
+    releases.refresh(now(), Some(&hint)).await.unwrap();
     let before = fetches();
     let hour = now() + SignedDuration::from_hours(1);
-    releases.refresh(hour, Some("\"b\"")).await.unwrap();
+    releases.refresh(hour, Some(&hint)).await.unwrap();
     assert!(fetches() > before, "an hour later");
     let minutes = |m: i64| now() + SignedDuration::from_mins(m);
-    releases.refresh(minutes(24 * 60 - 10), Some("\"b\"")).await.unwrap();
-    let past = releases.refresh(minutes(24 * 60 + 10), Some("\"b\"")).await;
+    releases.refresh(minutes(24 * 60 - 10), Some(&hint)).await.unwrap();
+    let past = releases.refresh(minutes(24 * 60 + 10), Some(&hint)).await;
     assert_eq!(past.unwrap_err().kind(), "freeze");
+}
+
+#[tokio::test]
+async fn a_hint_of_what_another_replica_has_already_is_followed_until_it_was_served() {
+    let mut world = World::new();
+    let mut releases = world.open();
+    releases.refresh(now(), None).await.unwrap();
+    let behind = world.source.copy();
+    world.publish();
+    let hint = world.timestamp_etag().await;
+    // The report went to the one, and the request for the timestamp to the other.
+    let ahead = world.source.exchange(&behind);
+    let found = releases.refresh(now(), Some(&hint)).await.unwrap();
+    assert!(!found.changed);
+    world.source.exchange(&ahead);
+    let found = releases.refresh(now(), Some(&hint)).await.unwrap();
+    assert!(found.changed, "the hint of what was not served yet stood in for a look");
 }
 
 #[tokio::test]

@@ -179,7 +179,8 @@ pub(super) fn clusters(rows: &[RolloutCluster], now: Timestamp, format: Format) 
     for row in rows {
         let why: Vec<&str> = row.why_not.iter().map(|why| why.message.as_str()).collect();
         let why = match &row.failure {
-            Some(failure) => words(failure),
+            Some(failure) if why.is_empty() => words(failure),
+            Some(failure) => format!("{}: {}", words(failure), why.join("; ")),
             None => why.join("; "),
         };
         table.row(vec![

@@ -294,7 +294,16 @@ async fn clusters_have_their_reason_and_the_time_it_ends() {
         earliest_at: None,
         ..waiting.clone()
     };
-    let page = Page { items: vec![waiting, failed], next: None };
+    let worse = RolloutCluster {
+        name: "east-2".into(),
+        failure: Some("health_regression".into()),
+        why_not: vec![Reason {
+            code: "baseline_worse".into(),
+            message: "errors is 2.3 and was 2 before the upgrade".into(),
+        }],
+        ..failed.clone()
+    };
+    let page = Page { items: vec![waiting, failed, worse], next: None };
     let path = "GET /api/v1/rollouts/7/clusters?state=not_started&limit=500";
     let hub = FakeHub::start(vec![(path, Answer::json(&page))]).await;
     let words = ["clusters", "7", "--state", "not-started"];
@@ -304,6 +313,7 @@ async fn clusters_have_their_reason_and_the_time_it_ends() {
     NAME    RING      PLACE   VERSION  STATE        SINCE  MAY-GO  WHY-NOT
     west-1  everyone  40.25%  4.2.0    not_started  -      in 3h   ring everyone is open to 5%, this cluster comes at 40.25%
     east-1  everyone  40.25%  4.2.0    failed       60m    -       fell silent
+    east-2  everyone  40.25%  4.2.0    failed       60m    -       is less healthy than before: errors is 2.3 and was 2 before the upgrade
     ");
 }
 

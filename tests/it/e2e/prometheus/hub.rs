@@ -32,7 +32,7 @@ fn query(server: &Server, query: &str) -> Result<Vec<(serde_json::Value, String)
     Ok(result.iter().map(sample).collect())
 }
 
-fn becomes(
+pub(super) fn becomes(
     server: &Server,
     what: &str,
     asked: &str,

@@ -2,6 +2,7 @@
 //! make of real answers, and a roll that they hold.
 
 mod answers;
+mod baselines;
 mod hub;
 mod roll;
 mod rules;

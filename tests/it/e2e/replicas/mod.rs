@@ -1,6 +1,7 @@
 //! Several hubs on one PostgreSQL: each a process of its own, and the database a real one that ends,
 //! comes back, and is out of reach of one of them.
 
+mod keys;
 mod load;
 mod moved;
 mod peer;

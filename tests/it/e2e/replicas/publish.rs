@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use signing::source::{HttpLimits, HttpSource};
+use signing::{Client, MemStore};
+
 use super::{Stage, nobody_panicked};
-use crate::e2e::server::hub::{Hub, until};
+use crate::e2e::server::hub::{Hub, now, until};
 use crate::e2e::server::vendor::{Vendor, content, release};
 
 /// Entity tag and body of a public file.
@@ -83,4 +86,55 @@ async fn a_publication_at_one_replica_is_served_by_the_other_byte_for_byte() {
     same(&stage, "a replica that starts serves the newest set").await;
     nobody_panicked(&[&stage.a, &stage.b]);
     assert!(stage.path("a").exists());
+}
+
+/// Publications in a row.
+const PUBLICATIONS: u32 = 6;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL"]
+async fn a_client_that_goes_from_one_replica_to_the_other_is_never_given_an_older_set() {
+    let stage = Stage::set().await;
+    let mut vendor = Vendor::establish(&stage.a).await;
+    let mut documents = vec![release("4.0.0", "^4.0")];
+    vendor.publish(&stage.a, &content(&documents, &[])).await;
+    same(&stage, "B serves what A took").await;
+    let client = Reader::new(&stage.a.url()).await;
+    for patch in 1..=PUBLICATIONS {
+        documents.push(release(&format!("4.0.{patch}"), "^4.0"));
+        // Both in turn: each is the one that is behind.
+        let hubs = if patch % 2 == 0 { [&stage.b, &stage.a] } else { [&stage.a, &stage.b] };
+        let reply = vendor.publish(hubs[0], &content(&documents, &[])).await;
+        let there = client.refresh(&hubs[0].url()).await.expect("the one that took it");
+        assert_eq!(there, reply.timestamp_version);
+        // At once: no time passes in which the other could have looked.
+        let here = client.refresh(&hubs[1].url()).await.expect("nothing older");
+        assert_eq!(here, reply.timestamp_version);
+        // Whoever has only the newest timestamp finds what it promises.
+        let path = format!("tuf/metadata/{}.snapshot.json", reply.snapshot_version);
+        file(hubs[1], &path).await.expect("the snapshot");
+    }
+    nobody_panicked(&[&stage.a, &stage.b]);
+}
+
+/// A TUF client that asks whomever it is told.
+struct Reader {
+    root: Vec<u8>,
+    store: MemStore,
+}
+
+impl Reader {
+    async fn new(url: &str) -> Self {
+        let root = reqwest_get(&format!("{url}/tuf/metadata/1.root.json")).await.expect("a root");
+        let root = root.bytes().await.expect("its bytes").to_vec();
+        Self { root, store: MemStore::new() }
+    }
+
+    /// Version of the timestamp that it believes after a look at this replica.
+    async fn refresh(&self, url: &str) -> Result<u64, signing::Error> {
+        let source = HttpSource::new(&format!("{url}/tuf/"), HttpLimits::default());
+        let source = source.expect("a source");
+        let mut client = Client::open(&self.root, source, self.store.clone())?;
+        Ok(client.refresh(now()).await?.timestamp_version)
+    }
 }

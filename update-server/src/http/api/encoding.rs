@@ -82,6 +82,7 @@ mod tests {
 
     use super::*;
     use actix_web::test::TestRequest;
+    use proptest::prelude::*;
 
     fn gzip(plain: &[u8]) -> Vec<u8> {
         let mut to = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
@@ -154,6 +155,116 @@ mod tests {
         assert_eq!(of(&["zstd"]), Ok(Encoding::Zstd));
         for values in [&["br"][..], &["gzip, gzip"], &["gzip", "gzip"], &["identity", "gzip"]] {
             assert_eq!(of(values), Err(Code::UnsupportedMediaType), "{values:?}");
+        }
+    }
+
+    /// Both ways in which bodies are packed, with what their frames begin with.
+    const FRAMES: [(Encoding, &[u8]); 2] =
+        [(Encoding::Gzip, &[0x1f, 0x8b, 0x08]), (Encoding::Zstd, &[0x28, 0xb5, 0x2f, 0xfd])];
+
+    /// What there may be of a body that anybody may have sent: no more than the limit, or a refusal
+    /// by name.
+    fn bounded(encoding: Encoding, body: &[u8], limit: usize) -> Result<Option<Bytes>, Code> {
+        match encoding.unpack(Bytes::copy_from_slice(body), limit) {
+            Ok(plain) if plain.len() <= limit => Ok(Some(plain)),
+            Err(error) if matches!(error.code(), Code::InvalidRequest | Code::CompressionBomb) => {
+                Ok(None)
+            }
+            Ok(_) => Err(Code::BodyTooLarge),
+            Err(error) => Err(error.code()),
+        }
+    }
+
+    /// As a report is: text that packs well, and parts that do not.
+    fn plain() -> impl Strategy<Value = Vec<u8>> {
+        let part = prop_oneof![
+            (any::<u8>(), 1..400_usize).prop_map(|(byte, times)| vec![byte; times]),
+            prop::collection::vec(any::<u8>(), 1..100),
+        ];
+        prop::collection::vec(part, 1..12).prop_map(|parts| parts.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_of_anybody_are_unpacked_within_the_limit_or_refused_by_name(
+            bytes in prop::collection::vec(any::<u8>(), 0..600),
+            begins in any::<bool>(),
+            limit in 0..4000_usize,
+        ) {
+            for (encoding, magic) in FRAMES {
+                let body = if begins { [magic, &bytes].concat() } else { bytes.clone() };
+                let found = bounded(encoding, &body, limit);
+                prop_assert!(found.is_ok(), "{encoding:?}: {found:?}");
+            }
+        }
+
+        #[test]
+        fn a_body_that_was_cut_off_is_never_taken_for_a_whole_one(
+            plain in plain(),
+            cut in any::<prop::sample::Index>(),
+            limit in 0..8000_usize,
+        ) {
+            for (encoding, _) in FRAMES {
+                let body = pack(encoding, &plain);
+                let found = bounded(encoding, &body[..cut.index(body.len())], limit);
+                prop_assert_eq!(found, Ok(None), "{:?}", encoding);
+                let whole = bounded(encoding, &body, limit);
+                let fits = (plain.len() <= limit).then(|| Bytes::from(plain.clone()));
+                prop_assert_eq!(whole, Ok(fits), "{:?}", encoding);
+            }
+        }
+
+        #[test]
+        fn a_body_with_bits_turned_over_is_unpacked_within_the_limit_or_refused_by_name(
+            plain in plain(),
+            turned in prop::collection::vec((any::<prop::sample::Index>(), 0..8_u8), 1..4),
+            limit in 0..8000_usize,
+        ) {
+            for (encoding, _) in FRAMES {
+                let mut body = pack(encoding, &plain).to_vec();
+                for (at, bit) in &turned {
+                    let at = at.index(body.len());
+                    body[at] ^= 1 << bit;
+                }
+                let found = bounded(encoding, &body, limit);
+                prop_assert!(found.is_ok(), "{encoding:?}: {found:?}");
+                // The sum at the end of a gzip member; zstd's is optional, and JSON has the last word.
+                if let (Encoding::Gzip, Ok(Some(found))) = (encoding, found) {
+                    prop_assert_eq!(&found[..], &plain[..]);
+                }
+            }
+        }
+
+        #[test]
+        fn a_bomb_of_any_size_is_refused_as_one(
+            byte in any::<u8>(),
+            limit in 0..100_000_usize,
+            beyond in 1..3_000_000_usize,
+        ) {
+            for (encoding, _) in FRAMES {
+                let bomb = pack(encoding, &vec![byte; limit + beyond]);
+                prop_assert_eq!(code(encoding.unpack(bomb, limit)), Code::CompressionBomb);
+            }
+        }
+
+        #[test]
+        fn no_more_is_unpacked_than_tells_that_it_is_too_much(limit in 0..100_000_usize) {
+            let mut endless = Counted { read: 0 };
+            prop_assert_eq!(code(read_all(&mut endless, limit)), Code::CompressionBomb);
+            prop_assert_eq!(endless.read, limit + 1);
+        }
+    }
+
+    /// Never ends, and counts what was taken of it.
+    struct Counted {
+        read: usize,
+    }
+
+    impl Read for Counted {
+        fn read(&mut self, to: &mut [u8]) -> std::io::Result<usize> {
+            to.fill(b' ');
+            self.read += to.len();
+            Ok(to.len())
         }
     }
 }

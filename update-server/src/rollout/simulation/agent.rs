@@ -13,6 +13,8 @@ use crate::fleet::{ProductRecord, Slot};
 const UNIT: SignedDuration = SignedDuration::from_mins(10);
 /// Units of a cluster.
 const UNITS: u32 = 3;
+/// How long a cluster has units out for one release.
+pub(super) const AT_WORK: SignedDuration = SignedDuration::from_mins(30);
 
 /// What a bad release does to a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

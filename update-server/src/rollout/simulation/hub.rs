@@ -332,6 +332,12 @@ impl Hub {
         std::sync::Arc::clone(&policy.policy)
     }
 
+    /// Whether the rollout of a release has nobody left to go, by what the hub knows.
+    pub(super) fn has_converged(&self, version: &ReleaseVersion, now: Timestamp) -> bool {
+        let views = self.rollouts.views(now);
+        views.iter().any(|view| view.version == *version && view.converged_at.is_some())
+    }
+
     /// Rows of attempts that lapsed.
     pub(super) fn lapsed(&self) -> usize {
         self.disk.attempts.values().filter(|row| row.outcome == Outcome::Lapsed).count()

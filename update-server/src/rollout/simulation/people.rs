@@ -17,11 +17,19 @@ pub(super) struct People {
     halted_since: Option<Timestamp>,
     held: Vec<(Timestamp, RolloutCommand, crate::rollout::RolloutId)>,
     style: Style,
+    /// They do nothing at all.
+    pub(super) asleep: bool,
 }
+
+/// A fleet so large has caps of one cluster at a time and a few an hour, and ends within days.
+const SMALL: u32 = 60;
 
 /// What a world's policies have in common.
 #[expect(clippy::struct_excessive_bools, reason = "each is a key that is there or not")]
 struct Style {
+    /// By how much caps are larger than those of a small fleet: who has thousands of clusters does not
+    /// take them one by one, which would be months.
+    scale: u32,
     concurrent: u32,
     per_period: bool,
     per_domain: bool,
@@ -31,8 +39,9 @@ struct Style {
 }
 
 impl People {
-    pub(super) fn new(mut dice: Dice) -> Self {
+    pub(super) fn new(mut dice: Dice, clusters: u32) -> Self {
         let style = Style {
+            scale: (clusters / SMALL).max(1),
             concurrent: *dice.pick(&[1, 2, 5, 1000]),
             per_period: dice.per_mille(500),
             per_domain: dice.per_mille(500),
@@ -40,19 +49,20 @@ impl People {
             approval: dice.per_mille(250),
             failures: dice.within(0, 3),
         };
-        Self { dice, versions: 0, halted_since: None, held: Vec::new(), style }
+        Self { dice, versions: 0, halted_since: None, held: Vec::new(), style, asleep: false }
     }
 
     /// A policy of this world.
     pub(super) fn policy(&self, change: u32) -> String {
         let style = &self.style;
-        let concurrent = style.concurrent + change % 2;
+        let (scale, grants) = (style.scale, 4 * style.scale);
+        let concurrent = (style.concurrent + change % 2) * scale;
         let mut caps = format!("  concurrent: {concurrent}\n");
         if style.per_period {
-            caps += "  per_period: {grants: 4, period: 1h}\n";
+            caps += &format!("  per_period: {{grants: {grants}, period: 1h}}\n");
         }
         if style.per_domain {
-            caps += "  per_failure_domain: {label: site, concurrent: 1}\n";
+            caps += &format!("  per_failure_domain: {{label: site, concurrent: {scale}}}\n");
         }
         let windows = if style.windows {
             "calendar:\n  time_zone: Europe/Berlin\n  windows:\n    - {days: [mon, tue, wed, thu, \
@@ -81,6 +91,9 @@ impl People {
         now: Timestamp,
         trouble: bool,
     ) {
+        if self.asleep {
+            return;
+        }
         for view in hub.rollouts.views(now) {
             self.look_at(hub, clusters, &view, now, trouble);
         }

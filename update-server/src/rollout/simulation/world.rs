@@ -8,7 +8,7 @@ use channels::version::ReleaseVersion;
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
-use super::agent::{Cluster, Harm, Said};
+use super::agent::{self, Cluster, Harm, Said};
 use super::dice::Dice;
 use super::hub::{Hub, INTERVAL_S, Reply, hours};
 use super::people::People;
@@ -19,8 +19,15 @@ use crate::fleet::Slot;
 const STEP_S: i64 = 150;
 /// How long things go wrong.
 const TROUBLE: SignedDuration = SignedDuration::from_hours(20);
-/// How long it may take to end well afterwards.
+/// How long it may take to end well afterwards, besides what caps take: curves, soaks, approvals and
+/// closed windows, for two releases.
 const PATIENCE: SignedDuration = SignedDuration::from_hours(72);
+/// How long nothing at all may get on meanwhile. The longest pause there is, several times: a window
+/// that is closed for 4 h, a curve that comes to the next cluster after 4 h, a person who approves
+/// after some.
+const STILL: SignedDuration = SignedDuration::from_hours(24);
+/// Grants that a cluster may need: for two releases, and once more after a failure.
+const TRIES: i32 = 3;
 
 /// What a world was like.
 pub(super) struct Outcome {
@@ -55,11 +62,13 @@ struct World {
     start: Timestamp,
 }
 
-pub(super) fn play(seed: u64, size: u32) -> Outcome {
+/// Plays a world to its end. Without people nobody approves, acknowledges or lifts anything.
+pub(super) fn play(seed: u64, size: u32, people: bool) -> Outcome {
     let mut world = World::draw(seed, size);
+    world.people.asleep = !people;
     let mut now = world.start;
     let calm = world.start + TROUBLE;
-    let end = calm + PATIENCE;
+    let (mut end, mut far) = (Timestamp::MAX, (0, calm));
     let first = world.people.policy(0);
     world.hub.apply_policy(&world.clusters, &first, now);
     world.hub.wake(&world.clusters, &world.releases, now);
@@ -69,11 +78,22 @@ pub(super) fn play(seed: u64, size: u32) -> Outcome {
             world.calm_down(now);
         }
         world.step(now, now < calm);
-        if now >= calm && world.is_over() {
+        if now < calm {
+            continue;
+        }
+        if end == Timestamp::MAX {
+            end = calm + PATIENCE + world.time_of_caps();
+        }
+        if world.is_over(now) {
+            break;
+        }
+        if world.how_far() != far.0 {
+            far = (world.how_far(), now);
+        } else if now.duration_since(far.1) >= STILL {
             break;
         }
     }
-    if world.hub.breaks.is_empty() && !world.is_over() {
+    if world.hub.breaks.is_empty() && !world.is_over(now) {
         let stuck = world.stuck(now);
         world.hub.breaks.push(format!("it did not end by {now}: {stuck}"));
     }
@@ -107,7 +127,7 @@ impl World {
         let newer_at = dice.per_mille(600).then(|| (at(&mut dice), dice.per_mille(500)));
         let mut hub = Hub::new(&clusters, &releases);
         hub.meet("world");
-        let people = People::new(Dice::new(seed.rotate_left(7)));
+        let people = People::new(Dice::new(seed.rotate_left(7)), size);
         let late = BTreeMap::new();
         let mut world = Self {
             dice,
@@ -247,11 +267,55 @@ impl World {
         }
     }
 
-    fn is_over(&self) -> bool {
+    /// Every cluster runs the newest release, and the hub knows.
+    fn is_over(&self, now: Timestamp) -> bool {
         let head = self.releases.head();
         self.down_until.is_none()
             && self.newer_at.is_none()
             && self.clusters.iter().all(|cluster| cluster.version == head)
+            && self.hub.has_converged(&head, now)
+    }
+
+    /// The most that the caps of the policy in force take: each one as if it were alone, with windows
+    /// that are open for 20 hours of 24.
+    fn time_of_caps(&self) -> SignedDuration {
+        let policy = self.hub.policy();
+        let caps = &policy.caps;
+        let rounds = |clusters: usize, at_once: u32| {
+            let clusters = u32::try_from(clusters).unwrap();
+            i32::try_from(clusters.div_ceil(at_once)).unwrap() * TRIES
+        };
+        let report = SignedDuration::from_secs(i64::try_from(INTERVAL_S).unwrap());
+        // The next one hears that it may go when it reports.
+        let turn = agent::AT_WORK + SignedDuration::from_secs(STEP_S) * 6 + report * 2;
+        let mut time = SignedDuration::ZERO;
+        if let Some(limit) = caps.concurrent {
+            time += turn * rounds(self.clusters.len(), limit);
+        }
+        if let Some(cap) = &caps.per_failure_domain {
+            let mut domains: BTreeMap<Option<&str>, usize> = BTreeMap::new();
+            for cluster in &self.clusters {
+                *domains.entry(caps.domain_of(&cluster.labels)).or_default() += 1;
+            }
+            let largest = domains.into_values().max().unwrap_or_default();
+            time += turn * rounds(largest, cap.concurrent);
+        }
+        if let Some(cap) = caps.per_period {
+            let period = cap.period.duration() + report;
+            time += period * rounds(self.clusters.len(), cap.grants);
+        }
+        time * 24 / 20
+    }
+
+    /// Grows whenever a cluster reaches a release or a ring opens.
+    fn how_far(&self) -> u64 {
+        let rank = |cluster: &Cluster| match &cluster.version {
+            version if *version == self.releases.head() => 2,
+            version if *version == super::releases::version("1.0.0") => 0,
+            _ => 1,
+        };
+        let opened = self.hub.met.get("rollout.ring_opened").copied().unwrap_or_default();
+        self.clusters.iter().map(rank).sum::<u64>() + opened
     }
 
     fn stuck(&self, now: Timestamp) -> String {

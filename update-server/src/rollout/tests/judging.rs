@@ -1,8 +1,8 @@
 //! What counts as a failure, what stops, what settles, and what survives.
 
 use super::*;
-use crate::rollout::RolloutStatus;
 use crate::rollout::health::{Rules, Seen, Stage};
+use crate::rollout::{RolloutStatus, Worse};
 use channels::rollout::{ClusterState, Deadlines, FailureKind, HealthGate};
 use channels::wire::{MeasureId, Measured};
 
@@ -205,6 +205,10 @@ fn a_cluster_is_judged_by_its_own_mean_before_its_grant() {
     site.hear(1, told, 12);
     assert_eq!(why(&site, 1, 12), FailureKind::HealthRegression);
     assert_eq!(site.view(12).status, RolloutStatus::Halted);
+    assert_eq!(site.attempt(0, 12).worse, None);
+    let worse = Worse { name: "errors".to_owned(), before: 2.0, now: 2.3 };
+    site.restart();
+    assert_eq!(site.attempt(1, 13).worse.as_deref(), Some(&worse), "both numbers are kept");
 }
 
 #[test]

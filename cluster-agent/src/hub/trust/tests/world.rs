@@ -39,6 +39,18 @@ pub(super) struct Swap {
     pub(super) fetches: Arc<AtomicUsize>,
 }
 
+impl Swap {
+    /// What is on it now.
+    pub(super) fn copy(&self) -> MemSource {
+        self.files.lock().unwrap().clone()
+    }
+
+    /// Puts other files in the place of those that are on it, and gives these.
+    pub(super) fn exchange(&self, files: &MemSource) -> MemSource {
+        std::mem::replace(&mut *self.files.lock().unwrap(), files.clone())
+    }
+}
+
 impl Source for Swap {
     async fn fetch(
         &self,
@@ -136,6 +148,15 @@ impl World {
         let (store, documents) = (self.store.clone(), self.documents.clone());
         let mirrors = Mirrors::new(vec![("hub".to_owned(), self.source.clone())]).unwrap();
         TrustedReleases::new(&self.root, mirrors, store, documents).unwrap()
+    }
+
+    /// What a report's reply says about `timestamp.json`.
+    pub(super) async fn timestamp_etag(&self) -> String {
+        let found = self.source.copy().fetch(&FileName::timestamp(), 1 << 20, None).await;
+        match found.unwrap() {
+            Fetched::Body { etag, .. } => etag.unwrap(),
+            other => panic!("{other:?}"),
+        }
     }
 
     /// The document of a release, as signed.

@@ -4,9 +4,9 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use actix_web::web;
-use channels::rollout::{ClusterState, Labels, Name, Position, Ring};
+use channels::rollout::{ClusterState, FailureKind, Labels, Name, Position, Ring};
 use channels::version::ReleaseVersion;
-use channels::wire::{AttemptState, Page, RolloutCluster};
+use channels::wire::{AttemptState, Page, Reason, RolloutCluster};
 use jiff::Timestamp;
 use serde::Deserialize;
 
@@ -17,7 +17,7 @@ use super::why::Asker;
 use super::{render, visible};
 use crate::auth::Scope;
 use crate::fleet::{ClusterRecord, FleetIndex, ProductRecord, Slot};
-use crate::rollout::{AttemptView, Fact, Fleet as _, RolloutId, RolloutView, Rollouts};
+use crate::rollout::{AttemptView, Fact, Fleet as _, RolloutId, RolloutView, Rollouts, Worse};
 
 /// Name of the list in cursors.
 const LIST: &str = "rollout-clusters";
@@ -207,10 +207,19 @@ impl<'a> Look<'a> {
             state,
             since,
             failure,
-            why_not: Vec::new(),
+            why_not: attempt.and_then(|attempt| worse(attempt)).into_iter().collect(),
             earliest_at: None,
         }
     }
+}
+
+/// What the health gate saw of a cluster that failed by a baseline.
+fn worse(attempt: &AttemptView) -> Option<Reason> {
+    let regressed = FailureKind::HealthRegression;
+    let by_health = matches!(attempt.state, ClusterState::Failed { why, .. } if why == regressed);
+    let Worse { name, before, now } = attempt.worse.as_deref().filter(|_| by_health)?;
+    let message = format!("{name} is {now} and was {before} before the upgrade");
+    Some(Reason { code: "baseline_worse".to_owned(), message })
 }
 
 fn attempted(attempt: &AttemptView) -> (AttemptState, Option<Timestamp>, Option<String>) {

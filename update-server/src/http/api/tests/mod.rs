@@ -166,6 +166,7 @@ impl Hub {
             metrics: self.state.metrics.clone(),
             clock: self.state.clock.clone(),
             fcos: crate::fcos::Fcos::new(self.state.store.committed().clone()),
+            lookout: crate::http::lookout::Lookout::default(),
         };
         let app = App::new()
             .configure(super::agents)
