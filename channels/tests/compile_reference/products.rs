@@ -180,6 +180,7 @@ pub(crate) fn product() -> impl Strategy<Value = ProductSource> {
             product: "acme/app".parse().unwrap(),
             defaults: Defaults::default(),
             rules: GraphRules { minor_hops },
+            eol: BTreeMap::new(),
             releases: releases.into_iter().map(|r| (r.document.version.clone(), r)).collect(),
             channels: [(fast.name.clone(), fast), (stable.name.clone(), stable)].into(),
             internal_channels: BTreeMap::new(),
