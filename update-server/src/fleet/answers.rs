@@ -7,6 +7,7 @@ use channels::wire::{
     Drift, DriftAnswer, DriftSpread, DriftState, DriftTotals, Freshness, HealthAnswer, HealthRow,
     HealthVerdict, Phase, VersionCount,
 };
+use jiff::Timestamp;
 
 use super::query::View;
 use super::tally::{GraphTally, Tally};
@@ -55,7 +56,7 @@ impl FleetIndex {
         tally: &GraphTally,
         view: &mut View<'_>,
     ) -> DriftTotals {
-        let mut sum = Summing::new(key, tally.silent);
+        let mut sum = Summing::new(key, tally.silent, view.now);
         for (&(number, phase, stopped), &clusters) in &tally.groups {
             let Some(version) = self.versions.value(number) else { continue };
             let drift = view.memo.get(view.served, (graph, number), (key, version), view.now);
@@ -155,11 +156,13 @@ pub(crate) struct Summing<'v> {
     versions: BTreeMap<&'v ReleaseVersion, u64>,
     /// Clusters by days behind, where those are known.
     ages: BTreeMap<u64, u64>,
+    /// Decides what is past its end of life.
+    now: Timestamp,
 }
 
 impl<'v> Summing<'v> {
     /// Before anything but silence is counted.
-    pub(crate) fn new(key: &GraphKey, silent: u64) -> Self {
+    pub(crate) fn new(key: &GraphKey, silent: u64, now: Timestamp) -> Self {
         let totals = DriftTotals {
             product: key.product.clone(),
             channel: key.channel.clone(),
@@ -171,13 +174,14 @@ impl<'v> Summing<'v> {
             behind: 0,
             stranded: 0,
             off_graph: 0,
+            eol: 0,
             rolling: 0,
             stopped: 0,
             hops_max: None,
             spread: DriftSpread::default(),
             versions: Vec::new(),
         };
-        Self { totals, versions: BTreeMap::new(), ages: BTreeMap::new() }
+        Self { totals, versions: BTreeMap::new(), ages: BTreeMap::new(), now }
     }
 
     /// Counts active clusters of one version in.
@@ -196,6 +200,9 @@ impl<'v> Summing<'v> {
             DriftState::Stranded => totals.stranded += clusters,
             DriftState::OffGraph => totals.off_graph += clusters,
             DriftState::NoGraph | DriftState::Unknown => {}
+        }
+        if drift.is_past_eol(self.now) {
+            totals.eol += clusters;
         }
         if drift.head.is_some() {
             totals.head.clone_from(&drift.head);
