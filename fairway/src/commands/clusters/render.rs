@@ -199,6 +199,10 @@ fn product_details(product: &ProductRow, now: Timestamp, line: &mut dyn FnMut(&s
     if let Some(there) = &product.drift_at_site {
         line("there", &distance(there));
     }
+    if let Some(day) = product.drift.eol {
+        let past = if day.is_past(now) { " (past)" } else { "" };
+        line("eol", &format!("{day}{past}"));
+    }
     let progress = product.progress.map(|p| format!(", {} of {} units done", p.done, p.total));
     let phase = format!(
         "{} for {}{}",

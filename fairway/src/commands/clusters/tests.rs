@@ -47,6 +47,7 @@ fn product() -> ProductRow {
             behind_patch: 0,
             age_days: Some(12),
             head: Some("4.1.0".parse().unwrap()),
+            eol: Some("2026-04-30".parse().unwrap()),
         },
         drift_at_site: None,
         waiting_on: vec![WaitingOn {

@@ -202,6 +202,7 @@ fn drift(clusters: &[(&str, u64)]) -> DriftAnswer {
             behind: 0,
             stranded: 0,
             off_graph: 0,
+            eol: 0,
             rolling: 0,
             stopped: 0,
             hops_max: None,
