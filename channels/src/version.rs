@@ -200,7 +200,10 @@ mod tests {
     #[test]
     fn a_minor_has_one_text() {
         let minor: Minor = "3.10".parse().unwrap();
-        assert_eq!((minor, minor.to_string().as_str()), (Minor::of(&version("3.10.0-rc.1")), "3.10"));
+        assert_eq!(
+            (minor, minor.to_string().as_str()),
+            (Minor::of(&version("3.10.0-rc.1")), "3.10")
+        );
         assert!(minor > "3.9".parse().unwrap());
         for wrong in ["", "3", "3.", ".9", "3.09", "+3.9", "3.9.1", "3.x", " 3.9", "-1.0", "v3.9"] {
             let error = wrong.parse::<Minor>().unwrap_err().to_string();

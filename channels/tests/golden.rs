@@ -202,6 +202,9 @@ fn what_older_releases_wrote_has_no_end_of_life() {
     };
     let totals = wire::DriftAnswer::deserialize(&without("drift-answer.json", "/items/0")).unwrap();
     assert_eq!(totals.items[0].eol, 0);
+    let version = without("drift-answer.json", "/items/0/versions/1");
+    let totals = wire::DriftAnswer::deserialize(&version).unwrap();
+    assert_eq!(totals.items[0].versions[1].eol, None);
     let counters = wire::FleetCounters::deserialize(&without("fleet-counters.json", "")).unwrap();
     assert_eq!(counters.eol, 0);
     let row = without("cluster-row-page--eol.json", "/items/0/products/0/drift");

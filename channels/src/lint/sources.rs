@@ -101,13 +101,15 @@ fn ends_of_life(product: &ProductSource, findings: &mut Vec<Finding>) {
         let first = of_line.map(|release| release.released_at).min();
         let (code, message) = match first {
             None => {
-                let message =
-                    format!("{line} ends on {day} and has no release; correct the line or remove it");
+                let message = format!(
+                    "{line} ends on {day} and has no release; correct the line or remove it"
+                );
                 (Code::EolWithoutRelease, message)
             }
             Some(first) if day.is_past(first) => {
-                let message =
-                    format!("{line} ends on {day}, before its first release of {first}; correct it");
+                let message = format!(
+                    "{line} ends on {day}, before its first release of {first}; correct it"
+                );
                 (Code::EolBeforeRelease, message)
             }
             Some(_) => continue,

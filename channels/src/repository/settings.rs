@@ -14,7 +14,6 @@ use crate::eol::EndOfLife;
 use crate::names::{Arch, NameError, ProductName, ProductRef, VendorName};
 use crate::version::{Minor, Requirement};
 
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SettingsFile {

@@ -304,6 +304,9 @@ pub struct VersionCount {
     pub version: ReleaseVersion,
     /// Active clusters on it.
     pub clusters: u64,
+    /// The last day it is or was supported, UTC, if the vendor names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eol: Option<EndOfLife>,
 }
 
 /// `GET /api/v1/health`.

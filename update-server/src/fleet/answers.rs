@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use channels::eol::EndOfLife;
 use channels::version::ReleaseVersion;
 use channels::wire::{
     Drift, DriftAnswer, DriftSpread, DriftState, DriftTotals, Freshness, HealthAnswer, HealthRow,
@@ -153,7 +154,8 @@ impl FleetIndex {
 #[derive(Debug)]
 pub(crate) struct Summing<'v> {
     totals: DriftTotals,
-    versions: BTreeMap<&'v ReleaseVersion, u64>,
+    /// Clusters, and the last day of support.
+    versions: BTreeMap<&'v ReleaseVersion, (u64, Option<EndOfLife>)>,
     /// Clusters by days behind, where those are known.
     ages: BTreeMap<u64, u64>,
     /// Decides what is past its end of life.
@@ -219,7 +221,7 @@ impl<'v> Summing<'v> {
         if let Some(days) = drift.age_days {
             *self.ages.entry(days).or_default() += clusters;
         }
-        *self.versions.entry(version).or_default() += clusters;
+        self.versions.entry(version).or_insert((0, drift.eol)).0 += clusters;
     }
 
     /// The totals.
@@ -233,7 +235,11 @@ impl<'v> Summing<'v> {
             .versions
             .into_iter()
             .rev()
-            .map(|(version, clusters)| VersionCount { version: version.clone(), clusters })
+            .map(|(version, (clusters, eol))| VersionCount {
+                version: version.clone(),
+                clusters,
+                eol,
+            })
             .collect();
         totals
     }

@@ -188,6 +188,7 @@ fn drift(clusters: &[(&str, u64)]) -> DriftAnswer {
     let count = |(text, clusters): &(&str, u64)| VersionCount {
         version: text.parse().unwrap(),
         clusters: *clusters,
+        eol: None,
     };
     DriftAnswer {
         at: "2026-07-10T12:00:00Z".parse().unwrap(),

@@ -109,8 +109,11 @@ fn fleet() -> DashboardView {
     waiting.why_not.push(Reason { code: "held".to_owned(), message: "wait for <b>".to_owned() });
     let mut rolling = product(Phase::AwaitHealth);
     rolling.unit = Some("controller-1".parse().unwrap());
-    let count =
-        |version: &str, clusters| VersionCount { version: version.parse().unwrap(), clusters };
+    let count = |version: &str, clusters| VersionCount {
+        version: version.parse().unwrap(),
+        clusters,
+        eol: None,
+    };
     DashboardView {
         status: CatalogStatus {
             root_version: Some(2),

@@ -8,8 +8,7 @@ use channels::compile::compile;
 use channels::repository::Workspace;
 use channels::wire::{ClusterRow, DriftAnswer, FleetCounters, ReleaseDocument};
 
-const SETTINGS: &str =
-    "vendor = \"acme\"\nproduct = \"kafka\"\n[defaults]\narches = [\"amd64\"]\n";
+const SETTINGS: &str = "vendor = \"acme\"\nproduct = \"kafka\"\n[defaults]\narches = [\"amd64\"]\n";
 
 /// The day of [`t0`], which is at noon.
 const EOL: &str = "[eol]\n\"1.0\" = 2026-11-20\n\"1.1\" = 2027-11-20\n";
@@ -90,6 +89,10 @@ async fn clusters_are_counted_once_the_line_they_run_has_ended() {
     let drift: DriftAnswer = hub.get("/api/v1/drift").await;
     let totals = &drift.items[0];
     assert_eq!((totals.active, totals.behind, totals.off_graph, totals.current), (4, 2, 1, 1));
+    let ends: Vec<Option<String>> =
+        totals.versions.iter().map(|count| count.eol.map(|day| day.to_string())).collect();
+    let (first, second) = (Some("2026-11-20".to_owned()), Some("2027-11-20".to_owned()));
+    assert_eq!(ends, [None, second, first.clone(), first], "newest first");
     let told: FleetCounters = hub.state.with_fleet(crate::events::fleet_counters);
     assert_eq!(told.eol, 2);
     for (name, day) in [
