@@ -272,6 +272,14 @@ fn the_parts_of_a_bar_fill_it_exactly() {
 }
 
 #[test]
+fn clusters_past_their_end_of_life_are_counted_where_there_are_any() {
+    let mut view = fleet();
+    assert!(!render(&view).unwrap().contains("past end of life"));
+    view.drift[0].eol = 2;
+    has(&render(&view).unwrap(), &["<dt>past end of life</dt><dd>2</dd>"]);
+}
+
+#[test]
 fn times_and_lags_read_like_sentences() {
     assert_eq!(
         [lag(0), lag(999), lag(1000), lag(61_500)],
