@@ -2,8 +2,9 @@
 
 use jiff::Timestamp;
 
+use crate::eol::EndOfLife;
 use crate::graph::Graph;
-use crate::version::ReleaseVersion;
+use crate::version::{Minor, ReleaseVersion};
 use crate::wire::{Drift, DriftState};
 
 /// Seconds in a day, as drift counts them (no calendar, no time zone).
@@ -18,8 +19,8 @@ pub struct DriftTable {
     head: Option<ReleaseVersion>,
     /// In version order.
     rows: Vec<Row>,
-    /// Every `(major, minor)` up to the head's, ascending.
-    lines: Vec<(u64, u64)>,
+    /// Every minor line up to the head's, ascending.
+    lines: Vec<Minor>,
 }
 
 #[derive(Debug, Clone)]
@@ -29,6 +30,8 @@ struct Row {
     hops: Option<u32>,
     /// When the newest release that can be reached came out.
     newest_at: Option<Timestamp>,
+    /// The last day its line is supported.
+    eol: Option<EndOfLife>,
 }
 
 impl DriftTable {
@@ -65,14 +68,14 @@ impl DriftTable {
             };
             let newest_at =
                 if newest == index { None } else { released_at(&nodes[newest].version) };
-            Row { version: node.version.clone(), state, hops, newest_at }
+            Row { version: node.version.clone(), state, hops, newest_at, eol: node.eol() }
         });
         let rows = rows.collect();
-        let mut lines: Vec<(u64, u64)> = nodes
+        let mut lines: Vec<Minor> = nodes
             .iter()
             .take(head.map_or(0, |head| head + 1))
             .filter(|node| !node.is_prerelease())
-            .map(|node| line(&node.version))
+            .map(|node| Minor::of(&node.version))
             .collect();
         lines.dedup();
         Self { head: head.map(|head| nodes[head].version.clone()), rows, lines }
@@ -97,19 +100,28 @@ impl DriftTable {
             (_, DriftState::Current) | (None, _) => (0, 0),
             (Some(head), _) => self.behind(current, head),
         };
-        Drift { state, hops, behind_minor, behind_patch, age_days, head: self.head.clone() }
+        let eol = row.map_or_else(|| self.eol_of(Minor::of(current)), |row| row.eol);
+        Drift { state, hops, behind_minor, behind_patch, age_days, head: self.head.clone(), eol }
+    }
+
+    /// The end of life of a line, for releases that are not in the graph: as its newest one there
+    /// says.
+    fn eol_of(&self, line: Minor) -> Option<EndOfLife> {
+        let after = self.rows.partition_point(|row| Minor::of(&row.version) <= line);
+        let newest = self.rows.get(after.checked_sub(1)?)?;
+        newest.eol.filter(|_| Minor::of(&newest.version) == line)
     }
 
     /// Minor and patch releases between two versions. Inside one major, minors are counted by
     /// number; across majors, the graph's own minor lines are counted.
     fn behind(&self, current: &ReleaseVersion, head: &ReleaseVersion) -> (u64, u64) {
-        let (from, to) = (line(current), line(head));
+        let (from, to) = (Minor::of(current), Minor::of(head));
         if from >= to {
             let patches = head.semver().patch.saturating_sub(current.semver().patch);
             return (0, if from == to { patches } else { 0 });
         }
-        if from.0 == to.0 {
-            return (to.1 - from.1, 0);
+        if from.major == to.major {
+            return (to.minor - from.minor, 0);
         }
         let lines = self.lines.iter().filter(|line| **line > from).count();
         (u64::try_from(lines).unwrap_or(u64::MAX), 0)
@@ -126,10 +138,6 @@ pub fn drift(
     DriftTable::new(graph, released_at).of(current, now)
 }
 
-fn line(version: &ReleaseVersion) -> (u64, u64) {
-    (version.semver().major, version.semver().minor)
-}
-
 /// Whole days, 0 for a release that claims to come from the future.
 fn days_between(released: Timestamp, now: Timestamp) -> u64 {
     u64::try_from((now.as_second() - released.as_second()) / DAY_S).unwrap_or(0)
@@ -138,7 +146,8 @@ fn days_between(released: Timestamp, now: Timestamp) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::tests::{graph, tombstone, version};
+    use crate::graph::tests::{graph, node, tombstone, version};
+    use crate::graph::{EOL_KEY, GraphBuilder};
 
     const NOW: i64 = 1_800_000_000;
 
@@ -179,6 +188,59 @@ mod tests {
         assert_eq!((drift.state, drift.hops), (DriftState::OffGraph, None));
         assert_eq!(drift.behind_minor, 3);
         assert_eq!(drift.age_days, None);
+    }
+
+    /// A graph whose lines end on the days given; of 1.1 only the newest release says so.
+    fn ending() -> Graph {
+        let mut builder = GraphBuilder::new(None);
+        for (text, day) in [
+            ("1.0.0", "2027-01-15"),
+            ("1.0.2-rc.1", "2027-01-15"),
+            ("1.1.0", "soon"),
+            ("1.1.2", "2027-06-30"),
+            ("1.10.0", ""),
+        ] {
+            let mut one = node(text);
+            if !day.is_empty() {
+                one.metadata.insert(EOL_KEY.to_owned(), day.to_owned());
+            }
+            builder.node(one);
+        }
+        builder.build().unwrap()
+    }
+
+    #[test]
+    fn the_end_of_a_line_is_that_of_the_running_release_and_passes_by_itself() {
+        let (graph, now) = (ending(), Timestamp::from_second(NOW).unwrap());
+        assert_eq!(now.to_string(), "2027-01-15T08:00:00Z");
+        let table = DriftTable::new(&graph, &|_| None);
+        let eol = |text: &str| table.of(&version(text), now).eol.map(|day| day.to_string());
+        assert_eq!(eol("1.0.0").as_deref(), Some("2027-01-15"));
+        assert_eq!(eol("1.1.0"), None, "what is no day says nothing");
+        assert_eq!(eol("1.10.0"), None);
+        let past = |at: &str| {
+            let at = at.parse().unwrap();
+            table.of(&version("1.0.0"), at).is_past_eol(at)
+        };
+        assert!(!past("2027-01-15T23:59:59.999Z") && past("2027-01-16T00:00:00Z"));
+        assert!(!table.of(&version("1.10.0"), now).is_past_eol(Timestamp::MAX));
+    }
+
+    #[test]
+    fn a_release_off_the_graph_ends_with_its_line_where_the_graph_knows_it() {
+        let table = DriftTable::new(&ending(), &|_| None);
+        let now = Timestamp::from_second(NOW).unwrap();
+        let eol = |text: &str| {
+            let drift = table.of(&version(text), now);
+            assert_eq!(drift.state, DriftState::OffGraph, "{text}");
+            drift.eol.map(|day| day.to_string())
+        };
+        assert_eq!(eol("1.0.1").as_deref(), Some("2027-01-15"));
+        assert_eq!(eol("1.0.9+build").as_deref(), Some("2027-01-15"));
+        assert_eq!(eol("1.1.1").as_deref(), Some("2027-06-30"));
+        for unknown in ["0.9.0", "1.2.0", "1.10.1", "2.0.0"] {
+            assert_eq!(eol(unknown), None, "{unknown}");
+        }
     }
 
     #[test]

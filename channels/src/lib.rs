@@ -9,6 +9,7 @@ pub mod diff;
 pub mod draw;
 pub mod drift;
 pub mod edit;
+pub mod eol;
 pub mod graph;
 pub mod health;
 pub mod import;

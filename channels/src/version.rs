@@ -92,6 +92,42 @@ impl From<ReleaseVersion> for String {
     }
 }
 
+/// A minor line, `4.13`: all releases that share their first two numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Minor {
+    /// The major version.
+    pub major: u64,
+    /// The minor version.
+    pub minor: u64,
+}
+
+impl Minor {
+    /// The line a version belongs to.
+    pub fn of(version: &ReleaseVersion) -> Self {
+        Self { major: version.semver().major, minor: version.semver().minor }
+    }
+}
+
+impl fmt::Display for Minor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
+impl FromStr for Minor {
+    type Err = NameError;
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let error = || NameError::new("minor", text, "it must read major.minor, such as 4.13");
+        let (major, minor) = text.split_once('.').ok_or_else(error)?;
+        // As in a version: digits alone, so that one line has one text.
+        let number = |text: &str| {
+            let plain = text == "0" || !text.starts_with(['0', '+']);
+            text.parse().ok().filter(|_| plain).ok_or_else(error)
+        };
+        Ok(Self { major: number(major)?, minor: number(minor)? })
+    }
+}
+
 /// A set of versions written as a semver requirement (`^3.9`, `>=4.0.0, <4.2.0`, `=4.1.0-rc.1`).
 ///
 /// Pre-releases match only when a comparator names a pre-release of the same `x.y.z`, which is the
@@ -159,6 +195,21 @@ mod tests {
         let above = |text: &str, highest: &str| version(text).is_above(&version(highest));
         assert!(!above("4.2.14+s390x", "4.2.14") && !above("4.2.14-rc.1", "4.2.14"));
         assert!(above("4.2.14+s390x", "4.2.14+amd64") && above("4.2.15", "4.2.14+amd64"));
+    }
+
+    #[test]
+    fn a_minor_has_one_text() {
+        let minor: Minor = "3.10".parse().unwrap();
+        assert_eq!(
+            (minor, minor.to_string().as_str()),
+            (Minor::of(&version("3.10.0-rc.1")), "3.10")
+        );
+        assert!(minor > "3.9".parse().unwrap());
+        for wrong in ["", "3", "3.", ".9", "3.09", "+3.9", "3.9.1", "3.x", " 3.9", "-1.0", "v3.9"] {
+            let error = wrong.parse::<Minor>().unwrap_err().to_string();
+            assert!(error.contains("it must read major.minor, such as 4.13"), "{error}");
+        }
+        assert_eq!("0.0".parse::<Minor>().unwrap(), Minor { major: 0, minor: 0 });
     }
 
     #[test]

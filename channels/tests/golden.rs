@@ -194,6 +194,34 @@ fn unknown_values_are_read_as_the_safe_one() {
 }
 
 #[test]
+fn what_older_releases_wrote_has_no_end_of_life() {
+    let without = |name: &str, pointer: &str| {
+        let mut document = one(name);
+        document.pointer_mut(pointer).unwrap().as_object_mut().unwrap().remove("eol").unwrap();
+        document
+    };
+    let totals = wire::DriftAnswer::deserialize(&without("drift-answer.json", "/items/0")).unwrap();
+    assert_eq!(totals.items[0].eol, 0);
+    let version = without("drift-answer.json", "/items/0/versions/1");
+    let totals = wire::DriftAnswer::deserialize(&version).unwrap();
+    assert_eq!(totals.items[0].versions[1].eol, None);
+    let counters = wire::FleetCounters::deserialize(&without("fleet-counters.json", "")).unwrap();
+    assert_eq!(counters.eol, 0);
+    let row = without("cluster-row-page--eol.json", "/items/0/products/0/drift");
+    let page = wire::Page::<wire::ClusterRow>::deserialize(&row).unwrap();
+    assert_eq!(page.items[0].products[0].drift.eol, None);
+    // A site's status may be older than the hub that reads it, or newer.
+    let mut status = one("site-status.json");
+    let read = |status: &Value| {
+        let status = wire::SiteStatus::deserialize(status).unwrap();
+        status.clusters[0].products[0].drift.eol.map(|day| day.to_string())
+    };
+    assert_eq!(read(&status), None);
+    status["clusters"][0]["products"][0]["drift"]["eol"] = json!("2026-06-30");
+    assert_eq!(read(&status).as_deref(), Some("2026-06-30"));
+}
+
+#[test]
 fn an_unknown_matching_rule_stays_one_that_cannot_be_evaluated() {
     let pointer = "/conditionalEdges/0/risks/0/matchingRules/1/type";
     assert_eq!(read_unknown("graph", pointer), "something_new");

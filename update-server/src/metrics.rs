@@ -83,6 +83,15 @@ pub struct DriftLabels {
     pub state: &'static str,
 }
 
+/// Labels of `fairway_clusters_eol`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ChannelLabels {
+    /// `vendor/product`.
+    pub product: String,
+    /// Channel followed.
+    pub channel: String,
+}
+
 /// Labels of `fairway_rollouts`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct RolloutLabels {
@@ -148,6 +157,8 @@ pub struct Metrics {
     pub clusters_freshness: Family<State, Gauge>,
     /// Clusters by drift state; filled at scrape.
     pub clusters_drift: Family<DriftLabels, Gauge>,
+    /// Clusters past the end of life of what they run; filled at scrape.
+    pub clusters_eol: Family<ChannelLabels, Gauge>,
     /// Active clusters by health verdict; filled at scrape.
     pub clusters_health: Family<State, Gauge>,
     /// Silent clusters whose last word was that a unit is out; filled at scrape.
@@ -211,6 +222,7 @@ impl Metrics {
             clusters: Family::default(),
             clusters_freshness: Family::default(),
             clusters_drift: Family::default(),
+            clusters_eol: Family::default(),
             clusters_health: Family::default(),
             silent_while_updating: Gauge::default(),
             identity_conflicts: Gauge::default(),
@@ -276,6 +288,7 @@ impl Metrics {
         let freshness = self.clusters_freshness.clone();
         to.register("clusters_freshness", "Clusters by age of their last report", freshness);
         to.register("clusters_drift", "Clusters by drift state", self.clusters_drift.clone());
+        to.register("clusters_eol", "Clusters past their end of life", self.clusters_eol.clone());
         to.register("clusters_health", "Active clusters by health", self.clusters_health.clone());
         let silent = self.silent_while_updating.clone();
         to.register("silent_while_updating", "Silent clusters with a unit out", silent);

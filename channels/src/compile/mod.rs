@@ -137,7 +137,7 @@ impl<'s> Work<'s> {
             .map(|channel| (channel, members::resolve(channel, rules.releases(), errors)))
             .collect();
         let listed = members::listing(&channels, rules.releases().len());
-        let about = nodes::about(rules.releases(), listed);
+        let about = nodes::about(rules.releases(), listed, &source.eol);
         Self { product: &source.product, channels, about, rules }
     }
 

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use super::members::Place;
 use super::{CHANNELS_KEY, MANIFEST_KEY, SEVERITY_KEY, URL_KEY};
-use crate::graph::{BARRIER_KEY, DEAD_END_KEY, Node, RELEASE_KEY, TOMBSTONE_KEY};
+use crate::eol::EndOfLife;
+use crate::graph::{BARRIER_KEY, DEAD_END_KEY, EOL_KEY, Node, RELEASE_KEY, TOMBSTONE_KEY};
 use crate::names::Arch;
 use crate::repository::ReleaseSource;
+use crate::version::Minor;
 use crate::wire::Severity;
 use signing::Sha256Digest;
 
@@ -17,24 +19,30 @@ pub(super) struct About {
     channels: String,
     /// Digest of its document as it is signed.
     document: Option<String>,
+    /// The last day its line is supported.
+    eol: Option<EndOfLife>,
 }
 
-/// The same for all releases; `listed` are the channels of each.
-pub(super) fn about(releases: &[&ReleaseSource], listed: Vec<String>) -> Vec<About> {
+/// The same for all releases; `listed` are the channels of each, `eol` the ends of their lines.
+pub(super) fn about(
+    releases: &[&ReleaseSource],
+    listed: Vec<String>,
+    eol: &BTreeMap<Minor, EndOfLife>,
+) -> Vec<About> {
     // A document of ours can always be written; one that could not is never signed either.
     let digest = |bytes: Vec<u8>| Sha256Digest::of(&bytes).to_string();
     let document = |release: &&ReleaseSource| release.document.to_json().ok().map(digest);
-    let documents = releases.iter().map(document);
-    listed
-        .into_iter()
-        .zip(documents)
-        .map(|(channels, document)| About { channels, document })
-        .collect()
+    let about = |(release, channels): (&&ReleaseSource, String)| About {
+        channels,
+        document: document(release),
+        eol: eol.get(&Minor::of(&release.document.version)).copied(),
+    };
+    releases.iter().zip(listed).map(about).collect()
 }
 
 /// The node of a release.
 pub(super) fn node(release: &ReleaseSource, arch: &Arch, about: &About, place: &Place<'_>) -> Node {
-    let About { channels, document: release_document } = about;
+    let About { channels, document: release_document, eol } = about;
     let document = &release.document;
     let mut metadata = BTreeMap::new();
     let mut add = |key: &str, value: &str| metadata.insert(key.to_owned(), value.to_owned());
@@ -52,6 +60,9 @@ pub(super) fn node(release: &ReleaseSource, arch: &Arch, about: &About, place: &
     }
     if let Some(word) = severity(document.severity) {
         add(SEVERITY_KEY, word);
+    }
+    if let Some(day) = eol {
+        add(EOL_KEY, &day.to_string());
     }
     if place.tombstone {
         add(TOMBSTONE_KEY, "true");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::cincinnati::to_json;
-use crate::graph::RELEASE_KEY;
+use crate::graph::{EOL_KEY, RELEASE_KEY};
 use crate::repository::tests::product;
 
 const ANY: &str = "upgrade_from: [\">=1.0.0\"]\n";
@@ -152,6 +152,26 @@ fn a_node_carries_payload_and_metadata_and_the_graph_its_origin() {
 }
 
 #[test]
+fn nodes_of_a_line_carry_its_end_of_life_and_nothing_else_changes() {
+    let releases = [("1.0.0", ANY), ("1.0.1-rc.1", ANY), ("1.1.0", ANY), ("1.10.0", ANY)];
+    let mut source = product(&releases, "versions: [1.0.0, 1.0.1-rc.1, 1.1.0, 1.10.0]\n", &[]);
+    let before = only_graph(&source);
+    assert!(before.nodes().iter().all(|node| !node.metadata.contains_key(EOL_KEY)));
+    source.eol.insert("1.0".parse().unwrap(), "2026-12-31".parse().unwrap());
+    source.eol.insert("1.1".parse().unwrap(), "2027-06-30".parse().unwrap());
+    let graph = only_graph(&source);
+    let days: Vec<Option<&str>> =
+        graph.nodes().iter().map(|node| node.metadata.get(EOL_KEY).map(String::as_str)).collect();
+    assert_eq!(days, [Some("2026-12-31"), Some("2026-12-31"), Some("2027-06-30"), None]);
+    assert_eq!(graph.nodes()[0].eol(), "2026-12-31".parse().ok());
+    let text = String::from_utf8(to_json(&graph)).unwrap();
+    let without = text
+        .replace("\"fairway.dev/eol\":\"2026-12-31\",", "")
+        .replace("\"fairway.dev/eol\":\"2027-06-30\",", "");
+    assert_eq!(without.into_bytes(), to_json(&before));
+}
+
+#[test]
 fn a_channel_that_names_what_does_not_exist_is_refused_with_every_fault() {
     let source = product(&[("1.0.0", ANY)], "versions: [1.0.0+arm64, 1.0.1, 1.0.0]\n", &[]);
     let errors = compile(&source).unwrap_err();
@@ -276,6 +296,12 @@ fn only_graphs_that_an_edit_touches_are_built_again() {
     source.blocks.push(block("1.0.1+arm64"));
     assert_eq!(again.compile(&source).unwrap(), &compile(&source).unwrap());
     assert_eq!(built(&again), ["stable arm64"]);
+    source.eol.insert("1.1".parse().unwrap(), "2026-12-31".parse().unwrap());
+    again.compile(&source).unwrap();
+    assert_eq!(built(&again), Vec::<String>::new(), "no release is of 1.1");
+    source.eol.insert("1.0".parse().unwrap(), "2026-12-31".parse().unwrap());
+    assert_eq!(again.compile(&source).unwrap(), &compile(&source).unwrap());
+    assert_eq!(built(&again), ["stable amd64", "stable arm64"]);
     source.channels.values_mut().for_each(|channel| {
         channel.versions.push("1.0.3".parse().unwrap());
     });

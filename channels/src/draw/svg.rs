@@ -159,6 +159,9 @@ fn release(text: &mut String, node: &Node, head: bool, layout: &Layout, index: u
     {
         spoken.extend(more.iter().flat_map(|more| [", ".to_owned(), xml(more)]));
     }
+    if let Some(day) = node.eol() {
+        let _infallible = write!(spoken, ", end of life {day}");
+    }
     let (x, y, width) = (place.x, place.y, layout.box_width);
     let (middle, version) = (x + width / 2, xml(&node.version.to_string()));
     let _infallible = writeln!(

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::graph::{
-    BARRIER_KEY, Graph, GraphBuilder, MatchingRule, Node, Origin, Risk, TOMBSTONE_KEY,
+    BARRIER_KEY, EOL_KEY, Graph, GraphBuilder, MatchingRule, Node, Origin, Risk, TOMBSTONE_KEY,
 };
 
 fn node(version: &str, mark: Option<(&str, &str)>) -> Node {
@@ -57,6 +57,16 @@ fn golden(name: &str) -> String {
 #[test]
 fn the_picture_is_the_golden_one() {
     assert_eq!(svg(&sample()).unwrap(), golden("sample.svg"));
+}
+
+#[test]
+fn the_title_of_a_release_tells_its_end_of_life() {
+    let mut builder = GraphBuilder::new(None);
+    builder.node(node("3.9.1", Some((EOL_KEY, "2026-12-31"))));
+    builder.node(node("4.0.0", Some((EOL_KEY, "<soon>"))));
+    let text = svg(&builder.build().unwrap()).unwrap();
+    assert!(text.contains("<title>3.9.1, end of life 2026-12-31</title>"), "{text}");
+    assert!(text.contains("<title>4.0.0, head</title>"), "{text}");
 }
 
 #[test]

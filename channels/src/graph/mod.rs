@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 pub use build::GraphBuilder;
 pub use error::GraphError;
 
+use crate::eol::EndOfLife;
 use crate::names::{Arch, ChannelName, ProductRef};
 use crate::version::ReleaseVersion;
 
@@ -38,6 +39,10 @@ pub const BARRIER_KEY: &str = "fairway.dev/barrier";
 /// Node metadata key of a dead end, a release that is never left, on purpose; its value is the
 /// reason.
 pub const DEAD_END_KEY: &str = "fairway.dev/dead-end";
+
+/// Node metadata key of the last day a release's minor line is supported, `2026-12-31`; absent where
+/// the vendor names none.
+pub const EOL_KEY: &str = "fairway.dev/eol";
 
 /// Which product, channel and architecture a graph is for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -82,6 +87,12 @@ impl Node {
     /// Why the release is never left, if it is a dead end.
     pub fn dead_end(&self) -> Option<&str> {
         self.metadata.get(DEAD_END_KEY).map(String::as_str)
+    }
+
+    /// The last day its line is supported, if the vendor names one. A value that is no day says
+    /// nothing.
+    pub fn eol(&self) -> Option<EndOfLife> {
+        self.metadata.get(EOL_KEY)?.parse().ok()
     }
 
     /// Whether its version is a semver pre-release.

@@ -8,10 +8,8 @@ use jiff::Timestamp;
 
 use super::{Files, ImportError, Note, NoteKind, Payloads, Report, blocks, releases, settings};
 use crate::names::{Arch, ProductRef};
-use crate::repository::{
-    GraphData, KnownRelease, Minor, ProductSource, SETTINGS_FILE, load_graph_data,
-};
-use crate::version::ReleaseVersion;
+use crate::repository::{GraphData, KnownRelease, ProductSource, SETTINGS_FILE, load_graph_data};
+use crate::version::{Minor, ReleaseVersion};
 use crate::wire::Role;
 
 /// Folders whose files are taken over as they are.

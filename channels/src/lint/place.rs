@@ -8,6 +8,8 @@
 pub enum Near {
     /// The line of a key.
     Key(&'static str),
+    /// The line of a key that people chose.
+    Named(String),
     /// The line where a word stands first.
     Word(String),
     /// The line where a word stands for the second time.
@@ -24,12 +26,14 @@ impl Near {
             let mut all = lines().flat_map(|(number, line)| vec![number; times(line, word)]);
             all.nth(skip)
         };
+        let with_key = |key: &str| {
+            let own = lines().find(|(_, line)| key_of(line) == Some(key));
+            // A key inside `{…}` does not begin its line.
+            own.map(|(number, _)| number).or_else(|| with_word(key, 0))
+        };
         match self {
-            Self::Key(key) => {
-                let own = lines().find(|(_, line)| key_of(line) == Some(key));
-                // A key inside `{…}` does not begin its line.
-                own.map(|(number, _)| number).or_else(|| with_word(key, 0))
-            }
+            Self::Key(key) => with_key(key),
+            Self::Named(key) => with_key(key),
             Self::Word(word) => with_word(word, 0),
             Self::WordAgain(word) => with_word(word, 1),
             Self::Line(line) => Some(*line),
@@ -78,6 +82,9 @@ mod tests {
         assert_eq!(Near::Key("to").line_in(TEXT), Some(7));
         assert_eq!(Near::Key("nothing").line_in(TEXT), None);
         assert_eq!(Near::Key("b").line_in("a: b2\nc: {b: 1}\n"), Some(2));
+        let named = |text: &str| Near::Named("3.9".into()).line_in(text);
+        assert_eq!(named("a = [\"^3.9\"]\n\"3.9\" = 2026-12-31\n"), Some(2));
+        assert_eq!(named("eol = {'3.10' = 2027-06-30}\neol = {'3.9' = 2026-12-31}\n"), Some(2));
         assert_eq!(Near::Line(3).line_in(""), Some(3));
     }
 }

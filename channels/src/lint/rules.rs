@@ -232,6 +232,16 @@ rules! {
         why: "ages and promotion delays are counted from that date",
         advice: "correct released_at",
     }
+    EolWithoutRelease "eol_without_release" Warning {
+        what: "an end of life is of a line without releases",
+        why: "the line that was meant has none then, and clusters past their end are not counted",
+        advice: "correct the line under [eol] of fairway.toml, or take it out",
+    }
+    EolBeforeRelease "eol_before_release" Warning {
+        what: "a line's end of life lies before its first release",
+        why: "every cluster on the line counts as past its end from the first day on",
+        advice: "correct the day under [eol] of fairway.toml; a wrong year is the usual slip",
+    }
     ReleaseUnexplained "release_unexplained" Warning {
         what: "an important or critical release has neither url nor advisories",
         why: "people are told to hurry and cannot see why",

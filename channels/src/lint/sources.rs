@@ -6,7 +6,10 @@ use jiff::Timestamp;
 
 use super::risks::is_url;
 use super::{Code, Finding, Near, finding};
-use crate::repository::{BlockSource, ProductSource, ReleaseSource, Targets, Workspace};
+use crate::repository::{
+    BlockSource, ProductSource, ReleaseSource, SETTINGS_FILE, Targets, Workspace,
+};
+use crate::version::Minor;
 use crate::wire::{ReleaseDocument, Severity};
 
 /// Applies the rules; `now` is for release dates.
@@ -19,6 +22,7 @@ pub(super) fn check(
     unlisted(product, findings);
     channels(product, findings);
     duplicate_digests(product, findings);
+    ends_of_life(product, findings);
     for release in product.releases.values() {
         dependencies(release, workspace, findings);
         downgrades(release, product, findings);
@@ -86,6 +90,31 @@ fn duplicate_digests(product: &ProductSource, findings: &mut Vec<Finding>) {
                 findings.push(found.near(Near::Key("payload")));
             }
         }
+    }
+}
+
+fn ends_of_life(product: &ProductSource, findings: &mut Vec<Finding>) {
+    let file = product.directory.join(SETTINGS_FILE);
+    for (line, day) in &product.eol {
+        let releases = product.releases.values().map(|release| &release.document);
+        let of_line = releases.filter(|release| Minor::of(&release.version) == *line);
+        let first = of_line.map(|release| release.released_at).min();
+        let (code, message) = match first {
+            None => {
+                let message = format!(
+                    "{line} ends on {day} and has no release; correct the line or remove it"
+                );
+                (Code::EolWithoutRelease, message)
+            }
+            Some(first) if day.is_past(first) => {
+                let message = format!(
+                    "{line} ends on {day}, before its first release of {first}; correct it"
+                );
+                (Code::EolBeforeRelease, message)
+            }
+            Some(_) => continue,
+        };
+        findings.push(finding(code, &file, message).near(Near::Named(line.to_string())));
     }
 }
 

@@ -188,6 +188,29 @@ fn the_smaller_slips_are_found() {
 }
 
 #[test]
+fn an_end_of_life_of_no_line_or_before_its_first_release_is_found() {
+    let found = |line: &str, day: &str| {
+        let mut source =
+            product(&[("1.0.0", ANY), ("1.0.1", ANY)], "versions: [1.0.0, 1.0.1]\n", &[]);
+        source.eol.insert(line.parse().unwrap(), day.parse().unwrap());
+        let workspace = Workspace { root: PathBuf::new(), products: vec![source] };
+        let found: Vec<String> = lint(&workspace, now()).iter().map(ToString::to_string).collect();
+        found
+    };
+    assert_eq!(
+        found("1.1", "2027-01-01"),
+        ["app/fairway.toml: warning: 1.1 ends on 2027-01-01 and has no release; correct the line \
+             or remove it [eol_without_release]"]
+    );
+    assert_eq!(
+        found("1.0", "2025-03-17"),
+        ["app/fairway.toml: warning: 1.0 ends on 2025-03-17, before its first release of \
+             2025-03-18T00:00:00Z; correct it [eol_before_release]"]
+    );
+    assert_eq!(found("1.0", "2025-03-18"), Vec::<String>::new(), "a day that has passed is one");
+}
+
+#[test]
 fn one_payload_for_two_releases_is_found() {
     let mut source = product(&[("1.0.0", ANY), ("1.0.1", ANY)], "versions: [1.0.0, 1.0.1]\n", &[]);
     let first = source.releases[&"1.0.0".parse().unwrap()].document.arches.clone();

@@ -23,7 +23,7 @@ pub use block::{BlockSource, Sources, Targets};
 pub use channel::{ChannelSource, Feeder};
 pub use error::RepositoryError;
 pub use graph_data::{
-    Content, GraphData, KnownRelease, Minor, Scrape, Suggestion, Suggestions, load_graph_data,
+    Content, GraphData, KnownRelease, Scrape, Suggestion, Suggestions, load_graph_data,
     scraped_releases,
 };
 pub use product::ProductSource;

@@ -8,8 +8,9 @@ use super::{
     BlockSource, ChannelSource, Defaults, GraphRules, ReleaseSource, RepositoryError,
     SETTINGS_FILE, block, channel, release, settings,
 };
+use crate::eol::EndOfLife;
 use crate::names::{ChannelName, ProductRef};
-use crate::version::ReleaseVersion;
+use crate::version::{Minor, ReleaseVersion};
 
 const RELEASES: &str = "releases";
 const CHANNELS: &str = "channels";
@@ -27,6 +28,8 @@ pub struct ProductSource {
     pub defaults: Defaults,
     /// Rules for the edges of all its graphs.
     pub rules: GraphRules,
+    /// Last days of support by minor line; lines that are not named have none.
+    pub eol: BTreeMap<Minor, EndOfLife>,
     /// Releases by version.
     pub releases: BTreeMap<ReleaseVersion, ReleaseSource>,
     /// Channels by name.
@@ -78,6 +81,7 @@ impl ProductSource {
             product: settings.product,
             defaults: settings.defaults,
             rules: settings.rules,
+            eol: settings.eol,
             releases: releases.into_iter().map(|r| (r.document.version.clone(), r)).collect(),
             channels: channels.into_iter().map(|c| (c.name.clone(), c)).collect(),
             internal_channels: internal.into_iter().map(|c| (c.name.clone(), c)).collect(),

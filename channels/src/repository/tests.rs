@@ -294,3 +294,37 @@ fn rules_for_the_edges_are_settings_of_the_product() {
     let unknown = settings.replace("minor_hops", "hops");
     starts_with(&fault("app/fairway.toml", &unknown), "app/fairway.toml:7:1: unknown field `hops`");
 }
+
+#[test]
+fn ends_of_life_are_days_of_minor_lines() {
+    let day = |text: &str| text.parse::<crate::eol::EndOfLife>().unwrap();
+    let line = |text: &str| text.parse::<crate::version::Minor>().unwrap();
+    let settings = format!("{SETTINGS}[eol]\n\"3.9\" = 2026-12-31\n'3.10' = \"2027-06-30\"\n");
+    let read = workspace(&[("app/fairway.toml", &settings)]).unwrap();
+    let expected = [(line("3.9"), day("2026-12-31")), (line("3.10"), day("2027-06-30"))];
+    assert_eq!(read.products[0].eol, expected.into());
+    let without = workspace(&[("app/fairway.toml", SETTINGS)]).unwrap();
+    assert!(without.products[0].eol.is_empty());
+}
+
+#[test]
+fn each_fault_of_an_end_of_life_names_its_place_and_what_to_do() {
+    let fault = |lines: &str| fault("app/fairway.toml", &format!("{SETTINGS}[eol]\n{lines}\n"));
+    for (lines, start) in [
+        ("3.9 = 2026-12-31", "7:1: \"3\" is not a minor: write major.minor in quotes, such as"),
+        ("\"3.9.1\" = 2026-12-31", "7:1: \"3.9.1\" is not a minor: write major.minor in quotes"),
+        ("\"3.09\" = 2026-12-31", "7:1: \"3.09\" is not a minor: write major.minor in quotes"),
+        ("stable = 2026-12-31", "7:1: \"stable\" is not a minor: write major.minor in quotes"),
+        ("\"3.9\" = 2026-02-30", "7:9: "),
+        ("\"3.9\" = \"31.12.2026\"", "7:9: \"31.12.2026\" is not a day: it must read 2026-12-31"),
+        ("\"3.9\" = 2026-12-31T00:00:00Z", "7:9: \"2026-12-31T00:00:00Z\" is not a day: it must"),
+        ("\"3.9\" = 10:00:00", "7:9: \"10:00:00\" is not a day: it must read 2026-12-31"),
+        ("\"3.9\" = 2026", "7:9: invalid type: integer `2026`, expected a day such as 2026-12-31"),
+        ("\"3.9\" = {day = 2026-12-31}", "7:9: invalid type: map, expected a day such as"),
+        ("\"3.9\" = 2026-12-31\n'3.9' = 2026-12-31", "8:1: duplicate key"),
+    ] {
+        let error = fault(lines);
+        starts_with(&error, &format!("app/fairway.toml:{start}"));
+        assert!(error.ends_with("; see \"fairway.toml\" in docs/channel-repository.md"), "{error}");
+    }
+}

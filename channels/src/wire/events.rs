@@ -52,6 +52,9 @@ pub struct FleetCounters {
     pub stranded: u64,
     /// Not in the graph.
     pub off_graph: u64,
+    /// Past the end of life of what they run, whatever else they are.
+    #[serde(default)]
+    pub eol: u64,
     /// Silent clusters whose last word was that a unit is out.
     pub silent_while_updating: u64,
     /// Clusters whose key more than one agent uses.

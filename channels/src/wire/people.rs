@@ -8,6 +8,7 @@ use super::report::{Failure, HealthSummary, Phase, Progress, UnitState, WaitingO
 use super::settings::ProductSettings;
 use super::sites::SiteDrift;
 use super::telemetry::{DriftSpread, LagTotals, RiskExposure, StuckRow};
+use crate::eol::EndOfLife;
 use crate::names::{Arch, ChannelName, ClusterId, ProductRef, SiteName, UnitName};
 use crate::rollout::Labels;
 use crate::version::ReleaseVersion;
@@ -181,9 +182,18 @@ pub struct Drift {
     /// The head.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub head: Option<ReleaseVersion>,
+    /// The last day that the running release's line is or was supported, UTC; absent where the
+    /// vendor names none, and in answers of older hubs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eol: Option<EndOfLife>,
 }
 
 impl Drift {
+    /// Whether the running release is past its end of life.
+    pub fn is_past_eol(&self, now: Timestamp) -> bool {
+        self.eol.is_some_and(|day| day.is_past(now))
+    }
+
     /// Of a product on a channel that the hub has no graph of.
     pub fn no_graph() -> Self {
         Self {
@@ -193,6 +203,7 @@ impl Drift {
             behind_patch: 0,
             age_days: None,
             head: None,
+            eol: None,
         }
     }
 }
@@ -269,6 +280,9 @@ pub struct DriftTotals {
     pub stranded: u64,
     /// Not in the graph.
     pub off_graph: u64,
+    /// Past the end of life of what they run, whatever else they are; 0 in answers of older hubs.
+    #[serde(default)]
+    pub eol: u64,
     /// Clusters whose unit is out right now.
     pub rolling: u64,
     /// Clusters that wait, are paused or failed.
@@ -290,6 +304,9 @@ pub struct VersionCount {
     pub version: ReleaseVersion,
     /// Active clusters on it.
     pub clusters: u64,
+    /// The last day it is or was supported, UTC, if the vendor names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eol: Option<EndOfLife>,
 }
 
 /// `GET /api/v1/health`.

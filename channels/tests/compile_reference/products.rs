@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use channels::eol::EndOfLife;
 use channels::graph::{MatchingRule, Risk};
 use channels::names::Arch;
 use channels::repository::{
     BlockSource, ChannelSource, Defaults, GraphRules, ProductSource, ReleaseSource, Sources,
     Targets,
 };
-use channels::version::{ReleaseVersion, Requirement};
+use channels::version::{Minor, ReleaseVersion, Requirement};
 use channels::wire::{ArchContent, Image, ReleaseDocument, Severity};
 use proptest::prelude::*;
 use signing::Sha256Digest;
@@ -160,6 +161,13 @@ fn channel(name: &str, known: Vec<ReleaseSource>) -> impl Strategy<Value = Chann
     })
 }
 
+/// Ends of some lines; not every one has releases.
+fn ends() -> impl Strategy<Value = BTreeMap<Minor, EndOfLife>> {
+    let line = (1_u64..3, 0_u64..4).prop_map(|(major, minor)| Minor { major, minor });
+    let day = prop::sample::select(vec!["2026-12-31", "2027-06-30"]);
+    prop::collection::btree_map(line, day.prop_map(|day| day.parse().unwrap()), 0..3)
+}
+
 /// A product with two channels.
 pub(crate) fn product() -> impl Strategy<Value = ProductSource> {
     versions()
@@ -172,14 +180,16 @@ pub(crate) fn product() -> impl Strategy<Value = ProductSource> {
                 channel("stable", releases.clone()),
                 prop::collection::vec(block(known), 0..6),
                 hops(),
+                ends(),
                 Just(releases),
             )
         })
-        .prop_map(|(fast, stable, blocks, minor_hops, releases)| ProductSource {
+        .prop_map(|(fast, stable, blocks, minor_hops, eol, releases)| ProductSource {
             directory: PathBuf::new(),
             product: "acme/app".parse().unwrap(),
             defaults: Defaults::default(),
             rules: GraphRules { minor_hops },
+            eol,
             releases: releases.into_iter().map(|r| (r.document.version.clone(), r)).collect(),
             channels: [(fast.name.clone(), fast), (stable.name.clone(), stable)].into(),
             internal_channels: BTreeMap::new(),
@@ -218,17 +228,18 @@ pub(crate) fn edits() -> impl Strategy<Value = Vec<ProductSource>> {
         let releases: Vec<ReleaseSource> = one.releases.values().cloned().collect();
         let known: Vec<ReleaseVersion> = one.releases.keys().cloned().collect();
         let edit = (
-            0..7_u8,
+            0..8_u8,
             prop::sample::select(known.clone()).prop_flat_map(release),
             channel("stable", releases),
             block(known),
             hops(),
+            ends(),
             any::<prop::sample::Index>(),
             (1_u64..3, 0_u64..4),
         );
         (Just(one), prop::collection::vec(edit, 1..4)).prop_map(|(one, edits)| {
             let mut made = vec![one];
-            for (kind, release, channel, block, hops, place, minor) in edits {
+            for (kind, release, channel, block, hops, ends, place, minor) in edits {
                 let mut next = made[made.len() - 1].clone();
                 match kind {
                     0 => next.blocks.push(block),
@@ -256,6 +267,7 @@ pub(crate) fn edits() -> impl Strategy<Value = Vec<ProductSource>> {
                         release.document.version = version.clone();
                         next.releases.insert(version, release);
                     }
+                    6 => next.eol = ends,
                     _ => next.blocks.reverse(),
                 }
                 made.push(next);

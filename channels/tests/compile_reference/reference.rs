@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use channels::graph::{Graph, Risk};
+use channels::graph::{EOL_KEY, Graph, Risk};
 use channels::names::{Arch, ChannelName};
 use channels::repository::{BlockSource, ChannelSource, ProductSource, ReleaseSource};
 use channels::repository::{Sources, Targets};
@@ -15,6 +15,8 @@ pub(crate) struct Content {
     arch: String,
     /// Withdrawn, barrier, dead end.
     nodes: BTreeMap<ReleaseVersion, (bool, Option<String>, Option<String>)>,
+    /// Last days of support.
+    ends: BTreeMap<ReleaseVersion, String>,
     /// Edges with their risks; none = plain.
     edges: BTreeMap<(ReleaseVersion, ReleaseVersion), BTreeSet<Risk>>,
 }
@@ -24,6 +26,9 @@ pub(crate) fn content((channel, arch, graph): &(ChannelName, Arch, Graph)) -> Co
     let nodes = graph.nodes().iter().map(|node| {
         let marks = (node.barrier().map(str::to_owned), node.dead_end().map(str::to_owned));
         (node.version.clone(), (node.is_tombstone(), marks.0, marks.1))
+    });
+    let ends = graph.nodes().iter().filter_map(|node| {
+        node.metadata.get(EOL_KEY).map(|day| (node.version.clone(), day.clone()))
     });
     let mut edges = BTreeMap::new();
     let name = |index: usize| graph.nodes()[index].version.clone();
@@ -38,7 +43,13 @@ pub(crate) fn content((channel, arch, graph): &(ChannelName, Arch, Graph)) -> Co
             assert!(before.is_none(), "an edge is listed twice");
         }
     }
-    Content { channel: channel.to_string(), arch: arch.to_string(), nodes: nodes.collect(), edges }
+    Content {
+        channel: channel.to_string(),
+        arch: arch.to_string(),
+        nodes: nodes.collect(),
+        ends: ends.collect(),
+        edges,
+    }
 }
 
 /// Every graph that has a node, by channel, then architecture.
@@ -70,6 +81,14 @@ fn graph(product: &ProductSource, channel: &ChannelSource, arch: &Arch) -> Conte
             nodes.insert(version.clone(), (withdrawn, barrier, dead_end));
         }
     }
+    let mut ends = BTreeMap::new();
+    for version in nodes.keys() {
+        for (line, day) in &product.eol {
+            if version.to_string().starts_with(&format!("{line}.")) {
+                ends.insert(version.clone(), day.to_string());
+            }
+        }
+    }
     let mut edges = BTreeMap::new();
     for (from, (_, _, dead_end)) in &nodes {
         for (to, (withdrawn, _, _)) in &nodes {
@@ -91,7 +110,7 @@ fn graph(product: &ProductSource, channel: &ChannelSource, arch: &Arch) -> Conte
             }
         }
     }
-    Content { channel: channel.name.to_string(), arch: arch.to_string(), nodes, edges }
+    Content { channel: channel.name.to_string(), arch: arch.to_string(), nodes, ends, edges }
 }
 
 /// `x.y.z` and, on its architecture, `x.y.z+arch`.

@@ -2,7 +2,7 @@
 //! of what is known of them.
 
 use channels::names::{ChannelName, ProductRef, SiteName};
-use channels::wire::{DriftAnswer, DriftTotals, SiteDrift};
+use channels::wire::{DriftAnswer, DriftTotals, SiteDrift, VersionCount};
 use jiff::Timestamp;
 
 use crate::error::Result;
@@ -54,18 +54,18 @@ pub(crate) async fn run(args: &DriftArgs, now: Timestamp, out: &mut Out) -> Resu
 fn table(answer: &DriftAnswer, now: Timestamp, format: Format) -> Table {
     if answer.sites.is_empty() && format == Format::Table {
         let mut table = Table::new(COLUMNS);
-        answer.items.iter().for_each(|item| table.row(cells(item, format)));
+        answer.items.iter().for_each(|item| table.row(cells(item, now, format)));
         return table;
     }
     let columns: Vec<&'static str> = SITE_COLUMNS.iter().chain(COLUMNS).copied().collect();
     let mut table = Table::new(&columns);
     for item in &answer.items {
-        let mut row = cells(item, format);
+        let mut row = cells(item, now, format);
         row.splice(0..0, SITE_COLUMNS.map(|_| String::new()));
         table.row(row);
     }
     for site in &answer.sites {
-        let mut row = cells(&site.totals, format);
+        let mut row = cells(&site.totals, now, format);
         row.splice(0..0, site_cells(site, now, format));
         table.row(row);
     }
@@ -91,6 +91,7 @@ const COLUMNS: &[&str] = &[
     "behind",
     "stranded",
     "off_graph",
+    "eol",
     "rolling",
     "stopped",
     "silent",
@@ -103,7 +104,7 @@ const COLUMNS: &[&str] = &[
 /// Stand before [`COLUMNS`] where dark sites are shown.
 const SITE_COLUMNS: [&str; 3] = ["site", "as_of", "head_at_site"];
 
-fn cells(item: &DriftTotals, format: Format) -> Vec<String> {
+fn cells(item: &DriftTotals, now: Timestamp, format: Format) -> Vec<String> {
     vec![
         item.product.to_string(),
         item.channel.to_string(),
@@ -114,23 +115,31 @@ fn cells(item: &DriftTotals, format: Format) -> Vec<String> {
         item.behind.to_string(),
         item.stranded.to_string(),
         item.off_graph.to_string(),
+        item.eol.to_string(),
         item.rolling.to_string(),
         item.stopped.to_string(),
         item.silent.to_string(),
         cell(item.hops_max.as_ref()),
         cell(item.spread.age_days_p50.as_ref()),
         cell(item.spread.age_days_p95.as_ref()),
-        versions(item, format),
+        versions(item, now, format),
     ]
 }
 
-fn versions(item: &DriftTotals, format: Format) -> String {
+/// A table marks versions that are past their end of life; CSV has numbers only.
+fn versions(item: &DriftTotals, now: Timestamp, format: Format) -> String {
     let shown = if format == Format::Table { VERSIONS_SHOWN } else { usize::MAX };
+    let past = |count: &VersionCount| {
+        format == Format::Table && count.eol.is_some_and(|day| day.is_past(now))
+    };
     let mut parts: Vec<String> = item
         .versions
         .iter()
         .take(shown)
-        .map(|count| format!("{}: {}", count.version, count.clusters))
+        .map(|count| {
+            let mark = if past(count) { " (eol)" } else { "" };
+            format!("{}: {}{mark}", count.version, count.clusters)
+        })
         .collect();
     let rest = item.versions.len().saturating_sub(shown);
     if rest > 0 {
@@ -141,7 +150,7 @@ fn versions(item: &DriftTotals, format: Format) -> String {
 
 #[cfg(test)]
 mod tests {
-    use channels::wire::{DriftSpread, VersionCount};
+    use channels::wire::DriftSpread;
     use clap::Parser as _;
 
     use super::*;
@@ -150,7 +159,11 @@ mod tests {
 
     fn totals(product: &str) -> DriftTotals {
         let versions = ["4.1.0", "4.0.1", "4.0.0", "3.9.1", "3.9.0"];
-        let count = |text: &&str| VersionCount { version: text.parse().unwrap(), clusters: 2 };
+        let count = |text: &&str| VersionCount {
+            version: text.parse().unwrap(),
+            clusters: 2,
+            eol: text.starts_with("3.").then(|| "2026-04-30".parse().unwrap()),
+        };
         DriftTotals {
             product: product.parse().unwrap(),
             channel: "stable".parse().unwrap(),
@@ -162,6 +175,7 @@ mod tests {
             behind: 8,
             stranded: 0,
             off_graph: 0,
+            eol: 4,
             rolling: 1,
             stopped: 1,
             hops_max: Some(3),
@@ -205,9 +219,9 @@ mod tests {
     #[tokio::test]
     async fn the_table_has_a_row_per_graph() {
         insta::assert_snapshot!(drift(&[]).await.0, @"
-        PRODUCT        CHANNEL  ARCH   HEAD   ACTIVE  CURRENT  BEHIND  STRANDED  OFF-GRAPH  ROLLING  STOPPED  SILENT  HOPS-MAX  DAYS-P50  DAYS-P95  VERSIONS
-        acme/kafka     stable   amd64  4.1.0  10      2        8       0         0          1        1        1       3         12        40        4.1.0: 2; 4.0.1: 2; 4.0.0: 2; 3.9.1: 2; 1 more
-        acme/platform  stable   amd64  4.1.0  10      2        8       0         0          1        1        1       3         12        40        4.1.0: 2; 4.0.1: 2; 4.0.0: 2; 3.9.1: 2; 1 more
+        PRODUCT        CHANNEL  ARCH   HEAD   ACTIVE  CURRENT  BEHIND  STRANDED  OFF-GRAPH  EOL  ROLLING  STOPPED  SILENT  HOPS-MAX  DAYS-P50  DAYS-P95  VERSIONS
+        acme/kafka     stable   amd64  4.1.0  10      2        8       0         0          4    1        1        1       3         12        40        4.1.0: 2; 4.0.1: 2; 4.0.0: 2; 3.9.1: 2 (eol); 1 more
+        acme/platform  stable   amd64  4.1.0  10      2        8       0         0          4    1        1        1       3         12        40        4.1.0: 2; 4.0.1: 2; 4.0.0: 2; 3.9.1: 2 (eol); 1 more
         ");
     }
 
@@ -222,9 +236,9 @@ mod tests {
         };
         let (stdout, stderr) = drift_with(vec![north], &["--product", "acme/kafka"]).await;
         insta::assert_snapshot!(stdout, @"
-        SITE   AS-OF       HEAD-AT-SITE  PRODUCT     CHANNEL  ARCH   HEAD   ACTIVE  CURRENT  BEHIND  STRANDED  OFF-GRAPH  ROLLING  STOPPED  SILENT  HOPS-MAX  DAYS-P50  DAYS-P95  VERSIONS
-        -      -           -             acme/kafka  stable   amd64  4.1.0  10      2        8       0         0          1        1        1       3         12        40        4.1.0: 2; 4.0.1: 2; 4.0.0: 2; 3.9.1: 2; 1 more
-        north  11d (late)  4.0.1         acme/kafka  stable   amd64  4.1.0  10      2        8       0         0          1        1        1       3         12        40        4.1.0: 2; 4.0.1: 2; 4.0.0: 2; 3.9.1: 2; 1 more
+        SITE   AS-OF       HEAD-AT-SITE  PRODUCT     CHANNEL  ARCH   HEAD   ACTIVE  CURRENT  BEHIND  STRANDED  OFF-GRAPH  EOL  ROLLING  STOPPED  SILENT  HOPS-MAX  DAYS-P50  DAYS-P95  VERSIONS
+        -      -           -             acme/kafka  stable   amd64  4.1.0  10      2        8       0         0          4    1        1        1       3         12        40        4.1.0: 2; 4.0.1: 2; 4.0.0: 2; 3.9.1: 2 (eol); 1 more
+        north  11d (late)  4.0.1         acme/kafka  stable   amd64  4.1.0  10      2        8       0         0          4    1        1        1       3         12        40        4.1.0: 2; 4.0.1: 2; 4.0.0: 2; 3.9.1: 2 (eol); 1 more
         ");
         assert_eq!(stderr, "no status was ever imported of: south\n");
     }
@@ -232,8 +246,8 @@ mod tests {
     #[tokio::test]
     async fn csv_names_every_version() {
         insta::assert_snapshot!(drift(&["--product", "acme/kafka", "--output", "csv"]).await.0, @"
-        site,as_of,head_at_site,product,channel,arch,head,active,current,behind,stranded,off_graph,rolling,stopped,silent,hops_max,days_p50,days_p95,versions
-        ,,,acme/kafka,stable,amd64,4.1.0,10,2,8,0,0,1,1,1,3,12,40,4.1.0: 2; 4.0.1: 2; 4.0.0: 2; 3.9.1: 2; 3.9.0: 2
+        site,as_of,head_at_site,product,channel,arch,head,active,current,behind,stranded,off_graph,eol,rolling,stopped,silent,hops_max,days_p50,days_p95,versions
+        ,,,acme/kafka,stable,amd64,4.1.0,10,2,8,0,0,4,1,1,1,3,12,40,4.1.0: 2; 4.0.1: 2; 4.0.0: 2; 3.9.1: 2; 3.9.0: 2
         ");
     }
 

@@ -155,7 +155,7 @@ fn every_problem_is_in_the_api_document() {
 
 /// Metric families of the hub, without the suffixes of samples.
 fn families() -> Vec<String> {
-    use update_server::metrics::{ClusterLabels, DriftLabels, Metrics, State};
+    use update_server::metrics::{ChannelLabels, ClusterLabels, DriftLabels, Metrics, State};
     let metrics = Metrics::new("0");
     // A family shows itself once it has a member.
     metrics.count_graph(200);
@@ -169,6 +169,8 @@ fn families() -> Vec<String> {
     let (product, channel) = (String::new(), String::new());
     let drift = DriftLabels { product, channel, state: "" };
     metrics.clusters_drift.get_or_create(&drift).inc();
+    let (product, channel) = (String::new(), String::new());
+    metrics.clusters_eol.get_or_create(&ChannelLabels { product, channel }).inc();
     let (product, channel, version) = (String::new(), String::new(), String::new());
     let cluster = ClusterLabels { product, channel, version, phase: "" };
     metrics.clusters.get_or_create(&cluster).inc();

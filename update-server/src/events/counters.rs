@@ -24,6 +24,7 @@ pub fn fleet_counters(fleet: &FleetIndex, view: &mut View<'_>) -> FleetCounters 
         counters.behind += totals.behind;
         counters.stranded += totals.stranded;
         counters.off_graph += totals.off_graph;
+        counters.eol += totals.eol;
     }
     counters
 }

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use channels::eol::EndOfLife;
 use channels::version::ReleaseVersion;
 use channels::wire::{
     Drift, DriftAnswer, DriftSpread, DriftState, DriftTotals, Freshness, HealthAnswer, HealthRow,
     HealthVerdict, Phase, VersionCount,
 };
+use jiff::Timestamp;
 
 use super::query::View;
 use super::tally::{GraphTally, Tally};
@@ -55,7 +57,7 @@ impl FleetIndex {
         tally: &GraphTally,
         view: &mut View<'_>,
     ) -> DriftTotals {
-        let mut sum = Summing::new(key, tally.silent);
+        let mut sum = Summing::new(key, tally.silent, view.now);
         for (&(number, phase, stopped), &clusters) in &tally.groups {
             let Some(version) = self.versions.value(number) else { continue };
             let drift = view.memo.get(view.served, (graph, number), (key, version), view.now);
@@ -152,14 +154,17 @@ impl FleetIndex {
 #[derive(Debug)]
 pub(crate) struct Summing<'v> {
     totals: DriftTotals,
-    versions: BTreeMap<&'v ReleaseVersion, u64>,
+    /// Clusters, and the last day of support.
+    versions: BTreeMap<&'v ReleaseVersion, (u64, Option<EndOfLife>)>,
     /// Clusters by days behind, where those are known.
     ages: BTreeMap<u64, u64>,
+    /// Decides what is past its end of life.
+    now: Timestamp,
 }
 
 impl<'v> Summing<'v> {
     /// Before anything but silence is counted.
-    pub(crate) fn new(key: &GraphKey, silent: u64) -> Self {
+    pub(crate) fn new(key: &GraphKey, silent: u64, now: Timestamp) -> Self {
         let totals = DriftTotals {
             product: key.product.clone(),
             channel: key.channel.clone(),
@@ -171,13 +176,14 @@ impl<'v> Summing<'v> {
             behind: 0,
             stranded: 0,
             off_graph: 0,
+            eol: 0,
             rolling: 0,
             stopped: 0,
             hops_max: None,
             spread: DriftSpread::default(),
             versions: Vec::new(),
         };
-        Self { totals, versions: BTreeMap::new(), ages: BTreeMap::new() }
+        Self { totals, versions: BTreeMap::new(), ages: BTreeMap::new(), now }
     }
 
     /// Counts active clusters of one version in.
@@ -197,6 +203,9 @@ impl<'v> Summing<'v> {
             DriftState::OffGraph => totals.off_graph += clusters,
             DriftState::NoGraph | DriftState::Unknown => {}
         }
+        if drift.is_past_eol(self.now) {
+            totals.eol += clusters;
+        }
         if drift.head.is_some() {
             totals.head.clone_from(&drift.head);
         }
@@ -212,7 +221,7 @@ impl<'v> Summing<'v> {
         if let Some(days) = drift.age_days {
             *self.ages.entry(days).or_default() += clusters;
         }
-        *self.versions.entry(version).or_default() += clusters;
+        self.versions.entry(version).or_insert((0, drift.eol)).0 += clusters;
     }
 
     /// The totals.
@@ -226,7 +235,11 @@ impl<'v> Summing<'v> {
             .versions
             .into_iter()
             .rev()
-            .map(|(version, clusters)| VersionCount { version: version.clone(), clusters })
+            .map(|(version, (clusters, eol))| VersionCount {
+                version: version.clone(),
+                clusters,
+                eol,
+            })
             .collect();
         totals
     }

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use super::*;
 use crate::directive::{Ledger, ReleaseFacts};
+use crate::events::fleet_counters;
 use crate::served::Served;
 use channels::rollout::Labels;
 use channels::wire::{
     Drift, DriftState, HealthSummary, HealthVerdict, Phase, Progress, Reason, WaitingOn,
 };
+use jiff::SignedDuration;
 use proptest::prelude::*;
 
 const NOW: i64 = 1_790_000_000;
@@ -41,6 +43,7 @@ impl Served for Line {
             behind_patch: 0,
             age_days: None,
             head: Some("1.0.3".parse().unwrap()),
+            eol: (version.to_string() == "1.0.1").then(|| "2026-09-21".parse().unwrap()),
         }
     }
 
@@ -349,6 +352,29 @@ fn any_product() -> impl Strategy<Value = ProductRecord> {
     ]);
     (prop::sample::select(vec!["acme/kafka", "acme/os"]), versions, phases, verdicts)
         .prop_map(|(name, version, phase, verdict)| product(name, version, phase, verdict))
+}
+
+#[test]
+fn an_end_of_life_passes_at_midnight_whatever_the_memo_keeps() {
+    let midnight: Timestamp = "2026-09-22T00:00:00Z".parse().unwrap();
+    let seen = Some(midnight.as_second() - 60);
+    let silent = Some(midnight.as_second() - 50_000);
+    let fleet = fleet_of(&[
+        cluster(0, seen, vec![kafka("1.0.1", Phase::Idle)]),
+        cluster(1, seen, vec![kafka("1.0.1", Phase::Soak)]),
+        cluster(2, seen, vec![kafka("1.0.3", Phase::Idle)]),
+        cluster(3, silent, vec![kafka("1.0.1", Phase::Idle)]),
+    ]);
+    let mut memo = DriftMemo::default();
+    let mut eol = |now: Timestamp| {
+        let mut view = View::new(now, &Line, &mut memo);
+        let (answer, told) = (fleet.drift(&mut view), fleet_counters(&fleet, &mut view));
+        assert_eq!(answer.items[0].eol, told.eol);
+        (answer.items[0].eol, answer.items[0].active)
+    };
+    assert_eq!(eol(midnight - SignedDuration::from_secs(1)), (0, 3));
+    assert_eq!(eol(midnight), (2, 3), "silent clusters are counted apart");
+    assert_eq!(eol(midnight - SignedDuration::from_secs(1)), (0, 3));
 }
 
 proptest! {

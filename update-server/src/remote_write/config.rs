@@ -18,7 +18,7 @@ const DEFAULT_TENANT_HEADER: &str = "x-scope-orgid";
 /// Constant labels; each costs a few bytes in every sample.
 const MAX_LABELS: usize = 16;
 /// What is sent unless `series` says otherwise.
-const DEFAULT_SERIES: [&str; 13] = [
+const DEFAULT_SERIES: [&str; 14] = [
     "fairway_channel_mismatches",
     "fairway_cluster_health",
     "fairway_cluster_info",
@@ -26,6 +26,7 @@ const DEFAULT_SERIES: [&str; 13] = [
     "fairway_cluster_quorum_lag_seconds",
     "fairway_clusters",
     "fairway_clusters_drift",
+    "fairway_clusters_eol",
     "fairway_clusters_freshness",
     "fairway_clusters_health",
     "fairway_holds",

@@ -142,7 +142,7 @@ fn site_row(site: &Site, view: &View<'_>) -> SiteRow {
 }
 
 fn totals(shown: AsOf<'_>, graph: &GraphKey, tally: &GraphTally, view: &mut View<'_>) -> SiteDrift {
-    let mut sum = Summing::new(graph, tally.silent);
+    let mut sum = Summing::new(graph, tally.silent, view.now);
     for ((version, phase, stopped), &clusters) in &tally.groups {
         let drift = view.memo.get_named(view.served, graph, version, view.now);
         sum.add(version, &drift, (*phase, *stopped), clusters);

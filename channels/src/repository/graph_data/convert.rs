@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::GraphData;
-use super::suggestions::{Minor, exactly};
+use super::suggestions::exactly;
 use crate::names::{Arch, ProductRef};
 use crate::repository::release::agreed;
 use crate::repository::{Defaults, GraphRules, ProductSource, PullSpec, ReleaseSource};
-use crate::version::{ReleaseVersion, Requirement};
+use crate::version::{Minor, ReleaseVersion, Requirement};
 use crate::wire::{ArchContent, ReleaseDocument, Severity};
 
 /// Tells the payload of a release on an architecture; `None` when it does not exist there.
@@ -88,6 +88,7 @@ impl GraphData {
             product,
             defaults: Defaults::default(),
             rules: GraphRules::default(),
+            eol: BTreeMap::new(),
             releases,
             channels: self.channels.into_iter().map(|one| (one.name.clone(), one)).collect(),
             internal_channels: self

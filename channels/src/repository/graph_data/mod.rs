@@ -18,11 +18,11 @@ use std::path::Path;
 
 pub use convert::{Content, KnownRelease};
 pub use scrape::{Scrape, scraped_releases};
-pub use suggestions::{Minor, Suggestion, Suggestions};
+pub use suggestions::{Suggestion, Suggestions};
 
 use super::files::{read, read_folder};
 use super::{BlockSource, ChannelSource, RepositoryError, block, channel};
-use crate::version::ReleaseVersion;
+use crate::version::{Minor, ReleaseVersion};
 
 /// The file that names the form of the data, `1.1.0`; other majors are refused.
 const VERSION_FILE: &str = "version";

@@ -1,50 +1,16 @@
 //! `build-suggestions/<major>.<minor>.yaml`: which versions may move to the releases of a minor.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::path::Path;
-use std::str::FromStr;
 
 use serde::Deserialize;
 
 use crate::names::{Arch, NameError};
 use crate::repository::{RepositoryError, files};
-use crate::version::{ReleaseVersion, Requirement};
+use crate::version::{Minor, ReleaseVersion, Requirement};
 
 /// The key whose suggestion stands for every architecture without one of its own.
 const DEFAULT: &str = "default";
-
-/// A minor, `4.13`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Minor {
-    /// The major version.
-    pub major: u64,
-    /// The minor version.
-    pub minor: u64,
-}
-
-impl Minor {
-    /// The minor a version belongs to.
-    pub fn of(version: &ReleaseVersion) -> Self {
-        Self { major: version.semver().major, minor: version.semver().minor }
-    }
-}
-
-impl fmt::Display for Minor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.major, self.minor)
-    }
-}
-
-impl FromStr for Minor {
-    type Err = NameError;
-    fn from_str(text: &str) -> Result<Self, NameError> {
-        let error = || NameError::new("minor", text, "it must read major.minor, such as 4.13");
-        let (major, minor) = text.split_once('.').ok_or_else(error)?;
-        let number = |text: &str| text.parse().map_err(|_| error());
-        Ok(Self { major: number(major)?, minor: number(minor)? })
-    }
-}
 
 /// What may move to the releases of one minor.
 #[derive(Debug, Clone, PartialEq, Eq)]

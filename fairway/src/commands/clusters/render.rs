@@ -56,7 +56,7 @@ fn cells(row: &ClusterRow, now: Timestamp, format: Format) -> Vec<Vec<String>> {
                 cell(product.unit.as_ref()),
                 product.progress.map_or_else(String::new, |p| format!("{}/{}", p.done, p.total)),
                 product.health.verdict.to_string(),
-                drift(&product.drift),
+                drift_cell(&product.drift, now, format),
                 seen.clone(),
                 first_reason(product).unwrap_or_default(),
             ]
@@ -112,6 +112,12 @@ fn seen(row: &ClusterRow, now: Timestamp, format: Format) -> String {
         },
         (None, _) => "never".to_owned(),
     }
+}
+
+/// A table says as well when a release is past its end of life.
+fn drift_cell(of: &Drift, now: Timestamp, format: Format) -> String {
+    let mark = if format == Format::Table && of.is_past_eol(now) { ", eol" } else { "" };
+    format!("{}{mark}", drift(of))
 }
 
 fn distance(of: &Drift) -> String {
@@ -198,6 +204,10 @@ fn product_details(product: &ProductRow, now: Timestamp, line: &mut dyn FnMut(&s
     line("drift", &distance(&product.drift));
     if let Some(there) = &product.drift_at_site {
         line("there", &distance(there));
+    }
+    if let Some(day) = product.drift.eol {
+        let past = if day.is_past(now) { " (past)" } else { "" };
+        line("eol", &format!("{day}{past}"));
     }
     let progress = product.progress.map(|p| format!(", {} of {} units done", p.done, p.total));
     let phase = format!(

@@ -47,6 +47,7 @@ fn product() -> ProductRow {
             behind_patch: 0,
             age_days: Some(12),
             head: Some("4.1.0".parse().unwrap()),
+            eol: Some("2026-05-01".parse().unwrap()),
         },
         drift_at_site: None,
         waiting_on: vec![WaitingOn {
@@ -162,6 +163,7 @@ fn one_cluster_is_shown_with_every_reason_and_unit() {
     follows    stable (amd64)
     version    3.9.1 -> 4.0.1
     drift      2 hops, head 4.1.0
+    eol        2026-05-01
     phase      soak for 42s, 1 of 3 units done
     health     unhealthy, quorum lag 2100 ms on c-1
     waits on   quorum_lag: quorum lag of c-1 is 2100 ms, limit 1000 ms
@@ -169,6 +171,21 @@ fn one_cluster_is_shown_with_every_reason_and_unit() {
     PRODUCT     UNIT  ROLE        POOL         VERSION  HEALTH     WHY
     acme/kafka  c-1   controller  controllers  3.9.1    unhealthy  lags
     ");
+}
+
+#[test]
+fn a_release_past_its_end_of_life_is_marked_for_people() {
+    let rows = [cluster("north", 1, vec![product()])];
+    let tomorrow = at("2026-05-02T00:00:00Z");
+    let details = render::details(&rows[0], tomorrow);
+    assert!(details.lines().any(|line| line == "eol        2026-05-01 (past)"), "{details}");
+    let list = |now, format| {
+        let table = render::list(&rows, now, format);
+        if format == Format::Csv { table.csv() } else { table.text() }
+    };
+    assert!(list(tomorrow, Format::Table).contains("2 hops, eol"));
+    assert!(!list(now(), Format::Table).contains("eol"), "its last day");
+    assert!(!list(tomorrow, Format::Csv).contains("eol"), "machines have the drift by itself");
 }
 
 #[tokio::test]

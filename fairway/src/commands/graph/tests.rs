@@ -188,6 +188,7 @@ fn drift(clusters: &[(&str, u64)]) -> DriftAnswer {
     let count = |(text, clusters): &(&str, u64)| VersionCount {
         version: text.parse().unwrap(),
         clusters: *clusters,
+        eol: None,
     };
     DriftAnswer {
         at: "2026-07-10T12:00:00Z".parse().unwrap(),
@@ -202,6 +203,7 @@ fn drift(clusters: &[(&str, u64)]) -> DriftAnswer {
             behind: 0,
             stranded: 0,
             off_graph: 0,
+            eol: 0,
             rolling: 0,
             stopped: 0,
             hops_max: None,

@@ -12,8 +12,8 @@ use serde::Serialize;
 use super::HubState;
 use crate::fleet::{FleetIndex, View};
 use crate::metrics::{
-    CONTENT_TYPE, ClusterLabels, DriftLabels, Metrics, PLAIN_CONTENT_TYPE, ProductLabel,
-    RolloutLabels, State, plain_text,
+    CONTENT_TYPE, ChannelLabels, ClusterLabels, DriftLabels, Metrics, PLAIN_CONTENT_TYPE,
+    ProductLabel, RolloutLabels, State, plain_text,
 };
 
 /// Four rounds of maintenance without a commit.
@@ -193,6 +193,7 @@ fn fill_fleet(metrics: &Metrics, fleet: &FleetIndex, view: &mut View<'_>) {
 
 fn fill_drift(metrics: &Metrics, fleet: &FleetIndex, view: &mut View<'_>) {
     metrics.clusters_drift.clear();
+    metrics.clusters_eol.clear();
     for totals in fleet.drift(view).items {
         for (state, n) in [
             (DriftState::Current, totals.current),
@@ -207,5 +208,8 @@ fn fill_drift(metrics: &Metrics, fleet: &FleetIndex, view: &mut View<'_>) {
             };
             metrics.clusters_drift.get_or_create(&labels).inc_by(gauge(n));
         }
+        let (product, channel) = (totals.product.to_string(), totals.channel.to_string());
+        let labels = ChannelLabels { product, channel };
+        metrics.clusters_eol.get_or_create(&labels).inc_by(gauge(totals.eol));
     }
 }

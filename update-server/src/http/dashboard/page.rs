@@ -274,6 +274,9 @@ fn card(totals: &DriftTotals) -> Card {
     let mut counts = vec![plain("active", totals.active)];
     counts.extend(shares.map(|(tone, label, value)| Count { tone, label, value }));
     counts.extend([plain("rolling", totals.rolling), plain("stopped", totals.stopped)]);
+    if totals.eol > 0 {
+        counts.push(Count { tone: Tone::Warn, label: "past end of life", value: totals.eol });
+    }
     let share_text = format!("{} of {} on the head", totals.current, totals.active);
     Card {
         channel: totals.channel.to_string(),

@@ -74,6 +74,7 @@ fn counts(totals: &DriftTotals) -> String {
         (totals.behind, "behind"),
         (totals.stranded, "stranded"),
         (totals.off_graph, "off graph"),
+        (totals.eol, "past end of life"),
         (totals.silent, "silent there"),
     ];
     let parts: Vec<String> = parts

@@ -66,6 +66,7 @@ fn product(phase: Phase) -> ProductRow {
             behind_patch: 0,
             age_days: Some(3),
             head: None,
+            eol: None,
         },
         drift_at_site: None,
         waiting_on: Vec::new(),
@@ -108,8 +109,11 @@ fn fleet() -> DashboardView {
     waiting.why_not.push(Reason { code: "held".to_owned(), message: "wait for <b>".to_owned() });
     let mut rolling = product(Phase::AwaitHealth);
     rolling.unit = Some("controller-1".parse().unwrap());
-    let count =
-        |version: &str, clusters| VersionCount { version: version.parse().unwrap(), clusters };
+    let count = |version: &str, clusters| VersionCount {
+        version: version.parse().unwrap(),
+        clusters,
+        eol: None,
+    };
     DashboardView {
         status: CatalogStatus {
             root_version: Some(2),
@@ -128,6 +132,7 @@ fn fleet() -> DashboardView {
             behind: 2,
             stranded: 0,
             off_graph: 0,
+            eol: 0,
             rolling: 1,
             stopped: 1,
             hops_max: Some(1),
@@ -264,6 +269,14 @@ fn the_parts_of_a_bar_fill_it_exactly() {
         edge += number(part, "width");
     }
     assert_eq!(edge, 1000);
+}
+
+#[test]
+fn clusters_past_their_end_of_life_are_counted_where_there_are_any() {
+    let mut view = fleet();
+    assert!(!render(&view).unwrap().contains("past end of life"));
+    view.drift[0].eol = 2;
+    has(&render(&view).unwrap(), &["<dt>past end of life</dt><dd>2</dd>"]);
 }
 
 #[test]

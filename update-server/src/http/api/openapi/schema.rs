@@ -3,6 +3,7 @@
 //! A golden file shows every field a document can have, each with a value of its type. What it cannot
 //! show is which fields may be absent, so no shape of an answer says that one is required.
 
+use channels::eol::EndOfLife;
 use serde_json::{Map, Value, json};
 
 /// The golden files that shapes are read off: the document's name, and its cases.
@@ -19,7 +20,7 @@ golden! {
     "bulk-reply": ["bulk-reply", "bulk-reply--next"];
     "cluster-risk-page": ["cluster-risk-page"];
     "cluster-row-page": ["cluster-row-page", "cluster-row-page--conflict", "cluster-row-page--dark",
-        "cluster-row-page--labels", "cluster-row-page--revoked", "cluster-row-page--settings"];
+        "cluster-row-page--eol", "cluster-row-page--labels", "cluster-row-page--revoked", "cluster-row-page--settings"];
     "dead-delivery-page": ["dead-delivery-page"];
     "drift-answer": ["drift-answer", "drift-answer--sites"];
     "enrolment-reply": ["enrolment-reply"];
@@ -141,6 +142,9 @@ fn shape(key: &str, example: &Value) -> Value {
         }
         Value::String(text) if text.parse::<jiff::Timestamp>().is_ok() => {
             json!({ "type": "string", "format": "date-time" })
+        }
+        Value::String(text) if text.parse::<EndOfLife>().is_ok() => {
+            json!({ "type": "string", "format": "date" })
         }
         Value::String(_) => json!({ "type": "string" }),
         Value::Bool(_) => json!({ "type": "boolean" }),

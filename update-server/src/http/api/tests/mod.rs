@@ -3,6 +3,7 @@
 mod access;
 mod admin;
 mod agents;
+mod eol;
 mod exports;
 mod hooks;
 mod identity;
