@@ -1,6 +1,7 @@
 //! People of a simulated world: they write the policy, hold, look at failures and go on, relabel.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 
 use channels::wire::{Hold, HoldScope};
 use jiff::{SignedDuration, Timestamp};
@@ -59,10 +60,11 @@ impl People {
         let concurrent = (style.concurrent + change % 2) * scale;
         let mut caps = format!("  concurrent: {concurrent}\n");
         if style.per_period {
-            caps += &format!("  per_period: {{grants: {grants}, period: 1h}}\n");
+            let _infallible = writeln!(caps, "  per_period: {{grants: {grants}, period: 1h}}");
         }
         if style.per_domain {
-            caps += &format!("  per_failure_domain: {{label: site, concurrent: {scale}}}\n");
+            let _infallible =
+                writeln!(caps, "  per_failure_domain: {{label: site, concurrent: {scale}}}");
         }
         let windows = if style.windows {
             "calendar:\n  time_zone: Europe/Berlin\n  windows:\n    - {days: [mon, tue, wed, thu, \

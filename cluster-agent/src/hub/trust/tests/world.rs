@@ -155,7 +155,7 @@ impl World {
         let found = self.source.copy().fetch(&FileName::timestamp(), 1 << 20, None).await;
         match found.unwrap() {
             Fetched::Body { etag, .. } => etag.unwrap(),
-            other => panic!("{other:?}"),
+            other @ (Fetched::NotModified | Fetched::NotFound) => panic!("{other:?}"),
         }
     }
 

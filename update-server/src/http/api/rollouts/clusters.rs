@@ -207,7 +207,7 @@ impl<'a> Look<'a> {
             state,
             since,
             failure,
-            why_not: attempt.and_then(|attempt| worse(attempt)).into_iter().collect(),
+            why_not: attempt.and_then(worse).into_iter().collect(),
             earliest_at: None,
         }
     }
