@@ -58,8 +58,8 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
-    /// Vectors of "Taming the many EdDSAs" (Chalkias, Garillot, Nikolaenko; SSR 2020): message, key
-    /// and signature of which verifiers think differently
+    /// Vectors of the paper on taming the many `EdDSA`s (Chalkias, Garillot, Nikolaenko; SSR 2020):
+    /// message, key and signature of which verifiers think differently
     /// (github.com/novifinancial/ed25519-speccheck, Apache-2.0).
     const VECTORS: &str = include_str!("low_order/speccheck.json");
 
