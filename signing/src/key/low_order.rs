@@ -16,9 +16,9 @@ const LOW_ORDER: [[u8; 32]; 8] = [
     encoding(0, 0, 0x80),
     // Of order eight.
     EIGHT,
-    negated(EIGHT),
+    ending_in(EIGHT, 0x85),
     OTHER_EIGHT,
-    negated(OTHER_EIGHT),
+    ending_in(OTHER_EIGHT, 0xfa),
 ];
 
 const EIGHT: [u8; 32] = [
@@ -39,9 +39,9 @@ const fn encoding(first: u8, between: u8, last: u8) -> [u8; 32] {
     bytes
 }
 
-/// The same `y` with the other `x`.
-const fn negated(mut bytes: [u8; 32]) -> [u8; 32] {
-    bytes[31] ^= 0x80;
+/// With another last byte: the sign of `x` is in its highest bit.
+const fn ending_in(mut bytes: [u8; 32], last: u8) -> [u8; 32] {
+    bytes[31] = last;
     bytes
 }
 

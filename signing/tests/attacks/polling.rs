@@ -165,3 +165,21 @@ async fn poll_that_finds_nothing_new_writes_nothing_whatever_the_answer() {
     client.refresh(at(1)).await.unwrap();
     assert_eq!(writes.load(Ordering::Relaxed), 0);
 }
+
+#[tokio::test]
+async fn client_knows_the_tag_that_a_hub_gives_what_it_holds() {
+    let mut repo = Repo::new();
+    assert_eq!(repo.client().hub_etag(), None);
+    let mut client = repo.trusting().await;
+    let given = |repo: &Repo| {
+        let note = repo.store.load("timestamp.etag").unwrap().unwrap();
+        let note: serde_json::Value = serde_json::from_slice(&note).unwrap();
+        note["etag"].as_str().map(str::to_owned)
+    };
+    let first = client.hub_etag();
+    assert_eq!((first.is_some(), &first), (true, &given(&repo)));
+    repo.publish_next_root(&[]);
+    client.refresh(at(1)).await.unwrap();
+    assert_eq!(client.hub_etag(), given(&repo));
+    assert_ne!(client.hub_etag(), first);
+}
