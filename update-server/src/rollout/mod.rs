@@ -19,7 +19,7 @@ pub mod event;
 pub mod facts;
 pub mod health;
 pub mod heard;
-pub mod measures;
+mod measures;
 mod plain;
 pub mod policies;
 pub mod rollouts;
