@@ -3,6 +3,7 @@
 mod crates;
 mod docs;
 mod files;
+mod monitoring;
 mod quoted;
 
 use std::path::{Path, PathBuf};
