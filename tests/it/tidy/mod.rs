@@ -1,9 +1,11 @@
 //! Rules of the house that a compiler does not check.
 
+mod book;
 mod crates;
 mod docs;
 mod files;
 mod quoted;
+mod reasons;
 
 use std::path::{Path, PathBuf};
 
