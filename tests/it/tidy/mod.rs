@@ -4,6 +4,7 @@ mod book;
 mod crates;
 mod docs;
 mod files;
+mod monitoring;
 mod quoted;
 mod reasons;
 
