@@ -6,7 +6,7 @@
 
 use channels::rollout::{Calendar, Decision, Policy, Ring, Share};
 use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::rollouts::Rollouts;
 use super::state::{Head, RolloutId};
@@ -20,7 +20,7 @@ pub const COURSE_POINTS: usize = 96;
 const BEFORE: SignedDuration = SignedDuration::from_secs(1);
 
 /// So many clusters may go from then on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenPoint {
     /// When.
     pub at: Timestamp,
@@ -29,7 +29,7 @@ pub struct OpenPoint {
 }
 
 /// How far clusters had come by then.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DonePoint {
     /// When.
     pub at: Timestamp,
@@ -51,7 +51,7 @@ pub struct Went {
 }
 
 /// The lines of a rollout's chart.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Course {
     /// As of then.
     pub at: Timestamp,
@@ -64,10 +64,10 @@ pub struct Course {
     /// What follows if nothing stops it from now on; empty while something does, and at the end.
     pub expected: Vec<OpenPoint>,
     /// When the last cluster may go, at the earliest.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub all_open_at: Option<Timestamp>,
     /// When the last one can have soaked, at the earliest.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub done_at: Option<Timestamp>,
 }
 
@@ -261,10 +261,7 @@ fn sizes(head: &Head) -> Vec<Size> {
         match head.judgements.get(index) {
             Some(judged) => Size { members: judged.counts.members, there: judged.counts.there },
             None => Size {
-                members: rest
-                    .not_started
-                    .saturating_add(rest.settled)
-                    .saturating_add(rest.there),
+                members: rest.not_started.saturating_add(rest.settled).saturating_add(rest.there),
                 there: rest.there,
             },
         }
@@ -368,8 +365,9 @@ rings:
         let policy = policy(POLICY);
         let sizes = [Size { members: 10, there: 0 }; 2];
         let open = [SignedDuration::ZERO];
-        let held =
-            openings(begin(&policy), &policy, &sizes, &open, None, |ring| ring.name.as_str() == "b");
+        let held = openings(begin(&policy), &policy, &sizes, &open, None, |ring| {
+            ring.name.as_str() == "b"
+        });
         assert_eq!(held, open);
         let told = openings(begin(&policy), &policy, &sizes, &open, Some(at(3)), |_| false);
         assert_eq!(told, [hours(0), hours(3)]);
@@ -385,11 +383,14 @@ rings:
         let line = open_line(begin(&policy), &policy, &[hours(0)], &[100, 0]);
         let times: Vec<(String, u32)> =
             line.iter().map(|point| (point.at.to_string(), point.clusters)).collect();
-        assert_eq!(times, [
-            ("2026-09-22T00:00:00Z".to_owned(), 10),
-            ("2026-09-23T00:59:59Z".to_owned(), 10),
-            ("2026-09-23T01:00:00Z".to_owned(), 100),
-        ]);
+        assert_eq!(
+            times,
+            [
+                ("2026-09-22T00:00:00Z".to_owned(), 10),
+                ("2026-09-23T00:59:59Z".to_owned(), 10),
+                ("2026-09-23T01:00:00Z".to_owned(), 100),
+            ]
+        );
     }
 
     #[test]
@@ -409,7 +410,10 @@ rings:
         let all: Vec<Went> = (0..100_000).map(|n| went(n / 1_000, Some(n / 1_000 + 1))).collect();
         let points = actual(&all, at(0), at(200));
         assert!(points.len() <= COURSE_POINTS);
-        assert_eq!(points.last().map(|point| (point.started, point.done)), Some((100_000, 100_000)));
+        assert_eq!(
+            points.last().map(|point| (point.started, point.done)),
+            Some((100_000, 100_000))
+        );
         for len in [0, 1, 2, 95, 96, 97, 191, 500] {
             let all: Vec<usize> = (0..len).collect();
             let some = thinned(&all);

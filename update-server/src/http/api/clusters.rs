@@ -5,7 +5,7 @@ use channels::names::{ChannelName, ClusterId, ProductRef, SiteName};
 use channels::rollout::{Selector, labels};
 use channels::version::ReleaseVersion;
 use channels::wire::{
-    ClusterRow, Freshness, HealthVerdict, LabelsRequest, Page, Phase, RevokeRequest,
+    AuditRow, ClusterRow, Freshness, HealthVerdict, LabelsRequest, Page, Phase, RevokeRequest,
     SettingsRequest, TrustRequest,
 };
 use serde::Deserialize;
@@ -293,8 +293,26 @@ pub(super) async fn history(
 ) -> Result<web::Json<Page<HistoryRow>>, ApiError> {
     let limit = paging::limit(query.limit)?;
     let (_, slot) = find_seen(&state, by.scope(), &path)?;
-    let items = from_disk(&state, move |reader| reader.history(slot, limit)).await?;
+    let items = changes(&state, slot, limit).await?;
     Ok(web::Json(Page { items, next: None }))
+}
+
+/// The newest changes of a cluster, newest first.
+pub(in crate::http) async fn changes(
+    state: &web::Data<HubState>,
+    slot: Slot,
+    limit: usize,
+) -> Result<Vec<HistoryRow>, ApiError> {
+    from_disk(state, move |reader| reader.history(slot, limit)).await
+}
+
+/// What was done to a cluster, newest first.
+pub(in crate::http) async fn actions_on(
+    state: &web::Data<HubState>,
+    id: ClusterId,
+    limit: usize,
+) -> Result<Vec<AuditRow>, ApiError> {
+    from_disk(state, move |reader| reader.audit_of(&id.to_string(), None, limit)).await
 }
 
 /// `GET /api/v1/clusters/{id or name}/timeline`, newest first: what it reported, and for those who may

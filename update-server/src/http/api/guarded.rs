@@ -96,11 +96,23 @@ impl<A: Needs> Guarded<A> {
         let admit = || admit::<A>(request, PageToken::InForm(token));
         state.unless_behind(admit(), admit).await
     }
+}
 
-    /// The same caller, as one who reads.
-    pub(in crate::http) fn reading(&self) -> Guarded<Scoped<Viewer>> {
-        Guarded { actor: self.actor.clone(), scope: self.scope.clone(), needed: PhantomData }
+impl<A: Needs> Guarded<Scoped<A>> {
+    /// The same caller for something that is about all clusters; refused if some are not theirs.
+    pub(in crate::http) fn for_all(&self) -> Result<Guarded<A>, ApiError> {
+        let (actor, scope) = (self.actor.clone(), self.scope.clone());
+        check_whole(&actor, &scope)?;
+        Ok(Guarded { actor, scope, needed: PhantomData })
     }
+}
+
+fn check_whole(name: &str, scope: &Scope) -> Result<(), ApiError> {
+    if scope.is_whole() {
+        return Ok(());
+    }
+    let detail = format!("{name:?} may see and change {scope} only; this is about all");
+    Err(ApiError::new(Code::OutOfScope, detail))
 }
 
 impl<A: Needs> FromRequest for Guarded<A> {
@@ -129,9 +141,8 @@ fn admit<A: Needs>(request: &HttpRequest, token: PageToken<'_>) -> Result<Guarde
         let detail = format!("{name:?} is {access}, this needs {}", A::ACCESS);
         return Err(ApiError::new(Code::Forbidden, detail));
     }
-    if !A::KEEPS_SCOPE && !scope.is_whole() {
-        let detail = format!("{name:?} may see and change {scope} only; this is about all");
-        return Err(ApiError::new(Code::OutOfScope, detail));
+    if !A::KEEPS_SCOPE {
+        check_whole(&name, &scope)?;
     }
     Ok(Guarded { actor: name, scope, needed: PhantomData })
 }

@@ -26,9 +26,10 @@ use crate::auth::Scope;
 use crate::rollout::{RolloutCommand, RolloutId, RolloutStatus, RolloutView, Rollouts};
 use crate::store::Steer;
 
+pub(in crate::http) use clusters::first as first_members;
 pub(super) use clusters::list as clusters;
 pub(super) use course::get as course;
-pub(in crate::http) use course::of as course_of;
+pub(in crate::http) use course::{of as course_of, to_go};
 pub(super) use render::stops;
 pub(in crate::http) use render::{kind, whole};
 pub(super) use why::explain;

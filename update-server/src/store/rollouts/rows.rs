@@ -13,9 +13,7 @@ use super::super::follow::Change;
 use super::super::load::At;
 use super::super::{LoadError, int};
 use crate::fleet::Slot;
-use crate::rollout::{
-    AttemptRow, Outcome, PolicyRow, RolloutChanges, RolloutId, RolloutRow, Went,
-};
+use crate::rollout::{AttemptRow, Outcome, PolicyRow, RolloutChanges, RolloutId, RolloutRow, Went};
 
 /// Every policy.
 const POLICIES: &str = "SELECT * FROM rollout_policy ORDER BY name, version";

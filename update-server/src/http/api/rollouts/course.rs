@@ -32,9 +32,12 @@ pub(in crate::http) async fn of(
         let fleet = committed.fleet();
         went.retain(|one| fleet.record(one.slot).is_some_and(|own| scope.contains(&own.labels)));
     }
-    let clusters: Vec<u32> =
-        view.rings.iter().map(|ring| ring.counts.members.saturating_sub(ring.counts.there)).collect();
-    let now = state.now();
-    let course = committed.rollouts().course(id, view.status, &clusters, &went, now);
+    let course = committed.rollouts().course(id, view.status, &to_go(view), &went, state.now());
     course.ok_or_else(|| super::missing(id))
+}
+
+/// Of each ring, the clusters that are to go: members that did not run the release already.
+pub(in crate::http) fn to_go(view: &RolloutView) -> Vec<u32> {
+    let counts = view.rings.iter().map(|ring| ring.counts);
+    counts.map(|counts| counts.members.saturating_sub(counts.there)).collect()
 }
