@@ -33,7 +33,7 @@ impl Hub {
         self.call(form(path, fields).insert_header(("origin", OWN)).insert_header(header)).await
     }
 
-    async fn audited(&self, action: &str) -> Option<AuditRow> {
+    async fn audit_row(&self, action: &str) -> Option<AuditRow> {
         let rows: Page<AuditRow> = self.get("/api/v1/audit").await;
         rows.items.into_iter().find(|row| row.action == action)
     }
@@ -128,7 +128,7 @@ async fn a_rollout_is_held_and_resumed_by_forms_that_say_what_they_do() {
     assert_eq!((held.status, held.header("location")), (303, Some("/rollouts/1?done=held")));
     let row = hub.rollout().await;
     assert_eq!((row.state, row.holds[0].reason.as_str()), (RolloutState::Held, words));
-    let audit = hub.audited("rollout.held").await.unwrap();
+    let audit = hub.audit_row("rollout.held").await.unwrap();
     assert_eq!(audit.actor, "the-operator");
     let html = hub.read("/rollouts/1?done=held").await;
     assert!(html.contains("It is held.") && html.contains("a &#60;b&#62;storm"), "{html}");
@@ -147,7 +147,7 @@ async fn a_rollout_is_held_and_resumed_by_forms_that_say_what_they_do() {
         assert_eq!(resumed.status, 303, "{}", resumed.text());
     }
     assert_eq!(hub.rollout().await.state, RolloutState::Running);
-    assert!(hub.audited("rollout.released").await.is_some());
+    assert!(hub.audit_row("rollout.released").await.is_some());
 }
 
 #[actix_web::test]
@@ -182,7 +182,7 @@ async fn a_form_that_is_refused_comes_back_with_the_reason_and_what_was_typed() 
     assert_eq!(resumed.status, 303, "{}", resumed.text());
     let row = hub.rollout().await;
     assert!(row.state == RolloutState::Running && row.failures[0].acknowledged, "{row:?}");
-    assert!(hub.audited("rollout.resumed").await.is_some());
+    assert!(hub.audit_row("rollout.resumed").await.is_some());
 }
 
 #[actix_web::test]
@@ -270,7 +270,7 @@ async fn a_form_of_a_session_carries_the_token_of_its_page() {
     assert_eq!((held.status, held.header("location")), (303, Some(location.as_str())));
     let holds: Page<Hold> = house.hub.get("/api/v1/holds").await;
     assert_eq!((holds.items.len(), holds.items[0].by.as_str()), (1, "mira"));
-    assert_eq!(house.hub.audited("hold").await.unwrap().actor, "mira");
+    assert_eq!(house.hub.audit_row("hold").await.unwrap().actor, "mira");
 
     let lift = format!("/holds/{}/resume", holds.items[0].id);
     let page = house.get(&session, &format!("/clusters/{}", agent.id)).await.text();
@@ -379,5 +379,5 @@ async fn a_cluster_is_pinned_and_retired_by_forms() {
     let gone = hub.send(Access::Operator, &retire, &[("name", "site-1")]).await;
     assert_eq!((gone.status, gone.header("location")), (303, Some("/")));
     assert_eq!(hub.ask(Access::Operator, "GET", &here, None).await.status, 404);
-    assert!(hub.audited("retire").await.is_some());
+    assert!(hub.audit_row("retire").await.is_some());
 }

@@ -50,7 +50,7 @@ struct Notice {
     link: Option<(String, String)>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Count {
     tone: Tone,
     label: &'static str,
