@@ -15,10 +15,11 @@ use super::public::method_not_allowed;
 use crate::catalog::Body;
 
 /// Name, media type and content of every asset.
-const ASSETS: [(&str, &str, &str); 6] = [
+const ASSETS: [(&str, &str, &str); 7] = [
     ("app.css", CSS, include_str!("../../assets/app.css")),
     ("cluster.css", CSS, include_str!("../../assets/cluster.css")),
     ("favicon.svg", "image/svg+xml", include_str!("../../assets/favicon.svg")),
+    ("fleet.css", CSS, include_str!("../../assets/fleet.css")),
     ("htmx.min.js", SCRIPT, include_str!("../../assets/htmx.min.js")),
     ("rollouts.css", CSS, include_str!("../../assets/rollouts.css")),
     ("live.js", SCRIPT, include_str!("../../assets/live.js")),

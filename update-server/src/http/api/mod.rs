@@ -14,7 +14,7 @@ mod encoding;
 mod enrolments;
 mod events;
 mod export;
-mod fleet;
+pub(super) mod fleet;
 mod guarded;
 pub(super) mod holds;
 mod hub;

@@ -5,6 +5,7 @@ mod admin;
 mod agents;
 mod eol;
 mod exports;
+mod front;
 mod hooks;
 mod identity;
 pub(super) mod openapi;
