@@ -157,8 +157,6 @@ pub(super) enum Input {
     Sentences,
     /// A word or two; may be left empty.
     Word,
-    /// One of these; the first stands for none.
-    OneOf(Vec<(String, String)>),
     /// Goes along unseen.
     Unseen,
 }
