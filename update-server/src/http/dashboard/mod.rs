@@ -4,7 +4,11 @@
 //! read, and a template below `base.html`. Pages work without script; with it, they keep themselves
 //! up to date.
 
+mod cluster;
 mod fleet;
+mod forms;
+mod holds;
+mod rollouts;
 mod send;
 mod shell;
 mod visitor;
@@ -15,4 +19,7 @@ use actix_web::web::ServiceConfig;
 /// Registers every page.
 pub(super) fn routes(config: &mut ServiceConfig) {
     fleet::routes(config);
+    cluster::routes(config);
+    rollouts::routes(config);
+    holds::routes(config);
 }
