@@ -15,8 +15,10 @@ use super::public::method_not_allowed;
 use crate::catalog::Body;
 
 /// Name, media type and content of every asset.
-const ASSETS: [(&str, &str, &str); 4] = [
+const ASSETS: [(&str, &str, &str); 6] = [
     ("app.css", CSS, include_str!("../../assets/app.css")),
+    ("channels.css", CSS, include_str!("../../assets/channels.css")),
+    ("records.css", CSS, include_str!("../../assets/records.css")),
     ("favicon.svg", "image/svg+xml", include_str!("../../assets/favicon.svg")),
     ("htmx.min.js", SCRIPT, include_str!("../../assets/htmx.min.js")),
     ("live.js", SCRIPT, include_str!("../../assets/live.js")),

@@ -4,15 +4,26 @@
 //! read, and a template below `base.html`. Pages work without script; with it, they keep themselves
 //! up to date.
 
+mod audit;
+mod cache;
+mod channels;
 mod fleet;
 mod send;
 mod shell;
+mod sites;
+mod trust;
 mod visitor;
 mod words;
 
 use actix_web::web::ServiceConfig;
 
+pub use cache::PageCache;
+
 /// Registers every page.
 pub(super) fn routes(config: &mut ServiceConfig) {
     fleet::routes(config);
+    channels::routes(config);
+    sites::routes(config);
+    trust::routes(config);
+    audit::routes(config);
 }

@@ -36,6 +36,7 @@ use serde_json::{Value, json};
 use signing::SecretKey;
 use signing::message::{RequestParts, SignedHeaders, sign};
 
+use super::super::dashboard::PageCache;
 use super::super::public::{self, Clock, PublicState};
 use super::{HubState, routes};
 use crate::auth::{Access, Scope, Secret, SecretKind};
@@ -142,6 +143,7 @@ impl Hub {
             deliveries: crate::webhooks::Deliveries::default(),
             caught_up: Mutex::default(),
             holds_shown: Mutex::default(),
+            pages: PageCache::default(),
         });
         Self { dir, state, clock_s }
     }
