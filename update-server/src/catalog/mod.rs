@@ -129,9 +129,10 @@ impl Catalog {
     /// What stops moves in a graph, as plain clients are told.
     pub(crate) fn held(&self, key: &GraphKey) -> Held {
         let served = self.served();
-        let shown = served.shown.get(&key.product).and_then(|channels| {
-            channels.get(&key.channel)?.get(&key.arch)
-        });
+        let shown = served
+            .shown
+            .get(&key.product)
+            .and_then(|channels| channels.get(&key.channel)?.get(&key.arch));
         shown.map(|shown| shown.held.clone()).unwrap_or_default()
     }
 

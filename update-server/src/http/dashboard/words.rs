@@ -134,7 +134,10 @@ pub(super) fn relative(now: Timestamp, at: Timestamp) -> String {
 }
 
 /// `1 cluster`, `12 clusters`.
-pub(super) fn count<N: Copy + PartialEq + From<u8> + std::fmt::Display>(number: N, one: &str) -> String {
+pub(super) fn count<N: Copy + PartialEq + From<u8> + std::fmt::Display>(
+    number: N,
+    one: &str,
+) -> String {
     if number == N::from(1) { format!("{number} {one}") } else { format!("{number} {one}s") }
 }
 

@@ -146,7 +146,12 @@ async fn sites_are_shown_as_the_api_tells_them() {
     assert_eq!(answer.status, 201, "{}", answer.text());
     let sites: Page<SiteRow> = hub.get("/api/v1/sites").await;
     let page = html(&hub, Access::Viewer, "/sites?site=north").await;
-    for text in [sites.items[0].key_id.as_str(), "the rig", "one is expected every 1 h", "None was brought here"] {
+    for text in [
+        sites.items[0].key_id.as_str(),
+        "the rig",
+        "one is expected every 1 h",
+        "None was brought here",
+    ] {
         assert!(page.contains(text), "{text} in {page}");
     }
     let answer = hub.ask(Access::Viewer, "GET", "/sites?site=south", None).await;

@@ -107,7 +107,11 @@ mod tests {
         let asked = Asked::read("actor=mira+x&action=hold&object=%22%26&since=2026-01-02&before=7");
         assert_eq!((asked.actor.as_str(), asked.object.as_str()), ("mira x", "\"&"));
         assert_eq!(asked.before, Some(7));
-        let (_, query) = asked.address(Some(7)).split_once('?').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+        let (_, query) = asked
+            .address(Some(7))
+            .split_once('?')
+            .map(|(a, b)| (a.to_owned(), b.to_owned()))
+            .unwrap();
         assert_eq!(Asked::read(&query), asked);
         assert_eq!(Asked::default().address(None), "/audit");
     }

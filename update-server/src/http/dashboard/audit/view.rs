@@ -55,7 +55,10 @@ impl AuditPage {
         let joint = if check.contains('?') { '&' } else { '?' };
         Self {
             shell,
-            wrong: wrong.iter().map(|day| format!("{day:?} is no day: write 2026-12-31.")).collect(),
+            wrong: wrong
+                .iter()
+                .map(|day| format!("{day:?} is no day: write 2026-12-31."))
+                .collect(),
             chain,
             chain_text,
             check: format!("{check}{joint}check=1"),

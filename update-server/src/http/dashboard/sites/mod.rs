@@ -63,7 +63,8 @@ async fn page(
                 ApiError::new(Code::UnknownSite, format!("no site {text:?} is registered here"))
             })?;
             let asked = name.clone();
-            let read = move |reader: &crate::store::Reader| reader.site_imports(&asked, MAX_IMPORTS);
+            let read =
+                move |reader: &crate::store::Reader| reader.site_imports(&asked, MAX_IMPORTS);
             Some((name, from_disk(&state, read).await?))
         }
     };

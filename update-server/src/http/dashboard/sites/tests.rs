@@ -1,7 +1,9 @@
 //! The page over made-up sites.
 
 use askama::Template as _;
-use channels::wire::{DriftSpread, DriftTotals, Freshness, SiteCounts, SiteDrift, SiteRow, SiteStatusHead};
+use channels::wire::{
+    DriftSpread, DriftTotals, Freshness, SiteCounts, SiteDrift, SiteRow, SiteStatusHead,
+};
 use jiff::{SignedDuration, Timestamp};
 
 use super::SitesFacts;

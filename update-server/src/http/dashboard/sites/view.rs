@@ -114,8 +114,7 @@ fn site(facts: &SitesFacts, row: &SiteRow, every_s: u64) -> Site {
         imports_href: format!("/sites?site={}", row.name),
         freshness: words::freshness(row.freshness)
             .unwrap_or_else(|| Pill::new(Tone::Plain, row.freshness.as_str())),
-        as_of: status
-            .map_or_else(|| "never".to_owned(), |s| words::relative(facts.at, s.made_at)),
+        as_of: status.map_or_else(|| "never".to_owned(), |s| words::relative(facts.at, s.made_at)),
         expected: words::span(every_s),
         status: status.map(|status| Status {
             sequence: status.sequence,
@@ -129,7 +128,11 @@ fn site(facts: &SitesFacts, row: &SiteRow, every_s: u64) -> Site {
                 || "none that it told of".to_owned(),
                 |sequence| format!("number {sequence}, imported there"),
             ),
-            clusters: format!("{}, {} active there", count(status.counts.clusters, "cluster"), status.counts.active),
+            clusters: format!(
+                "{}, {} active there",
+                count(status.counts.clusters, "cluster"),
+                status.counts.active
+            ),
             health: format!(
                 "{} healthy, {} unhealthy, {} unknown",
                 status.counts.healthy, status.counts.unhealthy, status.counts.unknown
@@ -188,10 +191,9 @@ fn todo(row: &SiteRow, every_s: u64, graphs: &[Graph], facts: &SitesFacts) -> Op
     let age = age.unwrap_or_default();
     let fetch = |tone, why| Some(Todo { tone, why, there: export(), here: import() });
     match row.freshness {
-        Freshness::Never => fetch(
-            Tone::Mute,
-            "Nothing is known of it: no status was ever carried here.".to_owned(),
-        ),
+        Freshness::Never => {
+            fetch(Tone::Mute, "Nothing is known of it: no status was ever carried here.".to_owned())
+        }
         Freshness::Silent => fetch(
             Tone::Bad,
             format!(
@@ -205,8 +207,11 @@ fn todo(row: &SiteRow, every_s: u64, graphs: &[Graph], facts: &SitesFacts) -> Op
             format!("Its status was made {age}; one is expected every {}.", words::span(every_s)),
         ),
         Freshness::Fresh | Freshness::Carried => {
-            let behind: Vec<&str> =
-                graphs.iter().filter(|graph| graph.is_behind).map(|graph| graph.name.as_str()).collect();
+            let behind: Vec<&str> = graphs
+                .iter()
+                .filter(|graph| graph.is_behind)
+                .map(|graph| graph.name.as_str())
+                .collect();
             if behind.is_empty() {
                 return None;
             }

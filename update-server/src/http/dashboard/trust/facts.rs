@@ -120,8 +120,7 @@ impl TrustFacts {
         document: &Document<T>,
         delegation: Option<Delegation>,
     ) {
-        let signers =
-            delegation.as_ref().map(|d| document.signers(&d.keys)).unwrap_or_default();
+        let signers = delegation.as_ref().map(|d| document.signers(&d.keys)).unwrap_or_default();
         let key = |(id, key): (&KeyId, &signing::PublicKey)| KeyFacts {
             id: id.to_string(),
             scheme: key.scheme().as_str(),

@@ -3,9 +3,9 @@
 use askama::Template as _;
 use jiff::Timestamp;
 
+use super::Online;
 use super::facts::TrustFacts;
 use super::view::TrustPage;
-use super::Online;
 use crate::catalog::Catalog;
 use crate::http::dashboard::shell::{Live, Place, Shell};
 use crate::http::dashboard::visitor::Visitor;
@@ -26,11 +26,8 @@ fn read(catalog: &Catalog) -> TrustFacts {
 fn html(catalog: &Catalog, facts: Option<&TrustFacts>, now: Timestamp) -> String {
     let visitor = Visitor::sample(now, "/trust", "");
     let shell = Shell::new(&visitor, &catalog.status(now), Place::Trust, "Trust", Live::No);
-    let online = [Online {
-        role: OnlineRole::Timestamp,
-        key: "aa".to_owned(),
-        next: Some("bb".to_owned()),
-    }];
+    let online =
+        [Online { role: OnlineRole::Timestamp, key: "aa".to_owned(), next: Some("bb".to_owned()) }];
     TrustPage::new(shell, facts, &online, now).render().unwrap()
 }
 
@@ -40,7 +37,9 @@ fn every_role_that_is_served_is_read_with_its_keys_and_who_signed() {
     let facts = read(&catalog);
     assert_eq!(facts.unread, Vec::<String>::new());
     let names: Vec<&str> = facts.roles.iter().map(|role| role.name.as_str()).collect();
-    for name in ["root", "targets", "snapshot", "timestamp", "acme", "acme.releases", "acme.channels"] {
+    for name in
+        ["root", "targets", "snapshot", "timestamp", "acme", "acme.releases", "acme.channels"]
+    {
         assert!(names.contains(&name), "{name} in {names:?}");
     }
     let served = catalog.served();

@@ -161,28 +161,37 @@ fn said(facts: &ChannelFacts, index: usize, entry: Option<&ReleaseEntry>) -> Vec
     }
     say("Barrier", node.barrier().map(|why| format!("no edge jumps over it: {why}")));
     say("Dead end", node.dead_end().map(|why| format!("it is never left: {why}")));
-    say("End of life", node.eol().map(|day| {
-        let past = if day.is_past(facts.at) { "support ended" } else { "supported until" };
-        format!("{past} {day}")
-    }));
+    say(
+        "End of life",
+        node.eol().map(|day| {
+            let past = if day.is_past(facts.at) { "support ended" } else { "supported until" };
+            format!("{past} {day}")
+        }),
+    );
     let Some(entry) = entry else {
         say("Release document", Some("none is served for this version".to_owned()));
         return all;
     };
     let document = &entry.document;
-    say("Released", Some(format!(
-        "{} ({})",
-        words::relative(facts.at, document.released_at),
-        document.released_at.strftime("%Y-%m-%d %H:%M UTC")
-    )));
+    say(
+        "Released",
+        Some(format!(
+            "{} ({})",
+            words::relative(facts.at, document.released_at),
+            document.released_at.strftime("%Y-%m-%d %H:%M UTC")
+        )),
+    );
     say("Severity", Some(severity(document.severity).text));
     say("Page", document.url.clone());
     let needs = document.dependencies.iter().map(|d| format!("{} {}", d.product, d.requirement));
     let needs: Vec<String> = needs.collect();
     say("Needs", (!needs.is_empty()).then(|| needs.join(", ")));
-    say("Last step", document.finalize.as_ref().map(|last| {
-        format!("{}; approved apart, and there is no way back after it", last.summary)
-    }));
+    say(
+        "Last step",
+        document.finalize.as_ref().map(|last| {
+            format!("{}; approved apart, and there is no way back after it", last.summary)
+        }),
+    );
     say("Document", Some(format!("sha256:{}", entry.digest.hex())));
     all
 }
@@ -275,5 +284,7 @@ pub(super) fn risks(facts: &ChannelFacts) -> Vec<RiskDetail> {
 pub(super) fn elsewhere(facts: &ChannelFacts) -> Vec<String> {
     let missing = |version: &ReleaseVersion| facts.graph.node_index(version).is_none();
     let counts = facts.clusters.iter().filter(|(version, _)| missing(version));
-    counts.map(|(version, clusters)| format!("{} on {version}", count(*clusters, "cluster"))).collect()
+    counts
+        .map(|(version, clusters)| format!("{} on {version}", count(*clusters, "cluster")))
+        .collect()
 }

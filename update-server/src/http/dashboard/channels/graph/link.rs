@@ -84,7 +84,11 @@ mod tests {
         let query = link.strip_prefix('?').unwrap().strip_suffix("#picked").unwrap();
         let pairs: BTreeMap<String, String> =
             form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-        Picked::read(pairs.get("node").map(String::as_str), pairs.get("edge").map(String::as_str), graph)
+        Picked::read(
+            pairs.get("node").map(String::as_str),
+            pairs.get("edge").map(String::as_str),
+            graph,
+        )
     }
 
     #[test]

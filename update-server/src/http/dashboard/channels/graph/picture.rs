@@ -124,8 +124,10 @@ impl Drawing<'_> {
             Picked::Edge(from, to) => all.extend([(*from, *to)]),
             Picked::Nothing | Picked::Missing(_) => {}
         }
-        let mut drawn: Vec<DrawnEdge> =
-            all.iter().filter_map(|edge| self.edge(layout, *edge, !reduced.contains(edge))).collect();
+        let mut drawn: Vec<DrawnEdge> = all
+            .iter()
+            .filter_map(|edge| self.edge(layout, *edge, !reduced.contains(edge)))
+            .collect();
         // What is picked lies on top.
         drawn.sort_by_key(|edge| edge.picked);
         drawn
@@ -150,7 +152,8 @@ impl Drawing<'_> {
         let (node, place) = (self.graph.nodes().get(index)?, layout.places.get(index)?);
         let clusters = self.clusters.get(index).copied().unwrap_or(0);
         let head = self.graph.head_index() == Some(index);
-        let (mut marks, mut title) = (Vec::new(), format!("{}, {}", node.version, count(clusters, "cluster")));
+        let (mut marks, mut title) =
+            (Vec::new(), format!("{}, {}", node.version, count(clusters, "cluster")));
         for (mark, words) in marks_of(node, head, self.now) {
             marks.push(mark);
             title.push_str(", ");

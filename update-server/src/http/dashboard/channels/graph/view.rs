@@ -194,7 +194,11 @@ fn stops(facts: &ChannelFacts) -> Vec<Stop> {
         None => "Every move is held.".to_owned(),
         Some(version) => format!("Moves to {version} are held."),
     };
-    facts.stops.iter().map(|(version, why)| Stop { what: what(version), why: why.clone() }).collect()
+    facts
+        .stops
+        .iter()
+        .map(|(version, why)| Stop { what: what(version), why: why.clone() })
+        .collect()
 }
 
 fn rows(facts: &ChannelFacts, risks: &RisksOf<'_>) -> Vec<Row> {
@@ -257,11 +261,16 @@ fn soak_here(facts: &ChannelFacts, soak: &[SoakRelease]) -> Vec<Soak> {
     here.into_iter().take(MAX_SOAK).map(row).collect()
 }
 
-fn newer(facts: &ChannelFacts, (version, channels): &(ReleaseVersion, Vec<channels::names::ChannelName>)) -> Newer {
+fn newer(
+    facts: &ChannelFacts,
+    (version, channels): &(ReleaseVersion, Vec<channels::names::ChannelName>),
+) -> Newer {
     let names: Vec<String> = channels.iter().map(ToString::to_string).collect();
-    let fared = facts.soak.iter().flatten().filter(|release| {
-        release.version == *version && channels.contains(&release.channel)
-    });
+    let fared = facts
+        .soak
+        .iter()
+        .flatten()
+        .filter(|release| release.version == *version && channels.contains(&release.channel));
     let fared: Vec<String> = fared
         .map(|release| {
             format!(
