@@ -56,14 +56,12 @@ impl PageCache {
     /// What is known of keys and roles, made anew when the repository was signed again.
     pub(super) fn trust(&self, tag: &str, make: impl FnOnce() -> TrustFacts) -> Arc<TrustFacts> {
         let mut kept = self.trust.lock().unwrap_or_else(PoisonError::into_inner);
-        match kept.as_ref().filter(|(of, _)| of == tag) {
-            Some((_, facts)) => Arc::clone(facts),
-            None => {
-                let facts = Arc::new(make());
-                *kept = Some((tag.to_owned(), Arc::clone(&facts)));
-                facts
-            }
+        if let Some((_, facts)) = kept.as_ref().filter(|(of, _)| of == tag) {
+            return Arc::clone(facts);
         }
+        let facts = Arc::new(make());
+        *kept = Some((tag.to_owned(), Arc::clone(&facts)));
+        facts
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<ProductRef, Counted>> {

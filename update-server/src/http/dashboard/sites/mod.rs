@@ -69,10 +69,13 @@ async fn page(
         }
     };
     let (rows, drift) = state.with_fleet(|_, view| (sites.rows(view), sites.drift(view)));
-    let interval = |row: &SiteRow| sites.get(&row.name).map_or(0, |site| site.interval_s());
+    let with_interval = |row: SiteRow| {
+        let every_s = sites.get(&row.name).map_or(0, |site| site.interval_s());
+        (row, every_s)
+    };
     let facts = SitesFacts {
         at: visitor.at,
-        sites: rows.into_iter().map(|row| (interval(&row), row)).map(|(s, row)| (row, s)).collect(),
+        sites: rows.into_iter().map(with_interval).collect(),
         drift,
         imports,
     };

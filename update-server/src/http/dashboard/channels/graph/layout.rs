@@ -2,8 +2,9 @@
 //! the top left.
 //!
 //! One lane per minor, the newest at the top; in a lane the releases in semver order from left to
-//! right. Nothing depends on how many clusters run what but the size of a node, so a picture that
-//! refreshes itself stays where it is.
+//! right, the newest of all lanes below each other: releases that came out together stand together, so
+//! most lines from lane to lane are short. Nothing depends on how many clusters run what but the size
+//! of a node, so a picture that refreshes itself stays where it is.
 
 use channels::graph::Graph;
 
@@ -15,10 +16,12 @@ const LEAST_RADIUS: i64 = 8;
 pub(super) const MOST_RADIUS: i64 = 17;
 /// Least distance of two releases' centres: the largest two and a gap for the line between them.
 const STEP: i64 = 2 * MOST_RADIUS + 14;
-/// Room for a lane's name and its end of life.
-const LEFT: i64 = 116;
-/// Right of the longest lane.
-const RIGHT: i64 = 32;
+/// Room for a lane's name before its first release.
+const LEFT: i64 = 72;
+/// Room for the same, and its end of life, after the last ones.
+const RIGHT: i64 = 128;
+/// Left of a name.
+const MARGIN: i64 = 14;
 /// Room above the first lane, where lines bow.
 const TOP: i64 = 8;
 /// Height of a lane: lines that bow, the releases, their labels and marks.
@@ -39,6 +42,8 @@ pub(super) struct Lane {
     pub(super) name: String,
     /// Its upper border.
     pub(super) y: i64,
+    /// Where its name begins, before its first release.
+    pub(super) name_x: i64,
     /// Node indices from `first` to before `end` are in it.
     pub(super) first: usize,
     pub(super) end: usize,
@@ -63,6 +68,8 @@ pub(super) struct Layout {
     pub(super) lanes: Vec<Lane>,
     /// By node index.
     pub(super) places: Vec<Place>,
+    /// Where the lanes' names begin after the last releases.
+    pub(super) names_x: i64,
     pub(super) width: i64,
     pub(super) height: i64,
 }
@@ -91,7 +98,7 @@ impl Layout {
                 x += STEP.max(half + LABEL_GAP + own_half);
                 column += 1;
             } else {
-                lanes.push(Lane { name, y: 0, first: index, end: index });
+                lanes.push(Lane { name, y: 0, name_x: 0, first: index, end: index });
                 x = LEFT + MOST_RADIUS.max(own_half);
                 column = 0;
             }
@@ -103,17 +110,20 @@ impl Layout {
                 lane.end = index + 1;
             }
         }
+        let ends: Vec<i64> = lanes.iter().map(|lane| last_of(lane, &places)).collect();
+        let end = ends.iter().copied().max().unwrap_or(LEFT);
         // The newest is what people look for, and upgrades lead upwards.
         let count = lanes.len();
-        for (number, lane) in lanes.iter_mut().enumerate() {
+        for ((number, lane), own_end) in lanes.iter_mut().enumerate().zip(&ends) {
             lane.y = TOP + pixels(count - 1 - number) * LANE;
+            lane.name_x = end - own_end + MARGIN;
         }
         for place in &mut places {
+            place.x += end - ends.get(place.lane).copied().unwrap_or(end);
             place.y = lanes.get(place.lane).map_or(0, |lane| lane.y) + CENTRE;
         }
-        let right = places.iter().map(|p| p.x + pixels(p.label.chars().count()) * CHARACTER / 2);
-        let width = right.max().unwrap_or(LEFT) + MOST_RADIUS + RIGHT;
-        Self { lanes, places, width, height: TOP + pixels(count) * LANE }
+        let names_x = end + MOST_RADIUS + MARGIN;
+        Self { lanes, places, names_x, width: end + RIGHT, height: TOP + pixels(count) * LANE }
     }
 
     /// The same for every lane.
@@ -126,6 +136,12 @@ impl Layout {
         let (from, to) = (self.places.get(from)?, self.places.get(to)?);
         Some(if from.lane == to.lane { along(from, to) } else { across(from, to) })
     }
+}
+
+/// The right border of a lane's last release or its label.
+fn last_of(lane: &Lane, places: &[Place]) -> i64 {
+    let last = lane.end.checked_sub(1).and_then(|last| places.get(last));
+    last.map_or(LEFT, |last| last.x + pixels(last.label.chars().count()) * CHARACTER / 2)
 }
 
 /// Area says how many, so the radius grows with the root; what somebody runs is never as small as
@@ -200,6 +216,7 @@ mod tests {
         assert_eq!((layout.lanes[1].first, layout.lanes[1].end), (2, 4));
         let places = &layout.places;
         assert!(places[0].x < places[1].x && places[2].x < places[3].x);
+        assert_eq!(places[1].x, places[3].x, "the newest of both lanes stand below each other");
         assert_eq!(places[2].label, "0-rc.1");
     }
 

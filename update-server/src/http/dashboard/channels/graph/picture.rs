@@ -31,6 +31,7 @@ pub(super) struct Picture {
     pub(super) width: i64,
     pub(super) height: i64,
     pub(super) label: String,
+    pub(super) names_x: i64,
     pub(super) lanes: Vec<DrawnLane>,
     pub(super) edges: Vec<DrawnEdge>,
     pub(super) nodes: Vec<DrawnNode>,
@@ -40,6 +41,8 @@ pub(super) struct Picture {
 pub(super) struct DrawnLane {
     pub(super) name: String,
     pub(super) y: i64,
+    /// Its name stands before its first release, and after the last ones with its end of life.
+    pub(super) name_x: i64,
     pub(super) name_y: i64,
     pub(super) eol_y: i64,
     pub(super) height: i64,
@@ -104,6 +107,7 @@ impl Drawing<'_> {
             DrawnLane {
                 name: lane.name.clone(),
                 y: lane.y + 4,
+                name_x: lane.name_x,
                 name_y: lane.y + 76,
                 eol_y: lane.y + 94,
                 height: Layout::lane_height() - 8,
@@ -113,7 +117,8 @@ impl Drawing<'_> {
             }
         });
         let lanes = lanes.collect();
-        Picture { width: layout.width, height: layout.height, label, lanes, edges, nodes }
+        let Layout { names_x, width, height, .. } = layout;
+        Picture { width, height, label, names_x, lanes, edges, nodes }
     }
 
     fn edges(&self, layout: &Layout) -> Vec<DrawnEdge> {
