@@ -127,12 +127,10 @@ impl Catalog {
     }
 
     /// What stops moves in a graph, as plain clients are told.
-    pub(crate) fn held(&self, key: &GraphKey) -> Held {
+    pub(crate) fn held(&self, product: &ProductRef, channel: &ChannelName, arch: &Arch) -> Held {
         let served = self.served();
-        let shown = served
-            .shown
-            .get(&key.product)
-            .and_then(|channels| channels.get(&key.channel)?.get(&key.arch));
+        let channels = served.shown.get(product);
+        let shown = channels.and_then(|channels| channels.get(channel)?.get(arch));
         shown.map(|shown| shown.held.clone()).unwrap_or_default()
     }
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::AuditFacts;
 use super::filter::Asked;
-use crate::http::dashboard::shell::{Person, Shell};
+use crate::http::dashboard::shell::Shell;
 use crate::http::dashboard::words::{self, Pill, Tone, count};
 use crate::store::Run;
 

@@ -6,8 +6,8 @@ use channels::version::ReleaseVersion;
 use channels::wire::{DriftTotals, RiskExposure};
 
 use super::address;
-use crate::catalog::GraphKey;
-use crate::http::dashboard::shell::{Person, Shell};
+use crate::fleet::GraphKey;
+use crate::http::dashboard::shell::Shell;
 use crate::http::dashboard::words::{self, Pill, Tone};
 
 /// Width of a full bar in the drawings' own unit.

@@ -18,8 +18,8 @@ use serde::Deserialize;
 use super::send;
 use super::shell::{Live, Place, Shell};
 use super::visitor::Visitor;
-use crate::catalog::{GraphEntry, GraphKey};
-use crate::fleet::FleetCount;
+use crate::catalog::{GraphEntry, Held};
+use crate::fleet::{FleetCount, GraphKey};
 use crate::http::api::{HubState, get, methods};
 use crate::http::problem::{ApiError, Code};
 use crate::telemetry::exposure;
@@ -52,7 +52,7 @@ async fn list(
     query: web::Query<ListQuery>,
 ) -> Result<HttpResponse, ApiError> {
     let fleet = Fleet::of(&state, &visitor);
-    let keys: Vec<GraphKey> = state.catalog.graphs().collect();
+    let keys: Vec<GraphKey> = state.catalog.graphs().map(followed).collect();
     let pages = keys.len().div_ceil(PAGE).max(1);
     let page = query.page.unwrap_or(1).clamp(1, pages);
     let here = keys.iter().skip((page - 1) * PAGE).take(PAGE);
@@ -65,7 +65,7 @@ async fn list(
             risky: graph.conditional().iter().map(|group| group.edges.len()).sum(),
             totals: fleet.totals(key).cloned(),
             exposure: exposure(key, graph, &fleet.versions(key)),
-            stops: state.catalog.held(key).reasons(),
+            stops: held(&state, key).reasons(),
             newer: newer::newer(&state.catalog, &entry),
             key: key.clone(),
         })
@@ -101,7 +101,7 @@ async fn one(
     let key = key_of(&path).ok_or_else(missing)?;
     let entry = entry(&state, &key).ok_or_else(missing)?;
     let fleet = Fleet::of(&state, &visitor);
-    let held = state.catalog.held(&key);
+    let held = held(&state, &key);
     // A hold that cannot be drawn is still told in words.
     let shown = held.apply(&entry.graph).unwrap_or_else(|_| entry.graph.as_ref().clone());
     let clusters = fleet.versions(&key);
@@ -142,6 +142,15 @@ fn key_of((vendor, product, channel, arch): &(String, String, String, String)) -
 
 fn entry(state: &HubState, key: &GraphKey) -> Option<std::sync::Arc<GraphEntry>> {
     state.catalog.graph(&key.product, &key.channel, &key.arch)
+}
+
+/// The graph that clusters follow.
+fn followed(key: crate::catalog::GraphKey) -> GraphKey {
+    GraphKey { product: key.product, channel: key.channel, arch: key.arch }
+}
+
+fn held(state: &HubState, key: &GraphKey) -> Held {
+    state.catalog.held(&key.product, &key.channel, &key.arch)
 }
 
 /// The clusters that a visitor sees, as the API counts them.

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 
 use super::list::{ChannelsFacts, ChannelsPage, GraphFacts};
 use super::{address, key_of};
-use crate::catalog::{CatalogStatus, GraphKey};
+use crate::catalog::CatalogStatus;
+use crate::fleet::GraphKey;
 use crate::http::dashboard::shell::{Live, Place, Shell};
 use crate::http::dashboard::visitor::Visitor;
 

@@ -4,7 +4,7 @@ use askama::Template;
 use channels::wire::{DriftTotals, Freshness, Redaction, SiteDrift, SiteImport, SiteRow};
 
 use super::SitesFacts;
-use crate::http::dashboard::shell::{Person, Shell};
+use crate::http::dashboard::shell::Shell;
 use crate::http::dashboard::words::{self, Pill, Tone, count};
 
 /// The page.

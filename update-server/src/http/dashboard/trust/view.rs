@@ -6,7 +6,7 @@ use signing::TopRole;
 
 use super::Online;
 use super::facts::{RoleFacts, TrustFacts};
-use crate::http::dashboard::shell::{Person, Shell};
+use crate::http::dashboard::shell::Shell;
 use crate::http::dashboard::words::{self, Pill, Tone, count};
 
 /// With so little left, people who hold keys must be found at once.

@@ -18,7 +18,8 @@ use channels::version::ReleaseVersion;
 use channels::wire::{DriftTotals, RiskExposure, SoakRelease};
 use jiff::Timestamp;
 
-use crate::catalog::{GraphKey, ReleaseEntry};
+use crate::catalog::ReleaseEntry;
+use crate::fleet::GraphKey;
 
 pub(super) use view::ChannelPage;
 

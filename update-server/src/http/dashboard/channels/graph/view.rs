@@ -10,7 +10,7 @@ use super::detail::{self, EdgeDetail, NodeDetail, RiskDetail};
 use super::kind::{Kind, RisksOf, names, risks_of};
 use super::link::{self, Picked};
 use super::picture::{Drawing, MARKS, Picture, marks_of};
-use crate::http::dashboard::shell::{Person, Shell};
+use crate::http::dashboard::shell::Shell;
 use crate::http::dashboard::words::{self, Pill, Tone};
 
 /// Most releases drawn and listed. The largest real channel has 270; with many more, lines hide each
