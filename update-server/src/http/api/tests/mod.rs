@@ -9,7 +9,7 @@ mod hooks;
 mod identity;
 pub(super) mod openapi;
 mod packed;
-mod pages;
+mod record_pages;
 mod people;
 mod restored;
 mod rollouts;
