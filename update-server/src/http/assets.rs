@@ -15,11 +15,12 @@ use super::public::method_not_allowed;
 use crate::catalog::Body;
 
 /// Name, media type and content of every asset.
-const ASSETS: [(&str, &str, &str); 6] = [
+const ASSETS: [(&str, &str, &str); 7] = [
     ("app.css", CSS, include_str!("../../assets/app.css")),
     ("channels.css", CSS, include_str!("../../assets/channels.css")),
     ("records.css", CSS, include_str!("../../assets/records.css")),
     ("favicon.svg", "image/svg+xml", include_str!("../../assets/favicon.svg")),
+    ("fleet.css", CSS, include_str!("../../assets/fleet.css")),
     ("htmx.min.js", SCRIPT, include_str!("../../assets/htmx.min.js")),
     ("live.js", SCRIPT, include_str!("../../assets/live.js")),
 ];
@@ -45,7 +46,7 @@ pub(super) fn security_headers() -> [(HeaderName, HeaderValue); 3] {
     [
         (HeaderName::from_static("content-security-policy"), HeaderValue::from_static(CSP)),
         (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-        (HeaderName::from_static("referrer-policy"), HeaderValue::from_static("no-referrer")),
+        (HeaderName::from_static("referrer-policy"), HeaderValue::from_static("same-origin")),
     ]
 }
 
