@@ -20,7 +20,7 @@ use super::{
     trends, units, webhooks,
 };
 use crate::fleet::Slot;
-use crate::rollout::PolicyRow;
+use crate::rollout::{PolicyRow, RolloutId, Went};
 use crate::telemetry::{Folding, NOTE_EVERY_S, Soaking};
 
 /// A read failed.
@@ -215,6 +215,11 @@ impl Reader {
         version: Option<u64>,
     ) -> Result<Vec<PolicyRow>, ReaderError> {
         Ok(rollouts::policy_versions(&*self.db()?, name, version)?)
+    }
+
+    /// When the clusters of a rollout went.
+    pub fn went(&self, id: RolloutId) -> Result<Vec<Went>, ReaderError> {
+        Ok(rollouts::went(&*self.db()?, id)?)
     }
 
     /// Notes of the fleet by step; `None` if there are more than one answer holds.

@@ -25,9 +25,9 @@ mod probes;
 mod publications;
 mod refusal;
 mod reports;
-mod risks;
+pub(super) mod risks;
 mod rollout_policies;
-mod rollouts;
+pub(super) mod rollouts;
 mod signature;
 mod sites;
 mod soak;
@@ -128,6 +128,7 @@ fn rollout_paths(config: &mut ServiceConfig) {
         .service(read("/api/v1/rollouts").route(get().to(rollouts::list)))
         .service(read("/api/v1/rollouts/{id}").route(get().to(rollouts::one)))
         .service(read("/api/v1/rollouts/{id}/clusters").route(get().to(rollouts::clusters)))
+        .service(read("/api/v1/rollouts/{id}/course").route(get().to(rollouts::course)))
         .service(verb("hold").route(web::post().to(rollouts::hold)))
         .service(
             verb("resume")

@@ -7,7 +7,11 @@
 mod audit;
 mod cache;
 mod channels;
+mod cluster;
 mod fleet;
+mod forms;
+mod holds;
+mod rollouts;
 mod send;
 mod shell;
 mod sites;
@@ -26,4 +30,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
     sites::routes(config);
     trust::routes(config);
     audit::routes(config);
+    cluster::routes(config);
+    rollouts::routes(config);
+    holds::routes(config);
 }

@@ -10,6 +10,7 @@ mod hooks;
 mod identity;
 pub(super) mod openapi;
 mod packed;
+mod pages;
 mod people;
 mod record_pages;
 mod restored;
