@@ -29,6 +29,7 @@ use crate::config::Settings;
 use crate::fcos::Fcos;
 use crate::http::access::Access;
 use crate::http::api::{self, HubState};
+use crate::http::dashboard::PageCache;
 use crate::http::lookout::Lookout;
 use crate::http::problem::{ApiError, Code};
 use crate::http::public::{self, Clock, PublicState};
@@ -120,6 +121,7 @@ impl Running {
             deliveries: Deliveries::default(),
             caught_up: Mutex::default(),
             holds_shown: Mutex::default(),
+            pages: PageCache::default(),
         });
         state.metrics.set_certificate_expiry(tls.as_ref().and_then(Tls::expires));
         state.show_holds();
