@@ -46,7 +46,7 @@ pub use error::RunError;
 use leader::Fitness;
 pub use leader::Leadership;
 use tls::Tls;
-pub use tls::TlsError;
+pub use tls::{TlsError, certificate_ends};
 
 /// An agent's next report in the same minute reuses its connection; an idle one costs a few KB.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
