@@ -1,4 +1,4 @@
-//! The HTTP surface: access, negotiation, public reads, errors, the dashboard's page.
+//! The HTTP surface: access, negotiation, public reads, errors, the pages for people.
 //!
 //! Handlers parse, look up and render; they take no decision about a fleet.
 
@@ -6,7 +6,7 @@ pub mod access;
 pub mod api;
 pub mod assets;
 pub mod cincinnati;
-pub mod dashboard;
+mod dashboard;
 pub mod fcos;
 pub mod lookout;
 pub mod negotiate;

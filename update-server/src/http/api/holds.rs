@@ -68,7 +68,7 @@ fn is_in(state: &HubState, scope: &Scope, cluster: ClusterId) -> bool {
 
 /// The holds that somebody of this scope may see: what stops everything stops theirs as well; what
 /// stops another cluster is not theirs to see.
-pub(super) fn seen(state: &HubState, scope: &Scope, mut holds: Vec<Hold>) -> Vec<Hold> {
+pub(in crate::http) fn seen(state: &HubState, scope: &Scope, mut holds: Vec<Hold>) -> Vec<Hold> {
     holds.retain(|hold| cluster_of(&hold.scope).is_none_or(|id| is_in(state, scope, id)));
     holds
 }

@@ -15,9 +15,8 @@ mod enrolments;
 mod events;
 mod export;
 mod fleet;
-mod front;
 mod guarded;
-mod holds;
+pub(super) mod holds;
 mod hub;
 mod join_tokens;
 mod openapi;
@@ -46,7 +45,7 @@ use actix_web::{HttpResponse, Resource, ResponseError as _, Route, guard};
 use channels::wire::{MAX_POLICY_BODY_BYTES, MAX_PUBLICATION_BYTES};
 
 use super::problem::{self, ApiError, Code};
-use super::sign_in;
+use super::{dashboard, sign_in};
 pub(super) use caller::session as session_of;
 pub use guarded::{Admin, Guarded, Needs, Operator, Publisher, Scoped, Viewer};
 pub(crate) use probes::page as metrics_page;
@@ -70,6 +69,7 @@ pub fn routes(state: web::Data<HubState>) -> impl FnOnce(&mut ServiceConfig) {
         dark_sites(config);
         operations(config);
         sign_in::routes(config);
+        dashboard::routes(config);
         config.service(web::scope("/api/v1").default_service(web::to(async || {
             ApiError::new(Code::NotFound, "no such path below /api/v1").error_response()
         })));
@@ -213,14 +213,18 @@ fn operations(config: &mut ServiceConfig) {
         .service(read("/metrics").route(get().to(probes::metrics)))
         .service(read("/openapi.json").route(get().to(openapi::get)))
         .service(read("/livez").route(get().to(probes::live)))
-        .service(read("/readyz").route(get().to(probes::ready)))
-        .service(read("/").route(get().to(front::page)));
+        .service(read("/readyz").route(get().to(probes::ready)));
 }
 
-/// A resource that answers other methods with a problem and `Allow`.
+/// A resource of the API that answers other methods with a problem and `Allow`.
 pub(super) fn only(path: &str, allow: &'static str) -> Resource {
     #[cfg(test)]
     tests::openapi::note(path, allow);
+    methods(path, allow)
+}
+
+/// The same for a page, which the API's description does not have.
+pub(super) fn methods(path: &str, allow: &'static str) -> Resource {
     web::resource(path.to_owned()).default_service(web::to(move || async move {
         let mut response: HttpResponse =
             ApiError::new(Code::MethodNotAllowed, format!("use {allow}")).error_response();

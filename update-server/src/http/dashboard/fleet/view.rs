@@ -7,9 +7,10 @@ use channels::names::ProductRef;
 use channels::wire::{ClusterRow, DriftTotals, Hold, HoldScope, ProductRow, Progress};
 use jiff::Timestamp;
 
-use super::sites::{self, DarkSite};
-use super::words::{self, Pill, Tone};
-use super::{DashboardView, SignedIn};
+use super::super::shell::Shell;
+use super::super::words::{self, Pill, Tone};
+use super::FleetView;
+use super::dark::{self, DarkSite};
 
 /// Reasons shown per row; the list of one cluster has all of them.
 const MAX_REASONS: usize = 3;
@@ -21,33 +22,14 @@ const MAX_VERSIONS: usize = 10;
 const FULL: u64 = 1000;
 
 #[derive(Debug, Template)]
-#[template(path = "dashboard.html")]
+#[template(path = "fleet.html")]
 pub(super) struct Page {
-    title: String,
-    at: String,
-    at_short: String,
-    signed_in: Option<SignedIn>,
-    refresh_s: u32,
-    hub_version: String,
-    repository: Repository,
+    shell: Shell,
     notices: Vec<Notice>,
     sections: Vec<Section>,
     waiting: Vec<Waiting>,
     sites: Vec<DarkSite>,
     more: u64,
-}
-
-#[derive(Debug)]
-struct Repository {
-    tone: Tone,
-    text: String,
-    expires: Option<When>,
-}
-
-#[derive(Debug)]
-struct When {
-    exact: String,
-    relative: String,
 }
 
 #[derive(Debug)]
@@ -144,17 +126,11 @@ struct Waiting {
 }
 
 impl Page {
-    pub(super) fn new(view: &DashboardView) -> Self {
+    pub(super) fn new(view: &FleetView, shell: Shell) -> Self {
         let waiting = view.clusters.iter().filter(|cluster| cluster.products.is_empty());
         let listed = u64::try_from(view.clusters.len()).unwrap_or(u64::MAX);
         Self {
-            title: title(view),
-            at: view.at.to_string(),
-            at_short: view.at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
-            signed_in: view.signed_in.clone(),
-            refresh_s: view.refresh_s,
-            hub_version: view.hub_version.clone(),
-            repository: repository(view),
+            shell: shell.titled(title(view)),
             notices: notices(view),
             sections: sections(view),
             waiting: waiting
@@ -164,14 +140,14 @@ impl Page {
                     enrolled: words::relative(view.at, cluster.enrolled_at),
                 })
                 .collect(),
-            sites: sites::dark_sites(view),
+            sites: dark::dark_sites(view),
             more: view.clusters_total.saturating_sub(listed),
         }
     }
 }
 
 /// The tab says how far the fleet is, so that nobody has to keep the page in front.
-fn title(view: &DashboardView) -> String {
+fn title(view: &FleetView) -> String {
     let active: u64 = view.drift.iter().map(|totals| totals.active).sum();
     let current: u64 = view.drift.iter().map(|totals| totals.current).sum();
     if active == 0 {
@@ -181,20 +157,7 @@ fn title(view: &DashboardView) -> String {
     }
 }
 
-fn repository(view: &DashboardView) -> Repository {
-    let (tone, text) = match (view.status.root_version, &view.status.stale) {
-        (None, _) => (Tone::Mute, "nothing published".to_owned()),
-        (Some(root), Some(_)) => (Tone::Bad, format!("root {root} · expired")),
-        (Some(root), None) => (Tone::Good, format!("root {root} · signed")),
-    };
-    let expires = view.status.expires.map(|expires| When {
-        exact: expires.to_string(),
-        relative: words::relative(view.at, expires),
-    });
-    Repository { tone, text, expires }
-}
-
-fn notices(view: &DashboardView) -> Vec<Notice> {
+fn notices(view: &FleetView) -> Vec<Notice> {
     let plain = |tone, title: &str, text: String| Notice {
         tone,
         title: title.to_owned(),
@@ -235,7 +198,7 @@ fn hold(hold: &Hold, now: Timestamp) -> Notice {
     }
 }
 
-fn sections(view: &DashboardView) -> Vec<Section> {
+fn sections(view: &FleetView) -> Vec<Section> {
     let mut products: BTreeMap<&ProductRef, (Vec<Card>, Vec<Row>)> = BTreeMap::new();
     for totals in &view.drift {
         products.entry(&totals.product).or_default().0.push(card(totals));
