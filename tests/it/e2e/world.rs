@@ -203,7 +203,8 @@ impl World {
     /// The same with a hub at this address.
     pub(super) fn at(listen: &str, settings: &str) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
-        let hub = Hub::start_at(listen, dir.path(), &format!("report_interval_s = 1\n{settings}\n"));
+        let hub =
+            Hub::start_at(listen, dir.path(), &format!("report_interval_s = 1\n{settings}\n"));
         let vendor = Vendor::init(&hub, &dir.path().join("acme"));
         vendor.product("platform");
         vendor.release("kafka", "controller", KAFKA[0], "[]");

@@ -101,7 +101,8 @@ impl Browser {
         writeln!(orders, "{order}").map_err(|error| format!("the driver ended: {error}"))?;
         let mut line = String::new();
         self.answers.read_line(&mut line).map_err(|error| error.to_string())?;
-        let answer: Value = serde_json::from_str(&line).map_err(|error| format!("{error}: {line}"))?;
+        let answer: Value =
+            serde_json::from_str(&line).map_err(|error| format!("{error}: {line}"))?;
         match answer.get("error") {
             Some(error) => Err(error.as_str().unwrap_or_default().to_owned()),
             None => Ok(answer["ok"].clone()),
