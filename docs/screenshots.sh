@@ -46,7 +46,7 @@ until_true() {
     shift
     until "$@"; do
         kill -0 "$demo" 2>/dev/null || die "the demo ended: $(tail -n 3 "$work/log")"
-        [[ $SECONDS -lt $end ]] || die "never happened: $what"
+        [[ $SECONDS -lt $end ]] || die "never happened: $what: $(tail -n 5 "$work/log")"
         sleep 0.2
     done
 }
@@ -66,27 +66,28 @@ cat >"$work/policy.yaml" <<'POLICY'
 name: canary-first
 applies_to: [{product: acme/kafka}]
 curve: {points: [{after: 0s, share: 30%}, {after: 30s, share: 60%}, {after: 2m, share: 100%}]}
-gates: {soak: 5s, min_sample: 1, max_unknown: 100%, max_failures: 3}
+gates: {soak: 5s, success: 60%, min_sample: 1, max_unknown: 100%, max_failures: 100}
 rings:
   - {name: canary, select: {match_labels: {ring: canary}}}
   - {name: early, select: {match_labels: {ring: early}}}
   - {name: everyone, rest: true}
 caps: {concurrent: 4}
 POLICY
-"$fairway" rollout apply "$work/policy.yaml" --yes >/dev/null
-"$fairway" hold --fleet --reason 'labels first' >/dev/null
+quietly() { "$fairway" "$@" >"$work/said" 2>&1 || die "fairway $1: $(cat "$work/said")"; }
+quietly rollout apply "$work/policy.yaml" --yes
+quietly hold --fleet --reason 'labels first'
+hold=$(api /api/v1/holds 'a["items"][0]["id"]')
 enrolled() { [[ $(api '/api/v1/clusters?limit=100' 'len(a["items"])') == "$clusters" ]]; }
 until_true 'all clusters enrol' enrolled
+# The second one lags until the demo repairs it: it is no canary.
+rings=(- canary prod canary canary early early early prod prod prod prod prod)
 regions=(north south east)
-for number in $(seq -w 1 "$clusters"); do
-    ring=prod
-    [[ $((10#$number)) -gt 3 ]] || ring=canary
-    [[ $((10#$number)) -le 3 || $((10#$number)) -gt 6 ]] || ring=early
-    "$fairway" clusters label "cluster-$number" "ring=$ring" \
-        "region=${regions[$((10#$number % 3))]}" >/dev/null
+for ((number = 1; number <= clusters; number++)); do
+    quietly clusters label "$(printf 'cluster-%02d' "$number")" "ring=${rings[number]}" \
+        "region=${regions[number % 3]}"
 done
 until_true 'the vendor releases' grep -q '^released' "$work/log"
-"$fairway" resume --fleet >/dev/null
+quietly resume "$hold" --acknowledge 'labelled'
 is_on_the_way() {
     id=$(api /api/v1/rollouts 'next(r["id"] for r in a["items"] if r["release"]=="4.3.0" or r["release"]=="4.3.1")') &&
         [[ $(api "/api/v1/rollouts/$id" 'sum(r["succeeded"] for r in a["rings"])') -ge $through ]]

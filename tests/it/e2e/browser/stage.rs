@@ -19,7 +19,8 @@ const POLICY: &str = "\
 name: asks-first
 applies_to: [{product: acme/kafka}]
 curve: {points: [{after: 0s, share: 100%}]}
-gates: {soak: 2s, min_sample: 1, max_unknown: 100%, max_failures: 100}
+emergency: true
+gates: {soak: 2s, min_sample: 1, max_unknown: 100%, success: 10%, max_failures: 100}
 rings:
   - {name: canary, select: {match_labels: {ring: canary}}}
   - {name: everyone, approval: true, rest: true}
