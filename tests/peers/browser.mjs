@@ -15,6 +15,7 @@
 //     fill        {at, value}
 //     choose      {at, value}               an option of a select by its value
 //     submit      {at}                      clicks; → {status, url} of the document it leads to
+//     enter       {at}                      the same with the keyboard
 //     download    {at}                      clicks; → the text of what comes
 //     text        {at}, texts {at}, value {at}, attributes {at, name}, count {at}
 //     wait        {at, holds?}              until it is there, and contains the text
@@ -54,8 +55,9 @@ const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', hea
 let context;
 let page;
 let complaints = [];
-// Requests of the last document, in their order.
+// Requests of the last document, in their order; and those that were made until it was loaded.
 let requests = [];
+let loaded = [];
 
 function complain(text) {
   complaints.push(text.slice(0, COMPLAINT_MAX));
@@ -86,9 +88,9 @@ function watch() {
 const first = (at) => page.locator(at).first();
 
 // The answer to a click that leads to another document.
-async function leading(at) {
+async function leading(act) {
   const wanted = (response) => isDocument(response.request()) && ![301, 302, 303].includes(response.status());
-  const [response] = await Promise.all([page.waitForResponse(wanted), first(at).click()]);
+  const [response] = await Promise.all([page.waitForResponse(wanted), act()]);
   await page.waitForLoadState('load');
   return { status: response.status(), url: page.url() };
 }
@@ -113,7 +115,7 @@ async function weight() {
   let bytes = 0;
   let server_ms = 0;
   let document = 0;
-  const counted = requests.filter((request) => request.resourceType() !== 'eventsource');
+  const counted = loaded.filter((request) => request.resourceType() !== 'eventsource');
   for (const request of counted) {
     const { responseBodySize, responseHeadersSize } = await request.sizes();
     bytes += responseBodySize + responseHeadersSize;
@@ -201,13 +203,15 @@ const verbs = {
   },
   async goto({ url }) {
     const response = await page.goto(url, { waitUntil: 'load' });
+    loaded = [...requests];
     return { status: response.status(), url: page.url() };
   },
   click: async ({ at }) => first(at).click().then(() => null),
   press: async ({ key }) => page.keyboard.press(key).then(() => null),
   fill: async ({ at, value }) => first(at).fill(value).then(() => null),
   choose: async ({ at, value }) => first(at).selectOption(value).then(() => null),
-  submit: async ({ at }) => leading(at),
+  submit: async ({ at }) => leading(() => first(at).click()),
+  enter: async ({ at }) => leading(() => first(at).press('Enter')),
   download: async ({ at }) => download(at),
   text: async ({ at }) => first(at).innerText(),
   texts: async ({ at }) => page.locator(at).allInnerTexts(),

@@ -143,6 +143,11 @@ impl Browser {
         self.ask(&json!({"do": "submit", "at": at}))
     }
 
+    /// The same with the keyboard.
+    pub(super) fn enter(&mut self, at: &str) -> Arrived {
+        self.ask(&json!({"do": "enter", "at": at}))
+    }
+
     /// Clicks on something that stays on the page.
     pub(super) fn click(&mut self, at: &str) {
         self.ask(&json!({"do": "click", "at": at}))
