@@ -1,4 +1,4 @@
-//! Alert rules and dashboards ask for metrics that exist, and each alert says what to do and is tried.
+//! Alert rules and dashboards ask for metrics that exist; each alert says what to do and is tried.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
