@@ -137,8 +137,8 @@ fn a_release_lists_what_is_in_it_and_is_signed_if_somebody_gives_a_key() {
     let words = "pkeyutl -verify -rawin -in SHA256SUMS -sigfile SHA256SUMS.sig -inkey";
     ok(Command::new("openssl").args(words.split(' ')).arg(&key).current_dir(&out));
 
-    let entries = std::fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().path());
-    let list = entries.into_iter().find(|path| text(path).ends_with(".cdx.json")).expect("a list");
+    let mut entries = std::fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().path());
+    let list = entries.find(|path| text(path).ends_with(".cdx.json")).expect("a list");
     let list = json(&list);
     assert_eq!((&list["bomFormat"], &list["specVersion"]), (&"CycloneDX".into(), &"1.5".into()));
     let components = list["components"].as_array().unwrap();

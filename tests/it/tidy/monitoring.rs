@@ -1,7 +1,7 @@
-//! Alert rules and dashboards ask for metrics that exist, and each alert says what to do and is tried.
+//! Alert rules and dashboards ask for metrics that exist; each alert says what to do and is tried.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -12,7 +12,7 @@ use super::{assert_none, files_below, root};
 const RUNBOOK: &str = "https://github.com/fairway-dev/fairway/blob/main/docs/troubleshooting.md#";
 
 /// What samples of a family add to its name.
-const SUFFIXES: [&str; 5] = ["", "_total", "_info", "_bucket", "_sum"];
+const SUFFIXES: [&str; 6] = ["", "_total", "_info", "_bucket", "_sum", "_count"];
 
 fn rule_files() -> Vec<PathBuf> {
     let found = files_below(&root().join("deploy/monitoring"), &["yaml"]);
@@ -20,7 +20,7 @@ fn rule_files() -> Vec<PathBuf> {
     found
 }
 
-fn yaml(path: &PathBuf) -> Value {
+fn yaml(path: &Path) -> Value {
     serde_saphyr::from_str(&text_of(path)).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
@@ -130,8 +130,7 @@ fn asked_in_vain(text: &str, families: &[String]) -> Vec<String> {
     assert!(!asked.is_empty(), "no metrics were found in {text}");
     let is_served = |name: &&str| {
         families.iter().any(|family| {
-            name.strip_prefix(family.as_str())
-                .is_some_and(|rest| SUFFIXES.contains(&rest) || rest == "_count")
+            name.strip_prefix(family.as_str()).is_some_and(|rest| SUFFIXES.contains(&rest))
         })
     };
     asked.into_iter().filter(|name| !is_served(name)).map(str::to_owned).collect()

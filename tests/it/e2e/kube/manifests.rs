@@ -8,11 +8,10 @@ use serde_json::{Value, json};
 use super::peer::Peer;
 
 /// Namespaces, accounts and the custom resource: what the others need to be there.
-const FIRST: [&str; 3] = ["1-namespace.yaml", "2-crd.yaml", "hub/1-namespace.yaml"];
+const FIRST: [&str; 4] = ["1-namespace.yaml", "2-crd.yaml", "3-rbac.yaml", "hub/1-namespace.yaml"];
 
 /// Everything else.
-const REST: [&str; 8] = [
-    "3-rbac.yaml",
+const REST: [&str; 7] = [
     "4-config.yaml",
     "5-agent.yaml",
     "samples/clusterupdate.yaml",

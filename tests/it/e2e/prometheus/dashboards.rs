@@ -1,6 +1,5 @@
 //! Every query of every dashboard, asked of a real Prometheus over a hub and agents at work.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -8,6 +7,7 @@ use serde_json::Value;
 use super::Server;
 use super::hub::query;
 use crate::e2e::cluster::Shape;
+use crate::e2e::members::free_address;
 use crate::e2e::nodes::Nodes;
 use crate::e2e::process::eventually;
 use crate::e2e::world::World;
@@ -74,19 +74,13 @@ fn asked() -> Vec<Asked> {
     found
 }
 
-/// A port for an agent's page; it is free until somebody else takes it.
-fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address").to_string()
-}
-
 /// Two clusters, one of them with a unit out in a rollout and the other one waiting for its turn.
 fn stage() -> (World, Nodes, Vec<String>) {
     let mut world = World::new("");
     let nodes = Nodes::start(world.dir(), &["east", "west"]);
     let mut pages = vec![world.hub.url().trim_start_matches("http://").to_owned()];
     for name in ["east", "west"] {
-        let address = free_address();
+        let address = free_address().to_string();
         let shape = Shape {
             nodes: Some(nodes.url(name)),
             tables: format!("[listen]\naddress = \"{address}\"\n"),
