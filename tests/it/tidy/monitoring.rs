@@ -9,8 +9,7 @@ use super::docs::{families, families_of_the_agent, names_missing, text_of};
 use super::{assert_none, files_below, root};
 
 /// Where each alert is explained; the anchor is its name in lower case.
-const RUNBOOK: &str =
-    "https://github.com/fairway-dev/fairway/blob/main/docs/troubleshooting.md#";
+const RUNBOOK: &str = "https://github.com/fairway-dev/fairway/blob/main/docs/troubleshooting.md#";
 
 /// What samples of a family add to its name.
 const SUFFIXES: [&str; 5] = ["", "_total", "_info", "_bucket", "_sum"];
@@ -122,12 +121,12 @@ fn families_of_the_mirror() -> Vec<String> {
 /// Metrics that a text asks for and no family is.
 fn asked_in_vain(text: &str, families: &[String]) -> Vec<String> {
     let is_ours = |word: &&str| {
-        ["fairway_", "cluster_version", "cluster_operator"].iter().any(|ours| word.starts_with(ours))
+        ["fairway_", "cluster_version", "cluster_operator"]
+            .iter()
+            .any(|ours| word.starts_with(ours))
     };
-    let asked: BTreeSet<&str> = text
-        .split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
-        .filter(is_ours)
-        .collect();
+    let asked: BTreeSet<&str> =
+        text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).filter(is_ours).collect();
     assert!(!asked.is_empty(), "no metrics were found in {text}");
     let is_served = |name: &&str| {
         families.iter().any(|family| {
@@ -232,7 +231,8 @@ fn panels_do_not_lie_on_each_other() {
                 found.expect("a place")
             };
             let (x, y) = (number("x"), number("y"));
-            for cell in (y..y + number("h")).flat_map(|y| (x..x + number("w")).map(move |x| (x, y))) {
+            for cell in (y..y + number("h")).flat_map(|y| (x..x + number("w")).map(move |x| (x, y)))
+            {
                 if cell.0 >= 24 || !taken.insert(cell) {
                     faults.push(format!("{name}: {} at {cell:?}", word(panel, "/title")));
                     break;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::hub::query;
 use super::Server;
+use super::hub::query;
 use crate::e2e::cluster::Shape;
 use crate::e2e::nodes::Nodes;
 use crate::e2e::process::eventually;
@@ -106,8 +106,7 @@ fn stage() -> (World, Nodes, Vec<String>) {
 fn write_to(world: &mut World, server: &Server) {
     let file = world.dir().join("hub.toml");
     let before = std::fs::read_to_string(&file).expect("a configuration");
-    let more =
-        format!("[remote_write]\nurl = '{}/api/v1/write'\ninterval_s = 1\n", server.url());
+    let more = format!("[remote_write]\nurl = '{}/api/v1/write'\ninterval_s = 1\n", server.url());
     std::fs::write(&file, format!("{before}\n{more}")).expect("a configuration");
     world.hub.kill();
     world.hub.restart();
