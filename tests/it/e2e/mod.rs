@@ -13,6 +13,7 @@
 mod agent;
 mod agent_guide;
 mod backup;
+mod browser;
 mod client;
 mod cluster;
 mod crashes;

@@ -1,4 +1,4 @@
-//! The HTTP surface: access, negotiation, public reads, errors, the dashboard's page.
+//! The HTTP surface: access, negotiation, public reads, errors, the pages for people.
 //!
 //! Handlers parse, look up and render; they take no decision about a fleet.
 

@@ -9,15 +9,14 @@ pub(super) mod body;
 mod bulk;
 mod caller;
 mod cluster_key;
-mod clusters;
+pub(super) mod clusters;
 mod encoding;
 mod enrolments;
 mod events;
 mod export;
-mod fleet;
-mod front;
+pub(super) mod fleet;
 mod guarded;
-mod holds;
+pub(super) mod holds;
 mod hub;
 mod join_tokens;
 mod openapi;
@@ -26,9 +25,9 @@ mod probes;
 mod publications;
 mod refusal;
 mod reports;
-mod risks;
+pub(super) mod risks;
 mod rollout_policies;
-mod rollouts;
+pub(super) mod rollouts;
 mod signature;
 mod sites;
 mod soak;
@@ -46,12 +45,13 @@ use actix_web::{HttpResponse, Resource, ResponseError as _, Route, guard};
 use channels::wire::{MAX_POLICY_BODY_BYTES, MAX_PUBLICATION_BYTES};
 
 use super::problem::{self, ApiError, Code};
-use super::sign_in;
+use super::{dashboard, sign_in};
 pub(super) use caller::session as session_of;
 pub use guarded::{Admin, Guarded, Needs, Operator, Publisher, Scoped, Viewer};
 pub(crate) use probes::page as metrics_page;
 pub use signature::{CREATED_WINDOW, SignedBy};
 pub use state::HubState;
+pub(super) use state::from_disk;
 pub(super) use tokens::PERSON_PREFIX;
 
 /// Largest body that acknowledges failures: all that are listed, 150 bytes each.
@@ -70,6 +70,7 @@ pub fn routes(state: web::Data<HubState>) -> impl FnOnce(&mut ServiceConfig) {
         dark_sites(config);
         operations(config);
         sign_in::routes(config);
+        dashboard::routes(config);
         config.service(web::scope("/api/v1").default_service(web::to(async || {
             ApiError::new(Code::NotFound, "no such path below /api/v1").error_response()
         })));
@@ -127,6 +128,7 @@ fn rollout_paths(config: &mut ServiceConfig) {
         .service(read("/api/v1/rollouts").route(get().to(rollouts::list)))
         .service(read("/api/v1/rollouts/{id}").route(get().to(rollouts::one)))
         .service(read("/api/v1/rollouts/{id}/clusters").route(get().to(rollouts::clusters)))
+        .service(read("/api/v1/rollouts/{id}/course").route(get().to(rollouts::course)))
         .service(verb("hold").route(web::post().to(rollouts::hold)))
         .service(
             verb("resume")
@@ -213,14 +215,18 @@ fn operations(config: &mut ServiceConfig) {
         .service(read("/metrics").route(get().to(probes::metrics)))
         .service(read("/openapi.json").route(get().to(openapi::get)))
         .service(read("/livez").route(get().to(probes::live)))
-        .service(read("/readyz").route(get().to(probes::ready)))
-        .service(read("/").route(get().to(front::page)));
+        .service(read("/readyz").route(get().to(probes::ready)));
 }
 
-/// A resource that answers other methods with a problem and `Allow`.
+/// A resource of the API that answers other methods with a problem and `Allow`.
 pub(super) fn only(path: &str, allow: &'static str) -> Resource {
     #[cfg(test)]
     tests::openapi::note(path, allow);
+    methods(path, allow)
+}
+
+/// The same for a page, which the API's description does not have.
+pub(super) fn methods(path: &str, allow: &'static str) -> Resource {
     web::resource(path.to_owned()).default_service(web::to(move || async move {
         let mut response: HttpResponse =
             ApiError::new(Code::MethodNotAllowed, format!("use {allow}")).error_response();

@@ -3,8 +3,8 @@
 use channels::version::ReleaseVersion;
 use channels::wire::{DriftTotals, Redaction, SiteDrift, SiteRow};
 
-use super::DashboardView;
-use super::words::{self, Pill, Tone};
+use super::super::words::{self, Pill, Tone};
+use super::FleetView;
 
 /// One site.
 #[derive(Debug)]
@@ -27,11 +27,11 @@ pub(super) struct SiteGraph {
     pub(super) heads: String,
 }
 
-pub(super) fn dark_sites(view: &DashboardView) -> Vec<DarkSite> {
+pub(super) fn dark_sites(view: &FleetView) -> Vec<DarkSite> {
     view.sites.iter().map(|site| dark_site(site, view)).collect()
 }
 
-fn dark_site(site: &SiteRow, view: &DashboardView) -> DarkSite {
+fn dark_site(site: &SiteRow, view: &FleetView) -> DarkSite {
     let status = site.status.as_ref();
     let said = |text: Option<String>| text.unwrap_or_else(|| "–".to_owned());
     let graphs = view.site_drift.iter().filter(|drift| drift.site == site.name);
