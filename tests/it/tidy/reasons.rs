@@ -247,7 +247,7 @@ fn fits(sentence: &str, template: &[String]) -> bool {
         let Some((_, after)) = rest.split_once(piece.as_str()) else { return false };
         rest = after;
     }
-    template.len() > 1 && sentence.ends_with(last.as_str()) || rest.is_empty()
+    (template.len() > 1 && sentence.ends_with(last.as_str())) || rest.is_empty()
 }
 
 #[test]
