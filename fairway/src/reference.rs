@@ -123,8 +123,8 @@ fn the_page_has_every_command_and_option_as_it_is_defined() {
     }
     assert!(
         body.trim_end() == expected,
-        "docs/cli.md is not what the commands are: FAIRWAY_WRITE_CLI=../docs/cli.md cargo test -p fairway --lib \
-         reference"
+        "docs/cli.md is not what the commands are: FAIRWAY_WRITE_CLI=../docs/cli.md \
+         cargo test -p fairway --lib reference"
     );
 }
 
