@@ -57,8 +57,15 @@ The other programs: fairway server, fairway agent, fairway mirror; each has --he
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
-    /// Colours of states and labels; NO_COLOR and CLICOLOR_FORCE say the same for all programs
-    #[arg(long, value_enum, default_value_t, value_name = "WHEN", global = true)]
+    /// When states and labels are coloured.
+    #[arg(
+        long,
+        help = "When states and labels are coloured; NO_COLOR and CLICOLOR_FORCE count less",
+        value_enum,
+        default_value_t,
+        value_name = "WHEN",
+        global = true
+    )]
     pub(crate) color: ColorChoice,
 }
 

@@ -1,6 +1,6 @@
 //! The reference of all commands in `docs/cli.md`, written from their definitions.
 //!
-//! `FAIRWAY_WRITE_CLI=1 cargo test -p fairway --lib reference` writes it anew.
+//! `FAIRWAY_WRITE_CLI=../docs/cli.md cargo test -p fairway --lib reference` writes it anew.
 
 use std::fmt::Write as _;
 
@@ -117,14 +117,14 @@ fn the_page_has_every_command_and_option_as_it_is_defined() {
     let (head, body) = page.split_once(MARK).expect("the mark");
     let expected = reference();
     let expected = expected.trim_end();
-    if std::env::var_os("FAIRWAY_WRITE_CLI").is_some() {
-        std::fs::write(path, format!("{head}{MARK}{expected}\n")).unwrap();
+    if let Some(file) = std::env::var_os("FAIRWAY_WRITE_CLI") {
+        std::fs::write(file, format!("{head}{MARK}{expected}\n")).unwrap();
         return;
     }
     assert!(
         body.trim_end() == expected,
-        "docs/cli.md is not what the commands are: FAIRWAY_WRITE_CLI=1 cargo test -p fairway --lib \
-         reference"
+        "docs/cli.md is not what the commands are: FAIRWAY_WRITE_CLI=../docs/cli.md \
+         cargo test -p fairway --lib reference"
     );
 }
 
