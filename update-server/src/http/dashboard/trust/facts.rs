@@ -65,15 +65,15 @@ impl TrustFacts {
     fn follow(&mut self, read: Read<'_>) -> Option<()> {
         let root = newest_root(read)?;
         let keys = |role: TopRole| root.body.keys(role).clone();
-        self.add(TopRole::Root.into(), &root, Some(delegation("itself", keys(TopRole::Root))));
+        self.add(&TopRole::Root.into(), &root, Some(delegation("itself", keys(TopRole::Root))));
         let by_root = |role: TopRole| Some(delegation("root", keys(role)));
         let timestamp: Document<TimestampMetadata> =
             parse(&TopRole::Timestamp.into(), &read(&FileName::timestamp().relative_path())?)?;
-        self.add(TopRole::Timestamp.into(), &timestamp, by_root(TopRole::Timestamp));
+        self.add(&TopRole::Timestamp.into(), &timestamp, by_root(TopRole::Timestamp));
         let version = timestamp.body.snapshot().version;
         let snapshot: Document<Snapshot> =
             self.document(&TopRole::Snapshot.into(), version, read)?;
-        self.add(TopRole::Snapshot.into(), &snapshot, by_root(TopRole::Snapshot));
+        self.add(&TopRole::Snapshot.into(), &snapshot, by_root(TopRole::Snapshot));
         let mut delegations = BTreeMap::new();
         if let Some(keys) = by_root(TopRole::Targets) {
             delegations.insert(RoleName::from(TopRole::Targets), keys);
@@ -94,7 +94,7 @@ impl TrustFacts {
         }
         for (role, targets) in documents {
             let delegation = delegations.remove(&role);
-            self.add(role, &targets, delegation);
+            self.add(&role, &targets, delegation);
         }
         Some(())
     }
@@ -116,7 +116,7 @@ impl TrustFacts {
 
     fn add<T: Body>(
         &mut self,
-        role: RoleName,
+        role: &RoleName,
         document: &Document<T>,
         delegation: Option<Delegation>,
     ) {
