@@ -82,7 +82,21 @@ pub(super) fn readings(gates: &Gates, ring: &RingView, now: Timestamp) -> Vec<Re
         format!("{} after the last success", gates.soak),
         verdict(judge(soaking.is_none()), (Tone::Warn, "waits")),
     ));
-    all.extend(gates.baselines.iter().map(|baseline| {
+    all.extend(baselines(gates));
+    if ring.needs_approval {
+        all.push(reading(
+            "Approval",
+            "nobody approved it".to_owned(),
+            "a person".to_owned(),
+            Pill::new(Tone::Warn, "waits"),
+        ));
+    }
+    all
+}
+
+/// What each cluster is held against, one by one.
+fn baselines(gates: &Gates) -> impl Iterator<Item = Reading> {
+    gates.baselines.iter().map(|baseline| {
         let side = match baseline.bad_when {
             Side::Above => "above",
             Side::Below => "below",
@@ -93,16 +107,7 @@ pub(super) fn readings(gates: &Gates, ring: &RingView, now: Timestamp) -> Vec<Re
             format!("at most {} {side} its mean over {}", baseline.tolerance, baseline.over),
             Pill::new(Tone::Plain, "worse counts as a failure"),
         )
-    }));
-    if ring.needs_approval {
-        all.push(reading(
-            "Approval",
-            "nobody approved it".to_owned(),
-            "a person".to_owned(),
-            Pill::new(Tone::Warn, "waits"),
-        ));
-    }
-    all
+    })
 }
 
 #[cfg(test)]
