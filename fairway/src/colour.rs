@@ -63,11 +63,10 @@ impl Colour {
         let usable = said.term.as_ref().is_some_and(|term| term != "dumb");
         match (choice, stream) {
             (ColorChoice::Always, _) => Self::On,
-            (ColorChoice::Never, _) => Self::Off,
             (ColorChoice::Auto, _) if is_set(&said.no_color) => Self::Off,
             (ColorChoice::Auto, _) if forced => Self::On,
             (ColorChoice::Auto, Stream::Terminal) if usable => Self::On,
-            (ColorChoice::Auto, Stream::Terminal | Stream::Elsewhere) => Self::Off,
+            (ColorChoice::Never | ColorChoice::Auto, _) => Self::Off,
         }
     }
 

@@ -1,5 +1,6 @@
 //! `--watch`: an answer shown again and again, redrawn on a terminal, continued elsewhere.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -142,7 +143,8 @@ fn drawn(frame: &str, foot: &str, lines: usize) -> String {
     }
     let rest = all.len().saturating_sub(room);
     let more = if rest > 0 { format!("{rest} more lines; ") } else { String::new() };
-    text.push_str(&format!("{more}{foot}{CLEAR_LINE}{CLEAR_BELOW}\n"));
+    // Writing to a String cannot fail.
+    let _infallible = writeln!(text, "{more}{foot}{CLEAR_LINE}{CLEAR_BELOW}");
     text
 }
 

@@ -121,7 +121,8 @@ pub(crate) fn check_private(path: &Path) -> Result<()> {
         CliError::failed(format!("failed to read the token file {}: {error}", path.display()))
     })?;
     let mode = data.permissions().mode() & 0o777;
-    if mode & 0o077 == 0 {
+    let of_others = mode & 0o077;
+    if of_others == 0 {
         return Ok(());
     }
     let shown = path.display();

@@ -52,7 +52,8 @@ impl Outcome {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Check {
     /// What was looked at.
-    pub(super) check: &'static str,
+    #[serde(rename = "check")]
+    pub(super) name: &'static str,
     /// How it is.
     pub(super) outcome: Outcome,
     /// One line for people.
@@ -63,24 +64,24 @@ pub(super) struct Check {
 }
 
 impl Check {
-    fn new(check: &'static str, outcome: Outcome, message: impl Into<String>) -> Self {
-        Self { check, outcome, message: message.into(), hint: None }
+    fn new(name: &'static str, outcome: Outcome, message: impl Into<String>) -> Self {
+        Self { name, outcome, message: message.into(), hint: None }
     }
 
-    pub(super) fn ok(check: &'static str, message: impl Into<String>) -> Self {
-        Self::new(check, Outcome::Ok, message)
+    pub(super) fn ok(name: &'static str, message: impl Into<String>) -> Self {
+        Self::new(name, Outcome::Ok, message)
     }
 
-    pub(super) fn skipped(check: &'static str, message: impl Into<String>) -> Self {
-        Self::new(check, Outcome::Skipped, message)
+    pub(super) fn skipped(name: &'static str, message: impl Into<String>) -> Self {
+        Self::new(name, Outcome::Skipped, message)
     }
 
-    pub(super) fn warn(check: &'static str, message: impl Into<String>) -> Self {
-        Self::new(check, Outcome::Warn, message)
+    pub(super) fn warn(name: &'static str, message: impl Into<String>) -> Self {
+        Self::new(name, Outcome::Warn, message)
     }
 
-    pub(super) fn fail(check: &'static str, message: impl Into<String>) -> Self {
-        Self::new(check, Outcome::Fail, message)
+    pub(super) fn fail(name: &'static str, message: impl Into<String>) -> Self {
+        Self::new(name, Outcome::Fail, message)
     }
 
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {

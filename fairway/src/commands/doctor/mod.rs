@@ -7,6 +7,7 @@ mod site;
 #[cfg(test)]
 mod tests;
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -109,7 +110,7 @@ fn table(report: &Report) -> Table {
     let mut table = Table::new(&["check", "outcome", "message", "hint"]);
     for check in &report.checks {
         table.row(vec![
-            check.check.to_owned(),
+            check.name.to_owned(),
             check.outcome.as_str().to_owned(),
             check.message.clone(),
             cell(check.hint.as_ref()),
@@ -125,9 +126,10 @@ fn page(report: &Report, colour: Colour) -> String {
         let word = check.outcome.as_str();
         let padded = format!("{word:<8}");
         let word = colour.paint(Tone::of("check", word), &padded);
-        text.push_str(&format!("{word} {:<10} {}\n", check.check, printable(&check.message)));
+        // Writing to a String cannot fail.
+        let _infallible = writeln!(text, "{word} {:<10} {}", check.name, printable(&check.message));
         if let Some(hint) = &check.hint {
-            text.push_str(&format!("{:<19} {}\n", "", printable(hint)));
+            let _infallible = writeln!(text, "{:<19} {}", "", printable(hint));
         }
     }
     text

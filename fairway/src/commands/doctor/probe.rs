@@ -96,11 +96,7 @@ impl Probe {
         let began = Instant::now();
         let told = |error: reqwest::Error| {
             let cause = innermost(&error);
-            if error.is_timeout() {
-                format!("no answer in time: {cause}")
-            } else {
-                cause.to_string()
-            }
+            if error.is_timeout() { format!("no answer in time: {cause}") } else { cause.clone() }
         };
         let mut response = request.send().await.map_err(told)?;
         let certificate_ends = response

@@ -58,16 +58,15 @@ fn plain(cell: &str) -> String {
     let mut rest = cell;
     while let Some((before, link)) = rest.split_once('[') {
         text.push_str(before);
-        match link.split_once("](").and_then(|(name, after)| Some((name, after.split_once(')')?.1)))
+        let named = link.split_once("](");
+        if let Some((name, after)) =
+            named.and_then(|(name, to)| Some((name, to.split_once(')')?.1)))
         {
-            Some((name, after)) => {
-                text.push_str(name);
-                rest = after;
-            }
-            None => {
-                text.push('[');
-                rest = link;
-            }
+            text.push_str(name);
+            rest = after;
+        } else {
+            text.push('[');
+            rest = link;
         }
     }
     text.push_str(rest);
