@@ -73,7 +73,8 @@ fn line(page: &str, begin: &str) -> Vec<u64> {
 /// Links of the page that begin like this, as a browser reads them.
 fn links(page: &str, begin: &str) -> Vec<String> {
     let links = page.split("href=\"").skip(1).map(|rest| rest.split('"').next().unwrap());
-    links.filter(|link| link.starts_with(begin)).map(|link| link.replace("&#38;", "&")).collect()
+    let links = links.map(|link| link.replace("&#38;", "&"));
+    links.filter(|link| link.starts_with(begin)).collect()
 }
 
 #[actix_web::test]
