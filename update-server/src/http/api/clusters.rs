@@ -5,8 +5,8 @@ use channels::names::{ChannelName, ClusterId, ProductRef, SiteName};
 use channels::rollout::{Selector, labels};
 use channels::version::ReleaseVersion;
 use channels::wire::{
-    ClusterRow, DriftState, Freshness, HealthVerdict, LabelsRequest, Page, Phase, RevokeRequest,
-    SettingsRequest, TrustRequest,
+    AuditRow, ClusterRow, DriftState, Freshness, HealthVerdict, LabelsRequest, Page, Phase,
+    RevokeRequest, SettingsRequest, TrustRequest,
 };
 use serde::Deserialize;
 
@@ -252,7 +252,7 @@ pub(super) fn find(state: &HubState, text: &str) -> Result<(ClusterRow, Slot), A
 }
 
 /// A cluster that somebody of this scope may see. What lies outside is not there.
-pub(super) fn find_seen(
+pub(in crate::http) fn find_seen(
     state: &HubState,
     scope: &Scope,
     text: &str,
@@ -290,24 +290,34 @@ pub(super) async fn one(
     state: web::Data<HubState>,
     path: web::Path<String>,
 ) -> Result<web::Json<ClusterRow>, ApiError> {
-    let (mut row, slot) = match find_seen(&state, by.scope(), &path) {
+    whole(&state, by.scope(), &path).await.map(|(row, _)| web::Json(row))
+}
+
+/// One cluster that somebody of this scope may see, with its units; those of dark sites have no row
+/// here.
+pub(in crate::http) async fn whole(
+    state: &web::Data<HubState>,
+    scope: &Scope,
+    path: &str,
+) -> Result<(ClusterRow, Option<Slot>), ApiError> {
+    let (mut row, slot) = match find_seen(state, scope, path) {
         Ok(found) => found,
-        Err(error) if !by.scope().is_whole() => return Err(error),
-        Err(error) => match find_dark(&state, &path).as_deref() {
-            Some([row]) => return Ok(web::Json(row.clone())),
+        Err(error) if !scope.is_whole() => return Err(error),
+        Err(error) => match find_dark(state, path).as_deref() {
+            Some([row]) => return Ok((row.clone(), None)),
             _ => return Err(error),
         },
     };
-    rollouts::explain(&state, std::slice::from_mut(&mut row));
+    rollouts::explain(state, std::slice::from_mut(&mut row));
     let products: Vec<ProductRef> = row.products.iter().map(|p| p.product.clone()).collect();
-    let units = from_disk(&state, move |reader| {
+    let units = from_disk(state, move |reader| {
         products.iter().map(|product| reader.units(slot, product)).collect::<Result<Vec<_>, _>>()
     })
     .await?;
     for (product, units) in row.products.iter_mut().zip(units) {
         product.units = units;
     }
-    Ok(web::Json(row))
+    Ok((row, Some(slot)))
 }
 
 /// Parameters of a cluster's history.
@@ -326,8 +336,26 @@ pub(super) async fn history(
 ) -> Result<web::Json<Page<HistoryRow>>, ApiError> {
     let limit = paging::limit(query.limit)?;
     let (_, slot) = find_seen(&state, by.scope(), &path)?;
-    let items = from_disk(&state, move |reader| reader.history(slot, limit)).await?;
+    let items = changes(&state, slot, limit).await?;
     Ok(web::Json(Page { items, next: None }))
+}
+
+/// The newest changes of a cluster, newest first.
+pub(in crate::http) async fn changes(
+    state: &web::Data<HubState>,
+    slot: Slot,
+    limit: usize,
+) -> Result<Vec<HistoryRow>, ApiError> {
+    from_disk(state, move |reader| reader.history(slot, limit)).await
+}
+
+/// What was done to a cluster, newest first.
+pub(in crate::http) async fn actions_on(
+    state: &web::Data<HubState>,
+    id: ClusterId,
+    limit: usize,
+) -> Result<Vec<AuditRow>, ApiError> {
+    from_disk(state, move |reader| reader.audit_of(&id.to_string(), None, limit)).await
 }
 
 /// `GET /api/v1/clusters/{id or name}/timeline`, newest first: what it reported, and for those who may
@@ -365,10 +393,20 @@ pub(super) async fn retire(
     state: web::Data<HubState>,
     path: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    let (row, _) = find_to_change(&state, &by, &path)?;
+    retired(&state, &by, &path).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Takes a cluster out of the fleet.
+pub(in crate::http) async fn retired(
+    state: &HubState,
+    by: &Guarded<Scoped<Operator>>,
+    named: &str,
+) -> Result<(), ApiError> {
+    let (row, _) = find_to_change(state, by, named)?;
     state.store.retire(row.id, by.actor.clone(), state.now()).await?;
     tracing::info!(cluster.id = %row.id, cluster.name = row.name, by = by.actor, "cluster retired");
-    Ok(HttpResponse::NoContent().finish())
+    Ok(())
 }
 
 /// `PUT /api/v1/clusters/{id or name}/labels`
@@ -396,13 +434,23 @@ pub(super) async fn set(
     path: web::Path<String>,
     request: Json<SettingsRequest>,
 ) -> Result<web::Json<ClusterRow>, ApiError> {
-    let SettingsRequest { product, change } = request.into_inner();
-    let (row, _) = find(&state, &path)?;
+    settled(&state, &by, &path, request.into_inner()).await.map(web::Json)
+}
+
+/// Sets what the hub wants of one product of a cluster.
+pub(in crate::http) async fn settled(
+    state: &HubState,
+    by: &Guarded<Operator>,
+    named: &str,
+    request: SettingsRequest,
+) -> Result<ClusterRow, ApiError> {
+    let SettingsRequest { product, change } = request;
+    let (row, _) = find(state, named)?;
     let (id, now) = (row.id, state.now());
     let change = SetSettings { id, product, patch: change, by: by.actor.clone(), now };
     state.store.set_settings(change).await?;
     tracing::info!(cluster.id = %id, cluster.name = row.name, by = by.actor, "settings set");
-    Ok(web::Json(find(&state, &id.to_string())?.0))
+    Ok(find(state, &id.to_string())?.0)
 }
 
 /// `POST /api/v1/clusters/{id or name}/revoke`

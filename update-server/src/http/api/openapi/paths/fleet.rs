@@ -198,6 +198,11 @@ fn rollouts() -> Vec<Operation> {
             ])
             .answers(200, "rollout-cluster-page", "A page.")
             .paged(),
+        viewer("/api/v1/rollouts/{id}/course", "How it was to go, went, and goes on.").answers(
+            200,
+            "rollout-course",
+            "Three lines of clusters over time.",
+        ),
         steer("/api/v1/rollouts/{id}/hold", "Stop it, or one ring.")
             .json(&[reason(), ring("ring")]),
         steer("/api/v1/rollouts/{id}/resume", "Acknowledge failures and lift holds.").json(&[
