@@ -191,8 +191,7 @@ fn cluster(name: &str, products: Vec<ProductRow>) -> ClusterRow {
     }
 }
 
-/// The totals of one channel.
-fn stable() -> DriftTotals {
+fn totals() -> DriftTotals {
     let count = |version: &str, clusters| VersionCount {
         version: version.parse().unwrap(),
         clusters,
@@ -242,7 +241,7 @@ fn fleet() -> FleetView {
             products: vec!["acme/kafka".parse().unwrap()],
             ..empty().status
         },
-        drift: vec![stable()],
+        drift: vec![totals()],
         in_force: 5,
         standings: vec![standing("4.0.0", 0, 1), standing("3.9.1", 3, 2)],
         health: HealthAnswer { lags: vec![lags()], ..health() },
