@@ -6,6 +6,8 @@
 #   tests/peers/install.sh schemathesis  schemathesis; prints its program
 #   tests/peers/install.sh node        tuf-js; prints the folder whose node_modules has it
 #   tests/peers/install.sh oidc        an OpenID provider; prints the folder whose node_modules has it
+#   tests/peers/install.sh browser     playwright-core and axe-core for Debian's chromium; prints the
+#                                      folder whose node_modules has them
 #   tests/peers/install.sh kafka       two Kafka versions, the JMX exporter and the traffic program;
 #                                      prints the folder with libs-<version>/ and exporter.jar
 #   tests/peers/install.sh kubernetes  a control plane and a hollow node; prints the folder with them
@@ -28,6 +30,8 @@ readonly schemathesis_package='schemathesis==4.32.5'
 # The newest release that still runs on Node 20; 6.x needs Node 22.22.
 readonly node_package='tuf-js@5.0.1'
 readonly oidc_package='oidc-provider@9.13.3'
+# The driver without a browser of its own, and the rules of accessibility. puppeteer-core needs Node 22.
+readonly browser_packages=('playwright-core@1.65.1' 'axe-core@4.14.1')
 # The last release that upgrades from every KRaft version, and the newest one.
 readonly kafka_versions=(3.9.1 4.3.1)
 # The newest exporter that the Maven repository has.
@@ -78,6 +82,10 @@ node_into() {
 
 oidc_into() {
     npm install --prefix "$1" --no-audit --no-fund --ignore-scripts --silent "$oidc_package"
+}
+
+browser_into() {
+    npm install --prefix "$1" --no-audit --no-fund --ignore-scripts --silent "${browser_packages[@]}"
 }
 
 # Maven's own cache goes with the folder: it would be as large again as what is used.
@@ -143,6 +151,13 @@ oidc)
     once oidc "$oidc_package" oidc_into
     echo "$cache/oidc"
     ;;
+browser)
+    command -v node >/dev/null || die 'node is not installed'
+    command -v npm >/dev/null || die 'npm is not installed'
+    command -v chromium >/dev/null || die 'chromium is not installed: apt-get install chromium'
+    once browser "${browser_packages[*]}" browser_into
+    echo "$cache/browser"
+    ;;
 kafka)
     command -v mvn >/dev/null || die 'mvn is not installed'
     command -v javac >/dev/null || die 'javac is not installed (a Java 17 development kit)'
@@ -165,7 +180,7 @@ postgres)
     echo "$found"
     ;;
 *)
-    echo "usage: ${0##*/} python|schemathesis|node|oidc|kafka|kubernetes|postgres" >&2
+    echo "usage: ${0##*/} python|schemathesis|node|oidc|browser|kafka|kubernetes|postgres" >&2
     exit 2
     ;;
 esac

@@ -13,6 +13,7 @@
 mod agent;
 mod agent_guide;
 mod backup;
+mod browser;
 mod client;
 mod cluster;
 mod crashes;
@@ -35,6 +36,7 @@ mod replicas;
 mod rolling;
 mod rollout;
 mod server;
+mod shipping;
 mod vendor;
 mod vendors;
 mod verbs;

@@ -23,10 +23,15 @@ pub(super) struct Vendor {
 impl Vendor {
     /// Runs `fairway init` for product `kafka` and empties the example release it makes.
     pub(super) fn init(hub: &Hub, dir: &Path) -> Self {
+        Self::init_as(hub, dir, "acme", "kafka")
+    }
+
+    /// The same for another vendor's product.
+    pub(super) fn init_as(hub: &Hub, dir: &Path, name: &str, product: &str) -> Self {
         let vendor = Self { dir: dir.to_owned(), server: hub.url(), token_file: hub.token_file() };
-        let words = ["init", vendor.path(), "--vendor", "acme", "--product", "kafka"];
+        let words = ["init", vendor.path(), "--vendor", name, "--product", product];
         run_ok(&[&words[..], &vendor.hub_flags()].concat(), &[PASSPHRASE]);
-        vendor.remove("kafka/releases/1.0.0.yaml");
+        vendor.remove(&format!("{product}/releases/1.0.0.yaml"));
         vendor
     }
 

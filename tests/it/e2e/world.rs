@@ -30,10 +30,15 @@ pub(super) struct Hub {
 impl Hub {
     /// Starts a hub in `dir` with a configuration file of `settings` (TOML).
     pub(super) fn start(dir: &Path, settings: &str) -> Self {
+        Self::start_at("127.0.0.1:0", dir, settings)
+    }
+
+    /// The same at an address that somebody was told already.
+    fn start_at(listen: &str, dir: &Path, settings: &str) -> Self {
         let (data_dir, config) = (dir.join("hub"), dir.join("hub.toml"));
         std::fs::write(&config, settings).expect("a configuration");
         let log = dir.join("hub.log");
-        let process = serve(&data_dir, &config, "127.0.0.1:0", &log);
+        let process = serve(&data_dir, &config, listen, &log);
         let address = eventually("the hub says where it listens", || {
             std::fs::read_to_string(data_dir.join("address"))
                 .map_err(|error| error.to_string())
@@ -192,8 +197,14 @@ impl World {
     /// A hub with a vendor that has published Kafka 3.9.1 and platform 1.33.6, both alone in
     /// channel `stable`. `settings` is the hub's file; reports come every second.
     pub(super) fn new(settings: &str) -> Self {
+        Self::at("127.0.0.1:0", settings)
+    }
+
+    /// The same with a hub at this address.
+    pub(super) fn at(listen: &str, settings: &str) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
-        let hub = Hub::start(dir.path(), &format!("report_interval_s = 1\n{settings}\n"));
+        let hub =
+            Hub::start_at(listen, dir.path(), &format!("report_interval_s = 1\n{settings}\n"));
         let vendor = Vendor::init(&hub, &dir.path().join("acme"));
         vendor.product("platform");
         vendor.release("kafka", "controller", KAFKA[0], "[]");

@@ -47,6 +47,7 @@ impl Scope {
     }
 
     /// Those of its clusters that a selector selects as well.
+    #[must_use]
     pub fn narrowed(&self, text: String, selector: Selector) -> Self {
         Self(Some(Arc::new(Part { text, selector, of: self.clone() })))
     }

@@ -283,3 +283,126 @@ fn folded(groups: impl Iterator<Item = HeatGroup>) -> Vec<HeatGroup> {
     }
     kept
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use channels::wire::{Phase, WaitingOn};
+
+    use super::*;
+    use crate::auth::Scope;
+    use crate::fleet::tests::{Line, cluster, kafka};
+    use crate::fleet::{DriftMemo, Slot};
+
+    const NOW: i64 = 1_790_000_000;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    /// 90 clusters on four versions, every tenth silent, one stuck; a third each in two rings and in
+    /// none.
+    fn fleet() -> FleetIndex {
+        let mut fleet = FleetIndex::new(300);
+        for n in 0..90 {
+            let version = ["1.0.3", "1.0.2", "1.0.0", "9.0.0"][usize::try_from(n % 4).unwrap()];
+            let mut product = kafka(version, Phase::Idle);
+            if n == 1 {
+                product.phase = Phase::Waiting;
+                product.since = at(NOW - 7200);
+                product.waiting_on = vec![WaitingOn {
+                    gate: "quorum_lag".to_owned(),
+                    unit: None,
+                    message: "too far behind".to_owned(),
+                    observed: None,
+                    limit: None,
+                    since: None,
+                }];
+            }
+            let seen = if n % 10 == 0 { NOW - 7200 } else { NOW };
+            fleet.apply(Slot(n), &cluster(n, Some(seen), vec![product]), at(NOW));
+        }
+        fleet
+    }
+
+    fn ask(fleet: &FleetIndex, by: HeatBy, scope: &str) -> Vec<HeatGroup> {
+        let scope = if scope.is_empty() { Scope::whole() } else { scope.parse().unwrap() };
+        let about = HealthQuestion { scope, ..HealthQuestion::default() };
+        let mut memo = DriftMemo::default();
+        fleet.heat(&HeatQuestion { about, by }, &mut View::new(at(NOW), &Line, &mut memo))
+    }
+
+    fn count(groups: &[HeatGroup], wanted: impl Fn(HeatMark, Heat) -> bool) -> u64 {
+        let cells = groups.iter().flat_map(|group| &group.cells);
+        cells.filter(|((mark, heat), _)| wanted(*mark, *heat)).map(|(_, cell)| cell.clusters).sum()
+    }
+
+    #[test]
+    fn the_strip_counts_what_drift_and_health_count() {
+        let fleet = fleet();
+        let groups = ask(&fleet, HeatBy::Channel, "");
+        let mut memo = DriftMemo::default();
+        let view = &mut View::new(at(NOW), &Line, &mut memo);
+        let totals = &fleet.drift(view).items[0];
+        let active = |heat: fn(Heat) -> bool| {
+            count(&groups, |mark, found| mark != HeatMark::Silent && heat(found))
+        };
+        assert_eq!(active(|heat| heat == Heat::Current), totals.current);
+        assert_eq!(active(|heat| matches!(heat, Heat::Behind(_))), totals.behind);
+        assert_eq!(active(|heat| heat == Heat::OffGraph), totals.off_graph);
+        assert_eq!(count(&groups, |mark, _| mark == HeatMark::Silent), totals.silent);
+        let stuck = fleet.health_of(&HealthQuestion::default(), at(NOW)).stuck_total;
+        assert_eq!((count(&groups, |mark, _| mark == HeatMark::Stuck), stuck), (1, 1));
+        let cell = &groups[0].cells[&(HeatMark::Stuck, Heat::Behind(1))];
+        assert_eq!(cell.names, ["site-1"]);
+    }
+
+    #[test]
+    fn labels_make_groups_and_a_scope_hides_the_others() {
+        let fleet = fleet();
+        let by = || HeatBy::Label("ring".to_owned());
+        let names = |groups: &[HeatGroup]| -> Vec<(Option<String>, u64)> {
+            groups.iter().map(|group| (group.name.clone(), group.clusters())).collect()
+        };
+        let [canary, prod] = ["canary", "prod"].map(|ring| (Some(ring.to_owned()), 30));
+        assert_eq!(names(&ask(&fleet, by(), "")), [(None, 30), canary.clone(), prod]);
+        assert_eq!(names(&ask(&fleet, by(), "ring=canary")), [canary]);
+    }
+
+    #[test]
+    fn the_smallest_of_many_groups_are_one() {
+        let mut fleet = FleetIndex::new(300);
+        for n in 0..60 {
+            let mut record = cluster(n, Some(NOW), vec![kafka("1.0.3", Phase::Idle)]);
+            let value = format!("v{}", n % 30);
+            record.labels = Arc::new([("zone".to_owned(), value)].into());
+            fleet.apply(Slot(n), &record, at(NOW));
+        }
+        let groups = ask(&fleet, HeatBy::Label("zone".to_owned()), "");
+        assert_eq!(groups.len(), MAX_GROUPS);
+        let rest = groups.last().unwrap();
+        assert!(rest.is_rest && rest.name.is_none());
+        assert_eq!(groups.iter().map(HeatGroup::clusters).sum::<u64>(), 60);
+    }
+
+    #[test]
+    fn distances_select_the_same_clusters_as_the_strip_counts() {
+        let fleet = fleet();
+        let groups = ask(&fleet, HeatBy::Channel, "");
+        let mut memo = DriftMemo::default();
+        let view = &mut View::new(at(NOW), &Line, &mut memo);
+        let hops = crate::fleet::Between { least: Some(3), most: Some(3) };
+        let filter = crate::fleet::ClusterFilter {
+            activity: Some(crate::fleet::Activity::Active),
+            distance: crate::fleet::Distance { hops, ..crate::fleet::Distance::default() },
+            ..crate::fleet::ClusterFilter::default()
+        };
+        let counted =
+            count(&groups, |mark, heat| mark != HeatMark::Silent && heat == Heat::Behind(3));
+        assert!(counted > 0);
+        assert_eq!(fleet.matching(&filter, view), counted);
+        let (rows, _) = fleet.page(&filter, None, 500, view);
+        assert_eq!(u64::try_from(rows.len()).unwrap(), counted);
+    }
+}

@@ -15,9 +15,11 @@ use super::public::method_not_allowed;
 use crate::catalog::Body;
 
 /// Name, media type and content of every asset.
-const ASSETS: [(&str, &str, &str); 7] = [
+const ASSETS: [(&str, &str, &str); 9] = [
     ("app.css", CSS, include_str!("../../assets/app.css")),
+    ("channels.css", CSS, include_str!("../../assets/channels.css")),
     ("cluster.css", CSS, include_str!("../../assets/cluster.css")),
+    ("records.css", CSS, include_str!("../../assets/records.css")),
     ("favicon.svg", "image/svg+xml", include_str!("../../assets/favicon.svg")),
     ("fleet.css", CSS, include_str!("../../assets/fleet.css")),
     ("htmx.min.js", SCRIPT, include_str!("../../assets/htmx.min.js")),

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use rusqlite::params;
 use tokio::time::{Duration, Instant};
 
-use super::audit::{self, ChainCheck};
+use super::audit::{self, AuditFilter, AuditFound, ChainCheck};
 use super::db::{Database, Db, DbError};
 use super::history::{self, HistoryPlace, HistoryRow};
 use super::{
@@ -135,6 +135,16 @@ impl Reader {
     /// Audit rows below `before`, newest first.
     pub fn audit(&self, before: Option<u64>, limit: usize) -> Result<Vec<AuditRow>, ReaderError> {
         Ok(audit::page(&*self.db()?, before, limit)?)
+    }
+
+    /// Audit rows that match below `before`, newest first.
+    pub fn search_audit(
+        &self,
+        filter: &AuditFilter,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<AuditFound, ReaderError> {
+        Ok(audit::search(&*self.db()?, filter, before, limit)?)
     }
 
     /// Audit rows above `after`, oldest first.

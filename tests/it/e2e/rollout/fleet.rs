@@ -1,24 +1,24 @@
 //! Simulated clusters with real agents, several in one process: the demo's own machinery.
 
-use super::super::process::{Process, eventually};
-use super::super::world::{KAFKA, PLATFORM, World};
+use crate::e2e::process::{Process, eventually};
+use crate::e2e::world::{KAFKA, PLATFORM, World};
 
 /// The channels that the demo's agents follow.
-pub(super) const KAFKA_CHANNEL: &str = "stable-4";
+pub(in crate::e2e) const KAFKA_CHANNEL: &str = "stable-4";
 /// The same for nodes.
-pub(super) const PLATFORM_CHANNEL: &str = "stable-1.34";
+pub(in crate::e2e) const PLATFORM_CHANNEL: &str = "stable-1.34";
 
 /// One process of agents, its clusters labelled `ring=…`.
 #[derive(Debug)]
-pub(super) struct Fleet {
+pub(in crate::e2e) struct Fleet {
     /// Its clusters.
-    pub(super) names: Vec<String>,
+    pub(in crate::e2e) names: Vec<String>,
     process: Process,
 }
 
 impl Fleet {
     /// Starts `<prefix>-1` and so on, and waits until all have enrolled.
-    pub(super) fn start(world: &World, prefix: &str, ring: &str, size: usize) -> Self {
+    pub(in crate::e2e) fn start(world: &World, prefix: &str, ring: &str, size: usize) -> Self {
         let dir = world.dir().join(format!("agents-{prefix}"));
         std::fs::create_dir_all(&dir).expect("a folder");
         let names: Vec<String> = (1..=size).map(|n| format!("{prefix}-{n}")).collect();
@@ -54,7 +54,7 @@ impl Fleet {
     }
 
     /// `kill -9`.
-    pub(super) fn kill(&mut self) {
+    pub(in crate::e2e) fn kill(&mut self) {
         self.process.kill();
     }
 }

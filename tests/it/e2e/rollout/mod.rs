@@ -1,7 +1,7 @@
 //! A rollout over twelve simulated clusters with the real binary: rings in order, a halt that only a
 //! person ends, and a hub that forgets nothing when it is killed.
 
-mod fleet;
+pub(super) mod fleet;
 
 use std::collections::BTreeMap;
 

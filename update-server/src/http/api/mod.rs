@@ -51,6 +51,7 @@ pub use guarded::{Admin, Guarded, Needs, Operator, Publisher, Scoped, Viewer};
 pub(crate) use probes::page as metrics_page;
 pub use signature::{CREATED_WINDOW, SignedBy};
 pub use state::HubState;
+pub(super) use state::from_disk;
 pub(super) use tokens::PERSON_PREFIX;
 
 /// Largest body that acknowledges failures: all that are listed, 150 bytes each.

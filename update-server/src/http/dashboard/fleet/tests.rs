@@ -1,5 +1,6 @@
 //! The page over made-up fleets.
 
+use actix_web::body::MessageBody as _;
 use actix_web::test::TestRequest;
 use askama::Template as _;
 use channels::rollout::Labels;
@@ -17,8 +18,12 @@ use super::super::words::{lag, relative, span};
 use super::ask::Ask;
 use super::form::Offered;
 use super::{FleetView, KINDS, view::Page};
+use crate::auth::Scope;
 use crate::catalog::CatalogStatus;
-use crate::fleet::{GraphKey, Heat, HeatCell, HeatGroup, HeatMark, Standing};
+use crate::fleet::{
+    DriftMemo, FleetIndex, GraphKey, HealthQuestion, Heat, HeatCell, HeatGroup, HeatMark,
+    HeatQuestion, Slot, Standing, View,
+};
 
 fn health() -> HealthAnswer {
     HealthAnswer {
@@ -454,4 +459,70 @@ fn times_and_lags_read_like_sentences() {
     assert_eq!(relative(now(), ago(0)), "just now");
     assert_eq!(relative(now(), ago(5)), "5 s ago");
     assert_eq!(relative(now(), ago(-5)), "in 5 s");
+}
+
+/// What one look at a hub of 100,000 clusters costs: 20 channels, 24 versions, 6 regions.
+#[test]
+#[ignore = "100,000 clusters; prints how long a page takes"]
+fn a_hundred_thousand_clusters_are_a_page_of_less_than_150_kb() {
+    let mut index = FleetIndex::new(300);
+    for n in 0..100_000_u32 {
+        let mut state = crate::fleet::tests::kafka(&format!("1.{}.{}", n % 6, n % 4), Phase::Idle);
+        state.graph.channel = format!("channel-{}", n % 20).parse().unwrap();
+        state.since = ago(i64::from(n % 9_000));
+        if n % 50 == 0 {
+            state.phase = Phase::Waiting;
+        }
+        if n % 997 == 0 {
+            state.phase = Phase::AwaitHealth;
+        }
+        state.health.quorum_lag_ms = Some(u64::from(n % 700));
+        state.health.pleg_lag_ms = Some(u64::from(n % 3_000));
+        let seen = now().as_second() - if n % 40 == 0 { 7_200 } else { 30 };
+        let mut record = crate::fleet::tests::cluster(n, Some(seen), vec![state]);
+        let labels =
+            [("region".to_owned(), format!("r{}", n % 6)), ("ring".to_owned(), "a".to_owned())];
+        record.labels = std::sync::Arc::new(labels.into());
+        index.apply(Slot(n), &record, now());
+    }
+    for query in ["", "region=r3", "group=region", "drift=behind&hops_min=2", "name=site-99"] {
+        let mut memo = DriftMemo::default();
+        for round in ["cold", "warm"] {
+            let begin = tokio::time::Instant::now();
+            let ask = Ask::read(query).unwrap();
+            let scope = ask.scope(&Scope::whole());
+            let about = HealthQuestion { scope: scope.clone(), ..HealthQuestion::default() };
+            let filter =
+                ask.list.filter(&crate::catalog::Catalog::new(None), &Scope::whole()).unwrap();
+            let view = &mut View::new(now(), &crate::fleet::tests::Line, &mut memo);
+            let overview = index.overview(&scope, view);
+            let heat = HeatQuestion { by: ask.by(), about: about.clone() };
+            let (items, _) = index.page(&filter, None, super::PAGE_ROWS, view);
+            let seen = FleetView {
+                in_force: overview.in_force,
+                drift: overview.drift.items,
+                standings: overview.standings,
+                health: index.health(&about, view),
+                heat: index.heat(&heat, view),
+                matching: index.matching(&filter, view),
+                list: List { items, next: Some("abc".to_owned()) },
+                ask,
+                ..fleet()
+            };
+            let counted = begin.elapsed();
+            if let Some(dir) = std::env::var_os("FAIRWAY_WRITE_PAGES") {
+                let file = std::path::Path::new(&dir).join(format!("fleet{}.html", query.len()));
+                std::fs::write(file, page(&seen, query).render().unwrap()).unwrap();
+            }
+            let request = TestRequest::get().insert_header(("accept-encoding", "gzip"));
+            let response = send::page(&request.to_http_request(), &page(&seen, query)).unwrap();
+            let body = response.into_body().try_into_bytes().unwrap();
+            println!(
+                "{query:25} {round}: counted {counted:?}, sent {:?}, {} bytes",
+                begin.elapsed(),
+                body.len()
+            );
+            assert!(body.len() < 100_000, "with style and script, 150 kB");
+        }
+    }
 }

@@ -34,6 +34,7 @@ pub(super) fn readings(gates: &Gates, ring: &RingView, now: Timestamp) -> Vec<Re
     let attempted = counts.attempted();
     let judged = ring.open.is_some();
     let judge = |holds: bool| judged.then_some(holds);
+    let waits = |code: fn(&WaitReason) -> bool| ring.waits_for.iter().find(|reason| code(reason));
     let allowed = gates.max_failures.at_most(attempted);
     let unknown = gates.max_unknown.at_most(attempted);
     let sample = gates.min_sample.at_least(counts.members);
@@ -67,19 +68,21 @@ pub(super) fn readings(gates: &Gates, ring: &RingView, now: Timestamp) -> Vec<Re
             ),
         ),
     ];
-    all.push(soak(gates, ring, now));
-    all.extend(gates.baselines.iter().map(|baseline| {
-        let side = match baseline.bad_when {
-            Side::Above => "above",
-            Side::Below => "below",
-        };
-        reading(
-            &format!("Baseline {}", baseline.name),
-            "of every cluster, against its own past".to_owned(),
-            format!("at most {} {side} its mean over {}", baseline.tolerance, baseline.over),
-            Pill::new(Tone::Plain, "worse counts as a failure"),
-        )
-    }));
+    let soaking = waits(|reason| matches!(reason, WaitReason::Soaking { .. }));
+    let measured = match soaking {
+        Some(WaitReason::Soaking { until }) => {
+            format!("the last success will have soaked {}", words::relative(now, *until))
+        }
+        Some(_) | None if counts.succeeded > 0 => "the last success has soaked".to_owned(),
+        Some(_) | None => "no success yet".to_owned(),
+    };
+    all.push(reading(
+        "Soak",
+        measured,
+        format!("{} after the last success", gates.soak),
+        verdict(judge(soaking.is_none()), (Tone::Warn, "waits")),
+    ));
+    all.extend(baselines(gates));
     if ring.needs_approval {
         all.push(reading(
             "Approval",
@@ -91,28 +94,20 @@ pub(super) fn readings(gates: &Gates, ring: &RingView, now: Timestamp) -> Vec<Re
     all
 }
 
-/// How long the last success has been well.
-fn soak(gates: &Gates, ring: &RingView, now: Timestamp) -> Reading {
-    let soaking = ring.waits_for.iter().find_map(|reason| match reason {
-        WaitReason::Soaking { until } => Some(*until),
-        WaitReason::RingEmpty
-        | WaitReason::SampleTooSmall { .. }
-        | WaitReason::TooFewSucceeded { .. }
-        | WaitReason::HealthUnknown { .. }
-        | WaitReason::Approval => None,
-    });
-    let measured = match soaking {
-        Some(until) => format!("the last success will have soaked {}", words::relative(now, until)),
-        None if ring.counts.succeeded > 0 => "the last success has soaked".to_owned(),
-        None => "no success yet".to_owned(),
-    };
-    let judged = ring.open.is_some();
-    reading(
-        "Soak",
-        measured,
-        format!("{} after the last success", gates.soak),
-        verdict(judged.then_some(soaking.is_none()), (Tone::Warn, "waits")),
-    )
+/// What each cluster is held against, one by one.
+fn baselines(gates: &Gates) -> impl Iterator<Item = Reading> {
+    gates.baselines.iter().map(|baseline| {
+        let side = match baseline.bad_when {
+            Side::Above => "above",
+            Side::Below => "below",
+        };
+        reading(
+            &format!("Baseline {}", baseline.name),
+            "of every cluster, against its own past".to_owned(),
+            format!("at most {} {side} its mean over {}", baseline.tolerance, baseline.over),
+            Pill::new(Tone::Plain, "worse counts as a failure"),
+        )
+    })
 }
 
 #[cfg(test)]
