@@ -1,6 +1,8 @@
 //! Every read command in every form, over the documents of `channels/golden`: what a script or a
 //! person relies on does not change unnoticed.
 
+use std::fmt::Write as _;
+
 use clap::Parser as _;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -42,7 +44,8 @@ async fn forms(words: &[&str], script: &[(&str, Value)]) -> String {
         let words = [words, &["--output", format]].concat();
         let (result, stdout, stderr) = fairway(&words, script).await;
         result.unwrap();
-        text += &format!("--- {format}\n{}{stderr}", stdout.replace("\r\n", "\n"));
+        let stdout = stdout.replace("\r\n", "\n");
+        write!(text, "--- {format}\n{stdout}{stderr}").unwrap();
     }
     let words = [words, &["--output", "json"]].concat();
     let (result, stdout, _) = fairway(&words, script).await;
@@ -123,7 +126,7 @@ async fn states_are_coloured_on_a_terminal_and_stay_words() {
     let (out, stdout, _) = capture::out();
     let cli = Cli::try_parse_from(words).unwrap();
     let now: Timestamp = NOW.parse().unwrap();
-    crate::dispatch(&cli.command, now, &mut out.as_terminal()).await.unwrap();
+    crate::dispatch(&cli.command, now, &mut out.on_terminal()).await.unwrap();
     let text = stdout.text();
     assert!(text.contains("\x1b[31munhealthy\x1b[0m"), "{text:?}");
     assert!(text.contains("\x1b[33mwaiting\x1b[0m"), "{text:?}");
