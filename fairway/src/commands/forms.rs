@@ -1,6 +1,8 @@
 //! Every read command in every form, over the documents of `channels/golden`: what a script or a
 //! person relies on does not change unnoticed.
 
+use std::fmt::Write as _;
+
 use clap::Parser as _;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -42,7 +44,8 @@ async fn forms(words: &[&str], script: &[(&str, Value)]) -> String {
         let words = [words, &["--output", format]].concat();
         let (result, stdout, stderr) = fairway(&words, script).await;
         result.unwrap();
-        text += &format!("--- {format}\n{}{stderr}", stdout.replace("\r\n", "\n"));
+        let stdout = stdout.replace("\r\n", "\n");
+        write!(text, "--- {format}\n{stdout}{stderr}").unwrap();
     }
     let words = [words, &["--output", "json"]].concat();
     let (result, stdout, _) = fairway(&words, script).await;

@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn a_profiles_token_goes_to_its_own_server_alone() {
-        let mut wishes = Wishes { profile: said("prod", By::Flag), ..Wishes::default() };
+        let mut wishes = Wishes { profile: Some(said("prod", By::Flag)), ..Wishes::default() };
         for other in ["https://evil.example", "http://prod.example", "https://prod.example:444"] {
             wishes.server = Some(said(other, By::Flag));
             assert!(shown(&wishes, None, None).ends_with("by Flag, none"), "{other}");
@@ -231,7 +231,7 @@ mod tests {
     fn a_profile_by_flag_brings_its_token_before_the_environment_does() {
         let file = |by| Some(Said { value: PathBuf::from("/t"), by });
         let mut wishes = Wishes {
-            profile: said("prod", By::Environment),
+            profile: Some(said("prod", By::Environment)),
             token_file: file(By::Environment),
             ..Wishes::default()
         };
@@ -245,8 +245,8 @@ mod tests {
     #[test]
     fn a_profile_that_is_not_there_is_a_failure_and_not_another_server() {
         let wishes = Wishes {
-            server: said("https://flag", By::Flag),
-            profile: said("prd", By::Flag),
+            server: Some(said("https://flag", By::Flag)),
+            profile: Some(said("prd", By::Flag)),
             ..Wishes::default()
         };
         assert!(choose(&wishes, &profiles(None), None).is_err());
