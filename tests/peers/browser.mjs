@@ -161,7 +161,7 @@ const focused = () => page.evaluate(() => {
   const style = getComputedStyle(e);
   const box = e.getBoundingClientRect();
   const outlined = style.outlineStyle !== 'none' && Number.parseFloat(style.outlineWidth) > 0;
-  const seen = (outlined || style.boxShadow !== 'none') && box.width > 0 && box.height > 0;
+  const seen = (outlined || style.boxShadow !== 'none') && (box.width > 0 || box.height > 0);
   const name = (e.ariaLabel ?? e.textContent ?? '').trim().replace(/\s+/g, ' ').slice(0, 60);
   return { what: `${e.tagName.toLowerCase()} ${name}`, seen, body: e === globalThis.document.body };
 });
