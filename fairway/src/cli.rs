@@ -2,11 +2,15 @@
 
 use clap::{Parser, Subcommand};
 
+use crate::colour::ColorChoice;
 use crate::commands::audit::AuditArgs;
 use crate::commands::bench::BenchArgs;
 use crate::commands::block::{BlockArgs, UnblockArgs};
 use crate::commands::clusters::ClustersArgs;
+use crate::commands::completions::CompletionsArgs;
+use crate::commands::doctor::DoctorArgs;
 use crate::commands::drift::DriftArgs;
+use crate::commands::explain::ExplainArgs;
 use crate::commands::graph::GraphArgs;
 use crate::commands::health::HealthArgs;
 use crate::commands::holds::{HoldArgs, HoldsArgs, ResumeArgs};
@@ -14,6 +18,7 @@ use crate::commands::import::ImportArgs;
 use crate::commands::init::InitArgs;
 use crate::commands::key::KeyArgs;
 use crate::commands::lint::LintArgs;
+use crate::commands::profile::ProfileArgs;
 use crate::commands::promote::PromoteArgs;
 use crate::commands::publish::PublishArgs;
 use crate::commands::recover::RecoverArgs;
@@ -34,18 +39,34 @@ use crate::demo::{DemoArgs, FleetArgs};
 
 /// Fairway: signed release channels for clusters that upgrade themselves.
 ///
-/// Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 the answer is no (lint
-/// errors, an attack, nothing of that name), 2 wrong usage or failure.
+/// Data goes to stdout, everything else to stderr.
 #[derive(Debug, Parser)]
 #[command(
     name = "fairway",
     version,
     max_term_width = 100,
-    after_help = "The other programs: fairway server, fairway agent, fairway mirror; each has --help."
+    after_help = "\
+Exit codes:
+  0  done, or the answer is yes
+  1  the answer is no: lint errors, an attack, nothing of that name, a cluster that is blocked, a
+     check that failed
+  2  wrong usage, or the question could not be answered
+
+The other programs: fairway server, fairway agent, fairway mirror; each has --help."
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
+    /// When states and labels are coloured.
+    #[arg(
+        long,
+        help = "When states and labels are coloured; NO_COLOR and CLICOLOR_FORCE count less",
+        value_enum,
+        default_value_t,
+        value_name = "WHEN",
+        global = true
+    )]
+    pub(crate) color: ColorChoice,
 }
 
 /// What to do.
@@ -87,10 +108,14 @@ pub(crate) enum Command {
     Status(StatusArgs),
     /// Publish as one of several vendors, or say who they are and which keys they have
     Vendor(VendorArgs),
+    /// Look at a hub or a dark site from outside: is it well, and what to do if not
+    Doctor(DoctorArgs),
     /// Check what a server serves as an agent would
     Verify(VerifyArgs),
     /// List the fleet's clusters; invite, show, label, set, revoke, retire
     Clusters(ClustersArgs),
+    /// Say why a cluster is not moving, when it will, and what to do
+    Explain(ExplainArgs),
     /// List dark sites, whose status is carried here; add, import, remove
     Sites(SitesArgs),
     /// Show how far the fleet is from the heads of its channels
@@ -111,6 +136,10 @@ pub(crate) enum Command {
     Token(TokenArgs),
     /// List webhooks; add, remove and try them, send again what was given up on
     Webhooks(WebhooksArgs),
+    /// Name servers and their tokens: list, add, use, remove, show
+    Profile(ProfileArgs),
+    /// Print what a shell completes behind `fairway`
+    Completions(CompletionsArgs),
     /// Measure a hub with a fleet that does not exist: enrol it, let it report, ask for paths
     Bench(BenchArgs),
     /// Show a fleet upgrade itself on this machine: real server, real agents, simulated clusters

@@ -6,6 +6,7 @@
 mod authoring;
 mod cli;
 mod clock;
+mod colour;
 mod commands;
 mod demo;
 mod error;
@@ -14,17 +15,21 @@ mod hub;
 mod origin;
 mod out;
 pub mod publisher;
+#[cfg(test)]
+mod reference;
 mod span;
 mod table;
 #[cfg(test)]
 mod tests;
 mod tools;
+mod watch;
 mod words;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
+use jiff::Timestamp;
 
 use crate::cli::{Cli, Command};
 use crate::error::{CliError, Exit, Result};
@@ -51,7 +56,7 @@ pub fn cli_main(args: impl Iterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(if error.use_stderr() { Exit::Failure.code() } else { 0 });
         }
     };
-    let mut out = Out::process();
+    let mut out = Out::process(cli.color);
     match run(&cli.command, &mut out) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -69,11 +74,10 @@ fn run(command: &Command, out: &mut Out) -> Result<()> {
         .enable_all()
         .build()
         .map_err(|error| CliError::because("failed to start the runtime", &error))?;
-    runtime.block_on(dispatch(command, out))
+    runtime.block_on(dispatch(command, clock::now(), out))
 }
 
-async fn dispatch(command: &Command, out: &mut Out) -> Result<()> {
-    let now = clock::now();
+async fn dispatch(command: &Command, now: Timestamp, out: &mut Out) -> Result<()> {
     match command {
         Command::Init(args) => {
             let passphrases = args.passphrase.passphrases()?;
@@ -114,11 +118,13 @@ async fn dispatch(command: &Command, out: &mut Out) -> Result<()> {
             let passphrases = args.passphrase.passphrases()?;
             commands::vendor::run(args, passphrases, now, out).await
         }
+        Command::Doctor(args) => commands::doctor::run(args, now, out).await,
         Command::Verify(args) => commands::verify::run(args, now, out).await,
         Command::Clusters(args) => commands::clusters::run(args, now, out).await,
+        Command::Explain(args) => commands::explain::run(args, now, out).await,
         Command::Sites(args) => commands::sites::run(args, now, out).await,
         Command::Drift(args) => commands::drift::run(args, now, out).await,
-        Command::Health(args) => commands::health::run(args, out).await,
+        Command::Health(args) => commands::health::run(args, now, out).await,
         Command::Trends(args) => commands::trends::run(args, now, out).await,
         Command::Hold(args) => commands::holds::hold(args, out).await,
         Command::Holds(args) => commands::holds::list(args, now, out).await,
@@ -126,6 +132,8 @@ async fn dispatch(command: &Command, out: &mut Out) -> Result<()> {
         Command::Audit(args) => commands::audit::run(args, out).await,
         Command::Token(args) => commands::tokens::run(args, now, out).await,
         Command::Webhooks(args) => commands::webhooks::run(args, now, out).await,
+        Command::Profile(args) => commands::profile::run(args, out),
+        Command::Completions(args) => commands::completions::run(args, out),
         Command::Bench(args) => commands::bench::run(args, out).await,
         Command::Demo(args) => demo::run(args, out).await,
         Command::DemoFleet(args) => demo::run_fleet(args).await,

@@ -7,39 +7,112 @@ use std::io::{IsTerminal as _, Write};
 
 use serde::Serialize;
 
+use crate::colour::{ColorChoice, Colour, Environment, Stream};
 use crate::error::{CliError, Result};
+use crate::table::Table;
 
-/// The two streams of a command, and whether stderr may be coloured.
+/// The two streams of a command, and how each is coloured.
 pub(crate) struct Out {
     stdout: Box<dyn Write + Send>,
     stderr: Box<dyn Write + Send>,
-    colour: bool,
+    /// Of stdout.
+    data: Colour,
+    /// Of stderr.
+    notes: Colour,
+    /// Where stdout ends.
+    ends: Stream,
+    /// What is shown at once when it is whole; everything goes there while there is one.
+    frame: Option<String>,
+    /// Whether the header of a CSV is written: an answer that is shown again continues the file.
+    csv_begun: bool,
 }
 
 impl std::fmt::Debug for Out {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Out").field("colour", &self.colour).finish_non_exhaustive()
+        f.debug_struct("Out").field("data", &self.data).finish_non_exhaustive()
     }
 }
 
 impl Out {
-    /// The process's own streams; colour only on a terminal and never with `NO_COLOR`.
-    pub(crate) fn process() -> Self {
-        let stderr = std::io::stderr();
-        let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-            && std::env::var_os("TERM").is_some_and(|term| term != "dumb");
-        let colour = wanted && stderr.is_terminal();
-        Self { stdout: Box::new(std::io::stdout()), stderr: Box::new(stderr), colour }
+    /// The process's own streams.
+    pub(crate) fn process(color: ColorChoice) -> Self {
+        let (stdout, stderr) = (std::io::stdout(), std::io::stderr());
+        let said = Environment::of_process();
+        let end = |is_terminal| if is_terminal { Stream::Terminal } else { Stream::Elsewhere };
+        let ends = end(stdout.is_terminal());
+        Self {
+            data: Colour::decide(color, &said, ends),
+            notes: Colour::decide(color, &said, end(stderr.is_terminal())),
+            stdout: Box::new(stdout),
+            stderr: Box::new(stderr),
+            ends,
+            frame: None,
+            csv_begun: false,
+        }
     }
 
-    /// Streams of the caller's choice, never coloured.
+    /// Streams of the caller's choice, as if they ended in files.
     #[cfg(test)]
     pub(crate) fn to(stdout: Box<dyn Write + Send>, stderr: Box<dyn Write + Send>) -> Self {
-        Self { stdout, stderr, colour: false }
+        Self {
+            stdout,
+            stderr,
+            data: Colour::Off,
+            notes: Colour::Off,
+            ends: Stream::Elsewhere,
+            frame: None,
+            csv_begun: false,
+        }
+    }
+
+    /// The same streams as a terminal with colours would be.
+    #[cfg(test)]
+    pub(crate) fn as_terminal(mut self) -> Self {
+        (self.data, self.ends) = (Colour::On, Stream::Terminal);
+        self
+    }
+
+    /// How data is coloured.
+    pub(crate) fn colour(&self) -> Colour {
+        self.data
+    }
+
+    /// Where data goes.
+    pub(crate) fn ends(&self) -> Stream {
+        self.ends
+    }
+
+    /// Keeps everything back until it is taken.
+    pub(crate) fn begin_frame(&mut self) {
+        self.frame = Some(String::new());
+    }
+
+    /// What was kept back; nothing is any more.
+    pub(crate) fn take_frame(&mut self) -> String {
+        self.frame.take().unwrap_or_default()
+    }
+
+    /// Rows as aligned columns, states in their colours.
+    pub(crate) fn table(&mut self, table: &Table) -> Result<()> {
+        let text = table.painted(self.data);
+        self.data(&text)
+    }
+
+    /// Rows as CSV; the header once.
+    pub(crate) fn csv(&mut self, table: &Table) -> Result<()> {
+        let text = table.csv();
+        let rows = text.split_once("\r\n").map_or("", |(_header, rows)| rows);
+        let text = if self.csv_begun { rows } else { text.as_str() };
+        self.csv_begun = true;
+        self.data(text)
     }
 
     /// Data: exactly these bytes to stdout.
     pub(crate) fn data(&mut self, text: &str) -> Result<()> {
+        if let Some(frame) = &mut self.frame {
+            frame.push_str(text);
+            return Ok(());
+        }
         self.stdout.write_all(text.as_bytes())?;
         Ok(self.stdout.flush()?)
     }
@@ -58,7 +131,7 @@ impl Out {
 
     /// Something worth knowing that is not the answer.
     pub(crate) fn note(&mut self, text: &str) -> Result<()> {
-        Ok(writeln!(self.stderr, "{}", printable(text))?)
+        self.told(&printable(text))
     }
 
     /// Something that should be looked at.
@@ -77,12 +150,20 @@ impl Out {
 
     fn labelled(&mut self, label: &str, colour: &str, text: &str) -> Result<()> {
         let text = printable(text);
-        if self.colour {
-            writeln!(self.stderr, "\x1b[1;{colour}m{label}:\x1b[0m {text}")?;
-        } else {
-            writeln!(self.stderr, "{label}: {text}")?;
+        match self.notes {
+            Colour::On => self.told(&format!("\x1b[1;{colour}m{label}:\x1b[0m {text}")),
+            Colour::Off => self.told(&format!("{label}: {text}")),
         }
-        Ok(())
+    }
+
+    /// One line to stderr, or into the frame: a redrawn terminal has room for both.
+    fn told(&mut self, line: &str) -> Result<()> {
+        if let Some(frame) = &mut self.frame {
+            frame.push_str(line);
+            frame.push('\n');
+            return Ok(());
+        }
+        Ok(writeln!(self.stderr, "{line}")?)
     }
 }
 

@@ -1,12 +1,14 @@
 //! Rows as an aligned table, as CSV, or (by the caller) as JSON.
 
+use crate::colour::{Colour, Tone};
 use crate::out::printable;
 
 /// How a read command prints its answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Format {
-    /// Aligned columns for people.
+    /// Aligned columns or lines for people.
     #[default]
+    #[value(alias = "text")]
     Table,
     /// The hub's document, indented.
     Json,
@@ -42,6 +44,11 @@ impl Table {
 
     /// Aligned columns under upper-case headings; nothing at all when there are no rows.
     pub(crate) fn text(&self) -> String {
+        self.painted(Colour::Off)
+    }
+
+    /// The same with states in their colours.
+    pub(crate) fn painted(&self, colour: Colour) -> String {
         if self.rows.is_empty() {
             return String::new();
         }
@@ -60,13 +67,32 @@ impl Table {
         };
         let widths: Vec<usize> = (0..self.columns.len()).map(width).collect();
         let mut text = String::new();
-        for line in &lines {
-            let padded: Vec<String> =
-                line.iter().zip(&widths).map(|(cell, &width)| format!("{cell:<width$}")).collect();
-            text.push_str(padded.join("  ").trim_end());
+        for (number, line) in lines.iter().enumerate() {
+            let paint = |column: &str, cell: &str| match number {
+                0 => colour.bold(cell),
+                _ => colour.paint(Tone::of(column, cell), cell),
+            };
+            text.push_str(&self.line(line, &widths, paint));
             text.push('\n');
         }
         text
+    }
+
+    /// One line; spaces between columns are never painted, and none stand at its end.
+    fn line(
+        &self,
+        cells: &[String],
+        widths: &[usize],
+        paint: impl Fn(&str, &str) -> String,
+    ) -> String {
+        let mut line = String::new();
+        let mut owed = 0_usize;
+        for ((cell, width), column) in cells.iter().zip(widths).zip(&self.columns) {
+            line.push_str(&" ".repeat(owed));
+            line.push_str(&paint(column, cell));
+            owed = width.saturating_sub(cell.chars().count()) + 2;
+        }
+        line
     }
 
     /// CSV with a header line, also when there are no rows.

@@ -45,7 +45,7 @@ impl Desk {
         words.extend(["--passphrase-fd".to_owned(), self.passphrase.as_raw_fd().to_string()]);
         let cli = Cli::try_parse_from(words).unwrap();
         let (mut out, stdout, stderr) = capture::out();
-        let result = crate::dispatch(&cli.command, &mut out).await;
+        let result = crate::dispatch(&cli.command, crate::clock::now(), &mut out).await;
         (result, stdout.text(), stderr.text())
     }
 

@@ -2,11 +2,11 @@
 # Starts Debian's prometheus on a free loopback port with its data in a directory, prints host:port
 # and its process id once it is ready, and stops it when standard input ends or a signal comes.
 #
-#   tests/peers/prometheus.sh DIR SCRAPED
+#   tests/peers/prometheus.sh DIR SCRAPED…
 #
 #   DIR      where its files go; alerting rules are read from DIR/rules.yml, TLS and the like from
 #            DIR/web.yml, if they are there
-#   SCRAPED  host:port whose /metrics is scraped twice a second, as job "page"
+#   SCRAPED  host:port whose /metrics is scraped twice a second, as job "page"; may be repeated
 #
 # It takes remote-write at /api/v1/write as well.
 #
@@ -14,8 +14,8 @@
 # nothing running.
 set -euo pipefail
 
-if [[ $# -ne 2 ]]; then
-    echo "usage: ${0##*/} DIR SCRAPED" >&2
+if [[ $# -lt 2 ]]; then
+    echo "usage: ${0##*/} DIR SCRAPED…" >&2
     exit 2
 fi
 if ! command -v prometheus >/dev/null; then
@@ -24,7 +24,10 @@ if ! command -v prometheus >/dev/null; then
 fi
 mkdir -p "$1"
 dir=$(cd "$1" && pwd)
-readonly dir scraped=$2
+readonly dir
+shift
+printf -v scraped '"%s", ' "$@"
+readonly scraped
 # How often a port that someone else took first is replaced by another one.
 readonly port_tries=20
 # Tenths of a second a server may take to be ready.
@@ -81,7 +84,7 @@ rule_files:
 scrape_configs:
   - job_name: page
     static_configs:
-      - targets: ["$scraped"]
+      - targets: [${scraped%, }]
 CONFIG
 
 for ((try = 0; try < port_tries; try++)); do

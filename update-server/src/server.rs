@@ -29,6 +29,7 @@ use crate::config::Settings;
 use crate::fcos::Fcos;
 use crate::http::access::Access;
 use crate::http::api::{self, HubState};
+use crate::http::dashboard::PageCache;
 use crate::http::lookout::Lookout;
 use crate::http::problem::{ApiError, Code};
 use crate::http::public::{self, Clock, PublicState};
@@ -45,7 +46,7 @@ pub use error::RunError;
 use leader::Fitness;
 pub use leader::Leadership;
 use tls::Tls;
-pub use tls::TlsError;
+pub use tls::{TlsError, certificate_ends};
 
 /// An agent's next report in the same minute reuses its connection; an idle one costs a few KB.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
@@ -120,6 +121,7 @@ impl Running {
             deliveries: Deliveries::default(),
             caught_up: Mutex::default(),
             holds_shown: Mutex::default(),
+            pages: PageCache::default(),
         });
         state.metrics.set_certificate_expiry(tls.as_ref().and_then(Tls::expires));
         state.show_holds();

@@ -88,6 +88,11 @@ impl Rollout {
         self.opened.len()
     }
 
+    /// Running time at which each ring that is open opened, in order; never empty.
+    pub fn opened(&self) -> &[SignedDuration] {
+        &self.opened
+    }
+
     /// The failures that wait to be acknowledged.
     pub fn halted_by(&self) -> &Acknowledged {
         &self.halted_by

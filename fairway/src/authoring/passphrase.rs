@@ -7,6 +7,7 @@ use signing::SecretKey;
 use signing::keyfile::{self, KeyFileError};
 use zeroize::Zeroizing;
 
+use crate::colour::ColorChoice;
 use crate::error::{CliError, Result};
 use crate::out::Out;
 
@@ -133,7 +134,7 @@ impl Passphrases {
     /// Warns once, and only a person whose passphrase is really needed.
     fn warn(&mut self) -> Result<()> {
         match self.warning.take() {
-            Some(warning) => Out::process().warn(&warning),
+            Some(warning) => Out::process(ColorChoice::Auto).warn(&warning),
             None => Ok(()),
         }
     }

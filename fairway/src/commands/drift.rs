@@ -10,6 +10,7 @@ use crate::hub::{Hub, HubArgs};
 use crate::out::Out;
 use crate::span::age;
 use crate::table::{Format, Table, cell};
+use crate::watch::WatchArgs;
 
 /// Versions named in a table row; the rest is counted. JSON and CSV name all of them.
 const VERSIONS_SHOWN: usize = 4;
@@ -27,12 +28,18 @@ pub(crate) struct DriftArgs {
     #[arg(long, value_enum, default_value_t)]
     output: Format,
     #[command(flatten)]
+    watch: WatchArgs,
+    #[command(flatten)]
     hub: HubArgs,
 }
 
 /// Runs `fairway drift`.
 pub(crate) async fn run(args: &DriftArgs, now: Timestamp, out: &mut Out) -> Result<()> {
     let hub = Hub::new(&args.hub.connection(None)?)?;
+    args.watch.run(now, out, async |now, out| show(&hub, args, now, out).await).await
+}
+
+async fn show(hub: &Hub, args: &DriftArgs, now: Timestamp, out: &mut Out) -> Result<()> {
     let mut answer: DriftAnswer = hub.get("api/v1/drift", &[]).await?;
     let wanted = |item: &DriftTotals| {
         args.product.as_ref().is_none_or(|product| *product == item.product)

@@ -9,6 +9,7 @@ use crate::hub::{Hub, HubArgs};
 use crate::out::Out;
 use crate::span::{Span, age};
 use crate::table::{Format, Table, cell};
+use crate::watch::WatchArgs;
 
 /// Arguments of `fairway health`.
 #[derive(Debug, clap::Args)]
@@ -29,12 +30,18 @@ pub(crate) struct HealthArgs {
     #[arg(long, value_enum, default_value_t)]
     output: Format,
     #[command(flatten)]
+    watch: WatchArgs,
+    #[command(flatten)]
     hub: HubArgs,
 }
 
 /// Runs `fairway health`.
-pub(crate) async fn run(args: &HealthArgs, out: &mut Out) -> Result<()> {
+pub(crate) async fn run(args: &HealthArgs, now: Timestamp, out: &mut Out) -> Result<()> {
     let hub = Hub::new(&args.hub.connection(None)?)?;
+    args.watch.run(now, out, async |_now, out| show(&hub, args, out).await).await
+}
+
+async fn show(hub: &Hub, args: &HealthArgs, out: &mut Out) -> Result<()> {
     let mut query = Vec::new();
     let mut ask = |name: &'static str, value: Option<String>| {
         query.extend(value.map(|value| (name, value)));
@@ -46,7 +53,7 @@ pub(crate) async fn run(args: &HealthArgs, out: &mut Out) -> Result<()> {
     let answer: HealthAnswer = hub.get("api/v1/health", &query).await?;
     match args.output {
         Format::Json => out.json(&answer),
-        Format::Csv => out.data(&table(&answer.worst).csv()),
+        Format::Csv => out.csv(&table(&answer.worst)),
         Format::Table => pages(&answer, out),
     }
 }
@@ -67,7 +74,7 @@ fn pages(answer: &HealthAnswer, out: &mut Out) -> Result<()> {
     ];
     for (title, table) in sections.into_iter().filter(|(_, table)| !table.is_empty()) {
         out.line(&format!("\n{title}"))?;
-        out.data(&table.text())?;
+        out.table(&table)?;
     }
     Ok(())
 }
@@ -168,7 +175,7 @@ mod tests {
         let server = ["health", "--server", &hub.url];
         let args = Cli::try_parse_from(server.iter().chain(args)).unwrap().args;
         let (mut out, stdout, stderr) = capture::out();
-        run(&args, &mut out).await.unwrap();
+        run(&args, Timestamp::UNIX_EPOCH, &mut out).await.unwrap();
         assert_eq!(stderr.text(), "");
         stdout.text()
     }

@@ -11,6 +11,7 @@ use crate::hub::{Hub, HubArgs};
 use crate::out::Out;
 use crate::span::age;
 use crate::table::{Format, Table, cell};
+use crate::watch::WatchArgs;
 
 /// Arguments of `fairway hold`.
 #[derive(Debug, clap::Args)]
@@ -58,6 +59,8 @@ pub(crate) struct HoldsArgs {
     #[arg(long, value_enum, default_value_t)]
     output: Format,
     #[command(flatten)]
+    watch: WatchArgs,
+    #[command(flatten)]
     hub: HubArgs,
 }
 
@@ -94,6 +97,10 @@ pub(crate) async fn hold(args: &HoldArgs, out: &mut Out) -> Result<()> {
 /// Runs `fairway holds`.
 pub(crate) async fn list(args: &HoldsArgs, now: Timestamp, out: &mut Out) -> Result<()> {
     let hub = Hub::new(&args.hub.connection(None)?)?;
+    args.watch.run(now, out, async |now, out| show(&hub, args, now, out).await).await
+}
+
+async fn show(hub: &Hub, args: &HoldsArgs, now: Timestamp, out: &mut Out) -> Result<()> {
     let query: Vec<_> = args.all.then(|| ("all", "true".to_owned())).into_iter().collect();
     let page: Page<Hold> = hub.get("api/v1/holds", &query).await?;
     super::print(

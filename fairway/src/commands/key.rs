@@ -14,6 +14,7 @@ use crate::error::{CliError, Result};
 use crate::files::{read_bounded, replace};
 use crate::origin::{Origin, OriginArgs};
 use crate::out::Out;
+use crate::table::{Format, Table};
 use crate::words::fingerprint;
 
 /// Arguments of `fairway key`.
@@ -56,7 +57,7 @@ enum Command {
         file: PathBuf,
         /// How to print it
         #[arg(long, value_enum, default_value_t)]
-        output: KeyFormat,
+        output: Format,
     },
     /// Verify a bundle and show its hub's vendors' keys, for a site that imports it
     FromBundle {
@@ -71,21 +72,30 @@ enum Command {
     },
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
-enum KeyFormat {
-    /// Lines for people.
-    #[default]
-    Text,
-    /// One JSON object.
-    Json,
-}
-
 #[derive(Serialize)]
 struct Shown {
     key_id: String,
     scheme: &'static str,
     fingerprint: String,
     public_key: String,
+}
+
+impl Shown {
+    fn of(key: &PublicKey) -> Self {
+        Self {
+            key_id: key.key_id().to_string(),
+            scheme: key.scheme().as_str(),
+            fingerprint: fingerprint(key),
+            public_key: key.to_spki_pem(),
+        }
+    }
+
+    fn table(self) -> Table {
+        let mut table = Table::new(&["key_id", "scheme", "fingerprint", "public_key"]);
+        let Self { key_id, scheme, fingerprint, public_key } = self;
+        table.row(vec![key_id, scheme.to_owned(), fingerprint, public_key]);
+        table
+    }
 }
 
 /// Runs `fairway key …`.
@@ -127,13 +137,9 @@ pub(crate) async fn run(
         Command::Show { file, output } => {
             let key = read(file, &mut passphrases)?;
             match output {
-                KeyFormat::Text => text(&key, out),
-                KeyFormat::Json => out.json(&Shown {
-                    key_id: key.key_id().to_string(),
-                    scheme: key.scheme().as_str(),
-                    fingerprint: fingerprint(&key),
-                    public_key: key.to_spki_pem(),
-                }),
+                Format::Table => text(&key, out),
+                Format::Json => out.json(&Shown::of(&key)),
+                Format::Csv => out.csv(&Shown::of(&key).table()),
             }
         }
         Command::FromBundle { from_bundle, origin, into } => {

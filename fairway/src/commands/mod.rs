@@ -4,8 +4,11 @@ pub(crate) mod audit;
 pub(crate) mod bench;
 pub(crate) mod block;
 pub(crate) mod clusters;
+pub(crate) mod completions;
 pub(crate) mod consent;
+pub(crate) mod doctor;
 pub(crate) mod drift;
+pub(crate) mod explain;
 pub(crate) mod graph;
 pub(crate) mod health;
 pub(crate) mod holds;
@@ -13,6 +16,7 @@ pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod key;
 pub(crate) mod lint;
+pub(crate) mod profile;
 pub(crate) mod promote;
 pub(crate) mod publish;
 pub(crate) mod recover;
@@ -30,6 +34,9 @@ pub(crate) mod verify;
 pub(crate) mod webhooks;
 pub(crate) mod withdraw;
 
+#[cfg(test)]
+mod forms;
+
 use serde::Serialize;
 
 use crate::error::Result;
@@ -46,13 +53,13 @@ fn print<T: Serialize>(
 ) -> Result<()> {
     match format {
         Format::Json => out.json(answer),
-        Format::Csv => out.data(&table().csv()),
+        Format::Csv => out.csv(&table()),
         Format::Table => {
             let table = table();
             if table.is_empty() {
                 return out.note(nothing);
             }
-            out.data(&table.text())
+            out.table(&table)
         }
     }
 }

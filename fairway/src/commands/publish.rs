@@ -55,6 +55,7 @@ pub(crate) struct PublishArgs {
 enum PublishFormat {
     /// Lines for people.
     #[default]
+    #[value(alias = "table")]
     Text,
     /// One JSON object.
     Json,

@@ -1,11 +1,13 @@
-//! Which hub, with which token: from flags, files and the environment.
+//! Which hub, with which token: from flags, files, profiles and the environment.
 
 use std::path::{Path, PathBuf};
 
 use offline_mirror::is_open;
 use reqwest::Url;
 
+use super::choice::{By, Choice, Namer, Said, TokenSource, Wishes, choose};
 use super::confirmed::{confirm, is_confirmed};
+use super::profiles::{Profiles, check_private, config_path};
 use crate::error::{CliError, Result};
 use crate::files::read_bounded;
 
@@ -21,6 +23,10 @@ pub(crate) struct HubArgs {
     /// Address of the update server, with its scheme
     #[arg(long, env = "FAIRWAY_SERVER", value_name = "URL", global = true)]
     pub(crate) server: Option<String>,
+
+    /// A server and token by the name that `fairway profile` gave them
+    #[arg(long, env = "FAIRWAY_PROFILE", value_name = "NAME", global = true)]
+    pub(crate) profile: Option<String>,
 
     /// File that holds the API token.
     #[arg(
@@ -60,56 +66,102 @@ pub(crate) struct Connection {
     pub(crate) server: Url,
     /// The API token, where there is one.
     pub(crate) token: Option<Token>,
+    /// Where the two come from; for hints.
+    pub(crate) origin: Origin,
+}
+
+/// Where an address and a token come from, as a person would change them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Origin {
+    /// Of the address; empty where it is nobody's setting.
+    pub(crate) server: String,
+    /// Of the token; empty where there is none.
+    pub(crate) token: String,
 }
 
 impl Connection {
     /// With the token a file holds.
     pub(crate) fn with_token_file(server: Url, file: &Path) -> Result<Self> {
-        Ok(Self { server, token: Some(read_token(file)?) })
+        let origin =
+            Origin { token: format!("of the file {}", file.display()), ..Origin::default() };
+        Ok(Self { server, token: Some(read_token(file)?), origin })
     }
 
     /// Without a token.
     pub(crate) fn anonymous(server: Url) -> Self {
-        Self { server, token: None }
+        Self { server, token: None, origin: Origin::default() }
     }
 }
 
 impl HubArgs {
     /// Reads files and environment; `fallback` is the address to use when none was given.
     pub(crate) fn connection(&self, fallback: Option<&str>) -> Result<Connection> {
-        let server = self.server.as_deref().or(fallback).ok_or_else(|| {
-            CliError::failed("no update server is named")
-                .hint("pass --server URL or set FAIRWAY_SERVER")
-        })?;
-        let token = match &self.token_file {
-            Some(path) => Some(read_token(path)?),
-            None => match std::env::var(TOKEN_VARIABLE) {
-                Ok(text) => clean_token(&text),
-                Err(_) => None,
-            },
+        self.reach(fallback).map(|(connection, _namer)| connection)
+    }
+
+    /// Whether a person named a hub for this command. A default profile names none: what can be
+    /// done without a hub does not ask one unasked.
+    pub(crate) fn names_a_hub(&self) -> bool {
+        self.server.is_some() || self.profile.is_some()
+    }
+
+    /// The address alone, for what is read without a token.
+    pub(crate) fn address(&self) -> Result<Url> {
+        Ok(choose(&self.wishes(), &profiles()?, None)?.server)
+    }
+
+    fn wishes(&self) -> Wishes {
+        // `clap` fills fields from the environment too; a flag that says the same changes nothing.
+        let by = |variable: &str, value: &std::ffi::OsStr| {
+            if std::env::var_os(variable).as_deref() == Some(value) {
+                By::Environment
+            } else {
+                By::Flag
+            }
         };
-        let server = server_url(server)?;
-        if token.is_some() && is_open(&server) && !self.token_over_http {
+        let text = |variable: &str, value: &Option<String>| {
+            let value = value.as_ref()?;
+            Some(Said { value: value.clone(), by: by(variable, value.as_ref()) })
+        };
+        let token_file = self.token_file.as_ref().map(|file| Said {
+            value: file.clone(),
+            by: by("FAIRWAY_TOKEN_FILE", file.as_os_str()),
+        });
+        Wishes {
+            server: text("FAIRWAY_SERVER", &self.server),
+            profile: text("FAIRWAY_PROFILE", &self.profile),
+            token_file,
+            token: std::env::var(TOKEN_VARIABLE).ok().and_then(|text| clean_token(&text)),
+        }
+    }
+
+    fn reach(&self, fallback: Option<&str>) -> Result<(Connection, Namer)> {
+        let choice = choose(&self.wishes(), &profiles()?, fallback)?;
+        let namer = choice.namer.clone();
+        let over_http = self.token_over_http || choice.over_http;
+        let connection = connect(choice)?;
+        if connection.token.is_some() && is_open(&connection.server) && !over_http {
             return Err(CliError::failed(format!(
-                "{server} is plain HTTP on another machine: everybody on the way could read the \
-                 API token"
+                "{} is plain HTTP on another machine: everybody on the way could read the API \
+                 token",
+                connection.server
             ))
             .hint(
                 "use its https address; where the network itself is closed, pass --token-over-http",
             ));
         }
-        Ok(Connection { server, token })
+        Ok((connection, namer))
     }
 
     /// The hub of the directory `dir`, whose `hub.toml` names `configured`. A token goes there only
     /// once a person has named that server; naming it is remembered in the directory.
     pub(crate) fn connection_of(&self, dir: &Path, configured: &str) -> Result<Connection> {
-        let connection = self.connection(Some(configured))?;
+        let (connection, namer) = self.reach(Some(configured))?;
         if connection.token.is_none() {
             return Ok(connection);
         }
         let server = server_url(configured)?;
-        if self.server.is_some() {
+        if namer != Namer::Directory {
             if connection.server.origin() == server.origin() {
                 confirm(dir, &server)?;
             }
@@ -125,6 +177,41 @@ impl HubArgs {
         }
         Ok(connection)
     }
+}
+
+/// The file of profiles. Tests have none: what is on the machine they run on must not matter.
+pub(crate) fn profiles_path() -> Option<PathBuf> {
+    if cfg!(test) {
+        return None;
+    }
+    config_path(|name| std::env::var_os(name).map(PathBuf::from))
+}
+
+fn profiles() -> Result<Profiles> {
+    profiles_path().map_or_else(|| Ok(Profiles::default()), |path| Profiles::load(&path))
+}
+
+/// Reads the token that was chosen.
+fn connect(choice: Choice) -> Result<Connection> {
+    let Choice { server, namer, token, .. } = choice;
+    let (token, told) = match token {
+        TokenSource::Nowhere => (None, String::new()),
+        TokenSource::File(path) => {
+            (Some(read_token(&path)?), format!("of the file {}", path.display()))
+        }
+        TokenSource::OfProfile(path) => {
+            check_private(&path)?;
+            (Some(read_token(&path)?), format!("of the profile's file {}", path.display()))
+        }
+        TokenSource::Text(token) => (Some(token), format!("in {TOKEN_VARIABLE}")),
+    };
+    let named = match namer {
+        Namer::Flag => "--server".to_owned(),
+        Namer::Environment => "FAIRWAY_SERVER".to_owned(),
+        Namer::Profile(name) => format!("profile {name}"),
+        Namer::Directory => "hub.toml".to_owned(),
+    };
+    Ok(Connection { server, token, origin: Origin { server: named, token: told } })
 }
 
 /// Checks an address and makes it a base for paths.
@@ -209,7 +296,7 @@ mod tests {
 
     fn with_token(server: Option<&str>, file: PathBuf) -> HubArgs {
         let server = server.map(str::to_owned);
-        HubArgs { server, token_file: Some(file), token_over_http: false }
+        HubArgs { server, token_file: Some(file), ..HubArgs::default() }
     }
 
     fn token(dir: &Path) -> PathBuf {

@@ -2,10 +2,12 @@
 //!
 //! It carries no trust: what must be believed is verified by `signing` after it was fetched.
 
+mod choice;
 mod confirmed;
 mod connection;
 mod pages;
 mod problem;
+pub(crate) mod profiles;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -23,7 +25,8 @@ use signing::causes::innermost;
 #[cfg(test)]
 pub(crate) use confirmed::CONFIRMED_FILE;
 pub(crate) use confirmed::confirm;
-pub(crate) use connection::{Connection, HubArgs, server_url};
+use connection::Origin;
+pub(crate) use connection::{Connection, HubArgs, profiles_path, server_url};
 
 use crate::error::{CliError, Result};
 
@@ -46,6 +49,7 @@ pub(crate) struct Hub {
     client: reqwest::Client,
     base: Url,
     authorization: Option<HeaderValue>,
+    origin: Origin,
 }
 
 impl Hub {
@@ -73,7 +77,8 @@ impl Hub {
             }
             None => None,
         };
-        Ok(Self { client, base: connection.server.clone(), authorization })
+        let origin = connection.origin.clone();
+        Ok(Self { client, base: connection.server.clone(), authorization, origin })
     }
 
     /// The address all paths are below, with a trailing slash.
@@ -195,7 +200,7 @@ impl Hub {
         }
         let problem: Option<channels::wire::Problem> =
             if is_problem { serde_json::from_slice(&body).ok() } else { None };
-        Err(problem::to_error(path, status, problem.as_ref(), self.authorization.is_some()))
+        Err(problem::to_error(path, status, problem.as_ref(), &self.origin))
     }
 
     async fn body(&self, mut response: Response) -> Result<Vec<u8>> {
@@ -214,8 +219,12 @@ impl Hub {
     fn unreachable(&self, error: &reqwest::Error) -> CliError {
         let what = if error.is_timeout() { "did not answer in time" } else { "cannot be reached" };
         let cause = innermost(error);
-        CliError::failed(format!("the hub at {} {what}: {cause}", self.base))
-            .hint("is it running, and is --server (FAIRWAY_SERVER) its address?")
+        CliError::failed(format!("the hub at {} {what}: {cause}", self.base)).hint(
+            match self.origin.server.as_str() {
+                "" => "is it running?".to_owned(),
+                named => format!("is it running, and is that its address? It comes from {named}"),
+            },
+        )
     }
 }
 

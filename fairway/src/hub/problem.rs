@@ -5,6 +5,7 @@ use channels::wire::media_type;
 use reqwest::StatusCode;
 use reqwest::header::HeaderValue;
 
+use super::connection::Origin;
 use crate::error::CliError;
 
 /// Whether a body is `application/problem+json`.
@@ -21,7 +22,7 @@ pub(super) fn to_error(
     path: &str,
     status: StatusCode,
     problem: Option<&Problem>,
-    had_token: bool,
+    origin: &Origin,
 ) -> CliError {
     let message = match problem {
         Some(problem) => describe(problem),
@@ -38,7 +39,7 @@ pub(super) fn to_error(
     if status.is_client_error() {
         error = error.refusal();
     }
-    match hint(status, had_token) {
+    match hint(status, origin).or_else(|| not_found(path, status, problem)) {
         Some(hint) => error.hint(hint),
         None => error,
     }
@@ -56,23 +57,70 @@ fn describe(problem: &Problem) -> String {
     }
 }
 
-fn hint(status: StatusCode, had_token: bool) -> Option<&'static str> {
-    match status {
-        StatusCode::UNAUTHORIZED if had_token => {
-            Some("the token is not valid here; was it revoked, or made by another hub?")
-        }
-        StatusCode::UNAUTHORIZED => {
-            Some("pass --token-file FILE, or set FAIRWAY_TOKEN_FILE or FAIRWAY_TOKEN")
-        }
-        StatusCode::FORBIDDEN => Some("the token's role does not allow this"),
-        StatusCode::SERVICE_UNAVAILABLE => Some("the hub is busy or not ready; try again shortly"),
-        _ => None,
+/// Where the names are of what was not found.
+fn not_found(path: &str, status: StatusCode, problem: Option<&Problem>) -> Option<String> {
+    if status != StatusCode::NOT_FOUND {
+        return None;
     }
+    if problem.is_none() {
+        return Some("is that address a hub's, and nothing missing or too much in it?".to_owned());
+    }
+    let lists = [
+        ("api/v1/clusters/", "fairway clusters"),
+        ("api/v1/rollouts/", "fairway rollout list --all"),
+        ("api/v1/rollout-policies/", "fairway rollout policies"),
+        ("api/v1/holds/", "fairway holds --all"),
+        ("api/v1/sites/", "fairway sites"),
+        ("api/v1/tokens/", "fairway token list"),
+        ("api/v1/join-tokens/", "fairway clusters invites"),
+        ("api/v1/webhooks/", "fairway webhooks list"),
+        ("api/upgrades_info/", "fairway drift"),
+    ];
+    let (_, list) = lists.iter().find(|(prefix, _)| path.starts_with(prefix))?;
+    Some(format!("{list} lists what there is"))
+}
+
+/// What a person can do about an answer, whichever command it was for.
+fn hint(status: StatusCode, origin: &Origin) -> Option<String> {
+    let Origin { server, token } = origin;
+    let told = match status {
+        StatusCode::UNAUTHORIZED if token.is_empty() => "pass --token-file FILE, set \
+            FAIRWAY_TOKEN_FILE or FAIRWAY_TOKEN, or give the profile a token_file"
+            .to_owned(),
+        StatusCode::UNAUTHORIZED => {
+            format!("the token {token} is not valid here; was it revoked, or made by another hub?")
+        }
+        StatusCode::FORBIDDEN if token.is_empty() => {
+            "that needs a token: pass --token-file FILE or set FAIRWAY_TOKEN_FILE".to_owned()
+        }
+        StatusCode::FORBIDDEN => format!(
+            "the role or the selector of the token {token} does not allow this; an admin makes \
+             others: fairway token new"
+        ),
+        StatusCode::TOO_MANY_REQUESTS => "wait a moment and try again".to_owned(),
+        StatusCode::SERVICE_UNAVAILABLE => {
+            "the hub is busy or not ready; try again shortly, or ask it why: fairway doctor"
+                .to_owned()
+        }
+        status if status.is_server_error() => {
+            "the hub's log says more; is a proxy in front of it well?".to_owned()
+        }
+        status if status.is_redirection() => match server.as_str() {
+            "" => "name the address that it redirects to".to_owned(),
+            named => format!("name the address that it redirects to; this one comes from {named}"),
+        },
+        _ => return None,
+    };
+    Some(told)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn had() -> Origin {
+        Origin { server: "profile prod".into(), token: "of the file /t".into() }
+    }
 
     fn problem(attack: Option<&str>) -> Problem {
         Problem {
@@ -87,8 +135,12 @@ mod tests {
 
     #[test]
     fn a_refusal_says_what_and_names_the_attack() {
-        let error =
-            to_error("p", StatusCode::UNPROCESSABLE_ENTITY, Some(&problem(Some("rollback"))), true);
+        let error = to_error(
+            "p",
+            StatusCode::UNPROCESSABLE_ENTITY,
+            Some(&problem(Some("rollback"))),
+            &had(),
+        );
         assert_eq!(
             error.to_string(),
             "the hub refused: The publication does not verify: \
@@ -97,16 +149,28 @@ mod tests {
         assert_eq!(error.hint_text(), None);
         assert_eq!(error.exit(), crate::error::Exit::No, "it was looked at");
         let status = StatusCode::UNPROCESSABLE_ENTITY;
-        let error = to_error("p", status, Some(&problem(None)), true);
+        let error = to_error("p", status, Some(&problem(None)), &had());
         assert_eq!(error.exit(), crate::error::Exit::Failure);
     }
 
     #[test]
     fn a_missing_token_is_told_apart_from_a_wrong_one() {
-        let missing = to_error("p", StatusCode::UNAUTHORIZED, None, false);
+        let missing = to_error("p", StatusCode::UNAUTHORIZED, None, &Origin::default());
         assert!(missing.hint_text().unwrap().contains("--token-file"));
-        let wrong = to_error("p", StatusCode::UNAUTHORIZED, None, true);
-        assert!(wrong.hint_text().unwrap().contains("revoked"));
+        let wrong = to_error("p", StatusCode::UNAUTHORIZED, None, &had());
+        assert!(wrong.hint_text().unwrap().contains("the token of the file /t is not valid here"));
+    }
+
+    #[test]
+    fn what_is_not_there_has_a_hint_where_the_names_are() {
+        let of = |path, problem: Option<&Problem>| {
+            let error = to_error(path, StatusCode::NOT_FOUND, problem, &had());
+            error.hint_text().unwrap_or_default().to_owned()
+        };
+        let named = problem(None);
+        assert_eq!(of("api/v1/clusters/x", Some(&named)), "fairway clusters lists what there is");
+        assert!(of("api/v1/rollouts/9/hold", Some(&named)).starts_with("fairway rollout list"));
+        assert!(of("api/v1/clusters/x", None).contains("address a hub's"));
     }
 
     #[test]

@@ -58,7 +58,7 @@ impl FakeHub {
 
     pub(crate) fn hub(&self) -> Hub {
         let server = super::connection::server_url(&self.url).unwrap();
-        Hub::new(&Connection { server, token: None }).unwrap()
+        Hub::new(&Connection::anonymous(server)).unwrap()
     }
 }
 

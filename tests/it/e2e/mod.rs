@@ -36,6 +36,7 @@ mod replicas;
 mod rolling;
 mod rollout;
 mod server;
+mod shipping;
 mod vendor;
 mod vendors;
 mod verbs;

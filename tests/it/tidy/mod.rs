@@ -1,9 +1,12 @@
 //! Rules of the house that a compiler does not check.
 
+mod book;
 mod crates;
 mod docs;
 mod files;
+mod monitoring;
 mod quoted;
+mod reasons;
 
 use std::path::{Path, PathBuf};
 

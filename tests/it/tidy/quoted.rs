@@ -147,6 +147,24 @@ fn definition(program: &str) -> Option<Command> {
 
 /// Walks the definitions along the words of one command.
 pub(super) fn check(words: &[String]) -> Result<(), String> {
+    check_as(words, Form::Whole)
+}
+
+/// The same for a command in a sentence, which may leave out what is needed.
+pub(super) fn check_in_passing(span: &str) -> Result<(), String> {
+    let commands = simple_commands(span);
+    let mut ours = commands.iter().filter_map(|words| program(words));
+    ours.try_for_each(|words| check_as(&words, Form::InPassing))
+}
+
+/// How much of a command is quoted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Whole,
+    InPassing,
+}
+
+fn check_as(words: &[String], form: Form) -> Result<(), String> {
     let (program, mut rest) = words.split_first().ok_or("no words")?;
     let whole = definition(program).ok_or("no such program")?;
     let mut command = &whole;
@@ -162,10 +180,10 @@ pub(super) fn check(words: &[String]) -> Result<(), String> {
         }
         rest = after;
     }
-    arguments(command, rest)
+    arguments(command, rest, form)
 }
 
-fn arguments(command: &Command, words: &[String]) -> Result<(), String> {
+fn arguments(command: &Command, words: &[String], form: Form) -> Result<(), String> {
     let mut given: Vec<String> = Vec::new();
     let mut positionals = 0_usize;
     let mut words = words.iter();
@@ -186,7 +204,10 @@ fn arguments(command: &Command, words: &[String]) -> Result<(), String> {
             .ok_or_else(|| format!("{} has no option -{name}", command.get_name()))?;
         given.push(arg.get_id().to_string());
         for _ in 0..if inline { 0 } else { values(arg) } {
-            words.next().ok_or_else(|| format!("-{name} needs a value"))?;
+            let value = words.next();
+            if value.is_none() && form == Form::Whole {
+                return Err(format!("-{name} needs a value"));
+            }
         }
     }
     let taken = command.get_positionals().count();
@@ -195,7 +216,10 @@ fn arguments(command: &Command, words: &[String]) -> Result<(), String> {
     if positionals > taken && !any_number {
         return Err(format!("{} takes {taken} words, not {positionals}", command.get_name()));
     }
-    missing(command, &given, positionals)
+    match form {
+        Form::Whole => missing(command, &given, positionals),
+        Form::InPassing => Ok(()),
+    }
 }
 
 fn find_option<'c>(command: &'c Command, name: &str) -> Option<&'c Arg> {

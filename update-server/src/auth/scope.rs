@@ -20,6 +20,8 @@ pub struct Scope(Option<Arc<Part>>);
 struct Part {
     text: String,
     selector: Selector,
+    /// What it is a part of.
+    of: Scope,
 }
 
 /// An access that cannot be confined.
@@ -41,7 +43,13 @@ impl Scope {
 
     /// The clusters of a selector that a person wrote as `text`.
     pub fn of(text: String, selector: Selector) -> Self {
-        Self(Some(Arc::new(Part { text, selector })))
+        Self::whole().narrowed(text, selector)
+    }
+
+    /// Those of its clusters that a selector selects as well.
+    #[must_use]
+    pub fn narrowed(&self, text: String, selector: Selector) -> Self {
+        Self(Some(Arc::new(Part { text, selector, of: self.clone() })))
     }
 
     /// Whether it is every cluster.
@@ -56,7 +64,9 @@ impl Scope {
 
     /// Whether a cluster with these labels is in it.
     pub fn contains(&self, labels: &Labels) -> bool {
-        self.0.as_deref().is_none_or(|part| part.selector.matches(labels))
+        self.0
+            .as_deref()
+            .is_none_or(|part| part.selector.matches(labels) && part.of.contains(labels))
     }
 
     /// Whether somebody of this access can be confined to it.
@@ -105,6 +115,15 @@ mod tests {
         assert!(scope.contains(&labels("edge")) && !scope.contains(&labels("prod")));
         assert!(!scope.contains(&Labels::new()) && Scope::whole().contains(&Labels::new()));
         assert!("".parse::<Scope>().is_err(), "an empty selector is not the whole fleet");
+    }
+
+    #[test]
+    fn a_narrower_scope_never_leaves_the_wider_one() {
+        let edge: Scope = "ring=edge".parse().unwrap();
+        let other = edge.narrowed("ring=prod".to_owned(), "ring=prod".parse().unwrap());
+        assert!(!other.contains(&labels("prod")) && !other.contains(&labels("edge")));
+        let same = edge.narrowed("ring".to_owned(), "ring".parse().unwrap());
+        assert!(same.contains(&labels("edge")) && !same.contains(&labels("prod")));
     }
 
     #[test]

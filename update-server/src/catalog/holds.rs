@@ -74,6 +74,16 @@ impl Held {
         self.everything.is_empty() && self.releases.is_empty()
     }
 
+    /// What stops moves, for people: the release that nothing may move to, or none where every move
+    /// is stopped, and why.
+    pub(crate) fn reasons(&self) -> Vec<(Option<ReleaseVersion>, String)> {
+        let everything = self.everything.iter().map(|reason| (None, reason.clone()));
+        let releases = self.releases.iter().flat_map(|(version, reasons)| {
+            reasons.iter().map(|reason| (Some(version.clone()), reason.clone()))
+        });
+        everything.chain(releases).collect()
+    }
+
     /// The graph with one risk on every held edge, whose message names every reason.
     pub(crate) fn apply(&self, graph: &Graph) -> Result<Graph, GraphError> {
         let mut held = graph.clone();

@@ -25,7 +25,7 @@ use signing::Sha256Digest;
 pub use body::{Body, Variant};
 pub(crate) use content::{ByGraph, Published, TIMESTAMP_FILE, TOP_ROLES, Versions};
 pub use content::{GraphEntry, GraphKey, ReleaseEntry, TufFile};
-use holds::Held;
+pub(crate) use holds::Held;
 pub use holds::{HOLD_RISK, ReleaseStop};
 
 /// What is served now. Cheap to clone; all clones see the same.
@@ -124,6 +124,14 @@ impl Catalog {
         let served = self.served();
         let graphs = &served.published.as_ref()?.graphs;
         graphs.get(product)?.get(channel)?.get(arch).cloned()
+    }
+
+    /// What stops moves in a graph, as plain clients are told.
+    pub(crate) fn held(&self, product: &ProductRef, channel: &ChannelName, arch: &Arch) -> Held {
+        let served = self.served();
+        let channels = served.shown.get(product);
+        let shown = channels.and_then(|channels| channels.get(channel)?.get(arch));
+        shown.map(|shown| shown.held.clone()).unwrap_or_default()
     }
 
     /// Keys of all graphs, in order.

@@ -151,18 +151,23 @@ impl Group {
 /// Those that stand still for the longest time: since when, row, product. The heap's top is the one to
 /// drop first.
 #[derive(Debug, Default)]
-struct Still {
+pub(super) struct Still {
     oldest: BinaryHeap<(Timestamp, usize, usize)>,
     more: bool,
 }
 
 impl Still {
-    fn see(&mut self, since: Timestamp, row: usize, product: usize) {
+    pub(super) fn see(&mut self, since: Timestamp, row: usize, product: usize) {
         self.oldest.push((since, row, product));
         if self.oldest.len() > MAX_STUCK_CANDIDATES {
             self.oldest.pop();
             self.more = true;
         }
+    }
+
+    /// Row and product of each, longest first.
+    pub(super) fn places(self) -> impl Iterator<Item = (usize, usize)> {
+        self.oldest.into_sorted_vec().into_iter().map(|(_, row, product)| (row, product))
     }
 }
 
@@ -211,15 +216,12 @@ impl FleetIndex {
             Some(self.lag_totals(product, channel, group))
         });
         let lags = lags.collect();
-        let mut stuck: Vec<StuckRow> = still
-            .oldest
-            .into_sorted_vec()
-            .into_iter()
-            .filter_map(|(_, row, place)| self.stuck_row(row, place))
-            .collect();
+        let stuck_more = still.more;
+        let mut stuck: Vec<StuckRow> =
+            still.places().filter_map(|(row, place)| self.stuck_row(row, place)).collect();
         let stuck_total = u64::try_from(stuck.len()).unwrap_or(u64::MAX);
         stuck.truncate(MAX_STUCK);
-        FleetHealth { lags, stuck, stuck_total, stuck_more: still.more }
+        FleetHealth { lags, stuck, stuck_total, stuck_more }
     }
 
     fn lag_totals(&self, product: &ProductRef, channel: &ChannelName, group: &Group) -> LagTotals {
@@ -268,7 +270,7 @@ impl FleetIndex {
         })
     }
 
-    fn stuck_row(&self, row: usize, place: usize) -> Option<StuckRow> {
+    pub(super) fn stuck_row(&self, row: usize, place: usize) -> Option<StuckRow> {
         let (row, record) = self.unpacked(row, place)?;
         let ordered = |gate: &str| ORDERED.contains(&gate);
         if record.failure.is_none()
@@ -303,7 +305,7 @@ impl FleetIndex {
 
 impl Product {
     /// Since when the product has been in a phase that it wants to leave.
-    fn stands_still_since(&self) -> Option<Timestamp> {
+    pub(super) fn stands_still_since(&self) -> Option<Timestamp> {
         match self.phase {
             Phase::Idle | Phase::Unknown => None,
             Phase::Waiting

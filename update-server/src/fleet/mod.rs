@@ -7,10 +7,12 @@
 mod answers;
 mod beat;
 mod day;
+mod distance;
 mod drift;
 mod facts;
 mod freshness;
 mod health;
+mod heat;
 mod hurry;
 mod intern;
 mod lookup;
@@ -45,13 +47,16 @@ pub use answers::FleetCount;
 pub(crate) use answers::Summing;
 pub use beat::Beat;
 pub use day::DayCount;
+pub use distance::{Activity, Between, Distance};
 pub use drift::DriftMemo;
 pub use freshness::{freshness, is_active, next_report_in_s};
 pub use health::{FleetHealth, HealthQuestion, MAX_WORST_LAGS};
+pub use heat::{Heat, HeatBy, HeatCell, HeatGroup, HeatMark, HeatQuestion, MAX_NEAR_HOPS};
 pub(crate) use query::why_revoked;
 pub use query::{ClusterFilter, MAX_PAGE, View};
 pub use record::{ClusterKey, ClusterRecord, FormerKey, GraphKey, KeyEnd, ProductRecord, Slot};
 pub use rollup::{MAX_TREND_SERIES, MAX_TREND_VERSIONS, SeriesName};
+pub use scoped::{Overview, Standing};
 pub use shared::MAX_SHARED;
 
 /// Rows and counters.

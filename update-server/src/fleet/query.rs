@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use super::row::{Product, Row};
 use super::shared::is_marked;
-use super::{DriftMemo, FleetIndex, GraphKey, ProductRecord, Slot, freshness};
+use super::{Activity, Distance, DriftMemo, FleetIndex, GraphKey, ProductRecord, Slot, freshness};
 use crate::auth::Scope;
 use crate::bulk::Selected;
 use crate::served::Served;
@@ -20,8 +20,8 @@ use crate::served::Served;
 /// Most rows in one page.
 pub const MAX_PAGE: usize = 500;
 
-/// Which clusters to list. Product, channel, version, phase and health must hold for one and the
-/// same product of a cluster.
+/// Which clusters to list. Product, channel, version, phase, health and distance must hold for one
+/// and the same product of a cluster.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClusterFilter {
     /// Runs this product.
@@ -36,6 +36,10 @@ pub struct ClusterFilter {
     pub health: Option<HealthVerdict>,
     /// Reported this long ago.
     pub freshness: Option<Freshness>,
+    /// Is heard of, or is not.
+    pub activity: Option<Activity>,
+    /// Is so far from the head.
+    pub distance: Distance,
     /// Is called something that starts like this.
     pub name_prefix: Option<String>,
     /// Has labels like these.
@@ -55,6 +59,8 @@ struct Resolved<'f> {
     version: Versions,
     /// Graph and version.
     exposed: Option<BTreeSet<(u32, u32)>>,
+    /// Graph and version.
+    distance: Option<BTreeSet<(u32, u32)>>,
     /// By the number of a label set, whether the selector selects it.
     labels: Option<Vec<bool>>,
 }
@@ -74,6 +80,7 @@ impl Resolved<'_> {
         !row.is_retired()
             && filter.site.is_none()
             && filter.freshness.is_none_or(|f| f == class)
+            && filter.activity.is_none_or(|activity| activity.holds(class))
             && filter.name_prefix.as_ref().is_none_or(|p| row.name().starts_with(p.as_str()))
             && self.labels.as_ref().is_none_or(|selected| is_marked(selected, row.labels))
             && (!self.about_products() || row.products.iter().any(|p| self.matches_product(p)))
@@ -82,6 +89,7 @@ impl Resolved<'_> {
     fn about_products(&self) -> bool {
         self.graphs.is_some()
             || self.exposed.is_some()
+            || self.distance.is_some()
             || self.version != Versions::Any
             || self.filter.phase.is_some()
             || self.filter.health.is_some()
@@ -91,6 +99,7 @@ impl Resolved<'_> {
         let here = (product.graph, product.version);
         self.graphs.as_ref().is_none_or(|graphs| graphs.contains(&product.graph))
             && self.exposed.as_ref().is_none_or(|exposed| exposed.contains(&here))
+            && self.distance.as_ref().is_none_or(|distance| distance.contains(&here))
             && match self.version {
                 Versions::Any => true,
                 Versions::Only(version) => version == product.version,
@@ -133,7 +142,24 @@ impl FleetIndex {
         let by_labels = filter.selector.is_some() || !filter.scope.is_whole();
         let labels =
             by_labels.then(|| self.label_sets().iter().map(|labels| selected(labels)).collect());
-        Resolved { filter, graphs, version, exposed, labels }
+        // Distances need what is served; without, nothing is at any.
+        let distance = (!filter.distance.is_any()).then(BTreeSet::new);
+        Resolved { filter, graphs, version, exposed, distance, labels }
+    }
+
+    fn resolve_all<'f>(&self, filter: &'f ClusterFilter, view: &mut View<'_>) -> Resolved<'f> {
+        let resolved = self.resolve(filter);
+        let distance =
+            resolved.distance.is_some().then(|| self.at_distance(&filter.distance, view));
+        Resolved { distance, ..resolved }
+    }
+
+    /// How many clusters match.
+    pub fn matching(&self, filter: &ClusterFilter, view: &mut View<'_>) -> u64 {
+        let resolved = self.resolve_all(filter, view);
+        let class = |row: &Row| freshness(row.last_seen.get(), self.interval_s, view.now);
+        let found = self.rows.iter().filter(|row| resolved.matches(row, class(row))).count();
+        u64::try_from(found).unwrap_or(u64::MAX)
     }
 
     /// Up to `limit` matching clusters after row `after`, and the row to go on from if there may
@@ -145,7 +171,7 @@ impl FleetIndex {
         limit: usize,
         view: &mut View<'_>,
     ) -> (Vec<ClusterRow>, Option<Slot>) {
-        let resolved = self.resolve(filter);
+        let resolved = self.resolve_all(filter, view);
         let start = after.map_or(0, |slot| slot.0.saturating_add(1));
         let limit = limit.clamp(1, MAX_PAGE);
         let mut found = Vec::new();

@@ -4,14 +4,40 @@
 //! million. Nothing of another cluster is in them, not even in a sum.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
-use channels::wire::DriftAnswer;
+use channels::version::ReleaseVersion;
+use channels::wire::{Drift, DriftAnswer};
 
 use super::query::View;
 use super::shared::is_marked;
 use super::tally::{Change, Tally};
-use super::{FleetCount, FleetIndex, Slot};
+use super::{FleetCount, FleetIndex, GraphKey, Slot};
 use crate::auth::Scope;
+
+/// Active clusters of one graph on one version, and how far that is from the head.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// Which graph.
+    pub graph: GraphKey,
+    /// Which version.
+    pub version: ReleaseVersion,
+    /// How far.
+    pub drift: Drift,
+    /// How many.
+    pub clusters: u64,
+}
+
+/// The figures of some clusters, counted together.
+#[derive(Debug, Clone)]
+pub struct Overview {
+    /// Clusters in force.
+    pub in_force: u64,
+    /// Drift, one entry per graph that any of them follows.
+    pub drift: DriftAnswer,
+    /// What the active ones run.
+    pub standings: Vec<Standing>,
+}
 
 impl FleetIndex {
     /// For each label set, by number, whether it is in the scope; `None` if all are.
@@ -40,6 +66,35 @@ impl FleetIndex {
     /// The scope's active clusters by graph, version and phase.
     pub fn counts_within(&self, scope: &Scope) -> Vec<FleetCount> {
         self.counts_of(&self.tally_within(scope))
+    }
+
+    /// The figures of the scope's clusters.
+    pub fn overview(&self, scope: &Scope, view: &mut View<'_>) -> Overview {
+        let tally = self.tally_within(scope);
+        let drift = self.drift_of(&tally, view);
+        Overview {
+            in_force: tally.freshness.values().sum(),
+            drift,
+            standings: self.standings(&tally, view),
+        }
+    }
+
+    fn standings(&self, tally: &Tally, view: &mut View<'_>) -> Vec<Standing> {
+        let mut standings = Vec::new();
+        for (&graph, counts) in &tally.graphs {
+            let Some(key) = self.graphs.value(graph) else { continue };
+            let versions: BTreeSet<u32> =
+                counts.groups.keys().map(|(version, _, _)| *version).collect();
+            for number in versions {
+                let Some(version) = self.versions.value(number) else { continue };
+                let drift = view.memo.get(view.served, (graph, number), (key, version), view.now);
+                let groups = counts.groups.iter().filter(|((version, ..), _)| *version == number);
+                let clusters = groups.map(|(_, clusters)| clusters).sum();
+                let (graph, version) = (key.clone(), version.clone());
+                standings.push(Standing { graph, version, drift, clusters });
+            }
+        }
+        standings
     }
 
     /// The scope's clusters in force.

@@ -15,10 +15,15 @@ use super::public::method_not_allowed;
 use crate::catalog::Body;
 
 /// Name, media type and content of every asset.
-const ASSETS: [(&str, &str, &str); 4] = [
+const ASSETS: [(&str, &str, &str); 9] = [
     ("app.css", CSS, include_str!("../../assets/app.css")),
+    ("channels.css", CSS, include_str!("../../assets/channels.css")),
+    ("cluster.css", CSS, include_str!("../../assets/cluster.css")),
+    ("records.css", CSS, include_str!("../../assets/records.css")),
     ("favicon.svg", "image/svg+xml", include_str!("../../assets/favicon.svg")),
+    ("fleet.css", CSS, include_str!("../../assets/fleet.css")),
     ("htmx.min.js", SCRIPT, include_str!("../../assets/htmx.min.js")),
+    ("rollouts.css", CSS, include_str!("../../assets/rollouts.css")),
     ("live.js", SCRIPT, include_str!("../../assets/live.js")),
 ];
 
@@ -43,7 +48,8 @@ pub(super) fn security_headers() -> [(HeaderName, HeaderValue); 3] {
     [
         (HeaderName::from_static("content-security-policy"), HeaderValue::from_static(CSP)),
         (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-        (HeaderName::from_static("referrer-policy"), HeaderValue::from_static("no-referrer")),
+        // With `no-referrer` browsers hide the `Origin` of a form, by which the hub knows its own.
+        (HeaderName::from_static("referrer-policy"), HeaderValue::from_static("same-origin")),
     ]
 }
 

@@ -6,7 +6,7 @@ pub mod access;
 pub mod api;
 pub mod assets;
 pub mod cincinnati;
-mod dashboard;
+pub mod dashboard;
 pub mod fcos;
 pub mod lookout;
 pub mod negotiate;

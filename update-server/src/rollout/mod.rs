@@ -3,7 +3,7 @@
 //! Read in this order: [`policies`] (which policy governs), [`facts`] (what the planner is told),
 //! [`state`] (one rollout), [`attempt`] and [`health`] (one cluster in it), [`draft`] (changes that
 //! wait for a commit), [`ask`], [`heard`], [`tick`] and [`command`] (what changes it), [`rollouts`]
-//! (what is committed), [`changes`] (rows to write), [`view`] (what people see). The arithmetic is
+//! (what is committed), [`changes`] (rows to write), [`view`] and [`course`] (what people see). The arithmetic is
 //! `channels::rollout`, the same code the simulator runs.
 //!
 //! Everything here is a synchronous function of values and `now`. It does no I/O, reads no clock,
@@ -14,6 +14,7 @@ pub mod attempt;
 mod census;
 pub mod changes;
 pub mod command;
+pub mod course;
 pub mod draft;
 pub mod event;
 pub mod facts;
@@ -37,6 +38,7 @@ pub use ask::Turn;
 pub use attempt::Tracked;
 pub use changes::{AttemptRow, Outcome, PolicyRow, RolloutChanges, RolloutRow};
 pub use command::{RolloutCommand, RolloutRefusal};
+pub use course::{COURSE_POINTS, Course, DonePoint, OpenPoint, Went};
 pub use draft::{Draft, Overlay};
 pub use event::{RolloutEvent, RolloutEventKind};
 pub use facts::{Ask, Fact, Fleet, Heard, Offer};

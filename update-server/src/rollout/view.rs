@@ -7,6 +7,7 @@ use channels::rollout::{
     Caps, ClusterState, Counts, Decision, Failure, HealthGate, Name, Ring, Share, Stop, WaitReason,
 };
 use channels::version::ReleaseVersion;
+use channels::wire::HealthSummary;
 use jiff::{SignedDuration, Timestamp};
 use signing::Sha256Digest;
 
@@ -284,6 +285,19 @@ impl Rollouts {
     pub fn attempt(&self, id: RolloutId, slot: Slot, now: Timestamp) -> Option<AttemptView> {
         let tracked = self.attempts.get(&id)?.live.get(&slot)?;
         Some(attempt_view(self.heads.get(&id)?, slot, tracked, now))
+    }
+
+    /// How a cluster was when it was granted, while its attempt is looked at.
+    pub fn baseline(&self, id: RolloutId, slot: Slot) -> Option<&HealthSummary> {
+        self.attempts.get(&id)?.live.get(&slot)?.baseline.as_ref()
+    }
+
+    /// The newest rollout of a product in which a cluster has an attempt that is looked at.
+    pub fn attempt_of(&self, product: &ProductRef, slot: Slot) -> Option<RolloutId> {
+        let live = |id: &&RolloutId| {
+            self.attempts.get(id).is_some_and(|attempts| attempts.live.contains_key(&slot))
+        };
+        self.of_product.get(product)?.iter().rev().find(live).copied()
     }
 
     /// Whether a cluster succeeded in this rollout and has soaked.

@@ -25,6 +25,11 @@ use crate::config::{ClientCertificates, TlsSettings};
 use clients::ClientAuthority;
 pub use files::TlsError;
 
+/// Until when a certificate in DER is good; `None` for what cannot be read. Nothing is verified.
+pub fn certificate_ends(certificate: &[u8]) -> Option<Timestamp> {
+    expiry::of(certificate)
+}
+
 /// The certificate that new connections are shown.
 #[derive(Debug)]
 struct Shown(ArcSwap<CertifiedKey>);

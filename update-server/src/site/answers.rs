@@ -165,8 +165,11 @@ fn matches(filter: &ClusterFilter, cluster: &SiteCluster, class: Freshness) -> b
         || filter.health.is_some()
         || filter.exposed.is_some();
     filter.scope.is_whole()
+        // Their drift here is no part of the fleet's.
+        && filter.distance.is_any()
         && filter.selector.as_ref().is_none_or(|selector| selector.matches(&Labels::new()))
         && filter.freshness.is_none_or(|wanted| wanted == staler(class, cluster.freshness))
+        && filter.activity.is_none_or(|half| half.holds(staler(class, cluster.freshness)))
         && filter.name_prefix.as_ref().is_none_or(|p| cluster.name.starts_with(p.as_str()))
         && (!about_products || cluster.products.iter().any(|p| matches_product(filter, p)))
 }

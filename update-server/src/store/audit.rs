@@ -5,6 +5,7 @@
 
 use channels::wire::AuditRow;
 use jiff::Timestamp;
+use jiff::civil::Date;
 use rusqlite::params;
 
 use super::chain::{GENESIS, row_hash};
@@ -117,6 +118,68 @@ pub(super) fn page_of(
         ],
         read,
     )
+}
+
+/// Rows looked at for one page of a search. Nothing but the number is indexed, so what nobody ever did
+/// would be looked for in the whole log.
+const MAX_SEARCHED: u64 = 50_000;
+
+/// Which rows are wanted; what is empty is not asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AuditFilter {
+    /// Exactly this actor.
+    pub actor: String,
+    /// Exactly this action.
+    pub action: String,
+    /// Objects that begin with this.
+    pub object: String,
+    /// From the begin of this day on, UTC.
+    pub since: Option<Date>,
+    /// To the end of this day, UTC.
+    pub until: Option<Date>,
+}
+
+/// Some rows that match, newest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditFound {
+    /// The rows.
+    pub rows: Vec<AuditRow>,
+    /// Rows below this number were not looked at; none where there are no others.
+    pub go_on: Option<u64>,
+}
+
+/// Up to `limit` rows that match, below `before`, newest first.
+pub(super) fn search(
+    db: &Db,
+    filter: &AuditFilter,
+    before: Option<u64>,
+    limit: usize,
+) -> DbResult<AuditFound> {
+    let end = before.unwrap_or(u64::MAX).min(head(db)?.id.saturating_add(1));
+    let begin = end.saturating_sub(MAX_SEARCHED).max(1);
+    // Times are kept as text that begins with the day, so days compare as text does.
+    let since = filter.since.map_or_else(String::new, |day| day.to_string());
+    let until = filter.until.and_then(|day| day.tomorrow().ok());
+    let until = until.map_or_else(|| "9999-99-99".to_owned(), |day| day.to_string());
+    let rows = db.rows(
+        "SELECT id, at, actor, action, object, detail, previous, hash FROM audit \
+         WHERE id < ?1 AND id >= ?2 AND at >= ?3 AND at < ?4 \
+         AND (?5 = '' OR actor = ?5) AND (?6 = '' OR action = ?6) \
+         AND substr(object, 1, length(?7)) = ?7 ORDER BY id DESC LIMIT ?8",
+        params![
+            super::int(end),
+            super::int(begin),
+            since,
+            until,
+            filter.actor,
+            filter.action,
+            filter.object,
+            i64::try_from(limit).unwrap_or(i64::MAX)
+        ],
+        read,
+    )?;
+    let looked_to = rows.last().filter(|_| rows.len() == limit).map_or(begin, |row| row.id);
+    Ok(AuditFound { go_on: (looked_to > 1).then_some(looked_to), rows })
 }
 
 fn read(row: &Row<'_>) -> DbResult<AuditRow> {
@@ -233,5 +296,37 @@ mod tests {
             page(&db, before, 2).unwrap().into_iter().map(|r| r.id).collect()
         };
         assert_eq!((ids(None), ids(Some(4)), ids(Some(2))), (vec![5, 4], vec![3, 2], vec![1]));
+    }
+
+    #[test]
+    fn a_search_finds_what_matches_and_says_where_it_stopped() {
+        let (_dir, db) = log_of(5);
+        let find = |filter: &AuditFilter, before, limit| {
+            let found = search(&db, filter, before, limit).unwrap();
+            (found.rows.iter().map(|row| row.id).collect::<Vec<_>>(), found.go_on)
+        };
+        let all = AuditFilter::default();
+        assert_eq!(find(&all, None, 9), (vec![5, 4, 3, 2, 1], None));
+        assert_eq!(find(&all, None, 2), (vec![5, 4], Some(4)));
+        assert_eq!(find(&all, Some(2), 2), (vec![1], None));
+        let of = |change: fn(&mut AuditFilter)| {
+            let mut filter = AuditFilter::default();
+            change(&mut filter);
+            find(&filter, None, 9).0.len()
+        };
+        assert_eq!([of(|f| f.actor = "mira".into()), of(|f| f.actor = "mir".into())], [5, 0]);
+        assert_eq!([of(|f| f.action = "hold".into()), of(|f| f.action = "%".into())], [5, 0]);
+        assert_eq!([of(|f| f.object = "3".into()), of(|f| f.object = "%".into())], [1, 0]);
+        let day = |text: &str| -> Option<Date> { Some(text.parse().unwrap()) };
+        // All rows are of 2026-09-21.
+        for (since, until, rows) in [
+            (day("2026-09-21"), day("2026-09-21"), 5),
+            (day("2026-09-22"), None, 0),
+            (None, day("2026-09-20"), 0),
+            (None, day("9999-12-31"), 5),
+        ] {
+            let filter = AuditFilter { since, until, ..AuditFilter::default() };
+            assert_eq!(find(&filter, None, 9).0.len(), rows, "{filter:?}");
+        }
     }
 }

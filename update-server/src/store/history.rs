@@ -44,6 +44,12 @@ pub struct HistoryRow {
     pub unit: Option<UnitName>,
     /// Its health from here on.
     pub health: HealthVerdict,
+    /// Its quorum lag just then, milliseconds; absent in rows of older hubs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quorum_lag_ms: Option<u64>,
+    /// Its PLEG lag just then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pleg_lag_ms: Option<u64>,
     /// `seq` of the report that said so.
     pub seq: u64,
 }
@@ -123,6 +129,8 @@ pub(super) fn append(
         phase: new.phase,
         unit: new.unit.clone(),
         health: new.health.verdict,
+        quorum_lag_ms: new.health.quorum_lag_ms,
+        pleg_lag_ms: new.health.pleg_lag_ms,
         seq,
     };
     let change = Change {

@@ -63,7 +63,7 @@ use crate::rollout::RolloutRefusal;
 use crate::served::Served;
 pub(crate) use admin::changed as changed_settings;
 pub use admin::{BulkDone, BulkWork, SetLabels, SetSettings};
-pub use audit::{ChainCheck, Event};
+pub use audit::{AuditFilter, AuditFound, ChainCheck, Event};
 pub(crate) use batch::Batch;
 pub use chain::{Run, row_hash};
 pub use committed::Committed;

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use rusqlite::params;
 use tokio::time::{Duration, Instant};
 
-use super::audit::{self, ChainCheck};
+use super::audit::{self, AuditFilter, AuditFound, ChainCheck};
 use super::db::{Database, Db, DbError};
 use super::history::{self, HistoryPlace, HistoryRow};
 use super::{
@@ -20,7 +20,7 @@ use super::{
     trends, units, webhooks,
 };
 use crate::fleet::Slot;
-use crate::rollout::PolicyRow;
+use crate::rollout::{PolicyRow, RolloutId, Went};
 use crate::telemetry::{Folding, NOTE_EVERY_S, Soaking};
 
 /// A read failed.
@@ -137,6 +137,16 @@ impl Reader {
         Ok(audit::page(&*self.db()?, before, limit)?)
     }
 
+    /// Audit rows that match below `before`, newest first.
+    pub fn search_audit(
+        &self,
+        filter: &AuditFilter,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<AuditFound, ReaderError> {
+        Ok(audit::search(&*self.db()?, filter, before, limit)?)
+    }
+
     /// Audit rows above `after`, oldest first.
     pub fn audit_after(&self, after: u64, limit: usize) -> Result<Vec<AuditRow>, ReaderError> {
         Ok(audit::page_after(&*self.db()?, after, limit)?)
@@ -205,6 +215,11 @@ impl Reader {
         version: Option<u64>,
     ) -> Result<Vec<PolicyRow>, ReaderError> {
         Ok(rollouts::policy_versions(&*self.db()?, name, version)?)
+    }
+
+    /// When the clusters of a rollout went.
+    pub fn went(&self, id: RolloutId) -> Result<Vec<Went>, ReaderError> {
+        Ok(rollouts::went(&*self.db()?, id)?)
     }
 
     /// Notes of the fleet by step; `None` if there are more than one answer holds.

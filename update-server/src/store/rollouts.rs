@@ -21,7 +21,9 @@ use super::ingest::Said;
 use super::{Batch, LoadError};
 use crate::directive::{Decision, Limits};
 use crate::fleet::{ClusterRecord, ProductRecord, Slot};
-use crate::rollout::{Ask, Draft, Heard, Overlay, PolicyRow, RolloutEvent, Rollouts, Turn};
+use crate::rollout::{
+    Ask, Draft, Heard, Overlay, PolicyRow, RolloutEvent, RolloutId, Rollouts, Turn, Went,
+};
 use crate::served::Served;
 
 /// From this much time without a tick on, the hub counts as having been down: four times the
@@ -73,6 +75,11 @@ pub(super) fn policy_versions(
     version: Option<u64>,
 ) -> Result<Vec<PolicyRow>, LoadError> {
     rows::policy_versions(db, name, version)
+}
+
+/// When the clusters of a rollout went.
+pub(super) fn went(db: &Db, id: RolloutId) -> Result<Vec<Went>, LoadError> {
+    rows::went(db, id)
 }
 
 fn audited(event: &RolloutEvent) -> Event {

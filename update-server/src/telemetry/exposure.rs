@@ -89,14 +89,17 @@ pub fn has_risk(graph: &Graph, version: &ReleaseVersion, risk: &str) -> bool {
     offers.iter().any(|offer| offer.risks.iter().any(|its| its.name == risk))
 }
 
+/// Whether every cluster is exposed to a risk: the first rule that can be evaluated decides, and none
+/// at all means exposed.
+pub fn is_always(risk: &Risk) -> bool {
+    match risk.matching_rules.iter().find(|r| !matches!(r, MatchingRule::Unknown { .. })) {
+        None | Some(MatchingRule::Always | MatchingRule::Unknown { .. }) => true,
+        Some(MatchingRule::PromQl { .. }) => false,
+    }
+}
+
 fn row(key: &GraphKey, counted: Counted<'_>) -> RiskExposure {
     let Counted { risk, clusters, blocked, to } = counted;
-    // The first rule that can be evaluated decides; none at all means exposed.
-    let always =
-        match risk.matching_rules.iter().find(|r| !matches!(r, MatchingRule::Unknown { .. })) {
-            None | Some(MatchingRule::Always | MatchingRule::Unknown { .. }) => true,
-            Some(MatchingRule::PromQl { .. }) => false,
-        };
     RiskExposure {
         product: key.product.clone(),
         channel: key.channel.clone(),
@@ -104,7 +107,7 @@ fn row(key: &GraphKey, counted: Counted<'_>) -> RiskExposure {
         risk: risk.name.clone(),
         message: risk.message.clone(),
         url: risk.url.clone(),
-        always,
+        always: is_always(risk),
         clusters,
         blocked,
         to: to.into_iter().cloned().collect(),

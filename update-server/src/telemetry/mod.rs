@@ -5,7 +5,7 @@ mod soak;
 mod timeline;
 mod trend;
 
-pub use exposure::{exposure, has_risk, risks_before};
+pub use exposure::{exposure, has_risk, is_always, risks_before};
 pub use soak::Soaking;
 pub use timeline::{Position, merge};
 pub use trend::{Folding, MAX_POINTS, MAX_STEPS, NOTE_EVERY_S, TrendClock, USUAL_STEPS, step_of};

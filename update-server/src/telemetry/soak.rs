@@ -19,7 +19,7 @@ struct Notes {
 }
 
 /// Notes of one product while they are added up, in order of time.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Soaking(BTreeMap<(ChannelName, ReleaseVersion), Notes>);
 
 impl Soaking {

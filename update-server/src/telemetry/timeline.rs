@@ -86,7 +86,7 @@ pub fn merge(
 }
 
 fn change(row: HistoryRow) -> TimelineEntry {
-    let HistoryRow { at, product, version, target, phase, unit, health, seq } = row;
+    let HistoryRow { at, product, version, target, phase, unit, health, seq, .. } = row;
     TimelineEntry::Change { at, product, version, target, phase, unit, health, seq }
 }
 
@@ -121,6 +121,8 @@ mod tests {
             phase: Phase::Idle,
             unit: None,
             health: HealthVerdict::Healthy,
+            quorum_lag_ms: None,
+            pleg_lag_ms: None,
             seq: 1,
         };
         (HistoryPlace { day: 20_261_121, row }, history)

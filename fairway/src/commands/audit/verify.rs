@@ -11,7 +11,7 @@ use update_server::store::Run;
 use crate::error::{CliError, Result};
 use crate::hub::{Hub, HubArgs};
 use crate::out::Out;
-use crate::table::Format;
+use crate::table::{Format, Table, cell};
 
 /// Longest line read: a row's detail is a few kilobytes.
 const MAX_LINE_BYTES: u64 = 1024 * 1024;
@@ -50,13 +50,14 @@ pub(super) async fn run(
         Some(path) => of_file(path)?,
         None => Hub::new(&hub.connection(None)?)?.get("api/v1/audit/verify", &[]).await?,
     };
-    if format == Format::Json {
-        out.json(&checked)?;
-    } else if checked.broken_at.is_none() {
-        out.line(&format!(
+    match format {
+        Format::Json => out.json(&checked)?,
+        Format::Csv => out.csv(&table(&checked))?,
+        Format::Table if checked.broken_at.is_none() => out.line(&format!(
             "{} rows are in order; the last has hash {}",
             checked.rows, checked.head
-        ))?;
+        ))?,
+        Format::Table => {}
     }
     if let (Some(oldest), Some(after)) = (checked.oldest, &checked.after) {
         out.note(&format!(
@@ -70,6 +71,19 @@ pub(super) async fn run(
         .hint("rows from there on were changed or removed outside the hub")),
         None => Ok(()),
     }
+}
+
+fn table(checked: &Checked) -> Table {
+    let mut table = Table::new(&["rows", "head", "broken_at", "oldest", "after"]);
+    let Checked { rows, head, broken_at, oldest, after } = checked;
+    table.row(vec![
+        rows.to_string(),
+        head.clone(),
+        cell(broken_at.as_ref()),
+        cell(oldest.as_ref()),
+        cell(after.as_ref()),
+    ]);
+    table
 }
 
 fn of_file(path: &Path) -> Result<Checked> {

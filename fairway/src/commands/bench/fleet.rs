@@ -172,8 +172,8 @@ pub(super) async fn run(args: &FleetArgs, out: &mut Out) -> Result<()> {
     let summary = summary(outcome, before.zip(after));
     match args.output {
         Format::Json => out.json(&summary),
-        Format::Csv => out.data(&table(&summary).csv()),
-        Format::Table => out.data(&table(&summary).text()),
+        Format::Csv => out.csv(&table(&summary)),
+        Format::Table => out.table(&table(&summary)),
     }
 }
 

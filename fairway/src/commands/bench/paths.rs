@@ -72,8 +72,8 @@ pub(super) async fn run(args: &PathsArgs, out: &mut Out) -> Result<()> {
     }
     match args.output {
         Format::Json => out.json(&figures),
-        Format::Csv => out.data(&table(&figures).csv()),
-        Format::Table => out.data(&table(&figures).text()),
+        Format::Csv => out.csv(&table(&figures)),
+        Format::Table => out.table(&table(&figures)),
     }
 }
 

@@ -159,8 +159,8 @@ fn tell(reply: &BulkReply, format: Format, out: &mut Out) -> Result<()> {
     let tokens = reply.items.iter().any(|item| item.token.is_some());
     match format {
         Format::Json => out.json(reply)?,
-        Format::Csv if tokens => out.data(&invitations(&reply.items).csv())?,
-        Format::Table if tokens => out.data(&invitations(&reply.items).text())?,
+        Format::Csv if tokens => out.csv(&invitations(&reply.items))?,
+        Format::Table if tokens => out.table(&invitations(&reply.items))?,
         Format::Csv | Format::Table => {}
     }
     for item in &reply.items {

@@ -4,7 +4,7 @@
 mod filters;
 mod label;
 mod many;
-mod render;
+pub(crate) mod render;
 mod set;
 #[cfg(test)]
 mod tests;
@@ -27,6 +27,7 @@ use crate::hub::{Hub, HubArgs, segment};
 use crate::out::Out;
 use crate::span::{Span, until};
 use crate::table::Format;
+use crate::watch::WatchArgs;
 use crate::words::count;
 
 /// Clusters listed when neither `--limit` nor `--all` is given: a long screenful, not a fleet.
@@ -103,6 +104,13 @@ enum Command {
     Show {
         /// Its id or its name
         cluster: String,
+        #[command(flatten)]
+        watch: WatchArgs,
+    },
+    /// List the fleet's clusters, as `fairway clusters` alone does
+    List {
+        #[command(flatten)]
+        list: ListArgs,
     },
     /// Set labels of clusters or take them away; a rollout policy's rings are chosen by them
     Label {
@@ -158,16 +166,19 @@ struct ListArgs {
     /// All clusters, however many
     #[arg(long)]
     all: bool,
+    #[command(flatten)]
+    watch: WatchArgs,
 }
 
 /// Runs `fairway clusters …`.
 pub(crate) async fn run(args: &ClustersArgs, now: Timestamp, out: &mut Out) -> Result<()> {
     let hub = Hub::new(&args.hub.connection(None)?)?;
     match args.command.as_deref() {
-        None => list(&hub, args, now, out).await,
-        Some(_) if !args.list.filters.query().is_empty() => {
-            Err(CliError::failed("filters stand behind the command that they are for"))
+        None => watched(&hub, &args.list, args.output, now, out).await,
+        Some(_) if !args.list.filters.query().is_empty() || args.list.watch.is_used() => {
+            Err(CliError::failed("filters and --watch stand behind the command that they are for"))
         }
+        Some(Command::List { list }) => watched(&hub, list, args.output, now, out).await,
         Some(Command::Invite { uses, expires, note, labels }) => {
             let request = JoinTokenRequest {
                 uses: *uses,
@@ -192,13 +203,10 @@ pub(crate) async fn run(args: &ClustersArgs, now: Timestamp, out: &mut Out) -> R
         Some(Command::Trust { cluster, acknowledge }) => {
             trust(&hub, cluster, acknowledge.clone(), args.output, out).await
         }
-        Some(Command::Show { cluster }) => {
-            let row = one(&hub, cluster).await?;
-            match args.output {
-                Format::Json => out.json(&row),
-                Format::Table => out.data(&render::details(&row, now)),
-                Format::Csv => out.data(&render::units(&row).csv()),
-            }
+        Some(Command::Show { cluster, watch }) => {
+            let format = args.output;
+            let shown = async |now, out: &mut Out| show(&hub, cluster, format, now, out).await;
+            watch.run(now, out, shown).await
         }
         Some(Command::Label { words, many }) => label(&hub, words, many, args.output, out).await,
         Some(Command::Set { of, words, many }) => {
@@ -356,17 +364,49 @@ async fn revoke(
     ))
 }
 
-async fn list(hub: &Hub, args: &ClustersArgs, now: Timestamp, out: &mut Out) -> Result<()> {
-    let limit = if args.list.all { MAX_CLUSTERS } else { args.list.limit.clamp(1, MAX_CLUSTERS) };
-    let filters = args.list.filters.query();
+async fn show(
+    hub: &Hub,
+    cluster: &str,
+    format: Format,
+    now: Timestamp,
+    out: &mut Out,
+) -> Result<()> {
+    let row = one(hub, cluster).await?;
+    match format {
+        Format::Json => out.json(&row),
+        Format::Table => out.data(&render::details(&row, now, out.colour())),
+        Format::Csv => out.csv(&render::units(&row)),
+    }
+}
+
+async fn watched(
+    hub: &Hub,
+    args: &ListArgs,
+    format: Format,
+    now: Timestamp,
+    out: &mut Out,
+) -> Result<()> {
+    let shown = async |now, out: &mut Out| list(hub, args, format, now, out).await;
+    args.watch.run(now, out, shown).await
+}
+
+async fn list(
+    hub: &Hub,
+    args: &ListArgs,
+    format: Format,
+    now: Timestamp,
+    out: &mut Out,
+) -> Result<()> {
+    let limit = if args.all { MAX_CLUSTERS } else { args.limit.clamp(1, MAX_CLUSTERS) };
+    let filters = args.filters.query();
     let page: Page<ClusterRow> = hub.pages("api/v1/clusters", &filters, limit).await?;
     let more = page.next.is_some();
     let shown = page.items.len();
     super::print(
         out,
-        args.output,
+        format,
         &page,
-        || render::list(&page.items, now, args.output),
+        || render::list(&page.items, now, format),
         "no cluster matches",
     )?;
     if more {
@@ -408,7 +448,7 @@ pub(crate) async fn resolve(hub: &Hub, cluster: &str) -> Result<ClusterId> {
 }
 
 /// One cluster, by id or name.
-async fn one(hub: &Hub, cluster: &str) -> Result<ClusterRow> {
+pub(crate) async fn one(hub: &Hub, cluster: &str) -> Result<ClusterRow> {
     if cluster.is_empty() {
         return Err(CliError::failed("the name of a cluster is not empty"));
     }

@@ -8,6 +8,7 @@ use channels::wire::{
 use jiff::Timestamp;
 
 use super::{label, set};
+use crate::colour::{Colour, Tone};
 use crate::out::printable;
 use crate::span::{age, until};
 use crate::table::{Format, Table, cell};
@@ -142,12 +143,12 @@ fn first_reason(product: &ProductRow) -> Option<String> {
 }
 
 /// One cluster in full, for people.
-pub(super) fn details(row: &ClusterRow, now: Timestamp) -> String {
+pub(super) fn details(row: &ClusterRow, now: Timestamp, colour: Colour) -> String {
     let mut text = String::new();
     let mut line = |label: &str, value: &str| {
         // Writing to a String cannot fail.
-        let _infallible =
-            writeln!(text, "{}", format!("{label:<10} {}", printable(value)).trim_end());
+        let value = colour.paint(Tone::of(label, value), &printable(value));
+        let _infallible = writeln!(text, "{}", format!("{label:<10} {value}").trim_end());
     };
     line("cluster", &row.name);
     line("id", &row.id.to_string());
@@ -189,7 +190,7 @@ pub(super) fn details(row: &ClusterRow, now: Timestamp) -> String {
     let units = units(row);
     if !units.is_empty() {
         text.push('\n');
-        text.push_str(&units.text());
+        text.push_str(&units.painted(colour));
     }
     text
 }

@@ -9,6 +9,7 @@ use channels::wire::{
 use clap::Parser as _;
 
 use super::*;
+use crate::colour::Colour;
 use crate::hub::testing::{Answer, FakeHub};
 use crate::out::capture;
 
@@ -138,7 +139,7 @@ fn clusters_of_dark_sites_are_listed_with_their_site_and_the_age_of_its_status()
     -     north  acme/kafka  stable   3.9.1    4.0.1   soak   c-2   1/3       unhealthy  2 hops  12s         quorum lag of c-1 is 2100 ms, limit 1000 ms
     rig   east   acme/kafka  stable   3.9.1    4.0.1   soak   c-2   1/3       unhealthy  2 hops  11d (late)  quorum lag of c-1 is 2100 ms, limit 1000 ms
     ");
-    let details = render::details(&rows[1], now());
+    let details = render::details(&rows[1], now(), Colour::Off);
     for line in [
         "site       rig, by a status file; it last reported there 2026-05-01T11:59:48Z",
         "seen       11d (late)",
@@ -151,7 +152,7 @@ fn clusters_of_dark_sites_are_listed_with_their_site_and_the_age_of_its_status()
 
 #[test]
 fn one_cluster_is_shown_with_every_reason_and_unit() {
-    insta::assert_snapshot!(render::details(&cluster("north", 1, vec![product()]), now()), @"
+    insta::assert_snapshot!(render::details(&cluster("north", 1, vec![product()]), now(), Colour::Off), @"
     cluster    north
     id         00000000-0000-0000-0000-000000000001
     labels     site=east
@@ -177,7 +178,7 @@ fn one_cluster_is_shown_with_every_reason_and_unit() {
 fn a_release_past_its_end_of_life_is_marked_for_people() {
     let rows = [cluster("north", 1, vec![product()])];
     let tomorrow = at("2026-05-02T00:00:00Z");
-    let details = render::details(&rows[0], tomorrow);
+    let details = render::details(&rows[0], tomorrow, Colour::Off);
     assert!(details.lines().any(|line| line == "eol        2026-05-01 (past)"), "{details}");
     let list = |now, format| {
         let table = render::list(&rows, now, format);

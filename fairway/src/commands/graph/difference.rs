@@ -51,7 +51,7 @@ pub(super) async fn run(args: &DiffArgs, out: &mut Out) -> Result<()> {
     let first = compiled(&lint::load(&args.old, out)?, product)?;
     let (old, new) = match &args.new {
         Some(dir) => (first, compiled(&lint::load(dir, out)?, product)?),
-        None if args.hub.server.is_none() => {
+        None if !args.hub.names_a_hub() => {
             return Err(CliError::failed("there is nothing to compare with")
                 .hint("name two directories, or --server to compare with what the hub serves"));
         }

@@ -36,7 +36,7 @@ impl Counted {
 /// The fleet, where a hub is named. A hub that cannot be asked is a warning: what people decide from
 /// their files they can decide without it.
 pub(crate) async fn count(args: &HubArgs, out: &mut Out) -> Result<Option<Counted>> {
-    if args.server.is_none() {
+    if !args.names_a_hub() {
         return Ok(None);
     }
     let answer = async {

@@ -8,7 +8,7 @@ mod print;
 mod select;
 #[cfg(test)]
 pub(crate) mod tests;
-mod way;
+pub(crate) mod way;
 mod why;
 
 pub(crate) use select::product;
@@ -41,6 +41,7 @@ enum Command {
 pub(crate) enum Answer {
     /// Sentences for people.
     #[default]
+    #[value(alias = "table")]
     Text,
     /// A JSON document.
     Json,

@@ -35,17 +35,17 @@ pub(super) struct PathArgs {
 
 /// The answer for one channel and architecture.
 #[derive(Debug, PartialEq, Eq, Serialize)]
-struct Ways {
+pub(crate) struct Ways {
     channel: ChannelName,
     arch: Arch,
     from: ReleaseVersion,
     to: ReleaseVersion,
     /// The shortest way without a risk, both ends included.
-    recommended: Option<Vec<ReleaseVersion>>,
+    pub(crate) recommended: Option<Vec<ReleaseVersion>>,
     /// The shortest way with risks, where it is shorter or the only one.
-    with_risks: Option<Vec<Step>>,
+    pub(crate) with_risks: Option<Vec<Step>>,
     /// Why there is no recommended way.
-    why_not: Option<String>,
+    pub(crate) why_not: Option<String>,
     /// Without any way: the newest releases that can be reached, newest first.
     reached: Vec<ReleaseVersion>,
     /// Without any way: the oldest releases that lead to the goal, oldest first.
@@ -54,7 +54,7 @@ struct Ways {
 
 /// One step of a way with risks.
 #[derive(Debug, PartialEq, Eq, Serialize)]
-struct Step {
+pub(crate) struct Step {
     to: ReleaseVersion,
     risks: Vec<String>,
 }
@@ -85,7 +85,8 @@ pub(super) fn run(args: &PathArgs, out: &mut Out) -> Result<()> {
     Ok(())
 }
 
-fn ways(
+/// Ways from one release to another in one graph.
+pub(crate) fn ways(
     channel: &ChannelName,
     arch: &Arch,
     graph: &Graph,
@@ -146,7 +147,8 @@ fn behind(graph: &Graph, from: &ReleaseVersion, to: &ReleaseVersion) -> Vec<Rele
     leading.filter(|version| path(graph, version, to, &|_| true).is_ok()).cloned().collect()
 }
 
-fn lines(answer: &Ways) -> Vec<String> {
+/// The same for people.
+pub(crate) fn lines(answer: &Ways) -> Vec<String> {
     let Ways { channel, arch, from, to, .. } = answer;
     let place = format!("{channel} {arch}");
     let mut lines = Vec::new();

@@ -68,6 +68,7 @@ struct Common {
 enum ReportFormat {
     /// For people, on stderr.
     #[default]
+    #[value(alias = "table")]
     Text,
     /// One JSON object, on stdout.
     Json,

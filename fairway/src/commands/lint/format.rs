@@ -21,6 +21,7 @@ const MAX_SEARCHED_BYTES: u64 = 1024 * 1024;
 pub(super) enum Format {
     /// One line per finding.
     #[default]
+    #[value(alias = "table")]
     Text,
     /// A JSON array.
     Json,

@@ -18,7 +18,7 @@ pub(super) async fn ask(
     version: Option<&ReleaseVersion>,
     out: &mut Out,
 ) -> Result<HealthHistory> {
-    if args.server.is_none() {
+    if !args.names_a_hub() {
         out.note("no hub is named (--server), so nothing is known to have soaked")?;
         return Ok(HealthHistory::default());
     }

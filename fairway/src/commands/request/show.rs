@@ -11,24 +11,16 @@ use super::render::describe;
 use crate::authoring::read_request;
 use crate::error::Result;
 use crate::out::Out;
+use crate::table::{Format, Table};
 
 /// Arguments of `fairway request show`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ShowArgs {
     /// The request
     request: PathBuf,
-    /// How to print it
+    /// How to print it; CSV has who must sign
     #[arg(long, value_enum, default_value_t)]
-    output: ShowFormat,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
-enum ShowFormat {
-    /// Lines for people.
-    #[default]
-    Text,
-    /// One JSON object.
-    Json,
+    output: Format,
 }
 
 #[derive(Serialize)]
@@ -56,14 +48,38 @@ pub(crate) fn show(args: &ShowArgs, now: Timestamp, out: &mut Out) -> Result<()>
     let request = read_request(&args.request)?;
     let review = request.review(now);
     match args.output {
-        ShowFormat::Json => out.json(&shown(&review)),
-        ShowFormat::Text => {
+        Format::Json => out.json(&shown(&review)),
+        Format::Csv => out.csv(&signers(&review)),
+        Format::Table => {
             for line in describe(&request, &review, now) {
                 out.line(&line)?;
             }
             Ok(())
         }
     }
+}
+
+/// One row per set of keys that must sign.
+fn signers(review: &Review) -> Table {
+    let columns = ["role", "version", "by_keys_of", "threshold", "signed", "may_sign"];
+    let mut table = Table::new(&columns);
+    let ids = |ids: Vec<&KeyId>| ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    for set in shown(review).signatures {
+        table.row(vec![
+            review.role.to_string(),
+            review.version.to_string(),
+            match set.by_keys_of {
+                Authority::Previous => "previous",
+                Authority::Draft => "draft",
+                Authority::Delegator => "delegator",
+            }
+            .to_owned(),
+            set.threshold.to_string(),
+            ids(set.signed),
+            ids(set.may_sign),
+        ]);
+    }
+    table
 }
 
 fn shown(review: &Review) -> Shown<'_> {

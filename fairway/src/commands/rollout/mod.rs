@@ -16,6 +16,7 @@ use crate::error::Result;
 use crate::hub::{Hub, HubArgs};
 use crate::out::Out;
 use crate::table::Format;
+use crate::watch::WatchArgs;
 
 /// Most rows ever fetched, ten times the largest fleet we test with: a hub whose pages never end
 /// must not fill our memory.
@@ -67,11 +68,15 @@ enum Command {
         /// Those that are over too
         #[arg(long)]
         all: bool,
+        #[command(flatten)]
+        watch: WatchArgs,
     },
     /// Show one rollout: its rings, what they wait for, its failures
     Show {
         /// Its number; list has them
         id: u64,
+        #[command(flatten)]
+        watch: WatchArgs,
     },
     /// List the clusters of a rollout, each with why it may not go and when that may change
     Clusters {
@@ -176,8 +181,12 @@ async fn run_with(args: &RolloutArgs, now: Timestamp, out: &mut Out, ask: &Ask) 
         Command::Remove { name, reason, yes } => {
             apply::remove(&hub, name, reason, out, (!yes).then_some(ask)).await
         }
-        Command::List { all } => list(&hub, *all, format, now, out).await,
-        Command::Show { id } => show(&hub, *id, format, now, out).await,
+        Command::List { all, watch } => {
+            watch.run(now, out, async |now, out| list(&hub, *all, format, now, out).await).await
+        }
+        Command::Show { id, watch } => {
+            watch.run(now, out, async |now, out| show(&hub, *id, format, now, out).await).await
+        }
         Command::Clusters { id, state } => clusters(&hub, *id, *state, format, now, out).await,
         Command::Hold { id, ring, reason } => {
             steer::hold(&hub, *id, ring.as_ref(), reason, format, out).await
@@ -215,7 +224,7 @@ async fn policy(
         (Format::Json, _) => out.json(&row),
         (Format::Table, Some(text)) => out.data(text),
         (Format::Table | Format::Csv, _) => {
-            out.data(&render::policies(std::slice::from_ref(&row), now, format).csv())
+            out.csv(&render::policies(std::slice::from_ref(&row), now, format))
         }
     }
 }
@@ -236,8 +245,8 @@ async fn show(hub: &Hub, id: u64, format: Format, now: Timestamp, out: &mut Out)
     let row: RolloutRow = hub.get(&format!("api/v1/rollouts/{id}"), &[]).await?;
     match format {
         Format::Json => out.json(&row),
-        Format::Csv => out.data(&render::rings(&row).csv()),
-        Format::Table => out.data(&render::one(&row, now)),
+        Format::Csv => out.csv(&render::rings(&row)),
+        Format::Table => out.data(&render::one(&row, now, out.colour())),
     }
 }
 

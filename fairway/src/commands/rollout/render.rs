@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use channels::wire::{PolicyRow, RolloutCluster, RolloutFailure, RolloutRing, RolloutRow};
 use jiff::Timestamp;
 
+use crate::colour::{Colour, Tone};
 use crate::out::printable;
 use crate::span::{age, until};
 use crate::table::{Format, Table, cell};
@@ -136,11 +137,12 @@ fn words(why: &str) -> String {
 }
 
 /// One rollout as a page.
-pub(super) fn one(row: &RolloutRow, now: Timestamp) -> String {
+pub(super) fn one(row: &RolloutRow, now: Timestamp, colour: Colour) -> String {
     let mut text = format!("rollout {}: {} {}\n", row.id, row.product, row.release);
     let mut line = |name: &str, value: &str| {
         // Writing to a String cannot fail.
-        let _infallible = writeln!(text, "{name:<12} {}", printable(value));
+        let value = colour.paint(Tone::of(name, value), &printable(value));
+        let _infallible = writeln!(text, "{name:<12} {value}");
     };
     line("state", &state(row));
     line("policy", &format!("{} version {}", row.policy, row.policy_version));
@@ -164,10 +166,10 @@ pub(super) fn one(row: &RolloutRow, now: Timestamp) -> String {
         line("back to", &offers.join(", "));
     }
     text.push('\n');
-    text.push_str(&rings(row).text());
+    text.push_str(&rings(row).painted(colour));
     if !row.failures.is_empty() {
         text.push('\n');
-        text.push_str(&failures(&row.failures, now, Format::Table).text());
+        text.push_str(&failures(&row.failures, now, Format::Table).painted(colour));
     }
     text
 }

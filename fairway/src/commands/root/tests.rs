@@ -74,7 +74,7 @@ impl Rooms {
         }
         let cli = Cli::try_parse_from(words).unwrap();
         let (mut out, stdout, stderr) = capture::out();
-        let result = crate::dispatch(&cli.command, &mut out).await;
+        let result = crate::dispatch(&cli.command, crate::clock::now(), &mut out).await;
         (result, stdout.text(), stderr.text())
     }
 

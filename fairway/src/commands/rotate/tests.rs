@@ -131,7 +131,7 @@ impl Scene {
         words.extend(["--passphrase-fd".to_owned(), self.passphrase.as_raw_fd().to_string()]);
         let cli = Cli::try_parse_from(words).unwrap();
         let (mut out, stdout, stderr) = capture::out();
-        let result = crate::dispatch(&cli.command, &mut out).await;
+        let result = crate::dispatch(&cli.command, crate::clock::now(), &mut out).await;
         Said { result, out: stdout.text(), err: stderr.text() }
     }
 
@@ -149,7 +149,7 @@ impl Scene {
 
     async fn keys(&self) -> HubKeys {
         let server = crate::hub::server_url(&format!("http://{}", self.hub.address)).unwrap();
-        let connection = crate::hub::Connection { server, token: None };
+        let connection = crate::hub::Connection::anonymous(server);
         crate::hub::Hub::new(&connection).unwrap().get("api/v1/hub/keys", &[]).await.unwrap()
     }
 

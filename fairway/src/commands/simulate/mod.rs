@@ -84,6 +84,7 @@ pub(crate) struct SimulateArgs {
 enum SimulateFormat {
     /// A chart and tables, 80 columns wide.
     #[default]
+    #[value(alias = "table")]
     Text,
     /// The whole result.
     Json,
@@ -172,7 +173,7 @@ fn faults(texts: &[String]) -> Result<Vec<Fault>> {
 
 async fn from_hub(args: &SimulateArgs, policy: &Policy, out: &mut Out) -> Result<Fleet> {
     let connection = args.hub.connection(None).map_err(|error| {
-        if args.hub.server.is_some() {
+        if args.hub.names_a_hub() {
             return error;
         }
         CliError::failed("no fleet is named")

@@ -20,6 +20,7 @@ use crate::hub::{Hub, HubArgs};
 use crate::out::Out;
 use crate::span::{Span, age};
 use crate::table::Format;
+use crate::watch::WatchArgs;
 use crate::words::{count, fingerprint};
 
 /// Largest key file read: a public key is a few lines.
@@ -30,6 +31,8 @@ const MAX_KEY_BYTES: u64 = 16 * 1024;
 pub(crate) struct SitesArgs {
     #[command(subcommand)]
     command: Option<Command>,
+    #[command(flatten)]
+    watch: WatchArgs,
     #[command(flatten)]
     hub: HubArgs,
     /// How to print the answer
@@ -55,7 +58,10 @@ enum Command {
         interval: Option<Span>,
     },
     /// List the registered sites and how old what is known of each one is
-    List,
+    List {
+        #[command(flatten)]
+        watch: WatchArgs,
+    },
     /// List the status files that were imported of a site, newest first
     Imports {
         /// Its name
@@ -80,7 +86,9 @@ enum Command {
 pub(crate) async fn run(args: &SitesArgs, now: Timestamp, out: &mut Out) -> Result<()> {
     let hub = Hub::new(&args.hub.connection(None)?)?;
     match &args.command {
-        None | Some(Command::List) => list(&hub, args.output, now, out).await,
+        None => watched(&hub, &args.watch, args.output, now, out).await,
+        Some(_) if args.watch.is_used() => Err(CliError::failed("--watch stands behind `list`")),
+        Some(Command::List { watch }) => watched(&hub, watch, args.output, now, out).await,
         Some(Command::Add { name, key, description, interval }) => {
             let public_key = read_key(key, name)?;
             let said = SiteRegistration {
@@ -113,6 +121,16 @@ pub(crate) async fn run(args: &SitesArgs, now: Timestamp, out: &mut Out) -> Resu
             out.note(&format!("site {name} and what was known of it are forgotten"))
         }
     }
+}
+
+async fn watched(
+    hub: &Hub,
+    watch: &WatchArgs,
+    format: Format,
+    now: Timestamp,
+    out: &mut Out,
+) -> Result<()> {
+    watch.run(now, out, async |now, out| list(hub, format, now, out).await).await
 }
 
 async fn list(hub: &Hub, format: Format, now: Timestamp, out: &mut Out) -> Result<()> {

@@ -6,7 +6,7 @@ use serde::Serialize;
 /// How urgent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Level {
+pub(crate) enum Level {
     /// More than a third of its life is left.
     Ok,
     /// In the last third: `fairway publish` renews it where its keys are at hand.
@@ -26,7 +26,7 @@ pub(super) enum Level {
 impl Level {
     /// Of something valid until `expires`, made for a life of `life`. The alerts count days, and only
     /// in the last third: a role renewed every month is not always an alert.
-    pub(super) fn of(expires: Timestamp, life: SignedDuration, now: Timestamp) -> Self {
+    pub(crate) fn of(expires: Timestamp, life: SignedDuration, now: Timestamp) -> Self {
         let left = expires.duration_since(now);
         let days = |days: i64| SignedDuration::from_hours(24 * days);
         if expires <= now {
@@ -45,7 +45,7 @@ impl Level {
     }
 
     /// Whether nothing can wait any longer for the next regular publication.
-    pub(super) fn needs_a_person(self) -> bool {
+    pub(crate) fn needs_a_person(self) -> bool {
         self > Self::Due
     }
 

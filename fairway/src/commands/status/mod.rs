@@ -1,7 +1,7 @@
 //! `fairway status`: what expires when, who must sign, and what to do next.
 
 mod gather;
-mod level;
+pub(crate) mod level;
 mod online;
 mod render;
 #[cfg(test)]
@@ -18,6 +18,7 @@ use level::Level;
 
 use crate::error::{CliError, Result};
 use crate::out::Out;
+use crate::table::Format;
 use crate::words::count;
 
 /// Arguments of `fairway status`.
@@ -32,18 +33,9 @@ pub(crate) struct StatusArgs {
     /// Do not ask the hub
     #[arg(long)]
     offline: bool,
-    /// How to print it
+    /// How to print it; CSV has the roles
     #[arg(long, value_enum, default_value_t)]
-    output: StatusFormat,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
-enum StatusFormat {
-    /// A table and what to do.
-    #[default]
-    Text,
-    /// One JSON object.
-    Json,
+    output: Format,
 }
 
 /// Everything there is to know.
@@ -125,8 +117,9 @@ pub(crate) async fn run(args: &StatusArgs, now: Timestamp, out: &mut Out) -> Res
         online::add(&mut status, &place, server, now).await?;
     }
     match args.output {
-        StatusFormat::Json => out.json(&status)?,
-        StatusFormat::Text => render::print(&status, out)?,
+        Format::Json => out.json(&status)?,
+        Format::Csv => out.csv(&render::roles(&status))?,
+        Format::Table => render::print(&status, out)?,
     }
     match status.open() {
         0 => Ok(()),

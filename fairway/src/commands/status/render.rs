@@ -5,14 +5,19 @@ use crate::error::Result;
 use crate::out::{Out, printable};
 use crate::table::Table;
 
-/// Prints the table of roles, then what to do.
-pub(super) fn print(status: &Status, out: &mut Out) -> Result<()> {
+/// One row per role.
+pub(super) fn roles(status: &Status) -> Table {
     let mut table =
         Table::new(&["role", "version", "expires", "days_left", "level", "signs", "keys_here"]);
     for role in &status.roles {
         table.row(row(role));
     }
-    out.data(&table.text())?;
+    table
+}
+
+/// Prints the table of roles, then what to do.
+pub(super) fn print(status: &Status, out: &mut Out) -> Result<()> {
+    out.table(&roles(status))?;
     for role in &status.roles {
         if let Some(next) = &role.next {
             out.line(&printable(&format!("{}: {next}", role.role)))?;

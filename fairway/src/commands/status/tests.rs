@@ -57,7 +57,7 @@ fn published() -> World {
 
 async fn status(dir: &Path, now: Timestamp) -> (Result<()>, String) {
     let args =
-        StatusArgs { dir: dir.to_owned(), server: None, offline: true, output: StatusFormat::Text };
+        StatusArgs { dir: dir.to_owned(), server: None, offline: true, output: Format::Table };
     let (mut out, stdout, _) = capture::out();
     let result = run(&args, now, &mut out).await;
     let place = dir.display().to_string();
@@ -215,7 +215,7 @@ async fn a_hub_that_cannot_be_seen_is_a_problem() {
         dir: temp.path().to_owned(),
         server: Some("http://127.0.0.1:9".to_owned()),
         offline: false,
-        output: StatusFormat::Text,
+        output: Format::Table,
     };
     let (mut out, stdout, _) = capture::out();
     let error = run(&args, day(1), &mut out).await.unwrap_err();

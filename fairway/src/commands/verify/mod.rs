@@ -14,10 +14,10 @@ use signing::{Client, FileName, HttpSource, MemStore, Recording, RoleName, Sourc
 
 use crate::error::{CliError, Result, chain};
 use crate::files::read_bounded;
-use crate::hub::server_url;
+use crate::hub::HubArgs;
 use crate::out::Out;
 use crate::span::until;
-use crate::table::Table;
+use crate::table::{Format, Table};
 use crate::words::count;
 use content::Contents;
 
@@ -29,56 +29,50 @@ const MAX_ROOT_BYTES: u64 = 1024 * 1024;
 pub(crate) struct VerifyArgs {
     /// Address of the update server, with its scheme
     #[arg(long, env = "FAIRWAY_SERVER", value_name = "URL")]
-    server: String,
+    server: Option<String>,
+    /// A server by the name that `fairway profile` gave it
+    #[arg(long, env = "FAIRWAY_PROFILE", value_name = "NAME")]
+    profile: Option<String>,
     /// The root agents pin: root.json of the directory it is published from
     #[arg(long, value_name = "FILE")]
     root: PathBuf,
-    /// How to print the result
+    /// How to print the result; CSV has the roles
     #[arg(long, value_enum, default_value_t)]
-    output: VerifyFormat,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
-enum VerifyFormat {
-    /// A table of roles and a summary.
-    #[default]
-    Table,
-    /// One JSON object.
-    Json,
+    output: Format,
 }
 
 /// What a verified repository holds.
 #[derive(Debug, Serialize)]
-struct Verified {
-    root_version: u64,
-    snapshot_version: u64,
-    timestamp_version: u64,
+pub(crate) struct Verified {
+    pub(crate) root_version: u64,
+    pub(crate) snapshot_version: u64,
+    pub(crate) timestamp_version: u64,
     /// Earliest expiry of root, timestamp, snapshot and targets.
-    expires: Timestamp,
-    roles: Vec<Role>,
-    releases: usize,
-    graphs: usize,
+    pub(crate) expires: Timestamp,
+    pub(crate) roles: Vec<Role>,
+    pub(crate) releases: usize,
+    pub(crate) graphs: usize,
     /// Edges that a graph offers and the target's release document does not allow: agents refuse
     /// them.
-    refused_edges: Vec<String>,
+    pub(crate) refused_edges: Vec<String>,
     /// What agents refuse, each with the name of the attack where there is one.
-    faults: Vec<Fault>,
+    pub(crate) faults: Vec<Fault>,
 }
 
 #[derive(Debug, Serialize)]
-struct Role {
-    name: String,
+pub(crate) struct Role {
+    pub(crate) name: String,
     version: u64,
     targets: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
-    expires: Option<Timestamp>,
+    pub(crate) expires: Option<Timestamp>,
 }
 
 /// Something an agent refuses.
 #[derive(Debug, Serialize)]
-struct Fault {
-    what: String,
-    message: String,
+pub(crate) struct Fault {
+    pub(crate) what: String,
+    pub(crate) message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     attack: Option<String>,
 }
@@ -92,7 +86,12 @@ impl Fault {
 
 /// Runs `fairway verify`.
 pub(crate) async fn run(args: &VerifyArgs, now: Timestamp, out: &mut Out) -> Result<()> {
-    let server = server_url(&args.server)?;
+    let named = HubArgs {
+        server: args.server.clone(),
+        profile: args.profile.clone(),
+        ..HubArgs::default()
+    };
+    let server = named.address()?;
     let root = read_bounded(&args.root, MAX_ROOT_BYTES).map_err(|error| {
         CliError::failed(format!("failed to read {}: {error}", args.root.display()))
     })?;
@@ -103,8 +102,9 @@ pub(crate) async fn run(args: &VerifyArgs, now: Timestamp, out: &mut Out) -> Res
         .map_err(|error| CliError::because("failed to prepare the HTTP client", &error))?;
     let verified = verify(&root, source, now).await?;
     match args.output {
-        VerifyFormat::Json => out.json(&verified)?,
-        VerifyFormat::Table => print(&verified, now, out)?,
+        Format::Json => out.json(&verified)?,
+        Format::Csv => out.csv(&roles(&verified, now, args.output))?,
+        Format::Table => print(&verified, now, out)?,
     }
     match verified.faults.first() {
         None => Ok(()),
@@ -122,7 +122,7 @@ pub(crate) async fn run(args: &VerifyArgs, now: Timestamp, out: &mut Out) -> Res
 }
 
 /// The walk itself, over any source.
-async fn verify<S: Source>(root: &[u8], source: S, now: Timestamp) -> Result<Verified> {
+pub(crate) async fn verify<S: Source>(root: &[u8], source: S, now: Timestamp) -> Result<Verified> {
     let source = Recording::of_metadata(source);
     let mut client = Client::open(root, &source, MemStore::new()).map_err(|error| {
         CliError::because("the pinned root is not usable", &error)
@@ -188,17 +188,27 @@ pub(super) fn refuse(error: &signing::Error) -> CliError {
     }
 }
 
-fn print(verified: &Verified, now: Timestamp, out: &mut Out) -> Result<()> {
-    let mut table = Table::new(&["role", "version", "targets", "valid_for"]);
+/// One row per role that signs targets; CSV has the moment at which it expires.
+fn roles(verified: &Verified, now: Timestamp, format: Format) -> Table {
+    let valid = |expires: Timestamp| match format {
+        Format::Table => until(expires, now),
+        Format::Json | Format::Csv => expires.to_string(),
+    };
+    let last = if format == Format::Table { "valid_for" } else { "expires" };
+    let mut table = Table::new(&["role", "version", "targets", last]);
     for role in &verified.roles {
         table.row(vec![
             role.name.clone(),
             role.version.to_string(),
             role.targets.to_string(),
-            role.expires.map_or_else(String::new, |expires| until(expires, now)),
+            role.expires.map_or_else(String::new, valid),
         ]);
     }
-    out.data(&table.text())?;
+    table
+}
+
+fn print(verified: &Verified, now: Timestamp, out: &mut Out) -> Result<()> {
+    out.table(&roles(verified, now, Format::Table))?;
     out.line("")?;
     out.line(&format!(
         "root {}, snapshot {}, timestamp {}: valid until {} (for {})",

@@ -6,6 +6,7 @@
 //! Waits that a person would sit through are short here (baseline, soak, and how many relists a node
 //! must show before and after its change); every other limit is the default.
 
+mod manifests;
 mod objects;
 mod peer;
 mod roll;

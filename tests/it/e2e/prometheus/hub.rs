@@ -13,7 +13,10 @@ use crate::e2e::process::eventually;
 use crate::e2e::world::World;
 
 /// Metric and value of every sample that a query answers.
-fn query(server: &Server, query: &str) -> Result<Vec<(serde_json::Value, String)>, String> {
+pub(super) fn query(
+    server: &Server,
+    query: &str,
+) -> Result<Vec<(serde_json::Value, String)>, String> {
     let address: SocketAddr = server.address.parse().expect("an address");
     let quoted: String = query
         .bytes()

@@ -3,6 +3,7 @@
 
 mod answers;
 mod baselines;
+mod dashboards;
 mod hub;
 mod roll;
 mod rules;
@@ -59,13 +60,18 @@ struct Server {
 impl Server {
     /// `tests/peers/prometheus.sh`, scraping `page`, with these alerting rules.
     fn start(dir: &Path, page: &MetricsPage, rules: &str) -> Self {
+        Self::scraping(dir, &[page.address.to_string()], rules)
+    }
+
+    /// The same over several pages.
+    fn scraping(dir: &Path, pages: &[String], rules: &str) -> Self {
         std::fs::create_dir_all(dir).expect("a folder");
         std::fs::write(dir.join("rules.yml"), rules).expect("alerting rules");
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/prometheus.sh");
         let mut child = Command::new("bash")
             .arg(script)
             .arg(dir)
-            .arg(page.address.to_string())
+            .args(pages)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -40,15 +40,37 @@ pub fn is_named(headers: &HeaderMap) -> bool {
     headers.contains_key(ORIGIN)
 }
 
-/// The token of a session's pages. It says nothing about the cookie it is derived from.
+/// Bytes of a token before it is masked.
+const TOKEN_BYTES: usize = 32;
+
+/// A token of a session's pages, another one at every call. It says nothing about the cookie it is
+/// derived from.
+///
+/// Pages are packed, and their length tells somebody on the way how much of what an address says is
+/// in the page already. So the token stands there under a mask that no two pages share.
 pub fn token(session: &Secret) -> String {
-    let text = format!("fairway-csrf-v1 {}", session.reveal());
-    URL_SAFE_NO_PAD.encode(Sha256Digest::of(text.as_bytes()).as_bytes())
+    let mut mask = [0; TOKEN_BYTES];
+    // Without randomness the token is as good, only without its mask.
+    let _ = getrandom::fill(&mut mask);
+    let masked = masked(&mask, plain(session).as_bytes());
+    URL_SAFE_NO_PAD.encode([mask.as_slice(), masked.as_slice()].concat())
 }
 
-/// Whether `given` is the session's token. Digests are compared, so that time tells nothing.
+fn plain(session: &Secret) -> Sha256Digest {
+    let text = format!("fairway-csrf-v1 {}", session.reveal());
+    Sha256Digest::of(text.as_bytes())
+}
+
+fn masked(mask: &[u8], bytes: &[u8]) -> Vec<u8> {
+    mask.iter().zip(bytes).map(|(mask, byte)| mask ^ byte).collect()
+}
+
+/// Whether `given` is a token of the session. Digests are compared, so that time tells nothing.
 pub fn is_token(session: &Secret, given: &str) -> bool {
-    Sha256Digest::of(given.as_bytes()) == Sha256Digest::of(token(session).as_bytes())
+    let given = URL_SAFE_NO_PAD.decode(given).unwrap_or_default();
+    let Some((mask, rest)) = given.split_at_checked(TOKEN_BYTES) else { return false };
+    rest.len() == TOKEN_BYTES
+        && Sha256Digest::of(&masked(mask, rest)) == Sha256Digest::of(plain(session).as_bytes())
 }
 
 #[cfg(test)]
@@ -90,8 +112,17 @@ mod tests {
     fn a_token_is_its_sessions_and_no_others() {
         let [one, other] = [0, 1].map(|_| Secret::generate(SecretKind::Session).unwrap());
         assert!(is_token(&one, &token(&one)));
-        for wrong in [token(&other), String::new(), one.reveal().to_owned()] {
+        let longer = format!("{}AAAA", token(&one));
+        for wrong in [token(&other), String::new(), one.reveal().to_owned(), longer] {
             assert!(!is_token(&one, &wrong), "{wrong}");
         }
+    }
+
+    #[test]
+    fn no_two_pages_show_the_same_token() {
+        let session = Secret::generate(SecretKind::Session).unwrap();
+        let [one, other] = [0, 1].map(|_| token(&session));
+        assert_ne!(one, other);
+        assert!(is_token(&session, &one) && is_token(&session, &other));
     }
 }

@@ -106,8 +106,7 @@ fn read(filter: BulkFilter) -> Result<ClusterFilter, ApiError> {
         freshness: filter.freshness,
         name_prefix: filter.name,
         selector: filter.selector.as_deref().map(selector).transpose()?,
-        exposed: None,
-        site: None,
+        ..ClusterFilter::default()
     })
 }
 

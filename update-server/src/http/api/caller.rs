@@ -20,6 +20,15 @@ pub(super) struct Caller {
     pub(super) scope: Scope,
 }
 
+/// Where a page's token is, in a request that changes something.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum PageToken<'a> {
+    /// In a header: a script sent it.
+    InHeader,
+    /// In the body: a form was sent, and this is what it said.
+    InForm(&'a str),
+}
+
 fn unauthenticated(detail: &str) -> ApiError {
     ApiError::new(Code::Unauthenticated, detail)
 }
@@ -30,6 +39,7 @@ pub(super) fn identify(
     request: &HttpRequest,
     state: &HubState,
     needed: Access,
+    token: PageToken<'_>,
 ) -> Result<Caller, ApiError> {
     let now = state.now();
     let from = address::client(request, &state.settings.trusted_proxies);
@@ -37,7 +47,7 @@ pub(super) fn identify(
         let limited = |_: &ApiError| state.metrics.count_limited("sign_ins");
         state.access.may_try(from, now).inspect_err(limited)?;
     }
-    who(request, state, needed, from, now).inspect_err(|error| {
+    who(request, state, needed, token, from, now).inspect_err(|error| {
         if error.code() == Code::RateLimited {
             state.metrics.count_limited("requests");
         }
@@ -48,13 +58,14 @@ fn who(
     request: &HttpRequest,
     state: &HubState,
     needed: Access,
+    token: PageToken<'_>,
     from: Option<IpAddr>,
     now: Timestamp,
 ) -> Result<Caller, ApiError> {
     let known = if request.headers().contains_key(AUTHORIZATION) {
         by_token(request, state, now)
     } else if let Some((session, secret)) = session(request, state, now) {
-        by_session(request, state, &session, &secret, now)
+        by_session(request, state, (&session, &secret), token, now)
     } else {
         if let Some(from) = from {
             state.access.request(Who::Address(from), now)?;
@@ -121,18 +132,24 @@ pub(in crate::http) fn session(
 fn by_session(
     request: &HttpRequest,
     state: &HubState,
-    session: &SessionRecord,
-    secret: &Secret,
+    (session, secret): (&SessionRecord, &Secret),
+    token: PageToken<'_>,
     now: Timestamp,
 ) -> Result<Caller, ApiError> {
     state.access.request(Who::Session(session.id), now)?;
     if !origin::is_safe(request.method()) {
         let headers = request.headers();
-        let given = headers.get(origin::TOKEN_HEADER).and_then(|value| value.to_str().ok());
+        let (given, refusal) = match token {
+            PageToken::InForm(given) => (Some(given), forged_form()),
+            PageToken::InHeader => {
+                let given = headers.get(origin::TOKEN_HEADER);
+                (given.and_then(|value| value.to_str().ok()), forged())
+            }
+        };
         let is_ours = origin::is_own(headers, state.settings.public_url.as_ref())
             && given.is_some_and(|given| origin::is_token(secret, given));
         if !is_ours {
-            return Err(forged());
+            return Err(refusal);
         }
     }
     state.access.activity.session(session, now);
@@ -147,5 +164,12 @@ pub(super) fn forged() -> ApiError {
         "a change with a browser's credentials must come from the hub's own page: `Origin`, and \
          for sessions the header {header} with the page's token"
     );
+    ApiError::new(Code::CrossSite, detail)
+}
+
+/// The same of a form.
+pub(super) fn forged_form() -> ApiError {
+    let detail = "the form did not come from a page of this hub that was opened since you signed \
+                  in: open the page again and send its form anew";
     ApiError::new(Code::CrossSite, detail)
 }

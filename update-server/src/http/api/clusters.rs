@@ -5,8 +5,8 @@ use channels::names::{ChannelName, ClusterId, ProductRef, SiteName};
 use channels::rollout::{Selector, labels};
 use channels::version::ReleaseVersion;
 use channels::wire::{
-    ClusterRow, Freshness, HealthVerdict, LabelsRequest, Page, Phase, RevokeRequest,
-    SettingsRequest, TrustRequest,
+    AuditRow, ClusterRow, DriftState, Freshness, HealthVerdict, LabelsRequest, Page, Phase,
+    RevokeRequest, SettingsRequest, TrustRequest,
 };
 use serde::Deserialize;
 
@@ -17,12 +17,13 @@ use super::holds::text;
 use super::state::from_disk;
 use super::{Guarded, HubState, Needs, Operator, Scoped, Viewer, export, paging, risks, rollouts};
 use crate::auth::Scope;
-use crate::fleet::{ClusterFilter, MAX_PAGE, Slot};
+use crate::catalog::Catalog;
+use crate::fleet::{Activity, Between, ClusterFilter, Distance, MAX_PAGE, Slot};
 use crate::site::After;
 use crate::store::{HistoryRow, Revoke, SetLabels, SetSettings, Trust};
 use crate::telemetry::{Position, merge};
 
-pub(super) const PHASES: [Phase; 10] = [
+pub(in crate::http) const PHASES: [Phase; 10] = [
     Phase::Idle,
     Phase::Waiting,
     Phase::Preflight,
@@ -34,20 +35,33 @@ pub(super) const PHASES: [Phase; 10] = [
     Phase::Paused,
     Phase::Unknown,
 ];
-pub(super) const VERDICTS: [HealthVerdict; 3] =
+pub(in crate::http) const VERDICTS: [HealthVerdict; 3] =
     [HealthVerdict::Healthy, HealthVerdict::Unhealthy, HealthVerdict::Unknown];
+pub(in crate::http) const DRIFT_STATES: [DriftState; 5] = [
+    DriftState::Current,
+    DriftState::Behind,
+    DriftState::Stranded,
+    DriftState::OffGraph,
+    DriftState::NoGraph,
+];
 
-/// Parameters of the list. Phases and verdicts are text here: the wire types read an unknown name
-/// as "unknown", which in a question would be a wrong answer.
+/// Parameters of the list. Phases, verdicts and classes are text here: the wire types read an unknown
+/// name as "unknown", which in a question would be a wrong answer.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ListQuery {
+pub(in crate::http) struct ListQuery {
     product: Option<ProductRef>,
     channel: Option<ChannelName>,
     version: Option<ReleaseVersion>,
     phase: Option<String>,
     health: Option<String>,
     freshness: Option<Freshness>,
+    activity: Option<String>,
+    drift: Option<String>,
+    hops_min: Option<u32>,
+    hops_max: Option<u32>,
+    age_min_days: Option<u64>,
+    age_max_days: Option<u64>,
     name: Option<String>,
     selector: Option<String>,
     /// Stands before an edge with a risk of this name.
@@ -57,6 +71,47 @@ pub(super) struct ListQuery {
     limit: Option<usize>,
     /// `json` (a page), `ndjson` or `csv` (all rows; `cursor` and `limit` mean nothing then).
     format: Option<String>,
+}
+
+impl ListQuery {
+    /// The filter, for somebody of this scope.
+    pub(in crate::http) fn filter(
+        &self,
+        catalog: &Catalog,
+        scope: &Scope,
+    ) -> Result<ClusterFilter, ApiError> {
+        let distance = Distance {
+            state: one_of("drift", self.drift.as_deref(), &DRIFT_STATES, DriftState::as_str)?,
+            hops: Between { least: self.hops_min, most: self.hops_max },
+            age_days: Between { least: self.age_min_days, most: self.age_max_days },
+        };
+        let activity = self.activity.as_deref();
+        Ok(ClusterFilter {
+            phase: one_of("phase", self.phase.as_deref(), &PHASES, Phase::as_str)?,
+            health: one_of("health", self.health.as_deref(), &VERDICTS, HealthVerdict::as_str)?,
+            product: self.product.clone(),
+            channel: self.channel.clone(),
+            version: self.version.clone(),
+            freshness: self.freshness,
+            activity: one_of("activity", activity, &Activity::ALL, Activity::as_str)?,
+            distance,
+            name_prefix: self.name.clone(),
+            selector: self.selector.as_deref().map(selector).transpose()?,
+            scope: scope.clone(),
+            exposed: self.risk.as_ref().map(|risk| risks::exposed_to(catalog, risk)),
+            site: self.site.clone(),
+        })
+    }
+
+    /// One page of what it asks for.
+    pub(in crate::http) fn page(
+        &self,
+        state: &HubState,
+        filter: &ClusterFilter,
+        limit: usize,
+    ) -> Result<Page<ClusterRow>, ApiError> {
+        Ok(explained_page(state, filter, begin(self.cursor.as_deref())?, limit))
+    }
 }
 
 /// The value of this name among `all`.
@@ -92,19 +147,7 @@ pub(super) async fn list(
     let listing = export::listing(&request, query.format.as_deref())?;
     let limit = paging::limit(query.limit)?;
     let begin = begin(query.cursor.as_deref())?;
-    let filter = ClusterFilter {
-        phase: one_of("phase", query.phase.as_deref(), &PHASES, Phase::as_str)?,
-        health: one_of("health", query.health.as_deref(), &VERDICTS, HealthVerdict::as_str)?,
-        product: query.product,
-        channel: query.channel,
-        version: query.version,
-        freshness: query.freshness,
-        name_prefix: query.name,
-        selector: query.selector.as_deref().map(selector).transpose()?,
-        scope: by.scope().clone(),
-        exposed: query.risk.map(|risk| risks::exposed_to(&state.catalog, &risk)),
-        site: query.site,
-    };
+    let filter = query.filter(&state.catalog, by.scope())?;
     if listing != Listing::Json {
         return Ok(export::stream("clusters", listing, move |cursor| {
             let page = self::begin(cursor.as_deref())
@@ -209,7 +252,7 @@ pub(super) fn find(state: &HubState, text: &str) -> Result<(ClusterRow, Slot), A
 }
 
 /// A cluster that somebody of this scope may see. What lies outside is not there.
-pub(super) fn find_seen(
+pub(in crate::http) fn find_seen(
     state: &HubState,
     scope: &Scope,
     text: &str,
@@ -247,24 +290,34 @@ pub(super) async fn one(
     state: web::Data<HubState>,
     path: web::Path<String>,
 ) -> Result<web::Json<ClusterRow>, ApiError> {
-    let (mut row, slot) = match find_seen(&state, by.scope(), &path) {
+    whole(&state, by.scope(), &path).await.map(|(row, _)| web::Json(row))
+}
+
+/// One cluster that somebody of this scope may see, with its units; those of dark sites have no row
+/// here.
+pub(in crate::http) async fn whole(
+    state: &web::Data<HubState>,
+    scope: &Scope,
+    path: &str,
+) -> Result<(ClusterRow, Option<Slot>), ApiError> {
+    let (mut row, slot) = match find_seen(state, scope, path) {
         Ok(found) => found,
-        Err(error) if !by.scope().is_whole() => return Err(error),
-        Err(error) => match find_dark(&state, &path).as_deref() {
-            Some([row]) => return Ok(web::Json(row.clone())),
+        Err(error) if !scope.is_whole() => return Err(error),
+        Err(error) => match find_dark(state, path).as_deref() {
+            Some([row]) => return Ok((row.clone(), None)),
             _ => return Err(error),
         },
     };
-    rollouts::explain(&state, std::slice::from_mut(&mut row));
+    rollouts::explain(state, std::slice::from_mut(&mut row));
     let products: Vec<ProductRef> = row.products.iter().map(|p| p.product.clone()).collect();
-    let units = from_disk(&state, move |reader| {
+    let units = from_disk(state, move |reader| {
         products.iter().map(|product| reader.units(slot, product)).collect::<Result<Vec<_>, _>>()
     })
     .await?;
     for (product, units) in row.products.iter_mut().zip(units) {
         product.units = units;
     }
-    Ok(web::Json(row))
+    Ok((row, Some(slot)))
 }
 
 /// Parameters of a cluster's history.
@@ -283,8 +336,26 @@ pub(super) async fn history(
 ) -> Result<web::Json<Page<HistoryRow>>, ApiError> {
     let limit = paging::limit(query.limit)?;
     let (_, slot) = find_seen(&state, by.scope(), &path)?;
-    let items = from_disk(&state, move |reader| reader.history(slot, limit)).await?;
+    let items = changes(&state, slot, limit).await?;
     Ok(web::Json(Page { items, next: None }))
+}
+
+/// The newest changes of a cluster, newest first.
+pub(in crate::http) async fn changes(
+    state: &web::Data<HubState>,
+    slot: Slot,
+    limit: usize,
+) -> Result<Vec<HistoryRow>, ApiError> {
+    from_disk(state, move |reader| reader.history(slot, limit)).await
+}
+
+/// What was done to a cluster, newest first.
+pub(in crate::http) async fn actions_on(
+    state: &web::Data<HubState>,
+    id: ClusterId,
+    limit: usize,
+) -> Result<Vec<AuditRow>, ApiError> {
+    from_disk(state, move |reader| reader.audit_of(&id.to_string(), None, limit)).await
 }
 
 /// `GET /api/v1/clusters/{id or name}/timeline`, newest first: what it reported, and for those who may
@@ -322,10 +393,20 @@ pub(super) async fn retire(
     state: web::Data<HubState>,
     path: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    let (row, _) = find_to_change(&state, &by, &path)?;
+    retired(&state, &by, &path).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Takes a cluster out of the fleet.
+pub(in crate::http) async fn retired(
+    state: &HubState,
+    by: &Guarded<Scoped<Operator>>,
+    named: &str,
+) -> Result<(), ApiError> {
+    let (row, _) = find_to_change(state, by, named)?;
     state.store.retire(row.id, by.actor.clone(), state.now()).await?;
     tracing::info!(cluster.id = %row.id, cluster.name = row.name, by = by.actor, "cluster retired");
-    Ok(HttpResponse::NoContent().finish())
+    Ok(())
 }
 
 /// `PUT /api/v1/clusters/{id or name}/labels`
@@ -353,13 +434,23 @@ pub(super) async fn set(
     path: web::Path<String>,
     request: Json<SettingsRequest>,
 ) -> Result<web::Json<ClusterRow>, ApiError> {
-    let SettingsRequest { product, change } = request.into_inner();
-    let (row, _) = find(&state, &path)?;
+    settled(&state, &by, &path, request.into_inner()).await.map(web::Json)
+}
+
+/// Sets what the hub wants of one product of a cluster.
+pub(in crate::http) async fn settled(
+    state: &HubState,
+    by: &Guarded<Operator>,
+    named: &str,
+    request: SettingsRequest,
+) -> Result<ClusterRow, ApiError> {
+    let SettingsRequest { product, change } = request;
+    let (row, _) = find(state, named)?;
     let (id, now) = (row.id, state.now());
     let change = SetSettings { id, product, patch: change, by: by.actor.clone(), now };
     state.store.set_settings(change).await?;
     tracing::info!(cluster.id = %id, cluster.name = row.name, by = by.actor, "settings set");
-    Ok(web::Json(find(&state, &id.to_string())?.0))
+    Ok(find(state, &id.to_string())?.0)
 }
 
 /// `POST /api/v1/clusters/{id or name}/revoke`

@@ -127,7 +127,7 @@ pub(super) async fn health(
 }
 
 /// Health of the fleet with its exposure to risks of what is served.
-pub(super) fn health_answer(state: &HubState, question: &HealthQuestion) -> HealthAnswer {
+pub(in crate::http) fn health_answer(state: &HubState, question: &HealthQuestion) -> HealthAnswer {
     let (mut answer, counts) = state.with_fleet(|fleet, view| {
         (fleet.health(question, view), fleet.counts_within(&question.scope))
     });

@@ -10,9 +10,10 @@ use actix_web::{FromRequest, HttpRequest, web};
 use channels::rollout::Labels;
 use futures_util::future::LocalBoxFuture;
 
+use super::super::access::origin;
 use super::super::problem::{ApiError, Code};
 use super::HubState;
-use super::caller::{self, Caller};
+use super::caller::{self, Caller, PageToken};
 use crate::auth::{Access, Scope};
 
 /// What a handler needs.
@@ -81,6 +82,39 @@ impl<A: Needs> Guarded<A> {
     }
 }
 
+impl<A: Needs> Guarded<A> {
+    /// Who sent a form of one of the hub's own pages, with the page's token in it. Programs have the
+    /// API: here a page of ours must have been it.
+    pub(in crate::http) async fn of_form(
+        request: &HttpRequest,
+        state: &HubState,
+        token: &str,
+    ) -> Result<Self, ApiError> {
+        if !origin::is_own(request.headers(), state.settings.public_url.as_ref()) {
+            return Err(caller::forged_form());
+        }
+        let admit = || admit::<A>(request, PageToken::InForm(token));
+        state.unless_behind(admit(), admit).await
+    }
+}
+
+impl<A: Needs> Guarded<Scoped<A>> {
+    /// The same caller for something that is about all clusters; refused if some are not theirs.
+    pub(in crate::http) fn for_all(&self) -> Result<Guarded<A>, ApiError> {
+        let (actor, scope) = (self.actor.clone(), self.scope.clone());
+        check_whole(&actor, &scope)?;
+        Ok(Guarded { actor, scope, needed: PhantomData })
+    }
+}
+
+fn check_whole(name: &str, scope: &Scope) -> Result<(), ApiError> {
+    if scope.is_whole() {
+        return Ok(());
+    }
+    let detail = format!("{name:?} may see and change {scope} only; this is about all");
+    Err(ApiError::new(Code::OutOfScope, detail))
+}
+
 impl<A: Needs> FromRequest for Guarded<A> {
     type Error = ApiError;
     type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
@@ -88,27 +122,27 @@ impl<A: Needs> FromRequest for Guarded<A> {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
         Box::pin(async move {
-            let first = admit::<A>(&request);
+            let admit = || admit::<A>(&request, PageToken::InHeader);
+            let first = admit();
             match request.app_data::<web::Data<HubState>>() {
-                Some(state) => state.unless_behind(first, || admit::<A>(&request)).await,
+                Some(state) => state.unless_behind(first, admit).await,
                 None => first,
             }
         })
     }
 }
 
-fn admit<A: Needs>(request: &HttpRequest) -> Result<Guarded<A>, ApiError> {
+fn admit<A: Needs>(request: &HttpRequest, token: PageToken<'_>) -> Result<Guarded<A>, ApiError> {
     let state = request.app_data::<web::Data<HubState>>().ok_or_else(|| {
         ApiError::new(Code::Internal, "the handler is registered without its state")
     })?;
-    let Caller { name, access, scope } = caller::identify(request, state, A::ACCESS)?;
+    let Caller { name, access, scope } = caller::identify(request, state, A::ACCESS, token)?;
     if !access.allows(A::ACCESS) {
         let detail = format!("{name:?} is {access}, this needs {}", A::ACCESS);
         return Err(ApiError::new(Code::Forbidden, detail));
     }
-    if !A::KEEPS_SCOPE && !scope.is_whole() {
-        let detail = format!("{name:?} may see and change {scope} only; this is about all");
-        return Err(ApiError::new(Code::OutOfScope, detail));
+    if !A::KEEPS_SCOPE {
+        check_whole(&name, &scope)?;
     }
     Ok(Guarded { actor: name, scope, needed: PhantomData })
 }

@@ -90,9 +90,19 @@ pub(super) async fn place(
     state: web::Data<HubState>,
     request: Json<HoldRequest>,
 ) -> Result<HttpResponse, ApiError> {
-    let HoldRequest { scope, reason } = request.into_inner();
+    let hold = placed(&state, by, request.into_inner()).await?;
+    Ok(HttpResponse::Created().json(hold))
+}
+
+/// Stops something.
+pub(in crate::http) async fn placed(
+    state: &web::Data<HubState>,
+    by: Guarded<Scoped<Operator>>,
+    request: HoldRequest,
+) -> Result<Hold, ApiError> {
+    let HoldRequest { scope, reason } = request;
     let reason = text("reason", &reason)?;
-    may_change(&state, &by, Some(&scope))?;
+    may_change(state, &by, Some(&scope))?;
     if let HoldScope::Cluster { cluster } = &scope
         && state.store.committed().fleet().slot(*cluster).is_none()
     {
@@ -101,8 +111,8 @@ pub(super) async fn place(
     let new = NewHold { scope, reason, by: by.actor, now: state.now() };
     let hold = state.store.hold(new).await?;
     tracing::info!(hold.id, by = hold.by, reason = hold.reason, "hold placed");
-    show(&state).await?;
-    Ok(HttpResponse::Created().json(hold))
+    show(state).await?;
+    Ok(hold)
 }
 
 /// `POST /api/v1/holds/{id}/resume`
@@ -112,13 +122,23 @@ pub(super) async fn resume(
     path: web::Path<u64>,
     request: Json<ResumeRequest>,
 ) -> Result<web::Json<Hold>, ApiError> {
-    let acknowledge = text("acknowledge", &request.into_inner().acknowledge)?;
+    lifted(&state, &by, *path, &request.into_inner().acknowledge).await.map(web::Json)
+}
+
+/// Lets something go on.
+pub(in crate::http) async fn lifted(
+    state: &web::Data<HubState>,
+    by: &Guarded<Scoped<Operator>>,
+    id: u64,
+    acknowledge: &str,
+) -> Result<Hold, ApiError> {
+    let acknowledge = text("acknowledge", acknowledge)?;
     let holds = state.store.committed().holds();
-    may_change(&state, &by, holds.iter().find(|hold| hold.id == *path).map(|hold| &hold.scope))?;
-    let hold = state.store.resume(*path, acknowledge, by.actor.clone(), state.now()).await?;
+    may_change(state, by, holds.iter().find(|hold| hold.id == id).map(|hold| &hold.scope))?;
+    let hold = state.store.resume(id, acknowledge, by.actor.clone(), state.now()).await?;
     tracing::info!(hold.id, by = by.actor, "hold lifted");
-    show(&state).await?;
-    Ok(web::Json(hold))
+    show(state).await?;
+    Ok(hold)
 }
 
 /// Shows the committed holds to plain Cincinnati clients before the person hears of success.

@@ -9,12 +9,12 @@ pub(super) mod body;
 mod bulk;
 mod caller;
 mod cluster_key;
-mod clusters;
+pub(super) mod clusters;
 mod encoding;
 mod enrolments;
 mod events;
 mod export;
-mod fleet;
+pub(super) mod fleet;
 mod guarded;
 pub(super) mod holds;
 mod hub;
@@ -25,9 +25,9 @@ mod probes;
 mod publications;
 mod refusal;
 mod reports;
-mod risks;
+pub(super) mod risks;
 mod rollout_policies;
-mod rollouts;
+pub(super) mod rollouts;
 mod signature;
 mod sites;
 mod soak;
@@ -51,6 +51,7 @@ pub use guarded::{Admin, Guarded, Needs, Operator, Publisher, Scoped, Viewer};
 pub(crate) use probes::page as metrics_page;
 pub use signature::{CREATED_WINDOW, SignedBy};
 pub use state::HubState;
+pub(super) use state::from_disk;
 pub(super) use tokens::PERSON_PREFIX;
 
 /// Largest body that acknowledges failures: all that are listed, 150 bytes each.
@@ -127,6 +128,7 @@ fn rollout_paths(config: &mut ServiceConfig) {
         .service(read("/api/v1/rollouts").route(get().to(rollouts::list)))
         .service(read("/api/v1/rollouts/{id}").route(get().to(rollouts::one)))
         .service(read("/api/v1/rollouts/{id}/clusters").route(get().to(rollouts::clusters)))
+        .service(read("/api/v1/rollouts/{id}/course").route(get().to(rollouts::course)))
         .service(verb("hold").route(web::post().to(rollouts::hold)))
         .service(
             verb("resume")

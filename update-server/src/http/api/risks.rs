@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use actix_web::web;
 use channels::version::ReleaseVersion;
-use channels::wire::{ClusterRisk, Page};
+use channels::wire::{ClusterRisk, Page, ProductRow};
 
 use super::super::problem::ApiError;
 use super::{Guarded, HubState, Scoped, Viewer, clusters};
@@ -19,14 +19,14 @@ pub(super) async fn of_cluster(
     path: web::Path<String>,
 ) -> Result<web::Json<Page<ClusterRisk>>, ApiError> {
     let (row, _) = clusters::find_seen(&state, by.scope(), &path)?;
-    let mut items = Vec::new();
-    for product in &row.products {
-        let entry = state.catalog.graph(&product.product, &product.channel, &product.arch);
-        if let Some(entry) = entry {
-            items.extend(risks_before(product, &entry.graph));
-        }
-    }
+    let items = row.products.iter().flat_map(|product| before(&state.catalog, product)).collect();
     Ok(web::Json(Page { items, next: None }))
+}
+
+/// The risks on the edges before one product of a cluster.
+pub(in crate::http) fn before(catalog: &Catalog, product: &ProductRow) -> Vec<ClusterRisk> {
+    let entry = catalog.graph(&product.product, &product.channel, &product.arch);
+    entry.map(|entry| risks_before(product, &entry.graph)).unwrap_or_default()
 }
 
 /// The graphs and versions that stand before an edge with a risk of this name.

@@ -2,6 +2,7 @@
 
 mod clusters;
 mod confined;
+mod course;
 mod render;
 mod why;
 
@@ -25,8 +26,12 @@ use crate::auth::Scope;
 use crate::rollout::{RolloutCommand, RolloutId, RolloutStatus, RolloutView, Rollouts};
 use crate::store::Steer;
 
+pub(in crate::http) use clusters::first as first_members;
 pub(super) use clusters::list as clusters;
+pub(super) use course::get as course;
+pub(in crate::http) use course::{of as course_of, to_go};
 pub(super) use render::stops;
+pub(in crate::http) use render::{kind, whole};
 pub(super) use why::explain;
 
 /// Name of the list in cursors.
@@ -46,7 +51,7 @@ pub(super) struct ListQuery {
 }
 
 /// Nothing more will happen in it by itself.
-fn is_over(view: &RolloutView) -> bool {
+pub(in crate::http) fn is_over(view: &RolloutView) -> bool {
     match view.status {
         RolloutStatus::Converged | RolloutStatus::Closed | RolloutStatus::Superseded => {
             view.in_flight == 0
@@ -83,7 +88,7 @@ pub(super) async fn list(
 }
 
 /// Rollouts as a caller of this scope sees them; on a thread that may take its time over the fleet.
-async fn within(
+pub(in crate::http) async fn within(
     state: &web::Data<HubState>,
     scope: &Scope,
     most: usize,
@@ -101,7 +106,7 @@ async fn within(
 }
 
 /// A rollout as a caller of this scope sees it. One that none of their clusters is in is not there.
-async fn visible(
+pub(in crate::http) async fn visible(
     state: &web::Data<HubState>,
     scope: &Scope,
     id: RolloutId,
@@ -135,48 +140,60 @@ fn view(state: &HubState, id: RolloutId) -> Result<RolloutView, ApiError> {
     view.ok_or_else(|| missing(id))
 }
 
-/// Orders it, shows plain clients what follows, and answers with the rollout as it is then.
-async fn steer(
+/// What a person orders of one rollout.
+#[derive(Debug, Clone)]
+pub(in crate::http) enum Order {
+    /// Stop it, or one ring.
+    Hold(RolloutHoldRequest),
+    /// Acknowledge failures, and lift holds.
+    Resume(RolloutResumeRequest),
+    /// Let a ring open.
+    Approve(RolloutApproveRequest),
+    /// Hurry.
+    Emergency(RolloutEmergencyRequest),
+}
+
+/// Does it, shows plain clients what follows, and answers with the rollout as it is then.
+pub(in crate::http) async fn order(
     state: &web::Data<HubState>,
     id: RolloutId,
     by: String,
-    commands: Vec<RolloutCommand>,
-) -> Result<web::Json<RolloutRow>, ApiError> {
+    order: Order,
+) -> Result<RolloutRow, ApiError> {
+    let commands = commands(&view(state, id)?, order)?;
     tracing::info!(rollout.id = id.0, by, ?commands, "rollout steered");
     state.store.steer(Steer { id, commands, by, now: state.now() }).await?;
     show(state).await?;
-    Ok(web::Json(found(state, id)?))
+    found(state, id)
 }
 
-/// `POST /api/v1/rollouts/{id}/hold`
-pub(super) async fn hold(
-    by: Guarded<Operator>,
-    state: web::Data<HubState>,
-    path: web::Path<u64>,
-    request: Json<RolloutHoldRequest>,
-) -> Result<web::Json<RolloutRow>, ApiError> {
-    let RolloutHoldRequest { reason, ring } = request.into_inner();
-    let reason = text("reason", &reason)?;
-    steer(&state, RolloutId(*path), by.actor, vec![RolloutCommand::Hold { ring, reason }]).await
+fn commands(view: &RolloutView, order: Order) -> Result<Vec<RolloutCommand>, ApiError> {
+    Ok(match order {
+        Order::Hold(RolloutHoldRequest { reason, ring }) => {
+            vec![RolloutCommand::Hold { ring, reason: text("reason", &reason)? }]
+        }
+        Order::Resume(request) => resuming(view, request)?,
+        Order::Approve(RolloutApproveRequest { ring, reason }) => {
+            vec![RolloutCommand::Approve { ring, reason: text("reason", &reason)? }]
+        }
+        Order::Emergency(RolloutEmergencyRequest { reason }) => {
+            vec![RolloutCommand::Emergency { reason: text("reason", &reason)? }]
+        }
+    })
 }
 
-/// `POST /api/v1/rollouts/{id}/resume`
-pub(super) async fn resume(
-    by: Guarded<Operator>,
-    state: web::Data<HubState>,
-    path: web::Path<u64>,
-    request: Json<RolloutResumeRequest>,
-) -> Result<web::Json<RolloutRow>, ApiError> {
-    let RolloutResumeRequest { acknowledge, ring, failures } = request.into_inner();
+fn resuming(
+    view: &RolloutView,
+    request: RolloutResumeRequest,
+) -> Result<Vec<RolloutCommand>, ApiError> {
+    let RolloutResumeRequest { acknowledge, ring, failures } = request;
     let reason = text("acknowledge", &acknowledge)?;
-    let id = RolloutId(*path);
-    let view = view(&state, id)?;
     if ring.is_some() {
         if !failures.is_empty() {
             let detail = "failures are acknowledged for the whole rollout: leave `ring` out";
             return Err(ApiError::new(Code::Unprocessable, detail));
         }
-        return steer(&state, id, by.actor, vec![RolloutCommand::Release { ring, reason }]).await;
+        return Ok(vec![RolloutCommand::Release { ring, reason }]);
     }
     let seen = failures.iter().map(seen).collect::<Result<BTreeSet<Failure>, ApiError>>()?;
     let mut commands = Vec::new();
@@ -186,7 +203,7 @@ pub(super) async fn resume(
     if view.held.is_some() {
         commands.push(RolloutCommand::Release { ring: None, reason });
     }
-    steer(&state, id, by.actor, commands).await
+    Ok(commands)
 }
 
 fn seen(failure: &SeenFailure) -> Result<Failure, ApiError> {
@@ -198,6 +215,28 @@ fn seen(failure: &SeenFailure) -> Result<Failure, ApiError> {
     Ok(Failure { cluster: failure.cluster, why, at: failure.at })
 }
 
+/// `POST /api/v1/rollouts/{id}/hold`
+pub(super) async fn hold(
+    by: Guarded<Operator>,
+    state: web::Data<HubState>,
+    path: web::Path<u64>,
+    request: Json<RolloutHoldRequest>,
+) -> Result<web::Json<RolloutRow>, ApiError> {
+    let hold = Order::Hold(request.into_inner());
+    order(&state, RolloutId(*path), by.actor, hold).await.map(web::Json)
+}
+
+/// `POST /api/v1/rollouts/{id}/resume`
+pub(super) async fn resume(
+    by: Guarded<Operator>,
+    state: web::Data<HubState>,
+    path: web::Path<u64>,
+    request: Json<RolloutResumeRequest>,
+) -> Result<web::Json<RolloutRow>, ApiError> {
+    let resume = Order::Resume(request.into_inner());
+    order(&state, RolloutId(*path), by.actor, resume).await.map(web::Json)
+}
+
 /// `POST /api/v1/rollouts/{id}/approve`
 pub(super) async fn approve(
     by: Guarded<Operator>,
@@ -205,9 +244,8 @@ pub(super) async fn approve(
     path: web::Path<u64>,
     request: Json<RolloutApproveRequest>,
 ) -> Result<web::Json<RolloutRow>, ApiError> {
-    let RolloutApproveRequest { ring, reason } = request.into_inner();
-    let reason = text("reason", &reason)?;
-    steer(&state, RolloutId(*path), by.actor, vec![RolloutCommand::Approve { ring, reason }]).await
+    let approve = Order::Approve(request.into_inner());
+    order(&state, RolloutId(*path), by.actor, approve).await.map(web::Json)
 }
 
 /// `POST /api/v1/rollouts/{id}/emergency`
@@ -217,6 +255,6 @@ pub(super) async fn emergency(
     path: web::Path<u64>,
     request: Json<RolloutEmergencyRequest>,
 ) -> Result<web::Json<RolloutRow>, ApiError> {
-    let reason = text("reason", &request.into_inner().reason)?;
-    steer(&state, RolloutId(*path), by.actor, vec![RolloutCommand::Emergency { reason }]).await
+    let emergency = Order::Emergency(request.into_inner());
+    order(&state, RolloutId(*path), by.actor, emergency).await.map(web::Json)
 }

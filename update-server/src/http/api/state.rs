@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use tokio::time::{Duration, Instant};
 
 use super::super::access::Access;
+use super::super::dashboard::PageCache;
 use super::super::problem::{ApiError, Code};
 use super::super::public::Clock;
 use crate::catalog::Catalog;
@@ -49,6 +50,8 @@ pub struct HubState {
     /// Held while the catalog takes over the holds: two of them at once could leave the older
     /// list shown.
     pub holds_shown: Mutex<()>,
+    /// What pages for people keep between requests.
+    pub pages: PageCache,
 }
 
 impl HubState {
@@ -109,7 +112,7 @@ impl HubState {
 }
 
 /// Reads from disk on a thread that may block.
-pub(super) async fn from_disk<T: Send + 'static>(
+pub(in crate::http) async fn from_disk<T: Send + 'static>(
     state: &web::Data<HubState>,
     read: impl FnOnce(&Reader) -> Result<T, ReaderError> + Send + 'static,
 ) -> Result<T, ApiError> {

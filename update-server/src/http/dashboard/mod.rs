@@ -4,15 +4,33 @@
 //! read, and a template below `base.html`. Pages work without script; with it, they keep themselves
 //! up to date.
 
+mod audit;
+mod cache;
+mod channels;
+mod cluster;
 mod fleet;
+mod forms;
+mod holds;
+mod rollouts;
 mod send;
 mod shell;
+mod sites;
+mod trust;
 mod visitor;
 mod words;
 
 use actix_web::web::ServiceConfig;
 
+pub use cache::PageCache;
+
 /// Registers every page.
 pub(super) fn routes(config: &mut ServiceConfig) {
     fleet::routes(config);
+    channels::routes(config);
+    sites::routes(config);
+    trust::routes(config);
+    audit::routes(config);
+    cluster::routes(config);
+    rollouts::routes(config);
+    holds::routes(config);
 }

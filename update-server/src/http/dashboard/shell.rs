@@ -40,7 +40,6 @@ const PLACES: [(Place, &str, &str); 6] = [
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Live {
     /// Not at all: it holds a form that somebody fills in, or what never changes.
-    #[expect(dead_code, reason = "its page is on its way")]
     No,
     /// At events of these kinds, separated by commas, as `/api/v1/events` takes them; and now and
     /// then in any case.
@@ -88,6 +87,13 @@ pub(super) struct Repository {
 pub(super) struct When {
     pub(super) exact: String,
     pub(super) relative: String,
+}
+
+impl When {
+    /// A time as seen from now.
+    pub(super) fn new(now: Timestamp, at: Timestamp) -> Self {
+        Self { exact: at.to_string(), relative: words::relative(now, at) }
+    }
 }
 
 /// How the page is loaded anew.
@@ -170,7 +176,6 @@ impl Shell {
     }
 
     /// The token that a form of this page carries; empty without a session.
-    #[expect(dead_code, reason = "its page is on its way")]
     pub(super) fn csrf(&self) -> &str {
         self.signed_in().map_or("", |signed_in| &signed_in.csrf)
     }
@@ -206,10 +211,7 @@ fn repository(status: &CatalogStatus, now: Timestamp) -> Repository {
         (Some(root), Some(_)) => (Tone::Bad, format!("root {root} · expired")),
         (Some(root), None) => (Tone::Good, format!("root {root} · signed")),
     };
-    let expires = status.expires.map(|expires| When {
-        exact: expires.to_string(),
-        relative: words::relative(now, expires),
-    });
+    let expires = status.expires.map(|expires| When::new(now, expires));
     Repository { tone, text, expires }
 }
 

@@ -80,7 +80,7 @@ impl ResponseError for Turned {
 }
 
 /// Whether a person sits there who can sign in.
-fn may_sign_in(state: &HubState, request: &HttpRequest) -> bool {
+pub(super) fn may_sign_in(state: &HubState, request: &HttpRequest) -> bool {
     let accept = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok());
     state.access.sign_in.is_some()
         && !request.headers().contains_key(AUTHORIZATION)
@@ -113,7 +113,8 @@ impl FromRequest for Visitor {
     }
 }
 
-fn visitor(scope: Scope, state: &HubState, request: &HttpRequest) -> Visitor {
+/// Somebody of this scope who may read.
+pub(super) fn visitor(scope: Scope, state: &HubState, request: &HttpRequest) -> Visitor {
     let at = state.now();
     let session = session_of(request, state, at)
         .map(|(session, secret)| SignedIn { name: session.name, csrf: origin::token(&secret) });

@@ -132,3 +132,17 @@ pub(super) fn relative(now: Timestamp, at: Timestamp) -> String {
         _ => format!("{distance} ago"),
     }
 }
+
+/// `1 cluster`, `12 clusters`.
+pub(super) fn count<N: Copy + PartialEq + From<u8> + std::fmt::Display>(
+    number: N,
+    one: &str,
+) -> String {
+    if number == N::from(1) { format!("{number} {one}") } else { format!("{number} {one}s") }
+}
+
+/// A page that people may follow; other kinds of address are shown and lead nowhere.
+pub(super) fn web_page(address: &str) -> Option<String> {
+    let is_web = ["https://", "http://"].iter().any(|scheme| address.starts_with(scheme));
+    is_web.then(|| address.to_owned())
+}

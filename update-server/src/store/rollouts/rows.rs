@@ -13,7 +13,7 @@ use super::super::follow::Change;
 use super::super::load::At;
 use super::super::{LoadError, int};
 use crate::fleet::Slot;
-use crate::rollout::{AttemptRow, Outcome, PolicyRow, RolloutChanges, RolloutId, RolloutRow};
+use crate::rollout::{AttemptRow, Outcome, PolicyRow, RolloutChanges, RolloutId, RolloutRow, Went};
 
 /// Every policy.
 const POLICIES: &str = "SELECT * FROM rollout_policy ORDER BY name, version";
@@ -241,6 +241,39 @@ fn attempt(row: &Row<'_>) -> Result<AttemptRow, LoadError> {
         at: at.some_time("at")?,
         body: at.get("body")?,
     })
+}
+
+/// When the clusters of a rollout went: each once, by its first grant that came to anything.
+pub(super) fn went(db: &Db, id: RolloutId) -> Result<Vec<Went>, LoadError> {
+    // No body is read, and columns by place: there are as many rows as clusters.
+    let rows: Vec<Went> = db.rows(
+        "SELECT cluster, outcome, granted_at, at FROM rollout_attempt \
+         WHERE rollout = ?1 AND outcome IN ('live', 'settled') ORDER BY cluster, generation",
+        params![int(id.0)],
+        |row| {
+            let id: i64 = row.get(0)?;
+            let at = At { table: "rollout_attempt", id, row };
+            let time = |ms, column| {
+                Timestamp::from_millisecond(ms).map_err(|error| at.wrong(column, error))
+            };
+            let slot = Slot::from_rowid(id).ok_or_else(|| at.wrong("cluster", "not a row"))?;
+            let changed_at = time(row.get(3)?, "at")?;
+            let granted_at = row.get::<_, Option<i64>>(2)?.map(|ms| time(ms, "granted_at"));
+            // Whoever went without a grant of this hub began when it was first heard to have.
+            let started_at = granted_at.transpose()?.unwrap_or(changed_at);
+            let is_settled = row.get::<_, String>(1)? == Outcome::Settled.as_str();
+            Ok::<_, LoadError>(Went { slot, started_at, done_at: is_settled.then_some(changed_at) })
+        },
+    )?;
+    let mut all: Vec<Went> = Vec::with_capacity(rows.len());
+    for went in rows {
+        match all.last_mut().filter(|last| last.slot == went.slot) {
+            // It went again: what it came to in the end counts.
+            Some(last) => last.done_at = went.done_at,
+            None => all.push(went),
+        }
+    }
+    Ok(all)
 }
 
 /// Versions of a policy, newest first; or one of them.

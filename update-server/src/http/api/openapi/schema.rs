@@ -99,7 +99,13 @@ fn written() -> Map<String, Value> {
             "nodes": number, "edges": number, "conditional_edges": number, "digest": text } })),
         "history-page": page(json!({ "type": "object", "properties": {
             "at": text, "product": text, "version": text, "target": text, "phase": text,
-            "unit": text, "health": text, "seq": number } })),
+            "unit": text, "health": text, "seq": number,
+            "quorum_lag_ms": number, "pleg_lag_ms": number } })),
+        "rollout-course": { "type": "object", "properties": {
+            "at": text, "clusters": number, "planned": line(json!({ "clusters": number })),
+            "actual": line(json!({ "started": number, "done": number })),
+            "expected": line(json!({ "clusters": number })),
+            "all_open_at": text, "done_at": text } },
         "new-token": { "type": "object", "properties": {
             "id": number, "name": text, "access": text, "token": text } },
         "chain-check": { "type": "object", "properties": {
@@ -116,6 +122,15 @@ fn written() -> Map<String, Value> {
             Map::new()
         }
     }
+}
+
+/// Figures over time.
+fn line(figures: Value) -> Value {
+    let mut properties = json!({ "at": { "type": "string", "format": "date-time" } });
+    if let (Value::Object(all), Value::Object(figures)) = (&mut properties, figures) {
+        all.extend(figures);
+    }
+    json!({ "type": "array", "items": { "type": "object", "properties": properties } })
 }
 
 /// A row of a page's items.

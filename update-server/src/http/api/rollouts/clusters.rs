@@ -53,9 +53,32 @@ pub(in super::super) async fn list(
     let wanted = one_of("state", wanted.as_deref(), &AttemptState::KNOWN, AttemptState::as_str)?;
     let asked = Asked { state: wanted, ring, scope: by.scope().clone() };
     let view = visible(&state, by.scope(), RolloutId(*path)).await?;
-    let state = state.into_inner();
+    paged(&state, view, asked, after, limit).await.map(web::Json)
+}
+
+/// The first members in one state that somebody of this scope may see.
+pub(in crate::http) async fn first(
+    state: &web::Data<HubState>,
+    view: RolloutView,
+    scope: &Scope,
+    wanted: AttemptState,
+    limit: usize,
+) -> Result<Page<RolloutCluster>, ApiError> {
+    let asked = Asked { state: Some(wanted), ring: None, scope: scope.clone() };
+    paged(state, view, asked, None, limit).await
+}
+
+/// A page, on a thread that may take its time over the fleet.
+async fn paged(
+    state: &web::Data<HubState>,
+    view: RolloutView,
+    asked: Asked,
+    after: Option<u64>,
+    limit: usize,
+) -> Result<Page<RolloutCluster>, ApiError> {
+    let state = state.clone().into_inner();
     let page = web::block(move || page(&state, &view, &asked, after, limit)).await;
-    Ok(web::Json(page.map_err(|error| ApiError::internal("list clusters", &error))?))
+    page.map_err(|error| ApiError::internal("list clusters", &error))
 }
 
 /// What is asked of every cluster of a rollout.

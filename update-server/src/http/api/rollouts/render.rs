@@ -37,7 +37,7 @@ pub(super) fn row(view: &RolloutView) -> RolloutRow {
 }
 
 /// One rollout with everything that a caller of this scope may see.
-pub(super) fn whole(state: &HubState, view: &RolloutView, scope: &Scope) -> RolloutRow {
+pub(in crate::http) fn whole(state: &HubState, view: &RolloutView, scope: &Scope) -> RolloutRow {
     let mut row = row(view);
     row.failures = failures(state, view);
     let rollouts = state.store.committed().rollouts();
@@ -147,7 +147,7 @@ fn failures(state: &HubState, view: &RolloutView) -> Vec<RolloutFailure> {
 }
 
 /// The name of a kind of failure on the wire.
-pub(super) fn kind(why: FailureKind) -> &'static str {
+pub(in crate::http) fn kind(why: FailureKind) -> &'static str {
     match why {
         FailureKind::Error => "error",
         FailureKind::RolledBack => "rolled_back",

@@ -5,11 +5,14 @@ mod admin;
 mod agents;
 mod eol;
 mod exports;
+mod front;
 mod hooks;
 mod identity;
 pub(super) mod openapi;
 mod packed;
+mod pages;
 mod people;
+mod record_pages;
 mod restored;
 mod rollouts;
 mod rotation;
@@ -36,6 +39,7 @@ use serde_json::{Value, json};
 use signing::SecretKey;
 use signing::message::{RequestParts, SignedHeaders, sign};
 
+use super::super::dashboard::PageCache;
 use super::super::public::{self, Clock, PublicState};
 use super::{HubState, routes};
 use crate::auth::{Access, Scope, Secret, SecretKind};
@@ -142,6 +146,7 @@ impl Hub {
             deliveries: crate::webhooks::Deliveries::default(),
             caught_up: Mutex::default(),
             holds_shown: Mutex::default(),
+            pages: PageCache::default(),
         });
         Self { dir, state, clock_s }
     }

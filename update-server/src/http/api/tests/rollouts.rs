@@ -7,11 +7,11 @@ use channels::wire::{
 
 use super::*;
 
-const POLICY: &str = "/api/v1/rollout-policies/two-rings";
+pub(super) const POLICY: &str = "/api/v1/rollout-policies/two-rings";
 const GRAPH: &str = "/api/upgrades_info/v1/graph?channel=stable";
 
 /// Canaries at once, then everybody; one failure halts.
-const TWO_RINGS: &str = "\
+pub(super) const TWO_RINGS: &str = "\
 name: two-rings
 applies_to: [{product: acme/kafka}]
 emergency: true
@@ -23,7 +23,7 @@ rings:
 ";
 
 /// A hub that serves acme/kafka 1.1.0, with the policy and two clusters on 1.0.0.
-async fn governed() -> (Hub, Agent, Agent) {
+pub(super) async fn governed() -> (Hub, Agent, Agent) {
     let hub = Hub::published().await;
     let (canary, other) = (hub.agent(1).await, hub.agent(2).await);
     hub.label("site-1", json!({ "ring": "canary" })).await;
@@ -35,20 +35,20 @@ async fn governed() -> (Hub, Agent, Agent) {
     (hub, canary, other)
 }
 
-fn well(product: ProductState) -> ProductState {
+pub(super) fn well(product: ProductState) -> ProductState {
     let health = HealthSummary { verdict: HealthVerdict::Healthy, ..HealthSummary::default() };
     ProductState { health, ..product }
 }
 
-fn rolling() -> ProductState {
+pub(super) fn rolling() -> ProductState {
     ProductState { target: Some("1.1.0".parse().unwrap()), ..well(kafka(Phase::Mutate)) }
 }
 
-fn there() -> ProductState {
+pub(super) fn there() -> ProductState {
     ProductState { version: "1.1.0".parse().unwrap(), ..well(kafka(Phase::Idle)) }
 }
 
-fn broken() -> ProductState {
+pub(super) fn broken() -> ProductState {
     let failure = channels::wire::Failure {
         kind: "step_failed".to_owned(),
         message: "the command exited with 1".to_owned(),
@@ -58,25 +58,25 @@ fn broken() -> ProductState {
 }
 
 impl Hub {
-    async fn apply(&self, path: &str, text: &str) -> Answer {
+    pub(super) async fn apply(&self, path: &str, text: &str) -> Answer {
         self.ask(Access::Operator, "PUT", path, Some(json!({ "text": text }))).await
     }
 
-    async fn rollout(&self) -> RolloutRow {
+    pub(super) async fn rollout(&self) -> RolloutRow {
         self.get("/api/v1/rollouts/1").await
     }
 
-    async fn members(&self, query: &str) -> Vec<RolloutCluster> {
+    pub(super) async fn members(&self, query: &str) -> Vec<RolloutCluster> {
         let path = format!("/api/v1/rollouts/1/clusters{query}");
         self.get::<Page<RolloutCluster>>(&path).await.items
     }
 
-    async fn steer(&self, verb: &str, body: Value) -> Answer {
+    pub(super) async fn steer(&self, verb: &str, body: Value) -> Answer {
         let path = format!("/api/v1/rollouts/1/{verb}");
         self.ask(Access::Operator, "POST", &path, Some(body)).await
     }
 
-    async fn tick(&self, seconds: i64) {
+    pub(super) async fn tick(&self, seconds: i64) {
         self.advance(seconds);
         self.state.store.tick(self.now()).await.unwrap();
         self.state.show_holds();

@@ -69,8 +69,8 @@ fn config(issuer: &str) -> String {
 }
 
 /// A hub with a provider.
-struct House {
-    hub: Hub,
+pub(super) struct House {
+    pub(super) hub: Hub,
     script: Shared,
 }
 
@@ -90,7 +90,7 @@ fn set_cookies(answer: &Answer) -> BTreeMap<String, String> {
 }
 
 impl House {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let issuer = format!("http://{}", listener.local_addr().unwrap());
         let script = Script { issuer: issuer.clone(), ..Script::default() };
@@ -138,7 +138,7 @@ impl House {
     }
 
     /// The cookie of somebody of a group who signed in.
-    async fn session(&self, groups: &str) -> String {
+    pub(super) async fn session(&self, groups: &str) -> String {
         let begun = self.begin(groups).await;
         let answer = self.finish(&begun).await;
         assert_eq!(answer.status, 303, "{}", answer.text());
@@ -148,12 +148,12 @@ impl House {
         set["fairway"].clone()
     }
 
-    async fn with(&self, session: &str, request: TestRequest) -> Answer {
+    pub(super) async fn with(&self, session: &str, request: TestRequest) -> Answer {
         let cookie = ("cookie", format!("fairway={session}"));
         self.hub.call(request.insert_header(cookie)).await
     }
 
-    async fn get(&self, session: &str, path: &str) -> Answer {
+    pub(super) async fn get(&self, session: &str, path: &str) -> Answer {
         self.with(session, TestRequest::get().uri(path)).await
     }
 }

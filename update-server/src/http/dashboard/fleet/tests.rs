@@ -1,11 +1,13 @@
 //! The page over made-up fleets.
 
+use actix_web::body::MessageBody as _;
 use actix_web::test::TestRequest;
 use askama::Template as _;
 use channels::rollout::Labels;
 use channels::wire::{
-    ClusterRow, Drift, DriftState, DriftTotals, Freshness, HealthSummary, HealthVerdict, Hold,
-    HoldScope, Phase, ProductRow, Progress, Reason, VersionCount, WaitingOn,
+    ClusterRow, Drift, DriftSpread, DriftState, DriftTotals, Freshness, HealthAnswer,
+    HealthSummary, HealthVerdict, Hold, HoldScope, LagRow, LagTotals, Page as List, Phase,
+    ProductRow, Progress, Reason, StuckRow, VersionCount, WaitingOn,
 };
 use jiff::Timestamp;
 
@@ -13,8 +15,92 @@ use super::super::send;
 use super::super::shell::{Live, Place, Shell};
 use super::super::visitor::Visitor;
 use super::super::words::{lag, relative, span};
+use super::ask::Ask;
+use super::form::Offered;
 use super::{FleetView, KINDS, view::Page};
+use crate::auth::Scope;
 use crate::catalog::CatalogStatus;
+use crate::fleet::{
+    DriftMemo, FleetIndex, GraphKey, HealthQuestion, Heat, HeatCell, HeatGroup, HeatMark,
+    HeatQuestion, Slot, Standing, View,
+};
+
+fn health() -> HealthAnswer {
+    HealthAnswer {
+        at: now(),
+        healthy: 2,
+        unhealthy: 0,
+        unknown: 1,
+        worst: Vec::new(),
+        silent: 1,
+        never: 1,
+        lags: Vec::new(),
+        stuck: Vec::new(),
+        stuck_total: 0,
+        stuck_more: false,
+        stuck_after_s: 3600,
+        risks: Vec::new(),
+    }
+}
+
+fn lags() -> LagTotals {
+    let row = |lag_ms, unit: &str, name: &str| LagRow {
+        lag_ms,
+        unit: Some(unit.parse().unwrap()),
+        cluster: "9b2a3f0e-6f0f-4b6c-8d3a-0c1d2e3f4a5b".parse().unwrap(),
+        name: name.to_owned(),
+        verdict: HealthVerdict::Unhealthy,
+        since: Some(ago(720)),
+    };
+    LagTotals {
+        product: "acme/kafka".parse().unwrap(),
+        channel: "stable".parse().unwrap(),
+        active: 3,
+        silent: 1,
+        healthy: 2,
+        unhealthy: 0,
+        unknown: 1,
+        quorum_lag_known: 2,
+        quorum_lag: vec![row(812, "controller-3", "site-a")],
+        pleg_lag_known: 1,
+        pleg_lag: vec![row(4_200, "node-7", "site-b")],
+    }
+}
+
+fn stuck() -> StuckRow {
+    StuckRow {
+        cluster: "9b2a3f0e-6f0f-4b6c-8d3a-0c1d2e3f4a5b".parse().unwrap(),
+        name: "site-s".to_owned(),
+        product: "acme/kafka".parse().unwrap(),
+        channel: "stable".parse().unwrap(),
+        version: "3.9.1".parse().unwrap(),
+        target: Some("4.0.0".parse().unwrap()),
+        phase: Phase::AwaitHealth,
+        since: ago(7300),
+        unit: Some("broker-2".parse().unwrap()),
+        progress: None,
+        gate: Some("under_replicated".to_owned()),
+        message: Some("4 partitions are <under>".to_owned()),
+    }
+}
+
+fn standing(version: &str, age_days: u64, clusters: u64) -> Standing {
+    let graph = GraphKey {
+        product: "acme/kafka".parse().unwrap(),
+        channel: "stable".parse().unwrap(),
+        arch: "amd64".parse().unwrap(),
+    };
+    let drift = Drift {
+        age_days: Some(age_days),
+        head: Some("4.0.0".parse().unwrap()),
+        ..Drift::no_graph()
+    };
+    Standing { graph, version: version.parse().unwrap(), drift, clusters }
+}
+
+fn cell(clusters: u64, name: &str) -> HeatCell {
+    HeatCell { clusters, names: vec![name.to_owned()] }
+}
 
 fn now() -> Timestamp {
     "2026-11-20T12:00:00Z".parse().unwrap()
@@ -34,9 +120,16 @@ fn empty() -> FleetView {
             expired_roles: Vec::new(),
             products: Vec::new(),
         },
+        ask: Ask::default(),
+        problem: None,
+        offered: Offered::default(),
+        in_force: 0,
         drift: Vec::new(),
-        clusters: Vec::new(),
-        clusters_total: 0,
+        standings: Vec::new(),
+        health: health(),
+        heat: Vec::new(),
+        list: List { items: Vec::new(), next: None },
+        matching: 0,
         holds: Vec::new(),
         sites: Vec::new(),
         site_drift: Vec::new(),
@@ -138,15 +231,36 @@ fn fleet() -> FleetView {
             rolling: 1,
             stopped: 1,
             hops_max: Some(1),
-            spread: channels::wire::DriftSpread::default(),
+            spread: DriftSpread {
+                age_days_p50: Some(3),
+                age_days_p95: Some(40),
+                ..DriftSpread::default()
+            },
             versions: vec![count("4.0.0", 1), count("3.9.1", 2)],
         }],
-        clusters: vec![
-            cluster("site-b", vec![rolling]),
-            cluster("site-a", vec![waiting]),
-            cluster("site-new", Vec::new()),
-        ],
-        clusters_total: 5,
+        in_force: 5,
+        standings: vec![standing("4.0.0", 0, 1), standing("3.9.1", 3, 2)],
+        health: HealthAnswer { lags: vec![lags()], ..health() },
+        heat: vec![HeatGroup {
+            product: "acme/kafka".parse().unwrap(),
+            name: Some("stable".to_owned()),
+            is_rest: false,
+            cells: [
+                ((HeatMark::Plain, Heat::Current), cell(1, "site-c")),
+                ((HeatMark::Plain, Heat::Behind(1)), cell(2, "site-a")),
+                ((HeatMark::Silent, Heat::Behind(1)), cell(1, "site-d")),
+            ]
+            .into(),
+        }],
+        list: List {
+            items: vec![
+                cluster("site-b", vec![rolling]),
+                cluster("site-a", vec![waiting]),
+                cluster("site-new", Vec::new()),
+            ],
+            next: Some("abc".to_owned()),
+        },
+        matching: 5,
         holds: vec![Hold {
             id: 7,
             scope: HoldScope::Fleet,
@@ -194,6 +308,7 @@ fn a_fleet_shows_what_moves_and_why_the_rest_does_not() {
             "1 of 3 on the head",
             "head <strong>4.0.0</strong>",
             "controller-3: lag 812 ms is over 500 ms",
+            "4.2 s",
             "quorum_lag",
             "await health",
             "2/7",
@@ -207,20 +322,68 @@ fn a_fleet_shows_what_moves_and_why_the_rest_does_not() {
             "in 22 h 30 min",
             "Enrolled, not heard of yet",
             "site-new",
-            "2 more clusters",
+            "5 in all",
+            "href=\"/clusters/9b2a3f0e-6f0f-4b6c-8d3a-0c1d2e3f4a5b\">site-a</a>",
+            "half at most <strong>3</strong>, 95 % at most <strong>40</strong>",
+            "controller-3 of <a href=\"/clusters/",
+            "unhealthy for 12 min",
+            "1 silent, 1 hop behind: site-d",
+            "rel=\"next\"",
         ],
     );
-    let rows = [html.find("site-a").unwrap(), html.find("site-b").unwrap()];
+    let list = html.split("id=\"table-clusters\"").nth(1).unwrap();
+    let rows = [list.find("site-a").unwrap(), list.find("site-b").unwrap()];
     assert!(rows.is_sorted(), "rows are in the order of names");
 }
 
 #[test]
 fn text_from_the_fleet_cannot_become_markup() {
     let mut view = fleet();
-    view.clusters[0].name = "<script>alert(1)</script>".to_owned();
+    view.list.items[0].name = "<script>alert(1)</script>".to_owned();
     let html = render(&view).unwrap();
     assert!(!html.contains("<script>"), "{html}");
     has(&html, &["&#60;script&#62;", "wait for &#60;b&#62;"]);
+    let mut view = fleet();
+    view.health.stuck.push(stuck());
+    view.ask = Ask::read("name=%22%3E%3Cscript%3E&drift=behind").unwrap();
+    view.heat[0].name = Some("\"><script>".to_owned());
+    let html = render(&view).unwrap();
+    assert!(!html.contains("<script>"), "{html}");
+    has(&html, &["value=\"&#34;&#62;&#60;script&#62;\"", "are &#60;under&#62;"]);
+}
+
+#[test]
+fn stuck_and_silent_ones_are_counted_apart() {
+    let mut view = fleet();
+    view.health.stuck.push(stuck());
+    view.health.stuck_total = 1;
+    let html = render(&view).unwrap();
+    has(
+        &html,
+        &[
+            "<h2 id=\"stuck\">Stuck <small>1 want to move",
+            "<a href=\"#stuck\">1</a>",
+            "<a href=\"/?activity=silent#clusters\">1</a>",
+            "under_replicated",
+            "2 h 1 min ago",
+        ],
+    );
+    view.health.stuck_more = true;
+    has(&render(&view).unwrap(), &["more than 1 want to move", ">1+</a>"]);
+    assert!(!render(&fleet()).unwrap().contains("id=\"stuck\">Stuck"), "nobody is");
+}
+
+#[test]
+fn a_filter_that_nothing_matches_leads_back_and_one_that_cannot_be_read_says_why() {
+    let mut view = fleet();
+    (view.list.items, view.list.next, view.matching) = (Vec::new(), None, 0);
+    view.ask = Ask::read("name=nobody").unwrap();
+    has(
+        &render(&view).unwrap(),
+        &["No cluster matches.", "<details class=\"filter\" id=\"filter\" open>"],
+    );
+    view.problem = Some("hops_min: no number".to_owned());
+    has(&render(&view).unwrap(), &["The filter cannot be read.", "hops_min: no number"]);
 }
 
 #[test]
@@ -296,4 +459,70 @@ fn times_and_lags_read_like_sentences() {
     assert_eq!(relative(now(), ago(0)), "just now");
     assert_eq!(relative(now(), ago(5)), "5 s ago");
     assert_eq!(relative(now(), ago(-5)), "in 5 s");
+}
+
+/// What one look at a hub of 100,000 clusters costs: 20 channels, 24 versions, 6 regions.
+#[test]
+#[ignore = "100,000 clusters; prints how long a page takes"]
+fn a_hundred_thousand_clusters_are_a_page_of_less_than_150_kb() {
+    let mut index = FleetIndex::new(300);
+    for n in 0..100_000_u32 {
+        let mut state = crate::fleet::tests::kafka(&format!("1.{}.{}", n % 6, n % 4), Phase::Idle);
+        state.graph.channel = format!("channel-{}", n % 20).parse().unwrap();
+        state.since = ago(i64::from(n % 9_000));
+        if n % 50 == 0 {
+            state.phase = Phase::Waiting;
+        }
+        if n % 997 == 0 {
+            state.phase = Phase::AwaitHealth;
+        }
+        state.health.quorum_lag_ms = Some(u64::from(n % 700));
+        state.health.pleg_lag_ms = Some(u64::from(n % 3_000));
+        let seen = now().as_second() - if n % 40 == 0 { 7_200 } else { 30 };
+        let mut record = crate::fleet::tests::cluster(n, Some(seen), vec![state]);
+        let labels =
+            [("region".to_owned(), format!("r{}", n % 6)), ("ring".to_owned(), "a".to_owned())];
+        record.labels = std::sync::Arc::new(labels.into());
+        index.apply(Slot(n), &record, now());
+    }
+    for query in ["", "region=r3", "group=region", "drift=behind&hops_min=2", "name=site-99"] {
+        let mut memo = DriftMemo::default();
+        for round in ["cold", "warm"] {
+            let begin = tokio::time::Instant::now();
+            let ask = Ask::read(query).unwrap();
+            let scope = ask.scope(&Scope::whole());
+            let about = HealthQuestion { scope: scope.clone(), ..HealthQuestion::default() };
+            let filter =
+                ask.list.filter(&crate::catalog::Catalog::new(None), &Scope::whole()).unwrap();
+            let view = &mut View::new(now(), &crate::fleet::tests::Line, &mut memo);
+            let overview = index.overview(&scope, view);
+            let heat = HeatQuestion { by: ask.by(), about: about.clone() };
+            let (items, _) = index.page(&filter, None, super::PAGE_ROWS, view);
+            let seen = FleetView {
+                in_force: overview.in_force,
+                drift: overview.drift.items,
+                standings: overview.standings,
+                health: index.health(&about, view),
+                heat: index.heat(&heat, view),
+                matching: index.matching(&filter, view),
+                list: List { items, next: Some("abc".to_owned()) },
+                ask,
+                ..fleet()
+            };
+            let counted = begin.elapsed();
+            if let Some(dir) = std::env::var_os("FAIRWAY_WRITE_PAGES") {
+                let file = std::path::Path::new(&dir).join(format!("fleet{}.html", query.len()));
+                std::fs::write(file, page(&seen, query).render().unwrap()).unwrap();
+            }
+            let request = TestRequest::get().insert_header(("accept-encoding", "gzip"));
+            let response = send::page(&request.to_http_request(), &page(&seen, query)).unwrap();
+            let body = response.into_body().try_into_bytes().unwrap();
+            println!(
+                "{query:25} {round}: counted {counted:?}, sent {:?}, {} bytes",
+                begin.elapsed(),
+                body.len()
+            );
+            assert!(body.len() < 100_000, "with style and script, 150 kB");
+        }
+    }
 }

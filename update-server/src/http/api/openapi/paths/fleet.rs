@@ -20,6 +20,16 @@ fn clusters() -> Vec<Operation> {
                 ("phase", Kind::Text, "Is in this phase."),
                 ("health", Kind::OneOf(&["healthy", "unhealthy", "unknown"]), "Has this verdict."),
                 ("freshness", Kind::Text, "Reported this long ago."),
+                ("activity", Kind::OneOf(&["active", "silent"]), "Is heard of, or is not."),
+                (
+                    "drift",
+                    Kind::OneOf(&["current", "behind", "stranded", "off_graph", "no_graph"]),
+                    "Is so far from the head.",
+                ),
+                ("hops_min", Kind::Int(0, 4_294_967_295), "Needs at least so many updates."),
+                ("hops_max", Kind::Int(0, 4_294_967_295), "Needs at most so many updates."),
+                ("age_min_days", Kind::Int(0, 36_500), "Is at least so many days behind."),
+                ("age_max_days", Kind::Int(0, 36_500), "Is at most so many days behind."),
                 ("name", Kind::Text, "Is called something that begins like this."),
                 ("risk", Kind::Text, "Stands before an edge with this risk."),
                 ("site", Kind::Text, "Belongs to this dark site."),
@@ -188,6 +198,11 @@ fn rollouts() -> Vec<Operation> {
             ])
             .answers(200, "rollout-cluster-page", "A page.")
             .paged(),
+        viewer("/api/v1/rollouts/{id}/course", "How it was to go, went, and goes on.").answers(
+            200,
+            "rollout-course",
+            "Three lines of clusters over time.",
+        ),
         steer("/api/v1/rollouts/{id}/hold", "Stop it, or one ring.")
             .json(&[reason(), ring("ring")]),
         steer("/api/v1/rollouts/{id}/resume", "Acknowledge failures and lift holds.").json(&[

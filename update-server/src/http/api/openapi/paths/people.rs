@@ -190,7 +190,8 @@ fn hub() -> Vec<Operation> {
         admin("POST", "/api/v1/hub/keys/{role}/next", "Make the next online key.")
             .answers(200, "hub-keys", "All public halves.")
             .problems(&[Code::InvalidJson, Code::Conflict, Code::BodyTooLarge]),
-        viewer("/", "The dashboard.")
+        viewer("/", "The fleet's page; its filters are those of the list of clusters.")
+            .query(&[])
             .answers_nothing(303, "A browser is led to the sign-in.")
             .answers_as(200, &["text/html"], "any", "A page for people."),
     ]
