@@ -67,7 +67,7 @@ impl Out {
 
     /// The same streams as a terminal with colours would be.
     #[cfg(test)]
-    pub(crate) fn as_terminal(mut self) -> Self {
+    pub(crate) fn on_terminal(mut self) -> Self {
         (self.data, self.ends) = (Colour::On, Stream::Terminal);
         self
     }

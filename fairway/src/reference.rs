@@ -149,7 +149,7 @@ fn outputs(command: &Command, name: &str, found: &mut Vec<(String, Vec<String>)>
     let leaf = command.get_subcommands().all(|child| !is_shown(child));
     if let Some(arg) = output.filter(|arg| leaf || !arg.is_global_set()) {
         let values = arg.get_possible_values();
-        let names = values.iter().flat_map(|value| value.get_name_and_aliases());
+        let names = values.iter().flat_map(clap::builder::PossibleValue::get_name_and_aliases);
         found.push((name.to_owned(), names.map(str::to_owned).collect()));
     }
     for child in command.get_subcommands().filter(|command| is_shown(command)) {

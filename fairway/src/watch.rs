@@ -216,7 +216,7 @@ mod tests {
     #[tokio::test]
     async fn a_terminal_is_redrawn() {
         let (out, stdout, _) = capture::out();
-        let mut out = out.as_terminal();
+        let mut out = out.on_terminal();
         watched(&mut out, vec![Ok("one"), Ok("two")]).await.unwrap_err();
         let text = stdout.text();
         let pictures: Vec<&str> = text.split(HOME).skip(1).collect();

@@ -123,7 +123,7 @@ async fn states_are_coloured_on_a_terminal_and_stay_words() {
     let (out, stdout, _) = capture::out();
     let cli = Cli::try_parse_from(words).unwrap();
     let now: Timestamp = NOW.parse().unwrap();
-    crate::dispatch(&cli.command, now, &mut out.as_terminal()).await.unwrap();
+    crate::dispatch(&cli.command, now, &mut out.on_terminal()).await.unwrap();
     let text = stdout.text();
     assert!(text.contains("\x1b[31munhealthy\x1b[0m"), "{text:?}");
     assert!(text.contains("\x1b[33mwaiting\x1b[0m"), "{text:?}");

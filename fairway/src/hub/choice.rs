@@ -172,8 +172,8 @@ mod tests {
         }
     }
 
-    fn said(value: &str, by: By) -> Option<Said<String>> {
-        Some(Said { value: value.to_owned(), by })
+    fn said(value: &str, by: By) -> Said<String> {
+        Said { value: value.to_owned(), by }
     }
 
     fn shown(wishes: &Wishes, default: Option<&str>, fallback: Option<&str>) -> String {
@@ -196,14 +196,14 @@ mod tests {
         assert_eq!(shown(&wishes, None, Some("https://dir")), "dir by Directory, none");
         let lab = "lab.example by Profile(\"lab\"), profile /c/lab.token";
         assert_eq!(shown(&wishes, Some("lab"), None), lab);
-        wishes.profile = said("prod", env);
+        wishes.profile = Some(said("prod", env));
         let prod = "prod.example by Profile(\"prod\"), profile /c/prod.token";
         assert_eq!(shown(&wishes, Some("lab"), Some("https://dir")), prod);
-        wishes.server = said("https://env", env);
+        wishes.server = Some(said("https://env", env));
         assert_eq!(shown(&wishes, Some("lab"), None), "env by Environment, none");
-        wishes.profile = said("lab", flag);
+        wishes.profile = Some(said("lab", flag));
         assert_eq!(shown(&wishes, None, Some("https://dir")), lab);
-        wishes.server = said("https://flag", flag);
+        wishes.server = Some(said("https://flag", flag));
         assert_eq!(shown(&wishes, None, None), "flag by Flag, none");
     }
 
@@ -220,10 +220,10 @@ mod tests {
     fn a_profiles_token_goes_to_its_own_server_alone() {
         let mut wishes = Wishes { profile: said("prod", By::Flag), ..Wishes::default() };
         for other in ["https://evil.example", "http://prod.example", "https://prod.example:444"] {
-            wishes.server = said(other, By::Flag);
+            wishes.server = Some(said(other, By::Flag));
             assert!(shown(&wishes, None, None).ends_with("by Flag, none"), "{other}");
         }
-        wishes.server = said("https://prod.example/below", By::Flag);
+        wishes.server = Some(said("https://prod.example/below", By::Flag));
         assert!(shown(&wishes, None, None).ends_with("profile /c/prod.token"));
     }
 
@@ -236,7 +236,7 @@ mod tests {
             ..Wishes::default()
         };
         assert!(shown(&wishes, None, None).ends_with("given /t"));
-        wishes.profile = said("prod", By::Flag);
+        wishes.profile = Some(said("prod", By::Flag));
         assert!(shown(&wishes, None, None).ends_with("profile /c/prod.token"));
         wishes.token_file = file(By::Flag);
         assert!(shown(&wishes, None, None).ends_with("given /t"));

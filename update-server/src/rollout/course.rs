@@ -376,7 +376,7 @@ rings:
     #[test]
     fn windows_stretch_a_plan_and_a_step_is_a_step() {
         let text = POLICY
-            .replace("name: p\n", "name: p\ncalendar: {windows: [{days: [mon, tue, wed, thu, fri, sat, sun], start: \"00:00\", duration: 12h}]}\n")
+            .replace("name: p\n", "name: p\ncalendar: {time_zone: UTC, windows: [{days: [mon, tue, wed, thu, fri, sat, sun], start: \"00:00\", duration: 12h}]}\n")
             .replace("{after: 0s, share: 0%}, {after: 10h, share: 100%}", "{after: 0s, share: 10%}, {after: 13h, share: 10%}, {after: 13h, share: 100%}");
         let policy = policy(&text);
         // 2026-09-21T14:13:20Z: outside of the window.

@@ -224,13 +224,14 @@ async fn forms_are_taken_from_operators_on_the_hubs_own_pages_only() {
         let answer = hub.call(request).await;
         assert_eq!(answer.problem(), (403, "cross_site".to_owned()), "{origin:?}");
     }
-    let json = TestRequest::post()
+    let plain = TestRequest::post()
         .uri(path)
         .insert_header(("host", "hub.example"))
         .insert_header(("origin", OWN))
         .insert_header(header())
-        .set_json(json!({ "reason": "x" }));
-    assert_eq!(hub.call(json).await.status, 415);
+        .insert_header(("content-type", "text/plain"))
+        .set_payload("reason=x");
+    assert_eq!(hub.call(plain).await.status, 415);
     let nobody = hub.call(form(path, &fields).insert_header(("origin", OWN))).await;
     assert_eq!(nobody.status, 401);
     assert_eq!(hub.rollout().await.state, RolloutState::Running);

@@ -225,7 +225,7 @@ mod tests {
             ("selector=a%3D%3D%3D", "selector"),
             ("hops_min=many", "filter"),
             ("product=kafka", "product"),
-            ("freshness=stale", "filter"),
+            ("age_min_days=-1", "filter"),
         ] {
             let error = Ask::read(query).unwrap_err().to_string();
             assert!(error.contains(name), "{query}: {error}");

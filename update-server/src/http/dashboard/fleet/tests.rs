@@ -191,6 +191,36 @@ fn cluster(name: &str, products: Vec<ProductRow>) -> ClusterRow {
     }
 }
 
+fn totals() -> DriftTotals {
+    let count = |version: &str, clusters| VersionCount {
+        version: version.parse().unwrap(),
+        clusters,
+        eol: None,
+    };
+    DriftTotals {
+        product: "acme/kafka".parse().unwrap(),
+        channel: "stable".parse().unwrap(),
+        arch: "amd64".parse().unwrap(),
+        head: Some("4.0.0".parse().unwrap()),
+        active: 3,
+        silent: 1,
+        current: 1,
+        behind: 2,
+        stranded: 0,
+        off_graph: 0,
+        eol: 0,
+        rolling: 1,
+        stopped: 1,
+        hops_max: Some(1),
+        spread: DriftSpread {
+            age_days_p50: Some(3),
+            age_days_p95: Some(40),
+            ..DriftSpread::default()
+        },
+        versions: vec![count("4.0.0", 1), count("3.9.1", 2)],
+    }
+}
+
 fn fleet() -> FleetView {
     let mut waiting = product(Phase::Waiting);
     waiting.waiting_on.push(WaitingOn {
@@ -204,11 +234,6 @@ fn fleet() -> FleetView {
     waiting.why_not.push(Reason { code: "held".to_owned(), message: "wait for <b>".to_owned() });
     let mut rolling = product(Phase::AwaitHealth);
     rolling.unit = Some("controller-1".parse().unwrap());
-    let count = |version: &str, clusters| VersionCount {
-        version: version.parse().unwrap(),
-        clusters,
-        eol: None,
-    };
     FleetView {
         status: CatalogStatus {
             root_version: Some(2),
@@ -216,28 +241,7 @@ fn fleet() -> FleetView {
             products: vec!["acme/kafka".parse().unwrap()],
             ..empty().status
         },
-        drift: vec![DriftTotals {
-            product: "acme/kafka".parse().unwrap(),
-            channel: "stable".parse().unwrap(),
-            arch: "amd64".parse().unwrap(),
-            head: Some("4.0.0".parse().unwrap()),
-            active: 3,
-            silent: 1,
-            current: 1,
-            behind: 2,
-            stranded: 0,
-            off_graph: 0,
-            eol: 0,
-            rolling: 1,
-            stopped: 1,
-            hops_max: Some(1),
-            spread: DriftSpread {
-                age_days_p50: Some(3),
-                age_days_p95: Some(40),
-                ..DriftSpread::default()
-            },
-            versions: vec![count("4.0.0", 1), count("3.9.1", 2)],
-        }],
+        drift: vec![totals()],
         in_force: 5,
         standings: vec![standing("4.0.0", 0, 1), standing("3.9.1", 3, 2)],
         health: HealthAnswer { lags: vec![lags()], ..health() },

@@ -71,7 +71,7 @@ pub(super) fn readings(gates: &Gates, ring: &RingView, now: Timestamp) -> Vec<Re
     let soaking = waits(|reason| matches!(reason, WaitReason::Soaking { .. }));
     let measured = match soaking {
         Some(WaitReason::Soaking { until }) => {
-            format!("the last success has soaked {}", words::relative(now, *until))
+            format!("the last success will have soaked {}", words::relative(now, *until))
         }
         Some(_) | None if counts.succeeded > 0 => "the last success has soaked".to_owned(),
         Some(_) | None => "no success yet".to_owned(),
@@ -161,7 +161,7 @@ mod tests {
                 row(["Success", "15 of 20 that began", "at least 100%", "waits"]),
                 row([
                     "Soak",
-                    "the last success has soaked in 30 min",
+                    "the last success will have soaked in 30 min",
                     "1h after the last success",
                     "waits",
                 ]),

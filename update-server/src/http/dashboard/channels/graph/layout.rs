@@ -239,12 +239,11 @@ mod tests {
     fn reached(count: usize, edges: &BTreeSet<(usize, usize)>) -> BTreeSet<(usize, usize)> {
         let mut all = edges.clone();
         for through in 0..count {
-            for from in 0..count {
-                for to in 0..count {
-                    if all.contains(&(from, through)) && all.contains(&(through, to)) {
-                        all.insert((from, to));
-                    }
-                }
+            let begins: Vec<usize> =
+                (0..count).filter(|from| all.contains(&(*from, through))).collect();
+            let ends: Vec<usize> = (0..count).filter(|to| all.contains(&(through, *to))).collect();
+            for from in begins {
+                all.extend(ends.iter().map(|to| (from, *to)));
             }
         }
         all

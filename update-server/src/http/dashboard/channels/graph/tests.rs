@@ -43,7 +43,7 @@ fn risk(name: &str, rule: MatchingRule) -> Risk {
     }
 }
 
-/// 1.0.0 → 1.0.1 → 1.1.1, plain; 1.0.0 → 1.1.1 implied; 1.0.0 → 1.0.2 under a query, 1.0.1 → 1.0.2
+/// 1.0.0 → 1.0.1 → 1.1.1, plain; 1.0.0 → 1.1.1 implied; 1.0.0 → 1.0.2 under a query, 1.0.2 → 1.1.1
 /// never; 1.1.0 withdrawn.
 fn sample() -> Graph {
     let mut builder = GraphBuilder::new(None);
@@ -59,7 +59,7 @@ fn sample() -> Graph {
     let maybe = builder.risks(vec![risk("Disk<script>", query)]);
     builder.conditional(a, c, maybe);
     let never = builder.risks(vec![risk("Never", MatchingRule::Always)]);
-    builder.conditional(b, c, never);
+    builder.conditional(c, head, never);
     builder.build().unwrap()
 }
 
@@ -135,8 +135,8 @@ fn lines_say_whether_something_keeps_clusters_and_what() {
         [
             "1.0.0 to 1.0.1, recommended",
             "1.0.0 to 1.0.2, conditional: Disk<script>",
-            "1.0.1 to 1.0.2, blocked: Never",
             "1.0.1 to 1.1.1, recommended",
+            "1.0.2 to 1.1.1, blocked: Never",
             "1.1.0 to 1.1.1, recommended",
         ],
         "1.0.0 to 1.1.1 goes over 1.0.1"
