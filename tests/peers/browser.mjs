@@ -156,14 +156,28 @@ function wide(most) {
   return [`the page is ${scrollWidth} wide in ${clientWidth}`, ...found];
 }
 
+// Whether what has the keyboard shows it: by an outline, a shadow, or by the shape in a picture.
 const focused = () => page.evaluate(() => {
   const e = globalThis.document.activeElement;
-  const style = getComputedStyle(e);
-  const box = e.getBoundingClientRect();
-  const outlined = style.outlineStyle !== 'none' && Number.parseFloat(style.outlineWidth) > 0;
-  const seen = (outlined || style.boxShadow !== 'none') && box.width > 0 && box.height > 0;
   const name = (e.ariaLabel ?? e.textContent ?? '').trim().replace(/\s+/g, ' ').slice(0, 60);
-  return { what: `${e.tagName.toLowerCase()} ${name}`, seen, body: e === globalThis.document.body };
+  const what = `${e.tagName.toLowerCase()} ${name}`;
+  if (e === globalThis.document.body) return { what, seen: true, body: true };
+  const look = () => [e, ...e.querySelectorAll('circle, path, rect, text')].map((part) => {
+    const { outline, boxShadow, stroke, strokeWidth, fontWeight } = getComputedStyle(part);
+    return [outline, boxShadow, stroke, strokeWidth, fontWeight].join();
+  }).join();
+  const box = e.getBoundingClientRect();
+  const { outlineStyle, outlineWidth, boxShadow } = getComputedStyle(e);
+  const outlined = outlineStyle !== 'none' && Number.parseFloat(outlineWidth) > 0;
+  // The parts of a date are the browser's own, and so is how it shows them.
+  let seen = outlined || boxShadow !== 'none' || e.type === 'date';
+  if (!seen && e instanceof SVGElement) {
+    const withIt = look();
+    e.blur();
+    seen = look() !== withIt;
+    e.focus();
+  }
+  return { what, seen: seen && (box.width > 0 || box.height > 0), body: false };
 });
 
 async function tabs({ most }) {

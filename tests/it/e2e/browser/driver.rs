@@ -61,7 +61,6 @@ pub(super) struct Weight {
     pub(super) document: u64,
     /// From the end of the request for the document to the first byte of the answer.
     pub(super) server_ms: f64,
-    pub(super) requests: Vec<String>,
 }
 
 /// A browser with one page; ends with this.
@@ -123,14 +122,9 @@ impl Browser {
     /// A fresh profile.
     pub(super) fn open(&mut self, screen: Screen) {
         let Screen { width, height, scheme, script } = screen;
-        self.ask(&json!({
+        self.ask::<()>(&json!({
             "do": "open", "width": width, "height": height, "scheme": scheme, "script": script,
-        }))
-    }
-
-    /// Takes a cookie, `name=value`, for the host of `url`.
-    pub(super) fn cookie(&mut self, url: &str, value: &str) {
-        self.ask(&json!({"do": "cookie", "url": url, "value": value}))
+        }));
     }
 
     /// Goes to an address.
@@ -150,7 +144,7 @@ impl Browser {
 
     /// Clicks on something that stays on the page.
     pub(super) fn click(&mut self, at: &str) {
-        self.ask(&json!({"do": "click", "at": at}))
+        self.ask::<()>(&json!({"do": "click", "at": at}));
     }
 
     /// Clicks on a link to a file; its text.
@@ -158,26 +152,13 @@ impl Browser {
         self.ask(&json!({"do": "download", "at": at}))
     }
 
-    pub(super) fn press(&mut self, key: &str) {
-        self.ask(&json!({"do": "press", "key": key}))
-    }
-
     pub(super) fn fill(&mut self, at: &str, value: &str) {
-        self.ask(&json!({"do": "fill", "at": at, "value": value}))
-    }
-
-    /// Takes an option of a select.
-    pub(super) fn choose(&mut self, at: &str, value: &str) {
-        self.ask(&json!({"do": "choose", "at": at, "value": value}))
+        self.ask::<()>(&json!({"do": "fill", "at": at, "value": value}));
     }
 
     /// The text of what stands there, as it is shown.
     pub(super) fn text(&mut self, at: &str) -> String {
         self.ask(&json!({"do": "text", "at": at}))
-    }
-
-    pub(super) fn value(&mut self, at: &str) -> String {
-        self.ask(&json!({"do": "value", "at": at}))
     }
 
     /// An attribute of everything that is there; nothing for those without it.
@@ -196,7 +177,7 @@ impl Browser {
 
     /// Waits until something there holds the text.
     pub(super) fn wait(&mut self, at: &str, holds: &str) {
-        self.ask(&json!({"do": "wait", "at": at, "holds": holds}))
+        self.ask::<()>(&json!({"do": "wait", "at": at, "holds": holds}));
     }
 
     /// Where the keyboard goes and nobody sees it, in so many steps.
@@ -206,11 +187,7 @@ impl Browser {
 
     /// Opens everything that is folded away.
     pub(super) fn unfold(&mut self) {
-        self.ask(&json!({"do": "unfold"}))
-    }
-
-    pub(super) fn url(&mut self) -> String {
-        self.ask(&json!({"do": "url"}))
+        self.ask::<()>(&json!({"do": "unfold"}));
     }
 
     /// Serious and critical findings of axe.

@@ -101,16 +101,16 @@ impl Stage {
         std::fs::write(&secret, CLIENT_SECRET).expect("a secret");
         let settings = format!(
             "public_url = '{url}'\n[limits]\nlogins_per_min = 1000\n[oidc]\nissuer = '{}'\n\
-             client_id = 'hub'\nclient_secret_file = {secret:?}\nscopes = ['groups']\n\
+             client_id = 'hub'\nclient_secret_file = '{}'\nscopes = ['groups']\n\
              [[oidc.roles]]\nclaim = 'groups'\nvalue = 'fleet'\naccess = 'operator'\n",
-            provider.issuer
+            provider.issuer,
+            secret.display()
         );
         let world = World::at(&address, &settings);
         let fleets = populate(&world);
         let rollout = release(&world);
         let browser = Browser::start();
-        let (_fleets, _provider, _secrets) = (fleets, provider, secrets);
-        Self { browser, world, rollout, _fleets, _provider, _secrets }
+        Self { browser, world, rollout, _fleets: fleets, _provider: provider, _secrets: secrets }
     }
 
     /// A person comes with this screen, and signs in.

@@ -82,7 +82,6 @@ fn addresses(browser: &mut Browser, hub: &str) -> Vec<String> {
 
 #[test]
 #[ignore = "needs chromium and node"]
-#[expect(clippy::print_stderr, reason = "the figures are what the test is for")]
 fn browser_pages_of_a_large_fleet_stay_light() {
     let dir = tempfile::tempdir().expect("a folder");
     let hub = hub(dir.path());
