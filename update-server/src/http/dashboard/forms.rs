@@ -89,7 +89,7 @@ impl<A: Needs> FromRequest for Sent<A> {
             sent.await.map_err(|error: ApiError| {
                 let is_unknown = error.code() == Code::Unauthenticated;
                 if is_unknown && may_sign_in(state, &request) {
-                    Turned::ToSignIn
+                    Turned::SignedOut
                 } else {
                     Turned::Refused(error)
                 }

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::super::access::origin;
 use super::super::api::{Guarded, HubState, Scoped, Viewer, session_of};
+use super::super::assets::security_headers;
 use super::super::problem::{ApiError, Code};
 use super::shell::{Person, SignedIn};
 use crate::auth::Scope;
@@ -47,6 +48,9 @@ impl Visitor {
 pub(super) enum Turned {
     /// They may sign in: a browser, at a hub with a provider, without a token.
     ToSignIn,
+    /// They were signed in when they opened a form, and are no more. A redirect away from the hub would
+    /// be an answer to a form that browsers do not follow.
+    SignedOut,
     /// As the API refuses.
     Refused(ApiError),
 }
@@ -54,7 +58,7 @@ pub(super) enum Turned {
 impl std::fmt::Display for Turned {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::ToSignIn => f.write_str("not signed in"),
+            Self::ToSignIn | Self::SignedOut => f.write_str("not signed in"),
             Self::Refused(error) => write!(f, "{error}"),
         }
     }
@@ -64,6 +68,7 @@ impl ResponseError for Turned {
     fn status_code(&self) -> StatusCode {
         match self {
             Self::ToSignIn => StatusCode::SEE_OTHER,
+            Self::SignedOut => StatusCode::FORBIDDEN,
             Self::Refused(error) => error.status_code(),
         }
     }
@@ -74,6 +79,16 @@ impl ResponseError for Turned {
                 .insert_header((LOCATION, "/auth/login"))
                 .insert_header((CACHE_CONTROL, "no-store"))
                 .finish(),
+            Self::SignedOut => {
+                let mut response = HttpResponse::Forbidden();
+                for header in security_headers() {
+                    response.insert_header(header);
+                }
+                response
+                    .insert_header((CACHE_CONTROL, "no-store"))
+                    .content_type("text/html; charset=utf-8")
+                    .body(include_str!("../../../templates/signed_out.html"))
+            }
             Self::Refused(error) => error.error_response(),
         }
     }

@@ -283,6 +283,12 @@ async fn a_form_of_a_session_carries_the_token_of_its_page() {
     let holds: Page<Hold> = house.hub.get("/api/v1/holds").await;
     assert_eq!(holds.items, []);
     assert_eq!(house.get(&session, &lift).await.status, 404, "it is lifted");
+
+    let late = form(&path, &[("reason", "storm"), ("csrf", csrf.as_str())]);
+    let late = late.insert_header(("origin", own)).insert_header(("accept", "text/html"));
+    let over = house.hub.call(late).await;
+    assert_eq!((over.status, over.header("location")), (403, None), "{}", over.text());
+    assert!(over.text().contains("You are signed out."), "{}", over.text());
 }
 
 #[actix_web::test]
