@@ -270,8 +270,8 @@ async fn a_form_of_a_session_carries_the_token_of_its_page() {
     let location = format!("/clusters/{}?done=held", agent.id);
     assert_eq!((held.status, held.header("location")), (303, Some(location.as_str())));
     let holds: Page<Hold> = house.hub.get("/api/v1/holds").await;
-    assert_eq!((holds.items.len(), holds.items[0].by.as_str()), (1, "mira"));
-    assert_eq!(house.hub.audit_row("hold").await.unwrap().actor, "mira");
+    assert_eq!((holds.items.len(), holds.items[0].by.as_str()), (1, "sso:mira"));
+    assert_eq!(house.hub.audit_row("hold").await.unwrap().actor, "sso:mira");
 
     let lift = format!("/holds/{}/resume", holds.items[0].id);
     let page = house.get(&session, &format!("/clusters/{}", agent.id)).await.text();
