@@ -125,7 +125,6 @@ else
         orders fleet / phone "$root/docs/img/fleet-phone.png"
         for page in rollout cluster channel; do
             orders "$page" "${pages[$page]}" light "$root/docs/img/$page.png"
-            orders "$page" "${pages[$page]}" dark "$root/docs/img/$page-dark.png"
         done
     } >"$work/orders"
 fi
