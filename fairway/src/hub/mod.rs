@@ -5,6 +5,7 @@
 mod choice;
 mod confirmed;
 mod connection;
+mod graph;
 mod pages;
 mod problem;
 pub(crate) mod profiles;

@@ -1,10 +1,8 @@
 //! Everything that the hub knows about one cluster. Only the cluster itself must be found: what else
 //! cannot be seen is said, and the answer is given without it.
 
-use channels::cincinnati;
-use channels::diff::without_risk;
 use channels::graph::Graph;
-use channels::names::{Arch, ChannelName, ClusterId, ProductRef};
+use channels::names::{ClusterId, ProductRef};
 use channels::rollout::Policy;
 use channels::wire::{
     AttemptState, ClusterRisk, ClusterRow, Hold, Page, PolicyRow, ProductRow, RolloutCluster,
@@ -13,7 +11,7 @@ use channels::wire::{
 
 use crate::commands::clusters::one;
 use crate::error::{CliError, Result};
-use crate::hub::{Hub, segment};
+use crate::hub::Hub;
 
 /// Open rollouts looked at per product: the newest ones, and rarely is there more than one.
 const MAX_ROLLOUTS: usize = 20;
@@ -58,7 +56,7 @@ pub(super) async fn facts(hub: &Hub, name: &str) -> Result<Facts> {
             Ok(found) => turns.extend(found),
             Err(error) => unseen.push(missed("rollouts", &error)),
         }
-        match graph(hub, &product.product, &product.channel, &product.arch).await {
+        match hub.graph(&product.product, &product.channel, &product.arch).await {
             Ok(graph) => graphs.push((product.product.clone(), graph)),
             Err(error) => unseen.push(missed(&format!("graph of {}", product.product), &error)),
         }
@@ -140,23 +138,4 @@ async fn attempt(hub: &Hub, id: ClusterId, rollout: u64) -> Result<Option<Rollou
         }
     }
     Ok(None)
-}
-
-async fn graph(
-    hub: &Hub,
-    product: &ProductRef,
-    channel: &ChannelName,
-    arch: &Arch,
-) -> Result<Graph> {
-    let (vendor, name) = (segment(product.vendor.as_str()), segment(product.product.as_str()));
-    let path = format!("api/upgrades_info/{vendor}/{name}/v1/graph");
-    let query = [("channel", channel.to_string()), ("arch", arch.to_string())];
-    let document: serde_json::Value = hub.get(&path, &query).await?;
-    let unusable = |error: &(dyn std::error::Error + 'static)| {
-        CliError::because(format!("the hub's graph {product} {channel} {arch}"), error)
-    };
-    let bytes = serde_json::to_vec(&document).map_err(|error| unusable(&error))?;
-    let graph = cincinnati::from_json(&bytes).map_err(|error| unusable(&error))?;
-    // A hold is shown to plain clients as a risk; here it stands among the holds.
-    without_risk(&graph, update_server::catalog::HOLD_RISK).map_err(|error| unusable(&error))
 }

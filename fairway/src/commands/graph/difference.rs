@@ -2,8 +2,6 @@
 
 use std::path::PathBuf;
 
-use channels::cincinnati;
-use channels::diff::without_risk;
 use channels::names::{Arch, ChannelName, ProductRef};
 use channels::wire::Page;
 use serde::{Deserialize, Serialize};
@@ -12,7 +10,7 @@ use super::super::lint;
 use super::compare::{ChannelDiff, Graphs, compare, compiled, render, summary};
 use super::{Answer, fleet};
 use crate::error::{CliError, Result};
-use crate::hub::{Hub, HubArgs, segment};
+use crate::hub::{Hub, HubArgs};
 use crate::out::Out;
 
 /// Arguments of `fairway graph diff`.
@@ -78,17 +76,7 @@ async fn served(args: &DiffArgs, ours: &Graphs) -> Result<Graphs> {
         if !ours.keys().any(|(known, _, _)| *known == product) {
             continue;
         }
-        let (vendor, name) = (segment(product.vendor.as_str()), segment(product.product.as_str()));
-        let path = format!("api/upgrades_info/{vendor}/{name}/v1/graph");
-        let query = [("channel", channel.to_string()), ("arch", arch.to_string())];
-        let document: serde_json::Value = hub.get(&path, &query).await?;
-        let unusable = |error: &(dyn std::error::Error + 'static)| {
-            CliError::because(format!("the hub's graph {product} {channel} {arch}"), error)
-        };
-        let bytes = serde_json::to_vec(&document).map_err(|error| unusable(&error))?;
-        let graph = cincinnati::from_json(&bytes).map_err(|error| unusable(&error))?;
-        let graph = without_risk(&graph, update_server::catalog::HOLD_RISK)
-            .map_err(|error| unusable(&error))?;
+        let graph = hub.graph(&product, &channel, &arch).await?;
         graphs.insert((product, channel, arch), graph);
     }
     Ok(graphs)

@@ -150,6 +150,11 @@ pub(super) struct Effect {
     pub(super) what: String,
 }
 
+/// The same, in a line.
+pub(super) fn effect(when: &'static str, what: impl Into<String>) -> Effect {
+    Effect { when, what: what.into() }
+}
+
 /// How a field is filled in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Input {

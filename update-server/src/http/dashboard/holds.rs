@@ -4,7 +4,7 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use channels::wire::{Hold, HoldScope};
 
-use super::forms::{Done, Effect, Field, Form, Input, Sent, lead_to};
+use super::forms::{Done, Field, Form, Input, Sent, effect, lead_to};
 use super::shell::{Live, Place, Shell};
 use super::visitor::Visitor;
 use super::words::{self, Tone};
@@ -82,27 +82,27 @@ fn form(state: &HubState, visitor: &Visitor, hold: &Hold) -> Form {
     let what = covers(&hold.scope);
     let heading = format!("Lift hold {}", hold.id);
     let effects = vec![
-        Effect {
-            when: "With their next report",
-            what: format!(
+        effect(
+            "With their next report",
+            format!(
                 "Clusters under {what} are granted again, unless a rollout, a window or another hold \
                  says otherwise."
             ),
-        },
-        Effect {
-            when: "Later",
-            what: match &hold.scope {
-                HoldScope::Cluster { .. } => "Nobody else: plain Cincinnati clients name no \
-                                              cluster, so they were never told."
-                    .to_owned(),
+        ),
+        effect(
+            "Later",
+            match &hold.scope {
+                HoldScope::Cluster { .. } => {
+                    "Nobody else: plain Cincinnati clients name no cluster, so they were never told."
+                }
                 HoldScope::Fleet
                 | HoldScope::Product { .. }
                 | HoldScope::Channel { .. }
-                | HoldScope::Release { .. } => "Plain Cincinnati clients no longer see \
-                                                FairwayHold for it when they ask next."
-                    .to_owned(),
+                | HoldScope::Release { .. } => {
+                    "Plain Cincinnati clients no longer see FairwayHold for it when they ask next."
+                }
             },
-        },
+        ),
     ];
     let since = words::relative(visitor.at, hold.at);
     Form {

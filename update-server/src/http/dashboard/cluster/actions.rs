@@ -6,7 +6,9 @@ use channels::wire::{
     ClusterRow, HoldRequest, HoldScope, Patch, ProductSettings, SettingsPatch, SettingsRequest,
 };
 
-use super::super::forms::{Done, Effect, Field, Fields, Form, Input, Sent, lead_to, see_other};
+use super::super::forms::{
+    Done, Effect, Field, Fields, Form, Input, Sent, effect, lead_to, see_other,
+};
 use super::super::shell::{Live, Place, Shell};
 use super::super::visitor::Visitor;
 use super::super::words::Tone;
@@ -131,10 +133,6 @@ fn is_meant(row: &ClusterRow, fields: &Fields) -> Result<(), ApiError> {
     }
     let detail = format!("type the cluster's name, {:?}, to retire it", row.name);
     Err(ApiError::new(Code::Unprocessable, detail))
-}
-
-fn effect(when: &'static str, what: impl Into<String>) -> Effect {
-    Effect { when, what: what.into() }
 }
 
 fn form(state: &HubState, visitor: &Visitor, row: &ClusterRow, verb: Verb, given: &Fields) -> Form {

@@ -2,7 +2,7 @@
 
 use channels::version::ReleaseVersion;
 
-use super::super::forms::Effect;
+use super::super::forms::{Effect, effect};
 use super::super::words;
 use super::totals::Totals;
 
@@ -55,10 +55,6 @@ const NEXT_REPORT: &str = "With their next report";
 const UNIT: &str = "After the unit that is out";
 const LATER: &str = "Later";
 const NOT: &str = "Not at all";
-
-fn effect(when: &'static str, what: String) -> Effect {
-    Effect { when, what }
-}
 
 /// `1 cluster`, `3 clusters`.
 fn clusters(count: u64) -> String {
