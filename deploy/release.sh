@@ -62,12 +62,15 @@ else
     (
         cd "$here"
         # Where a program was built must not change it; line numbers are for debuggers, not for users.
-        export CARGO_PROFILE_DIST_STRIP=debuginfo
-        cargo build --profile dist --locked --offline -p fairway -p update-server -p cluster-agent \
-            -p offline-mirror
+        export CARGO_PROFILE_DIST_STRIP=debuginfo CARGO_PROFILE_HUB_STRIP=debuginfo
+        # The agent is made small, all others fast: Cargo.toml says why.
+        cargo build --profile dist --locked --offline -p cluster-agent
+        cargo build --profile hub --locked --offline -p fairway -p update-server -p offline-mirror
         target=$(cargo metadata --no-deps --format-version 1 --offline | jq -r .target_directory)
         for program in "${programs[@]}"; do
-            install -m 0755 "$target/dist/$program" "$out/bin/"
+            profile=hub
+            [[ $program != cluster-agent ]] || profile=dist
+            install -m 0755 "$target/$profile/$program" "$out/bin/"
         done
     )
 fi

@@ -75,7 +75,7 @@ pub enum Finding {
     LogNotCaughtUp { observed: i64, limit: i64 },
     #[error("{observed} good probes in a row, {limit} needed")]
     TooFewGoodProbes { observed: u32, limit: u32 },
-    #[error("no confirmed quorum leader for {for_ms} ms, limit {limit_ms} ms")]
+    #[error("the quorum has no confirmed leader{}", lasting(*for_ms, *limit_ms))]
     NoLeader { for_ms: u64, limit_ms: u64 },
     #[error("voters disagree about the leader: {leaders:?}")]
     LeadersDisagree { leaders: Vec<i64> },
@@ -179,6 +179,11 @@ pub enum Finding {
     QueryFails { gate: String, why: String, observed: Option<f64>, limit: Option<f64> },
     #[error("gate {gate} cannot be told: {why}")]
     QueryUnknown { gate: String, why: String },
+}
+
+/// How long something has lasted against its limit; nothing where no time of it is allowed.
+fn lasting(for_ms: u64, limit_ms: u64) -> String {
+    if limit_ms == 0 { String::new() } else { format!(" for {for_ms} ms, limit {limit_ms} ms") }
 }
 
 impl Finding {

@@ -4,8 +4,8 @@ use channels::names::{Arch, ChannelName, ClusterId, ProductRef, SiteName, UnitNa
 use channels::rollout::Name;
 use channels::version::ReleaseVersion;
 use channels::wire::{
-    ClusterRisk, ClusterRow, DriftState, Freshness, HealthSummary, Hold, HoldScope, Phase,
-    ProductRow, Progress, Reason,
+    ClusterRisk, ClusterRow, DriftState, Freshness, HealthSummary, HealthVerdict, Hold, HoldScope,
+    Phase, ProductRow, Progress, Reason,
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -14,6 +14,9 @@ use super::advice::{self, Advice, Who};
 use super::gather::{Facts, Turn};
 use crate::commands::graph::way::{Ways, ways};
 use crate::span::age;
+
+/// The agent's reason for standing still because its hub said so.
+const HUB_HOLD: &str = "hub_hold";
 
 /// How a cluster, or one of its products, stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -324,6 +327,10 @@ fn reasons(facts: &Facts, product: &ProductRow) -> Vec<Why> {
         reasons.push(Why::new("hub", &reason.code, reason.message.clone(), advice));
     }
     for waiting in &product.waiting_on {
+        // The agent repeats what the hub told it.
+        if waiting.gate == HUB_HOLD && held {
+            continue;
+        }
         let advice = advice::of_gate(&waiting.gate);
         let why = Why::new("agent", &waiting.gate, waiting.message.clone(), advice);
         reasons.push(Why { since: waiting.since, ..why });
@@ -378,12 +385,27 @@ fn summary(verdict: Verdict, reasons: &[Why], products: &[Explained]) -> String 
     let Explained { product, version, .. } = worst;
     // What needs a person comes before what passes by itself.
     let why = worst.reasons.iter().find(|why| !why.passes).or(worst.reasons.first());
+    let sick = why.and_then(|why| sickness(worst, why));
     let why = why.map_or_else(String::new, |why| format!(": {}", why.message));
-    match (verdict, &worst.target) {
+    let sentence = match (verdict, &worst.target) {
         (Verdict::Current, _) => format!("{product} runs {version}, the head of its channel"),
         (Verdict::Moving, Some(to)) => format!("{product} moves from {version} to {to}"),
         (Verdict::Moving, None) => format!("{product} {version} has a unit out"),
         (Verdict::Waits, _) => format!("{product} {version} goes on by itself{why}"),
         (Verdict::Blocked, _) => format!("{product} {version} does not move{why}"),
-    }
+    };
+    sentence + &sick.unwrap_or_default()
+}
+
+/// What a hold or a turn in a rollout must not hide: the cluster would not go if it might, because it
+/// is not well.
+fn sickness(product: &Explained, told: &Why) -> Option<String> {
+    let is_hidden = matches!(told.by, "hold" | "hub") && is_unhealthy(&product.health);
+    let agents = || product.reasons.iter().filter(|why| why.by == "agent" && !why.passes);
+    let first = agents().next().map_or_else(String::new, |why| format!(": {}", why.message));
+    is_hidden.then(|| format!("; and it is unhealthy{first}"))
+}
+
+fn is_unhealthy(health: &HealthSummary) -> bool {
+    health.verdict == HealthVerdict::Unhealthy
 }

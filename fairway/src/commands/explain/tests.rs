@@ -1,7 +1,7 @@
 //! Explanations of recorded clusters.
 
 use channels::cincinnati;
-use channels::wire::{ClusterRisk, ClusterRow, Hold, Page, RolloutCluster, RolloutRow};
+use channels::wire::{ClusterRisk, ClusterRow, HealthVerdict, Hold, Page, RolloutCluster, RolloutRow};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 
@@ -138,4 +138,28 @@ fn the_worst_product_speaks_for_the_cluster() {
     other.phase = channels::wire::Phase::Mutate;
     facts.cluster.products.insert(0, other);
     assert_eq!(verdict(&facts).verdict, Verdict::Blocked);
+}
+
+#[test]
+fn a_hold_hides_no_sickness_and_is_told_once() {
+    let mut facts = berlin();
+    let mut hold: Hold = golden("hold");
+    (hold.resumed_at, hold.resumed_by) = (None, None);
+    facts.holds.push(hold);
+    let product = &mut facts.cluster.products[0];
+    product.health.verdict = HealthVerdict::Unhealthy;
+    let mut repeated = product.waiting_on[0].clone();
+    repeated.gate = "hub_hold".into();
+    let sick = product.waiting_on[0].message.clone();
+    product.waiting_on.push(repeated);
+    let answer = verdict(&facts);
+    let end = format!("; and it is unhealthy: {sick}");
+    assert!(answer.summary.ends_with(&end), "{}", answer.summary);
+    let codes: Vec<_> = answer.products[0].reasons.iter().map(|why| why.code.as_str()).collect();
+    assert!(!codes.contains(&"hub_hold"), "{codes:?}");
+    // Without a hold here, what the agent was told is all there is.
+    facts.holds.clear();
+    facts.cluster.products[0].why_not.clear();
+    let codes = verdict(&facts).products[0].reasons.iter().map(|why| why.code.clone()).collect::<Vec<_>>();
+    assert!(codes.contains(&"hub_hold".to_owned()), "{codes:?}");
 }

@@ -205,6 +205,11 @@ impl Browser {
         self.ask(&json!({"do": "complaints"}))
     }
 
+    /// Keeps a picture of the whole page.
+    pub(super) fn picture(&mut self, file: &Path) {
+        self.ask::<()>(&json!({"do": "screenshot", "file": file, "whole": true}));
+    }
+
     pub(super) fn weight(&mut self) -> Weight {
         self.ask(&json!({"do": "weight"}))
     }

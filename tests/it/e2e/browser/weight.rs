@@ -1,9 +1,11 @@
 //! What the pages of a large fleet weigh, and how long the hub takes for them.
 //!
 //! Bytes are a promise. Times depend on the machine and the build, so they are only told:
-//! `cargo test --release … browser::weight -- --ignored --nocapture` tells those that matter.
+//! `cargo test --release … browser::weight -- --ignored --nocapture` tells those that matter. With
+//! `FAIRWAY_BROWSER_PICTURES=DIR` it keeps a picture of each page on each screen there.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use super::driver::{Browser, Screen};
 use super::pages;
@@ -82,6 +84,21 @@ fn addresses(browser: &mut Browser, hub: &str) -> Vec<String> {
     pages
 }
 
+/// Pictures of the page on every screen, for a person to look at.
+fn keep_pictures(browser: &mut Browser, address: &str, name: &str, folder: &Path) {
+    let screens = [
+        (Screen::WIDE, "wide"),
+        (Screen::WIDE.dark(), "wide-dark"),
+        (Screen::PHONE, "phone"),
+        (Screen::PHONE.dark(), "phone-dark"),
+    ];
+    for (screen, on) in screens {
+        browser.open(screen);
+        browser.goto(address);
+        browser.picture(&folder.join(format!("{name}-{on}.png")));
+    }
+}
+
 #[test]
 #[ignore = "needs chromium and node"]
 fn browser_pages_of_a_large_fleet_stay_light() {
@@ -95,7 +112,13 @@ fn browser_pages_of_a_large_fleet_stay_light() {
     let base = hub.url().replace("http://", &format!("http://admin:{}@", token.trim()));
     let mut table = String::from("bytes  document  server ms  page\n");
     let mut heavy = Vec::new();
-    for page in addresses {
+    let pictures = std::env::var_os("FAIRWAY_BROWSER_PICTURES");
+    for (number, page) in addresses.into_iter().enumerate() {
+        if let Some(folder) = &pictures {
+            let name = page.split(['/', '?']).find(|part| !part.is_empty()).unwrap_or("fleet");
+            let name = format!("{number:02}-{name}");
+            keep_pictures(&mut browser, &format!("{base}{page}"), &name, Path::new(folder));
+        }
         // A fresh profile for each, so that nothing comes from a cache.
         let mut quickest = f64::INFINITY;
         let (mut bytes, mut document) = (0, 0);

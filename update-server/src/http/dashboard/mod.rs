@@ -11,6 +11,7 @@ mod cluster;
 mod fleet;
 mod forms;
 mod holds;
+mod natural;
 mod rollouts;
 mod send;
 mod shell;

@@ -10,6 +10,9 @@ use crate::fleet::GraphKey;
 use crate::http::dashboard::shell::Shell;
 use crate::http::dashboard::words::{self, Pill, Tone};
 
+/// Channels named as those that have a newer release: a line of a narrow column.
+const MAX_CHANNELS: usize = 3;
+
 /// Width of a full bar in the drawings' own unit.
 const FULL: u64 = 1000;
 
@@ -142,7 +145,11 @@ fn row(graph: &GraphFacts) -> Row {
 /// The newest of them and where it is; the channel's own page has the rest.
 fn newer(newer: &[(ReleaseVersion, Vec<ChannelName>)]) -> String {
     let Some((version, channels)) = newer.last() else { return String::new() };
-    let names: Vec<&str> = channels.iter().map(ChannelName::as_str).collect();
+    let mut names: Vec<&str> =
+        channels.iter().take(MAX_CHANNELS).map(ChannelName::as_str).collect();
+    if channels.len() > MAX_CHANNELS {
+        names.push("…");
+    }
     let more = match newer.len() {
         1 => String::new(),
         many => format!(", {} more", many - 1),

@@ -15,6 +15,7 @@ use channels::version::ReleaseVersion;
 use channels::wire::DriftTotals;
 use serde::Deserialize;
 
+use super::natural::natural;
 use super::send;
 use super::shell::{Live, Place, Shell};
 use super::visitor::Visitor;
@@ -52,7 +53,8 @@ async fn list(
     query: web::Query<ListQuery>,
 ) -> Result<HttpResponse, ApiError> {
     let fleet = Fleet::of(&state, &visitor);
-    let keys: Vec<GraphKey> = state.catalog.graphs().map(followed).collect();
+    let mut keys: Vec<GraphKey> = state.catalog.graphs().map(followed).collect();
+    keys.sort_by_cached_key(|key| (key.product.clone(), natural(key.channel.as_str())));
     let pages = keys.len().div_ceil(PAGE).max(1);
     let page = query.page.unwrap_or(1).clamp(1, pages);
     let here = keys.iter().skip((page - 1) * PAGE).take(PAGE);

@@ -17,6 +17,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use channels::wire::{ClusterRow, DriftTotals, HealthAnswer, Hold, Page, SiteDrift, SiteRow};
 use jiff::Timestamp;
 
+use super::natural::natural;
 use super::send;
 use super::shell::{Live, Place, Shell};
 use super::visitor::Visitor;
@@ -118,6 +119,7 @@ fn gather(visitor: &Visitor, state: &HubState, ask: Ask) -> Result<FleetView, Ap
         sets.for_each(|labels| offered.add(labels));
         let mut drift = overview.drift.items;
         drift.retain(|totals| about.is_about(&totals.product, &totals.channel));
+        drift.sort_by_cached_key(|of| (of.product.clone(), natural(of.channel.as_str())));
         // Dark sites are in no scope but the whole.
         let (site_rows, site_drift) = if scope.is_whole() {
             (sites.rows(view), sites.drift(view))

@@ -88,6 +88,8 @@ struct Ring {
     share: String,
     bars: Vec<Part>,
     counts: Vec<Count>,
+    /// What the reasons below it are about.
+    waits: &'static str,
     waits_for: Vec<Reason>,
     opens: Option<When>,
     held: Option<String>,
@@ -383,6 +385,11 @@ fn one_ring(facts: &Facts, index: usize, ring: &RingView, row: &RolloutRing) -> 
         share: format!("{} %", row.open_share_percent),
         bars: bars(std::slice::from_ref(ring)),
         counts: counts(Totals::of([ring])),
+        waits: if ring.open.is_some() {
+            "The next ring waits:"
+        } else {
+            "It waits for the ring before:"
+        },
         waits_for: row.waits_for.clone(),
         opens: row.opens_at.map(|at| When::new(facts.at, at)),
         held: held.map(|said| format!("Held by {}: {}", said.by, said.reason)),

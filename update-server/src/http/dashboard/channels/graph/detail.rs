@@ -12,6 +12,9 @@ use super::{ChannelFacts, link};
 use crate::catalog::ReleaseEntry;
 use crate::http::dashboard::words::{self, Pill, Tone, count};
 
+/// Releases outside the graph that are named with their clusters: two lines.
+const MAX_ELSEWHERE: usize = 8;
+
 /// Edges listed of one release and direction: a screenful or two; the graph itself has the rest.
 const MAX_EDGES: usize = 200;
 
@@ -280,11 +283,26 @@ pub(super) fn risks(facts: &ChannelFacts) -> Vec<RiskDetail> {
     all
 }
 
-/// `3 clusters on 1.0.5`, for releases that the graph does not have.
+/// `3 clusters on 1.0.5`, for releases that the graph does not have: those with the most clusters,
+/// and how many clusters run others.
 pub(super) fn elsewhere(facts: &ChannelFacts) -> Vec<String> {
     let missing = |version: &ReleaseVersion| facts.graph.node_index(version).is_none();
-    let counts = facts.clusters.iter().filter(|(version, _)| missing(version));
-    counts
-        .map(|(version, clusters)| format!("{} on {version}", count(*clusters, "cluster")))
-        .collect()
+    let mut counts: Vec<_> =
+        facts.clusters.iter().filter(|(version, _)| missing(version)).collect();
+    counts.sort_by(|(a, few), (b, many)| many.cmp(few).then_with(|| a.cmp(b)));
+    let (named, others) = counts.split_at(counts.len().min(MAX_ELSEWHERE));
+    let mut words: Vec<String> = named
+        .iter()
+        .map(|(version, clusters)| format!("{} on {version}", count(**clusters, "cluster")))
+        .collect();
+    if !others.is_empty() {
+        let clusters: u64 = others.iter().map(|(_, clusters)| **clusters).sum();
+        let releases = u64::try_from(others.len()).unwrap_or(u64::MAX);
+        words.push(format!(
+            "{} on {}",
+            count(clusters, "cluster"),
+            count(releases, "other release")
+        ));
+    }
+    words
 }
