@@ -11,6 +11,7 @@ mod cluster;
 mod fleet;
 mod forms;
 mod holds;
+mod refusal;
 mod rollouts;
 mod send;
 mod shell;
@@ -22,6 +23,7 @@ mod words;
 use actix_web::web::ServiceConfig;
 
 pub use cache::PageCache;
+pub use refusal::refuse_with_pages;
 
 /// Registers every page.
 pub(super) fn routes(config: &mut ServiceConfig) {
