@@ -279,6 +279,7 @@ impl FleetIndex {
             why_not: record.why_not,
             earliest_at: None,
             failure: record.failure,
+            accepted_risks: record.accepted_risks,
             units: Vec::new(),
         })
     }

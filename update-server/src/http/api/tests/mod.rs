@@ -299,6 +299,7 @@ fn kafka(phase: Phase) -> ProductState {
         health: HealthSummary::default(),
         waiting_on: Vec::new(),
         failure: None,
+        accepted_risks: Vec::new(),
         wants: None,
         units: Vec::new(),
     }

@@ -168,6 +168,7 @@ fn product(phase: Phase) -> ProductRow {
         why_not: Vec::new(),
         earliest_at: None,
         failure: None,
+        accepted_risks: Vec::new(),
         units: Vec::new(),
     }
 }
