@@ -222,6 +222,21 @@ fn what_older_releases_wrote_has_no_end_of_life() {
 }
 
 #[test]
+fn what_older_agents_report_accepts_no_risk() {
+    let report = wire::Report::deserialize(&one("report.json")).unwrap();
+    assert!(report.products.iter().all(|product| product.accepted_risks.is_empty()));
+    let row = wire::Page::<wire::ClusterRow>::deserialize(&one("cluster-row-page.json")).unwrap();
+    assert!(row.items[0].products.iter().all(|product| product.accepted_risks.is_empty()));
+    let newer = wire::Report::deserialize(&one("report--accepted.json")).unwrap();
+    let accepted = &newer.products[0].accepted_risks;
+    let (day, over) = ("2026-12-30T23:59:59Z", "2026-12-31T00:00:00Z");
+    for (now, in_force) in [(day, [true, true]), (over, [false, true])] {
+        let now = now.parse().unwrap();
+        assert_eq!([0, 1].map(|n: usize| accepted[n].is_in_force(now)), in_force, "{now}");
+    }
+}
+
+#[test]
 fn an_unknown_matching_rule_stays_one_that_cannot_be_evaluated() {
     let pointer = "/conditionalEdges/0/risks/0/matchingRules/1/type";
     assert_eq!(read_unknown("graph", pointer), "something_new");

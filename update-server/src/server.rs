@@ -29,7 +29,7 @@ use crate::config::Settings;
 use crate::fcos::Fcos;
 use crate::http::access::Access;
 use crate::http::api::{self, HubState};
-use crate::http::dashboard::PageCache;
+use crate::http::dashboard::{self, PageCache};
 use crate::http::lookout::Lookout;
 use crate::http::problem::{ApiError, Code};
 use crate::http::public::{self, Clock, PublicState};
@@ -266,6 +266,7 @@ fn serve(
     let mut server = HttpServer::new(move || {
         App::new()
             .wrap_fn(unread::close)
+            .wrap_fn(dashboard::refuse_with_pages)
             .configure(api::agents)
             .configure(public::routes(public.clone()))
             .configure(api::routes(state.clone()))

@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 use signing::Sha256Digest;
 
 use super::enrolment::JoinToken;
-use super::people::Freshness;
 use super::settings::SettingsPatch;
 use crate::names::{ChannelName, ClusterId, ProductRef};
 use crate::rollout::LabelPatch;
@@ -48,7 +47,7 @@ pub struct BulkFilter {
     pub health: Option<String>,
     /// Reported this long ago.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub freshness: Option<Freshness>,
+    pub freshness: Option<String>,
     /// Has a name that starts so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,

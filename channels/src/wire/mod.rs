@@ -49,8 +49,8 @@ pub use release::{
     UnknownCritical,
 };
 pub use report::{
-    AgentInstance, ClusterHeader, Failure, GrantRequest, HealthSummary, HealthVerdict,
-    NotAnInstance, Phase, ProductState, Progress, Report, UnitState, WaitingOn,
+    AcceptedRisk, AgentInstance, ClusterHeader, Failure, GrantRequest, HealthSummary,
+    HealthVerdict, NotAnInstance, Phase, ProductState, Progress, Report, UnitState, WaitingOn,
 };
 pub use rollouts::{
     AttemptState, CapPerDomain, CapPerPeriod, MAX_LISTED_FAILURES, MAX_POLICY_BODY_BYTES,

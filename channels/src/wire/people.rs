@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::directive::Reason;
-use super::report::{Failure, HealthSummary, Phase, Progress, UnitState, WaitingOn};
+use super::report::{AcceptedRisk, Failure, HealthSummary, Phase, Progress, UnitState, WaitingOn};
 use super::settings::ProductSettings;
 use super::sites::SiteDrift;
 use super::telemetry::{DriftSpread, LagTotals, RiskExposure, StuckRow};
@@ -117,6 +117,10 @@ pub struct ProductRow {
     /// Last failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+    /// Risks that its owner accepts on the cluster, with those whose time is over; none of a dark
+    /// site's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accepted_risks: Vec<AcceptedRisk>,
     /// Units as last reported; only in the answer about one cluster.
     #[serde(
         default,

@@ -35,6 +35,8 @@ impl Report {
     pub const MAX_UNITS: usize = 64;
     /// Reasons listed per product.
     pub const MAX_REASONS: usize = 16;
+    /// Accepted risks listed per product, those in force first: owners accept one or two at a time.
+    pub const MAX_ACCEPTED_RISKS: usize = 8;
     /// How far `seq` may be above the hub's clock in milliseconds: numbers begin at an agent's
     /// clock, and clocks have been set a year ahead by mistake.
     pub const SEQ_AHEAD_MAX_MS: u64 = 366 * 24 * 3600 * 1000;
@@ -140,6 +142,9 @@ pub struct ProductState {
     /// Last failure that still matters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+    /// Risks that its owner takes, expired ones too; absent in reports of older agents.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accepted_risks: Vec<AcceptedRisk>,
     /// The agent asks to start or go on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wants: Option<GrantRequest>,
@@ -149,6 +154,25 @@ pub struct ProductState {
     /// refused, because its units could not be rolled.)
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "known_units")]
     pub units: Vec<UnitState>,
+}
+
+/// A risk that the owner of a cluster takes there, for a reason and a time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AcceptedRisk {
+    /// The risk's name, as graphs have it.
+    pub name: String,
+    /// Why it is acceptable there.
+    pub reason: String,
+    /// Until when; absent = until the entry is removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+}
+
+impl AcceptedRisk {
+    /// Whether it counts at `now`.
+    pub fn is_in_force(&self, now: Timestamp) -> bool {
+        self.until.is_none_or(|until| until > now)
+    }
 }
 
 /// A unit as it is read: its role may be one of a later release.

@@ -11,10 +11,13 @@ use jiff::Timestamp;
 use super::core::Core;
 use super::ledger::{Ledger, Turn};
 use crate::history::Out;
-use crate::plan::{AT_REST, Ask, Goal, Scene, Stand, Target, stand};
+use crate::plan::{AT_REST, AcceptedRisk, Ask, Goal, ProductPolicy, Scene, Stand, Target, stand};
 
 /// Longest message of a reason or failure in a report; the full text is in the log.
 const MESSAGE_CHARS_MAX: usize = 400;
+
+/// Longest reason of an accepted risk in a report: a sentence. The configuration has all of it.
+const ACCEPTED_REASON_CHARS_MAX: usize = 160;
 
 /// Units listed in a report that would otherwise be too large.
 const UNITS_IN_LARGE_REPORT: usize = 8;
@@ -82,6 +85,7 @@ fn state(
         health,
         waiting_on,
         failure: failure(core, product),
+        accepted_risks: accepted_risks(policy, now),
         wants: ask.filter(|ask| ask.product == *product).map(|ask| ask.request.clone()),
         units,
     })
@@ -176,6 +180,19 @@ fn failure(core: &Core, product: &ProductRef) -> Option<Failure> {
     Some(Failure { message: short(&failure.message), ..failure })
 }
 
+/// Risks that the owner accepts, those whose time is over last.
+fn accepted_risks(policy: &ProductPolicy, now: Timestamp) -> Vec<wire::AcceptedRisk> {
+    let told = |risk: &AcceptedRisk| wire::AcceptedRisk {
+        name: risk.name.clone(),
+        reason: risk.reason.chars().take(ACCEPTED_REASON_CHARS_MAX).collect(),
+        until: risk.until,
+    };
+    let mut risks: Vec<_> = policy.accepted_risks.iter().map(told).collect();
+    risks.sort_by_key(|risk| !risk.is_in_force(now));
+    risks.truncate(Report::MAX_ACCEPTED_RISKS);
+    risks
+}
+
 /// Units done of units concerned, while a roll is under way.
 fn progress(
     core: &Core,
@@ -211,7 +228,8 @@ fn short(message: &str) -> String {
     message.chars().take(MESSAGE_CHARS_MAX).collect()
 }
 
-/// A report that fits the hub's body limit: healthy units are left out first, then most units.
+/// A report that fits the hub's body limit: healthy units are left out first, then most units, then
+/// what the owner accepts.
 pub(super) fn report(cluster: ClusterHeader, products: Vec<ProductState>) -> Report {
     let mut report = Report { cluster, full: true, products };
     if !fits(&report) {
@@ -222,6 +240,11 @@ pub(super) fn report(cluster: ClusterHeader, products: Vec<ProductState>) -> Rep
     if !fits(&report) {
         for product in &mut report.products {
             product.units.truncate(UNITS_IN_LARGE_REPORT);
+        }
+    }
+    if !fits(&report) {
+        for product in &mut report.products {
+            product.accepted_risks.clear();
         }
     }
     report

@@ -121,6 +121,7 @@ mod tests {
             },
             waiting_on: vec![],
             failure: None,
+            accepted_risks: vec![],
             wants: None,
             units: vec![],
         }
@@ -163,6 +164,14 @@ mod tests {
         let told = told();
         assert!(!told.has(&[state(Phase::Waiting, 3)], at(1)));
         assert!(!told.has(&[], at(1)));
+        let risk = channels::wire::AcceptedRisk {
+            name: "SlowStart".to_owned(),
+            reason: "we wait".to_owned(),
+            until: None,
+        };
+        assert!(
+            !told.has(&[ProductState { accepted_risks: vec![risk], ..idle().remove(0) }], at(1))
+        );
         let wants = channels::wire::GrantRequest {
             to: "4.2.0".parse().unwrap(),
             release_digest: signing::Sha256Digest::of(b"release"),

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use super::query::View;
 use super::tally::{GraphTally, Tally};
-use super::{FleetIndex, GraphKey, HealthQuestion, Slot};
+use super::{FleetHealth, FleetIndex, GraphKey, HealthQuestion, Slot};
 
 /// Rows of clusters that are not healthy in one answer: a page for a person.
 const MAX_WORST: usize = 200;
@@ -69,8 +69,18 @@ impl FleetIndex {
     /// Health of the fleet; active clusters only.
     pub fn health(&self, question: &HealthQuestion, view: &View<'_>) -> HealthAnswer {
         let tally = self.tally_within(&question.scope);
+        self.health_answer(question, &tally, self.health_of(question, view.now), view.now)
+    }
+
+    /// The same from what was counted.
+    pub(super) fn health_answer(
+        &self,
+        question: &HealthQuestion,
+        tally: &Tally,
+        found: FleetHealth,
+        now: Timestamp,
+    ) -> HealthAnswer {
         let freshness = |class| tally.freshness.get(&class).copied().unwrap_or(0);
-        let found = self.health_of(question, view.now);
         let count = |verdict| tally.verdicts.get(&verdict).copied().unwrap_or(0);
         let worst = tally
             .unhealthy
@@ -80,7 +90,7 @@ impl FleetIndex {
             .take(MAX_WORST)
             .collect();
         HealthAnswer {
-            at: view.now,
+            at: now,
             healthy: count(HealthVerdict::Healthy),
             unhealthy: count(HealthVerdict::Unhealthy),
             unknown: count(HealthVerdict::Unknown),

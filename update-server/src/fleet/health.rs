@@ -8,7 +8,7 @@ use channels::wire::{HealthVerdict, LagRow, LagTotals, Phase, StuckRow};
 use jiff::{SignedDuration, Timestamp};
 
 use super::row::{Product, Row};
-use super::shared::is_marked;
+use super::scoped::is_seen;
 use super::{FleetIndex, GraphKey, ProductRecord, is_active};
 use crate::auth::Scope;
 
@@ -148,37 +148,57 @@ impl Group {
     }
 }
 
-/// Those that stand still for the longest time: since when, row, product. The heap's top is the one to
-/// drop first.
-#[derive(Debug, Default)]
-pub(super) struct Still {
-    oldest: BinaryHeap<(Timestamp, usize, usize)>,
+/// A product by its row and its place there.
+pub(super) type Place = (usize, usize);
+
+/// Those that stand still for the longest time, since when. The heap's top is the one to drop first.
+#[derive(Debug)]
+struct Still {
+    /// Those that stand still since before are candidates.
+    limit: Timestamp,
+    oldest: BinaryHeap<(Timestamp, Place)>,
     more: bool,
 }
 
 impl Still {
-    pub(super) fn see(&mut self, since: Timestamp, row: usize, product: usize) {
-        self.oldest.push((since, row, product));
+    fn new(question: &HealthQuestion, now: Timestamp) -> Self {
+        let limit = now.checked_sub(question.stuck_after).unwrap_or(Timestamp::MIN);
+        Self { limit, oldest: BinaryHeap::new(), more: false }
+    }
+
+    fn see(&mut self, product: &Product, place: Place) {
+        let since = product.stands_still_since().filter(|since| *since < self.limit);
+        let Some(since) = since else { return };
+        self.oldest.push((since, place));
         if self.oldest.len() > MAX_STUCK_CANDIDATES {
             self.oldest.pop();
             self.more = true;
         }
     }
 
-    /// Row and product of each, longest first.
-    pub(super) fn places(self) -> impl Iterator<Item = (usize, usize)> {
-        self.oldest.into_sorted_vec().into_iter().map(|(_, row, product)| (row, product))
+    /// Each, longest first.
+    fn places(self) -> impl Iterator<Item = Place> {
+        self.oldest.into_sorted_vec().into_iter().map(|(_, place)| place)
     }
 }
 
-impl FleetIndex {
-    /// Lags and stuck products, outside rollouts too.
-    pub fn health_of(&self, question: &HealthQuestion, now: Timestamp) -> FleetHealth {
-        let keep = question.worst.clamp(1, MAX_WORST_LAGS);
+/// Lags and stuck products while rows are looked at, one after the other.
+#[derive(Debug)]
+pub(super) struct HealthPass<'i> {
+    names: BTreeMap<(&'i ProductRef, &'i ChannelName), usize>,
+    /// By number of the graph, if it is asked about.
+    group_of: Vec<Option<usize>>,
+    groups: Vec<Group>,
+    still: Still,
+}
+
+impl<'i> HealthPass<'i> {
+    /// Before any row.
+    pub(super) fn new(index: &'i FleetIndex, question: &HealthQuestion, now: Timestamp) -> Self {
         // Architectures of one channel are one group: people ask by channel.
         let mut names: BTreeMap<(&ProductRef, &ChannelName), usize> = BTreeMap::new();
-        let mut group_of: Vec<Option<usize>> = vec![None; self.graphs.len()];
-        for (key, number) in self.graphs.iter() {
+        let mut group_of: Vec<Option<usize>> = vec![None; index.graphs.len()];
+        for (key, number) in index.graphs.iter() {
             if !question.is_about(&key.product, &key.channel) {
                 continue;
             }
@@ -188,40 +208,59 @@ impl FleetIndex {
                 *place = Some(group);
             }
         }
-        let mut groups = vec![Group::new(keep); names.len()];
-        let mut still = Still::default();
-        let limit = now.checked_sub(question.stuck_after).unwrap_or(Timestamp::MIN);
-        let marks = self.marks(&question.scope);
-        let is_asked = |row: &Row| {
-            !row.is_retired() && marks.as_ref().is_none_or(|marks| is_marked(marks, row.labels))
-        };
-        for (number, row) in self.rows.iter().enumerate().filter(|(_, row)| is_asked(row)) {
-            let active = is_active(row.freshness);
-            for (place, product) in row.products.iter().enumerate() {
-                let graph = usize::try_from(product.graph).unwrap_or(usize::MAX);
-                let group = group_of.get(graph).copied().flatten();
-                let Some(group) = group.and_then(|group| groups.get_mut(group)) else { continue };
-                if !active {
-                    group.silent += 1;
-                    continue;
-                }
-                group.see(product, number, place);
-                if let Some(since) = product.stands_still_since().filter(|since| *since < limit) {
-                    still.see(since, number, place);
-                }
+        let keep = question.worst.clamp(1, MAX_WORST_LAGS);
+        let groups = vec![Group::new(keep); names.len()];
+        Self { names, group_of, groups, still: Still::new(question, now) }
+    }
+
+    /// A row in force that is asked about.
+    pub(super) fn see(&mut self, number: usize, row: &Row) {
+        let active = is_active(row.freshness);
+        for (place, product) in row.products.iter().enumerate() {
+            let graph = usize::try_from(product.graph).unwrap_or(usize::MAX);
+            let group = self.group_of.get(graph).copied().flatten();
+            let Some(group) = group.and_then(|group| self.groups.get_mut(group)) else { continue };
+            if !active {
+                group.silent += 1;
+                continue;
             }
+            group.see(product, number, place);
+            self.still.see(product, (number, place));
         }
-        let lags = names.into_iter().filter_map(|((product, channel), group)| {
-            let group = groups.get(group).filter(|group| group.active + group.silent > 0)?;
-            Some(self.lag_totals(product, channel, group))
+    }
+
+    /// After the last row: what was found, and where all that are stuck are.
+    pub(super) fn end(self, index: &FleetIndex) -> (FleetHealth, Vec<Place>) {
+        let lags = self.names.into_iter().filter_map(|((product, channel), group)| {
+            let group = self.groups.get(group).filter(|group| group.active + group.silent > 0)?;
+            Some(index.lag_totals(product, channel, group))
         });
         let lags = lags.collect();
-        let stuck_more = still.more;
-        let mut stuck: Vec<StuckRow> =
-            still.places().filter_map(|(row, place)| self.stuck_row(row, place)).collect();
-        let stuck_total = u64::try_from(stuck.len()).unwrap_or(u64::MAX);
-        stuck.truncate(MAX_STUCK);
-        FleetHealth { lags, stuck, stuck_total, stuck_more }
+        let stuck_more = self.still.more;
+        let (mut places, mut stuck) = (Vec::new(), Vec::new());
+        for place in self.still.places() {
+            let Some(row) = index.stuck_row(place) else { continue };
+            places.push(place);
+            if stuck.len() < MAX_STUCK {
+                stuck.push(row);
+            }
+        }
+        let stuck_total = u64::try_from(places.len()).unwrap_or(u64::MAX);
+        (FleetHealth { lags, stuck, stuck_total, stuck_more }, places)
+    }
+}
+
+impl FleetIndex {
+    /// Lags and stuck products, outside rollouts too.
+    pub fn health_of(&self, question: &HealthQuestion, now: Timestamp) -> FleetHealth {
+        let marks = self.marks(&question.scope);
+        let mut pass = HealthPass::new(self, question, now);
+        for (number, row) in self.rows.iter().enumerate() {
+            if is_seen(marks.as_deref(), row) {
+                pass.see(number, row);
+            }
+        }
+        pass.end(self).0
     }
 
     fn lag_totals(&self, product: &ProductRef, channel: &ChannelName, group: &Group) -> LagTotals {
@@ -254,7 +293,7 @@ impl FleetIndex {
     fn lag_row(
         &self,
         lag_ms: u64,
-        (row, place): (usize, usize),
+        (row, place): Place,
         gate: &str,
         unit: fn(&ProductRecord) -> Option<UnitName>,
     ) -> Option<LagRow> {
@@ -270,7 +309,7 @@ impl FleetIndex {
         })
     }
 
-    pub(super) fn stuck_row(&self, row: usize, place: usize) -> Option<StuckRow> {
+    fn stuck_row(&self, (row, place): Place) -> Option<StuckRow> {
         let (row, record) = self.unpacked(row, place)?;
         let ordered = |gate: &str| ORDERED.contains(&gate);
         if record.failure.is_none()
@@ -305,7 +344,7 @@ impl FleetIndex {
 
 impl Product {
     /// Since when the product has been in a phase that it wants to leave.
-    pub(super) fn stands_still_since(&self) -> Option<Timestamp> {
+    fn stands_still_since(&self) -> Option<Timestamp> {
         match self.phase {
             Phase::Idle | Phase::Unknown => None,
             Phase::Waiting

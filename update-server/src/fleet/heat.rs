@@ -7,11 +7,10 @@ use std::collections::BTreeMap;
 use channels::names::ProductRef;
 use channels::rollout::Labels;
 use channels::wire::{Drift, DriftState};
-use jiff::Timestamp;
 
-use super::health::Still;
+use super::health::Place;
 use super::query::View;
-use super::shared::is_marked;
+use super::row::{Product, Row};
 use super::{FleetIndex, HealthQuestion, is_active};
 
 /// Distances that are told apart; further ones are one.
@@ -114,8 +113,8 @@ impl HeatGroup {
     }
 }
 
-/// Graph, value of the label, version, mark; the first three by number.
-type Key = (u32, u32, u32, HeatMark);
+/// Value of the label, version, mark; the first two by number.
+type Key = (u32, u32, HeatMark);
 
 /// The values of a label by the number of a label set.
 struct Values<'i> {
@@ -151,99 +150,93 @@ impl<'i> Values<'i> {
     }
 }
 
-impl FleetIndex {
-    /// How many clusters are how far, by product and group.
-    pub fn heat(&self, question: &HeatQuestion, view: &mut View<'_>) -> Vec<HeatGroup> {
-        let values = Values::of(self, &question.by);
-        let counts = self.count_heat(question, &values, view.now);
-        let mut groups: BTreeMap<(&ProductRef, Option<&str>), HeatGroup> = BTreeMap::new();
-        for ((graph, value, version, mark), cell) in counts {
-            let (Some(key), Some(release)) =
-                (self.graphs.value(graph), self.versions.value(version))
-            else {
-                continue;
-            };
-            let drift = view.memo.get(view.served, (graph, version), (key, release), view.now);
-            let name = match &question.by {
-                HeatBy::Channel => Some(key.channel.as_str()),
-                HeatBy::Label(_) => values.text(value),
-            };
-            let group = groups.entry((&key.product, name)).or_insert_with(|| HeatGroup {
-                product: key.product.clone(),
-                name: name.map(str::to_owned),
-                is_rest: false,
-                cells: BTreeMap::new(),
+/// Clusters by distance while rows are looked at, one after the other.
+pub(super) struct HeatPass<'i> {
+    by: HeatBy,
+    values: Values<'i>,
+    /// By number of the graph, if it is asked about.
+    graphs: Vec<Option<BTreeMap<Key, HeatCell>>>,
+    named: bool,
+}
+
+impl<'i> HeatPass<'i> {
+    /// Before any row.
+    pub(super) fn new(index: &'i FleetIndex, question: &HeatQuestion) -> Self {
+        let graphs =
+            index.graphs.values().iter().map(|key| {
+                question.about.is_about(&key.product, &key.channel).then(BTreeMap::default)
             });
-            group.add((mark, Heat::of(&drift)), cell);
+        Self {
+            by: question.by.clone(),
+            values: Values::of(index, &question.by),
+            graphs: graphs.collect(),
+            named: index.rows.len() <= MAX_NAMED,
+        }
+    }
+
+    fn cells(&mut self, graph: u32) -> Option<&mut BTreeMap<Key, HeatCell>> {
+        self.graphs.get_mut(usize::try_from(graph).ok()?)?.as_mut()
+    }
+
+    /// A row in force that is asked about.
+    pub(super) fn see(&mut self, row: &Row) {
+        let mark = if is_active(row.freshness) { HeatMark::Plain } else { HeatMark::Silent };
+        let (value, named) = (self.values.number(row.labels), self.named);
+        for product in &row.products {
+            let Some(cells) = self.cells(product.graph) else { continue };
+            let cell = cells.entry((value, product.version, mark)).or_default();
+            cell.clusters += 1;
+            if named {
+                cell.names.push(row.name().to_owned());
+            }
+        }
+    }
+
+    /// After the last row, with the places of those that are stuck.
+    pub(super) fn end(
+        mut self,
+        index: &FleetIndex,
+        stuck: &[Place],
+        view: &mut View<'_>,
+    ) -> Vec<HeatGroup> {
+        for (row, place) in stuck {
+            let Some(row) = index.rows.get(*row) else { continue };
+            if let Some(product) = row.products.get(*place) {
+                self.mark_stuck(row, product);
+            }
+        }
+        let Self { by, values, graphs, .. } = self;
+        let mut groups: BTreeMap<(&ProductRef, Option<&str>), HeatGroup> = BTreeMap::new();
+        for (graph, cells) in (0..).zip(graphs) {
+            let Some(key) = index.graphs.value(graph) else { continue };
+            for ((value, version, mark), cell) in cells.into_iter().flatten() {
+                let Some(release) = index.versions.value(version) else { continue };
+                let drift = view.memo.get(view.served, (graph, version), (key, release), view.now);
+                let name = match &by {
+                    HeatBy::Channel => Some(key.channel.as_str()),
+                    HeatBy::Label(_) => values.text(value),
+                };
+                let group = groups.entry((&key.product, name)).or_insert_with(|| HeatGroup {
+                    product: key.product.clone(),
+                    name: name.map(str::to_owned),
+                    is_rest: false,
+                    cells: BTreeMap::new(),
+                });
+                group.add((mark, Heat::of(&drift)), cell);
+            }
         }
         folded(groups.into_values())
     }
 
-    fn count_heat(
-        &self,
-        question: &HeatQuestion,
-        values: &Values<'_>,
-        now: Timestamp,
-    ) -> BTreeMap<Key, HeatCell> {
-        let about = &question.about;
-        let marks = self.marks(&about.scope);
-        let graphs = self.graphs.values().iter();
-        let is_asked: Vec<bool> =
-            graphs.map(|key| about.is_about(&key.product, &key.channel)).collect();
-        let limit = now.checked_sub(about.stuck_after).unwrap_or(Timestamp::MIN);
-        let named = self.rows.len() <= MAX_NAMED;
-        let mut counts: BTreeMap<Key, HeatCell> = BTreeMap::new();
-        let mut still = Still::default();
-        for (number, row) in self.rows.iter().enumerate() {
-            let seen = marks.as_ref().is_none_or(|marks| is_marked(marks, row.labels));
-            if row.is_retired() || !seen {
-                continue;
-            }
-            let active = is_active(row.freshness);
-            let mark = if active { HeatMark::Plain } else { HeatMark::Silent };
-            let value = values.number(row.labels);
-            for (place, product) in row.products.iter().enumerate() {
-                if !is_marked(&is_asked, product.graph) {
-                    continue;
-                }
-                let cell = counts.entry((product.graph, value, product.version, mark));
-                let cell = cell.or_default();
-                cell.clusters += 1;
-                if named {
-                    cell.names.push(row.name().to_owned());
-                }
-                let since = product.stands_still_since().filter(|since| active && *since < limit);
-                if let Some(since) = since {
-                    still.see(since, number, place);
-                }
-            }
-        }
-        for (row, place) in still.places() {
-            self.mark_stuck(&mut counts, values, (row, place));
-        }
-        counts
-    }
-
-    /// Moves a product that stands still to those that are stuck, if it is.
-    fn mark_stuck(
-        &self,
-        counts: &mut BTreeMap<Key, HeatCell>,
-        values: &Values<'_>,
-        (row, place): (usize, usize),
-    ) {
-        if self.stuck_row(row, place).is_none() {
-            return;
-        }
-        let Some(row) = self.rows.get(row) else { return };
-        let Some(product) = row.products.get(place) else { return };
-        let (graph, value) = (product.graph, values.number(row.labels));
-        let Some(cell) = counts.get_mut(&(graph, value, product.version, HeatMark::Plain)) else {
-            return;
-        };
+    /// Moves a product to those that are stuck.
+    fn mark_stuck(&mut self, row: &Row, product: &Product) {
+        let value = self.values.number(row.labels);
+        let Some(cells) = self.cells(product.graph) else { return };
+        let Some(cell) = cells.get_mut(&(value, product.version, HeatMark::Plain)) else { return };
         cell.clusters = cell.clusters.saturating_sub(1);
         let named = !cell.names.is_empty();
         cell.names.retain(|name| name != row.name());
-        let stuck = counts.entry((graph, value, product.version, HeatMark::Stuck)).or_default();
+        let stuck = cells.entry((value, product.version, HeatMark::Stuck)).or_default();
         stuck.clusters += 1;
         if named {
             stuck.names.push(row.name().to_owned());
@@ -289,11 +282,12 @@ mod tests {
     use std::sync::Arc;
 
     use channels::wire::{Phase, WaitingOn};
+    use jiff::Timestamp;
 
     use super::*;
     use crate::auth::Scope;
     use crate::fleet::tests::{Line, cluster, kafka};
-    use crate::fleet::{DriftMemo, Slot};
+    use crate::fleet::{ClusterFilter, DriftMemo, Slot};
 
     const NOW: i64 = 1_790_000_000;
 
@@ -330,7 +324,9 @@ mod tests {
         let scope = if scope.is_empty() { Scope::whole() } else { scope.parse().unwrap() };
         let about = HealthQuestion { scope, ..HealthQuestion::default() };
         let mut memo = DriftMemo::default();
-        fleet.heat(&HeatQuestion { about, by }, &mut View::new(at(NOW), &Line, &mut memo))
+        let (question, view) =
+            (HeatQuestion { about, by }, &mut View::new(at(NOW), &Line, &mut memo));
+        fleet.look(&question, &ClusterFilter::default(), view).heat
     }
 
     fn count(groups: &[HeatGroup], wanted: impl Fn(HeatMark, Heat) -> bool) -> u64 {

@@ -53,7 +53,7 @@ pub struct ClusterFilter {
 }
 
 /// A filter with its names resolved to numbers.
-struct Resolved<'f> {
+pub(super) struct Resolved<'f> {
     filter: &'f ClusterFilter,
     graphs: Option<BTreeSet<u32>>,
     version: Versions,
@@ -75,7 +75,7 @@ enum Versions {
 }
 
 impl Resolved<'_> {
-    fn matches(&self, row: &Row, class: Freshness) -> bool {
+    pub(super) fn matches(&self, row: &Row, class: Freshness) -> bool {
         let filter = self.filter;
         !row.is_retired()
             && filter.site.is_none()
@@ -147,7 +147,11 @@ impl FleetIndex {
         Resolved { filter, graphs, version, exposed, distance, labels }
     }
 
-    fn resolve_all<'f>(&self, filter: &'f ClusterFilter, view: &mut View<'_>) -> Resolved<'f> {
+    pub(super) fn resolve_all<'f>(
+        &self,
+        filter: &'f ClusterFilter,
+        view: &mut View<'_>,
+    ) -> Resolved<'f> {
         let resolved = self.resolve(filter);
         let distance =
             resolved.distance.is_some().then(|| self.at_distance(&filter.distance, view));
@@ -275,6 +279,7 @@ impl FleetIndex {
             why_not: record.why_not,
             earliest_at: None,
             failure: record.failure,
+            accepted_risks: record.accepted_risks,
             units: Vec::new(),
         })
     }

@@ -6,8 +6,8 @@ use channels::names::{Arch, ChannelName, ClusterId, ProductRef, UnitName};
 use channels::rollout::Labels;
 use channels::version::ReleaseVersion;
 use channels::wire::{
-    AgentInstance, Failure, HealthSummary, KeyRevocation, Phase, ProductSettings, ProductState,
-    Progress, Reason, UnitState, WaitingOn,
+    AcceptedRisk, AgentInstance, Failure, HealthSummary, KeyRevocation, Phase, ProductSettings,
+    ProductState, Progress, Reason, UnitState, WaitingOn,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -173,6 +173,9 @@ pub struct ProductRecord {
     /// Last failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+    /// Risks that its owner accepts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accepted_risks: Vec<AcceptedRisk>,
 }
 
 impl ProductRecord {
@@ -190,6 +193,7 @@ impl ProductRecord {
             waiting_on: state.waiting_on,
             why_not: Vec::new(),
             failure: state.failure,
+            accepted_risks: state.accepted_risks,
         };
         (record, state.units)
     }

@@ -5,7 +5,7 @@
 //! change with every version.
 
 use channels::names::UnitName;
-use channels::wire::{Failure, Reason, WaitingOn};
+use channels::wire::{AcceptedRisk, Failure, Reason, WaitingOn};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -16,6 +16,7 @@ const PLEG_LAG_UNIT: u8 = 4;
 const WAITING_ON: u8 = 8;
 const WHY_NOT: u8 = 16;
 const FAILURE: u8 = 32;
+const ACCEPTED_RISKS: u8 = 64;
 
 /// The parts, unpacked.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -26,6 +27,7 @@ pub(super) struct Rest {
     pub(super) waiting_on: Vec<WaitingOn>,
     pub(super) why_not: Vec<Reason>,
     pub(super) failure: Option<Failure>,
+    pub(super) accepted_risks: Vec<AcceptedRisk>,
 }
 
 /// Where the parts come from.
@@ -37,6 +39,7 @@ pub(super) struct Parts<'a> {
     pub(super) waiting_on: &'a [WaitingOn],
     pub(super) why_not: &'a [Reason],
     pub(super) failure: Option<&'a Failure>,
+    pub(super) accepted_risks: &'a [AcceptedRisk],
 }
 
 impl Parts<'_> {
@@ -67,6 +70,9 @@ impl Parts<'_> {
         }
         if let Some(failure) = self.failure {
             present |= document(&mut bytes, FAILURE, failure);
+        }
+        if !self.accepted_risks.is_empty() {
+            present |= document(&mut bytes, ACCEPTED_RISKS, self.accepted_risks);
         }
         if present == 0 {
             return Box::default();
@@ -99,6 +105,10 @@ impl Rest {
             waiting_on: has(WAITING_ON).then(|| parse(&mut left)).flatten().unwrap_or_default(),
             why_not: has(WHY_NOT).then(|| parse(&mut left)).flatten().unwrap_or_default(),
             failure: has(FAILURE).then(|| parse(&mut left)).flatten(),
+            accepted_risks: has(ACCEPTED_RISKS)
+                .then(|| parse(&mut left))
+                .flatten()
+                .unwrap_or_default(),
         }
     }
 }
@@ -137,6 +147,7 @@ mod tests {
             waiting_on: &rest.waiting_on,
             why_not: &rest.why_not,
             failure: rest.failure.as_ref(),
+            accepted_risks: &rest.accepted_risks,
         }
     }
 
@@ -155,7 +166,7 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_is_there_comes_back(
-            present in 0u8..64, name in "[a-z0-9]{1,253}", text in ".{0,40}", many in 1usize..4
+            present in 0u8..128, name in "[a-z0-9]{1,253}", text in ".{0,40}", many in 1usize..4
         ) {
             let has = |bit: u8| present & bit != 0;
             let unit = |bit| has(bit).then(|| name.parse().unwrap());
@@ -174,6 +185,11 @@ mod tests {
                 failure: has(FAILURE).then(|| Failure {
                     kind: "freeze".to_owned(), message: text.clone(), at,
                 }),
+                accepted_risks: if has(ACCEPTED_RISKS) {
+                    vec![AcceptedRisk { name: text.clone(), reason: text, until: Some(at) }; many]
+                } else {
+                    vec![]
+                },
             };
             let packed = parts(&rest).pack();
             prop_assert_eq!(has_why_not(&packed), !rest.why_not.is_empty());

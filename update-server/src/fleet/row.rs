@@ -297,6 +297,7 @@ impl Product {
             waiting_on: &record.waiting_on,
             why_not: &record.why_not,
             failure: record.failure.as_ref(),
+            accepted_risks: &record.accepted_risks,
         };
         Self {
             graph: numbers.graph,
@@ -369,6 +370,7 @@ impl Product {
             waiting_on: rest.waiting_on,
             why_not: rest.why_not,
             failure: rest.failure,
+            accepted_risks: rest.accepted_risks,
         }
     }
 }

@@ -10,6 +10,7 @@ use channels::version::ReleaseVersion;
 use channels::wire::{Drift, DriftAnswer};
 
 use super::query::View;
+use super::row::Row;
 use super::shared::is_marked;
 use super::tally::{Change, Tally};
 use super::{FleetCount, FleetIndex, GraphKey, Slot};
@@ -39,6 +40,11 @@ pub struct Overview {
     pub standings: Vec<Standing>,
 }
 
+/// Whether a row is in force and among those that are marked by their labels.
+pub(super) fn is_seen(marks: Option<&[bool]>, row: &Row) -> bool {
+    !row.is_retired() && marks.is_none_or(|marks| is_marked(marks, row.labels))
+}
+
 impl FleetIndex {
     /// For each label set, by number, whether it is in the scope; `None` if all are.
     pub(super) fn marks(&self, scope: &Scope) -> Option<Vec<bool>> {
@@ -51,7 +57,7 @@ impl FleetIndex {
         let Some(marks) = self.marks(scope) else { return Cow::Borrowed(&self.tally) };
         let mut tally = Tally::default();
         for (number, row) in (0..).zip(&self.rows) {
-            if is_marked(&marks, row.labels) {
+            if is_seen(Some(&marks), row) {
                 tally.change(Slot(number), row, Change::Enter);
             }
         }
@@ -68,14 +74,12 @@ impl FleetIndex {
         self.counts_of(&self.tally_within(scope))
     }
 
-    /// The figures of the scope's clusters.
-    pub fn overview(&self, scope: &Scope, view: &mut View<'_>) -> Overview {
-        let tally = self.tally_within(scope);
-        let drift = self.drift_of(&tally, view);
+    /// The figures of the clusters that these counters are about.
+    pub(super) fn overview_of(&self, tally: &Tally, view: &mut View<'_>) -> Overview {
         Overview {
             in_force: tally.freshness.values().sum(),
-            drift,
-            standings: self.standings(&tally, view),
+            drift: self.drift_of(tally, view),
+            standings: self.standings(tally, view),
         }
     }
 

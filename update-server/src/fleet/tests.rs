@@ -81,6 +81,7 @@ fn product(name: &str, version: &str, phase: Phase, verdict: HealthVerdict) -> P
         waiting_on: Vec::new(),
         why_not: Vec::new(),
         failure: None,
+        accepted_risks: Vec::new(),
     }
 }
 

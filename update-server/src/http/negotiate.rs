@@ -121,6 +121,20 @@ pub fn listing(headers: &HeaderMap) -> Listing {
     best.0
 }
 
+/// Whether a person looks at the answer: a page is named, and no less wanted than JSON. What is asked
+/// for by wildcard is not: that is how programs ask.
+pub fn is_for_people(headers: &HeaderMap) -> bool {
+    let weight = |wanted: &[&str]| {
+        items(lines(headers, &actix_web::http::header::ACCEPT))
+            .filter(|(range, _)| wanted.iter().any(|name| range.eq_ignore_ascii_case(name)))
+            .map(|(_, quality)| quality)
+            .max()
+            .unwrap_or(0)
+    };
+    let page = weight(&["text/html"]);
+    page > 0 && page >= weight(&["application/json", channels::wire::media_type::PROBLEM])
+}
+
 /// Text of all lines of one header; unreadable lines are skipped.
 fn lines<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     headers.get_all(name).filter_map(|value| value.to_str().ok())
@@ -305,6 +319,18 @@ mod tests {
     fn several_accept_lines_count_as_one_list() {
         let map = headers(&ACCEPT, &["text/html", "application/json"]);
         assert_eq!(media_type(&map), Some(MediaType::Json));
+    }
+
+    #[test]
+    fn pages_are_for_those_who_name_them_first() {
+        let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+        for page in [browser, "text/html, */*", "TEXT/HTML;q=0.5", "text/html, application/json"] {
+            assert!(is_for_people(&headers(&ACCEPT, &[page])), "{page}");
+        }
+        for other in ["*/*", "text/*", "text/html;q=0", "application/json, text/html;q=0.9", ""] {
+            assert!(!is_for_people(&headers(&ACCEPT, &[other])), "{other}");
+        }
+        assert!(!is_for_people(&HeaderMap::new()));
     }
 
     #[track_caller]

@@ -260,8 +260,12 @@ impl ResponseError for ApiError {
             response
                 .insert_header((WWW_AUTHENTICATE, "Basic realm=\"fairway\", charset=\"UTF-8\""));
         }
+        let problem = self.problem();
         // A string of our own making: serialising it cannot fail.
-        response.body(serde_json::to_string(&self.problem()).unwrap_or_default())
+        let mut response = response.body(serde_json::to_string(&problem).unwrap_or_default());
+        // For whoever asked for a page: it says the same.
+        response.extensions_mut().insert(problem);
+        response
     }
 }
 

@@ -228,6 +228,7 @@ fn product_row(product: &SiteProduct, view: &mut View<'_>) -> ProductRow {
         why_not: failed.chain(&product.reasons).map(reason).collect(),
         earliest_at: None,
         failure: None,
+        accepted_risks: Vec::new(),
         units: Vec::new(),
     }
 }

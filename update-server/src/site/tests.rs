@@ -256,6 +256,7 @@ fn secretive() -> ClusterRow {
                 Reason { code: "SECRET code!".to_owned(), message: "SECRET".to_owned() },
             ],
             earliest_at: None,
+            accepted_risks: Vec::new(),
             failure: Some(channels::wire::Failure {
                 kind: "rollback".to_owned(),
                 message: "SECRET-failure".to_owned(),

@@ -2,8 +2,8 @@
 //! Rows that are small share pages, and pages are what a commit writes.
 //!
 //! The first byte is the format. Numbers are little-endian; texts and documents have their length
-//! first, in as many bytes as it takes. A format is never changed once it was released; a reader that
-//! meets a newer one says so.
+//! first, in as many bytes as it takes. A format is never changed once it was released but for parts
+//! that are added, each with a bit of its own: a reader that meets a newer format or part says so.
 
 use channels::names::UnitName;
 use channels::version::ReleaseVersion;
@@ -34,7 +34,8 @@ mod part {
     pub(super) const WAITING_ON: u16 = 1 << 8;
     pub(super) const WHY_NOT: u16 = 1 << 9;
     pub(super) const FAILURE: u16 = 1 << 10;
-    pub(super) const ALL: u16 = (1 << 11) - 1;
+    pub(super) const ACCEPTED_RISKS: u16 = 1 << 11;
+    pub(super) const ALL: u16 = (1 << 12) - 1;
 }
 
 /// Bytes that are no products.
@@ -135,6 +136,7 @@ impl Writer {
             (!product.waiting_on.is_empty(), part::WAITING_ON),
             (!product.why_not.is_empty(), part::WHY_NOT),
             (product.failure.is_some(), part::FAILURE),
+            (!product.accepted_risks.is_empty(), part::ACCEPTED_RISKS),
         ];
         let present = parts.iter().filter(|(there, _)| *there).fold(0, |all, (_, bit)| all | bit);
         self.0.extend(u16::to_le_bytes(present));
@@ -168,6 +170,9 @@ impl Writer {
         }
         if let Some(failure) = &product.failure {
             self.document(failure);
+        }
+        if !product.accepted_risks.is_empty() {
+            self.document(&product.accepted_risks);
         }
     }
 }
@@ -258,6 +263,8 @@ impl<'a> Reader<'a> {
         let waiting_on = has(part::WAITING_ON).then(|| self.document("waiting_on")).transpose()?;
         let why_not = has(part::WHY_NOT).then(|| self.document("why_not")).transpose()?;
         let failure = has(part::FAILURE).then(|| self.document("failure")).transpose()?;
+        let accepted_risks =
+            has(part::ACCEPTED_RISKS).then(|| self.document("accepted_risks")).transpose()?;
         Ok(ProductRecord {
             graph,
             version,
@@ -278,6 +285,7 @@ impl<'a> Reader<'a> {
             waiting_on: waiting_on.unwrap_or_default(),
             why_not: why_not.unwrap_or_default(),
             failure,
+            accepted_risks: accepted_risks.unwrap_or_default(),
         })
     }
 }
@@ -327,7 +335,7 @@ fn verdict(number: u8) -> HealthVerdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use channels::wire::{Failure, Reason, WaitingOn};
+    use channels::wire::{AcceptedRisk, Failure, Reason, WaitingOn};
     use proptest::prelude::*;
 
     fn record(present: u16, n: u64, text: &str) -> ProductRecord {
@@ -346,6 +354,11 @@ mod tests {
         let reason = Reason { code: "held".to_owned(), message: text.to_owned() };
         let failure =
             Failure { kind: "freeze".to_owned(), message: text.to_owned(), at: at(n / 2) };
+        let accepted = AcceptedRisk {
+            name: "DiskStorm".to_owned(),
+            reason: text.to_owned(),
+            until: Some(at(n)),
+        };
         let small = u32::try_from(n % 1000).unwrap();
         ProductRecord {
             graph: GraphKey {
@@ -371,6 +384,7 @@ mod tests {
             waiting_on: if has(part::WAITING_ON) { vec![gate] } else { vec![] },
             why_not: if has(part::WHY_NOT) { vec![reason; 2] } else { vec![] },
             failure: has(part::FAILURE).then_some(failure),
+            accepted_risks: if has(part::ACCEPTED_RISKS) { vec![accepted] } else { vec![] },
         }
     }
 

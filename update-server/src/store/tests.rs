@@ -1,5 +1,6 @@
 //! Acknowledged means durable; refused means unchanged; memory is what is committed.
 
+mod audit_search;
 pub(crate) mod place;
 
 use std::sync::Arc;
@@ -203,6 +204,7 @@ pub(crate) fn state(product: &str, phase: Phase) -> ProductState {
         health: HealthSummary::default(),
         waiting_on: Vec::new(),
         failure: None,
+        accepted_risks: Vec::new(),
         wants: None,
         units: Vec::new(),
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use channels::graph::{Graph, GraphBuilder, MatchingRule, Node, Risk};
-use channels::wire::{Phase, Role};
+use channels::wire::{Phase, Report, Role};
 
 use super::world::{Build, World, knowledge, known, product, release, version};
 use crate::plan::{AcceptedRisk, RiskAnswer, RiskAnswers, RiskOutcome};
@@ -140,6 +140,35 @@ fn without_a_prometheus_a_query_is_no_pass_until_the_owner_accepts_the_risk() {
     world.until(2_000, |world| {
         world.core.history.products[&product(KAFKA)].version == version("4.0.0")
     });
+}
+
+#[test]
+fn the_hub_is_told_of_accepted_risks_those_in_force_first_and_no_more_than_it_takes() {
+    let mut world = world();
+    let now = world.now();
+    let accepted = |name: &str, until| AcceptedRisk {
+        name: name.to_owned(),
+        reason: "x".repeat(1_000),
+        until,
+    };
+    let told = |world: &mut World| world.report().remove(&product(KAFKA)).unwrap().accepted_risks;
+    assert!(told(&mut world).is_empty());
+    let mut own = vec![accepted("Over", Some(now)), accepted("InForce", None)];
+    let policy = |world: &mut World, risks: &[AcceptedRisk]| {
+        let policy = world.core.policy.products.get_mut(&product(KAFKA)).unwrap();
+        policy.accepted_risks = risks.to_vec();
+    };
+    policy(&mut world, &own);
+    let risks = told(&mut world);
+    let names: Vec<&str> = risks.iter().map(|risk| risk.name.as_str()).collect();
+    assert_eq!(names, ["InForce", "Over"]);
+    assert_eq!((risks[0].until, risks[1].until), (None, Some(now)));
+    assert!(risks.iter().all(|risk| risk.reason.len() == 160), "{risks:?}");
+    own.extend((0..20).map(|n| accepted(&format!("Risk{n}"), None)));
+    policy(&mut world, &own);
+    let risks = told(&mut world);
+    assert_eq!(risks.len(), Report::MAX_ACCEPTED_RISKS);
+    assert!(risks.iter().all(|risk| risk.is_in_force(now)));
 }
 
 #[test]

@@ -42,6 +42,7 @@ pub(super) fn calm() -> View {
             health: HealthSummary { verdict: HealthVerdict::Healthy, ..HealthSummary::default() },
             waiting_on: vec![],
             failure: None,
+            accepted_risks: vec![],
             wants: None,
             units: vec![],
         },

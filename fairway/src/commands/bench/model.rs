@@ -146,6 +146,7 @@ impl Model {
             },
             waiting_on: gates,
             failure: None,
+            accepted_risks: Vec::new(),
             wants: None,
             units: self.units.iter().map(|unit| self.unit(unit)).collect(),
         }

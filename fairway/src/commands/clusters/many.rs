@@ -51,10 +51,6 @@ impl ManyArgs {
         if filters.site.is_some() {
             return Err(CliError::failed("clusters of dark sites are changed at their own hub"));
         }
-        let freshness = filters.freshness.as_ref().map(|text| {
-            serde_json::from_value(serde_json::Value::from(text.as_str()))
-                .map_err(|error| CliError::because("no such freshness", &error))
-        });
         Ok(BulkFilter {
             selector: filters.selector.as_ref().map(ToString::to_string),
             product: filters.product.clone(),
@@ -62,7 +58,7 @@ impl ManyArgs {
             version: filters.version.clone(),
             phase: filters.phase.clone(),
             health: filters.health.clone(),
-            freshness: freshness.transpose()?,
+            freshness: filters.freshness.clone(),
             name: filters.name.clone(),
             all: self.all,
         })

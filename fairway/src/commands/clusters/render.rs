@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use channels::wire::{
-    ClusterRow, Drift, DriftState, HealthSummary, KeyRevocation, OpenJoinToken, ProductRow,
+    AcceptedRisk, ClusterRow, Drift, DriftState, HealthSummary, KeyRevocation, OpenJoinToken,
+    ProductRow,
 };
 use jiff::Timestamp;
 
@@ -228,6 +229,19 @@ fn product_details(product: &ProductRow, now: Timestamp, line: &mut dyn FnMut(&s
     for reason in &product.waiting_on {
         line("waits on", &format!("{}: {}", reason.gate, reason.message));
     }
+    for risk in &product.accepted_risks {
+        line("accepts", &accepted(risk, now));
+    }
+}
+
+/// A risk that the cluster's owner takes: why, and how much longer.
+fn accepted(risk: &AcceptedRisk, now: Timestamp) -> String {
+    let until = match risk.until {
+        None => "until it is removed".to_owned(),
+        Some(until) if risk.is_in_force(now) => format!("until {until}"),
+        Some(until) => format!("EXPIRED {until}"),
+    };
+    format!("{} {until}: {}", risk.name, risk.reason)
 }
 
 /// The verdict with its two lags.

@@ -2,9 +2,9 @@
 
 use channels::rollout::Labels;
 use channels::wire::{
-    BulkChange, BulkExpect, BulkItem, BulkReply, Drift, DriftState, Freshness, HealthSummary,
-    HealthVerdict, KeyRevocation, Phase, ProductRow, ProductSettings, Progress, Reason, Role,
-    UnitState, WaitingOn,
+    AcceptedRisk, BulkChange, BulkExpect, BulkItem, BulkReply, Drift, DriftState, Freshness,
+    HealthSummary, HealthVerdict, KeyRevocation, Phase, ProductRow, ProductSettings, Progress,
+    Reason, Role, UnitState, WaitingOn,
 };
 use clap::Parser as _;
 
@@ -62,6 +62,7 @@ fn product() -> ProductRow {
         why_not: Vec::new(),
         earliest_at: None,
         failure: None,
+        accepted_risks: Vec::new(),
         units: vec![UnitState {
             name: "c-1".parse().unwrap(),
             role: Role::Controller,
@@ -145,6 +146,29 @@ fn clusters_of_dark_sites_are_listed_with_their_site_and_the_age_of_its_status()
         "seen       11d (late)",
         "drift      2 hops, head 4.1.0",
         "there      2 hops, head 4.1.0",
+    ] {
+        assert!(details.lines().any(|found| found == line), "{line} in\n{details}");
+    }
+}
+
+#[test]
+fn risks_that_a_cluster_accepts_are_shown_with_their_end() {
+    let accepted = |name: &str, until: Option<&str>| AcceptedRisk {
+        name: name.to_owned(),
+        reason: "disks are new".to_owned(),
+        until: until.map(at),
+    };
+    let accepted_risks = vec![
+        accepted("A", None),
+        accepted("B", Some("2026-12-31T00:00:00Z")),
+        accepted("C", Some("2026-01-01T00:00:00Z")),
+    ];
+    let row = cluster("north", 1, vec![ProductRow { accepted_risks, ..product() }]);
+    let details = render::details(&row, now(), Colour::Off);
+    for line in [
+        "accepts    A until it is removed: disks are new",
+        "accepts    B until 2026-12-31T00:00:00Z: disks are new",
+        "accepts    C EXPIRED 2026-01-01T00:00:00Z: disks are new",
     ] {
         assert!(details.lines().any(|found| found == line), "{line} in\n{details}");
     }

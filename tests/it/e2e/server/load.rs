@@ -71,6 +71,7 @@ pub(crate) fn product(version: &str, phase: Phase) -> ProductState {
         health: HealthSummary { verdict: HealthVerdict::Healthy, ..HealthSummary::default() },
         waiting_on: vec![],
         failure: None,
+        accepted_risks: Vec::new(),
         wants: None,
         units: vec![],
     }

@@ -6,13 +6,13 @@ use actix_web::web;
 use channels::names::ClusterId;
 use channels::rollout::labels;
 use channels::wire::{
-    BulkAction, BulkFilter, BulkItem, BulkReply, BulkRequest, HealthVerdict, Phase,
+    BulkAction, BulkFilter, BulkItem, BulkReply, BulkRequest, Freshness, HealthVerdict, Phase,
 };
 use jiff::Timestamp;
 
 use super::super::problem::{ApiError, Code};
 use super::body::Json;
-use super::clusters::{PHASES, VERDICTS, one_of, selector};
+use super::clusters::{FRESHNESS, PHASES, VERDICTS, one_of, selector};
 use super::holds::text;
 use super::join_tokens::{self, Minted};
 use super::{Guarded, HubState, Operator};
@@ -95,6 +95,7 @@ fn read(filter: BulkFilter) -> Result<ClusterFilter, ApiError> {
         let detail = "filter: say which clusters, or `all` for the whole fleet";
         return Err(ApiError::new(Code::Unprocessable, detail));
     }
+    let freshness = filter.freshness.as_deref();
     Ok(ClusterFilter {
         // Callers who are confined to some clusters are refused before.
         scope: crate::auth::Scope::whole(),
@@ -103,7 +104,7 @@ fn read(filter: BulkFilter) -> Result<ClusterFilter, ApiError> {
         product: filter.product,
         channel: filter.channel,
         version: filter.version,
-        freshness: filter.freshness,
+        freshness: one_of("freshness", freshness, &FRESHNESS, Freshness::as_str)?,
         name_prefix: filter.name,
         selector: filter.selector.as_deref().map(selector).transpose()?,
         ..ClusterFilter::default()

@@ -37,6 +37,15 @@ pub(in crate::http) const PHASES: [Phase; 10] = [
 ];
 pub(in crate::http) const VERDICTS: [HealthVerdict; 3] =
     [HealthVerdict::Healthy, HealthVerdict::Unhealthy, HealthVerdict::Unknown];
+/// Classes of reports that a cluster of the fleet can be in, and the one of dark sites.
+pub(in crate::http) const FRESHNESS: [Freshness; 6] = [
+    Freshness::Fresh,
+    Freshness::Late,
+    Freshness::Silent,
+    Freshness::Gone,
+    Freshness::Never,
+    Freshness::Carried,
+];
 pub(in crate::http) const DRIFT_STATES: [DriftState; 5] = [
     DriftState::Current,
     DriftState::Behind,
@@ -55,7 +64,7 @@ pub(in crate::http) struct ListQuery {
     version: Option<ReleaseVersion>,
     phase: Option<String>,
     health: Option<String>,
-    freshness: Option<Freshness>,
+    freshness: Option<String>,
     activity: Option<String>,
     drift: Option<String>,
     hops_min: Option<u32>,
@@ -85,14 +94,14 @@ impl ListQuery {
             hops: Between { least: self.hops_min, most: self.hops_max },
             age_days: Between { least: self.age_min_days, most: self.age_max_days },
         };
-        let activity = self.activity.as_deref();
+        let (activity, freshness) = (self.activity.as_deref(), self.freshness.as_deref());
         Ok(ClusterFilter {
             phase: one_of("phase", self.phase.as_deref(), &PHASES, Phase::as_str)?,
             health: one_of("health", self.health.as_deref(), &VERDICTS, HealthVerdict::as_str)?,
             product: self.product.clone(),
             channel: self.channel.clone(),
             version: self.version.clone(),
-            freshness: self.freshness,
+            freshness: one_of("freshness", freshness, &FRESHNESS, Freshness::as_str)?,
             activity: one_of("activity", activity, &Activity::ALL, Activity::as_str)?,
             distance,
             name_prefix: self.name.clone(),

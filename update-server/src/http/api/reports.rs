@@ -118,6 +118,10 @@ fn check(report: &Report) -> Result<(), String> {
             let max = Report::MAX_REASONS;
             return Err(format!("{}: {reasons} reasons, at most {max}", state.product));
         }
+        let (accepted, max) = (state.accepted_risks.len(), Report::MAX_ACCEPTED_RISKS);
+        if accepted > max {
+            return Err(format!("{}: {accepted} accepted risks, at most {max}", state.product));
+        }
     }
     Ok(())
 }

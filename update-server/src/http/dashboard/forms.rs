@@ -13,7 +13,7 @@ use askama::Template;
 use futures_util::future::LocalBoxFuture;
 
 use super::send;
-use super::shell::Shell;
+use super::shell::{Live, Place, Shell};
 use super::visitor::{Turned, Visitor, may_sign_in, visitor};
 use super::words::Tone;
 use crate::http::api::{Guarded, HubState, Needs, body};
@@ -205,6 +205,40 @@ pub(super) struct Form {
     pub(super) tone: Tone,
     /// The page to go back to without doing anything.
     pub(super) back: String,
+}
+
+/// The frame of a form: where it stands, where it is sent, and where it leads back to.
+#[derive(Debug)]
+pub(super) struct Frame {
+    pub(super) place: Place,
+    pub(super) heading: String,
+    /// Where it is sent.
+    pub(super) to: String,
+    /// The page that it came from.
+    pub(super) back: String,
+    /// On its button.
+    pub(super) verb: &'static str,
+    pub(super) tone: Tone,
+}
+
+impl Frame {
+    /// The form with nothing in it but this.
+    pub(super) fn form(self, state: &HubState, visitor: &Visitor) -> Form {
+        let Self { place, heading, to, back, verb, tone } = self;
+        let status = state.catalog.status(visitor.at);
+        Form {
+            shell: Shell::new(visitor, &status, place, &heading, Live::No),
+            problem: None,
+            about: String::new(),
+            effects: Vec::new(),
+            agreed: Vec::new(),
+            fields: Vec::new(),
+            to,
+            verb,
+            tone,
+            back,
+        }
+    }
 }
 
 impl Form {

@@ -4,8 +4,8 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use channels::wire::{Hold, HoldScope};
 
-use super::forms::{Done, Field, Form, Input, Sent, effect, lead_to};
-use super::shell::{Live, Place, Shell};
+use super::forms::{Done, Field, Form, Frame, Input, Sent, effect, lead_to};
+use super::shell::Place;
 use super::visitor::Visitor;
 use super::words::{self, Tone};
 use crate::http::api::{Guarded, HubState, Operator, Scoped, get, holds, methods};
@@ -80,7 +80,6 @@ async fn act(
 
 fn form(state: &HubState, visitor: &Visitor, hold: &Hold) -> Form {
     let what = covers(&hold.scope);
-    let heading = format!("Lift hold {}", hold.id);
     let effects = vec![
         effect(
             "With their next report",
@@ -105,18 +104,17 @@ fn form(state: &HubState, visitor: &Visitor, hold: &Hold) -> Form {
         ),
     ];
     let since = words::relative(visitor.at, hold.at);
+    let frame = Frame {
+        place: Place::Fleet,
+        heading: format!("Lift hold {}", hold.id),
+        to: format!("/holds/{}/resume", hold.id),
+        back: page_of(hold),
+        verb: "Lift it",
+        tone: Tone::Plain,
+    };
     Form {
-        shell: Shell::new(
-            visitor,
-            &state.catalog.status(visitor.at),
-            Place::Fleet,
-            &heading,
-            Live::No,
-        ),
-        problem: None,
         about: format!("It covers {what}, by {}, {since}: {}", hold.by, hold.reason),
         effects,
-        agreed: Vec::new(),
         fields: vec![Field {
             name: ACKNOWLEDGE,
             label: "What you have seen and accept",
@@ -124,9 +122,6 @@ fn form(state: &HubState, visitor: &Visitor, hold: &Hold) -> Form {
             value: String::new(),
             input: Input::Sentences,
         }],
-        to: format!("/holds/{}/resume", hold.id),
-        verb: "Lift it",
-        tone: Tone::Plain,
-        back: page_of(hold),
+        ..frame.form(state, visitor)
     }
 }

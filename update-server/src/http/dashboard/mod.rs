@@ -12,6 +12,7 @@ mod fleet;
 mod forms;
 mod holds;
 mod natural;
+mod refusal;
 mod rollouts;
 mod send;
 mod shell;
@@ -23,6 +24,7 @@ mod words;
 use actix_web::web::ServiceConfig;
 
 pub use cache::PageCache;
+pub use refusal::refuse_with_pages;
 
 /// Registers every page.
 pub(super) fn routes(config: &mut ServiceConfig) {

@@ -36,6 +36,20 @@ const PLACES: [(Place, &str, &str); 6] = [
     (Place::Audit, "Audit", "/audit"),
 ];
 
+impl Place {
+    /// Its page.
+    fn href(self) -> &'static str {
+        PLACES.iter().find(|(place, ..)| *place == self).map_or("/", |(.., href)| *href)
+    }
+
+    /// The one that a path stands under, and what its link says.
+    pub(super) fn above(path: &str) -> (&'static str, &'static str) {
+        let below = |href: &str| path.strip_prefix(href).is_some_and(|rest| rest.starts_with('/'));
+        let place = PLACES.iter().find(|(_, _, href)| *href != "/" && below(href));
+        place.map_or(("Fleet", "/"), |(_, label, href)| (*label, *href))
+    }
+}
+
 /// How a page keeps itself up to date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Live {
@@ -122,7 +136,8 @@ pub(super) struct Shell {
     person: Person,
     pub(super) at: String,
     pub(super) at_short: String,
-    pub(super) repository: Repository,
+    /// Told to those who may read.
+    pub(super) repository: Option<Repository>,
     pub(super) hub_version: &'static str,
     pub(super) refresh: Option<Refresh>,
 }
@@ -142,18 +157,25 @@ impl Shell {
             Live::No => None,
             Live::On(kinds) => Some(refresh(path, query, kinds, visitor.scope.is_whole())),
         };
+        let mut shell = Self::bare(visitor.person.clone(), visitor.at, heading);
+        for item in &mut shell.nav {
+            item.current = item.href == place.href();
+        }
+        Self { repository: Some(repository(status, visitor.at)), refresh, ..shell }
+    }
+
+    /// The frame for somebody who may read nothing, maybe: it tells nothing of the hub.
+    pub(super) fn bare(person: Person, at: Timestamp, heading: &str) -> Self {
         Self {
             title: format!("{heading} · Fairway"),
             heading: heading.to_owned(),
-            nav: PLACES
-                .map(|(item, label, href)| Item { label, href, current: item == place })
-                .to_vec(),
-            person: visitor.person.clone(),
-            at: visitor.at.to_string(),
-            at_short: visitor.at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
-            repository: repository(status, visitor.at),
+            nav: PLACES.map(|(_, label, href)| Item { label, href, current: false }).to_vec(),
+            person,
+            at: at.to_string(),
+            at_short: at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
+            repository: None,
             hub_version: env!("CARGO_PKG_VERSION"),
-            refresh,
+            refresh: None,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, LOCATION};
+use actix_web::http::header::{AUTHORIZATION, CACHE_CONTROL, LOCATION};
 use actix_web::{FromRequest, HttpRequest, HttpResponse, ResponseError, web};
 use futures_util::future::LocalBoxFuture;
 use jiff::Timestamp;
@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use super::super::access::origin;
 use super::super::api::{Guarded, HubState, Scoped, Viewer, session_of};
 use super::super::assets::security_headers;
+use super::super::negotiate;
 use super::super::problem::{ApiError, Code};
 use super::shell::{Person, SignedIn};
 use crate::auth::Scope;
@@ -96,10 +97,9 @@ impl ResponseError for Turned {
 
 /// Whether a person sits there who can sign in.
 pub(super) fn may_sign_in(state: &HubState, request: &HttpRequest) -> bool {
-    let accept = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok());
     state.access.sign_in.is_some()
         && !request.headers().contains_key(AUTHORIZATION)
-        && accept.is_some_and(|accept| accept.contains("text/html"))
+        && negotiate::is_for_people(request.headers())
 }
 
 impl FromRequest for Visitor {
@@ -131,13 +131,17 @@ impl FromRequest for Visitor {
 /// Somebody of this scope who may read.
 pub(super) fn visitor(scope: Scope, state: &HubState, request: &HttpRequest) -> Visitor {
     let at = state.now();
+    let (path, query) = (request.path().to_owned(), request.query_string().to_owned());
+    Visitor { scope, person: person(state, request, at), at, path, query }
+}
+
+/// Who is shown in the shell, whatever they may do.
+pub(super) fn person(state: &HubState, request: &HttpRequest, at: Timestamp) -> Person {
     let session = session_of(request, state, at)
         .map(|(session, secret)| SignedIn { name: session.name, csrf: origin::token(&secret) });
-    let person = match session {
+    match session {
         Some(signed_in) => Person::SignedIn(signed_in),
         None if may_sign_in(state, request) => Person::MaySignIn,
         None => Person::Nobody,
-    };
-    let (path, query) = (request.path().to_owned(), request.query_string().to_owned());
-    Visitor { scope, person, at, path, query }
+    }
 }

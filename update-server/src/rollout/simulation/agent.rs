@@ -226,6 +226,7 @@ impl Cluster {
             waiting_on: Vec::new(),
             why_not: Vec::new(),
             failure,
+            accepted_risks: Vec::new(),
         };
         Said { seq: self.seq, record, wants }
     }

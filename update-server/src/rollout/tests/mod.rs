@@ -50,6 +50,7 @@ fn record(releases: &Releases, at: &str) -> ProductRecord {
         waiting_on: Vec::new(),
         why_not: Vec::new(),
         failure: None,
+        accepted_risks: Vec::new(),
     }
 }
 

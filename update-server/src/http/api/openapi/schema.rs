@@ -19,7 +19,7 @@ golden! {
     "audit-row": ["audit-row"];
     "bulk-reply": ["bulk-reply", "bulk-reply--next"];
     "cluster-risk-page": ["cluster-risk-page"];
-    "cluster-row-page": ["cluster-row-page", "cluster-row-page--conflict", "cluster-row-page--dark",
+    "cluster-row-page": ["cluster-row-page", "cluster-row-page--accepted", "cluster-row-page--conflict", "cluster-row-page--dark",
         "cluster-row-page--eol", "cluster-row-page--labels", "cluster-row-page--revoked", "cluster-row-page--settings"];
     "dead-delivery-page": ["dead-delivery-page"];
     "drift-answer": ["drift-answer", "drift-answer--sites"];
@@ -40,7 +40,7 @@ golden! {
     "policy-row-page": ["policy-row-page"];
     "problem": ["problem", "problem--replayed"];
     "publication-reply": ["publication-reply"];
-    "report": ["report", "report--instance", "report--measured", "report--minimal"];
+    "report": ["report", "report--accepted", "report--instance", "report--measured", "report--minimal"];
     "report-reply": ["report-reply", "report-reply--measures", "report-reply--settings"];
     "rollout-cluster-page": ["rollout-cluster-page"];
     "rollout-row": ["rollout-row", "rollout-row--minimal"];

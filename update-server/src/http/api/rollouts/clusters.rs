@@ -10,7 +10,7 @@ use channels::wire::{AttemptState, Page, Reason, RolloutCluster};
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::super::super::problem::ApiError;
+use super::super::super::problem::{ApiError, Code};
 use super::super::clusters::one_of;
 use super::super::{Guarded, HubState, Scoped, Viewer, paging};
 use super::why::Asker;
@@ -51,9 +51,29 @@ pub(in super::super) async fn list(
     let after = paging::after(LIST, query.cursor.as_deref())?;
     let ListQuery { state: wanted, ring, .. } = query.into_inner();
     let wanted = one_of("state", wanted.as_deref(), &AttemptState::KNOWN, AttemptState::as_str)?;
-    let asked = Asked { state: wanted, ring, scope: by.scope().clone() };
     let view = visible(&state, by.scope(), RolloutId(*path)).await?;
+    if let Some(ring) = &ring {
+        check_ring(&state, &view, ring)?;
+    }
+    let asked = Asked { state: wanted, ring, scope: by.scope().clone() };
     paged(&state, view, asked, after, limit).await.map(web::Json)
+}
+
+/// Refuses a ring that the rollout does not have: nobody is in it, which would look like an answer. Who
+/// was granted under an older policy is still in the ring of that time.
+fn check_ring(state: &HubState, view: &RolloutView, ring: &Name) -> Result<(), ApiError> {
+    let is_now = view.rings.iter().any(|known| known.name == *ring);
+    let was = || {
+        let committed = state.store.committed();
+        let attempts = committed.rollouts().attempts(view.id, state.now());
+        attempts.iter().any(|attempt| attempt.ring == *ring)
+    };
+    if is_now || was() {
+        return Ok(());
+    }
+    let known: Vec<&str> = view.rings.iter().map(|ring| ring.name.as_str()).collect();
+    let detail = format!("ring must be one of {}", known.join(", "));
+    Err(ApiError::new(Code::InvalidRequest, detail))
 }
 
 /// The first members in one state that somebody of this scope may see.

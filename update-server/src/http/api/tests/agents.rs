@@ -3,7 +3,8 @@
 use super::*;
 use crate::store::HistoryRow;
 use channels::wire::{
-    Action, ClusterRow, DriftAnswer, DriftState, HealthVerdict, Page, Role, UnitState, WaitingOn,
+    AcceptedRisk, Action, ClusterRow, DriftAnswer, DriftState, HealthVerdict, Page, Role,
+    UnitState, WaitingOn,
 };
 
 const REPORTS: &str = "/api/v1/reports";
@@ -117,7 +118,10 @@ async fn every_unusable_report_is_refused_by_name_and_counted() {
         since: None,
     };
     let wordy = ProductState { waiting_on: vec![reason; 17], ..kafka(Phase::Waiting) };
+    let accepted = AcceptedRisk { name: "R".to_owned(), reason: "r".to_owned(), until: None };
+    let bold = ProductState { accepted_risks: vec![accepted; 9], ..kafka(Phase::Idle) };
     for (report, expected) in [
+        (agent.of(1, vec![bold]), (422, "unprocessable")),
         (twice, (422, "unprocessable")),
         (agent.of(1, vec![]), (422, "unprocessable")),
         (agent.of(1, vec![wordy]), (422, "unprocessable")),
@@ -139,7 +143,7 @@ async fn every_unusable_report_is_refused_by_name_and_counted() {
         assert_eq!(answer, (415, "unsupported_media_type".to_owned()), "{header:?}");
     }
     let metrics = hub.ask(Access::Viewer, "GET", "/metrics", None).await.text();
-    assert!(metrics.contains("fairway_reports_total{result=\"unprocessable\"} 4"), "{metrics}");
+    assert!(metrics.contains("fairway_reports_total{result=\"unprocessable\"} 5"), "{metrics}");
     assert!(metrics.contains("fairway_reports_total{result=\"body_too_large\"} 1"), "{metrics}");
 }
 

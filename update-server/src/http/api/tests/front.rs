@@ -167,7 +167,9 @@ async fn labels_narrow_the_whole_page_and_group_the_strip() {
 #[actix_web::test]
 async fn a_filter_that_cannot_be_read_is_said_and_stays() {
     let hub = mixed().await;
-    for query in ["hops_min=many", "selector=%3D%3D", "phase=dancing", "cursor=x"] {
+    for query in
+        ["hops_min=many", "selector=%3D%3D", "phase=dancing", "freshness=stale", "cursor=x"]
+    {
         let answer = hub.ask(Access::Viewer, "GET", &format!("/?{query}"), None).await;
         assert_eq!(answer.status, 400, "{query}");
         assert!(answer.text().contains("The filter cannot be read."), "{query}");
@@ -209,4 +211,23 @@ async fn the_api_takes_the_filters_of_the_page() {
         let path = format!("/api/v1/clusters?{bad}");
         assert_eq!(hub.ask(Access::Viewer, "GET", &path, None).await.problem().0, 400, "{bad}");
     }
+}
+
+#[actix_web::test]
+async fn a_value_that_a_filter_does_not_know_is_refused_with_those_it_knows() {
+    let hub = mixed().await;
+    let known = "fresh, late, silent, gone, never, carried";
+    for value in ["stale", "unknown", "Fresh"] {
+        for path in ["/api/v1/clusters?", "/api/v1/clusters?format=csv&", "/?"] {
+            let path = format!("{path}freshness={value}");
+            let answer = hub.ask(Access::Viewer, "GET", &path, None).await;
+            let said = format!("freshness must be one of {known}");
+            assert_eq!(answer.status, 400, "{path}");
+            assert!(answer.text().contains(&said), "{path}: {}", answer.text());
+        }
+        let body = json!({ "filter": { "freshness": value }, "action": { "kind": "retire" } });
+        let answer = hub.ask(Access::Operator, "POST", "/api/v1/bulk", Some(body)).await;
+        assert_eq!(answer.problem().0, 400, "{value}");
+    }
+    assert_eq!(hub.names("freshness=fresh").await, ["site-1", "site-2", "site-3", "site-5"]);
 }

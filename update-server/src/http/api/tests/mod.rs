@@ -13,6 +13,7 @@ mod packed;
 mod pages;
 mod people;
 mod record_pages;
+mod refused_pages;
 mod restored;
 mod rollouts;
 mod rotation;
@@ -39,7 +40,7 @@ use serde_json::{Value, json};
 use signing::SecretKey;
 use signing::message::{RequestParts, SignedHeaders, sign};
 
-use super::super::dashboard::PageCache;
+use super::super::dashboard::{self, PageCache};
 use super::super::public::{self, Clock, PublicState};
 use super::{HubState, routes};
 use crate::auth::{Access, Scope, Secret, SecretKind};
@@ -175,6 +176,7 @@ impl Hub {
             lookout: crate::http::lookout::Lookout::default(),
         };
         let app = App::new()
+            .wrap_fn(dashboard::refuse_with_pages)
             .configure(super::agents)
             .configure(public::routes(public))
             .configure(routes(self.state.clone()))
@@ -297,6 +299,7 @@ fn kafka(phase: Phase) -> ProductState {
         health: HealthSummary::default(),
         waiting_on: Vec::new(),
         failure: None,
+        accepted_risks: Vec::new(),
         wants: None,
         units: Vec::new(),
     }

@@ -60,6 +60,26 @@ pub(super) fn assert_declared(method: &str, path: &str, status: u16) {
     assert!(known, "{method} {template} answered {status}, which openapi.json does not declare");
 }
 
+#[test]
+fn parameters_of_a_closed_set_name_all_of_it() {
+    use super::super::clusters::{DRIFT_STATES, FRESHNESS, PHASES, VERDICTS};
+    use crate::fleet::Activity;
+    use channels::wire::{AttemptState, DriftState, Freshness, HealthVerdict};
+    let named = |path: &str, name: &str| {
+        let all = declared()["paths"][path]["get"]["parameters"].as_array().unwrap();
+        let found = all.iter().find(|parameter| parameter["name"] == name);
+        found.unwrap_or_else(|| panic!("no {name} of {path}"))["schema"]["enum"].clone()
+    };
+    let list = "/api/v1/clusters";
+    assert_eq!(named(list, "phase"), json!(PHASES.map(Phase::as_str)));
+    assert_eq!(named(list, "health"), json!(VERDICTS.map(HealthVerdict::as_str)));
+    assert_eq!(named(list, "freshness"), json!(FRESHNESS.map(Freshness::as_str)));
+    assert_eq!(named(list, "activity"), json!(Activity::ALL.map(Activity::as_str)));
+    assert_eq!(named(list, "drift"), json!(DRIFT_STATES.map(DriftState::as_str)));
+    let members = "/api/v1/rollouts/{id}/clusters";
+    assert_eq!(named(members, "state"), json!(AttemptState::KNOWN.map(AttemptState::as_str)));
+}
+
 #[actix_web::test]
 async fn every_registered_path_and_method_is_documented_and_no_other() {
     let hub = Hub::new().await;

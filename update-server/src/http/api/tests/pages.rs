@@ -1,6 +1,6 @@
 //! Pages of rollouts and clusters, and their forms, over a real store.
 
-use channels::wire::{AuditRow, ClusterRow, Hold, Page, RolloutState};
+use channels::wire::{AcceptedRisk, AuditRow, ClusterRow, Hold, Page, RolloutState};
 
 use super::rollouts::{POLICY, TWO_RINGS, broken, governed, rolling, there, well};
 use super::sign_in::House;
@@ -387,4 +387,38 @@ async fn a_cluster_is_pinned_and_retired_by_forms() {
     assert_eq!((gone.status, gone.header("location")), (303, Some("/")));
     assert_eq!(hub.ask(Access::Operator, "GET", &here, None).await.status, 404);
     assert!(hub.audit_row("retire").await.is_some());
+}
+
+#[actix_web::test]
+async fn risks_that_a_cluster_accepts_are_shown_until_it_says_otherwise() {
+    let hub = Hub::published().await;
+    let agent = hub.agent(1).await;
+    let accepted = |name: &str, until: Option<i64>| AcceptedRisk {
+        name: name.to_owned(),
+        reason: format!("<{name}> is none here"),
+        until: until.map(|s| t0() + seconds(s)),
+    };
+    let all = vec![accepted("DiskStorm", Some(3600)), accepted("OddClients", None)];
+    let bold = ProductState { accepted_risks: all.clone(), ..kafka(Phase::Idle) };
+    hub.reply(&agent, &agent.of(1, vec![bold])).await;
+    let shown = async || -> Vec<AcceptedRisk> {
+        let row: ClusterRow = hub.get("/api/v1/clusters/site-1").await;
+        row.products[0].accepted_risks.clone()
+    };
+    assert_eq!(shown().await, all);
+    let page = hub.read("/clusters/site-1").await;
+    for text in ["Risks its owner accepts", "&#60;DiskStorm&#62; is none here", "in 1 h</time>"] {
+        assert!(page.contains(text), "no {text:?} in\n{page}");
+    }
+    assert!(page.contains("until it is removed") && !page.contains("expired</span>"), "{page}");
+    // A report that leaves the product out changes nothing of it.
+    hub.advance(3600);
+    hub.reply(&agent, &Report { full: false, ..agent.of(2, Vec::new()) }).await;
+    assert_eq!(shown().await, all);
+    let page = hub.read("/clusters/site-1").await;
+    assert_eq!(page.matches("expired</span>").count(), 1, "{page}");
+    // An agent of an earlier release does not tell.
+    hub.reply(&agent, &agent.of(3, vec![kafka(Phase::Idle)])).await;
+    assert_eq!(shown().await, []);
+    assert!(!hub.read("/clusters/site-1").await.contains("Risks its owner accepts"));
 }

@@ -333,6 +333,23 @@ async fn members_come_in_pages() {
     assert_eq!(rows, [("site-1", "canary".to_owned()), ("site-2", "everyone".to_owned())]);
 }
 
+#[actix_web::test]
+async fn a_ring_or_state_that_a_rollout_does_not_have_is_refused_with_those_it_has() {
+    let (hub, ..) = governed().await;
+    for (query, known) in [
+        ("ring=moon", "ring must be one of canary, everyone"),
+        ("state=moon", "state must be one of not_started, granted"),
+        ("state=unknown", "state must be one of not_started, granted"),
+    ] {
+        let path = format!("/api/v1/rollouts/1/clusters?{query}");
+        let answer = hub.ask(Access::Viewer, "GET", &path, None).await;
+        assert_eq!(answer.problem(), (400, "invalid_request".to_owned()), "{query}");
+        assert!(answer.text().contains(known), "{query}: {}", answer.text());
+    }
+    let canary: Page<RolloutCluster> = hub.get("/api/v1/rollouts/1/clusters?ring=canary").await;
+    assert_eq!(canary.items.len(), 1);
+}
+
 const MEASURED: &str = "\
 name: two-rings
 applies_to: [{product: acme/kafka}]

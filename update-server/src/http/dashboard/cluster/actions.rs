@@ -7,9 +7,9 @@ use channels::wire::{
 };
 
 use super::super::forms::{
-    Done, Effect, Field, Fields, Form, Input, Sent, effect, lead_to, see_other,
+    Done, Effect, Field, Fields, Form, Frame, Input, Sent, effect, lead_to, see_other,
 };
-use super::super::shell::{Live, Place, Shell};
+use super::super::shell::Place;
 use super::super::visitor::Visitor;
 use super::super::words::Tone;
 use crate::http::api::{Guarded, HubState, Operator, Scoped, clusters, holds};
@@ -141,23 +141,13 @@ fn form(state: &HubState, visitor: &Visitor, row: &ClusterRow, verb: Verb, given
         Verb::Set => (format!("Channel and versions of {}", row.name), "Set", Tone::Plain),
         Verb::Retire => (format!("Retire {}", row.name), "Retire", Tone::Bad),
     };
+    let back = format!("/clusters/{}", row.id);
+    let to = format!("{back}/{}", verb.as_str());
     Form {
-        shell: Shell::new(
-            visitor,
-            &state.catalog.status(visitor.at),
-            Place::Fleet,
-            &heading,
-            Live::No,
-        ),
-        problem: None,
         about: format!("Cluster {} ({}).", row.name, row.id),
         effects: effects(verb, row),
-        agreed: Vec::new(),
         fields: fields(verb, row, given),
-        to: format!("/clusters/{}/{}", row.id, verb.as_str()),
-        verb: button,
-        tone,
-        back: format!("/clusters/{}", row.id),
+        ..Frame { place: Place::Fleet, heading, to, back, verb: button, tone }.form(state, visitor)
     }
 }
 

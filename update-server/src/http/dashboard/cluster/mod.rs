@@ -1,5 +1,6 @@
 //! `/clusters/{id}`: what one cluster runs, what it waits for, and how it got there.
 
+mod accepted;
 mod actions;
 mod lags;
 #[cfg(test)]

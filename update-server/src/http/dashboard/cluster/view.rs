@@ -10,6 +10,7 @@ use super::super::holds::covers;
 use super::super::rollouts::status_pill;
 use super::super::shell::{Shell, When};
 use super::super::words::{self, Pill, Tone};
+use super::accepted::{self, Accepted};
 use super::lags::{self, Chart, Figures};
 use super::way::Way;
 use super::{Facts, InRollout, May, ProductFacts, own_hold};
@@ -78,6 +79,7 @@ struct Product {
     chart: Option<Lines>,
     way: WayView,
     risks: Vec<RiskRow>,
+    accepted: Vec<Accepted>,
 }
 
 #[derive(Debug)]
@@ -147,6 +149,7 @@ struct RiskRow {
     to: String,
     applies: &'static str,
     blocked: bool,
+    accepted: bool,
     said: Option<String>,
 }
 
@@ -316,7 +319,8 @@ fn one_product(facts: &Facts, product: &ProductFacts) -> Product {
                 steps.iter().map(|step| (step.to.to_string(), step.risks.clone())).collect(),
             ),
         },
-        risks: product.risks.iter().map(risk).collect(),
+        risks: product.risks.iter().map(|one| risk(one, row, now)).collect(),
+        accepted: row.accepted_risks.iter().map(|risk| Accepted::new(risk, now)).collect(),
     }
 }
 
@@ -427,7 +431,7 @@ fn lines(changes: &[&HistoryRow], row: &ProductRow, now: Timestamp) -> Option<Li
     })
 }
 
-fn risk(risk: &ClusterRisk) -> RiskRow {
+fn risk(risk: &ClusterRisk, product: &ProductRow, now: Timestamp) -> RiskRow {
     // A vendor wrote the address; what is no page is not made a link.
     let is_page = risk.url.starts_with("https://") || risk.url.starts_with("http://");
     RiskRow {
@@ -437,6 +441,7 @@ fn risk(risk: &ClusterRisk) -> RiskRow {
         to: risk.to.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
         applies: if risk.always { "to every cluster" } else { "if its metrics say so" },
         blocked: risk.blocked,
+        accepted: accepted::is_accepted(product, &risk.risk, now),
         said: risk.said.as_ref().map(|said| said.message.clone()),
     }
 }

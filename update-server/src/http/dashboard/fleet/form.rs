@@ -3,25 +3,16 @@
 use std::collections::BTreeSet;
 
 use channels::rollout::Labels;
-use channels::wire::{Freshness, HealthVerdict, Phase};
+use channels::wire::{HealthVerdict, Phase};
 
 use super::ask::{Ask, GROUP, LABELS};
-use crate::http::api::clusters::{PHASES, VERDICTS};
+use crate::http::api::clusters::{FRESHNESS, PHASES, VERDICTS};
 
 /// Values offered for one field; what is not among them is typed into the selector.
 const MAX_OFFERED: usize = 100;
 /// What a link may ask for and no field of the form does.
 const BY_LINK: [&str; 8] =
     ["activity", "drift", "hops_min", "hops_max", "age_min_days", "age_max_days", "risk", "site"];
-/// Classes of reports that a cluster of the fleet can be in, and those of dark sites.
-const FRESHNESS: [Freshness; 6] = [
-    Freshness::Fresh,
-    Freshness::Late,
-    Freshness::Silent,
-    Freshness::Gone,
-    Freshness::Never,
-    Freshness::Carried,
-];
 
 /// What there is to choose from.
 #[derive(Debug, Clone, Default)]

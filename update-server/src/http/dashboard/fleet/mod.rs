@@ -22,7 +22,7 @@ use super::send;
 use super::shell::{Live, Place, Shell};
 use super::visitor::Visitor;
 use crate::catalog::CatalogStatus;
-use crate::fleet::{HealthQuestion, HeatGroup, HeatQuestion, Standing};
+use crate::fleet::{HealthQuestion, HeatGroup, HeatQuestion, Look, Standing};
 use crate::http::api::{HubState, get, holds, only};
 use crate::http::problem::ApiError;
 use ask::Ask;
@@ -109,7 +109,8 @@ fn gather(visitor: &Visitor, state: &HubState, ask: Ask) -> Result<FleetView, Ap
         ..HealthQuestion::default()
     };
     Ok(state.with_fleet(|fleet, view| {
-        let overview = fleet.overview(&scope, view);
+        let question = HeatQuestion { by: ask.by(), about: about.clone() };
+        let Look { overview, health, heat, matching } = fleet.look(&question, &filter, view);
         let mut offered = Offered::default();
         for totals in &overview.drift.items {
             offered.products.insert(totals.product.to_string());
@@ -134,10 +135,10 @@ fn gather(visitor: &Visitor, state: &HubState, ask: Ask) -> Result<FleetView, Ap
             in_force: overview.in_force,
             drift,
             standings: overview.standings,
-            health: fleet.health(&about, view),
-            heat: fleet.heat(&HeatQuestion { by: ask.by(), about: about.clone() }, view),
+            health,
+            heat,
             list,
-            matching: fleet.matching(&filter, view),
+            matching,
             holds,
             sites: site_rows,
             site_drift,

@@ -168,6 +168,7 @@ fn product(phase: Phase) -> ProductRow {
         why_not: Vec::new(),
         earliest_at: None,
         failure: None,
+        accepted_risks: Vec::new(),
         units: Vec::new(),
     }
 }
@@ -495,20 +496,20 @@ fn a_hundred_thousand_clusters_are_a_page_of_less_than_150_kb() {
             let begin = tokio::time::Instant::now();
             let ask = Ask::read(query).unwrap();
             let scope = ask.scope(&Scope::whole());
-            let about = HealthQuestion { scope: scope.clone(), ..HealthQuestion::default() };
+            let about = HealthQuestion { scope, ..HealthQuestion::default() };
             let filter =
                 ask.list.filter(&crate::catalog::Catalog::new(None), &Scope::whole()).unwrap();
             let view = &mut View::new(now(), &crate::fleet::tests::Line, &mut memo);
-            let overview = index.overview(&scope, view);
-            let heat = HeatQuestion { by: ask.by(), about: about.clone() };
+            let question = HeatQuestion { by: ask.by(), about };
+            let look = index.look(&question, &filter, view);
             let (items, _) = index.page(&filter, None, super::PAGE_ROWS, view);
             let seen = FleetView {
-                in_force: overview.in_force,
-                drift: overview.drift.items,
-                standings: overview.standings,
-                health: index.health(&about, view),
-                heat: index.heat(&heat, view),
-                matching: index.matching(&filter, view),
+                in_force: look.overview.in_force,
+                drift: look.overview.drift.items,
+                standings: look.overview.standings,
+                health: look.health,
+                heat: look.heat,
+                matching: look.matching,
                 list: List { items, next: Some("abc".to_owned()) },
                 ask,
                 ..fleet()

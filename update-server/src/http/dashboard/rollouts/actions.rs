@@ -10,8 +10,8 @@ use channels::wire::{
 };
 use signing::Sha256Digest;
 
-use super::super::forms::{Done, Field, Fields, Form, Input, Sent, lead_to};
-use super::super::shell::{Live, Place, Shell};
+use super::super::forms::{Done, Field, Fields, Form, Frame, Input, Sent, lead_to};
+use super::super::shell::Place;
 use super::super::visitor::Visitor;
 use super::super::words::{self, Tone};
 use super::effects::{Situation, Verb, effects};
@@ -172,10 +172,10 @@ impl On {
             grant_ttl_s: state.settings.grant_ttl_s,
             also_held: !covering(state, visitor, view).is_empty(),
         };
-        let status = state.catalog.status(visitor.at);
+        let back = format!("/rollouts/{}", view.id);
+        let to = format!("{back}/{}", self.verb.as_str());
+        let frame = Frame { place: Place::Rollouts, heading, to, back, verb, tone };
         Form {
-            shell: Shell::new(visitor, &status, Place::Rollouts, &heading, Live::No),
-            problem: None,
             about: format!(
                 "{} {} under policy {}, version {}.",
                 view.product, view.version, view.policy, view.policy_version
@@ -183,10 +183,7 @@ impl On {
             effects: effects(self.verb, situation),
             agreed,
             fields: self.fields(),
-            to: format!("/rollouts/{}/{}", view.id, self.verb.as_str()),
-            verb,
-            tone,
-            back: format!("/rollouts/{}", view.id),
+            ..frame.form(state, visitor)
         }
     }
 

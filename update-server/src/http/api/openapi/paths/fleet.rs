@@ -6,6 +6,22 @@ use super::super::super::super::problem::Code;
 use super::super::operation::{Kind, Operation};
 use super::{CHANNEL, LIMIT, PRODUCT, operator, viewer};
 
+const PHASES: &[&str] = &[
+    "idle",
+    "waiting",
+    "preflight",
+    "quiesce",
+    "mutate",
+    "await_return",
+    "await_health",
+    "soak",
+    "paused",
+    "unknown",
+];
+const ATTEMPT_STATES: &[&str] =
+    &["not_started", "granted", "rolling", "succeeded", "failed", "acknowledged"];
+const FRESHNESS: &[&str] = &["fresh", "late", "silent", "gone", "never", "carried"];
+
 pub(super) fn all() -> Vec<Operation> {
     [clusters(), steered(), figures(), rollouts(), policies()].concat()
 }
@@ -17,9 +33,9 @@ fn clusters() -> Vec<Operation> {
                 PRODUCT,
                 CHANNEL,
                 ("version", Kind::Text, "Runs this version."),
-                ("phase", Kind::Text, "Is in this phase."),
+                ("phase", Kind::OneOf(PHASES), "Is in this phase."),
                 ("health", Kind::OneOf(&["healthy", "unhealthy", "unknown"]), "Has this verdict."),
-                ("freshness", Kind::Text, "Reported this long ago."),
+                ("freshness", Kind::OneOf(FRESHNESS), "Reported this long ago."),
                 ("activity", Kind::OneOf(&["active", "silent"]), "Is heard of, or is not."),
                 (
                     "drift",
@@ -193,8 +209,8 @@ fn rollouts() -> Vec<Operation> {
         viewer("/api/v1/rollouts/{id}", "One rollout.").answers(200, "rollout-row", "It."),
         viewer("/api/v1/rollouts/{id}/clusters", "Its clusters, each with its reason to wait.")
             .query(&[
-                ("state", Kind::Text, "Only in this state."),
-                ("ring", Kind::Text, "Only of this ring."),
+                ("state", Kind::OneOf(ATTEMPT_STATES), "Only in this state."),
+                ("ring", Kind::Text, "Only of this ring of the rollout."),
             ])
             .answers(200, "rollout-cluster-page", "A page.")
             .paged(),
