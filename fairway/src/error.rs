@@ -76,6 +76,14 @@ impl CliError {
         self.refusal
     }
 
+    /// The same where a directory of a test stands for `DIR`.
+    #[cfg(test)]
+    pub(crate) fn without(mut self, dir: &str) -> Self {
+        self.message = self.message.replace(dir, "DIR");
+        self.hint = self.hint.map(|hint| hint.replace(dir, "DIR"));
+        self
+    }
+
     /// The exit code this error asks for.
     pub(crate) fn exit(&self) -> Exit {
         self.exit

@@ -72,6 +72,9 @@ pub(crate) struct ResumeArgs {
     /// What you have seen and accept; kept in the audit log
     #[arg(long, value_name = "TEXT")]
     acknowledge: String,
+    /// How to print the answer
+    #[arg(long, value_enum, default_value_t)]
+    output: Format,
     #[command(flatten)]
     hub: HubArgs,
 }
@@ -83,15 +86,15 @@ pub(crate) async fn hold(args: &HoldArgs, out: &mut Out) -> Result<()> {
     let scope = scope(&args.scope, &hub).await?;
     let request = HoldRequest { scope, reason };
     let hold: Hold = hub.post("api/v1/holds", "application/json", &request).await?;
-    if args.output == Format::Json {
-        return out.json(&hold);
+    if args.output == Format::Table {
+        out.line(&hold.id.to_string())?;
     }
-    out.line(&hold.id.to_string())?;
-    out.note(&format!(
+    let told = format!(
         "{} is held; lift it with: fairway resume {} --acknowledge TEXT",
         describe(&hold.scope),
         hold.id
-    ))
+    );
+    super::answered(out, args.output, &hold, || row(&hold), &told)
 }
 
 /// Runs `fairway holds`.
@@ -118,7 +121,8 @@ pub(crate) async fn resume(args: &ResumeArgs, out: &mut Out) -> Result<()> {
     let hub = Hub::new(&args.hub.connection(None)?)?;
     let path = format!("api/v1/holds/{}/resume", args.hold);
     let hold: Hold = hub.post(&path, "application/json", &ResumeRequest { acknowledge }).await?;
-    out.note(&format!("{} goes on (hold {} is lifted)", describe(&hold.scope), hold.id))
+    let told = format!("{} goes on (hold {} is lifted)", describe(&hold.scope), hold.id);
+    super::answered(out, args.output, &hold, || row(&hold), &told)
 }
 
 fn required(text: &str, flag: &str) -> Result<String> {
@@ -159,6 +163,11 @@ fn describe(scope: &HoldScope) -> String {
         HoldScope::Release { product, version } => format!("release {version} of {product}"),
         HoldScope::Cluster { cluster } => format!("cluster {cluster}"),
     }
+}
+
+/// One hold for CSV, which has no ages and needs no `now`.
+fn row(hold: &Hold) -> Table {
+    table(std::slice::from_ref(hold), Timestamp::UNIX_EPOCH, Format::Csv)
 }
 
 fn table(holds: &[Hold], now: Timestamp, format: Format) -> Table {

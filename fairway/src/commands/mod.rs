@@ -39,7 +39,7 @@ mod forms;
 
 use serde::Serialize;
 
-use crate::error::Result;
+use crate::error::{CliError, Result};
 use crate::out::Out;
 use crate::table::{Format, Table};
 
@@ -62,4 +62,29 @@ fn print<T: Serialize>(
             out.table(&table)
         }
     }
+}
+
+/// Prints what the hub answered to a change; people are told in a sentence on stderr.
+fn answered<T: Serialize>(
+    out: &mut Out,
+    format: Format,
+    answer: &T,
+    table: impl FnOnce() -> Table,
+    told: &str,
+) -> Result<()> {
+    match format {
+        Format::Json => out.json(answer),
+        Format::Csv => out.csv(&table()),
+        Format::Table => out.note(told),
+    }
+}
+
+/// Refuses to print what there is not: a command that only takes something away answers nothing.
+/// It is asked before anything is taken away.
+fn answers_nothing(format: Format, command: &str) -> Result<()> {
+    if format == Format::Table {
+        return Ok(());
+    }
+    Err(CliError::failed(format!("{command} has no answer to print as JSON or CSV"))
+        .hint("nothing was done; leave --output out: exit code 0 says that it is done"))
 }

@@ -110,7 +110,8 @@ fn run_in(path: &Path, args: &ProfileArgs, out: &mut Out) -> Result<()> {
                 Ok(())
             })?;
             let mark = if is_first { ", the default" } else { "" };
-            out.note(&format!("profile {name}{mark}: {}", new.server))
+            let told = format!("profile {name}{mark}: {}", new.server);
+            print_one(path, name, args.output, &told, out)
         }
         Command::Use { name } => {
             let server = &profiles.get(name)?.server;
@@ -118,23 +119,12 @@ fn run_in(path: &Path, args: &ProfileArgs, out: &mut Out) -> Result<()> {
                 document.insert("default", value(name));
                 Ok(())
             })?;
-            out.note(&format!("profile {name} ({server}) is the default"))
+            let told = format!("profile {name} ({server}) is the default");
+            print_one(path, name, args.output, &told, out)
         }
         Command::Remove { name } => {
-            profiles.get(name)?;
-            let was_default = profiles.default.as_deref() == Some(name);
-            edit(path, |document| {
-                if let Some(table) = document.get_mut("profiles").and_then(Item::as_table_like_mut)
-                {
-                    table.remove(name);
-                }
-                if was_default {
-                    document.remove("default");
-                }
-                Ok(())
-            })?;
-            let mark = if was_default { "; there is no default any more" } else { "" };
-            out.note(&format!("profile {name} is removed; its token file stays{mark}"))
+            super::answers_nothing(args.output, "profile remove")?;
+            remove(path, name, &profiles, out)
         }
         Command::Show { name } => {
             let name = name.as_deref().or(profiles.default.as_deref()).ok_or_else(|| {
@@ -145,6 +135,30 @@ fn run_in(path: &Path, args: &ProfileArgs, out: &mut Out) -> Result<()> {
             super::print(out, args.output, &one, || table(std::slice::from_ref(&one)), "")
         }
     }
+}
+
+/// Takes a profile away; its token file is its owner's.
+fn remove(path: &Path, name: &str, profiles: &Profiles, out: &mut Out) -> Result<()> {
+    profiles.get(name)?;
+    let was_default = profiles.default.as_deref() == Some(name);
+    edit(path, |document| {
+        if let Some(table) = document.get_mut("profiles").and_then(Item::as_table_like_mut) {
+            table.remove(name);
+        }
+        if was_default {
+            document.remove("default");
+        }
+        Ok(())
+    })?;
+    let mark = if was_default { "; there is no default any more" } else { "" };
+    out.note(&format!("profile {name} is removed; its token file stays{mark}"))
+}
+
+/// A profile as it is after a change.
+fn print_one(path: &Path, name: &str, format: Format, told: &str, out: &mut Out) -> Result<()> {
+    let profiles = Profiles::load(path)?;
+    let one = shown(name, profiles.get(name)?, &profiles);
+    super::answered(out, format, &one, || table(std::slice::from_ref(&one)), told)
 }
 
 fn absolute(file: &Path) -> Result<PathBuf> {
@@ -229,7 +243,7 @@ fn put(document: &mut DocumentMut, name: &str, profile: &Profile) -> Result<()> 
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use clap::Parser as _;
 
     use super::*;
@@ -242,10 +256,15 @@ mod tests {
     }
 
     fn profile(dir: &Path, words: &[&str]) -> (Result<()>, String, String) {
+        at(&dir.join("fairway/config.toml"), words)
+    }
+
+    /// One command on the profiles of a file.
+    pub(crate) fn at(file: &Path, words: &[&str]) -> (Result<()>, String, String) {
         let words = std::iter::once("profile").chain(words.iter().copied());
         let args = Cli::try_parse_from(words).unwrap().args;
         let (mut out, stdout, stderr) = capture::out();
-        let result = run_in(&dir.join("fairway/config.toml"), &args, &mut out);
+        let result = run_in(file, &args, &mut out);
         (result, stdout.text(), stderr.text())
     }
 

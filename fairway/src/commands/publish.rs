@@ -22,6 +22,7 @@ use crate::publisher::{
     assemble_above, plan, plan_above, targets_role,
 };
 use crate::span::until;
+use crate::table::{Format, Table};
 
 /// Arguments of `fairway publish`.
 #[derive(Debug, clap::Args)]
@@ -34,9 +35,9 @@ pub(crate) struct PublishArgs {
     /// Why, for the hub's audit log
     #[arg(long, short, default_value = "", value_name = "TEXT", hide_default_value = true)]
     pub(super) message: String,
-    /// How to print the result
+    /// How to print the result; CSV has what was signed, or would be
     #[arg(long, value_enum, default_value_t)]
-    output: PublishFormat,
+    output: Format,
     /// Sign the changes of keys and delegations that hub.toml holds, without asking on a terminal
     #[arg(long)]
     pub(super) accept_key_changes: bool,
@@ -49,16 +50,6 @@ pub(crate) struct PublishArgs {
     pub(super) hub: HubArgs,
     #[command(flatten)]
     pub(crate) passphrase: PassphraseArgs,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
-enum PublishFormat {
-    /// Lines for people.
-    #[default]
-    #[value(alias = "table")]
-    Text,
-    /// One JSON object.
-    Json,
 }
 
 /// `--output json`.
@@ -89,7 +80,7 @@ impl PublishArgs {
             dir,
             dry_run: false,
             message,
-            output: PublishFormat::default(),
+            output: Format::default(),
             accept_key_changes: false,
             own_change: own,
             turns: TurnArgs::default(),
@@ -296,8 +287,15 @@ pub(super) fn report(
     reply: Option<&PublicationReply>,
     out: &mut Out,
 ) -> Result<()> {
-    if args.output == PublishFormat::Json {
-        return out.json(&Outcome { signed: changes.iter().map(signed).collect(), reply });
+    match args.output {
+        Format::Json => {
+            return out.json(&Outcome { signed: changes.iter().map(signed).collect(), reply });
+        }
+        Format::Csv => {
+            out.csv(&rows(changes))?;
+            return told(changes, reply).iter().try_for_each(|line| out.note(line));
+        }
+        Format::Table => {}
     }
     let verb = if args.dry_run { "would sign" } else { "signed" };
     for change in changes {
@@ -313,23 +311,46 @@ pub(super) fn report(
             out.line(&format!("  {}", line(change)))?;
         }
     }
+    told(changes, reply).iter().try_for_each(|line| out.line(line))
+}
+
+/// What there was to sign, and what the hub made of it.
+fn told(changes: &[Change], reply: Option<&PublicationReply>) -> Vec<String> {
+    let mut lines = Vec::new();
     if changes.is_empty() {
-        out.line("nothing to sign: the repository is as it was published")?;
+        lines.push("nothing to sign: the repository is as it was published".to_owned());
     }
     match reply {
-        None => Ok(()),
+        None => {}
         Some(reply) if reply.changed => {
-            out.line(&format!(
+            lines.push(format!(
                 "published: root {}, snapshot {}, timestamp {}",
                 reply.root_version, reply.snapshot_version, reply.timestamp_version
-            ))?;
-            for graph in &reply.graphs {
-                out.line(&format!("  serves {graph}"))?;
-            }
-            Ok(())
+            ));
+            lines.extend(reply.graphs.iter().map(|graph| format!("  serves {graph}")));
         }
-        Some(_) => out.line("the hub serves this already"),
+        Some(_) => lines.push("the hub serves this already".to_owned()),
     }
+    lines
+}
+
+/// One row per file or change of trust; a role that is only signed anew has one row all the same.
+fn rows(changes: &[Change]) -> Table {
+    let mut table = Table::new(&["role", "version", "why", "change", "what"]);
+    for one in changes {
+        let SignedRole { role, version, why, added, removed, trust } = signed(one);
+        let first = [role, version.to_string(), why.to_owned()];
+        let mut row = |change: &str, what: String| {
+            table.row(first.iter().cloned().chain([change.to_owned(), what]).collect());
+        };
+        if added.is_empty() && removed.is_empty() && trust.is_empty() {
+            row("", String::new());
+        }
+        added.into_iter().for_each(|path| row("added", path));
+        removed.into_iter().for_each(|path| row("removed", path));
+        trust.iter().for_each(|change| row("trust", line(change)));
+    }
+    table
 }
 
 fn signed(change: &Change) -> SignedRole<'_> {

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::hub::{Hub, HubArgs};
 use crate::out::Out;
 use crate::span::{Span, age, until};
-use crate::table::{Format, Table};
+use crate::table::{Format, Table, cell};
 
 /// Arguments of `fairway token`.
 #[derive(Debug, clap::Args)]
@@ -105,14 +105,14 @@ pub(crate) async fn run(args: &TokenArgs, now: Timestamp, out: &mut Out) -> Resu
                 expires_in_s: expires.map(|span| span.0),
             };
             let made: ApiToken = hub.post("api/v1/tokens", "application/json", &request).await?;
-            if args.output == Format::Json {
-                return out.json(&made);
+            if args.output == Format::Table {
+                out.line(made.token.as_deref().unwrap_or_default())?;
             }
-            out.line(made.token.as_deref().unwrap_or_default())?;
-            out.note(&format!(
+            let told = format!(
                 "token {} of {} ({}); it is shown this once",
                 made.id, made.name, made.access
-            ))
+            );
+            super::answered(out, args.output, &made, || new_token(&made), &told)
         }
         Command::List => {
             let page: Page<ApiToken> = hub.get("api/v1/tokens", &[]).await?;
@@ -120,10 +120,25 @@ pub(crate) async fn run(args: &TokenArgs, now: Timestamp, out: &mut Out) -> Resu
             super::print(out, args.output, &page, table, "there are no tokens")
         }
         Command::Revoke { id } => {
+            super::answers_nothing(args.output, "token revoke")?;
             hub.delete(&format!("api/v1/tokens/{id}")).await?;
             out.note(&format!("token {id} is revoked"))
         }
     }
+}
+
+/// A token that was just made, with its secret.
+fn new_token(made: &ApiToken) -> Table {
+    let mut table = Table::new(&["id", "name", "access", "token", "selector", "expires"]);
+    table.row(vec![
+        made.id.to_string(),
+        made.name.clone(),
+        made.access.clone(),
+        cell(made.token.as_ref()),
+        cell(made.selector.as_ref()),
+        cell(made.expires_at.as_ref()),
+    ]);
+    table
 }
 
 fn table(tokens: &[ApiToken], now: Timestamp, format: Format) -> Table {

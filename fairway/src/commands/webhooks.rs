@@ -3,6 +3,7 @@
 
 use channels::wire::{DeadDelivery, NewWebhook, Page, Webhook, WebhookAttempt, WebhookRequest};
 use jiff::Timestamp;
+use serde::Serialize;
 
 use crate::error::{CliError, Result};
 use crate::hub::{Hub, HubArgs};
@@ -77,18 +78,19 @@ pub(crate) async fn run(args: &WebhooksArgs, now: Timestamp, out: &mut Out) -> R
             let request = WebhookRequest { url: url.clone(), kinds: kinds.clone() };
             let made: NewWebhook =
                 hub.post("api/v1/webhooks", "application/json", &request).await?;
-            if format == Format::Json {
-                return out.json(&made);
+            if format == Format::Table {
+                out.line(&made.secret)?;
             }
-            out.line(&made.secret)?;
-            out.note(&format!(
+            let told = format!(
                 "webhook {} sends {} to {}; the key above signs, and is shown this once",
                 made.webhook.id,
                 made.webhook.kinds.join(", "),
                 made.webhook.url
-            ))
+            );
+            super::answered(out, format, &made, || new_webhook(&made), &told)
         }
         Command::Remove { id } => {
+            super::answers_nothing(format, "webhooks remove")?;
             hub.delete(&format!("api/v1/webhooks/{id}")).await?;
             out.note(&format!("webhook {id} is removed"))
         }
@@ -98,7 +100,7 @@ pub(crate) async fn run(args: &WebhooksArgs, now: Timestamp, out: &mut Out) -> R
             let table = || dead(&page.items, now, format);
             super::print(out, format, &page, table, "it has given up on nothing")
         }
-        Command::Retry { id, event } => retry(&hub, *id, *event, out).await,
+        Command::Retry { id, event } => retry(&hub, *id, *event, format, out).await,
     }
 }
 
@@ -109,8 +111,15 @@ async fn given_up(hub: &Hub, id: u64) -> Result<Page<DeadDelivery>> {
 async fn test(hub: &Hub, id: u64, format: Format, out: &mut Out) -> Result<()> {
     let path = format!("api/v1/webhooks/{id}/test");
     let attempt: WebhookAttempt = hub.post(&path, "application/json", &()).await?;
-    if format == Format::Json {
-        out.json(&attempt)?;
+    match format {
+        Format::Json => out.json(&attempt)?,
+        Format::Csv => {
+            let mut table = Table::new(&["webhook", "delivered", "error"]);
+            let delivered = if attempt.delivered { "yes" } else { "no" };
+            table.row(vec![id.to_string(), delivered.to_owned(), cell(attempt.error.as_ref())]);
+            out.csv(&table)?;
+        }
+        Format::Table => {}
     }
     match attempt.error {
         None => out.note(&format!("the receiver of webhook {id} took a test event")),
@@ -118,26 +127,74 @@ async fn test(hub: &Hub, id: u64, format: Format, out: &mut Out) -> Result<()> {
     }
 }
 
-async fn retry(hub: &Hub, id: u64, event: Option<u64>, out: &mut Out) -> Result<()> {
+/// What became of one event that was sent once more.
+#[derive(Debug, Serialize)]
+struct Retried {
+    event: u64,
+    #[serde(flatten)]
+    attempt: WebhookAttempt,
+}
+
+async fn retry(
+    hub: &Hub,
+    id: u64,
+    event: Option<u64>,
+    format: Format,
+    out: &mut Out,
+) -> Result<()> {
     let mut events: Vec<u64> = match event {
         Some(event) => vec![event],
         None => given_up(hub, id).await?.items.iter().map(|row| row.id).collect(),
     };
     events.sort_unstable();
-    if events.is_empty() {
-        return out.note("it has given up on nothing");
-    }
     let all = events.len();
-    for (done, event) in events.into_iter().enumerate() {
+    let mut sent: Vec<Retried> = Vec::new();
+    for event in events {
         let path = format!("api/v1/webhooks/{id}/dead/{event}/retry");
         let attempt: WebhookAttempt = hub.post(&path, "application/json", &()).await?;
-        if let Some(error) = attempt.error {
-            return Err(CliError::no(format!(
-                "{done} of {all} were delivered; event {event} failed again: {error}"
-            )));
+        let failed = attempt.error.is_some();
+        sent.push(Retried { event, attempt });
+        if failed {
+            break;
         }
     }
-    out.note(&format!("{all} of {all} were delivered"))
+    let delivered = sent.iter().filter(|one| one.attempt.error.is_none()).count();
+    let told = match all {
+        0 => "it has given up on nothing".to_owned(),
+        _ => format!("{delivered} of {all} were delivered"),
+    };
+    let error = sent.iter().find_map(|one| Some((one.event, one.attempt.error.as_ref()?)));
+    match (format, error) {
+        // The error says it.
+        (Format::Table, Some(_)) => {}
+        (Format::Table | Format::Json | Format::Csv, _) => {
+            super::answered(out, format, &sent, || retried(&sent), &told)?;
+        }
+    }
+    match error {
+        None => Ok(()),
+        Some((event, error)) => {
+            Err(CliError::no(format!("{told}; event {event} failed again: {error}")))
+        }
+    }
+}
+
+fn retried(events: &[Retried]) -> Table {
+    let mut table = Table::new(&["event", "delivered", "error"]);
+    for Retried { event, attempt } in events {
+        let delivered = if attempt.delivered { "yes" } else { "no" };
+        table.row(vec![event.to_string(), delivered.to_owned(), cell(attempt.error.as_ref())]);
+    }
+    table
+}
+
+/// A webhook that was just made, with its key.
+fn new_webhook(made: &NewWebhook) -> Table {
+    let mut table = Table::new(&["id", "url", "kinds", "secret"]);
+    let NewWebhook { webhook, secret } = made;
+    let (id, kinds) = (webhook.id.to_string(), webhook.kinds.join("; "));
+    table.row(vec![id, webhook.url.clone(), kinds, secret.clone()]);
+    table
 }
 
 fn webhooks(webhooks: &[Webhook], now: Timestamp, format: Format) -> Table {

@@ -6,6 +6,7 @@ mod choice;
 mod confirmed;
 mod connection;
 mod graph;
+mod hint;
 mod pages;
 mod problem;
 pub(crate) mod profiles;

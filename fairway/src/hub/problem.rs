@@ -6,6 +6,7 @@ use reqwest::StatusCode;
 use reqwest::header::HeaderValue;
 
 use super::connection::Origin;
+use super::hint;
 use crate::error::CliError;
 
 /// Whether a body is `application/problem+json`.
@@ -39,7 +40,11 @@ pub(super) fn to_error(
     if status.is_client_error() {
         error = error.refusal();
     }
-    match hint(status, origin).or_else(|| not_found(path, status, problem)) {
+    let told = hint_by_status(status, origin)
+        .or_else(|| hint::of(path, status.as_u16(), problem?))
+        .or_else(|| not_found(path, status, problem))
+        .or_else(|| unexplained(status, problem));
+    match told {
         Some(hint) => error.hint(hint),
         None => error,
     }
@@ -57,6 +62,14 @@ fn describe(problem: &Problem) -> String {
     }
 }
 
+/// A refusal without a problem document did not come from a hub's `/api/v1`.
+fn unexplained(status: StatusCode, problem: Option<&Problem>) -> Option<String> {
+    (status.is_client_error() && problem.is_none()).then(|| {
+        "a hub says why it refuses: is that address a hub's, or does a proxy in front of it answer?"
+            .to_owned()
+    })
+}
+
 /// Where the names are of what was not found.
 fn not_found(path: &str, status: StatusCode, problem: Option<&Problem>) -> Option<String> {
     if status != StatusCode::NOT_FOUND {
@@ -65,23 +78,12 @@ fn not_found(path: &str, status: StatusCode, problem: Option<&Problem>) -> Optio
     if problem.is_none() {
         return Some("is that address a hub's, and nothing missing or too much in it?".to_owned());
     }
-    let lists = [
-        ("api/v1/clusters/", "fairway clusters"),
-        ("api/v1/rollouts/", "fairway rollout list --all"),
-        ("api/v1/rollout-policies/", "fairway rollout policies"),
-        ("api/v1/holds/", "fairway holds --all"),
-        ("api/v1/sites/", "fairway sites"),
-        ("api/v1/tokens/", "fairway token list"),
-        ("api/v1/join-tokens/", "fairway clusters invites"),
-        ("api/v1/webhooks/", "fairway webhooks list"),
-        ("api/upgrades_info/", "fairway drift"),
-    ];
-    let (_, list) = lists.iter().find(|(prefix, _)| path.starts_with(prefix))?;
+    let list = hint::list_of(path)?;
     Some(format!("{list} lists what there is"))
 }
 
 /// What a person can do about an answer, whichever command it was for.
-fn hint(status: StatusCode, origin: &Origin) -> Option<String> {
+fn hint_by_status(status: StatusCode, origin: &Origin) -> Option<String> {
     let Origin { server, token } = origin;
     let told = match status {
         StatusCode::UNAUTHORIZED if token.is_empty() => "pass --token-file FILE, set \
@@ -146,7 +148,10 @@ mod tests {
             "the hub refused: The publication does not verify: \
              role acme: version 3 is older than 4 (attack: rollback)"
         );
-        assert_eq!(error.hint_text(), None);
+        assert_eq!(
+            error.hint_text(),
+            Some("nothing was changed; correct what is named, and run it again")
+        );
         assert_eq!(error.exit(), crate::error::Exit::No, "it was looked at");
         let status = StatusCode::UNPROCESSABLE_ENTITY;
         let error = to_error("p", status, Some(&problem(None)), &had());
@@ -171,6 +176,14 @@ mod tests {
         assert_eq!(of("api/v1/clusters/x", Some(&named)), "fairway clusters lists what there is");
         assert!(of("api/v1/rollouts/9/hold", Some(&named)).starts_with("fairway rollout list"));
         assert!(of("api/v1/clusters/x", None).contains("address a hub's"));
+    }
+
+    #[test]
+    fn a_refusal_without_a_problem_is_not_a_hubs() {
+        for status in [StatusCode::BAD_REQUEST, StatusCode::CONFLICT, StatusCode::IM_A_TEAPOT] {
+            let error = to_error("api/v1/holds", status, None, &had());
+            assert!(error.hint_text().unwrap().contains("is that address a hub's"), "{status}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Rules of the house that a compiler does not check.
 
 mod book;
+mod commands;
 mod crates;
 mod docs;
 mod files;

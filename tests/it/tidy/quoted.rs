@@ -8,7 +8,11 @@ use clap::{Arg, ArgAction, Command};
 /// Fences that hold commands.
 const SHELLS: [&str; 2] = ["sh", "console"];
 
-/// One command of ours.
+/// Programs whose commands are looked for in indented blocks.
+const PROGRAMS: [&str; 7] =
+    ["fairway", "update-server", "cluster-agent", "offline-mirror", "cargo", "kubectl", "curl"];
+
+/// One command.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Quoted {
     /// Line of the document, from 1.
@@ -41,20 +45,54 @@ pub(super) fn blocks<'t>(
 
 /// Every command of ours in the shell blocks of a document.
 pub(super) fn commands(text: &str) -> Vec<Quoted> {
+    let ours =
+        |quoted: Quoted| program(&quoted.words).map(|words| Quoted { line: quoted.line, words });
+    every_command(text).into_iter().filter_map(ours).collect()
+}
+
+/// Every command in the shell blocks of a document, whosever it is, without what stands before its
+/// program. In indented blocks, which have no language, those of [`PROGRAMS`] alone.
+pub(super) fn every_command(text: &str) -> Vec<Quoted> {
+    let fenced = blocks(text, &SHELLS).map(|(first, block)| (first, block, true));
+    let indented = indented(text).into_iter().map(|(first, block)| (first, block, false));
     let mut found = Vec::new();
-    for (first, block) in blocks(text, &SHELLS) {
+    for (first, block, is_shell) in fenced.chain(indented) {
         let mut line = first;
         for logical in block.replace("\\\n", "\u{1}").lines() {
             let here = line;
             line += 1 + logical.matches('\u{1}').count();
             let text = logical.replace('\u{1}', " ");
             let text = text.trim_start().trim_start_matches("$ ");
-            found.extend(
-                simple_commands(text)
-                    .into_iter()
-                    .filter_map(|words| program(&words).map(|words| Quoted { line: here, words })),
-            );
+            let words = simple_commands(text).into_iter().map(|words| started(&words));
+            let is_meant =
+                |words: &Vec<String>| words.first().is_some_and(|p| is_shell || is_program(p));
+            found.extend(words.filter(is_meant).map(|words| Quoted { line: here, words }));
         }
+    }
+    found
+}
+
+fn is_program(word: &str) -> bool {
+    PROGRAMS.contains(&word)
+}
+
+/// Blocks of lines that are indented, outside of fences, each with the line it begins at.
+fn indented(text: &str) -> Vec<(usize, String)> {
+    let mut found: Vec<(usize, String)> = Vec::new();
+    let (mut fenced, mut goes_on) = (false, false);
+    for (line, text) in (1..).zip(text.lines()) {
+        let is_fence = text.trim_start().starts_with("```");
+        fenced ^= is_fence;
+        let code = text.strip_prefix("    ").filter(|_| !fenced && !is_fence);
+        match (code, found.last_mut()) {
+            (Some(code), Some((_, block))) if goes_on => {
+                block.push('\n');
+                block.push_str(code);
+            }
+            (Some(code), _) => found.push((line, code.to_owned())),
+            (None, _) => {}
+        }
+        goes_on = code.is_some();
     }
     found
 }
@@ -117,6 +155,12 @@ fn simple_commands(line: &str) -> Vec<Vec<String>> {
 
 /// The command without what stands before the program, if the program is one of ours.
 fn program(words: &[String]) -> Option<Vec<String>> {
+    let words = started(words);
+    definition(words.first()?).is_some().then_some(words)
+}
+
+/// The command without what stands before the program; `cargo run` as what it runs.
+fn started(words: &[String]) -> Vec<String> {
     let is_setting = |word: &String| {
         word.split_once('=').is_some_and(|(name, _)| {
             !name.is_empty() && name.chars().all(|c| c.is_ascii_uppercase() || c == '_')
@@ -127,10 +171,43 @@ fn program(words: &[String]) -> Option<Vec<String>> {
     let mut words: Vec<String> =
         words.iter().skip_while(|word| is_setting(word) || is_keyword(word)).cloned().collect();
     if words.starts_with(&["cargo".to_owned(), "run".to_owned()]) {
-        let after = words.iter().position(|word| word == "--")?;
+        let after = words.iter().position(|word| word == "--").unwrap_or(words.len() - 1);
         words.splice(..=after, ["fairway".to_owned()]);
     }
-    definition(words.first()?).is_some().then_some(words)
+    words
+}
+
+/// What a command is called: the program and its verbs. Ours are called by the program that they
+/// are (`fairway agent run` is `cluster-agent run`).
+pub(super) fn name(words: &[String]) -> Option<String> {
+    let (program, rest) = words.split_first()?;
+    let Some(whole) = definition(program) else {
+        let verb = match program.as_str() {
+            "cargo" | "kubectl" | "openssl" | "promtool" | "skopeo" | "systemctl" => verb(rest),
+            _ => None,
+        };
+        let verb = verb.map_or_else(String::new, |verb| format!(" {verb}"));
+        return Some(format!("{program}{verb}"));
+    };
+    let (mut command, mut name) = (&whole, program.clone());
+    for word in rest {
+        let Some(found) = command.find_subcommand(word) else { break };
+        command = found;
+        name = match format!("{name} {word}").as_str() {
+            "fairway agent" => "cluster-agent".to_owned(),
+            "fairway mirror" => "offline-mirror".to_owned(),
+            "fairway server" => "update-server".to_owned(),
+            name => name.to_owned(),
+        };
+    }
+    Some(name)
+}
+
+/// The first word of another program that is no option, nor the namespace that `-n` names.
+fn verb(rest: &[String]) -> Option<&String> {
+    let before = std::iter::once("").chain(rest.iter().map(String::as_str));
+    let plain = rest.iter().zip(before).filter(|(_, before)| *before != "-n");
+    plain.map(|(word, _)| word).find(|word| !word.starts_with('-'))
 }
 
 fn definition(program: &str) -> Option<Command> {
@@ -246,6 +323,42 @@ fn missing(command: &Command, given: &[String], positionals: usize) -> Result<()
     let lacking =
         command.get_opts().filter(required).find(|arg| !given.contains(&arg.get_id().to_string()));
     lacking.map_or(Ok(()), |arg| Err(format!("--{} is missing", arg.get_id())))
+}
+
+#[test]
+fn a_command_is_called_by_its_program_and_its_verbs() {
+    for (line, expected) in [
+        ("fairway clusters label north ring=a", "fairway clusters label"),
+        ("fairway clusters --site north", "fairway clusters"),
+        ("fairway graph why DIR 1 2", "fairway graph why"),
+        ("fairway graph DIR", "fairway graph"),
+        ("fairway agent member run --dir d", "cluster-agent member run"),
+        ("kubectl -n fairway-system rollout status deployment/x", "kubectl rollout"),
+        ("cargo bench -p signing", "cargo bench"),
+        ("install -m 0644 a b", "install"),
+    ] {
+        assert_eq!(name(&words(line)).as_deref(), Some(expected), "{line}");
+    }
+}
+
+#[test]
+fn indented_commands_are_found_and_prose_in_lists_is_not() {
+    let text = "\
+To try it:
+
+    fairway token new ci \\
+        --access publisher
+    curl -s \"$hub\" | jq .
+
+- a list
+    whose lines are indented
+";
+    let found: Vec<(usize, String)> = every_command(text)
+        .into_iter()
+        .map(|quoted| (quoted.line, quoted.words.join(" ")))
+        .collect();
+    let expected = [(3, "fairway token new ci --access publisher"), (5, "curl -s $hub")];
+    assert_eq!(found, expected.map(|(line, text)| (line, text.to_owned())));
 }
 
 fn words(line: &str) -> Vec<String> {

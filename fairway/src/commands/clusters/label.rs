@@ -3,6 +3,9 @@
 use std::str::FromStr;
 
 use channels::rollout::{LabelError, LabelPatch, Labels, labels};
+use channels::wire::ClusterRow;
+
+use crate::table::Table;
 
 /// One change as it is typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +68,15 @@ pub(super) fn labels_of(new: &[NewLabel]) -> Labels {
 /// Labels for people and for a table's cell.
 pub(super) fn shown(labels: &Labels) -> String {
     labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
+}
+
+/// One row per label that a cluster has.
+pub(super) fn table(row: &ClusterRow) -> Table {
+    let mut table = Table::new(&["name", "cluster", "label", "value"]);
+    for (label, value) in &row.labels {
+        table.row(vec![row.name.clone(), row.id.to_string(), label.clone(), value.clone()]);
+    }
+    table
 }
 
 #[cfg(test)]

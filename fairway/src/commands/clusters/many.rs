@@ -83,6 +83,9 @@ pub(super) async fn run(
     }
     let refused = preview.items.iter().filter(|item| item.refused.is_some()).count();
     if clusters == 0 {
+        if format != Format::Table {
+            return super::super::print(out, format, &preview, || changes(&preview.items), "");
+        }
         let already = format!("no cluster changes; {} so already", preview.unchanged);
         let text = if refused > 0 { changes(&preview.items).text() } else { String::new() };
         return out.note(&format!("{text}{already}"));
@@ -157,7 +160,8 @@ fn tell(reply: &BulkReply, format: Format, out: &mut Out) -> Result<()> {
         Format::Json => out.json(reply)?,
         Format::Csv if tokens => out.csv(&invitations(&reply.items))?,
         Format::Table if tokens => out.table(&invitations(&reply.items))?,
-        Format::Csv | Format::Table => {}
+        Format::Csv => out.csv(&changes(&reply.items))?,
+        Format::Table => {}
     }
     for item in &reply.items {
         if let Some(why) = &item.refused {

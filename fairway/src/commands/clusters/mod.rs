@@ -197,6 +197,7 @@ pub(crate) async fn run(args: &ClustersArgs, now: Timestamp, out: &mut Out) -> R
         }
         Some(Command::Invites) => invites(&hub, args.output, now, out).await,
         Some(Command::Uninvite { id }) => {
+            super::answers_nothing(args.output, "clusters uninvite")?;
             hub.delete(&format!("api/v1/join-tokens/{id}")).await?;
             out.note(&format!("join token {id} is ended; clusters that enrolled with it stay"))
         }
@@ -224,6 +225,7 @@ pub(crate) async fn run(args: &ClustersArgs, now: Timestamp, out: &mut Out) -> R
             let Some(cluster) = named(cluster.as_deref(), many)? else {
                 return many::run(&hub, many, BulkAction::Retire, args.output, out).await;
             };
+            super::answers_nothing(args.output, "clusters retire of one cluster")?;
             let id = resolve(&hub, cluster).await?;
             hub.delete(&format!("api/v1/clusters/{id}")).await?;
             out.note(&format!("cluster {cluster} ({id}) is retired; its key is no longer accepted"))
@@ -262,13 +264,11 @@ async fn trust(
     let path = format!("api/v1/clusters/{id}/trust");
     let request = TrustRequest { acknowledge };
     let row: ClusterRow = hub.post(&path, "application/json", &request).await?;
-    if format == Format::Json {
-        return out.json(&row);
-    }
-    out.note(&format!(
+    let told = format!(
         "the identity conflict of {cluster} ({id}) is over; a second agent with its key will be \
          found again"
-    ))
+    );
+    super::answered(out, format, &row, || render::row(&row), &told)
 }
 
 /// The one cluster that is named; `None` if clusters are chosen by what they have in common.
@@ -309,14 +309,12 @@ async fn label(
     let id = resolve(hub, cluster).await?;
     let path = format!("api/v1/clusters/{id}/labels");
     let row: ClusterRow = hub.put(&path, "application/json", &LabelsRequest { labels }).await?;
-    if format == Format::Json {
-        return out.json(&row);
-    }
     let after = match label::shown(&row.labels) {
         none if none.is_empty() => "no labels".to_owned(),
         labels => labels,
     };
-    out.note(&format!("cluster {cluster} ({id}) has {after}"))
+    let told = format!("cluster {cluster} ({id}) has {after}");
+    super::answered(out, format, &row, || label::table(&row), &told)
 }
 
 async fn set(
@@ -337,12 +335,10 @@ async fn set(
     let path = format!("api/v1/clusters/{id}/settings");
     let request = SettingsRequest { product: product.clone(), change };
     let row: ClusterRow = hub.put(&path, "application/json", &request).await?;
-    if format == Format::Json {
-        return out.json(&row);
-    }
     let own = row.settings.iter().find(|settings| settings.product == product);
     let after = own.map_or_else(|| "nothing set".to_owned(), set::shown);
-    out.note(&format!("{product} on cluster {cluster} ({id}): {after}"))
+    let told = format!("{product} on cluster {cluster} ({id}): {after}");
+    super::answered(out, format, &row, || set::table(&row), &told)
 }
 
 async fn revoke(
@@ -355,13 +351,11 @@ async fn revoke(
     let id = resolve(hub, cluster).await?;
     let path = format!("api/v1/clusters/{id}/revoke");
     let row: ClusterRow = hub.post(&path, "application/json", &RevokeRequest { reason }).await?;
-    if format == Format::Json {
-        return out.json(&row);
-    }
-    out.note(&format!(
+    let told = format!(
         "the key of {cluster} ({id}) is revoked; let it back in with: fairway clusters reinvite \
          {cluster}"
-    ))
+    );
+    super::answered(out, format, &row, || render::row(&row), &told)
 }
 
 async fn show(
@@ -431,12 +425,12 @@ fn print_token(
     now: Timestamp,
     out: &mut Out,
 ) -> Result<()> {
-    if format == Format::Json {
-        return out.json(token);
+    if format == Format::Table {
+        out.line(&token.token)?;
     }
-    out.line(&token.token)?;
     let left = until(token.expires_at, now);
-    out.note(&format!("{who} may enrol with it in the next {left}"))
+    let told = format!("{who} may enrol with it in the next {left}");
+    super::answered(out, format, token, || render::token(token), &told)
 }
 
 /// The id of a cluster named by id or by name.

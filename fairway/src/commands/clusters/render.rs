@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use channels::wire::{
-    AcceptedRisk, ClusterRow, Drift, DriftState, HealthSummary, KeyRevocation, OpenJoinToken,
-    ProductRow,
+    AcceptedRisk, ClusterRow, Drift, DriftState, HealthSummary, JoinToken, KeyRevocation,
+    OpenJoinToken, ProductRow,
 };
 use jiff::Timestamp;
 
@@ -34,6 +34,19 @@ pub(super) fn list(rows: &[ClusterRow], now: Timestamp, format: Format) -> Table
             table.row(cells);
         }
     }
+    table
+}
+
+/// One cluster for CSV, which has no ages and needs no `now`.
+pub(super) fn row(row: &ClusterRow) -> Table {
+    list(std::slice::from_ref(row), Timestamp::UNIX_EPOCH, Format::Csv)
+}
+
+/// A join token that was just minted, with its secret.
+pub(super) fn token(token: &JoinToken) -> Table {
+    let mut table = Table::new(&["token", "uses", "expires"]);
+    let JoinToken { token, uses, expires_at } = token;
+    table.row(vec![token.clone(), uses.to_string(), expires_at.to_string()]);
     table
 }
 

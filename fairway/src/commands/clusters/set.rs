@@ -5,7 +5,9 @@ use std::str::FromStr;
 
 use channels::names::{ChannelName, NameError};
 use channels::version::ReleaseVersion;
-use channels::wire::{Patch, ProductSettings, SettingsPatch};
+use channels::wire::{ClusterRow, Patch, ProductSettings, SettingsPatch};
+
+use crate::table::{Table, cell};
 
 /// One change as it is typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +70,22 @@ pub(super) fn shown(settings: &ProductSettings) -> String {
         settings.max_version.as_ref().map(|max| format!("max-version={max}")),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
+}
+
+/// One row per product with something set.
+pub(super) fn table(row: &ClusterRow) -> Table {
+    let mut table = Table::new(&["name", "cluster", "product", "channel", "pin", "max_version"]);
+    for settings in &row.settings {
+        table.row(vec![
+            row.name.clone(),
+            row.id.to_string(),
+            settings.product.to_string(),
+            cell(settings.channel.as_ref()),
+            cell(settings.pin.as_ref()),
+            cell(settings.max_version.as_ref()),
+        ]);
+    }
+    table
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! Explanations of recorded clusters.
 
 use channels::cincinnati;
-use channels::wire::{ClusterRisk, ClusterRow, HealthVerdict, Hold, Page, RolloutCluster, RolloutRow};
+use channels::wire::{
+    ClusterRisk, ClusterRow, HealthVerdict, Hold, Page, RolloutCluster, RolloutRow,
+};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 
@@ -160,6 +162,7 @@ fn a_hold_hides_no_sickness_and_is_told_once() {
     // Without a hold here, what the agent was told is all there is.
     facts.holds.clear();
     facts.cluster.products[0].why_not.clear();
-    let codes = verdict(&facts).products[0].reasons.iter().map(|why| why.code.clone()).collect::<Vec<_>>();
+    let codes =
+        verdict(&facts).products[0].reasons.iter().map(|why| why.code.clone()).collect::<Vec<_>>();
     assert!(codes.contains(&"hub_hold".to_owned()), "{codes:?}");
 }

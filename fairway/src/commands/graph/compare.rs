@@ -24,14 +24,21 @@ pub(crate) type Graphs = BTreeMap<Key, Graph>;
 /// What differs on one channel and architecture, and whom it touches.
 #[derive(Debug, Serialize)]
 pub(crate) struct ChannelDiff {
-    product: ProductRef,
-    channel: ChannelName,
-    arch: Arch,
-    diff: GraphDiff,
+    pub(super) product: ProductRef,
+    pub(super) channel: ChannelName,
+    pub(super) arch: Arch,
+    pub(super) diff: GraphDiff,
     /// How many edges changed, by kind.
     edges: BTreeMap<&'static str, usize>,
     /// Clusters of the fleet, where a hub was asked.
     clusters: Option<Touched>,
+}
+
+impl ChannelDiff {
+    /// Clusters that an edge of this group begins at, where a hub was asked.
+    pub(super) fn clusters_of_group(&self, number: usize) -> Option<u64> {
+        self.clusters.as_ref()?.by_group.get(number).copied()
+    }
 }
 
 /// Clusters by what the change does to the edges before them. One cluster may be in both.
@@ -151,8 +158,7 @@ fn lines(one: &ChannelDiff) -> Vec<String> {
         lines.push(format!("head: {} becomes {}", name(old), name(new)));
     }
     for (number, group) in one.diff.edges.iter().enumerate() {
-        let clusters = one.clusters.as_ref().and_then(|touched| touched.by_group.get(number));
-        lines.push(edges(group, clusters.copied()));
+        lines.push(edges(group, one.clusters_of_group(number)));
     }
     for (word, names) in [
         ("appears", &one.diff.risks_appeared),

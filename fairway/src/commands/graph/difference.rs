@@ -8,10 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use super::super::lint;
 use super::compare::{ChannelDiff, Graphs, compare, compiled, render, summary};
-use super::{Answer, fleet};
+use super::fleet;
+use super::rows::rows;
 use crate::error::{CliError, Result};
 use crate::hub::{Hub, HubArgs};
 use crate::out::Out;
+use crate::table::Format;
 
 /// Arguments of `fairway graph diff`.
 #[derive(Debug, clap::Args)]
@@ -23,9 +25,9 @@ pub(super) struct DiffArgs {
     /// Only this product, as `product` or `vendor/product`
     #[arg(long)]
     product: Option<String>,
-    /// How to print the answer
+    /// How to print the answer; CSV has a row for each change
     #[arg(long, value_enum, default_value_t)]
-    output: Answer,
+    output: Format,
     #[command(flatten)]
     hub: HubArgs,
 }
@@ -58,8 +60,9 @@ pub(super) async fn run(args: &DiffArgs, out: &mut Out) -> Result<()> {
     let counted = fleet::count(&args.hub, out).await?;
     let diffs = compare(&old, &new, counted.as_ref())?;
     match args.output {
-        Answer::Json => out.json(&Document { graphs: &diffs })?,
-        Answer::Text => render(&diffs, out)?,
+        Format::Json => out.json(&Document { graphs: &diffs })?,
+        Format::Csv => out.csv(&rows(&diffs))?,
+        Format::Table => render(&diffs, out)?,
     }
     if diffs.is_empty() {
         return out.note("both offer the same");

@@ -5,6 +5,7 @@ mod compare;
 mod difference;
 mod fleet;
 mod print;
+mod rows;
 mod select;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -34,17 +35,6 @@ enum Command {
     Path(way::PathArgs),
     /// Compare the graphs of two directories, or of one with what the hub serves
     Diff(difference::DiffArgs),
-}
-
-/// How an answer is printed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Answer {
-    /// Sentences for people.
-    #[default]
-    #[value(alias = "table")]
-    Text,
-    /// A JSON document.
-    Json,
 }
 
 /// Runs `fairway graph …`.

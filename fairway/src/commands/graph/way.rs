@@ -1,5 +1,6 @@
 //! `fairway graph path`: the way from one release to another.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use channels::graph::Graph;
@@ -9,10 +10,10 @@ use channels::version::ReleaseVersion;
 use serde::Serialize;
 
 use super::super::lint;
-use super::Answer;
 use super::select::{Selection, compiled, product};
 use crate::error::{CliError, Result};
 use crate::out::{Out, printable};
+use crate::table::{Format, Table, cell};
 
 /// Releases named where a way ends too early; the rest is counted.
 const SHOWN: usize = 8;
@@ -28,9 +29,9 @@ pub(super) struct PathArgs {
     to: Option<ReleaseVersion>,
     #[command(flatten)]
     selection: Selection,
-    /// How to print the answer
+    /// How to print the answer; CSV has a row for each way
     #[arg(long, value_enum, default_value_t)]
-    output: Answer,
+    output: Format,
 }
 
 /// The answer for one channel and architecture.
@@ -70,8 +71,9 @@ pub(super) fn run(args: &PathArgs, out: &mut Out) -> Result<()> {
         answers.push(ways(channel, arch, graph, &args.from, to));
     }
     match args.output {
-        Answer::Json => out.json(&answers)?,
-        Answer::Text => {
+        Format::Json => out.json(&answers)?,
+        Format::Csv => out.csv(&rows(&answers))?,
+        Format::Table => {
             for answer in &answers {
                 for line in lines(answer) {
                     out.line(&printable(&line))?;
@@ -175,6 +177,43 @@ pub(crate) fn lines(answer: &Ways) -> Vec<String> {
         lines.push(format!("  ways to {to} begin at {}", few(&answer.led_from)));
     }
     lines
+}
+
+/// One row per way; the recommended one has a row also where there is none, with the reason.
+fn rows(answers: &[Ways]) -> Table {
+    let columns = ["channel", "arch", "from", "to", "way", "steps", "releases", "risks", "why_not"];
+    let mut table = Table::new(&columns);
+    for answer in answers {
+        let Ways { channel, arch, from, to, .. } = answer;
+        let mut row = |way: &str, steps: Option<usize>, releases: String, risks: String, why| {
+            table.row(vec![
+                channel.to_string(),
+                arch.to_string(),
+                from.to_string(),
+                to.to_string(),
+                way.to_owned(),
+                cell(steps.as_ref()),
+                releases,
+                risks,
+                why,
+            ]);
+        };
+        let way = answer.recommended.as_ref();
+        let steps = way.map(|way| way.len().saturating_sub(1));
+        let why_not = cell(answer.why_not.as_ref());
+        row("recommended", steps, words(way.into_iter().flatten()), String::new(), why_not);
+        if let Some(way) = &answer.with_risks {
+            let releases = words(std::iter::once(from).chain(way.iter().map(|step| &step.to)));
+            let risks: BTreeSet<&String> = way.iter().flat_map(|step| &step.risks).collect();
+            row("with_risks", Some(way.len()), releases, words(risks), String::new());
+        }
+    }
+    table
+}
+
+/// Names in one cell.
+fn words<T: ToString>(names: impl IntoIterator<Item = T>) -> String {
+    names.into_iter().map(|name| name.to_string()).collect::<Vec<_>>().join(" ")
 }
 
 fn few(versions: &[ReleaseVersion]) -> String {

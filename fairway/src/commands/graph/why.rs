@@ -6,10 +6,10 @@ use channels::version::ReleaseVersion;
 use channels::why::{Edge, Reason, Why, why};
 
 use super::super::lint;
-use super::Answer;
 use super::select::{Selection, compiled, list, product};
 use crate::error::{CliError, Result};
 use crate::out::{Out, printable};
+use crate::table::{Format, Table};
 
 /// Arguments of `fairway graph why`.
 #[derive(Debug, clap::Args)]
@@ -22,9 +22,9 @@ pub(super) struct WhyArgs {
     to: ReleaseVersion,
     #[command(flatten)]
     selection: Selection,
-    /// How to print the answer
+    /// How to print the answer; CSV has a row for each reason
     #[arg(long, value_enum, default_value_t)]
-    output: Answer,
+    output: Format,
 }
 
 /// Runs `fairway graph why`.
@@ -39,8 +39,9 @@ pub(super) fn run(args: &WhyArgs, out: &mut Out) -> Result<()> {
         }
     }
     match args.output {
-        Answer::Json => out.json(&answers)?,
-        Answer::Text => {
+        Format::Json => out.json(&answers)?,
+        Format::Csv => out.csv(&rows(&answers))?,
+        Format::Table => {
             for (places, answer) in alike(&answers) {
                 for line in lines(&places, answer) {
                     out.line(&printable(&line))?;
@@ -78,16 +79,42 @@ fn lines(places: &str, answer: &Why) -> Vec<String> {
         Edge::Recommended => format!("a recommended edge from {from} to {to}"),
     };
     let mut lines = vec![format!("{places}: {said}")];
-    let mark = |reason: &Reason| {
-        if reason.forbids() {
-            "no"
-        } else if matches!(reason, Reason::Risk { .. }) {
-            "risk"
-        } else {
-            "yes"
-        }
-    };
     let reasons = answer.reasons.iter();
     lines.extend(reasons.map(|reason| format!("  {:<4}  {reason}", mark(reason))));
     lines
+}
+
+/// What a reason does to the edge.
+fn mark(reason: &Reason) -> &'static str {
+    if reason.forbids() {
+        "no"
+    } else if matches!(reason, Reason::Risk { .. }) {
+        "risk"
+    } else {
+        "yes"
+    }
+}
+
+/// One row per reason; an answer without reasons has one row all the same.
+fn rows(answers: &[Why]) -> Table {
+    let columns = ["channel", "arch", "from", "to", "edge", "effect", "reason"];
+    let mut table = Table::new(&columns);
+    for answer in answers {
+        let edge = match answer.edge {
+            Edge::None => "none",
+            Edge::Conditional => "conditional",
+            Edge::Recommended => "recommended",
+        };
+        let Why { channel, arch, from, to, .. } = answer;
+        let (channel, arch) = (channel.to_string(), arch.to_string());
+        let first = vec![channel, arch, from.to_string(), to.to_string(), edge.to_owned()];
+        for reason in &answer.reasons {
+            let told = [mark(reason).to_owned(), reason.to_string()];
+            table.row(first.iter().cloned().chain(told).collect());
+        }
+        if answer.reasons.is_empty() {
+            table.row(first);
+        }
+    }
+    table
 }

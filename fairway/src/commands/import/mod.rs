@@ -7,17 +7,18 @@ mod fedora_coreos;
 mod graph_data;
 mod place;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::path::Path;
 
-use channels::import::{Files, ImportError, Report, Same};
+use channels::import::{Files, ImportError, Note, Report, Same};
 use channels::names::{Arch, ProductName, ProductRef, VendorName};
 use serde::Serialize;
 
 use self::place::Placed;
 use crate::error::{CliError, Result, chain};
 use crate::out::{Out, printable};
+use crate::table::{Format, Table};
 use crate::words::count;
 
 /// Architectures taken where nothing tells them: those both systems build for.
@@ -59,19 +60,9 @@ struct Common {
     /// and s390x]
     #[arg(long = "arch")]
     arches: Vec<Arch>,
-    /// How to print the report
+    /// How to print the report: for people it goes to stderr; CSV has its notes
     #[arg(long, value_enum, default_value_t)]
-    output: ReportFormat,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
-enum ReportFormat {
-    /// For people, on stderr.
-    #[default]
-    #[value(alias = "table")]
-    Text,
-    /// One JSON object, on stdout.
-    Json,
+    output: Format,
 }
 
 impl Common {
@@ -123,16 +114,23 @@ fn finish(
     })?;
     let unchanged = placed == Placed::WasThere;
     match common.output {
-        ReportFormat::Json => {
+        Format::Json => {
             let product = common.product().to_string();
             out.json(&Answer { product, unchanged, report, verified })?;
         }
-        ReportFormat::Text => tell(dir, report, verified, unchanged, out)?,
+        Format::Csv => {
+            out.csv(&rows(report))?;
+            sum_up(dir, report, verified, unchanged, out)?;
+        }
+        Format::Table => {
+            tell(report, out)?;
+            sum_up(dir, report, verified, unchanged, out)?;
+        }
     }
     if report.lacks_something() {
         let hint = match common.output {
-            ReportFormat::Text => "the lines above name it; --output json names all",
-            ReportFormat::Json => "notes in the report name it",
+            Format::Table => "the lines above name it; --output json names all",
+            Format::Json | Format::Csv => "notes in the report name it",
         };
         let what = format!("{} was imported and lacks something", dir.display());
         return Err(CliError::no(what).hint(hint));
@@ -152,13 +150,19 @@ fn failed(error: &ImportError, out: &mut Out) -> CliError {
     CliError::because("nothing was imported", error)
 }
 
-fn tell(
-    dir: &Path,
-    report: &Report,
-    verified: Option<Same>,
-    unchanged: bool,
-    out: &mut Out,
-) -> Result<()> {
+/// One row per note, all of them.
+fn rows(report: &Report) -> Table {
+    let mut table = Table::new(&["kind", "missing", "subject", "message"]);
+    for Note { kind, subject, message } in &report.notes {
+        let missing = if kind.is_missing() { "yes" } else { "no" };
+        let (kind, missing) = (kind.as_str().to_owned(), missing.to_owned());
+        table.row(vec![kind, missing, subject.clone(), message.clone()]);
+    }
+    table
+}
+
+/// The first notes of every kind.
+fn tell(report: &Report, out: &mut Out) -> Result<()> {
     let mut shown = 0;
     let mut last = None;
     for note in &report.notes {
@@ -172,6 +176,17 @@ fn tell(
             out.note(&format!("and {} more [{}]", all - NOTES_SHOWN, note.kind.as_str()))?;
         }
     }
+    Ok(())
+}
+
+/// What was written, in numbers.
+fn sum_up(
+    dir: &Path,
+    report: &Report,
+    verified: Option<Same>,
+    unchanged: bool,
+    out: &mut Out,
+) -> Result<()> {
     if report.blocks_read > 0 {
         let (read, written) = (report.blocks_read, report.blocks_written);
         out.note(&format!("{} became {}", count(read, "block"), count(written, "file")))?;

@@ -47,6 +47,17 @@ fn checkout(dir: &Path) -> String {
     root.to_str().unwrap().to_owned()
 }
 
+/// A checkout of graph data, and a file of updates.
+pub(crate) fn sources(dir: &Path) -> (String, String) {
+    let stable = write(dir, "stable.json", UPDATES);
+    (checkout(dir), stable.to_str().unwrap().to_owned())
+}
+
+const UPDATES: &str = r#"{"stream": "stable", "releases": [
+    {"version": "43.20260413.3.2", "metadata": {"barrier": {"reason": "keys"}}},
+    {"version": "44.20260707.3.1", "metadata": {"rollout":
+        {"duration_minutes": 60, "start_epoch": 1784728800, "start_percentage": 0.1}}}]}"#;
+
 const TABLE: &str = "version,arch,digest\n\
     4.1.0,amd64,sha256:0000000000000000000000000000000000000000000000000000000000000010\n\
     4.1.1,amd64,sha256:0000000000000000000000000000000000000000000000000000000000000011\n\
@@ -140,14 +151,7 @@ fn a_malformed_source_names_every_file_and_writes_nothing() {
 #[test]
 fn streams_of_fedora_coreos_become_channels_and_policies() {
     let dir = tempfile::tempdir().unwrap();
-    let file = write(
-        dir.path(),
-        "stable.json",
-        r#"{"stream": "stable", "releases": [
-            {"version": "43.20260413.3.2", "metadata": {"barrier": {"reason": "keys"}}},
-            {"version": "44.20260707.3.1", "metadata": {"rollout":
-                {"duration_minutes": 60, "start_epoch": 1784728800, "start_percentage": 0.1}}}]}"#,
-    );
+    let file = write(dir.path(), "stable.json", UPDATES);
     let out = dir.path().join("os");
     let (file, to) = (file.to_str().unwrap(), out.to_str().unwrap());
     let words = [&["fedora-coreos", file, "--out", to][..], &WHOSE].concat();

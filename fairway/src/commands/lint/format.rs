@@ -12,6 +12,7 @@ use signing::Sha256Digest;
 use crate::error::Result;
 use crate::files::read_bounded;
 use crate::out::{Out, printable};
+use crate::table::{Table, cell};
 
 /// Largest file searched for the line of a finding, in bytes. What people write is far smaller.
 const MAX_SEARCHED_BYTES: u64 = 1024 * 1024;
@@ -21,10 +22,12 @@ const MAX_SEARCHED_BYTES: u64 = 1024 * 1024;
 pub(super) enum Format {
     /// One line per finding.
     #[default]
-    #[value(alias = "table")]
+    #[value(name = "table", alias = "text")]
     Text,
     /// A JSON array.
     Json,
+    /// A header and one row per finding.
+    Csv,
     /// Workflow commands, which GitHub shows as annotations.
     Github,
     /// Code quality report of GitLab.
@@ -111,6 +114,7 @@ pub(super) fn print(format: Format, found: &[Located], out: &mut Out) -> Result<
         Format::Text => found.iter().try_for_each(|one| out.line(&printable(&one.text()))),
         Format::Github => found.iter().try_for_each(|one| out.line(&printable(&one.annotation()))),
         Format::Json => out.json(&found.iter().map(Report::of).collect::<Vec<_>>()),
+        Format::Csv => out.csv(&rows(found)),
         Format::Gitlab => out.json(&code_quality(found)),
         Format::Sarif => out.json(&sarif(found)),
     }
@@ -133,6 +137,16 @@ impl<'a> Report<'a> {
         let file = file.display().to_string();
         Self { severity: *severity, code: *code, file, line: located.line, message }
     }
+}
+
+/// One row per finding.
+fn rows(found: &[Located]) -> Table {
+    let mut table = Table::new(&["severity", "code", "file", "line", "message"]);
+    for Report { severity, code, file, line, message } in found.iter().map(Report::of) {
+        let severity = severity.as_str().to_owned();
+        table.row(vec![severity, code.to_string(), file, cell(line.as_ref()), message.to_owned()]);
+    }
+    table
 }
 
 /// The report GitLab shows in a merge request. A fingerprint is the same as long as file, code and

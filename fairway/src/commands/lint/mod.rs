@@ -6,7 +6,7 @@ mod explain;
 mod format;
 mod gather;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::path::{Path, PathBuf};
 

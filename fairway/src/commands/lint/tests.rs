@@ -19,7 +19,23 @@ fn write(dir: &Path, path: &str, text: &str) {
 
 fn example() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    let scaffold = Scaffold {
+    for (path, text) in scaffold().files() {
+        write(dir.path(), &path.to_string_lossy(), &text);
+    }
+    dir
+}
+
+/// Writes the example's product into a directory that has its hub.toml already.
+pub(crate) fn product_into(dir: &Path) {
+    for (path, text) in scaffold().files() {
+        if path.starts_with("app") {
+            write(dir, &path.to_string_lossy(), &text);
+        }
+    }
+}
+
+fn scaffold() -> Scaffold {
+    Scaffold {
         top: Top::Own(TopRoles {
             server: "http://hub".into(),
             root_keys: vec!["root-1.pub".into()],
@@ -29,11 +45,7 @@ fn example() -> tempfile::TempDir {
         product: "app".parse().unwrap(),
         role: "workload".into(),
         now: now(),
-    };
-    for (path, text) in scaffold.files() {
-        write(dir.path(), &path.to_string_lossy(), &text);
     }
-    dir
 }
 
 const CHANNEL: &str = "app/channels/stable.yaml";

@@ -6,7 +6,7 @@ mod render;
 mod show;
 mod sign;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod turns;
 
 use jiff::Timestamp;

@@ -45,6 +45,12 @@ fn first() -> Vec<u8> {
     signed(&signed(&request(None, &[1, 2], 2), 1), 2).completed().unwrap()
 }
 
+/// A request for root 2 with one of its two signatures.
+pub(crate) fn half_signed(file: &Path) {
+    let request = request(Some(&first()), &[1, 3], 2);
+    write_request(file, &signed(&request, 1)).unwrap();
+}
+
 /// A holder with a request, their key and their own copy of root 1.
 struct Room {
     temp: tempfile::TempDir,

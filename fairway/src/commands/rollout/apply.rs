@@ -8,12 +8,11 @@ use channels::rollout::{Name, Policy};
 use channels::wire::{PolicyReply, PolicyRequest, PolicyRow};
 
 use super::Ask;
-use super::steer::hinted;
 use crate::error::{CliError, Exit, Result};
 use crate::files::read_bounded;
 use crate::hub::Hub;
 use crate::out::Out;
-use crate::table::Format;
+use crate::table::{Format, Table};
 use crate::words::count;
 
 /// Runs `fairway rollout apply`; without `ask`, nobody is asked.
@@ -30,10 +29,8 @@ pub(super) async fn apply(
     let before = in_force(hub, &policy.name).await?;
     let request = PolicyRequest { text };
     let path = format!("api/v1/rollout-policies/{}", policy.name);
-    let review: PolicyReply = hub
-        .put(&format!("{path}?dry_run=true"), "application/json", &request)
-        .await
-        .map_err(|error| hinted(error, "fairway rollout policies lists what is in force"))?;
+    let review: PolicyReply =
+        hub.put(&format!("{path}?dry_run=true"), "application/json", &request).await?;
     show(&review, before.as_ref(), &request.text, out)?;
     let errors = review.findings.iter().filter(|finding| finding.severity == "error").count();
     if errors > 0 {
@@ -42,13 +39,37 @@ pub(super) async fn apply(
     }
     if !review.changed {
         out.note(&format!("{} version {} is in force already", review.name, review.version))?;
-        return if format == Format::Json { out.json(&review) } else { Ok(()) };
+        return document(&review, format, out);
     }
     let question = format!("Apply {} as version {}?", review.name, review.version);
     agree(ask, &question, "apply it without being asked with --yes")?;
     let reply: PolicyReply = hub.put(&path, "application/json", &request).await?;
     out.note(&format!("{} version {} is in force", reply.name, reply.version))?;
-    if format == Format::Json { out.json(&reply) } else { Ok(()) }
+    document(&reply, format, out)
+}
+
+/// What was applied, for scripts; people were told.
+fn document(reply: &PolicyReply, format: Format, out: &mut Out) -> Result<()> {
+    match format {
+        Format::Json => out.json(reply),
+        Format::Csv => out.csv(&rings(reply)),
+        Format::Table => Ok(()),
+    }
+}
+
+/// One row per ring; clusters in no ring have a row without one.
+fn rings(reply: &PolicyReply) -> Table {
+    let mut table = Table::new(&["policy", "version", "changed", "ring", "clusters"]);
+    let changed = if reply.changed { "yes" } else { "no" };
+    let mut row = |ring: String, clusters: u64| {
+        let (policy, version) = (reply.name.to_string(), reply.version.to_string());
+        table.row(vec![policy, version, changed.to_owned(), ring, clusters.to_string()]);
+    };
+    reply.rings.iter().for_each(|ring| row(ring.name.to_string(), ring.clusters));
+    if reply.in_no_ring > 0 {
+        row(String::new(), reply.in_no_ring);
+    }
+    table
 }
 
 /// Runs `fairway rollout remove`; without `ask`, nobody is asked.

@@ -179,6 +179,7 @@ async fn run_with(args: &RolloutArgs, now: Timestamp, out: &mut Out, ask: &Ask) 
             policy(&hub, name, *version, format, now, out).await
         }
         Command::Remove { name, reason, yes } => {
+            super::answers_nothing(format, "rollout remove")?;
             apply::remove(&hub, name, reason, out, (!yes).then_some(ask)).await
         }
         Command::List { all, watch } => {

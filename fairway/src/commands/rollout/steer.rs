@@ -144,18 +144,21 @@ async fn send<B: serde::Serialize>(
     request: &B,
 ) -> Result<RolloutRow> {
     let path = format!("api/v1/rollouts/{id}/{verb}");
-    let sent = hub.post(&path, "application/json", request).await;
-    sent.map_err(|error| hinted(error, &format!("fairway rollout show {id} says how it stands")))
-}
-
-/// A refusal of the hub with where to look, unless it says so itself.
-pub(super) fn hinted(error: CliError, hint: &str) -> CliError {
-    if error.is_refusal() && error.hint_text().is_none() { error.hint(hint) } else { error }
+    hub.post(&path, "application/json", request).await
 }
 
 fn done(row: &RolloutRow, told: &str, format: Format, out: &mut Out) -> Result<()> {
     out.note(told)?;
-    if format == Format::Json { out.json(row) } else { Ok(()) }
+    match format {
+        Format::Json => out.json(row),
+        // CSV has no ages and needs no `now`.
+        Format::Csv => out.csv(&render::rollouts(
+            std::slice::from_ref(row),
+            Timestamp::UNIX_EPOCH,
+            Format::Csv,
+        )),
+        Format::Table => Ok(()),
+    }
 }
 
 fn named(row: &RolloutRow) -> String {

@@ -1,9 +1,10 @@
 //! `fairway simulate`: a rollout policy on a fleet that does not exist, or on a copy of the real
 //! one. Nothing is sent to a hub but the question who is there.
 
+mod rings;
 mod rows;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::path::{Path, PathBuf};
 
@@ -73,7 +74,7 @@ pub(crate) struct SimulateArgs {
     /// When the release is published, such as 2026-12-01T08:00:00Z; now, if not given
     #[arg(long, value_name = "TIME")]
     published_at: Option<Timestamp>,
-    /// How to print the result
+    /// How to print the result; CSV has the rings
     #[arg(long, value_enum, default_value_t)]
     output: SimulateFormat,
     #[command(flatten)]
@@ -84,10 +85,12 @@ pub(crate) struct SimulateArgs {
 enum SimulateFormat {
     /// A chart and tables, 80 columns wide.
     #[default]
-    #[value(alias = "table")]
+    #[value(name = "table", alias = "text")]
     Text,
     /// The whole result.
     Json,
+    /// A header and one row per ring.
+    Csv,
     /// A picture.
     Svg,
 }
@@ -124,6 +127,7 @@ pub(crate) async fn run(args: &SimulateArgs, now: Timestamp, out: &mut Out) -> R
     match args.output {
         SimulateFormat::Text => out.data(&chart::text(&report)),
         SimulateFormat::Json => out.json(&report),
+        SimulateFormat::Csv => out.csv(&rings::table(&report)),
         SimulateFormat::Svg => out.data(&chart::svg(&report)),
     }
 }

@@ -7,11 +7,11 @@ use super::*;
 use crate::hub::testing::{Answer, FakeHub};
 use crate::out::capture;
 
-const POLICY: &str = "name: quick\nemergency: true\ncurve: {template: emergency}\n\
+pub(crate) const POLICY: &str = "name: quick\nemergency: true\ncurve: {template: emergency}\n\
                       gates: {max_failures: 10%, max_unknown: 10%, soak: 0s}\nrings:\n  - name: \
                       first\n    select: {match_labels: {ring: first}}\n  - {name: all, rest: \
                       true}\n";
-const FLEET: &str = "name: shops\ngroups:\n  - {name: lab, clusters: 2, labels: {ring: first}}\n  \
+pub(crate) const FLEET: &str = "name: shops\ngroups:\n  - {name: lab, clusters: 2, labels: {ring: first}}\n  \
                      - {name: shop, clusters: 30}\n";
 
 #[derive(clap::Parser)]

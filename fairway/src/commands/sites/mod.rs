@@ -98,12 +98,12 @@ pub(crate) async fn run(args: &SitesArgs, now: Timestamp, out: &mut Out) -> Resu
             };
             let path = format!("api/v1/sites/{name}");
             let row: SiteRow = hub.put(&path, "application/json", &said).await?;
-            if args.output == Format::Json {
-                return out.json(&row);
+            let told = format!("site {name} is registered; its status must be signed with the key");
+            let table = || render::sites(std::slice::from_ref(&row), now, Format::Csv);
+            super::answered(out, args.output, &row, table, &told)?;
+            if args.output != Format::Table {
+                return Ok(());
             }
-            out.note(&format!(
-                "site {name} is registered; its status must be signed with the key"
-            ))?;
             out.note(&fingerprint(&public_key))?;
             out.note("compare it with what the site says")
         }
@@ -117,6 +117,7 @@ pub(crate) async fn run(args: &SitesArgs, now: Timestamp, out: &mut Out) -> Resu
             import(&hub, file, site.as_ref(), args.output, now, out).await
         }
         Some(Command::Remove { name }) => {
+            super::answers_nothing(args.output, "sites remove")?;
             hub.delete(&format!("api/v1/sites/{name}")).await?;
             out.note(&format!("site {name} and what was known of it are forgotten"))
         }
@@ -155,8 +156,10 @@ async fn import(
     let path = "api/v1/status-imports";
     let reply: StatusImportReply =
         hub.post_bytes(path, &query, media_type::SITE_STATUS, bytes).await?;
-    if format == Format::Json {
-        return out.json(&reply);
+    match format {
+        Format::Json => return out.json(&reply),
+        Format::Csv => return out.csv(&render::reply(&reply)),
+        Format::Table => {}
     }
     let clusters = count(usize::try_from(reply.clusters).unwrap_or(usize::MAX), "cluster");
     let made = format!("made {} ago", age(reply.made_at, now));

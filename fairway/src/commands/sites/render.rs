@@ -1,6 +1,6 @@
 //! Dark sites as tables.
 
-use channels::wire::{SiteImport, SiteRow};
+use channels::wire::{SiteImport, SiteRow, StatusImportReply};
 use jiff::Timestamp;
 
 use crate::span::age;
@@ -70,5 +70,20 @@ pub(super) fn imports(rows: &[SiteImport], now: Timestamp, format: Format) -> Ta
             row.digest.to_string(),
         ]);
     }
+    table
+}
+
+/// What became of an imported status.
+pub(super) fn reply(reply: &StatusImportReply) -> Table {
+    let mut table = Table::new(&["site", "sequence", "made", "clusters", "changed", "live_here"]);
+    let live_here: Vec<String> = reply.live_here.iter().map(ToString::to_string).collect();
+    table.row(vec![
+        reply.site.to_string(),
+        reply.sequence.to_string(),
+        reply.made_at.to_string(),
+        reply.clusters.to_string(),
+        if reply.changed { "yes" } else { "no" }.to_owned(),
+        live_here.join(" "),
+    ]);
     table
 }

@@ -5,7 +5,7 @@ pub(crate) mod level;
 mod online;
 mod render;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::path::{Path, PathBuf};
 

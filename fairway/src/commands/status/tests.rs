@@ -12,7 +12,7 @@ use crate::publisher::testing::{World, content, day, secret};
 use crate::publisher::{NextRoot, TrustedRoots, draft_next_root};
 
 /// The directory that `world` would publish from, with the private keys of `seeds`.
-fn directory(world: &World, seeds: &[u8]) -> tempfile::TempDir {
+pub(crate) fn directory(world: &World, seeds: &[u8]) -> tempfile::TempDir {
     let temp = tempfile::tempdir().unwrap();
     let dir = temp.path();
     for below in ["keys", "metadata"] {

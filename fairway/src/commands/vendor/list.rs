@@ -22,24 +22,30 @@ pub(super) async fn run(
 ) -> Result<()> {
     let directory = Directory::open(dir)?;
     let found = collect(&directory, hub, now, out).await?;
-    crate::commands::print(out, output, &found, || table(&found, now), "no vendors")
+    crate::commands::print(out, output, &found, || table(&found, now, output), "no vendors")
 }
 
-fn table(found: &[Found], now: Timestamp) -> Table {
-    let columns = &["vendor", "kind", "role", "must_sign", "version", "valid_for", "problem"];
-    let mut table = Table::new(columns);
+/// One row per role; CSV has the moment at which it expires.
+fn table(found: &[Found], now: Timestamp, format: Format) -> Table {
+    let valid = |expires: Timestamp| match format {
+        Format::Table => until(expires, now),
+        Format::Json | Format::Csv => expires.to_string(),
+    };
+    let validity = if format == Format::Table { "valid_for" } else { "expires" };
+    let columns = ["vendor", "kind", "role", "must_sign", "version", validity, "problem"];
+    let mut table = Table::new(&columns);
     for Found { vendor, kind, roles } in found {
         for role in roles {
             let keys = role.keys.len();
             let must_sign = role.threshold.map(|threshold| format!("{threshold} of {keys}"));
-            let valid_for = role.expires.map(|expires| until(expires, now));
+            let valid = role.expires.map(valid);
             table.row(vec![
                 vendor.to_string(),
                 (*kind).to_owned(),
                 role.role.clone(),
                 cell(must_sign.as_ref()),
                 cell(role.version.as_ref()),
-                cell(valid_for.as_ref()),
+                cell(valid.as_ref()),
                 cell(role.problem.as_ref()),
             ]);
         }

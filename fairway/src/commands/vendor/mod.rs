@@ -14,7 +14,7 @@ pub(super) mod publish;
 mod rotate;
 mod served;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::path::{Path, PathBuf};
 

@@ -172,7 +172,7 @@ impl Stage {
     }
 }
 
-async fn serve(staged: &StagedRepository) -> FakeHub {
+pub(crate) async fn serve(staged: &StagedRepository) -> FakeHub {
     let mut script: Vec<(String, Answer)> = Vec::new();
     for (name, bytes) in staged.files() {
         let content_type = "application/octet-stream";
