@@ -104,7 +104,7 @@ mod tests {
             .into_iter()
             .flat_map(|scope| [(scope.clone(), None), (scope, Some("fast".parse().unwrap()))])
         {
-            let about = HealthQuestion { scope, channel, ..HealthQuestion::default() };
+            let about = HealthQuestion { channel, scope, ..HealthQuestion::default() };
             let filter =
                 ClusterFilter { phase: Some(Phase::AwaitHealth), ..ClusterFilter::default() };
             let mut memo = DriftMemo::default();
