@@ -346,9 +346,15 @@ fn rows(changes: &[Change]) -> Table {
         if added.is_empty() && removed.is_empty() && trust.is_empty() {
             row("", String::new());
         }
-        added.into_iter().for_each(|path| row("added", path));
-        removed.into_iter().for_each(|path| row("removed", path));
-        trust.iter().for_each(|change| row("trust", line(change)));
+        for path in added {
+            row("added", path);
+        }
+        for path in removed {
+            row("removed", path);
+        }
+        for change in trust {
+            row("trust", line(change));
+        }
     }
     table
 }

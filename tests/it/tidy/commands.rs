@@ -119,7 +119,7 @@ fn attributes_of(source: &str, function: &str) -> Option<String> {
     let head = format!("fn {function}(");
     let is_head =
         |line: &&str| line.starts_with(&head) || line.starts_with(&format!("async {head}"));
-    let at = lines.iter().position(|line| is_head(line))?;
+    let at = lines.iter().position(is_head)?;
     let above = lines.get(..at)?.iter().rev().take_while(|line| line.starts_with("#["));
     let attributes = above.copied().collect::<Vec<_>>().join("\n");
     TESTS.iter().any(|attribute| attributes.contains(attribute)).then_some(attributes)

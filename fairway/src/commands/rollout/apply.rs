@@ -65,7 +65,9 @@ fn rings(reply: &PolicyReply) -> Table {
         let (policy, version) = (reply.name.to_string(), reply.version.to_string());
         table.row(vec![policy, version, changed.to_owned(), ring, clusters.to_string()]);
     };
-    reply.rings.iter().for_each(|ring| row(ring.name.to_string(), ring.clusters));
+    for ring in &reply.rings {
+        row(ring.name.to_string(), ring.clusters);
+    }
     if reply.in_no_ring > 0 {
         row(String::new(), reply.in_no_ring);
     }
