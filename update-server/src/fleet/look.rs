@@ -3,7 +3,6 @@
 
 use channels::wire::HealthAnswer;
 
-use super::freshness::freshness;
 use super::health::HealthPass;
 use super::heat::HeatPass;
 use super::query::View;
@@ -39,10 +38,10 @@ impl FleetIndex {
         let mut health = HealthPass::new(self, about, view.now);
         let mut heat = HeatPass::new(self, question);
         let list = self.resolve_all(filter, view);
+        let class = self.classes(view.now);
         let mut matching = 0;
         for (number, row) in self.rows.iter().enumerate() {
-            let class = freshness(row.last_seen.get(), self.interval_s, view.now);
-            matching += u64::from(list.matches(row, class));
+            matching += u64::from(list.matches(row, &class));
             if !is_seen(marks.as_deref(), row) {
                 continue;
             }

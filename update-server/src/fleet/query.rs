@@ -75,12 +75,13 @@ enum Versions {
 }
 
 impl Resolved<'_> {
-    pub(super) fn matches(&self, row: &Row, class: Freshness) -> bool {
+    /// `class` says how long ago a row reported, where that is asked.
+    pub(super) fn matches(&self, row: &Row, class: impl Fn(&Row) -> Freshness) -> bool {
         let filter = self.filter;
         !row.is_retired()
             && filter.site.is_none()
-            && filter.freshness.is_none_or(|f| f == class)
-            && filter.activity.is_none_or(|activity| activity.holds(class))
+            && filter.freshness.is_none_or(|f| f == class(row))
+            && filter.activity.is_none_or(|activity| activity.holds(class(row)))
             && filter.name_prefix.as_ref().is_none_or(|p| row.name().starts_with(p.as_str()))
             && self.labels.as_ref().is_none_or(|selected| is_marked(selected, row.labels))
             && (!self.about_products() || row.products.iter().any(|p| self.matches_product(p)))
@@ -158,11 +159,17 @@ impl FleetIndex {
         Resolved { distance, ..resolved }
     }
 
+    /// How long ago a row reported, at `now`.
+    pub(super) fn classes(&self, now: Timestamp) -> impl Fn(&Row) -> Freshness + use<> {
+        let interval_s = self.interval_s;
+        move |row| freshness(row.last_seen.get(), interval_s, now)
+    }
+
     /// How many clusters match.
     pub fn matching(&self, filter: &ClusterFilter, view: &mut View<'_>) -> u64 {
         let resolved = self.resolve_all(filter, view);
-        let class = |row: &Row| freshness(row.last_seen.get(), self.interval_s, view.now);
-        let found = self.rows.iter().filter(|row| resolved.matches(row, class(row))).count();
+        let class = self.classes(view.now);
+        let found = self.rows.iter().filter(|row| resolved.matches(row, &class)).count();
         u64::try_from(found).unwrap_or(u64::MAX)
     }
 
@@ -182,9 +189,9 @@ impl FleetIndex {
         let mut last = None;
         // The rows come first: numbers end where rows do, whatever a cursor says.
         let rows = self.rows.iter().skip(Slot(start).index());
+        let class = self.classes(view.now);
         for (row, number) in rows.zip(start..=u32::MAX) {
-            let class = freshness(row.last_seen.get(), self.interval_s, view.now);
-            if !resolved.matches(row, class) {
+            if !resolved.matches(row, &class) {
                 continue;
             }
             if found.len() == limit {
@@ -204,10 +211,10 @@ impl FleetIndex {
         max: usize,
     ) -> Option<Vec<Selected>> {
         let resolved = self.resolve(filter);
+        let class = self.classes(now);
         let mut found = Vec::new();
         for row in &self.rows {
-            let class = freshness(row.last_seen.get(), self.interval_s, now);
-            if !resolved.matches(row, class) {
+            if !resolved.matches(row, &class) {
                 continue;
             }
             if found.len() == max {

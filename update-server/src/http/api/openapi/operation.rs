@@ -291,10 +291,14 @@ impl Operation {
         for (status, codes) in by_status {
             let named: Vec<String> =
                 codes.iter().map(|c| format!("`{}`: {}", c.slug(), c.title())).collect();
-            let problem = json!({
-                "description": named.join(". "),
-                "content": { (media_type::PROBLEM): { "schema": reference("problem") } },
-            });
+            let mut content = json!({ (media_type::PROBLEM): { "schema": reference("problem") } });
+            if !self.path.starts_with("/api/")
+                && let Value::Object(content) = &mut content
+            {
+                // For those who ask for a page.
+                content.insert("text/html".to_owned(), json!({ "schema": { "type": "string" } }));
+            }
+            let problem = json!({ "description": named.join(". "), "content": content });
             responses.entry(status.to_string()).or_insert(problem);
         }
         responses
