@@ -28,6 +28,18 @@ struct Served {
     arch: Arch,
 }
 
+/// What to do about a hub that gave no answer.
+fn unreachable(why: &str) -> &'static str {
+    // The word that every fault of a chain, a name or a date of TLS has in its text.
+    if why.contains("certificate") {
+        "something answers, and its certificate is not trusted here: put the authority that issued \
+         it into the system's store or name its file in SSL_CERT_FILE; is the host of the address \
+         among the certificate's names?"
+    } else {
+        "is it running, is that its address, and is no firewall between?"
+    }
+}
+
 /// All checks, in the order in which a person would make them. Nothing is asked of a hub that does
 /// not answer.
 pub(super) async fn look(probe: &Probe, root: Option<&[u8]>, now: Timestamp) -> Vec<Check> {
@@ -37,9 +49,7 @@ pub(super) async fn look(probe: &Probe, root: Option<&[u8]>, now: Timestamp) -> 
         Ok(seen) => seen,
         Err(why) => {
             let check = Check::fail("reachable", format!("{}: {why}", probe.server));
-            checks.push(
-                check.hint("is it running, is that its address, and is no firewall between?"),
-            );
+            checks.push(check.hint(unreachable(&why)));
             return checks;
         }
     };
@@ -265,5 +275,18 @@ async fn audit(probe: &Probe) -> Check {
                 .hint("rows from there on were changed outside the hub; compare with an export")
         }
         Err(why) => Check::warn(name, format!("/api/v1/audit/verify: {why}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unreachable;
+
+    #[test]
+    fn a_certificate_that_is_not_trusted_is_no_matter_of_firewalls() {
+        let tls = unreachable("invalid peer certificate: UnknownIssuer");
+        assert!(tls.contains("SSL_CERT_FILE"), "{tls}");
+        let refused = unreachable("Connection refused (os error 111)");
+        assert!(refused.contains("firewall"), "{refused}");
     }
 }
