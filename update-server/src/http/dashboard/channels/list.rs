@@ -10,8 +10,8 @@ use crate::fleet::GraphKey;
 use crate::http::dashboard::shell::Shell;
 use crate::http::dashboard::words::{self, Pill, Tone};
 
-/// Channels named as those that have a newer release: a line of a narrow column.
-const MAX_CHANNELS: usize = 3;
+/// Channels named as those that have a newer release: two lines of a narrow column.
+const MAX_CHANNELS: usize = 2;
 
 /// Width of a full bar in the drawings' own unit.
 const FULL: u64 = 1000;
@@ -145,14 +145,15 @@ fn row(graph: &GraphFacts) -> Row {
 /// The newest of them and where it is; the channel's own page has the rest.
 fn newer(newer: &[(ReleaseVersion, Vec<ChannelName>)]) -> String {
     let Some((version, channels)) = newer.last() else { return String::new() };
-    let mut names: Vec<&str> =
-        channels.iter().take(MAX_CHANNELS).map(ChannelName::as_str).collect();
-    if channels.len() > MAX_CHANNELS {
-        names.push("…");
-    }
+    let names: Vec<&str> = channels.iter().take(MAX_CHANNELS).map(ChannelName::as_str).collect();
+    let others = match channels.len().saturating_sub(MAX_CHANNELS) {
+        0 => String::new(),
+        1 => " and another".to_owned(),
+        many => format!(" and {many} others"),
+    };
     let more = match newer.len() {
         1 => String::new(),
         many => format!(", {} more", many - 1),
     };
-    format!("{version} in {}{more}", names.join(", "))
+    format!("{version} in {}{others}{more}", names.join(", "))
 }

@@ -6,6 +6,7 @@ use channels::names::ChannelName;
 use channels::version::ReleaseVersion;
 
 use crate::catalog::{Catalog, GraphEntry};
+use crate::http::dashboard::natural::natural;
 
 /// Oldest first, with the channels that have each. A channel without this one's head is another line,
 /// whose releases are no news here; withdrawn ones wait for nothing.
@@ -32,6 +33,9 @@ pub(super) fn newer(
         for node in new {
             found.entry(node.version.clone()).or_default().push(sibling.channel.clone());
         }
+    }
+    for channels in found.values_mut() {
+        channels.sort_by_cached_key(|channel| natural(channel.as_str()));
     }
     found.into_iter().collect()
 }

@@ -136,7 +136,7 @@ fn gather(visitor: &Visitor, state: &HubState, ask: Ask) -> Result<FleetView, Ap
             drift,
             standings: overview.standings,
             health,
-            heat,
+            heat: in_order(heat),
             list,
             matching,
             holds,
@@ -145,4 +145,13 @@ fn gather(visitor: &Visitor, state: &HubState, ask: Ask) -> Result<FleetView, Ap
             ask,
         }
     }))
+}
+
+/// Groups of the strip in the order in which people count; those that are no name come last.
+fn in_order(mut heat: Vec<HeatGroup>) -> Vec<HeatGroup> {
+    heat.sort_by_cached_key(|group| {
+        let name = group.name.as_deref().map(natural);
+        (group.product.clone(), group.is_rest, name.is_none(), name)
+    });
+    heat
 }
