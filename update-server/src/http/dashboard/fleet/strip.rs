@@ -15,6 +15,8 @@ const MAX_CELLS: u64 = 2000;
 const PITCH: u64 = 10;
 /// Side of a cell.
 const SIDE: u64 = 8;
+/// A full line where there is room, pixels: what is left of a desk's screen beside the names.
+const FULL_WIDTH: u64 = 1000;
 
 /// The clusters of one product.
 #[derive(Debug)]
@@ -33,6 +35,8 @@ pub(super) struct Group {
     pub(super) clusters: u64,
     pub(super) width: u64,
     pub(super) height: u64,
+    /// How wide it is shown where there is room.
+    pub(super) pixels: u64,
     pub(super) runs: Vec<Run>,
     /// The group's line of the table, a number for each column.
     pub(super) figures: Vec<Figure>,
@@ -242,10 +246,13 @@ fn drawn(group: &HeatGroup, shown: &[Column], (per_cell, columns): (u64, u64), a
         };
         Figure { clusters, href: href.filter(|_| clusters > 0) }
     };
+    // No wider than its cells, so that the few of a small fleet keep their size on a phone.
+    let used = begin.min(columns).max(1);
     Group {
         name: name(group, &ask.by()),
         clusters: group.clusters(),
-        width: columns * PITCH,
+        width: used * PITCH,
+        pixels: used * (FULL_WIDTH / columns),
         height: begin.div_ceil(columns).max(1) * PITCH,
         runs,
         figures: shown.iter().map(figure).collect(),
@@ -367,6 +374,15 @@ mod tests {
         let drawn: Vec<usize> = strip.groups[0].runs.iter().map(cells).collect();
         assert_eq!(drawn, [1, 2000]);
         assert_eq!(strip.groups[0].height, 17 * PITCH);
+    }
+
+    #[test]
+    fn the_few_cells_of_a_small_fleet_are_no_smaller_on_a_phone() {
+        let strip = of(&[group("stable", &[(HeatMark::Plain, Heat::Current, 12)])], "");
+        let drawn = &strip.groups[0];
+        assert_eq!((drawn.width, drawn.pixels), (12 * PITCH, 240));
+        let full = of(&[group("stable", &[(HeatMark::Plain, Heat::Current, 4000)])], "");
+        assert_eq!((full.groups[0].width, full.groups[0].pixels), (125 * PITCH, FULL_WIDTH));
     }
 
     #[test]
