@@ -40,12 +40,32 @@ pub struct SiteStatus {
     /// Sequence of the newest bundle that the site has imported, if its exporter said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub newest_bundle: Option<u64>,
+    /// What the site's mirror signed when that bundle was in, if its exporter had it at hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<BundleReceipt>,
     /// Sums over all clusters.
     pub counts: SiteCounts,
     /// What the site's hub serves, by product, channel and architecture.
     pub channels: Vec<SiteChannel>,
     /// Every cluster in force at the site, by id.
     pub clusters: Vec<SiteCluster>,
+}
+
+/// What the receipt of a bundle says. The receipt itself stays at the site, or goes back by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BundleReceipt {
+    /// Name of the bundle.
+    pub bundle: String,
+    /// Its sequence.
+    pub sequence: u64,
+    /// Digest of its signed manifest, by which the connected side knows the bundle it made.
+    pub manifest: Sha256Digest,
+    /// When its import ended, by the clock of the site's mirror.
+    pub imported_at: Timestamp,
+    /// Whether everything that was asked for was in it and arrived.
+    pub complete: bool,
+    /// Digest of the signed receipt, to find it by.
+    pub digest: Sha256Digest,
 }
 
 /// Something that a site may keep to itself.
@@ -252,6 +272,9 @@ impl SiteStatus {
         at_most("clusters", self.clusters.len(), Self::MAX_CLUSTERS)?;
         at_most("channels", self.channels.len(), Self::MAX_CHANNELS)?;
         word("characters of the hub's version", &self.hub_version)?;
+        if let Some(receipt) = &self.receipt {
+            word("characters of a bundle's name", &receipt.bundle)?;
+        }
         let mut ids = BTreeSet::new();
         for cluster in &self.clusters {
             if !ids.insert(cluster.id) {
@@ -291,7 +314,7 @@ fn word(what: &'static str, text: &str) -> Result<(), SiteStatusError> {
 impl Critical for SiteStatus {
     fn check_critical(&self) -> Result<(), UnknownCritical> {
         /// Every field of this form may be named: all of them are read.
-        const KNOWN: [&str; 10] = [
+        const KNOWN: [&str; 11] = [
             "site",
             "hub_version",
             "sequence",
@@ -299,6 +322,7 @@ impl Critical for SiteStatus {
             "good_for_s",
             "redacted",
             "newest_bundle",
+            "receipt",
             "counts",
             "channels",
             "clusters",

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use signing::Sha256Digest;
 
 use super::people::{DriftTotals, Freshness};
-use super::site::{Redaction, SiteCounts};
+use super::site::{BundleReceipt, Redaction, SiteCounts};
 use crate::names::{ClusterId, SiteName};
 use crate::version::ReleaseVersion;
 
@@ -78,6 +78,9 @@ pub struct SiteStatusHead {
     /// Sequence of the newest bundle that the site has imported, if it said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub newest_bundle: Option<u64>,
+    /// What the receipt of that bundle says, if the site told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<BundleReceipt>,
     /// The site's own sums.
     pub counts: SiteCounts,
     /// Clusters of the file that are not shown, because they report to this hub themselves.

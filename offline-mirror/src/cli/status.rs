@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::{Output, say};
 use crate::feed::read_token;
 use crate::server::ServerAccess;
+use crate::site::SiteDir;
 use crate::status::{ExportedStatus, SiteHub, StatusRequest, write};
 
 const DAY_S: u64 = 24 * 3600;
@@ -28,7 +29,12 @@ pub(super) struct StatusExportArgs {
     /// messages with them).
     #[arg(long, value_name = "WHAT", value_delimiter = ',')]
     redact: Vec<Redaction>,
-    /// Sequence of the newest bundle that was imported at the site; its hub sees no bundles.
+    /// The site's directory, in which imports keep their receipts: the newest one goes with the
+    /// status, because the site's hub sees no bundles.
+    #[arg(long, value_name = "SITEDIR", conflicts_with = "newest_bundle")]
+    site_dir: Option<PathBuf>,
+    /// Sequence of the newest bundle that was imported at the site, where its directory is not at
+    /// hand.
     #[arg(long, value_name = "SEQUENCE")]
     newest_bundle: Option<u64>,
     /// Days until the next status is meant to be sent; a week if left out.
@@ -61,9 +67,14 @@ struct Told<'a> {
 pub(super) async fn run(args: StatusExportArgs) -> anyhow::Result<()> {
     let token = read_token(&args.token_file)?;
     let hub = SiteHub::new(ServerAccess::new(&args.server, token, args.token_over_http)?)?;
+    let receipt = match &args.site_dir {
+        Some(dir) => SiteDir::open_to_read(dir)?.newest_receipt()?,
+        None => None,
+    };
     let request = StatusRequest {
         redact: args.redact.into_iter().collect(),
         newest_bundle: args.newest_bundle,
+        receipt,
         good_for_s: args.good_for_days.map(|days| days * DAY_S),
     };
     let exported = hub.export(&request).await?;

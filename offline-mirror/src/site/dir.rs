@@ -272,7 +272,7 @@ fn lock(dir: &Path) -> Result<File, SiteError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use signing::{RootSpec, build_root};
@@ -286,7 +286,8 @@ mod tests {
         build_root(&RootSpec { version: 1, expires, roles: roles.into() }, &[&key], None).unwrap()
     }
 
-    fn made() -> (tempfile::TempDir, SiteDir) {
+    /// A new site `north`, below a folder that ends with the first value.
+    pub(in super::super) fn made() -> (tempfile::TempDir, SiteDir) {
         let folder = tempfile::tempdir().unwrap();
         let init = SiteInit { name: "north".parse().unwrap(), root: root(), images: vec![] };
         let site = SiteDir::init(&folder.path().join("north"), init).unwrap();

@@ -23,6 +23,7 @@ mod error;
 mod files;
 mod inventory;
 mod ledger;
+mod newest;
 mod pattern;
 mod receipt;
 

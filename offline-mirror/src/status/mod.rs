@@ -13,7 +13,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use channels::wire::{Problem, Redaction, SiteKey, SiteStatus};
+use channels::wire::{BundleReceipt, Problem, Redaction, SiteKey, SiteStatus};
 use reqwest::header::ACCEPT;
 use signing::{Attack, KeySet, PublicKey, Statement};
 
@@ -35,6 +35,8 @@ pub struct StatusRequest {
     pub redact: BTreeSet<Redaction>,
     /// Sequence of the newest bundle that was imported at the site; the hub sees no bundles.
     pub newest_bundle: Option<u64>,
+    /// What the receipt of that bundle says.
+    pub receipt: Option<BundleReceipt>,
     /// Seconds until the next status is meant to be sent; the hub's default if absent.
     pub good_for_s: Option<u64>,
 }
@@ -135,6 +137,8 @@ impl StatusRequest {
         let fields = [
             ("redact", (!redact.is_empty()).then(|| redact.join(","))),
             ("newest_bundle", self.newest_bundle.map(|sequence| sequence.to_string())),
+            // Names, numbers and digests: it can always be written.
+            ("receipt", self.receipt.as_ref().and_then(|r| serde_json::to_string(r).ok())),
             ("good_for_s", self.good_for_s.map(|seconds| seconds.to_string())),
         ];
         fields.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()

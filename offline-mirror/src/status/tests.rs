@@ -97,6 +97,7 @@ async fn what_is_asked_for_reaches_the_hub_and_the_file_is_what_it_signed() {
     let request = StatusRequest {
         redact: redact(&["names", "messages"]),
         newest_bundle: Some(4),
+        receipt: None,
         good_for_s: None,
     };
     let site = site_hub(&format!("{}/", hub.url));

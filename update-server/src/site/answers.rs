@@ -125,6 +125,7 @@ fn site_row(site: &Site, view: &View<'_>) -> SiteRow {
             hub_version: status.hub_version.clone(),
             redacted: status.redacted.clone(),
             newest_bundle: status.newest_bundle,
+            receipt: status.receipt.clone(),
             counts: status.counts.clone(),
             live_here: u64::try_from(carried.live_here.len()).unwrap_or(u64::MAX),
         }

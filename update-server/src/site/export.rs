@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use channels::names::{ClusterId, SiteName};
 use channels::wire::{
-    ClusterRow, Freshness, HealthVerdict, ProductRow, Redaction, SiteChannel, SiteCluster,
-    SiteCounts, SiteProduct, SiteReason, SiteStatus,
+    BundleReceipt, ClusterRow, Freshness, HealthVerdict, ProductRow, Redaction, SiteChannel,
+    SiteCluster, SiteCounts, SiteProduct, SiteReason, SiteStatus,
 };
 use jiff::Timestamp;
 use signing::{BuildError, SecretKey, Sha256Digest, statement};
@@ -34,6 +34,8 @@ pub struct Facts {
     pub good_for_s: u64,
     /// Sequence of the newest bundle, if whoever asks knows.
     pub newest_bundle: Option<u64>,
+    /// What its receipt says, if whoever asks has it.
+    pub receipt: Option<BundleReceipt>,
     /// What to leave out.
     pub redact: BTreeSet<Redaction>,
 }
@@ -120,6 +122,7 @@ pub fn build(
         good_for_s: facts.good_for_s,
         redacted,
         newest_bundle: facts.newest_bundle,
+        receipt: facts.receipt,
         counts: counts(rows),
         channels,
         clusters,

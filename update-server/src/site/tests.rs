@@ -68,6 +68,7 @@ fn status(site: &str, sequence: u64, clusters: Vec<SiteCluster>) -> SiteStatus {
         good_for_s: 7 * 86_400,
         redacted: BTreeSet::new(),
         newest_bundle: None,
+        receipt: None,
         counts: SiteCounts::default(),
         channels: vec![SiteChannel {
             product: "acme/kafka".parse().unwrap(),
@@ -274,6 +275,7 @@ fn made(redact: &[Redaction]) -> (SiteStatus, String) {
         now: at(NOW),
         good_for_s: 60,
         newest_bundle: Some(3),
+        receipt: None,
         redact: redact.iter().copied().collect(),
     };
     let status = build(facts, &[secretive()], Vec::new(), &Pseudonyms::of(&key(1))).unwrap();
@@ -322,6 +324,7 @@ fn a_site_too_large_for_one_file_is_refused_and_nothing_is_dropped() {
         now: at(NOW),
         good_for_s: 60,
         newest_bundle: None,
+        receipt: None,
         redact: BTreeSet::new(),
     };
     let error = build(facts, &rows, Vec::new(), &Pseudonyms::of(&key(1))).unwrap_err();

@@ -29,6 +29,7 @@ fn north() -> SiteRow {
             hub_version: "0.1.0".to_owned(),
             redacted: [Redaction::Names, Redaction::Messages].into(),
             newest_bundle: Some(4),
+            receipt: None,
             counts: SiteCounts { clusters: 3, active: 2, healthy: 1, unhealthy: 1, unknown: 0 },
             live_here: 0,
         }),

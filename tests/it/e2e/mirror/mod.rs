@@ -65,7 +65,9 @@ fn a_release_goes_over_the_gap_an_agent_upgrades_and_the_hub_sees_the_site() {
 
     // What the site's hub says of itself is carried back as well.
     let (status, key) = (trip.text("north.status.json"), trip.text("north.key.json"));
-    let words = ["mirror", "status-export", "--out", &status, "--key-out", &key];
+    let north = trip.text("north");
+    let words =
+        ["mirror", "status-export", "--site-dir", &north, "--out", &status, "--key-out", &key];
     trip.site.fairway(&words);
     trip.reconnect();
     trip.hub().fairway(&["sites", "add", "north", "--key", &key, "--interval", "7d"]);
@@ -73,6 +75,11 @@ fn a_release_goes_over_the_gap_an_agent_upgrades_and_the_hub_sees_the_site() {
     let drift: Value =
         serde_json::from_str(&trip.hub().fairway(&["drift", "--output", "json"])).unwrap();
     assert!(drift.to_string().contains("\"north\""), "{drift}");
+    let sites: Value =
+        serde_json::from_str(&trip.hub().fairway(&["sites", "--output", "json"])).unwrap();
+    let receipt = &sites[0]["status"]["receipt"];
+    assert_eq!(receipt["sequence"], made["sequence"], "{sites}");
+    assert_eq!(receipt["complete"], true, "{sites}");
     let clusters = trip.hub().fairway(&["clusters", "--site", "north", "--output", "json"]);
     assert!(clusters.contains("dark-1") && clusters.contains(KAFKA[1]), "{clusters}");
 }

@@ -11,7 +11,8 @@ use actix_web::web::{self, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use channels::names::SiteName;
 use channels::wire::{
-    ClusterRow, Redaction, SiteChannel, SiteKey, SiteStatus, StatusImportReply, media_type,
+    BundleReceipt, ClusterRow, Redaction, SiteChannel, SiteKey, SiteStatus, StatusImportReply,
+    media_type,
 };
 use serde::Deserialize;
 use signing::{Attack, SecretKey, Statement};
@@ -36,6 +37,8 @@ pub(super) struct ExportQuery {
     redact: Option<String>,
     /// Sequence of the newest bundle that the site has imported; the hub itself sees no bundles.
     newest_bundle: Option<u64>,
+    /// A [`BundleReceipt`] as JSON: what the site's mirror signed when that bundle was in.
+    receipt: Option<String>,
     /// Seconds until the next status is meant to be sent.
     good_for_s: Option<u64>,
 }
@@ -52,6 +55,21 @@ impl ExportQuery {
                 })
             })
             .collect()
+    }
+
+    fn receipt(&self) -> Result<Option<BundleReceipt>, ApiError> {
+        let wrong = |why: String| ApiError::new(Code::InvalidRequest, format!("receipt: {why}"));
+        let Some(text) = &self.receipt else { return Ok(None) };
+        let receipt: BundleReceipt =
+            serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?;
+        if receipt.bundle.chars().count() > SiteStatus::MAX_WORD_CHARS {
+            let max = SiteStatus::MAX_WORD_CHARS;
+            return Err(wrong(format!("the bundle's name has more than {max} characters")));
+        }
+        if self.newest_bundle.is_some_and(|newest| newest != receipt.sequence) {
+            return Err(wrong("it is of another bundle than newest_bundle".to_owned()));
+        }
+        Ok(Some(receipt))
     }
 
     fn good_for_s(&self) -> Result<u64, ApiError> {
@@ -104,7 +122,7 @@ pub(super) async fn export(
     query: web::Query<ExportQuery>,
 ) -> Result<HttpResponse, ApiError> {
     let site = own_site(&state)?;
-    let (redact, good_for_s) = (query.redact()?, query.good_for_s()?);
+    let (redact, good_for_s, receipt) = (query.redact()?, query.good_for_s()?, query.receipt()?);
     let key = site_key(&state).await?;
     let now = state.now();
     let request = StatusRequest {
@@ -114,8 +132,9 @@ pub(super) async fn export(
         now,
     };
     let sequence = state.store.next_status(request).await?;
-    let newest_bundle = query.newest_bundle;
-    let facts = Facts { site, sequence, now, good_for_s, newest_bundle, redact };
+    let newest_bundle =
+        query.newest_bundle.or_else(|| receipt.as_ref().map(|receipt| receipt.sequence));
+    let facts = Facts { site, sequence, now, good_for_s, newest_bundle, receipt, redact };
     tracing::info!(site = %facts.site, sequence, by = by.actor, "status exported");
     let disposition = format!("attachment; filename=\"{}.status.json\"", facts.site);
     let maker = state.clone();

@@ -46,8 +46,8 @@ golden! {
     "rollout-row": ["rollout-row", "rollout-row--minimal"];
     "site-import-page": ["site-import-page"];
     "site-key": ["site-key"];
-    "site-row-page": ["site-row-page"];
-    "site-status": ["site-status", "site-status--redacted"];
+    "site-row-page": ["site-row-page", "site-row-page--receipt"];
+    "site-status": ["site-status", "site-status--receipt", "site-status--redacted"];
     "soak-answer": ["soak-answer"];
     "status-import-reply": ["status-import-reply"];
     "timeline-page": ["timeline-page"];

@@ -29,6 +29,14 @@ fn site(name: &str, freshness: Freshness, made_at: Option<Timestamp>) -> (SiteRo
         hub_version: "0.1.0".to_owned(),
         redacted: std::collections::BTreeSet::new(),
         newest_bundle: Some(4),
+        receipt: Some(channels::wire::BundleReceipt {
+            bundle: "north-4".to_owned(),
+            sequence: 4,
+            manifest: signing::Sha256Digest::of(b"manifest"),
+            imported_at: days_ago(3),
+            complete: false,
+            digest: signing::Sha256Digest::of(b"receipt"),
+        }),
         counts: SiteCounts { clusters: 3, active: 2, healthy: 1, unhealthy: 1, unknown: 0 },
         live_here: 0,
     });

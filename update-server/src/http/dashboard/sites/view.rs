@@ -1,7 +1,10 @@
 //! From the facts to what the template prints.
 
 use askama::Template;
-use channels::wire::{DriftTotals, Freshness, Redaction, SiteDrift, SiteImport, SiteRow};
+use channels::wire::{
+    BundleReceipt, DriftTotals, Freshness, Redaction, SiteDrift, SiteImport, SiteRow,
+};
+use jiff::Timestamp;
 
 use super::SitesFacts;
 use crate::http::dashboard::shell::Shell;
@@ -37,9 +40,19 @@ struct Status {
     taken: String,
     hub_version: String,
     bundle: String,
+    receipt: Option<Receipt>,
     clusters: String,
     health: String,
     redacted: String,
+}
+
+/// What the site's mirror signed when its newest bundle was in.
+#[derive(Debug)]
+struct Receipt {
+    said: String,
+    is_complete: bool,
+    manifest: String,
+    digest: String,
 }
 
 /// A site's clusters on one of this hub's graphs.
@@ -128,6 +141,7 @@ fn site(facts: &SitesFacts, row: &SiteRow, every_s: u64) -> Site {
                 || "none that it told of".to_owned(),
                 |sequence| format!("number {sequence}, imported there"),
             ),
+            receipt: status.receipt.as_ref().map(|receipt| receipt_of(receipt, facts.at)),
             clusters: format!(
                 "{}, {} active there",
                 count(status.counts.clusters, "cluster"),
@@ -147,6 +161,15 @@ fn site(facts: &SitesFacts, row: &SiteRow, every_s: u64) -> Site {
             words::relative(facts.at, row.registered_at),
             row.registered_by
         ),
+    }
+}
+
+fn receipt_of(receipt: &BundleReceipt, now: Timestamp) -> Receipt {
+    Receipt {
+        said: format!("{}, imported {}", receipt.bundle, words::relative(now, receipt.imported_at)),
+        is_complete: receipt.complete,
+        manifest: receipt.manifest.to_string(),
+        digest: receipt.digest.to_string(),
     }
 }
 

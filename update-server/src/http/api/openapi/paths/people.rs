@@ -143,6 +143,11 @@ fn sites() -> Vec<Operation> {
             .query(&[
                 ("redact", Kind::Text, "What to leave out: `names,labels,messages`."),
                 ("newest_bundle", Kind::Int(0, i64::MAX.unsigned_abs()), "Newest one imported."),
+                (
+                    "receipt",
+                    Kind::Text,
+                    "What the newest bundle's receipt says, as JSON: `receipt` of the answer.",
+                ),
                 ("good_for_s", Kind::Int(1, i64::MAX.unsigned_abs()), "Until the next one."),
             ])
             .answers_as(200, &[media_type::SITE_STATUS], "site-status", "The file.")
