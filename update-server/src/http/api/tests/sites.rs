@@ -397,3 +397,38 @@ async fn the_dashboard_shows_dark_sites_and_how_old_they_are() {
         assert!(page.contains(wanted), "{wanted}");
     }
 }
+
+#[actix_web::test]
+async fn the_receipt_of_the_newest_bundle_goes_with_the_status_and_a_wrong_one_is_refused() {
+    let north = DarkSite::new("north").await;
+    let receipt = |more: &str| {
+        let digest = signing::Sha256Digest::of(b"x");
+        let text = format!(
+            r#"{{"bundle":"north-4","sequence":4,"manifest":"{digest}","imported_at":"2026-11-19T16:30:00Z","complete":true,"digest":"{digest}"{more}}}"#
+        );
+        format!("receipt={}", urlencode(&text))
+    };
+    for query in ["?receipt=4", "?receipt=%7B%7D", &format!("?newest_bundle=5&{}", receipt(""))] {
+        let refused = north.export(query).await;
+        assert_eq!(refused.status, 400, "{query}");
+        assert!(refused.text().contains("receipt: "), "{}", refused.text());
+    }
+    let hub = Hub::published().await;
+    hub.register("north", &north.key().await, None).await;
+    // What a newer mirror adds is no reason to refuse the rest.
+    hub.imported(&north.status(&format!("?{}", receipt(r#","more":1"#))).await).await;
+    let sites: Page<SiteRow> = hub.get("/api/v1/sites").await;
+    let head = sites.items[0].status.as_ref().unwrap();
+    assert_eq!(head.newest_bundle, Some(4), "the receipt names it");
+    let known = head.receipt.as_ref().unwrap();
+    assert_eq!((known.bundle.as_str(), known.complete), ("north-4", true));
+}
+
+/// Percent-encodes everything that is no letter or digit.
+fn urlencode(text: &str) -> String {
+    let byte = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => char::from(byte).to_string(),
+        other => format!("%{other:02X}"),
+    };
+    text.bytes().map(byte).collect()
+}

@@ -124,5 +124,6 @@ fn a_site_that_lacks_the_newest_release_wants_a_bundle_and_one_that_has_it_nothi
     for drifts in [vec![drift("north", "1.1.0", "1.1.0")], vec![drift("south", "1.1.0", "1.0.0")]] {
         let page = html(carried(), drifts);
         assert!(!page.contains("carry a bundle") && page.contains("number 4, imported there"));
+        assert!(page.contains("north-4, imported 3 d") && page.contains("not complete"), "{page}");
     }
 }
