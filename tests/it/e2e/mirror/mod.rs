@@ -77,7 +77,7 @@ fn a_release_goes_over_the_gap_an_agent_upgrades_and_the_hub_sees_the_site() {
     assert!(drift.to_string().contains("\"north\""), "{drift}");
     let sites: Value =
         serde_json::from_str(&trip.hub().fairway(&["sites", "--output", "json"])).unwrap();
-    let receipt = &sites[0]["status"]["receipt"];
+    let receipt = &sites["items"][0]["status"]["receipt"];
     assert_eq!(receipt["sequence"], made["sequence"], "{sites}");
     assert_eq!(receipt["complete"], true, "{sites}");
     let clusters = trip.hub().fairway(&["clusters", "--site", "north", "--output", "json"]);
