@@ -68,6 +68,16 @@ pub struct BundleReceipt {
     pub digest: Sha256Digest,
 }
 
+impl BundleReceipt {
+    /// Checks every bound.
+    ///
+    /// # Errors
+    /// Names what there is too much of.
+    pub fn check(&self) -> Result<(), SiteStatusError> {
+        word("characters of a bundle's name", &self.bundle)
+    }
+}
+
 /// Something that a site may keep to itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -272,9 +282,7 @@ impl SiteStatus {
         at_most("clusters", self.clusters.len(), Self::MAX_CLUSTERS)?;
         at_most("channels", self.channels.len(), Self::MAX_CHANNELS)?;
         word("characters of the hub's version", &self.hub_version)?;
-        if let Some(receipt) = &self.receipt {
-            word("characters of a bundle's name", &receipt.bundle)?;
-        }
+        self.receipt.as_ref().map_or(Ok(()), BundleReceipt::check)?;
         let mut ids = BTreeSet::new();
         for cluster in &self.clusters {
             if !ids.insert(cluster.id) {

@@ -5,13 +5,13 @@
 use std::collections::BTreeMap;
 
 use channels::names::ProductRef;
-use channels::wire::{self, ClusterHeader, Failure, ProductState, Progress, Report};
+use channels::wire::{self, AcceptedRisk, ClusterHeader, Failure, ProductState, Progress, Report};
 use jiff::Timestamp;
 
 use super::core::Core;
 use super::ledger::{Ledger, Turn};
 use crate::history::Out;
-use crate::plan::{AT_REST, AcceptedRisk, Ask, Goal, ProductPolicy, Scene, Stand, Target, stand};
+use crate::plan::{AT_REST, Ask, Goal, ProductPolicy, Scene, Stand, Target, stand};
 
 /// Longest message of a reason or failure in a report; the full text is in the log.
 const MESSAGE_CHARS_MAX: usize = 400;
@@ -181,8 +181,8 @@ fn failure(core: &Core, product: &ProductRef) -> Option<Failure> {
 }
 
 /// Risks that the owner accepts, those whose time is over last.
-fn accepted_risks(policy: &ProductPolicy, now: Timestamp) -> Vec<wire::AcceptedRisk> {
-    let told = |risk: &AcceptedRisk| wire::AcceptedRisk {
+fn accepted_risks(policy: &ProductPolicy, now: Timestamp) -> Vec<AcceptedRisk> {
+    let told = |risk: &AcceptedRisk| AcceptedRisk {
         name: risk.name.clone(),
         reason: risk.reason.chars().take(ACCEPTED_REASON_CHARS_MAX).collect(),
         until: risk.until,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use channels::health::{PlegLimits, QuorumLimits};
 use channels::names::{Arch, ProductRef};
-use channels::wire::{Report, Role};
+use channels::wire::{AcceptedRisk, Report, Role};
 
 use super::ConfigError;
 use super::checks::checks;
@@ -22,9 +22,7 @@ use crate::driver::CommandSpec;
 use crate::gate::GatePolicy;
 use crate::kafka::KafkaSettings;
 use crate::phase::StepTimings;
-use crate::plan::{
-    AcceptedRisk, GATE_GAP_MS, Grants, HubWishes, Mode, Policy, ProductPolicy, Timings,
-};
+use crate::plan::{GATE_GAP_MS, Grants, HubWishes, Mode, Policy, ProductPolicy, Timings};
 use crate::prometheus::PrometheusSettings;
 
 /// Units of one cluster: a page per unit and second is what one core can read.

@@ -45,7 +45,7 @@ pub use gates::{disowned, go_blockers, heard_lately, local_hold};
 pub use hub_wishes::{HubWishes, follow};
 pub use metrics::{MissingMetric, missing_metrics};
 pub use pick::{Outdated, candidates};
-pub use policy::{AcceptedRisk, GATE_GAP_MS, Grants, Mode, Policy, ProductPolicy, Timings};
+pub use policy::{GATE_GAP_MS, Grants, Mode, Policy, ProductPolicy, Timings};
 pub use rules::{
     CHECK_AGE_MS, CheckRule, CheckRules, CheckWhen, FinalizeRules, PoolRules, ProductRules,
 };

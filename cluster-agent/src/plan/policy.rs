@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use channels::names::{Arch, ChannelName, ClusterId, PoolName, ProductRef};
 use channels::version::ReleaseVersion;
-use channels::wire::Role;
+use channels::wire::{AcceptedRisk, Role};
 use jiff::Timestamp;
 
 use super::ProductRules;
@@ -116,17 +116,6 @@ impl Mode {
     }
 }
 
-/// A risk that the owner takes, for a reason and a time.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AcceptedRisk {
-    /// The risk's name.
-    pub name: String,
-    /// Why it is acceptable here.
-    pub reason: String,
-    /// Until when; `None` = until the entry is removed.
-    pub until: Option<Timestamp>,
-}
-
 impl ProductPolicy {
     /// How risks stand at `now`, by what is accepted and what was answered.
     pub fn exposure<'a>(&self, answers: &'a RiskAnswers, now: Timestamp) -> Exposure<'a> {
@@ -137,7 +126,7 @@ impl ProductPolicy {
     pub fn accepted(&self, now: Timestamp) -> BTreeSet<String> {
         self.accepted_risks
             .iter()
-            .filter(|risk| risk.until.is_none_or(|until| until > now))
+            .filter(|risk| risk.is_in_force(now))
             .map(|risk| risk.name.clone())
             .collect()
     }

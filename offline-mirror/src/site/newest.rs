@@ -1,6 +1,6 @@
 //! The newest receipt of a site, for its status: what a person would look up and type.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use channels::wire::BundleReceipt;
 use signing::Sha256Digest;
@@ -50,7 +50,7 @@ impl SiteDir {
 }
 
 /// The number that a receipt's name begins with; other files are none of ours.
-fn sequence(path: &std::path::Path) -> Option<u64> {
+fn sequence(path: &Path) -> Option<u64> {
     let name = path.file_name()?.to_str()?.strip_suffix(".receipt.json")?;
     name.split_once('-')?.0.parse().ok()
 }

@@ -282,18 +282,11 @@ mod tests {
     use std::sync::Arc;
 
     use channels::wire::{Phase, WaitingOn};
-    use jiff::Timestamp;
 
     use super::*;
     use crate::auth::Scope;
-    use crate::fleet::tests::{Line, cluster, kafka};
+    use crate::fleet::tests::{Line, NOW, at, cluster, kafka};
     use crate::fleet::{ClusterFilter, DriftMemo, Slot};
-
-    const NOW: i64 = 1_790_000_000;
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).unwrap()
-    }
 
     /// 90 clusters on four versions, every tenth silent, one stuck; a third each in two rings and in
     /// none.

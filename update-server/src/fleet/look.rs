@@ -65,18 +65,11 @@ impl FleetIndex {
 #[cfg(test)]
 mod tests {
     use channels::wire::Phase;
-    use jiff::Timestamp;
 
     use super::*;
     use crate::auth::Scope;
-    use crate::fleet::tests::{Line, cluster, kafka};
+    use crate::fleet::tests::{Line, NOW, at, cluster, kafka};
     use crate::fleet::{DriftMemo, HealthQuestion, HeatBy};
-
-    const NOW: i64 = 1_790_000_000;
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).unwrap()
-    }
 
     /// Two channels, three rings, some silent, some that have stood still for long.
     fn fleet() -> FleetIndex {

@@ -165,8 +165,9 @@ impl FleetIndex {
         move |row| freshness(row.last_seen.get(), interval_s, now)
     }
 
-    /// How many clusters match.
-    pub fn matching(&self, filter: &ClusterFilter, view: &mut View<'_>) -> u64 {
+    /// How many clusters match: what [`FleetIndex::look`] counts beside everything else.
+    #[cfg(test)]
+    pub(crate) fn matching(&self, filter: &ClusterFilter, view: &mut View<'_>) -> u64 {
         let resolved = self.resolve_all(filter, view);
         let class = self.classes(view.now);
         let found = self.rows.iter().filter(|row| resolved.matches(row, &class)).count();

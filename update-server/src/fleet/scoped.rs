@@ -101,8 +101,9 @@ impl FleetIndex {
         standings
     }
 
-    /// The scope's clusters in force.
-    pub fn in_force_within(&self, scope: &Scope) -> u64 {
+    /// The scope's clusters in force: what [`FleetIndex::look`] counts beside everything else.
+    #[cfg(test)]
+    pub(super) fn in_force_within(&self, scope: &Scope) -> u64 {
         self.tally_within(scope).freshness.values().sum()
     }
 }

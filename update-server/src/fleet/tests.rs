@@ -14,9 +14,9 @@ use channels::wire::{
 use jiff::SignedDuration;
 use proptest::prelude::*;
 
-const NOW: i64 = 1_790_000_000;
+pub(super) const NOW: i64 = 1_790_000_000;
 
-fn at(second: i64) -> Timestamp {
+pub(super) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 

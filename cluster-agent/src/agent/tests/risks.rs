@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use channels::graph::{Graph, GraphBuilder, MatchingRule, Node, Risk};
-use channels::wire::{Phase, Report, Role};
+use channels::wire::{AcceptedRisk, Phase, Report, Role};
 
 use super::world::{Build, World, knowledge, known, product, release, version};
-use crate::plan::{AcceptedRisk, RiskAnswer, RiskAnswers, RiskOutcome};
+use crate::plan::{RiskAnswer, RiskAnswers, RiskOutcome};
 
 const KAFKA: &str = "acme/kafka";
 const QUERY: &str = "max(slow_disks > bool 0)";

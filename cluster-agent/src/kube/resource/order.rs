@@ -6,12 +6,13 @@
 use channels::names::{ChannelName, ProductRef};
 use channels::rollout::Calendar;
 use channels::version::ReleaseVersion;
+use channels::wire::AcceptedRisk;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::spec::{ClusterUpdateSpec, Finalize, Hold, PolicyMode};
 use crate::config::Reports;
-use crate::plan::{AcceptedRisk, Mode, Policy};
+use crate::plan::{Mode, Policy};
 
 /// A spec that can be followed.
 #[derive(Debug, Clone, PartialEq)]

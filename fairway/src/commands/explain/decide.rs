@@ -400,12 +400,11 @@ fn summary(verdict: Verdict, reasons: &[Why], products: &[Explained]) -> String 
 /// What a hold or a turn in a rollout must not hide: the cluster would not go if it might, because it
 /// is not well.
 fn sickness(product: &Explained, told: &Why) -> Option<String> {
-    let is_hidden = matches!(told.by, "hold" | "hub") && is_unhealthy(&product.health);
-    let agents = || product.reasons.iter().filter(|why| why.by == "agent" && !why.passes);
-    let first = agents().next().map_or_else(String::new, |why| format!(": {}", why.message));
-    is_hidden.then(|| format!("; and it is unhealthy{first}"))
-}
-
-fn is_unhealthy(health: &HealthSummary) -> bool {
-    health.verdict == HealthVerdict::Unhealthy
+    let is_unhealthy = product.health.verdict == HealthVerdict::Unhealthy;
+    if !is_unhealthy || !matches!(told.by, "hold" | "hub") {
+        return None;
+    }
+    let first = product.reasons.iter().find(|why| why.by == "agent" && !why.passes);
+    let why = first.map_or_else(String::new, |why| format!(": {}", why.message));
+    Some(format!("; and it is unhealthy{why}"))
 }

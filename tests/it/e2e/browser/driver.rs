@@ -23,8 +23,16 @@ impl Screen {
     /// The narrowest phone that is promised.
     pub(super) const PHONE: Self = Self { width: 360, height: 740, scheme: "light", script: true };
 
+    /// All that a page must be fit for, by name.
+    pub(super) const EVERY: [(&str, Self); 4] = [
+        ("wide", Self::WIDE),
+        ("wide-dark", Self::WIDE.dark()),
+        ("phone", Self::PHONE),
+        ("phone-dark", Self::PHONE.dark()),
+    ];
+
     /// The same at night.
-    pub(super) fn dark(self) -> Self {
+    pub(super) const fn dark(self) -> Self {
         Self { scheme: "dark", ..self }
     }
 

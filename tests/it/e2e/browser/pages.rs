@@ -59,7 +59,7 @@ fn faults(browser: &mut Browser, screen: Screen) -> Vec<String> {
 fn browser_opens_every_page_on_every_screen_and_nothing_complains() {
     let mut stage = Stage::set();
     let mut found = Vec::new();
-    for screen in [Screen::WIDE, Screen::WIDE.dark(), Screen::PHONE, Screen::PHONE.dark()] {
+    for (_, screen) in Screen::EVERY {
         stage.sign_in(screen);
         let pages = all(&mut stage.browser, &stage.world.hub.url());
         for page in pages {

@@ -86,13 +86,7 @@ fn addresses(browser: &mut Browser, hub: &str) -> Vec<String> {
 
 /// Pictures of the page on every screen, for a person to look at.
 fn keep_pictures(browser: &mut Browser, address: &str, name: &str, folder: &Path) {
-    let screens = [
-        (Screen::WIDE, "wide"),
-        (Screen::WIDE.dark(), "wide-dark"),
-        (Screen::PHONE, "phone"),
-        (Screen::PHONE.dark(), "phone-dark"),
-    ];
-    for (screen, on) in screens {
+    for (on, screen) in Screen::EVERY {
         browser.open(screen);
         browser.goto(address);
         browser.picture(&folder.join(format!("{name}-{on}.png")));

@@ -62,10 +62,7 @@ impl ExportQuery {
         let Some(text) = &self.receipt else { return Ok(None) };
         let receipt: BundleReceipt =
             serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?;
-        if receipt.bundle.chars().count() > SiteStatus::MAX_WORD_CHARS {
-            let max = SiteStatus::MAX_WORD_CHARS;
-            return Err(wrong(format!("the bundle's name has more than {max} characters")));
-        }
+        receipt.check().map_err(|error| wrong(error.to_string()))?;
         if self.newest_bundle.is_some_and(|newest| newest != receipt.sequence) {
             return Err(wrong("it is of another bundle than newest_bundle".to_owned()));
         }

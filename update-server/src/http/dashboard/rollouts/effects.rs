@@ -58,7 +58,7 @@ const NOT: &str = "Not at all";
 
 /// `1 cluster`, `3 clusters`.
 fn clusters(count: u64) -> String {
-    if count == 1 { "1 cluster".to_owned() } else { format!("{count} clusters") }
+    words::count(count, "cluster")
 }
 
 /// Everything that follows.
