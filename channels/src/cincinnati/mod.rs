@@ -2,8 +2,8 @@
 //!
 //! Writing is canonical: nodes by version, keys sorted, edges sorted, conditional groups sorted by
 //! their risks, no white space. The same graph gives the same bytes, so a digest or an `ETag` can
-//! stand for it. The format is that of OpenShift's update service, plus one key, `origin`, which its
-//! clients ignore.
+//! stand for it. The format is that of OpenShift's update service, plus two keys, `origin` and
+//! `feeder`, which its clients ignore.
 
 mod read;
 mod target;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::{FORMAT, MAX_GRAPH_BYTES};
-use crate::graph::{Graph, GraphBuilder, GraphError, MatchingRule, Node, Origin, Risk};
+use crate::graph::{Feeding, Graph, GraphBuilder, GraphError, MatchingRule, Node, Origin, Risk};
 use crate::names::{Arch, ChannelName, ProductRef};
 use crate::version::ReleaseVersion;
 
@@ -21,6 +21,8 @@ struct Document {
     edges: Vec<(u64, u64)>,
     #[serde(default, rename = "conditionalEdges")]
     conditional_edges: Vec<Group>,
+    #[serde(default)]
+    feeder: serde_json::Value,
     #[serde(default)]
     origin: Option<WireOrigin>,
 }
@@ -100,6 +102,7 @@ pub fn from_json(bytes: &[u8]) -> Result<Graph, GraphError> {
         arch: origin.arch,
     });
     let mut builder = GraphBuilder::new(origin);
+    builder.feeding(feeding(document.feeder));
     let mut handles = BTreeMap::new();
     for (index, node) in document.nodes.into_iter().enumerate() {
         if node.version.is_empty() {
@@ -140,6 +143,12 @@ fn add_group(
         builder.conditional(from, to, risks);
     }
     Ok(())
+}
+
+/// Where releases come from. It informs people only, so one that cannot be read leaves the clusters
+/// their graph and says nothing.
+fn feeding(feeder: serde_json::Value) -> Option<Feeding> {
+    serde_json::from_value(feeder).ok().filter(Feeding::is_bounded)
 }
 
 /// A text of the document as an error shows it.

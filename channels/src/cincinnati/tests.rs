@@ -46,6 +46,40 @@ fn an_unknown_kind_of_rule_is_kept_as_one_that_cannot_be_evaluated() {
 }
 
 #[test]
+fn a_feeder_is_kept_by_every_graph_made_from_its_own() {
+    let text = concat!(
+        r#"{"conditionalEdges":[],"edges":[[0,1]],"feeder":{"delay":"P1W","errata":"public","#,
+        r#""filter":"1[.].*","name":"fast","soak":{"clusters":20,"days":7,"max_unhealthy":0}},"#,
+        r#""nodes":[{"metadata":{},"payload":"","version":"1.0.0"},"#,
+        r#"{"metadata":{},"payload":"","version":"1.0.1"}],"version":1}"#,
+    );
+    let signed = read(text).unwrap();
+    assert_eq!(signed.feeding().unwrap().name.as_str(), "fast");
+    assert_eq!(String::from_utf8(to_json(&signed)).unwrap(), text);
+    let held = signed.with_risk(&crate::graph::tests::risk("Hold"), &|_, _| true).unwrap();
+    assert_eq!(held.feeding(), signed.feeding());
+    assert_eq!(crate::diff::without_risk(&held, "Hold").unwrap(), signed);
+}
+
+#[test]
+fn a_feeder_that_cannot_be_read_whole_says_nothing_and_leaves_the_graph() {
+    let long = "1".repeat(crate::graph::Feeding::MAX_WORD_CHARS + 1);
+    for feeder in [
+        "3".to_owned(),
+        "null".to_owned(),
+        r#"{"name":""}"#.to_owned(),
+        r#"{"name":"fast","delay":"soon"}"#.to_owned(),
+        r#"{"name":"fast","moon":"full"}"#.to_owned(),
+        r#"{"name":"fast","soak":{"clusters":20,"days":7,"moons":1}}"#.to_owned(),
+        format!(r#"{{"name":"fast","filter":"{long}"}}"#),
+    ] {
+        let graph = read(&format!(r#"{{"nodes":[{{"version":"1.0.0"}}],"feeder":{feeder}}}"#));
+        let graph = graph.unwrap();
+        assert_eq!((graph.feeding(), graph.nodes().len()), (None, 1), "{feeder}");
+    }
+}
+
+#[test]
 fn each_fault_of_a_document_is_named() {
     let fault = |text: &str| read(text).unwrap_err();
     assert!(matches!(fault("{"), GraphError::Json { line: 1, .. }));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::FORMAT;
-use crate::graph::{Graph, MatchingRule, Origin, Risk};
+use crate::graph::{Feeding, Graph, MatchingRule, Origin, Risk};
 
 // Fields are declared in the order of their JSON names, which is the order they are written in.
 
@@ -14,6 +14,8 @@ struct Document<'g> {
     #[serde(rename = "conditionalEdges")]
     conditional_edges: Vec<Group<'g>>,
     edges: &'g [(usize, usize)],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    feeder: Option<&'g Feeding>,
     nodes: Vec<Node<'g>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     origin: Option<WireOrigin<'g>>,
@@ -85,6 +87,7 @@ pub fn to_json(graph: &Graph) -> Vec<u8> {
             })
             .collect(),
         edges: graph.edges(),
+        feeder: graph.feeding(),
         nodes: graph
             .nodes()
             .iter()

@@ -61,7 +61,7 @@ impl Incremental {
             graphs.push((key.0.clone(), key.1.clone(), graph));
             self.digests.insert(key, digest);
         }
-        let compiled = self.last.insert(work.compiled(source, graphs));
+        let compiled = self.last.insert(work.compiled(graphs));
         if errors.is_empty() { Ok(compiled) } else { Err(errors) }
     }
 
@@ -108,9 +108,10 @@ impl<'s> Inputs<'s> {
 
     fn digest(&mut self, work: &Work<'_>, job: &Job<'_>) -> Sha256Digest {
         let mut fields = Fields::default();
-        fields.add(work.product.to_string());
+        fields.add(work.source.product.to_string());
         fields.add(job.channel.name.as_str());
         fields.add(job.arch.as_str());
+        fields.add(format!("{:?}", job.feeding));
         // Places among the minors shift with every minor that comes or goes; mostly none is bound.
         let bound = job.places.iter().any(|place| work.rules.hop_limit(place.release).is_some());
         for place in &job.places {

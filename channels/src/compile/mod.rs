@@ -3,7 +3,7 @@
 //! Pure and deterministic: the same source gives the same documents, to the byte. Edges come from
 //! each release's `upgrade_from` and `downgrade_from` over the versions in the channel; blocks
 //! remove edges or put risks on them, and so do tombstones, barriers, dead ends and the bound on
-//! minors. Feeders are not expanded here.
+//! minors. What a feeder asks for is told and not done: promotion edits the source.
 
 mod edges;
 mod incremental;
@@ -19,7 +19,7 @@ pub use incremental::Incremental;
 use members::{Member, Place};
 use nodes::About;
 
-use crate::graph::{Graph, GraphBuilder, GraphError, Origin};
+use crate::graph::{Feeding, Graph, GraphBuilder, GraphError, Origin};
 use crate::names::{Arch, ChannelName, ProductRef};
 use crate::repository::{ChannelSource, ProductSource};
 use crate::version::ReleaseVersion;
@@ -101,12 +101,12 @@ pub(crate) fn compile_partly(source: &ProductSource) -> (Compiled, Vec<CompileEr
             Err(error) => errors.push(job.failed(error)),
         }
     }
-    (work.compiled(source, graphs), errors)
+    (work.compiled(graphs), errors)
 }
 
 /// What is worked out once for all graphs of a product.
 struct Work<'s> {
-    product: &'s ProductRef,
+    source: &'s ProductSource,
     channels: Vec<(&'s ChannelSource, Vec<Member>)>,
     /// By release: what its nodes say of it in every graph.
     about: Vec<About>,
@@ -120,6 +120,8 @@ struct Job<'s> {
     /// Index of the architecture among the product's.
     number: usize,
     places: Vec<Place<'s>>,
+    /// Where the channel's releases come from.
+    feeding: Option<Feeding>,
 }
 
 impl Job<'_> {
@@ -138,17 +140,19 @@ impl<'s> Work<'s> {
             .collect();
         let listed = members::listing(&channels, rules.releases().len());
         let about = nodes::about(rules.releases(), listed, &source.eol);
-        Self { product: &source.product, channels, about, rules }
+        Self { source, channels, about, rules }
     }
 
     /// All graphs that have a node, by channel, then architecture.
     fn jobs(&self) -> Vec<Job<'s>> {
         let mut jobs = Vec::new();
         for (channel, members) in &self.channels {
+            let feeding = self.source.feeding(channel);
             for (number, arch) in self.rules.arches().iter().enumerate() {
                 let places = members::places(channel, members, arch, self.rules.releases());
                 if !places.is_empty() {
-                    jobs.push(Job { channel, arch, number, places });
+                    let feeding = feeding.clone();
+                    jobs.push(Job { channel, arch, number, places, feeding });
                 }
             }
         }
@@ -157,10 +161,11 @@ impl<'s> Work<'s> {
 
     fn build(&mut self, job: &Job<'_>) -> Result<Graph, GraphError> {
         let mut builder = GraphBuilder::new(Some(Origin {
-            product: self.product.clone(),
+            product: self.source.product.clone(),
             channel: job.channel.name.clone(),
             arch: job.arch.clone(),
         }));
+        builder.feeding(job.feeding.clone());
         // By release: the place edges may leave it from.
         let mut sources: Vec<Option<usize>> = vec![None; self.rules.releases().len()];
         // By place: how many barriers are older.
@@ -191,12 +196,8 @@ impl<'s> Work<'s> {
         builder.build()
     }
 
-    fn compiled(
-        &self,
-        source: &ProductSource,
-        graphs: Vec<(ChannelName, Arch, Graph)>,
-    ) -> Compiled {
+    fn compiled(&self, graphs: Vec<(ChannelName, Arch, Graph)>) -> Compiled {
         let releases = self.rules.releases().iter().map(|release| release.document.clone());
-        Compiled { product: source.product.clone(), releases: releases.collect(), graphs }
+        Compiled { product: self.source.product.clone(), releases: releases.collect(), graphs }
     }
 }

@@ -172,6 +172,26 @@ fn nodes_of_a_line_carry_its_end_of_life_and_nothing_else_changes() {
 }
 
 #[test]
+fn a_graph_says_where_its_releases_come_from_and_what_they_need() {
+    let releases = [("1.0.0", "upgrade_from: []\n")];
+    let fed = "feeder: {name: fast, delay: P1W, filter: '1[.].*'}\nversions: [1.0.0]\n";
+    let mut source = product(&releases, fed, &[]);
+    let mut again = Incremental::new();
+    again.compile(&source).unwrap();
+    let feeder = |graph: &Graph| serde_json::to_value(graph.feeding()).unwrap();
+    let rule = serde_json::json!({"name": "fast", "delay": "P1W", "filter": "1[.].*"});
+    assert_eq!(feeder(&only_graph(&source)), rule);
+    let soak = crate::graph::SoakRule { days: 7, clusters: 20, max_unhealthy: 1 };
+    source.promotions.soak.insert("stable".parse().unwrap(), soak);
+    let mut rule = rule;
+    rule["soak"] = serde_json::json!({"days": 7, "clusters": 20, "max_unhealthy": 1});
+    assert_eq!(feeder(&only_graph(&source)), rule);
+    assert_eq!(feeder(&again.compile(&source).unwrap().graphs[0].2), rule);
+    let alone = product(&releases, "versions: [1.0.0]\n", &[]);
+    assert!(only_graph(&alone).feeding().is_none());
+}
+
+#[test]
 fn a_channel_that_names_what_does_not_exist_is_refused_with_every_fault() {
     let source = product(&[("1.0.0", ANY)], "versions: [1.0.0+arm64, 1.0.1, 1.0.0]\n", &[]);
     let errors = compile(&source).unwrap_err();

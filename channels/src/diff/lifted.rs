@@ -5,6 +5,7 @@ use crate::graph::{Graph, GraphBuilder, GraphError};
 /// The same graph without the risk of one name; edges that carried no other are recommended.
 pub fn without_risk(graph: &Graph, name: &str) -> Result<Graph, GraphError> {
     let mut builder = GraphBuilder::new(graph.origin().cloned());
+    builder.feeding(graph.feeding().cloned());
     for node in graph.nodes() {
         builder.node(node.clone());
     }

@@ -4,7 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{ConditionalEdges, Graph, GraphError, MAX_EDGES, MAX_NODES, Node, Origin, Out, Risk};
+use super::{
+    ConditionalEdges, Feeding, Graph, GraphError, MAX_EDGES, MAX_NODES, Node, Origin, Out, Risk,
+};
 
 /// Collects the parts of a graph in any order.
 ///
@@ -13,6 +15,7 @@ use super::{ConditionalEdges, Graph, GraphError, MAX_EDGES, MAX_NODES, Node, Ori
 #[derive(Debug, Default)]
 pub struct GraphBuilder {
     origin: Option<Origin>,
+    feeding: Option<Feeding>,
     nodes: Vec<Node>,
     edges: Vec<(usize, usize)>,
     conditional: Vec<(usize, usize, usize)>,
@@ -23,6 +26,11 @@ impl GraphBuilder {
     /// An empty graph.
     pub fn new(origin: Option<Origin>) -> Self {
         Self { origin, ..Self::default() }
+    }
+
+    /// Says where its releases come from.
+    pub fn feeding(&mut self, feeding: Option<Feeding>) {
+        self.feeding = feeding;
     }
 
     /// Adds a node and returns its handle.
@@ -72,7 +80,15 @@ impl GraphBuilder {
         }
         let conditional = group(pairs, &self.risk_sets, &nodes)?;
         let (outs, starts) = index_outgoing(nodes.len(), &edges, &conditional);
-        Ok(Graph { origin: self.origin, nodes, edges, conditional, outs, starts })
+        Ok(Graph {
+            origin: self.origin,
+            feeding: self.feeding,
+            nodes,
+            edges,
+            conditional,
+            outs,
+            starts,
+        })
     }
 }
 

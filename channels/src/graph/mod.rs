@@ -6,6 +6,7 @@
 
 mod build;
 mod error;
+mod feeding;
 mod reduce;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -14,6 +15,7 @@ use std::collections::BTreeMap;
 
 pub use build::GraphBuilder;
 pub use error::GraphError;
+pub use feeding::{Feeding, SoakRule};
 
 use crate::eol::EndOfLife;
 use crate::names::{Arch, ChannelName, ProductRef};
@@ -161,6 +163,7 @@ struct Out {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Graph {
     origin: Option<Origin>,
+    feeding: Option<Feeding>,
     nodes: Vec<Node>,
     edges: Vec<(usize, usize)>,
     conditional: Vec<ConditionalEdges>,
@@ -174,6 +177,11 @@ impl Graph {
     /// What the graph is for, when it says so.
     pub fn origin(&self) -> Option<&Origin> {
         self.origin.as_ref()
+    }
+
+    /// Where its releases come from, when it says so.
+    pub fn feeding(&self) -> Option<&Feeding> {
+        self.feeding.as_ref()
     }
 
     /// Nodes in version order; an index into this slice is a node index.
@@ -244,6 +252,7 @@ impl Graph {
         covers: &dyn Fn(&ReleaseVersion, &ReleaseVersion) -> bool,
     ) -> Result<Self, GraphError> {
         let mut builder = GraphBuilder::new(self.origin.clone());
+        builder.feeding(self.feeding.clone());
         for node in &self.nodes {
             builder.node(node.clone());
         }

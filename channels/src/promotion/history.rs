@@ -5,7 +5,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
-use super::SoakRule;
+use crate::graph::SoakRule;
 use crate::names::ChannelName;
 use crate::version::ReleaseVersion;
 

@@ -19,7 +19,7 @@ use serde::Serialize;
 
 pub use decide::{due, verdict, verdicts};
 pub use history::{HealthDay, HealthHistory};
-pub use record::{Entry, PROMOTIONS_FILE, Record, RecordError, SoakRule};
+pub use record::{Entry, PROMOTIONS_FILE, Record};
 
 use crate::names::ChannelName;
 use crate::repository::ProductSource;

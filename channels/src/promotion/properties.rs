@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::tests::{at, product};
 use super::*;
+use crate::graph::SoakRule;
 
 const START: &str = "2026-05-01T00:00:00Z";
 /// One day of candidate -> fast, a week of fast -> stable.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::graph::SoakRule;
 use crate::names::ChannelName;
 use crate::version::ReleaseVersion;
 use crate::yaml;
@@ -25,20 +26,6 @@ pub struct Record {
     pub entered: Vec<Entry>,
 }
 
-/// A release enters after `days` healthy days in a row on `clusters` clusters of the feeding
-/// channel.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SoakRule {
-    /// Whole days, in UTC.
-    pub days: u32,
-    /// Healthy clusters that make a day count.
-    pub clusters: u64,
-    /// Unhealthy clusters from which on a day starts the count afresh, less one.
-    #[serde(default)]
-    pub max_unhealthy: u64,
-}
-
 /// One release entered one channel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -54,22 +41,14 @@ pub struct Entry {
     pub why: String,
 }
 
-/// Why a record cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{PROMOTIONS_FILE}: {problem}; see \"Promotion\" in docs/channel-repository.md")]
-pub struct RecordError {
-    /// What is wrong, in the parser's words.
-    pub problem: String,
-}
-
 impl Record {
     /// Reads the file's text.
-    pub fn parse(text: &str) -> Result<Self, RecordError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, yaml::Fault> {
         let content = |line: &str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
         if !text.lines().any(content) {
             return Ok(Self::default());
         }
-        yaml::read(text).map_err(|fault| RecordError { problem: fault.to_string() })
+        yaml::read(text)
     }
 
     /// When a release last entered a channel.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::{RepositoryError, block, files};
+use crate::graph::Feeding;
 use crate::names::ChannelName;
 use crate::version::ReleaseVersion;
 
@@ -128,6 +129,16 @@ fn check_marks(
 }
 
 fn parse_feeder(file: &Path, feeder: FeederFile) -> Result<Feeder, RepositoryError> {
+    for (key, word) in [("errata", &feeder.errata), ("filter", &feeder.filter)] {
+        let chars = word.as_ref().map_or(0, |word| word.chars().count());
+        if chars > Feeding::MAX_WORD_CHARS {
+            return Err(RepositoryError::content(
+                file,
+                format!("feeder.{key} has {chars} characters"),
+                &format!("say it in {} at most", Feeding::MAX_WORD_CHARS),
+            ));
+        }
+    }
     let filter = feeder.filter.map(|filter| {
         block::expression(&filter).map_err(|_| {
             RepositoryError::content(

@@ -66,10 +66,14 @@ pub(super) fn parse<T: DeserializeOwned>(
     text: &str,
     section: &str,
 ) -> Result<T, RepositoryError> {
-    yaml::read(text).map_err(|Fault { line, column, problem, .. }| {
-        let advice = format!("see \"{section}\" in docs/channel-repository.md");
-        RepositoryError::Syntax { file: file.to_owned(), line, column, problem, advice }
-    })
+    yaml::read(text).map_err(|fault| misread(file, fault, section))
+}
+
+/// A fault in a file, with the section of the manual that says what is right.
+pub(super) fn misread(file: &Path, fault: Fault, section: &str) -> RepositoryError {
+    let Fault { line, column, problem, .. } = fault;
+    let advice = format!("see \"{section}\" in docs/channel-repository.md");
+    RepositoryError::Syntax { file: file.to_owned(), line, column, problem, advice }
 }
 
 /// Parses every `*.yaml` file of a directory below `root`, in name order; a missing directory has

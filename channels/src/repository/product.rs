@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::files::{list, read, read_folder};
+use super::files::{list, misread, read, read_folder};
 use super::{
     BlockSource, ChannelSource, Defaults, GraphRules, ReleaseSource, RepositoryError,
     SETTINGS_FILE, block, channel, release, settings,
 };
 use crate::eol::EndOfLife;
+use crate::graph::Feeding;
 use crate::names::{ChannelName, ProductRef};
+use crate::promotion::{PROMOTIONS_FILE, Record};
 use crate::version::{Minor, ReleaseVersion};
 
 const RELEASES: &str = "releases";
@@ -38,6 +40,8 @@ pub struct ProductSource {
     pub internal_channels: BTreeMap<ChannelName, ChannelSource>,
     /// Blocked edges in the order of their file names.
     pub blocks: Vec<BlockSource>,
+    /// When releases entered channels, and how long they soak.
+    pub promotions: Record,
 }
 
 impl ProductSource {
@@ -73,6 +77,11 @@ impl ProductSource {
         let blocks = read_folder(root, &directory.join(BLOCKED_EDGES), &mut errors, |f, text| {
             block::parse(f, text, &mut patterns)
         });
+        let promotions = promotions(root, &directory.join(PROMOTIONS_FILE));
+        let promotions = promotions.unwrap_or_else(|error| {
+            errors.push(error);
+            Record::default()
+        });
         if !errors.is_empty() {
             return Err(errors);
         }
@@ -86,8 +95,29 @@ impl ProductSource {
             channels: channels.into_iter().map(|c| (c.name.clone(), c)).collect(),
             internal_channels: internal.into_iter().map(|c| (c.name.clone(), c)).collect(),
             blocks,
+            promotions,
         })
     }
+
+    /// Where a channel's releases come from and what they need, as its graph says it.
+    pub fn feeding(&self, channel: &ChannelSource) -> Option<Feeding> {
+        let feeder = channel.feeder.as_ref()?;
+        Some(Feeding {
+            delay: feeder.delay.map(|delay| delay.fieldwise()),
+            errata: feeder.errata.clone(),
+            filter: feeder.filter.as_ref().map(|filter| filter.as_str().to_owned()),
+            name: feeder.name.clone(),
+            soak: self.promotions.soak.get(&channel.name).cloned(),
+        })
+    }
+}
+
+/// The record of promotions; without a file nothing is recorded.
+fn promotions(root: &Path, file: &Path) -> Result<Record, RepositoryError> {
+    if !root.join(file).exists() {
+        return Ok(Record::default());
+    }
+    Record::parse(&read(root, file)?).map_err(|fault| misread(file, fault, "Promotion"))
 }
 
 /// Finds entries whose names are nearly those that are read, e.g. `blocked_edges`: such a

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::*;
-use crate::graph::MatchingRule;
+use crate::graph::{Feeding, MatchingRule};
 use crate::wire::{Role, Severity};
 
 pub(crate) const SETTINGS: &str = "vendor = \"acme\"\nproduct = \"app\"\n[defaults]\narches = \
@@ -284,6 +284,20 @@ fn internal_channels_feed_others_and_are_told_apart_from_them() {
     );
     let near = fault("app/internal_channels/all.yaml", internal);
     assert!(near.contains("is not read here"), "{near}");
+}
+
+#[test]
+fn a_record_that_cannot_be_read_and_a_filter_too_long_to_show_are_named_with_their_file() {
+    starts_with(
+        &fault("app/promotions.yaml", "soak:\n  stable: {day: 7}\n"),
+        "app/promotions.yaml:2:12: unknown field `day`",
+    );
+    let filter = "1".repeat(Feeding::MAX_WORD_CHARS + 1);
+    let long = format!("name: stable\nfeeder: {{name: fast, filter: '{filter}'}}\n");
+    starts_with(
+        &fault("app/channels/stable.yaml", &long),
+        "app/channels/stable.yaml: feeder.filter has 1001 characters; say it in 1000 at most",
+    );
 }
 
 #[test]

@@ -61,8 +61,8 @@ pub use rollouts::{
 };
 pub use settings::{LabelsRequest, Patch, ProductSettings, SettingsPatch, SettingsRequest};
 pub use site::{
-    BundleReceipt, NotARedaction, Redaction, SiteChannel, SiteCluster, SiteCounts, SiteProduct,
-    SiteReason, SiteStatus, SiteStatusError,
+    BundleReceipt, NotARedaction, Redaction, SiteAcceptedRisk, SiteChannel, SiteCluster,
+    SiteCounts, SiteProduct, SiteReason, SiteStatus, SiteStatusError,
 };
 pub use sites::{
     SiteDrift, SiteImport, SiteKey, SiteRegistration, SiteRow, SiteStatusHead, StatusImportReply,

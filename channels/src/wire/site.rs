@@ -217,6 +217,22 @@ pub struct SiteProduct {
     /// Why it is not moving, at most [`SiteStatus::MAX_REASONS`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<SiteReason>,
+    /// Risks its owner takes there, at most [`Report::MAX_ACCEPTED_RISKS`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accepted_risks: Vec<SiteAcceptedRisk>,
+}
+
+/// A risk that the owner of a cluster takes there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SiteAcceptedRisk {
+    /// The risk's name, as graphs have it.
+    pub name: String,
+    /// Why it is acceptable there, unless sentences were left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Until when; absent = until the entry is removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
 }
 
 /// One reason why a cluster is not moving.
@@ -295,18 +311,27 @@ impl SiteStatus {
                 word("characters of a label", value)?;
             }
             at_most("products of a cluster", cluster.products.len(), Report::MAX_PRODUCTS)?;
-            cluster.products.iter().try_for_each(check_reasons)?;
+            cluster.products.iter().try_for_each(check_sentences)?;
         }
         Ok(())
     }
 }
 
-fn check_reasons(product: &SiteProduct) -> Result<(), SiteStatusError> {
+fn check_sentences(product: &SiteProduct) -> Result<(), SiteStatusError> {
+    let sentence = |text: &Option<String>| {
+        let chars = text.as_ref().map_or(0, |text| text.chars().count());
+        at_most("characters of a sentence", chars, SiteStatus::MAX_MESSAGE_CHARS)
+    };
     at_most("reasons of a product", product.reasons.len(), SiteStatus::MAX_REASONS)?;
     for reason in product.reasons.iter().chain(&product.failure) {
         word("characters of a reason's code", &reason.code)?;
-        let chars = reason.message.as_ref().map_or(0, |message| message.chars().count());
-        at_most("characters of a sentence", chars, SiteStatus::MAX_MESSAGE_CHARS)?;
+        sentence(&reason.message)?;
+    }
+    let risks = &product.accepted_risks;
+    at_most("accepted risks of a product", risks.len(), Report::MAX_ACCEPTED_RISKS)?;
+    for risk in risks {
+        word("characters of a risk's name", &risk.name)?;
+        sentence(&risk.reason)?;
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use channels::eol::EndOfLife;
 use channels::graph::{MatchingRule, Risk};
 use channels::names::Arch;
+use channels::promotion::Record;
 use channels::repository::{
     BlockSource, ChannelSource, Defaults, GraphRules, ProductSource, ReleaseSource, Sources,
     Targets,
@@ -194,6 +195,7 @@ pub(crate) fn product() -> impl Strategy<Value = ProductSource> {
             channels: [(fast.name.clone(), fast), (stable.name.clone(), stable)].into(),
             internal_channels: BTreeMap::new(),
             blocks,
+            promotions: Record::default(),
         })
 }
 

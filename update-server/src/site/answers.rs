@@ -3,8 +3,8 @@
 use channels::names::{ClusterId, SiteName};
 use channels::rollout::Labels;
 use channels::wire::{
-    ClusterRow, Freshness, HealthSummary, ProductRow, Reason, SiteCluster, SiteDrift, SiteProduct,
-    SiteReason, SiteRow, SiteStatusHead,
+    AcceptedRisk, ClusterRow, Freshness, HealthSummary, ProductRow, Reason, SiteAcceptedRisk,
+    SiteCluster, SiteDrift, SiteProduct, SiteReason, SiteRow, SiteStatusHead,
 };
 
 use super::carried::{Carried, GraphTally, graph_of};
@@ -229,8 +229,17 @@ fn product_row(product: &SiteProduct, view: &mut View<'_>) -> ProductRow {
         why_not: failed.chain(&product.reasons).map(reason).collect(),
         earliest_at: None,
         failure: None,
-        accepted_risks: Vec::new(),
+        accepted_risks: product.accepted_risks.iter().map(accepted).collect(),
         units: Vec::new(),
+    }
+}
+
+fn accepted(risk: &SiteAcceptedRisk) -> AcceptedRisk {
+    let left_out = || "the site left the reason out".to_owned();
+    AcceptedRisk {
+        name: risk.name.clone(),
+        reason: risk.reason.clone().unwrap_or_else(left_out),
+        until: risk.until,
     }
 }
 

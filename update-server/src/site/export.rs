@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use channels::names::{ClusterId, SiteName};
 use channels::wire::{
-    BundleReceipt, ClusterRow, Freshness, HealthVerdict, ProductRow, Redaction, SiteChannel,
-    SiteCluster, SiteCounts, SiteProduct, SiteReason, SiteStatus,
+    AcceptedRisk, BundleReceipt, ClusterRow, Freshness, HealthVerdict, ProductRow, Redaction,
+    SiteAcceptedRisk, SiteChannel, SiteCluster, SiteCounts, SiteProduct, SiteReason, SiteStatus,
 };
 use jiff::Timestamp;
 use signing::{BuildError, SecretKey, Sha256Digest, statement};
@@ -191,7 +191,26 @@ fn of_product(row: &ProductRow, messages: bool) -> SiteProduct {
         drift: row.drift.clone(),
         failure: row.failure.as_ref().map(|failure| reason(&failure.kind, &failure.message)),
         reasons: waiting.chain(refused).take(SiteStatus::MAX_REASONS).collect(),
+        accepted_risks: row.accepted_risks.iter().map(|risk| accepted(risk, messages)).collect(),
     }
+}
+
+fn accepted(risk: &AcceptedRisk, messages: bool) -> SiteAcceptedRisk {
+    SiteAcceptedRisk {
+        name: if messages || is_identifier(&risk.name) {
+            cut(&risk.name, SiteStatus::MAX_WORD_CHARS)
+        } else {
+            "other".to_owned()
+        },
+        reason: messages.then(|| cut(&risk.reason, SiteStatus::MAX_MESSAGE_CHARS)),
+        until: risk.until,
+    }
+}
+
+/// Graphs name risks by one word, and people of the site write into their agents what they like.
+fn is_identifier(name: &str) -> bool {
+    name.len() <= MAX_CODE_BYTES
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
 }
 
 /// Codes come from agents: what is none is not let out as one.

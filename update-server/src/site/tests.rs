@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use channels::wire::{
-    ClusterRow, Drift, HealthSummary, HealthVerdict, Phase, ProductRow, Reason, Redaction,
-    SiteChannel, SiteCluster, SiteCounts, SiteProduct, SiteReason, SiteStatus, WaitingOn,
+    AcceptedRisk, ClusterRow, Drift, HealthSummary, HealthVerdict, Phase, ProductRow, Reason,
+    Redaction, SiteChannel, SiteCluster, SiteCounts, SiteProduct, SiteReason, SiteStatus,
+    WaitingOn,
 };
 use proptest::prelude::*;
 use signing::{Attack, SecretKey, Sha256Digest, Statement};
@@ -42,6 +43,7 @@ fn product(name: &str, version: &str, phase: Phase) -> SiteProduct {
         drift: no_drift(),
         failure: None,
         reasons: vec![SiteReason { code: "held".to_owned(), message: None }],
+        accepted_risks: Vec::new(),
     }
 }
 
@@ -210,6 +212,10 @@ fn a_cluster_that_reports_here_itself_is_left_out_of_the_file() {
     assert_eq!(sum, 1, "and out of every figure");
 }
 
+fn accepted(name: &str, reason: &str) -> AcceptedRisk {
+    AcceptedRisk { name: name.to_owned(), reason: reason.to_owned(), until: Some(at(NOW)) }
+}
+
 /// The hub's own row of a cluster whose every word is a secret.
 fn secretive() -> ClusterRow {
     ClusterRow {
@@ -257,7 +263,10 @@ fn secretive() -> ClusterRow {
                 Reason { code: "SECRET code!".to_owned(), message: "SECRET".to_owned() },
             ],
             earliest_at: None,
-            accepted_risks: Vec::new(),
+            accepted_risks: vec![
+                accepted("AcmeDisk", "SECRET-reason"),
+                accepted("SECRET words", "SECRET-reason"),
+            ],
             failure: Some(channels::wire::Failure {
                 kind: "rollback".to_owned(),
                 message: "SECRET-failure".to_owned(),
@@ -286,20 +295,41 @@ fn made(redact: &[Redaction]) -> (SiteStatus, String) {
 #[test]
 fn what_is_left_out_is_nowhere_in_the_bytes() {
     let (_, whole) = made(&[]);
-    for word in ["SECRET-name", "SECRET-unit lags", "SECRET-person", "SECRET-failure"] {
+    for word in
+        ["SECRET-name", "SECRET-unit lags", "SECRET-person", "SECRET-failure", "SECRET-reason"]
+    {
         assert!(whole.contains(word), "{word} is there unless it is left out");
     }
     assert!(!whole.contains("SECRET code!") && !whole.contains("SECRET-agent"));
     let (status, text) = made(&[Redaction::Messages]);
-    for word in ["SECRET-unit", "SECRET-person", "SECRET-failure"] {
+    for word in ["SECRET-unit", "SECRET-person", "SECRET-failure", "SECRET-reason", "SECRET words"]
+    {
         assert!(!text.contains(word), "{word} in {text}");
     }
     assert_eq!(status.clusters[0].name, "SECRET-name");
     assert!(text.contains("quorum_lag") && text.contains("rollback"), "the codes stay");
+    assert!(text.contains("AcmeDisk") && !status.clusters[0].products[0].accepted_risks.is_empty());
     let (status, text) = made(&[Redaction::Names]);
     assert!(!text.contains("SECRET"), "{text}");
     let told = [Redaction::Names, Redaction::Messages].into();
     assert_eq!(status.redacted, told, "a sentence may hold a name, and the file says so");
+}
+
+#[test]
+fn accepted_risks_come_to_the_fleets_hub_with_their_reason_or_with_word_that_it_was_left_out() {
+    let shown = |redact: &[Redaction]| {
+        let mut sites = Sites::default();
+        sites.put(site("north", 7, Some(made(redact).0)));
+        let mut memo = DriftMemo::default();
+        let mut view = View::new(at(NOW), &Line, &mut memo);
+        let (mut rows, _) = sites.page(&ClusterFilter::default(), None, 10, &mut view);
+        rows.remove(0).products.remove(0).accepted_risks
+    };
+    let whole = [accepted("AcmeDisk", "SECRET-reason"), accepted("SECRET words", "SECRET-reason")];
+    assert_eq!(shown(&[]), whole);
+    let left_out = "the site left the reason out";
+    let told = [accepted("AcmeDisk", left_out), accepted("other", left_out)];
+    assert_eq!(shown(&[Redaction::Messages]), told);
 }
 
 #[test]

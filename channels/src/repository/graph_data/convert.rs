@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::GraphData;
 use super::suggestions::exactly;
 use crate::names::{Arch, ProductRef};
+use crate::promotion::Record;
 use crate::repository::release::agreed;
 use crate::repository::{Defaults, GraphRules, ProductSource, PullSpec, ReleaseSource};
 use crate::version::{Minor, ReleaseVersion, Requirement};
@@ -97,6 +98,7 @@ impl GraphData {
                 .map(|one| (one.name.clone(), one))
                 .collect(),
             blocks: self.blocks,
+            promotions: Record::default(),
         }
     }
 }

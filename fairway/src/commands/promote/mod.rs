@@ -74,14 +74,13 @@ async fn promote(args: &PromoteArgs, ask: &Ask, now: Timestamp, out: &mut Out) -
     let source = product(&workspace, Some(&args.product))?;
     let file = source.directory.join(PROMOTIONS_FILE);
     let text = read(&args.dir, &file)?;
-    let record = Record::parse(text.as_deref().unwrap_or_default())
-        .map_err(|error| refused(&file, &error))?;
+    let record = &source.promotions;
     let history = match &args.history {
         Some(file) => read_history(file)?,
         None if record.soak.is_empty() => HealthHistory::default(),
         None => soak::ask(&args.change.hub, source, args.version.as_ref(), out).await?,
     };
-    let facts = Facts { product: source, record: &record, history: &history };
+    let facts = Facts { product: source, record, history: &history };
     if args.pending {
         return pending::print(&chosen(verdicts(&facts, now), args), args.output, out);
     }

@@ -1,5 +1,6 @@
 //! `/channels` and `/channels/{vendor}/{product}/{channel}/{arch}`: what is offered to whom.
 
+mod feeding;
 mod graph;
 mod list;
 mod newer;
@@ -125,6 +126,8 @@ async fn one(
         stops: held.reasons(),
         soak,
         newer: newer::newer(&state.catalog, &entry),
+        feeder_has_graph: feeding::feeder_has_graph(&state.catalog, &entry),
+        feeds: feeding::feeds(&state.catalog, &entry),
         key,
     };
     let status = state.catalog.status(visitor.at);

@@ -1,6 +1,7 @@
 //! One channel: its release graph drawn, what each release and edge is, and how its clusters fared.
 
 mod detail;
+mod feeder;
 mod kind;
 mod layout;
 mod link;
@@ -49,6 +50,10 @@ pub(super) struct ChannelFacts {
     pub(super) soak: Option<Vec<SoakRelease>>,
     /// Releases newer than the head, and the other channels that have them.
     pub(super) newer: Vec<(ReleaseVersion, Vec<ChannelName>)>,
+    /// Whether the channel that the graph names as its feeder has a page.
+    pub(super) feeder_has_graph: bool,
+    /// Channels that this one feeds.
+    pub(super) feeds: Vec<ChannelName>,
 }
 
 impl ChannelFacts {

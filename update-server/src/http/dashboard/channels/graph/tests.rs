@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use askama::Template as _;
+use channels::cincinnati::{from_json, to_json};
 use channels::graph::{
     BARRIER_KEY, EOL_KEY, Graph, GraphBuilder, MatchingRule, Node, Risk, TOMBSTONE_KEY,
 };
@@ -96,6 +97,8 @@ fn facts(graph: Graph) -> ChannelFacts {
         stops: Vec::new(),
         soak: Some(Vec::new()),
         newer: Vec::new(),
+        feeder_has_graph: false,
+        feeds: Vec::new(),
         key,
     }
 }
@@ -244,6 +247,46 @@ fn holds_are_told_and_drawn_as_what_blocks() {
     assert!(drawn.edges.iter().all(|edge| edge.class == "blocked"), "{drawn:?}");
     let page = html(&facts, None, None);
     assert!(page.contains("<strong>Every move is held.</strong> disk alarm"), "{page}");
+}
+
+/// The sample with a feeder's rule, as a graph's JSON says it.
+fn fed(rule: &serde_json::Value) -> ChannelFacts {
+    let mut graph: serde_json::Value = serde_json::from_slice(&to_json(&sample())).unwrap();
+    graph["feeder"] = rule.clone();
+    facts(from_json(graph.to_string().as_bytes()).unwrap())
+}
+
+#[test]
+fn the_feeder_is_told_with_all_it_asks_for_and_where_releases_go_on_to() {
+    let rule = serde_json::json!({
+        "name": "fast", "delay": "P1WT12H", "errata": "public", "filter": "4[.]<.*",
+        "soak": {"days": 7, "clusters": 20, "max_unhealthy": 1},
+    });
+    let mut facts = fed(&rule);
+    facts.feeder_has_graph = true;
+    facts.feeds = vec!["eus".parse().unwrap(), "lts".parse().unwrap()];
+    let page = html(&facts, None, None);
+    for text in [
+        "Releases come from <a href=\"/channels/acme/kafka/fast/amd64\">fast</a>. One may enter",
+        "<li>has been in fast for 1 week 12 hours</li>",
+        "<li>has a version that matches 4[.]&#60;.*</li>",
+        "<li>has a public erratum</li>",
+        "<li>has 7 healthy days in a row in fast: on each, at least 20 healthy clusters and at most \
+         1 unhealthy</li>",
+        "go on to <a href=\"/channels/acme/kafka/eus/amd64\">eus</a>, <a href=",
+    ] {
+        assert!(page.contains(text), "{text}: {page}");
+    }
+}
+
+#[test]
+fn a_feeder_without_a_page_is_no_link_and_a_channel_without_one_says_so() {
+    let rule = serde_json::json!({"name": "internal", "delay": "PT0H"});
+    let page = html(&fed(&rule), None, None);
+    assert!(page.contains("Releases come from internal, and nothing more is asked"), "{page}");
+    let page = html(&facts(sample()), None, None);
+    assert!(page.contains("The graph names no feeder: releases enter by hand."), "{page}");
+    assert!(!page.contains("go on to"), "{page}");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use channels::wire::SoakRelease;
 
 use super::ChannelFacts;
 use super::detail::{self, EdgeDetail, NodeDetail, RiskDetail};
+use super::feeder::{self, Feeder, Neighbour};
 use super::kind::{Kind, RisksOf, names, risks_of};
 use super::link::{self, Picked};
 use super::picture::{Drawing, MARKS, Picture, marks_of};
@@ -43,6 +44,8 @@ pub(in super::super) struct ChannelPage {
     rows: Vec<Row>,
     risks: Vec<RiskDetail>,
     elsewhere: Vec<String>,
+    feeder: Option<Feeder>,
+    fed: Vec<Neighbour>,
     soak: Option<Vec<Soak>>,
     newer: Vec<Newer>,
     newer_more: usize,
@@ -152,6 +155,8 @@ impl ChannelPage {
             rows: if is_drawn { rows(facts, &risks) } else { Vec::new() },
             risks: detail::risks(facts),
             elsewhere: detail::elsewhere(facts),
+            feeder: feeder::feeder(facts),
+            fed: feeder::fed(facts),
             soak: facts.soak.as_ref().map(|soak| soak_here(facts, soak)),
             newer: facts.newer.iter().rev().take(MAX_NEWER).map(|n| newer(facts, n)).collect(),
             newer_more: facts.newer.len().saturating_sub(MAX_NEWER),
