@@ -1,6 +1,6 @@
 //! Where a channel's releases come from and what they need to enter, for those who wait for one.
 
-use jiff::SpanFieldwise;
+use jiff::{Span, SpanFieldwise};
 use serde::{Deserialize, Serialize};
 
 use crate::names::ChannelName;
@@ -22,7 +22,7 @@ use crate::names::ChannelName;
 pub struct Feeding {
     /// How long a release stays in the feeding channel first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub delay: Option<SpanFieldwise>,
+    pub delay: Option<Delay>,
     /// `public`: only releases with a published erratum.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub errata: Option<String>,
@@ -34,6 +34,24 @@ pub struct Feeding {
     /// How the feeding channel's clusters must have fared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub soak: Option<SoakRule>,
+}
+
+/// A length of time as people write it, `P1W`; equal where the same numbers of the same units are
+/// written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Span", into = "Span")]
+pub struct Delay(SpanFieldwise);
+
+impl From<Span> for Delay {
+    fn from(span: Span) -> Self {
+        Self(span.fieldwise())
+    }
+}
+
+impl From<Delay> for Span {
+    fn from(Delay(span): Delay) -> Self {
+        span.0
+    }
 }
 
 /// A release enters after `days` healthy days in a row on `clusters` clusters of the feeding

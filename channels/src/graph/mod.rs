@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 pub use build::GraphBuilder;
 pub use error::GraphError;
-pub use feeding::{Feeding, SoakRule};
+pub use feeding::{Delay, Feeding, SoakRule};
 
 use crate::eol::EndOfLife;
 use crate::names::{Arch, ChannelName, ProductRef};

@@ -9,7 +9,7 @@ use super::{
     SETTINGS_FILE, block, channel, release, settings,
 };
 use crate::eol::EndOfLife;
-use crate::graph::Feeding;
+use crate::graph::{Delay, Feeding};
 use crate::names::{ChannelName, ProductRef};
 use crate::promotion::{PROMOTIONS_FILE, Record};
 use crate::version::{Minor, ReleaseVersion};
@@ -103,7 +103,7 @@ impl ProductSource {
     pub fn feeding(&self, channel: &ChannelSource) -> Option<Feeding> {
         let feeder = channel.feeder.as_ref()?;
         Some(Feeding {
-            delay: feeder.delay.map(|delay| delay.fieldwise()),
+            delay: feeder.delay.map(Delay::from),
             errata: feeder.errata.clone(),
             filter: feeder.filter.as_ref().map(|filter| filter.as_str().to_owned()),
             name: feeder.name.clone(),

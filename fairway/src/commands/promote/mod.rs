@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use channels::edit::{self, FileEdit};
 use channels::names::ChannelName;
 use channels::promotion::{
-    Entry, Facts, HealthHistory, PROMOTIONS_FILE, Record, Verdict, Wait, due, verdict, verdicts,
+    Entry, Facts, HealthHistory, PROMOTIONS_FILE, Verdict, Wait, due, verdict, verdicts,
 };
 use channels::repository::ProductSource;
 use channels::version::ReleaseVersion;

@@ -47,7 +47,7 @@ golden! {
     "site-import-page": ["site-import-page"];
     "site-key": ["site-key"];
     "site-row-page": ["site-row-page", "site-row-page--receipt"];
-    "site-status": ["site-status", "site-status--receipt", "site-status--redacted"];
+    "site-status": ["site-status", "site-status--accepted", "site-status--receipt", "site-status--redacted"];
     "soak-answer": ["soak-answer"];
     "status-import-reply": ["status-import-reply"];
     "timeline-page": ["timeline-page"];

@@ -43,7 +43,7 @@ fn neighbour(here: &GraphKey, name: &ChannelName, has_graph: bool) -> Neighbour 
 
 fn needs(feeding: &Feeding) -> Vec<String> {
     let from = &feeding.name;
-    let delay = feeding.delay.map(|delay| delay.0).filter(|delay| !delay.is_zero());
+    let delay = feeding.delay.map(Span::from).filter(|delay| !delay.is_zero());
     let errata = feeding.errata.as_deref().map(|errata| match errata {
         "public" => "has a public erratum".to_owned(),
         other => format!("has an erratum that is {other}"),
