@@ -1,7 +1,10 @@
 //! Warm start: the committed state from disk into memory.
 
 use std::collections::BTreeSet;
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread;
 
 use channels::names::ClusterId;
 use channels::wire::{Hold, KeyRevocation, OpenJoinToken};
@@ -52,6 +55,11 @@ pub enum LoadError {
 const CLUSTER: &str = "cluster";
 /// Rows asked for in one statement: some megabytes.
 const CLUSTERS_AT_ONCE: usize = 5000;
+/// Rows that one thread reads before another takes them into memory: enough that neither waits for
+/// the other's lock at every row.
+const BATCH: usize = 1000;
+/// Batches that are read and not taken yet: some megabytes, and the disk need not wait.
+const BATCHES_AHEAD: usize = 4;
 /// What is read of it, in this order.
 const CLUSTER_COLUMNS: &[&str] = &[
     "id",
@@ -148,19 +156,50 @@ pub(super) fn load(db: &Db, interval_s: u64, now: Timestamp) -> Result<Committed
 }
 
 fn fleet(db: &Db, interval_s: u64, now: Timestamp) -> Result<FleetIndex, LoadError> {
-    let mut fleet = FleetIndex::new(interval_s);
+    // Reading a row takes about as long as taking it into memory, and a hub has two cores.
+    thread::scope(|scope| {
+        let (batches, taken) = sync_channel::<Batch>(BATCHES_AHEAD);
+        let index = scope.spawn(move || {
+            let mut fleet = FleetIndex::new(interval_s);
+            for (slot, record) in taken.into_iter().flatten() {
+                fleet.apply(slot, &record, now);
+            }
+            fleet
+        });
+        let read = read_fleet(db, &batches);
+        drop(batches);
+        let fleet = index.join().unwrap_or_else(|panic| resume_unwind(panic));
+        read.map(|()| fleet)
+    })
+}
+
+type Batch = Vec<(Slot, ClusterRecord)>;
+
+/// Every row of clusters, in order and without a gap.
+fn read_fleet(db: &Db, batches: &SyncSender<Batch>) -> Result<(), LoadError> {
     let columns = CLUSTER_COLUMNS.join(", ");
     let sql = format!("SELECT {columns} FROM cluster ORDER BY id");
+    let (mut batch, mut expected) = (Batch::with_capacity(BATCH), 1);
     db.each(&sql, &[], |row| {
         let id: i64 = row.get(0)?;
-        let expected = i64::from(fleet.rows()) + 1;
         let slot = Slot::from_rowid(id)
             .filter(|_| id == expected)
             .ok_or(LoadError::Gap { expected, found: id })?;
-        fleet.apply(slot, &cluster(&At { table: CLUSTER, id, row })?, now);
+        expected += 1;
+        batch.push((slot, cluster(&At { table: CLUSTER, id, row })?));
+        if batch.len() == BATCH {
+            hand_over(batches, std::mem::replace(&mut batch, Batch::with_capacity(BATCH)));
+        }
         Ok::<_, LoadError>(())
     })?;
-    Ok(fleet)
+    hand_over(batches, batch);
+    Ok(())
+}
+
+/// Who takes them is there until the last: it is gone only where it panicked, and then `join` says
+/// so.
+fn hand_over(batches: &SyncSender<Batch>, batch: Batch) {
+    let _ = batches.send(batch);
 }
 
 /// These rows of clusters, in order. Only a server has other writers, whose rows are asked for.

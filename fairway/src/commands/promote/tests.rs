@@ -175,8 +175,10 @@ async fn a_dry_run_writes_nothing_and_a_no_neither() {
 async fn a_record_or_channel_that_cannot_be_edited_is_refused_with_its_file() {
     let copy = Copy::new();
     copy.write("kafka/promotions.yaml", "entred: []\n");
-    let error = fairway(copy.dir(), "promote DIR kafka --due --yes").await.0.unwrap_err();
-    assert!(error.to_string().starts_with("kafka/promotions.yaml: "), "{error}");
+    let (result, stdout, stderr) = fairway(copy.dir(), "promote DIR kafka --due --yes").await;
+    assert!(result.is_err(), "{stdout}");
+    assert!(stderr.contains("kafka/promotions.yaml:1:"), "{stderr}");
+    assert!(stderr.contains("unknown field `entred`"), "{stderr}");
     copy.write("kafka/promotions.yaml", RECORD);
     let text = copy.read("kafka/channels/stable-4.yaml").replace("versions:", "versions: &all");
     copy.write("kafka/channels/stable-4.yaml", &text);
