@@ -227,6 +227,11 @@ rules! {
         why: "no release can ever be promoted into the channel",
         advice: "correct feeder.name, or add the channel under channels/ or internal-channels/",
     }
+    SoakUnused "soak_unused" Warning {
+        what: "promotions.yaml asks for healthy days before a channel that is missing or not fed",
+        why: "a channel of another name was meant, and releases enter that one without them",
+        advice: "correct the name under soak in promotions.yaml, or give the channel a feeder",
+    }
     ReleasedInFuture "released_in_future" Warning {
         what: "a release date lies in the future",
         why: "ages and promotion delays are counted from that date",

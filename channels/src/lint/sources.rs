@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::risks::is_url;
 use super::{Code, Finding, Near, finding};
+use crate::promotion::PROMOTIONS_FILE;
 use crate::repository::{
     BlockSource, ProductSource, ReleaseSource, SETTINGS_FILE, Targets, Workspace,
 };
@@ -21,6 +22,7 @@ pub(super) fn check(
 ) {
     unlisted(product, findings);
     channels(product, findings);
+    soaks(product, findings);
     duplicate_digests(product, findings);
     ends_of_life(product, findings);
     for release in product.releases.values() {
@@ -75,6 +77,21 @@ fn channels(product: &ProductSource, findings: &mut Vec<Finding>) {
             let found = finding(Code::FeederMissing, &channel.file, message);
             findings.push(found.near(Near::Key("feeder")));
         }
+    }
+}
+
+fn soaks(product: &ProductSource, findings: &mut Vec<Finding>) {
+    let file = product.directory.join(PROMOTIONS_FILE);
+    for name in product.promotions.soak.keys() {
+        let found = product.channels.get(name).or_else(|| product.internal_channels.get(name));
+        let why = match found {
+            Some(channel) if channel.feeder.is_some() => continue,
+            Some(_) => "has no feeder",
+            None => "is no channel of this product",
+        };
+        let message = format!("soak is asked for before {name}, which {why}");
+        let found = finding(Code::SoakUnused, &file, message);
+        findings.push(found.near(Near::Named(name.to_string())));
     }
 }
 

@@ -188,6 +188,32 @@ fn the_smaller_slips_are_found() {
 }
 
 #[test]
+fn healthy_days_that_no_release_will_wait_for_are_found() {
+    let mut source = product(&[("1.0.0", ANY)], "versions: [1.0.0]\n", &[]);
+    let rule = crate::graph::SoakRule { days: 7, clusters: 20, max_unhealthy: 0 };
+    for channel in ["stable", "stabel"] {
+        source.promotions.soak.insert(channel.parse().unwrap(), rule.clone());
+    }
+    let fed = "versions: [1.0.0]\nfeeder: {name: stable}\n";
+    let mut both = product(&[("1.0.0", ANY)], fed, &[]);
+    both.promotions.soak.insert("stable".parse().unwrap(), rule);
+    let found = |source| {
+        let workspace = Workspace { root: PathBuf::new(), products: vec![source] };
+        let all = lint(&workspace, now()).into_iter();
+        let unused = all.filter(|finding| finding.code == Code::SoakUnused);
+        unused.map(|finding| finding.to_string()).collect::<Vec<_>>()
+    };
+    let [missing, unfed] = &found(source)[..] else { panic!("two are found") };
+    let file = "app/promotions.yaml: warning: soak is asked for before ";
+    assert_eq!(
+        *missing,
+        format!("{file}stabel, which is no channel of this product [soak_unused]")
+    );
+    assert_eq!(*unfed, format!("{file}stable, which has no feeder [soak_unused]"));
+    assert_eq!(found(both), Vec::<String>::new());
+}
+
+#[test]
 fn an_end_of_life_of_no_line_or_before_its_first_release_is_found() {
     let found = |line: &str, day: &str| {
         let mut source =

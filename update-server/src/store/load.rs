@@ -56,8 +56,8 @@ const CLUSTER: &str = "cluster";
 /// Rows asked for in one statement: some megabytes.
 const CLUSTERS_AT_ONCE: usize = 5000;
 /// Rows that one thread reads before another takes them into memory: enough that neither waits for
-/// the other's lock at every row.
-const BATCH: usize = 1000;
+/// the other's lock at every row. Tests have few clusters, and batches as well.
+const BATCH: usize = if cfg!(test) { 3 } else { 1000 };
 /// Batches that are read and not taken yet: some megabytes, and the disk need not wait.
 const BATCHES_AHEAD: usize = 4;
 /// What is read of it, in this order.

@@ -29,16 +29,21 @@ pub(super) async fn look(dir: &Path, percent: u8, now: Timestamp) -> Result<(Sit
             check.hint(error.hint().unwrap_or_else(|| "restore it from backup".to_owned()))
         }
     });
-    match site.ledger() {
+    let ledger = site.ledger();
+    match &ledger {
         Ok(ledger) => {
-            checks.push(bundle(&ledger, now));
-            checks.push(metadata(&site, &ledger, now).await);
+            checks.push(bundle(ledger, now));
+            checks.push(metadata(&site, ledger, now).await);
         }
-        Err(error) => checks.push(Check::fail("ledger", chain(&error))),
+        Err(error) => checks.push(Check::fail("ledger", chain(error))),
     }
-    checks.push(match &site.config().store {
-        Some(store) => registry(&site.resolve(store), percent, now),
-        None => Check::skipped("store", "the site has a registry of its own"),
+    let is_new = ledger.is_ok_and(|ledger| ledger.bundles.is_empty());
+    checks.push(match site.config().store.as_ref().map(|store| site.resolve(store)) {
+        Some(store) if is_new && !store.exists() => {
+            Check::skipped("store", "the first import makes it")
+        }
+        Some(store) => registry(&store, percent, now),
+        None => Check::skipped("store", "site.toml names none: the site has a registry of its own"),
     });
     Ok((site, checks))
 }
@@ -66,7 +71,8 @@ fn bundle(ledger: &Ledger, now: Timestamp) -> Check {
 
 /// The files of the newest bundle, believed again as of when they were.
 async fn metadata(site: &SiteDir, ledger: &Ledger, now: Timestamp) -> Check {
-    let name = "metadata";
+    // Not `metadata`: so is called what the site's hub serves.
+    let name = "carried";
     let Some(believed_at) = ledger.believed_at else {
         return Check::skipped(name, "none was believed yet");
     };
@@ -94,10 +100,14 @@ fn registry(dir: &Path, percent: u8, now: Timestamp) -> Check {
     });
     let (totals, report) = match looked {
         Ok(found) => found,
-        Err(error) => return Check::fail(name, chain(&error)),
+        Err(error) => {
+            return Check::fail(name, chain(&error))
+                .hint("is it mounted? A new one is filled by a bundle made without an inventory");
+        }
     };
+    let repositories = if totals.repositories == 1 { "repository" } else { "repositories" };
     let found = format!(
-        "{} repositories, {} blobs; {} of them hashed",
+        "{} {repositories}, {} blobs; {} of them hashed",
         totals.repositories, totals.blobs, report.blobs
     );
     match report.damages.first() {

@@ -13,6 +13,7 @@ use super::process::{run, run_ok};
 use super::vendor::Vendor;
 use super::world::Hub;
 
+mod doctor;
 #[path = "../../../../offline-mirror/tests/import/registry.rs"]
 #[expect(dead_code, reason = "the mirror's own tests use the rest of it")]
 mod registry;
