@@ -12,11 +12,10 @@ impl Gap {
     /// The site keeps its images itself, and its directory names store and hub.
     fn keeps_its_own_store(&self) {
         let file = self.path("north/site.toml");
-        let mut text = std::fs::read_to_string(&file).unwrap();
+        let made = std::fs::read_to_string(&file).unwrap();
         let (url, token) = (self.site.url(), self.site.token_file());
-        text.push_str("store = \"store\"\n[server]\n");
-        text.push_str(&format!("url = {url:?}\ntoken_file = {token:?}\n"));
-        std::fs::write(file, text).unwrap();
+        let own = format!("store = \"store\"\n[server]\nurl = {url:?}\ntoken_file = {token:?}\n");
+        std::fs::write(file, made + &own).unwrap();
     }
 
     /// Whether all is well, and every check as `outcome: message`, with what to do.
@@ -77,7 +76,7 @@ fn doctor_finds_what_is_damaged_at_a_site_and_its_advice_mends_it() {
         .into_iter()
         .find_map(|file| holds(&file).map(|offset| (file, offset)))
         .expect("the layer is in the store");
-    flip_bit(&file, offset as u64);
+    flip_bit(&file, u64::try_from(offset).unwrap());
     let (code, found) = gap.doctor();
     assert_eq!(code, Some(1), "{found:?}");
     assert!(found["store"].starts_with("fail: 1 damaged or missing: sha256:"), "{found:?}");
