@@ -157,3 +157,31 @@ async fn sites_are_shown_as_the_api_tells_them() {
     let answer = hub.ask(Access::Viewer, "GET", "/sites?site=south", None).await;
     assert_eq!(answer.problem().1, "unknown_site");
 }
+
+#[actix_web::test]
+async fn the_matrix_of_the_fleet_has_the_versions_and_sums_of_drift() {
+    let hub = with_clusters().await;
+    let drift: DriftAnswer = hub.get("/api/v1/drift").await;
+    let totals = &drift.items[0];
+    let page = html(&hub, Access::Viewer, "/").await;
+    let (_, matrix) = page.split_once("id=\"matrix-box-").expect("a matrix");
+    let (matrix, _) = matrix.split_once("</table>").expect("its end");
+    // The last cell of a row, without its link.
+    let last = |row: &str| -> u64 {
+        let (_, cell) =
+            row.trim_end_matches("</td></tr>").rsplit_once("<td class=\"num\">").unwrap();
+        let text = cell.trim_end_matches("</a>").rsplit('>').next().unwrap();
+        text.parse().unwrap_or_else(|_| panic!("{text:?} in {row}"))
+    };
+    let (body, foot) = matrix.split_once("</tbody>").unwrap();
+    let rows: Vec<&str> = body.lines().filter(|line| line.contains("scope=\"row\"")).collect();
+    assert_eq!(rows.len(), totals.versions.len(), "{matrix}");
+    for version in &totals.versions {
+        let head = format!("<tr><th scope=\"row\">{}", version.version);
+        let row = rows.iter().find(|row| row.trim_start().starts_with(&head)).expect("its row");
+        assert_eq!(last(row.trim_end()), version.clusters, "{row}");
+    }
+    let sum = foot.lines().find(|line| line.contains("scope=\"row\"")).unwrap_or(foot);
+    let (sum, _) = sum.split_once("</tfoot>").unwrap_or((sum, ""));
+    assert_eq!(last(sum.trim_end()), totals.active, "{sum}");
+}
