@@ -111,7 +111,7 @@ impl<'s> Inputs<'s> {
         fields.add(work.source.product.to_string());
         fields.add(job.channel.name.as_str());
         fields.add(job.arch.as_str());
-        fields.add(format!("{:?}", job.feeding));
+        fields.add(format!("{:?}", work.source.feeding(job.channel)));
         // Places among the minors shift with every minor that comes or goes; mostly none is bound.
         let bound = job.places.iter().any(|place| work.rules.hop_limit(place.release).is_some());
         for place in &job.places {

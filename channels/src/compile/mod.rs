@@ -19,7 +19,7 @@ pub use incremental::Incremental;
 use members::{Member, Place};
 use nodes::About;
 
-use crate::graph::{Feeding, Graph, GraphBuilder, GraphError, Origin};
+use crate::graph::{Graph, GraphBuilder, GraphError, Origin};
 use crate::names::{Arch, ChannelName, ProductRef};
 use crate::repository::{ChannelSource, ProductSource};
 use crate::version::ReleaseVersion;
@@ -120,8 +120,6 @@ struct Job<'s> {
     /// Index of the architecture among the product's.
     number: usize,
     places: Vec<Place<'s>>,
-    /// Where the channel's releases come from.
-    feeding: Option<Feeding>,
 }
 
 impl Job<'_> {
@@ -147,12 +145,10 @@ impl<'s> Work<'s> {
     fn jobs(&self) -> Vec<Job<'s>> {
         let mut jobs = Vec::new();
         for (channel, members) in &self.channels {
-            let feeding = self.source.feeding(channel);
             for (number, arch) in self.rules.arches().iter().enumerate() {
                 let places = members::places(channel, members, arch, self.rules.releases());
                 if !places.is_empty() {
-                    let feeding = feeding.clone();
-                    jobs.push(Job { channel, arch, number, places, feeding });
+                    jobs.push(Job { channel, arch, number, places });
                 }
             }
         }
@@ -165,7 +161,7 @@ impl<'s> Work<'s> {
             channel: job.channel.name.clone(),
             arch: job.arch.clone(),
         }));
-        builder.feeding(job.feeding.clone());
+        builder.feeding(self.source.feeding(job.channel));
         // By release: the place edges may leave it from.
         let mut sources: Vec<Option<usize>> = vec![None; self.rules.releases().len()];
         // By place: how many barriers are older.

@@ -69,8 +69,8 @@ pub struct SoakRule {
 }
 
 impl Feeding {
-    /// Characters of `errata` and of `filter`: they are shown to people. OpenShift's longest filter
-    /// has 60.
+    /// Characters of `errata` and of `filter`: they are shown to people. The longest of OpenShift's
+    /// graph data (2026) has 45.
     pub const MAX_WORD_CHARS: usize = 1_000;
 
     /// Whether nothing in it is longer than is shown.

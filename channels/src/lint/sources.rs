@@ -68,10 +68,8 @@ fn channels(product: &ProductSource, findings: &mut Vec<Finding>) {
                 findings.push(found.near(Near::WordAgain(version.to_string())));
             }
         }
-        let exists = |name| {
-            product.channels.contains_key(name) || product.internal_channels.contains_key(name)
-        };
-        let missing = channel.feeder.as_ref().filter(|feeder| !exists(&feeder.name));
+        let is_missing = |name| product.channel(name).is_none();
+        let missing = channel.feeder.as_ref().filter(|feeder| is_missing(&feeder.name));
         if let Some(feeder) = missing {
             let message = format!("feeder.name {} is no channel of this product", feeder.name);
             let found = finding(Code::FeederMissing, &channel.file, message);
@@ -83,8 +81,7 @@ fn channels(product: &ProductSource, findings: &mut Vec<Finding>) {
 fn soaks(product: &ProductSource, findings: &mut Vec<Finding>) {
     let file = product.directory.join(PROMOTIONS_FILE);
     for name in product.promotions.soak.keys() {
-        let found = product.channels.get(name).or_else(|| product.internal_channels.get(name));
-        let why = match found {
+        let why = match product.channel(name) {
             Some(channel) if channel.feeder.is_some() => continue,
             Some(_) => "has no feeder",
             None => "is no channel of this product",

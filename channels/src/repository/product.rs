@@ -99,6 +99,11 @@ impl ProductSource {
         })
     }
 
+    /// A channel by its name, also an internal one.
+    pub fn channel(&self, name: &ChannelName) -> Option<&ChannelSource> {
+        self.channels.get(name).or_else(|| self.internal_channels.get(name))
+    }
+
     /// Where a channel's releases come from and what they need, as its graph says it.
     pub fn feeding(&self, channel: &ChannelSource) -> Option<Feeding> {
         let feeder = channel.feeder.as_ref()?;

@@ -318,20 +318,16 @@ impl SiteStatus {
 }
 
 fn check_sentences(product: &SiteProduct) -> Result<(), SiteStatusError> {
-    let sentence = |text: &Option<String>| {
-        let chars = text.as_ref().map_or(0, |text| text.chars().count());
-        at_most("characters of a sentence", chars, SiteStatus::MAX_MESSAGE_CHARS)
-    };
     at_most("reasons of a product", product.reasons.len(), SiteStatus::MAX_REASONS)?;
     for reason in product.reasons.iter().chain(&product.failure) {
         word("characters of a reason's code", &reason.code)?;
-        sentence(&reason.message)?;
+        sentence(reason.message.as_deref())?;
     }
     let risks = &product.accepted_risks;
     at_most("accepted risks of a product", risks.len(), Report::MAX_ACCEPTED_RISKS)?;
     for risk in risks {
         word("characters of a risk's name", &risk.name)?;
-        sentence(&risk.reason)?;
+        sentence(risk.reason.as_deref())?;
     }
     Ok(())
 }
@@ -342,6 +338,12 @@ fn at_most(what: &'static str, found: usize, max: usize) -> Result<(), SiteStatu
 
 fn word(what: &'static str, text: &str) -> Result<(), SiteStatusError> {
     at_most(what, text.chars().count(), SiteStatus::MAX_WORD_CHARS)
+}
+
+/// One that was left out has no characters.
+fn sentence(text: Option<&str>) -> Result<(), SiteStatusError> {
+    let chars = text.unwrap_or_default().chars().count();
+    at_most("characters of a sentence", chars, SiteStatus::MAX_MESSAGE_CHARS)
 }
 
 impl Critical for SiteStatus {

@@ -126,6 +126,14 @@ impl Catalog {
         graphs.get(product)?.get(channel)?.get(arch).cloned()
     }
 
+    /// The graphs of the same product and architecture in other channels, by channel.
+    pub fn siblings(&self, key: &GraphKey) -> Vec<Arc<GraphEntry>> {
+        let served = self.served();
+        let channels = served.published.as_ref().and_then(|p| p.graphs.get(&key.product));
+        let others = channels.into_iter().flatten().filter(|(name, _)| **name != key.channel);
+        others.filter_map(|(_, arches)| arches.get(&key.arch).cloned()).collect()
+    }
+
     /// What stops moves in a graph, as plain clients are told.
     pub(crate) fn held(&self, product: &ProductRef, channel: &ChannelName, arch: &Arch) -> Held {
         let served = self.served();

@@ -195,30 +195,28 @@ fn of_product(row: &ProductRow, messages: bool) -> SiteProduct {
     }
 }
 
+/// Graphs name risks by one word; people of the site write into their agents what they like.
 fn accepted(risk: &AcceptedRisk, messages: bool) -> SiteAcceptedRisk {
     SiteAcceptedRisk {
-        name: if messages || is_identifier(&risk.name) {
+        name: if messages {
             cut(&risk.name, SiteStatus::MAX_WORD_CHARS)
         } else {
-            "other".to_owned()
+            word(&risk.name, |b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
         },
         reason: messages.then(|| cut(&risk.reason, SiteStatus::MAX_MESSAGE_CHARS)),
         until: risk.until,
     }
 }
 
-/// Graphs name risks by one word, and people of the site write into their agents what they like.
-fn is_identifier(name: &str) -> bool {
-    name.len() <= MAX_CODE_BYTES
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
-}
-
 /// Codes come from agents: what is none is not let out as one.
 fn stable(code: &str) -> String {
-    let is_code = !code.is_empty()
-        && code.len() <= MAX_CODE_BYTES
-        && code.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
-    if is_code { code.to_owned() } else { "other".to_owned() }
+    word(code, |b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+}
+
+/// A text that is one word of these bytes, and `other` for any other.
+fn word(text: &str, belongs: impl Fn(u8) -> bool) -> String {
+    let is_word = !text.is_empty() && text.len() <= MAX_CODE_BYTES && text.bytes().all(belongs);
+    if is_word { text.to_owned() } else { "other".to_owned() }
 }
 
 fn cut(text: &str, max_chars: usize) -> String {

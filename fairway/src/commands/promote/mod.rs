@@ -165,8 +165,9 @@ fn edits(
         by_channel.entry(&entry.channel).or_default().push(&entry.version);
     }
     for (name, versions) in by_channel {
-        let channel = source.channels.get(name).or_else(|| source.internal_channels.get(name));
-        let channel = channel.ok_or_else(|| CliError::no(format!("there is no channel {name}")))?;
+        let channel = source
+            .channel(name)
+            .ok_or_else(|| CliError::no(format!("there is no channel {name}")))?;
         edits.push(edit_file(dir, channel.file.clone(), |text| {
             versions.iter().try_fold(text.to_owned(), |text, version| edit::promote(&text, version))
         })?);

@@ -16,15 +16,11 @@ pub(super) fn feeder_has_graph(catalog: &Catalog, here: &GraphEntry) -> bool {
 
 /// The channels of the product that name this one as their feeder.
 pub(super) fn feeds(catalog: &Catalog, here: &GraphEntry) -> Vec<ChannelName> {
-    let key = &here.key;
-    let siblings =
-        catalog.graphs().filter(|other| other.product == key.product && other.arch == key.arch);
+    let siblings = catalog.siblings(&here.key).into_iter();
     let fed = siblings.filter(|other| {
-        let entry = catalog.graph(&other.product, &other.channel, &other.arch);
-        let feeding = entry.as_ref().and_then(|entry| entry.graph.feeding());
-        feeding.is_some_and(|feeding| feeding.name == key.channel)
+        other.graph.feeding().is_some_and(|feeding| feeding.name == here.key.channel)
     });
-    let mut fed: Vec<ChannelName> = fed.map(|other| other.channel).collect();
+    let mut fed: Vec<ChannelName> = fed.map(|other| other.key.channel.clone()).collect();
     fed.sort_by_cached_key(|channel| natural(channel.as_str()));
     fed
 }

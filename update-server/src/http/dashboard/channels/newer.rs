@@ -15,15 +15,8 @@ pub(super) fn newer(
     here: &GraphEntry,
 ) -> Vec<(ReleaseVersion, Vec<ChannelName>)> {
     let Some(head) = here.graph.head() else { return Vec::new() };
-    let key = &here.key;
     let mut found: BTreeMap<ReleaseVersion, Vec<ChannelName>> = BTreeMap::new();
-    let siblings = catalog.graphs().filter(|other| {
-        other.product == key.product && other.arch == key.arch && other.channel != key.channel
-    });
-    for sibling in siblings {
-        let Some(entry) = catalog.graph(&sibling.product, &sibling.channel, &sibling.arch) else {
-            continue;
-        };
+    for entry in catalog.siblings(&here.key) {
         if entry.graph.node_index(head).is_none() {
             continue;
         }
@@ -31,7 +24,7 @@ pub(super) fn newer(
         let new = ahead
             .filter(|node| !node.is_tombstone() && here.graph.node_index(&node.version).is_none());
         for node in new {
-            found.entry(node.version.clone()).or_default().push(sibling.channel.clone());
+            found.entry(node.version.clone()).or_default().push(entry.key.channel.clone());
         }
     }
     for channels in found.values_mut() {
