@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::drive::{Outcome, Plan, drive};
+use super::drive::{Outcome, Plan, Run};
 use super::model::Model;
 use super::process::Usage;
+use super::reporter::Fleet;
 use super::roster::Roster;
 use super::schedule::{Pace, Schedule};
 use super::tally::Tally;
+use super::yardstick::Yardstick;
 use crate::error::{CliError, Result};
 use crate::out::Out;
 use crate::span::Span;
@@ -63,6 +65,9 @@ pub(super) struct FleetArgs {
     /// Hang up all connections every so often
     #[arg(long, value_name = "TIME")]
     reconnect_every: Option<Span>,
+    /// Sign all reports before the first is due, so that the hub is not measured beside the signing
+    #[arg(long)]
+    sign_first: bool,
     /// Path of a graph to poll, conditionally
     #[arg(long, value_name = "PATH", requires = "poll_rate")]
     graph: Option<String>,
@@ -78,6 +83,9 @@ pub(super) struct FleetArgs {
     /// Process of the hub on this machine, to look at what it uses
     #[arg(long)]
     pid: Option<u32>,
+    /// Say also what a trivial answer and a verification cost here, and a report in terms of them
+    #[arg(long, requires = "pid")]
+    compare: bool,
     /// How to print the result
     #[arg(long, value_enum, default_value_t)]
     output: Format,
@@ -99,6 +107,12 @@ struct Summary {
     mean_body_bytes: u64,
     /// Of everything the hub did in the run, over the reports that were acknowledged.
     server_cpu_us_per_report: Option<f64>,
+    /// One strict verification on this machine.
+    verification_us: Option<f64>,
+    /// One trivial answer of the same hub.
+    trivial_answer_us: Option<f64>,
+    /// What a report cost beside one verification, in trivial answers.
+    trivial_answers_per_report: Option<f64>,
     server_cores: Option<f64>,
     server_resident_mb: Option<f64>,
     server_peak_mb: Option<f64>,
@@ -154,22 +168,33 @@ pub(super) async fn run(args: &FleetArgs, out: &mut Out) -> Result<()> {
         clusters,
         first: args.first,
     });
-    let plan = Plan {
-        address: args.server,
+    let fleet = Fleet {
         host: args.server.to_string(),
         model,
         roster,
         full_per_million: per_million(args.full),
         change_per_million: per_million(args.churn),
+    };
+    let plan = Plan {
+        address: args.server,
         graph: args.graph.clone(),
         read: args.read.clone(),
         connections: args.connections,
         reconnect_every: args.reconnect_every.map(|span| Duration::from_secs(span.0.max(1))),
     };
+    let mut run = Run::new(plan, fleet, schedule)?;
+    if args.sign_first {
+        run.sign_first()?;
+    }
     let before = args.pid.map(Usage::of).transpose()?;
-    let outcome = drive(plan, schedule).await?;
+    let outcome = run.drive().await?;
     let after = args.pid.map(Usage::of).transpose()?;
-    let summary = summary(outcome, before.zip(after));
+    let compared = args.pid.filter(|_| args.compare);
+    let yardstick = match compared {
+        Some(pid) => Some(Yardstick::measure(args.server, pid).await?),
+        None => None,
+    };
+    let summary = summary(outcome, before.zip(after), yardstick);
     match args.output {
         Format::Json => out.json(&summary),
         Format::Csv => out.csv(&table(&summary)),
@@ -177,13 +202,19 @@ pub(super) async fn run(args: &FleetArgs, out: &mut Out) -> Result<()> {
     }
 }
 
-fn summary(mut outcome: Outcome, usage: Option<(Usage, Usage)>) -> Summary {
+fn summary(
+    mut outcome: Outcome,
+    usage: Option<(Usage, Usage)>,
+    yardstick: Option<Yardstick>,
+) -> Summary {
     let seconds = outcome.took.as_secs_f64();
     let acknowledged = float(outcome.reports.count()).max(1.0);
     let cpu_s = usage.map(|(before, after)| after.cpu_s - before.cpu_s);
     let mb = |bytes: u64| u32::try_from(bytes / 1024).map_or(0.0, |kib| f64::from(kib) / 1024.0);
     let sent = u64::try_from(outcome.reports.count()).unwrap_or(0)
         + outcome.reports.others().values().sum::<u64>();
+    let per_report = cpu_s.map(|cpu| cpu * 1e6 / acknowledged);
+    let beside = yardstick.zip(per_report).map(|(here, cost)| here.beside_verification(cost));
     Summary {
         seconds,
         reports: Kind::of(&mut outcome.reports, seconds),
@@ -191,7 +222,10 @@ fn summary(mut outcome: Outcome, usage: Option<(Usage, Usage)>) -> Summary {
         reads: Kind::of(&mut outcome.reads, seconds),
         full_reports: outcome.full,
         mean_body_bytes: outcome.body_bytes / sent.max(1),
-        server_cpu_us_per_report: cpu_s.map(|cpu| cpu * 1e6 / acknowledged),
+        server_cpu_us_per_report: per_report,
+        verification_us: yardstick.map(|here| here.verification_us),
+        trivial_answer_us: yardstick.map(|here| here.trivial_us),
+        trivial_answers_per_report: beside,
         server_cores: cpu_s.map(|cpu| cpu / seconds.max(0.001)),
         server_resident_mb: usage.map(|(_, after)| mb(after.resident)),
         server_peak_mb: usage.map(|(_, after)| mb(after.peak)),
@@ -219,6 +253,9 @@ fn table(summary: &Summary) -> Table {
     row("mean body, bytes".to_owned(), summary.mean_body_bytes.to_string());
     let used = [
         ("server CPU per report, µs", summary.server_cpu_us_per_report),
+        ("one verification, µs", summary.verification_us),
+        ("one trivial answer, µs", summary.trivial_answer_us),
+        ("beside the verification, in trivial answers", summary.trivial_answers_per_report),
         ("server, cores", summary.server_cores),
         ("server resident, MB", summary.server_resident_mb),
         ("server peak, MB", summary.server_peak_mb),

@@ -9,12 +9,14 @@ mod fleet;
 mod model;
 mod paths;
 mod process;
+mod reporter;
 mod roster;
 mod schedule;
 mod seed;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod yardstick;
 
 use crate::error::Result;
 use crate::out::Out;

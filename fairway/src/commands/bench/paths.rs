@@ -44,26 +44,32 @@ pub(super) struct PathsArgs {
 
 /// One path, asked for in one way.
 #[derive(Debug, Serialize)]
-struct Figure {
+pub(super) struct Figure {
     path: String,
     status: u16,
     body_bytes: usize,
     per_s: f64,
     p99_ms: f64,
-    server_cpu_us: f64,
+    pub(super) server_cpu_us: f64,
     /// Processor time of the first path over this one's: 1 is as cheap.
     ratio: f64,
 }
 
 /// Runs `fairway bench paths`.
 pub(super) async fn run(args: &PathsArgs, out: &mut Out) -> Result<()> {
+    let asking = Asking {
+        server: args.server,
+        pid: args.pid,
+        duration: Duration::from_secs(args.duration.0),
+        connections: args.connections,
+    };
     let mut figures: Vec<Figure> = Vec::new();
     for path in &args.paths {
-        let plain = measure(args, path, None).await?;
+        let plain = asking.measure(path, None).await?;
         let etag = plain.1;
         figures.push(plain.0);
         if let Some(etag) = etag {
-            figures.push(measure(args, path, Some(&etag)).await?.0);
+            figures.push(asking.measure(path, Some(&etag)).await?.0);
         }
     }
     let first = figures.first().map_or(0.0, |figure| figure.server_cpu_us);
@@ -94,54 +100,70 @@ fn table(figures: &[Figure]) -> Table {
     table
 }
 
-/// Asks for a path as often as it is answered; also says its `ETag`.
-async fn measure(
-    args: &PathsArgs,
-    path: &str,
-    etag: Option<&str>,
-) -> Result<(Figure, Option<String>)> {
-    let request: Arc<[u8]> = get(&args.server.to_string(), path, etag).into();
-    let lost = |e: std::io::Error| CliError::because(format!("failed to ask for {path}"), &e);
-    let sample = Connection::new(args.server).exchange(&request).await.map_err(lost)?;
-    let (before, began) = (Usage::of(args.pid)?, Instant::now());
-    let until = began + Duration::from_secs(args.duration.0);
-    let tally = Arc::new(Mutex::new(Tally::default()));
-    let mut workers = JoinSet::new();
-    for _ in 0..args.connections {
-        let (request, tally, server) = (Arc::clone(&request), Arc::clone(&tally), args.server);
-        let status = sample.status;
-        workers.spawn(async move {
-            let mut connection = Connection::new(server);
-            while Instant::now() < until {
-                let sent = Instant::now();
-                let answer = connection.exchange(&request).await;
-                let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
-                match answer {
-                    Ok(answer) if answer.status == status => tally.good(sent.elapsed()),
-                    Ok(answer) => tally.other(format!("status {}", answer.status)),
-                    Err(error) => tally.other(error.kind().to_string()),
+/// Whom to ask, and how long.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asking {
+    /// The hub.
+    pub(super) server: SocketAddr,
+    /// Its process.
+    pub(super) pid: u32,
+    /// How long.
+    pub(super) duration: Duration,
+    /// Connections.
+    pub(super) connections: u32,
+}
+
+impl Asking {
+    /// Asks for a path as often as it is answered; also says its `ETag`.
+    pub(super) async fn measure(
+        self,
+        path: &str,
+        etag: Option<&str>,
+    ) -> Result<(Figure, Option<String>)> {
+        let Self { server, pid, duration, connections } = self;
+        let request: Arc<[u8]> = get(&server.to_string(), path, etag).into();
+        let lost = |e: std::io::Error| CliError::because(format!("failed to ask for {path}"), &e);
+        let sample = Connection::new(server).exchange(&request).await.map_err(lost)?;
+        let (before, began) = (Usage::of(pid)?, Instant::now());
+        let until = began + duration;
+        let tally = Arc::new(Mutex::new(Tally::default()));
+        let mut workers = JoinSet::new();
+        for _ in 0..connections {
+            let (request, tally) = (Arc::clone(&request), Arc::clone(&tally));
+            let status = sample.status;
+            workers.spawn(async move {
+                let mut connection = Connection::new(server);
+                while Instant::now() < until {
+                    let sent = Instant::now();
+                    let answer = connection.exchange(&request).await;
+                    let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
+                    match answer {
+                        Ok(answer) if answer.status == status => tally.good(sent.elapsed()),
+                        Ok(answer) => tally.other(format!("status {}", answer.status)),
+                        Err(error) => tally.other(error.kind().to_string()),
+                    }
                 }
-            }
-        });
+            });
+        }
+        while let Some(joined) = workers.join_next().await {
+            joined.map_err(|e| CliError::because("a connection broke the run", &e))?;
+        }
+        let (after, took) = (Usage::of(pid)?, began.elapsed().as_secs_f64());
+        let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((kind, count)) = tally.others().iter().next() {
+            return Err(CliError::failed(format!("{path}: {count} answers were: {kind}")));
+        }
+        let answers = u32::try_from(tally.count()).map_or(f64::INFINITY, f64::from).max(1.0);
+        let [_, p99_ms, ..] = tally.percentiles_ms();
+        let figure = Figure {
+            path: path.to_owned(),
+            status: sample.status,
+            body_bytes: sample.body.len(),
+            per_s: answers / took,
+            p99_ms,
+            server_cpu_us: (after.cpu_s - before.cpu_s) * 1e6 / answers,
+            ratio: 1.0,
+        };
+        Ok((figure, sample.etag))
     }
-    while let Some(joined) = workers.join_next().await {
-        joined.map_err(|e| CliError::because("a connection broke the run", &e))?;
-    }
-    let (after, took) = (Usage::of(args.pid)?, began.elapsed().as_secs_f64());
-    let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((kind, count)) = tally.others().iter().next() {
-        return Err(CliError::failed(format!("{path}: {count} answers were: {kind}")));
-    }
-    let answers = u32::try_from(tally.count()).map_or(f64::INFINITY, f64::from).max(1.0);
-    let [_, p99_ms, ..] = tally.percentiles_ms();
-    let figure = Figure {
-        path: path.to_owned(),
-        status: sample.status,
-        body_bytes: sample.body.len(),
-        per_s: answers / took,
-        p99_ms,
-        server_cpu_us: (after.cpu_s - before.cpu_s) * 1e6 / answers,
-        ratio: 1.0,
-    };
-    Ok((figure, sample.etag))
 }
