@@ -10,6 +10,7 @@ use std::hint::black_box;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use signing::message::{self, Claim, Pending, RequestParts, verify_together};
 use signing::metadata::{Document, TimestampMetadata};
 use signing::trusted::Roots;
 use signing::{
@@ -259,9 +260,50 @@ fn one_graph(table: &Table, hub: &Hub) -> Outcome<()> {
     Ok(())
 }
 
+/// A signed request of each of so many clusters, looked at but for the signature itself.
+fn requests(count: u16) -> Outcome<Vec<Pending>> {
+    let now = Timestamp::from_second(1_800_000_000)?;
+    let one = |number: u16| -> Outcome<Pending> {
+        let mut seed = [0; 32];
+        seed[..2].copy_from_slice(&number.to_le_bytes());
+        let key = SecretKey::from_seed(seed);
+        let parts = RequestParts {
+            method: "POST",
+            path: "/api/v1/reports",
+            query: "",
+            content_type: None,
+            body: b"nothing new",
+        };
+        let headers = message::sign(&parts, &key, now, "nonce")?;
+        let public = key.public().clone();
+        let id = Sha256Digest::from_hex(public.key_id().as_str())?;
+        let claim = Claim::read(headers.fields())?;
+        Ok(claim.pending(&parts, &id, public, now, message::MAX_LIFETIME)?)
+    };
+    (0..count).map(one).collect()
+}
+
+/// Requests of many clusters: what checking their signatures together saves.
+fn crowds(table: &Table) -> Outcome<()> {
+    let all = requests(256)?;
+    for count in [1, 4, 16, 64, 128, 256] {
+        let us = fastest_us(|| {
+            let some = all.iter().take(count).cloned().collect();
+            black_box(verify_together(some).each.into_iter().collect::<Result<Vec<_>, _>>()?);
+            Ok(())
+        })?;
+        table.row(
+            &format!("each of {count} requests, checked together"),
+            us / f64::from(u16::try_from(count)?),
+        );
+    }
+    Ok(())
+}
+
 fn main() -> Outcome<()> {
     let hub = Hub::of(1)?;
     let table = one_file(&hub)?;
+    crowds(&table)?;
     refreshes(&table, 1)?;
     refreshes(&table, 100)?;
     refreshes(&table, 1000)?;

@@ -50,8 +50,19 @@ pub(super) fn is_low_order(encoding: &[u8; 32]) -> bool {
     LOW_ORDER.contains(encoding)
 }
 
+/// Whether all verifiers read this encoding alike: it is canonical, and not of a point of low order.
+pub(super) fn is_plain(encoding: &[u8; 32]) -> bool {
+    let [first, between @ .., last] = encoding;
+    let unsigned = last & 0x7f;
+    // y < p = 2^255 - 19.
+    let canonical = unsigned < 0x7f || *first < 0xed || between.iter().any(|&byte| byte < 0xff);
+    let same_y = |low: &[u8; 32]| low[..31] == encoding[..31] && low[31] & 0x7f == unsigned;
+    canonical && !LOW_ORDER.iter().any(same_y)
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::batch::{Check, all_good};
     use super::*;
     use crate::PublicKey;
     use ed25519_dalek::{Signature, Verifier as _, VerifyingKey};
@@ -107,6 +118,48 @@ mod tests {
             lax += usize::from(theirs.is_some_and(|key| key.verify(&message, &signature).is_ok()));
         }
         assert!(lax > 0, "the plain equation accepts some of them");
+    }
+
+    /// What the sum of many equations takes and the strict check does not is what this module says of
+    /// it: vectors 4 and 5 have a point of low order in key and `R`, made by whoever made the key.
+    #[test]
+    fn together_only_displaced_points_pass_that_would_not_alone() {
+        let vectors: Vec<Vector> = serde_json::from_str(VECTORS).unwrap();
+        let company: Vec<_> = (1..=9).map(|seed| crate::SecretKey::from_seed([seed; 32])).collect();
+        let company: Vec<_> = company.iter().map(|key| (key.public(), key.sign(b"good"))).collect();
+        let (mut refused, mut read) = (0, 0);
+        for (number, vector) in vectors.iter().enumerate() {
+            let decoded = |text: &str| hex::decode(text).unwrap();
+            let (message, signature) = (decoded(&vector.message), decoded(&vector.signature));
+            let key = decoded(&vector.pub_key);
+            let Ok(key) = PublicKey::ed25519(key.as_slice().try_into().unwrap()) else { continue };
+            let mut checks: Vec<_> = company
+                .iter()
+                .map(|(key, signature)| Check { key, message: b"good", signature })
+                .collect();
+            checks.push(Check { key: &key, message: &message, signature: &signature });
+            let together = all_good(&checks);
+            let alone = key.verify(&message, &signature).is_ok();
+            assert!(!together || alone || [4, 5].contains(&number), "vector {number}");
+            (read, refused) = (read + 1, refused + usize::from(!together));
+        }
+        assert!(read > 4 && refused > 2, "{read} keys were read, {refused} refused together");
+    }
+
+    #[test]
+    fn encodings_that_are_read_differently_are_not_plain() {
+        // -19 + p ≤ y < 2^255 names y again; 1 with the sign of x = 0; every point of low order.
+        let again =
+            (0xed..=0xff).flat_map(|first| [0x7f, 0xff].map(|last| encoding(first, 0xff, last)));
+        assert!(again.chain(LOW_ORDER).chain([encoding(1, 0, 0x80)]).all(|odd| !is_plain(&odd)));
+        let mut largest = encoding(0xeb, 0xff, 0x7f);
+        assert!(is_plain(&largest));
+        largest[31] = 0xff;
+        assert!(
+            is_plain(&largest)
+                && is_plain(&encoding(3, 0, 0))
+                && is_plain(&encoding(0xff, 0xfe, 0x7f))
+        );
     }
 
     proptest! {

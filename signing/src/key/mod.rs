@@ -3,6 +3,7 @@
 //! Verification knows ed25519 (strict), ECDSA P-256 and RSA-PSS, because KMS and hardware keys
 //! speak the latter two. Signing in this process is ed25519 only; anything else is a [`Signer`].
 
+pub(crate) mod batch;
 mod id;
 mod low_order;
 mod public;

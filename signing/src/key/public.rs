@@ -223,6 +223,14 @@ impl PublicKey {
         }
     }
 
+    /// The ed25519 key, if it is one.
+    pub(super) fn as_ed25519(&self) -> Option<&VerifyingKey> {
+        match &self.material {
+            Material::Ed25519(key) => Some(key),
+            Material::EcdsaP256(_) | Material::RsaPss(_) => None,
+        }
+    }
+
     /// Checks `signature` over `message`.
     ///
     /// ed25519 is checked strictly: low-order points and non-canonical encodings, under which

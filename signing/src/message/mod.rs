@@ -12,9 +12,11 @@
 mod base;
 mod parse;
 mod sign;
+mod together;
 mod verify;
 
 pub use sign::sign;
+pub use together::{Pending, Together, verify_together};
 pub use verify::{Claim, HeaderFields, key_id, verify};
 
 use crate::key::{KeyError, KeyId};

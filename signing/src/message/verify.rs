@@ -2,6 +2,7 @@
 
 use super::base::{Components, is_content_digest};
 use super::parse::{self, Input};
+use super::together::Pending;
 use super::{
     MAX_CLOCK_SKEW, MAX_LIFETIME, MessageError, RequestParts, SignatureParams, SignedHeaders,
 };
@@ -61,11 +62,24 @@ impl<'a> Claim<'a> {
         now: Timestamp,
         max_age: Duration,
     ) -> Result<Verified<Option<Sha256Digest>>, MessageError> {
+        self.pending(parts, id, key.clone(), now, max_age)?.verify()
+    }
+
+    /// Checks everything but the signature itself, which is left to do: alone, or with those of
+    /// other requests ([`verify_together`](super::verify_together)).
+    pub fn pending(
+        &self,
+        parts: &RequestParts<'_>,
+        id: &Sha256Digest,
+        key: PublicKey,
+        now: Timestamp,
+        max_age: Duration,
+    ) -> Result<Pending, MessageError> {
         let claimed = Sha256Digest::from_hex(self.key_id());
         if claimed.as_ref() != Ok(id) {
             return Err(self.another_key((*id).into()));
         }
-        self.check(parts, key, now, max_age).map(Verified::new)
+        self.check(parts, key, now, max_age)
     }
 
     fn another_key(&self, expected: KeyId) -> MessageError {
@@ -77,10 +91,10 @@ impl<'a> Claim<'a> {
     fn check(
         &self,
         parts: &RequestParts<'_>,
-        key: &PublicKey,
+        key: PublicKey,
         now: Timestamp,
         max_age: Duration,
-    ) -> Result<Option<Sha256Digest>, MessageError> {
+    ) -> Result<Pending, MessageError> {
         if key.scheme() != KeyScheme::Ed25519 {
             return Err(MessageError::KeyType);
         }
@@ -104,8 +118,7 @@ impl<'a> Claim<'a> {
         }
         let base = components.base(self.input.params_text);
         let signature = parse::signature(self.fields.signature)?;
-        key.verify(base.as_bytes(), &signature).map_err(MessageError::Signature)?;
-        Ok(body)
+        Ok(Pending { key, base, signature, body })
     }
 }
 
@@ -134,7 +147,7 @@ pub fn verify(
     if claim.key_id() != expected.as_str() {
         return Err(claim.another_key(expected));
     }
-    claim.check(parts, key, now, max_age)?;
+    claim.check(parts, key.clone(), now, max_age)?.verify()?;
     Ok(Verified::new(claim.input.params()?))
 }
 

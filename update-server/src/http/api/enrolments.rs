@@ -50,7 +50,7 @@ async fn receive(
         .map_err(|error| ApiError::new(Code::Unprocessable, format!("public_key: {error}")))?;
     let now = state.now();
     let new = cluster_key(&key)?;
-    signature::verify_with(request, &body, &new.id, &key, now)?;
+    signature::verify_with(request, &body, &new.id, key, now)?;
     check_names(&wanted).map_err(|detail| ApiError::new(Code::Unprocessable, detail))?;
     let token = Secret::parse(SecretKind::Join, &wanted.join_token).ok_or_else(|| {
         ApiError::new(Code::InvalidJoinToken, "join_token does not have a join token's form")

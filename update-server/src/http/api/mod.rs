@@ -10,6 +10,7 @@ mod bulk;
 mod caller;
 mod cluster_key;
 pub(super) mod clusters;
+mod crowd;
 mod encoding;
 mod enrolments;
 mod events;
@@ -47,6 +48,7 @@ use channels::wire::{MAX_POLICY_BODY_BYTES, MAX_PUBLICATION_BYTES};
 use super::problem::{self, ApiError, Code};
 use super::{dashboard, sign_in};
 pub(super) use caller::session as session_of;
+use crowd::Crowd;
 pub use guarded::{Admin, Guarded, Needs, Operator, Publisher, Scoped, Viewer};
 pub(crate) use probes::page as metrics_page;
 pub use signature::{CREATED_WINDOW, SignedBy};
@@ -81,6 +83,7 @@ pub fn routes(state: web::Data<HubState>) -> impl FnOnce(&mut ServiceConfig) {
 /// most, and the router looks one path after the other. The rest is [`routes`].
 pub fn agents(config: &mut ServiceConfig) {
     config
+        .app_data(Crowd::default())
         .service(only("/api/v1/reports", "POST").route(web::post().to(reports::post)))
         .service(only("/api/v1/enrolments", "POST").route(web::post().to(enrolments::post)))
         .service(

@@ -57,8 +57,7 @@ async fn receive(
     let encoding = body::check_packed(request, media_type::REPORT)?;
     let body = body::read(request, payload, Report::MAX_BYTES).await?;
     let now = state.now();
-    let identify = || signature::identify(state, request, &body, now);
-    let signed = state.unless_behind(identify(), identify).await?;
+    let signed = signature::identify_in_crowd(state, request, &body, now).await?;
     let (signer, body_digest) = (signed.cluster, signed.body);
     *cluster = Some(signer.id);
     let body = encoding.unpack(body, Report::MAX_BYTES)?;

@@ -5,11 +5,12 @@ use std::time::Duration;
 use actix_web::HttpRequest;
 use actix_web::http::header::{CONTENT_TYPE, HeaderName};
 use jiff::Timestamp;
-use signing::message::{Claim, HeaderFields, MessageError, RequestParts};
+use signing::message::{Claim, HeaderFields, MessageError, Pending, RequestParts};
 use signing::{PublicKey, Sha256Digest, Verified};
 
 use super::super::problem::{ApiError, Code};
 use super::HubState;
+use super::crowd::Crowd;
 use crate::fleet::Identity;
 use crate::store::Refusal;
 
@@ -83,22 +84,24 @@ pub(super) fn verify_with(
     request: &HttpRequest,
     body: &[u8],
     id: &Sha256Digest,
-    key: &PublicKey,
+    key: PublicKey,
     now: Timestamp,
 ) -> Result<(), ApiError> {
-    verify(request, &claim(request)?, body, id, key, now).map(drop)
+    let pending = pending(request, &claim(request)?, body, id, key, now)?;
+    pending.verify().map(drop).map_err(|e| refuse(&e))
 }
 
-fn verify(
+/// Checks everything but the signature itself.
+fn pending(
     request: &HttpRequest,
     claim: &Claim<'_>,
     body: &[u8],
     id: &Sha256Digest,
-    key: &PublicKey,
+    key: PublicKey,
     now: Timestamp,
-) -> Result<Option<Sha256Digest>, ApiError> {
-    let verified = claim.verify(&parts(request, body), id, key, now, CREATED_WINDOW);
-    verified.map(Verified::into_inner).map_err(|e| refuse(&e))
+) -> Result<Pending, ApiError> {
+    let parts = parts(request, body);
+    claim.pending(&parts, id, key, now, CREATED_WINDOW).map_err(|e| refuse(&e))
 }
 
 /// Verifies a request with a body against the key its signature names, if a cluster enrolled it.
@@ -111,6 +114,32 @@ pub(super) fn identify(
     body: &[u8],
     now: Timestamp,
 ) -> Result<SignedBy, ApiError> {
+    let (cluster, pending) = look_up(state, request, body, now)?;
+    signed_by(cluster, body, pending.verify())
+}
+
+/// The same for a request that may wait a moment, to be verified with others.
+pub(super) async fn identify_in_crowd(
+    state: &HubState,
+    request: &HttpRequest,
+    body: &[u8],
+    now: Timestamp,
+) -> Result<SignedBy, ApiError> {
+    let look_up = || look_up(state, request, body, now);
+    let (cluster, pending) = state.unless_behind(look_up(), look_up).await?;
+    let crowd = request.app_data::<Crowd>().ok_or_else(|| {
+        ApiError::new(Code::Internal, "the handler is registered without its crowd")
+    })?;
+    let checked = crowd.verify(pending).await.ok_or(Refusal::Stopped)?;
+    signed_by(cluster, body, checked)
+}
+
+fn look_up(
+    state: &HubState,
+    request: &HttpRequest,
+    body: &[u8],
+    now: Timestamp,
+) -> Result<(Identity, Pending), ApiError> {
     let claim = claim(request)?;
     let unknown = || {
         let detail = format!("no cluster enrolled with key {}", claim.key_id());
@@ -120,7 +149,15 @@ pub(super) fn identify(
     let cluster = state.store.committed().fleet().identity(&id).ok_or_else(unknown)?;
     let key = PublicKey::ed25519(&cluster.key.bytes)
         .map_err(|error| ApiError::internal("read a cluster's key", &error))?;
-    let digest = verify(request, &claim, body, &id, &key, now)?;
+    Ok((cluster, pending(request, &claim, body, &id, key, now)?))
+}
+
+fn signed_by(
+    cluster: Identity,
+    body: &[u8],
+    checked: Result<Verified<Option<Sha256Digest>>, MessageError>,
+) -> Result<SignedBy, ApiError> {
+    let digest = checked.map_err(|e| refuse(&e))?.into_inner();
     if cluster.retired {
         return Err(Refusal::Retired.into());
     }
