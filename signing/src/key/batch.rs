@@ -57,7 +57,7 @@ mod tests {
     fn signed(count: u8) -> Vec<(SecretKey, Vec<u8>, Vec<u8>)> {
         let each = (1..=count).map(|seed| {
             let (key, message) = (SecretKey::from_seed([seed; 32]), vec![seed; seed.into()]);
-            let signature = key.sign(&message).to_vec();
+            let signature = key.sign(&message);
             (key, message, signature)
         });
         each.collect()

@@ -72,7 +72,7 @@ mod tests {
         let (key, base) = (SecretKey::from_seed([seed; 32]), format!("request {seed}"));
         Pending {
             key: key.public().clone(),
-            signature: key.sign(base.as_bytes()).to_vec(),
+            signature: key.sign(base.as_bytes()),
             body: Some(Sha256Digest::of(&[seed])),
             base,
         }
